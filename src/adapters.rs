@@ -1,0 +1,10 @@
+//! Where truth comes from and where deeds go: files, links, processes. Each fulfils a port.
+
+pub mod files;
+pub mod journal;
+pub mod links;
+pub mod nix_cli;
+pub mod places;
+pub mod plan_file;
+pub mod process;
+pub mod scratch;

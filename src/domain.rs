@@ -1,0 +1,16 @@
+//! What things are, and what may go: pure data and pure decisions.
+//!
+//! Nothing in here touches a file, a process, the environment, a clock or a log; `tests/suite/architecture.rs`
+//! reads the sources and refuses an import that would.
+
+pub mod job;
+pub mod measure;
+pub mod plan;
+pub mod profile;
+pub mod receipt;
+pub mod refusal;
+pub mod retention;
+pub mod risk;
+pub mod root;
+pub mod snapshot;
+pub mod store_path;

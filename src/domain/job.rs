@@ -1,0 +1,245 @@
+//! What a job is to do: checked policy, as the settings or the command line give it.
+
+use std::fmt;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+
+use super::measure::Age;
+use super::profile::{GenerationNumber, Profile, ProfileKind, ProfilePath};
+use super::retention::KeepPolicy;
+use super::risk::RiskLevel;
+
+/// The name of a job: 1 to 50 letters, digits, `_` or `-`, beginning with a letter or digit.
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(try_from = "String", into = "String")]
+pub struct JobName(String);
+
+/// A text that cannot name a job.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` cannot name a job; use 1 to 50 letters, digits, `_` and `-`, beginning with a letter or digit"
+)]
+pub struct NotAJobName(String);
+
+impl TryFrom<String> for JobName {
+    type Error = NotAJobName;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let begins = text
+            .bytes()
+            .next()
+            .is_some_and(|b| b.is_ascii_alphanumeric());
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+        if begins && text.len() <= 50 && text.bytes().all(allowed) {
+            Ok(Self(text))
+        } else {
+            Err(NotAJobName(text))
+        }
+    }
+}
+
+impl From<JobName> for String {
+    fn from(name: JobName) -> Self {
+        name.0
+    }
+}
+
+impl fmt::Display for JobName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A job with everything that bears on it.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Its name.
+    pub name: JobName,
+    /// Actions above this level stop the run.
+    pub max_risk: RiskLevel,
+    /// Refuses critical actions whatever `max_risk` says.
+    pub safe_mode: bool,
+    /// How long what was dropped is held.
+    pub undo_window: Age,
+    /// What the settings protect.
+    pub protect: Protect,
+    /// What to do.
+    pub operations: Operations,
+}
+
+/// What no operation may take away.
+#[derive(Debug, Clone, Default)]
+pub struct Protect {
+    /// Generations that the settings pin.
+    pub generations: Vec<ProtectedGeneration>,
+    /// Roots whose link matches one of these.
+    pub roots: RootPatterns,
+}
+
+/// A generation that the settings pin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProtectedGeneration {
+    /// Which profile.
+    pub profile: ProfileRef,
+    /// Which generation.
+    pub number: GenerationNumber,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// A profile as a person names it: by path, or by the name it has in Nix's profiles directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProfileRef {
+    /// By its path.
+    Path(ProfilePath),
+    /// By its name: the one in Nix's profiles directory; elsewhere every profile of that name is meant, so that a
+    /// pin protects rather too much than too little.
+    Name(String),
+}
+
+impl ProfileRef {
+    /// Reads what a person wrote; `None` for an empty text or a relative path.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.contains('/') {
+            ProfilePath::new(Utf8Path::new(text)).ok().map(Self::Path)
+        } else {
+            (!text.is_empty()).then(|| Self::Name(text.to_string()))
+        }
+    }
+
+    /// Whether the profile is meant.
+    pub fn names(&self, profile: &ProfilePath) -> bool {
+        match self {
+            Self::Path(path) => path == profile,
+            Self::Name(name) => name == profile.name(),
+        }
+    }
+}
+
+/// Patterns for the links of roots, such as `/home/*/keep/**`; `*` does not cross a slash.
+#[derive(Debug, Clone, Default)]
+pub struct RootPatterns(GlobSet);
+
+impl RootPatterns {
+    /// Compiles the patterns.
+    ///
+    /// # Errors
+    /// Names the pattern that is not one.
+    pub fn new<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<Self, globset::Error> {
+        let mut set = GlobSetBuilder::new();
+        for pattern in patterns {
+            set.add(GlobBuilder::new(pattern).literal_separator(true).build()?);
+        }
+        set.build().map(Self)
+    }
+
+    /// Whether one of them matches.
+    pub fn matches(&self, link: &Utf8Path) -> bool {
+        self.0.is_match(link)
+    }
+}
+
+/// The operations of a job; each is there or not, and they run in this order.
+#[derive(Debug, Clone, Default)]
+pub struct Operations {
+    /// Thin out generations.
+    pub generations: Option<GenerationsOperation>,
+    /// Remove roots.
+    pub roots: Option<RootsOperation>,
+    /// Collect garbage.
+    pub collect: bool,
+    /// Hard-link equal files in the store.
+    pub optimise: bool,
+    /// Check the store.
+    pub verify: Option<VerifyOperation>,
+}
+
+impl Operations {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.generations.is_none()
+            && self.roots.is_none()
+            && !self.collect
+            && !self.optimise
+            && self.verify.is_none()
+    }
+}
+
+/// Which profiles are thinned out, and what stays.
+#[derive(Debug, Clone)]
+pub struct GenerationsOperation {
+    /// The profiles.
+    pub profiles: Vec<ProfileSelector>,
+    /// What stays.
+    pub keep: KeepPolicy,
+}
+
+impl GenerationsOperation {
+    /// Whether the profile is one of those to thin out.
+    pub fn selects(&self, profile: &Profile) -> bool {
+        self.profiles
+            .iter()
+            .any(|selector| selector.selects(profile))
+    }
+}
+
+/// A group of profiles, or one of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProfileSelector {
+    /// `system`: the system profile and the named ones in `system-profiles`.
+    System,
+    /// `users`: users' own profiles, root's default and channels.
+    Users,
+    /// `home-manager`: every home-manager profile.
+    HomeManager,
+    /// One profile by its path.
+    Path(ProfilePath),
+}
+
+impl ProfileSelector {
+    /// Reads `system`, `users`, `home-manager` or an absolute path.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "system" => Some(Self::System),
+            "users" => Some(Self::Users),
+            "home-manager" => Some(Self::HomeManager),
+            path => ProfilePath::new(Utf8Path::new(path)).ok().map(Self::Path),
+        }
+    }
+
+    /// The path of a profile that is asked for by path.
+    pub fn path(&self) -> Option<Utf8PathBuf> {
+        match self {
+            Self::Path(path) => Some(path.to_path()),
+            _ => None,
+        }
+    }
+
+    fn selects(&self, profile: &Profile) -> bool {
+        match self {
+            Self::System => profile.kind.is_system(),
+            Self::Users => matches!(
+                profile.kind,
+                ProfileKind::User | ProfileKind::Default | ProfileKind::Channels
+            ),
+            Self::HomeManager => profile.kind == ProfileKind::HomeManager,
+            Self::Path(path) => profile.path == *path,
+        }
+    }
+}
+
+/// Which roots are removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RootsOperation {
+    /// Entries whose link is gone.
+    pub dangling: bool,
+}
+
+/// How the store is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VerifyOperation {
+    /// Whether the contents of every path are read and hashed.
+    pub contents: bool,
+}

@@ -1,0 +1,326 @@
+//! Sizes, points in time and spans of time.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::SignedDuration;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A number of bytes.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Bytes(pub u64);
+
+impl fmt::Display for Bytes {
+    /// Powers of 1024 with two decimals, `12.50 GiB`; below 1024 plain bytes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+        if self.0 < 1024 {
+            return write!(f, "{} B", self.0);
+        }
+        let mut hundredths = u128::from(self.0) * 100 / 1024;
+        let mut units = UNITS.iter().peekable();
+        while let Some(unit) = units.next() {
+            if hundredths < 102_400 || units.peek().is_none() {
+                return write!(f, "{}.{:02} {unit}", hundredths / 100, hundredths % 100);
+            }
+            hundredths /= 1024;
+        }
+        Ok(())
+    }
+}
+
+/// A point in time, to the nanosecond; written as RFC 3339 in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(jiff::Timestamp);
+
+impl Timestamp {
+    /// The time `seconds` and `nanoseconds` after 1970, if the calendar reaches that far (years -9999 to 9999).
+    pub fn from_unix(seconds: i64, nanoseconds: i64) -> Option<Self> {
+        let nanoseconds = i32::try_from(nanoseconds).ok()?;
+        jiff::Timestamp::new(seconds, nanoseconds).ok().map(Self)
+    }
+
+    /// The whole seconds since 1970 (rounded down) and the nanoseconds behind them, 0 to 999,999,999.
+    pub fn to_unix(self) -> (i64, i64) {
+        let (seconds, nanos) = (self.0.as_second(), i64::from(self.0.subsec_nanosecond()));
+        if nanos < 0 {
+            (seconds - 1, nanos + 1_000_000_000)
+        } else {
+            (seconds, nanos)
+        }
+    }
+
+    /// The moment `age` before this one; the earliest that can be told when there is none.
+    #[must_use]
+    pub fn before(self, age: Age) -> Self {
+        Self(
+            self.0
+                .checked_sub(age.to_duration())
+                .unwrap_or(jiff::Timestamp::MIN),
+        )
+    }
+
+    /// The moment `age` after this one; the latest that can be told when there is none.
+    #[must_use]
+    pub fn after(self, age: Age) -> Self {
+        Self(
+            self.0
+                .checked_add(age.to_duration())
+                .unwrap_or(jiff::Timestamp::MAX),
+        )
+    }
+
+    /// The same moment on a calendar.
+    pub fn in_zone(self, zone: &jiff::tz::TimeZone) -> jiff::Zoned {
+        self.0.to_zoned(zone.clone())
+    }
+}
+
+impl From<jiff::Timestamp> for Timestamp {
+    fn from(time: jiff::Timestamp) -> Self {
+        Self(time)
+    }
+}
+
+impl From<Timestamp> for jiff::Timestamp {
+    fn from(time: Timestamp) -> Self {
+        time.0
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = jiff::Error;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A span of time that is never negative, to the second: `30s`, `15m`, `2h`, `1h30m`, `1.5d`, `2w`.
+///
+/// A day is 24 hours and a week seven days; calendar days are the business of the keep rules' buckets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Age {
+    seconds: u64,
+}
+
+const UNITS: [(char, u64); 5] = [
+    ('w', 7 * 86_400),
+    ('d', 86_400),
+    ('h', 3_600),
+    ('m', 60),
+    ('s', 1),
+];
+
+impl Age {
+    /// No time at all.
+    pub const ZERO: Self = Self { seconds: 0 };
+
+    /// A span of whole days.
+    pub const fn days(days: u32) -> Self {
+        Self {
+            seconds: days as u64 * 86_400,
+        }
+    }
+
+    /// Whether it is no time at all.
+    pub const fn is_zero(self) -> bool {
+        self.seconds == 0
+    }
+
+    /// The span in seconds.
+    pub const fn as_seconds(self) -> u64 {
+        self.seconds
+    }
+
+    fn to_duration(self) -> SignedDuration {
+        SignedDuration::from_secs(i64::try_from(self.seconds).unwrap_or(i64::MAX))
+    }
+}
+
+/// Why a text is not an age.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{text}` is not an age; write numbers with s, m, h, d or w behind them, such as 14d, 1.5d or 1h30m"
+)]
+pub struct AgeError {
+    text: String,
+}
+
+impl FromStr for Age {
+    type Err = AgeError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        parse_age(text.trim()).ok_or_else(|| AgeError {
+            text: text.to_string(),
+        })
+    }
+}
+
+/// Adds up `NUMBER UNIT` groups, exactly; a part of a second counts as a whole one, for a longer age keeps more.
+fn parse_age(mut text: &str) -> Option<Age> {
+    if text.is_empty() {
+        return None;
+    }
+    let (mut seconds, mut rest_of_second) = (0u64, false);
+    while !text.is_empty() {
+        let at = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (number, behind) = text.split_at(at);
+        let unit = behind.chars().next()?;
+        let (_, scale) = UNITS.iter().find(|(name, _)| *name == unit)?;
+        text = behind.strip_prefix(unit)?;
+        let (whole, fraction) = match number.split_once('.') {
+            Some((whole, fraction)) if !fraction.is_empty() => (whole, fraction),
+            Some(_) => return None,
+            None => (number, ""),
+        };
+        if fraction.len() > 9 {
+            return None;
+        }
+        let whole: u64 = whole.parse().ok()?;
+        seconds = seconds.checked_add(whole.checked_mul(*scale)?)?;
+        if !fraction.is_empty() {
+            let digits: u64 = fraction.parse().ok()?;
+            let power = 10u64.checked_pow(u32::try_from(fraction.len()).ok()?)?;
+            let part = digits.checked_mul(*scale)?;
+            seconds = seconds.checked_add(part / power)?;
+            rest_of_second |= part % power != 0;
+        }
+    }
+    seconds = seconds.checked_add(u64::from(rest_of_second))?;
+    // What jiff's calendar cannot reach is a mistake, not a policy.
+    (seconds <= 10_000 * 366 * 86_400).then_some(Age { seconds })
+}
+
+impl fmt::Display for Age {
+    /// The largest units that fit without a remainder: `2w`, `1d12h`; days are not gathered into weeks unless exact.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.seconds == 0 {
+            return f.write_str("0s");
+        }
+        let mut left = self.seconds;
+        for (unit, scale) in UNITS {
+            // "14d" is what people write; weeks only appear in sums that a person would not say in days.
+            if unit == 'w' {
+                continue;
+            }
+            if left >= scale {
+                write!(f, "{}{unit}", left / scale)?;
+                left %= scale;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for Age {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Age {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from)?
+            .parse()
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("30s", 30)]
+    #[case("15m", 900)]
+    #[case("2h", 7_200)]
+    #[case("1h30m", 5_400)]
+    #[case("1d", 86_400)]
+    #[case("1.5d", 129_600)]
+    #[case("2w", 1_209_600)]
+    #[case(" 7d ", 604_800)]
+    #[case("0s", 0)]
+    #[case("0.0001s", 1)]
+    fn ages_are_read(#[case] text: &str, #[case] seconds: u64) {
+        assert_eq!(text.parse::<Age>().unwrap().as_seconds(), seconds);
+    }
+
+    #[rstest]
+    #[case("")]
+    #[case(" ")]
+    #[case("d")]
+    #[case("7")]
+    #[case("1.xd")]
+    #[case("1.d")]
+    #[case(".5d")]
+    #[case("-1d")]
+    #[case("+1d")]
+    #[case("7 d d")]
+    #[case("1e3d")]
+    #[case("1y")]
+    #[case("99999999999999999999d")]
+    #[case("9999999w")]
+    #[case("1ẗ")]
+    fn other_texts_are_not_ages(#[case] text: &str) {
+        assert!(text.parse::<Age>().is_err());
+    }
+
+    #[rstest]
+    #[case(0, "0s")]
+    #[case(86_400 * 14, "14d")]
+    #[case(5_400, "1h30m")]
+    #[case(129_600, "1d12h")]
+    fn ages_are_written(#[case] seconds: u64, #[case] text: &str) {
+        let age = Age { seconds };
+        assert_eq!(age.to_string(), text);
+        assert_eq!(text.parse::<Age>().unwrap(), age);
+    }
+
+    #[rstest]
+    #[case(0, "0 B")]
+    #[case(1023, "1023 B")]
+    #[case(1024, "1.00 KiB")]
+    #[case(1_048_576 * 3 / 2, "1.50 MiB")]
+    #[case(u64::MAX, "16777215.99 TiB")]
+    fn bytes_are_written(#[case] bytes: u64, #[case] text: &str) {
+        assert_eq!(Bytes(bytes).to_string(), text);
+    }
+
+    #[rstest]
+    #[case(0, 0)]
+    #[case(-1, 999_999_999)]
+    #[case(1_795_377_937, 988_908_278)]
+    fn unix_times_come_back(#[case] seconds: i64, #[case] nanos: i64) {
+        let time = Timestamp::from_unix(seconds, nanos).unwrap();
+        assert_eq!(time.to_unix(), (seconds, nanos));
+    }
+
+    #[test]
+    fn times_beyond_the_calendar_are_none() {
+        assert_eq!(Timestamp::from_unix(i64::MAX, 0), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn written_ages_are_read_back(seconds in 0u64..300_000_000_000) {
+            let age = Age { seconds };
+            proptest::prop_assert_eq!(age.to_string().parse::<Age>(), Ok(age));
+        }
+
+        #[test]
+        fn no_text_panics(text in "\\PC*") {
+            let _ = text.parse::<Age>();
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! The record of a run: written before the first deed, brought up to date after each.
+
+use std::fmt;
+
+use camino::Utf8PathBuf;
+use serde::{Deserialize, Serialize};
+
+use super::job::JobName;
+use super::measure::{Bytes, Timestamp};
+use super::plan::Action;
+use super::risk::RiskLevel;
+use super::snapshot::MachineId;
+use super::store_path::StoreDir;
+
+/// The name of a run: `20261122T221644Z`, with `-2` and so on behind it where a second has more than one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RunId(String);
+
+/// A text that cannot name a run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` cannot name a run; `nix-prune history` lists them")]
+pub struct NotARunId(String);
+
+impl RunId {
+    /// The name of the `nth` run (from 1) that began at `time`.
+    pub fn at(time: Timestamp, nth: u32) -> Self {
+        let stamp = time
+            .in_zone(&jiff::tz::TimeZone::UTC)
+            .strftime("%Y%m%dT%H%M%SZ")
+            .to_string();
+        Self(if nth < 2 {
+            stamp
+        } else {
+            format!("{stamp}-{nth}")
+        })
+    }
+
+    /// The name; it is also the base name of the record's file, and has no slash or dot in it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for RunId {
+    type Error = NotARunId;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+        if !text.is_empty() && text.len() <= 40 && text.bytes().all(allowed) {
+            Ok(Self(text))
+        } else {
+            Err(NotARunId(text))
+        }
+    }
+}
+
+impl From<RunId> for String {
+    fn from(run: RunId) -> Self {
+        run.0
+    }
+}
+
+/// What a run was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RunKind {
+    /// A job, planned and carried out at once.
+    Run,
+    /// A saved plan.
+    Apply,
+    /// The undoing of another run.
+    Undo(RunId),
+    /// The end of holds before their time, by hand.
+    Release,
+}
+
+/// The record of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Receipt {
+    /// The name of the document's form.
+    pub schema: ReceiptSchema,
+    /// The run.
+    pub run: RunId,
+    /// What it was.
+    pub kind: RunKind,
+    /// The job it carried out.
+    pub job: Option<JobName>,
+    /// Our version.
+    pub tool_version: String,
+    /// The version of Nix.
+    pub nix_version: String,
+    /// Where it happened.
+    pub machine: MachineId,
+    /// The store directory it happened in.
+    pub store: StoreDir,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended; `None` while it is under way, and after it was interrupted.
+    pub finished_at: Option<Timestamp>,
+    /// Every action, in order.
+    pub entries: Vec<Entry>,
+    /// What was freed.
+    pub bytes: FreedBytes,
+}
+
+/// The form of a receipt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReceiptSchema {
+    /// The first one.
+    #[serde(rename = "nix-prune/receipt/1")]
+    V1,
+}
+
+/// One action and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Entry {
+    /// What was to be done.
+    pub action: Action,
+    /// How much it could hurt.
+    pub risk: RiskLevel,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// When that was settled.
+    pub at: Option<Timestamp>,
+    /// What there is to say about it.
+    pub detail: Option<String>,
+    /// What undoes it; `None` for what cannot be undone.
+    pub undo: Option<Undo>,
+    /// The run that undid it.
+    pub undone_by: Option<RunId>,
+}
+
+/// What became of an action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Outcome {
+    /// Not begun, or begun and interrupted.
+    Pending,
+    /// Done.
+    Done,
+    /// Not done, because the world was not what the plan had relied on.
+    Stale,
+    /// Tried in vain.
+    Failed,
+    /// Not tried.
+    Skipped,
+}
+
+/// What undoes an action.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "kind")]
+pub enum Undo {
+    /// Make the generation's link again; its closure is held until then.
+    #[serde(rename_all = "camelCase")]
+    RestoreGeneration {
+        /// The root that holds the closure.
+        hold: Utf8PathBuf,
+        /// When the hold ends.
+        until: Timestamp,
+    },
+    /// Make the root's entry again.
+    RestoreRoot,
+}
+
+/// What was freed, three ways; unknown is `None`, never 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FreedBytes {
+    /// What the plan expected.
+    pub predicted: Option<Bytes>,
+    /// What Nix said, as exactly as its line can be read.
+    pub reported: Option<Bytes>,
+    /// The free space of the store's file system, after minus before; others write to it too.
+    pub measured: Option<i64>,
+    /// How many store paths Nix said it deleted.
+    pub paths: Option<u64>,
+}
+
+impl Receipt {
+    /// Whether the run never came to its end.
+    pub fn is_interrupted(&self) -> bool {
+        self.finished_at.is_none()
+    }
+
+    /// How many entries came out so.
+    pub fn count(&self, outcome: Outcome) -> usize {
+        self.entries.iter().filter(|e| e.outcome == outcome).count()
+    }
+
+    /// The entries that can still be put back.
+    pub fn undoable(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(|e| e.is_undoable())
+    }
+}
+
+impl Entry {
+    /// Whether it was done, can be undone, and was not undone yet.
+    pub fn is_undoable(&self) -> bool {
+        self.outcome == Outcome::Done && self.undo.is_some() && self.undone_by.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("20261122T221644Z", true)]
+    #[case("20261122T221644Z-2", true)]
+    #[case("", false)]
+    #[case("../../etc/passwd", false)]
+    #[case("a.json", false)]
+    fn run_names_are_base_names(#[case] text: &str, #[case] valid: bool) {
+        assert_eq!(RunId::try_from(text.to_string()).is_ok(), valid);
+    }
+
+    #[test]
+    fn runs_of_one_second_are_told_apart() {
+        let time = Timestamp::from_unix(1_795_385_804, 0).unwrap();
+        assert_eq!(RunId::at(time, 1).as_str(), "20261122T221644Z");
+        assert_eq!(RunId::at(time, 2).as_str(), "20261122T221644Z-2");
+    }
+}

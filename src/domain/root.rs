@@ -1,0 +1,80 @@
+//! Garbage collector roots that are links or files below `gcroots` and `profiles`.
+
+use camino::Utf8PathBuf;
+use serde::{Deserialize, Serialize};
+
+use super::measure::Timestamp;
+use super::profile::Owner;
+use super::store_path::StorePath;
+
+/// Where a root comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RootKind {
+    /// A generation of a profile.
+    Profile,
+    /// A `result` link of a build.
+    Result,
+    /// A link of direnv, in a `.direnv` directory.
+    Direnv,
+    /// A link of home-manager, `current-home` among them.
+    Home,
+    /// The booted or the running system.
+    System,
+    /// A process that uses the path.
+    Process,
+    /// A temporary root of a running Nix command.
+    Temporary,
+    /// A hold of ours.
+    Hold,
+    /// Anything else.
+    Other,
+}
+
+/// Whether a root keeps something alive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RootState {
+    /// It leads to a store path that is there.
+    Live,
+    /// It leads nowhere.
+    Dangling(Dangling),
+    /// It could not be looked at.
+    Unreadable(String),
+}
+
+/// Why a root leads nowhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dangling {
+    /// The link that the entry names is gone, from a directory that is still there.
+    LinkGone,
+    /// The whole place that the entry names is gone: deleted, or not mounted now.
+    PlaceGone,
+    /// The link is there, its store path is not.
+    PathGone,
+    /// What the entry names is there and is no link into the store: it holds nothing.
+    NotARoot,
+}
+
+/// One root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GcRoot {
+    /// The link that leads into the store: a user's `result`, or the entry itself. Not exact where the file
+    /// system's name is not UTF-8 (see `exact`).
+    pub link: Utf8PathBuf,
+    /// The entry below `gcroots` that leads to `link`, for an indirect root.
+    pub entry: Option<Utf8PathBuf>,
+    /// Whether the two names above are what the file system has, letter for letter.
+    pub exact: bool,
+    /// The text of the link.
+    pub target: Option<Utf8PathBuf>,
+    /// The store path that it keeps alive.
+    pub store_path: Option<StorePath<String>>,
+    /// Where it comes from.
+    pub kind: RootKind,
+    /// Whose link it is.
+    pub owner: Option<Owner>,
+    /// Whether it keeps something alive.
+    pub state: RootState,
+    /// The modification time of the link.
+    pub last_used: Option<Timestamp>,
+}

@@ -1,0 +1,100 @@
+//! What was seen, once, before anything is decided.
+
+use camino::Utf8PathBuf;
+use jiff::tz::TimeZone;
+
+use super::measure::Timestamp;
+use super::profile::{GenerationNumber, Profile, ProfilePath};
+use super::receipt::RunId;
+use super::refusal::Refusal;
+use super::root::GcRoot;
+use super::store_path::{StoreDir, StorePath};
+
+/// The state of a machine's profiles and roots at one moment. The only clock a decision knows is `taken_at`.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// When the look began.
+    pub taken_at: Timestamp,
+    /// The zone whose calendar the buckets follow.
+    pub zone: TimeZone,
+    /// Which machine, store and state directory this is; a saved plan of another one is refused.
+    pub machine: MachineId,
+    /// The store directory.
+    pub store: StoreDir,
+    /// Nix's state directory.
+    pub state_dir: Utf8PathBuf,
+    /// Who looks, and would act.
+    pub actor: Actor,
+    /// Every profile found, in the order of their paths.
+    pub profiles: Vec<Profile>,
+    /// Every root found.
+    pub roots: Vec<GcRoot>,
+    /// The systems the machine was booted with.
+    pub booted: Vec<StorePath<String>>,
+    /// The systems the machine is running.
+    pub running: Vec<StorePath<String>>,
+    /// Generations that are never dropped.
+    pub pins: Vec<Pin>,
+    /// What is held for an undo.
+    pub holds: Vec<Hold>,
+    /// What could not be read.
+    pub refusals: Vec<Refusal>,
+    /// What a reader should know and need not act on.
+    pub notes: Vec<String>,
+}
+
+/// Tells one machine, store and state directory from another.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct MachineId(pub String);
+
+/// The user on whose behalf we act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Actor {
+    /// Root: may act on every profile.
+    Root,
+    /// An ordinary user: may act on what lies in directories of their own.
+    User(u32),
+}
+
+impl Actor {
+    /// Whether a profile in a directory of `uid` is ours to thin out.
+    pub fn may_act_for(self, uid: u32) -> bool {
+        match self {
+            Self::Root => true,
+            Self::User(own) => own == uid,
+        }
+    }
+}
+
+/// A generation that is never dropped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pin {
+    /// Which profile.
+    pub profile: ProfilePath,
+    /// Which generation.
+    pub number: GenerationNumber,
+    /// Why, in its owner's words.
+    pub reason: Option<String>,
+    /// Until when; without it, for good.
+    pub until: Option<Timestamp>,
+}
+
+/// A root of ours that keeps the closure of a dropped generation until its undo window ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// The run that dropped the generation.
+    pub run: RunId,
+    /// The root's link.
+    pub link: Utf8PathBuf,
+    /// What it holds.
+    pub store_path: StorePath<String>,
+    /// The profile whose generation it was.
+    pub profile: ProfilePath,
+    /// The number it had.
+    pub number: GenerationNumber,
+    /// When the undo window ends.
+    pub until: Timestamp,
+    /// Whether link and path are still there.
+    pub intact: bool,
+}

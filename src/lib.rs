@@ -1,0 +1,12 @@
+//! Keeps a Nix store within its budget without taking away what its owner wants back.
+//!
+//! Observe, decide, act are three calls with plain data between them: a [`domain::snapshot::Snapshot`], a
+//! [`domain::plan::Plan`], a [`domain::receipt::Receipt`].
+
+pub mod adapters;
+pub mod cli;
+pub mod domain;
+pub mod engine;
+pub mod ports;
+pub mod render;
+pub mod settings;

@@ -1,0 +1,279 @@
+//! What the engine needs from the world: to look, to act, to remember, to know the time and when to stop.
+
+use std::error::Error as StdError;
+
+use camino::Utf8Path;
+
+use crate::domain::measure::{Bytes, Timestamp};
+use crate::domain::plan::{GenerationFacts, HoldFacts, RootFacts};
+use crate::domain::receipt::{Receipt, RunId};
+use crate::domain::snapshot::Snapshot;
+use crate::domain::store_path::StorePath;
+
+/// The cause below an error, of whatever kind.
+pub type Cause = Box<dyn StdError + Send + Sync>;
+
+/// Looks, and changes nothing: creates, locks and unlinks nothing, and calls no Nix command that would.
+pub trait Survey {
+    /// Takes a snapshot.
+    ///
+    /// # Errors
+    /// Only when nothing can be said at all; what cannot be read alone is a refusal in the snapshot.
+    fn snapshot(&self) -> Result<Snapshot, SurveyError>;
+}
+
+/// Why there is no snapshot.
+#[derive(Debug, thiserror::Error)]
+pub enum SurveyError {
+    /// Nix's state directory is not there or cannot be read.
+    #[error("cannot read Nix's state directory {dir}")]
+    StateDir {
+        /// The directory.
+        dir: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A directory that Nix needs is not an absolute UTF-8 path.
+    #[error("{variable} is `{value}`, which is not an absolute path in UTF-8")]
+    Place {
+        /// The variable that names it.
+        variable: &'static str,
+        /// What it says.
+        value: String,
+    },
+}
+
+/// Acts, one typed operation a call. Every deed is Nix's own, but for links of ours and for putting links back.
+pub trait Perform {
+    /// The version of Nix, `2.34.8`.
+    ///
+    /// # Errors
+    /// When Nix cannot be found or run, or is too old.
+    fn nix_version(&self) -> Result<String, PerformError>;
+
+    /// Makes `link` a root of `path`, and sees that it is one.
+    ///
+    /// # Errors
+    /// When the path is not valid or the root could not be made; then nothing must be dropped.
+    fn hold(&self, path: &StorePath<String>, link: &Utf8Path) -> Result<(), PerformError>;
+
+    /// Drops one generation, if it is still what the facts say, and sees that it is gone and nothing else is.
+    ///
+    /// # Errors
+    /// [`PerformError::Stale`] when it is not what it was; nothing was done then.
+    fn drop_generation(&self, facts: &GenerationFacts) -> Result<(), PerformError>;
+
+    /// Tells whether a generation's link is as the facts say.
+    ///
+    /// # Errors
+    /// When that cannot be told.
+    fn see_generation(&self, facts: &GenerationFacts) -> Result<Sight, PerformError>;
+
+    /// Makes a generation's link again, with its target and time, and its root.
+    ///
+    /// # Errors
+    /// [`PerformError::Stale`] when the number is taken or the path gone; nothing was done then.
+    fn restore_generation(&self, facts: &GenerationFacts) -> Result<(), PerformError>;
+
+    /// Removes an entry of `gcroots/auto` whose link is gone.
+    ///
+    /// # Errors
+    /// [`PerformError::Stale`] when it is not that any more; nothing was done then.
+    fn remove_root(&self, facts: &RootFacts) -> Result<(), PerformError>;
+
+    /// Tells whether an entry is as the facts say.
+    ///
+    /// # Errors
+    /// When that cannot be told.
+    fn see_root(&self, facts: &RootFacts) -> Result<Sight, PerformError>;
+
+    /// Makes an entry again.
+    ///
+    /// # Errors
+    /// [`PerformError::Stale`] when its name is taken; nothing was done then.
+    fn restore_root(&self, facts: &RootFacts) -> Result<(), PerformError>;
+
+    /// Removes a hold's link. It is no error when it is gone already.
+    ///
+    /// # Errors
+    /// When the link is not a hold of that path, or cannot be removed.
+    fn release_hold(&self, facts: &HoldFacts) -> Result<(), PerformError>;
+
+    /// Lets Nix collect garbage.
+    ///
+    /// # Errors
+    /// When Nix failed; much may have been deleted by then, all of it dead.
+    fn collect(&self) -> Result<Collected, PerformError>;
+
+    /// Lets Nix hard-link equal files.
+    ///
+    /// # Errors
+    /// When Nix failed.
+    fn optimise(&self) -> Result<(), PerformError>;
+
+    /// Lets Nix check the store.
+    ///
+    /// # Errors
+    /// When Nix failed or found something wrong.
+    fn verify(&self, contents: bool) -> Result<(), PerformError>;
+
+    /// The free bytes of the store's file system.
+    ///
+    /// # Errors
+    /// When the file system does not say.
+    fn free_bytes(&self) -> Result<Bytes, PerformError>;
+}
+
+/// How something looks that was planned or recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// It is there, as the facts say.
+    AsRecorded,
+    /// There is nothing under its name.
+    Gone,
+    /// Something else is there.
+    Different,
+}
+
+/// What Nix said of a collection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Collected {
+    /// How many paths it deleted.
+    pub paths: Option<u64>,
+    /// How many bytes it freed.
+    pub bytes: Option<Bytes>,
+}
+
+/// Why a deed was not done, or not wholly.
+#[derive(Debug, thiserror::Error)]
+pub enum PerformError {
+    /// The world is not what the plan relied on.
+    #[error("{0}")]
+    Stale(String),
+    /// Nix was not found, or is too old.
+    #[error("Nix cannot be used")]
+    Unusable(#[source] Cause),
+    /// A command of Nix's failed.
+    #[error("{what} failed")]
+    Nix {
+        /// What was tried.
+        what: String,
+        /// Why.
+        source: Cause,
+    },
+    /// A file or directory could not be read or changed.
+    #[error("cannot {what}")]
+    File {
+        /// What was tried, to what.
+        what: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The user asked to stop while it was under way.
+    #[error("{what} was interrupted")]
+    Interrupted {
+        /// What was tried.
+        what: String,
+    },
+}
+
+/// Remembers runs. One run at a time holds the lock.
+pub trait Remember {
+    /// What keeps others out while it lives.
+    type Lock;
+
+    /// Takes the lock.
+    ///
+    /// # Errors
+    /// [`JournalError::Locked`] when another run has it.
+    fn lock(&self) -> Result<Self::Lock, JournalError>;
+
+    /// Makes a new record for a run that begins now, under a name that no run has; the receipt's `run` is set.
+    ///
+    /// # Errors
+    /// When the record cannot be written down; then nothing must be done.
+    fn begin(&self, lock: &Self::Lock, receipt: &mut Receipt) -> Result<(), JournalError>;
+
+    /// Writes the record anew, wholly or not at all.
+    ///
+    /// # Errors
+    /// When it cannot be written; then the run must stop.
+    fn record(&self, lock: &Self::Lock, receipt: &Receipt) -> Result<(), JournalError>;
+
+    /// Every record, from the oldest.
+    ///
+    /// # Errors
+    /// When one of them cannot be read.
+    fn receipts(&self) -> Result<Vec<Receipt>, JournalError>;
+
+    /// The link of the hold for entry `index` of a run; its directory is there.
+    ///
+    /// # Errors
+    /// When the directory cannot be made.
+    fn hold_link(
+        &self,
+        lock: &Self::Lock,
+        run: &RunId,
+        index: usize,
+    ) -> Result<camino::Utf8PathBuf, JournalError>;
+}
+
+/// Why something could not be remembered or recalled.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// Another run holds the lock.
+    #[error("another run holds the lock {lock}{}", holder.as_ref().map(|h| format!(": {h}")).unwrap_or_default())]
+    Locked {
+        /// The lock.
+        lock: String,
+        /// Who holds it, as it wrote itself down.
+        holder: Option<String>,
+    },
+    /// A file could not be written.
+    #[error("cannot write {path}")]
+    Write {
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file could not be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A record is not one.
+    #[error("{path} is not a record of ours")]
+    Malformed {
+        /// The file.
+        path: String,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// A file belongs to somebody who could mislead us.
+    #[error("{path} must not be trusted: {why}")]
+    Untrusted {
+        /// The file.
+        path: String,
+        /// Why.
+        why: String,
+    },
+    /// There is no such run.
+    #[error("there is no run {0}")]
+    NoSuchRun(String),
+}
+
+/// Tells the time.
+pub trait Clock {
+    /// The time now.
+    fn now(&self) -> Timestamp;
+}
+
+/// Tells whether somebody asked us to stop.
+pub trait Interrupt {
+    /// Whether to stop at the next step.
+    fn requested(&self) -> bool;
+}

@@ -1,0 +1,15 @@
+//! What cargo runs from outside. One binary; a module a subject.
+
+mod support;
+
+mod architecture;
+mod cli;
+mod engine;
+mod journal;
+mod main_job;
+mod nix_cli;
+mod plan;
+mod render;
+mod retention;
+mod settings;
+mod survey;
