@@ -1,1 +1,152 @@
-//! To be written.
+//! The only orchestration: gate, apply, undo, release, recover. It decides the order, nothing else.
+//!
+//! `gate` is the one way from a plan to something that can be carried out: [`Approved`] has no other constructor.
+
+mod gate;
+mod recover;
+mod run;
+mod undo;
+
+use crate::domain::plan::HoldFacts;
+use crate::domain::receipt::{Entry, FreedBytes, Outcome, Receipt, ReceiptSchema, RunKind};
+use crate::domain::risk::RiskLevel;
+use crate::domain::snapshot::{MachineId, Snapshot};
+use crate::ports::{
+    Clock, Interrupt, JournalError, Perform, PerformError, Remember, Survey, SurveyError,
+};
+
+pub use gate::{Approved, GateError, Proposal, gate};
+
+/// The world, as the engine sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Engine<'a, S, P, R, C, I> {
+    /// Looks.
+    pub survey: &'a S,
+    /// Acts.
+    pub perform: &'a P,
+    /// Remembers.
+    pub remember: &'a R,
+    /// Tells the time.
+    pub clock: &'a C,
+    /// Tells when to stop.
+    pub interrupt: &'a I,
+}
+
+/// Why nothing, or nothing more, was done.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The look under the lock failed.
+    #[error("cannot look at the store")]
+    Survey(#[from] SurveyError),
+    /// The record could not be kept; the run stopped there.
+    #[error("cannot keep the record of the run")]
+    Journal(#[from] JournalError),
+    /// Nix cannot be used.
+    #[error("nothing was done")]
+    Unusable(#[source] PerformError),
+    /// A saved plan is of another machine, store or state directory.
+    #[error("the plan was drawn for another machine or store")]
+    OtherMachine,
+    /// What a saved plan relies on has changed.
+    #[error("the plan is stale: {}", changes.join("; "))]
+    Changed {
+        /// What has changed.
+        changes: Vec<String>,
+    },
+    /// There is nothing to undo.
+    #[error("there is nothing to undo: {why}")]
+    NothingToUndo {
+        /// Why.
+        why: String,
+    },
+}
+
+impl<S, P, R, C, I> Engine<'_, S, P, R, C, I>
+where
+    S: Survey,
+    P: Perform,
+    R: Remember,
+    C: Clock,
+    I: Interrupt,
+{
+    /// Releases holds before their time, by hand. This cannot be undone.
+    ///
+    /// # Errors
+    /// When there is no lock to be had or the record cannot be kept.
+    pub fn release(&self, holds: Vec<HoldFacts>) -> Result<Receipt, EngineError> {
+        let lock = self.remember.lock()?;
+        self.recover(&lock)?;
+        let snapshot = self.survey.snapshot()?;
+        let mut receipt = self.new_receipt(RunKind::Release, &snapshot)?;
+        receipt.entries = holds.into_iter().map(release_entry).collect();
+        self.remember.begin(&lock, &mut receipt)?;
+        for index in 0..receipt.entries.len() {
+            self.step(&lock, &mut receipt, index)?;
+        }
+        self.finish(&lock, receipt)
+    }
+
+    fn new_receipt(&self, kind: RunKind, snapshot: &Snapshot) -> Result<Receipt, EngineError> {
+        let run = crate::domain::receipt::RunId::at(snapshot.taken_at, 1);
+        let nix_version = self.perform.nix_version().map_err(EngineError::Unusable)?;
+        Ok(Receipt {
+            schema: ReceiptSchema::V1,
+            run,
+            kind,
+            job: None,
+            tool_version: env!("CARGO_PKG_VERSION").to_string(),
+            nix_version,
+            machine: snapshot.machine.clone(),
+            store: snapshot.store.clone(),
+            started_at: self.clock.now(),
+            finished_at: None,
+            entries: Vec::new(),
+            bytes: FreedBytes::default(),
+        })
+    }
+
+    fn finish(&self, lock: &R::Lock, mut receipt: Receipt) -> Result<Receipt, EngineError> {
+        receipt.finished_at = Some(self.clock.now());
+        self.remember.record(lock, &receipt)?;
+        Ok(receipt)
+    }
+
+    fn same_machine(machine: &MachineId, snapshot: &Snapshot) -> Result<(), EngineError> {
+        if *machine == snapshot.machine {
+            Ok(())
+        } else {
+            Err(EngineError::OtherMachine)
+        }
+    }
+}
+
+fn release_entry(facts: HoldFacts) -> Entry {
+    pending(
+        crate::domain::plan::Action::ReleaseHold(facts),
+        RiskLevel::High,
+    )
+}
+
+fn pending(action: crate::domain::plan::Action, risk: RiskLevel) -> Entry {
+    Entry {
+        action,
+        risk,
+        outcome: Outcome::Pending,
+        at: None,
+        detail: None,
+        undo: None,
+        undone_by: None,
+    }
+}
+
+/// An error with all its causes, on one line.
+fn told(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}

@@ -73,7 +73,8 @@ pub trait Perform {
     ///
     /// # Errors
     /// [`PerformError::Stale`] when the number is taken or the path gone; nothing was done then.
-    fn restore_generation(&self, facts: &GenerationFacts) -> Result<(), PerformError>;
+    fn restore_generation(&self, facts: &GenerationFacts, claim: Claim)
+    -> Result<(), PerformError>;
 
     /// Removes an entry of `gcroots/auto` whose link is gone.
     ///
@@ -98,6 +99,12 @@ pub trait Perform {
     /// # Errors
     /// When the link is not a hold of that path, or cannot be removed.
     fn release_hold(&self, facts: &HoldFacts) -> Result<(), PerformError>;
+
+    /// Tells whether a hold's link is as the facts say.
+    ///
+    /// # Errors
+    /// When that cannot be told.
+    fn see_hold(&self, facts: &HoldFacts) -> Result<Sight, PerformError>;
 
     /// Lets Nix collect garbage.
     ///
@@ -131,8 +138,19 @@ pub enum Sight {
     AsRecorded,
     /// There is nothing under its name.
     Gone,
+    /// A generation with the right target and another time: its restoring was interrupted.
+    Unfinished,
     /// Something else is there.
     Different,
+}
+
+/// How a generation's number is claimed when it is put back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    /// Nothing may be under its name.
+    Fresh,
+    /// A link with the right target may be there: an interrupted restoring is finished.
+    Resume,
 }
 
 /// What Nix said of a collection.

@@ -1,0 +1,121 @@
+//! The gate between a plan and the deed: the risk ceiling and safe mode.
+
+use crate::domain::job::JobName;
+use crate::domain::plan::{Action, Plan, PlannedAction, Prediction};
+use crate::domain::receipt::RunKind;
+use crate::domain::risk::{self, RiskLevel};
+use crate::domain::snapshot::MachineId;
+
+/// What somebody proposes to do: a plan just drawn, or a saved one.
+#[derive(Debug, Clone)]
+pub struct Proposal {
+    /// What it is.
+    pub kind: RunKind,
+    /// The job.
+    pub job: JobName,
+    /// The machine it was drawn for.
+    pub machine: MachineId,
+    /// The actions, in order.
+    pub actions: Vec<PlannedAction>,
+    /// Actions above this level stop the run.
+    pub max_risk: RiskLevel,
+    /// Whether critical actions are refused whatever `max_risk` says.
+    pub safe_mode: bool,
+    /// What is expected to be freed.
+    pub prediction: Prediction,
+}
+
+impl Proposal {
+    /// Proposes to carry out a plan that was just drawn.
+    pub fn of(plan: &Plan) -> Self {
+        Self {
+            kind: RunKind::Run,
+            job: plan.job.clone(),
+            machine: plan.machine.clone(),
+            actions: plan.actions.clone(),
+            max_risk: plan.max_risk,
+            safe_mode: plan.safe_mode,
+            prediction: plan.prediction,
+        }
+    }
+}
+
+/// A proposal that has passed the gate; there is no other way to make one.
+#[derive(Debug, Clone)]
+pub struct Approved {
+    proposal: Proposal,
+}
+
+impl Approved {
+    pub(super) fn into_proposal(self) -> Proposal {
+        self.proposal
+    }
+}
+
+/// Why a proposal does not pass.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GateError {
+    /// Safe mode refuses critical actions.
+    #[error("safe mode refuses {count} critical {}", actions(*count))]
+    SafeMode {
+        /// How many.
+        count: usize,
+    },
+    /// Actions are above the ceiling.
+    #[error("{count} {} the risk {highest}, and at most {ceiling} is allowed", have(*count))]
+    TooRisky {
+        /// How many.
+        count: usize,
+        /// The highest of them.
+        highest: RiskLevel,
+        /// What is allowed.
+        ceiling: RiskLevel,
+    },
+}
+
+fn actions(count: usize) -> &'static str {
+    if count == 1 { "action" } else { "actions" }
+}
+
+fn have(count: usize) -> &'static str {
+    if count == 1 {
+        "action has"
+    } else {
+        "actions have"
+    }
+}
+
+/// Lets a proposal pass if no action of it is too risky. All or nothing: half a plan was never shown to anybody.
+///
+/// # Errors
+/// What is too risky.
+pub fn gate(mut proposal: Proposal) -> Result<Approved, GateError> {
+    for planned in &mut proposal.actions {
+        // A saved plan says its risks itself; it cannot say less than its own facts do.
+        planned.risk = planned.risk.max(least_risk(&planned.action));
+    }
+    let above = |level| proposal.actions.iter().filter(move |a| a.risk > level);
+    let critical = above(RiskLevel::High).count();
+    if proposal.safe_mode && critical > 0 {
+        return Err(GateError::SafeMode { count: critical });
+    }
+    let ceiling = proposal.max_risk;
+    match above(ceiling).map(|a| a.risk).max() {
+        Some(highest) => Err(GateError::TooRisky {
+            count: above(ceiling).count(),
+            highest,
+            ceiling,
+        }),
+        None => Ok(Approved { proposal }),
+    }
+}
+
+fn least_risk(action: &Action) -> RiskLevel {
+    match action {
+        Action::DropGeneration(facts) => {
+            let held = !facts.hold.is_zero();
+            risk::of_generation(facts.profile_kind.is_system(), held, usize::MAX)
+        }
+        _ => RiskLevel::Low,
+    }
+}

@@ -1,0 +1,155 @@
+//! Settling what an interrupted run left open: every open action is examined in the world, none is guessed.
+
+use super::run::{hold_facts, settle};
+use super::{Engine, EngineError, told};
+use crate::domain::plan::Action;
+use crate::domain::receipt::{Entry, Outcome, Receipt, RunId, RunKind, Undo};
+use crate::ports::{Claim, Clock, Interrupt, Perform, Remember, Sight, Survey};
+
+impl<S, P, R, C, I> Engine<'_, S, P, R, C, I>
+where
+    S: Survey,
+    P: Perform,
+    R: Remember,
+    C: Clock,
+    I: Interrupt,
+{
+    /// Settles every interrupted run. Called under the lock, so none of them can still be under way.
+    pub(super) fn recover(&self, lock: &R::Lock) -> Result<(), EngineError> {
+        for receipt in self.remember.receipts()? {
+            if receipt.is_interrupted() {
+                self.settle_run(lock, receipt)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn settle_run(&self, lock: &R::Lock, mut receipt: Receipt) -> Result<(), EngineError> {
+        tracing::warn!(run = %receipt.run, "settling a run that was interrupted");
+        for index in 0..receipt.entries.len() {
+            let Some(entry) = receipt.entries.get(index) else {
+                continue;
+            };
+            if entry.outcome != Outcome::Pending {
+                continue;
+            }
+            let (outcome, detail) = self.examine(entry, &receipt);
+            if let Some(entry) = receipt.entries.get_mut(index) {
+                settle(entry, outcome, Some(detail), self.clock);
+            }
+            self.remember.record(lock, &receipt)?;
+        }
+        if let RunKind::Undo(of) = receipt.kind.clone() {
+            self.mark_undone(lock, &of, &receipt)?;
+        }
+        self.finish(lock, receipt)?;
+        Ok(())
+    }
+
+    /// Finds out what became of one action.
+    fn examine(&self, entry: &Entry, receipt: &Receipt) -> (Outcome, String) {
+        let seen = match &entry.action {
+            Action::DropGeneration(facts) => self.perform.see_generation(facts),
+            Action::RestoreGeneration(facts) => match self.perform.see_generation(facts) {
+                // The link is there and only its time or its root is missing: that is finished, not undone.
+                Ok(Sight::Unfinished | Sight::AsRecorded) => self
+                    .perform
+                    .restore_generation(facts, Claim::Resume)
+                    .map(|()| Sight::AsRecorded),
+                seen => seen,
+            },
+            Action::RemoveRoot(facts) | Action::RestoreRoot(facts) => self.perform.see_root(facts),
+            Action::ReleaseHold(facts) => self.perform.see_hold(facts),
+            Action::Collect | Action::Optimise | Action::Verify { .. } => {
+                let why =
+                    "interrupted; it is not known to have ended, and can be repeated at any time";
+                return (Outcome::Skipped, why.to_string());
+            }
+        };
+        let makes = matches!(
+            entry.action,
+            Action::RestoreGeneration(_) | Action::RestoreRoot(_)
+        );
+        match seen {
+            Ok(Sight::Gone) if makes => not_begun(),
+            Ok(Sight::AsRecorded) if makes => found_done(),
+            Ok(Sight::Gone) => found_done(),
+            Ok(Sight::AsRecorded) => {
+                self.drop_needless_hold(entry, receipt);
+                not_begun()
+            }
+            Ok(Sight::Unfinished | Sight::Different) => (
+                Outcome::Stale,
+                "interrupted, and something else is in its place now".to_string(),
+            ),
+            Err(error) => (
+                Outcome::Failed,
+                format!(
+                    "interrupted, and it cannot be told how far it came: {}",
+                    told(&error)
+                ),
+            ),
+        }
+    }
+
+    /// A generation that is still there needs no hold; should the release fail, its window ends it.
+    fn drop_needless_hold(&self, entry: &Entry, receipt: &Receipt) {
+        if let (Action::DropGeneration(facts), Some(Undo::RestoreGeneration { hold, until })) =
+            (&entry.action, &entry.undo)
+        {
+            let hold = hold_facts(facts, receipt, hold, *until);
+            if let Err(error) = self.perform.release_hold(&hold) {
+                tracing::warn!(error = %told(&error), "a hold that is not needed stays until its window ends");
+            }
+        }
+    }
+
+    /// Writes into the record of `of` which of its entries `undo` has put back, and ends their holds.
+    pub(super) fn mark_undone(
+        &self,
+        lock: &R::Lock,
+        of: &RunId,
+        undo: &Receipt,
+    ) -> Result<(), EngineError> {
+        let receipts = self.remember.receipts()?;
+        let Some(mut original) = receipts.into_iter().find(|r| r.run == *of) else {
+            return Ok(());
+        };
+        let before = original.clone();
+        for entry in &mut original.entries {
+            let restored = undo
+                .entries
+                .iter()
+                .any(|done| done.outcome == Outcome::Done && restores(&done.action, &entry.action));
+            if restored && entry.is_undoable() {
+                entry.undone_by = Some(undo.run.clone());
+                // The generation is a root again by itself.
+                self.drop_needless_hold(entry, &before);
+            }
+        }
+        if original != before {
+            self.remember.record(lock, &original)?;
+        }
+        Ok(())
+    }
+}
+
+fn found_done() -> (Outcome, String) {
+    (Outcome::Done, "interrupted, and found done".to_string())
+}
+
+fn not_begun() -> (Outcome, String) {
+    (
+        Outcome::Skipped,
+        "interrupted, and found not done".to_string(),
+    )
+}
+
+/// Whether the first action puts back what the second took away.
+fn restores(restore: &Action, drop: &Action) -> bool {
+    match (restore, drop) {
+        (Action::RestoreGeneration(a), Action::DropGeneration(b)) => a == b,
+        (Action::RestoreRoot(a), Action::RemoveRoot(b)) => a == b,
+        _ => false,
+    }
+}

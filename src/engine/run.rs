@@ -1,0 +1,254 @@
+//! Carrying out what was approved, one recorded step after the other.
+
+use super::{Approved, Engine, EngineError, Proposal, pending, told};
+use crate::domain::job::Job;
+use crate::domain::plan::{Action, GenerationFacts, HoldFacts, recheck};
+use crate::domain::receipt::{Entry, Outcome, Receipt, RunKind, Undo};
+use crate::domain::snapshot::Snapshot;
+use crate::ports::{Claim, Clock, Interrupt, Perform, PerformError, Remember, Sight, Survey};
+
+impl<S, P, R, C, I> Engine<'_, S, P, R, C, I>
+where
+    S: Survey,
+    P: Perform,
+    R: Remember,
+    C: Clock,
+    I: Interrupt,
+{
+    /// Carries out an approved proposal: lock, settle what was interrupted, look again, write the record with
+    /// everything pending, then do and record one action after the other.
+    ///
+    /// `job` tells what the settings protect now. A saved plan is refused as a whole when anything it relies on has
+    /// changed; in a run only the action concerned is left out, as stale.
+    ///
+    /// # Errors
+    /// When nothing was done, or the record could not be kept; single failures are in the receipt.
+    pub fn apply(&self, approved: Approved, job: Option<&Job>) -> Result<Receipt, EngineError> {
+        let proposal = approved.into_proposal();
+        let lock = self.remember.lock()?;
+        self.recover(&lock)?;
+        let snapshot = self.survey.snapshot()?;
+        Self::same_machine(&proposal.machine, &snapshot)?;
+        let mut receipt = self.new_receipt(proposal.kind.clone(), &snapshot)?;
+        receipt.job = Some(proposal.job.clone());
+        receipt.bytes.predicted = proposal.prediction.disk_bytes;
+        receipt.entries = self.checked_entries(&proposal, &snapshot, job)?;
+        self.remember.begin(&lock, &mut receipt)?;
+        self.prepare_holds(&lock, &mut receipt)?;
+        for index in 0..receipt.entries.len() {
+            if self.interrupt.requested() {
+                self.skip_rest(&mut receipt);
+                break;
+            }
+            self.step(&lock, &mut receipt, index)?;
+        }
+        self.finish(&lock, receipt)
+    }
+
+    /// Looks at every action once more, under the lock.
+    fn checked_entries(
+        &self,
+        proposal: &Proposal,
+        snapshot: &Snapshot,
+        job: Option<&Job>,
+    ) -> Result<Vec<Entry>, EngineError> {
+        let mut entries = Vec::new();
+        let mut changes = Vec::new();
+        for planned in &proposal.actions {
+            let mut entry = pending(planned.action.clone(), planned.risk);
+            if let Err(change) = recheck(&planned.action, snapshot, job) {
+                changes.push(change.clone());
+                settle(&mut entry, Outcome::Stale, Some(change), self.clock);
+            }
+            entries.push(entry);
+        }
+        if proposal.kind == RunKind::Apply && !changes.is_empty() {
+            return Err(EngineError::Changed { changes });
+        }
+        Ok(entries)
+    }
+
+    /// Writes down where each hold will be and until when, before the first one is made.
+    fn prepare_holds(&self, lock: &R::Lock, receipt: &mut Receipt) -> Result<(), EngineError> {
+        let (run, started) = (receipt.run.clone(), receipt.started_at);
+        let mut any = false;
+        for (index, entry) in receipt.entries.iter_mut().enumerate() {
+            if entry.outcome != Outcome::Pending {
+                continue;
+            }
+            match &entry.action {
+                Action::DropGeneration(facts) if !facts.hold.is_zero() => {
+                    let hold = self.remember.hold_link(lock, &run, index)?;
+                    let until = started.after(facts.hold);
+                    entry.undo = Some(Undo::RestoreGeneration { hold, until });
+                }
+                Action::RemoveRoot(_) => entry.undo = Some(Undo::RestoreRoot),
+                _ => continue,
+            }
+            any = true;
+        }
+        if any {
+            self.remember.record(lock, receipt)?;
+        }
+        Ok(())
+    }
+
+    /// Does one pending action and records what became of it.
+    pub(super) fn step(
+        &self,
+        lock: &R::Lock,
+        receipt: &mut Receipt,
+        index: usize,
+    ) -> Result<(), EngineError> {
+        let Some(entry) = receipt.entries.get(index) else {
+            return Ok(());
+        };
+        if entry.outcome != Outcome::Pending {
+            return Ok(());
+        }
+        let action = entry.action.clone();
+        tracing::info!(action = %summary(&action), "starting");
+        let done = match &action {
+            Action::DropGeneration(facts) => {
+                self.drop_generation(facts, entry.undo.as_ref(), receipt)
+            }
+            Action::RemoveRoot(facts) => self.perform.remove_root(facts),
+            Action::ReleaseHold(facts) => self.perform.release_hold(facts),
+            Action::Collect => self.collect(receipt),
+            Action::Optimise => self.perform.optimise(),
+            Action::Verify { contents } => self.perform.verify(*contents),
+            Action::RestoreGeneration(facts) => {
+                self.perform.restore_generation(facts, Claim::Fresh)
+            }
+            Action::RestoreRoot(facts) => self.perform.restore_root(facts),
+        };
+        if let Some(entry) = receipt.entries.get_mut(index) {
+            match done {
+                Ok(()) => settle(entry, Outcome::Done, None, self.clock),
+                Err(error) => {
+                    let outcome = match error {
+                        PerformError::Stale(_) => Outcome::Stale,
+                        _ => Outcome::Failed,
+                    };
+                    tracing::warn!(action = %summary(&action), error = %told(&error), "not done");
+                    settle(entry, outcome, Some(told(&error)), self.clock);
+                }
+            }
+        }
+        Ok(self.remember.record(lock, receipt)?)
+    }
+
+    /// Holds the closure, then drops the generation. Where the hold fails the generation stays; where the drop
+    /// fails and the generation is still there, the hold is not needed.
+    fn drop_generation(
+        &self,
+        facts: &GenerationFacts,
+        undo: Option<&Undo>,
+        receipt: &Receipt,
+    ) -> Result<(), PerformError> {
+        let hold = match undo {
+            Some(Undo::RestoreGeneration { hold, until }) => {
+                self.perform.hold(&facts.store_path, hold)?;
+                Some(hold_facts(facts, receipt, hold, *until))
+            }
+            _ if facts.hold.is_zero() => None,
+            // A hold was promised and has no place: that must never go on to the drop.
+            _ => return Err(PerformError::Stale("the hold has no place".to_string())),
+        };
+        let Err(error) = self.perform.drop_generation(facts) else {
+            return Ok(());
+        };
+        match self.perform.see_generation(facts) {
+            // Nix complained after the deed; what counts is that it is gone, held, and recorded so.
+            Ok(Sight::Gone) if !matches!(error, PerformError::Stale(_)) => Ok(()),
+            Ok(Sight::AsRecorded) => {
+                if let Some(hold) = hold
+                    && let Err(error) = self.perform.release_hold(&hold)
+                {
+                    tracing::warn!(error = %told(&error), "a hold that is not needed stays until its window ends");
+                }
+                Err(error)
+            }
+            // What is there cannot be told for sure: the hold stays until its window ends.
+            Ok(Sight::Gone | Sight::Unfinished | Sight::Different) | Err(_) => Err(error),
+        }
+    }
+
+    /// Collects, with what Nix says and what the file system says of it.
+    fn collect(&self, receipt: &mut Receipt) -> Result<(), PerformError> {
+        let before = self.perform.free_bytes().ok();
+        let collected = self.perform.collect();
+        let after = self.perform.free_bytes().ok();
+        receipt.bytes.measured = before.zip(after).and_then(|(before, after)| {
+            let difference = i128::from(after.0) - i128::from(before.0);
+            i64::try_from(difference).ok()
+        });
+        let collected = collected?;
+        receipt.bytes.reported = collected.bytes;
+        receipt.bytes.paths = collected.paths;
+        Ok(())
+    }
+
+    pub(super) fn skip_rest(&self, receipt: &mut Receipt) {
+        for entry in &mut receipt.entries {
+            if entry.outcome == Outcome::Pending {
+                let why = "the run was stopped before it came to this".to_string();
+                settle(entry, Outcome::Skipped, Some(why), self.clock);
+            }
+        }
+    }
+}
+
+/// What a hold made for these facts is.
+pub(super) fn hold_facts(
+    facts: &GenerationFacts,
+    receipt: &Receipt,
+    link: &camino::Utf8Path,
+    until: crate::domain::measure::Timestamp,
+) -> HoldFacts {
+    HoldFacts {
+        run: receipt.run.clone(),
+        link: link.to_path_buf(),
+        store_path: facts.store_path.clone(),
+        profile: facts.profile.clone(),
+        number: facts.number,
+        until,
+    }
+}
+
+/// Writes down what became of an entry.
+pub(super) fn settle(
+    entry: &mut Entry,
+    outcome: Outcome,
+    detail: Option<String>,
+    clock: &impl Clock,
+) {
+    entry.outcome = outcome;
+    entry.detail = detail;
+    entry.at = Some(clock.now());
+    if outcome != Outcome::Done {
+        // What was not done needs no undoing; where a hold was left behind, it is found by its link.
+        let left_behind = matches!(entry.undo, Some(Undo::RestoreGeneration { .. }));
+        if !left_behind {
+            entry.undo = None;
+        }
+    }
+}
+
+/// An action in a few words, for the log.
+pub(super) fn summary(action: &Action) -> String {
+    match action {
+        Action::DropGeneration(facts) => {
+            format!("drop generation {} of {}", facts.number, facts.profile)
+        }
+        Action::RemoveRoot(facts) => format!("remove the root {}", facts.entry),
+        Action::ReleaseHold(facts) => format!("release the hold {}", facts.link),
+        Action::Collect => "collect garbage".to_string(),
+        Action::Optimise => "optimise the store".to_string(),
+        Action::Verify { .. } => "verify the store".to_string(),
+        Action::RestoreGeneration(facts) => {
+            format!("restore generation {} of {}", facts.number, facts.profile)
+        }
+        Action::RestoreRoot(facts) => format!("restore the root {}", facts.entry),
+    }
+}

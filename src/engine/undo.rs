@@ -1,0 +1,92 @@
+//! Putting back what a run took away.
+
+use super::run::hold_facts;
+use super::{Engine, EngineError, pending};
+use crate::domain::plan::Action;
+use crate::domain::receipt::{Entry, Outcome, Receipt, RunId, RunKind, Undo};
+use crate::domain::risk::RiskLevel;
+use crate::ports::{Clock, Interrupt, JournalError, Perform, Remember, Sight, Survey};
+
+impl<S, P, R, C, I> Engine<'_, S, P, R, C, I>
+where
+    S: Survey,
+    P: Perform,
+    R: Remember,
+    C: Clock,
+    I: Interrupt,
+{
+    /// Undoes a run, or without one the latest run that has something to undo.
+    ///
+    /// Each generation comes back with its number, target and time, or not at all; what cannot come back is said in
+    /// the receipt, entry by entry.
+    ///
+    /// # Errors
+    /// When there is nothing to undo, or the record cannot be kept.
+    pub fn undo(&self, run: Option<&RunId>) -> Result<Receipt, EngineError> {
+        let lock = self.remember.lock()?;
+        self.recover(&lock)?;
+        let original = self.to_undo(run)?;
+        let snapshot = self.survey.snapshot()?;
+        Self::same_machine(&original.machine, &snapshot)?;
+        let mut receipt = self.new_receipt(RunKind::Undo(original.run.clone()), &snapshot)?;
+        receipt.job.clone_from(&original.job);
+        // Last done, first undone.
+        receipt.entries = original.undoable().filter_map(restore_entry).collect();
+        receipt.entries.reverse();
+        self.remember.begin(&lock, &mut receipt)?;
+        for index in 0..receipt.entries.len() {
+            if self.interrupt.requested() {
+                self.skip_rest(&mut receipt);
+                break;
+            }
+            self.step(&lock, &mut receipt, index)?;
+        }
+        self.mark_undone(&lock, &original.run, &receipt)?;
+        self.finish(&lock, receipt)
+    }
+
+    fn to_undo(&self, run: Option<&RunId>) -> Result<Receipt, EngineError> {
+        let mut receipts = self.remember.receipts()?;
+        let nothing = |why: &str| EngineError::NothingToUndo {
+            why: why.to_string(),
+        };
+        let Some(run) = run else {
+            receipts.retain(|r| r.undoable().any(|entry| self.is_held(entry, r)));
+            return receipts
+                .pop()
+                .ok_or_else(|| nothing("no run has dropped anything that is still held"));
+        };
+        let found = receipts.into_iter().find(|r| r.run == *run);
+        let found = found.ok_or_else(|| JournalError::NoSuchRun(run.to_string()))?;
+        if found.undoable().next().is_some() {
+            return Ok(found);
+        }
+        if found.entries.iter().any(|e| e.undone_by.is_some()) {
+            return Err(nothing("it was undone already"));
+        }
+        if found.count(Outcome::Done) == 0 {
+            return Err(nothing("the run did nothing"));
+        }
+        Err(nothing("the run did nothing that can be undone"))
+    }
+
+    /// Whether what undoes an entry is still there; a run asked for by name is tried in any case.
+    fn is_held(&self, entry: &Entry, receipt: &Receipt) -> bool {
+        match (&entry.action, &entry.undo) {
+            (Action::DropGeneration(facts), Some(Undo::RestoreGeneration { hold, until })) => {
+                let hold = hold_facts(facts, receipt, hold, *until);
+                matches!(self.perform.see_hold(&hold), Ok(Sight::AsRecorded))
+            }
+            (_, undo) => undo.is_some(),
+        }
+    }
+}
+
+fn restore_entry(entry: &Entry) -> Option<Entry> {
+    let action = match &entry.action {
+        Action::DropGeneration(facts) => Action::RestoreGeneration(facts.clone()),
+        Action::RemoveRoot(facts) => Action::RestoreRoot(facts.clone()),
+        _ => return None,
+    };
+    Some(pending(action, RiskLevel::Low))
+}
