@@ -138,15 +138,3 @@ fn pending(action: crate::domain::plan::Action, risk: RiskLevel) -> Entry {
         undone_by: None,
     }
 }
-
-/// An error with all its causes, on one line.
-fn told(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
-}

@@ -13,6 +13,18 @@ use crate::domain::store_path::StorePath;
 /// The cause below an error, of whatever kind.
 pub type Cause = Box<dyn StdError + Send + Sync>;
 
+/// An error with its causes on one line, each behind a colon.
+pub fn told(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}
+
 /// Looks, and changes nothing: creates, locks and unlinks nothing, and calls no Nix command that would.
 pub trait Survey {
     /// Takes a snapshot.

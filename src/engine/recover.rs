@@ -1,10 +1,10 @@
 //! Settling what an interrupted run left open: every open action is examined in the world, none is guessed.
 
 use super::run::{hold_facts, settle};
-use super::{Engine, EngineError, told};
+use super::{Engine, EngineError};
 use crate::domain::plan::Action;
 use crate::domain::receipt::{Entry, Outcome, Receipt, RunId, RunKind, Undo};
-use crate::ports::{Claim, Clock, Interrupt, Perform, Remember, Sight, Survey};
+use crate::ports::{Claim, Clock, Interrupt, Perform, Remember, Sight, Survey, told};
 
 impl<S, P, R, C, I> Engine<'_, S, P, R, C, I>
 where

@@ -1,11 +1,11 @@
 //! Carrying out what was approved, one recorded step after the other.
 
-use super::{Approved, Engine, EngineError, Proposal, pending, told};
+use super::{Approved, Engine, EngineError, Proposal, pending};
 use crate::domain::job::Job;
 use crate::domain::plan::{Action, GenerationFacts, HoldFacts, recheck};
 use crate::domain::receipt::{Entry, Outcome, Receipt, RunKind, Undo};
 use crate::domain::snapshot::Snapshot;
-use crate::ports::{Claim, Clock, Interrupt, Perform, PerformError, Remember, Sight, Survey};
+use crate::ports::{Claim, Clock, Interrupt, Perform, PerformError, Remember, Sight, Survey, told};
 
 impl<S, P, R, C, I> Engine<'_, S, P, R, C, I>
 where

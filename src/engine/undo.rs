@@ -70,14 +70,15 @@ where
         Err(nothing("the run did nothing that can be undone"))
     }
 
-    /// Whether what undoes an entry is still there; a run asked for by name is tried in any case.
+    /// Whether a generation is still held. A removed root alone does not make a run the latest one to undo: its link
+    /// was gone, and Nix would have removed it as well. A run asked for by name is tried in any case.
     fn is_held(&self, entry: &Entry, receipt: &Receipt) -> bool {
         match (&entry.action, &entry.undo) {
             (Action::DropGeneration(facts), Some(Undo::RestoreGeneration { hold, until })) => {
                 let hold = hold_facts(facts, receipt, hold, *until);
                 matches!(self.perform.see_hold(&hold), Ok(Sight::AsRecorded))
             }
-            (_, undo) => undo.is_some(),
+            _ => false,
         }
     }
 }

@@ -1,1 +1,742 @@
-//! To be written.
+//! The engine over a world in memory: every refusal, every failure, and a death at every single step.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use jiff::tz::TimeZone;
+use nix_prune::domain::job::{
+    GenerationsOperation, Job, JobName, Operations, ProfileSelector, Protect, RootsOperation,
+};
+use nix_prune::domain::measure::{Age, Bytes, Timestamp};
+use nix_prune::domain::plan::{Action, GenerationFacts, HoldFacts, Plan, RootFacts};
+use nix_prune::domain::profile::{
+    Content, Current, Generation, GenerationNumber, Owner, Profile, ProfileKind, ProfilePath,
+};
+use nix_prune::domain::receipt::{Outcome, Receipt, RunId, RunKind, Undo};
+use nix_prune::domain::retention::{KeepPolicy, KeepRules};
+use nix_prune::domain::risk::RiskLevel;
+use nix_prune::domain::root::{Dangling, GcRoot, RootKind, RootState};
+use nix_prune::domain::snapshot::{Actor, Hold, MachineId, Pin, Snapshot};
+use nix_prune::domain::store_path::{StoreDir, StorePath, StorePathRef};
+use nix_prune::engine::{Engine, EngineError, GateError, Proposal, gate};
+use nix_prune::ports::{
+    Claim, Clock, Collected, Interrupt, JournalError, Perform, PerformError, Remember, Sight,
+    Survey, SurveyError,
+};
+use rstest::rstest;
+
+const DAY: i64 = 86_400;
+const NOW: i64 = 1_795_000_000;
+const PROFILE: &str = "/state/profiles/system";
+const ENTRY: &str = "/state/gcroots/auto/dangling";
+
+/// A machine: generations as links, holds as links, and what is on disk.
+#[derive(Default)]
+struct World {
+    links: RefCell<BTreeMap<u32, (Utf8PathBuf, Timestamp)>>,
+    current: Cell<u32>,
+    holds: RefCell<BTreeMap<Utf8PathBuf, StorePath<String>>>,
+    disk: RefCell<BTreeSet<StorePath<String>>>,
+    entries: RefCell<BTreeMap<Utf8PathBuf, Utf8PathBuf>>,
+    journal: RefCell<BTreeMap<RunId, Receipt>>,
+    pins: RefCell<Vec<Pin>>,
+    locked: Cell<bool>,
+    /// Dies at this many more port calls; the deed is done or not according to `die_after`.
+    steps_to_death: Cell<Option<usize>>,
+    die_after: Cell<bool>,
+    now: Cell<i64>,
+    fail_hold: Cell<bool>,
+    fail_drop: Cell<bool>,
+    lie_about_drop: Cell<bool>,
+    stop_after_drops: Cell<Option<usize>>,
+    drops: Cell<usize>,
+    change_before_drop: Cell<bool>,
+    machine: RefCell<String>,
+}
+
+fn path(n: u32) -> StorePath<String> {
+    let text = format!("{n:032}-generation-{n}");
+    StorePathRef::from_base_name(&text).unwrap().to_owned()
+}
+
+fn target(n: u32) -> Utf8PathBuf {
+    Utf8PathBuf::from(format!("/store/{}", path(n)))
+}
+
+fn created(n: u32) -> Timestamp {
+    Timestamp::from_unix(NOW - i64::from(100 - n) * DAY, i64::from(n)).unwrap()
+}
+
+impl World {
+    fn new(generations: u32, current: u32) -> Self {
+        let world = Self::default();
+        for n in 1..=generations {
+            world.links.borrow_mut().insert(n, (target(n), created(n)));
+            world.disk.borrow_mut().insert(path(n));
+        }
+        world.current.set(current);
+        world.now.set(NOW);
+        world
+            .entries
+            .borrow_mut()
+            .insert(ENTRY.into(), "/gone/result".into());
+        *world.machine.borrow_mut() = "machine".to_string();
+        world
+    }
+
+    fn engine(&self) -> Engine<'_, Self, Self, Self, Self, Self> {
+        Engine {
+            survey: self,
+            perform: self,
+            remember: self,
+            clock: self,
+            interrupt: self,
+        }
+    }
+
+    /// A point where the machine may die: before the deed, or behind it.
+    fn point<T>(&self, deed: impl FnOnce() -> T) -> T {
+        let dies = match self.steps_to_death.get() {
+            Some(0) => true,
+            Some(n) => {
+                self.steps_to_death.set(Some(n - 1));
+                false
+            }
+            None => false,
+        };
+        assert!(!dies || self.die_after.get(), "killed before the deed");
+        let value = deed();
+        assert!(!dies, "killed behind the deed");
+        value
+    }
+
+    fn numbers(&self) -> Vec<u32> {
+        self.links.borrow().keys().copied().collect()
+    }
+
+    /// What a collector does: everything goes that neither a generation nor a hold leads to.
+    fn collect_garbage(&self) {
+        let links = self.links.borrow();
+        let holds = self.holds.borrow();
+        self.disk.borrow_mut().retain(|p| {
+            links
+                .values()
+                .any(|(t, _)| t.as_str().ends_with(&p.to_string()))
+                || holds.values().any(|held| held == p)
+        });
+    }
+}
+
+impl Clock for World {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix(self.now.get(), 0).unwrap()
+    }
+}
+
+impl Interrupt for World {
+    fn requested(&self) -> bool {
+        self.stop_after_drops
+            .get()
+            .is_some_and(|n| self.drops.get() >= n)
+    }
+}
+
+impl Survey for World {
+    fn snapshot(&self) -> Result<Snapshot, SurveyError> {
+        let generation = |(&n, (target, created)): (&u32, &(Utf8PathBuf, Timestamp))| {
+            let on_disk = self.disk.borrow().contains(&path(n));
+            let number = GenerationNumber(n);
+            let content = if on_disk {
+                Content::Bootable(path(n))
+            } else {
+                Content::Missing(path(n))
+            };
+            let generation = Generation {
+                number,
+                target: target.clone(),
+                content,
+                created: *created,
+            };
+            (number, generation)
+        };
+        let profile = Profile {
+            path: ProfilePath::new(Utf8Path::new(PROFILE)).unwrap(),
+            kind: ProfileKind::System,
+            owner: Owner { uid: 0, name: None },
+            current: Current::Known(GenerationNumber(self.current.get())),
+            generations: self.links.borrow().iter().map(generation).collect(),
+            blocked: None,
+        };
+        let entries = self.entries.borrow();
+        let roots = entries.iter().map(|(entry, link)| GcRoot {
+            link: link.clone(),
+            entry: Some(entry.clone()),
+            exact: true,
+            target: None,
+            store_path: None,
+            kind: RootKind::Result,
+            owner: None,
+            state: RootState::Dangling(Dangling::LinkGone),
+            last_used: None,
+        });
+        let holds = self.journal.borrow();
+        let holds = holds.values().flat_map(|receipt| {
+            receipt
+                .entries
+                .iter()
+                .filter_map(|entry| match (&entry.action, &entry.undo) {
+                    (
+                        Action::DropGeneration(facts),
+                        Some(Undo::RestoreGeneration { hold, until }),
+                    ) => {
+                        let there = self.holds.borrow().contains_key(hold);
+                        there.then(|| Hold {
+                            run: receipt.run.clone(),
+                            link: hold.clone(),
+                            store_path: facts.store_path.clone(),
+                            profile: facts.profile.clone(),
+                            number: facts.number,
+                            until: *until,
+                            intact: true,
+                        })
+                    }
+                    _ => None,
+                })
+        });
+        Ok(Snapshot {
+            taken_at: self.now(),
+            zone: TimeZone::UTC,
+            machine: MachineId(self.machine.borrow().clone()),
+            store: StoreDir::new(Utf8Path::new("/store")).unwrap(),
+            state_dir: "/state".into(),
+            actor: Actor::Root,
+            profiles: vec![profile],
+            roots: roots.collect(),
+            booted: Vec::new(),
+            running: Vec::new(),
+            pins: self.pins.borrow().clone(),
+            holds: holds.collect(),
+            refusals: Vec::new(),
+            notes: Vec::new(),
+        })
+    }
+}
+
+fn failed(what: &str) -> PerformError {
+    PerformError::Nix {
+        what: what.to_string(),
+        source: "exit status 1".into(),
+    }
+}
+
+impl Perform for World {
+    fn nix_version(&self) -> Result<String, PerformError> {
+        Ok("2.34.8".to_string())
+    }
+
+    fn hold(&self, path: &StorePath<String>, link: &Utf8Path) -> Result<(), PerformError> {
+        if self.fail_hold.get() {
+            return Err(failed("nix-store --realise"));
+        }
+        self.point(|| {
+            assert!(self.disk.borrow().contains(path));
+            self.holds
+                .borrow_mut()
+                .insert(link.to_path_buf(), path.clone());
+        });
+        Ok(())
+    }
+
+    fn drop_generation(&self, facts: &GenerationFacts) -> Result<(), PerformError> {
+        let n = facts.number.0;
+        if self.change_before_drop.get() {
+            self.current.set(n);
+            return Err(PerformError::Stale(
+                "the current generation changed".to_string(),
+            ));
+        }
+        if self.fail_drop.get() {
+            return Err(failed("nix-env --delete-generations"));
+        }
+        assert_ne!(n, self.current.get(), "the current generation was dropped");
+        self.point(|| self.links.borrow_mut().remove(&n));
+        self.drops.set(self.drops.get() + 1);
+        if self.lie_about_drop.get() {
+            return Err(failed("nix-env --delete-generations"));
+        }
+        Ok(())
+    }
+
+    fn see_generation(&self, facts: &GenerationFacts) -> Result<Sight, PerformError> {
+        Ok(match self.links.borrow().get(&facts.number.0) {
+            None => Sight::Gone,
+            Some((target, time)) if *target == facts.target && *time == facts.created => {
+                Sight::AsRecorded
+            }
+            Some((target, _)) if *target == facts.target => Sight::Unfinished,
+            Some(_) => Sight::Different,
+        })
+    }
+
+    fn restore_generation(
+        &self,
+        facts: &GenerationFacts,
+        claim: Claim,
+    ) -> Result<(), PerformError> {
+        let n = facts.number.0;
+        if claim == Claim::Fresh && self.links.borrow().contains_key(&n) {
+            return Err(PerformError::Stale(format!("the number {n} is taken")));
+        }
+        if !self.disk.borrow().contains(&facts.store_path) {
+            return Err(PerformError::Stale(format!("{} is gone", facts.target)));
+        }
+        let wrong = Timestamp::from_unix(self.now.get(), 0).unwrap();
+        self.point(|| {
+            self.links
+                .borrow_mut()
+                .insert(n, (facts.target.clone(), wrong));
+        });
+        self.point(|| {
+            self.links
+                .borrow_mut()
+                .insert(n, (facts.target.clone(), facts.created));
+        });
+        Ok(())
+    }
+
+    fn remove_root(&self, facts: &RootFacts) -> Result<(), PerformError> {
+        self.point(|| self.entries.borrow_mut().remove(&facts.entry));
+        Ok(())
+    }
+
+    fn see_root(&self, facts: &RootFacts) -> Result<Sight, PerformError> {
+        Ok(match self.entries.borrow().get(&facts.entry) {
+            None => Sight::Gone,
+            Some(link) if *link == facts.link => Sight::AsRecorded,
+            Some(_) => Sight::Different,
+        })
+    }
+
+    fn restore_root(&self, facts: &RootFacts) -> Result<(), PerformError> {
+        self.point(|| {
+            self.entries
+                .borrow_mut()
+                .insert(facts.entry.clone(), facts.link.clone());
+        });
+        Ok(())
+    }
+
+    fn release_hold(&self, facts: &HoldFacts) -> Result<(), PerformError> {
+        self.point(|| self.holds.borrow_mut().remove(&facts.link));
+        Ok(())
+    }
+
+    fn see_hold(&self, facts: &HoldFacts) -> Result<Sight, PerformError> {
+        Ok(match self.holds.borrow().get(&facts.link) {
+            None => Sight::Gone,
+            Some(path) if *path == facts.store_path => Sight::AsRecorded,
+            Some(_) => Sight::Different,
+        })
+    }
+
+    fn collect(&self) -> Result<Collected, PerformError> {
+        let before = self.disk.borrow().len();
+        self.point(|| self.collect_garbage());
+        let gone = u64::try_from(before - self.disk.borrow().len()).unwrap();
+        Ok(Collected {
+            paths: Some(gone),
+            bytes: Some(Bytes(gone * 1000)),
+        })
+    }
+
+    fn optimise(&self) -> Result<(), PerformError> {
+        Ok(())
+    }
+
+    fn verify(&self, _: bool) -> Result<(), PerformError> {
+        Ok(())
+    }
+
+    fn free_bytes(&self) -> Result<Bytes, PerformError> {
+        Ok(Bytes(
+            1_000_000 - 1000 * u64::try_from(self.disk.borrow().len()).unwrap(),
+        ))
+    }
+}
+
+/// Dying releases a lock, as the kernel does; `locked` is another process's.
+struct Token;
+
+impl Remember for World {
+    type Lock = Token;
+
+    fn lock(&self) -> Result<Token, JournalError> {
+        if self.locked.get() {
+            return Err(JournalError::Locked {
+                lock: "/lock".to_string(),
+                holder: None,
+            });
+        }
+        Ok(Token)
+    }
+
+    fn begin(&self, _: &Token, receipt: &mut Receipt) -> Result<(), JournalError> {
+        let free = |nth: &u32| {
+            let run = RunId::at(receipt.started_at, *nth);
+            !self.journal.borrow().contains_key(&run)
+        };
+        let nth = (1..).find(free).unwrap();
+        receipt.run = RunId::at(receipt.started_at, nth);
+        self.record(&Token, receipt)
+    }
+
+    fn record(&self, _: &Token, receipt: &Receipt) -> Result<(), JournalError> {
+        self.point(|| {
+            self.journal
+                .borrow_mut()
+                .insert(receipt.run.clone(), receipt.clone());
+        });
+        Ok(())
+    }
+
+    fn receipts(&self) -> Result<Vec<Receipt>, JournalError> {
+        Ok(self.journal.borrow().values().cloned().collect())
+    }
+
+    fn hold_link(&self, _: &Token, run: &RunId, index: usize) -> Result<Utf8PathBuf, JournalError> {
+        Ok(format!("/holds/{run}/{index}").into())
+    }
+}
+
+fn job(window: Age) -> Job {
+    Job {
+        name: JobName::try_from("default".to_string()).unwrap(),
+        max_risk: RiskLevel::High,
+        safe_mode: true,
+        undo_window: window,
+        protect: Protect::default(),
+        operations: Operations {
+            generations: Some(GenerationsOperation {
+                profiles: vec![ProfileSelector::System],
+                keep: KeepPolicy::new(KeepRules {
+                    last: Some(3),
+                    ..KeepRules::default()
+                })
+                .unwrap(),
+            }),
+            roots: Some(RootsOperation { dangling: true }),
+            collect: true,
+            optimise: false,
+            verify: None,
+        },
+    }
+}
+
+fn run(world: &World, job: &Job) -> Result<Receipt, EngineError> {
+    let plan = Plan::draw(&world.snapshot().unwrap(), job);
+    let approved = gate(Proposal::of(&plan)).unwrap();
+    world.engine().apply(approved, Some(job))
+}
+
+#[test]
+fn a_run_holds_drops_collects_and_is_undone() {
+    let world = World::new(9, 9);
+    let before = world.links.borrow().clone();
+    let receipt = run(&world, &job(Age::days(7))).unwrap();
+    assert_eq!(world.numbers(), [7, 8, 9]);
+    assert_eq!(receipt.count(Outcome::Done), receipt.entries.len());
+    assert_eq!(world.disk.borrow().len(), 9, "what was dropped is held");
+    assert_eq!(world.holds.borrow().len(), 6);
+    assert_eq!(receipt.bytes.paths, Some(0));
+
+    let undone = world.engine().undo(None).unwrap();
+    assert_eq!(undone.kind, RunKind::Undo(receipt.run.clone()));
+    assert_eq!(undone.count(Outcome::Done), 7, "six generations and a root");
+    assert_eq!(*world.links.borrow(), before);
+    assert!(
+        world.holds.borrow().is_empty(),
+        "a restored generation needs no hold"
+    );
+    assert!(matches!(
+        world.engine().undo(None),
+        Err(EngineError::NothingToUndo { .. })
+    ));
+    assert!(matches!(
+        world.engine().undo(Some(&receipt.run)),
+        Err(EngineError::NothingToUndo { .. })
+    ));
+}
+
+#[test]
+fn expired_holds_are_released_and_collected_and_cannot_be_undone() {
+    let world = World::new(9, 9);
+    let first = run(&world, &job(Age::days(7))).unwrap();
+    world.now.set(NOW + 8 * DAY);
+    let second = run(&world, &job(Age::days(7))).unwrap();
+    assert_eq!(second.bytes.paths, Some(6));
+    assert_eq!(second.bytes.reported, Some(Bytes(6000)));
+    assert_eq!(second.bytes.measured, Some(6000));
+    assert!(world.holds.borrow().is_empty());
+    assert!(matches!(
+        world.engine().undo(None),
+        Err(EngineError::NothingToUndo { .. }) | Ok(_)
+    ));
+    let undone = world.engine().undo(Some(&first.run));
+    let stale = undone.map(|receipt| receipt.count(Outcome::Stale));
+    assert!(
+        matches!(stale, Ok(6)),
+        "every generation says that it is gone"
+    );
+    assert_eq!(world.numbers(), [7, 8, 9]);
+}
+
+#[test]
+fn an_undo_does_not_take_a_number_that_is_taken() {
+    let world = World::new(9, 9);
+    run(&world, &job(Age::days(7))).unwrap();
+    world.links.borrow_mut().insert(3, (target(9), created(9)));
+    let undone = world.engine().undo(None).unwrap();
+    assert_eq!(undone.count(Outcome::Stale), 1);
+    assert_eq!(world.links.borrow().get(&3).unwrap().0, target(9));
+    assert_eq!(
+        world.holds.borrow().len(),
+        1,
+        "what could not come back stays held"
+    );
+}
+
+#[test]
+fn what_cannot_be_held_stays() {
+    let world = World::new(9, 9);
+    world.fail_hold.set(true);
+    let receipt = run(&world, &job(Age::days(7))).unwrap();
+    assert_eq!(world.numbers().len(), 9);
+    assert_eq!(receipt.count(Outcome::Failed), 6);
+}
+
+#[test]
+fn a_failed_drop_leaves_no_hold_behind() {
+    let world = World::new(9, 9);
+    world.fail_drop.set(true);
+    let receipt = run(&world, &job(Age::days(7))).unwrap();
+    assert_eq!(receipt.count(Outcome::Failed), 6);
+    assert!(world.holds.borrow().is_empty());
+}
+
+#[test]
+fn a_drop_that_nix_complains_of_behind_the_deed_is_recorded_as_done_and_held() {
+    let world = World::new(9, 9);
+    world.lie_about_drop.set(true);
+    let receipt = run(&world, &job(Age::days(7))).unwrap();
+    assert_eq!(receipt.count(Outcome::Failed), 0);
+    assert_eq!(world.holds.borrow().len(), 6);
+    world.lie_about_drop.set(false);
+    world.engine().undo(None).unwrap();
+    assert_eq!(world.numbers().len(), 9);
+}
+
+#[test]
+fn what_changes_between_plan_and_deed_is_stale() {
+    let world = World::new(9, 9);
+    world.change_before_drop.set(true);
+    let receipt = run(&world, &job(Age::days(7))).unwrap();
+    assert_eq!(receipt.count(Outcome::Stale), 6);
+    assert_eq!(world.numbers().len(), 9);
+}
+
+#[test]
+fn a_pin_set_between_plan_and_run_holds() {
+    let world = World::new(9, 9);
+    let job = job(Age::days(7));
+    let plan = Plan::draw(&world.snapshot().unwrap(), &job);
+    world.pins.borrow_mut().push(Pin {
+        profile: ProfilePath::new(Utf8Path::new(PROFILE)).unwrap(),
+        number: GenerationNumber(4),
+        reason: None,
+        until: None,
+    });
+    let approved = gate(Proposal::of(&plan)).unwrap();
+    let receipt = world.engine().apply(approved, Some(&job)).unwrap();
+    assert_eq!(receipt.count(Outcome::Stale), 1);
+    assert_eq!(world.numbers(), [4, 7, 8, 9]);
+}
+
+#[test]
+fn a_saved_plan_that_is_stale_is_refused_as_a_whole() {
+    let world = World::new(9, 9);
+    let job = job(Age::days(7));
+    let plan = Plan::draw(&world.snapshot().unwrap(), &job);
+    world.links.borrow_mut().remove(&2);
+    let proposal = Proposal {
+        kind: RunKind::Apply,
+        ..Proposal::of(&plan)
+    };
+    let error = world.engine().apply(gate(proposal).unwrap(), Some(&job));
+    assert!(matches!(error, Err(EngineError::Changed { .. })));
+    assert!(world.journal.borrow().is_empty());
+    assert_eq!(world.numbers().len(), 8);
+}
+
+#[test]
+fn a_plan_of_another_machine_is_refused() {
+    let world = World::new(9, 9);
+    let job = job(Age::days(7));
+    let plan = Plan::draw(&world.snapshot().unwrap(), &job);
+    *world.machine.borrow_mut() = "another".to_string();
+    let error = world
+        .engine()
+        .apply(gate(Proposal::of(&plan)).unwrap(), Some(&job));
+    assert!(matches!(error, Err(EngineError::OtherMachine)));
+}
+
+#[test]
+fn a_second_run_is_locked_out() {
+    let world = World::new(9, 9);
+    world.locked.set(true);
+    let error = run(&world, &job(Age::days(7)));
+    assert!(matches!(
+        error,
+        Err(EngineError::Journal(JournalError::Locked { .. }))
+    ));
+    assert_eq!(world.numbers().len(), 9);
+}
+
+#[test]
+fn a_request_to_stop_skips_the_rest_and_says_so() {
+    let world = World::new(9, 9);
+    world.stop_after_drops.set(Some(2));
+    let receipt = run(&world, &job(Age::days(7))).unwrap();
+    assert_eq!(receipt.count(Outcome::Done), 2);
+    assert_eq!(receipt.count(Outcome::Skipped), receipt.entries.len() - 2);
+    assert!(!receipt.is_interrupted());
+    assert_eq!(world.numbers().len(), 7);
+}
+
+#[rstest]
+#[case(Age::days(7), RiskLevel::High, true, None)]
+#[case(Age::days(7), RiskLevel::Medium, true, Some(RiskLevel::High))]
+#[case(Age::ZERO, RiskLevel::Critical, true, Some(RiskLevel::Critical))]
+#[case(Age::ZERO, RiskLevel::High, false, Some(RiskLevel::Critical))]
+#[case(Age::ZERO, RiskLevel::Critical, false, None)]
+fn the_gate_stops_what_is_too_risky(
+    #[case] window: Age,
+    #[case] ceiling: RiskLevel,
+    #[case] safe: bool,
+    #[case] stopped: Option<RiskLevel>,
+) {
+    let world = World::new(9, 9);
+    let mut job = job(window);
+    job.max_risk = ceiling;
+    job.safe_mode = safe;
+    let plan = Plan::draw(&world.snapshot().unwrap(), &job);
+    match (gate(Proposal::of(&plan)), stopped) {
+        (Ok(_), None) => {}
+        (Err(GateError::SafeMode { count: 6 }), Some(RiskLevel::Critical)) => assert!(safe),
+        (Err(GateError::TooRisky { highest, .. }), Some(level)) => assert_eq!(highest, level),
+        (other, _) => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_saved_plan_cannot_say_that_its_risk_is_less_than_it_is() {
+    let world = World::new(9, 9);
+    let plan = Plan::draw(&world.snapshot().unwrap(), &job(Age::ZERO));
+    let mut proposal = Proposal::of(&plan);
+    for action in &mut proposal.actions {
+        action.risk = RiskLevel::Low;
+    }
+    assert!(matches!(gate(proposal), Err(GateError::SafeMode { .. })));
+}
+
+/// Runs `deed` with a death at its `n`th point; tells whether it got that far.
+fn dies_at(world: &World, n: usize, after: bool, deed: impl FnOnce(&World)) -> bool {
+    world.steps_to_death.set(Some(n));
+    world.die_after.set(after);
+    let outcome = catch_unwind(AssertUnwindSafe(|| deed(world)));
+    world.steps_to_death.set(None);
+    outcome.is_err()
+}
+
+/// Whatever happened: what is kept is there, what is gone is held or was never promised.
+fn nothing_is_lost(world: &World, at: &str) {
+    world.collect_garbage();
+    for n in 1..=9 {
+        let linked = world.links.borrow().contains_key(&n);
+        let held = world.holds.borrow().values().any(|p| *p == path(n));
+        assert!(
+            linked || held,
+            "generation {n} is neither there nor held {at}"
+        );
+        assert!(
+            world.disk.borrow().contains(&path(n)),
+            "generation {n} was collected {at}"
+        );
+    }
+    for kept in [7, 8, 9] {
+        assert!(
+            world.links.borrow().contains_key(&kept),
+            "{kept} is gone {at}"
+        );
+    }
+}
+
+#[test]
+fn a_run_killed_at_any_point_loses_nothing_and_is_settled_by_the_next_one() {
+    let mut points = 0;
+    for after in [false, true] {
+        for n in 0.. {
+            let world = World::new(9, 9);
+            let before = world.links.borrow().clone();
+            let job = job(Age::days(7));
+            if !dies_at(&world, n, after, |world| drop(run(world, &job))) {
+                break;
+            }
+            points += 1;
+            let at = format!("after a death at point {n} ({after})");
+            nothing_is_lost(&world, &at);
+            run(&world, &job).unwrap();
+            nothing_is_lost(&world, &at);
+            assert_eq!(world.numbers(), [7, 8, 9], "{at}");
+            for receipt in world.journal.borrow().values() {
+                assert!(!receipt.is_interrupted(), "{at}");
+                assert_eq!(receipt.count(Outcome::Pending), 0, "{at}");
+            }
+            // Both runs together took six away; undoing them brings all back.
+            while world
+                .engine()
+                .undo(None)
+                .is_ok_and(|r| r.count(Outcome::Done) > 0)
+            {}
+            assert_eq!(*world.links.borrow(), before, "{at}");
+        }
+    }
+    assert!(points > 40, "only {points} points");
+}
+
+#[test]
+fn an_undo_killed_at_any_point_is_finished_by_the_next_one() {
+    let mut points = 0;
+    for after in [false, true] {
+        for n in 0.. {
+            let world = World::new(9, 9);
+            let before = world.links.borrow().clone();
+            run(&world, &job(Age::days(7))).unwrap();
+            if !dies_at(&world, n, after, |world| drop(world.engine().undo(None))) {
+                break;
+            }
+            points += 1;
+            let at = format!("after a death at point {n} ({after})");
+            nothing_is_lost(&world, &at);
+            while world
+                .engine()
+                .undo(None)
+                .is_ok_and(|r| r.count(Outcome::Done) > 0)
+            {}
+            assert_eq!(*world.links.borrow(), before, "{at}");
+            assert!(world.holds.borrow().is_empty(), "{at}");
+        }
+    }
+    assert!(points > 40, "only {points} points");
+}
