@@ -1,0 +1,22 @@
+{
+  mkShell,
+  cargo,
+  clippy,
+  just,
+  nix,
+  python3,
+  rustc,
+  rustfmt,
+}:
+
+mkShell {
+  packages = [
+    cargo
+    clippy
+    just
+    nix
+    python3
+    rustc
+    rustfmt
+  ];
+}
