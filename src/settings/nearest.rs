@@ -1,0 +1,33 @@
+//! The word that was perhaps meant.
+
+/// The nearest of the known words, if it is near enough to be a slip.
+pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let word = word.to_lowercase();
+    let (distance, found) = known
+        .into_iter()
+        .map(|known| (strsim::osa_distance(&word, &known.to_lowercase()), known))
+        .min()?;
+    let length = word.chars().count().max(found.chars().count());
+    (distance <= length.div_ceil(3)).then_some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("saveMode", Some("safeMode"))]
+    #[case("SAFEMODE", Some("safeMode"))]
+    #[case("job", Some("jobs"))]
+    #[case("retention", None)]
+    #[case("", None)]
+    fn a_slip_is_recognised(#[case] word: &str, #[case] expected: Option<&str>) {
+        assert_eq!(nearest(word, ["jobs", "protect", "safeMode"]), expected);
+    }
+
+    #[test]
+    fn of_no_words_none_is_near() {
+        assert_eq!(nearest("x", []), None);
+    }
+}
