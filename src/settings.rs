@@ -1,1 +1,159 @@
-//! To be written.
+//! What a machine's owner wrote down: text to `raw` (the shape) to checked [`Settings`] (the rules), both steps pure.
+//!
+//! Only the last type can be used, and only `check` makes it, so that no job runs on settings that were not checked.
+//! Reading the file is the caller's business.
+
+mod check;
+mod finding;
+mod nearest;
+mod platform;
+mod raw;
+mod read;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::domain::job::{Job, JobName};
+use crate::domain::measure::Age;
+
+pub use finding::{Code, Finding, Pointer, Severity};
+pub use platform::Platform;
+
+/// The version of the settings that is understood.
+pub const VERSION: i64 = 1;
+
+/// The text of the settings that hold where nobody wrote any.
+pub const BUILTIN: &str = include_str!("settings/builtin.json");
+
+/// Settings that were checked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    safe_mode: bool,
+    undo_window: Age,
+    protected_paths: Vec<Utf8PathBuf>,
+    jobs: BTreeMap<JobName, JobSettings>,
+}
+
+impl Settings {
+    /// Reads and checks the settings of a file; gives the warnings beside them.
+    ///
+    /// # Errors
+    /// All that is wrong with them, warnings included; a text of the wrong shape gives its first fault alone.
+    pub fn parse(text: &str) -> Result<(Self, Vec<Finding>), Vec<Finding>> {
+        Self::parse_for(text, Platform::HERE)
+    }
+
+    /// Reads and checks the settings of a machine of another kind.
+    ///
+    /// # Errors
+    /// As [`Settings::parse`].
+    pub fn parse_for(text: &str, platform: Platform) -> Result<(Self, Vec<Finding>), Vec<Finding>> {
+        let raw = read::read(text).map_err(|finding| vec![finding])?;
+        check::check(&raw, platform)
+    }
+
+    /// The settings with the job `default` that hold where nobody wrote any.
+    ///
+    /// # Errors
+    /// Never in a tested build: they take the same way as a file's, so that they can break no rule.
+    pub fn builtin() -> Result<Self, Vec<Finding>> {
+        Self::parse(BUILTIN).map(|(settings, _)| settings)
+    }
+
+    /// Whether critical actions are refused.
+    pub fn safe_mode(&self) -> bool {
+        self.safe_mode
+    }
+
+    /// How long what was dropped is held.
+    pub fn undo_window(&self) -> Age {
+        self.undo_window
+    }
+
+    /// The places that no operation may remove.
+    pub fn protected_paths(&self) -> impl Iterator<Item = &Utf8Path> {
+        self.protected_paths.iter().map(Utf8PathBuf::as_path)
+    }
+
+    /// All jobs by name, disabled ones too.
+    pub fn jobs(&self) -> impl Iterator<Item = &JobSettings> {
+        self.jobs.values()
+    }
+
+    /// The job of this name, with everything that bears on it.
+    ///
+    /// # Errors
+    /// When there is none, or it is disabled: running such a job must be a choice that [`Settings::jobs`] makes visible.
+    pub fn job(&self, name: &str) -> Result<&Job, NoJob> {
+        let key = JobName::try_from(name.to_string()).ok();
+        match key.and_then(|key| self.jobs.get(&key)) {
+            Some(found) if found.enabled => Ok(&found.job),
+            Some(_) => Err(NoJob::Disabled {
+                name: name.to_string(),
+            }),
+            None => {
+                let known: Vec<String> = self.jobs.keys().map(ToString::to_string).collect();
+                Err(NoJob::Unknown {
+                    name: name.to_string(),
+                    nearest: nearest::nearest(name, known.iter().map(String::as_str))
+                        .map(str::to_string),
+                    known,
+                })
+            }
+        }
+    }
+}
+
+/// A job and what the settings say about it.
+#[derive(Debug, Clone)]
+pub struct JobSettings {
+    job: Job,
+    description: Option<String>,
+    enabled: bool,
+}
+
+impl JobSettings {
+    /// The job itself.
+    pub fn job(&self) -> &Job {
+        &self.job
+    }
+
+    /// What it is for, in its owner's words.
+    pub fn description(&self) -> Option<&str> {
+        self.description.as_deref()
+    }
+
+    /// Whether it is to run at all.
+    pub fn is_enabled(&self) -> bool {
+        self.enabled
+    }
+}
+
+/// Why there is no job to run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoJob {
+    /// The settings have none of this name.
+    #[error("the settings have no job `{name}`")]
+    Unknown {
+        /// The name.
+        name: String,
+        /// The job that was perhaps meant.
+        nearest: Option<String>,
+        /// The jobs that there are.
+        known: Vec<String>,
+    },
+    /// The settings switch it off.
+    #[error("the settings disable the job `{name}`")]
+    Disabled {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// Describes the shape of the settings; what JSON Schema cannot say, the check does.
+pub fn schema() -> schemars::Schema {
+    schemars::schema_for!(raw::Settings)
+}
