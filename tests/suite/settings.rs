@@ -1,1 +1,370 @@
-//! To be written.
+//! Settings: the files in `tests/fixtures/settings`, what jobs come of them, and what holds for any text.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests too"
+)]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use camino::Utf8Path;
+use nix_prune::domain::job::{ProfileSelector, VerifyOperation};
+use nix_prune::domain::measure::Age;
+use nix_prune::domain::risk::RiskLevel;
+use nix_prune::settings::{
+    BUILTIN, Code, Finding, JobSettings, NoJob, Platform, Settings, Severity, schema,
+};
+use proptest::prelude::*;
+use rstest::rstest;
+use serde_json::{Value, json};
+
+const FULL: &str = include_str!("../fixtures/settings/good/full.json");
+const JOB: &str = "/jobs/daily";
+
+fn parse(text: &str) -> Result<(Settings, Vec<Finding>), Vec<Finding>> {
+    Settings::parse_for(text, Platform::Linux)
+}
+
+/// What was found, errors and warnings alike, as `CODE POINTER`.
+fn found(text: &str) -> Vec<String> {
+    let (Ok((_, findings)) | Err(findings)) = parse(text);
+    let short = |f: &Finding| format!("{} {}", f.code, f.pointer);
+    findings.iter().map(short).collect()
+}
+
+#[test]
+fn the_sample_of_the_guide_gives_exactly_what_is_not_acted_on_yet() {
+    let text = include_str!("../fixtures/settings/sample-of-the-design.json");
+    let findings = parse(text).unwrap_err();
+    assert!(findings.iter().all(|f| f.code == Code::NotYet));
+    let pointers: Vec<&str> = findings.iter().map(|f| f.pointer.as_str()).collect();
+    let operations = format!("{JOB}/operations");
+    let mut expected = [
+        format!("{JOB}/budget"),
+        format!("{operations}/generations/refreshBootMenu"),
+        format!("{operations}/roots/rules"),
+        format!("{operations}/collect/keepRecent"),
+        format!("{operations}/leftovers"),
+    ];
+    expected.sort();
+    let mut pointers: Vec<String> = pointers.iter().map(|p| (*p).to_string()).collect();
+    pointers.sort();
+    assert_eq!(pointers, expected);
+}
+
+#[test]
+fn the_builtin_settings_are_valid_and_say_what_they_promise() {
+    for platform in [Platform::Linux, Platform::MacOs] {
+        let (_, findings) = Settings::parse_for(BUILTIN, platform).unwrap();
+        assert_eq!(findings, []);
+    }
+    let settings = Settings::builtin().unwrap();
+    assert_eq!(settings.jobs().count(), 1);
+    let job = settings.job("default").unwrap();
+    assert!(job.safe_mode && job.max_risk == RiskLevel::High);
+    assert_eq!(job.undo_window, Age::days(7));
+    let operations = &job.operations;
+    assert!(operations.collect && !operations.optimise);
+    assert!(operations.roots.is_none() && operations.verify.is_none());
+    let generations = operations.generations.as_ref().unwrap();
+    assert_eq!(
+        generations.profiles,
+        [
+            ProfileSelector::System,
+            ProfileSelector::Users,
+            ProfileSelector::HomeManager
+        ]
+    );
+    let rules = generations.keep.rules();
+    assert_eq!((rules.last, rules.within), (Some(5), Some(Age::days(14))));
+    assert_eq!(
+        (rules.daily, rules.weekly, rules.monthly, rules.yearly),
+        (None, None, None, None)
+    );
+}
+
+#[test]
+fn a_job_has_everything_that_bears_on_it() {
+    let (settings, _) = parse(FULL).unwrap();
+    let daily = settings.job("daily").unwrap();
+    assert_eq!(daily.protect.generations.len(), 2);
+    assert_eq!(daily.protect.generations[0].number.0, 42);
+    let protects = |link: &str| daily.protect.roots.matches(Utf8Path::new(link));
+    assert!(protects("/home/alice/keep/a/result") && protects("/srv/builds/result-1"));
+    assert!(!protects("/home/alice/other/result") && !protects("/home/a/b/keep/result"));
+    assert!(daily.operations.roots.unwrap().dangling);
+    assert!(daily.operations.verify.is_none() && !daily.operations.optimise);
+    assert_eq!(
+        daily
+            .operations
+            .generations
+            .as_ref()
+            .unwrap()
+            .profiles
+            .len(),
+        4
+    );
+    let check = settings.job("monthly_check").unwrap();
+    assert!(check.operations.optimise && !check.operations.collect);
+    assert_eq!(
+        check.operations.verify,
+        Some(VerifyOperation { contents: true })
+    );
+    assert_eq!(check.protect.generations, daily.protect.generations);
+    assert!(settings.protected_paths().any(|path| path == "/srv/builds"));
+}
+
+#[test]
+fn a_disabled_job_is_listed_and_not_given_out() {
+    let (settings, _) = parse(FULL).unwrap();
+    let enabled: Vec<bool> = settings.jobs().map(JobSettings::is_enabled).collect();
+    assert_eq!(enabled, [true, true, false]);
+    let name = "spare".to_string();
+    assert_eq!(settings.job("spare").unwrap_err(), NoJob::Disabled { name });
+    let unknown = settings.job("dayly").unwrap_err();
+    assert!(
+        matches!(unknown, NoJob::Unknown { nearest: Some(near), known, .. } if near == "daily" && known.len() == 3)
+    );
+    assert!(settings.job("").is_err() && settings.job("a b").is_err());
+}
+
+/// Every settings file below `kind`, with its expectation.
+fn fixtures(kind: &str) -> Vec<(PathBuf, String, Value)> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/settings")
+        .join(kind);
+    let names: BTreeSet<String> = std::fs::read_dir(dir.as_path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    let is_expectation = |name: &&String| name.ends_with(".expected.json");
+    for name in names.iter().filter(is_expectation) {
+        let subject = name.replace(".expected.json", ".json");
+        assert!(names.contains(&subject), "{kind}/{name} belongs to no file");
+    }
+    let subjects = names.iter().filter(|name| !is_expectation(name));
+    subjects
+        .map(|name| {
+            let stem = name.strip_suffix(".json").unwrap();
+            let beside = dir.join(format!("{stem}.expected.json"));
+            let expected = std::fs::read_to_string(&beside)
+                .unwrap_or_else(|_| panic!("{kind}/{name} has no expectation beside it"));
+            let text = std::fs::read_to_string(dir.join(name)).unwrap();
+            (
+                dir.join(name),
+                text,
+                serde_json::from_str(&expected).unwrap(),
+            )
+        })
+        .collect()
+}
+
+#[rstest]
+#[case("good", 5)]
+#[case("bad", 30)]
+fn every_fixture_gives_exactly_its_findings(#[case] kind: &str, #[case] at_least: usize) {
+    let fixtures = fixtures(kind);
+    assert!(fixtures.len() >= at_least, "only {} files", fixtures.len());
+    for (path, text, expected) in fixtures {
+        let parsed = parse(&text);
+        assert_eq!(
+            parsed.is_ok(),
+            kind == "good",
+            "{}: {parsed:?}",
+            path.display()
+        );
+        let (Ok((_, findings)) | Err(findings)) = parsed;
+        let mut got = serde_json::to_value(&findings).unwrap();
+        // An expectation says as much as it wants to hold fast.
+        for (finding, wanted) in got
+            .as_array_mut()
+            .unwrap()
+            .iter_mut()
+            .zip(expected.as_array().unwrap())
+        {
+            finding
+                .as_object_mut()
+                .unwrap()
+                .retain(|key, _| wanted.get(key).is_some());
+        }
+        assert_eq!(got, expected, "{}: {findings:#?}", path.display());
+    }
+}
+
+#[test]
+fn every_code_is_given_by_some_fixture() {
+    let all = fixtures("good").into_iter().chain(fixtures("bad"));
+    let given: BTreeSet<String> = all.flat_map(|(_, text, _)| found(&text)).collect();
+    for code in Code::ALL {
+        let begins = format!("{code} ");
+        assert!(
+            given.iter().any(|f| f.starts_with(&begins)),
+            "no fixture gives {code}"
+        );
+    }
+}
+
+#[test]
+fn the_schema_takes_what_is_read_and_refuses_other_shapes() {
+    let schema = serde_json::to_value(schema()).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let builtin = serde_json::from_str(BUILTIN).unwrap();
+    assert!(validator.is_valid(&builtin));
+    for (path, text, _) in fixtures("good") {
+        let document: Value = serde_json::from_str(&text).unwrap();
+        let faults: Vec<String> = validator
+            .iter_errors(&document)
+            .map(|e| e.to_string())
+            .collect();
+        assert!(faults.is_empty(), "{}: {faults:?}", path.display());
+    }
+    let mut refused = 0;
+    for (path, text, expected) in fixtures("bad") {
+        let code = expected[0]["code"].as_str().unwrap();
+        let shape = [
+            "unknown-key",
+            "missing-key",
+            "wrong-type",
+            "version.missing",
+            "keep.range",
+        ];
+        if shape.contains(&code) && !path.ends_with("version-not-whole.json") {
+            let document = serde_json::from_str(&text).unwrap();
+            assert!(!validator.is_valid(&document), "{}", path.display());
+            refused += 1;
+        }
+    }
+    assert!(refused >= 8);
+}
+
+/// The files that are JSON and have at most one fault of the shape: reading ends at the first that it meets.
+static DOCUMENTS: LazyLock<Vec<(String, Value)>> = LazyLock::new(|| {
+    let files = fixtures("good").into_iter().chain(fixtures("bad"));
+    let one_fault = files.filter(|(_, _, expected)| expected[0]["code"] != "duplicate-key");
+    let documents = one_fault.filter_map(|(_, text, _)| {
+        let document = serde_json::from_str(&text).ok()?;
+        Some((text, document))
+    });
+    documents.collect()
+});
+
+/// Writes a document with the keys of each object in an order that `seed` decides.
+fn shuffled(value: &Value, seed: &mut u64) -> String {
+    match value {
+        Value::Object(map) => {
+            let mut entries: Vec<String> = map
+                .iter()
+                .map(|(key, value)| format!("{}:{}", json!(key), shuffled(value, seed)))
+                .collect();
+            for i in (1..entries.len()).rev() {
+                *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                entries.swap(i, usize::try_from(*seed >> 33).unwrap() % (i + 1));
+            }
+            format!("{{{}}}", entries.join(","))
+        }
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(|v| shuffled(v, seed)).collect();
+            format!("[{}]", items.join(","))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// Everything that settings say, in words; findings without their place in the text.
+fn told(text: &str) -> String {
+    let place = |mut finding: Finding| {
+        (finding.line, finding.column) = (None, None);
+        finding
+    };
+    match parse(text) {
+        Ok((settings, findings)) => format!("{settings:?} {findings:?}"),
+        Err(findings) => {
+            format!("{:?}", findings.into_iter().map(place).collect::<Vec<_>>())
+        }
+    }
+}
+
+/// Words that mean something in settings, and some that do not.
+fn anything() -> impl Strategy<Value = Value> {
+    const WORDS: [&str; 21] = [
+        "version",
+        "jobs",
+        "daily",
+        "operations",
+        "generations",
+        "keep",
+        "last",
+        "within",
+        "protect",
+        "paths",
+        "roots",
+        "collect",
+        "verify",
+        "enabled",
+        "maxRisk",
+        "critical",
+        "14d",
+        "/usr",
+        "system",
+        "",
+        "x",
+    ];
+    let word = prop::sample::select(&WORDS[..]);
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        Just(json!(1)),
+        word.clone().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(6, 40, 5, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map(word.clone().prop_map(str::to_string), inner, 0..5)
+                .prop_map(|map| json!(map)),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics(text in "\\PC*") {
+        let _ = parse(&text);
+    }
+
+    #[test]
+    fn no_document_panics_and_each_is_judged_the_same_twice(mut document in anything(), whole: bool) {
+        if whole && let Value::Object(map) = &mut document {
+            map.insert("version".to_string(), json!(1));
+        }
+        let text = document.to_string();
+        prop_assert_eq!(told(&text), told(&text));
+        if let Err(findings) = parse(&text) {
+            prop_assert!(findings.iter().any(|f| f.severity == Severity::Error));
+        }
+    }
+
+    #[test]
+    fn no_damage_panics(at in 0..FULL.len(), with in prop::sample::select(&b"{}[],:\"0-x\\ "[..])) {
+        let mut bytes = FULL.as_bytes().to_vec();
+        bytes[at] = with;
+        let _ = parse(&String::from_utf8(bytes).unwrap());
+        let _ = parse(&FULL[..at]);
+    }
+}
+
+proptest! {
+    // Each case reads all files.
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn the_order_of_keys_is_irrelevant(seed: u64) {
+        let mut seed = seed;
+        for (text, document) in DOCUMENTS.iter() {
+            prop_assert_eq!(told(&shuffled(document, &mut seed)), told(text));
+        }
+    }
+}
