@@ -22,6 +22,8 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 const FULL: &str = include_str!("../fixtures/settings/good/full.json");
+/// Every key of version 1, those too that are not acted on yet.
+const SAMPLE: &str = include_str!("../fixtures/settings/sample-of-the-design.json");
 const JOB: &str = "/jobs/daily";
 
 fn parse(text: &str) -> Result<(Settings, Vec<Finding>), Vec<Finding>> {
@@ -37,8 +39,7 @@ fn found(text: &str) -> Vec<String> {
 
 #[test]
 fn the_sample_of_the_guide_gives_exactly_what_is_not_acted_on_yet() {
-    let text = include_str!("../fixtures/settings/sample-of-the-design.json");
-    let findings = parse(text).unwrap_err();
+    let findings = parse(SAMPLE).unwrap_err();
     assert!(findings.iter().all(|f| f.code == Code::NotYet));
     let pointers: Vec<&str> = findings.iter().map(|f| f.pointer.as_str()).collect();
     let operations = format!("{JOB}/operations");
@@ -53,6 +54,49 @@ fn the_sample_of_the_guide_gives_exactly_what_is_not_acted_on_yet() {
     let mut pointers: Vec<String> = pointers.iter().map(|p| (*p).to_string()).collect();
     pointers.sort();
     assert_eq!(pointers, expected);
+}
+
+/// The pointer of every object in a document.
+fn objects(value: &Value, at: &str, into: &mut Vec<String>) {
+    match value {
+        Value::Object(map) => {
+            into.push(at.to_string());
+            for (key, value) in map {
+                objects(value, &format!("{at}/{key}"), into);
+            }
+        }
+        Value::Array(items) => {
+            for (i, value) in items.iter().enumerate() {
+                objects(value, &format!("{at}/{i}"), into);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn every_object_refuses_an_unknown_key_and_a_list_in_its_place() {
+    let sample: Value = serde_json::from_str(SAMPLE).unwrap();
+    let mut pointers = Vec::new();
+    objects(&sample, "", &mut pointers);
+    assert_eq!(pointers.len(), 16);
+    for pointer in pointers {
+        let mut document = sample.clone();
+        let place = document.pointer_mut(&pointer).unwrap();
+        place["zzz"] = json!(1);
+        let expected = match pointer.as_str() {
+            "/jobs" => "wrong-type /jobs/zzz".to_string(),
+            _ => format!("unknown-key {pointer}/zzz"),
+        };
+        assert_eq!(found(&document.to_string()), [expected]);
+        let values: Vec<Value> = match sample.pointer(&pointer) {
+            Some(Value::Object(map)) => map.values().cloned().collect(),
+            _ => panic!("{pointer} is no object"),
+        };
+        *document.pointer_mut(&pointer).unwrap() = Value::Array(values);
+        let expected = format!("wrong-type {pointer}");
+        assert_eq!(found(&document.to_string()), [expected]);
+    }
 }
 
 #[test]
