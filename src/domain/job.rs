@@ -15,6 +15,8 @@ use super::risk::RiskLevel;
     Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]
 #[serde(try_from = "String", into = "String")]
+#[derive(schemars::JsonSchema)]
+#[schemars(with = "String")]
 pub struct JobName(String);
 
 /// A text that cannot name a job.

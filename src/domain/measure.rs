@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
 #[serde(transparent)]
+#[derive(schemars::JsonSchema)]
 pub struct Bytes(pub u64);
 
 impl fmt::Display for Bytes {
@@ -35,6 +36,8 @@ impl fmt::Display for Bytes {
 /// A point in time, to the nanosecond; written as RFC 3339 in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
+#[derive(schemars::JsonSchema)]
+#[schemars(with = "String", extend("format" = "date-time"))]
 pub struct Timestamp(jiff::Timestamp);
 
 impl Timestamp {
@@ -108,7 +111,10 @@ impl fmt::Display for Timestamp {
 /// A span of time that is never negative, to the second: `30s`, `15m`, `2h`, `1h30m`, `1.5d`, `2w`.
 ///
 /// A day is 24 hours and a week seven days; calendar days are the business of the keep rules' buckets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, schemars::JsonSchema,
+)]
+#[schemars(with = "String")]
 pub struct Age {
     seconds: u64,
 }

@@ -17,6 +17,7 @@ use super::store_path::{StoreDir, StorePath};
 /// One step of a plan, with the facts it relies on: where they do not hold any more, it is stale and not done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "kind")]
+#[derive(schemars::JsonSchema)]
 pub enum Action {
     /// Drop a generation of a profile.
     DropGeneration(GenerationFacts),
@@ -42,6 +43,7 @@ pub enum Action {
 /// What is known of a generation that goes or comes back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[derive(schemars::JsonSchema)]
 pub struct GenerationFacts {
     /// The profile.
     pub profile: ProfilePath,
@@ -52,6 +54,7 @@ pub struct GenerationFacts {
     /// The generation's number.
     pub number: GenerationNumber,
     /// The text of its link.
+    #[schemars(with = "String")]
     pub target: Utf8PathBuf,
     /// The store path behind it.
     pub store_path: StorePath<String>,
@@ -66,20 +69,25 @@ pub struct GenerationFacts {
 /// What is known of an entry of `gcroots/auto`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[derive(schemars::JsonSchema)]
 pub struct RootFacts {
     /// The entry.
+    #[schemars(with = "String")]
     pub entry: Utf8PathBuf,
     /// The link that the entry names.
+    #[schemars(with = "String")]
     pub link: Utf8PathBuf,
 }
 
 /// What is known of a hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[derive(schemars::JsonSchema)]
 pub struct HoldFacts {
     /// The run that made it.
     pub run: RunId,
     /// Its link.
+    #[schemars(with = "String")]
     pub link: Utf8PathBuf,
     /// What it holds.
     pub store_path: StorePath<String>,
@@ -92,7 +100,7 @@ pub struct HoldFacts {
 }
 
 /// An action with its risk.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct PlannedAction {
     /// The action.
     #[serde(flatten)]
@@ -224,6 +232,7 @@ pub struct Plan {
 /// What is expected to be freed; unknown is `None`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[derive(schemars::JsonSchema)]
 pub struct Prediction {
     /// By the store's own sizes.
     pub nar_bytes: Option<Bytes>,

@@ -12,6 +12,8 @@ use super::store_path::StorePath;
 /// The absolute path of a profile's link, such as `/nix/var/nix/profiles/system`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Utf8PathBuf", into = "Utf8PathBuf")]
+#[derive(schemars::JsonSchema)]
+#[schemars(with = "String")]
 pub struct ProfilePath {
     dir: Utf8PathBuf,
     name: String,
@@ -102,6 +104,7 @@ impl From<ProfilePath> for Utf8PathBuf {
 /// The number of a generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
+#[derive(schemars::JsonSchema)]
 pub struct GenerationNumber(pub u32);
 
 impl fmt::Display for GenerationNumber {
@@ -113,6 +116,7 @@ impl fmt::Display for GenerationNumber {
 /// What a profile is for; decides who selects it and what losing a generation of it means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[derive(schemars::JsonSchema)]
 pub enum ProfileKind {
     /// `profiles/system`: what the machine boots.
     System,
@@ -138,7 +142,7 @@ impl ProfileKind {
 }
 
 /// The user that a directory or link belongs to.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Owner {
     /// The user's number.
     pub uid: u32,

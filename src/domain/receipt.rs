@@ -15,6 +15,8 @@ use super::store_path::StoreDir;
 /// The name of a run: `20261122T221644Z`, with `-2` and so on behind it where a second has more than one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[derive(schemars::JsonSchema)]
+#[schemars(with = "String")]
 pub struct RunId(String);
 
 /// A text that cannot name a run.
@@ -69,6 +71,7 @@ impl From<RunId> for String {
 /// What a run was.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[derive(schemars::JsonSchema)]
 pub enum RunKind {
     /// A job, planned and carried out at once.
     Run,
@@ -83,6 +86,7 @@ pub enum RunKind {
 /// The record of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[derive(schemars::JsonSchema)]
 pub struct Receipt {
     /// The name of the document's form.
     pub schema: ReceiptSchema,
@@ -111,7 +115,7 @@ pub struct Receipt {
 }
 
 /// The form of a receipt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum ReceiptSchema {
     /// The first one.
     #[serde(rename = "nix-prune/receipt/1")]
@@ -121,6 +125,7 @@ pub enum ReceiptSchema {
 /// One action and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[derive(schemars::JsonSchema)]
 pub struct Entry {
     /// What was to be done.
     pub action: Action,
@@ -141,6 +146,7 @@ pub struct Entry {
 /// What became of an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[derive(schemars::JsonSchema)]
 pub enum Outcome {
     /// Not begun, or begun and interrupted.
     Pending,
@@ -157,11 +163,13 @@ pub enum Outcome {
 /// What undoes an action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "kind")]
+#[derive(schemars::JsonSchema)]
 pub enum Undo {
     /// Make the generation's link again; its closure is held until then.
     #[serde(rename_all = "camelCase")]
     RestoreGeneration {
         /// The root that holds the closure.
+        #[schemars(with = "String")]
         hold: Utf8PathBuf,
         /// When the hold ends.
         until: Timestamp,
@@ -173,6 +181,7 @@ pub enum Undo {
 /// What was freed, three ways; unknown is `None`, never 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[derive(schemars::JsonSchema)]
 pub struct FreedBytes {
     /// What the plan expected.
     pub predicted: Option<Bytes>,

@@ -3,7 +3,19 @@
 use serde::{Deserialize, Serialize};
 
 /// The name of a refusal; stable, for scripts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
 pub enum RefusalCode {
     /// A directory or link of a profile could not be read.
     #[serde(rename = "profile.unreadable")]
@@ -42,7 +54,9 @@ impl RefusalCode {
 }
 
 /// One thing that was refused.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 pub struct Refusal {
     /// Its name.
     pub code: RefusalCode,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 /// The four levels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[derive(schemars::JsonSchema)]
 pub enum RiskLevel {
     /// Nothing that a person can miss.
     Low,

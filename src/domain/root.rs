@@ -10,6 +10,7 @@ use super::store_path::StorePath;
 /// Where a root comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[derive(schemars::JsonSchema)]
 pub enum RootKind {
     /// A generation of a profile.
     Profile,

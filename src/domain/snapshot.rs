@@ -46,6 +46,7 @@ pub struct Snapshot {
 /// Tells one machine, store and state directory from another.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
+#[derive(schemars::JsonSchema)]
 pub struct MachineId(pub String);
 
 /// The user on whose behalf we act.

@@ -39,7 +39,8 @@ pub enum Error {
 }
 
 /// The base name of a store path, checked; `S` is how the name is owned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, schemars::JsonSchema)]
+#[schemars(with = "String", rename = "StorePath")]
 pub struct StorePath<S> {
     digest: [u8; DIGEST_SIZE],
     name: S,
@@ -152,6 +153,8 @@ impl<'de> Deserialize<'de> for StorePath<String> {
 /// The store directory, `/nix/store` unless `NIX_STORE_DIR` says otherwise: absolute, without a slash at the end.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
+#[derive(schemars::JsonSchema)]
+#[schemars(with = "String")]
 pub struct StoreDir(Utf8PathBuf);
 
 impl StoreDir {
