@@ -1,0 +1,109 @@
+//! The documents of `--json`, and their JSON Schemas.
+//!
+//! Times are RFC 3339 in UTC, sizes are bytes, unknown is null and never 0. Fields may be added, none is renamed.
+
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema};
+use serde::Serialize;
+
+use crate::domain::receipt::Receipt;
+
+mod generations;
+mod history;
+mod holds;
+mod plan;
+mod roots;
+
+pub use generations::{
+    Flag, GenerationDocument, GenerationsDocument, ProfileDocument, generations,
+};
+pub(super) use history::is_open;
+pub use history::{HistoryDocument, RunDocument, history};
+pub use holds::{HoldDocument, HoldsDocument, PinDocument, holds, pin};
+pub use plan::{ItemDocument, ItemKind, PlanDocument, SubjectDocument, VerdictDocument, plan};
+pub use roots::{RootDocument, RootsDocument, StateDocument, roots};
+
+/// Our version, as documents name it.
+pub const TOOL_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Every document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Document {
+    /// `generations --json`.
+    Generations,
+    /// `roots --json`.
+    Roots,
+    /// `plan --json`.
+    Plan,
+    /// `run --json`, `apply --json`, `undo --json`, `history RUN --json`.
+    Receipt,
+    /// `history --json`.
+    History,
+    /// `hold list --json`.
+    Holds,
+    /// `pin --json`, `unpin --json`.
+    Pin,
+}
+
+impl Document {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Generations,
+        Self::Roots,
+        Self::Plan,
+        Self::Receipt,
+        Self::History,
+        Self::Holds,
+        Self::Pin,
+    ];
+
+    /// The name in the middle of the document's `schema`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Generations => "generations",
+            Self::Roots => "roots",
+            Self::Plan => "plan",
+            Self::Receipt => "receipt",
+            Self::History => "history",
+            Self::Holds => "holds",
+            Self::Pin => "pin",
+        }
+    }
+
+    /// Its JSON Schema.
+    pub fn schema(self) -> Schema {
+        match self {
+            Self::Generations => schema_of::<GenerationsDocument>(self),
+            Self::Roots => schema_of::<RootsDocument>(self),
+            Self::Plan => schema_of::<PlanDocument>(self),
+            Self::Receipt => schema_of::<Receipt>(self),
+            Self::History => schema_of::<HistoryDocument>(self),
+            Self::Holds => schema_of::<HoldsDocument>(self),
+            Self::Pin => schema_of::<PinDocument>(self),
+        }
+    }
+}
+
+/// The JSON Schema of the document of that name; `None` when there is no such document.
+pub fn schema(name: &str) -> Option<Schema> {
+    Document::ALL
+        .into_iter()
+        .find(|document| document.name() == name)
+        .map(Document::schema)
+}
+
+fn schema_of<T: JsonSchema>(document: Document) -> Schema {
+    let settings = SchemaSettings::draft2020_12().for_serialize();
+    let mut schema = settings.into_generator().into_root_schema_for::<T>();
+    let title = format!("nix-prune/{}/1", document.name());
+    schema.insert("title".to_string(), title.into());
+    schema
+}
+
+/// A document as it is printed: indented, with a newline at its end.
+///
+/// # Errors
+/// When the document cannot be written as JSON; none of ours has a map that could not.
+pub fn to_text(document: &impl Serialize) -> Result<String, serde_json::Error> {
+    serde_json::to_string_pretty(document).map(|text| text + "\n")
+}

@@ -1,0 +1,93 @@
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::domain::measure::Timestamp;
+use crate::domain::profile::{GenerationNumber, ProfilePath};
+use crate::domain::receipt::RunId;
+use crate::domain::snapshot::{Hold, Pin, Snapshot};
+use crate::domain::store_path::StorePath;
+
+/// The holds.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HoldsDocument {
+    /// The document's form.
+    #[schemars(extend("const" = "nix-prune/holds/1"))]
+    pub schema: &'static str,
+    /// Every hold.
+    pub holds: Vec<HoldDocument>,
+}
+
+/// A hold.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HoldDocument {
+    /// The run that made it.
+    pub run: RunId,
+    /// The profile whose generation it holds.
+    pub profile: ProfilePath,
+    /// The number of that generation.
+    pub number: GenerationNumber,
+    /// Its link.
+    pub link: String,
+    /// What it holds, by its name in the store.
+    pub store_path: StorePath<String>,
+    /// When its window ends.
+    pub until: Timestamp,
+    /// Whether link and store path are still there.
+    pub intact: bool,
+    /// Whether its window has ended.
+    pub expired: bool,
+}
+
+/// The holds of a snapshot.
+pub fn holds(snapshot: &Snapshot) -> HoldsDocument {
+    let hold = |hold: &Hold| HoldDocument {
+        run: hold.run.clone(),
+        profile: hold.profile.clone(),
+        number: hold.number,
+        link: hold.link.to_string(),
+        store_path: hold.store_path.clone(),
+        until: hold.until,
+        intact: hold.intact,
+        expired: hold.until <= snapshot.taken_at,
+    };
+    HoldsDocument {
+        schema: "nix-prune/holds/1",
+        holds: snapshot.holds.iter().map(hold).collect(),
+    }
+}
+
+/// What became of a pin.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PinDocument {
+    /// The document's form.
+    #[schemars(extend("const" = "nix-prune/pin/1"))]
+    pub schema: &'static str,
+    /// The profile.
+    pub profile: ProfilePath,
+    /// The generation.
+    pub number: GenerationNumber,
+    /// Why it is pinned.
+    pub reason: Option<String>,
+    /// Until when; null for good.
+    pub until: Option<Timestamp>,
+    /// Whether it is pinned now.
+    pub pinned: bool,
+    /// Whether that is new.
+    pub changed: bool,
+}
+
+/// A pin that was set (`pinned`) or taken away, and whether that changed anything.
+pub fn pin(pin: &Pin, pinned: bool, changed: bool) -> PinDocument {
+    PinDocument {
+        schema: "nix-prune/pin/1",
+        profile: pin.profile.clone(),
+        number: pin.number,
+        reason: pin.reason.clone(),
+        until: pin.until,
+        pinned,
+        changed,
+    }
+}

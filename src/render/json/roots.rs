@@ -1,0 +1,97 @@
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::domain::measure::{Bytes, Timestamp};
+use crate::domain::profile::Owner;
+use crate::domain::refusal::Refusal;
+use crate::domain::root::{GcRoot, RootKind, RootState};
+use crate::domain::snapshot::Snapshot;
+use crate::render::reason;
+
+/// The garbage collector roots.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RootsDocument {
+    /// The document's form.
+    #[schemars(extend("const" = "nix-prune/roots/1"))]
+    pub schema: &'static str,
+    /// When the look began.
+    pub taken_at: Timestamp,
+    /// Every root.
+    pub roots: Vec<RootDocument>,
+    /// What could not be read.
+    pub refusals: Vec<Refusal>,
+    /// What a reader should know.
+    pub notes: Vec<String>,
+}
+
+/// A root.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RootDocument {
+    /// The link that leads into the store.
+    pub link: String,
+    /// The entry below `gcroots` that leads to the link; null for a direct root.
+    pub entry: Option<String>,
+    /// Whether the two names above are what the file system has, letter for letter.
+    pub exact: bool,
+    /// The text of the link.
+    pub target: Option<String>,
+    /// Where it comes from.
+    pub kind: RootKind,
+    /// Whose link it is.
+    pub owner: Option<Owner>,
+    /// Whether it keeps something alive.
+    pub state: StateDocument,
+    /// What is wrong with it.
+    pub problem: Option<String>,
+    /// The time of the link.
+    pub last_used: Option<Timestamp>,
+    /// The size of its closure.
+    pub closure_bytes: Option<Bytes>,
+    /// The size of what no other root keeps alive.
+    pub only_here_bytes: Option<Bytes>,
+}
+
+/// Whether a root keeps something alive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum StateDocument {
+    /// It leads to a store path that is there.
+    Live,
+    /// It leads nowhere.
+    Dangling,
+    /// It could not be looked at.
+    Unreadable,
+}
+
+/// The roots of a snapshot.
+pub fn roots(snapshot: &Snapshot) -> RootsDocument {
+    RootsDocument {
+        schema: "nix-prune/roots/1",
+        taken_at: snapshot.taken_at,
+        roots: snapshot.roots.iter().map(root_document).collect(),
+        refusals: snapshot.refusals.clone(),
+        notes: snapshot.notes.clone(),
+    }
+}
+
+fn root_document(root: &GcRoot) -> RootDocument {
+    RootDocument {
+        link: root.link.to_string(),
+        entry: root.entry.as_ref().map(ToString::to_string),
+        exact: root.exact,
+        target: root.target.as_ref().map(ToString::to_string),
+        kind: root.kind,
+        owner: root.owner.clone(),
+        state: match root.state {
+            RootState::Live => StateDocument::Live,
+            RootState::Dangling(_) => StateDocument::Dangling,
+            RootState::Unreadable(_) => StateDocument::Unreadable,
+        },
+        problem: reason::state_problem(&root.state),
+        last_used: root.last_used,
+        closure_bytes: None,
+        only_here_bytes: None,
+    }
+}

@@ -1,0 +1,215 @@
+//! Why something stays or goes: a stable code for scripts, and a sentence for people.
+//!
+//! Sentences carry what others wrote as they wrote it; a view for a terminal escapes them.
+
+use crate::domain::measure::Timestamp;
+use crate::domain::plan::{DropRule, KeepCause};
+use crate::domain::profile::GenerationNumber;
+use crate::domain::refusal::RefusalCode;
+use crate::domain::retention::Reason;
+use crate::domain::root::{Dangling, RootKind, RootState};
+
+/// The code of a reason.
+pub fn code(reason: &Reason) -> &'static str {
+    match reason {
+        Reason::Current => "current",
+        Reason::Booted => "booted",
+        Reason::Running => "running",
+        Reason::Pinned { .. } => "pinned",
+        Reason::NewerThanCurrent => "newerThanCurrent",
+        Reason::ActiveAtCutoff => "activeAtCutoff",
+        Reason::Fallback => "fallback",
+        Reason::Last(_) => "last",
+        Reason::Within(_) => "within",
+        Reason::Daily(_) => "daily",
+        Reason::Weekly(_) => "weekly",
+        Reason::Monthly(_) => "monthly",
+        Reason::Yearly(_) => "yearly",
+        Reason::FromTheFuture => "fromTheFuture",
+        Reason::TargetMissing => "targetMissing",
+        Reason::TargetForeign => "targetForeign",
+        Reason::CurrentUnknown(_) => "currentUnknown",
+        Reason::Blocked(_) => "blocked",
+        Reason::NotSelected => "notSelected",
+        Reason::NotYours => "notYours",
+    }
+}
+
+/// A reason in words; `time` writes the times in it.
+pub fn sentence(reason: &Reason, time: &dyn Fn(Timestamp) -> String) -> String {
+    match reason {
+        Reason::Current => "it is the current one".to_string(),
+        Reason::Booted => "the machine was booted with it".to_string(),
+        Reason::Running => "the machine is running it".to_string(),
+        Reason::Pinned { reason, until } => {
+            let until = until.map_or(String::new(), |at| format!(" until {}", time(at)));
+            let why = reason.as_ref().map_or(String::new(), |r| format!(": {r}"));
+            format!("pinned{until}{why}")
+        }
+        Reason::NewerThanCurrent => "newer than the current one".to_string(),
+        Reason::ActiveAtCutoff => "the active one when that time began (within)".to_string(),
+        Reason::Fallback => "the system to fall back to".to_string(),
+        Reason::Last(1) => "the last one (last)".to_string(),
+        Reason::Last(n) => format!("one of the last {n} (last)"),
+        Reason::Within(age) => format!("not older than {age} (within)"),
+        Reason::Daily(day) => format!("newest of {day} (daily)"),
+        Reason::Weekly(week) => format!("newest of {week} (weekly)"),
+        Reason::Monthly(month) => format!("newest of {month} (monthly)"),
+        Reason::Yearly(year) => format!("newest of {year} (yearly)"),
+        Reason::FromTheFuture => "dated in the future, so that its age cannot be told".to_string(),
+        Reason::TargetMissing => "its store path is gone".to_string(),
+        Reason::TargetForeign => "its link does not lead straight to a store path".to_string(),
+        Reason::CurrentUnknown(why) => format!("the current generation cannot be told: {why}"),
+        Reason::Blocked(why) => format!("the profile must not be touched: {why}"),
+        Reason::NotSelected => "the job does not select the profile".to_string(),
+        Reason::NotYours => "the profile belongs to another user".to_string(),
+    }
+}
+
+/// The code of a cause.
+pub fn cause_code(cause: KeepCause) -> &'static str {
+    match cause {
+        KeepCause::Protected => "protected",
+        KeepCause::PlaceGone => "placeGone",
+        KeepCause::LinkStillThere => "linkStillThere",
+        KeepCause::NotSelected => "notSelected",
+        KeepCause::NotYours => "notYours",
+        KeepCause::NotUtf8 => "notUtf8",
+        KeepCause::WindowOpen => "windowOpen",
+    }
+}
+
+/// A cause in words.
+pub fn cause_sentence(cause: KeepCause) -> &'static str {
+    match cause {
+        KeepCause::Protected => "the settings protect it",
+        KeepCause::PlaceGone => {
+            "the whole place that it names is gone, and may only be away, as an unmounted home is"
+        }
+        KeepCause::LinkStillThere => "it is a link that its owner can see, and remove",
+        KeepCause::NotSelected => "the job removes no dangling roots",
+        KeepCause::NotYours => "only root may remove it",
+        KeepCause::NotUtf8 => "its name is not UTF-8, and could not be put back exactly",
+        KeepCause::WindowOpen => "its undo window is open",
+    }
+}
+
+/// The code of a rule.
+pub fn rule_code(rule: DropRule) -> &'static str {
+    match rule {
+        DropRule::NoRuleKeepsIt => "noRuleKeepsIt",
+        DropRule::Dangling => "dangling",
+        DropRule::WindowEnded => "windowEnded",
+    }
+}
+
+/// A rule in words.
+pub fn rule_sentence(rule: DropRule) -> &'static str {
+    match rule {
+        DropRule::NoRuleKeepsIt => "no rule keeps it",
+        DropRule::Dangling => "its link is gone",
+        DropRule::WindowEnded => "its undo window has ended",
+    }
+}
+
+/// The word for a root's state.
+pub fn state_word(state: &RootState) -> &'static str {
+    match state {
+        RootState::Live => "live",
+        RootState::Dangling(_) => "dangling",
+        RootState::Unreadable(_) => "unreadable",
+    }
+}
+
+/// What is wrong with a root, if anything is.
+pub fn state_problem(state: &RootState) -> Option<String> {
+    let text = match state {
+        RootState::Live => return None,
+        RootState::Dangling(Dangling::LinkGone) => "the link is gone",
+        RootState::Dangling(Dangling::PlaceGone) => "the whole place is gone, or not mounted",
+        RootState::Dangling(Dangling::PathGone) => "the store path is gone",
+        RootState::Dangling(Dangling::NotARoot) => "it is no link into the store",
+        RootState::Unreadable(why) => why,
+    };
+    Some(text.to_string())
+}
+
+/// The word for a root's kind, as in the JSON documents.
+pub fn kind_word(kind: RootKind) -> &'static str {
+    match kind {
+        RootKind::Profile => "profile",
+        RootKind::Result => "result",
+        RootKind::Direnv => "direnv",
+        RootKind::Home => "home",
+        RootKind::System => "system",
+        RootKind::Process => "process",
+        RootKind::Temporary => "temporary",
+        RootKind::Hold => "hold",
+        RootKind::Other => "other",
+    }
+}
+
+/// The code of a refusal, as in the JSON documents.
+pub fn refusal_code(code: RefusalCode) -> String {
+    let value = serde_json::to_value(code).ok();
+    let text = value.as_ref().and_then(serde_json::Value::as_str);
+    text.unwrap_or_default().to_string()
+}
+
+/// A generation by its number and profile.
+pub fn generation(number: GenerationNumber, profile: &impl std::fmt::Display) -> String {
+    format!("generation {number} of {profile}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::measure::Age;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(Reason::Monthly("2026-05".into()), "monthly", "newest of 2026-05 (monthly)")]
+    #[case(Reason::Last(5), "last", "one of the last 5 (last)")]
+    #[case(Reason::Last(1), "last", "the last one (last)")]
+    #[case(Reason::Within(Age::days(14)), "within", "not older than 14d (within)")]
+    #[case(Reason::Pinned { reason: None, until: None }, "pinned", "pinned")]
+    #[case(
+        Reason::Pinned { reason: Some("good kernel".into()), until: Timestamp::from_unix(0, 0) },
+        "pinned",
+        "pinned until T: good kernel"
+    )]
+    #[case(Reason::Blocked("x".into()), "blocked", "the profile must not be touched: x")]
+    fn reasons_have_a_code_and_a_sentence(
+        #[case] reason: Reason,
+        #[case] expected: &str,
+        #[case] words: &str,
+    ) {
+        assert_eq!(code(&reason), expected);
+        assert_eq!(sentence(&reason, &|_| "T".to_string()), words);
+    }
+
+    #[rstest]
+    #[case(RefusalCode::CurrentUnknown, "profile.current-unknown")]
+    #[case(RefusalCode::UsersUnreadable, "users.unreadable")]
+    fn refusals_have_their_serialised_code(#[case] code: RefusalCode, #[case] text: &str) {
+        assert_eq!(refusal_code(code), text);
+    }
+
+    #[rstest]
+    fn kinds_are_written_as_in_json(
+        #[values(
+            RootKind::Profile,
+            RootKind::Result,
+            RootKind::Direnv,
+            RootKind::Home,
+            RootKind::System,
+            RootKind::Process,
+            RootKind::Temporary,
+            RootKind::Hold,
+            RootKind::Other
+        )]
+        kind: RootKind,
+    ) {
+        assert_eq!(serde_json::to_value(kind).unwrap(), kind_word(kind));
+    }
+}

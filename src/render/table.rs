@@ -1,0 +1,143 @@
+//! Views for people: tables and sentences for a terminal or a log.
+//!
+//! Whatever comes from the file system, the settings or Nix passes through [`super::text::escape`] once it is in a
+//! sentence; only what this module wrote itself can colour the terminal or begin a new line.
+
+use jiff::tz::TimeZone;
+
+use crate::domain::measure::Timestamp;
+use crate::domain::snapshot::Snapshot;
+
+use super::text;
+
+mod grid;
+mod listing;
+mod plan;
+mod receipt;
+
+pub use listing::{generations, holds, pin, roots};
+pub use plan::{consequences, plan};
+pub use receipt::{history, receipt};
+
+/// How the output is dressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Style {
+    /// Whether to use colours.
+    pub color: bool,
+    /// The columns to fit long texts in; `None` to break no line.
+    pub width: Option<u16>,
+}
+
+/// For whom, where and when a view is made.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// How it is dressed.
+    pub style: Style,
+    /// The zone that times are told in.
+    pub zone: TimeZone,
+    /// The moment that ages are counted from.
+    pub now: Timestamp,
+}
+
+impl View {
+    /// A view of what a snapshot shows.
+    pub fn of(snapshot: &Snapshot, style: Style) -> Self {
+        Self {
+            style,
+            zone: snapshot.zone.clone(),
+            now: snapshot.taken_at,
+        }
+    }
+
+    fn time(&self, time: Timestamp) -> String {
+        text::time(time, &self.zone)
+    }
+
+    fn paint(&self, text: &str, paint: Paint) -> String {
+        self.style.paint(text, paint)
+    }
+}
+
+/// A way to set a text off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Paint {
+    Bold,
+    Dim,
+    Red,
+    Yellow,
+    Green,
+}
+
+const RESET: char = '\u{206b}';
+
+impl Paint {
+    const ALL: [Self; 5] = [Self::Bold, Self::Dim, Self::Red, Self::Yellow, Self::Green];
+
+    /// What stands for the colour until the table is laid out: a character without a width that no text from
+    /// outside has, as escaping takes it away.
+    fn mark(self) -> char {
+        match self {
+            Self::Bold => '\u{2061}',
+            Self::Dim => '\u{2062}',
+            Self::Red => '\u{2063}',
+            Self::Yellow => '\u{2064}',
+            Self::Green => '\u{206a}',
+        }
+    }
+
+    fn code(self) -> &'static str {
+        match self {
+            Self::Bold => "\x1b[1m",
+            Self::Dim => "\x1b[2m",
+            Self::Red => "\x1b[31m",
+            Self::Yellow => "\x1b[33m",
+            Self::Green => "\x1b[32m",
+        }
+    }
+}
+
+impl Style {
+    fn paint(self, text: &str, paint: Paint) -> String {
+        if self.color && !text.is_empty() {
+            format!("{}{text}{RESET}", paint.mark())
+        } else {
+            text.to_string()
+        }
+    }
+}
+
+/// The lines of a view, gathered.
+#[derive(Debug, Default)]
+struct Page {
+    text: String,
+}
+
+impl Page {
+    /// Adds a line of our own making.
+    fn line(&mut self, line: impl AsRef<str>) {
+        self.text.push_str(line.as_ref().trim_end());
+        self.text.push('\n');
+    }
+
+    /// Adds an empty line, unless there is one or nothing stands above it.
+    fn gap(&mut self) {
+        if !self.text.is_empty() && !self.text.ends_with("\n\n") {
+            self.text.push('\n');
+        }
+    }
+
+    /// Adds a heading with a gap above it.
+    fn heading(&mut self, view: &View, heading: &str) {
+        self.gap();
+        self.line(view.paint(heading, Paint::Bold));
+    }
+
+    /// The text, with the colours in place of their marks.
+    fn finish(self) -> String {
+        let mut text = self.text;
+        for paint in Paint::ALL {
+            text = text.replace(paint.mark(), paint.code());
+        }
+        text.replace(RESET, "\x1b[0m")
+    }
+}

@@ -1,0 +1,164 @@
+use crate::domain::job::Job;
+use crate::domain::root::{GcRoot, RootState};
+use crate::domain::snapshot::Snapshot;
+use crate::render::json::{self, Flag, PinDocument, ProfileDocument};
+use crate::render::reason;
+use crate::render::text::{ago, count, escape};
+
+use super::grid::Grid;
+use super::plan::{notes, refusals};
+use super::{Page, Paint, View};
+
+/// The profiles and their generations. A job adds the pins of the settings.
+pub fn generations(snapshot: &Snapshot, job: Option<&Job>, view: &View) -> String {
+    let mut page = Page::default();
+    let document = json::generations(snapshot, job);
+    if document.profiles.is_empty() {
+        page.line("There is no profile.");
+    }
+    for profile in &document.profiles {
+        profile_section(profile, view, &mut page);
+    }
+    refusals(&document.refusals, false, view, &mut page);
+    page.finish()
+}
+
+fn profile_section(profile: &ProfileDocument, view: &View, page: &mut Page) {
+    page.gap();
+    let name = format!(
+        "{} ({})",
+        escape(&profile.name),
+        escape(&profile.owner.to_string())
+    );
+    let current = profile.current;
+    let current = current.map_or("current unknown".to_string(), |n| format!("current {n}"));
+    let generations = count(profile.generations.len(), "generation");
+    let name = view.paint(&name, Paint::Bold);
+    page.line(format!("{name} — {generations}, {current}"));
+    page.line(format!(
+        "  {}",
+        view.paint(&escape(&profile.path), Paint::Dim)
+    ));
+    if let Some(problem) = &profile.problem {
+        let problem = format!("Nothing of it is ever dropped: {}", escape(problem));
+        page.line(format!("  {}", view.paint(&problem, Paint::Red)));
+    }
+    let mut grid = Grid::new(&["Number", "Created", "Age", "Flags", "Target"]).numbers(&[0]);
+    for generation in &profile.generations {
+        let flags: Vec<&str> = generation.flags.iter().map(|flag| flag.as_str()).collect();
+        let flags = flags.join(" ");
+        let is_current = generation.flags.contains(&Flag::Current);
+        grid.row(vec![
+            generation.number.to_string(),
+            view.time(generation.created),
+            ago(generation.created, view.now),
+            view.paint(
+                &flags,
+                if is_current {
+                    Paint::Green
+                } else {
+                    Paint::Yellow
+                },
+            ),
+            escape(&generation.target),
+        ]);
+    }
+    grid.write(page, view.style);
+}
+
+/// The garbage collector roots.
+pub fn roots(snapshot: &Snapshot, view: &View) -> String {
+    let mut page = Page::default();
+    if snapshot.roots.is_empty() {
+        page.line("There is no root.");
+    }
+    let mut grid = Grid::new(&["Kind", "State", "Owner", "Last used", "Link"]);
+    for root in &snapshot.roots {
+        grid.row(root_cells(root, view));
+    }
+    grid.write(&mut page, view.style);
+    let live = snapshot
+        .roots
+        .iter()
+        .filter(|root| root.state == RootState::Live)
+        .count();
+    if !snapshot.roots.is_empty() {
+        page.gap();
+        let all = count(snapshot.roots.len(), "root");
+        page.line(format!("{all}, of which {live} keep something alive."));
+    }
+    refusals(&snapshot.refusals, false, view, &mut page);
+    notes(&snapshot.notes, view, &mut page);
+    page.finish()
+}
+
+fn root_cells(root: &GcRoot, view: &View) -> Vec<String> {
+    let state = reason::state_word(&root.state);
+    let paint = match root.state {
+        RootState::Live => Paint::Green,
+        RootState::Dangling(_) => Paint::Yellow,
+        RootState::Unreadable(_) => Paint::Red,
+    };
+    let owner = root.owner.as_ref().map(|owner| escape(&owner.to_string()));
+    let used = root.last_used.map(|time| ago(time, view.now));
+    let target = root
+        .target
+        .as_ref()
+        .map_or(String::new(), |to| format!(" -> {to}"));
+    let problem = reason::state_problem(&root.state);
+    let problem = problem.map_or(String::new(), |problem| format!(" ({problem})"));
+    vec![
+        reason::kind_word(root.kind).to_string(),
+        view.paint(state, paint),
+        owner.unwrap_or_else(|| "-".to_string()),
+        used.unwrap_or_else(|| "-".to_string()),
+        escape(&format!("{}{target}{problem}", root.link)),
+    ]
+}
+
+/// The holds, with how to end them.
+pub fn holds(snapshot: &Snapshot, view: &View) -> String {
+    let mut page = Page::default();
+    if snapshot.holds.is_empty() {
+        page.line("Nothing is held.");
+        return page.finish();
+    }
+    let mut grid = Grid::new(&["Run", "Until", "State", "Generation"]);
+    for hold in &snapshot.holds {
+        let (state, paint) = match (hold.intact, hold.until > snapshot.taken_at) {
+            (false, _) => ("broken", Paint::Red),
+            (true, true) => ("open", Paint::Green),
+            (true, false) => ("ended", Paint::Yellow),
+        };
+        grid.row(vec![
+            hold.run.to_string(),
+            view.time(hold.until),
+            view.paint(state, paint),
+            escape(&reason::generation(hold.number, &hold.profile)),
+        ]);
+    }
+    grid.write(&mut page, view.style);
+    page.gap();
+    page.line("`nix-prune undo RUN` puts generations back while their hold is open; the next run ends what has ended.");
+    page.line("`nix-prune hold release` ends holds before their time, and with them the way back.");
+    if snapshot.holds.iter().any(|hold| !hold.intact) {
+        page.line("A broken hold has lost its link or its store path, and keeps nothing.");
+    }
+    page.finish()
+}
+
+/// What became of a pin, in a line.
+pub fn pin(document: &PinDocument, view: &View) -> String {
+    let mut page = Page::default();
+    let what = reason::generation(document.number, &document.profile);
+    let state = match (document.pinned, document.changed) {
+        (true, true) => "Pinned",
+        (true, false) => "Pinned as it was",
+        (false, true) => "Not pinned any more",
+        (false, false) => "Not pinned, as it was",
+    };
+    let until = document.until.filter(|_| document.pinned);
+    let until = until.map_or(String::new(), |at| format!(" until {}", view.time(at)));
+    page.line(format!("{state}{until}: {}", escape(&what)));
+    page.finish()
+}

@@ -1,0 +1,175 @@
+use crate::domain::plan::{Action, Fate, Item, Plan, Prediction, Subject};
+use crate::domain::refusal::Refusal;
+use crate::domain::risk::RiskLevel;
+use crate::render::text::{capital, count, escape, list};
+use crate::render::{action, reason};
+
+use super::{Page, Paint, View};
+
+mod consequences;
+mod profiles;
+
+pub use consequences::consequences;
+
+/// A plan: what stays and goes with the reasons, what will be done, what was refused, and what it comes to.
+pub fn plan(plan: &Plan, view: &View) -> String {
+    let mut page = Page::default();
+    let title = format!(
+        "Plan of the job {}, drawn {}",
+        plan.job,
+        view.time(plan.taken_at)
+    );
+    page.line(view.paint(&escape(&title), Paint::Bold));
+    profiles::write(plan, view, &mut page);
+    roots(plan, view, &mut page);
+    holds(plan, view, &mut page);
+    actions(plan, view, &mut page);
+    refusals(&plan.refusals, plan.collection_refused, view, &mut page);
+    notes(&all_notes(plan), view, &mut page);
+    page.gap();
+    if let Some(sentence) = prediction(plan.prediction) {
+        page.line(sentence);
+    }
+    for sentence in consequences(plan, view) {
+        page.line(escape(&sentence));
+    }
+    page.finish()
+}
+
+/// Roots that lead nowhere, gathered under what is to become of them; a path a line, to be copied whole.
+fn roots(plan: &Plan, view: &View, page: &mut Page) {
+    let roots = plan.items.iter().filter_map(|item| match &item.subject {
+        Subject::Root { link, .. } => Some((item, link.to_string())),
+        _ => None,
+    });
+    gathered(roots, "Roots that lead nowhere", view, page);
+}
+
+fn holds(plan: &Plan, view: &View, page: &mut Page) {
+    let holds = plan.items.iter().filter_map(|item| match &item.subject {
+        Subject::Hold {
+            profile,
+            number,
+            until,
+            ..
+        } => {
+            let what = reason::generation(*number, profile);
+            Some((item, format!("until {}: {what}", view.time(*until))))
+        }
+        _ => None,
+    });
+    gathered(holds, "Holds of earlier runs", view, page);
+}
+
+fn gathered<'a>(
+    items: impl Iterator<Item = (&'a Item, String)>,
+    heading: &str,
+    view: &View,
+    page: &mut Page,
+) {
+    let mut groups: Vec<(String, Vec<String>)> = Vec::new();
+    for (item, text) in items {
+        let fate = match &item.fate {
+            Fate::Drop { rule, .. } => format!("go: {}", reason::rule_sentence(*rule)),
+            Fate::Keep(cause) => format!("stay: {}", reason::cause_sentence(*cause)),
+            Fate::KeepGeneration(_) => "stay".to_string(),
+        };
+        match groups.iter_mut().find(|(name, _)| *name == fate) {
+            Some((_, members)) => members.push(text),
+            None => groups.push((fate, vec![text])),
+        }
+    }
+    if groups.is_empty() {
+        return;
+    }
+    page.heading(view, heading);
+    for (fate, members) in groups {
+        page.line(format!("  {} {}", members.len(), fate));
+        for member in members {
+            page.line(format!("    {}", escape(&member)));
+        }
+    }
+}
+
+fn actions(plan: &Plan, view: &View, page: &mut Page) {
+    if plan.actions.is_empty() {
+        return;
+    }
+    page.heading(view, "What will be done");
+    let digits = plan.actions.len().to_string().len();
+    let words = plan.actions.iter().map(|a| a.risk.as_str().len()).max();
+    for (index, planned) in plan.actions.iter().enumerate() {
+        let paint = match planned.risk {
+            RiskLevel::Low => Paint::Dim,
+            RiskLevel::Medium => Paint::Green,
+            RiskLevel::High => Paint::Yellow,
+            RiskLevel::Critical => Paint::Red,
+        };
+        let width = words.unwrap_or(0);
+        let risk = view.paint(&format!("{:width$}", planned.risk.as_str()), paint);
+        let what = escape(&action::sentence(&planned.action));
+        page.line(format!("  {:digits$}  {risk}  {what}", index + 1));
+    }
+}
+
+/// What could not be read, each with what to do about it.
+pub(super) fn refusals(refusals: &[Refusal], no_collection: bool, view: &View, page: &mut Page) {
+    if refusals.is_empty() {
+        return;
+    }
+    page.gap();
+    let heading = format!("Refused: {}", count(refusals.len(), "problem"));
+    page.line(view.paint(&heading, Paint::Red));
+    for refusal in refusals {
+        let code = view.paint(&reason::refusal_code(refusal.code), Paint::Yellow);
+        page.line(format!("  {code}: {}", escape(&refusal.message)));
+        if !refusal.hint.is_empty() {
+            page.line(format!("    Hint: {}", escape(&refusal.hint)));
+        }
+    }
+    if no_collection {
+        let text =
+            "No garbage is collected while this stands, for what was not read may be a root.";
+        page.line(format!("  {}", view.paint(text, Paint::Red)));
+    }
+}
+
+/// What a reader should know.
+pub(super) fn notes(notes: &[String], view: &View, page: &mut Page) {
+    if notes.is_empty() {
+        return;
+    }
+    page.heading(view, "Notes");
+    for note in notes {
+        page.line(format!("  {}", capital(&escape(note))));
+    }
+}
+
+fn prediction(prediction: Prediction) -> Option<String> {
+    let paths = prediction.paths.map(|paths| count(paths, "store path"));
+    let nar = prediction
+        .nar_bytes
+        .map(|bytes| format!("{bytes} by the store's own sizes"));
+    let disk = prediction
+        .disk_bytes
+        .map(|bytes| format!("{bytes} on disk"));
+    let parts: Vec<String> = [paths, nar, disk].into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| format!("Predicted to be freed: {}.", list(&parts)))
+}
+
+fn all_notes(plan: &Plan) -> Vec<String> {
+    let mut notes = plan.notes.clone();
+    let of_system = |action: &Action| matches!(action, Action::DropGeneration(facts) if facts.profile_kind.is_system());
+    if plan
+        .actions
+        .iter()
+        .any(|planned| of_system(&planned.action))
+    {
+        notes.push(
+            "The boot menu goes on to list the system generations that go, until it is rebuilt; `nixos-rebuild \
+             boot` does that."
+                .to_string(),
+        );
+    }
+    notes
+}

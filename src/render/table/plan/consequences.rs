@@ -1,0 +1,90 @@
+use crate::domain::plan::{Action, GenerationFacts, Plan};
+use crate::domain::risk::RiskLevel;
+use crate::render::table::View;
+use crate::render::text::{count, list};
+
+/// What carrying out a plan comes to, for the last lines of the plan and for the question before the deed: what
+/// cannot be undone, and until when the rest can.
+///
+/// The sentences have nothing from outside in them that would need escaping.
+pub fn consequences(plan: &Plan, view: &View) -> Vec<String> {
+    if plan.actions.is_empty() {
+        return vec!["There is nothing to do.".to_string()];
+    }
+    let mut sentences = Vec::new();
+    sentences.extend(reversible(plan, view));
+    sentences.extend(irreversible(plan));
+    if sentences.is_empty() {
+        sentences.push("Nothing is taken away.".to_string());
+    }
+    sentences.extend(ceiling(plan));
+    sentences
+}
+
+fn dropped(plan: &Plan) -> impl Iterator<Item = &GenerationFacts> {
+    plan.actions
+        .iter()
+        .filter_map(|planned| match &planned.action {
+            Action::DropGeneration(facts) => Some(facts),
+            _ => None,
+        })
+}
+
+fn how_many(plan: &Plan, is: impl Fn(&Action) -> bool) -> usize {
+    plan.actions
+        .iter()
+        .filter(|planned| is(&planned.action))
+        .count()
+}
+
+fn reversible(plan: &Plan, view: &View) -> Vec<String> {
+    let mut sentences = Vec::new();
+    let held = || dropped(plan).filter(|facts| !facts.hold.is_zero());
+    // Should holds differ, the earliest end is the one to promise.
+    if let Some(hold) = held().map(|facts| facts.hold).min() {
+        let until = view.time(view.now.after(hold));
+        let generations = count(held().count(), "generation");
+        sentences.push(format!(
+            "`nix-prune undo` can put {generations} back until {until}; what is held for that frees nothing before."
+        ));
+    }
+    let roots = how_many(plan, |action| matches!(action, Action::RemoveRoot(_)));
+    if roots > 0 {
+        let roots = count(roots, "entry");
+        sentences.push(format!(
+            "`nix-prune undo` can put {roots} of dangling roots back."
+        ));
+    }
+    sentences
+}
+
+fn irreversible(plan: &Plan) -> Option<String> {
+    let mut parts = Vec::new();
+    let gone = dropped(plan).filter(|facts| facts.hold.is_zero()).count();
+    if gone > 0 {
+        parts.push(format!("the loss of {}", count(gone, "generation")));
+    }
+    let ended = how_many(plan, |action| matches!(action, Action::ReleaseHold(_)));
+    if ended > 0 {
+        parts.push(format!("the end of {}", count(ended, "hold")));
+    }
+    if how_many(plan, |action| *action == Action::Collect) > 0 {
+        parts.push("the deletion of dead store paths".to_string());
+    }
+    (!parts.is_empty()).then(|| format!("What cannot be undone: {}.", list(&parts)))
+}
+
+/// Says beforehand that the run would be refused.
+fn ceiling(plan: &Plan) -> Option<String> {
+    let risk = plan.risk()?;
+    if plan.safe_mode && risk == RiskLevel::Critical {
+        Some("Its risk is critical, which safe mode refuses.".to_string())
+    } else if risk > plan.max_risk {
+        Some(format!(
+            "Its risk is {risk}, and the job allows {} at most.",
+            plan.max_risk
+        ))
+    } else {
+        None
+    }
+}

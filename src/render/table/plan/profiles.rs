@@ -1,0 +1,176 @@
+use crate::domain::measure::Timestamp;
+use crate::domain::plan::{Action, Fate, Item, Plan, Subject};
+use crate::domain::profile::{GenerationNumber, Owner, ProfilePath};
+use crate::domain::retention::Reason;
+use crate::render::reason;
+use crate::render::table::grid::Grid;
+use crate::render::table::{Page, Paint, View};
+use crate::render::text::{ago, count, escape};
+
+/// The items of one profile.
+struct Group<'a> {
+    path: &'a ProfilePath,
+    rows: Vec<Row<'a>>,
+}
+
+#[derive(Clone, Copy)]
+struct Row<'a> {
+    number: GenerationNumber,
+    created: Timestamp,
+    fate: &'a Fate,
+}
+
+/// Every profile: those that the job does not touch in a line together, the others each with its generations.
+pub(super) fn write(plan: &Plan, view: &View, page: &mut Page) {
+    let (mut not_selected, mut not_yours) = (Vec::new(), Vec::new());
+    for group in groups(&plan.items) {
+        if group.all_are(&Reason::NotSelected) {
+            not_selected.push(group);
+        } else if group.all_are(&Reason::NotYours) {
+            not_yours.push(group);
+        } else {
+            group.write(plan, view, page);
+        }
+    }
+    if !not_selected.is_empty() || !not_yours.is_empty() {
+        page.gap();
+    }
+    folded(&not_selected, "Not selected by the job", page);
+    folded(&not_yours, "Of other users", page);
+}
+
+fn folded(groups: &[Group<'_>], heading: &str, page: &mut Page) {
+    if groups.is_empty() {
+        return;
+    }
+    let generations: usize = groups.iter().map(|g| g.rows.len()).sum();
+    let paths: Vec<String> = groups.iter().map(|g| escape(&g.path.to_string())).collect();
+    let (profiles, generations) = (
+        count(groups.len(), "profile"),
+        count(generations, "generation"),
+    );
+    page.line(format!(
+        "{heading}, and untouched: {profiles} with {generations} ({})",
+        paths.join(", ")
+    ));
+}
+
+/// Gathers the generations by profile, in the order in which the profiles come.
+fn groups(items: &[Item]) -> Vec<Group<'_>> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    for item in items {
+        let Subject::Generation {
+            profile,
+            number,
+            created,
+            ..
+        } = &item.subject
+        else {
+            continue;
+        };
+        let row = Row {
+            number: *number,
+            created: *created,
+            fate: &item.fate,
+        };
+        match groups.iter_mut().find(|group| group.path == profile) {
+            Some(group) => group.rows.push(row),
+            None => groups.push(Group {
+                path: profile,
+                rows: vec![row],
+            }),
+        }
+    }
+    groups
+}
+
+impl Group<'_> {
+    fn all_are(&self, reason: &Reason) -> bool {
+        let is = |row: &Row<'_>| match row.fate {
+            Fate::KeepGeneration(reasons) => reasons.iter().all(|r| r == reason),
+            Fate::Keep(_) | Fate::Drop { .. } => false,
+        };
+        self.rows.iter().all(is)
+    }
+
+    fn write(&self, plan: &Plan, view: &View, page: &mut Page) {
+        page.gap();
+        page.line(self.heading(plan, view));
+        page.line(format!(
+            "  {}",
+            view.paint(&escape(&self.path.to_string()), Paint::Dim)
+        ));
+        let mut grid = Grid::new(&["Number", "Created", "Age", "Verdict", "Why"])
+            .numbers(&[0])
+            .prose();
+        for row in &self.rows {
+            grid.row(row.cells(view));
+        }
+        grid.write(page, view.style);
+    }
+
+    /// `system (root) — 12 generations, current 12: 7 stay, 5 go`; the owner is known where something goes.
+    fn heading(&self, plan: &Plan, view: &View) -> String {
+        let name = escape(self.path.name());
+        let owner = owner(plan, self.path);
+        let owner = owner.map_or(String::new(), |o| format!(" ({})", escape(&o.to_string())));
+        let go = self.rows.iter().filter(|row| row.goes()).count();
+        let current = self.rows.iter().find(|row| row.is_current());
+        let current = current.map_or("current unknown".to_string(), |row| {
+            format!("current {}", row.number)
+        });
+        let fates = match (self.rows.len() - go, go) {
+            (_, 0) => "all stay".to_string(),
+            (stay, go) => format!("{stay} stay, {go} go"),
+        };
+        let generations = count(self.rows.len(), "generation");
+        let name = view.paint(&format!("{name}{owner}"), Paint::Bold);
+        format!("{name} — {generations}, {current}: {fates}")
+    }
+}
+
+fn owner<'a>(plan: &'a Plan, profile: &ProfilePath) -> Option<&'a Owner> {
+    plan.actions
+        .iter()
+        .find_map(|planned| match &planned.action {
+            Action::DropGeneration(facts) if facts.profile == *profile => Some(&facts.owner),
+            _ => None,
+        })
+}
+
+impl Row<'_> {
+    fn goes(&self) -> bool {
+        matches!(self.fate, Fate::Drop { .. })
+    }
+
+    fn is_current(&self) -> bool {
+        match self.fate {
+            Fate::KeepGeneration(reasons) => reasons.iter().any(|r| *r == Reason::Current),
+            Fate::Keep(_) | Fate::Drop { .. } => false,
+        }
+    }
+
+    fn cells(&self, view: &View) -> Vec<String> {
+        let time = |time| view.time(time);
+        let why = match self.fate {
+            Fate::KeepGeneration(reasons) => {
+                let all: Vec<String> = reasons.iter().map(|r| reason::sentence(r, &time)).collect();
+                all.join("; ")
+            }
+            Fate::Keep(cause) => reason::cause_sentence(*cause).to_string(),
+            Fate::Drop { rule, .. } => reason::rule_sentence(*rule).to_string(),
+        };
+        let verdict = if self.goes() {
+            view.paint("goes", Paint::Yellow)
+        } else {
+            view.paint("stays", Paint::Green)
+        };
+        vec![
+            self.number.to_string(),
+            view.time(self.created),
+            ago(self.created, view.now),
+            verdict,
+            escape(&why),
+        ]
+    }
+}

@@ -1,0 +1,256 @@
+use crate::domain::measure::{Bytes, Timestamp};
+use crate::domain::plan::Action;
+use crate::domain::receipt::{Entry, FreedBytes, Outcome, Receipt, RunKind, Undo};
+use crate::render::action;
+use crate::render::json::is_open;
+use crate::render::text::{ago, capital, count, escape, list};
+
+use super::grid::Grid;
+use super::{Page, Paint, View};
+
+/// The record of a run: what was done and what was not, how much was freed, and how to undo it.
+pub fn receipt(receipt: &Receipt, view: &View) -> String {
+    let mut page = Page::default();
+    head(receipt, view, &mut page);
+    for outcome in [
+        Outcome::Done,
+        Outcome::Stale,
+        Outcome::Failed,
+        Outcome::Skipped,
+        Outcome::Pending,
+    ] {
+        entries(receipt, outcome, view, &mut page);
+    }
+    page.gap();
+    for sentence in freed(receipt) {
+        page.line(sentence);
+    }
+    for sentence in undo(receipt, view) {
+        page.line(sentence);
+    }
+    page.finish()
+}
+
+fn head(receipt: &Receipt, view: &View, page: &mut Page) {
+    let what = capital(&what_it_was(receipt));
+    let title = format!("{what}, begun {}", view.time(receipt.started_at));
+    page.line(view.paint(&escape(&title), Paint::Bold));
+    let end = match receipt.finished_at {
+        Some(at) => format!("ended {}", view.time(at)),
+        None => "not ended, or interrupted".to_string(),
+    };
+    let (ours, nix) = (&receipt.tool_version, &receipt.nix_version);
+    let by = format!("{end}, by nix-prune {ours} with Nix {nix}");
+    page.line(format!("  Run {}, {}", receipt.run, escape(&by)));
+    if receipt.entries.is_empty() {
+        page.gap();
+        page.line("There was nothing to do.");
+    }
+}
+
+fn what_it_was(receipt: &Receipt) -> String {
+    let job = receipt
+        .job
+        .as_ref()
+        .map_or(String::new(), |job| format!(" of the job {job}"));
+    match &receipt.kind {
+        RunKind::Run => format!("run{job}"),
+        RunKind::Apply => format!("saved plan{job}"),
+        RunKind::Undo(run) => format!("undoing of the run {run}"),
+        RunKind::Release => "end of holds by hand".to_string(),
+    }
+}
+
+fn entries(receipt: &Receipt, outcome: Outcome, view: &View, page: &mut Page) {
+    let entries: Vec<&Entry> = receipt
+        .entries
+        .iter()
+        .filter(|e| e.outcome == outcome)
+        .collect();
+    if entries.is_empty() {
+        return;
+    }
+    let (heading, paint, advice) = match outcome {
+        Outcome::Done => ("Done", Paint::Green, None),
+        Outcome::Stale => (
+            "Not done, because something had changed since the plan",
+            Paint::Yellow,
+            Some("A new run takes what is there now into account."),
+        ),
+        Outcome::Failed => (
+            "Failed",
+            Paint::Red,
+            Some("See to the cause and run the job again; what is done is not done twice."),
+        ),
+        Outcome::Skipped => ("Not tried", Paint::Yellow, None),
+        Outcome::Pending if receipt.is_interrupted() => (
+            "Not settled",
+            Paint::Yellow,
+            Some(
+                "If this run is not under way any more, the next one finds out what became of it.",
+            ),
+        ),
+        Outcome::Pending => ("Not settled", Paint::Yellow, None),
+    };
+    page.gap();
+    page.line(view.paint(&format!("{heading}: {}", entries.len()), paint));
+    for entry in entries {
+        let undone = entry.undone_by.as_ref();
+        let undone = undone.map_or(String::new(), |run| format!(" (undone by the run {run})"));
+        let what = format!("{}{undone}", action::sentence(&entry.action));
+        page.line(format!("  {}", escape(&what)));
+        if let Some(detail) = &entry.detail {
+            page.line(format!("    {}", escape(detail)));
+        }
+    }
+    if let Some(advice) = advice {
+        page.line(advice);
+    }
+}
+
+/// What was freed, each figure with who says so.
+fn freed(receipt: &Receipt) -> Vec<String> {
+    let collected =
+        |entry: &&Entry| entry.action == Action::Collect && entry.outcome != Outcome::Skipped;
+    if receipt.entries.iter().find(collected).is_none() && receipt.bytes == FreedBytes::default() {
+        return Vec::new();
+    }
+    let FreedBytes {
+        predicted,
+        reported,
+        measured,
+        paths,
+    } = receipt.bytes;
+    let mut sentences = Vec::new();
+    if let Some(bytes) = predicted {
+        sentences.push(format!("Predicted: {bytes} to be freed."));
+    }
+    match (reported, paths) {
+        (Some(bytes), Some(paths)) => {
+            let paths = count(paths, "store path");
+            sentences.push(format!("Reported by Nix: {bytes} freed in {paths}."));
+        }
+        (Some(bytes), None) => sentences.push(format!("Reported by Nix: {bytes} freed.")),
+        (None, Some(paths)) => {
+            let paths = count(paths, "store path");
+            sentences.push(format!(
+                "Reported by Nix: {paths} deleted, of a size not known."
+            ));
+        }
+        (None, None) => {}
+    }
+    if let Some(bytes) = measured {
+        let change = if bytes < 0 { "less" } else { "more" };
+        let bytes = Bytes(bytes.unsigned_abs());
+        sentences.push(format!(
+            "Measured on the file system: {bytes} {change} free than before, others' writing included."
+        ));
+    }
+    if sentences.is_empty() {
+        sentences.push("How much was freed is not known.".to_string());
+    }
+    sentences
+}
+
+fn undo(receipt: &Receipt, view: &View) -> Vec<String> {
+    let open: Vec<&Undo> = receipt
+        .undoable()
+        .filter(|entry| is_open(entry, view.now))
+        .filter_map(|entry| entry.undo.as_ref())
+        .collect();
+    let ends = |undo: &&Undo| match undo {
+        Undo::RestoreGeneration { until, .. } => Some(*until),
+        Undo::RestoreRoot => None,
+    };
+    let generations: Vec<Timestamp> = open.iter().filter_map(ends).collect();
+    let roots = open.len() - generations.len();
+    let mut parts = Vec::new();
+    if let Some(until) = generations.iter().min() {
+        let until = view.time(*until);
+        parts.push(format!(
+            "{} until {until}",
+            count(generations.len(), "generation")
+        ));
+    }
+    if roots > 0 {
+        parts.push(format!("{} of dangling roots", count(roots, "entry")));
+    }
+    let closed = receipt.undoable().count() - open.len();
+    let mut sentences = Vec::new();
+    if !parts.is_empty() {
+        let parts = list(&parts);
+        sentences.push(format!(
+            "`nix-prune undo {}` puts back {parts}.",
+            receipt.run
+        ));
+    }
+    if closed > 0 {
+        let closed = count(closed, "generation");
+        sentences.push(format!("The undo window of {closed} has ended."));
+    }
+    sentences
+}
+
+/// The runs on record, from the oldest.
+pub fn history(receipts: &[Receipt], view: &View) -> String {
+    let mut page = Page::default();
+    if receipts.is_empty() {
+        page.line("There is no run on record.");
+        return page.finish();
+    }
+    let header = [
+        "Run",
+        "Begun",
+        "Age",
+        "What",
+        "Outcome",
+        "Freed",
+        "Can be undone",
+    ];
+    let mut grid = Grid::new(&header);
+    for receipt in receipts {
+        let undoable = receipt.undoable().filter(|e| is_open(e, view.now)).count();
+        let freed = receipt.bytes.reported.map(|bytes| bytes.to_string());
+        grid.row(vec![
+            receipt.run.to_string(),
+            view.time(receipt.started_at),
+            ago(receipt.started_at, view.now),
+            escape(&what_it_was(receipt)),
+            outcomes(receipt, view),
+            freed.unwrap_or_else(|| "-".to_string()),
+            if undoable == 0 {
+                "-".to_string()
+            } else {
+                count(undoable, "action")
+            },
+        ]);
+    }
+    grid.write(&mut page, view.style);
+    page.finish()
+}
+
+fn outcomes(receipt: &Receipt, view: &View) -> String {
+    let all = [
+        Outcome::Done,
+        Outcome::Stale,
+        Outcome::Failed,
+        Outcome::Skipped,
+        Outcome::Pending,
+    ];
+    let mut parts: Vec<String> = all
+        .into_iter()
+        .map(|outcome| (receipt.count(outcome), action::outcome_word(outcome)))
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, word)| format!("{number} {word}"))
+        .collect();
+    if receipt.is_interrupted() {
+        parts.push("not ended".to_string());
+    }
+    let bad = receipt.is_interrupted() || receipt.count(Outcome::Failed) > 0;
+    let text = if parts.is_empty() {
+        "nothing to do".to_string()
+    } else {
+        parts.join(", ")
+    };
+    view.paint(&text, if bad { Paint::Red } else { Paint::Green })
+}

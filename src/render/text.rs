@@ -1,0 +1,187 @@
+//! Text for a terminal: escaping of what others wrote, and times, spans and numbers as people say them.
+
+use std::fmt::Write as _;
+
+use jiff::tz::TimeZone;
+
+use crate::domain::measure::Timestamp;
+
+/// Makes every character visible that would move the cursor, change the order of the text or not show at all.
+///
+/// What is escaped already stays as it is, so that a whole sentence can be escaped after its parts. A backslash is
+/// left alone: names that have one can be copied, and nothing worse than a doubtful reading comes of it.
+pub fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        // Writing to a string cannot fail.
+        let _ = match c {
+            '\n' => write!(out, "\\n"),
+            '\r' => write!(out, "\\r"),
+            '\t' => write!(out, "\\t"),
+            c if c.is_ascii_control() => write!(out, "\\x{:02x}", u32::from(c)),
+            c if c.is_control() || is_treacherous(c) => write!(out, "\\u{{{:x}}}", u32::from(c)),
+            c => out.write_char(c),
+        };
+    }
+    out
+}
+
+/// Characters without a glyph: line separators, directions, joiners, fillers, tags. Our own marks for colours are
+/// among them, and so cannot come from outside.
+fn is_treacherous(c: char) -> bool {
+    matches!(
+        u32::from(c),
+        0x00ad
+            | 0x034f
+            | 0x0600..=0x0605
+            | 0x061c
+            | 0x06dd
+            | 0x070f
+            | 0x0890..=0x0891
+            | 0x08e2
+            | 0x115f..=0x1160
+            | 0x17b4..=0x17b5
+            | 0x180b..=0x180f
+            | 0x200b..=0x200f
+            | 0x2028..=0x202e
+            | 0x2060..=0x206f
+            | 0x3164
+            | 0xfeff
+            | 0xffa0
+            | 0xfff0..=0xfffb
+            | 0x110bd
+            | 0x110cd
+            | 0x13430..=0x1343f
+            | 0x1bca0..=0x1bca3
+            | 0x1d173..=0x1d17a
+            | 0xe0000..=0xe0fff
+    )
+}
+
+/// A time to the minute, `2026-11-22 22:16`.
+pub fn time(time: Timestamp, zone: &TimeZone) -> String {
+    time.in_zone(zone).strftime("%Y-%m-%d %H:%M").to_string()
+}
+
+/// How long ago a time was: `12 days ago`.
+pub fn ago(time: Timestamp, now: Timestamp) -> String {
+    const MINUTE: u64 = 60;
+    const HOUR: u64 = 60 * MINUTE;
+    const DAY: u64 = 24 * HOUR;
+    const MONTH: u64 = 30 * DAY;
+    const YEAR: u64 = 365 * DAY;
+    if time > now {
+        return "in the future".to_string();
+    }
+    let seconds = now.to_unix().0.abs_diff(time.to_unix().0);
+    let (unit, word) = match seconds {
+        0..MINUTE => return "just now".to_string(),
+        MINUTE..HOUR => (MINUTE, "minute"),
+        HOUR..172_800 => (HOUR, "hour"),
+        172_800..5_184_000 => (DAY, "day"),
+        5_184_000..63_072_000 => (MONTH, "month"),
+        _ => (YEAR, "year"),
+    };
+    format!("{} ago", count(seconds / unit, word))
+}
+
+/// A number with its noun: `1 generation`, `2 generations`, `0 entries`.
+pub fn count(number: impl TryInto<u64>, noun: &str) -> String {
+    let number = number.try_into().unwrap_or(u64::MAX);
+    match noun.strip_suffix('y') {
+        _ if number == 1 => format!("1 {noun}"),
+        Some(stem) if !stem.ends_with(['a', 'e', 'o', 'u']) => format!("{number} {stem}ies"),
+        _ => format!("{number} {noun}s"),
+    }
+}
+
+/// A list as it is spoken: `a`, `a and b`, `a, b and c`.
+pub fn list(parts: &[String]) -> String {
+    match parts {
+        [] => String::new(),
+        [one] => one.clone(),
+        [front @ .., last] => format!("{} and {last}", front.join(", ")),
+    }
+}
+
+/// The text with a capital letter at its start.
+pub fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    match chars.next() {
+        Some(first) => first.to_uppercase().chain(chars).collect(),
+        None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("plain", "plain")]
+    #[case("grüße 世界 🦀", "grüße 世界 🦀")]
+    #[case("a b\\n", "a b\\n")]
+    #[case("a\nb", "a\\nb")]
+    #[case("a\r\tb", "a\\r\\tb")]
+    #[case("\0", "\\x00")]
+    #[case("\x1b]0;title\x07", "\\x1b]0;title\\x07")]
+    #[case("\x1b[2J", "\\x1b[2J")]
+    #[case("\x7f", "\\x7f")]
+    #[case("\u{9b}31m", "\\u{9b}31m")]
+    #[case("\u{85}", "\\u{85}")]
+    #[case("exe\u{202e}txt.", "exe\\u{202e}txt.")]
+    #[case("\u{2066}\u{2069}", "\\u{2066}\\u{2069}")]
+    #[case("\u{2028}", "\\u{2028}")]
+    #[case("a\u{200b}b", "a\\u{200b}b")]
+    #[case("\u{feff}", "\\u{feff}")]
+    #[case("\u{e0041}", "\\u{e0041}")]
+    fn hostile_names_become_visible(#[case] text: &str, #[case] visible: &str) {
+        assert_eq!(escape(text), visible);
+    }
+
+    #[rstest]
+    #[case(-1, "in the future")]
+    #[case(0, "just now")]
+    #[case(59, "just now")]
+    #[case(60, "1 minute ago")]
+    #[case(7_199, "1 hour ago")]
+    #[case(86_400, "24 hours ago")]
+    #[case(172_800, "2 days ago")]
+    #[case(12 * 86_400, "12 days ago")]
+    #[case(90 * 86_400, "3 months ago")]
+    #[case(800 * 86_400, "2 years ago")]
+    fn ages_are_said(#[case] seconds: i64, #[case] text: &str) {
+        let now = Timestamp::from_unix(1_795_385_804, 0).unwrap();
+        let then = Timestamp::from_unix(1_795_385_804 - seconds, 0).unwrap();
+        assert_eq!(ago(then, now), text);
+    }
+
+    #[rstest]
+    #[case(0, "generation", "0 generations")]
+    #[case(1, "entry", "1 entry")]
+    #[case(2, "entry", "2 entries")]
+    #[case(3, "day", "3 days")]
+    fn numbers_agree_with_their_nouns(#[case] n: u64, #[case] noun: &str, #[case] text: &str) {
+        assert_eq!(count(n, noun), text);
+    }
+
+    #[rstest]
+    #[case("Europe/Berlin", 60)]
+    #[case("UTC", 0)]
+    fn times_are_told_in_the_zone(#[case] _name: &str, #[case] offset: i32) {
+        let zone = TimeZone::fixed(jiff::tz::Offset::from_seconds(offset * 60).unwrap());
+        let at = Timestamp::from_unix(1_795_385_804, 0).unwrap();
+        let hour = if offset == 0 { 22 } else { 23 };
+        assert_eq!(time(at, &zone), format!("2026-11-22 {hour}:16"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn nothing_hidden_is_left(text: String) {
+            let once = escape(&text);
+            proptest::prop_assert!(!once.chars().any(|c| c.is_control() || is_treacherous(c)));
+            proptest::prop_assert_eq!(escape(&once), once);
+        }
+    }
+}
