@@ -47,7 +47,7 @@ pub fn sentence(reason: &Reason, time: &dyn Fn(Timestamp) -> String) -> String {
             format!("pinned{until}{why}")
         }
         Reason::NewerThanCurrent => "newer than the current one".to_string(),
-        Reason::ActiveAtCutoff => "the active one when that time began (within)".to_string(),
+        Reason::ActiveAtCutoff => "active when the kept span began (within)".to_string(),
         Reason::Fallback => "the system to fall back to".to_string(),
         Reason::Last(1) => "the last one (last)".to_string(),
         Reason::Last(n) => format!("one of the last {n} (last)"),

@@ -135,6 +135,8 @@ impl Page {
     /// The text, with the colours in place of their marks.
     fn finish(self) -> String {
         let mut text = self.text;
+        text.truncate(text.trim_end_matches('\n').len());
+        text.push('\n');
         for paint in Paint::ALL {
             text = text.replace(paint.mark(), paint.code());
         }

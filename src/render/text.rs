@@ -167,9 +167,9 @@ mod tests {
     }
 
     #[rstest]
-    #[case("Europe/Berlin", 60)]
-    #[case("UTC", 0)]
-    fn times_are_told_in_the_zone(#[case] _name: &str, #[case] offset: i32) {
+    #[case(60)]
+    #[case(0)]
+    fn times_are_told_in_the_zone(#[case] offset: i32) {
         let zone = TimeZone::fixed(jiff::tz::Offset::from_seconds(offset * 60).unwrap());
         let at = Timestamp::from_unix(1_795_385_804, 0).unwrap();
         let hour = if offset == 0 { 22 } else { 23 };

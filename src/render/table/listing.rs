@@ -85,7 +85,7 @@ pub fn roots(snapshot: &Snapshot, view: &View) -> String {
     if !snapshot.roots.is_empty() {
         page.gap();
         let all = count(snapshot.roots.len(), "root");
-        page.line(format!("{all}, of which {live} keep something alive."));
+        page.line(format!("{all}, {live} of them live."));
     }
     refusals(&snapshot.refusals, false, view, &mut page);
     notes(&snapshot.notes, view, &mut page);

@@ -70,9 +70,9 @@ fn gathered<'a>(
     let mut groups: Vec<(String, Vec<String>)> = Vec::new();
     for (item, text) in items {
         let fate = match &item.fate {
-            Fate::Drop { rule, .. } => format!("go: {}", reason::rule_sentence(*rule)),
-            Fate::Keep(cause) => format!("stay: {}", reason::cause_sentence(*cause)),
-            Fate::KeepGeneration(_) => "stay".to_string(),
+            Fate::Drop { rule, .. } => format!("goes: {}", reason::rule_sentence(*rule)),
+            Fate::Keep(cause) => format!("stays: {}", reason::cause_sentence(*cause)),
+            Fate::KeepGeneration(_) => "stays".to_string(),
         };
         match groups.iter_mut().find(|(name, _)| *name == fate) {
             Some((_, members)) => members.push(text),
@@ -84,7 +84,7 @@ fn gathered<'a>(
     }
     page.heading(view, heading);
     for (fate, members) in groups {
-        page.line(format!("  {} {}", members.len(), fate));
+        page.line(format!("  {fate}"));
         for member in members {
             page.line(format!("    {}", escape(&member)));
         }

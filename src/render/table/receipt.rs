@@ -3,7 +3,7 @@ use crate::domain::plan::Action;
 use crate::domain::receipt::{Entry, FreedBytes, Outcome, Receipt, RunKind, Undo};
 use crate::render::action;
 use crate::render::json::is_open;
-use crate::render::text::{ago, capital, count, escape, list};
+use crate::render::text::{capital, count, escape, list};
 
 use super::grid::Grid;
 use super::{Page, Paint, View};
@@ -56,8 +56,8 @@ fn what_it_was(receipt: &Receipt) -> String {
     match &receipt.kind {
         RunKind::Run => format!("run{job}"),
         RunKind::Apply => format!("saved plan{job}"),
-        RunKind::Undo(run) => format!("undoing of the run {run}"),
-        RunKind::Release => "end of holds by hand".to_string(),
+        RunKind::Undo(run) => format!("undoing of {run}"),
+        RunKind::Release => "holds released by hand".to_string(),
     }
 }
 
@@ -110,8 +110,10 @@ fn entries(receipt: &Receipt, outcome: Outcome, view: &View, page: &mut Page) {
 
 /// What was freed, each figure with who says so.
 fn freed(receipt: &Receipt) -> Vec<String> {
-    let collected =
-        |entry: &&Entry| entry.action == Action::Collect && entry.outcome != Outcome::Skipped;
+    let collected = |entry: &&Entry| {
+        entry.action == Action::Collect
+            && !matches!(entry.outcome, Outcome::Skipped | Outcome::Stale)
+    };
     if receipt.entries.iter().find(collected).is_none() && receipt.bytes == FreedBytes::default() {
         return Vec::new();
     }
@@ -173,7 +175,7 @@ fn undo(receipt: &Receipt, view: &View) -> Vec<String> {
         ));
     }
     if roots > 0 {
-        parts.push(format!("{} of dangling roots", count(roots, "entry")));
+        parts.push(count(roots, "dangling root"));
     }
     let closed = receipt.undoable().count() - open.len();
     let mut sentences = Vec::new();
@@ -198,31 +200,22 @@ pub fn history(receipts: &[Receipt], view: &View) -> String {
         page.line("There is no run on record.");
         return page.finish();
     }
-    let header = [
-        "Run",
-        "Begun",
-        "Age",
-        "What",
-        "Outcome",
-        "Freed",
-        "Can be undone",
-    ];
-    let mut grid = Grid::new(&header);
+    let header = ["Run", "Begun", "What", "Freed", "Undoable", "Outcome"];
+    let mut grid = Grid::new(&header).numbers(&[3, 4]).prose();
     for receipt in receipts {
         let undoable = receipt.undoable().filter(|e| is_open(e, view.now)).count();
         let freed = receipt.bytes.reported.map(|bytes| bytes.to_string());
         grid.row(vec![
             receipt.run.to_string(),
             view.time(receipt.started_at),
-            ago(receipt.started_at, view.now),
             escape(&what_it_was(receipt)),
-            outcomes(receipt, view),
             freed.unwrap_or_else(|| "-".to_string()),
             if undoable == 0 {
                 "-".to_string()
             } else {
-                count(undoable, "action")
+                undoable.to_string()
             },
+            outcomes(receipt, view),
         ]);
     }
     grid.write(&mut page, view.style);

@@ -50,10 +50,8 @@ fn reversible(plan: &Plan, view: &View) -> Vec<String> {
     }
     let roots = how_many(plan, |action| matches!(action, Action::RemoveRoot(_)));
     if roots > 0 {
-        let roots = count(roots, "entry");
-        sentences.push(format!(
-            "`nix-prune undo` can put {roots} of dangling roots back."
-        ));
+        let roots = count(roots, "dangling root");
+        sentences.push(format!("`nix-prune undo` can put {roots} back."));
     }
     sentences
 }

@@ -100,6 +100,12 @@ impl Group<'_> {
             "  {}",
             view.paint(&escape(&self.path.to_string()), Paint::Dim)
         ));
+        if let Some(reason) = self.ban() {
+            let why = reason::sentence(reason, &|time| view.time(time));
+            let why = view.paint(&escape(&why), Paint::Yellow);
+            page.line(format!("  {why}"));
+            return;
+        }
         let mut grid = Grid::new(&["Number", "Created", "Age", "Verdict", "Why"])
             .numbers(&[0])
             .prose();
@@ -109,6 +115,16 @@ impl Group<'_> {
         grid.write(page, view.style);
     }
 
+    /// The one reason that keeps the whole profile from being touched, if there is one.
+    fn ban(&self) -> Option<&Reason> {
+        let reason = self.rows.iter().find_map(|row| match row.fate {
+            Fate::KeepGeneration(reasons) => reasons.iter().next(),
+            Fate::Keep(_) | Fate::Drop { .. } => None,
+        })?;
+        let is_ban = matches!(reason, Reason::CurrentUnknown(_) | Reason::Blocked(_));
+        (is_ban && self.all_are(reason)).then_some(reason)
+    }
+
     /// `system (root) — 12 generations, current 12: 7 stay, 5 go`; the owner is known where something goes.
     fn heading(&self, plan: &Plan, view: &View) -> String {
         let name = escape(self.path.name());
@@ -116,16 +132,18 @@ impl Group<'_> {
         let owner = owner.map_or(String::new(), |o| format!(" ({})", escape(&o.to_string())));
         let go = self.rows.iter().filter(|row| row.goes()).count();
         let current = self.rows.iter().find(|row| row.is_current());
-        let current = current.map_or("current unknown".to_string(), |row| {
-            format!("current {}", row.number)
-        });
+        let current = match (current, self.ban()) {
+            (Some(row), _) => format!(", current {}", row.number),
+            (None, Some(Reason::CurrentUnknown(_))) => ", current unknown".to_string(),
+            (None, _) => String::new(),
+        };
         let fates = match (self.rows.len() - go, go) {
             (_, 0) => "all stay".to_string(),
             (stay, go) => format!("{stay} stay, {go} go"),
         };
         let generations = count(self.rows.len(), "generation");
         let name = view.paint(&format!("{name}{owner}"), Paint::Bold);
-        format!("{name} — {generations}, {current}: {fates}")
+        format!("{name} — {generations}{current}: {fates}")
     }
 }
 
