@@ -1,0 +1,307 @@
+use jsonschema::Validator;
+use nix_prune::domain::measure::Age;
+use nix_prune::domain::plan::{Action, HoldFacts, PlannedAction};
+use nix_prune::domain::receipt::Receipt;
+use nix_prune::domain::risk::RiskLevel;
+use nix_prune::render::{Document, json, schema, to_text};
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::{assert_kept, sample};
+
+fn validator(document: Document) -> Validator {
+    jsonschema::validator_for(document.schema().as_value()).unwrap()
+}
+
+fn sample_of(document: Document) -> Value {
+    let value = match document {
+        Document::Generations => serde_json::to_value(json::generations(
+            &sample::snapshot(""),
+            Some(&sample::job(Age::days(7), "")),
+        )),
+        Document::Roots => serde_json::to_value(json::roots(&sample::snapshot(""))),
+        Document::Plan => serde_json::to_value(json::plan(&sample::plan(""))),
+        Document::Receipt => serde_json::to_value(sample::receipt("")),
+        Document::History => {
+            serde_json::to_value(json::history(&sample::receipts(""), sample::now()))
+        }
+        Document::Holds => serde_json::to_value(json::holds(&sample::snapshot(""))),
+        Document::Pin => {
+            let pin = sample::snapshot("").pins.swap_remove(0);
+            serde_json::to_value(json::pin(&pin, true, true))
+        }
+    };
+    value.unwrap()
+}
+
+#[test]
+fn the_schemas_kept_are_current() {
+    for document in Document::ALL {
+        let text = to_text(&document.schema()).unwrap();
+        assert_kept(&format!("docs/schemas/{}-1.json", document.name()), &text);
+    }
+}
+
+#[test]
+fn documents_are_what_their_schemas_say() {
+    for document in Document::ALL {
+        let value = sample_of(document);
+        let errors: Vec<String> = validator(document)
+            .iter_errors(&value)
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect();
+        assert_eq!(errors, Vec::<String>::new(), "{}", document.name());
+        assert_eq!(value["schema"], format!("nix-prune/{}/1", document.name()));
+        assert_eq!(schema(document.name()), Some(document.schema()));
+    }
+    assert_eq!(schema("other"), None);
+}
+
+#[test]
+fn a_document_that_lacks_any_field_is_refused() {
+    for document in Document::ALL {
+        let (validator, value) = (validator(document), sample_of(document));
+        for field in value.as_object().unwrap().keys() {
+            let mut broken = value.clone();
+            broken.as_object_mut().unwrap().remove(field);
+            assert!(
+                !validator.is_valid(&broken),
+                "{} without {field}",
+                document.name()
+            );
+        }
+        let mut other = value.clone();
+        other["schema"] = json!("nix-prune/other/1");
+        assert!(
+            !validator.is_valid(&other),
+            "{} by another name",
+            document.name()
+        );
+    }
+}
+
+#[rstest]
+#[case(Document::Plan, "/items/0/verdict", json!("maybe"))]
+#[case(Document::Plan, "/items/0/subject/number", json!("1"))]
+#[case(Document::Plan, "/items/0/risk", json!("tiny"))]
+#[case(Document::Plan, "/actions/0/kind", json!("burnDown"))]
+#[case(Document::Plan, "/actions/0/risk", json!(null))]
+#[case(Document::Plan, "/refusals/0/code", json!("other"))]
+#[case(Document::Plan, "/takenAt", json!(1))]
+#[case(Document::Generations, "/profiles/0/current", json!("4"))]
+#[case(Document::Generations, "/profiles/0/generations/0/flags", json!(["old"]))]
+#[case(Document::Generations, "/profiles/0/generations/0/closureBytes", json!(-1))]
+#[case(Document::Roots, "/roots/0/state", json!("dead"))]
+#[case(Document::Receipt, "/entries/0/outcome", json!("perhaps"))]
+#[case(Document::Receipt, "/bytes/measured", json!("5"))]
+#[case(Document::History, "/runs/0/undoable", json!(null))]
+#[case(Document::Holds, "/holds/0/expired", json!(0))]
+fn a_wrong_value_is_refused(
+    #[case] document: Document,
+    #[case] pointer: &str,
+    #[case] wrong: Value,
+) {
+    let mut value = sample_of(document);
+    *value.pointer_mut(pointer).unwrap() = wrong;
+    assert!(!validator(document).is_valid(&value));
+}
+
+#[test]
+fn the_fields_promised_are_there() {
+    let promised = [
+        (
+            Document::Generations,
+            "/profiles/0",
+            "path name kind owner current problem generations",
+        ),
+        (
+            Document::Generations,
+            "/profiles/0/generations/0",
+            "number link target created flags closureBytes onlyHereBytes",
+        ),
+        (
+            Document::Roots,
+            "/roots/0",
+            "link entry target kind owner state problem lastUsed closureBytes onlyHereBytes",
+        ),
+        (
+            Document::Plan,
+            "",
+            "schema takenAt machine store job maxRisk safeMode toolVersion items actions prediction budget \
+             refusals notes",
+        ),
+        (
+            Document::Plan,
+            "/items/0",
+            "kind subject verdict reasons because risk",
+        ),
+        (
+            Document::Plan,
+            "/items/0/subject",
+            "profile number target created",
+        ),
+        (Document::Plan, "/prediction", "narBytes diskBytes paths"),
+        (Document::Plan, "/refusals/0", "code message hint"),
+        (
+            Document::Receipt,
+            "",
+            "schema run job toolVersion nixVersion startedAt finishedAt entries bytes",
+        ),
+        (Document::Receipt, "/entries/0", "action outcome undo"),
+        (Document::Receipt, "/bytes", "predicted reported measured"),
+        (
+            Document::History,
+            "/runs/0",
+            "run kind job startedAt finishedAt done failed stale skipped undoable bytes",
+        ),
+        (
+            Document::Holds,
+            "/holds/0",
+            "run profile number link storePath until intact expired",
+        ),
+        (
+            Document::Pin,
+            "",
+            "schema profile number reason until changed",
+        ),
+    ];
+    for (document, pointer, fields) in promised {
+        let value = sample_of(document);
+        let object = value.pointer(pointer).and_then(Value::as_object).unwrap();
+        for field in fields.split_whitespace() {
+            assert!(
+                object.contains_key(field),
+                "{} {pointer} {field}",
+                document.name()
+            );
+        }
+    }
+}
+
+#[test]
+fn unknown_is_null_and_times_are_in_utc() {
+    let plan = sample_of(Document::Plan);
+    assert_eq!(
+        plan["prediction"],
+        json!({"narBytes": null, "diskBytes": null, "paths": null})
+    );
+    assert_eq!(plan["budget"], Value::Null);
+    assert_eq!(plan["takenAt"], "2026-11-22T22:16:44Z");
+    let generations = sample_of(Document::Generations);
+    let unknown = &generations["profiles"][1];
+    assert_eq!(
+        (&unknown["name"], &unknown["current"]),
+        (&json!("home-manager"), &Value::Null)
+    );
+    assert!(
+        unknown["problem"]
+            .as_str()
+            .unwrap()
+            .contains("home-manager-2-link")
+    );
+    assert_eq!(generations["profiles"][0]["problem"], Value::Null);
+}
+
+#[test]
+fn flags_tell_what_is_special() {
+    let generations = sample_of(Document::Generations);
+    let system = generations["profiles"][4]["generations"]
+        .as_array()
+        .unwrap();
+    let flags = |n: usize| system[n - 1]["flags"].clone();
+    assert_eq!(flags(1), json!([]));
+    assert_eq!(flags(4), json!(["pinned"]));
+    assert_eq!(flags(11), json!(["booted"]));
+    assert_eq!(flags(12), json!(["current", "running"]));
+}
+
+#[rstest]
+#[case("")]
+#[case("\n\u{202e}\x1b]0;x\x07\"\\")]
+fn planned_actions_come_back_as_they_were(#[case] odd: &str) {
+    let plan = sample::plan(odd);
+    assert!(plan.actions.len() > 8);
+    let text = to_text(&json::plan(&plan)).unwrap();
+    let value: Value = serde_json::from_str(&text).unwrap();
+    let actions: Vec<PlannedAction> = serde_json::from_value(value["actions"].clone()).unwrap();
+    assert_eq!(actions, plan.actions);
+}
+
+#[test]
+fn every_action_is_in_the_plans_schema_and_comes_back() {
+    let plan = sample::plan("");
+    let hold = sample::snapshot("").holds.swap_remove(0);
+    let find = |is: fn(&Action) -> bool| {
+        let found = plan.actions.iter().find(|a| is(&a.action));
+        found.unwrap().action.clone()
+    };
+    let Action::DropGeneration(generation) = find(|a| matches!(a, Action::DropGeneration(_)))
+    else {
+        panic!("no generation goes");
+    };
+    let Action::RemoveRoot(root) = find(|a| matches!(a, Action::RemoveRoot(_))) else {
+        panic!("no root goes");
+    };
+    let all = [
+        Action::DropGeneration(generation.clone()),
+        Action::RemoveRoot(root.clone()),
+        Action::ReleaseHold(HoldFacts::from(&hold)),
+        Action::Collect,
+        Action::Optimise,
+        Action::Verify { contents: true },
+        Action::RestoreGeneration(generation),
+        Action::RestoreRoot(root),
+    ];
+    let validator = validator(Document::Plan);
+    for action in all {
+        for risk in RiskLevel::ALL {
+            let mut plan = plan.clone();
+            let action = action.clone();
+            plan.actions = vec![PlannedAction { action, risk }];
+            let value = serde_json::to_value(json::plan(&plan)).unwrap();
+            assert!(validator.is_valid(&value), "{value}");
+            let back: Vec<PlannedAction> =
+                serde_json::from_value(value["actions"].clone()).unwrap();
+            assert_eq!(back, plan.actions);
+        }
+    }
+}
+
+#[test]
+fn receipts_come_back_as_they_were() {
+    for receipt in sample::receipts("\n\x1b") {
+        let text = to_text(&receipt).unwrap();
+        assert_eq!(serde_json::from_str::<Receipt>(&text).unwrap(), receipt);
+        let value = serde_json::to_value(&receipt).unwrap();
+        assert!(validator(Document::Receipt).is_valid(&value));
+    }
+}
+
+#[test]
+fn what_goes_has_a_risk_and_what_stays_has_none() {
+    let plan = sample_of(Document::Plan);
+    for item in plan["items"].as_array().unwrap() {
+        assert_eq!(item["verdict"] == "keep", item["risk"].is_null(), "{item}");
+        let count = item["reasons"].as_array().unwrap().len();
+        assert!(
+            count > 0 && count == item["because"].as_array().unwrap().len(),
+            "{item}"
+        );
+    }
+}
+
+#[test]
+fn an_undo_window_that_has_ended_is_not_promised() {
+    let receipts = sample::receipts("");
+    let later = sample::now().after(Age::days(8));
+    let undoable = |at| {
+        let document = json::history(&receipts, at);
+        document
+            .runs
+            .iter()
+            .map(|run| run.undoable)
+            .collect::<Vec<_>>()
+    };
+    let (now, then) = (undoable(sample::now()), undoable(later));
+    assert!(now[0] > then[0] && then[0] == 1, "{now:?} {then:?}");
+}

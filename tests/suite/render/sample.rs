@@ -1,0 +1,328 @@
+//! A machine with a bit of everything; every name that others choose carries `odd`.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use jiff::tz::TimeZone;
+use nix_prune::domain::job::{
+    GenerationsOperation, Job, JobName, Operations, ProfileSelector, Protect, RootsOperation,
+    VerifyOperation,
+};
+use nix_prune::domain::measure::{Age, Bytes, Timestamp};
+use nix_prune::domain::plan::{Action, Plan};
+use nix_prune::domain::profile::{
+    Content, Current, CurrentUnknown, Generation, GenerationNumber, Owner, Profile, ProfileKind,
+    ProfilePath,
+};
+use nix_prune::domain::receipt::{
+    Entry, FreedBytes, Outcome, Receipt, ReceiptSchema, RunId, RunKind, Undo,
+};
+use nix_prune::domain::refusal::{Refusal, RefusalCode};
+use nix_prune::domain::retention::{KeepPolicy, KeepRules};
+use nix_prune::domain::risk::RiskLevel;
+use nix_prune::domain::root::{Dangling, GcRoot, RootKind, RootState};
+use nix_prune::domain::snapshot::{Actor, Hold, MachineId, Pin, Snapshot};
+use nix_prune::domain::store_path::{StoreDir, StorePath, StorePathRef};
+
+/// 2026-11-22 22:16:44 UTC.
+pub(crate) fn now() -> Timestamp {
+    "2026-11-22T22:16:44Z".parse().unwrap()
+}
+
+fn days_ago(days: u32) -> Timestamp {
+    now().before(Age::days(days))
+}
+
+fn store_path(n: u32, name: &str) -> StorePath<String> {
+    let base = format!("{n:032}-{name}");
+    StorePathRef::from_base_name(&base).unwrap().to_owned()
+}
+
+fn owner(uid: u32, name: &str) -> Owner {
+    let name = Some(name.to_string());
+    Owner { uid, name }
+}
+
+fn profile(path: &str, kind: ProfileKind, owner: Owner, ages: &[u32]) -> Profile {
+    let path = ProfilePath::new(Utf8Path::new(path)).unwrap();
+    let generation = |(n, &age): (u32, &u32)| {
+        let store_path = store_path(n, path.name_or("generation"));
+        let generation = Generation {
+            number: GenerationNumber(n),
+            target: Utf8Path::new("/nix/store").join(store_path.to_string()),
+            content: if kind.is_system() {
+                Content::Bootable(store_path)
+            } else {
+                Content::Present(store_path)
+            },
+            created: days_ago(age),
+        };
+        (GenerationNumber(n), generation)
+    };
+    Profile {
+        kind,
+        owner,
+        current: Current::Known(GenerationNumber(ages.len().try_into().unwrap())),
+        generations: (1..).zip(ages).map(generation).collect(),
+        blocked: None,
+        path,
+    }
+}
+
+trait NameOr {
+    fn name_or<'a>(&'a self, other: &'a str) -> &'a str;
+}
+
+impl NameOr for ProfilePath {
+    fn name_or<'a>(&'a self, other: &'a str) -> &'a str {
+        let plain = |c: char| c.is_ascii_lowercase();
+        Some(self.name())
+            .filter(|n| n.chars().all(plain))
+            .unwrap_or(other)
+    }
+}
+
+fn profiles(odd: &str) -> Vec<Profile> {
+    let system = profile(
+        "/nix/var/nix/profiles/system",
+        ProfileKind::System,
+        owner(0, "root"),
+        &[400, 300, 200, 170, 140, 110, 80, 50, 45, 20, 9, 2],
+    );
+    let default = profile(
+        "/nix/var/nix/profiles/default",
+        ProfileKind::Default,
+        owner(0, "root"),
+        &[30, 20],
+    );
+    let odd_name = if odd.is_empty() { "profile" } else { odd };
+    let alice = profile(
+        &format!("/home/alice{odd}/.local/state/nix/profiles/{odd_name}"),
+        ProfileKind::User,
+        owner(1000, &format!("alice{odd}")),
+        &[90, 60, 30, 1],
+    );
+    let mut home = profile(
+        "/home/bob/.local/state/nix/profiles/home-manager",
+        ProfileKind::HomeManager,
+        owner(1001, "bob"),
+        &[12, 8],
+    );
+    home.current = Current::Unknown(CurrentUnknown::OtherText(format!(
+        "/elsewhere/home-manager-2-link{odd}"
+    )));
+    let mut blocked = profile(
+        "/home/carol/.local/state/nix/profiles/profile",
+        ProfileKind::User,
+        owner(1002, "carol"),
+        &[12, 8],
+    );
+    blocked.blocked = Some(format!("its directory is writable by others{odd}"));
+    vec![alice, home, blocked, default, system]
+}
+
+fn root(name: &str, kind: RootKind, state: RootState, odd: &str) -> GcRoot {
+    let live = state == RootState::Live;
+    GcRoot {
+        link: format!("/home/alice/src/{name}{odd}").into(),
+        entry: Some(Utf8PathBuf::from(format!(
+            "/nix/var/nix/gcroots/auto/{name}{odd}"
+        ))),
+        exact: true,
+        target: live.then(|| format!("/nix/store/{}", store_path(70, "hello")).into()),
+        store_path: live.then(|| store_path(70, "hello")),
+        kind,
+        owner: Some(owner(1000, &format!("alice{odd}"))),
+        state,
+        last_used: live.then(|| days_ago(3)),
+    }
+}
+
+fn hold(number: u32, until: Timestamp, intact: bool, odd: &str) -> Hold {
+    let run = RunId::at(days_ago(7), 1);
+    Hold {
+        link: format!("/nix/var/nix/gcroots/nix-prune/{run}/{number}{odd}").into(),
+        run,
+        store_path: store_path(50 + number, "system"),
+        profile: ProfilePath::new(Utf8Path::new("/nix/var/nix/profiles/system")).unwrap(),
+        number: GenerationNumber(number),
+        until,
+        intact,
+    }
+}
+
+/// The machine.
+pub(crate) fn snapshot(odd: &str) -> Snapshot {
+    let dangling = |kind| RootState::Dangling(kind);
+    Snapshot {
+        taken_at: now(),
+        zone: TimeZone::UTC,
+        machine: MachineId("0123456789abcdef".to_string()),
+        store: StoreDir::new(Utf8Path::new("/nix/store")).unwrap(),
+        state_dir: "/nix/var/nix".into(),
+        actor: Actor::Root,
+        profiles: profiles(odd),
+        roots: vec![
+            root("result", RootKind::Result, RootState::Live, odd),
+            root("gone", RootKind::Result, dangling(Dangling::LinkGone), odd),
+            root("away", RootKind::Result, dangling(Dangling::PlaceGone), odd),
+            root("empty", RootKind::Direnv, dangling(Dangling::PathGone), odd),
+            root("file", RootKind::Other, dangling(Dangling::NotARoot), odd),
+            root(
+                "shut",
+                RootKind::Other,
+                RootState::Unreadable(format!("permission denied{odd}")),
+                odd,
+            ),
+        ],
+        booted: vec![store_path(11, "system")],
+        running: vec![store_path(12, "system")],
+        pins: vec![Pin {
+            profile: ProfilePath::new(Utf8Path::new("/nix/var/nix/profiles/system")).unwrap(),
+            number: GenerationNumber(4),
+            reason: Some(format!("last good kernel{odd}")),
+            until: Some(now().after(Age::days(30))),
+        }],
+        holds: vec![
+            hold(1, days_ago(1), true, odd),
+            hold(2, now().after(Age::days(3)), true, odd),
+            hold(3, now().after(Age::days(4)), false, odd),
+        ],
+        refusals: vec![
+            Refusal {
+                code: RefusalCode::CurrentUnknown,
+                message: format!("the current generation of home-manager{odd} cannot be told"),
+                hint: format!("link the profile{odd} to one of its generations by its bare name"),
+            },
+            Refusal {
+                code: RefusalCode::OddName,
+                message: format!("system-007-link{odd} is no name of a generation"),
+                hint: "rename it, or leave it".to_string(),
+            },
+        ],
+        notes: vec![format!("users' temporary roots are not shown{odd}")],
+    }
+}
+
+/// The same machine with nothing that stops a collection.
+pub(crate) fn calm_snapshot(odd: &str) -> Snapshot {
+    let mut snapshot = snapshot(odd);
+    snapshot.refusals.clear();
+    snapshot
+}
+
+/// A job that does everything but for `default`.
+pub(crate) fn job(undo_window: Age, odd: &str) -> Job {
+    let rules = KeepRules {
+        last: Some(2),
+        within: Some(Age::days(14)),
+        monthly: Some(3),
+        ..KeepRules::default()
+    };
+    let alice = snapshot(odd).profiles.swap_remove(0);
+    Job {
+        name: JobName::try_from("weekly".to_string()).unwrap(),
+        max_risk: RiskLevel::High,
+        safe_mode: true,
+        undo_window,
+        protect: Protect::default(),
+        operations: Operations {
+            generations: Some(GenerationsOperation {
+                profiles: vec![
+                    ProfileSelector::System,
+                    ProfileSelector::HomeManager,
+                    ProfileSelector::Path(alice.path),
+                    ProfileSelector::parse("/home/carol/.local/state/nix/profiles/profile")
+                        .unwrap(),
+                ],
+                keep: KeepPolicy::new(rules).unwrap(),
+            }),
+            roots: Some(RootsOperation { dangling: true }),
+            collect: true,
+            optimise: true,
+            verify: Some(VerifyOperation { contents: true }),
+        },
+    }
+}
+
+/// A plan with everything in it.
+pub(crate) fn plan(odd: &str) -> Plan {
+    Plan::draw(&snapshot(odd), &job(Age::days(7), odd))
+}
+
+/// A receipt of a calm plan in which all that can happen did.
+pub(crate) fn receipt(odd: &str) -> Receipt {
+    let plan = Plan::draw(&calm_snapshot(odd), &job(Age::days(7), odd));
+    let run = RunId::at(now(), 1);
+    let outcomes = [
+        (Outcome::Done, None),
+        (Outcome::Stale, Some("generation 2 is gone")),
+        (Outcome::Done, None),
+        (Outcome::Failed, Some("nix-env failed with exit code 1")),
+    ];
+    let last = [Outcome::Done, Outcome::Skipped, Outcome::Pending];
+    let from_end = plan.actions.len() - last.len();
+    let entry = |(index, planned): (usize, &nix_prune::domain::plan::PlannedAction)| {
+        let early = outcomes.get(index).copied();
+        let late = last.get(index.wrapping_sub(from_end)).map(|o| (*o, None));
+        let (outcome, detail) = late.or(early).unwrap_or((Outcome::Done, None));
+        let undo = match (&planned.action, outcome) {
+            (Action::DropGeneration(_), Outcome::Done) => Some(Undo::RestoreGeneration {
+                hold: format!("/nix/var/nix/gcroots/nix-prune/{run}/{index}").into(),
+                until: now().after(Age::days(7)),
+            }),
+            (Action::RemoveRoot(_), Outcome::Done) => Some(Undo::RestoreRoot),
+            _ => None,
+        };
+        Entry {
+            action: planned.action.clone(),
+            risk: planned.risk,
+            outcome,
+            at: (outcome != Outcome::Pending).then(now),
+            detail: detail.map(|detail| format!("{detail}{odd}")),
+            undo,
+            undone_by: (index == 2).then(|| RunId::at(now(), 2)),
+        }
+    };
+    Receipt {
+        schema: ReceiptSchema::V1,
+        kind: RunKind::Run,
+        job: Some(plan.job.clone()),
+        tool_version: "0.1.0".to_string(),
+        nix_version: format!("2.34.8{odd}"),
+        machine: plan.machine.clone(),
+        store: plan.store.clone(),
+        started_at: now(),
+        finished_at: Some(now().after("90s".parse().unwrap())),
+        entries: plan.actions.iter().enumerate().map(entry).collect(),
+        bytes: FreedBytes {
+            predicted: None,
+            reported: Some(Bytes(5_000_000_000)),
+            measured: Some(-1_048_576),
+            paths: Some(120),
+        },
+        run,
+    }
+}
+
+/// Three runs: the one above, its undoing, and one that was interrupted.
+pub(crate) fn receipts(odd: &str) -> Vec<Receipt> {
+    let first = receipt(odd);
+    let mut undo = first.clone();
+    undo.run = RunId::at(now(), 2);
+    undo.kind = RunKind::Undo(first.run.clone());
+    undo.job = None;
+    undo.bytes = FreedBytes::default();
+    undo.entries.truncate(3);
+    undo.entries.remove(1);
+    for entry in &mut undo.entries {
+        if let Action::DropGeneration(facts) = &entry.action {
+            entry.action = Action::RestoreGeneration(facts.clone());
+            (entry.undo, entry.undone_by) = (None, None);
+        }
+    }
+    let mut interrupted = first.clone();
+    interrupted.run = RunId::at(now(), 3);
+    interrupted.kind = RunKind::Apply;
+    interrupted.finished_at = None;
+    interrupted.bytes = FreedBytes::default();
+    vec![first, undo, interrupted]
+}

@@ -1,0 +1,235 @@
+use nix_prune::domain::job::{Job, Operations};
+use nix_prune::domain::measure::Age;
+use nix_prune::domain::plan::{Action, Plan};
+use nix_prune::domain::snapshot::Snapshot;
+use nix_prune::render::{Style, View, json, table};
+use proptest::prelude::*;
+use rstest::rstest;
+
+use super::{assert_kept, sample};
+
+fn view(snapshot: &Snapshot, color: bool, width: Option<u16>) -> View {
+    View::of(snapshot, Style { color, width })
+}
+
+/// Every view there is, by name.
+fn views(odd: &str, color: bool, width: Option<u16>) -> Vec<(&'static str, String)> {
+    let snapshot = sample::snapshot(odd);
+    let calm = sample::calm_snapshot(odd);
+    let view = view(&snapshot, color, width);
+    let (week, none) = (sample::job(Age::days(7), odd), sample::job(Age::ZERO, odd));
+    let receipts = sample::receipts(odd);
+    vec![
+        ("plan", table::plan(&Plan::draw(&calm, &week), &view)),
+        (
+            "plan-refused",
+            table::plan(&Plan::draw(&snapshot, &none), &view),
+        ),
+        (
+            "generations",
+            table::generations(&snapshot, Some(&week), &view),
+        ),
+        ("roots", table::roots(&snapshot, &view)),
+        ("holds", table::holds(&snapshot, &view)),
+        ("receipt", table::receipt(&receipts[0], &view)),
+        ("receipt-undo", table::receipt(&receipts[1], &view)),
+        ("receipt-interrupted", table::receipt(&receipts[2], &view)),
+        ("history", table::history(&receipts, &view)),
+        (
+            "pin",
+            table::pin(&json::pin(&snapshot.pins[0], true, true), &view),
+        ),
+    ]
+}
+
+#[test]
+fn the_views_kept_are_current() {
+    for (name, text) in views("", false, Some(100)) {
+        assert_kept(&format!("tests/fixtures/render/{name}.txt"), &text);
+    }
+}
+
+#[rstest]
+fn no_generation_goes_unseen(#[values(None, Some(20), Some(80))] width: Option<u16>) {
+    let snapshot = sample::snapshot("");
+    let plan = sample::plan("");
+    let text = table::plan(&plan, &view(&snapshot, false, width));
+    let mut seen = 0;
+    for planned in &plan.actions {
+        if let Action::DropGeneration(facts) = &planned.action {
+            let (number, profile) = (facts.number, &facts.profile);
+            assert!(text.contains(&format!("drop generation {number} of {profile} ")));
+            let row = text.lines().any(|line| {
+                let mut words = line.split_whitespace();
+                words.next() == Some(&number.to_string()) && line.contains("  goes ")
+            });
+            assert!(row, "no row for {number} in\n{text}");
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 7);
+}
+
+#[rstest]
+fn no_refusal_or_note_goes_unseen(#[values(None, Some(20), Some(80))] width: Option<u16>) {
+    let snapshot = sample::snapshot("");
+    let text = table::plan(&sample::plan(""), &view(&snapshot, false, width));
+    for refusal in &snapshot.refusals {
+        assert!(text.contains(&refusal.message) && text.contains(&refusal.hint));
+    }
+    for note in &snapshot.notes {
+        assert!(text.contains(&note[1..]));
+    }
+    assert!(text.contains("No garbage is collected"));
+    assert!(!text.contains("collect garbage"));
+}
+
+#[test]
+fn trap_39_the_boot_menu_is_mentioned_when_a_system_goes() {
+    let snapshot = sample::snapshot("");
+    let view = view(&snapshot, false, None);
+    let mut plan = sample::plan("");
+    assert!(table::plan(&plan, &view).contains("nixos-rebuild boot"));
+    plan.actions.retain(
+        |a| !matches!(&a.action, Action::DropGeneration(facts) if facts.profile_kind.is_system()),
+    );
+    assert!(!table::plan(&plan, &view).contains("nixos-rebuild boot"));
+}
+
+#[test]
+fn a_plan_without_actions_says_so() {
+    let mut snapshot = sample::calm_snapshot("");
+    snapshot.holds.clear();
+    let job = Job {
+        operations: Operations::default(),
+        ..sample::job(Age::days(7), "")
+    };
+    let plan = Plan::draw(&snapshot, &job);
+    let view = view(&snapshot, false, None);
+    assert_eq!(
+        table::consequences(&plan, &view),
+        ["There is nothing to do."]
+    );
+    assert!(table::plan(&plan, &view).contains("There is nothing to do."));
+}
+
+#[rstest]
+#[case(
+    Age::days(7),
+    "back until 2026-11-29 22:16",
+    "What cannot be undone: the end of 1 hold"
+)]
+#[case(
+    Age::ZERO,
+    "put 1 dangling root back",
+    "the loss of 7 generations, the end of 1 hold"
+)]
+fn consequences_tell_what_can_be_undone(
+    #[case] window: Age,
+    #[case] can: &str,
+    #[case] cannot: &str,
+) {
+    let snapshot = sample::calm_snapshot("");
+    let plan = Plan::draw(&snapshot, &sample::job(window, ""));
+    let text = table::consequences(&plan, &view(&snapshot, false, None)).join("\n");
+    assert!(text.contains(can) && text.contains(cannot), "{text}");
+    assert!(text.contains("deletion of dead store paths"), "{text}");
+    assert_eq!(
+        text.contains("safe mode refuses"),
+        window.is_zero(),
+        "{text}"
+    );
+}
+
+#[test]
+fn an_empty_machine_is_described_in_words() {
+    let mut snapshot = sample::calm_snapshot("");
+    snapshot.profiles.clear();
+    snapshot.roots.clear();
+    snapshot.holds.clear();
+    snapshot.notes.clear();
+    let view = view(&snapshot, false, None);
+    assert_eq!(
+        table::generations(&snapshot, None, &view),
+        "There is no profile.\n"
+    );
+    assert_eq!(table::roots(&snapshot, &view), "There is no root.\n");
+    assert_eq!(table::holds(&snapshot, &view), "Nothing is held.\n");
+    assert_eq!(table::history(&[], &view), "There is no run on record.\n");
+}
+
+#[rstest]
+fn no_period_follows_a_path_and_no_word_is_out_of_place(
+    #[values(None, Some(100))] width: Option<u16>,
+) {
+    for (name, text) in views("", false, width) {
+        for line in text.lines() {
+            let last = line.split_whitespace().last().unwrap_or_default();
+            assert!(
+                !(last.contains('/') && last.ends_with('.')),
+                "{name}: {line}"
+            );
+            assert!(!line.ends_with(' '), "{name}: {line}");
+        }
+        for word in ["clean", "trash", "stuff"] {
+            assert!(!text.to_lowercase().contains(word), "{name}: {word}");
+        }
+    }
+}
+
+/// Whether a text could do nothing to a terminal but write lines.
+fn is_harmless(text: &str) -> bool {
+    text.chars().all(|c| {
+        c == '\n' || !(c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'))
+    })
+}
+
+fn without_our_colors(text: &str) -> String {
+    [
+        "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[33m", "\x1b[32m", "\x1b[0m",
+    ]
+    .iter()
+    .fold(text.to_string(), |text, code| text.replace(code, ""))
+}
+
+#[rstest]
+#[case("\nsystem (root) — 9 generations, current 9: all stay")]
+#[case("\x1b]0;owned\x07\x1b[2J")]
+#[case("\u{202e}txt.exe\u{2066}")]
+#[case("\u{9b}31m\u{7f}\r")]
+#[case("\u{2061}\u{206a}\u{206b}")]
+#[case("世界🦀\u{301}")]
+fn hostile_names_cannot_draw(#[case] odd: &str, #[values(None, Some(60))] width: Option<u16>) {
+    for ((name, plain), (_, color)) in views(odd, false, width)
+        .into_iter()
+        .zip(views(odd, true, width))
+    {
+        assert!(is_harmless(&plain), "{name}: {plain:?}");
+        assert!(
+            color.contains('\x1b') || name == "pin",
+            "{name} has no colours"
+        );
+        assert_eq!(without_our_colors(&color), plain, "{name}");
+        if width.is_none() {
+            let lines = |odd| {
+                let all = views(odd, false, None);
+                all.into_iter()
+                    .map(|(_, text)| text.lines().count())
+                    .collect::<Vec<_>>()
+            };
+            assert_eq!(lines(odd), lines("x"), "a name began a line");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn no_name_can_draw(odd in "[^/]{1,12}", width in proptest::option::of(1u16..200)) {
+        prop_assume!(odd != "." && odd != "..");
+        for (name, text) in views(&odd, false, width) {
+            prop_assert!(is_harmless(&text), "{}: {:?}", name, text);
+        }
+    }
+}
