@@ -87,12 +87,16 @@ fn profiles(odd: &str) -> Vec<Profile> {
         owner(0, "root"),
         &[400, 300, 200, 170, 140, 110, 80, 50, 45, 20, 9, 2],
     );
-    let default = profile(
+    let mut default = profile(
         "/nix/var/nix/profiles/default",
         ProfileKind::Default,
         owner(0, "root"),
         &[30, 20],
     );
+    for generation in default.generations.values_mut().take(1) {
+        generation.target = format!("/elsewhere{odd}").into();
+        generation.content = Content::Foreign;
+    }
     let odd_name = if odd.is_empty() { "profile" } else { odd };
     let alice = profile(
         &format!("/home/alice{odd}/.local/state/nix/profiles/{odd_name}"),
