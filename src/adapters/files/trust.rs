@@ -1,0 +1,228 @@
+//! Whom a path depends on: everybody who could put another file in its place.
+
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::ports::JournalError;
+
+const MOST_LINKS: usize = 40;
+const STICKY: u32 = 0o1000;
+const WRITABLE_BY_OTHERS: u32 = 0o022;
+
+/// Checks that nobody but `own` and root can change what `path` leads to.
+///
+/// `path` itself must belong to `own`; the directories above it, and above the target of every link on the way, to
+/// `own` or root, and none may be writable by others, but for sticky ones such as `/tmp`.
+///
+/// # Errors
+/// [`JournalError::Untrusted`] names the part that is not so, [`JournalError::Read`] what cannot be looked at.
+pub fn check(path: &Utf8Path, own: u32) -> Result<(), JournalError> {
+    if !path.is_absolute() {
+        return Err(untrusted(path, "it is not an absolute path"));
+    }
+    let top = Utf8Path::new("/");
+    judge(top, &look(top)?, own, Place::Above)?;
+    check_below(top.to_path_buf(), path, own)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Above,
+    Last,
+}
+
+/// Walks from `at`, which is trusted and has no link in it, as the kernel would.
+fn check_below(mut at: Utf8PathBuf, path: &Utf8Path, own: u32) -> Result<(), JournalError> {
+    let mut ahead = steps(path);
+    let mut links = 0;
+    while let Some(step) = ahead.pop() {
+        match step.as_str() {
+            "." => continue,
+            // `at` has no link in it, so that its parent by name is its parent.
+            ".." => {
+                at.pop();
+                continue;
+            }
+            "/" => {
+                at = "/".into();
+                continue;
+            }
+            _ => {}
+        }
+        let next = at.join(&step);
+        let metadata = look(&next)?;
+        if metadata.is_symlink() {
+            links += 1;
+            if links > MOST_LINKS {
+                return Err(untrusted(path, "too many links lead to it"));
+            }
+            // A link's own mode means nothing; who may replace it, its directory has told.
+            owned(&next, &metadata, own)?;
+            let target = next
+                .read_link_utf8()
+                .map_err(|source| read(&next, source))?;
+            ahead.append(&mut steps(&target));
+        } else {
+            judge(&next, &metadata, own, Place::Above)?;
+            at = next;
+        }
+    }
+    judge(&at, &look(&at)?, own, Place::Last)
+}
+
+/// The components of a path, the first one last.
+fn steps(path: &Utf8Path) -> Vec<String> {
+    path.components()
+        .rev()
+        .map(|part| part.as_str().to_string())
+        .collect()
+}
+
+fn judge(path: &Utf8Path, metadata: &Metadata, own: u32, place: Place) -> Result<(), JournalError> {
+    owned(path, metadata, own)?;
+    if place == Place::Last && metadata.uid() != own {
+        return Err(untrusted(
+            path,
+            &format!("it belongs to user {}", metadata.uid()),
+        ));
+    }
+    // In a sticky directory others may add names but not replace ours.
+    let shared = place == Place::Above && metadata.is_dir() && metadata.mode() & STICKY != 0;
+    if metadata.mode() & WRITABLE_BY_OTHERS != 0 && !shared {
+        return Err(untrusted(
+            path,
+            &format!(
+                "others may write to it (mode {:04o})",
+                metadata.mode() & 0o7777
+            ),
+        ));
+    }
+    Ok(())
+}
+
+fn owned(path: &Utf8Path, metadata: &Metadata, own: u32) -> Result<(), JournalError> {
+    if metadata.uid() == own || metadata.uid() == 0 {
+        Ok(())
+    } else {
+        Err(untrusted(
+            path,
+            &format!("it belongs to user {}", metadata.uid()),
+        ))
+    }
+}
+
+fn look(path: &Utf8Path) -> Result<Metadata, JournalError> {
+    fs::symlink_metadata(path).map_err(|source| read(path, source))
+}
+
+fn read(path: &Utf8Path, source: std::io::Error) -> JournalError {
+    JournalError::Read {
+        path: path.to_string(),
+        source,
+    }
+}
+
+fn untrusted(path: &Utf8Path, why: &str) -> JournalError {
+    JournalError::Untrusted {
+        path: path.to_string(),
+        why: why.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+    use std::fs::Permissions;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    /// A scratch directory without links above it, and whose it is.
+    fn scratch() -> (tempfile::TempDir, Utf8PathBuf, u32) {
+        let guard = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(guard.path())
+            .unwrap()
+            .canonicalize_utf8()
+            .unwrap();
+        for path in ["state", "state/runs"] {
+            fs::create_dir(dir.join(path)).unwrap();
+            set(&dir.join(path), 0o755);
+        }
+        let own = fs::metadata(&dir).unwrap().uid();
+        (guard, dir, own)
+    }
+
+    fn set(path: &Utf8Path, mode: u32) {
+        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn below(dir: &Utf8Path, path: &str, own: u32) -> Result<(), JournalError> {
+        check_below(dir.to_path_buf(), Utf8Path::new(path), own)
+    }
+
+    #[rstest]
+    #[case::all_ours(0o755, 0o755, true)]
+    #[case::others_may_write_above(0o757, 0o755, false)]
+    #[case::a_group_may_write_above(0o775, 0o755, false)]
+    #[case::sticky_above(0o1777, 0o755, true)]
+    #[case::others_may_write(0o755, 0o777, false)]
+    #[case::sticky_does_not_help_itself(0o755, 0o1777, false)]
+    fn modes_decide(#[case] above: u32, #[case] itself: u32, #[case] trusted: bool) {
+        let (_guard, dir, own) = scratch();
+        set(&dir.join("state"), above);
+        set(&dir.join("state/runs"), itself);
+        let result = below(&dir, "state/runs", own);
+        assert_eq!(result.is_ok(), trusted, "{result:?}");
+        assert!(trusted || matches!(result, Err(JournalError::Untrusted { .. })));
+    }
+
+    #[test]
+    fn another_owner_is_refused() {
+        let (_guard, dir, own) = scratch();
+        let somebody_else = own + 1;
+        // Where the tests run as root, root's directories above are fine for anybody; the last is not.
+        for path in ["state", "state/runs"] {
+            let error = below(&dir, path, somebody_else).unwrap_err();
+            assert!(matches!(error, JournalError::Untrusted { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_a_link_leads_to_counts_too() {
+        let (_guard, dir, own) = scratch();
+        fs::create_dir_all(dir.join("open/inner")).unwrap();
+        set(&dir.join("open/inner"), 0o755);
+        set(&dir.join("open"), 0o777);
+        symlink("state", dir.join("good")).unwrap();
+        symlink("open/../state/./runs", dir.join("odd")).unwrap();
+        symlink("open/inner", dir.join("bad")).unwrap();
+        symlink("round", dir.join("round")).unwrap();
+        symlink("..", dir.join("open/up")).unwrap();
+        assert!(below(&dir, "good", own).is_ok());
+        assert!(below(&dir, "good/runs", own).is_ok());
+        assert!(below(&dir, "odd", own).is_err());
+        assert!(below(&dir, "bad", own).is_err());
+        assert!(below(&dir, "round", own).is_err());
+        assert!(below(&dir, "bad/../../state", own).is_err());
+        set(&dir.join("open"), 0o755);
+        assert!(below(&dir, "odd", own).is_ok());
+        assert!(below(&dir, "bad", own).is_ok());
+        set(&dir, 0o1777);
+        assert!(below(&dir, "open/up", own).is_err());
+        set(&dir, 0o755);
+        assert!(below(&dir, "open/up", own).is_ok());
+    }
+
+    #[test]
+    fn relative_paths_are_refused_and_absent_ones_named() {
+        let (_guard, dir, own) = scratch();
+        assert!(matches!(
+            check(Utf8Path::new("state"), 0),
+            Err(JournalError::Untrusted { .. })
+        ));
+        let absent = below(&dir, "absent/runs", own);
+        assert!(matches!(absent, Err(JournalError::Read { path, source })
+            if path.ends_with("/absent") && source.kind() == std::io::ErrorKind::NotFound));
+    }
+}
