@@ -1,1 +1,259 @@
-//! To be written.
+//! A saved plan: a JSON document with a digest, so that what is applied is what was drawn, letter for letter.
+//!
+//! The digest finds mistakes and edits; it is no signature. What a plan relies on is looked at again before it is
+//! applied, whoever wrote the file.
+
+use std::io;
+
+use camino::Utf8Path;
+use serde::Deserialize;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::files;
+use crate::domain::job::JobName;
+use crate::domain::measure::Timestamp;
+use crate::domain::plan::{Action, PlannedAction};
+use crate::domain::risk::RiskLevel;
+use crate::domain::snapshot::MachineId;
+use crate::domain::store_path::StoreDir;
+
+/// The name of the form that is written and read.
+pub const SCHEMA: &str = "nix-prune/plan/1";
+const MOST_BYTES: u64 = 16 << 20;
+const FILE_MODE: u32 = 0o644;
+const DIGEST: &str = "digest";
+
+/// What is taken from a saved plan.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SavedPlan {
+    /// The moment of its snapshot.
+    pub taken_at: Timestamp,
+    /// The machine it was drawn for.
+    pub machine: MachineId,
+    /// The store it was drawn for.
+    pub store: StoreDir,
+    /// The job.
+    pub job: JobName,
+    /// Actions above this level stop the run.
+    pub max_risk: RiskLevel,
+    /// Whether critical actions are refused whatever `max_risk` says.
+    pub safe_mode: bool,
+    /// The steps, in the order they are done.
+    pub actions: Vec<PlannedAction>,
+}
+
+/// Why a plan was not saved, or not taken from a file.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanFileError {
+    /// The file cannot be written.
+    #[error("cannot write the plan to {path}")]
+    Write {
+        /// The file.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file cannot be read.
+    #[error("cannot read the plan {path}")]
+    Read {
+        /// The file.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is larger than any plan we read.
+    #[error("the plan {path} is larger than {MOST_BYTES} bytes")]
+    TooLarge {
+        /// The file.
+        path: String,
+    },
+    /// The file is not JSON, or only a part of it is there.
+    #[error("the plan {path} is not JSON, or not all of it is there")]
+    NotJson {
+        /// The file.
+        path: String,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// The document is of another kind or of another version.
+    #[error("{path} is not a plan of the form {SCHEMA}{}", found.as_ref().map(|f| format!(" but {f}")).unwrap_or_default())]
+    UnknownSchema {
+        /// The file.
+        path: String,
+        /// What it says it is.
+        found: Option<String>,
+    },
+    /// The document is not what was saved.
+    #[error("the plan {path} is not as it was saved: its digest differs")]
+    Edited {
+        /// The file.
+        path: String,
+    },
+    /// The document lacks something that a plan has.
+    #[error("the plan {path} lacks what a plan must have")]
+    Incomplete {
+        /// The file.
+        path: String,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// The document has an action that no plan has.
+    #[error("the plan {path} has an action of the kind {kind}, which no plan has")]
+    ForeignAction {
+        /// The file.
+        path: String,
+        /// The action's kind.
+        kind: &'static str,
+    },
+}
+
+impl PlanFileError {
+    /// What to do now.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Write { .. } => {
+                "Name a new file in a directory that you may write to and that has room."
+            }
+            Self::Read { .. } => {
+                "Name a regular file that you may read; links and pipes are not followed."
+            }
+            Self::TooLarge { .. } => {
+                "Draw a plan for fewer profiles at a time, or use `nix-prune run`, which saves none."
+            }
+            Self::NotJson { .. } | Self::Edited { .. } | Self::Incomplete { .. } => {
+                "Save it again with `nix-prune plan --out FILE`; to change a plan, change the settings and draw it anew."
+            }
+            Self::UnknownSchema { .. } => {
+                "Save a plan with `nix-prune plan --out FILE` of this version and apply that."
+            }
+            Self::ForeignAction { .. } => {
+                "Do not apply this file; save a plan with `nix-prune plan --out FILE`."
+            }
+        }
+    }
+}
+
+/// Saves a plan's document, with its digest, wholly or not at all; what could not be loaded again is not saved.
+///
+/// # Errors
+/// When it is no plan, or the file cannot be written, or something else than a regular file stands in its place.
+pub fn save(path: &Utf8Path, document: Value) -> Result<(), PlanFileError> {
+    let text = seal(path, document)?;
+    if text.len() as u64 > MOST_BYTES {
+        let path = path.to_string();
+        return Err(PlanFileError::TooLarge { path });
+    }
+    parse(path, &text)?;
+    refuse_links(path)
+        .and_then(|()| files::write_atomically(path, text.as_bytes(), FILE_MODE))
+        .map_err(|source| PlanFileError::Write {
+            path: path.to_string(),
+            source,
+        })
+}
+
+/// Takes a plan from a file.
+///
+/// # Errors
+/// When it is not, letter for letter but for white space, a plan that was saved.
+pub fn load(path: &Utf8Path) -> Result<SavedPlan, PlanFileError> {
+    let text = files::read_bounded(path, MOST_BYTES).map_err(|source| {
+        let path = path.to_string();
+        if source.kind() == io::ErrorKind::FileTooLarge {
+            PlanFileError::TooLarge { path }
+        } else {
+            PlanFileError::Read { path, source }
+        }
+    })?;
+    parse(path, &text)
+}
+
+/// A rename would put a file in the place of a link such as `/dev/stdout`, for everybody on the machine.
+fn refuse_links(path: &Utf8Path) -> io::Result<()> {
+    match path.symlink_metadata() {
+        Ok(there) if there.is_symlink() => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is a symbolic link",
+        )),
+        // Everything else that is not to be overwritten, the writing itself refuses.
+        _ => Ok(()),
+    }
+}
+
+/// The text of the file: the document with the digest of what it will be read as.
+fn seal(path: &Utf8Path, mut document: Value) -> Result<String, PlanFileError> {
+    let not_json = |source| PlanFileError::NotJson {
+        path: path.to_string(),
+        source,
+    };
+    if let Some(fields) = document.as_object_mut() {
+        fields.remove(DIGEST);
+    }
+    // A fraction may be read as its neighbour: what counts is what a reader gets.
+    let as_read = serde_json::from_str(&document.to_string()).map_err(not_json)?;
+    let digest = digest_of(as_read);
+    if let Some(fields) = document.as_object_mut() {
+        fields.insert(DIGEST.to_string(), digest.into());
+    }
+    let mut text = serde_json::to_string_pretty(&document).map_err(not_json)?;
+    text.push('\n');
+    Ok(text)
+}
+
+fn parse(path: &Utf8Path, text: &str) -> Result<SavedPlan, PlanFileError> {
+    let name = || path.to_string();
+    let mut document: Value =
+        serde_json::from_str(text).map_err(|source| PlanFileError::NotJson {
+            path: name(),
+            source,
+        })?;
+    let schema = document.get("schema").and_then(Value::as_str);
+    if schema != Some(SCHEMA) {
+        return Err(PlanFileError::UnknownSchema {
+            path: name(),
+            found: schema.map(|found| found.escape_debug().take(80).collect()),
+        });
+    }
+    let stated = document.as_object_mut().and_then(|f| f.remove(DIGEST));
+    let stated = stated.as_ref().and_then(Value::as_str);
+    if stated != Some(digest_of(document.clone()).as_str()) {
+        return Err(PlanFileError::Edited { path: name() });
+    }
+    let plan: SavedPlan =
+        serde_json::from_value(document).map_err(|source| PlanFileError::Incomplete {
+            path: name(),
+            source,
+        })?;
+    match plan.actions.iter().find_map(|a| foreign(&a.action)) {
+        Some(kind) => Err(PlanFileError::ForeignAction { path: name(), kind }),
+        None => Ok(plan),
+    }
+}
+
+/// The kind of an action that a plan never has: only an undo puts things back, and it reads them from a receipt.
+fn foreign(action: &Action) -> Option<&'static str> {
+    match action {
+        Action::DropGeneration(_)
+        | Action::RemoveRoot(_)
+        | Action::ReleaseHold(_)
+        | Action::Collect
+        | Action::Optimise
+        | Action::Verify { .. } => None,
+        Action::RestoreGeneration(_) => Some("restoreGeneration"),
+        Action::RestoreRoot(_) => Some("restoreRoot"),
+    }
+}
+
+/// SHA-256, in hexadecimal, of the document without white space and with its keys in order.
+fn digest_of(mut document: Value) -> String {
+    document.sort_all_objects();
+    let digest = Sha256::digest(document.to_string());
+    digest
+        .iter()
+        .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+}
+
+#[cfg(test)]
+mod tests;
