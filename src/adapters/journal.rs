@@ -1,1 +1,300 @@
-//! To be written.
+//! The record of every run, the pins, the links of the holds, and the lock: plain files in one directory.
+//!
+//! ```text
+//! lock                  held by the run that is under way
+//! runs/RUN.json         one receipt a run
+//! holds/RUN/INDEX       the link that holds what entry INDEX of a run dropped
+//! pins.json             the generations that are never dropped
+//! ```
+//!
+//! Reading makes nothing: a directory that is not there is an empty journal.
+
+mod holds;
+mod lock;
+mod pins;
+
+use std::fs;
+use std::io;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::de::{DeserializeOwned, Error as _};
+
+use super::files::{self, trust};
+use crate::domain::receipt::{Receipt, RunId};
+use crate::ports::{JournalError, Remember};
+
+pub use lock::RunLock;
+pub use pins::PinRecord;
+
+/// The largest record that is written or read.
+const MOST_BYTES: u64 = 64 << 20;
+/// More runs than can begin within a second.
+const MOST_RUNS_A_SECOND: u32 = 10_000;
+const FILE_MODE: u32 = 0o644;
+
+/// The journal in a directory.
+#[derive(Debug, Clone)]
+pub struct Journal {
+    dir: Utf8PathBuf,
+}
+
+impl Journal {
+    /// The journal in `dir`, which need not be there yet.
+    pub fn at(dir: Utf8PathBuf) -> Self {
+        Self { dir }
+    }
+
+    /// Where the journal is unless somebody says otherwise: `/var/lib/nix-prune` for root, for others a directory in
+    /// `$XDG_STATE_HOME` or else in `~/.local/state`; `None` for a user without a home.
+    pub fn default_dir(
+        is_root: bool,
+        state_home: Option<&Utf8Path>,
+        home: Option<&Utf8Path>,
+    ) -> Option<Utf8PathBuf> {
+        if is_root {
+            return Some("/var/lib/nix-prune".into());
+        }
+        let state = state_home.map(Utf8Path::to_path_buf);
+        let state = state.or_else(|| home.map(|home| home.join(".local/state")));
+        state.map(|state| state.join("nix-prune"))
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Utf8Path {
+        &self.dir
+    }
+
+    /// The record of one run.
+    ///
+    /// # Errors
+    /// [`JournalError::NoSuchRun`] when there is none; otherwise when it cannot be read.
+    pub fn receipt(&self, run: &RunId) -> Result<Receipt, JournalError> {
+        let path = self.receipt_path(run);
+        if self.is_absent(&path)? {
+            return Err(JournalError::NoSuchRun(run.to_string()));
+        }
+        self.receipt_in(&path)
+    }
+
+    fn runs_dir(&self) -> Utf8PathBuf {
+        self.dir.join("runs")
+    }
+
+    fn receipt_path(&self, run: &RunId) -> Utf8PathBuf {
+        self.runs_dir().join(format!("{run}.json"))
+    }
+
+    fn receipt_in(&self, path: &Utf8Path) -> Result<Receipt, JournalError> {
+        let receipt: Receipt = self.document(path)?;
+        // A copy under another name would be a second record of the same deeds, and each could be undone.
+        if path.file_stem() == Some(receipt.run.as_str()) {
+            Ok(receipt)
+        } else {
+            let why = format!("it is the record of run {}", receipt.run);
+            Err(malformed(path, serde_json::Error::custom(why)))
+        }
+    }
+
+    /// Reads a JSON document of ours.
+    fn document<T: DeserializeOwned>(&self, path: &Utf8Path) -> Result<T, JournalError> {
+        self.trusted(path)?;
+        let text = files::read_bounded(path, MOST_BYTES).map_err(|source| match source.kind() {
+            io::ErrorKind::InvalidData => malformed(path, serde_json::Error::custom(source)),
+            _ => unreadable(path, source),
+        })?;
+        serde_json::from_str(&text).map_err(|source| malformed(path, source))
+    }
+
+    /// Root believes and changes only what nobody else could have put there; others answer for their own files.
+    fn trusted(&self, path: &Utf8Path) -> Result<(), JournalError> {
+        if is_root() {
+            // A sticky directory is good enough above the journal, but not as the journal.
+            trust::check(&self.dir, 0).and_then(|()| trust::check(path, 0))
+        } else if self.dir.is_absolute() {
+            Ok(())
+        } else {
+            Err(JournalError::Untrusted {
+                path: self.dir.to_string(),
+                why: "it is not an absolute path".to_string(),
+            })
+        }
+    }
+
+    /// Whether there is nothing of that name because nothing was ever written there.
+    ///
+    /// A journal whose directory is a link to a place that is away is not an empty one.
+    fn is_absent(&self, path: &Utf8Path) -> Result<bool, JournalError> {
+        if is_there(path)? {
+            return Ok(false);
+        }
+        match fs::metadata(&self.dir) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound || is_there(&self.dir)? => {
+                Err(unreadable(&self.dir, source))
+            }
+            _ => Ok(true),
+        }
+    }
+
+    /// The paths in a directory of ours; none where it is not there.
+    fn paths_in(&self, dir: &Utf8Path) -> Result<Vec<Utf8PathBuf>, JournalError> {
+        if self.is_absent(dir)? {
+            return Ok(Vec::new());
+        }
+        self.trusted(dir)?;
+        let entries = fs::read_dir(dir).map_err(|source| unreadable(dir, source))?;
+        entries
+            .map(|entry| Ok(dir.join(entry?.file_name().to_string_lossy().as_ref())))
+            .collect::<io::Result<_>>()
+            .map_err(|source| unreadable(dir, source))
+    }
+
+    fn make_dir(&self, path: &Utf8Path) -> Result<(), JournalError> {
+        files::make_dir(path, dir_mode()).map_err(|source| unwritable(path, source))?;
+        self.trusted(path)
+    }
+}
+
+impl Remember for Journal {
+    type Lock = RunLock;
+
+    fn lock(&self) -> Result<RunLock, JournalError> {
+        if !self.dir.is_absolute() {
+            self.trusted(&self.dir)?;
+        }
+        files::make_dirs(&self.dir, dir_mode()).map_err(|source| unwritable(&self.dir, source))?;
+        self.trusted(&self.dir)?;
+        let lock = RunLock::take(&self.dir.join("lock"))?;
+        // Nobody else writes now, so that every temporary file belongs to a run that was killed.
+        for dir in [&self.dir, &self.runs_dir()] {
+            files::remove_leftovers(dir).map_err(|source| unreadable(dir, source))?;
+        }
+        Ok(lock)
+    }
+
+    fn begin(&self, _lock: &RunLock, receipt: &mut Receipt) -> Result<(), JournalError> {
+        self.make_dir(&self.runs_dir())?;
+        for nth in 1..=MOST_RUNS_A_SECOND {
+            let run = RunId::at(receipt.started_at, nth);
+            // Links of a run whose record somebody removed must not be taken for the new run's.
+            if is_there(&self.holds_of(&run))? {
+                continue;
+            }
+            receipt.run = run;
+            let path = self.receipt_path(&receipt.run);
+            let text = written(&path, receipt)?;
+            match files::write_new(&path, &text, FILE_MODE) {
+                Ok(()) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(source) => return Err(unwritable(&path, source)),
+            }
+        }
+        let path = self.receipt_path(&receipt.run);
+        Err(unwritable(&path, io::ErrorKind::AlreadyExists.into()))
+    }
+
+    fn record(&self, _lock: &RunLock, receipt: &Receipt) -> Result<(), JournalError> {
+        let path = self.receipt_path(&receipt.run);
+        let text = written(&path, receipt)?;
+        files::write_atomically(&path, &text, FILE_MODE).map_err(|source| unwritable(&path, source))
+    }
+
+    fn receipts(&self) -> Result<Vec<Receipt>, JournalError> {
+        let mut receipts = Vec::new();
+        for path in self.paths_in(&self.runs_dir())? {
+            // What calls itself a record must be one: a record that is passed over could be the one that names a hold.
+            if path.extension() == Some("json") {
+                receipts.push(self.receipt_in(&path)?);
+            }
+        }
+        receipts.sort_by(|a, b| (a.started_at, &a.run).cmp(&(b.started_at, &b.run)));
+        Ok(receipts)
+    }
+
+    fn hold_link(
+        &self,
+        _lock: &RunLock,
+        run: &RunId,
+        index: usize,
+    ) -> Result<Utf8PathBuf, JournalError> {
+        let dir = self.holds_of(run);
+        self.make_dir(&self.holds_dir())?;
+        self.make_dir(&dir)?;
+        Ok(dir.join(index.to_string()))
+    }
+}
+
+/// A document as it is written down: for people too, with a line end at its end.
+fn written<T: serde::Serialize>(path: &Utf8Path, document: &T) -> Result<Vec<u8>, JournalError> {
+    let mut text = serde_json::to_vec_pretty(document)
+        .map_err(|source| unwritable(path, io::Error::other(source)))?;
+    text.push(b'\n');
+    // What could not be read again must not be written.
+    if u64::try_from(text.len()).is_ok_and(|size| size <= MOST_BYTES) {
+        Ok(text)
+    } else {
+        Err(unwritable(path, io::ErrorKind::FileTooLarge.into()))
+    }
+}
+
+/// Whether there is anything of that name, be it a link that leads nowhere.
+fn is_there(path: &Utf8Path) -> Result<bool, JournalError> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(unreadable(path, source)),
+    }
+}
+
+fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+/// Everybody may read the history of the machine, and only its owner a user's.
+fn dir_mode() -> u32 {
+    if is_root() { 0o755 } else { 0o700 }
+}
+
+fn unreadable(path: &Utf8Path, source: io::Error) -> JournalError {
+    JournalError::Read {
+        path: path.to_string(),
+        source,
+    }
+}
+
+fn unwritable(path: &Utf8Path, source: io::Error) -> JournalError {
+    JournalError::Write {
+        path: path.to_string(),
+        source,
+    }
+}
+
+fn malformed(path: &Utf8Path, source: serde_json::Error) -> JournalError {
+    JournalError::Malformed {
+        path: path.to_string(),
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(true, Some("/x"), Some("/home/a"), Some("/var/lib/nix-prune"))]
+    #[case(false, Some("/x"), Some("/home/a"), Some("/x/nix-prune"))]
+    #[case(false, None, Some("/home/a"), Some("/home/a/.local/state/nix-prune"))]
+    #[case(false, None, None, None)]
+    fn the_journal_has_its_place(
+        #[case] is_root: bool,
+        #[case] state_home: Option<&str>,
+        #[case] home: Option<&str>,
+        #[case] dir: Option<&str>,
+    ) {
+        let (state_home, home) = (state_home.map(Utf8Path::new), home.map(Utf8Path::new));
+        assert_eq!(
+            Journal::default_dir(is_root, state_home, home).as_deref(),
+            dir.map(Utf8Path::new)
+        );
+    }
+}

@@ -1,0 +1,135 @@
+//! What is held for an undo: the records say what should be, the links what is.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use nix::errno::Errno;
+
+use super::{Journal, RunLock, is_there, unreadable, unwritable};
+use crate::domain::measure::Timestamp;
+use crate::domain::plan::{Action, GenerationFacts};
+use crate::domain::receipt::{Entry, Outcome, Receipt, RunId, Undo};
+use crate::domain::snapshot::Hold;
+use crate::ports::{JournalError, Remember};
+
+impl Journal {
+    /// The directory of the links of all holds.
+    pub fn holds_dir(&self) -> Utf8PathBuf {
+        self.dir.join("holds")
+    }
+
+    /// Every hold: those whose link is there, whatever became of their run, and those that should be there.
+    ///
+    /// # Errors
+    /// When a record or a link cannot be read: then it is not known what is held.
+    pub fn holds(&self) -> Result<Vec<Hold>, JournalError> {
+        let receipts = self.receipts()?;
+        let released: BTreeSet<&Utf8Path> = receipts
+            .iter()
+            .flat_map(|receipt| &receipt.entries)
+            .filter_map(|entry| match &entry.action {
+                Action::ReleaseHold(facts) if entry.outcome == Outcome::Done => {
+                    Some(facts.link.as_path())
+                }
+                _ => None,
+            })
+            .collect();
+        let mut holds = Vec::new();
+        for receipt in &receipts {
+            for entry in &receipt.entries {
+                holds.extend(hold_of(receipt, entry, &released)?);
+            }
+        }
+        Ok(holds)
+    }
+
+    /// Removes the directories of runs that hold nothing any more; to be called when no link is about to be made.
+    ///
+    /// # Errors
+    /// When one cannot be looked at or removed.
+    pub fn remove_empty_hold_dirs(&self, _lock: &RunLock) -> Result<(), JournalError> {
+        for dir in self.paths_in(&self.holds_dir())? {
+            let ours = dir
+                .file_name()
+                .is_some_and(|name| RunId::try_from(name.to_string()).is_ok());
+            if !ours || !is_dir(&dir)? {
+                continue;
+            }
+            match fs::remove_dir(&dir) {
+                Ok(()) => {}
+                // The kernel says so, with nothing between the look and the deed: a link in it stays.
+                Err(error) if is_not_empty(&error) => {}
+                Err(source) => return Err(unwritable(&dir, source)),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn holds_of(&self, run: &RunId) -> Utf8PathBuf {
+        self.holds_dir().join(run.as_str())
+    }
+}
+
+fn hold_of(
+    receipt: &Receipt,
+    entry: &Entry,
+    released: &BTreeSet<&Utf8Path>,
+) -> Result<Option<Hold>, JournalError> {
+    let Some((facts, link, until)) = promise(entry) else {
+        return Ok(None);
+    };
+    let there = is_there(link)?;
+    let expected = entry.is_undoable() && !released.contains(link);
+    if !there && !expected {
+        return Ok(None);
+    }
+    let path = facts.store_path.to_absolute_path(&receipt.store);
+    let intact = there && leads_to(link, &path)? && is_there(&path)?;
+    Ok(Some(Hold {
+        run: receipt.run.clone(),
+        link: link.to_path_buf(),
+        store_path: facts.store_path.clone(),
+        profile: facts.profile.clone(),
+        number: facts.number,
+        until,
+        intact,
+    }))
+}
+
+/// The hold that an entry made, or was to make.
+fn promise(entry: &Entry) -> Option<(&GenerationFacts, &Utf8Path, Timestamp)> {
+    match (&entry.action, &entry.undo) {
+        (Action::DropGeneration(facts), Some(Undo::RestoreGeneration { hold, until })) => {
+            Some((facts, hold, *until))
+        }
+        _ => None,
+    }
+}
+
+/// Whether `link` is a link with exactly this text.
+fn leads_to(link: &Utf8Path, path: &Utf8Path) -> Result<bool, JournalError> {
+    match fs::read_link(link) {
+        Ok(text) => Ok(text.as_os_str() == path.as_str()),
+        // It is something else than a link, or went while we looked.
+        Err(error)
+            if error.raw_os_error() == Some(Errno::EINVAL as i32)
+                || error.kind() == io::ErrorKind::NotFound =>
+        {
+            Ok(false)
+        }
+        Err(source) => Err(unreadable(link, source)),
+    }
+}
+
+fn is_dir(path: &Utf8Path) -> Result<bool, JournalError> {
+    fs::symlink_metadata(path)
+        .map(|metadata| metadata.is_dir())
+        .map_err(|source| unreadable(path, source))
+}
+
+fn is_not_empty(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::DirectoryNotEmpty
+        || error.raw_os_error() == Some(Errno::EEXIST as i32)
+}

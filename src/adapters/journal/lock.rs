@@ -1,0 +1,194 @@
+//! One run at a time. The kernel keeps the lock and ends it with its holder, however that ends.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::process;
+
+use camino::Utf8Path;
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg, OFlag};
+
+use super::{unreadable, unwritable};
+use crate::adapters::files;
+use crate::ports::JournalError;
+
+/// Others could keep us out by locking a file that they can read, so that they cannot.
+const LOCK_MODE: u32 = 0o600;
+/// A lock file that somebody replaces again and again is not ours to fight for.
+const MOST_TRIES: usize = 5;
+const LONGEST_NOTE: u64 = 200;
+
+/// Keeps other runs out while it lives.
+#[derive(Debug)]
+pub struct RunLock {
+    file: Flock<File>,
+}
+
+impl RunLock {
+    pub(super) fn take(path: &Utf8Path) -> Result<Self, JournalError> {
+        for _ in 0..MOST_TRIES {
+            let file = match Flock::lock(open(path)?, FlockArg::LockExclusiveNonblock) {
+                Ok(file) => file,
+                Err((file, Errno::EWOULDBLOCK)) => {
+                    return Err(JournalError::Locked {
+                        lock: path.to_string(),
+                        holder: holder(file),
+                    });
+                }
+                Err((_, errno)) => return Err(unwritable(path, errno.into())),
+            };
+            // We never remove the file; should somebody have, another run could lock the new one beside us.
+            if is_at(&file, path)? {
+                let mut lock = Self { file };
+                lock.note();
+                return Ok(lock);
+            }
+        }
+        Err(unwritable(
+            path,
+            io::Error::other("somebody keeps replacing it"),
+        ))
+    }
+
+    /// Writes down who holds it, for the message of those who come in vain; without room on the disk there is none.
+    fn note(&mut self) {
+        let note = format!(
+            "process {} since {:.0}\n",
+            process::id(),
+            jiff::Timestamp::now()
+        );
+        let written = self
+            .clear()
+            .and_then(|()| self.file.write_all(note.as_bytes()));
+        if let Err(error) = written {
+            tracing::debug!(%error, "the lock does not name its holder");
+        }
+    }
+
+    fn clear(&mut self) -> io::Result<()> {
+        self.file.rewind()?;
+        self.file.set_len(0)
+    }
+}
+
+impl Drop for RunLock {
+    fn drop(&mut self) {
+        // The name of a holder that is gone would only mislead; the lock itself goes with the file.
+        if let Err(error) = self.clear() {
+            tracing::debug!(%error, "the lock still names its last holder");
+        }
+    }
+}
+
+fn open(path: &Utf8Path) -> Result<File, JournalError> {
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(LOCK_MODE)
+        .custom_flags(flags.bits())
+        .open(path)
+        .map_err(|error| unwritable(path, files::name_the_link(error)))?;
+    let metadata = file.metadata().map_err(|source| unreadable(path, source))?;
+    if metadata.is_file() {
+        Ok(file)
+    } else {
+        let source = io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file");
+        Err(unwritable(path, source))
+    }
+}
+
+fn is_at(file: &File, path: &Utf8Path) -> Result<bool, JournalError> {
+    let ours = file.metadata().map_err(|source| unreadable(path, source))?;
+    match fs::symlink_metadata(path) {
+        Ok(there) => Ok((there.dev(), there.ino()) == (ours.dev(), ours.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(unreadable(path, source)),
+    }
+}
+
+/// What the holder wrote down, if it is fit to be shown.
+fn holder(file: File) -> Option<String> {
+    let mut text = String::new();
+    file.take(LONGEST_NOTE).read_to_string(&mut text).ok()?;
+    let line = text.lines().next()?.trim();
+    (!line.is_empty() && !line.chars().any(char::is_control)).then(|| line.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use camino::Utf8PathBuf;
+    use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    fn scratch() -> (tempfile::TempDir, Utf8PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = Utf8PathBuf::from_path_buf(dir.path().join("lock")).unwrap();
+        (dir, path)
+    }
+
+    #[test]
+    fn a_second_lock_names_the_holder_of_the_first() {
+        let (_guard, path) = scratch();
+        let first = RunLock::take(&path).unwrap();
+        let Err(JournalError::Locked { holder, .. }) = RunLock::take(&path) else {
+            panic!("two locks");
+        };
+        let ours = format!("process {} since ", process::id());
+        assert!(holder.unwrap().starts_with(&ours));
+        drop(first);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "");
+        RunLock::take(&path).unwrap();
+    }
+
+    #[test]
+    fn children_do_not_get_the_lock_and_others_cannot_open_it() {
+        let (_guard, path) = scratch();
+        let lock = RunLock::take(&path).unwrap();
+        let flags = fcntl(&*lock.file, FcntlArg::F_GETFD).unwrap();
+        assert!(FdFlag::from_bits_truncate(flags).contains(FdFlag::FD_CLOEXEC));
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0);
+    }
+
+    #[test]
+    fn a_lock_file_that_was_replaced_is_not_the_lock() {
+        let (_guard, path) = scratch();
+        let old = open(&path).unwrap();
+        assert!(is_at(&old, &path).unwrap());
+        fs::remove_file(&path).unwrap();
+        assert!(!is_at(&old, &path).unwrap());
+        let _new = open(&path).unwrap();
+        assert!(!is_at(&old, &path).unwrap());
+    }
+
+    #[test]
+    fn links_and_pipes_are_no_locks() {
+        let (_guard, path) = scratch();
+        symlink("elsewhere", &path).unwrap();
+        assert!(matches!(
+            RunLock::take(&path),
+            Err(JournalError::Write { .. })
+        ));
+        fs::remove_file(&path).unwrap();
+        let mode = nix::sys::stat::Mode::from_bits_truncate(0o600);
+        nix::unistd::mkfifo(path.as_std_path(), mode).unwrap();
+        assert!(matches!(
+            RunLock::take(&path),
+            Err(JournalError::Write { .. })
+        ));
+    }
+
+    #[test]
+    fn a_note_that_is_not_fit_to_be_shown_is_not() {
+        let (_guard, path) = scratch();
+        for text in ["", "\n", "\x1b[2Jgone", "a\tb"] {
+            fs::write(&path, text).unwrap();
+            assert_eq!(holder(File::open(&path).unwrap()), None, "{text:?}");
+        }
+    }
+}
