@@ -1,0 +1,264 @@
+//! Names and texts of links, byte by byte as Nix reads them.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::domain::profile::{GenerationNumber, ProfilePath};
+use crate::domain::store_path::{StoreDir, StorePath, StorePathRef};
+
+/// What the text of a link says to the collector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Leads {
+    /// To a store path, or to something below one.
+    ToStorePath(StorePath<String>),
+    /// Into the store directory, and not to a store path.
+    IntoStore,
+    /// Somewhere else.
+    Elsewhere,
+}
+
+/// Reads a text as the collector does: by its letters, without looking at the file system and without tidying it up.
+/// A doubled slash is enough for Nix not to see a root, and then there is none.
+pub(super) fn leads(text: &OsStr, store: &StoreDir) -> Leads {
+    let below = text
+        .as_bytes()
+        .strip_prefix(store.as_path().as_str().as_bytes())
+        .and_then(|rest| rest.strip_prefix(b"/"))
+        .filter(|rest| !rest.is_empty());
+    let Some(below) = below else {
+        return Leads::Elsewhere;
+    };
+    let base = below.split(|b| *b == b'/').next().unwrap_or_default();
+    match store_path_name(base) {
+        Some(path) => Leads::ToStorePath(path),
+        None => Leads::IntoStore,
+    }
+}
+
+/// The store path whose base name this is.
+pub(super) fn store_path_name(base: &[u8]) -> Option<StorePath<String>> {
+    let base = std::str::from_utf8(base).ok()?;
+    let path = StorePathRef::from_base_name(base).ok()?;
+    Some(path.to_owned())
+}
+
+/// The store path of a generation's link: the text is exactly that path, doubled slashes apart.
+pub(super) fn generation_target(text: &Utf8Path, store: &StoreDir) -> Option<StorePath<String>> {
+    let mut single = String::with_capacity(text.as_str().len());
+    for c in text.as_str().chars() {
+        if c != '/' || !single.ends_with('/') {
+            single.push(c);
+        }
+    }
+    let base = single
+        .strip_prefix(store.as_path().as_str())?
+        .strip_prefix('/')?;
+    store_path_name(base.as_bytes())
+}
+
+/// Where the text of an indirect root leads from its directory, as Nix has it: `..` takes the name before it away,
+/// whether that is a link or not.
+pub(super) fn resolve(dir: &Path, text: &OsStr) -> PathBuf {
+    let joined = dir.join(text);
+    let mut steps: Vec<&[u8]> = Vec::new();
+    for step in joined.as_os_str().as_bytes().split(|b| *b == b'/') {
+        match step {
+            b"" | b"." => {}
+            b".." => {
+                steps.pop();
+            }
+            step => steps.push(step),
+        }
+    }
+    let mut path = vec![b'/'];
+    path.extend(steps.join(&b'/'));
+    PathBuf::from(OsString::from_vec(path))
+}
+
+/// A path for the types that know UTF-8 only, and whether it is the same letter for letter.
+pub(super) fn lossy(path: &Path) -> (Utf8PathBuf, bool) {
+    match Utf8Path::from_path(path) {
+        Some(path) => (path.to_path_buf(), true),
+        None => (path.to_string_lossy().into_owned().into(), false),
+    }
+}
+
+/// A name for a message: whatever would move a terminal's cursor or hide is written as an escape.
+pub(super) fn shown(name: impl AsRef<OsStr>) -> String {
+    let mut text = String::new();
+    for c in name.as_ref().to_string_lossy().chars() {
+        match c {
+            '"' | '\'' | '\\' => text.push(c),
+            c => text.extend(c.escape_debug()),
+        }
+    }
+    text
+}
+
+/// The profile's name and the number in `NAME-N-link`.
+pub(super) fn generation_name(name: &str) -> Option<(&str, GenerationNumber)> {
+    let (profile, digits) = name.strip_suffix("-link")?.rsplit_once('-')?;
+    if profile.is_empty() {
+        return None;
+    }
+    let canonical =
+        digits.bytes().all(|b| b.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
+    let number = canonical.then(|| digits.parse().ok()).flatten()?;
+    Some((profile, GenerationNumber(number)))
+}
+
+/// Whether Nix could take the name for a generation of the profile though it is none: it also reads
+/// `NAME-007-link`, `NAME-+1-link` and `NAME-1-link~` as numbers (trap 7).
+pub(super) fn looks_like_a_generation(profile: &str, name: &str) -> bool {
+    let number = name
+        .strip_prefix(profile)
+        .and_then(|rest| rest.strip_prefix('-'))
+        .and_then(|rest| rest.split_once("-link"))
+        .map(|(number, _)| number.strip_prefix(['+', '-']).unwrap_or(number));
+    let canonical = generation_name(name).is_some_and(|(of, _)| of == profile);
+    !canonical && number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// The profile that a link of this path would be a generation of.
+pub(super) fn profile_of_link(link: &Utf8Path) -> Option<ProfilePath> {
+    let (name, _) = generation_name(link.file_name()?)?;
+    ProfilePath::new(&link.parent()?.join(name)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    const BASE: &str = "00bgd045z0d4icpbc2yyz4gx48ak44la-x";
+
+    fn store() -> StoreDir {
+        StoreDir::new(Utf8Path::new("/nix/store")).unwrap()
+    }
+
+    #[rstest]
+    #[case("/nix/store/{}", Some(true))]
+    #[case("/nix/store/{}/", Some(true))]
+    #[case("/nix/store/{}/bin/x", Some(true))]
+    #[case("/nix/store/{}/../y", Some(true))]
+    #[case("/nix/store/{}-\n", Some(false))]
+    #[case("/nix/store//{}", Some(false))]
+    #[case("/nix/store/./{}", Some(false))]
+    #[case("/nix/store/../{}", Some(false))]
+    #[case("/nix/store/.links/x", Some(false))]
+    #[case("/nix/store/", None)]
+    #[case("/nix/store", None)]
+    #[case("/nix//store/{}", None)]
+    #[case("/nix/storee/{}", None)]
+    #[case("nix/store/{}", None)]
+    #[case("{}", None)]
+    #[case("", None)]
+    fn trap_18_texts_are_read_by_their_letters(#[case] text: &str, #[case] root: Option<bool>) {
+        let text = text.replace("{}", BASE);
+        let got = match leads(OsStr::new(&text), &store()) {
+            Leads::ToStorePath(path) => {
+                assert_eq!(path.to_string(), BASE);
+                Some(true)
+            }
+            Leads::IntoStore => Some(false),
+            Leads::Elsewhere => None,
+        };
+        assert_eq!(got, root);
+    }
+
+    #[rstest]
+    #[case("/nix/store/{}", true)]
+    #[case("//nix/store//{}", true)]
+    #[case("/nix/store/{}/", false)]
+    #[case("/nix/store/{}/bin", false)]
+    #[case("/nix/store/./{}", false)]
+    #[case("/nix/store/../store/{}", false)]
+    #[case("nix/store/{}", false)]
+    #[case("/nix/store", false)]
+    #[case("", false)]
+    fn a_generation_leads_straight_to_its_store_path(#[case] text: &str, #[case] is: bool) {
+        let text = text.replace("{}", BASE);
+        assert_eq!(
+            generation_target(Utf8Path::new(&text), &store()).is_some(),
+            is
+        );
+    }
+
+    #[rstest]
+    #[case("/s/gcroots/auto", "/home/u/result", "/home/u/result")]
+    #[case("/s/profiles", "system-1-link", "/s/profiles/system-1-link")]
+    #[case("/s/gcroots", "../x/./y//z/", "/s/x/y/z")]
+    #[case("/s", "../../../..", "/")]
+    fn indirect_texts_are_resolved(#[case] dir: &str, #[case] text: &str, #[case] path: &str) {
+        assert_eq!(resolve(Path::new(dir), OsStr::new(text)), Path::new(path));
+    }
+
+    #[rstest]
+    #[case("system-1-link", Some(("system", 1)))]
+    #[case(".nix-profile-1-link-7-link", Some((".nix-profile-1-link", 7)))]
+    #[case("a-b-3-link", Some(("a-b", 3)))]
+    #[case("x-0-link", Some(("x", 0)))]
+    #[case("x-007-link", None)]
+    #[case("x--link", None)]
+    #[case("-1-link", None)]
+    #[case("x-+1-link", None)]
+    #[case("x-4294967296-link", None)]
+    #[case("x-1-link~", None)]
+    #[case("link", None)]
+    fn trap_7_generation_names_are_split(#[case] name: &str, #[case] parts: Option<(&str, u32)>) {
+        let parts = parts.map(|(name, number)| (name, GenerationNumber(number)));
+        assert_eq!(generation_name(name), parts);
+    }
+
+    #[rstest]
+    #[case("system-007-link", true)]
+    #[case("system-1-link~", true)]
+    #[case("system-3-link.tmp", true)]
+    #[case("system-+1-link", true)]
+    #[case("system--1-link", true)]
+    #[case("system-4294967296-link", true)]
+    #[case("system-1-link-7-link", true)]
+    #[case("system-1-link", false)]
+    #[case("system", false)]
+    #[case("system.lock", false)]
+    #[case("system--link", false)]
+    #[case("system-x1-link", false)]
+    #[case("system-manager-3-link", false)]
+    #[case("systems-03-link", false)]
+    fn trap_7_what_nix_would_misread_is_odd(#[case] name: &str, #[case] odd: bool) {
+        assert_eq!(looks_like_a_generation("system", name), odd);
+    }
+
+    #[rstest]
+    #[case("plain name-ä", "plain name-ä")]
+    #[case("it's \"a\\b\"", "it's \"a\\b\"")]
+    #[case("a\nb\x1b[31m\u{202e}", "a\\nb\\u{1b}[31m\\u{202e}")]
+    fn names_in_messages_cannot_steer_a_terminal(#[case] name: &str, #[case] text: &str) {
+        assert_eq!(shown(name), text);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn made_generation_names_come_apart(name in "[^/\0]{1,20}", number: u32) {
+            let link = format!("{name}-{number}-link");
+            proptest::prop_assert_eq!(
+                generation_name(&link),
+                Some((name.as_str(), GenerationNumber(number)))
+            );
+            // The same reading as the domain's, which knows the profile's name beforehand.
+            if let Ok(profile) = ProfilePath::new(&Utf8Path::new("/p").join(&name)) {
+                proptest::prop_assert_eq!(profile.number_of(&link), Some(GenerationNumber(number)));
+            }
+        }
+
+        #[test]
+        fn no_name_panics(bytes: Vec<u8>, text: String) {
+            let os = OsStr::from_bytes(&bytes);
+            let _ = (leads(os, &store()), resolve(Path::new("/a"), os), shown(os));
+            let _ = (generation_name(&text), looks_like_a_generation("a", &text));
+        }
+    }
+}
