@@ -1,0 +1,182 @@
+//! The machine's users, from the list that `places.passwd` names.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::adapters::places::Places;
+use crate::domain::profile::Owner;
+use crate::domain::refusal::RefusalCode;
+use crate::domain::snapshot::Actor;
+
+use super::Findings;
+
+/// A user of the machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct User {
+    pub(super) name: String,
+    pub(super) uid: u32,
+    pub(super) home: Utf8PathBuf,
+}
+
+/// All users, and where the homes that we look into really are.
+#[derive(Debug, Default)]
+pub(super) struct Users {
+    pub(super) all: Vec<User>,
+    names: BTreeMap<u32, String>,
+    /// A home as it is called, and as it is; the longest name first.
+    homes: Vec<(Utf8PathBuf, PathBuf)>,
+}
+
+impl Users {
+    /// Reads the list, and where the homes are that `actor` looks into: everybody's for root, else their own.
+    pub(super) fn read(places: &Places, actor: Actor, findings: &mut Findings) -> Self {
+        let mut users = Self::default();
+        match std::fs::read(places.passwd.as_std_path()) {
+            Ok(bytes) => users.all = parse(&String::from_utf8_lossy(&bytes)),
+            // Without the list root knows neither whose profiles there are nor what is pinned in them; a user only
+            // misses the names of others.
+            Err(error) if actor == Actor::Root => findings.refuse(
+                RefusalCode::UsersUnreadable,
+                format!("cannot read the list of users {}: {error}", places.passwd),
+                "make it readable; without it the profiles and pins of users are not known",
+            ),
+            Err(_) => {}
+        }
+        for user in &users.all {
+            let name = || user.name.clone();
+            users.names.entry(user.uid).or_insert_with(name);
+        }
+        let mut homes: Vec<Utf8PathBuf> = places.home.clone().into_iter().collect();
+        if actor == Actor::Root {
+            homes.extend(users.all.iter().map(|user| user.home.clone()));
+        }
+        homes.sort();
+        homes.dedup();
+        homes.sort_by_key(|home| std::cmp::Reverse(home.as_str().len()));
+        for home in homes {
+            match real_home(&home) {
+                Ok(Some(real)) => users.homes.push((home, real)),
+                Ok(None) => {}
+                Err(error) => findings.refuse(
+                    RefusalCode::ProfileUnreadable,
+                    format!(
+                        "cannot find the home {}: {error}",
+                        super::names::shown(&home)
+                    ),
+                    "mount it or make it readable; profiles in it are not known",
+                ),
+            }
+        }
+        users
+    }
+
+    /// The user as the owner of something.
+    pub(super) fn owner(&self, uid: u32) -> Owner {
+        Owner {
+            uid,
+            name: self.names.get(&uid).cloned(),
+        }
+    }
+
+    /// Whether the list has the user.
+    pub(super) fn knows(&self, uid: u32) -> bool {
+        self.names.contains_key(&uid)
+    }
+
+    /// Whether this is somebody's home.
+    pub(super) fn is_home(&self, path: &std::path::Path) -> bool {
+        let own = self
+            .homes
+            .iter()
+            .any(|(home, _)| home.as_std_path() == path);
+        own || self.all.iter().any(|user| user.home.as_std_path() == path)
+    }
+
+    /// The homes that there are, as they are called; `Users::real_path` tells where they are.
+    pub(super) fn homes(&self) -> impl Iterator<Item = &Utf8Path> {
+        self.homes.iter().map(|(home, _)| home.as_path())
+    }
+
+    /// The path with the home at its beginning resolved: above a home, links are the machine's own affair.
+    pub(super) fn real_path(&self, path: &Utf8Path) -> PathBuf {
+        for (home, real) in &self.homes {
+            if let Ok(below) = path.strip_prefix(home) {
+                return real.join(below.as_std_path());
+            }
+        }
+        path.as_std_path().to_path_buf()
+    }
+}
+
+/// Where a home really is; `None` for one that is not there or is no directory.
+fn real_home(home: &Utf8Path) -> io::Result<Option<PathBuf>> {
+    match std::fs::canonicalize(home.as_std_path()) {
+        // `/dev/null` and the like: there is nothing below it, and there never was.
+        Ok(real) if !real.is_dir() => Ok(None),
+        Ok(real) => Ok(Some(real)),
+        // Users of services have a home that was never made. A home that is only away has roots under
+        // `gcroots/auto`, and these say so.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The users in a text like `/etc/passwd`; lines that are none are left out, as every reader of it does.
+fn parse(text: &str) -> Vec<User> {
+    text.lines().filter_map(parse_line).collect()
+}
+
+fn parse_line(line: &str) -> Option<User> {
+    let mut fields = line.split(':');
+    let name = fields.next()?;
+    let uid = fields.nth(1)?.parse().ok()?;
+    let home = Utf8Path::new(fields.nth(2)?);
+    fields.next()?;
+    let valid = !name.is_empty() && !name.starts_with(['#', '+', '-']) && home.is_absolute();
+    valid.then(|| User {
+        name: name.to_string(),
+        uid,
+        home: home.components().collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("alice:x:1000:100:Alice:/home/alice:/bin/sh", Some(("alice", 1000, "/home/alice")))]
+    #[case("alice:x:1000:100::/home//alice/:", Some(("alice", 1000, "/home/alice")))]
+    #[case("root:x:0:0:root:/root:/bin/sh:more", Some(("root", 0, "/root")))]
+    #[case("nobody:x:65534:65534::/:/bin/false", Some(("nobody", 65534, "/")))]
+    #[case("", None)]
+    #[case("alice", None)]
+    #[case("alice:x:1000:100::/home/alice", None)]
+    #[case("alice:x::100::/home/alice:/bin/sh", None)]
+    #[case("alice:x:-1:100::/home/alice:/bin/sh", None)]
+    #[case("alice:x:4294967296:100::/home/alice:/bin/sh", None)]
+    #[case("alice:x:1000:100::home/alice:/bin/sh", None)]
+    #[case("alice:x:1000:100:::/bin/sh", None)]
+    #[case(":x:1000:100::/home/alice:/bin/sh", None)]
+    #[case("# alice:x:1000:100::/home/alice:/bin/sh", None)]
+    #[case("+::::::", None)]
+    fn lines_are_users_or_left_out(#[case] line: &str, #[case] user: Option<(&str, u32, &str)>) {
+        let user = user.map(|(name, uid, home)| User {
+            name: name.to_string(),
+            uid,
+            home: home.into(),
+        });
+        assert_eq!(parse_line(line), user);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_list_panics(text: String) {
+            let _ = parse(&text);
+        }
+    }
+}
