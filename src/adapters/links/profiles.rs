@@ -1,0 +1,291 @@
+//! Where profiles are, and which of them are the same under two names.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::io;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::adapters::places::Places;
+use crate::domain::profile::{Profile, ProfilePath};
+use crate::domain::refusal::RefusalCode;
+use crate::domain::snapshot::Actor;
+
+use super::Findings;
+use super::dirs::{FileId, Place, Reach, reach};
+use super::names::shown;
+use super::scan::{Lens, Scan, scan};
+use super::site::{Role, Site};
+
+/// Directories nested deeper than this below `profiles` are not looked into.
+const DEEPEST: usize = 4;
+
+/// More directories than this are not visited because of roots alone.
+const MOST_REVEALED: usize = 1_000;
+
+/// The profiles found so far, and the directories they are in.
+#[derive(Debug)]
+pub(super) struct Profiles<'a> {
+    lens: Lens<'a>,
+    /// The directories of which every profile is known.
+    dirs: BTreeMap<FileId, Utf8PathBuf>,
+    found: BTreeMap<ProfilePath, Profile>,
+}
+
+impl<'a> Profiles<'a> {
+    pub(super) fn new(lens: Lens<'a>) -> Self {
+        Self {
+            lens,
+            dirs: BTreeMap::new(),
+            found: BTreeMap::new(),
+        }
+    }
+
+    /// All of them, in the order of their paths.
+    pub(super) fn into_vec(self) -> Vec<Profile> {
+        self.found.into_values().collect()
+    }
+
+    /// Everything in and below `$NIX_STATE_DIR/profiles`.
+    pub(super) fn of_machine(&mut self, state: &Place, places: &Places, findings: &mut Findings) {
+        let dir = places.state_dir.join("profiles");
+        match state.child(OsStr::new("profiles")) {
+            Ok(place) => self.descend(&site(place, dir, Role::Top), 0, findings),
+            // A store that was never used has none. Where one was, the roots' look says that it is gone.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => unreadable(&dir, &error, findings),
+        }
+    }
+
+    fn descend(&mut self, site: &Site, depth: usize, findings: &mut Findings) {
+        let Some(scan) = self.visit(site, findings) else {
+            return;
+        };
+        for name in scan.directories {
+            let path = site.dir.as_std_path().join(&name);
+            let Some(utf8) = name.to_str() else {
+                let error = io::Error::other("its name is not UTF-8");
+                unreadable(&path, &error, findings);
+                continue;
+            };
+            if depth == DEEPEST {
+                findings.note(format!("did not look for profiles in {}", shown(&path)));
+                continue;
+            }
+            let dir = site.dir.join(utf8);
+            match site.place.child(&name) {
+                Ok(place) => {
+                    let below = self::site(place, dir, site.role.below(utf8));
+                    self.descend(&below, depth + 1, findings);
+                }
+                // Gone since the directory was read.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => unreadable(&dir, &error, findings),
+            }
+        }
+    }
+
+    /// The profiles that users keep in their homes: everybody's for root, else one's own.
+    pub(super) fn of_users(&mut self, places: &Places, findings: &mut Findings) {
+        let mut dirs: Vec<Utf8PathBuf> = places.own_profiles.clone().into_iter().collect();
+        if self.lens.actor == Actor::Root {
+            let homes = self.lens.users.homes();
+            dirs.extend(homes.map(Places::profiles_below));
+        }
+        let mut seen = BTreeSet::new();
+        for dir in dirs {
+            if !seen.insert(dir.clone()) {
+                continue;
+            }
+            match reach(&self.lens.users.real_path(&dir)) {
+                Ok(Reach::There { place, link }) => {
+                    let mut site = site(place, dir, Role::OfUser);
+                    site.link = link;
+                    self.visit(&site, findings);
+                }
+                // Most users have no profile.
+                Ok(Reach::Absent) => {}
+                Err(error) => unreadable(&dir, &error, findings),
+            }
+        }
+    }
+
+    /// The profiles that the settings name by path.
+    pub(super) fn asked_for(&mut self, paths: &[Utf8PathBuf], findings: &mut Findings) {
+        for path in paths {
+            let absent = |why: &str, findings: &mut Findings| {
+                findings.refuse(
+                    RefusalCode::ProfileAbsent,
+                    format!("there is no profile {}{why}", shown(path)),
+                    "correct its path in the settings, or remove it there",
+                );
+            };
+            let Ok(profile) = ProfilePath::new(&path.components().collect::<Utf8PathBuf>()) else {
+                absent(": this is not an absolute path", findings);
+                continue;
+            };
+            if self.found.contains_key(&profile) {
+                continue;
+            }
+            match reach(&self.lens.users.real_path(profile.dir())) {
+                Ok(Reach::There { place, .. }) if self.dirs.contains_key(&place.id()) => {
+                    if !self.block_other_name(&profile, place.id(), findings) {
+                        absent("", findings);
+                    }
+                }
+                Ok(Reach::There { place, link }) => {
+                    let mut site = site(place, profile.dir().to_path_buf(), Role::Asked);
+                    site.link = link;
+                    site.only = Some(BTreeSet::from([profile.name().to_string()]));
+                    self.visit(&site, findings);
+                    if !self.found.contains_key(&profile) {
+                        absent("", findings);
+                    }
+                }
+                Ok(Reach::Absent) => absent("", findings),
+                Err(error) => unreadable(profile.dir(), &error, findings),
+            }
+        }
+    }
+
+    /// What the settings say of a profile by another name would not be heeded, a pin least of all: nothing of it is
+    /// touched then.
+    fn block_other_name(
+        &mut self,
+        asked: &ProfilePath,
+        dir: FileId,
+        findings: &mut Findings,
+    ) -> bool {
+        let known = self.dirs.get(&dir).map(|dir| dir.join(asked.name()));
+        let known = known.and_then(|path| ProfilePath::new(&path).ok());
+        let Some(profile) = known.and_then(|known| self.found.get_mut(&known)) else {
+            return false;
+        };
+        let (asked, path) = (shown(asked.to_path()), shown(profile.path.to_path()));
+        let why = format!("the settings call {path} by its other name {asked}; write {path} there");
+        findings.note(why.clone());
+        profile.blocked.get_or_insert(why);
+        true
+    }
+
+    /// The profiles in other places, of which there are generations among the roots.
+    pub(super) fn revealed(&mut self, paths: &BTreeSet<ProfilePath>, findings: &mut Findings) {
+        let known: BTreeSet<&Utf8Path> = self.dirs.values().map(Utf8PathBuf::as_path).collect();
+        let mut names: BTreeMap<Utf8PathBuf, BTreeSet<String>> = BTreeMap::new();
+        for path in paths {
+            if !known.contains(path.dir()) && !self.found.contains_key(path) {
+                let of_dir = names.entry(path.dir().to_path_buf()).or_default();
+                of_dir.insert(path.name().to_string());
+            }
+        }
+        if let Some(more) = names.len().checked_sub(MOST_REVEALED + 1) {
+            let more = more + 1;
+            findings.note(format!(
+                "did not look for profiles in {more} more directories"
+            ));
+        }
+        for (dir, names) in names.into_iter().take(MOST_REVEALED) {
+            let (place, link) = match reach(&self.lens.users.real_path(&dir)) {
+                Ok(Reach::There { place, link }) => (place, link),
+                // The root itself says that it leads nowhere.
+                Ok(Reach::Absent) => continue,
+                Err(error) => {
+                    self.unseen(&dir, &error, findings);
+                    continue;
+                }
+            };
+            let ours = self.lens.actor.may_act_for(place.uid());
+            if !ours || self.dirs.contains_key(&place.id()) {
+                continue;
+            }
+            let mut site = site(place, dir, Role::Revealed);
+            site.link = link;
+            site.only = Some(names);
+            self.visit(&site, findings);
+        }
+    }
+
+    /// Takes in the profiles of a directory, unless they are known under another name already.
+    fn visit(&mut self, site: &Site, findings: &mut Findings) -> Option<Scan> {
+        if self.dirs.contains_key(&site.place.id()) {
+            return None;
+        }
+        let mut scan = match scan(site, self.lens, findings) {
+            Ok(scan) => scan,
+            Err(error) => {
+                let ours = self.lens.actor.may_act_for(site.place.uid());
+                if site.role == Role::Revealed || !ours {
+                    self.unseen(&site.dir, &error, findings);
+                } else {
+                    unreadable(&site.dir, &error, findings);
+                }
+                return None;
+            }
+        };
+        if site.only.is_none() {
+            self.dirs.insert(site.place.id(), site.dir.clone());
+        }
+        for profile in scan.profiles.drain(..) {
+            self.found.entry(profile.path.clone()).or_insert(profile);
+        }
+        Some(scan)
+    }
+
+    /// What nothing is asked of: profiles there are not known, hence not touched.
+    fn unseen(&self, dir: &Utf8Path, error: &io::Error, findings: &mut Findings) {
+        if self.lens.actor == Actor::Root {
+            findings.note(format!(
+                "did not look for profiles in {}: {error}",
+                shown(dir)
+            ));
+        }
+    }
+
+    /// The profile that `path` names, which may be another name of its directory.
+    pub(super) fn known_name(&self, path: &ProfilePath) -> Option<ProfilePath> {
+        if self.found.contains_key(path) {
+            return Some(path.clone());
+        }
+        let Ok(Reach::There { place, .. }) = reach(&self.lens.users.real_path(path.dir())) else {
+            return None;
+        };
+        let dir = self.dirs.get(&place.id())?;
+        let known = ProfilePath::new(&dir.join(path.name())).ok()?;
+        self.found.contains_key(&known).then_some(known)
+    }
+
+    /// Every profile found.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Profile> {
+        self.found.values()
+    }
+
+    /// Blocks every profile of which `which` holds.
+    pub(super) fn block(&mut self, why: &str, which: impl Fn(&Profile) -> bool) {
+        for profile in self.found.values_mut().filter(|profile| which(profile)) {
+            profile.blocked.get_or_insert_with(|| why.to_string());
+        }
+    }
+
+    /// Whether a link is a generation of a known profile.
+    pub(super) fn has_generation(&self, link: &Utf8Path) -> bool {
+        super::names::profile_of_link(link).is_some_and(|path| self.found.contains_key(&path))
+    }
+}
+
+fn site(place: Place, dir: Utf8PathBuf, role: Role) -> Site {
+    Site {
+        place,
+        dir,
+        role,
+        link: None,
+        only: None,
+    }
+}
+
+fn unreadable(dir: impl AsRef<OsStr>, error: &io::Error, findings: &mut Findings) {
+    findings.refuse(
+        RefusalCode::ProfileUnreadable,
+        format!("cannot look for profiles in {}: {error}", shown(dir)),
+        "make it readable; nothing is collected while profiles may be hidden there",
+    );
+}
