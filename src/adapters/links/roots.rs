@@ -1,0 +1,265 @@
+//! Roots that are links or files, found as Nix's own collector finds them.
+//!
+//! Below `gcroots` and `profiles`, without following linked directories: a link whose text lies in the store is a
+//! root; any other link is followed exactly once, and what it names must be a link into the store; a regular file
+//! with the name of a store path is a root of that path. Unlike the collector, nothing is removed on the way.
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use camino::Utf8Path;
+
+use crate::domain::profile::ProfilePath;
+use crate::domain::root::{Dangling, GcRoot, RootKind, RootState};
+use crate::domain::store_path::StorePath;
+
+use super::dirs::{FileKind, MOST_NAMES, Meta, Names, Place};
+use super::found::Found;
+use super::names::{Leads, leads, profile_of_link, resolve, shown, store_path_name};
+use super::store::Store;
+use super::users::Users;
+
+/// Directories nested deeper than this are not walked.
+const DEEPEST: usize = 16;
+
+/// What a walk over the roots has found, and what it has not.
+#[derive(Debug)]
+pub(super) struct Roots<'a> {
+    store: &'a Store<'a>,
+    users: &'a Users,
+    state_dir: &'a Utf8Path,
+    found: Vec<Found>,
+    /// Roots that could not be looked at: which, and why.
+    pub(super) unreadable: Vec<String>,
+    /// Directories that could not be walked.
+    pub(super) unwalked: Vec<String>,
+    /// What hides roots from everybody, Nix included or not: it always stops a collection.
+    pub(super) hidden: Vec<String>,
+}
+
+impl<'a> Roots<'a> {
+    /// Walks `gcroots` and `profiles`.
+    pub(super) fn walk(
+        state: &Place,
+        state_dir: &'a Utf8Path,
+        store: &'a Store<'a>,
+        users: &'a Users,
+    ) -> Self {
+        let mut roots = Self {
+            store,
+            users,
+            state_dir,
+            found: Vec::new(),
+            unreadable: Vec::new(),
+            unwalked: Vec::new(),
+            hidden: Vec::new(),
+        };
+        for name in ["gcroots", "profiles"] {
+            roots.top(state, OsStr::new(name));
+        }
+        roots
+    }
+
+    fn top(&mut self, state: &Place, name: &OsStr) {
+        let path = self.state_dir.as_std_path().join(name);
+        match (state.child(name), state.look(name)) {
+            (Ok(place), _) => self.directory(&place, &path, 0),
+            (Err(error), Ok(None)) if error.kind() == io::ErrorKind::NotFound => {
+                // A store that was never used has neither. Nix makes both with its database, so that roots have
+                // vanished where that stayed; when its place cannot be looked at, it may be there.
+                let used = !matches!(state.look(OsStr::new("db")), Ok(None));
+                if used && name == "gcroots" {
+                    self.hidden.push(format!("{} has vanished", shown(&path)));
+                }
+            }
+            // The collector does not follow a link here, nor do we: all roots would be hidden from both.
+            (Err(error), Ok(Some(meta))) if meta.kind != FileKind::Directory => {
+                let why = format!("{} is not a directory: {error}", shown(&path));
+                self.hidden.push(why);
+            }
+            (Err(error), _) => self.unwalked.push(format!("{}: {error}", shown(&path))),
+        }
+    }
+
+    fn directory(&mut self, place: &Place, path: &Path, depth: usize) {
+        let names = match place.names() {
+            Ok(Names::All(names)) => names,
+            Ok(Names::TooMany) => {
+                let why = format!("{} has more than {MOST_NAMES} names", shown(path));
+                return self.hidden.push(why);
+            }
+            Err(error) => return self.unwalked.push(format!("{}: {error}", shown(path))),
+        };
+        for name in names {
+            let path = path.join(&name);
+            match place.look(&name) {
+                Ok(Some(meta)) => self.name(place, &name, path, meta, depth),
+                // Gone since the directory was read: Nix removes entries when it collects.
+                Ok(None) => {}
+                Err(error) => self.unreadable(Found::new(path), &error),
+            }
+        }
+    }
+
+    fn name(&mut self, place: &Place, name: &OsStr, path: PathBuf, meta: Meta, depth: usize) {
+        match meta.kind {
+            FileKind::Link => match place.read_link(name) {
+                Ok(text) => self.link(path, text, meta),
+                // As above.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => self.unreadable(Found::new(path), &error),
+            },
+            FileKind::Directory if depth == DEEPEST => {
+                let why = format!("{} is nested deeper than {DEEPEST}", shown(&path));
+                self.hidden.push(why);
+            }
+            FileKind::Directory => match place.child(name) {
+                Ok(place) => self.directory(&place, &path, depth + 1),
+                // As above.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => self.unwalked.push(format!("{}: {error}", shown(&path))),
+            },
+            FileKind::Regular => {
+                if let Some(store_path) = store_path_name(name.as_encoded_bytes()) {
+                    self.root(Found::new(path).with(meta), store_path);
+                }
+            }
+            // A FIFO, socket or device is no root; it is not opened.
+            FileKind::Other => {}
+        }
+    }
+
+    fn link(&mut self, path: PathBuf, text: OsString, meta: Meta) {
+        match leads(&text, self.store.dir) {
+            Leads::ToStorePath(store_path) => {
+                self.root(Found::new(path).with(meta).saying(text), store_path);
+            }
+            Leads::IntoStore => {
+                let found = Found::new(path).with(meta).saying(text);
+                self.dangling(found, Dangling::NotARoot);
+            }
+            Leads::Elsewhere => {
+                let dir = path.parent().unwrap_or(Path::new("/"));
+                self.indirect(Found::indirect(resolve(dir, &text), path), meta);
+            }
+        }
+    }
+
+    /// Follows an entry, once. The way there may lead through links, as the collector's does; what stands at its end
+    /// is looked at and not followed.
+    fn indirect(&mut self, mut found: Found, entry: Meta) {
+        let link = match fs::symlink_metadata(&found.link) {
+            Ok(link) => link,
+            Err(error) => {
+                return match self.why_gone(&found.link, &error) {
+                    Ok(why) => {
+                        // Whose link it was cannot be seen any more; whose entry it is can.
+                        found.owner = Some(entry.uid);
+                        self.dangling(found, why);
+                    }
+                    Err(error) => self.unreadable(found, &error),
+                };
+            }
+        };
+        found = found.with(Meta::from(&link));
+        if !link.is_symlink() {
+            return self.dangling(found, Dangling::NotARoot);
+        }
+        match fs::read_link(&found.link).map(PathBuf::into_os_string) {
+            Ok(text) => match leads(&text, self.store.dir) {
+                Leads::ToStorePath(store_path) => self.root(found.saying(text), store_path),
+                Leads::IntoStore | Leads::Elsewhere => {
+                    self.dangling(found.saying(text), Dangling::NotARoot);
+                }
+            },
+            // Whatever took its place since a moment ago, the next look will tell.
+            Err(error) => self.unreadable(found, &error),
+        }
+    }
+
+    /// Tells a link that somebody removed from one whose place is away (trap 17): a home or disk that is not mounted.
+    fn why_gone(&self, link: &Path, error: &io::Error) -> io::Result<Dangling> {
+        match error.kind() {
+            io::ErrorKind::NotADirectory => return Ok(Dangling::PlaceGone),
+            io::ErrorKind::NotFound => {}
+            // Everything else tells nothing about the link.
+            kind => return Err(io::Error::new(kind, error.to_string())),
+        }
+        let dir = link.parent().unwrap_or(Path::new("/"));
+        match fs::metadata(dir) {
+            // An empty home is what is left of one that is not mounted.
+            Ok(_) if self.users.is_home(dir) && is_empty(dir) => Ok(Dangling::PlaceGone),
+            Ok(found) if found.is_dir() => Ok(Dangling::LinkGone),
+            Ok(_) => Ok(Dangling::PlaceGone),
+            Err(error) => match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(Dangling::PlaceGone),
+                _ => Err(error),
+            },
+        }
+    }
+
+    fn root(&mut self, mut found: Found, path: StorePath<String>) {
+        // The collector asks its database whether the path is valid, which is read in a later step. A path that is on
+        // disk and not valid counts as live here: too much is kept so, never too little.
+        found.state = match self.store.has(&path) {
+            Ok(true) => RootState::Live,
+            Ok(false) => RootState::Dangling(Dangling::PathGone),
+            Err(error) => return self.unreadable(found, &error),
+        };
+        found.store_path = Some(path);
+        self.found.push(found);
+    }
+
+    fn dangling(&mut self, mut found: Found, why: Dangling) {
+        found.state = RootState::Dangling(why);
+        self.found.push(found);
+    }
+
+    fn unreadable(&mut self, mut found: Found, error: &io::Error) {
+        self.unreadable
+            .push(format!("{}: {error}", shown(&found.link)));
+        found.state = RootState::Unreadable(error.to_string());
+        self.found.push(found);
+    }
+
+    /// The profiles of which there are generations among the entries of `gcroots/auto`, holds apart.
+    pub(super) fn reveals(&self, holds: &Utf8Path) -> BTreeSet<ProfilePath> {
+        let auto = self.state_dir.join("gcroots/auto");
+        let in_auto = |found: &&Found| {
+            let dir = found.entry.as_deref().and_then(Path::parent);
+            dir == Some(auto.as_std_path()) && found.store_path.is_some()
+        };
+        let links = self.found.iter().filter(in_auto);
+        let links = links.filter_map(|found| Utf8Path::from_path(&found.link));
+        let links = links.filter(|link| !link.starts_with(holds));
+        links.filter_map(profile_of_link).collect()
+    }
+
+    /// The roots in the order of their links. A link that is a root itself is told once, though entries lead to it
+    /// as well.
+    pub(super) fn into_vec(
+        self,
+        kind: impl Fn(&Utf8Path, Option<&Utf8Path>) -> RootKind,
+    ) -> Vec<GcRoot> {
+        let direct = self.found.iter().filter(|found| found.entry.is_none());
+        let direct: BTreeSet<PathBuf> = direct.map(|found| found.link.clone()).collect();
+        let once = |found: &Found| found.entry.is_none() || !direct.contains(&found.link);
+        let users = self.users;
+        let mut roots: Vec<GcRoot> = self
+            .found
+            .into_iter()
+            .filter(once)
+            .map(|found| found.into_root(users, &kind))
+            .collect();
+        roots.sort_by(|a, b| (&a.link, &a.entry).cmp(&(&b.link, &b.entry)));
+        roots
+    }
+}
+
+/// Whether there is nothing in a directory; one that cannot be read is not known to be empty.
+fn is_empty(dir: &Path) -> bool {
+    fs::read_dir(dir).is_ok_and(|mut names| names.next().is_none())
+}
