@@ -1,1 +1,312 @@
-//! To be written.
+//! The survey: profiles, generations and roots, read straight from the file system.
+//!
+//! No Nix command is called, for even those that print take locks, remove stale links and make profiles (traps 10, 11,
+//! 25, 45). Nothing is made, locked or removed, and no file but lists of the machine's is opened: directories are
+//! listed, names are looked at without following them, links are read.
+//!
+//! Of all errors only "not found" may be taken for an answer, with the reason beside it; every other is a refusal.
+
+mod dirs;
+mod found;
+mod kinds;
+mod machine;
+mod names;
+mod profiles;
+mod roots;
+mod scan;
+mod site;
+mod store;
+mod users;
+
+use std::ffi::OsStr;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use jiff::tz::TimeZone;
+
+use crate::domain::refusal::{Refusal, RefusalCode};
+use crate::domain::snapshot::{Actor, Hold, Pin, Snapshot};
+use crate::domain::store_path::StorePath;
+use crate::ports::{Cause, Clock, JournalError, Survey, SurveyError};
+
+use super::places::Places;
+use dirs::Place;
+use kinds::Kinds;
+use names::shown;
+use profiles::Profiles;
+use roots::Roots;
+use scan::Lens;
+use store::Store;
+use users::Users;
+
+/// So many unreadable roots are told one by one.
+const MOST_TOLD: usize = 10;
+
+/// What earlier runs have left behind that a look needs to know.
+pub trait Memory {
+    /// Our own pins.
+    ///
+    /// # Errors
+    /// When their record is there and cannot be read.
+    fn pins(&self) -> Result<Vec<Pin>, JournalError>;
+
+    /// The pins of the user `uid`, who lives in `home`.
+    ///
+    /// # Errors
+    /// When their record is there and cannot be read.
+    fn pins_of_user(&self, home: &Utf8Path, uid: u32) -> Result<Vec<Pin>, JournalError>;
+
+    /// What is held for an undo.
+    ///
+    /// # Errors
+    /// When a record that could name a hold cannot be read.
+    fn holds(&self) -> Result<Vec<Hold>, JournalError>;
+
+    /// The directory below which every hold's link is.
+    fn holds_dir(&self) -> Utf8PathBuf;
+}
+
+/// Looks at a machine, and changes nothing.
+#[derive(Clone)]
+pub struct Observer<'a> {
+    /// Where to look.
+    pub places: &'a Places,
+    /// Who looks, and would act.
+    pub actor: Actor,
+    /// The zone of the calendar.
+    pub zone: TimeZone,
+    /// The profiles that the settings name by path.
+    pub extra_profiles: Vec<Utf8PathBuf>,
+    /// What earlier runs have left behind.
+    pub memory: &'a dyn Memory,
+    /// Tells when the look began.
+    pub clock: &'a dyn Clock,
+}
+
+impl Survey for Observer<'_> {
+    fn snapshot(&self) -> Result<Snapshot, SurveyError> {
+        let taken_at = self.clock.now();
+        let places = self.places;
+        let state = Place::open(&places.state_dir).map_err(|source| SurveyError::StateDir {
+            dir: shown(&places.state_dir),
+            source,
+        })?;
+        let mut findings = Findings::default();
+        let users = Users::read(places, self.actor, &mut findings);
+        let store = Store::open(&places.store);
+        let roots = Roots::walk(&state, &places.state_dir, &store, &users);
+        self.report(&store, &roots, &state, &mut findings);
+
+        let holds_dir = self.memory.holds_dir();
+        let lens = Lens {
+            actor: self.actor,
+            store: &store,
+            users: &users,
+        };
+        let mut profiles = Profiles::new(lens);
+        profiles.of_machine(&state, places, &mut findings);
+        profiles.of_users(places, &mut findings);
+        profiles.asked_for(&self.extra_profiles, &mut findings);
+        profiles.revealed(&roots.reveals(&holds_dir), &mut findings);
+
+        let booted = self.systems("booted-system", &mut profiles, &mut findings);
+        let running = self.systems("current-system", &mut profiles, &mut findings);
+        let pins = self.pins(&users, &mut profiles, &mut findings);
+        let holds = self.holds(&mut findings);
+        let kinds = Kinds {
+            holds: &holds_dir,
+            run_dir: &places.run_dir,
+            is_generation: |link: &Utf8Path| profiles.has_generation(link),
+        };
+        let roots = roots.into_vec(|link, entry| kinds.of(link, entry));
+        Ok(Snapshot {
+            taken_at,
+            zone: self.zone.clone(),
+            machine: machine::machine_id(places),
+            store: places.store.clone(),
+            state_dir: places.state_dir.clone(),
+            actor: self.actor,
+            profiles: profiles.into_vec(),
+            roots,
+            booted,
+            running,
+            pins,
+            holds,
+            refusals: findings.refusals,
+            notes: findings.notes,
+        })
+    }
+}
+
+impl Observer<'_> {
+    /// Says what of store and roots could not be seen.
+    fn report(&self, store: &Store<'_>, roots: &Roots<'_>, state: &Place, findings: &mut Findings) {
+        let mut refuse = |message: String| {
+            findings.refuse(
+                RefusalCode::RootsUnreadable,
+                message,
+                "find out why; nothing is collected while roots may be hidden",
+            );
+        };
+        if let Some(error) = store.trouble() {
+            refuse(format!(
+                "cannot read the store directory {}: {error}",
+                store.dir
+            ));
+        }
+        roots.hidden.iter().cloned().for_each(&mut refuse);
+        let (unreadable, unwalked) = (&roots.unreadable, &roots.unwalked);
+        if self.collects(state) {
+            let texts = unwalked.iter().chain(unreadable);
+            for text in texts.clone().take(MOST_TOLD) {
+                refuse(format!("cannot look at the root {text}"));
+            }
+            let more = texts.count().saturating_sub(MOST_TOLD);
+            if more > 0 {
+                refuse(format!("cannot look at {more} more roots"));
+            }
+            return;
+        }
+        // The daemon collects, and sees what we do not.
+        let counted = |n: usize, one: &str, more: &str| match n {
+            0 => None,
+            1 => Some(format!("1 {one}")),
+            n => Some(format!("{n} {more}")),
+        };
+        let counts = [
+            counted(unreadable.len(), "root", "roots"),
+            counted(unwalked.len(), "directory of roots", "directories of roots"),
+        ];
+        let counts: Vec<String> = counts.into_iter().flatten().collect();
+        if !counts.is_empty() {
+            let counts = counts.join(" and ");
+            findings.note(format!(
+                "{counts} of other users cannot be read; the daemon sees them"
+            ));
+        }
+    }
+
+    /// Whether a collection would be done with our own rights, and not a daemon's.
+    fn collects(&self, state: &Place) -> bool {
+        match (self.actor, state.look(OsStr::new("db"))) {
+            (Actor::Root, _) => true,
+            (Actor::User(uid), Ok(Some(db))) => db.uid == uid,
+            (Actor::User(_), _) => false,
+        }
+    }
+
+    fn systems(
+        &self,
+        name: &str,
+        profiles: &mut Profiles<'_>,
+        findings: &mut Findings,
+    ) -> Vec<StorePath<String>> {
+        machine::systems(self.places, name).unwrap_or_else(|why| {
+            // Any generation may be the one: the machine keeps all of them.
+            profiles.block(&why, |profile| profile.kind.is_system());
+            findings.refuse(
+                RefusalCode::RootsUnreadable,
+                why,
+                "find out what the link is; until then no system generation is touched",
+            );
+            Vec::new()
+        })
+    }
+
+    /// Our own pins, and those of the users whose profiles we could thin out. A user's pins count for profiles in
+    /// directories of that user only, whoever else is named in them.
+    fn pins(
+        &self,
+        users: &Users,
+        profiles: &mut Profiles<'_>,
+        findings: &mut Findings,
+    ) -> Vec<Pin> {
+        let hint = "repair or remove the record; nothing that it may pin is touched until then";
+        let mut pins = Vec::new();
+        match self.memory.pins() {
+            Ok(own) => pins.extend(own.into_iter().map(|pin| under_known_name(pin, profiles))),
+            Err(error) => {
+                let why = format!("cannot read the pins: {}", told(error));
+                profiles.block(&why, |_| true);
+                findings.refuse(RefusalCode::PinsUnreadable, why, hint);
+            }
+        }
+        if self.actor != Actor::Root {
+            return pins;
+        }
+        for user in users.all.iter().filter(|user| user.uid != 0) {
+            if !profiles.iter().any(|profile| profile.owner.uid == user.uid) {
+                continue;
+            }
+            match self.memory.pins_of_user(&user.home, user.uid) {
+                Ok(theirs) => {
+                    let theirs = theirs
+                        .into_iter()
+                        .map(|pin| under_known_name(pin, profiles));
+                    pins.extend(theirs.filter(|pin| {
+                        let mut of_user = profiles.iter().filter(|p| p.owner.uid == user.uid);
+                        of_user.any(|profile| profile.path == pin.profile)
+                    }));
+                }
+                Err(error) => {
+                    let name = shown(&user.name);
+                    let why = format!("cannot read the pins of {name}: {}", told(error));
+                    profiles.block(&why, |profile| profile.owner.uid == user.uid);
+                    findings.refuse(RefusalCode::PinsUnreadable, why, hint);
+                }
+            }
+        }
+        pins
+    }
+
+    fn holds(&self, findings: &mut Findings) -> Vec<Hold> {
+        self.memory.holds().unwrap_or_else(|error| {
+            findings.refuse(
+                RefusalCode::JournalUnreadable,
+                format!("cannot read what earlier runs hold: {}", told(error)),
+                "repair or remove the record; what it holds is not known until then",
+            );
+            Vec::new()
+        })
+    }
+}
+
+/// A pin of a profile that goes by another name here, through a link above it, counts all the same.
+fn under_known_name(mut pin: Pin, profiles: &Profiles<'_>) -> Pin {
+    if let Some(known) = profiles.known_name(&pin.profile) {
+        pin.profile = known;
+    }
+    pin
+}
+
+/// An error with its causes, for a message.
+fn told(error: JournalError) -> String {
+    let error: Cause = error.into();
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    shown(text)
+}
+
+/// What a look has to say beside what it saw.
+#[derive(Debug, Default)]
+struct Findings {
+    refusals: Vec<Refusal>,
+    notes: Vec<String>,
+}
+
+impl Findings {
+    fn refuse(&mut self, code: RefusalCode, message: String, hint: &str) {
+        self.refusals.push(Refusal {
+            code,
+            message,
+            hint: hint.to_string(),
+        });
+    }
+
+    fn note(&mut self, note: String) {
+        self.notes.push(note);
+    }
+}
