@@ -1,1 +1,17 @@
-//! To be written.
+//! The survey, on trees of links made for each test. No Nix is needed: a state directory is links and little else.
+
+// A helper that fails is a test that fails.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr
+)]
+
+mod generations;
+mod guards;
+mod hostile;
+mod memory;
+mod profiles;
+mod roots;
+mod tree;
