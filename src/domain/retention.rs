@@ -5,100 +5,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Zoned;
 use jiff::tz::TimeZone;
 
+use self::ballot::Ballot;
+pub use self::policy::{KeepError, KeepPolicy, KeepRules, MOST_KEPT};
 use super::measure::{Age, Timestamp};
-use super::profile::{Content, Current, Generation, GenerationNumber, Profile};
+use super::profile::{Current, GenerationNumber, Profile};
 use super::snapshot::Pin;
 use super::store_path::StorePath;
 
-/// How much of a profile's history to keep. A policy that could keep nothing cannot be made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeepPolicy {
-    rules: KeepRules,
-}
-
-/// The rules as they are written; each is optional.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    Default,
-    PartialEq,
-    Eq,
-    serde::Serialize,
-    serde::Deserialize,
-    schemars::JsonSchema,
-)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct KeepRules {
-    /// Keep this many, counted back from the current generation, which is the first.
-    pub last: Option<u16>,
-    /// Keep what is not older than this, and the one that was active then.
-    #[schemars(with = "Option<String>")]
-    pub within: Option<Age>,
-    /// Keep the newest of each of this many days that have one.
-    pub daily: Option<u16>,
-    /// Keep the newest of each of this many ISO weeks that have one.
-    pub weekly: Option<u16>,
-    /// Keep the newest of each of this many months that have one.
-    pub monthly: Option<u16>,
-    /// Keep the newest of each of this many years that have one.
-    pub yearly: Option<u16>,
-}
-
-/// The largest number a keep rule takes.
-pub const MOST_KEPT: u16 = 1000;
-
-/// Why rules are no policy.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum KeepError {
-    /// No rule is given, or all of them keep nothing.
-    #[error("these keep rules could keep nothing")]
-    KeepsNothing,
-    /// A number above [`MOST_KEPT`].
-    #[error("`{rule}` is {value}, and at most 1000 can be kept")]
-    TooMany {
-        /// The rule.
-        rule: &'static str,
-        /// Its number.
-        value: u16,
-    },
-}
-
-impl KeepPolicy {
-    /// Checks the rules.
-    ///
-    /// # Errors
-    /// When they could keep nothing, or a number is above [`MOST_KEPT`].
-    pub fn new(rules: KeepRules) -> Result<Self, KeepError> {
-        let counts = [
-            ("last", rules.last),
-            ("daily", rules.daily),
-            ("weekly", rules.weekly),
-            ("monthly", rules.monthly),
-            ("yearly", rules.yearly),
-        ];
-        for (rule, value) in counts {
-            if let Some(value) = value.filter(|&value| value > MOST_KEPT) {
-                return Err(KeepError::TooMany { rule, value });
-            }
-        }
-        let counted = counts.iter().any(|(_, n)| n.is_some_and(|n| n > 0));
-        let aged = rules.within.is_some_and(|age| !age.is_zero());
-        if counted || aged {
-            Ok(Self { rules })
-        } else {
-            Err(KeepError::KeepsNothing)
-        }
-    }
-
-    /// The rules.
-    pub fn rules(&self) -> &KeepRules {
-        &self.rules
-    }
-}
+mod ballot;
+mod policy;
 
 /// What holds for a profile beside its policy.
 #[derive(Debug, Clone, Copy)]
@@ -225,9 +142,9 @@ pub fn judge(
     };
     let mut ballot = Ballot::new(profile, current);
     ballot.always_kept(circumstances);
-    ballot.last(policy.rules.last);
-    ballot.within(policy.rules.within, circumstances.now);
-    ballot.buckets(&policy.rules, circumstances);
+    ballot.last(policy.rules().last);
+    ballot.within(policy.rules().within, circumstances.now);
+    ballot.buckets(policy.rules(), circumstances);
     ballot.verdicts()
 }
 
@@ -236,167 +153,3 @@ pub fn keep_all(profile: &Profile, reason: &Reason) -> BTreeMap<GenerationNumber
     let keep = || Verdict::Keep(Reasons::one(reason.clone()));
     profile.generations.keys().map(|&n| (n, keep())).collect()
 }
-
-/// The reasons gathered so far.
-struct Ballot<'a> {
-    profile: &'a Profile,
-    current: GenerationNumber,
-    reasons: BTreeMap<GenerationNumber, BTreeSet<Reason>>,
-}
-
-impl<'a> Ballot<'a> {
-    fn new(profile: &'a Profile, current: GenerationNumber) -> Self {
-        Self {
-            profile,
-            current,
-            reasons: BTreeMap::new(),
-        }
-    }
-
-    fn keep(&mut self, number: GenerationNumber, reason: Reason) {
-        self.reasons.entry(number).or_default().insert(reason);
-    }
-
-    /// The current generation and what is older, from the newest number. What is newer than the current one stays
-    /// anyway and takes no place of any rule, as with `nix-env --delete-generations +N`.
-    fn up_to_current(&self) -> impl Iterator<Item = &'a Generation> + use<'a> {
-        let generations = &self.profile.generations;
-        generations.range(..=self.current).rev().map(|(_, g)| g)
-    }
-
-    fn always_kept(&mut self, circumstances: &Circumstances<'_>) {
-        for generation in self.profile.generations.values() {
-            let number = generation.number;
-            if number == self.current {
-                self.keep(number, Reason::Current);
-            }
-            if number > self.current {
-                self.keep(number, Reason::NewerThanCurrent);
-            }
-            if generation.created > circumstances.now {
-                self.keep(number, Reason::FromTheFuture);
-            }
-            match &generation.content {
-                Content::Bootable(_) | Content::Present(_) => {}
-                Content::Missing(_) => self.keep(number, Reason::TargetMissing),
-                Content::Foreign => self.keep(number, Reason::TargetForeign),
-            }
-            if let Some(path) = generation.content.store_path() {
-                if circumstances.booted.contains(path) {
-                    self.keep(number, Reason::Booted);
-                }
-                if circumstances.running.contains(path) {
-                    self.keep(number, Reason::Running);
-                }
-            }
-            for pin in circumstances.pins {
-                let holds = pin.until.is_none_or(|until| until > circumstances.now);
-                if pin.profile == self.profile.path && pin.number == number && holds {
-                    let (reason, until) = (pin.reason.clone(), pin.until);
-                    self.keep(number, Reason::Pinned { reason, until });
-                }
-            }
-        }
-        if self.profile.kind.is_system() {
-            self.fallback();
-        }
-    }
-
-    /// Keeps the newest older system that looks bootable, or else the newest older one on disk.
-    fn fallback(&mut self) {
-        let older = || self.up_to_current().filter(|g| g.number < self.current);
-        let bootable = older().find(|g| matches!(g.content, Content::Bootable(_)));
-        let on_disk = || older().find(|g| g.content.on_disk().is_some());
-        if let Some(generation) = bootable.or_else(on_disk) {
-            self.keep(generation.number, Reason::Fallback);
-        }
-    }
-
-    fn last(&mut self, last: Option<u16>) {
-        let Some(last) = last else { return };
-        for generation in self.up_to_current().take(usize::from(last)) {
-            self.keep(generation.number, Reason::Last(last));
-        }
-    }
-
-    fn within(&mut self, within: Option<Age>, now: Timestamp) {
-        let Some(age) = within else { return };
-        let cutoff = now.before(age);
-        let (mut latest, mut highest): (Option<&Generation>, Option<&Generation>) = (None, None);
-        for generation in self.up_to_current() {
-            if generation.created >= cutoff {
-                self.keep(generation.number, Reason::Within(age));
-                continue;
-            }
-            // From the newest number down: the first one is the highest, and an equal time does not displace it.
-            highest = highest.or(Some(generation));
-            if latest.is_none_or(|best| generation.created > best.created) {
-                latest = Some(generation);
-            }
-        }
-        // Where times do not rise with the numbers (restored or touched links) both may have been the active one.
-        for generation in [latest, highest].into_iter().flatten() {
-            self.keep(generation.number, Reason::ActiveAtCutoff);
-        }
-    }
-
-    fn buckets(&mut self, rules: &KeepRules, circumstances: &Circumstances<'_>) {
-        let trusted = |g: &&Generation| g.created <= circumstances.now;
-        let mut newest_first: Vec<&Generation> = self.up_to_current().filter(trusted).collect();
-        newest_first.sort_by_key(|g| std::cmp::Reverse((g.created, g.number)));
-        let kinds: [(Option<u16>, BucketName, fn(String) -> Reason); 4] = [
-            (
-                rules.daily,
-                |t| t.strftime("%Y-%m-%d").to_string(),
-                Reason::Daily,
-            ),
-            (
-                rules.weekly,
-                |t| t.strftime("%G-W%V").to_string(),
-                Reason::Weekly,
-            ),
-            (
-                rules.monthly,
-                |t| t.strftime("%Y-%m").to_string(),
-                Reason::Monthly,
-            ),
-            (
-                rules.yearly,
-                |t| t.strftime("%Y").to_string(),
-                Reason::Yearly,
-            ),
-        ];
-        for (count, name, reason) in kinds {
-            // A set, not the last bucket seen: where a zone goes back over midnight, a day comes twice.
-            let mut seen = BTreeSet::new();
-            for generation in &newest_first {
-                if seen.len() >= usize::from(count.unwrap_or(0)) {
-                    break;
-                }
-                let bucket = name(&generation.created.in_zone(circumstances.zone));
-                if seen.insert(bucket.clone()) {
-                    self.keep(generation.number, reason(bucket));
-                }
-            }
-        }
-    }
-
-    fn verdicts(mut self) -> BTreeMap<GenerationNumber, Verdict> {
-        let mut verdicts = BTreeMap::new();
-        for (&number, generation) in &self.profile.generations {
-            let reasons = Reasons::gather(self.reasons.remove(&number).unwrap_or_default());
-            let verdict = match (reasons, generation.content.on_disk()) {
-                (Some(reasons), _) => Verdict::Keep(reasons),
-                (None, Some(path)) => Verdict::Drop {
-                    store_path: path.clone(),
-                },
-                (None, None) => Verdict::Keep(Reasons::one(Reason::TargetMissing)),
-            };
-            verdicts.insert(number, verdict);
-        }
-        verdicts
-    }
-}
-
-/// Names the calendar bucket of a moment.
-type BucketName = fn(&Zoned) -> String;

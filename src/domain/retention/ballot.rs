@@ -1,0 +1,173 @@
+//! Gathers the reasons to keep each generation of one profile.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Zoned;
+
+use super::{Circumstances, KeepRules, Reason, Reasons, Verdict};
+use crate::domain::measure::{Age, Timestamp};
+use crate::domain::profile::{Content, Generation, GenerationNumber, Profile};
+
+/// The reasons gathered so far.
+pub(super) struct Ballot<'a> {
+    profile: &'a Profile,
+    current: GenerationNumber,
+    reasons: BTreeMap<GenerationNumber, BTreeSet<Reason>>,
+}
+
+impl<'a> Ballot<'a> {
+    pub(super) fn new(profile: &'a Profile, current: GenerationNumber) -> Self {
+        Self {
+            profile,
+            current,
+            reasons: BTreeMap::new(),
+        }
+    }
+
+    fn keep(&mut self, number: GenerationNumber, reason: Reason) {
+        self.reasons.entry(number).or_default().insert(reason);
+    }
+
+    /// The current generation and what is older, from the newest number. What is newer than the current one stays
+    /// anyway and takes no place of any rule, as with `nix-env --delete-generations +N`.
+    fn up_to_current(&self) -> impl Iterator<Item = &'a Generation> + use<'a> {
+        let generations = &self.profile.generations;
+        generations.range(..=self.current).rev().map(|(_, g)| g)
+    }
+
+    pub(super) fn always_kept(&mut self, circumstances: &Circumstances<'_>) {
+        for generation in self.profile.generations.values() {
+            let number = generation.number;
+            if number == self.current {
+                self.keep(number, Reason::Current);
+            }
+            if number > self.current {
+                self.keep(number, Reason::NewerThanCurrent);
+            }
+            if generation.created > circumstances.now {
+                self.keep(number, Reason::FromTheFuture);
+            }
+            match &generation.content {
+                Content::Bootable(_) | Content::Present(_) => {}
+                Content::Missing(_) => self.keep(number, Reason::TargetMissing),
+                Content::Foreign => self.keep(number, Reason::TargetForeign),
+            }
+            if let Some(path) = generation.content.store_path() {
+                if circumstances.booted.contains(path) {
+                    self.keep(number, Reason::Booted);
+                }
+                if circumstances.running.contains(path) {
+                    self.keep(number, Reason::Running);
+                }
+            }
+            for pin in circumstances.pins {
+                let holds = pin.until.is_none_or(|until| until > circumstances.now);
+                if pin.profile == self.profile.path && pin.number == number && holds {
+                    let (reason, until) = (pin.reason.clone(), pin.until);
+                    self.keep(number, Reason::Pinned { reason, until });
+                }
+            }
+        }
+        if self.profile.kind.is_system() {
+            self.fallback();
+        }
+    }
+
+    /// Keeps the newest older system that looks bootable, or else the newest older one on disk.
+    fn fallback(&mut self) {
+        let older = || self.up_to_current().filter(|g| g.number < self.current);
+        let bootable = older().find(|g| matches!(g.content, Content::Bootable(_)));
+        let on_disk = || older().find(|g| g.content.on_disk().is_some());
+        if let Some(generation) = bootable.or_else(on_disk) {
+            self.keep(generation.number, Reason::Fallback);
+        }
+    }
+
+    pub(super) fn last(&mut self, last: Option<u16>) {
+        let Some(last) = last else { return };
+        for generation in self.up_to_current().take(usize::from(last)) {
+            self.keep(generation.number, Reason::Last(last));
+        }
+    }
+
+    pub(super) fn within(&mut self, within: Option<Age>, now: Timestamp) {
+        let Some(age) = within else { return };
+        let cutoff = now.before(age);
+        let (mut latest, mut highest): (Option<&Generation>, Option<&Generation>) = (None, None);
+        for generation in self.up_to_current() {
+            if generation.created >= cutoff {
+                self.keep(generation.number, Reason::Within(age));
+                continue;
+            }
+            // From the newest number down: the first one is the highest, and an equal time does not displace it.
+            highest = highest.or(Some(generation));
+            if latest.is_none_or(|best| generation.created > best.created) {
+                latest = Some(generation);
+            }
+        }
+        // Where times do not rise with the numbers (restored or touched links) both may have been the active one.
+        for generation in [latest, highest].into_iter().flatten() {
+            self.keep(generation.number, Reason::ActiveAtCutoff);
+        }
+    }
+
+    pub(super) fn buckets(&mut self, rules: &KeepRules, circumstances: &Circumstances<'_>) {
+        let trusted = |g: &&Generation| g.created <= circumstances.now;
+        let mut newest_first: Vec<&Generation> = self.up_to_current().filter(trusted).collect();
+        newest_first.sort_by_key(|g| std::cmp::Reverse((g.created, g.number)));
+        let kinds: [(Option<u16>, BucketName, fn(String) -> Reason); 4] = [
+            (
+                rules.daily,
+                |t| t.strftime("%Y-%m-%d").to_string(),
+                Reason::Daily,
+            ),
+            (
+                rules.weekly,
+                |t| t.strftime("%G-W%V").to_string(),
+                Reason::Weekly,
+            ),
+            (
+                rules.monthly,
+                |t| t.strftime("%Y-%m").to_string(),
+                Reason::Monthly,
+            ),
+            (
+                rules.yearly,
+                |t| t.strftime("%Y").to_string(),
+                Reason::Yearly,
+            ),
+        ];
+        for (count, name, reason) in kinds {
+            // A set, not the last bucket seen: where a zone goes back over midnight, a day comes twice.
+            let mut seen = BTreeSet::new();
+            for generation in &newest_first {
+                if seen.len() >= usize::from(count.unwrap_or(0)) {
+                    break;
+                }
+                let bucket = name(&generation.created.in_zone(circumstances.zone));
+                if seen.insert(bucket.clone()) {
+                    self.keep(generation.number, reason(bucket));
+                }
+            }
+        }
+    }
+
+    pub(super) fn verdicts(mut self) -> BTreeMap<GenerationNumber, Verdict> {
+        let mut verdicts = BTreeMap::new();
+        for (&number, generation) in &self.profile.generations {
+            let reasons = Reasons::gather(self.reasons.remove(&number).unwrap_or_default());
+            let verdict = match (reasons, generation.content.on_disk()) {
+                (Some(reasons), _) => Verdict::Keep(reasons),
+                (None, Some(path)) => Verdict::Drop {
+                    store_path: path.clone(),
+                },
+                (None, None) => Verdict::Keep(Reasons::one(Reason::TargetMissing)),
+            };
+            verdicts.insert(number, verdict);
+        }
+        verdicts
+    }
+}
+
+/// Names the calendar bucket of a moment.
+type BucketName = fn(&Zoned) -> String;

@@ -1,0 +1,90 @@
+//! The keep rules, and what makes a policy of them.
+
+use crate::domain::measure::Age;
+
+/// How much of a profile's history to keep. A policy that could keep nothing cannot be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeepPolicy {
+    rules: KeepRules,
+}
+
+/// The rules as they are written; each is optional.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct KeepRules {
+    /// Keep this many, counted back from the current generation, which is the first.
+    pub last: Option<u16>,
+    /// Keep what is not older than this, and the one that was active then.
+    #[schemars(with = "Option<String>")]
+    pub within: Option<Age>,
+    /// Keep the newest of each of this many days that have one.
+    pub daily: Option<u16>,
+    /// Keep the newest of each of this many ISO weeks that have one.
+    pub weekly: Option<u16>,
+    /// Keep the newest of each of this many months that have one.
+    pub monthly: Option<u16>,
+    /// Keep the newest of each of this many years that have one.
+    pub yearly: Option<u16>,
+}
+
+/// The largest number a keep rule takes.
+pub const MOST_KEPT: u16 = 1000;
+
+/// Why rules are no policy.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeepError {
+    /// No rule is given, or all of them keep nothing.
+    #[error("these keep rules could keep nothing")]
+    KeepsNothing,
+    /// A number above [`MOST_KEPT`].
+    #[error("`{rule}` is {value}, and at most 1000 can be kept")]
+    TooMany {
+        /// The rule.
+        rule: &'static str,
+        /// Its number.
+        value: u16,
+    },
+}
+
+impl KeepPolicy {
+    /// Checks the rules.
+    ///
+    /// # Errors
+    /// When they could keep nothing, or a number is above [`MOST_KEPT`].
+    pub fn new(rules: KeepRules) -> Result<Self, KeepError> {
+        let counts = [
+            ("last", rules.last),
+            ("daily", rules.daily),
+            ("weekly", rules.weekly),
+            ("monthly", rules.monthly),
+            ("yearly", rules.yearly),
+        ];
+        for (rule, value) in counts {
+            if let Some(value) = value.filter(|&value| value > MOST_KEPT) {
+                return Err(KeepError::TooMany { rule, value });
+            }
+        }
+        let counted = counts.iter().any(|(_, n)| n.is_some_and(|n| n > 0));
+        let aged = rules.within.is_some_and(|age| !age.is_zero());
+        if counted || aged {
+            Ok(Self { rules })
+        } else {
+            Err(KeepError::KeepsNothing)
+        }
+    }
+
+    /// The rules.
+    pub fn rules(&self) -> &KeepRules {
+        &self.rules
+    }
+}
