@@ -1,0 +1,111 @@
+//! The steps of a plan, and the facts that each relies on.
+
+use camino::Utf8PathBuf;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::measure::{Age, Timestamp};
+use crate::domain::profile::{GenerationNumber, Owner, ProfileKind, ProfilePath};
+use crate::domain::receipt::RunId;
+use crate::domain::risk::RiskLevel;
+use crate::domain::snapshot::Hold;
+use crate::domain::store_path::StorePath;
+
+/// One step of a plan, with the facts it relies on: where they do not hold any more, it is stale and not done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "kind")]
+pub enum Action {
+    /// Drop a generation of a profile.
+    DropGeneration(GenerationFacts),
+    /// Remove an entry of `gcroots/auto` whose link is gone.
+    RemoveRoot(RootFacts),
+    /// End a hold.
+    ReleaseHold(HoldFacts),
+    /// Let Nix collect garbage.
+    Collect,
+    /// Let Nix hard-link equal files in the store.
+    Optimise,
+    /// Let Nix check the store.
+    Verify {
+        /// Whether the contents of every path are read.
+        contents: bool,
+    },
+    /// Put a dropped generation back, with its number, target and time.
+    RestoreGeneration(GenerationFacts),
+    /// Put an entry of `gcroots/auto` back.
+    RestoreRoot(RootFacts),
+}
+
+/// What is known of a generation that goes or comes back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GenerationFacts {
+    /// The profile.
+    pub profile: ProfilePath,
+    /// What the profile is for.
+    pub profile_kind: ProfileKind,
+    /// Whose directory it lies in; `nix-env` runs as this user.
+    pub owner: Owner,
+    /// The generation's number.
+    pub number: GenerationNumber,
+    /// The text of its link.
+    pub target: Utf8PathBuf,
+    /// The store path behind it.
+    pub store_path: StorePath<String>,
+    /// The time of its link, to the nanosecond.
+    pub created: Timestamp,
+    /// The generation that was current.
+    pub current: GenerationNumber,
+    /// How long its closure is held; zero for not at all.
+    pub hold: Age,
+}
+
+/// What is known of an entry of `gcroots/auto`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RootFacts {
+    /// The entry.
+    pub entry: Utf8PathBuf,
+    /// The link that the entry names.
+    pub link: Utf8PathBuf,
+}
+
+/// What is known of a hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HoldFacts {
+    /// The run that made it.
+    pub run: RunId,
+    /// Its link.
+    pub link: Utf8PathBuf,
+    /// What it holds.
+    pub store_path: StorePath<String>,
+    /// The generation's profile.
+    pub profile: ProfilePath,
+    /// The generation's number.
+    pub number: GenerationNumber,
+    /// When its window ends.
+    pub until: Timestamp,
+}
+
+/// An action with its risk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedAction {
+    /// The action.
+    #[serde(flatten)]
+    pub action: Action,
+    /// How much it can hurt.
+    pub risk: RiskLevel,
+}
+
+impl From<&Hold> for HoldFacts {
+    fn from(hold: &Hold) -> Self {
+        Self {
+            run: hold.run.clone(),
+            link: hold.link.clone(),
+            store_path: hold.store_path.clone(),
+            profile: hold.profile.clone(),
+            number: hold.number,
+            until: hold.until,
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Draws up the items and actions of a plan, operation by operation.
+
+use camino::Utf8PathBuf;
+
+use super::{
+    Action, DropRule, Fate, GenerationFacts, HoldFacts, Item, KeepCause, PlannedAction, RootFacts,
+    Subject,
+};
+use crate::domain::job::{GenerationsOperation, Job};
+use crate::domain::profile::{GenerationNumber, Profile};
+use crate::domain::retention::{self, Circumstances, Reason, Reasons, Verdict};
+use crate::domain::risk::{self, RiskLevel};
+use crate::domain::root::{Dangling, GcRoot, RootState};
+use crate::domain::snapshot::{Actor, Hold, Pin, Snapshot};
+
+/// What has been drawn up so far.
+#[derive(Default)]
+pub(super) struct Draft {
+    pub(super) items: Vec<Item>,
+    pub(super) actions: Vec<PlannedAction>,
+}
+
+impl Draft {
+    fn add(&mut self, action: Action, risk: RiskLevel) {
+        self.actions.push(PlannedAction { action, risk });
+    }
+
+    pub(super) fn generations(&mut self, snapshot: &Snapshot, job: &Job) {
+        let Some(operation) = &job.operations.generations else {
+            return;
+        };
+        let mut profiles: Vec<&Profile> = snapshot.profiles.iter().collect();
+        profiles.sort_by(|a, b| a.path.cmp(&b.path));
+        for profile in profiles {
+            self.profile(profile, operation, snapshot, job);
+        }
+    }
+
+    fn profile(
+        &mut self,
+        profile: &Profile,
+        operation: &GenerationsOperation,
+        snapshot: &Snapshot,
+        job: &Job,
+    ) {
+        let pins = pins_of(profile, snapshot, job);
+        let verdicts = if !operation.selects(profile) {
+            retention::keep_all(profile, &Reason::NotSelected)
+        } else if !snapshot.actor.may_act_for(profile.owner.uid) {
+            retention::keep_all(profile, &Reason::NotYours)
+        } else {
+            let circumstances = Circumstances {
+                now: snapshot.taken_at,
+                zone: &snapshot.zone,
+                booted: &snapshot.booted,
+                running: &snapshot.running,
+                pins: &pins,
+            };
+            retention::judge(profile, &operation.keep, &circumstances)
+        };
+        let kept = |n: &GenerationNumber| matches!(verdicts.get(n), Some(Verdict::Keep(_)));
+        let kept_on_disk = profile
+            .generations
+            .values()
+            .filter(|g| kept(&g.number) && g.content.on_disk().is_some());
+        let risk = risk::of_generation(
+            profile.kind.is_system(),
+            !job.undo_window.is_zero(),
+            kept_on_disk.count(),
+        );
+        for (number, verdict) in verdicts {
+            let Some(generation) = profile.generations.get(&number) else {
+                continue;
+            };
+            let subject = Subject::Generation {
+                profile: profile.path.clone(),
+                number,
+                target: generation.target.clone(),
+                created: generation.created,
+            };
+            let fate = match (verdict, profile.current()) {
+                (Verdict::Keep(reasons), _) => Fate::KeepGeneration(reasons),
+                (Verdict::Drop { store_path }, Some(current)) => {
+                    let facts = GenerationFacts {
+                        profile: profile.path.clone(),
+                        profile_kind: profile.kind,
+                        owner: profile.owner.clone(),
+                        number,
+                        target: generation.target.clone(),
+                        store_path,
+                        created: generation.created,
+                        current,
+                        hold: job.undo_window,
+                    };
+                    self.add(Action::DropGeneration(facts), risk);
+                    let rule = DropRule::NoRuleKeepsIt;
+                    Fate::Drop { rule, risk }
+                }
+                // Retention drops nothing where the current one is unknown; should it ever, it stops here.
+                (Verdict::Drop { .. }, None) => Fate::KeepGeneration(Reasons::one(
+                    Reason::CurrentUnknown("its current generation is not known".to_string()),
+                )),
+            };
+            self.items.push(Item { subject, fate });
+        }
+    }
+
+    pub(super) fn roots(&mut self, snapshot: &Snapshot, job: &Job) {
+        let Some(operation) = job.operations.roots else {
+            return;
+        };
+        let mut roots: Vec<&GcRoot> = snapshot.roots.iter().collect();
+        roots.sort_by(|a, b| (&a.link, &a.entry).cmp(&(&b.link, &b.entry)));
+        for root in roots {
+            let RootState::Dangling(dangling) = root.state else {
+                continue;
+            };
+            let fate = match (
+                keep_cause(root, dangling, snapshot, job, operation.dangling),
+                &root.entry,
+            ) {
+                (None, Some(entry)) => {
+                    let facts = RootFacts {
+                        entry: entry.clone(),
+                        link: root.link.clone(),
+                    };
+                    self.add(Action::RemoveRoot(facts), RiskLevel::Low);
+                    Fate::Drop {
+                        rule: DropRule::Dangling,
+                        risk: RiskLevel::Low,
+                    }
+                }
+                (None, None) => Fate::Keep(KeepCause::LinkStillThere),
+                (Some(cause), _) => Fate::Keep(cause),
+            };
+            let subject = Subject::Root {
+                link: root.link.clone(),
+                entry: root.entry.clone(),
+                kind: root.kind,
+            };
+            self.items.push(Item { subject, fate });
+        }
+    }
+
+    pub(super) fn holds(&mut self, snapshot: &Snapshot) {
+        let mut holds: Vec<&Hold> = snapshot.holds.iter().collect();
+        holds.sort_by(|a, b| (a.until, &a.link).cmp(&(b.until, &b.link)));
+        for hold in holds {
+            let fate = if hold.until > snapshot.taken_at {
+                Fate::Keep(KeepCause::WindowOpen)
+            } else {
+                self.add(Action::ReleaseHold(HoldFacts::from(hold)), RiskLevel::Low);
+                Fate::Drop {
+                    rule: DropRule::WindowEnded,
+                    risk: RiskLevel::Low,
+                }
+            };
+            let subject = Subject::Hold {
+                link: hold.link.clone(),
+                profile: hold.profile.clone(),
+                number: hold.number,
+                until: hold.until,
+            };
+            self.items.push(Item { subject, fate });
+        }
+    }
+
+    pub(super) fn store(&mut self, job: &Job, refused: bool) {
+        if job.operations.collect && !refused {
+            self.add(Action::Collect, RiskLevel::Low);
+        }
+        if job.operations.optimise {
+            self.add(Action::Optimise, RiskLevel::Low);
+        }
+        if let Some(verify) = job.operations.verify {
+            let contents = verify.contents;
+            self.add(Action::Verify { contents }, RiskLevel::Low);
+        }
+    }
+}
+
+/// The pins of a profile: the recorded ones and the settings'.
+pub fn pins_of(profile: &Profile, snapshot: &Snapshot, job: &Job) -> Vec<Pin> {
+    let recorded = snapshot.pins.iter().filter(|p| p.profile == profile.path);
+    let protected = job.protect.generations.iter();
+    let protected = protected.filter(|p| p.profile.names(&profile.path));
+    let from_settings = protected.map(|p| Pin {
+        profile: profile.path.clone(),
+        number: p.number,
+        reason: p.reason.clone(),
+        until: None,
+    });
+    recorded.cloned().chain(from_settings).collect()
+}
+
+fn keep_cause(
+    root: &GcRoot,
+    dangling: Dangling,
+    snapshot: &Snapshot,
+    job: &Job,
+    selected: bool,
+) -> Option<KeepCause> {
+    let auto = snapshot.state_dir.join("gcroots/auto");
+    let in_auto = |entry: &Utf8PathBuf| entry.parent() == Some(&auto);
+    match dangling {
+        _ if !root.exact => Some(KeepCause::NotUtf8),
+        _ if job.protect.roots.matches(&root.link) => Some(KeepCause::Protected),
+        Dangling::PlaceGone => Some(KeepCause::PlaceGone),
+        Dangling::PathGone | Dangling::NotARoot => Some(KeepCause::LinkStillThere),
+        Dangling::LinkGone if !root.entry.as_ref().is_some_and(in_auto) => {
+            Some(KeepCause::LinkStillThere)
+        }
+        Dangling::LinkGone if !selected => Some(KeepCause::NotSelected),
+        Dangling::LinkGone if snapshot.actor != Actor::Root => root
+            .owner
+            .as_ref()
+            .is_none_or(|owner| !snapshot.actor.may_act_for(owner.uid))
+            .then_some(KeepCause::NotYours),
+        Dangling::LinkGone => None,
+    }
+}

@@ -1,0 +1,115 @@
+//! The second look, right before the deed.
+
+use super::{Action, GenerationFacts, pins_of};
+use crate::domain::job::Job;
+use crate::domain::profile::Content;
+use crate::domain::root::{Dangling, RootState};
+use crate::domain::snapshot::Snapshot;
+
+/// Looks at an action once more, in a fresh snapshot: `Err` says what has changed since it was planned.
+///
+/// # Errors
+/// What the action relied on and does not hold any more.
+pub fn recheck(action: &Action, snapshot: &Snapshot, job: Option<&Job>) -> Result<(), String> {
+    match action {
+        Action::DropGeneration(facts) => recheck_generation(facts, snapshot, job),
+        Action::RemoveRoot(facts) => snapshot
+            .roots
+            .iter()
+            .any(|root| {
+                root.entry.as_ref() == Some(&facts.entry)
+                    && root.link == facts.link
+                    && root.state == RootState::Dangling(Dangling::LinkGone)
+            })
+            .then_some(())
+            .ok_or_else(|| format!("{} is not the dangling root it was", facts.entry)),
+        Action::ReleaseHold(facts) => snapshot
+            .holds
+            .iter()
+            .any(|hold| hold.link == facts.link && hold.store_path == facts.store_path)
+            .then_some(())
+            .ok_or_else(|| format!("{} is not the hold it was", facts.link)),
+        Action::Collect => match snapshot.refusals.iter().find(|r| r.code.stops_collection()) {
+            Some(refusal) => Err(refusal.message.clone()),
+            None => Ok(()),
+        },
+        Action::Optimise
+        | Action::Verify { .. }
+        | Action::RestoreGeneration(_)
+        | Action::RestoreRoot(_) => Ok(()),
+    }
+}
+
+fn recheck_generation(
+    facts: &GenerationFacts,
+    snapshot: &Snapshot,
+    job: Option<&Job>,
+) -> Result<(), String> {
+    let of = |what: &str| format!("{what} of {}", facts.profile);
+    let profile = snapshot.profiles.iter().find(|p| p.path == facts.profile);
+    let profile = profile.ok_or_else(|| format!("{} is gone", facts.profile))?;
+    if profile.current() != Some(facts.current) {
+        return Err(format!(
+            "{} is not {} any more",
+            of("the current generation"),
+            facts.current
+        ));
+    }
+    if profile.blocked.is_some() || profile.owner.uid != facts.owner.uid {
+        return Err(format!("{} is not what it was", facts.profile));
+    }
+    if !snapshot.actor.may_act_for(profile.owner.uid) {
+        return Err(format!("{} belongs to {}", facts.profile, profile.owner));
+    }
+    let number = facts.number;
+    let generation = profile.generations.get(&number);
+    let generation =
+        generation.ok_or_else(|| format!("{} is gone", of(&format!("generation {number}"))))?;
+    let unchanged = generation.target == facts.target
+        && generation.created == facts.created
+        && generation.content.on_disk() == Some(&facts.store_path);
+    if !unchanged {
+        return Err(format!(
+            "{} is another one now",
+            of(&format!("generation {number}"))
+        ));
+    }
+    if number >= facts.current {
+        return Err(format!(
+            "{} is not older than the current one",
+            of(&format!("generation {number}"))
+        ));
+    }
+    let path = &facts.store_path;
+    if snapshot.booted.contains(path) || snapshot.running.contains(path) {
+        return Err(format!(
+            "{} is booted or running now",
+            of(&format!("generation {number}"))
+        ));
+    }
+    let pins = match job {
+        Some(job) => pins_of(profile, snapshot, job),
+        None => snapshot.pins.clone(),
+    };
+    let pinned = pins.iter().any(|pin| {
+        pin.profile == facts.profile
+            && pin.number == number
+            && pin.until.is_none_or(|until| until > snapshot.taken_at)
+    });
+    if pinned {
+        return Err(format!(
+            "{} is pinned now",
+            of(&format!("generation {number}"))
+        ));
+    }
+    let left = profile.generations.values().filter(|g| {
+        g.number != number && matches!(g.content, Content::Bootable(_) | Content::Present(_))
+    });
+    if profile.kind.is_system() && left.count() < 2 {
+        return Err(format!(
+            "{} would leave fewer than two to boot from",
+            of(&format!("generation {number}"))
+        ));
+    }
+    Ok(())
+}
