@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use self::ballot::Ballot;
 pub use self::policy::{KeepError, KeepPolicy, KeepRules, MOST_KEPT};
 use super::measure::{Age, Timestamp};
-use super::profile::{Current, GenerationNumber, Profile};
+use super::profile::{Current, CurrentUnknown, GenerationNumber, Profile};
 use super::snapshot::Pin;
 use super::store_path::StorePath;
 
@@ -133,12 +133,9 @@ pub fn judge(
     policy: &KeepPolicy,
     circumstances: &Circumstances<'_>,
 ) -> BTreeMap<GenerationNumber, Verdict> {
-    let current = match (&profile.current, &profile.blocked) {
-        (Current::Known(number), None) => *number,
-        (Current::Known(_), Some(why)) => return keep_all(profile, &Reason::Blocked(why.clone())),
-        (Current::Unknown(why), _) => {
-            return keep_all(profile, &Reason::CurrentUnknown(why.to_string()));
-        }
+    let current = match settled(profile) {
+        Ok(current) => current,
+        Err(reason) => return keep_all(profile, &reason),
     };
     let mut ballot = Ballot::new(profile, current);
     ballot.always_kept(circumstances);
@@ -146,6 +143,20 @@ pub fn judge(
     ballot.within(policy.rules().within, circumstances.now);
     ballot.buckets(policy.rules(), circumstances);
     ballot.verdicts()
+}
+
+/// The current generation, or why nothing of the profile may go.
+fn settled(profile: &Profile) -> Result<GenerationNumber, Reason> {
+    match (&profile.current, &profile.blocked) {
+        (Current::Unknown(why), _) => Err(Reason::CurrentUnknown(why.to_string())),
+        (Current::Known(_), Some(why)) => Err(Reason::Blocked(why.clone())),
+        (Current::Known(number), None) if profile.generations.contains_key(number) => Ok(*number),
+        // The profile changed while it was read: what counts back from this number would count from nowhere.
+        (Current::Known(number), None) => {
+            let why = CurrentUnknown::Dangling(*number);
+            Err(Reason::CurrentUnknown(why.to_string()))
+        }
+    }
 }
 
 /// Keeps every generation of a profile for one reason.
