@@ -35,6 +35,13 @@ impl<'a> Ballot<'a> {
         generations.range(..=self.current).rev().map(|(_, g)| g)
     }
 
+    /// Those of them that lead to something on disk. The others stay anyway, but nobody can go back to them: where
+    /// they took a place of a rule, a broken link would let go of a generation that works.
+    fn usable(&self) -> impl Iterator<Item = &'a Generation> + use<'a> {
+        self.up_to_current()
+            .filter(|g| g.content.on_disk().is_some())
+    }
+
     pub(super) fn always_kept(&mut self, circumstances: &Circumstances<'_>) {
         for generation in self.profile.generations.values() {
             let number = generation.number;
@@ -85,7 +92,7 @@ impl<'a> Ballot<'a> {
 
     pub(super) fn last(&mut self, last: Option<u16>) {
         let Some(last) = last else { return };
-        for generation in self.up_to_current().take(usize::from(last)) {
+        for generation in self.usable().take(usize::from(last)) {
             self.keep(generation.number, Reason::Last(last));
         }
     }
@@ -97,8 +104,9 @@ impl<'a> Ballot<'a> {
         for generation in self.up_to_current() {
             if generation.created >= cutoff {
                 self.keep(generation.number, Reason::Within(age));
-                continue;
             }
+        }
+        for generation in self.usable().filter(|g| g.created < cutoff) {
             // From the newest number down: the first one is the highest, and an equal time does not displace it.
             highest = highest.or(Some(generation));
             if latest.is_none_or(|best| generation.created > best.created) {
@@ -113,7 +121,7 @@ impl<'a> Ballot<'a> {
 
     pub(super) fn buckets(&mut self, rules: &KeepRules, circumstances: &Circumstances<'_>) {
         let trusted = |g: &&Generation| g.created <= circumstances.now;
-        let mut newest_first: Vec<&Generation> = self.up_to_current().filter(trusted).collect();
+        let mut newest_first: Vec<&Generation> = self.usable().filter(trusted).collect();
         newest_first.sort_by_key(|g| std::cmp::Reverse((g.created, g.number)));
         let kinds: [(Option<u16>, BucketName, fn(String) -> Reason); 4] = [
             (
