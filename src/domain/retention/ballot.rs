@@ -80,12 +80,21 @@ impl<'a> Ballot<'a> {
         }
     }
 
-    /// Keeps the newest older system that looks bootable, or else the newest older one on disk.
+    /// Keeps the newest older system that looks bootable, or else the newest older one on disk; one that differs
+    /// from the current system before one that is the same, for that would be no way back.
     fn fallback(&mut self) {
-        let older = || self.up_to_current().filter(|g| g.number < self.current);
-        let bootable = older().find(|g| matches!(g.content, Content::Bootable(_)));
-        let on_disk = || older().find(|g| g.content.on_disk().is_some());
-        if let Some(generation) = bootable.or_else(on_disk) {
+        let generations = &self.profile.generations;
+        let current = generations.get(&self.current);
+        let here = current.and_then(|g| g.content.store_path());
+        let older = || self.usable().filter(|g| g.number < self.current);
+        let bootable = || older().filter(|g| matches!(g.content, Content::Bootable(_)));
+        let differs = |g: &&Generation| g.content.store_path() != here;
+        let choice = bootable()
+            .find(differs)
+            .or_else(|| bootable().next())
+            .or_else(|| older().find(differs))
+            .or_else(|| older().next());
+        if let Some(generation) = choice {
             self.keep(generation.number, Reason::Fallback);
         }
     }
