@@ -145,6 +145,23 @@ pub fn judge(
     ballot.verdicts()
 }
 
+/// Why a generation stays whatever the rules say; `None` when only the rules can keep it, or when it is not there.
+pub fn always_kept(
+    profile: &Profile,
+    number: GenerationNumber,
+    circumstances: &Circumstances<'_>,
+) -> Option<Reasons> {
+    let generation = profile.generations.get(&number)?;
+    let current = match settled(profile) {
+        Ok(current) => current,
+        Err(reason) => return Some(Reasons::one(reason)),
+    };
+    let mut ballot = Ballot::new(profile, current);
+    ballot.standing(generation, circumstances);
+    ballot.beside_standing(circumstances);
+    ballot.reasons_of(number)
+}
+
 /// The current generation, or why nothing of the profile may go.
 fn settled(profile: &Profile) -> Result<GenerationNumber, Reason> {
     match (&profile.current, &profile.blocked) {

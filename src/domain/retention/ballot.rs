@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Zoned;
+use jiff::civil::Date;
 
 use super::{Circumstances, KeepRules, Reason, Reasons, Verdict};
 use crate::domain::measure::{Age, Timestamp};
@@ -42,41 +42,56 @@ impl<'a> Ballot<'a> {
             .filter(|g| g.content.on_disk().is_some())
     }
 
+    /// Everything that stays whatever the rules say.
     pub(super) fn always_kept(&mut self, circumstances: &Circumstances<'_>) {
         for generation in self.profile.generations.values() {
-            let number = generation.number;
-            if number == self.current {
-                self.keep(number, Reason::Current);
-            }
-            if number > self.current {
-                self.keep(number, Reason::NewerThanCurrent);
-            }
-            if generation.created > circumstances.now {
-                self.keep(number, Reason::FromTheFuture);
-            }
-            match &generation.content {
-                Content::Bootable(_) | Content::Present(_) => {}
-                Content::Missing(_) => self.keep(number, Reason::TargetMissing),
-                Content::Foreign => self.keep(number, Reason::TargetForeign),
-            }
-            if let Some(path) = generation.content.store_path() {
-                if circumstances.booted.contains(path) {
-                    self.keep(number, Reason::Booted);
-                }
-                if circumstances.running.contains(path) {
-                    self.keep(number, Reason::Running);
-                }
-            }
-            for pin in circumstances.pins {
-                let holds = pin.until.is_none_or(|until| until > circumstances.now);
-                if pin.profile == self.profile.path && pin.number == number && holds {
-                    let (reason, until) = (pin.reason.clone(), pin.until);
-                    self.keep(number, Reason::Pinned { reason, until });
-                }
-            }
+            self.standing(generation, circumstances);
         }
+        self.beside_standing(circumstances);
+    }
+
+    /// What of that depends on more than the one generation.
+    pub(super) fn beside_standing(&mut self, circumstances: &Circumstances<'_>) {
+        self.pins(circumstances);
         if self.profile.kind.is_system() {
             self.fallback();
+        }
+    }
+
+    /// What a generation is by itself.
+    pub(super) fn standing(&mut self, generation: &Generation, circumstances: &Circumstances<'_>) {
+        let number = generation.number;
+        if number == self.current {
+            self.keep(number, Reason::Current);
+        }
+        if number > self.current {
+            self.keep(number, Reason::NewerThanCurrent);
+        }
+        if generation.created > circumstances.now {
+            self.keep(number, Reason::FromTheFuture);
+        }
+        match &generation.content {
+            Content::Bootable(_) | Content::Present(_) => {}
+            Content::Missing(_) => self.keep(number, Reason::TargetMissing),
+            Content::Foreign => self.keep(number, Reason::TargetForeign),
+        }
+        if let Some(path) = generation.content.store_path() {
+            if circumstances.booted.contains(path) {
+                self.keep(number, Reason::Booted);
+            }
+            if circumstances.running.contains(path) {
+                self.keep(number, Reason::Running);
+            }
+        }
+    }
+
+    fn pins(&mut self, circumstances: &Circumstances<'_>) {
+        for pin in circumstances.pins {
+            let holds = pin.until.is_none_or(|until| until > circumstances.now);
+            if holds && pin.profile == self.profile.path {
+                let (reason, until) = (pin.reason.clone(), pin.until);
+                self.keep(pin.number, Reason::Pinned { reason, until });
+            }
         }
     }
 
@@ -129,44 +144,41 @@ impl<'a> Ballot<'a> {
     }
 
     pub(super) fn buckets(&mut self, rules: &KeepRules, circumstances: &Circumstances<'_>) {
+        let calendar = [rules.daily, rules.weekly, rules.monthly, rules.yearly];
+        if calendar.iter().all(|count| count.unwrap_or(0) == 0) {
+            return;
+        }
         let trusted = |g: &&Generation| g.created <= circumstances.now;
         let mut newest_first: Vec<&Generation> = self.usable().filter(trusted).collect();
         newest_first.sort_by_key(|g| std::cmp::Reverse((g.created, g.number)));
-        let kinds: [(Option<u16>, BucketName, fn(String) -> Reason); 4] = [
-            (
-                rules.daily,
-                |t| t.strftime("%Y-%m-%d").to_string(),
-                Reason::Daily,
-            ),
-            (
-                rules.weekly,
-                |t| t.strftime("%G-W%V").to_string(),
-                Reason::Weekly,
-            ),
-            (
-                rules.monthly,
-                |t| t.strftime("%Y-%m").to_string(),
-                Reason::Monthly,
-            ),
-            (
-                rules.yearly,
-                |t| t.strftime("%Y").to_string(),
-                Reason::Yearly,
-            ),
+        let dated: Vec<(Date, &Generation)> = newest_first
+            .into_iter()
+            .map(|g| (g.created.in_zone(circumstances.zone).date(), g))
+            .collect();
+        let kinds: [(BucketName, fn(String) -> Reason); 4] = [
+            (|day| day.strftime("%Y-%m-%d").to_string(), Reason::Daily),
+            (|day| day.strftime("%G-W%V").to_string(), Reason::Weekly),
+            (|day| day.strftime("%Y-%m").to_string(), Reason::Monthly),
+            (|day| day.strftime("%Y").to_string(), Reason::Yearly),
         ];
-        for (count, name, reason) in kinds {
+        for (count, (name, reason)) in calendar.into_iter().zip(kinds) {
             // A set, not the last bucket seen: where a zone goes back over midnight, a day comes twice.
             let mut seen = BTreeSet::new();
-            for generation in &newest_first {
+            for (day, generation) in &dated {
                 if seen.len() >= usize::from(count.unwrap_or(0)) {
                     break;
                 }
-                let bucket = name(&generation.created.in_zone(circumstances.zone));
+                let bucket = name(*day);
                 if seen.insert(bucket.clone()) {
                     self.keep(generation.number, reason(bucket));
                 }
             }
         }
+    }
+
+    /// The reasons of one generation so far.
+    pub(super) fn reasons_of(mut self, number: GenerationNumber) -> Option<Reasons> {
+        Reasons::gather(self.reasons.remove(&number)?)
     }
 
     pub(super) fn verdicts(mut self) -> BTreeMap<GenerationNumber, Verdict> {
@@ -186,5 +198,5 @@ impl<'a> Ballot<'a> {
     }
 }
 
-/// Names the calendar bucket of a moment.
-type BucketName = fn(&Zoned) -> String;
+/// Names the calendar bucket of a day.
+type BucketName = fn(Date) -> String;
