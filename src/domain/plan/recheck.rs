@@ -2,7 +2,7 @@
 
 use super::{Action, GenerationFacts, pins_of};
 use crate::domain::job::Job;
-use crate::domain::profile::Content;
+use crate::domain::retention::{self, Circumstances, Reason};
 use crate::domain::root::{Dangling, RootState};
 use crate::domain::snapshot::Snapshot;
 
@@ -62,54 +62,48 @@ fn recheck_generation(
         return Err(format!("{} belongs to {}", facts.profile, profile.owner));
     }
     let number = facts.number;
+    let this = of(&format!("generation {number}"));
     let generation = profile.generations.get(&number);
-    let generation =
-        generation.ok_or_else(|| format!("{} is gone", of(&format!("generation {number}"))))?;
+    let generation = generation.ok_or_else(|| format!("{this} is gone"))?;
     let unchanged = generation.target == facts.target
         && generation.created == facts.created
         && generation.content.on_disk() == Some(&facts.store_path);
     if !unchanged {
-        return Err(format!(
-            "{} is another one now",
-            of(&format!("generation {number}"))
-        ));
-    }
-    if number >= facts.current {
-        return Err(format!(
-            "{} is not older than the current one",
-            of(&format!("generation {number}"))
-        ));
-    }
-    let path = &facts.store_path;
-    if snapshot.booted.contains(path) || snapshot.running.contains(path) {
-        return Err(format!(
-            "{} is booted or running now",
-            of(&format!("generation {number}"))
-        ));
+        return Err(format!("{this} is another one now"));
     }
     let pins = match job {
         Some(job) => pins_of(profile, snapshot, job),
         None => snapshot.pins.clone(),
     };
-    let pinned = pins.iter().any(|pin| {
-        pin.profile == facts.profile
-            && pin.number == number
-            && pin.until.is_none_or(|until| until > snapshot.taken_at)
-    });
-    if pinned {
-        return Err(format!(
-            "{} is pinned now",
-            of(&format!("generation {number}"))
-        ));
+    let circumstances = Circumstances {
+        now: snapshot.taken_at,
+        zone: &snapshot.zone,
+        booted: &snapshot.booted,
+        running: &snapshot.running,
+        pins: &pins,
+    };
+    if let Some(reasons) = retention::always_kept(profile, number, &circumstances) {
+        let reasons: Vec<&str> = reasons.iter().map(in_words).collect();
+        return Err(format!("{this} {}", reasons.join(" and ")));
     }
-    let left = profile.generations.values().filter(|g| {
-        g.number != number && matches!(g.content, Content::Bootable(_) | Content::Present(_))
-    });
+    let left = profile
+        .generations
+        .values()
+        .filter(|g| g.number != number && g.content.on_disk().is_some());
     if profile.kind.is_system() && left.count() < 2 {
-        return Err(format!(
-            "{} would leave fewer than two to boot from",
-            of(&format!("generation {number}"))
-        ));
+        return Err(format!("{this} would leave fewer than two to boot from"));
     }
     Ok(())
+}
+
+/// Why a generation stays now that was to go.
+fn in_words(reason: &Reason) -> &'static str {
+    match reason {
+        Reason::Current | Reason::NewerThanCurrent => "is not older than the current one",
+        Reason::Booted | Reason::Running => "is booted or running now",
+        Reason::Pinned { .. } => "is pinned now",
+        Reason::Fallback => "is the system to fall back to now",
+        Reason::FromTheFuture => "is dated after now",
+        _ => "must stay",
+    }
 }
