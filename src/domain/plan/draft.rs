@@ -6,7 +6,7 @@ use super::{
     Action, DropRule, Fate, GenerationFacts, HoldFacts, Item, KeepCause, PlannedAction, RootFacts,
     Subject,
 };
-use crate::domain::job::{GenerationsOperation, Job};
+use crate::domain::job::{GenerationsOperation, Job, RootPatterns};
 use crate::domain::profile::{GenerationNumber, Profile};
 use crate::domain::retention::{self, Circumstances, Reason, Reasons, Verdict};
 use crate::domain::risk::{self, RiskLevel};
@@ -116,7 +116,13 @@ impl Draft {
                 continue;
             };
             let fate = match (
-                keep_cause(root, dangling, snapshot, job, operation.dangling),
+                keep_cause(
+                    root,
+                    dangling,
+                    snapshot,
+                    Some(&job.protect.roots),
+                    operation.dangling,
+                ),
                 &root.entry,
             ) {
                 (None, Some(entry)) => {
@@ -193,18 +199,19 @@ pub fn pins_of(profile: &Profile, snapshot: &Snapshot, job: &Job) -> Vec<Pin> {
     recorded.cloned().chain(from_settings).collect()
 }
 
-fn keep_cause(
+/// Why a dangling root stays; `None` when it may go.
+pub(super) fn keep_cause(
     root: &GcRoot,
     dangling: Dangling,
     snapshot: &Snapshot,
-    job: &Job,
+    protected: Option<&RootPatterns>,
     selected: bool,
 ) -> Option<KeepCause> {
     let auto = snapshot.state_dir.join("gcroots/auto");
     let in_auto = |entry: &Utf8PathBuf| entry.parent() == Some(&auto);
     match dangling {
         _ if !root.exact => Some(KeepCause::NotUtf8),
-        _ if job.protect.roots.matches(&root.link) => Some(KeepCause::Protected),
+        _ if protected.is_some_and(|p| p.matches(&root.link)) => Some(KeepCause::Protected),
         Dangling::PlaceGone => Some(KeepCause::PlaceGone),
         Dangling::PathGone | Dangling::NotARoot => Some(KeepCause::LinkStillThere),
         Dangling::LinkGone if !root.entry.as_ref().is_some_and(in_auto) => {

@@ -1,10 +1,11 @@
 //! The second look, right before the deed.
 
-use super::{Action, GenerationFacts, pins_of};
+use super::draft::keep_cause;
+use super::{Action, GenerationFacts, HoldFacts, pins_of};
 use crate::domain::job::Job;
 use crate::domain::retention::{self, Circumstances, Reason};
-use crate::domain::root::{Dangling, RootState};
-use crate::domain::snapshot::Snapshot;
+use crate::domain::root::{Dangling, GcRoot, RootState};
+use crate::domain::snapshot::{Hold, Snapshot};
 
 /// Looks at an action once more, in a fresh snapshot: `Err` says what has changed since it was planned.
 ///
@@ -13,22 +14,29 @@ use crate::domain::snapshot::Snapshot;
 pub fn recheck(action: &Action, snapshot: &Snapshot, job: Option<&Job>) -> Result<(), String> {
     match action {
         Action::DropGeneration(facts) => recheck_generation(facts, snapshot, job),
-        Action::RemoveRoot(facts) => snapshot
-            .roots
-            .iter()
-            .any(|root| {
+        Action::RemoveRoot(facts) => {
+            let protected = job.map(|job| &job.protect.roots);
+            let is_it = |root: &&GcRoot| {
                 root.entry.as_ref() == Some(&facts.entry)
                     && root.link == facts.link
                     && root.state == RootState::Dangling(Dangling::LinkGone)
+                    && keep_cause(root, Dangling::LinkGone, snapshot, protected, true).is_none()
+            };
+            let found = snapshot.roots.iter().find(is_it);
+            found.map(|_| ()).ok_or_else(|| {
+                format!(
+                    "{} is not a dangling root that may go any more",
+                    facts.entry
+                )
             })
-            .then_some(())
-            .ok_or_else(|| format!("{} is not the dangling root it was", facts.entry)),
-        Action::ReleaseHold(facts) => snapshot
-            .holds
-            .iter()
-            .any(|hold| hold.link == facts.link && hold.store_path == facts.store_path)
-            .then_some(())
-            .ok_or_else(|| format!("{} is not the hold it was", facts.link)),
+        }
+        Action::ReleaseHold(facts) => {
+            let is_it = |hold: &Hold| hold.link == facts.link && HoldFacts::from(hold) == *facts;
+            let found = snapshot.holds.iter().any(is_it);
+            found
+                .then_some(())
+                .ok_or_else(|| format!("{} is not the hold it was", facts.link))
+        }
         Action::Collect => match snapshot.refusals.iter().find(|r| r.code.stops_collection()) {
             Some(refusal) => Err(refusal.message.clone()),
             None => Ok(()),
@@ -55,7 +63,8 @@ fn recheck_generation(
             facts.current
         ));
     }
-    if profile.blocked.is_some() || profile.owner.uid != facts.owner.uid {
+    let same = profile.owner.uid == facts.owner.uid && profile.kind == facts.profile_kind;
+    if profile.blocked.is_some() || !same {
         return Err(format!("{} is not what it was", facts.profile));
     }
     if !snapshot.actor.may_act_for(profile.owner.uid) {
