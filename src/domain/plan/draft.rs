@@ -1,5 +1,7 @@
 //! Draws up the items and actions of a plan, operation by operation.
 
+use std::collections::BTreeMap;
+
 use camino::Utf8PathBuf;
 
 use super::{
@@ -7,7 +9,7 @@ use super::{
     Subject,
 };
 use crate::domain::job::{GenerationsOperation, Job, RootPatterns};
-use crate::domain::profile::{GenerationNumber, Profile};
+use crate::domain::profile::{Content, Generation, GenerationNumber, Profile};
 use crate::domain::retention::{self, Circumstances, Reason, Reasons, Verdict};
 use crate::domain::risk::{self, RiskLevel};
 use crate::domain::root::{Dangling, GcRoot, RootState};
@@ -43,30 +45,11 @@ impl Draft {
         snapshot: &Snapshot,
         job: &Job,
     ) {
-        let pins = pins_of(profile, snapshot, job);
-        let verdicts = if !operation.selects(profile) {
-            retention::keep_all(profile, &Reason::NotSelected)
-        } else if !snapshot.actor.may_act_for(profile.owner.uid) {
-            retention::keep_all(profile, &Reason::NotYours)
-        } else {
-            let circumstances = Circumstances {
-                now: snapshot.taken_at,
-                zone: &snapshot.zone,
-                booted: &snapshot.booted,
-                running: &snapshot.running,
-                pins: &pins,
-            };
-            retention::judge(profile, &operation.keep, &circumstances)
-        };
-        let kept = |n: &GenerationNumber| matches!(verdicts.get(n), Some(Verdict::Keep(_)));
-        let kept_on_disk = profile
-            .generations
-            .values()
-            .filter(|g| kept(&g.number) && g.content.on_disk().is_some());
+        let verdicts = verdicts_of(profile, operation, snapshot, job);
         let risk = risk::of_generation(
             profile.kind.is_system(),
             !job.undo_window.is_zero(),
-            kept_on_disk.count(),
+            bootable_left(profile, &verdicts),
         );
         for (number, verdict) in verdicts {
             let Some(generation) = profile.generations.get(&number) else {
@@ -184,6 +167,51 @@ impl Draft {
         }
     }
 }
+
+/// The verdict on every generation of a profile, whether the job may touch it or not.
+fn verdicts_of(
+    profile: &Profile,
+    operation: &GenerationsOperation,
+    snapshot: &Snapshot,
+    job: &Job,
+) -> Verdicts {
+    if !operation.selects(profile) {
+        return retention::keep_all(profile, &Reason::NotSelected);
+    }
+    if !snapshot.actor.may_act_for(profile.owner.uid) {
+        return retention::keep_all(profile, &Reason::NotYours);
+    }
+    let circumstances = Circumstances {
+        now: snapshot.taken_at,
+        zone: &snapshot.zone,
+        booted: &snapshot.booted,
+        running: &snapshot.running,
+        pins: &pins_of(profile, snapshot, job),
+    };
+    retention::judge(profile, &operation.keep, &circumstances)
+}
+
+/// How many of the kept generations the machine could boot from.
+///
+/// Where none of the profile looks bootable (a container has no kernel of its own) being on disk has to do; where
+/// one does, a generation that does not is no way back.
+fn bootable_left(profile: &Profile, verdicts: &Verdicts) -> usize {
+    let bootable = |g: &&Generation| matches!(g.content, Content::Bootable(_));
+    let kept = |g: &&Generation| matches!(verdicts.get(&g.number), Some(Verdict::Keep(_)));
+    let tells = profile.generations.values().any(|g| bootable(&g));
+    let counts = |g: &&Generation| {
+        if tells {
+            bootable(g)
+        } else {
+            g.content.on_disk().is_some()
+        }
+    };
+    let generations = profile.generations.values();
+    generations.filter(kept).filter(counts).count()
+}
+
+/// What retention says of a profile.
+type Verdicts = BTreeMap<GenerationNumber, Verdict>;
 
 /// The pins of a profile: the recorded ones and the settings'.
 pub fn pins_of(profile: &Profile, snapshot: &Snapshot, job: &Job) -> Vec<Pin> {
