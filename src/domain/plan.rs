@@ -168,6 +168,10 @@ impl Plan {
         let mut refusals = snapshot.refusals.clone();
         refusals.sort();
         refusals.dedup();
+        let mut notes = snapshot.notes.clone();
+        if job.operations.generations.is_some() {
+            notes.extend(draft::pins_in_vain(snapshot, job));
+        }
         Self {
             taken_at: snapshot.taken_at,
             machine: snapshot.machine.clone(),
@@ -180,7 +184,7 @@ impl Plan {
             prediction: Prediction::default(),
             refusals,
             collection_refused: job.operations.collect && refused,
-            notes: snapshot.notes.clone(),
+            notes,
         }
     }
 

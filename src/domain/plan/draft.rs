@@ -8,7 +8,7 @@ use super::{
     Action, DropRule, Fate, GenerationFacts, HoldFacts, Item, KeepCause, PlannedAction, RootFacts,
     Subject,
 };
-use crate::domain::job::{GenerationsOperation, Job, RootPatterns};
+use crate::domain::job::{GenerationsOperation, Job, ProfileRef, RootPatterns};
 use crate::domain::profile::{Content, Generation, GenerationNumber, Profile};
 use crate::domain::retention::{self, Circumstances, Reason, Reasons, Verdict};
 use crate::domain::risk::{self, RiskLevel};
@@ -225,6 +225,27 @@ pub fn pins_of(profile: &Profile, snapshot: &Snapshot, job: &Job) -> Vec<Pin> {
         until: None,
     });
     recorded.cloned().chain(from_settings).collect()
+}
+
+/// Says which generations that the settings protect were not found: a name with a slip in it protects nothing.
+pub(super) fn pins_in_vain(snapshot: &Snapshot, job: &Job) -> Vec<String> {
+    let mut notes = Vec::new();
+    for protected in &job.protect.generations {
+        let named = |p: &&Profile| protected.profile.names(&p.path);
+        let mut profiles = snapshot.profiles.iter().filter(named);
+        let there = |p: &Profile| p.generations.contains_key(&protected.number);
+        if profiles.any(there) {
+            continue;
+        }
+        let (number, name) = match &protected.profile {
+            ProfileRef::Path(path) => (protected.number, path.to_string()),
+            ProfileRef::Name(name) => (protected.number, name.clone()),
+        };
+        notes.push(format!(
+            "The settings protect generation {number} of {name}, which was not found."
+        ));
+    }
+    notes
 }
 
 /// Why a dangling root stays; `None` when it may go.
