@@ -155,7 +155,7 @@ impl<'a> Ballot<'a> {
             .into_iter()
             .map(|g| (g.created.in_zone(circumstances.zone).date(), g))
             .collect();
-        let kinds: [(BucketName, fn(String) -> Reason); 4] = [
+        let kinds: [(BucketName, BucketReason); 4] = [
             (|day| day.strftime("%Y-%m-%d").to_string(), Reason::Daily),
             (|day| day.strftime("%G-W%V").to_string(), Reason::Weekly),
             (|day| day.strftime("%Y-%m").to_string(), Reason::Monthly),
@@ -200,3 +200,6 @@ impl<'a> Ballot<'a> {
 
 /// Names the calendar bucket of a day.
 type BucketName = fn(Date) -> String;
+
+/// Makes the reason of a bucket's name.
+type BucketReason = fn(String) -> Reason;
