@@ -181,3 +181,6 @@ pub fn keep_all(profile: &Profile, reason: &Reason) -> BTreeMap<GenerationNumber
     let keep = || Verdict::Keep(Reasons::one(reason.clone()));
     profile.generations.keys().map(|&n| (n, keep())).collect()
 }
+
+#[cfg(test)]
+mod tests;
