@@ -134,6 +134,6 @@ fn the_zones_are_what_their_tables_say() {
 
 /// The offset that the table gives.
 pub(super) fn offset_at(zone: &Zone, second: i64) -> i64 {
-    let holds = zone.offsets.iter().filter(|(from, _)| *from <= second);
-    holds.last().unwrap().1
+    let mut holds = zone.offsets.iter().filter(|(from, _)| *from <= second);
+    holds.next_back().unwrap().1
 }

@@ -1,0 +1,314 @@
+//! Plans of generations and holds, risk, refusals and the order of things.
+
+use nix_prune::domain::job::{ProfileRef, ProfileSelector, ProtectedGeneration};
+use nix_prune::domain::plan::{Action, DropRule, Fate, Item, KeepCause, Subject};
+use nix_prune::domain::refusal::{Refusal, RefusalCode};
+use nix_prune::domain::snapshot::Pin;
+use proptest::prelude::*;
+use rstest::rstest;
+
+use super::*;
+
+#[test]
+fn generations_come_first_and_the_store_last() {
+    let mut snapshot = snapshot(vec![system(), alice()]);
+    snapshot.roots = vec![root("b"), root("a")];
+    snapshot.holds = vec![hold(2, NOW), hold(1, "2026-11-20T00:00:00Z")];
+    let plan = Plan::draw(&snapshot, &job());
+    let expected = [
+        "drop profile:1",
+        "drop profile:2",
+        "drop system:1",
+        "drop system:2",
+        "remove a",
+        "remove b",
+        "release 1",
+        "release 2",
+        "collect",
+        "optimise",
+        "verify true",
+    ];
+    assert_eq!(steps(&plan), expected);
+    assert_eq!(plan.items.len(), 4 + 4 + 2 + 2);
+    assert_eq!(plan.risk(), Some(RiskLevel::High));
+    assert!(plan.refusals.is_empty() && plan.notes.is_empty() && !plan.collection_refused);
+}
+
+#[test]
+fn an_empty_snapshot_and_an_idle_job_make_an_empty_plan() {
+    let mut idle = job();
+    idle.operations = Operations {
+        generations: idle.operations.generations,
+        roots: idle.operations.roots,
+        ..Operations::default()
+    };
+    let plan = Plan::draw(&snapshot(Vec::new()), &idle);
+    assert!(plan.items.is_empty() && plan.actions.is_empty());
+    assert_eq!(plan.risk(), None);
+    idle.operations = Operations::default();
+    let mut full = snapshot(vec![system(), alice()]);
+    full.roots = vec![root("a")];
+    let plan = Plan::draw(&full, &idle);
+    assert!(plan.items.is_empty() && plan.actions.is_empty());
+}
+
+#[test]
+fn an_action_carries_the_facts_it_relies_on() {
+    let snapshot = snapshot(vec![alice()]);
+    let plan = Plan::draw(&snapshot, &job());
+    let Action::DropGeneration(facts) = &plan.actions[0].action else {
+        panic!("{:?}", plan.actions[0]);
+    };
+    let generation = &snapshot.profiles[0].generations[&GenerationNumber(1)];
+    assert_eq!(facts.profile, profile_path(ALICE));
+    assert_eq!(facts.profile_kind, ProfileKind::User);
+    assert_eq!(facts.owner, owner(1000));
+    assert_eq!(facts.number, GenerationNumber(1));
+    assert_eq!(facts.target, generation.target);
+    assert_eq!(Some(&facts.store_path), generation.content.on_disk());
+    assert_eq!(facts.created, generation.created);
+    assert_eq!(facts.current, GenerationNumber(4));
+    assert_eq!(facts.hold, Age::days(7));
+}
+
+#[rstest]
+#[case(RefusalCode::ProfileUnreadable, true)]
+#[case(RefusalCode::CurrentUnknown, true)]
+#[case(RefusalCode::ProfileAbsent, true)]
+#[case(RefusalCode::OddName, false)]
+#[case(RefusalCode::RootsUnreadable, true)]
+#[case(RefusalCode::PinsUnreadable, true)]
+#[case(RefusalCode::JournalUnreadable, true)]
+#[case(RefusalCode::UsersUnreadable, true)]
+fn a_refusal_takes_the_collection_out_and_is_named(#[case] code: RefusalCode, #[case] stops: bool) {
+    let refusal = |code, message: &str| Refusal {
+        code,
+        message: message.to_string(),
+        hint: "look".to_string(),
+    };
+    let mut snapshot = snapshot(vec![alice()]);
+    let (first, second) = (refusal(code, "a"), refusal(code, "b"));
+    snapshot.refusals = vec![second.clone(), first.clone(), second.clone()];
+    let plan = Plan::draw(&snapshot, &job());
+    assert_eq!(!steps(&plan).contains(&"collect".to_string()), stops);
+    assert_eq!(plan.collection_refused, stops);
+    assert_eq!(plan.refusals, [first, second]);
+    // What was never asked for was not refused either.
+    let mut job = job();
+    job.operations.collect = false;
+    assert!(!Plan::draw(&snapshot, &job).collection_refused);
+}
+
+#[rstest]
+#[case::user(ALICE, ProfileKind::User, "7d", RiskLevel::Medium)]
+#[case::user_for_good(ALICE, ProfileKind::User, "0s", RiskLevel::High)]
+#[case::home("/p/home-manager", ProfileKind::HomeManager, "7d", RiskLevel::Medium)]
+#[case::system(SYSTEM, ProfileKind::System, "7d", RiskLevel::High)]
+#[case::system_for_good(SYSTEM, ProfileKind::System, "0s", RiskLevel::Critical)]
+#[case::named("/p/gaming", ProfileKind::NamedSystem, "7d", RiskLevel::High)]
+fn risk_follows_from_the_circumstances(
+    #[case] path: &str,
+    #[case] kind: ProfileKind,
+    #[case] window: &str,
+    #[case] risk: RiskLevel,
+) {
+    let mut job = job();
+    job.undo_window = window.parse().unwrap();
+    let plan = Plan::draw(&snapshot(vec![profile(path, kind, 0, 4)]), &job);
+    assert_eq!(gone(&plan, path), [1, 2]);
+    assert_eq!(plan.risk(), Some(risk));
+    let rule = DropRule::NoRuleKeepsIt;
+    assert!(
+        plan.items
+            .iter()
+            .any(|i| i.fate == Fate::Drop { rule, risk })
+    );
+    assert!(plan.actions.iter().take(2).all(|a| a.risk == risk));
+}
+
+/// How generations 4 (current), 3 and 2 look, which all stay: `b`ootable, on `d`isk only, or `m`issing. 1 looks
+/// bootable if any does, and goes.
+#[rstest]
+#[case("bbb", RiskLevel::High)]
+#[case("bbm", RiskLevel::High)]
+#[case("mbb", RiskLevel::High)]
+#[case("dbb", RiskLevel::High)]
+#[case("dbd", RiskLevel::Critical)]
+#[case("dbm", RiskLevel::Critical)]
+#[case("mbd", RiskLevel::Critical)]
+// Nothing looks bootable, in a container for instance: then being there has to do.
+#[case("ddd", RiskLevel::High)]
+#[case("mdd", RiskLevel::High)]
+#[case("mdm", RiskLevel::Critical)]
+fn fewer_than_two_to_boot_from_is_critical(#[case] looks: &str, #[case] risk: RiskLevel) {
+    let first = if looks.contains('b') { "b" } else { "d" };
+    let mut system = system();
+    for (n, look) in (1..).zip(first.chars().chain(looks.chars().rev())) {
+        let path = path_of("system", n);
+        system
+            .generations
+            .get_mut(&GenerationNumber(n))
+            .unwrap()
+            .content = match look {
+            'b' => Content::Bootable(path),
+            'd' => Content::Present(path),
+            _ => Content::Missing(path),
+        };
+    }
+    let mut snapshot = snapshot(vec![system]);
+    snapshot.pins = [2, 3]
+        .map(|n| Pin {
+            profile: profile_path(SYSTEM),
+            number: GenerationNumber(n),
+            reason: None,
+            until: None,
+        })
+        .to_vec();
+    let plan = Plan::draw(&snapshot, &with_last(1));
+    assert_eq!(gone(&plan, SYSTEM), [1]);
+    assert_eq!(plan.actions[0].risk, risk);
+}
+
+fn with_last(last: u16) -> Job {
+    let mut job = job();
+    let last = Some(last);
+    let keep = KeepPolicy::new(KeepRules {
+        last,
+        ..KeepRules::default()
+    });
+    job.operations.generations.as_mut().unwrap().keep = keep.unwrap();
+    job
+}
+
+#[test]
+fn what_is_not_selected_or_not_ours_stays_and_says_so() {
+    let other = profile("/srv/profile", ProfileKind::Other, 1000, 4);
+    let mut snapshot = snapshot(vec![other, system(), alice()]);
+    snapshot.actor = Actor::User(1000);
+    let mut job = job();
+    let plan = Plan::draw(&snapshot, &job);
+    assert_eq!(gone(&plan, ALICE), [1, 2]);
+    assert_eq!(reasons(&plan, SYSTEM, 1), [Reason::NotYours]);
+    assert_eq!(reasons(&plan, "/srv/profile", 1), [Reason::NotSelected]);
+    let profiles = &mut job.operations.generations.as_mut().unwrap().profiles;
+    profiles.push(ProfileSelector::Path(profile_path("/srv/profile")));
+    assert_eq!(gone(&Plan::draw(&snapshot, &job), "/srv/profile"), [1, 2]);
+    snapshot.actor = Actor::User(1001);
+    let plan = Plan::draw(&snapshot, &job);
+    assert_eq!(reasons(&plan, ALICE, 1), [Reason::NotYours]);
+    assert!(gone(&plan, "/srv/profile").is_empty());
+}
+
+#[test]
+fn trap_12_a_profile_without_a_known_current_one_is_left_alone() {
+    let (mut unknown, mut blocked) = (system(), alice());
+    unknown.current = Current::Known(GenerationNumber(9));
+    blocked.blocked = Some("its directory is writable by others".to_string());
+    let plan = Plan::draw(&snapshot(vec![unknown, blocked]), &job());
+    assert_eq!(steps(&plan), ["collect", "optimise", "verify true"]);
+    assert!(matches!(
+        reasons(&plan, SYSTEM, 1)[..],
+        [Reason::CurrentUnknown(_)]
+    ));
+    assert!(matches!(reasons(&plan, ALICE, 1)[..], [Reason::Blocked(_)]));
+}
+
+#[rstest]
+#[case::by_name(ProfileRef::Name("system".to_string()), &[])]
+#[case::by_path(ProfileRef::Path(profile_path(SYSTEM)), &[])]
+#[case::of_another(ProfileRef::Name("profile".to_string()), &[1])]
+#[case::with_a_slip(ProfileRef::Name("sytem".to_string()), &[1])]
+fn the_settings_pin_by_name_and_by_path(#[case] profile: ProfileRef, #[case] goes: &[u32]) {
+    let mut job = job();
+    let found = profile.names(&profile_path(SYSTEM));
+    job.protect.generations.push(ProtectedGeneration {
+        profile,
+        number: GenerationNumber(1),
+        reason: Some("last good kernel".to_string()),
+    });
+    let plan = Plan::draw(
+        &snapshot(vec![super::profile(SYSTEM, ProfileKind::System, 0, 3)]),
+        &job,
+    );
+    assert_eq!(gone(&plan, SYSTEM), goes);
+    // A pin that protects nothing is told.
+    assert_eq!(plan.notes.is_empty(), found, "{:?}", plan.notes);
+    if found {
+        let pinned = Reason::Pinned {
+            reason: Some("last good kernel".to_string()),
+            until: None,
+        };
+        assert_eq!(reasons(&plan, SYSTEM, 1), [pinned]);
+    }
+}
+
+#[test]
+fn a_recorded_pin_counts_for_its_own_profile_only() {
+    let mut snapshot = snapshot(vec![system(), alice()]);
+    snapshot.pins.push(Pin {
+        profile: profile_path(ALICE),
+        number: GenerationNumber(1),
+        reason: None,
+        until: None,
+    });
+    let plan = Plan::draw(&snapshot, &job());
+    assert_eq!(gone(&plan, SYSTEM), [1, 2]);
+    assert_eq!(gone(&plan, ALICE), [2]);
+}
+
+#[rstest]
+#[case("2026-11-22T11:59:59.999999999Z", true)]
+#[case(NOW, true)]
+#[case("2026-11-22T12:00:00.000000001Z", false)]
+fn a_hold_is_released_when_its_window_ends(#[case] until: &str, #[case] released: bool) {
+    let mut snapshot = snapshot(Vec::new());
+    snapshot.holds.push(hold(1, until));
+    let plan = Plan::draw(&snapshot, &job());
+    assert_eq!(steps(&plan).contains(&"release 1".to_string()), released);
+    let fate = if released {
+        let (rule, risk) = (DropRule::WindowEnded, RiskLevel::Low);
+        Fate::Drop { rule, risk }
+    } else {
+        Fate::Keep(KeepCause::WindowOpen)
+    };
+    assert_eq!(
+        plan.items
+            .iter()
+            .map(|i| i.fate.clone())
+            .collect::<Vec<_>>(),
+        [fate]
+    );
+}
+
+/// Where an item stands among the others: generations, roots, holds, each by what it is.
+fn rank(item: &Item) -> (u8, String, u32) {
+    match &item.subject {
+        Subject::Generation {
+            profile, number, ..
+        } => (0, profile.to_string(), number.0),
+        Subject::Root { link, .. } => (1, link.to_string(), 0),
+        Subject::Hold { until, link, .. } => (2, format!("{until} {link}"), 0),
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_order_of_the_snapshot_does_not_matter(
+        profiles in Just(vec![system(), alice(), profile("/p/a", ProfileKind::User, 0, 3)]).prop_shuffle(),
+        roots in Just(["d", "a", "c", "b"].map(root).to_vec()).prop_shuffle(),
+        holds in Just(vec![hold(1, NOW), hold(2, NOW), hold(3, "2027-01-01T00:00:00Z")]).prop_shuffle(),
+    ) {
+        let mut mixed = snapshot(profiles);
+        mixed.roots = roots;
+        mixed.holds = holds;
+        let plan = Plan::draw(&mixed, &job());
+        prop_assert!(plan.items.iter().map(rank).is_sorted());
+        let mut sorted = mixed.clone();
+        sorted.profiles.sort_by(|a, b| a.path.cmp(&b.path));
+        sorted.roots.sort_by(|a, b| a.link.cmp(&b.link));
+        sorted.holds.sort_by(|a, b| a.link.cmp(&b.link));
+        let other = Plan::draw(&sorted, &job());
+        prop_assert_eq!(plan.items, other.items);
+        prop_assert_eq!(plan.actions, other.actions);
+    }
+}

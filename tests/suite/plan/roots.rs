@@ -1,0 +1,140 @@
+//! Dangling roots, by cause.
+
+use nix_prune::domain::job::RootPatterns;
+use nix_prune::domain::plan::{DropRule, Fate, KeepCause};
+use rstest::rstest;
+
+use super::*;
+
+/// The fate of one root, as the only thing that is there.
+fn fate(root: GcRoot, actor: Actor, job: &Job) -> Option<Fate> {
+    let mut snapshot = snapshot(Vec::new());
+    snapshot.roots.push(root);
+    snapshot.actor = actor;
+    let plan = Plan::draw(&snapshot, job);
+    let fate = plan.items.first().map(|item| item.fate.clone());
+    let goes = steps(&plan).iter().any(|step| step.starts_with("remove"));
+    assert_eq!(goes, matches!(fate, Some(Fate::Drop { .. })));
+    fate
+}
+
+fn kept(cause: KeepCause) -> Option<Fate> {
+    Some(Fate::Keep(cause))
+}
+
+fn removed() -> Option<Fate> {
+    let (rule, risk) = (DropRule::Dangling, RiskLevel::Low);
+    Some(Fate::Drop { rule, risk })
+}
+
+#[rstest]
+#[case::trap_16_the_link_is_gone(RootState::Dangling(Dangling::LinkGone), removed())]
+#[case::trap_17_the_place_is_gone(
+    RootState::Dangling(Dangling::PlaceGone),
+    kept(KeepCause::PlaceGone)
+)]
+#[case::the_store_path_is_gone(
+    RootState::Dangling(Dangling::PathGone),
+    kept(KeepCause::LinkStillThere)
+)]
+#[case::it_holds_nothing(
+    RootState::Dangling(Dangling::NotARoot),
+    kept(KeepCause::LinkStillThere)
+)]
+#[case::it_is_alive(RootState::Live, None)]
+#[case::it_cannot_be_read(RootState::Unreadable("permission denied".to_string()), None)]
+fn a_root_goes_only_when_its_link_is_gone(
+    #[case] state: RootState,
+    #[case] expected: Option<Fate>,
+) {
+    let root = GcRoot { state, ..root("a") };
+    assert_eq!(fate(root, Actor::Root, &job()), expected);
+}
+
+#[rstest]
+#[case::in_auto(Some("/nix/var/nix/gcroots/auto/x"), removed())]
+#[case::trap_16_per_user(
+    Some("/nix/var/nix/gcroots/per-user/alice/x"),
+    kept(KeepCause::LinkStillThere)
+)]
+#[case::below_auto(
+    Some("/nix/var/nix/gcroots/auto/sub/x"),
+    kept(KeepCause::LinkStillThere)
+)]
+#[case::another_state(Some("/other/gcroots/auto/x"), kept(KeepCause::LinkStillThere))]
+#[case::no_entry(None, kept(KeepCause::LinkStillThere))]
+fn only_entries_of_auto_are_removed(#[case] entry: Option<&str>, #[case] expected: Option<Fate>) {
+    let root = GcRoot {
+        entry: entry.map(Utf8PathBuf::from),
+        ..root("a")
+    };
+    assert_eq!(fate(root, Actor::Root, &job()), expected);
+}
+
+#[test]
+fn a_name_that_is_not_exact_stays() {
+    let root = GcRoot {
+        exact: false,
+        ..root("a")
+    };
+    assert_eq!(fate(root, Actor::Root, &job()), kept(KeepCause::NotUtf8));
+}
+
+#[rstest]
+#[case("/home/*/src/**", kept(KeepCause::Protected))]
+#[case("/home/alice/src/a/result", kept(KeepCause::Protected))]
+#[case("/home/*/result", removed())]
+fn patterns_protect_roots(#[case] pattern: &str, #[case] expected: Option<Fate>) {
+    let mut job = job();
+    job.protect.roots = RootPatterns::new([pattern]).unwrap();
+    assert_eq!(fate(root("a"), Actor::Root, &job), expected);
+}
+
+#[test]
+fn a_job_that_removes_none_keeps_all() {
+    let mut job = job();
+    job.operations.roots = Some(RootsOperation { dangling: false });
+    assert_eq!(
+        fate(root("a"), Actor::Root, &job),
+        kept(KeepCause::NotSelected)
+    );
+    job.operations.roots = None;
+    assert_eq!(fate(root("a"), Actor::Root, &job), None);
+}
+
+#[rstest]
+#[case(1000, Some(1000), removed())]
+#[case(1000, Some(0), kept(KeepCause::NotYours))]
+#[case(1001, Some(1000), kept(KeepCause::NotYours))]
+#[case(1000, None, kept(KeepCause::NotYours))]
+fn a_user_removes_only_their_own(
+    #[case] actor: u32,
+    #[case] of: Option<u32>,
+    #[case] expected: Option<Fate>,
+) {
+    let root = GcRoot {
+        owner: of.map(owner),
+        ..root("a")
+    };
+    assert_eq!(fate(root, Actor::User(actor), &job()), expected);
+}
+
+#[test]
+fn trap_23_the_current_home_stays_while_its_link_does() {
+    for state in [
+        RootState::Live,
+        RootState::Dangling(Dangling::PathGone),
+        RootState::Dangling(Dangling::NotARoot),
+        RootState::Dangling(Dangling::PlaceGone),
+    ] {
+        let root = GcRoot {
+            kind: RootKind::Home,
+            link: "/home/alice/.local/state/home-manager/gcroots/current-home".into(),
+            last_used: Some(time("2001-01-01T00:00:00Z")),
+            state,
+            ..root("a")
+        };
+        let fate = fate(root, Actor::Root, &job());
+        assert!(!matches!(fate, Some(Fate::Drop { .. })));
+    }
+}
