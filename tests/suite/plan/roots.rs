@@ -18,28 +18,28 @@ fn fate(root: GcRoot, actor: Actor, job: &Job) -> Option<Fate> {
     fate
 }
 
-fn kept(cause: KeepCause) -> Option<Fate> {
-    Some(Fate::Keep(cause))
+fn kept(cause: KeepCause) -> Fate {
+    Fate::Keep(cause)
 }
 
-fn removed() -> Option<Fate> {
+fn removed() -> Fate {
     let (rule, risk) = (DropRule::Dangling, RiskLevel::Low);
-    Some(Fate::Drop { rule, risk })
+    Fate::Drop { rule, risk }
 }
 
 #[rstest]
-#[case::trap_16_the_link_is_gone(RootState::Dangling(Dangling::LinkGone), removed())]
+#[case::trap_16_the_link_is_gone(RootState::Dangling(Dangling::LinkGone), Some(removed()))]
 #[case::trap_17_the_place_is_gone(
     RootState::Dangling(Dangling::PlaceGone),
-    kept(KeepCause::PlaceGone)
+    Some(kept(KeepCause::PlaceGone))
 )]
 #[case::the_store_path_is_gone(
     RootState::Dangling(Dangling::PathGone),
-    kept(KeepCause::LinkStillThere)
+    Some(kept(KeepCause::LinkStillThere))
 )]
 #[case::it_holds_nothing(
     RootState::Dangling(Dangling::NotARoot),
-    kept(KeepCause::LinkStillThere)
+    Some(kept(KeepCause::LinkStillThere))
 )]
 #[case::it_is_alive(RootState::Live, None)]
 #[case::it_cannot_be_read(RootState::Unreadable("permission denied".to_string()), None)]
@@ -52,17 +52,17 @@ fn a_root_goes_only_when_its_link_is_gone(
 }
 
 #[rstest]
-#[case::in_auto(Some("/nix/var/nix/gcroots/auto/x"), removed())]
+#[case::in_auto(Some("/nix/var/nix/gcroots/auto/x"), Some(removed()))]
 #[case::trap_16_per_user(
     Some("/nix/var/nix/gcroots/per-user/alice/x"),
-    kept(KeepCause::LinkStillThere)
+    Some(kept(KeepCause::LinkStillThere))
 )]
 #[case::below_auto(
     Some("/nix/var/nix/gcroots/auto/sub/x"),
-    kept(KeepCause::LinkStillThere)
+    Some(kept(KeepCause::LinkStillThere))
 )]
-#[case::another_state(Some("/other/gcroots/auto/x"), kept(KeepCause::LinkStillThere))]
-#[case::no_entry(None, kept(KeepCause::LinkStillThere))]
+#[case::another_state(Some("/other/gcroots/auto/x"), Some(kept(KeepCause::LinkStillThere)))]
+#[case::no_entry(None, Some(kept(KeepCause::LinkStillThere)))]
 fn only_entries_of_auto_are_removed(#[case] entry: Option<&str>, #[case] expected: Option<Fate>) {
     let root = GcRoot {
         entry: entry.map(Utf8PathBuf::from),
@@ -77,13 +77,16 @@ fn a_name_that_is_not_exact_stays() {
         exact: false,
         ..root("a")
     };
-    assert_eq!(fate(root, Actor::Root, &job()), kept(KeepCause::NotUtf8));
+    assert_eq!(
+        fate(root, Actor::Root, &job()),
+        Some(kept(KeepCause::NotUtf8))
+    );
 }
 
 #[rstest]
-#[case("/home/*/src/**", kept(KeepCause::Protected))]
-#[case("/home/alice/src/a/result", kept(KeepCause::Protected))]
-#[case("/home/*/result", removed())]
+#[case("/home/*/src/**", Some(kept(KeepCause::Protected)))]
+#[case("/home/alice/src/a/result", Some(kept(KeepCause::Protected)))]
+#[case("/home/*/result", Some(removed()))]
 fn patterns_protect_roots(#[case] pattern: &str, #[case] expected: Option<Fate>) {
     let mut job = job();
     job.protect.roots = RootPatterns::new([pattern]).unwrap();
@@ -96,17 +99,17 @@ fn a_job_that_removes_none_keeps_all() {
     job.operations.roots = Some(RootsOperation { dangling: false });
     assert_eq!(
         fate(root("a"), Actor::Root, &job),
-        kept(KeepCause::NotSelected)
+        Some(kept(KeepCause::NotSelected))
     );
     job.operations.roots = None;
     assert_eq!(fate(root("a"), Actor::Root, &job), None);
 }
 
 #[rstest]
-#[case(1000, Some(1000), removed())]
-#[case(1000, Some(0), kept(KeepCause::NotYours))]
-#[case(1001, Some(1000), kept(KeepCause::NotYours))]
-#[case(1000, None, kept(KeepCause::NotYours))]
+#[case(1000, Some(1000), Some(removed()))]
+#[case(1000, Some(0), Some(kept(KeepCause::NotYours)))]
+#[case(1001, Some(1000), Some(kept(KeepCause::NotYours)))]
+#[case(1000, None, Some(kept(KeepCause::NotYours)))]
 fn a_user_removes_only_their_own(
     #[case] actor: u32,
     #[case] of: Option<u32>,
