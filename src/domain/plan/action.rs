@@ -11,7 +11,7 @@ use crate::domain::snapshot::Hold;
 use crate::domain::store_path::StorePath;
 
 /// One step of a plan, with the facts it relies on: where they do not hold any more, it is stale and not done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", tag = "kind")]
 pub enum Action {
     /// Drop a generation of a profile.
@@ -36,7 +36,7 @@ pub enum Action {
 }
 
 /// What is known of a generation that goes or comes back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GenerationFacts {
     /// The profile.
@@ -48,6 +48,7 @@ pub struct GenerationFacts {
     /// The generation's number.
     pub number: GenerationNumber,
     /// The text of its link.
+    #[schemars(with = "String")]
     pub target: Utf8PathBuf,
     /// The store path behind it.
     pub store_path: StorePath<String>,
@@ -60,22 +61,25 @@ pub struct GenerationFacts {
 }
 
 /// What is known of an entry of `gcroots/auto`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RootFacts {
     /// The entry.
+    #[schemars(with = "String")]
     pub entry: Utf8PathBuf,
     /// The link that the entry names.
+    #[schemars(with = "String")]
     pub link: Utf8PathBuf,
 }
 
 /// What is known of a hold.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HoldFacts {
     /// The run that made it.
     pub run: RunId,
     /// Its link.
+    #[schemars(with = "String")]
     pub link: Utf8PathBuf,
     /// What it holds.
     pub store_path: StorePath<String>,
@@ -88,7 +92,7 @@ pub struct HoldFacts {
 }
 
 /// An action with its risk.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct PlannedAction {
     /// The action.
     #[serde(flatten)]
