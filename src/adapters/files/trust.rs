@@ -189,6 +189,22 @@ mod tests {
     }
 
     #[test]
+    fn a_link_of_another_owner_is_refused() {
+        let (_guard, dir, own) = scratch();
+        let link = dir.join("link");
+        symlink("state", &link).unwrap();
+        // Only root can give a link away; for others it is enough to ask for somebody else.
+        let own = if own == 0 {
+            std::os::unix::fs::lchown(&link, Some(12_345), None).unwrap();
+            own
+        } else {
+            own + 1
+        };
+        let error = below(&dir, "link", own).unwrap_err();
+        assert!(matches!(error, JournalError::Untrusted { path, .. } if path == link));
+    }
+
+    #[test]
     fn what_a_link_leads_to_counts_too() {
         let (_guard, dir, own) = scratch();
         fs::create_dir_all(dir.join("open/inner")).unwrap();

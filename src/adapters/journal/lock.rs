@@ -139,7 +139,10 @@ mod tests {
             panic!("two locks");
         };
         let ours = format!("process {} since ", process::id());
-        assert!(holder.unwrap().starts_with(&ours));
+        let holder = holder.unwrap();
+        let since = holder.strip_prefix(&ours).unwrap();
+        assert_eq!(since.len(), "2026-11-22T22:16:44Z".len(), "{since}");
+        since.parse::<jiff::Timestamp>().unwrap();
         drop(first);
         assert_eq!(fs::read_to_string(&path).unwrap(), "");
         RunLock::take(&path).unwrap();
