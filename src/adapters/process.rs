@@ -1,1 +1,208 @@
-//! To be written.
+//! The one door for child processes: a fixed environment, no terminal, bounded output, a time limit, an end on request.
+
+mod account;
+mod capture;
+mod error;
+mod surroundings;
+mod watch;
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::ports::Interrupt;
+
+pub use account::Account;
+pub use capture::Captured;
+pub use error::{CommandLine, Ended, ProcessError};
+pub use surroundings::Surroundings;
+
+/// A program that was found, once, as an absolute path.
+///
+/// The path stays as it was found: all of Nix's tools are links to one program, which tells them apart by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    path: PathBuf,
+}
+
+impl Program {
+    /// Finds a program in `bin` alone, or else on `PATH`.
+    ///
+    /// # Errors
+    /// [`ProcessError::NotFound`], which tells the user what to do.
+    pub fn find(
+        name: &str,
+        bin: Option<&Path>,
+        surroundings: &Surroundings,
+    ) -> Result<Self, ProcessError> {
+        let not_found = |place: String| ProcessError::NotFound {
+            program: name.to_string(),
+            place,
+        };
+        // The working directory never counts: who runs as root must not start what lies there.
+        let found = if let Some(bin) = bin {
+            let bin = std::path::absolute(bin).map_err(|_| not_found(error::escaped(bin)))?;
+            which::which_in(bin.join(name), None::<&OsStr>, "/")
+                .map_err(|_| not_found(format!("in {}", error::escaped(&bin))))?
+        } else {
+            which::which_in(name, surroundings.get("PATH"), "/")
+                .map_err(|_| not_found("on PATH".to_string()))?
+        };
+        Ok(Self { path: found })
+    }
+
+    /// The absolute path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// What a command left behind.
+#[derive(Debug, Clone)]
+pub struct Output {
+    /// Its standard output.
+    pub stdout: Captured,
+    /// Its standard error.
+    pub stderr: Captured,
+}
+
+/// A command to be run.
+#[derive(Debug, Clone)]
+pub struct Command<'a> {
+    program: &'a Program,
+    surroundings: &'a Surroundings,
+    account: Option<&'a Account>,
+    args: Vec<OsString>,
+    settings: Vec<(OsString, OsString)>,
+    input: Option<PathBuf>,
+    timeout: Duration,
+    grace: Grace,
+}
+
+/// How long a command has to end after it was asked to.
+#[derive(Debug, Clone, Copy)]
+struct Grace {
+    after_timeout: Duration,
+    after_interrupt: Duration,
+}
+
+impl Grace {
+    /// Nix ends within a moment of a signal, but not before the path that it deletes just now is gone.
+    const FOR_NIX: Self = Self {
+        after_timeout: Duration::from_secs(10),
+        after_interrupt: Duration::from_secs(30),
+    };
+}
+
+impl<'a> Command<'a> {
+    /// A command that may take `timeout`.
+    pub fn new(program: &'a Program, surroundings: &'a Surroundings, timeout: Duration) -> Self {
+        Self {
+            program,
+            surroundings,
+            account: None,
+            args: Vec::new(),
+            settings: Vec::new(),
+            input: None,
+            timeout,
+            grace: Grace::FOR_NIX,
+        }
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<T: Into<OsString>>(mut self, args: impl IntoIterator<Item = T>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets a variable of its environment, whatever the surroundings say.
+    #[must_use]
+    pub fn set(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.settings.push((name.into(), value.into()));
+        self
+    }
+
+    /// Runs it as another user, which takes root; `None` for our own.
+    #[must_use]
+    pub fn run_as(mut self, account: Option<&'a Account>) -> Self {
+        self.account = account;
+        self
+    }
+
+    /// Lets it read a file as its standard input, which is empty otherwise.
+    #[must_use]
+    pub fn input(mut self, file: &Path) -> Self {
+        self.input = Some(file.to_path_buf());
+        self
+    }
+
+    /// Shortens the time between a request to end and the end, for tests.
+    #[cfg(test)]
+    fn with_grace(mut self, grace: Duration) -> Self {
+        self.grace = Grace {
+            after_timeout: grace,
+            after_interrupt: grace,
+        };
+        self
+    }
+
+    /// Runs it to its end. Output beyond a MiB is cut out of the middle.
+    ///
+    /// # Errors
+    /// When it could not be started, failed, took too long or was interrupted.
+    pub fn run(self, interrupt: &dyn Interrupt) -> Result<Output, ProcessError> {
+        self.watch(interrupt, None)
+    }
+
+    /// Runs it to its end and gives every line of its standard output to `line`; the output then has none of it.
+    ///
+    /// # Errors
+    /// As [`Command::run`], and [`ProcessError::Cut`] when a line was too long or the output did not end.
+    pub fn run_lines(
+        self,
+        interrupt: &dyn Interrupt,
+        line: &mut dyn FnMut(&[u8]),
+    ) -> Result<Output, ProcessError> {
+        self.watch(interrupt, Some(line))
+    }
+
+    /// The words of the command.
+    fn command_line(&self) -> CommandLine {
+        let mut words = vec![self.program.path.clone().into_os_string()];
+        words.extend(self.args.iter().cloned());
+        CommandLine::new(words)
+    }
+
+    /// The command without its outputs.
+    fn expression(&self) -> duct::Expression {
+        let mut environment = match self.account {
+            None => self.surroundings.for_ourselves(),
+            Some(account) => self.surroundings.for_account(account),
+        };
+        environment.extend(self.settings.iter().cloned());
+        let expression = duct::cmd(&self.program.path, &self.args)
+            // A directory that is always there, and that no user's home stands in the way of.
+            .dir("/")
+            .full_env(environment)
+            .unchecked();
+        let expression = match &self.input {
+            Some(file) => expression.stdin_path(file),
+            None => expression.stdin_null(),
+        };
+        let ids = self.account.map(|account| (account.uid, account.gid));
+        expression.before_spawn(move |command| {
+            // A group of its own, or ^C at the terminal would end Nix in the middle of a deed of ours.
+            command.process_group(0);
+            if let Some((uid, gid)) = ids {
+                // As root, setting the user also drops the supplementary groups.
+                command.gid(gid).uid(uid);
+            }
+            Ok(())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

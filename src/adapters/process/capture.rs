@@ -1,0 +1,154 @@
+//! Output of a command, read as fast as it comes and kept only in part.
+
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, PipeReader, Read};
+use std::sync::mpsc::{Sender, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What the beginning of an output may take. `path-info` and error messages fit; a collector's million lines need not.
+const HEAD: usize = 768 * 1024;
+/// What the end of an output may take. There is what Nix says of its result, and why it failed.
+const TAIL: usize = 256 * 1024;
+/// The longest line that is passed on.
+const LINE: u64 = 1024 * 1024;
+
+/// What a command wrote: the beginning and the end of it.
+#[derive(Debug, Clone, Default)]
+pub struct Captured {
+    head: Vec<u8>,
+    tail: VecDeque<u8>,
+    dropped: u64,
+    ended: bool,
+}
+
+impl Captured {
+    /// How many bytes were left out between the beginning and the end.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Whether nothing is missing, neither in the middle nor at the end.
+    pub fn is_whole(&self) -> bool {
+        self.ended && self.dropped == 0
+    }
+
+    /// The text, with a line that says so where something was left out.
+    pub fn text(&self) -> String {
+        let mut text = String::from_utf8_lossy(&self.head).into_owned();
+        if self.dropped > 0 {
+            let _ = write!(text, "\n[{} bytes left out]\n", self.dropped);
+        }
+        let tail: Vec<u8> = self.tail.iter().copied().collect();
+        text.push_str(&String::from_utf8_lossy(&tail));
+        text
+    }
+
+    fn add(&mut self, bytes: &[u8]) {
+        let room = HEAD.saturating_sub(self.head.len()).min(bytes.len());
+        let (head, rest) = bytes.split_at_checked(room).unwrap_or((bytes, &[]));
+        self.head.extend_from_slice(head);
+        self.tail.extend(rest);
+        let over = self.tail.len().saturating_sub(TAIL);
+        self.tail.drain(..over);
+        self.dropped += over as u64;
+    }
+}
+
+/// What is shared with the thread that reads. That thread may outlive the command: a process that the command left
+/// behind can keep the pipe open for as long as it likes.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Shared(Arc<Mutex<Captured>>);
+
+impl Shared {
+    /// What there is by now.
+    pub(super) fn so_far(&self) -> Captured {
+        self.with(|captured| captured.clone())
+    }
+
+    fn with<T>(&self, f: impl FnOnce(&mut Captured) -> T) -> T {
+        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Reads a pipe to its end; sends a word when it is there.
+pub(super) fn drain(mut pipe: PipeReader, shared: &Shared, ended: &Sender<()>) {
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        match pipe.read(&mut buffer) {
+            Ok(0) => break shared.with(|captured| captured.ended = true),
+            Ok(n) => shared.with(|captured| captured.add(buffer.get(..n).unwrap_or_default())),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            // What cannot be read is missing, and `ended` says so.
+            Err(_) => break,
+        }
+    }
+    // Nobody listens any more where the command was given up.
+    let _ = ended.send(());
+}
+
+/// Reads a pipe to its end and sends each line, without its end. The reader waits when nobody takes them.
+pub(super) fn drain_lines(
+    pipe: PipeReader,
+    shared: &Shared,
+    lines: &SyncSender<Vec<u8>>,
+    ended: &Sender<()>,
+) {
+    let mut pipe = BufReader::with_capacity(64 * 1024, pipe);
+    // Whatever happens, the pipe is read to its end: a command must not fail because we do not listen.
+    let mut passing_on = true;
+    loop {
+        let mut line = Vec::new();
+        match pipe.by_ref().take(LINE).read_until(b'\n', &mut line) {
+            Ok(0) => break shared.with(|captured| captured.ended = true),
+            Ok(n) => {
+                if line.last() == Some(&b'\n') {
+                    line.pop();
+                } else if n as u64 == LINE {
+                    // A part of a line would be taken for another line.
+                    passing_on = false;
+                }
+                passing_on = passing_on && lines.send(line).is_ok();
+                if !passing_on {
+                    shared.with(|captured| captured.dropped += n as u64);
+                }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(_) => break,
+        }
+    }
+    let _ = ended.send(());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_beginning_and_the_end_are_kept() {
+        let mut captured = Captured::default();
+        captured.add(b"first\n");
+        for _ in 0..100 {
+            captured.add(&vec![b'x'; 100_000]);
+        }
+        captured.add(b"\nlast");
+        let kept = (HEAD + TAIL) as u64;
+        assert_eq!(captured.dropped(), 10_000_011 - kept);
+        let text = captured.text();
+        assert!(text.starts_with("first\n") && text.ends_with("\nlast"));
+        assert!(text.contains(" bytes left out]"));
+        assert!((text.len() as u64) < kept + 100);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn small_output_stays_as_it_is(parts in proptest::collection::vec("\\PC{0,80}", 0..20)) {
+            let mut captured = Captured::default();
+            for part in &parts {
+                captured.add(part.as_bytes());
+            }
+            proptest::prop_assert_eq!(captured.text(), parts.concat());
+            proptest::prop_assert_eq!(captured.dropped(), 0);
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Watches a command until it has ended, and sees to it that it does.
+
+use std::io;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use duct::Handle;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+
+use super::capture::{Shared, drain, drain_lines};
+use super::error::last_lines;
+use super::{Command, Output, ProcessError};
+use crate::ports::Interrupt;
+
+/// How often it is looked whether a command has ended, at first; most take some milliseconds.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+/// And in the long run; also how soon a request to stop is seen.
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+/// How long output is waited for when the command has ended: only what it left behind can still hold the pipe.
+const AFTER_THE_END: Duration = Duration::from_secs(2);
+/// How long a killed command has to vanish; one that waits for a broken disk does not.
+const AFTER_THE_KILL: Duration = Duration::from_secs(30);
+/// How many lines may wait to be taken.
+const LINES: usize = 4096;
+
+/// What comes from the threads that read.
+struct Pipes {
+    stdout: Shared,
+    stderr: Shared,
+    lines: Option<Receiver<Vec<u8>>>,
+    ended: Receiver<()>,
+    open: u8,
+}
+
+/// Why a command was asked to end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Request {
+    Timeout,
+    Interrupt,
+}
+
+type Line<'l> = Option<&'l mut dyn FnMut(&[u8])>;
+
+impl Command<'_> {
+    pub(super) fn watch(
+        self,
+        interrupt: &dyn Interrupt,
+        mut line: Line<'_>,
+    ) -> Result<Output, ProcessError> {
+        let command = self.command_line();
+        if interrupt.requested() {
+            return Err(ProcessError::Interrupted { command });
+        }
+        tracing::debug!(%command, "running");
+        let (handle, mut pipes) = match self.start(line.is_some()) {
+            Ok(started) => started,
+            Err(source) => return Err(ProcessError::Spawn { command, source }),
+        };
+        let waited = self.wait(&handle, interrupt, &mut pipes, &mut line);
+        pipes.wait_for_the_rest(&mut line);
+        let (stdout, stderr) = (pipes.stdout.so_far(), pipes.stderr.so_far());
+        let last = last_lines(&stderr.text());
+        let (status, request) = match waited {
+            Ok(Some(ended)) => ended,
+            Ok(None) => return Err(ProcessError::Unkillable { command }),
+            Err(source) => return Err(ProcessError::Wait { command, source }),
+        };
+        match (status.success(), request) {
+            // What ended well in the last moment has done its work.
+            (true, _) if line.is_some() && !stdout.is_whole() => Err(ProcessError::Cut { command }),
+            (true, _) => Ok(Output { stdout, stderr }),
+            (false, Some(Request::Interrupt)) => Err(ProcessError::Interrupted { command }),
+            (false, Some(Request::Timeout)) => Err(ProcessError::TimedOut {
+                command,
+                after: self.timeout,
+                stderr: last,
+            }),
+            (false, None) => Err(ProcessError::Failed {
+                command,
+                ended: status.into(),
+                stderr: last,
+            }),
+        }
+    }
+
+    /// Starts the command and the threads that read what it writes.
+    fn start(&self, by_line: bool) -> io::Result<(Handle, Pipes)> {
+        let (stdout_end, stdout_pipe) = io::pipe()?;
+        let (stderr_end, stderr_pipe) = io::pipe()?;
+        // The expression, with our ends for writing, is dropped here: otherwise the pipes would never end.
+        let handle = self
+            .expression()
+            .stdout_file(stdout_pipe)
+            .stderr_file(stderr_pipe)
+            .start()?;
+        let (ended, ends) = mpsc::channel();
+        let (stdout, stderr) = (Shared::default(), Shared::default());
+        let (shared, word) = (stderr.clone(), ended.clone());
+        thread::spawn(move || drain(stderr_end, &shared, &word));
+        let shared = stdout.clone();
+        let lines = if by_line {
+            let (send, lines) = mpsc::sync_channel(LINES);
+            thread::spawn(move || drain_lines(stdout_end, &shared, &send, &ended));
+            Some(lines)
+        } else {
+            thread::spawn(move || drain(stdout_end, &shared, &ended));
+            None
+        };
+        let pipes = Pipes {
+            stdout,
+            stderr,
+            lines,
+            ended: ends,
+            open: 2,
+        };
+        Ok((handle, pipes))
+    }
+
+    /// Waits for the end, and asks for it and enforces it where that has to be; `None` when even that is in vain.
+    fn wait(
+        &self,
+        handle: &Handle,
+        interrupt: &dyn Interrupt,
+        pipes: &mut Pipes,
+        line: &mut Line<'_>,
+    ) -> io::Result<Option<(std::process::ExitStatus, Option<Request>)>> {
+        let started = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        let mut request: Option<(Request, Instant)> = None;
+        let mut killed: Option<Instant> = None;
+        loop {
+            pipes.take(pause, line);
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            // From here on the command is not waited for by anybody else, so its group is still its own.
+            if let Some(output) = handle.try_wait()? {
+                return Ok(Some((output.status, request.map(|(why, _)| why))));
+            }
+            match (request, killed) {
+                (_, Some(at)) if at.elapsed() >= AFTER_THE_KILL => return Ok(None),
+                (Some((why, at)), None) if at.elapsed() >= self.grace(why) => {
+                    signal(handle, Signal::SIGKILL);
+                    killed = Some(Instant::now());
+                }
+                (None, None) if interrupt.requested() => {
+                    // Once: at the second one Nix would not end any faster, but somebody's script might.
+                    signal(handle, Signal::SIGINT);
+                    request = Some((Request::Interrupt, Instant::now()));
+                }
+                (None, None) if started.elapsed() >= self.timeout => {
+                    signal(handle, Signal::SIGTERM);
+                    request = Some((Request::Timeout, Instant::now()));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn grace(&self, request: Request) -> Duration {
+        match request {
+            Request::Timeout => self.grace.after_timeout,
+            Request::Interrupt => self.grace.after_interrupt,
+        }
+    }
+}
+
+impl Pipes {
+    /// Passes lines on for a while, or until there is something new to see.
+    fn take(&mut self, pause: Duration, line: &mut Line<'_>) {
+        if let (Some(lines), Some(line)) = (&self.lines, line) {
+            let until = Instant::now() + pause;
+            loop {
+                let left = until.saturating_duration_since(Instant::now());
+                match lines.recv_timeout(left) {
+                    Ok(text) => line(&text),
+                    Err(RecvTimeoutError::Timeout) => return,
+                    Err(RecvTimeoutError::Disconnected) => break,
+                }
+            }
+        }
+        if self.open == 0 {
+            thread::sleep(pause);
+            return;
+        }
+        match self.ended.recv_timeout(pause) {
+            Ok(()) => self.open = self.open.saturating_sub(1),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => self.open = 0,
+        }
+    }
+
+    /// Takes what is still in the pipes of a command that has ended, but does not wait for what it left behind.
+    fn wait_for_the_rest(&mut self, line: &mut Line<'_>) {
+        let ended = Instant::now();
+        while self.open > 0 && ended.elapsed() < AFTER_THE_END {
+            self.take(LONGEST_PAUSE, line);
+        }
+    }
+}
+
+/// Signals the whole group of a command that has not been waited for yet.
+fn signal(handle: &Handle, signal: Signal) {
+    for pid in handle.pids() {
+        let Ok(group) = i32::try_from(pid) else {
+            continue;
+        };
+        // The only errors are that the group has just ended, which is what we want, or that it is not ours to end.
+        if let Err(error) = killpg(Pid::from_raw(group), signal) {
+            tracing::debug!(pid, %signal, %error, "cannot signal");
+        }
+    }
+}
