@@ -1,1 +1,280 @@
-//! To be written.
+//! Nix's own commands, typed. What they print is read leniently and only reported; what they did is looked at.
+
+mod generations;
+mod links;
+mod parse;
+mod perform;
+mod profile_lock;
+mod rights;
+mod roots;
+
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use nix::unistd::geteuid;
+
+use super::places::Places;
+use super::process::{Account, Command, Output, ProcessError, Program, Surroundings};
+use crate::domain::profile::{GenerationNumber, Owner, ProfilePath};
+use crate::domain::store_path::StorePath;
+use crate::ports::{Cause, Interrupt, PerformError};
+
+pub use parse::{
+    MalformedInfo, MalformedRoot, MalformedVersion, NixVersion, PathInfo, PrintedRoot, RootSource,
+    ValidPath,
+};
+
+/// For what takes milliseconds, and longer only when another Nix command holds the database or the profile.
+const SHORT: Duration = Duration::from_secs(60);
+/// For what goes through the whole store: hours on a slow disk, but a run must end before the next day's.
+const LONG: Duration = Duration::from_secs(24 * 60 * 60);
+/// The oldest Nix whose commands do what we rely on.
+const FLOOR: NixVersion = NixVersion::new(2, 8, 0);
+
+/// Nix's commands, found once.
+pub struct NixCli {
+    places: Places,
+    surroundings: Surroundings,
+    interrupt: Arc<dyn Interrupt + Send + Sync>,
+    nix: Program,
+    nix_env: Program,
+    nix_store: Program,
+    nix_collect_garbage: Program,
+    version: OnceLock<NixVersion>,
+}
+
+impl NixCli {
+    /// Finds the commands in `bin` alone, or else on `PATH`. Nothing is run.
+    ///
+    /// # Errors
+    /// [`PerformError::Unusable`] when one of them is missing.
+    pub fn new(
+        places: Places,
+        bin: Option<&Utf8Path>,
+        surroundings: Surroundings,
+        interrupt: Arc<dyn Interrupt + Send + Sync>,
+    ) -> Result<Self, PerformError> {
+        let bin = bin.map(Utf8Path::as_std_path);
+        let find = |name| {
+            Program::find(name, bin, &surroundings)
+                .map_err(|error| PerformError::Unusable(error.into()))
+        };
+        Ok(Self {
+            nix: find("nix")?,
+            nix_env: find("nix-env")?,
+            nix_store: find("nix-store")?,
+            nix_collect_garbage: find("nix-collect-garbage")?,
+            version: OnceLock::new(),
+            places,
+            surroundings,
+            interrupt,
+        })
+    }
+
+    /// The version of Nix, asked for once.
+    ///
+    /// With `nix --version` and nothing else: as root, `nix-store --version` creates `/nix`.
+    ///
+    /// # Errors
+    /// [`PerformError::Unusable`] when it cannot be run or told, or is older than 2.8.
+    pub fn version(&self) -> Result<&NixVersion, PerformError> {
+        if let Some(version) = self.version.get() {
+            return Ok(version);
+        }
+        let unusable = |cause: Cause| PerformError::Unusable(cause);
+        let what = || "asking Nix for its version".to_string();
+        let output = match self
+            .command(&self.nix, SHORT)
+            .args(["--version"])
+            .run(&*self.interrupt)
+        {
+            Ok(output) => output.stdout.text(),
+            Err(ProcessError::Interrupted { .. }) => {
+                return Err(PerformError::Interrupted { what: what() });
+            }
+            Err(error) => return Err(unusable(error.into())),
+        };
+        let version = NixVersion::parse(&output).map_err(|error| unusable(error.into()))?;
+        if version < FLOOR {
+            return Err(unusable(Box::new(TooOld(version))));
+        }
+        Ok(self.version.get_or_init(|| version))
+    }
+
+    /// Deletes one generation by its number: never `old`, `30d` or `+5`, which choose for themselves (traps 1 to 6).
+    ///
+    /// Exit 0 says nothing: `nix-env` is silent about a number that is not there. Like every call of it, this one also
+    /// makes `~/.nix-defexpr` where that is missing.
+    fn delete_generation(
+        &self,
+        profile: &ProfilePath,
+        number: GenerationNumber,
+        account: Option<&Account>,
+    ) -> Result<Output, ProcessError> {
+        let profile = profile.to_path().into_string();
+        let number = number.to_string();
+        self.command(&self.nix_env, SHORT)
+            .args(["-p", &profile, "--delete-generations", &number])
+            .run_as(account)
+            .run(&*self.interrupt)
+    }
+
+    /// Makes `link` a root of a path that is valid already. Nothing is fetched, and for what is no derivation nothing
+    /// is built: where the path is not valid after all, this fails.
+    fn add_root(
+        &self,
+        path: &StorePath<String>,
+        link: &Utf8Path,
+        account: Option<&Account>,
+    ) -> Result<Output, ProcessError> {
+        let path = path.to_absolute_path(&self.places.store).into_string();
+        self.command(&self.nix_store, SHORT)
+            .args(["--realise", &path, "--add-root", link.as_str()])
+            .args(["--option", "substitute", "false"])
+            .run_as(account)
+            .run(&*self.interrupt)
+    }
+
+    /// Collects garbage. Without options `nix-collect-garbage` touches no profile, and makes none (trap 11; seen so
+    /// in 2.8, 2.26 and 2.34, and kept so by a test).
+    fn collect_garbage(&self) -> Result<Output, ProcessError> {
+        self.command(&self.nix_collect_garbage, LONG)
+            .run(&*self.interrupt)
+    }
+
+    /// Hard-links equal files.
+    fn optimise_store(&self) -> Result<Output, ProcessError> {
+        self.command(&self.nix_store, LONG)
+            .args(["--optimise"])
+            .run(&*self.interrupt)
+    }
+
+    /// Checks the store, without repairing anything.
+    fn verify_store(&self, contents: bool) -> Result<Output, ProcessError> {
+        let contents = contents.then_some("--check-contents");
+        self.command(&self.nix_store, LONG)
+            .args(["--verify"])
+            .args(contents)
+            .run(&*self.interrupt)
+    }
+
+    /// What Nix itself holds for garbage.
+    ///
+    /// This **deletes**: stale entries of `gcroots/auto`, and whatever in the store directory is not named like a
+    /// store path (trap 45). Only tests call it, to compare.
+    ///
+    /// # Errors
+    /// When Nix failed.
+    pub fn print_dead(&self) -> Result<Vec<Utf8PathBuf>, PerformError> {
+        Ok(parse::dead(&self.gc("--print-dead")?))
+    }
+
+    /// What Nix itself takes for roots.
+    ///
+    /// This **deletes** stale entries of `gcroots/auto` (trap 45). Only tests call it, to compare.
+    ///
+    /// # Errors
+    /// When Nix failed, or printed what is no list of roots.
+    pub fn print_roots(&self) -> Result<Vec<PrintedRoot>, PerformError> {
+        let text = self.gc("--print-roots")?;
+        parse::roots(&text, &self.places.store).map_err(|error| PerformError::Nix {
+            what: "listing the roots".into(),
+            source: error.into(),
+        })
+    }
+
+    fn gc(&self, option: &str) -> Result<String, PerformError> {
+        let mut text = Vec::new();
+        self.command(&self.nix_store, SHORT)
+            .args(["--gc", option])
+            .run_lines(&*self.interrupt, &mut |line| {
+                text.extend_from_slice(line);
+                text.push(b'\n');
+            })
+            .map_err(|error| failed(format!("`nix-store --gc {option}`"), error))?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// What Nix knows of store paths; those that are not valid come back as such.
+    ///
+    /// # Errors
+    /// When Nix failed, or printed what is not of any form that it had so far.
+    pub fn path_info(&self, paths: &[StorePath<String>]) -> Result<Vec<PathInfo>, PerformError> {
+        let what = || "asking Nix about store paths".to_string();
+        // Before, the option is an error; later, its absence is going to be one.
+        let format =
+            (*self.version()? >= NixVersion::new(2, 34, 0)).then_some(["--json-format", "1"]);
+        let paths = paths
+            .iter()
+            .map(|path| path.to_absolute_path(&self.places.store).into_string());
+        let output = self
+            .command(&self.nix, SHORT)
+            .args(["--extra-experimental-features", "nix-command"])
+            .args(["path-info", "--json"])
+            .args(format.into_iter().flatten())
+            .args(["--offline", "--option", "substitute", "false", "--"])
+            .args(paths)
+            .run(&*self.interrupt)
+            .map_err(|error| failed(what(), error))?;
+        parse::path_info(&output.stdout.text(), &self.places.store).map_err(|error| {
+            PerformError::Nix {
+                what: what(),
+                source: error.into(),
+            }
+        })
+    }
+
+    /// A command that works on the very store and state that we look at, whatever the environment says.
+    fn command<'a>(&'a self, program: &'a Program, timeout: Duration) -> Command<'a> {
+        Command::new(program, &self.surroundings, timeout)
+            .set("NIX_STORE_DIR", self.places.store.as_path().as_str())
+            .set("NIX_STATE_DIR", self.places.state_dir.as_str())
+    }
+
+    /// As whom to act on what belongs to `owner`: `None` for ourselves.
+    fn account(&self, owner: &Owner) -> Result<Option<Account>, PerformError> {
+        let we = geteuid();
+        if owner.uid == we.as_raw() {
+            return Ok(None);
+        }
+        let refused = |source| PerformError::File {
+            what: format!("act for the user {owner}"),
+            source,
+        };
+        if !we.is_root() {
+            return Err(refused(std::io::ErrorKind::PermissionDenied.into()));
+        }
+        match Account::find(&self.places.passwd, owner.uid).map_err(refused)? {
+            Some(account) => Ok(Some(account)),
+            // Nobody knows their group or home; guessing could hand them root's.
+            None => Err(refused(std::io::Error::new(
+                std::io::ErrorKind::NotFound,
+                "the machine does not know this user",
+            ))),
+        }
+    }
+}
+
+/// An older Nix than 2.8.
+#[derive(Debug, thiserror::Error)]
+#[error("this is Nix {0}, and the oldest that can be used is 2.8")]
+struct TooOld(NixVersion);
+
+/// Whether a path is a derivation: told to realise it, Nix would build what it describes.
+fn is_derivation(path: &StorePath<String>) -> bool {
+    path.name().strip_suffix(".drv").is_some()
+}
+
+/// The error of a command as the engine sees it.
+fn failed(what: String, error: ProcessError) -> PerformError {
+    match error {
+        ProcessError::Interrupted { .. } => PerformError::Interrupted { what },
+        ProcessError::NotFound { .. } => PerformError::Unusable(error.into()),
+        error => PerformError::Nix {
+            what,
+            source: error.into(),
+        },
+    }
+}

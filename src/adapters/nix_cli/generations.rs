@@ -1,0 +1,304 @@
+//! Dropping a generation and putting one back: look, act, look again.
+
+use std::collections::BTreeSet;
+use std::io;
+
+use super::links::{Directory, Seen};
+use super::profile_lock::ProfileLock;
+use super::rights::with_rights_of;
+use super::{NixCli, failed, is_derivation};
+use crate::adapters::process::Account;
+use crate::domain::plan::GenerationFacts;
+use crate::domain::profile::{GenerationNumber, ProfilePath};
+use crate::ports::{PerformError, Sight};
+
+impl NixCli {
+    pub(super) fn drop_generation_of(&self, facts: &GenerationFacts) -> Result<(), PerformError> {
+        let what = || format!("dropping {}", name_of(facts));
+        let account = self.account(&facts.owner)?;
+        let dir = open_profile_dir(facts)?;
+        let before = check_droppable(&dir, facts)?;
+        let ran = self.delete_generation(&facts.profile, facts.number, account.as_ref());
+        // Its exit status says little: 0 for a number that was not there, and not 0 for one that is gone by now. Where
+        // it is gone it must count as dropped, or nobody could undo it.
+        match look(&dir, facts)? {
+            Some(_) => {
+                let error = ran.err().map(|error| failed(what(), error));
+                return Err(error.unwrap_or_else(|| wrong(what(), "nix-env left it where it was")));
+            }
+            None => check_the_others(&dir, facts, &before)?,
+        }
+        if let Err(error) = ran {
+            tracing::warn!(%error, "{} is gone, although nix-env failed", name_of(facts));
+        }
+        Ok(())
+    }
+
+    pub(super) fn look_at_generation(facts: &GenerationFacts) -> Result<Sight, PerformError> {
+        // Without the directory nothing can be told: it may only be away, as a home that is not mounted is.
+        let dir = open_profile_dir(facts)?;
+        Ok(match look(&dir, facts)? {
+            None => Sight::Gone,
+            Some(seen) if is_recorded(&seen, facts) => Sight::AsRecorded,
+            Some(_) => Sight::Different,
+        })
+    }
+
+    pub(super) fn restore_generation_of(
+        &self,
+        facts: &GenerationFacts,
+    ) -> Result<(), PerformError> {
+        let account = self.account(&facts.owner)?;
+        self.check_restorable(facts)?;
+        let as_owner = Owner {
+            account: account.as_ref(),
+            facts,
+        };
+        let open = || Directory::open(facts.profile.dir());
+        let Some(dir) = as_owner.act("open the directory", open)? else {
+            return Err(stale(facts, "has lost its directory"));
+        };
+        check_owner(&dir, facts)?;
+        let profile = facts.profile.name();
+        let Some(lock) = as_owner.act("lock the profile", || ProfileLock::take(&dir, profile))?
+        else {
+            return Err(stale(
+                facts,
+                "cannot come back now: another Nix command holds its profile",
+            ));
+        };
+        let done = self.restore_locked(&dir, &as_owner);
+        as_owner.act("unlock the profile", || {
+            lock.release();
+            Ok(())
+        })?;
+        done
+    }
+
+    /// What can be told before anything is touched.
+    fn check_restorable(&self, facts: &GenerationFacts) -> Result<(), PerformError> {
+        let path = facts.store_path.to_absolute_path(&self.places.store);
+        if path != facts.target {
+            return Err(stale(facts, "leads to a store that is not this one"));
+        }
+        // Nix would build a derivation instead of making it a root.
+        if is_derivation(&facts.store_path) {
+            return Err(stale(facts, "is a derivation, and no profile's generation"));
+        }
+        if !self.is_on_disk(&facts.store_path)? {
+            return Err(stale(facts, "cannot come back: its store path is gone"));
+        }
+        Ok(())
+    }
+
+    fn restore_locked(&self, dir: &Directory, owner: &Owner<'_>) -> Result<(), PerformError> {
+        let facts = owner.facts;
+        let link = facts.profile.link_name(facts.number);
+        // Making the link ourselves is what claims the number: this fails where there is anything, while Nix would
+        // replace another generation's link.
+        let claimed = owner.act("make the link", || {
+            match dir.link(&link, facts.target.as_str()) {
+                Ok(()) => Ok(true),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+                Err(error) => Err(error),
+            }
+        })?;
+        if !claimed {
+            return Err(stale(
+                facts,
+                "cannot come back: there is another one of that number",
+            ));
+        }
+        let done = self.make_it_a_generation(dir, owner, &link);
+        if done.is_err() {
+            // Half a generation, without a root or with a wrong time, is worse than none: the hold still has it.
+            let ours = |seen: &Seen| seen.says(facts.target.as_str());
+            let removed = owner.act("remove the link", || match dir.look(&link)? {
+                Some(seen) if ours(&seen) => dir.unlink(&link),
+                _ => Ok(()),
+            });
+            if let Err(error) = removed {
+                tracing::warn!(%error, %link, "a link was left behind");
+            }
+        }
+        done
+    }
+
+    /// Gives the claimed link what Nix's own generations have: an entry in `gcroots/auto`; and what this one had: its
+    /// time.
+    fn make_it_a_generation(
+        &self,
+        dir: &Directory,
+        owner: &Owner<'_>,
+        link: &str,
+    ) -> Result<(), PerformError> {
+        let facts = owner.facts;
+        let what = || format!("restoring {}", name_of(facts));
+        let path = facts.profile.link(facts.number);
+        self.add_root(&facts.store_path, &path, owner.account)
+            .map_err(|error| failed(what(), error))?;
+        owner.act("set the time of the link", || {
+            dir.set_time(link, facts.created)
+        })?;
+        match look(dir, facts)? {
+            Some(seen) if is_recorded(&seen, facts) => {}
+            _ => return Err(wrong(what(), "the link is not what it was")),
+        }
+        if self.has_auto_root(&path)? {
+            Ok(())
+        } else {
+            Err(wrong(what(), "it has no entry in gcroots/auto"))
+        }
+    }
+}
+
+/// The user whom a generation belongs to.
+struct Owner<'a> {
+    account: Option<&'a Account>,
+    facts: &'a GenerationFacts,
+}
+
+impl Owner<'_> {
+    /// Does something to the generation's link with its owner's rights.
+    fn act<T: Send>(
+        &self,
+        what: &str,
+        f: impl FnOnce() -> io::Result<T> + Send,
+    ) -> Result<T, PerformError> {
+        with_rights_of(self.account, f).map_err(|source| cannot(what, self.facts, source))
+    }
+}
+
+/// Sees that everything is as the plan relied on; gives the numbers of the profile's generations.
+fn check_droppable(
+    dir: &Directory,
+    facts: &GenerationFacts,
+) -> Result<BTreeSet<GenerationNumber>, PerformError> {
+    check_owner(dir, facts)?;
+    if facts.number == facts.current {
+        return Err(stale(facts, "is the current one"));
+    }
+    let current = dir
+        .look(facts.profile.name())
+        .map_err(|source| cannot("read the current link", facts, source))?;
+    // `nix-env` refuses the current generation, but only where it can tell which one that is (traps 5 and 12).
+    let expected = facts.profile.link_name(facts.current);
+    if !current.is_some_and(|seen| seen.says(&expected)) {
+        let found = format!("belongs to a profile whose link does not say {expected}");
+        return Err(stale(facts, &found));
+    }
+    match look(dir, facts)? {
+        None => return Err(stale(facts, "is not there any more")),
+        Some(seen) if is_recorded(&seen, facts) => {}
+        Some(_) => return Err(stale(facts, "is not the one that was seen")),
+    }
+    let numbers = numbers(dir, &facts.profile)
+        .map_err(|source| cannot("list the generations", facts, source))?;
+    if numbers.contains(&facts.current) {
+        Ok(numbers)
+    } else {
+        let found = format!(
+            "belongs to a profile whose current generation {} is not there",
+            facts.current
+        );
+        Err(stale(facts, &found))
+    }
+}
+
+/// Sees that nothing went but the one, and that the profile still leads somewhere.
+fn check_the_others(
+    dir: &Directory,
+    facts: &GenerationFacts,
+    before: &BTreeSet<GenerationNumber>,
+) -> Result<(), PerformError> {
+    let what = || format!("dropping {}", name_of(facts));
+    let after = numbers(dir, &facts.profile)
+        .map_err(|source| cannot("list the generations", facts, source))?;
+    let lost: Vec<String> = before
+        .difference(&after)
+        .filter(|&&number| number != facts.number)
+        .map(ToString::to_string)
+        .collect();
+    if !lost.is_empty() {
+        let lost = format!("with it went the generations {}", lost.join(", "));
+        return Err(wrong(what(), &lost));
+    }
+    let current = dir
+        .look(facts.profile.name())
+        .map_err(|source| cannot("read the current link", facts, source))?;
+    let leads_to = |seen: &Seen| {
+        after
+            .iter()
+            .any(|&number| seen.says(&facts.profile.link_name(number)))
+    };
+    // The user may have switched meanwhile; what matters is that the profile has a current generation.
+    if current.is_some_and(|seen| leads_to(&seen)) {
+        Ok(())
+    } else {
+        Err(wrong(what(), "the profile has lost its current generation"))
+    }
+}
+
+fn open_profile_dir(facts: &GenerationFacts) -> Result<Directory, PerformError> {
+    match Directory::open(facts.profile.dir()) {
+        Ok(Some(dir)) => Ok(dir),
+        Ok(None) => Err(stale(facts, "has lost its directory")),
+        Err(source) => Err(cannot("open the directory", facts, source)),
+    }
+}
+
+fn check_owner(dir: &Directory, facts: &GenerationFacts) -> Result<(), PerformError> {
+    let owner = dir
+        .owner()
+        .map_err(|source| cannot("read the owner of the directory", facts, source))?;
+    if owner == facts.owner.uid {
+        Ok(())
+    } else {
+        let found = format!(
+            "lies in a directory of the user {owner} now, and not of {}",
+            facts.owner
+        );
+        Err(stale(facts, &found))
+    }
+}
+
+fn look(dir: &Directory, facts: &GenerationFacts) -> Result<Option<Seen>, PerformError> {
+    dir.look(&facts.profile.link_name(facts.number))
+        .map_err(|source| cannot("read the link", facts, source))
+}
+
+fn is_recorded(seen: &Seen, facts: &GenerationFacts) -> bool {
+    let then = Some(facts.created);
+    seen.says(facts.target.as_str())
+        && matches!(seen, Seen::Link { created, .. } if *created == then)
+}
+
+fn numbers(dir: &Directory, profile: &ProfilePath) -> io::Result<BTreeSet<GenerationNumber>> {
+    let names = dir.names()?;
+    Ok(names
+        .iter()
+        .filter_map(|name| profile.number_of(name.to_str()?))
+        .collect())
+}
+
+fn name_of(facts: &GenerationFacts) -> String {
+    format!("generation {} of {}", facts.number, facts.profile)
+}
+
+fn stale(facts: &GenerationFacts, what: &str) -> PerformError {
+    PerformError::Stale(format!("{} {what}", name_of(facts)))
+}
+
+fn wrong(what: String, why: &str) -> PerformError {
+    PerformError::Nix {
+        what,
+        source: why.to_string().into(),
+    }
+}
+
+fn cannot(what: &str, facts: &GenerationFacts, source: io::Error) -> PerformError {
+    PerformError::File {
+        what: format!("{what} of {}", name_of(facts)),
+        source,
+    }
+}

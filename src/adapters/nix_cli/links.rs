@@ -1,0 +1,153 @@
+//! A directory held open, and the links in it: nothing here ever follows a link.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, open, openat, readlinkat};
+use nix::sys::stat::{FileStat, Mode, SFlag, UtimensatFlags, fstat, fstatat, utimensat};
+use nix::sys::time::TimeSpec;
+use nix::unistd::{UnlinkatFlags, symlinkat, unlinkat};
+
+use crate::domain::measure::Timestamp;
+
+/// A directory that was opened once: what happens to its name does not matter from then on.
+pub(super) struct Directory {
+    fd: OwnedFd,
+    path: Utf8PathBuf,
+}
+
+/// What there is under a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// A symbolic link.
+    Link {
+        /// What it says.
+        text: OsString,
+        /// When it was made; `None` when the calendar does not reach that far.
+        created: Option<Timestamp>,
+    },
+    /// Anything else.
+    Other,
+}
+
+impl Seen {
+    /// Whether it is a link that says exactly this.
+    pub(super) fn says(&self, expected: &str) -> bool {
+        matches!(self, Self::Link { text, .. } if text.as_bytes() == expected.as_bytes())
+    }
+}
+
+impl Directory {
+    /// Opens a directory, which must not itself be a link; `None` when it is not there.
+    pub(super) fn open(path: &Utf8Path) -> io::Result<Option<Self>> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        match open(path.as_std_path(), flags, Mode::empty()) {
+            Ok(fd) => Ok(Some(Self {
+                fd,
+                path: path.to_path_buf(),
+            })),
+            Err(Errno::ENOENT) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Its path when it was opened.
+    pub(super) fn path(&self) -> &Utf8Path {
+        &self.path
+    }
+
+    /// The number of the user that it belongs to.
+    pub(super) fn owner(&self) -> io::Result<u32> {
+        Ok(fstat(&self.fd)?.st_uid)
+    }
+
+    /// What there is under a name; `None` for nothing.
+    pub(super) fn look(&self, name: &str) -> io::Result<Option<Seen>> {
+        let stat = match fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(stat) => stat,
+            Err(Errno::ENOENT) => return Ok(None),
+            Err(errno) => return Err(errno.into()),
+        };
+        if !is_link(&stat) {
+            return Ok(Some(Seen::Other));
+        }
+        match readlinkat(&self.fd, name) {
+            Ok(text) => Ok(Some(Seen::Link {
+                text,
+                created: created(&stat),
+            })),
+            // Changed between the two looks.
+            Err(Errno::ENOENT) => Ok(None),
+            Err(Errno::EINVAL) => Ok(Some(Seen::Other)),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Makes a link. It is an error when there is anything under its name.
+    pub(super) fn link(&self, name: &str, text: &str) -> io::Result<()> {
+        Ok(symlinkat(text, &self.fd, name)?)
+    }
+
+    /// Removes a link or file.
+    pub(super) fn unlink(&self, name: &str) -> io::Result<()> {
+        Ok(unlinkat(&self.fd, name, UnlinkatFlags::NoRemoveDir)?)
+    }
+
+    /// Sets the modification time of a link itself.
+    pub(super) fn set_time(&self, name: &str, time: Timestamp) -> io::Result<()> {
+        let (seconds, nanoseconds) = time.to_unix();
+        Ok(utimensat(
+            &self.fd,
+            name,
+            &TimeSpec::UTIME_OMIT,
+            &TimeSpec::new(seconds, nanoseconds),
+            UtimensatFlags::NoFollowSymlink,
+        )?)
+    }
+
+    /// Opens a file in it for reading and writing, making it where it is missing.
+    pub(super) fn open_file(&self, name: &str) -> io::Result<OwnedFd> {
+        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        Ok(openat(
+            &self.fd,
+            name,
+            flags,
+            Mode::S_IRUSR | Mode::S_IWUSR,
+        )?)
+    }
+
+    /// The names in it.
+    pub(super) fn names(&self) -> io::Result<Vec<OsString>> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let mut dir = Dir::openat(self.fd.as_fd(), ".", flags, Mode::empty())?;
+        let mut names = Vec::new();
+        for entry in dir.iter() {
+            let entry = entry?;
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
+            if name != "." && name != ".." {
+                names.push(name.to_os_string());
+            }
+        }
+        Ok(names)
+    }
+
+    /// The text of a link; `None` when there is none under the name.
+    pub(super) fn text(&self, name: &OsStr) -> Option<OsString> {
+        readlinkat(&self.fd, name).ok()
+    }
+}
+
+fn is_link(stat: &FileStat) -> bool {
+    SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFLNK
+}
+
+// The types differ between platforms.
+#[allow(clippy::useless_conversion)]
+fn created(stat: &FileStat) -> Option<Timestamp> {
+    Timestamp::from_unix(stat.st_mtime.into(), stat.st_mtime_nsec.into())
+}

@@ -1,0 +1,85 @@
+//! The port that the engine acts through.
+
+use camino::Utf8Path;
+use nix::sys::statvfs::statvfs;
+
+use super::{NixCli, failed, parse};
+use crate::domain::measure::Bytes;
+use crate::domain::plan::{GenerationFacts, HoldFacts, RootFacts};
+use crate::domain::store_path::StorePath;
+use crate::ports::{Collected, Perform, PerformError, Sight};
+
+impl Perform for NixCli {
+    fn nix_version(&self) -> Result<String, PerformError> {
+        self.version().map(ToString::to_string)
+    }
+
+    fn hold(&self, path: &StorePath<String>, link: &Utf8Path) -> Result<(), PerformError> {
+        self.make_hold(path, link)
+    }
+
+    fn drop_generation(&self, facts: &GenerationFacts) -> Result<(), PerformError> {
+        self.drop_generation_of(facts)
+    }
+
+    fn see_generation(&self, facts: &GenerationFacts) -> Result<Sight, PerformError> {
+        Self::look_at_generation(facts)
+    }
+
+    fn restore_generation(&self, facts: &GenerationFacts) -> Result<(), PerformError> {
+        self.restore_generation_of(facts)
+    }
+
+    fn remove_root(&self, facts: &RootFacts) -> Result<(), PerformError> {
+        self.remove_dangling_root(facts)
+    }
+
+    fn see_root(&self, facts: &RootFacts) -> Result<Sight, PerformError> {
+        self.look_at_root(facts)
+    }
+
+    fn restore_root(&self, facts: &RootFacts) -> Result<(), PerformError> {
+        self.restore_dangling_root(facts)
+    }
+
+    fn release_hold(&self, facts: &HoldFacts) -> Result<(), PerformError> {
+        self.remove_hold(facts)
+    }
+
+    fn collect(&self) -> Result<Collected, PerformError> {
+        let output = self
+            .collect_garbage()
+            .map_err(|error| failed("collecting garbage".into(), error))?;
+        // Lix says it on standard error. What is not understood is unknown, and nothing depends on it (trap 28).
+        let collected = parse::collected(&output.stdout.text())
+            .or_else(|| parse::collected(&output.stderr.text()));
+        Ok(collected.unwrap_or_default())
+    }
+
+    fn optimise(&self) -> Result<(), PerformError> {
+        self.optimise_store()
+            .map(drop)
+            .map_err(|error| failed("optimising the store".into(), error))
+    }
+
+    fn verify(&self, contents: bool) -> Result<(), PerformError> {
+        self.verify_store(contents)
+            .map(drop)
+            .map_err(|error| failed("verifying the store".into(), error))
+    }
+
+    fn free_bytes(&self) -> Result<Bytes, PerformError> {
+        let store = self.places.store.as_path();
+        let stat = statvfs(store.as_std_path()).map_err(|errno| PerformError::File {
+            what: format!("read the free space of {store}"),
+            source: errno.into(),
+        })?;
+        // What a user can get, not what is kept back for root. The types differ between platforms.
+        #[allow(clippy::useless_conversion)]
+        let (blocks, size) = (
+            u64::from(stat.blocks_available()),
+            u64::from(stat.fragment_size()),
+        );
+        Ok(Bytes(blocks.saturating_mul(size)))
+    }
+}

@@ -1,0 +1,203 @@
+//! Holds, and entries of `gcroots/auto`.
+
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+
+use camino::{Utf8Component, Utf8Path};
+
+use super::links::{Directory, Seen};
+use super::{NixCli, failed, is_derivation};
+use crate::domain::plan::{HoldFacts, RootFacts};
+use crate::domain::store_path::StorePath;
+use crate::ports::{PerformError, Sight};
+
+impl NixCli {
+    pub(super) fn make_hold(
+        &self,
+        path: &StorePath<String>,
+        link: &Utf8Path,
+    ) -> Result<(), PerformError> {
+        let what = || format!("holding {path}");
+        let wrong = |why: &str| PerformError::Nix {
+            what: what(),
+            source: why.to_string().into(),
+        };
+        if !is_plain(link) {
+            return Err(wrong("its link is not an absolute path without dots"));
+        }
+        // Nix would build a derivation, and fetch what is gone, instead of making it a root.
+        if is_derivation(path) {
+            return Err(wrong("it is a derivation"));
+        }
+        if !self.is_on_disk(path)? {
+            return Err(PerformError::Stale(format!(
+                "{path} is gone from the store"
+            )));
+        }
+        self.add_root(path, link, None)
+            .map_err(|error| failed(what(), error))?;
+        // Only what is seen counts: a root is a link to the path, and an entry that leads to the link.
+        let expected = path.to_absolute_path(&self.places.store);
+        let text = fs::read_link(link).map_err(|source| cannot(format!("read {link}"), source))?;
+        if text.as_os_str() != expected.as_str() {
+            return Err(wrong("its link leads elsewhere"));
+        }
+        if !self.has_auto_root(link)? {
+            return Err(wrong("its link has no entry in gcroots/auto"));
+        }
+        if !self.is_on_disk(path)? {
+            return Err(wrong("it vanished meanwhile"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn remove_hold(&self, facts: &HoldFacts) -> Result<(), PerformError> {
+        let link = &facts.link;
+        let stale = |why: &str| PerformError::Stale(format!("{link} {why}"));
+        let below_holds = link
+            .parent()
+            .is_some_and(|dir| dir.components().any(|part| part.as_str() == "holds"));
+        let (true, true, Some(dir), Some(name)) =
+            (is_plain(link), below_holds, link.parent(), link.file_name())
+        else {
+            return Err(stale("is not where holds are"));
+        };
+        let failed = |source| cannot(format!("remove the hold {link}"), source);
+        let Some(dir) = Directory::open(dir).map_err(failed)? else {
+            return Ok(());
+        };
+        let expected = facts.store_path.to_absolute_path(&self.places.store);
+        match dir.look(name).map_err(failed)? {
+            None => Ok(()),
+            Some(seen) if seen.says(expected.as_str()) => match dir.unlink(name) {
+                // Somebody else released it in this moment.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                done => done.map_err(failed),
+            },
+            Some(_) => Err(stale(&format!("is not the hold of {}", facts.store_path))),
+        }
+    }
+
+    pub(super) fn remove_dangling_root(&self, facts: &RootFacts) -> Result<(), PerformError> {
+        let (dir, name) = self.auto_dir_of(facts)?;
+        match look(&dir, name, facts)? {
+            Sight::AsRecorded => {}
+            Sight::Gone => return Err(stale(facts, "is not there any more")),
+            Sight::Different => return Err(stale(facts, "leads elsewhere now")),
+        }
+        if link_is_there(facts)? {
+            return Err(stale(facts, "leads to a link that is there again"));
+        }
+        // A place that is gone may only be away: a home or disk that is not mounted (trap 17).
+        let place = facts.link.parent().unwrap_or(&facts.link);
+        if !fs::metadata(place).is_ok_and(|place| place.is_dir()) {
+            return Err(stale(facts, "leads to a place that is gone"));
+        }
+        let failed = |source| cannot(format!("remove the root {}", facts.entry), source);
+        dir.unlink(name).map_err(failed)?;
+        // A build may have made the link again just now, and its entry before we removed it.
+        if link_is_there(facts)? {
+            match dir.link(name, facts.link.as_str()) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(failed(error));
+                }
+                _ => return Err(stale(facts, "leads to a link that is there again")),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn look_at_root(&self, facts: &RootFacts) -> Result<Sight, PerformError> {
+        let (dir, name) = self.auto_dir_of(facts)?;
+        look(&dir, name, facts)
+    }
+
+    pub(super) fn restore_dangling_root(&self, facts: &RootFacts) -> Result<(), PerformError> {
+        let (dir, name) = self.auto_dir_of(facts)?;
+        match dir.link(name, facts.link.as_str()) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Err(stale(facts, "is taken"))
+            }
+            done => done.map_err(|source| cannot(format!("make the root {}", facts.entry), source)),
+        }
+    }
+
+    /// The directory of an entry, which is `gcroots/auto` itself and nothing else, and the entry's name.
+    fn auto_dir_of<'f>(&self, facts: &'f RootFacts) -> Result<(Directory, &'f str), PerformError> {
+        let auto = self.places.state_dir.join("gcroots/auto");
+        let (true, Some(name)) = (
+            is_plain(&facts.entry) && is_plain(&facts.link),
+            facts.entry.file_name(),
+        ) else {
+            return Err(stale(facts, "is not an absolute path without dots"));
+        };
+        if facts.entry.parent() != Some(&auto) {
+            return Err(stale(facts, &format!("does not lie in {auto}")));
+        }
+        match Directory::open(&auto) {
+            Ok(Some(dir)) => Ok((dir, name)),
+            Ok(None) => Err(stale(facts, "has lost its directory")),
+            Err(source) => Err(cannot(format!("open {auto}"), source)),
+        }
+    }
+
+    /// Whether a store path is on disk, without following it.
+    pub(super) fn is_on_disk(&self, path: &StorePath<String>) -> Result<bool, PerformError> {
+        let path = path.to_absolute_path(&self.places.store);
+        is_there(&path).map_err(|source| cannot(format!("look at {path}"), source))
+    }
+
+    /// Whether an entry of `gcroots/auto` leads to a link.
+    pub(super) fn has_auto_root(&self, link: &Utf8Path) -> Result<bool, PerformError> {
+        // The entry's name is a hash whose form is Nix's business; what it says is not.
+        let auto = self.places.state_dir.join("gcroots/auto");
+        let failed = |source| cannot(format!("read {auto}"), source);
+        let Some(dir) = Directory::open(&auto).map_err(failed)? else {
+            return Ok(false);
+        };
+        let names = dir.names().map_err(failed)?;
+        Ok(names.iter().any(|name| {
+            dir.text(name)
+                .is_some_and(|text| text.as_bytes() == link.as_str().as_bytes())
+        }))
+    }
+}
+
+fn look(dir: &Directory, name: &str, facts: &RootFacts) -> Result<Sight, PerformError> {
+    let seen: Option<Seen> = dir
+        .look(name)
+        .map_err(|source| cannot(format!("look at {}", dir.path().join(name)), source))?;
+    Ok(match seen {
+        None => Sight::Gone,
+        Some(seen) if seen.says(facts.link.as_str()) => Sight::AsRecorded,
+        Some(_) => Sight::Different,
+    })
+}
+
+fn link_is_there(facts: &RootFacts) -> Result<bool, PerformError> {
+    is_there(&facts.link).map_err(|source| cannot(format!("look at {}", facts.link), source))
+}
+
+/// Whether there is anything under a path. Only "not found" is a no: what cannot be looked at may well be there.
+fn is_there(path: &Utf8Path) -> io::Result<bool> {
+    match path.symlink_metadata() {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a path is absolute and names every directory on its way, as Nix writes it into an entry.
+fn is_plain(path: &Utf8Path) -> bool {
+    let plain = |part| matches!(part, Utf8Component::RootDir | Utf8Component::Normal(_));
+    path.is_absolute() && path.components().all(plain)
+}
+
+fn stale(facts: &RootFacts, what: &str) -> PerformError {
+    PerformError::Stale(format!("the root {} {what}", facts.entry))
+}
+
+fn cannot(what: String, source: io::Error) -> PerformError {
+    PerformError::File { what, source }
+}
