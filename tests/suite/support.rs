@@ -1,1 +1,258 @@
-//! To be written.
+//! What tests of several modules need: the Nix versions to test with, our own program, and a look at a whole directory.
+
+// The lints spare what has the attribute of a test, and not what tests call.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used
+)]
+#![allow(dead_code)]
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use nix_prune::adapters::scratch::Scratch;
+use nix_prune::domain::measure::Timestamp;
+
+/// A Nix to test with.
+#[derive(Debug, Clone)]
+pub(crate) struct Nix {
+    /// The directory of its programs.
+    pub(crate) bin: Utf8PathBuf,
+    /// What it says of itself: `nix (Nix) 2.34.8`.
+    pub(crate) version: String,
+}
+
+/// Every Nix to test with: those of `NIX_PRUNE_TEST_NIX` (directories, with colons between), else those that
+/// `scripts/nix-toolchain` has brought, else the one on `PATH`. Without any, it says aloud that tests are skipped.
+pub(crate) fn nixes() -> &'static [Nix] {
+    static FOUND: OnceLock<Vec<Nix>> = OnceLock::new();
+    FOUND.get_or_init(|| {
+        let bins = named_bins()
+            .or_else(fetched_bins)
+            .unwrap_or_else(|| bin_on_path().into_iter().collect());
+        let nixes: Vec<Nix> = bins.into_iter().map(nix_in).collect();
+        if nixes.is_empty() {
+            skipped("no Nix is there, so nothing was tested with a real one");
+        }
+        nixes
+    })
+}
+
+/// Runs a test with every Nix in turn; what fails is told with the version.
+pub(crate) fn with_each_nix(test: impl Fn(&Nix)) {
+    let mut failures = Vec::new();
+    for nix in nixes() {
+        if let Err(cause) = catch_unwind(AssertUnwindSafe(|| test(nix))) {
+            failures.push(format!("with {}: {}", nix.version, words(&*cause)));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// Says that something is not tested, where nobody can overlook it.
+pub(crate) fn skipped(why: &str) {
+    eprintln!("SKIPPED: {why}");
+    if let Some(file) = std::env::var_os("NIX_PRUNE_TEST_SKIPPED") {
+        let mut file = fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(file)
+            .expect("NIX_PRUNE_TEST_SKIPPED names a file");
+        writeln!(file, "SKIPPED: {why}").unwrap();
+    }
+}
+
+fn named_bins() -> Option<Vec<Utf8PathBuf>> {
+    let list = std::env::var("NIX_PRUNE_TEST_NIX").ok()?;
+    let bins = list.split(':').filter(|bin| !bin.is_empty());
+    let bins: Vec<_> = bins.map(Utf8PathBuf::from).collect();
+    // What was asked for and is not there must not pass for tested.
+    for bin in &bins {
+        assert!(
+            bin.join("nix").exists(),
+            "NIX_PRUNE_TEST_NIX: there is no nix in {bin}"
+        );
+    }
+    (!bins.is_empty()).then_some(bins)
+}
+
+fn fetched_bins() -> Option<Vec<Utf8PathBuf>> {
+    let dir = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("target/nix");
+    let mut bins: Vec<_> = dir
+        .read_dir_utf8()
+        .ok()?
+        .map(|entry| entry.unwrap().into_path().join("bin"))
+        .filter(|bin| bin.join("nix").exists())
+        .collect();
+    bins.sort();
+    (!bins.is_empty()).then_some(bins)
+}
+
+fn bin_on_path() -> Option<Utf8PathBuf> {
+    let nix = which::which("nix").ok()?;
+    Utf8PathBuf::from_path_buf(nix.parent()?.to_path_buf()).ok()
+}
+
+fn nix_in(bin: Utf8PathBuf) -> Nix {
+    // As root, any other program of Nix's would create /nix to tell its version.
+    let output = Command::new(bin.join("nix")).arg("--version").output();
+    let output = output.unwrap_or_else(|error| panic!("cannot run {bin}/nix: {error}"));
+    let version = String::from_utf8_lossy(&output.stdout).trim().to_string();
+    assert!(output.status.success(), "{bin}/nix --version failed");
+    Nix { bin, version }
+}
+
+/// What a panic said.
+fn words(cause: &(dyn Any + Send)) -> String {
+    let text = cause.downcast_ref::<String>().cloned();
+    let text = text.or_else(|| cause.downcast_ref::<&str>().map(ToString::to_string));
+    text.unwrap_or_else(|| "it panicked".into())
+}
+
+/// What our program did.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    /// Its exit code, -1 when a signal ended it.
+    pub(crate) status: i32,
+    /// Its standard output.
+    pub(crate) stdout: String,
+    /// Its standard error.
+    pub(crate) stderr: String,
+}
+
+/// Our program in a scratch store: nothing of the environment reaches it but what is given here.
+pub(crate) fn program(scratch: &Scratch) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nix-prune"));
+    let path = match scratch.bin() {
+        Some(bin) => format!("{bin}:/usr/bin:/bin"),
+        None => std::env::var("PATH").unwrap_or_default(),
+    };
+    command
+        .env_clear()
+        .env("PATH", path)
+        .env("TZ", "UTC")
+        .envs(scratch.env())
+        .current_dir(scratch.base())
+        .stdin(Stdio::null());
+    command
+}
+
+/// Runs our program in a scratch store.
+#[must_use]
+pub(crate) fn run(scratch: &Scratch, args: &[&str]) -> Ran {
+    run_command(program(scratch).args(args))
+}
+
+/// Runs our program as another user, which takes root: `uid` is also the number of the group.
+#[must_use]
+pub(crate) fn run_as(scratch: &Scratch, uid: u32, args: &[&str]) -> Ran {
+    run_command(program(scratch).args(args).gid(uid).uid(uid))
+}
+
+/// Runs a command to its end.
+#[must_use]
+pub(crate) fn run_command(command: &mut Command) -> Ran {
+    let output = command.output().expect("the program can be run");
+    Ran {
+        status: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// Runs one of Nix's programs by hand in a scratch store; it has to succeed.
+pub(crate) fn by_hand(scratch: &Scratch, tool: &str, args: &[&str]) -> Ran {
+    let tool = match scratch.bin() {
+        Some(bin) => bin.join(tool),
+        None => tool.into(),
+    };
+    let mut command = Command::new(&tool);
+    command
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .envs(scratch.env())
+        .args(args)
+        .stdin(Stdio::null());
+    let ran = run_command(&mut command);
+    assert_eq!(ran.status, 0, "{tool} {args:?}: {}", ran.stderr);
+    ran
+}
+
+/// Whether these tests run as root.
+pub(crate) fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+/// A time, as RFC 3339 writes it.
+pub(crate) fn time(text: &str) -> Timestamp {
+    text.parse().expect("a time")
+}
+
+/// Writes a shell script that can be run.
+///
+/// Another process writes it: a file that is open for writing in this one, with threads that start programs, may be
+/// "busy" when it is run.
+pub(crate) fn script(path: &Utf8Path, text: &str) {
+    let mut child = Command::new("/bin/sh")
+        .args([
+            "-c",
+            "cat > \"$1\" && chmod 755 \"$1\"",
+            "sh",
+            path.as_str(),
+        ])
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("there is a shell");
+    let mut input = child.stdin.take().unwrap();
+    write!(input, "#!/bin/sh\n{text}\n").unwrap();
+    drop(input);
+    assert!(child.wait().unwrap().success());
+}
+
+/// Everything below a directory by its path in it: kind, mode, owner, size, times to the nanosecond, and what a link
+/// says. Whoever only reads leaves it as it was; times of access do not count.
+pub(crate) fn listing(dir: &Utf8Path) -> BTreeMap<String, String> {
+    let mut entries = BTreeMap::new();
+    list(dir, dir, &mut entries);
+    entries
+}
+
+fn list(top: &Utf8Path, path: &Utf8Path, entries: &mut BTreeMap<String, String>) {
+    let data = path.symlink_metadata().unwrap();
+    let kind = data.file_type();
+    let text = if kind.is_symlink() {
+        format!(" -> {}", fs::read_link(path).unwrap().display())
+    } else {
+        String::new()
+    };
+    // The size of a directory is the file system's business.
+    let size = if kind.is_dir() { 0 } else { data.len() };
+    let entry = format!(
+        "{:o} {}:{} {size} {}.{:09} {}.{:09}{text}",
+        data.permissions().mode(),
+        data.uid(),
+        data.gid(),
+        data.mtime(),
+        data.mtime_nsec(),
+        data.ctime(),
+        data.ctime_nsec(),
+    );
+    let name = path.strip_prefix(top).unwrap();
+    entries.insert(name.to_string(), entry);
+    if kind.is_dir() {
+        for entry in path.read_dir_utf8().unwrap() {
+            list(top, entry.unwrap().path(), entries);
+        }
+    }
+}
