@@ -1,0 +1,224 @@
+//! Root acts in the directories of other users: as they, and with their rights only.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix_prune::adapters::scratch::{Scratch, set_link_time};
+use nix_prune::domain::measure::Age;
+use nix_prune::domain::plan::GenerationFacts;
+use nix_prune::domain::profile::{GenerationNumber, Owner, ProfileKind, ProfilePath};
+use nix_prune::ports::{Perform, PerformError, Sight};
+
+use super::{assert_stale, created};
+use crate::support::{Nix, by_hand, is_root, listing, run_command, skipped, with_each_nix};
+
+const EVE: u32 = 4242;
+
+/// A store with a daemon, and a user in it who has a profile with two generations.
+struct Machine {
+    scratch: Scratch,
+    daemon: Child,
+    facts: GenerationFacts,
+}
+
+impl Machine {
+    fn new(nix: &Nix) -> Self {
+        let scratch = Scratch::new(Some(&nix.bin)).unwrap();
+        let home = scratch.base().join("eve");
+        let dir = home.join(".local/state/nix/profiles");
+        fs::create_dir_all(&dir).unwrap();
+        let passwd = scratch.base().join("etc/passwd");
+        let mut users = fs::read_to_string(&passwd).unwrap();
+        writeln!(users, "eve:x:{EVE}:{EVE}::{home}:/bin/sh").unwrap();
+        fs::write(&passwd, users).unwrap();
+        for dir in [
+            "eve",
+            "eve/.local",
+            "eve/.local/state",
+            "eve/.local/state/nix",
+        ] {
+            chown(scratch.base().join(dir), Some(EVE), Some(EVE)).unwrap();
+        }
+        chown(&dir, Some(EVE), Some(EVE)).unwrap();
+        let paths = ["eve-1", "eve-2"].map(|name| scratch.add_path(name, &[], 1_000).unwrap());
+        let daemon = start_daemon(&scratch);
+        let profile = ProfilePath::new(&dir.join("profile")).unwrap();
+        for (number, path) in (1u32..).zip(&paths) {
+            let target = path.to_absolute_path(scratch.store());
+            let args =
+                ["-p", profile.to_path().as_str(), "--set", target.as_str()].map(String::from);
+            as_eve(&scratch, "nix-env", &args);
+            set_link_time(&profile.link(GenerationNumber(number)), created(number)).unwrap();
+        }
+        let facts = GenerationFacts {
+            profile,
+            profile_kind: ProfileKind::User,
+            owner: Owner {
+                uid: EVE,
+                name: Some("eve".into()),
+            },
+            number: GenerationNumber(1),
+            target: paths[0].to_absolute_path(scratch.store()),
+            store_path: paths[0].clone(),
+            created: created(1),
+            current: GenerationNumber(2),
+            hold: Age::days(7),
+        };
+        Self {
+            scratch,
+            daemon,
+            facts,
+        }
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let _ = self.daemon.kill();
+        let _ = self.daemon.wait();
+    }
+}
+
+fn start_daemon(scratch: &Scratch) -> Child {
+    let socket = scratch.base().join("sock");
+    let daemon = Command::new(scratch.bin().unwrap().join("nix-daemon"))
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .envs(scratch.env())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let begun = Instant::now();
+    while !socket.exists() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "no daemon");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    daemon
+}
+
+fn as_eve(scratch: &Scratch, tool: &str, args: &[String]) {
+    let mut command = Command::new(scratch.bin().unwrap().join(tool));
+    command
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .envs(scratch.env())
+        .env_remove("NIX_REMOTE")
+        .env_remove("XDG_STATE_HOME")
+        .env("HOME", scratch.base().join("eve"))
+        .env("USER", "eve")
+        .args(args)
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .gid(EVE)
+        .uid(EVE);
+    let ran = run_command(&mut command);
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+}
+
+/// Only root can do this; others are refused, which is tested instead.
+fn as_root(test: impl Fn(&Nix)) {
+    if is_root() {
+        with_each_nix(test);
+    } else {
+        skipped("acting as another user is not tested, because these tests do not run as root");
+    }
+}
+
+#[test]
+fn a_users_generation_goes_and_comes_back_as_the_users() {
+    as_root(|nix| {
+        let m = Machine::new(nix);
+        let cli = m.scratch.nix().unwrap();
+        let hold = m.scratch.base().join("state/holds/run/0");
+        fs::create_dir_all(hold.parent().unwrap()).unwrap();
+        cli.hold(&m.facts.store_path, &hold).unwrap();
+        cli.drop_generation(&m.facts).unwrap();
+        assert_eq!(cli.see_generation(&m.facts).unwrap(), Sight::Gone);
+        cli.restore_generation(&m.facts).unwrap();
+        assert_eq!(cli.see_generation(&m.facts).unwrap(), Sight::AsRecorded);
+        let link = m
+            .facts
+            .profile
+            .link(m.facts.number)
+            .symlink_metadata()
+            .unwrap();
+        assert_eq!((link.uid(), link.gid()), (EVE, EVE));
+        // The whole home is still the user's, and root's is untouched.
+        for (name, entry) in listing(&m.scratch.base().join("eve")) {
+            assert!(entry.contains(&format!(" {EVE}:{EVE} ")), "{name}: {entry}");
+        }
+        // A generation in a home is a root by its entry alone (trap 14).
+        fs::remove_file(&hold).unwrap();
+        by_hand(&m.scratch, "nix-collect-garbage", &[]);
+        assert!(m.facts.target.exists());
+    });
+}
+
+#[test]
+fn a_directory_that_is_not_the_users_any_more_is_left_alone() {
+    as_root(|nix| {
+        let m = Machine::new(nix);
+        let cli = m.scratch.nix().unwrap();
+        chown(m.facts.profile.dir(), Some(EVE + 1), None).unwrap();
+        let before = listing(m.facts.profile.dir());
+        assert_stale(
+            cli.drop_generation(&m.facts),
+            "lies in a directory of the user 4243 now",
+        );
+        assert_stale(
+            cli.restore_generation(&m.facts),
+            "lies in a directory of the user 4243 now",
+        );
+        assert_eq!(listing(m.facts.profile.dir()), before);
+    });
+}
+
+#[test]
+fn a_link_of_a_user_does_not_lead_root_into_a_directory_of_its_own() {
+    as_root(|nix| {
+        let m = Machine::new(nix);
+        let cli = m.scratch.nix().unwrap();
+        cli.drop_generation(&m.facts).unwrap();
+        // The user moves the directory away and puts a link where its parent was: to a directory that only root can
+        // write, but that once was handed to them.
+        let state = m.scratch.base().join("eve/.local/state");
+        let trap = m.scratch.base().join("trap");
+        fs::create_dir_all(trap.join("nix")).unwrap();
+        fs::rename(m.facts.profile.dir(), trap.join("nix/profiles")).unwrap();
+        fs::set_permissions(&trap, fs::Permissions::from_mode(0o700)).unwrap();
+        fs::rename(&state, m.scratch.base().join("eve/.local/old")).unwrap();
+        symlink(&trap, &state).unwrap();
+        let before = listing(&trap);
+        let error = cli.restore_generation(&m.facts).unwrap_err();
+        assert!(matches!(error, PerformError::File { .. }), "{error:?}");
+        assert_eq!(listing(&trap), before);
+    });
+}
+
+#[test]
+fn trap_44_nobody_acts_for_a_user_whom_nobody_knows() {
+    with_each_nix(|nix| {
+        let scratch = Scratch::new(Some(&nix.bin)).unwrap();
+        let f = super::Fixture::new(scratch);
+        let mut facts = f.facts(1);
+        facts.owner.uid = 3_999_999_999;
+        let cli = f.scratch.nix().unwrap();
+        let before = listing(f.profile.dir());
+        for error in [
+            cli.drop_generation(&facts).unwrap_err(),
+            cli.restore_generation(&facts).unwrap_err(),
+        ] {
+            assert!(
+                error.to_string().contains("act for the user 3999999999"),
+                "{error}"
+            );
+        }
+        assert_eq!(listing(f.profile.dir()), before);
+    });
+}
