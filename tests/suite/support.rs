@@ -62,7 +62,8 @@ pub(crate) fn with_each_nix(test: impl Fn(&Nix)) {
 
 /// Says that something is not tested, where nobody can overlook it.
 pub(crate) fn skipped(why: &str) {
-    eprintln!("SKIPPED: {why}");
+    // Not by eprintln!, which is kept back while a test passes.
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
     if let Some(file) = std::env::var_os("NIX_PRUNE_TEST_SKIPPED") {
         let mut file = fs::OpenOptions::new()
             .append(true)

@@ -10,7 +10,7 @@ use super::{NixCli, failed, is_derivation};
 use crate::adapters::process::Account;
 use crate::domain::plan::GenerationFacts;
 use crate::domain::profile::{GenerationNumber, ProfilePath};
-use crate::ports::{PerformError, Sight};
+use crate::ports::{Claim, PerformError, Sight};
 
 impl NixCli {
     pub(super) fn drop_generation_of(&self, facts: &GenerationFacts) -> Result<(), PerformError> {
@@ -40,6 +40,7 @@ impl NixCli {
         Ok(match look(&dir, facts)? {
             None => Sight::Gone,
             Some(seen) if is_recorded(&seen, facts) => Sight::AsRecorded,
+            Some(seen) if seen.says(facts.target.as_str()) => Sight::Unfinished,
             Some(_) => Sight::Different,
         })
     }
@@ -47,6 +48,7 @@ impl NixCli {
     pub(super) fn restore_generation_of(
         &self,
         facts: &GenerationFacts,
+        claim: Claim,
     ) -> Result<(), PerformError> {
         let account = self.account(&facts.owner)?;
         self.check_restorable(facts)?;
@@ -67,7 +69,7 @@ impl NixCli {
                 "cannot come back now: another Nix command holds its profile",
             ));
         };
-        let done = self.restore_locked(&dir, &as_owner);
+        let done = self.restore_locked(&dir, &as_owner, claim);
         as_owner.act("unlock the profile", || {
             lock.release();
             Ok(())
@@ -91,7 +93,12 @@ impl NixCli {
         Ok(())
     }
 
-    fn restore_locked(&self, dir: &Directory, owner: &Owner<'_>) -> Result<(), PerformError> {
+    fn restore_locked(
+        &self,
+        dir: &Directory,
+        owner: &Owner<'_>,
+        claim: Claim,
+    ) -> Result<(), PerformError> {
         let facts = owner.facts;
         let link = facts.profile.link_name(facts.number);
         // Making the link ourselves is what claims the number: this fails where there is anything, while Nix would
@@ -103,6 +110,15 @@ impl NixCli {
                 Err(error) => Err(error),
             }
         })?;
+        if !claimed && claim == Claim::Resume {
+            // An interrupted restoring left its link behind: what leads to the same path is finished, and stays even
+            // if that fails.
+            if let Some(seen) = look(dir, facts)?
+                && seen.says(facts.target.as_str())
+            {
+                return self.make_it_a_generation(dir, owner, &link);
+            }
+        }
         if !claimed {
             return Err(stale(
                 facts,

@@ -7,7 +7,7 @@ use super::{NixCli, failed, parse};
 use crate::domain::measure::Bytes;
 use crate::domain::plan::{GenerationFacts, HoldFacts, RootFacts};
 use crate::domain::store_path::StorePath;
-use crate::ports::{Collected, Perform, PerformError, Sight};
+use crate::ports::{Claim, Collected, Perform, PerformError, Sight};
 
 impl Perform for NixCli {
     fn nix_version(&self) -> Result<String, PerformError> {
@@ -26,8 +26,12 @@ impl Perform for NixCli {
         Self::look_at_generation(facts)
     }
 
-    fn restore_generation(&self, facts: &GenerationFacts) -> Result<(), PerformError> {
-        self.restore_generation_of(facts)
+    fn restore_generation(
+        &self,
+        facts: &GenerationFacts,
+        claim: Claim,
+    ) -> Result<(), PerformError> {
+        self.restore_generation_of(facts, claim)
     }
 
     fn remove_root(&self, facts: &RootFacts) -> Result<(), PerformError> {
@@ -44,6 +48,10 @@ impl Perform for NixCli {
 
     fn release_hold(&self, facts: &HoldFacts) -> Result<(), PerformError> {
         self.remove_hold(facts)
+    }
+
+    fn see_hold(&self, facts: &HoldFacts) -> Result<Sight, PerformError> {
+        self.look_at_hold(facts)
     }
 
     fn collect(&self) -> Result<Collected, PerformError> {

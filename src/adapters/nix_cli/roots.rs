@@ -79,12 +79,31 @@ impl NixCli {
         }
     }
 
+    pub(super) fn look_at_hold(&self, facts: &HoldFacts) -> Result<Sight, PerformError> {
+        let link = &facts.link;
+        let failed = |source| cannot(format!("look at the hold {link}"), source);
+        let (Some(dir), Some(name)) = (link.parent(), link.file_name()) else {
+            return Ok(Sight::Different);
+        };
+        let Some(dir) = Directory::open(dir).map_err(failed)? else {
+            return Ok(Sight::Gone);
+        };
+        let expected = facts.store_path.to_absolute_path(&self.places.store);
+        Ok(match dir.look(name).map_err(failed)? {
+            None => Sight::Gone,
+            Some(seen) if seen.says(expected.as_str()) => Sight::AsRecorded,
+            Some(_) => Sight::Different,
+        })
+    }
+
     pub(super) fn remove_dangling_root(&self, facts: &RootFacts) -> Result<(), PerformError> {
         let (dir, name) = self.auto_dir_of(facts)?;
         match look(&dir, name, facts)? {
             Sight::AsRecorded => {}
             Sight::Gone => return Err(stale(facts, "is not there any more")),
-            Sight::Different => return Err(stale(facts, "leads elsewhere now")),
+            Sight::Unfinished | Sight::Different => {
+                return Err(stale(facts, "leads elsewhere now"));
+            }
         }
         if link_is_there(facts)? {
             return Err(stale(facts, "leads to a link that is there again"));

@@ -183,7 +183,10 @@ fn a_generation_that_cannot_be_put_back_leaves_no_half_of_it(#[case] text: &str)
             }
         }
         fakes.replace("nix-store", text);
-        assert!(cli.restore_generation(&facts).is_err());
+        assert!(
+            cli.restore_generation(&facts, nix_prune::ports::Claim::Fresh)
+                .is_err()
+        );
         let link = fakes.f.link(1);
         match link.read_link_utf8() {
             // What somebody else put there is not ours to remove.

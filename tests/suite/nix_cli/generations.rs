@@ -29,7 +29,8 @@ fn round_trip(scratch: Scratch) {
     by_hand(&f.scratch, "nix-collect-garbage", &[]);
     assert!(on_disk.exists());
 
-    nix.restore_generation(&facts).unwrap();
+    nix.restore_generation(&facts, nix_prune::ports::Claim::Fresh)
+        .unwrap();
     assert_eq!(nix.see_generation(&facts).unwrap(), Sight::AsRecorded);
     let link = |listing: &std::collections::BTreeMap<String, String>, name: &str| {
         // Everything but the time of change, which is now.
@@ -183,7 +184,7 @@ fn a_profile_directory_that_became_a_link_is_left_alone() {
             Err(PerformError::File { .. })
         ));
         assert!(matches!(
-            cli.restore_generation(&f.facts(1)),
+            cli.restore_generation(&f.facts(1), nix_prune::ports::Claim::Fresh),
             Err(PerformError::File { .. })
         ));
         assert_eq!(listing(&away), before);
@@ -247,7 +248,10 @@ fn nothing_is_put_back_where_something_is_or_from_what_is_gone() {
             cli.drop_generation(&facts).unwrap();
             change(&f, &mut facts);
             let before = listing(&f.scratch.base().join("."));
-            assert_stale(cli.restore_generation(&facts), words);
+            assert_stale(
+                cli.restore_generation(&facts, nix_prune::ports::Claim::Fresh),
+                words,
+            );
             let mut after = listing(&f.scratch.base().join("."));
             // The profile's lock came and went, which changes the times of its directory and nothing else.
             let dir = "profiles".to_string();
@@ -266,7 +270,9 @@ fn a_path_that_is_on_disk_but_not_valid_is_not_put_back() {
         cli.drop_generation(&facts).unwrap();
         by_hand(&f.scratch, "nix-collect-garbage", &[]);
         fs::write(&facts.target, "an impostor").unwrap();
-        let error = cli.restore_generation(&facts).unwrap_err();
+        let error = cli
+            .restore_generation(&facts, nix_prune::ports::Claim::Fresh)
+            .unwrap_err();
         assert!(matches!(error, PerformError::Nix { .. }), "{error:?}");
         assert_eq!(cli.see_generation(&facts).unwrap(), Sight::Gone);
         assert!(cli.hold(&facts.store_path, &f.hold(0)).is_err());
@@ -283,7 +289,8 @@ fn nothing_is_put_back_while_another_nix_holds_the_profile() {
         let lock = fs::File::create(f.profile.dir().join("demo.lock")).unwrap();
         let lock = nix::fcntl::Flock::lock(lock, nix::fcntl::FlockArg::LockExclusive).unwrap();
         std::thread::scope(|scope| {
-            let restored = scope.spawn(|| cli.restore_generation(&facts));
+            let restored =
+                scope.spawn(|| cli.restore_generation(&facts, nix_prune::ports::Claim::Fresh));
             std::thread::sleep(std::time::Duration::from_millis(300));
             // It waits, as Nix would.
             assert!(!restored.is_finished());
@@ -332,7 +339,8 @@ fn a_newer_generation_than_the_current_one_can_go_and_come_back() {
         };
         cli.hold(&facts.store_path, &f.hold(0)).unwrap();
         cli.drop_generation(&facts).unwrap();
-        cli.restore_generation(&facts).unwrap();
+        cli.restore_generation(&facts, nix_prune::ports::Claim::Fresh)
+            .unwrap();
         assert_eq!(cli.see_generation(&facts).unwrap(), Sight::AsRecorded);
         assert_eq!(profile.read_link_utf8().unwrap(), "demo-1-link");
     });

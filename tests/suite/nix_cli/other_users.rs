@@ -140,7 +140,8 @@ fn a_users_generation_goes_and_comes_back_as_the_users() {
         cli.hold(&m.facts.store_path, &hold).unwrap();
         cli.drop_generation(&m.facts).unwrap();
         assert_eq!(cli.see_generation(&m.facts).unwrap(), Sight::Gone);
-        cli.restore_generation(&m.facts).unwrap();
+        cli.restore_generation(&m.facts, nix_prune::ports::Claim::Fresh)
+            .unwrap();
         assert_eq!(cli.see_generation(&m.facts).unwrap(), Sight::AsRecorded);
         let link = m
             .facts
@@ -172,7 +173,7 @@ fn a_directory_that_is_not_the_users_any_more_is_left_alone() {
             "lies in a directory of the user 4243 now",
         );
         assert_stale(
-            cli.restore_generation(&m.facts),
+            cli.restore_generation(&m.facts, nix_prune::ports::Claim::Fresh),
             "lies in a directory of the user 4243 now",
         );
         assert_eq!(listing(m.facts.profile.dir()), before);
@@ -195,7 +196,9 @@ fn a_link_of_a_user_does_not_lead_root_into_a_directory_of_its_own() {
         fs::rename(&state, m.scratch.base().join("eve/.local/old")).unwrap();
         symlink(&trap, &state).unwrap();
         let before = listing(&trap);
-        let error = cli.restore_generation(&m.facts).unwrap_err();
+        let error = cli
+            .restore_generation(&m.facts, nix_prune::ports::Claim::Fresh)
+            .unwrap_err();
         assert!(matches!(error, PerformError::File { .. }), "{error:?}");
         assert_eq!(listing(&trap), before);
     });
@@ -212,7 +215,8 @@ fn trap_44_nobody_acts_for_a_user_whom_nobody_knows() {
         let before = listing(f.profile.dir());
         for error in [
             cli.drop_generation(&facts).unwrap_err(),
-            cli.restore_generation(&facts).unwrap_err(),
+            cli.restore_generation(&facts, nix_prune::ports::Claim::Fresh)
+                .unwrap_err(),
         ] {
             assert!(
                 error.to_string().contains("act for the user 3999999999"),
