@@ -11,6 +11,7 @@
 
 mod holds;
 mod lock;
+mod memory;
 mod pins;
 
 use std::fs;

@@ -108,9 +108,10 @@ where
         }
         let action = entry.action.clone();
         tracing::info!(action = %summary(&action), "starting");
+        let mut note = None;
         let done = match &action {
             Action::DropGeneration(facts) => {
-                self.drop_generation(facts, entry.undo.as_ref(), receipt)
+                self.drop_generation(facts, entry.undo.as_ref(), receipt, &mut note)
             }
             Action::RemoveRoot(facts) => self.perform.remove_root(facts),
             Action::ReleaseHold(facts) => self.perform.release_hold(facts),
@@ -124,7 +125,7 @@ where
         };
         if let Some(entry) = receipt.entries.get_mut(index) {
             match done {
-                Ok(()) => settle(entry, Outcome::Done, None, self.clock),
+                Ok(()) => settle(entry, Outcome::Done, note, self.clock),
                 Err(error) => {
                     let outcome = match error {
                         PerformError::Stale(_) => Outcome::Stale,
@@ -145,6 +146,7 @@ where
         facts: &GenerationFacts,
         undo: Option<&Undo>,
         receipt: &Receipt,
+        note: &mut Option<String>,
     ) -> Result<(), PerformError> {
         let hold = match undo {
             Some(Undo::RestoreGeneration { hold, until }) => {
@@ -160,7 +162,10 @@ where
         };
         match self.perform.see_generation(facts) {
             // Nix complained after the deed; what counts is that it is gone, held, and recorded so.
-            Ok(Sight::Gone) if !matches!(error, PerformError::Stale(_)) => Ok(()),
+            Ok(Sight::Gone) if !matches!(error, PerformError::Stale(_)) => {
+                *note = Some(told(&error));
+                Ok(())
+            }
             Ok(Sight::AsRecorded) => {
                 if let Some(hold) = hold
                     && let Err(error) = self.perform.release_hold(&hold)

@@ -1,0 +1,26 @@
+//! What the survey asks of the records.
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::Journal;
+use crate::adapters::links::Memory;
+use crate::domain::snapshot::{Hold, Pin};
+use crate::ports::JournalError;
+
+impl Memory for Journal {
+    fn pins(&self) -> Result<Vec<Pin>, JournalError> {
+        self.pins()
+    }
+
+    fn pins_of_user(&self, home: &Utf8Path, uid: u32) -> Result<Vec<Pin>, JournalError> {
+        self.pins_of_user(home, uid)
+    }
+
+    fn holds(&self) -> Result<Vec<Hold>, JournalError> {
+        self.holds()
+    }
+
+    fn holds_dir(&self) -> Utf8PathBuf {
+        self.holds_dir()
+    }
+}
