@@ -1,1 +1,91 @@
-//! To be written.
+//! Talks to a person: parses the command line, joins the parts, prints, and says how it ended.
+
+mod apply;
+pub mod args;
+mod ask;
+mod context;
+mod demo;
+mod failure;
+mod generations;
+mod history;
+mod hold;
+mod log;
+mod out;
+mod pin;
+mod plan;
+mod roots;
+mod run;
+mod undo;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use args::{Cli, Command};
+use context::Context;
+use failure::{Exit, Failure};
+
+/// Parses the command line, does what it says, and tells how it ended.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way as well; a closed pipe is no reason to fail.
+            let _ = error.print();
+            let code = u8::try_from(error.exit_code()).unwrap_or(Exit::Usage.into());
+            return ExitCode::from(code);
+        }
+    };
+    log::start(&cli.global);
+    match dispatch(cli) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            out::failure(&failure);
+            failure.exit.into()
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<Exit, Failure> {
+    match cli.command {
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "nix-prune", &mut text);
+            out::bytes(&text);
+            return Ok(Exit::Done);
+        }
+        Command::Man => return manual(),
+        Command::Demo => return demo::demo(cli.global),
+        _ => {}
+    }
+    dispatch_in(&Context::new(cli.global)?, cli.command)
+}
+
+/// Does what needs to look at a store.
+fn dispatch_in(context: &Context, command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Plan(args) => plan::plan(context, &args),
+        Command::Run(args) => run::run(context, &args),
+        Command::Apply(args) => apply::apply(context, &args),
+        Command::Undo(args) => undo::undo(context, &args),
+        Command::History(args) => history::history(context, &args),
+        Command::Generations(args) => generations::generations(context, &args),
+        Command::Roots(args) => roots::roots(context, &args),
+        Command::Hold(args) => hold::hold(context, &args),
+        Command::Pin(args) => pin::pin(context, &args),
+        Command::Unpin(args) => pin::unpin(context, &args),
+        Command::Completions { .. } | Command::Man | Command::Demo => Ok(Exit::Done),
+    }
+}
+
+/// The manual page: the command, then each of its commands.
+fn manual() -> Result<Exit, Failure> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(Cli::command())
+        .render(&mut page)
+        .map_err(|error| {
+            Failure::new(Exit::Failed, format!("cannot render the manual: {error}"))
+        })?;
+    out::bytes(&page);
+    Ok(Exit::Done)
+}

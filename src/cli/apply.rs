@@ -1,0 +1,58 @@
+//! `apply`: carries out a saved plan.
+
+use super::args::ApplyArgs;
+use super::context::{Context, named_job};
+use super::failure::{Exit, Failure};
+use super::{ask, out, run};
+use crate::adapters::plan_file;
+use crate::domain::plan::{Plan, Prediction};
+use crate::domain::receipt::RunKind;
+use crate::engine::{Proposal, gate};
+use crate::ports::told;
+use crate::render;
+
+/// Carries out a saved plan, all of it or nothing: what it relies on is looked at again under the lock.
+pub(super) fn apply(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure> {
+    let saved = plan_file::load(&args.file).map_err(|error| {
+        Failure::new(Exit::Refused, format!("nothing was done: {}", told(&error)))
+    })?;
+    // What the settings protect today holds for yesterday's plan as well.
+    let settings = context.settings()?;
+    let mut job = named_job(&settings, Some(&saved.job.to_string()))
+        .or_else(|_| named_job(&Context::builtin()?, None))?;
+    if let Some(any) = settings.jobs().next() {
+        job.protect = any.job().protect.clone();
+    }
+    let nix = context.nix()?;
+    let observer = context.observer(None);
+    let plan = Plan {
+        taken_at: saved.taken_at,
+        machine: saved.machine,
+        store: saved.store,
+        job: saved.job,
+        max_risk: args.consent.max_risk.unwrap_or(saved.max_risk),
+        safe_mode: saved.safe_mode || settings.safe_mode(),
+        items: Vec::new(),
+        actions: saved.actions,
+        prediction: Prediction::default(),
+        refusals: Vec::new(),
+        collection_refused: false,
+        notes: Vec::new(),
+    };
+    let view = context.view();
+    if !args.json.json {
+        out::text(&render::table::plan(&plan, &view));
+    }
+    let approved = gate(Proposal {
+        kind: RunKind::Apply,
+        ..Proposal::of(&plan)
+    })?;
+    if !args.consent.yes && !plan.actions.is_empty() {
+        ask::confirm(&render::table::consequences(&plan, &view), &context.signals)?;
+    }
+    let receipt = context
+        .engine(&observer, &nix)
+        .apply(approved, Some(&job))?;
+    run::show(context, &receipt, args.json.json)?;
+    Ok(run::exit(&receipt))
+}

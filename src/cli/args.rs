@@ -1,0 +1,336 @@
+//! The command line, as clap knows it. Nothing is decided here.
+
+use camino::Utf8PathBuf;
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
+
+use crate::domain::measure::{Age, Timestamp};
+use crate::domain::risk::RiskLevel;
+
+/// Keep a Nix store within its budget without losing what its owner wants back
+#[derive(Debug, Parser)]
+#[command(
+    name = "nix-prune",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
+#[command(after_help = "\
+Exit status:
+  0   done, or nothing to do
+  1   failed
+  2   usage
+  3   partly done
+  4   refused by a safety rule, the risk ceiling or the person asked
+  69  Nix was not found or cannot be used
+  73  the state directory cannot be written
+  75  another run holds the lock; try again
+  77  not permitted
+  78  the settings are not valid")]
+pub struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+    /// What holds for every command
+    #[command(flatten)]
+    pub global: Global,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Read the settings from this file
+    ///
+    /// Otherwise $XDG_CONFIG_HOME/nix-prune/config.json is read, else /etc/nix-prune/config.json, else the built-in
+    /// job `default` holds: keep the last 5 generations and those of 14 days, and collect.
+    #[arg(long, global = true, value_name = "FILE", env = "NIX_PRUNE_CONFIG", value_hint = ValueHint::FilePath)]
+    pub config: Option<Utf8PathBuf>,
+
+    /// Keep records, pins and holds in this directory
+    ///
+    /// Otherwise /var/lib/nix-prune for root, $XDG_STATE_HOME/nix-prune for everybody else.
+    #[arg(long, global = true, value_name = "DIR", env = "NIX_PRUNE_STATE_DIR", value_hint = ValueHint::DirPath)]
+    pub state_dir: Option<Utf8PathBuf>,
+
+    /// Use the Nix commands in this directory instead of those on PATH
+    #[arg(long, global = true, value_name = "DIR", env = "NIX_PRUNE_NIX_BIN", value_hint = ValueHint::DirPath)]
+    pub nix_bin: Option<Utf8PathBuf>,
+
+    /// Log more; twice for still more
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+
+    /// Log errors only
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+
+    /// Colour the output
+    #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
+    pub color: ColorChoice,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal, unless `NO_COLOR` is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show what `run` would do, and why; read only
+    Plan(PlanArgs),
+    /// Plan, show, ask, and carry it out
+    Run(RunArgs),
+    /// Carry out a saved plan, unless anything it relies on has changed
+    Apply(ApplyArgs),
+    /// Put back the generations and roots that a run took away
+    Undo(UndoArgs),
+    /// List the runs, or show the record of one
+    History(HistoryArgs),
+    /// List profiles and their generations; read only
+    Generations(GenerationsArgs),
+    /// List the garbage collector roots that are links or files; read only
+    Roots(JsonArg),
+    /// Look into undo windows, and end them
+    Hold(HoldArgs),
+    /// Never drop this generation
+    Pin(PinArgs),
+    /// Let the keep rules decide about this generation again
+    Unpin(UnpinArgs),
+    /// Print the completions of a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page
+    Man,
+    /// Show the main job on a scratch store, which is removed afterwards
+    Demo,
+}
+
+/// `--json`.
+#[derive(Debug, Args)]
+pub struct JsonArg {
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which job, and what is different this time.
+#[derive(Debug, Args)]
+pub struct JobArgs {
+    /// The job, as the settings name it
+    #[arg(value_name = "JOB")]
+    pub job: Option<String>,
+    /// What is different this time
+    #[command(flatten)]
+    pub keep: KeepArgs,
+    /// Thin out only these profiles: `system`, `users`, `home-manager`, or a profile's path; repeatable
+    #[arg(long = "profile", value_name = "PROFILE")]
+    pub profiles: Vec<String>,
+    /// Hold what is dropped for this long; 0s for not at all, which cannot be undone
+    #[arg(long, value_name = "AGE")]
+    pub undo_window: Option<Age>,
+    /// Collect no garbage
+    #[arg(long)]
+    pub no_collect: bool,
+}
+
+/// Keep rules; if any is given, they take the place of the job's.
+#[derive(Debug, Args, Default)]
+pub struct KeepArgs {
+    /// Keep this many generations, counted back from the current one
+    #[arg(long, value_name = "N")]
+    pub keep_last: Option<u16>,
+    /// Keep generations not older than this, such as 14d, and the one active then
+    #[arg(long, value_name = "AGE")]
+    pub keep_within: Option<Age>,
+    /// Keep the newest generation of each of this many days
+    #[arg(long, value_name = "N")]
+    pub keep_daily: Option<u16>,
+    /// Keep the newest generation of each of this many ISO weeks
+    #[arg(long, value_name = "N")]
+    pub keep_weekly: Option<u16>,
+    /// Keep the newest generation of each of this many months
+    #[arg(long, value_name = "N")]
+    pub keep_monthly: Option<u16>,
+    /// Keep the newest generation of each of this many years
+    #[arg(long, value_name = "N")]
+    pub keep_yearly: Option<u16>,
+}
+
+/// `plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// The job
+    #[command(flatten)]
+    pub job: JobArgs,
+    /// Output
+    #[command(flatten)]
+    pub json: JsonArg,
+    /// Save the plan for `apply`
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub out: Option<Utf8PathBuf>,
+}
+
+/// How to be asked, and how much is allowed.
+#[derive(Debug, Args)]
+pub struct Consent {
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Refuse actions above this risk: low, medium, high, critical
+    #[arg(long, value_name = "LEVEL")]
+    pub max_risk: Option<RiskLevel>,
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The job
+    #[command(flatten)]
+    pub job: JobArgs,
+    /// Consent
+    #[command(flatten)]
+    pub consent: Consent,
+    /// Output
+    #[command(flatten)]
+    pub json: JsonArg,
+}
+
+/// `apply`.
+#[derive(Debug, Args)]
+pub struct ApplyArgs {
+    /// The plan that `plan --out` saved
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub file: Utf8PathBuf,
+    /// Consent
+    #[command(flatten)]
+    pub consent: Consent,
+    /// Output
+    #[command(flatten)]
+    pub json: JsonArg,
+}
+
+/// `undo`.
+#[derive(Debug, Args)]
+pub struct UndoArgs {
+    /// The run, as `history` names it; otherwise the latest one of which something is still held
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
+    /// Output
+    #[command(flatten)]
+    pub json: JsonArg,
+}
+
+/// `history`.
+#[derive(Debug, Args)]
+pub struct HistoryArgs {
+    /// The run to show; otherwise all are listed
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
+    /// Output
+    #[command(flatten)]
+    pub json: JsonArg,
+}
+
+/// `generations`.
+#[derive(Debug, Args)]
+pub struct GenerationsArgs {
+    /// Only these profiles, by path or name
+    #[arg(value_name = "PROFILE")]
+    pub profiles: Vec<String>,
+    /// Output
+    #[command(flatten)]
+    pub json: JsonArg,
+}
+
+/// `hold`.
+#[derive(Debug, Args)]
+pub struct HoldArgs {
+    /// What to do with holds
+    #[command(subcommand)]
+    pub command: HoldCommand,
+}
+
+/// What to do with holds.
+#[derive(Debug, Subcommand)]
+pub enum HoldCommand {
+    /// List what is held, and until when
+    List(JsonArg),
+    /// End holds; what they held can then not be put back
+    Release(ReleaseArgs),
+}
+
+/// `hold release`.
+#[derive(Debug, Args)]
+pub struct ReleaseArgs {
+    /// The holds of these runs; otherwise those whose window has ended
+    #[arg(value_name = "RUN")]
+    pub runs: Vec<String>,
+    /// All holds
+    #[arg(long, conflicts_with = "runs")]
+    pub all: bool,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Output
+    #[command(flatten)]
+    pub json: JsonArg,
+}
+
+/// `pin`.
+#[derive(Debug, Args)]
+pub struct PinArgs {
+    /// The generation, such as `system:42` or `/nix/var/nix/profiles/system:42`
+    #[arg(value_name = "PROFILE:N")]
+    pub generation: String,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Until when, such as 2027-01-31T00:00:00Z, or for how long, such as 90d
+    #[arg(long, value_name = "WHEN")]
+    pub until: Option<When>,
+    /// Output
+    #[command(flatten)]
+    pub json: JsonArg,
+}
+
+/// `unpin`.
+#[derive(Debug, Args)]
+pub struct UnpinArgs {
+    /// The generation, as for `pin`
+    #[arg(value_name = "PROFILE:N")]
+    pub generation: String,
+    /// Output
+    #[command(flatten)]
+    pub json: JsonArg,
+}
+
+/// A moment, or a span from now.
+#[derive(Debug, Clone, Copy)]
+pub enum When {
+    /// A moment.
+    At(Timestamp),
+    /// A span from now.
+    For(Age),
+}
+
+impl std::str::FromStr for When {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match (text.parse(), text.parse()) {
+            (Ok(age), _) => Ok(Self::For(age)),
+            (_, Ok(time)) => Ok(Self::At(time)),
+            _ => {
+                Err("write a time such as 2027-01-31T00:00:00Z, or an age such as 90d".to_string())
+            }
+        }
+    }
+}

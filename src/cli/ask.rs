@@ -1,0 +1,83 @@
+//! The question before the deed.
+
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::read;
+
+use super::failure::{Exit, Failure};
+use crate::ports::Interrupt;
+
+/// Asks whether to go on, after saying `consequences`. Without a terminal nobody can answer, and nothing is done.
+///
+/// # Errors
+/// When nobody can be asked, the answer is no, or ^C came instead of one.
+pub(super) fn confirm(consequences: &[String], interrupt: &impl Interrupt) -> Result<(), Failure> {
+    let mut terminal = io::stderr();
+    if !(io::stdin().is_terminal() && terminal.is_terminal()) {
+        return Err(Failure::new(
+            Exit::Refused,
+            "nothing was done: there is no terminal to ask on",
+        )
+        .hint("Say --yes if this is what you want."));
+    }
+    let mut text = String::new();
+    for line in consequences {
+        text.push_str(line);
+        text.push('\n');
+    }
+    text.push_str("Go on? [y/N] ");
+    let asked = terminal
+        .write_all(text.as_bytes())
+        .and_then(|()| terminal.flush());
+    let answer = asked.and_then(|()| read_line(interrupt));
+    match answer {
+        Ok(Some(line)) if matches!(line.trim().to_lowercase().as_str(), "y" | "yes") => Ok(()),
+        Ok(Some(_)) => Err(Failure::new(Exit::Refused, "nothing was done, as you said")),
+        Ok(None) => {
+            let _ = writeln!(terminal);
+            Err(Failure::new(
+                Exit::Refused,
+                "nothing was done: it was interrupted",
+            ))
+        }
+        Err(error) => Err(Failure::new(
+            Exit::Refused,
+            format!("nothing was done: the answer could not be read: {error}"),
+        )),
+    }
+}
+
+/// A line from the terminal; `None` when a signal or the end of input came first.
+///
+/// Read behind `poll` and without the library's buffer, whose reading starts again after a signal.
+fn read_line(interrupt: &impl Interrupt) -> io::Result<Option<String>> {
+    let stdin = io::stdin();
+    let mut line = Vec::new();
+    loop {
+        let mut wanted = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut wanted, PollTimeout::from(200u8)) {
+            Ok(_) | Err(Errno::EINTR) if interrupt.requested() => return Ok(None),
+            Ok(0) | Err(Errno::EINTR) => continue,
+            Ok(_) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let mut some = [0u8; 256];
+        match read(stdin.as_fd(), &mut some) {
+            Ok(0) if line.is_empty() => return Ok(None),
+            Ok(0) => break,
+            Ok(count) => line.extend(some.iter().take(count)),
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        if line.contains(&b'\n') {
+            break;
+        }
+        if line.len() > 1000 {
+            break;
+        }
+    }
+    Ok(Some(String::from_utf8_lossy(&line).into_owned()))
+}

@@ -1,0 +1,368 @@
+//! What every command needs: the places, the settings, the adapters.
+
+use std::sync::Arc;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use jiff::tz::TimeZone;
+use nix::unistd::Uid;
+
+use super::args::{Global, JobArgs};
+use super::failure::{Exit, Failure};
+use super::out;
+use crate::adapters::clock::{self, SystemClock};
+use crate::adapters::files::{self, trust};
+use crate::adapters::journal::Journal;
+use crate::adapters::links::Observer;
+use crate::adapters::nix_cli::NixCli;
+use crate::adapters::places::{Places, variable};
+use crate::adapters::process::Surroundings;
+use crate::adapters::scratch::Scratch;
+use crate::adapters::signals::Signals;
+use crate::domain::job::{GenerationsOperation, Job, ProfileSelector};
+use crate::domain::retention::{KeepPolicy, KeepRules};
+use crate::domain::snapshot::{Actor, Snapshot};
+use crate::engine::Engine;
+use crate::ports::{Clock, Survey, told};
+use crate::render::table::View;
+use crate::settings::{Finding, NoJob, Settings, Severity};
+
+/// The largest settings file that is read.
+const SETTINGS_LIMIT: u64 = 4 << 20;
+
+/// Everything joined.
+pub(super) struct Context {
+    /// The options of every command.
+    pub(super) global: Global,
+    /// Where things are.
+    pub(super) places: Places,
+    /// Who we are.
+    pub(super) actor: Actor,
+    /// Our records.
+    pub(super) journal: Journal,
+    /// The machine's clock.
+    pub(super) clock: SystemClock,
+    /// The machine's zone.
+    pub(super) zone: TimeZone,
+    /// Requests to stop.
+    pub(super) signals: Signals,
+    /// The environment that Nix's commands get a part of.
+    pub(super) surroundings: Surroundings,
+}
+
+impl Context {
+    /// Reads the environment; creates nothing.
+    ///
+    /// # Errors
+    /// When the environment names places that cannot be.
+    pub(super) fn new(global: Global) -> Result<Self, Failure> {
+        let places = Places::from_env()?;
+        let actor = actor();
+        let state_dir = state_dir(&global, actor, &places)?;
+        let signals = Signals::catch().map_err(|error| {
+            Failure::new(Exit::Failed, format!("cannot catch signals: {error}"))
+        })?;
+        Ok(Self {
+            global,
+            places,
+            actor,
+            journal: Journal::at(state_dir),
+            clock: SystemClock,
+            zone: clock::zone(),
+            signals,
+            surroundings: Surroundings::of_this_process(),
+        })
+    }
+
+    /// The same for a scratch store, of which nothing leads to the machine.
+    ///
+    /// # Errors
+    /// When signals cannot be caught.
+    pub(super) fn scratch(mut global: Global, scratch: &Scratch) -> Result<Self, Failure> {
+        let base = scratch.base();
+        global.nix_bin = scratch.bin().map(Utf8Path::to_path_buf);
+        global.config = Some(base.join("settings.json"));
+        Ok(Self {
+            global,
+            places: scratch.places(),
+            actor: actor(),
+            journal: Journal::at(base.join("nix-prune")),
+            clock: SystemClock,
+            zone: clock::zone(),
+            signals: Signals::catch().map_err(|error| {
+                Failure::new(Exit::Failed, format!("cannot catch signals: {error}"))
+            })?,
+            surroundings: scratch.surroundings().clone(),
+        })
+    }
+
+    /// The settings in force.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is not valid; then nothing is assumed in its place.
+    pub(super) fn settings(&self) -> Result<Settings, Failure> {
+        let Some(path) = self.settings_path()? else {
+            return Self::builtin();
+        };
+        let text = self.read_settings(&path)?;
+        match Settings::parse(&text) {
+            Ok((settings, warnings)) => {
+                for finding in warnings {
+                    tracing::warn!("{path}: {finding}");
+                }
+                Ok(settings)
+            }
+            Err(findings) => Err(invalid(&path, &findings)),
+        }
+    }
+
+    /// Reads the file, links resolved. As root only one that nobody else could have written.
+    fn read_settings(&self, path: &Utf8Path) -> Result<String, Failure> {
+        let failed = |error: &dyn std::error::Error| {
+            Failure::new(
+                Exit::Config,
+                format!("the settings {path} cannot be read: {}", told(error)),
+            )
+        };
+        let absolute = std::path::absolute(path).map_err(|error| failed(&error))?;
+        let absolute = Utf8PathBuf::try_from(absolute).map_err(|error| failed(&error))?;
+        if self.actor == Actor::Root {
+            trust::check(&absolute, 0).map_err(|error| {
+                failed(&error).hint("Make it belong to root and writable by nobody else.")
+            })?;
+        }
+        let real = absolute
+            .canonicalize_utf8()
+            .map_err(|error| failed(&error))?;
+        files::read_bounded(&real, SETTINGS_LIMIT).map_err(|error| {
+            failed(&error).hint("Make it readable, or name another one with --config.")
+        })
+    }
+
+    /// The built-in settings.
+    ///
+    /// # Errors
+    /// Never, as a test of the settings shows.
+    pub(super) fn builtin() -> Result<Settings, Failure> {
+        Settings::builtin().map_err(|findings| invalid(Utf8Path::new("built in"), &findings))
+    }
+
+    fn settings_path(&self) -> Result<Option<Utf8PathBuf>, Failure> {
+        if let Some(path) = &self.global.config {
+            return Ok(Some(path.clone()));
+        }
+        let own = match (variable("XDG_CONFIG_HOME")?, &self.places.home) {
+            (Some(xdg), _) => Some(xdg),
+            (None, Some(home)) => Some(home.join(".config")),
+            (None, None) => None,
+        };
+        let own = own.map(|dir| dir.join("nix-prune/config.json"));
+        let system = Some(Utf8PathBuf::from("/etc/nix-prune/config.json"));
+        // A link that leads nowhere is a file that somebody meant to be there: it is found, and fails to be read.
+        let there = |path: &Utf8PathBuf| !matches!(path.symlink_metadata(), Err(error) if error.kind() == std::io::ErrorKind::NotFound);
+        Ok([own, system].into_iter().flatten().find(there))
+    }
+
+    /// The job that the arguments name, with what they change of it.
+    ///
+    /// # Errors
+    /// When there is no such job, or the changes are no policy.
+    pub(super) fn job(&self, args: &JobArgs) -> Result<Job, Failure> {
+        let settings = self.settings()?;
+        let mut job = named_job(&settings, args.job.as_deref())?;
+        if let Some(window) = args.undo_window {
+            job.undo_window = window;
+        }
+        if args.no_collect {
+            job.operations.collect = false;
+        }
+        let rules = KeepRules {
+            last: args.keep.keep_last,
+            within: args.keep.keep_within,
+            daily: args.keep.keep_daily,
+            weekly: args.keep.keep_weekly,
+            monthly: args.keep.keep_monthly,
+            yearly: args.keep.keep_yearly,
+        };
+        let usage = |text: String| Failure::new(Exit::Usage, text);
+        let keep = (rules != KeepRules::default())
+            .then(|| KeepPolicy::new(rules))
+            .transpose()
+            .map_err(|error| {
+                usage(error.to_string()).hint("Say at least one --keep rule that keeps something.")
+            })?;
+        let mut selected = Vec::new();
+        for text in &args.profiles {
+            selected.push(ProfileSelector::parse(text).ok_or_else(|| {
+                usage(format!("`{text}` is not a profile"))
+                    .hint("Write `system`, `users`, `home-manager` or an absolute path.")
+            })?);
+        }
+        let selected = (!selected.is_empty()).then_some(selected);
+        match (&mut job.operations.generations, keep, selected) {
+            (_, None, None) => {}
+            (Some(operation), keep, selected) => {
+                if let Some(keep) = keep {
+                    operation.keep = keep;
+                }
+                if let Some(selected) = selected {
+                    operation.profiles = selected;
+                }
+            }
+            (none, Some(keep), selected) => {
+                let profiles = selected.unwrap_or_else(every_profile);
+                *none = Some(GenerationsOperation { profiles, keep });
+            }
+            (None, None, Some(_)) => {
+                return Err(usage(format!("the job {} has no keep rules", job.name))
+                    .hint("Say at least one --keep rule."));
+            }
+        }
+        Ok(job)
+    }
+
+    /// Looks, for the profiles that a job names besides those found.
+    ///
+    /// # Errors
+    /// When nothing can be said at all.
+    pub(super) fn snapshot(&self, job: Option<&Job>) -> Result<Snapshot, Failure> {
+        Ok(self.observer(job).snapshot()?)
+    }
+
+    /// The survey.
+    pub(super) fn observer(&self, job: Option<&Job>) -> Observer<'_> {
+        let operation = job.and_then(|job| job.operations.generations.as_ref());
+        let named = operation.map(|o| o.profiles.as_slice()).unwrap_or_default();
+        Observer {
+            places: &self.places,
+            actor: self.actor,
+            zone: self.zone.clone(),
+            extra_profiles: named.iter().filter_map(ProfileSelector::path).collect(),
+            memory: &self.journal,
+            clock: &self.clock,
+        }
+    }
+
+    /// How to show things, as of now.
+    pub(super) fn view(&self) -> View {
+        View {
+            style: out::style(self.global.color),
+            zone: self.zone.clone(),
+            now: self.clock.now(),
+        }
+    }
+
+    /// Nix's commands.
+    ///
+    /// # Errors
+    /// When they are not there or too old.
+    pub(super) fn nix(&self) -> Result<NixCli, Failure> {
+        Ok(NixCli::new(
+            self.places.clone(),
+            self.global.nix_bin.as_deref(),
+            self.surroundings.clone(),
+            Arc::new(self.signals.clone()),
+        )?)
+    }
+
+    /// The engine over these adapters.
+    pub(super) fn engine<'a>(
+        &'a self,
+        survey: &'a Observer<'a>,
+        perform: &'a NixCli,
+    ) -> Engine<'a, Observer<'a>, NixCli, Journal, SystemClock, Signals> {
+        Engine {
+            survey,
+            perform,
+            remember: &self.journal,
+            clock: &self.clock,
+            interrupt: &self.signals,
+        }
+    }
+}
+
+/// A job of the settings; without a name the only one that is enabled, or the one called `default`.
+pub(super) fn named_job(settings: &Settings, name: Option<&str>) -> Result<Job, Failure> {
+    let names = || {
+        let names: Vec<String> = settings
+            .jobs()
+            .map(|job| job.job().name.to_string())
+            .collect();
+        format!("The settings have: {}.", names.join(", "))
+    };
+    if let Some(name) = name {
+        return settings.job(name).cloned().map_err(|error| {
+            let exit = match error {
+                NoJob::Disabled { .. } => Exit::Refused,
+                NoJob::Unknown { .. } => Exit::Usage,
+            };
+            Failure::new(exit, told(&error)).hint(names())
+        });
+    }
+    let mut enabled = settings.jobs().filter(|job| job.is_enabled());
+    if let (Some(only), None) = (enabled.next(), enabled.next()) {
+        return Ok(only.job().clone());
+    }
+    settings.job("default").cloned().map_err(|_| {
+        Failure::new(
+            Exit::Usage,
+            "the settings have several jobs, and none called `default`",
+        )
+        .hint(names())
+    })
+}
+
+fn actor() -> Actor {
+    let uid = Uid::effective();
+    if uid.is_root() {
+        Actor::Root
+    } else {
+        Actor::User(uid.as_raw())
+    }
+}
+
+fn every_profile() -> Vec<ProfileSelector> {
+    vec![
+        ProfileSelector::System,
+        ProfileSelector::Users,
+        ProfileSelector::HomeManager,
+    ]
+}
+
+fn state_dir(global: &Global, actor: Actor, places: &Places) -> Result<Utf8PathBuf, Failure> {
+    if let Some(dir) = &global.state_dir {
+        return if dir.is_absolute() {
+            Ok(dir.clone())
+        } else {
+            Err(Failure::new(
+                Exit::Usage,
+                format!("the state directory {dir} is not an absolute path"),
+            ))
+        };
+    }
+    if actor == Actor::Root {
+        return Ok("/var/lib/nix-prune".into());
+    }
+    let below = |dir: &Utf8Path| dir.join("nix-prune");
+    match (variable("XDG_STATE_HOME")?, &places.home) {
+        (Some(xdg), _) => Ok(below(&xdg)),
+        (None, Some(home)) => Ok(below(&home.join(".local/state"))),
+        (None, None) => Err(Failure::new(
+            Exit::Usage,
+            "neither HOME nor XDG_STATE_HOME says where to keep records",
+        )
+        .hint("Name a directory with --state-dir.")),
+    }
+}
+
+fn invalid(path: &Utf8Path, findings: &[Finding]) -> Failure {
+    let errors: Vec<String> = findings
+        .iter()
+        .filter(|f| f.severity == Severity::Error)
+        .map(|finding| format!("  {finding}"))
+        .collect();
+    Failure::new(
+        Exit::Config,
+        format!("the settings {path} are not valid; nothing was done"),
+    )
+    .hint(errors.join("\n"))
+}

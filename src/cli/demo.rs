@@ -1,0 +1,174 @@
+//! `demo`: the main job on a scratch store of a real Nix, step by step.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, symlink};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use clap::Parser;
+
+use super::args::{Cli, Command, Global};
+use super::context::Context;
+use super::failure::{Exit, Failure};
+use super::{dispatch_in, out};
+use crate::adapters::clock::SystemClock;
+use crate::adapters::scratch::{NewPath, Scratch, ScratchError};
+use crate::domain::measure::{Age, Timestamp};
+use crate::ports::{Clock, PerformError, told};
+
+const KEEP: &str = "--keep-last 3 --keep-within 30d --keep-monthly 6";
+/// The ages of the twelve system generations, in days.
+const SYSTEM: [u32; 12] = [365, 330, 300, 270, 210, 180, 150, 120, 75, 40, 12, 1];
+/// The ages of the four generations of a user's profile, in days.
+const USER: [u32; 4] = [200, 90, 20, 2];
+
+/// Shows the main job. Nothing of the machine is looked at or touched, and the store is removed at the end.
+pub(super) fn demo(global: Global) -> Result<Exit, Failure> {
+    let scratch = Scratch::new(global.nix_bin.as_deref()).map_err(not_made)?;
+    let context = Context::scratch(global, &scratch)?;
+    let version = crate::ports::Perform::nix_version(&context.nix()?)?;
+    say(&format!(
+        "A scratch store in {}, for Nix {version}; your own is not touched.",
+        scratch.base()
+    ));
+    fill(&scratch, context.clock.now()).map_err(not_made)?;
+    let system = scratch.state_dir().join("profiles");
+    let before = links(&system);
+
+    say(
+        "What is there: twelve generations of the system over a year, four of a user, and some roots.",
+    );
+    show(&context, "generations")?;
+    show(&context, "roots")?;
+    say("A policy, and what it would do, with all the reasons. This only reads.");
+    show(&context, &format!("plan {KEEP}"))?;
+    say(
+        "Pin a generation, and carry it out. What goes is held for seven days; the garbage is collected.",
+    );
+    show(&context, "pin system:2 --reason good-one")?;
+    show(&context, &format!("run {KEEP} --yes"))?;
+    let after = links(&system);
+    say("What was done is written down, and what is held can be seen.");
+    show(&context, "history")?;
+    show(&context, "hold list")?;
+    say("And back again: the same numbers, the same targets, the same times.");
+    show(&context, "undo")?;
+    let restored = links(&system);
+    if before == restored && after.len() < before.len() {
+        let dropped = before.len() - after.len();
+        say(&format!(
+            "All {dropped} links that were dropped are back as they were, to the nanosecond. The store is removed now."
+        ));
+        return Ok(Exit::Done);
+    }
+    Err(Failure::new(
+        Exit::Failed,
+        "the undo did not bring everything back as it was",
+    )
+    .hint("This is a bug: please report it with what is printed above."))
+}
+
+/// Runs one of our own commands on the scratch store and prints what it prints.
+fn show(context: &Context, words: &str) -> Result<(), Failure> {
+    say(&format!("$ nix-prune {words}"));
+    let args = std::iter::once("nix-prune").chain(words.split_whitespace());
+    let command: Command = Cli::try_parse_from(args)
+        .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?
+        .command;
+    match dispatch_in(context, command)? {
+        Exit::Done => Ok(()),
+        exit => Err(Failure::new(
+            exit,
+            format!("`nix-prune {words}` ended otherwise than it should"),
+        )),
+    }
+}
+
+fn say(text: &str) {
+    out::text(&format!("\n{text}"));
+}
+
+fn not_made(error: ScratchError) -> Failure {
+    match error {
+        ScratchError::Nix(error) => PerformError::Unusable(error.into()).into(),
+        error => Failure::new(
+            Exit::CannotCreate,
+            format!("the scratch store could not be made: {}", told(&error)),
+        ),
+    }
+}
+
+/// Two profiles over a year, a `result`, a dangling root, and dead paths.
+fn fill(scratch: &Scratch, now: Timestamp) -> Result<(), ScratchError> {
+    let base = scratch.add_path("glibc-2.40", &[], 400_000)?;
+    let mut names: Vec<String> = (1..=SYSTEM.len())
+        .map(|n| format!("nixos-system-{n}"))
+        .collect();
+    names.extend((1..=USER.len()).map(|n| format!("user-environment-{n}")));
+    names.extend([
+        "hello-2.12".to_string(),
+        "old-build-1.0".to_string(),
+        "leftover-0.9".to_string(),
+    ]);
+    let new: Vec<NewPath> = names
+        .iter()
+        .map(|name| NewPath::file(name, 250_000).refers_to(&[&base]))
+        .collect();
+    scratch.add_paths(&new)?;
+    let profiles = scratch.state_dir().join("profiles");
+    let user = scratch.home().join(".local/state/nix/profiles/profile");
+    let system = profiles.join("system");
+    for (profile, prefix, ages) in [
+        (&system, "nixos-system", SYSTEM.as_slice()),
+        (&user, "user-environment", USER.as_slice()),
+    ] {
+        for (n, days) in (1..).zip(ages) {
+            let path = scratch.path_named(&format!("{prefix}-{n}"))?;
+            scratch.set_profile(profile, &path, now.before(Age::days(*days)))?;
+        }
+    }
+    let work = scratch.home().join("work");
+    let file = |path: &Utf8Path| {
+        let path = path.to_path_buf();
+        move |source| ScratchError::File { path, source }
+    };
+    fs::create_dir_all(&work).map_err(file(&work))?;
+    scratch.add_root(&work.join("result"), &scratch.path_named("hello-2.12")?)?;
+    scratch.add_root(&work.join("gone"), &scratch.path_named("old-build-1.0")?)?;
+    fs::remove_file(work.join("gone")).map_err(file(&work))?;
+    let booted = scratch.places().run_dir.join("booted-system");
+    let path = scratch.path_named(&format!("nixos-system-{}", SYSTEM.len()))?;
+    symlink(path.to_absolute_path(scratch.store()), &booted).map_err(file(&booted))?;
+    let settings = scratch.base().join("settings.json");
+    fs::write(&settings, SETTINGS).map_err(file(&settings))
+}
+
+const SETTINGS: &str = r#"{
+  "version": 1,
+  "jobs": {
+    "default": {
+      "operations": {
+        "generations": {
+          "profiles": ["system", "users", "home-manager"],
+          "keep": { "last": 5, "within": "14d" }
+        },
+        "roots": { "dangling": true },
+        "collect": {}
+      }
+    }
+  }
+}
+"#;
+
+/// Every link of a directory, with its text and its time.
+fn links(dir: &Utf8Path) -> BTreeMap<Utf8PathBuf, (Utf8PathBuf, i64, i64)> {
+    let entries = dir.read_dir_utf8().into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| {
+            let path = entry.path();
+            let data = path.symlink_metadata().ok()?;
+            let text = path.read_link_utf8().ok()?;
+            Some((path.to_path_buf(), (text, data.mtime(), data.mtime_nsec())))
+        })
+        .collect()
+}

@@ -1,0 +1,187 @@
+//! What a failure means to a person and to a caller: the one place where errors get a hint and an exit code.
+
+use std::process::ExitCode;
+
+use crate::engine::{EngineError, GateError};
+use crate::ports::{JournalError, PerformError, SurveyError, told};
+
+/// The exit codes: sysexits where one fits, so that systemd names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Exit {
+    /// Done, or nothing to do.
+    Done,
+    /// Failed.
+    Failed,
+    /// Used wrongly.
+    Usage,
+    /// Partly done.
+    Partly,
+    /// Refused by a safety rule, the risk ceiling, or the person asked.
+    Refused,
+    /// Nix was not found or cannot be used.
+    Unavailable,
+    /// The state directory cannot be written.
+    CannotCreate,
+    /// Another run holds the lock.
+    TryAgain,
+    /// Not permitted.
+    NoPermission,
+    /// The settings are not valid.
+    Config,
+}
+
+impl From<Exit> for u8 {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::Usage => 2,
+            Exit::Partly => 3,
+            Exit::Refused => 4,
+            Exit::Unavailable => 69,
+            Exit::CannotCreate => 73,
+            Exit::TryAgain => 75,
+            Exit::NoPermission => 77,
+            Exit::Config => 78,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(u8::from(exit))
+    }
+}
+
+/// Why a command ended without what was asked for.
+#[derive(Debug)]
+pub(super) struct Failure {
+    /// The exit code.
+    pub(super) exit: Exit,
+    /// What happened, to what; sentences without a period at the end, causes behind it.
+    pub(super) message: String,
+    /// What to do now.
+    pub(super) hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure of this kind.
+    pub(super) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self {
+            exit,
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// The same with a hint.
+    #[must_use]
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl From<SurveyError> for Failure {
+    fn from(error: SurveyError) -> Self {
+        let (exit, hint) = match &error {
+            SurveyError::StateDir { source, .. } if is_denied(source) => (
+                Exit::NoPermission,
+                "Run as a user who may read it.".to_string(),
+            ),
+            SurveyError::StateDir { .. } => (
+                Exit::Unavailable,
+                "Check that Nix is installed here and that NIX_STATE_DIR is right.".to_string(),
+            ),
+            SurveyError::Place { variable, .. } => (
+                Exit::Usage,
+                format!("Unset {variable} or make it an absolute path."),
+            ),
+        };
+        Self::new(exit, told(&error)).hint(hint)
+    }
+}
+
+impl From<JournalError> for Failure {
+    fn from(error: JournalError) -> Self {
+        let message = told(&error);
+        let (exit, hint) = match &error {
+            JournalError::Locked { .. } => (Exit::TryAgain, "Try again when it has ended."),
+            JournalError::Write { source, .. } if is_denied(source) => (
+                Exit::NoPermission,
+                "Run as the user who owns the state directory, or name another one with --state-dir.",
+            ),
+            JournalError::Write { .. } => (
+                Exit::CannotCreate,
+                "Make room or make the directory writable, or name another one with --state-dir.",
+            ),
+            JournalError::Read { source, .. } if is_denied(source) => (
+                Exit::NoPermission,
+                "Run as the user who owns the state directory.",
+            ),
+            JournalError::Read { .. } => (Exit::Failed, "Look at the file; nothing was changed."),
+            JournalError::Malformed { .. } => (
+                Exit::Failed,
+                "Look at the file; move it away if it is not needed. Holds that it knows of stay until they are removed by hand.",
+            ),
+            JournalError::Untrusted { .. } => (
+                Exit::Refused,
+                "Make it belong to this user and writable by nobody else.",
+            ),
+            JournalError::NoSuchRun(_) => (Exit::Usage, "`nix-prune history` lists the runs."),
+        };
+        Self::new(exit, message).hint(hint)
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        let message = told(&error);
+        match error {
+            EngineError::Survey(error) => error.into(),
+            EngineError::Journal(error) => error.into(),
+            EngineError::Unusable(error) => error.into(),
+            EngineError::OtherMachine => Self::new(Exit::Refused, message)
+                .hint("Draw a new plan here, with the same NIX_STORE_DIR and NIX_STATE_DIR."),
+            EngineError::Changed { .. } => {
+                Self::new(Exit::Refused, message).hint("Nothing was done. Draw a new plan.")
+            }
+            EngineError::NothingToUndo { .. } => Self::new(Exit::Refused, message)
+                .hint("`nix-prune history` shows what can be undone, and until when."),
+        }
+    }
+}
+
+impl From<PerformError> for Failure {
+    fn from(error: PerformError) -> Self {
+        let message = told(&error);
+        match error {
+            PerformError::Unusable(_) => Self::new(Exit::Unavailable, message).hint(
+                "Install Nix 2.8 or later, or name the directory of its commands with --nix-bin.",
+            ),
+            PerformError::File { source, .. } if is_denied(&source) => {
+                Self::new(Exit::NoPermission, message)
+            }
+            _ => Self::new(Exit::Failed, message),
+        }
+    }
+}
+
+impl From<GateError> for Failure {
+    fn from(error: GateError) -> Self {
+        let hint = match &error {
+            GateError::SafeMode { .. } => {
+                "Keep more, or set an undo window; only `safeMode: false` in the settings lets them pass."
+                    .to_string()
+            }
+            GateError::TooRisky { highest, .. } => {
+                format!("Look at the plan, and allow it with `--max-risk {highest}` if it is what you want.")
+            }
+        };
+        Self::new(Exit::Refused, format!("nothing was done: {error}")).hint(hint)
+    }
+}
+
+fn is_denied(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::PermissionDenied
+}

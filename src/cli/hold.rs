@@ -1,0 +1,78 @@
+//! `hold`: undo windows, and their end.
+
+use super::args::{HoldArgs, HoldCommand, JsonArg, ReleaseArgs};
+use super::context::Context;
+use super::failure::{Exit, Failure};
+use super::undo::run_id;
+use super::{ask, out, run};
+use crate::domain::plan::HoldFacts;
+use crate::domain::snapshot::Hold;
+use crate::ports::Clock;
+use crate::render;
+
+/// Lists or releases holds.
+pub(super) fn hold(context: &Context, args: &HoldArgs) -> Result<Exit, Failure> {
+    match &args.command {
+        HoldCommand::List(args) => list(context, args),
+        HoldCommand::Release(args) => release(context, args),
+    }
+}
+
+fn list(context: &Context, args: &JsonArg) -> Result<Exit, Failure> {
+    // The journal first: where it cannot be read, an empty list would be a lie.
+    context.journal.holds()?;
+    let snapshot = context.snapshot(None)?;
+    if args.json {
+        out::json(&render::json::holds(&snapshot))?;
+    } else {
+        out::text(&render::table::holds(&snapshot, &context.view()));
+    }
+    Ok(Exit::Done)
+}
+
+fn release(context: &Context, args: &ReleaseArgs) -> Result<Exit, Failure> {
+    let now = context.clock.now();
+    let runs = args
+        .runs
+        .iter()
+        .cloned()
+        .map(run_id)
+        .collect::<Result<Vec<_>, _>>()?;
+    let wanted = |hold: &Hold| match (args.all, runs.is_empty()) {
+        (true, _) => true,
+        (false, true) => hold.until <= now,
+        (false, false) => runs.contains(&hold.run),
+    };
+    let holds = context.journal.holds()?;
+    if let Some(run) = runs
+        .iter()
+        .find(|run| holds.iter().all(|hold| hold.run != **run))
+    {
+        return Err(
+            Failure::new(Exit::Usage, format!("nothing is held for the run {run}"))
+                .hint("`nix-prune hold list` shows what is held."),
+        );
+    }
+    let facts: Vec<HoldFacts> = holds
+        .iter()
+        .filter(|h| wanted(h))
+        .map(HoldFacts::from)
+        .collect();
+    let nix = context.nix()?;
+    let open = holds.iter().filter(|h| wanted(h) && h.until > now).count();
+    if !args.yes && open > 0 {
+        let text = format!(
+            "{open} of these undo windows {} still open. What they hold can then not be put back.",
+            if open == 1 { "is" } else { "are" },
+        );
+        ask::confirm(&[text], &context.signals)?;
+    }
+    if facts.is_empty() && !args.json.json {
+        out::text("There is no hold to release.");
+        return Ok(Exit::Done);
+    }
+    let observer = context.observer(None);
+    let receipt = context.engine(&observer, &nix).release(facts)?;
+    run::show(context, &receipt, args.json.json)?;
+    Ok(run::exit(&receipt))
+}

@@ -1,0 +1,132 @@
+//! `pin` and `unpin`: generations that are never dropped.
+
+use super::args::{JsonArg, PinArgs, UnpinArgs, When};
+use super::context::Context;
+use super::failure::{Exit, Failure};
+use super::out;
+use crate::adapters::journal::PinRecord;
+use crate::domain::job::ProfileRef;
+use crate::domain::profile::{GenerationNumber, Profile, ProfilePath};
+use crate::domain::snapshot::Pin;
+use crate::ports::{Clock, Remember};
+use crate::render;
+
+/// Pins a generation.
+pub(super) fn pin(context: &Context, args: &PinArgs) -> Result<Exit, Failure> {
+    let (profile, number) = find(context, &args.generation, true)?;
+    let until = args.until.map(|when| match when {
+        When::At(time) => time,
+        When::For(age) => context.clock.now().after(age),
+    });
+    if until.is_some_and(|until| until <= context.clock.now()) {
+        return Err(Failure::new(
+            Exit::Usage,
+            "the pin would have ended already",
+        ));
+    }
+    let pin = Pin {
+        profile,
+        number,
+        reason: args.reason.clone(),
+        until,
+    };
+    let lock = context.journal.lock()?;
+    let record = PinRecord {
+        profile: pin.profile.clone(),
+        number,
+        reason: pin.reason.clone(),
+        until,
+        created: context.clock.now(),
+    };
+    let changed = context.journal.add_pin(&lock, record)?;
+    show(&pin, true, changed, context, &args.json)
+}
+
+/// Takes a pin away.
+pub(super) fn unpin(context: &Context, args: &UnpinArgs) -> Result<Exit, Failure> {
+    let (profile, number) = find(context, &args.generation, false)?;
+    let pin = Pin {
+        profile,
+        number,
+        reason: None,
+        until: None,
+    };
+    let lock = context.journal.lock()?;
+    let changed = context.journal.remove_pin(&lock, &pin.profile, number)?;
+    show(&pin, false, changed, context, &args.json)
+}
+
+fn show(
+    pin: &Pin,
+    pinned: bool,
+    changed: bool,
+    context: &Context,
+    json: &JsonArg,
+) -> Result<Exit, Failure> {
+    let document = render::json::pin(pin, pinned, changed);
+    if json.json {
+        out::json(&document)?;
+    } else {
+        out::text(&render::table::pin(&document, &context.view()));
+    }
+    Ok(Exit::Done)
+}
+
+/// The one generation that is meant.
+fn find(
+    context: &Context,
+    text: &str,
+    must_exist: bool,
+) -> Result<(ProfilePath, GenerationNumber), Failure> {
+    let usage = |text: String| Failure::new(Exit::Usage, text);
+    let parsed = text.rsplit_once(':').and_then(|(profile, number)| {
+        Some((
+            ProfileRef::parse(profile)?,
+            GenerationNumber(number.parse().ok()?),
+        ))
+    });
+    let (reference, number) = parsed.ok_or_else(|| {
+        usage(format!("`{text}` is not a generation")).hint("Write PROFILE:N, such as system:42.")
+    })?;
+    let snapshot = context.snapshot(None)?;
+    let named: Vec<&Profile> = snapshot
+        .profiles
+        .iter()
+        .filter(|p| reference.names(&p.path))
+        .collect();
+    let profile = match (named.as_slice(), &reference) {
+        ([profile], _) => profile,
+        // A pin on a profile that is gone must not stay for ever.
+        ([], ProfileRef::Path(path)) if !must_exist => return Ok((path.clone(), number)),
+        ([], _) => {
+            return Err(usage(format!("there is no profile for `{text}`"))
+                .hint("`nix-prune generations` lists them all."));
+        }
+        (several, _) => {
+            let paths: Vec<String> = several
+                .iter()
+                .map(|p| format!("{}:{number}", p.path))
+                .collect();
+            return Err(
+                usage(format!("`{text}` could be any of {}", paths.join(", ")))
+                    .hint("Write the whole path."),
+            );
+        }
+    };
+    if !context.actor.may_act_for(profile.owner.uid) {
+        return Err(Failure::new(
+            Exit::NoPermission,
+            format!(
+                "{} belongs to {}, and a pin of yours would not hold there",
+                profile.path, profile.owner
+            ),
+        ));
+    }
+    if must_exist && !profile.generations.contains_key(&number) {
+        return Err(usage(format!(
+            "{} has no generation {number}",
+            profile.path
+        )));
+    }
+    Ok((profile.path.clone(), number))
+}

@@ -1,0 +1,42 @@
+//! `plan`: shows what a job would do, and changes nothing.
+
+use camino::Utf8Path;
+
+use super::args::PlanArgs;
+use super::context::Context;
+use super::failure::{Exit, Failure};
+use super::out;
+use crate::adapters::plan_file;
+use crate::domain::plan::Plan;
+use crate::ports::told;
+use crate::render;
+
+/// Draws the plan, prints it, and saves it when asked to.
+pub(super) fn plan(context: &Context, args: &PlanArgs) -> Result<Exit, Failure> {
+    let job = context.job(&args.job)?;
+    let snapshot = context.snapshot(Some(&job))?;
+    let plan = Plan::draw(&snapshot, &job);
+    if let Some(path) = &args.out {
+        save(&plan, path)?;
+    }
+    if args.json.json {
+        out::json(&render::json::plan(&plan))?;
+    } else {
+        out::text(&render::table::plan(&plan, &context.view()));
+        if let Some(path) = &args.out {
+            let path = render::text::escape(path.as_str());
+            out::text(&format!(
+                "Saved to {path}\nCarry it out with: nix-prune apply {path}"
+            ));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn save(plan: &Plan, path: &Utf8Path) -> Result<(), Failure> {
+    let document = serde_json::to_value(render::json::plan(plan))
+        .map_err(|error| Failure::new(Exit::Failed, format!("cannot write the plan: {error}")))?;
+    plan_file::save(path, document).map_err(|error| {
+        Failure::new(Exit::CannotCreate, told(&error)).hint("Name another file with --out.")
+    })
+}

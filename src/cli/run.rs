@@ -1,0 +1,63 @@
+//! `run`: plans, shows, asks, carries out.
+
+use super::args::RunArgs;
+use super::context::Context;
+use super::failure::{Exit, Failure};
+use super::{ask, out};
+use crate::domain::plan::Plan;
+use crate::domain::receipt::{Outcome, Receipt, RunKind};
+use crate::engine::{Proposal, gate};
+use crate::render;
+
+/// Carries out a job.
+pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
+    let mut job = context.job(&args.job)?;
+    if let Some(level) = args.consent.max_risk {
+        job.max_risk = level;
+    }
+    let nix = context.nix()?;
+    let observer = context.observer(Some(&job));
+    let snapshot = context.snapshot(Some(&job))?;
+    let plan = Plan::draw(&snapshot, &job);
+    let view = context.view();
+    if !args.json.json {
+        out::text(&render::table::plan(&plan, &view));
+    }
+    let approved = gate(Proposal::of(&plan))?;
+    if !args.consent.yes && !plan.actions.is_empty() {
+        ask::confirm(&render::table::consequences(&plan, &view), &context.signals)?;
+    }
+    let receipt = context
+        .engine(&observer, &nix)
+        .apply(approved, Some(&job))?;
+    show(context, &receipt, args.json.json)?;
+    if plan.collection_refused {
+        // The rest was done, and the caller must hear that the garbage was not collected.
+        out::refusals(&plan.refusals);
+        return Ok(Exit::Refused);
+    }
+    Ok(exit(&receipt))
+}
+
+/// Prints a receipt.
+pub(super) fn show(context: &Context, receipt: &Receipt, json: bool) -> Result<(), Failure> {
+    if json {
+        out::json(receipt)
+    } else {
+        out::text(&render::table::receipt(receipt, &context.view()));
+        Ok(())
+    }
+}
+
+/// How a run ended.
+pub(super) fn exit(receipt: &Receipt) -> Exit {
+    let done = receipt.count(Outcome::Done);
+    let failed = receipt.count(Outcome::Failed);
+    let undo = matches!(receipt.kind, RunKind::Undo(_));
+    match receipt.entries.len() - done {
+        0 => Exit::Done,
+        left if done == 0 && failed == left => Exit::Failed,
+        _ if done == 0 && undo => Exit::Refused,
+        _ => Exit::Partly,
+    }
+}

@@ -1,0 +1,22 @@
+//! `undo`: puts back what a run took away.
+
+use super::args::UndoArgs;
+use super::context::Context;
+use super::failure::{Exit, Failure};
+use super::run;
+use crate::domain::receipt::RunId;
+
+/// Undoes a run. It asks nothing: it only puts back, and never over anything.
+pub(super) fn undo(context: &Context, args: &UndoArgs) -> Result<Exit, Failure> {
+    let run = args.run.clone().map(run_id).transpose()?;
+    let nix = context.nix()?;
+    let observer = context.observer(None);
+    let receipt = context.engine(&observer, &nix).undo(run.as_ref())?;
+    run::show(context, &receipt, args.json.json)?;
+    Ok(run::exit(&receipt))
+}
+
+/// The run that somebody named.
+pub(super) fn run_id(text: String) -> Result<RunId, Failure> {
+    RunId::try_from(text).map_err(|error| Failure::new(Exit::Usage, error.to_string()))
+}
