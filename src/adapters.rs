@@ -1,5 +1,6 @@
 //! Where truth comes from and where deeds go: files, links, processes. Each fulfils a port.
 
+pub mod clock;
 pub mod files;
 pub mod journal;
 pub mod links;
@@ -8,3 +9,4 @@ pub mod places;
 pub mod plan_file;
 pub mod process;
 pub mod scratch;
+pub mod signals;
