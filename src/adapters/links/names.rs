@@ -98,10 +98,11 @@ pub(super) fn shown(name: impl AsRef<OsStr>) -> String {
     text
 }
 
-/// The profile's name and the number in `NAME-N-link`.
+/// The profile's name and the number in `NAME-N-link`. `.` and `..` are directories, and no name of a profile:
+/// `.-1-link` would be taken for a generation of the directory's own name.
 pub(super) fn generation_name(name: &str) -> Option<(&str, GenerationNumber)> {
     let (profile, digits) = name.strip_suffix("-link")?.rsplit_once('-')?;
-    if profile.is_empty() {
+    if matches!(profile, "" | "." | "..") {
         return None;
     }
     let canonical =
@@ -204,6 +205,9 @@ mod tests {
     #[case("x-007-link", None)]
     #[case("x--link", None)]
     #[case("-1-link", None)]
+    #[case(".-1-link", None)]
+    #[case("..-1-link", None)]
+    #[case("...-1-link", Some(("...", 1)))]
     #[case("x-+1-link", None)]
     #[case("x-4294967296-link", None)]
     #[case("x-1-link~", None)]
@@ -243,15 +247,14 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn made_generation_names_come_apart(name in "[^/\0]{1,20}", number: u32) {
+            proptest::prop_assume!(name != "." && name != "..");
             let link = format!("{name}-{number}-link");
-            proptest::prop_assert_eq!(
-                generation_name(&link),
-                Some((name.as_str(), GenerationNumber(number)))
-            );
+            let parts = Some((name.as_str(), GenerationNumber(number)));
+            proptest::prop_assert_eq!(generation_name(&link), parts);
             // The same reading as the domain's, which knows the profile's name beforehand.
-            if let Ok(profile) = ProfilePath::new(&Utf8Path::new("/p").join(&name)) {
-                proptest::prop_assert_eq!(profile.number_of(&link), Some(GenerationNumber(number)));
-            }
+            let path = profile_of_link(&Utf8Path::new("/p").join(&link)).unwrap();
+            proptest::prop_assert_eq!((path.dir().as_str(), path.name()), ("/p", name.as_str()));
+            proptest::prop_assert_eq!(path.number_of(&link), Some(GenerationNumber(number)));
         }
 
         #[test]

@@ -138,9 +138,12 @@ impl Reading<'_> {
             {
                 continue;
             }
-            // Every name here came out of this directory, so that there is no other than a profile's path.
-            if let Ok(path) = ProfilePath::new(&self.site.dir.join(name)) {
-                profiles.push(self.profile(path, findings));
+            match ProfilePath::new(&self.site.dir.join(name)) {
+                Ok(path) if path.dir() == self.site.dir && path.name() == name => {
+                    profiles.push(self.profile(path, findings));
+                }
+                // The path of another place must never stand for this one.
+                _ => self.odd.push(shown(name)),
             }
         }
         self.find_odd_names(&names);
