@@ -13,5 +13,6 @@ mod guards;
 mod hostile;
 mod memory;
 mod profiles;
+mod rights;
 mod roots;
 mod tree;

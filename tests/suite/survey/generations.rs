@@ -165,6 +165,17 @@ fn trap_07_odd_names_are_told_and_left_alone(#[case] name: &str) {
 }
 
 #[test]
+fn trap_07_a_dot_is_no_profile() {
+    let tree = Tree::new();
+    tree.to_store("state/profiles/.-1-link", "p");
+    tree.to_store("state/profiles/..-1-link", "p");
+    tree.link("state/profiles/profiles", ".-1-link");
+    let own = tree.profile("state/profiles", &[]);
+    let snapshot = tree.as_root();
+    assert_eq!(snapshot.profiles, [], "{own}");
+}
+
+#[test]
 fn many_odd_names_are_counted() {
     let tree = Tree::new();
     tree.profile("state/profiles/system", &[1]);

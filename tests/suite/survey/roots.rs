@@ -1,7 +1,6 @@
 //! Garbage collector roots.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 
 use camino::Utf8PathBuf;
 use nix_prune::domain::refusal::RefusalCode;
@@ -230,6 +229,16 @@ fn a_missing_store_directory_is_refused() {
 }
 
 #[test]
+fn a_missing_store_directory_is_refused_without_any_root() {
+    let tree = Tree::new();
+    fs::remove_dir(tree.at("store")).unwrap();
+    for snapshot in [tree.as_root(), tree.as_me()] {
+        assert_eq!(codes(&snapshot), [RefusalCode::RootsUnreadable]);
+        assert!(snapshot.refusals[0].message.contains("store directory"));
+    }
+}
+
+#[test]
 fn a_missing_state_directory_is_an_error() {
     let tree = Tree::new();
     fs::rename(tree.at("state"), tree.at("away")).unwrap();
@@ -280,64 +289,4 @@ fn many_unreadable_roots_are_counted() {
     let snapshot = tree.as_root();
     assert_eq!(snapshot.refusals.len(), 11);
     assert!(snapshot.refusals[10].message.contains("21 more"));
-}
-
-#[test]
-fn what_we_may_not_read_is_not_gone() {
-    let tree = Tree::new();
-    tree.to_store("locked/result", "p");
-    let entry = tree.auto("a", &tree.at("locked/result"));
-    let nested = tree.to_store("state/gcroots/private/x", "q");
-    for dir in ["locked", "state/gcroots/private"] {
-        fs::set_permissions(tree.at(dir), fs::Permissions::from_mode(0o000)).unwrap();
-    }
-    fs::set_permissions(&tree.base, fs::Permissions::from_mode(0o755)).unwrap();
-    let (own, other) = match uid() {
-        0 => (None, as_nobody(&tree)),
-        me => (Some(tree.as_me()), Some(tree.look(Actor::User(me + 1)))),
-    };
-    for dir in ["locked", "state/gcroots/private"] {
-        fs::set_permissions(tree.at(dir), fs::Permissions::from_mode(0o755)).unwrap();
-    }
-    if let Some(own) = own {
-        assert_eq!(codes(&own), [RefusalCode::RootsUnreadable; 2]);
-    }
-    let Some(other) = other else {
-        eprintln!("SKIPPED: only on Linux can a thread of root's look as another user");
-        return;
-    };
-    assert!(is_unreadable(&other, &entry));
-    assert!(other.roots.iter().all(|root| root.link != nested));
-    assert_eq!(other.refusals, []);
-    let note =
-        "1 root and 1 directory of roots of other users cannot be read; the daemon sees them";
-    assert_eq!(other.notes, [note]);
-}
-
-/// Looks as the user 65534: in a thread of its own, whose rights end with it.
-#[cfg(target_os = "linux")]
-#[allow(clippy::unnecessary_wraps)]
-fn as_nobody(tree: &Tree) -> Option<Snapshot> {
-    use nix_prune::ports::Survey;
-
-    let places = tree.places.clone();
-    let look = move || {
-        nix::unistd::setfsuid(nix::unistd::Uid::from_raw(65_534));
-        let observer = nix_prune::adapters::links::Observer {
-            places: &places,
-            actor: Actor::User(65_534),
-            zone: jiff::tz::TimeZone::UTC,
-            extra_profiles: Vec::new(),
-            memory: &super::tree::Fake::default(),
-            clock: &super::tree::Stopped,
-        };
-        observer.snapshot().unwrap()
-    };
-    let seen = std::thread::spawn(look).join();
-    Some(seen.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-}
-
-#[cfg(not(target_os = "linux"))]
-fn as_nobody(_: &Tree) -> Option<Snapshot> {
-    None
 }
