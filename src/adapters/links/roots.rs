@@ -214,6 +214,11 @@ impl<'a> Roots<'a> {
     }
 
     fn dangling(&mut self, mut found: Found, why: Dangling) {
+        // Links that lead to a directory, such as `gcroots/profiles` of every machine, are the collector's way through
+        // and no roots; only an entry of `gcroots/auto` was once meant to be one.
+        if why == Dangling::NotARoot && found.entry.is_some() && !self.in_auto(&found) {
+            return;
+        }
         found.state = RootState::Dangling(why);
         self.found.push(found);
     }
@@ -225,13 +230,15 @@ impl<'a> Roots<'a> {
         self.found.push(found);
     }
 
+    fn in_auto(&self, found: &Found) -> bool {
+        let auto = self.state_dir.join("gcroots/auto");
+        let dir = found.entry.as_deref().and_then(Path::parent);
+        dir == Some(auto.as_std_path())
+    }
+
     /// The profiles of which there are generations among the entries of `gcroots/auto`, holds apart.
     pub(super) fn reveals(&self, holds: &Utf8Path) -> BTreeSet<ProfilePath> {
-        let auto = self.state_dir.join("gcroots/auto");
-        let in_auto = |found: &&Found| {
-            let dir = found.entry.as_deref().and_then(Path::parent);
-            dir == Some(auto.as_std_path()) && found.store_path.is_some()
-        };
+        let in_auto = |found: &&Found| self.in_auto(found) && found.store_path.is_some();
         let links = self.found.iter().filter(in_auto);
         let links = links.filter_map(|found| Utf8Path::from_path(&found.link));
         let links = links.filter(|link| !link.starts_with(holds));

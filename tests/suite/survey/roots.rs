@@ -161,10 +161,9 @@ fn trap_18_systems_and_trap_23_homes_have_their_kind() {
 fn the_collector_does_not_follow_linked_directories_nor_do_we() {
     let tree = Tree::new();
     tree.to_store("elsewhere/x", "p");
-    let entry = tree.link("state/gcroots/linked", "{}/elsewhere");
-    let snapshot = tree.as_root();
-    assert_eq!(snapshot.roots.len(), 1);
-    assert_eq!(root(&snapshot, &entry).state, dangling(Dangling::NotARoot));
+    tree.link("state/gcroots/profiles", "{}/elsewhere");
+    // Every machine has such a link, and it is neither followed nor a root that leads nowhere.
+    assert!(tree.as_root().roots.is_empty());
 }
 
 #[rstest]
