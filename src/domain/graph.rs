@@ -1,0 +1,263 @@
+//! The store as a compact graph: what is live, what is dead, what each root costs, and why a path is kept.
+//!
+//! Nodes are the valid paths. An edge leads from a path to what it keeps alive, as Nix's collector has it: to its
+//! references; with `keep-derivations` to its deriver, if that is valid; with `keep-outputs` from a derivation to those
+//! of its outputs that are valid. Everything in here is linear in nodes and edges and walks with stacks of its own, so
+//! that no shape of a store can make it slow or overflow the thread's stack. It only predicts: Nix checks every path
+//! again before it deletes one.
+
+mod builder;
+mod csr;
+mod names;
+mod packages;
+mod rows;
+mod set;
+
+use std::sync::OnceLock;
+
+pub use builder::{GraphBuilder, GraphError};
+pub use packages::{PackageGroup, split_name};
+pub use set::NodeSet;
+
+use super::measure::Bytes;
+use csr::Csr;
+use names::{Lookup, Names};
+
+/// No node: the mark in tables of nodes for what is absent.
+const NONE: u32 = u32::MAX;
+
+/// A valid path in a graph; it means something only to the graph that gave it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeIdx(u32);
+
+/// Nix's two settings that decide what else a live path keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct KeepFlags {
+    /// `keep-derivations`: a path keeps the derivation that made it.
+    pub derivations: bool,
+    /// `keep-outputs`: a derivation keeps its outputs.
+    pub outputs: bool,
+}
+
+impl KeepFlags {
+    /// References alone: the closure in Nix's sense.
+    pub const REFERENCES: Self = Self {
+        derivations: false,
+        outputs: false,
+    };
+    /// What Nix does unless it is told otherwise.
+    pub const NIX_DEFAULT: Self = Self {
+        derivations: true,
+        outputs: false,
+    };
+}
+
+/// How much a set of paths is, in the store's own figures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Weight {
+    /// How many paths.
+    pub paths: u64,
+    /// The sum of their archive sizes.
+    pub nar_bytes: Bytes,
+}
+
+/// What dropping something frees.
+pub type Freed = Weight;
+
+impl Weight {
+    fn add(&mut self, other: Self) {
+        self.paths += other.paths;
+        self.nar_bytes = Bytes(self.nar_bytes.0.saturating_add(other.nar_bytes.0));
+    }
+}
+
+/// All valid paths of a store, and what keeps what.
+#[derive(Debug)]
+pub struct StoreGraph {
+    names: Names,
+    lookup: Lookup,
+    nar_sizes: Vec<u64>,
+    registered: Vec<i64>,
+    /// The length of the name that the deriver gave, within the path's own; 0 when it is not known.
+    stems: Vec<u8>,
+    derivers: Vec<u32>,
+    references: Csr,
+    outputs: Csr,
+    orphans: u64,
+    backward: OnceLock<Backward>,
+}
+
+/// The edges seen from their ends; made when first asked for.
+#[derive(Debug)]
+struct Backward {
+    referrers: Csr,
+    derived: Csr,
+    producers: Csr,
+}
+
+impl StoreGraph {
+    /// The number of valid paths.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether there is no valid path.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Every path, in the order in which they were added.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeIdx> + use<> {
+        (0..self.node_count()).map(NodeIdx)
+    }
+
+    /// The path with this base name, if it is valid.
+    pub fn find(&self, base_name: &str) -> Option<NodeIdx> {
+        self.lookup.find(&self.names, base_name).map(NodeIdx)
+    }
+
+    /// The base name of a path.
+    pub fn base_name(&self, node: NodeIdx) -> &str {
+        self.names.get(node.0).unwrap_or_default()
+    }
+
+    /// The archive size of a path.
+    pub fn nar_size_of(&self, node: NodeIdx) -> Bytes {
+        Bytes(at(&self.nar_sizes, node.0).unwrap_or(0))
+    }
+
+    /// When a path was registered, in seconds since 1970.
+    pub fn registered(&self, node: NodeIdx) -> i64 {
+        at(&self.registered, node.0).unwrap_or(i64::MAX)
+    }
+
+    /// The derivation that made a path, if it is recorded and valid.
+    pub fn deriver(&self, node: NodeIdx) -> Option<NodeIdx> {
+        self.deriver_of(node.0).map(NodeIdx)
+    }
+
+    /// What a path refers to, itself left out.
+    pub fn references(&self, node: NodeIdx) -> impl Iterator<Item = NodeIdx> + '_ {
+        self.references.row(node.0).iter().copied().map(NodeIdx)
+    }
+
+    /// What refers to a path, itself left out.
+    pub fn referrers(&self, node: NodeIdx) -> impl Iterator<Item = NodeIdx> + '_ {
+        let referrers = &self.backward().referrers;
+        referrers.row(node.0).iter().copied().map(NodeIdx)
+    }
+
+    /// The valid outputs of a derivation.
+    pub fn outputs(&self, node: NodeIdx) -> impl Iterator<Item = NodeIdx> + '_ {
+        self.outputs.row(node.0).iter().copied().map(NodeIdx)
+    }
+
+    /// How many rows of the database named a path that is not valid; Nix joins them away, so they keep nothing.
+    pub fn orphan_rows(&self) -> u64 {
+        self.orphans
+    }
+
+    /// A set of paths of this graph.
+    pub fn set_of(&self, nodes: impl IntoIterator<Item = NodeIdx>) -> NodeSet {
+        let mut set = NodeSet::empty(self.len());
+        for node in nodes {
+            set.insert(node);
+        }
+        set
+    }
+
+    /// The sum of the archive sizes of a set.
+    pub fn nar_size(&self, set: &NodeSet) -> Bytes {
+        self.weight(set).nar_bytes
+    }
+
+    /// The number and the archive sizes of a set.
+    pub fn weight(&self, set: &NodeSet) -> Weight {
+        let mut weight = Weight::default();
+        for node in set.iter() {
+            weight.add(self.weight_of(node.0));
+        }
+        weight
+    }
+
+    fn node_count(&self) -> u32 {
+        // The builder refuses more paths than there are indices.
+        u32::try_from(self.len()).unwrap_or(NONE)
+    }
+
+    fn weight_of(&self, node: u32) -> Weight {
+        Weight {
+            paths: 1,
+            nar_bytes: Bytes(at(&self.nar_sizes, node).unwrap_or(0)),
+        }
+    }
+
+    fn deriver_of(&self, node: u32) -> Option<u32> {
+        at(&self.derivers, node).filter(|&deriver| deriver != NONE)
+    }
+
+    fn kept(&self, flags: KeepFlags) -> Kept<'_> {
+        Kept { graph: self, flags }
+    }
+
+    fn backward(&self) -> &Backward {
+        self.backward.get_or_init(|| Backward {
+            referrers: self.references.reversed(),
+            derived: Csr::inverse_of(&self.derivers, NONE),
+            producers: self.outputs.reversed(),
+        })
+    }
+}
+
+/// The edges that the keep flags leave.
+#[derive(Clone, Copy)]
+struct Kept<'g> {
+    graph: &'g StoreGraph,
+    flags: KeepFlags,
+}
+
+impl Kept<'_> {
+    /// Calls `visit` with everything that `node` keeps alive itself.
+    fn each(self, node: u32, mut visit: impl FnMut(u32)) {
+        for &reference in self.graph.references.row(node) {
+            visit(reference);
+        }
+        if self.flags.derivations
+            && let Some(deriver) = self.graph.deriver_of(node)
+        {
+            visit(deriver);
+        }
+        if self.flags.outputs {
+            for &output in self.graph.outputs.row(node) {
+                visit(output);
+            }
+        }
+    }
+
+    /// The edge number `at` in the order of [`Kept::each`]: for walks that must come back to a node.
+    fn nth(self, node: u32, at: u32) -> Option<u32> {
+        let mut at = at as usize;
+        let references = self.graph.references.row(node);
+        if let Some(&reference) = references.get(at) {
+            return Some(reference);
+        }
+        at -= references.len();
+        if self.flags.derivations
+            && let Some(deriver) = self.graph.deriver_of(node)
+        {
+            if at == 0 {
+                return Some(deriver);
+            }
+            at -= 1;
+        }
+        if !self.flags.outputs {
+            return None;
+        }
+        self.graph.outputs.row(node).get(at).copied()
+    }
+}
+
+/// An element of a table of nodes.
+fn at<T: Copy>(table: &[T], node: u32) -> Option<T> {
+    table.get(node as usize).copied()
+}

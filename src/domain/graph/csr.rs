@@ -1,0 +1,191 @@
+//! Edges in two arrays: where each node's row starts, and the rows one after the other.
+
+use super::NONE;
+
+/// The edges of all nodes.
+#[derive(Debug, Default)]
+pub(super) struct Csr {
+    /// One more than nodes: the end of a row is the start of the next.
+    starts: Vec<u32>,
+    targets: Vec<u32>,
+}
+
+impl Csr {
+    /// The targets of a node's edges.
+    #[inline]
+    pub(super) fn row(&self, node: u32) -> &[u32] {
+        let node = node as usize;
+        let bounds = (self.starts.get(node), self.starts.get(node + 1));
+        let (Some(&start), Some(&end)) = bounds else {
+            return &[];
+        };
+        self.targets
+            .get(start as usize..end as usize)
+            .unwrap_or_default()
+    }
+
+    /// The same edges from their ends.
+    pub(super) fn reversed(&self) -> Self {
+        let nodes = self.starts.len().saturating_sub(1);
+        let mut slots = Slots::count(nodes, self.targets.iter().copied());
+        for node in 0..u32::try_from(nodes).unwrap_or(NONE) {
+            for &target in self.row(node) {
+                slots.put(target, node);
+            }
+        }
+        slots.done()
+    }
+
+    /// The edges to each node from those that name it in `table`; `none` names no node.
+    pub(super) fn inverse_of(table: &[u32], none: u32) -> Self {
+        let named = || table.iter().copied().filter(|&node| node != none);
+        let mut slots = Slots::count(table.len(), named());
+        for (source, &target) in (0u32..).zip(table) {
+            if target != none {
+                slots.put(target, source);
+            }
+        }
+        slots.done()
+    }
+}
+
+/// Rows of known length, filled in any order.
+struct Slots {
+    next: Vec<u32>,
+    csr: Csr,
+}
+
+impl Slots {
+    fn count(nodes: usize, keys: impl Iterator<Item = u32>) -> Self {
+        let mut starts = vec![0u32; nodes + 1];
+        let mut total = 0;
+        for key in keys {
+            if let Some(length) = starts.get_mut(key as usize + 1) {
+                *length += 1;
+                total += 1;
+            }
+        }
+        sum_up(&mut starts);
+        Self {
+            next: starts.clone(),
+            csr: Csr {
+                starts,
+                targets: vec![NONE; total],
+            },
+        }
+    }
+
+    fn put(&mut self, key: u32, value: u32) {
+        if let Some(next) = self.next.get_mut(key as usize)
+            && let Some(slot) = self.csr.targets.get_mut(*next as usize)
+        {
+            *slot = value;
+            *next += 1;
+        }
+    }
+
+    fn done(self) -> Csr {
+        self.csr
+    }
+}
+
+/// Turns lengths, each one place too far back, into starts.
+fn sum_up(lengths: &mut [u32]) {
+    let mut sum = 0;
+    for length in lengths {
+        sum += *length;
+        *length = sum;
+    }
+}
+
+/// Edges as they come: runs of one source share its name, so that sorted input needs next to nothing beside the targets.
+#[derive(Debug, Default)]
+pub(super) struct EdgeRuns {
+    runs: Vec<(u32, u32)>,
+    targets: Vec<u32>,
+}
+
+impl EdgeRuns {
+    pub(super) fn push(&mut self, source: u32, target: u32) {
+        match self.runs.last_mut() {
+            Some((last, length)) if *last == source => *length += 1,
+            _ => self.runs.push((source, 1)),
+        }
+        self.targets.push(target);
+    }
+
+    /// Gathers the runs of each of `nodes` nodes; `None` when there are more edges than indices.
+    pub(super) fn into_csr(self, nodes: usize) -> Option<Csr> {
+        u32::try_from(self.targets.len()).ok()?;
+        let mut starts = vec![0u32; nodes + 1];
+        for &(source, length) in &self.runs {
+            *starts.get_mut(source as usize + 1)? += length;
+        }
+        sum_up(&mut starts);
+        if self.runs.is_sorted() {
+            return Some(Csr {
+                starts,
+                targets: self.targets,
+            });
+        }
+        let mut next = starts.clone();
+        let mut targets = vec![NONE; self.targets.len()];
+        let mut rest = self.targets.as_slice();
+        for (source, length) in self.runs {
+            let (run, behind) = rest.split_at_checked(length as usize)?;
+            rest = behind;
+            let from = next.get_mut(source as usize)?;
+            let to = *from as usize;
+            *from += length;
+            targets.get_mut(to..to + run.len())?.copy_from_slice(run);
+        }
+        Some(Csr { starts, targets })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn rows(csr: &Csr, nodes: u32) -> Vec<Vec<u32>> {
+        (0..nodes)
+            .map(|node| {
+                let mut row = csr.row(node).to_vec();
+                row.sort_unstable();
+                row
+            })
+            .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn edges_come_back_in_any_order(edges in prop::collection::vec((0u32..20, 0u32..20), 0..100)) {
+            let mut runs = EdgeRuns::default();
+            let mut forward = vec![Vec::new(); 20];
+            let mut backward = vec![Vec::new(); 20];
+            for &(source, target) in &edges {
+                runs.push(source, target);
+                forward[source as usize].push(target);
+                backward[target as usize].push(source);
+            }
+            for row in forward.iter_mut().chain(&mut backward) {
+                row.sort_unstable();
+            }
+            let csr = runs.into_csr(20).unwrap();
+            prop_assert_eq!(rows(&csr, 20), forward);
+            prop_assert_eq!(rows(&csr.reversed(), 20), backward);
+        }
+
+        #[test]
+        fn a_table_is_turned_round(table in prop::collection::vec(prop::option::of(0u32..15), 15)) {
+            let raw: Vec<u32> = table.iter().map(|n| n.unwrap_or(NONE)).collect();
+            let csr = Csr::inverse_of(&raw, NONE);
+            for node in 0..15 {
+                let naive: Vec<u32> = (0..15).filter(|&n| table[n as usize] == Some(node)).collect();
+                prop_assert_eq!(csr.row(node), naive);
+            }
+            prop_assert!(csr.row(15).is_empty());
+        }
+    }
+}
