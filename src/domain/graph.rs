@@ -6,18 +6,25 @@
 //! that no shape of a store can make it slow or overflow the thread's stack. It only predicts: Nix checks every path
 //! again before it deletes one.
 
+mod batches;
 mod builder;
+mod closure;
+mod components;
 mod csr;
+mod live;
 mod names;
 mod packages;
 mod rows;
 mod set;
+mod why;
 
 use std::sync::OnceLock;
 
 pub use builder::{GraphBuilder, GraphError};
+pub use closure::ClosureScratch;
 pub use packages::{PackageGroup, split_name};
 pub use set::NodeSet;
+pub use why::{Chain, Step, Via};
 
 use super::measure::Bytes;
 use csr::Csr;

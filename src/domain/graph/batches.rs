@@ -1,0 +1,97 @@
+//! In which order dead paths can be deleted, so that Nix never refuses one for what is to go after it.
+
+use super::components::Components;
+use super::{KeepFlags, NodeIdx, NodeSet, StoreGraph, at};
+use crate::domain::measure::Bytes;
+
+impl StoreGraph {
+    /// Dead paths in batches of at most `limit`: what keeps a path comes in the same batch or in an earlier one, that is
+    /// referrers before what they refer to and outputs before their deriver. Paths that keep each other stay together,
+    /// even where they are more than `limit`.
+    ///
+    /// The batches so far can be deleted whatever becomes of the others if `dead` holds, with each path, all that keeps
+    /// it, as [`StoreGraph::dead`], [`StoreGraph::dead_before`] and [`StoreGraph::oldest_dead`] give it.
+    pub fn deletion_batches(
+        &self,
+        dead: &NodeSet,
+        flags: KeepFlags,
+        limit: usize,
+    ) -> Vec<Vec<NodeIdx>> {
+        let components = Components::of(self.kept(flags), dead);
+        let mut batches: Vec<Vec<NodeIdx>> = Vec::new();
+        for component in components.sources_first() {
+            let nodes = component.iter().copied().map(NodeIdx);
+            match batches.last_mut() {
+                Some(batch) if batch.len() + component.len() <= limit => batch.extend(nodes),
+                _ => batches.push(nodes.collect()),
+            }
+        }
+        batches
+    }
+
+    /// The dead paths that were registered before `cutoff` and that no younger dead path keeps: what may go when recent
+    /// paths stay with all that they need.
+    pub fn dead_before(&self, dead: &NodeSet, flags: KeepFlags, cutoff: i64) -> NodeSet {
+        let ripe = self.by_ripeness(dead, flags).into_iter();
+        self.set_of(
+            ripe.take_while(|unit| unit.since < cutoff)
+                .flat_map(|unit| unit.nodes),
+        )
+    }
+
+    /// As many of the dead paths as are needed to free `goal`, least recently registered first; all of them if they are
+    /// not enough. A path counts as registered when the last of those that keep it was, for it cannot go before them.
+    pub fn oldest_dead(&self, dead: &NodeSet, flags: KeepFlags, goal: Bytes) -> NodeSet {
+        let mut chosen = NodeSet::empty(self.len());
+        let mut freed = 0u64;
+        for unit in self.by_ripeness(dead, flags) {
+            if freed >= goal.0 {
+                break;
+            }
+            for node in unit.nodes {
+                chosen.insert(node);
+                freed = freed.saturating_add(self.nar_size_of(node).0);
+            }
+        }
+        chosen
+    }
+
+    /// The components of `dead` by the registration of the youngest path that keeps them; every beginning of this list
+    /// holds, with each path, all that keeps it: what keeps a component is never younger in this sense, and the sort is
+    /// stable where it is as old.
+    fn by_ripeness(&self, dead: &NodeSet, flags: KeepFlags) -> Vec<Unit> {
+        let kept = self.kept(flags);
+        let components = Components::of(kept, dead);
+        let mut youngest = vec![i64::MIN; self.len()];
+        let mut units = Vec::new();
+        for component in components.sources_first() {
+            let since = component
+                .iter()
+                .map(|&node| {
+                    let inherited = at(&youngest, node).unwrap_or(i64::MIN);
+                    inherited.max(self.registered(NodeIdx(node)))
+                })
+                .max()
+                .unwrap_or(i64::MAX);
+            for &node in component {
+                kept.each(node, |next| {
+                    if let Some(youngest) = youngest.get_mut(next as usize) {
+                        *youngest = since.max(*youngest);
+                    }
+                });
+            }
+            units.push(Unit {
+                since,
+                nodes: component.iter().copied().map(NodeIdx).collect(),
+            });
+        }
+        units.sort_by_key(|unit| unit.since);
+        units
+    }
+}
+
+/// Paths that keep each other, mostly one.
+struct Unit {
+    since: i64,
+    nodes: Vec<NodeIdx>,
+}

@@ -1,0 +1,108 @@
+//! The size of what each root reaches.
+
+use std::collections::HashMap;
+
+use super::components::Components;
+use super::{KeepFlags, NodeIdx, StoreGraph, Weight, at};
+
+/// Room for walks, to be used again: a walk costs what it visits, not what the store holds.
+#[derive(Debug, Default)]
+pub struct ClosureScratch {
+    /// The last walk that came to each node.
+    seen: Vec<u32>,
+    walk: u32,
+    todo: Vec<u32>,
+}
+
+impl ClosureScratch {
+    /// Begins a walk in a graph of so many nodes.
+    fn begin(&mut self, nodes: usize) {
+        self.todo.clear();
+        if self.seen.len() != nodes || self.walk == u32::MAX {
+            self.seen.clear();
+            self.seen.resize(nodes, 0);
+            self.walk = 0;
+        }
+        self.walk += 1;
+    }
+
+    fn visit(&mut self, node: u32) {
+        if let Some(seen) = self.seen.get_mut(node as usize)
+            && *seen != self.walk
+        {
+            *seen = self.walk;
+            self.todo.push(node);
+        }
+    }
+}
+
+/// How many roots are followed at once: a bit each.
+const LANES: usize = 64;
+
+impl StoreGraph {
+    /// The closure of one path: how many paths, and the sum of their sizes.
+    pub fn closure_size(
+        &self,
+        root: NodeIdx,
+        flags: KeepFlags,
+        scratch: &mut ClosureScratch,
+    ) -> Weight {
+        let kept = self.kept(flags);
+        let mut weight = Weight::default();
+        scratch.begin(self.len());
+        scratch.visit(root.0);
+        while let Some(node) = scratch.todo.pop() {
+            weight.add(self.weight_of(node));
+            kept.each(node, |next| scratch.visit(next));
+        }
+        weight
+    }
+
+    /// The closures of many paths, 64 in one pass over what they reach: a generation shares nearly all with the next,
+    /// and a walk for each would do the same work over and over.
+    pub fn closure_sizes(&self, roots: &[NodeIdx], flags: KeepFlags) -> Vec<Weight> {
+        let kept = self.kept(flags);
+        let components = Components::of(kept, &self.live(roots, flags));
+        let mut weights = Vec::with_capacity(roots.len());
+        let mut reached = vec![0u64; self.len()];
+        for lanes in roots.chunks(LANES) {
+            reached.fill(0);
+            for (lane, root) in lanes.iter().enumerate() {
+                if let Some(mask) = reached.get_mut(root.0 as usize) {
+                    *mask |= 1 << lane;
+                }
+            }
+            let mut by_mask: HashMap<u64, Weight> = HashMap::new();
+            for component in components.sources_first() {
+                // All that leads into a component comes before it, and its nodes reach each other.
+                let mask = component
+                    .iter()
+                    .fold(0, |mask, &node| mask | at(&reached, node).unwrap_or(0));
+                if mask == 0 {
+                    continue;
+                }
+                let weight = by_mask.entry(mask).or_default();
+                for &node in component {
+                    weight.add(self.weight_of(node));
+                    kept.each(node, |next| {
+                        if let Some(reached) = reached.get_mut(next as usize) {
+                            *reached |= mask;
+                        }
+                    });
+                }
+            }
+            weights.extend((0..lanes.len()).map(|lane| lane_weight(&by_mask, lane)));
+        }
+        weights
+    }
+}
+
+fn lane_weight(by_mask: &HashMap<u64, Weight>, lane: usize) -> Weight {
+    let mut sum = Weight::default();
+    for (mask, weight) in by_mask {
+        if mask >> lane & 1 == 1 {
+            sum.add(*weight);
+        }
+    }
+    sum
+}
