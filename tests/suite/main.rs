@@ -5,6 +5,7 @@ mod support;
 mod architecture;
 mod cli;
 mod engine;
+mod graph;
 mod journal;
 mod main_job;
 mod nix_cli;
