@@ -14,7 +14,8 @@ use crate::render;
 /// Carries out a saved plan, all of it or nothing: what it relies on is looked at again under the lock.
 pub(super) fn apply(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure> {
     let saved = plan_file::load(&args.file).map_err(|error| {
-        Failure::new(Exit::Refused, format!("nothing was done: {}", told(&error)))
+        let message = format!("nothing was done: {}", told(&error));
+        Failure::new(Exit::Refused, message).hint(error.hint())
     })?;
     // What the settings protect today holds for yesterday's plan as well.
     let settings = context.settings()?;

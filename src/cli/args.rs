@@ -21,7 +21,7 @@ Exit status:
   1   failed
   2   usage
   3   partly done
-  4   refused by a safety rule, the risk ceiling or the person asked
+  4   refused by a safety rule, the risk ceiling, or the person asked
   69  Nix was not found or cannot be used
   73  the state directory cannot be written
   75  another run holds the lock; try again

@@ -18,7 +18,7 @@ use crate::adapters::places::{Places, variable};
 use crate::adapters::process::Surroundings;
 use crate::adapters::scratch::Scratch;
 use crate::adapters::signals::Signals;
-use crate::domain::job::{GenerationsOperation, Job, ProfileSelector};
+use crate::domain::job::{GenerationsOperation, Job, ProfileRef, ProfileSelector};
 use crate::domain::retention::{KeepPolicy, KeepRules};
 use crate::domain::snapshot::{Actor, Snapshot};
 use crate::engine::Engine;
@@ -231,12 +231,24 @@ impl Context {
     /// The survey.
     pub(super) fn observer(&self, job: Option<&Job>) -> Observer<'_> {
         let operation = job.and_then(|job| job.operations.generations.as_ref());
-        let named = operation.map(|o| o.profiles.as_slice()).unwrap_or_default();
+        let named = operation
+            .map(|o| o.profiles.as_slice())
+            .unwrap_or_default();
+        let named = named.iter().filter_map(ProfileSelector::path);
+        // A profile that the settings protect is looked for under the name they give it, so that another spelling of
+        // it is noticed; one that is gone needs no protection.
+        let protected = job.map(|job| job.protect.generations.as_slice());
+        let protected = protected.unwrap_or_default().iter();
+        let protected = protected.filter_map(|pin| match &pin.profile {
+            ProfileRef::Path(path) => Some(path.to_path()),
+            ProfileRef::Name(_) => None,
+        });
+        let protected = protected.filter(|path| path.symlink_metadata().is_ok());
         Observer {
             places: &self.places,
             actor: self.actor,
             zone: self.zone.clone(),
-            extra_profiles: named.iter().filter_map(ProfileSelector::path).collect(),
+            extra_profiles: named.chain(protected).collect(),
             memory: &self.journal,
             clock: &self.clock,
         }

@@ -1,1 +1,724 @@
-//! To be written.
+//! The real program from outside: what it prints, how it ends, and that bad input costs nothing.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use nix::fcntl::{Flock, FlockArg};
+use nix::pty::openpty;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use nix_prune::adapters::scratch::Scratch;
+use rstest::rstest;
+use serde_json::Value;
+
+use crate::support::{Ran, by_hand, listing, nixes, program, run, run_command, script, time};
+
+/// A scratch store with nine system generations, of the newest Nix that is there.
+fn machine() -> Option<Scratch> {
+    let nix = nixes().last()?;
+    Some(filled(Scratch::new(Some(&nix.bin)).unwrap()))
+}
+
+fn filled(scratch: Scratch) -> Scratch {
+    for n in 1..=9 {
+        let path = scratch.add_path(&format!("system-{n}"), &[], 1000).unwrap();
+        let date = time(&format!("2026-01-0{n}T00:00:00Z"));
+        scratch.set_profile(&system(&scratch), &path, date).unwrap();
+    }
+    scratch
+}
+
+fn system(scratch: &Scratch) -> Utf8PathBuf {
+    scratch.state_dir().join("profiles/system")
+}
+
+fn numbers(scratch: &Scratch) -> Vec<u32> {
+    let dir = scratch.state_dir().join("profiles");
+    let names = dir
+        .read_dir_utf8()
+        .unwrap()
+        .map(|e| e.unwrap().file_name().to_string());
+    let mut numbers: Vec<u32> = names
+        .filter_map(|name| {
+            name.strip_prefix("system-")?
+                .strip_suffix("-link")?
+                .parse()
+                .ok()
+        })
+        .collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+const ALL: [u32; 9] = [1, 2, 3, 4, 5, 6, 7, 8, 9];
+
+fn json(ran: &Ran) -> Value {
+    serde_json::from_str(&ran.stdout)
+        .unwrap_or_else(|e| panic!("{e}: {}{}", ran.stdout, ran.stderr))
+}
+
+/// It ended so, said this, and every generation is still there.
+fn refused(scratch: &Scratch, ran: &Ran, status: i32, says: &str) {
+    assert_eq!(ran.status, status, "{}{}", ran.stdout, ran.stderr);
+    assert!(
+        ran.stderr.contains(says),
+        "{:?} says nothing of {says:?}",
+        ran.stderr
+    );
+    assert_eq!(numbers(scratch), ALL);
+}
+
+#[test]
+fn what_only_reads_changes_nothing() {
+    let Some(scratch) = machine() else { return };
+    by_hand(&scratch, "nix-store", &["--gc", "--print-roots"]);
+    fs::write(scratch.base().join("nix/store/junkfile"), "trap 45").unwrap();
+    for args in [
+        vec!["plan"],
+        vec!["plan", "--json", "--keep-last", "1"],
+        vec!["generations"],
+        vec!["generations", "--json", "system"],
+        vec!["roots"],
+        vec!["roots", "--json"],
+        vec!["history"],
+        vec!["history", "--json"],
+        vec!["hold", "list"],
+        vec!["hold", "list", "--json"],
+    ] {
+        let before = listing(scratch.base());
+        let ran = run(&scratch, &args);
+        assert_eq!(ran.status, 0, "{args:?}: {}", ran.stderr);
+        assert_eq!(
+            listing(scratch.base()),
+            before,
+            "{args:?} changed something"
+        );
+    }
+}
+
+#[test]
+fn json_is_one_document_and_nothing_else_is_on_standard_output() {
+    let Some(scratch) = machine() else { return };
+    for args in [
+        vec!["plan", "--json"],
+        vec!["generations", "--json"],
+        vec!["roots", "--json"],
+        vec!["run", "--keep-last", "3", "--yes", "--json"],
+        vec!["history", "--json"],
+        vec!["hold", "list", "--json"],
+        vec!["pin", "system:9", "--json"],
+        vec!["unpin", "system:9", "--json"],
+        vec!["undo", "--json"],
+    ] {
+        let ran = run(&scratch, &args);
+        assert_eq!(ran.status, 0, "{args:?}: {}", ran.stderr);
+        let document = json(&ran);
+        let schema = document["schema"].as_str().unwrap();
+        let name = schema
+            .strip_prefix("nix-prune/")
+            .and_then(|s| s.strip_suffix("/1"));
+        let schema = nix_prune::render::schema(name.unwrap()).unwrap();
+        let schema = jsonschema::validator_for(&serde_json::to_value(schema).unwrap()).unwrap();
+        assert!(schema.is_valid(&document), "{args:?}: {document}");
+        assert_eq!(ran.stderr, "", "{args:?}");
+    }
+}
+
+#[test]
+fn a_run_without_a_terminal_needs_a_yes() {
+    let Some(scratch) = machine() else { return };
+    let ran = run(&scratch, &["run", "--keep-last", "1"]);
+    refused(&scratch, &ran, 4, "--yes");
+    assert!(
+        run(&scratch, &["history", "--json"])
+            .stdout
+            .contains("\"runs\": []")
+    );
+}
+
+#[test]
+fn the_risk_ceiling_refuses_the_whole_plan() {
+    let Some(scratch) = machine() else { return };
+    let ran = run(
+        &scratch,
+        &["run", "--keep-last", "1", "--yes", "--max-risk", "medium"],
+    );
+    refused(&scratch, &ran, 4, "--max-risk high");
+    let ran = run(
+        &scratch,
+        &[
+            "run",
+            "--keep-last",
+            "1",
+            "--yes",
+            "--undo-window",
+            "0s",
+            "--max-risk",
+            "critical",
+        ],
+    );
+    refused(&scratch, &ran, 4, "safe mode");
+}
+
+#[rstest]
+#[case::nothing_kept(&["plan", "--keep-last", "0"], "could keep nothing")]
+#[case::no_age(&["plan", "--keep-within", "1y"], "1y")]
+#[case::no_profile(&["plan", "--profile", "sytem"], "sytem")]
+#[case::no_job(&["plan", "weekly"], "weekly")]
+#[case::no_risk(&["run", "--max-risk", "some"], "some")]
+#[case::mistyped(&["run", "--dry-run"], "--dry-run")]
+#[case::no_generation(&["pin", "system"], "PROFILE:N")]
+#[case::no_such_generation(&["pin", "system:77"], "77")]
+#[case::no_run(&["history", "../../etc"], "../../etc")]
+#[case::unknown_run(&["undo", "20200101T000000Z"], "20200101T000000Z")]
+fn what_is_said_wrongly_is_usage(#[case] args: &[&str], #[case] says: &str) {
+    let Some(scratch) = machine() else { return };
+    refused(&scratch, &run(&scratch, args), 2, says);
+}
+
+#[test]
+fn a_nix_that_is_missing_or_too_old_is_said_so() {
+    let Some(scratch) = machine() else { return };
+    let empty = scratch.base().join("empty");
+    fs::create_dir(&empty).unwrap();
+    let ran = run(
+        &scratch,
+        &[
+            "run",
+            "--yes",
+            "--keep-last",
+            "1",
+            "--nix-bin",
+            empty.as_str(),
+        ],
+    );
+    refused(&scratch, &ran, 69, "--nix-bin");
+    let old = scratch.base().join("old");
+    fs::create_dir(&old).unwrap();
+    for tool in ["nix", "nix-env", "nix-store", "nix-collect-garbage"] {
+        script(&old.join(tool), "echo 'nix (Nix) 2.3.16'");
+    }
+    let ran = run(
+        &scratch,
+        &[
+            "run",
+            "--yes",
+            "--keep-last",
+            "1",
+            "--nix-bin",
+            old.as_str(),
+        ],
+    );
+    refused(&scratch, &ran, 69, "2.3.16");
+    // What only reads needs none.
+    let ran = run(&scratch, &["plan", "--nix-bin", empty.as_str()]);
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+}
+
+#[rstest]
+#[case::not_json("{", "settings")]
+#[case::unknown_key(r#"{"version": 1, "jobz": {}}"#, "jobs")]
+#[case::unknown_version(r#"{"version": 2, "jobs": {}}"#, "version")]
+#[case::keeps_nothing(
+    r#"{"version": 1, "jobs": {"a": {"operations": {"generations": {"keep": {"last": 0}}}}}}"#,
+    "keep"
+)]
+#[case::not_yet(
+    r#"{"version": 1, "jobs": {"a": {"operations": {"collect": {"keepRecent": "2d"}}}}}"#,
+    "keepRecent"
+)]
+fn settings_that_are_not_valid_stop_everything(#[case] text: &str, #[case] says: &str) {
+    let Some(scratch) = machine() else { return };
+    let file = scratch.base().join("settings.json");
+    fs::write(&file, text).unwrap();
+    let ran = run(&scratch, &["run", "--yes", "--config", file.as_str()]);
+    refused(&scratch, &ran, 78, says);
+}
+
+#[test]
+fn settings_that_are_named_and_missing_are_no_defaults() {
+    let Some(scratch) = machine() else { return };
+    let ran = run(
+        &scratch,
+        &["run", "--yes", "--config", "/nowhere/settings.json"],
+    );
+    refused(&scratch, &ran, 78, "/nowhere/settings.json");
+    // The same for a file in its usual place that leads nowhere.
+    let dir = scratch.home().join(".config/nix-prune");
+    fs::create_dir_all(&dir).unwrap();
+    symlink("/nowhere", dir.join("config.json")).unwrap();
+    refused(
+        &scratch,
+        &run(&scratch, &["run", "--yes"]),
+        78,
+        "config.json",
+    );
+}
+
+#[test]
+fn a_second_run_ends_with_75_and_says_who_holds_the_lock() {
+    let Some(scratch) = machine() else { return };
+    assert_eq!(run(&scratch, &["pin", "system:9"]).status, 0);
+    let lock = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(scratch.base().join("state/lock"))
+        .unwrap();
+    let _lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock)
+        .map_err(|(_, e)| e)
+        .unwrap();
+    let ran = run(&scratch, &["run", "--keep-last", "1", "--yes"]);
+    refused(&scratch, &ran, 75, "state/lock");
+}
+
+#[test]
+fn a_state_directory_that_cannot_be_written_stops_the_run() {
+    let Some(scratch) = machine() else { return };
+    let file = scratch.base().join("file");
+    fs::write(&file, "").unwrap();
+    let below = file.join("state");
+    let ran = run(
+        &scratch,
+        &[
+            "run",
+            "--keep-last",
+            "1",
+            "--yes",
+            "--state-dir",
+            below.as_str(),
+        ],
+    );
+    assert!([73, 1, 4].contains(&ran.status), "{}", ran.stderr);
+    refused(&scratch, &ran, ran.status, "file");
+}
+
+/// A plan that drops six generations, saved.
+fn saved(scratch: &Scratch) -> Utf8PathBuf {
+    let file = scratch.base().join("plan.json");
+    let ran = run(
+        scratch,
+        &["plan", "--keep-last", "3", "--out", file.as_str()],
+    );
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    file
+}
+
+#[test]
+fn a_saved_plan_is_applied_once() {
+    let Some(scratch) = machine() else { return };
+    let plan = saved(&scratch);
+    let ran = run(&scratch, &["apply", plan.as_str(), "--yes"]);
+    assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
+    assert_eq!(numbers(&scratch), [7, 8, 9]);
+    let ran = run(&scratch, &["apply", plan.as_str(), "--yes"]);
+    assert_eq!(ran.status, 4, "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stderr.contains("stale"), "{}", ran.stderr);
+}
+
+#[rstest]
+#[case::edited(|text: String| text.replace("\"number\": 2", "\"number\": 9"), "not as it was saved")]
+#[case::truncated(|text: String| text[..text.len() / 2].to_string(), "plan")]
+#[case::empty(|_| String::new(), "plan")]
+#[case::another(|_| "{\"schema\": \"nix-prune/receipt/1\"}".to_string(), "plan")]
+fn a_saved_plan_that_is_broken_is_refused(#[case] edit: fn(String) -> String, #[case] says: &str) {
+    let Some(scratch) = machine() else { return };
+    let plan = saved(&scratch);
+    let text = edit(fs::read_to_string(&plan).unwrap());
+    fs::write(&plan, text).unwrap();
+    refused(
+        &scratch,
+        &run(&scratch, &["apply", plan.as_str(), "--yes"]),
+        4,
+        says,
+    );
+}
+
+#[test]
+fn a_saved_plan_of_another_machine_is_refused() {
+    let (Some(here), Some(there)) = (machine(), machine()) else {
+        return;
+    };
+    let plan = saved(&there);
+    refused(
+        &here,
+        &run(&here, &["apply", plan.as_str(), "--yes"]),
+        4,
+        "another machine",
+    );
+}
+
+#[rstest]
+#[case::current_switched(|s: &Scratch| drop(by_hand(s, "nix-env", &["-p", system(s).as_str(), "--switch-generation", "3"])), "current")]
+#[case::pinned(|s: &Scratch| assert_eq!(run(s, &["pin", "system:2"]).status, 0), "pinned")]
+fn a_saved_plan_that_is_stale_is_refused(#[case] change: fn(&Scratch), #[case] says: &str) {
+    let Some(scratch) = machine() else { return };
+    let plan = saved(&scratch);
+    change(&scratch);
+    refused(
+        &scratch,
+        &run(&scratch, &["apply", plan.as_str(), "--yes"]),
+        4,
+        says,
+    );
+}
+
+#[test]
+fn a_pin_keeps_and_an_unpin_lets_go() {
+    let Some(scratch) = machine() else { return };
+    let pin = ["pin", "system:2", "--reason", "good", "--until", "30d"];
+    assert_eq!(run(&scratch, &pin).status, 0);
+    let args = ["run", "--keep-last", "3", "--yes"];
+    assert_eq!(run(&scratch, &args).status, 0);
+    assert_eq!(numbers(&scratch), [2, 7, 8, 9]);
+    assert_eq!(run(&scratch, &["unpin", "system:2"]).status, 0);
+    assert_eq!(run(&scratch, &args).status, 0);
+    assert_eq!(numbers(&scratch), [7, 8, 9]);
+}
+
+#[test]
+fn holds_are_released_by_hand_and_then_nothing_comes_back() {
+    let Some(scratch) = machine() else { return };
+    assert_eq!(
+        run(&scratch, &["run", "--keep-last", "3", "--yes"]).status,
+        0
+    );
+    let holds = json(&run(&scratch, &["hold", "list", "--json"]));
+    assert_eq!(holds["holds"].as_array().unwrap().len(), 6);
+    let id = holds["holds"][0]["run"].as_str().unwrap().to_string();
+    // None has expired, and an open window is not ended without a yes.
+    let ran = run(&scratch, &["hold", "release"]);
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    assert_eq!(run(&scratch, &["hold", "release", &id]).status, 4);
+    let ran = run(&scratch, &["hold", "release", &id, "--yes"]);
+    assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
+    let holds = json(&run(&scratch, &["hold", "list", "--json"]));
+    assert_eq!(holds["holds"].as_array().unwrap().len(), 0);
+    by_hand(&scratch, "nix-collect-garbage", &[]);
+    let ran = run(&scratch, &["undo", &id]);
+    assert_eq!(ran.status, 4, "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("gone"), "{}", ran.stdout);
+    assert_eq!(numbers(&scratch), [7, 8, 9]);
+}
+
+#[test]
+fn the_whole_job_works_on_a_path_with_a_space() {
+    let Some(nix) = nixes().last() else { return };
+    let scratch = filled(Scratch::with_space(Some(&nix.bin)).unwrap());
+    let args = ["run", "--keep-last", "3", "--yes"];
+    let ran = run(&scratch, &args);
+    assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
+    assert_eq!(numbers(&scratch), [7, 8, 9]);
+    let ran = run(&scratch, &["undo"]);
+    assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
+    assert_eq!(numbers(&scratch), ALL);
+}
+
+#[test]
+fn what_cannot_be_read_stops_the_collection_and_the_run_says_so() {
+    let Some(scratch) = machine() else { return };
+    // Trap 12: an absolute text; `nix-env` would not know the current generation.
+    let profile = scratch.state_dir().join("profiles/strange");
+    let path = scratch.path_named("system-1").unwrap();
+    scratch
+        .set_profile(&profile, &path, time("2026-01-01T00:00:00Z"))
+        .unwrap();
+    fs::remove_file(&profile).unwrap();
+    symlink(profile.with_file_name("strange-1-link"), &profile).unwrap();
+    let dead = scratch
+        .add_path("dead", &[], 10)
+        .unwrap()
+        .to_absolute_path(scratch.store());
+    let plan = json(&run(&scratch, &["plan", "--json", "--keep-last", "3"]));
+    let kinds: Vec<&str> = plan["actions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|a| a["kind"].as_str().unwrap())
+        .collect();
+    assert!(!kinds.contains(&"collect"), "{kinds:?}");
+    assert_eq!(plan["refusals"][0]["code"], "profile.current-unknown");
+    let ran = run(&scratch, &["run", "--keep-last", "3", "--yes"]);
+    assert_eq!(ran.status, 4, "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stderr.contains("strange"), "{}", ran.stderr);
+    assert_eq!(
+        numbers(&scratch),
+        [7, 8, 9],
+        "what could be read is thinned out, and held"
+    );
+    assert!(dead.exists());
+    assert!(profile.with_file_name("strange-1-link").is_symlink());
+}
+
+#[test]
+fn a_reader_that_goes_away_does_not_stop_the_run() {
+    let Some(scratch) = machine() else { return };
+    let mut child = program(&scratch)
+        .args(["run", "--keep-last", "3", "--yes"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(numbers(&scratch), [7, 8, 9]);
+}
+
+/// The program on a terminal of its own.
+struct OnTerminal {
+    child: Child,
+    terminal: fs::File,
+}
+
+impl OnTerminal {
+    fn start(command: &mut Command) -> Self {
+        let pair = openpty(None, None).unwrap();
+        let end = || Stdio::from(pair.slave.as_fd().try_clone_to_owned().unwrap());
+        let child = command
+            .stdin(end())
+            .stdout(end())
+            .stderr(end())
+            .spawn()
+            .unwrap();
+        Self {
+            child,
+            terminal: pair.master.into(),
+        }
+    }
+
+    /// Reads until the text appears.
+    fn until(&mut self, text: &str) -> String {
+        let mut seen = Vec::new();
+        let begun = Instant::now();
+        while !String::from_utf8_lossy(&seen).contains(text) {
+            assert!(
+                begun.elapsed() < Duration::from_secs(60),
+                "{}",
+                String::from_utf8_lossy(&seen)
+            );
+            let mut some = [0u8; 4096];
+            // The other end is closed when the program has ended.
+            match self.terminal.read(&mut some) {
+                Ok(count) if count > 0 => seen.extend(&some[..count]),
+                _ => break,
+            }
+        }
+        String::from_utf8_lossy(&seen).into_owned()
+    }
+
+    fn end(mut self) -> i32 {
+        let status = self.child.wait().unwrap();
+        status.code().unwrap_or(-1)
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).unwrap())
+    }
+}
+
+#[test]
+fn on_a_terminal_it_asks_and_a_yes_goes_on() {
+    let Some(scratch) = machine() else { return };
+    let args = ["run", "--keep-last", "3", "--color", "never"];
+    let mut shown = OnTerminal::start(program(&scratch).args(args));
+    let text = shown.until("[y/N]");
+    assert!(text.contains("cannot be undone"), "{text}");
+    assert!(text.contains("nix-prune undo"), "{text}");
+    shown.terminal.write_all(b"y\n").unwrap();
+    let text = shown.until("puts back");
+    assert!(text.contains("puts back"), "{text}");
+    assert_eq!(shown.end(), 0);
+    assert_eq!(numbers(&scratch), [7, 8, 9]);
+}
+
+#[rstest]
+#[case::no("n\n", "as you said")]
+#[case::nothing("\n", "as you said")]
+#[case::end("\u{4}", "interrupted")]
+fn on_a_terminal_anything_else_does_nothing(#[case] answer: &str, #[case] says: &str) {
+    let Some(scratch) = machine() else { return };
+    let mut shown = OnTerminal::start(program(&scratch).args(["run", "--keep-last", "3"]));
+    shown.until("[y/N]");
+    shown.terminal.write_all(answer.as_bytes()).unwrap();
+    let text = shown.until(says);
+    assert!(text.contains(says), "{text}");
+    assert_eq!(shown.end(), 4);
+    assert_eq!(numbers(&scratch), ALL);
+}
+
+#[test]
+fn an_interrupt_at_the_question_does_nothing() {
+    let Some(scratch) = machine() else { return };
+    let mut shown = OnTerminal::start(program(&scratch).args(["run", "--keep-last", "3"]));
+    shown.until("[y/N]");
+    kill(shown.pid(), Signal::SIGINT).unwrap();
+    let text = shown.until("interrupted");
+    assert!(text.contains("nothing was done"), "{text}");
+    assert_eq!(shown.end(), 4);
+    assert_eq!(numbers(&scratch), ALL);
+}
+
+/// A directory of Nix's programs whose `nix-env` says that it has begun and takes its time.
+fn slow_bin(dir: &Utf8Path) -> Utf8PathBuf {
+    let real = nixes().last().unwrap().bin.canonicalize_utf8().unwrap();
+    let bin = dir.join("slow");
+    fs::create_dir(&bin).unwrap();
+    for tool in ["nix", "nix-store", "nix-collect-garbage"] {
+        symlink(real.join(tool), bin.join(tool)).unwrap();
+    }
+    let begun = dir.join("begun");
+    let text = format!("touch '{begun}'\nsleep 1\nexec '{real}/nix-env' \"$@\"");
+    script(&bin.join("nix-env"), &text);
+    bin
+}
+
+fn wait_for(path: &Utf8Path) {
+    let begun = Instant::now();
+    while !path.exists() {
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "{path} never came"
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[rstest]
+#[case(Signal::SIGINT)]
+#[case(Signal::SIGTERM)]
+#[case(Signal::SIGHUP)]
+fn an_interrupt_in_the_middle_leaves_a_record_that_tells_the_truth(#[case] signal: Signal) {
+    let Some(scratch) = machine() else { return };
+    let bin = slow_bin(scratch.base());
+    let args = [
+        "run",
+        "--keep-last",
+        "3",
+        "--yes",
+        "--json",
+        "--nix-bin",
+        bin.as_str(),
+    ];
+    let child = program(&scratch)
+        .args(args)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let child = child.unwrap();
+    wait_for(&scratch.base().join("begun"));
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let receipt: Value = serde_json::from_str(&stdout).unwrap();
+    assert!(
+        [Some(3), Some(1)].contains(&output.status.code()),
+        "{stdout}"
+    );
+    let left = numbers(&scratch);
+    for entry in receipt["entries"].as_array().unwrap() {
+        let Some(number) = entry["action"]["number"].as_u64() else {
+            continue;
+        };
+        let there = left.contains(&u32::try_from(number).unwrap());
+        assert_eq!(there, entry["outcome"] != "done", "{entry}");
+        assert_ne!(entry["outcome"], "pending");
+    }
+    assert!(left.len() >= 8, "{left:?}");
+    // What was done comes back, and the next run does the rest.
+    run_command(program(&scratch).args(["undo"]));
+    assert_eq!(numbers(&scratch), ALL);
+    assert_eq!(
+        run(&scratch, &["run", "--keep-last", "3", "--yes"]).status,
+        0
+    );
+    assert_eq!(numbers(&scratch), [7, 8, 9]);
+}
+
+#[test]
+fn a_run_that_is_killed_is_settled_by_the_next_one() {
+    let Some(scratch) = machine() else { return };
+    let bin = slow_bin(scratch.base());
+    let args = [
+        "run",
+        "--keep-last",
+        "3",
+        "--yes",
+        "--nix-bin",
+        bin.as_str(),
+    ];
+    let mut child = program(&scratch)
+        .args(args)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_for(&scratch.base().join("begun"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // Its nix-env goes on by itself, and ends its one deed.
+    let begun = Instant::now();
+    while numbers(&scratch).len() == 9 {
+        assert!(begun.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let ran = run(&scratch, &["run", "--keep-last", "3", "--yes"]);
+    assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stderr.contains("interrupted"), "{}", ran.stderr);
+    assert_eq!(numbers(&scratch), [7, 8, 9]);
+    // Two undos: of the one that was ended by us, and of the one that was killed.
+    assert_eq!(run(&scratch, &["undo"]).status, 0);
+    assert_eq!(run(&scratch, &["undo"]).status, 0);
+    assert_eq!(numbers(&scratch), ALL);
+}
+
+#[test]
+fn completions_and_the_manual_are_printed() {
+    let Some(scratch) = machine() else { return };
+    for shell in ["bash", "zsh", "fish"] {
+        let ran = run(&scratch, &["completions", shell]);
+        assert_eq!(ran.status, 0);
+        assert!(ran.stdout.contains("generations"), "{shell}");
+    }
+    let ran = run(&scratch, &["man"]);
+    assert!(
+        ran.stdout.contains(".TH nix-prune 1"),
+        "{}",
+        &ran.stdout[..200]
+    );
+    for command in [
+        "plan",
+        "run",
+        "apply",
+        "undo",
+        "history",
+        "generations",
+        "roots",
+        "hold",
+        "pin",
+    ] {
+        assert!(
+            ran.stdout.contains(command),
+            "the manual does not know {command}"
+        );
+    }
+}
+
+#[test]
+fn a_users_settings_that_others_can_write_are_refused_by_root() {
+    let Some(scratch) = machine() else { return };
+    let file = scratch.base().join("settings.json");
+    fs::write(
+        &file,
+        r#"{"version": 1, "jobs": {"a": {"operations": {"collect": {}}}}}"#,
+    )
+    .unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
+    let ran = run(&scratch, &["run", "--yes", "--config", file.as_str()]);
+    if crate::support::is_root() {
+        refused(&scratch, &ran, 78, "writable");
+    } else {
+        assert_eq!(ran.status, 0, "{}", ran.stderr);
+    }
+}

@@ -10,6 +10,7 @@ mod journal;
 mod main_job;
 mod nix_cli;
 mod plan;
+mod readme;
 mod render;
 mod retention;
 mod settings;

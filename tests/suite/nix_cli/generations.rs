@@ -199,7 +199,7 @@ fn what_stands_under_a_number_is_told_apart() {
         let sight = || cli.see_generation(&f.facts(1)).unwrap();
         assert_eq!(sight(), Sight::AsRecorded);
         set_link_time(&f.link(1), created(2)).unwrap();
-        assert_eq!(sight(), Sight::Different);
+        assert_eq!(sight(), Sight::Unfinished);
         fs::remove_file(f.link(1)).unwrap();
         assert_eq!(sight(), Sight::Gone);
         fs::create_dir(f.link(1)).unwrap();
