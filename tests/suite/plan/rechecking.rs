@@ -85,6 +85,10 @@ fn what_does_not_concern_the_action_does_not_matter(#[case] change: fn(&mut Snap
 #[case::pinned_for_a_second(|s: &mut Snapshot| s.pins.push(pin(1, Some("2026-11-22T12:00:01Z"))))]
 #[case::the_clock_went_back(|s: &mut Snapshot| s.taken_at = time("2026-10-02T11:59:59Z"))]
 #[case::the_others_went(|s: &mut Snapshot| s.profiles[0].generations.retain(|n, _| [1, 4].contains(&n.0)))]
+#[case::the_current_one_broke_and_one_other_is_left(|s: &mut Snapshot| {
+    s.profiles[0].generations.remove(&GenerationNumber(2));
+    generation(s, 4).content = Content::Missing(path_of("system", 4));
+})]
 #[case::it_became_the_fallback(|s: &mut Snapshot| {
     // With what is newer than the current one, more than enough are left, and none to go back to.
     s.profiles[0].generations.retain(|n, _| [1, 4].contains(&n.0));
