@@ -82,6 +82,8 @@ fn a_layer_that_knows_too_much_is_found(#[case] path: &str, #[case] text: &str) 
     "src/cli/run.rs",
     "use crate::{adapters, engine, render, settings, ports, domain};"
 )]
+#[case("src/domain/plan.rs", "pub(crate) fn f() {} pub(super) fn g() {}")]
+#[case("src/domain.rs", "pub(super) fn g() {}")]
 #[case("src/lib.rs", "pub mod cli; use crate::adapters;")]
 #[case("src/main.rs", "use nix_prune::cli;")]
 fn the_house_as_it_should_be_passes(#[case] path: &str, #[case] text: &str) {
@@ -181,6 +183,7 @@ fn a_process_outside_its_door_is_found(#[case] text: &str) {
 
 #[rstest]
 #[case("use std::process::ExitCode; fn f() { std::process::id(); }")]
+#[case("use super::process::{Command, Program}; fn f() { Command::new(program); }")]
 #[case("enum Command { Plan } fn f(c: Command) { Command::Plan; }")]
 fn other_uses_of_the_words_pass(#[case] text: &str) {
     assert_eq!(
@@ -231,6 +234,10 @@ fn explicit_numbers_pass(#[case] path: &str, #[case] text: &str) {
     checks::panics,
     "fn f() { x.map(Result::unwrap); Option::expect(x, \"y\"); }"
 )]
+#[case(checks::panics, "fn f() { x.expect(\n\"a long reason\",\n); }")]
+#[case(checks::panics, "fn f() { x.expect(&format!(\"{a} {b}\", a, b)); }")]
+#[case(checks::panics, "#[cfg(not(test))]\nfn f() { x.unwrap(); }")]
+#[case(checks::panics, "#[cfg(any(test, unix))]\nfn f() { x.unwrap(); }")]
 #[case(checks::panics, "fn f() { panic!(\"x\"); }")]
 #[case(checks::panics, "fn f() { std::panic!(\"x\"); }")]
 #[case(checks::panics, "fn f() { todo!() }")]
@@ -248,6 +255,10 @@ fn what_clippy_would_find_is_found_once_more(#[case] check: Check, #[case] text:
 #[case(
     checks::panics,
     "#[cfg(test)]\n#[allow(dead_code)]\nmod tests { fn f() { x.unwrap(); } }"
+)]
+#[case(
+    checks::panics,
+    "fn f() { walk.expect(path, false); walk.expect(&g(a, b), true); }"
 )]
 #[case(checks::panics, "fn f() { std::panic::catch_unwind(g); }")]
 fn what_clippy_would_pass_passes(#[case] check: Check, #[case] text: &str) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::source::{CodePath, Source, Token, paths};
+use super::source::{CodePath, Kind, Source, Token, paths};
 
 /// Finds offences, each as `FILE:LINE: what`.
 pub(super) type Check = fn(&Source<'_>) -> Vec<String>;
@@ -95,12 +95,16 @@ pub(super) fn processes(source: &Source<'_>) -> Vec<String> {
         &["nix", "unistd", "execve"],
         &["nix", "unistd", "execvp"],
     ];
+    // The door's own `Command` may be used; the standard one is found where it is imported.
+    let ours = paths(&source.real_tokens).iter().any(|path| {
+        let end = ["process".to_string(), "Command".to_string()];
+        path.import && path.segments[0] != "std" && path.segments.ends_with(&end)
+    });
     let offends = |path: &CodePath| {
         let segments: Vec<&str> = path.segments.iter().map(String::as_str).collect();
         forbidden.iter().any(|f| path.begins(f) || path.globs(f))
             || (segments[0] == "duct" && segments.len() > 1)
-            || segments.ends_with(&["process", "Command", "new"])
-            || segments == ["Command", "new"]
+            || (segments == ["Command", "new"] && !ours)
     };
     matching(
         source,
@@ -158,14 +162,40 @@ pub(super) fn panics(source: &Source<'_>) -> Vec<String> {
     let offends =
         |path: &CodePath| path.bang && macros.contains(&path.segments.last().unwrap().as_str());
     let mut found = matching(source, offends, "panics");
-    for three in source.real_tokens.windows(3) {
+    let tokens = &source.real_tokens;
+    for (at, three) in tokens.windows(3).enumerate() {
         let name = three[1].word().unwrap_or_default();
         let called = three[2].is_sign('(') && (three[0].is_sign('.') || three[0].is_sign(':'));
-        if called && matches!(name, "unwrap" | "expect" | "unwrap_err" | "expect_err") {
+        let panics = match name {
+            "unwrap" | "unwrap_err" => true,
+            "expect" | "expect_err" => !takes_more(&tokens[at + 3..]) || three[0].is_sign(':'),
+            _ => false,
+        };
+        if called && panics {
             found.push(source.at(three[1].line, &format!("`{name}` panics")));
         }
     }
     found
+}
+
+/// Whether the call whose arguments begin here takes several: a method of our own may be called `expect` too, and
+/// Clippy, which knows types, is the first net.
+fn takes_more(arguments: &[Token]) -> bool {
+    let mut depth = 0;
+    for token in arguments {
+        match token.kind {
+            Kind::Sign('(' | '[' | '{') => depth += 1,
+            Kind::Sign(')' | ']' | '}') => depth -= 1,
+            Kind::Sign(',') if depth == 0 => {
+                return arguments.first().is_some_and(|a| a.text().is_none());
+            }
+            _ => {}
+        }
+        if depth < 0 {
+            break;
+        }
+    }
+    false
 }
 
 fn matching(source: &Source<'_>, offends: impl Fn(&CodePath) -> bool, what: &str) -> Vec<String> {

@@ -86,6 +86,10 @@ pub(super) fn layers(source: &Source<'_>) -> Vec<String> {
 /// The first name of a path below the crate's root; `None` when it begins elsewhere.
 fn from_the_root(path: &CodePath, depth: usize) -> Option<&str> {
     let segments = &path.segments;
+    if segments.len() == 1 && !path.import {
+        // `pub(crate)` and `pub(super)` name nobody.
+        return None;
+    }
     let behind = match segments.first()?.as_str() {
         "crate" | "nix_prune" => 1,
         "super" => {

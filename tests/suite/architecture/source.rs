@@ -48,12 +48,13 @@ impl Token {
     }
 }
 
-/// A path such as `crate::domain::plan`, wherever it stands; `bang` for a macro's.
+/// A path such as `crate::domain::plan`, wherever it stands; `bang` for a macro's, `import` for one of `use`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct CodePath {
     pub(super) line: usize,
     pub(super) segments: Vec<String>,
     pub(super) bang: bool,
+    pub(super) import: bool,
 }
 
 impl CodePath {
@@ -184,17 +185,13 @@ fn raw(chars: &[char], start: usize) -> (Option<Kind>, usize) {
     (Some(Kind::Text(text)), (end + 1 + hashes).min(chars.len()))
 }
 
-/// Leaves out every item behind `#[cfg(test)]`.
+/// Leaves out every item that is there only for tests.
 fn without_tests(tokens: &[Token]) -> Vec<Token> {
-    let attribute = |at: usize| {
-        let written: Vec<String> = tokens[at..].iter().take(7).map(written).collect();
-        written.concat() == "#[cfg(test)]"
-    };
     let mut real = Vec::new();
     let mut at = 0;
     while at < tokens.len() {
-        if attribute(at) {
-            at = item_end(tokens, at + 7);
+        if let Some(end) = test_attribute(&tokens[at..]) {
+            at = item_end(tokens, at + end);
         } else {
             real.push(tokens[at].clone());
             at += 1;
@@ -203,12 +200,19 @@ fn without_tests(tokens: &[Token]) -> Vec<Token> {
     real
 }
 
-fn written(token: &Token) -> String {
-    match &token.kind {
-        Kind::Word(word) => word.clone(),
-        Kind::Text(text) => format!("\"{text}\""),
-        Kind::Sign(sign) => sign.to_string(),
+/// The length of a `#[cfg(test)]` or `#[cfg(all(test, …))]` that stands here; `not` and `any` make no test.
+fn test_attribute(tokens: &[Token]) -> Option<usize> {
+    if !(tokens[0].is_sign('#') && tokens.get(1)?.is_sign('[')) {
+        return None;
     }
+    let end = tokens.iter().position(|t| t.is_sign(']'))?;
+    let words: Vec<&str> = tokens[..end].iter().filter_map(Token::word).collect();
+    let plain = words == ["cfg", "test"];
+    let all = words.starts_with(&["cfg", "all"])
+        && words.contains(&"test")
+        && !words.contains(&"not")
+        && !words.contains(&"any");
+    (plain || all).then_some(end + 1)
 }
 
 /// Behind the `;` or the closing brace of the item at `at`.
@@ -272,6 +276,7 @@ fn plain(tokens: &[Token], mut at: usize, paths: &mut Vec<CodePath>) -> usize {
         line,
         segments,
         bang,
+        import: false,
     });
     at
 }
@@ -309,6 +314,7 @@ fn tree(tokens: &[Token], mut at: usize, above: &[String], paths: &mut Vec<CodeP
             line,
             segments,
             bang: false,
+            import: true,
         });
     }
     at
