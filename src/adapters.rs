@@ -1,6 +1,8 @@
 //! Where truth comes from and where deeds go: files, links, processes. Each fulfils a port.
 
 pub mod clock;
+pub mod database;
+pub mod disk;
 pub mod files;
 pub mod journal;
 pub mod links;
@@ -8,5 +10,7 @@ pub mod nix_cli;
 pub mod places;
 pub mod plan_file;
 pub mod process;
+pub mod runtime_roots;
 pub mod scratch;
 pub mod signals;
+pub mod store_dir;

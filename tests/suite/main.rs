@@ -4,6 +4,8 @@ mod support;
 
 mod architecture;
 mod cli;
+mod database;
+mod disk;
 mod engine;
 mod graph;
 mod journal;
@@ -13,5 +15,6 @@ mod plan;
 mod readme;
 mod render;
 mod retention;
+mod runtime_roots;
 mod settings;
 mod survey;
