@@ -1,0 +1,277 @@
+//! Nix's database, read and never written: not a byte of it, nor a file beside it.
+//!
+//! `SQLite`'s own read-only connections are not enough for that. One that may write beside the database makes `-wal`
+//! and `-shm` files, and one that may write and closes last deletes them, which locks every other user out until
+//! root runs Nix again. So root reads here as anybody does: nothing is made, and `-shm` is not opened for writing.
+//! The one trace that `SQLite` leaves when root reads a `-wal` file is a `chown` of it and of `-shm` to the owner of
+//! the database, as every Nix command of root's does.
+
+mod open;
+mod rows;
+
+use std::io;
+use std::time::Duration;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::domain::store_path::StoreDir;
+use crate::ports::Cause;
+
+/// The only layout of the database that Nix has used since 2014.
+const SCHEMA: &str = "10";
+
+/// How often a database that changes under our eyes is read anew.
+const ATTEMPTS: u32 = 5;
+
+/// Takes what is in the database, row by row.
+pub trait RowSink {
+    /// Takes a valid path.
+    fn path(&mut self, row: PathRow<'_>);
+    /// Takes a reference, by the ids of both ends; one to itself is given too.
+    fn reference(&mut self, referrer: i64, reference: i64);
+    /// Takes an output that a derivation has, by its base name; the output need not be valid.
+    fn output(&mut self, drv: i64, base_name: &str);
+}
+
+/// A valid path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PathRow<'a> {
+    /// The number that references use.
+    pub id: i64,
+    /// Its name below the store directory, which is a store path's.
+    pub base_name: &'a str,
+    /// Its size as an archive; unknown for what was registered long ago.
+    pub nar_size: Option<u64>,
+    /// When it was registered, in seconds since 1970.
+    pub registered: i64,
+    /// The base name of the derivation that it was built from; it need not be valid.
+    pub deriver: Option<&'a str>,
+}
+
+/// How much was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Summary {
+    /// Valid paths.
+    pub paths: u64,
+    /// Of these, paths of unknown size.
+    pub sizes_unknown: u64,
+    /// References.
+    pub references: u64,
+    /// Outputs of derivations.
+    pub outputs: u64,
+}
+
+/// Nix's database in one state directory.
+#[derive(Debug, Clone)]
+pub struct Database {
+    file: Utf8PathBuf,
+    schema: Utf8PathBuf,
+    store: StoreDir,
+    patience: Duration,
+}
+
+impl Database {
+    /// The database in `state_dir`, whose paths lie in `store`.
+    pub fn new(state_dir: &Utf8Path, store: StoreDir) -> Self {
+        Self {
+            file: state_dir.join("db/db.sqlite"),
+            schema: state_dir.join("db/schema"),
+            store,
+            patience: Duration::from_secs(5),
+        }
+    }
+
+    /// The same, but giving up sooner or later while another process keeps the database locked.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// Reads everything, as it was at one moment, into a sink that `fresh` makes. When the database changed in a way
+    /// that could have mixed two moments, all is read anew, into another sink.
+    ///
+    /// # Errors
+    /// When the database cannot be read wholly, or holds what must not be believed.
+    pub fn read<S: RowSink>(
+        &self,
+        mut fresh: impl FnMut() -> S,
+    ) -> Result<(S, Summary), DatabaseError> {
+        self.check_schema()?;
+        let mut attempt = 1;
+        loop {
+            let mut sink = fresh();
+            let state = open::State::of(&self.file)?;
+            let result = self.read_in(&state, &mut sink);
+            let certain = match &result {
+                // SQLite's locks have kept the moment.
+                Ok(_) if state.is_locked_by_reading() => true,
+                Err(DatabaseError::Busy { .. }) => state.is_locked_by_reading(),
+                _ => open::State::of(&self.file)? == state,
+            };
+            if certain {
+                return result.map(|summary| (sink, summary));
+            }
+            if attempt == ATTEMPTS {
+                let file = self.file.clone();
+                return Err(match result {
+                    Err(busy @ DatabaseError::Busy { .. }) => busy,
+                    _ => DatabaseError::Changing { file },
+                });
+            }
+            // Longer each time; all together as long as one lock is waited for.
+            std::thread::sleep(self.patience * attempt / (ATTEMPTS * (ATTEMPTS - 1) / 2));
+            attempt += 1;
+        }
+    }
+
+    fn read_in(
+        &self,
+        state: &open::State,
+        sink: &mut impl RowSink,
+    ) -> Result<Summary, DatabaseError> {
+        let connection = state.open(&self.file, self.patience)?;
+        rows::scan(&connection, &self.store, sink).map_err(|error| match error {
+            rows::ScanError::Sqlite(error) => state.explain(&self.file, error),
+            rows::ScanError::Row { table, row, why } => DatabaseError::Row {
+                file: self.file.clone(),
+                table,
+                row,
+                why,
+            },
+        })
+    }
+
+    fn check_schema(&self) -> Result<(), DatabaseError> {
+        let found = std::fs::read_to_string(&self.schema).map_err(|source| {
+            let file = self.schema.clone();
+            match source.kind() {
+                io::ErrorKind::NotFound => DatabaseError::Missing { file },
+                _ => DatabaseError::Unreadable { file, source },
+            }
+        })?;
+        if found.trim_end() == SCHEMA {
+            return Ok(());
+        }
+        Err(DatabaseError::UnknownSchema {
+            file: self.schema.clone(),
+            found: found.trim_end().chars().take(20).collect(),
+        })
+    }
+}
+
+/// Why the database cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// There is no database.
+    #[error("{file} is not there")]
+    Missing {
+        /// What is not there.
+        file: Utf8PathBuf,
+    },
+    /// A file cannot be opened or looked at.
+    #[error("cannot read {file}")]
+    Unreadable {
+        /// The file.
+        file: Utf8PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is not a database.
+    #[error("{file} is not an SQLite database")]
+    NotADatabase {
+        /// The file.
+        file: Utf8PathBuf,
+    },
+    /// The file is a broken database.
+    #[error("{file} is damaged")]
+    Damaged {
+        /// The file.
+        file: Utf8PathBuf,
+        /// What `SQLite` says.
+        source: Cause,
+    },
+    /// Another process keeps it locked, or was cut off while it wrote.
+    #[error("{file} is locked by another process")]
+    Busy {
+        /// The file.
+        file: Utf8PathBuf,
+    },
+    /// It changed each time while it was read.
+    #[error("{file} kept changing while it was read")]
+    Changing {
+        /// The file.
+        file: Utf8PathBuf,
+    },
+    /// There are changes in the `-wal` file that cannot be read without writing.
+    #[error("{file}-wal holds changes that cannot be read without writing to {file}-shm")]
+    WalUnreadable {
+        /// The database.
+        file: Utf8PathBuf,
+        /// What `SQLite` says.
+        source: Cause,
+    },
+    /// The database is of another layout than ours.
+    #[error("{file} says that the database is of schema `{found}`; known is {SCHEMA}")]
+    UnknownSchema {
+        /// The file that names the schema.
+        file: Utf8PathBuf,
+        /// What it says.
+        found: String,
+    },
+    /// A table or column is missing.
+    #[error("{file} lacks a table or column that Nix's database has")]
+    Layout {
+        /// The database.
+        file: Utf8PathBuf,
+        /// What `SQLite` says.
+        source: Cause,
+    },
+    /// A row holds what it cannot.
+    #[error("{file}: row {row} of {table} {why}")]
+    Row {
+        /// The database.
+        file: Utf8PathBuf,
+        /// The table.
+        table: &'static str,
+        /// The id of the row, or of the path that it belongs to.
+        row: i64,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// `SQLite` failed in another way.
+    #[error("cannot read {file}")]
+    Sqlite {
+        /// The database.
+        file: Utf8PathBuf,
+        /// What `SQLite` says.
+        source: Cause,
+    },
+}
+
+impl DatabaseError {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Missing { .. } => {
+                "Set NIX_STATE_DIR to the state directory of the store, or run a Nix command once to create it."
+            }
+            Self::Unreadable { .. } => "Run as root, or as a user who may read the database.",
+            Self::NotADatabase { .. } | Self::Damaged { .. } => {
+                "Restore the database from a backup, or let `nix-store --verify` look at it."
+            }
+            Self::Busy { .. } | Self::Changing { .. } => {
+                "Try again when no other Nix command is running; run `nix-store --verify` as root if none is."
+            }
+            Self::WalUnreadable { .. } => {
+                "Run a Nix command as root, such as `nix-store --verify`; it makes the file anew."
+            }
+            Self::UnknownSchema { .. } | Self::Layout { .. } => {
+                "Use a version of this tool that knows the version of Nix."
+            }
+            Self::Row { .. } => {
+                "Set NIX_STORE_DIR to the store directory of this database, or let `nix-store --verify` look at it."
+            }
+            Self::Sqlite { .. } => "Look at the cause, and try again.",
+        }
+    }
+}

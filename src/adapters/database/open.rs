@@ -1,0 +1,172 @@
+//! How the database can be read without changing anything.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, SystemTime};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use nix::fcntl::AtFlags;
+use nix::unistd::{AccessFlags, faccessat};
+use rusqlite::{Connection, Error as SqliteError, ErrorCode, OpenFlags, ffi};
+
+use super::DatabaseError;
+
+/// The clock of file times ticks every 10 ms at the slowest.
+const TICK: Duration = Duration::from_millis(20);
+
+/// `SQLite`'s smallest database: its header.
+const HEADER_SIZE: u64 = 100;
+
+/// The files of a database at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct State {
+    /// Device, inode, size, and the times of the last changes with their nanoseconds.
+    database: (u64, u64, u64, (i64, i64), (i64, i64)),
+    wal: u64,
+    journal: u64,
+}
+
+impl State {
+    /// Looks at the files. When the database was written just now, waits until another write would show.
+    pub(super) fn of(file: &Utf8Path) -> Result<Self, DatabaseError> {
+        let mut meta = look_at(file)?;
+        if age(&meta).is_none_or(|age| age < TICK) {
+            std::thread::sleep(TICK);
+            meta = look_at(file)?;
+        }
+        if !meta.is_file() || meta.len() < HEADER_SIZE {
+            let file = file.to_path_buf();
+            return Err(DatabaseError::NotADatabase { file });
+        }
+        Ok(Self {
+            database: (
+                meta.dev(),
+                meta.ino(),
+                meta.len(),
+                (meta.mtime(), meta.mtime_nsec()),
+                (meta.ctime(), meta.ctime_nsec()),
+            ),
+            wal: size_beside(file, "-wal")?,
+            journal: size_beside(file, "-journal")?,
+        })
+    }
+
+    /// Whether reading takes `SQLite`'s locks, so that no change can come between.
+    ///
+    /// Rows in a `-wal` file can be read only so. Without them there may be no `-shm` file to keep the locks in, and
+    /// making one is not for us: then the database is read as if it could not change, and whether it did is seen
+    /// from its times afterwards.
+    pub(super) fn is_locked_by_reading(&self) -> bool {
+        self.wal > 0
+    }
+
+    /// Opens the database for reading.
+    pub(super) fn open(
+        &self,
+        file: &Utf8Path,
+        patience: Duration,
+    ) -> Result<Connection, DatabaseError> {
+        // Not by opening: to close the file again would drop the locks of every connection of this process.
+        faccessat(
+            nix::fcntl::AT_FDCWD,
+            file.as_std_path(),
+            AccessFlags::R_OK,
+            AtFlags::AT_EACCESS,
+        )
+        .map_err(|errno| DatabaseError::Unreadable {
+            file: file.to_path_buf(),
+            source: errno.into(),
+        })?;
+        if !self.is_locked_by_reading() && self.journal > 0 {
+            // With `use-sqlite-wal = false` a transaction is under way, or was cut off and has to be rolled back.
+            let file = file.to_path_buf();
+            return Err(DatabaseError::Busy { file });
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_URI;
+        let open = || {
+            let connection = Connection::open_with_flags(self.uri(file), flags)?;
+            connection.busy_timeout(patience)?;
+            Ok(connection)
+        };
+        open().map_err(|error| self.explain(file, error))
+    }
+
+    fn uri(&self, file: &Utf8Path) -> String {
+        let escaped: String = file
+            .as_str()
+            .chars()
+            .flat_map(|c| match c {
+                // What would end the path, or begin an escape.
+                '%' | '?' | '#' => format!("%{:02x}", u32::from(c)).chars().collect(),
+                _ => vec![c],
+            })
+            .collect();
+        // Without `readonly_shm` root would write to the `-shm` file, or make it.
+        let how = if self.is_locked_by_reading() {
+            "readonly_shm=1"
+        } else {
+            "immutable=1"
+        };
+        format!("file:{escaped}?mode=ro&{how}")
+    }
+
+    /// Says what an error of `SQLite`'s means here.
+    pub(super) fn explain(&self, file: &Utf8Path, error: SqliteError) -> DatabaseError {
+        let file = file.to_path_buf();
+        let failure = match &error {
+            SqliteError::SqlInputError { error, .. } => Some(*error),
+            other => other.sqlite_error().copied(),
+        };
+        let source = error.into();
+        let Some(failure) = failure else {
+            return DatabaseError::Sqlite { file, source };
+        };
+        match failure.code {
+            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => DatabaseError::Busy { file },
+            ErrorCode::NotADatabase => DatabaseError::NotADatabase { file },
+            ErrorCode::DatabaseCorrupt => DatabaseError::Damaged { file, source },
+            ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::FileLockingProtocolFailed
+                if self.is_locked_by_reading() =>
+            {
+                DatabaseError::WalUnreadable { file, source }
+            }
+            _ if failure.extended_code == ffi::SQLITE_ERROR => {
+                DatabaseError::Layout { file, source }
+            }
+            _ => DatabaseError::Sqlite { file, source },
+        }
+    }
+}
+
+fn look_at(file: &Utf8Path) -> Result<fs::Metadata, DatabaseError> {
+    fs::metadata(file).map_err(|source| {
+        let file = file.to_path_buf();
+        match source.kind() {
+            io::ErrorKind::NotFound => DatabaseError::Missing { file },
+            _ => DatabaseError::Unreadable { file, source },
+        }
+    })
+}
+
+/// How long ago the file changed; `None` for a time in the future.
+fn age(meta: &fs::Metadata) -> Option<Duration> {
+    let changed = SystemTime::UNIX_EPOCH
+        + Duration::new(
+            u64::try_from(meta.ctime()).ok()?,
+            u32::try_from(meta.ctime_nsec()).ok()?,
+        );
+    SystemTime::now().duration_since(changed).ok()
+}
+
+/// The size of a file beside the database, 0 without one: `SQLite` takes both for the same.
+fn size_beside(file: &Utf8Path, suffix: &str) -> Result<u64, DatabaseError> {
+    let file = Utf8PathBuf::from(format!("{file}{suffix}"));
+    match fs::metadata(&file) {
+        Ok(meta) => Ok(meta.len()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(source) => Err(DatabaseError::Unreadable { file, source }),
+    }
+}
