@@ -1,0 +1,91 @@
+//! Temporary roots: what running Nix commands have asked the collector to spare.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+
+use camino::Utf8Path;
+use nix::fcntl::{Flock, FlockArg};
+use nix::libc;
+
+use super::{Finder, RuntimeRoots, read_bounded};
+use crate::domain::store_path::StoreDir;
+
+/// Reads the temporary roots of every Nix command that is alive. Nothing is unlinked, unlike when Nix reads them.
+pub fn read_temporary(state_dir: &Utf8Path, store: &StoreDir) -> RuntimeRoots {
+    let dir = state_dir.join("temproots");
+    let mut roots = RuntimeRoots::default();
+    let entries = match fs::read_dir(&dir) {
+        Ok(entries) => entries,
+        // No Nix command has ever built anything here.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return roots,
+        Err(error) => {
+            roots.problem(format!("{dir}: {error}"));
+            return roots;
+        }
+    };
+    let finder = Finder::new(store);
+    let mut buffer = Vec::new();
+    for entry in entries {
+        let name = entry.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        match name {
+            // Nix skips these too: package managers keep the directory by them.
+            Ok(name) if name.starts_with('.') => {}
+            Ok(name) => read_file(&dir.join(&name), &name, &finder, &mut buffer, &mut roots),
+            Err(error) => roots.problem(format!("{dir}: {error}")),
+        }
+    }
+    roots
+}
+
+fn read_file(
+    file: &Utf8Path,
+    owner: &str,
+    finder: &Finder,
+    buffer: &mut Vec<u8>,
+    roots: &mut RuntimeRoots,
+) {
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .open(file);
+    let opened = match opened {
+        Ok(opened) => opened,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            roots.denied += 1;
+            return;
+        }
+        Err(error) => return roots.problem(format!("{file}: {error}")),
+    };
+    // The owner holds a lock as long as it lives: in supported versions an exclusive one, before that a shared one
+    // but while it wrote. So the question is whether an exclusive lock can be had, which is also Nix's own
+    // question; a shared one could be had beside a living owner's shared one, and the root would be missed.
+    //
+    // The lock is held for an instant, of a file whose owner is dead. A collector that asks in that instant takes
+    // the owner for alive and keeps its paths this once. A new owner of the same number unlinks the file, and waits
+    // for the lock of its new one before it writes to it.
+    let held = match Flock::lock(opened, FlockArg::LockExclusiveNonblock) {
+        Ok(_unlocked_when_dropped) => return,
+        // `EWOULDBLOCK`, or a file system without locks: where it cannot be told, the owner is alive.
+        Err((held, _)) => held,
+    };
+    match read_bounded(&held, buffer) {
+        Ok(false) => {}
+        Ok(true) => roots.problem(format!("{file}: longer than is read")),
+        Err(error) => return roots.problem(format!("{file}: {error}")),
+    }
+    let place = format!("{{temp:{owner}}}");
+    // The text behind the last zero is nothing, or a path that is being written: it counts if it is whole.
+    let mut entries = buffer.split(|&byte| byte == 0).peekable();
+    while let Some(entry) = entries.next() {
+        match finder.leading(entry) {
+            Some(path) => roots.add(path, &place),
+            None if entries.peek().is_none() => {}
+            None => roots.problem(format!(
+                "{file}: `{}` is not a store path",
+                String::from_utf8_lossy(entry)
+            )),
+        }
+    }
+}
