@@ -69,14 +69,13 @@ pub fn is_base_name(text: &str) -> bool {
 
 /// Nix's base 32: no `e`, `o`, `t`, `u`.
 fn is_hash_byte(byte: u8) -> bool {
-    let left_out = (byte == b'e') | (byte == b'o') | (byte == b't') | (byte == b'u');
-    (byte.is_ascii_digit() | byte.is_ascii_lowercase()) & !left_out
+    let is_left_out = matches!(byte, b'e' | b'o' | b't' | b'u');
+    (byte.is_ascii_digit() || byte.is_ascii_lowercase()) && !is_left_out
 }
 
 /// What Nix allows in a name.
 pub(super) fn is_name_byte(byte: u8) -> bool {
-    let sign = (byte == b'+') | (byte == b'-') | (byte == b'.');
-    byte.is_ascii_alphanumeric() | sign | (byte == b'_') | (byte == b'?') | (byte == b'=')
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.' | b'_' | b'?' | b'=')
 }
 
 #[cfg(test)]

@@ -492,9 +492,11 @@ fn trap_20_real_nix_finds_the_same_in_a_process() {
             .unwrap();
         let child = Ended(child);
         let of = format!("/proc/{}/", child.0.id());
-        // Not before the program has replaced the copy of this one.
+        // Not before the program is wholly there: its environment is what the kernel sets up last.
         wait_for("the program to start", || {
-            fs::read_link(format!("{of}exe")).is_ok_and(|exe| exe.ends_with(&program))
+            let exe = fs::read_link(format!("{of}exe"));
+            let environ = fs::read(format!("{of}environ")).unwrap_or_default();
+            exe.is_ok_and(|exe| exe.ends_with(&program)) && environ.starts_with(b"BELOW=")
         });
         let ours = read_processes("/proc".into(), &nix.store_dir());
         let ours: BTreeSet<String> = places(&ours)
