@@ -468,7 +468,7 @@ fn real_builds_go_on_while_somebody_looks_all_the_time() {
 fn trap_20_real_nix_finds_the_same_in_a_process() {
     for bin in real::versions("trap_20_real_nix_finds_the_same_in_a_process") {
         let nix = real::RealStore::new(&bin);
-        let mut add = |name: &str, from: &str| {
+        let add = |name: &str, from: &str| {
             let file = nix.root().join(name);
             fs::copy(from, &file).unwrap();
             nix.run("nix-store", &["--add", file.as_str()])
