@@ -231,9 +231,7 @@ impl Context {
     /// The survey.
     pub(super) fn observer(&self, job: Option<&Job>) -> Observer<'_> {
         let operation = job.and_then(|job| job.operations.generations.as_ref());
-        let named = operation
-            .map(|o| o.profiles.as_slice())
-            .unwrap_or_default();
+        let named = operation.map(|o| o.profiles.as_slice()).unwrap_or_default();
         let named = named.iter().filter_map(ProfileSelector::path);
         // A profile that the settings protect is looked for under the name they give it, so that another spelling of
         // it is noticed; one that is gone needs no protection.

@@ -11,7 +11,6 @@ use super::args::{Cli, Command, Global};
 use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::{dispatch_in, out};
-use crate::adapters::clock::SystemClock;
 use crate::adapters::scratch::{NewPath, Scratch, ScratchError};
 use crate::domain::measure::{Age, Timestamp};
 use crate::ports::{Clock, PerformError, told};

@@ -289,7 +289,8 @@ mod tests {
         // `nix hash to-base16 --type sha1 00bgd045z0d4icpbc2yyz4gx48ak44la`
         let path = format!("{HASH}-x");
         let path = StorePathRef::from_base_name(&path).unwrap();
-        let hex: String = path.digest().iter().map(|b| format!("{b:02x}")).collect();
+        let number = path.digest().iter();
+        let hex = number.fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
         assert_eq!(hex, "8a12321522fd91efbd60ebb2481af88580f61600");
     }
 

@@ -1,5 +1,7 @@
 //! The real program from outside: what it prints, how it ends, and that bad input costs nothing.
 
+#![cfg(test)]
+
 use std::fs;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
@@ -628,7 +630,7 @@ fn an_interrupt_in_the_middle_leaves_a_record_that_tells_the_truth(#[case] signa
     }
     assert!(left.len() >= 8, "{left:?}");
     // What was done comes back, and the next run does the rest.
-    run_command(program(&scratch).args(["undo"]));
+    let _ = run_command(program(&scratch).args(["undo"]));
     assert_eq!(numbers(&scratch), ALL);
     assert_eq!(
         run(&scratch, &["run", "--keep-last", "3", "--yes"]).status,

@@ -1,5 +1,7 @@
 //! The engine over a world in memory: every refusal, every failure, and a death at every single step.
 
+#![cfg(test)]
+
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -387,7 +389,7 @@ impl Remember for World {
             let run = RunId::at(receipt.started_at, *nth);
             !self.journal.borrow().contains_key(&run)
         };
-        let nth = (1..).find(free).unwrap();
+        let nth = (1..1000).find(free).unwrap();
         receipt.run = RunId::at(receipt.started_at, nth);
         self.record(&Token, receipt)
     }

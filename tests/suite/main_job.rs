@@ -1,5 +1,7 @@
 //! The main job on a real store of every Nix: observe, decide, act, undo, as seen from outside.
 
+#![cfg(test)]
+
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
@@ -549,7 +551,7 @@ fn root_acts_in_a_users_directory_as_that_user() {
         fs::create_dir_all(&profiles).unwrap();
         let passwd = machine.scratch.base().join("etc/passwd");
         let mut text = fs::read_to_string(&passwd).unwrap();
-        text.push_str(&format!("bob:x:{USER}:{USER}::{home}:/bin/sh\n"));
+        text += &format!("bob:x:{USER}:{USER}::{home}:/bin/sh\n");
         fs::write(&passwd, text).unwrap();
         // Who is root there has the socket of a daemon, as on a real machine.
         let socket = machine.scratch.base().join("sock");

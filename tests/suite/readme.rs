@@ -1,5 +1,7 @@
 //! Every command that the README shows is run, in the order it is shown, on a scratch store of each Nix.
 
+#![cfg(test)]
+
 use std::fs;
 use std::path::Path;
 
