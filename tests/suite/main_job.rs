@@ -551,7 +551,8 @@ fn root_acts_in_a_users_directory_as_that_user() {
         fs::create_dir_all(&profiles).unwrap();
         let passwd = machine.scratch.base().join("etc/passwd");
         let mut text = fs::read_to_string(&passwd).unwrap();
-        text += &format!("bob:x:{USER}:{USER}::{home}:/bin/sh\n");
+        let bob = format!("bob:x:{USER}:{USER}::{home}:/bin/sh\n");
+        text.push_str(&bob);
         fs::write(&passwd, text).unwrap();
         // Who is root there has the socket of a daemon, as on a real machine.
         let socket = machine.scratch.base().join("sock");
