@@ -308,9 +308,11 @@ const CHILD: &str = "NIX_PRUNE_TEST_DISK";
 
 /// The part of the next test that runs without root's rights.
 #[test]
-#[ignore = "started by the test of unreadable directories"]
 fn child_measures_what_it_is_told() {
-    let told = std::env::var(CHILD).unwrap();
+    // Only as a child of the test that starts it, as another user.
+    let Ok(told) = std::env::var(CHILD) else {
+        return;
+    };
     let got = Meter::new(Utf8Path::new(&told), &Never, &AtomicU64::new(0))
         .measure(&["a"])
         .unwrap();
@@ -333,7 +335,7 @@ fn what_may_not_be_read_is_counted_and_named() {
     let mut command = Command::new(&exe);
     command
         .args(["--exact", "disk::child_measures_what_it_is_told"])
-        .args(["--ignored", "--nocapture"])
+        .arg("--nocapture")
         .env(CHILD, store.dir());
     if nix::unistd::geteuid().is_root() {
         command.uid(65534).gid(65534);

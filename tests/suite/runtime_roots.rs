@@ -179,9 +179,11 @@ const CHILD: &str = "NIX_PRUNE_TEST_ROOTS";
 
 /// The part of the test below that runs without root's rights.
 #[test]
-#[ignore = "started by the test of other users' processes"]
 fn child_reads_what_it_is_told() {
-    let told = std::env::var(CHILD).unwrap();
+    // Only as a child of the test that starts it, as another user.
+    let Ok(told) = std::env::var(CHILD) else {
+        return;
+    };
     let (proc, state) = told.split_once(':').unwrap();
     let processes = read_processes(proc.into(), &nix_store());
     let temporary = read_temporary(state.into(), &nix_store());
@@ -213,7 +215,7 @@ fn trap_20_what_may_not_be_seen_is_counted() {
     let mut command = Command::new(&exe);
     command
         .args(["--exact", "runtime_roots::child_reads_what_it_is_told"])
-        .args(["--ignored", "--nocapture"])
+        .arg("--nocapture")
         .env(CHILD, format!("{}:{}", proc.dir(), state.dir()));
     if nix::unistd::geteuid().is_root() {
         command.uid(65534).gid(65534);
