@@ -11,9 +11,7 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {
     /// The program is not there.
-    #[error(
-        "cannot find {program} {place}; install Nix, or name the directory of its programs with --nix-bin or NIX_PRUNE_NIX_BIN"
-    )]
+    #[error("cannot find {program} {place}")]
     NotFound {
         /// Its name.
         program: String,

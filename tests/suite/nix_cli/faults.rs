@@ -227,10 +227,7 @@ fn a_program_that_is_missing_is_found_out_before_anything_is_done() {
         let error = NixCli::new(places, Some(&fakes.bin), surroundings, interrupt);
         let error = error.err().unwrap();
         let text = chain(&error);
-        assert!(
-            text.contains("cannot find nix-store") && text.contains("--nix-bin"),
-            "{text}"
-        );
+        assert!(text.contains("cannot find nix-store"), "{text}");
     });
 }
 
