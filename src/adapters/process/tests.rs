@@ -108,7 +108,7 @@ fn a_command_that_does_not_listen_is_killed() {
 fn a_request_to_stop_is_passed_on_once_and_a_good_end_counts() {
     // The shell notes each signal and ends well: what is done is done.
     let script =
-        "n=0; trap 'n=$((n+1))' INT; while [ $n = 0 ]; do sleep 0.05; done; sleep 0.3; echo $n";
+        "n=0; trap 'n=$((n+1))' TERM; while [ $n = 0 ]; do sleep 0.05; done; sleep 0.3; echo $n";
     let output = sh(script, LONG, LONG, &Soon(0.into())).unwrap();
     assert_eq!(output.stdout.text(), "1\n");
 }

@@ -144,8 +144,9 @@ impl Command<'_> {
                     killed = Some(Instant::now());
                 }
                 (None, None) if interrupt.requested() => {
-                    // Once: at the second one Nix would not end any faster, but somebody's script might.
-                    signal(handle, Signal::SIGINT);
+                    // Nix ends by it exactly as by SIGINT; but that one may be ignored, as it is in what a script
+                    // starts in the background. Once is enough.
+                    signal(handle, Signal::SIGTERM);
                     request = Some((Request::Interrupt, Instant::now()));
                 }
                 (None, None) if started.elapsed() >= self.timeout => {
