@@ -52,3 +52,24 @@ impl<'d> ProfileLock<'d> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use camino::Utf8Path;
+
+    #[test]
+    fn nobody_else_gets_the_lock_and_those_who_wait_learn_that_it_is_gone() {
+        let temporary = tempfile::tempdir().unwrap();
+        let path = Utf8Path::from_path(temporary.path()).unwrap();
+        let dir = Directory::open(path).unwrap().unwrap();
+        let lock = ProfileLock::take(&dir, "demo").unwrap().unwrap();
+        let waiting = || File::from(dir.open_file("demo.lock").unwrap());
+        assert!(Flock::lock(waiting(), FlockArg::LockSharedNonblock).is_err());
+        let before = waiting();
+        lock.release();
+        assert!(!path.join("demo.lock").exists());
+        assert_eq!(before.metadata().unwrap().len(), 1);
+        ProfileLock::take(&dir, "demo").unwrap().unwrap().release();
+    }
+}

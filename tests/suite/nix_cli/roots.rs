@@ -10,7 +10,7 @@ use nix_prune::domain::plan::{HoldFacts, RootFacts};
 use nix_prune::domain::profile::GenerationNumber;
 use nix_prune::ports::{Perform, PerformError, Sight};
 
-use super::{Fixture, assert_stale};
+use super::{Fixture, assert_stale, chain};
 use crate::support::{listing, time, with_each_nix};
 
 impl Fixture {
@@ -68,7 +68,8 @@ fn what_cannot_be_held_is_an_error() {
         let gone = f.scratch.path_named("never-made").unwrap();
         assert_stale(cli.hold(&gone, &f.hold(0)), "is gone from the store");
         let drv = f.derivation();
-        assert!(cli.hold(&drv, &f.hold(0)).is_err());
+        let error = cli.hold(&drv, &f.hold(0)).unwrap_err();
+        assert!(chain(&error).ends_with("it is a derivation"), "{error:?}");
         assert!(f.hold(0).symlink_metadata().is_err());
         // A link that is something else already, or that nobody could find again.
         fs::write(f.hold(1), "").unwrap();
