@@ -7,6 +7,7 @@ mod perform;
 mod profile_lock;
 mod rights;
 mod roots;
+mod settings;
 
 use std::sync::Arc;
 use std::sync::OnceLock;

@@ -1,6 +1,7 @@
 //! What Nix's commands print, from 2.8 on, of Nix, Lix and Determinate Nix.
 
 mod info;
+mod settings;
 mod version;
 
 use camino::Utf8PathBuf;
@@ -11,6 +12,7 @@ use crate::ports::Collected;
 
 pub(super) use info::path_info;
 pub use info::{MalformedInfo, PathInfo, ValidPath};
+pub(super) use settings::keep_flags;
 pub use version::{MalformedVersion, NixVersion};
 
 /// What a collection says of itself: `2 store paths deleted, 1.91 MiB freed`. `None` when there is no such line.

@@ -58,6 +58,11 @@ impl StoreGraph {
         groups
     }
 
+    /// The name of the package that a path counts to.
+    pub fn package_name(&self, node: NodeIdx) -> &str {
+        split_name(self.package(node)).0
+    }
+
     /// The name of a path as its derivation has it: without hash, output and `.drv`.
     fn package(&self, node: NodeIdx) -> &str {
         let name = behind_hash(self.base_name(node));

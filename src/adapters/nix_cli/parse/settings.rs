@@ -1,0 +1,47 @@
+//! What `nix config show` prints: `NAME = VALUE`, a setting a line.
+
+use crate::domain::graph::KeepFlags;
+
+/// The two settings that decide what a live path keeps. `None` when one of them is missing or neither true nor false.
+pub(in crate::adapters::nix_cli) fn keep_flags(text: &str) -> Option<KeepFlags> {
+    let value = |name: &str| {
+        let mut values = text.lines().filter_map(|line| {
+            let (setting, value) = line.split_once('=')?;
+            (setting.trim() == name).then_some(value.trim())
+        });
+        match (values.next()?, values.next()) {
+            ("true", None) => Some(true),
+            ("false", None) => Some(false),
+            _ => None,
+        }
+    };
+    Some(KeepFlags {
+        derivations: value("keep-derivations")?,
+        outputs: value("keep-outputs")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("keep-derivations = true\nkeep-going = false\nkeep-outputs = false\n", Some((true, false)))]
+    #[case("a = \nkeep-outputs = true\nkeep-derivations = false", Some((false, true)))]
+    #[case("keep-outputs=true\r\nkeep-derivations=true\r\n", Some((true, true)))]
+    #[case("keep-outputs = true\nkeep-derivations = yes\n", None)]
+    #[case(
+        "keep-outputs = true\nkeep-outputs = false\nkeep-derivations = true\n",
+        None
+    )]
+    #[case("keep-outputs = true\n", None)]
+    #[case("", None)]
+    fn trap_24_the_keep_flags_are_told_or_unknown(
+        #[case] text: &str,
+        #[case] expected: Option<(bool, bool)>,
+    ) {
+        let told = keep_flags(text).map(|flags| (flags.derivations, flags.outputs));
+        assert_eq!(told, expected);
+    }
+}
