@@ -5,6 +5,7 @@
 
 pub mod budget;
 pub mod graph;
+pub mod inspection;
 pub mod job;
 pub mod measure;
 pub mod plan;

@@ -152,6 +152,20 @@ pub struct Prediction {
     pub disk_bytes: Option<Bytes>,
     /// How many store paths.
     pub paths: Option<u64>,
+    /// What is freed besides when the holds of what is dropped end.
+    #[serde(default)]
+    pub when_windows_end: Option<Later>,
+}
+
+/// What is freed later, if nothing else changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[derive(schemars::JsonSchema)]
+pub struct Later {
+    /// By the store's own sizes.
+    pub nar_bytes: Bytes,
+    /// How many store paths.
+    pub paths: u64,
 }
 
 impl Plan {
