@@ -13,4 +13,5 @@ pub mod process;
 pub mod runtime_roots;
 pub mod scratch;
 pub mod signals;
+pub mod store;
 pub mod store_dir;

@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 
 use camino::Utf8Path;
 
+use crate::domain::inspection::Inspection;
 use crate::domain::measure::{Bytes, Timestamp};
 use crate::domain::plan::{GenerationFacts, HoldFacts, RootFacts};
 use crate::domain::receipt::{Receipt, RunId};
@@ -53,6 +54,48 @@ pub enum SurveyError {
         /// What it says.
         value: String,
     },
+}
+
+/// Looks into the store: what is valid, what is a root, what keeps what. Changes nothing, as a survey.
+pub trait Inspect {
+    /// Reads what is valid, then takes a snapshot, then reads the roots of processes: what became valid meanwhile is not
+    /// known, and what is known has had its roots looked for last.
+    ///
+    /// # Errors
+    /// When there is no snapshot. Where only the store cannot be looked into, the snapshot comes without it.
+    fn look(&self, survey: &impl Survey) -> Result<Look, SurveyError>;
+}
+
+/// A snapshot, and the store behind it.
+#[derive(Debug)]
+pub struct Look {
+    /// The snapshot.
+    pub snapshot: Snapshot,
+    /// The store.
+    pub store: Result<Inspection, InspectError>,
+}
+
+/// Why the store cannot be looked into.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot look into the store")]
+pub struct InspectError {
+    /// What kind of trouble it is.
+    pub kind: InspectTrouble,
+    /// What to do about it.
+    pub hint: &'static str,
+    /// Why.
+    pub source: Cause,
+}
+
+/// What kind of trouble there is with looking into the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InspectTrouble {
+    /// It may not be read.
+    Denied,
+    /// It is in use just now.
+    Busy,
+    /// It cannot be read, or not understood.
+    Unusable,
 }
 
 /// Acts, one typed operation a call. Every deed is Nix's own, but for links of ours and for putting links back.

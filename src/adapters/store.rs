@@ -1,0 +1,270 @@
+//! The store as a whole: database, store directory, roots and Nix's settings, joined.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::sync::atomic::AtomicU64;
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use nix::unistd::geteuid;
+
+use super::database::{Database, DatabaseError, PathRow, RowSink};
+use super::disk::{DiskError, DiskUse, Meter};
+use super::nix_cli::NixCli;
+use super::places::Places;
+use super::runtime_roots::{RuntimeRoots, read_processes, read_temporary};
+use super::store_dir::{StoreName, visit_names};
+use crate::domain::graph::{GraphBuilder, KeepFlags, StoreGraph};
+use crate::domain::inspection::{Inspection, Seen, Stray};
+use crate::domain::refusal::{Refusal, RefusalCode};
+use crate::domain::root::{RootKind, RootState};
+use crate::domain::snapshot::Snapshot;
+use crate::ports::{
+    Inspect, InspectError, InspectTrouble, Interrupt, Look, Survey, SurveyError, told,
+};
+
+/// What both flags keep is the most that Nix could keep: where they are not known, less looks dead.
+const CAUTIOUS: KeepFlags = KeepFlags {
+    derivations: true,
+    outputs: true,
+};
+
+/// How long a file's time may lag behind the clock.
+const TICK: Duration = Duration::from_millis(20);
+
+/// Looks into the store of this machine.
+pub struct StoreReader<'a> {
+    /// Where it is.
+    pub places: &'a Places,
+    /// Where processes are: `/proc`.
+    pub proc: &'a Utf8Path,
+    /// Nix, to be asked for its settings; without it all is kept that Nix may keep.
+    pub nix: Option<&'a NixCli>,
+    /// What the environment says of how the store is reached: `NIX_REMOTE`.
+    pub remote: Option<String>,
+    /// Tells when to stop.
+    pub interrupt: &'a (dyn Interrupt + Sync),
+}
+
+impl Inspect for StoreReader<'_> {
+    fn look(&self, survey: &impl Survey) -> Result<Look, SurveyError> {
+        let began = SystemTime::now();
+        thread::scope(|scope| {
+            let names = scope.spawn(|| self.names());
+            let flags = scope.spawn(|| self.flags());
+            let graph = self.graph();
+            let snapshot = survey.snapshot()?;
+            let names = names
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            let flags = flags
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            let store = graph.map(|graph| self.join(graph, &snapshot, names, flags, began));
+            Ok(Look { snapshot, store })
+        })
+    }
+}
+
+impl StoreReader<'_> {
+    /// What deleting these paths, and names that are no paths, would free on disk.
+    ///
+    /// # Errors
+    /// When the store directory cannot be opened, or somebody asked to stop.
+    pub fn measure<N: AsRef<str> + Sync>(&self, names: &[N]) -> Result<DiskUse, DiskError> {
+        let seen = AtomicU64::new(0);
+        Meter::new(self.places.store.as_path(), self.interrupt, &seen).measure(names)
+    }
+
+    fn graph(&self) -> Result<StoreGraph, InspectError> {
+        self.check_local()?;
+        let database = Database::new(&self.places.state_dir, self.places.store.clone());
+        let (sink, _) = database.read(Sink::default).map_err(refused)?;
+        sink.0.finish().map_err(|error| InspectError {
+            kind: InspectTrouble::Unusable,
+            hint: "Let `nix-store --verify` look at the database.",
+            source: error.into(),
+        })
+    }
+
+    /// The database here is that of the store only where Nix itself would use it.
+    fn check_local(&self) -> Result<(), InspectError> {
+        match self.remote.as_deref().unwrap_or_default() {
+            "" | "auto" | "local" | "daemon" => Ok(()),
+            socket if socket.starts_with("unix://") => Ok(()),
+            remote => Err(InspectError {
+                kind: InspectTrouble::Unusable,
+                hint: "Run it on the machine that has the store.",
+                source: format!("NIX_REMOTE is `{remote}`, whose database is not here").into(),
+            }),
+        }
+    }
+
+    fn flags(&self) -> Result<KeepFlags, String> {
+        let nix = self.nix.ok_or("Nix was not found")?;
+        nix.keep_flags(!self.collects())
+            .map_err(|error| told(&error))
+    }
+
+    /// Whether a collection would be done with our own rights, and not a daemon's.
+    fn collects(&self) -> bool {
+        let remote = self.remote.as_deref().unwrap_or_default();
+        let db = self.places.state_dir.join("db");
+        let ours = || fs::metadata(db).is_ok_and(|db| db.uid() == geteuid().as_raw());
+        !remote.starts_with("unix://") && remote != "daemon" && (geteuid().is_root() || ours())
+    }
+
+    /// Every name in the store directory that has no row in the database, once the rows are known.
+    fn names(&self) -> io::Result<Vec<Stray>> {
+        let mut names = Vec::new();
+        visit_names(self.places.store.as_path(), |name| match name {
+            StoreName::Path(name) => names.push(Stray {
+                name: name.to_string(),
+                exact: true,
+            }),
+            StoreName::Foreign(name) => names.push(Stray {
+                name: name.to_string_lossy().into_owned(),
+                exact: name.to_str().is_some(),
+            }),
+            // Nix's own, and what a build may be using: that cannot be told without taking its lock.
+            StoreName::Links | StoreName::Temporary(_) => {}
+        })?;
+        Ok(names)
+    }
+
+    fn join(
+        &self,
+        graph: StoreGraph,
+        snapshot: &Snapshot,
+        names: io::Result<Vec<Stray>>,
+        flags: Result<KeepFlags, String>,
+        began: SystemTime,
+    ) -> Inspection {
+        let (places, store) = (self.places, &self.places.store);
+        let temporary = read_temporary(&places.state_dir, store);
+        let processes = read_processes(self.proc, store);
+        let mut doubts = doubts_of(snapshot);
+        doubts.extend(hidden(
+            &temporary,
+            "file of temporary roots",
+            "files of temporary roots",
+        ));
+        doubts.extend(hidden(&processes, "process", "processes"));
+        let mut notes = Vec::new();
+        let flags = flags.unwrap_or_else(|why| {
+            notes.push(format!(
+                "keep-derivations and keep-outputs are not known, so both are taken for set, and more may be dead than \
+                 is told: {why}"
+            ));
+            CAUTIOUS
+        });
+        let mut names = names.unwrap_or_else(|error| {
+            notes.push(format!(
+                "the store directory {store} cannot be read: {error}"
+            ));
+            Vec::new()
+        });
+        // What came since the database was read may have its row by now.
+        names.retain(|stray| {
+            graph.find(&stray.name).is_none()
+                && (!stray.exact || is_older(&store.as_path().join(&stray.name), began))
+        });
+        let mut roots = snapshot.roots.clone();
+        roots.extend(temporary.to_gc_roots(RootKind::Temporary, store));
+        roots.extend(processes.to_gc_roots(RootKind::Process, store));
+        Inspection::new(Seen {
+            store: store.clone(),
+            graph,
+            flags,
+            roots,
+            names,
+            doubts,
+            notes,
+        })
+    }
+}
+
+/// Whether a name is there and was there before.
+fn is_older(path: &Utf8PathBuf, began: SystemTime) -> bool {
+    let Ok(meta) = fs::symlink_metadata(path) else {
+        return false;
+    };
+    let seconds = u64::try_from(meta.ctime()).unwrap_or(0);
+    let changed = SystemTime::UNIX_EPOCH
+        + Duration::from_secs(seconds)
+        + Duration::from_nanos(u64::try_from(meta.ctime_nsec()).unwrap_or(0));
+    changed < began.checked_sub(TICK).unwrap_or(began)
+}
+
+/// What of the file roots was not seen.
+fn doubts_of(snapshot: &Snapshot) -> Vec<String> {
+    let unreadable =
+        |root: &&crate::domain::root::GcRoot| matches!(root.state, RootState::Unreadable(_));
+    // Other refusals keep things from being dropped; they hide no root.
+    let hiding = |refusal: &&Refusal| refusal.code == RefusalCode::RootsUnreadable;
+    let refused = snapshot.refusals.iter().filter(hiding);
+    let mut doubts: Vec<String> = refused.map(|refusal| refusal.message.clone()).collect();
+    let unreadable = snapshot.roots.iter().filter(unreadable).count();
+    if doubts.is_empty() && unreadable > 0 {
+        doubts.push(format!("{unreadable} roots cannot be read"));
+    }
+    if doubts.is_empty() {
+        let told = snapshot
+            .notes
+            .iter()
+            .filter(|note| note.contains("cannot be read; the daemon"));
+        doubts.extend(told.cloned());
+    }
+    doubts
+}
+
+/// What of the roots of processes was not seen.
+fn hidden(roots: &RuntimeRoots, one: &str, many: &str) -> Vec<String> {
+    let mut doubts = Vec::new();
+    match roots.denied {
+        0 => {}
+        1 => doubts.push(format!("1 {one} of another user cannot be looked into")),
+        n => doubts.push(format!("{n} {many} of other users cannot be looked into")),
+    }
+    if roots.others_hidden {
+        doubts.push("the processes of other users are hidden".to_string());
+    }
+    doubts.extend(roots.problems.iter().cloned());
+    if roots.more_problems > 0 {
+        doubts.push(format!("{} more problems with {many}", roots.more_problems));
+    }
+    doubts
+}
+
+fn refused(error: DatabaseError) -> InspectError {
+    let kind = match &error {
+        DatabaseError::Unreadable { .. } => InspectTrouble::Denied,
+        DatabaseError::Busy { .. } | DatabaseError::Changing { .. } => InspectTrouble::Busy,
+        _ => InspectTrouble::Unusable,
+    };
+    InspectError {
+        kind,
+        hint: error.hint(),
+        source: error.into(),
+    }
+}
+
+/// Makes a graph of the rows.
+#[derive(Default)]
+struct Sink(GraphBuilder);
+
+impl RowSink for Sink {
+    fn path(&mut self, row: PathRow<'_>) {
+        let size = row.nar_size.unwrap_or(0);
+        self.0
+            .add_path(row.id, row.base_name, size, row.registered, row.deriver);
+    }
+    fn reference(&mut self, referrer: i64, reference: i64) {
+        self.0.add_reference(referrer, reference);
+    }
+    fn output(&mut self, drv: i64, base_name: &str) {
+        self.0.add_output(drv, base_name);
+    }
+}
