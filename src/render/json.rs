@@ -8,12 +8,17 @@ use serde::Serialize;
 
 use crate::domain::receipt::Receipt;
 
+mod dead;
+mod du;
 mod generations;
 mod history;
 mod holds;
 mod plan;
 mod roots;
+mod why;
 
+pub use dead::{DeadDocument, DeadPathDocument, DeadTotalDocument, dead};
+pub use du::{DuDocument, DuRowDocument, DuTotalDocument, du};
 pub use generations::{
     Flag, GenerationDocument, GenerationsDocument, ProfileDocument, generations,
 };
@@ -22,6 +27,7 @@ pub use history::{HistoryDocument, RunDocument, history};
 pub use holds::{HoldDocument, HoldsDocument, PinDocument, holds, pin};
 pub use plan::{ItemDocument, ItemKind, PlanDocument, SubjectDocument, VerdictDocument, plan};
 pub use roots::{RootDocument, RootsDocument, StateDocument, roots};
+pub use why::{StepDocument, ViaDocument, WhyDocument, why};
 
 /// Our version, as documents name it.
 pub const TOOL_VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -43,11 +49,17 @@ pub enum Document {
     Holds,
     /// `pin --json`, `unpin --json`.
     Pin,
+    /// `dead --json`.
+    Dead,
+    /// `why PATH --json`.
+    Why,
+    /// `du --json`.
+    Du,
 }
 
 impl Document {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::Generations,
         Self::Roots,
         Self::Plan,
@@ -55,6 +67,9 @@ impl Document {
         Self::History,
         Self::Holds,
         Self::Pin,
+        Self::Dead,
+        Self::Why,
+        Self::Du,
     ];
 
     /// The name in the middle of the document's `schema`.
@@ -67,6 +82,9 @@ impl Document {
             Self::History => "history",
             Self::Holds => "holds",
             Self::Pin => "pin",
+            Self::Dead => "dead",
+            Self::Why => "why",
+            Self::Du => "du",
         }
     }
 
@@ -80,6 +98,9 @@ impl Document {
             Self::History => schema_of::<HistoryDocument>(self),
             Self::Holds => schema_of::<HoldsDocument>(self),
             Self::Pin => schema_of::<PinDocument>(self),
+            Self::Dead => schema_of::<DeadDocument>(self),
+            Self::Why => schema_of::<WhyDocument>(self),
+            Self::Du => schema_of::<DuDocument>(self),
         }
     }
 }

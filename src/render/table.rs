@@ -14,10 +14,12 @@ mod grid;
 mod listing;
 mod plan;
 mod receipt;
+mod store;
 
 pub use listing::{generations, holds, pin, roots};
 pub use plan::{consequences, plan};
 pub use receipt::{history, receipt};
+pub use store::{dead, dead_total, du, why};
 
 /// How the output is dressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,6 +1,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::domain::inspection::Sizes;
 use crate::domain::job::Job;
 use crate::domain::measure::{Bytes, Timestamp};
 use crate::domain::plan::pins_of;
@@ -22,6 +23,8 @@ pub struct GenerationsDocument {
     pub profiles: Vec<ProfileDocument>,
     /// What could not be read.
     pub refusals: Vec<Refusal>,
+    /// What a reader should know.
+    pub notes: Vec<String>,
 }
 
 /// A profile.
@@ -58,9 +61,9 @@ pub struct GenerationDocument {
     pub created: Timestamp,
     /// What is special about it.
     pub flags: Vec<Flag>,
-    /// The size of its closure.
+    /// The size of its closure, by references; null where the store's database was not read.
     pub closure_bytes: Option<Bytes>,
-    /// The size of what no other root keeps alive.
+    /// The size of what would be dead without it; null as above.
     pub only_here_bytes: Option<Bytes>,
 }
 
@@ -93,28 +96,44 @@ impl Flag {
     }
 }
 
-/// The profiles and generations of a snapshot. A job adds the pins of the settings.
-pub fn generations(snapshot: &Snapshot, job: Option<&Job>) -> GenerationsDocument {
+/// The profiles and generations of a snapshot, with what each costs where that is known. A job adds the pins of the
+/// settings.
+pub fn generations(
+    snapshot: &Snapshot,
+    job: Option<&Job>,
+    sizes: Option<&Sizes>,
+) -> GenerationsDocument {
     let profile = |profile: &Profile| {
         let pins = match job {
             Some(job) => pins_of(profile, snapshot, job),
             None => snapshot.pins.clone(),
         };
-        profile_document(profile, snapshot, &pins)
+        profile_document(profile, snapshot, &pins, sizes)
     };
     GenerationsDocument {
         schema: "nix-prune/generations/1",
         taken_at: snapshot.taken_at,
         profiles: snapshot.profiles.iter().map(profile).collect(),
         refusals: snapshot.refusals.clone(),
+        notes: Vec::new(),
     }
 }
 
-fn profile_document(profile: &Profile, snapshot: &Snapshot, pins: &[Pin]) -> ProfileDocument {
+fn profile_document(
+    profile: &Profile,
+    snapshot: &Snapshot,
+    pins: &[Pin],
+    sizes: Option<&Sizes>,
+) -> ProfileDocument {
     let problem = match (&profile.current, &profile.blocked) {
         (_, Some(why)) => Some(why.clone()),
         (Current::Unknown(why), None) => Some(why.to_string()),
         (Current::Known(_), None) => None,
+    };
+    let size_of = |generation: &Generation| {
+        let link = profile.path.link(generation.number);
+        let path = generation.content.store_path();
+        sizes.map(|sizes| sizes.of(&link, path)).unwrap_or_default()
     };
     let generation = |generation: &Generation| GenerationDocument {
         number: generation.number,
@@ -122,8 +141,8 @@ fn profile_document(profile: &Profile, snapshot: &Snapshot, pins: &[Pin]) -> Pro
         target: generation.target.to_string(),
         created: generation.created,
         flags: flags(profile, generation, snapshot, pins),
-        closure_bytes: None,
-        only_here_bytes: None,
+        closure_bytes: size_of(generation).closure,
+        only_here_bytes: size_of(generation).only_here,
     };
     ProfileDocument {
         path: profile.path.to_string(),

@@ -1,6 +1,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::domain::inspection::Sizes;
 use crate::domain::measure::{Bytes, Timestamp};
 use crate::domain::profile::Owner;
 use crate::domain::refusal::Refusal;
@@ -47,9 +48,9 @@ pub struct RootDocument {
     pub problem: Option<String>,
     /// The time of the link.
     pub last_used: Option<Timestamp>,
-    /// The size of its closure.
+    /// The size of its closure, by references; null where the store's database was not read.
     pub closure_bytes: Option<Bytes>,
-    /// The size of what no other root keeps alive.
+    /// The size of what would be dead without its link; null as above.
     pub only_here_bytes: Option<Bytes>,
 }
 
@@ -65,18 +66,21 @@ pub enum StateDocument {
     Unreadable,
 }
 
-/// The roots of a snapshot.
-pub fn roots(snapshot: &Snapshot) -> RootsDocument {
+/// The roots of a snapshot, with what each costs where that is known.
+pub fn roots(snapshot: &Snapshot, sizes: Option<&Sizes>) -> RootsDocument {
+    let document = |root: &GcRoot| root_document(root, sizes);
     RootsDocument {
         schema: "nix-prune/roots/1",
         taken_at: snapshot.taken_at,
-        roots: snapshot.roots.iter().map(root_document).collect(),
+        roots: snapshot.roots.iter().map(document).collect(),
         refusals: snapshot.refusals.clone(),
         notes: snapshot.notes.clone(),
     }
 }
 
-fn root_document(root: &GcRoot) -> RootDocument {
+fn root_document(root: &GcRoot, sizes: Option<&Sizes>) -> RootDocument {
+    let size = sizes.map(|sizes| sizes.of(&root.link, root.store_path.as_ref()));
+    let size = size.unwrap_or_default();
     RootDocument {
         link: root.link.to_string(),
         entry: root.entry.as_ref().map(ToString::to_string),
@@ -91,7 +95,7 @@ fn root_document(root: &GcRoot) -> RootDocument {
         },
         problem: reason::state_problem(&root.state),
         last_used: root.last_used,
-        closure_bytes: None,
-        only_here_bytes: None,
+        closure_bytes: size.closure,
+        only_here_bytes: size.only_here,
     }
 }

@@ -1,18 +1,18 @@
-use crate::domain::job::Job;
+use crate::domain::inspection::Sizes;
 use crate::domain::root::{GcRoot, RootState};
 use crate::domain::snapshot::Snapshot;
-use crate::render::json::{self, Flag, PinDocument, ProfileDocument};
+use crate::render::json::{Flag, GenerationsDocument, PinDocument, ProfileDocument};
 use crate::render::reason;
 use crate::render::text::{ago, count, escape};
 
 use super::grid::Grid;
 use super::plan::{notes, refusals};
+use super::store::size;
 use super::{Page, Paint, View};
 
-/// The profiles and their generations. A job adds the pins of the settings.
-pub fn generations(snapshot: &Snapshot, job: Option<&Job>, view: &View) -> String {
+/// The profiles and their generations, as a document has them.
+pub fn generations(document: &GenerationsDocument, view: &View) -> String {
     let mut page = Page::default();
-    let document = json::generations(snapshot, job);
     if document.profiles.is_empty() {
         page.line("There is no profile.");
     }
@@ -20,6 +20,7 @@ pub fn generations(snapshot: &Snapshot, job: Option<&Job>, view: &View) -> Strin
         profile_section(profile, view, &mut page);
     }
     refusals(&document.refusals, false, view, &mut page);
+    notes(&document.notes, view, &mut page);
     page.finish()
 }
 
@@ -43,12 +44,20 @@ fn profile_section(profile: &ProfileDocument, view: &View, page: &mut Page) {
         let problem = format!("Nothing of it is ever dropped: {}", escape(problem));
         page.line(format!("  {}", view.paint(&problem, Paint::Red)));
     }
-    let mut grid = Grid::new(&["Number", "Created", "Age", "Flags", "Target"]).numbers(&[0]);
+    let sized = profile
+        .generations
+        .iter()
+        .any(|g| g.closure_bytes.is_some());
+    let mut header = vec!["Number", "Created", "Age", "Flags", "Target"];
+    if sized {
+        header.splice(4..4, ["Closure", "Only here"]);
+    }
+    let mut grid = Grid::new(&header).numbers(if sized { &[0, 4, 5] } else { &[0] });
     for generation in &profile.generations {
         let flags: Vec<&str> = generation.flags.iter().map(|flag| flag.as_str()).collect();
         let flags = flags.join(" ");
         let is_current = generation.flags.contains(&Flag::Current);
-        grid.row(vec![
+        let mut cells = vec![
             generation.number.to_string(),
             view.time(generation.created),
             ago(generation.created, view.now),
@@ -61,20 +70,34 @@ fn profile_section(profile: &ProfileDocument, view: &View, page: &mut Page) {
                 },
             ),
             escape(&generation.target),
-        ]);
+        ];
+        if sized {
+            let sizes = [generation.closure_bytes, generation.only_here_bytes];
+            cells.splice(4..4, sizes.map(size));
+        }
+        grid.row(cells);
     }
     grid.write(page, view.style);
 }
 
-/// The garbage collector roots.
-pub fn roots(snapshot: &Snapshot, view: &View) -> String {
+/// The garbage collector roots, with what each costs where that is known.
+pub fn roots(snapshot: &Snapshot, sizes: Option<&Sizes>, view: &View) -> String {
     let mut page = Page::default();
     if snapshot.roots.is_empty() {
         page.line("There is no root.");
     }
-    let mut grid = Grid::new(&["Kind", "State", "Owner", "Last used", "Link"]);
+    let mut header = vec!["Kind", "State", "Owner", "Last used", "Link"];
+    if sizes.is_some() {
+        header.splice(4..4, ["Closure", "Only here"]);
+    }
+    let mut grid = Grid::new(&header).numbers(if sizes.is_some() { &[4, 5] } else { &[] });
     for root in &snapshot.roots {
-        grid.row(root_cells(root, view));
+        let mut cells = root_cells(root, view);
+        if let Some(sizes) = sizes {
+            let cost = sizes.of(&root.link, root.store_path.as_ref());
+            cells.splice(4..4, [size(cost.closure), size(cost.only_here)]);
+        }
+        grid.row(cells);
     }
     grid.write(&mut page, view.style);
     let live = snapshot

@@ -30,6 +30,9 @@ pub fn plan(plan: &Plan, view: &View) -> String {
     if let Some(sentence) = prediction(plan.prediction) {
         page.line(sentence);
     }
+    if let Some(sentence) = later(plan.prediction) {
+        page.line(sentence);
+    }
     for sentence in consequences(plan, view) {
         page.line(escape(&sentence));
     }
@@ -155,6 +158,16 @@ fn prediction(prediction: Prediction) -> Option<String> {
         .map(|bytes| format!("{bytes} on disk"));
     let parts: Vec<String> = [paths, nar, disk].into_iter().flatten().collect();
     (!parts.is_empty()).then(|| format!("Predicted to be freed: {}.", list(&parts)))
+}
+
+fn later(prediction: Prediction) -> Option<String> {
+    let later = prediction.when_windows_end.filter(|l| l.paths > 0)?;
+    let paths = count(later.paths, "store path");
+    let bytes = later.nar_bytes;
+    Some(format!(
+        "What is dropped is held, and frees nothing yet: {paths} and {bytes} by the store's own sizes when the undo \
+         windows end."
+    ))
 }
 
 fn all_notes(plan: &Plan) -> Vec<String> {

@@ -1,4 +1,5 @@
 use jsonschema::Validator;
+use nix_prune::domain::inspection::Inspection;
 use nix_prune::domain::measure::Age;
 use nix_prune::domain::plan::{Action, HoldFacts, PlannedAction};
 use nix_prune::domain::receipt::Receipt;
@@ -18,8 +19,9 @@ fn sample_of(document: Document) -> Value {
         Document::Generations => serde_json::to_value(json::generations(
             &sample::snapshot(""),
             Some(&sample::job(Age::days(7), "")),
+            None,
         )),
-        Document::Roots => serde_json::to_value(json::roots(&sample::snapshot(""))),
+        Document::Roots => serde_json::to_value(json::roots(&sample::snapshot(""), None)),
         Document::Plan => serde_json::to_value(json::plan(&sample::plan(""))),
         Document::Receipt => serde_json::to_value(sample::receipt("")),
         Document::History => {
@@ -30,8 +32,15 @@ fn sample_of(document: Document) -> Value {
             let pin = sample::snapshot("").pins.swap_remove(0);
             serde_json::to_value(json::pin(&pin, true, true))
         }
+        Document::Dead => serde_json::to_value(json::dead(&store(), None, Vec::new())),
+        Document::Why => serde_json::to_value(json::why(&store(), sample::deep(&store()), 9)),
+        Document::Du => serde_json::to_value(sample::usage(&store(), &sample::snapshot(""))),
     };
     value.unwrap()
+}
+
+fn store() -> Inspection {
+    sample::inspection("", &sample::snapshot(""))
 }
 
 #[test]
@@ -164,6 +173,20 @@ fn the_fields_promised_are_there() {
             "",
             "schema profile number reason until changed",
         ),
+        (
+            Document::Dead,
+            "",
+            "schema paths unregistered total atMost notes",
+        ),
+        (Document::Dead, "/paths/0", "path narBytes registered"),
+        (Document::Dead, "/total", "count narBytes diskBytes"),
+        (Document::Why, "", "schema path live chains"),
+        (Document::Why, "/chains/0/0", "path via root"),
+        (
+            Document::Du,
+            "/rows/0",
+            "name paths closureBytes onlyHereBytes diskBytes",
+        ),
     ];
     for (document, pointer, fields) in promised {
         let value = sample_of(document);
@@ -183,7 +206,7 @@ fn unknown_is_null_and_times_are_in_utc() {
     let plan = sample_of(Document::Plan);
     assert_eq!(
         plan["prediction"],
-        json!({"narBytes": null, "diskBytes": null, "paths": null})
+        json!({"narBytes": null, "diskBytes": null, "paths": null, "whenWindowsEnd": null})
     );
     assert_eq!(plan["budget"], Value::Null);
     assert_eq!(plan["takenAt"], "2026-11-22T22:16:44Z");

@@ -1,7 +1,11 @@
 //! A machine with a bit of everything; every name that others choose carries `odd`.
 
+use std::collections::BTreeSet;
+
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::tz::TimeZone;
+use nix_prune::domain::graph::{GraphBuilder, KeepFlags, NodeIdx};
+use nix_prune::domain::inspection::{GroupBy, Inspection, Seen, Sets, Stray};
 use nix_prune::domain::job::{
     GenerationsOperation, Job, JobName, Operations, ProfileSelector, Protect, RootsOperation,
     VerifyOperation,
@@ -21,6 +25,7 @@ use nix_prune::domain::risk::RiskLevel;
 use nix_prune::domain::root::{Dangling, GcRoot, RootKind, RootState};
 use nix_prune::domain::snapshot::{Actor, Hold, MachineId, Pin, Snapshot};
 use nix_prune::domain::store_path::{StoreDir, StorePath, StorePathRef};
+use nix_prune::render::json::{self, DuDocument};
 
 /// 2026-11-22 22:16:44 UTC.
 pub(crate) fn now() -> Timestamp {
@@ -329,4 +334,78 @@ pub(crate) fn receipts(odd: &str) -> Vec<Receipt> {
     interrupted.finished_at = None;
     interrupted.bytes = FreedBytes::default();
     vec![first, undo, interrupted]
+}
+
+/// A store in which every generation of a snapshot is valid and refers to a path of its own and one of all; a path is
+/// dead, another is kept as a deriver, a name is in no row.
+pub(crate) fn inspection(odd: &str, snapshot: &Snapshot) -> Inspection {
+    let names: BTreeSet<String> = snapshot
+        .profiles
+        .iter()
+        .flat_map(|profile| profile.generations.values())
+        .filter_map(|generation| generation.content.store_path())
+        .map(ToString::to_string)
+        // The others' names hang on what is odd.
+        .filter(|name| name.ends_with("-system"))
+        .collect();
+    let mut graph = GraphBuilder::new();
+    let (shared, drv) = (
+        store_path(900, "shared").to_string(),
+        store_path(901, "shared.drv").to_string(),
+    );
+    let dead = store_path(902, "dead-1.0").to_string();
+    graph.add_path(1, &shared, 5000, 1_700_000_000, Some(&drv));
+    graph.add_path(2, &drv, 300, 1_700_000_000, None);
+    graph.add_path(3, &dead, 70_000, 1_700_000_000, None);
+    for (id, name) in (10..).zip(&names) {
+        graph.add_path(id, name, 1_000_000, 1_700_000_000, None);
+    }
+    for (id, _) in (10..).zip(&names) {
+        graph.add_reference(id, 1);
+    }
+    let mut roots = snapshot.roots.clone();
+    let node = names.iter().next().unwrap();
+    let path = StorePathRef::from_base_name(node).unwrap().to_owned();
+    for (link, kind) in [
+        ("/proc/1/exe", RootKind::Process),
+        ("/home/result", RootKind::Result),
+    ] {
+        roots.push(GcRoot {
+            link: format!("{link}{odd}").into(),
+            entry: None,
+            exact: true,
+            target: Some(path.to_absolute_path(&snapshot.store)),
+            store_path: Some(path.clone()),
+            kind,
+            owner: None,
+            state: RootState::Live,
+            last_used: None,
+        });
+    }
+    Inspection::new(Seen {
+        store: snapshot.store.clone(),
+        graph: graph.finish().unwrap(),
+        flags: KeepFlags::NIX_DEFAULT,
+        roots,
+        names: vec![Stray {
+            name: format!("junk{odd}"),
+            exact: true,
+        }],
+        doubts: vec![format!(
+            "1 process of another user cannot be looked into{odd}"
+        )],
+        notes: Vec::new(),
+    })
+}
+
+/// The path that is kept as a deriver.
+pub(crate) fn deep(store: &Inspection) -> NodeIdx {
+    let drv = store_path(901, "shared.drv").to_string();
+    store.graph().find(&drv).unwrap()
+}
+
+/// What takes the room of it.
+pub(crate) fn usage(store: &Inspection, snapshot: &Snapshot) -> DuDocument {
+    let usage = store.usage(snapshot, GroupBy::Root, 20, Sets::Left);
+    json::du(&usage, &[], store.notes())
 }

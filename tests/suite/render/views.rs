@@ -1,5 +1,5 @@
 use nix_prune::domain::job::{Job, Operations};
-use nix_prune::domain::measure::Age;
+use nix_prune::domain::measure::{Age, Bytes};
 use nix_prune::domain::plan::{Action, Plan};
 use nix_prune::domain::snapshot::Snapshot;
 use nix_prune::render::{Style, View, json, table};
@@ -19,6 +19,8 @@ fn views(odd: &str, color: bool, width: Option<u16>) -> Vec<(&'static str, Strin
     let view = view(&snapshot, color, width);
     let (week, none) = (sample::job(Age::days(7), odd), sample::job(Age::ZERO, odd));
     let receipts = sample::receipts(odd);
+    let store = sample::inspection(odd, &snapshot);
+    let sizes = store.sizes(&snapshot);
     vec![
         ("plan", table::plan(&Plan::draw(&calm, &week), &view)),
         (
@@ -27,9 +29,22 @@ fn views(odd: &str, color: bool, width: Option<u16>) -> Vec<(&'static str, Strin
         ),
         (
             "generations",
-            table::generations(&snapshot, Some(&week), &view),
+            table::generations(
+                &json::generations(&snapshot, Some(&week), Some(&sizes)),
+                &view,
+            ),
         ),
-        ("roots", table::roots(&snapshot, &view)),
+        ("roots", table::roots(&snapshot, Some(&sizes), &view)),
+        ("dead", table::dead(&json::dead(&store, None, Vec::new()))),
+        (
+            "dead-total",
+            table::dead_total(&json::dead(&store, Some(Bytes(4096)), Vec::new())).join("\n"),
+        ),
+        (
+            "why",
+            table::why(&json::why(&store, sample::deep(&store), 9), &view),
+        ),
+        ("du", table::du(&sample::usage(&store, &snapshot), &view)),
         ("holds", table::holds(&snapshot, &view)),
         ("receipt", table::receipt(&receipts[0], &view)),
         ("receipt-undo", table::receipt(&receipts[1], &view)),
@@ -150,10 +165,10 @@ fn an_empty_machine_is_described_in_words() {
     snapshot.notes.clear();
     let view = view(&snapshot, false, None);
     assert_eq!(
-        table::generations(&snapshot, None, &view),
+        table::generations(&json::generations(&snapshot, None, None), &view),
         "There is no profile.\n"
     );
-    assert_eq!(table::roots(&snapshot, &view), "There is no root.\n");
+    assert_eq!(table::roots(&snapshot, None, &view), "There is no root.\n");
     assert_eq!(table::holds(&snapshot, &view), "Nothing is held.\n");
     assert_eq!(table::history(&[], &view), "There is no run on record.\n");
 }
@@ -206,7 +221,7 @@ fn hostile_names_cannot_draw(#[case] odd: &str, #[values(None, Some(60))] width:
     {
         assert!(is_harmless(&plain), "{name}: {plain:?}");
         assert!(
-            color.contains('\x1b') || name == "pin",
+            color.contains('\x1b') || ["pin", "dead", "dead-total"].contains(&name),
             "{name} has no colours"
         );
         assert_eq!(without_our_colors(&color), plain, "{name}");

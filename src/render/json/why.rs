@@ -1,0 +1,90 @@
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::domain::graph::{Chain, NodeIdx, Via};
+use crate::domain::inspection::{Inspection, StoreRoot};
+use crate::domain::root::RootKind;
+
+/// Why a path is alive.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WhyDocument {
+    /// The document's form.
+    #[schemars(extend("const" = "nix-prune/why/1"))]
+    pub schema: &'static str,
+    /// The store path.
+    pub path: String,
+    /// Whether anything keeps it.
+    pub live: bool,
+    /// The shortest chain from each of the nearest roots to it, the nearest first.
+    pub chains: Vec<Vec<StepDocument>>,
+    /// What a reader should know.
+    pub notes: Vec<String>,
+}
+
+/// One path of a chain.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StepDocument {
+    /// The path.
+    pub path: String,
+    /// What keeps it.
+    pub via: ViaDocument,
+    /// The root that it is, at the beginning of a chain: a link, `/proc/1/exe`, `{temp:1}`.
+    pub root: Option<String>,
+    /// Where that root comes from.
+    pub root_kind: Option<RootKind>,
+}
+
+/// How a path of a chain is kept by the one before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ViaDocument {
+    /// It is a root.
+    Root,
+    /// The path before refers to it.
+    Reference,
+    /// It made the path before, and `keep-derivations` is set.
+    Deriver,
+    /// It is an output of the derivation before, and `keep-outputs` is set.
+    Output,
+}
+
+impl From<Via> for ViaDocument {
+    fn from(via: Via) -> Self {
+        match via {
+            Via::Root => Self::Root,
+            Via::Reference => Self::Reference,
+            Via::Deriver => Self::Deriver,
+            Via::Output => Self::Output,
+        }
+    }
+}
+
+/// Why a path is alive, at most so many chains.
+pub fn why(inspection: &Inspection, target: NodeIdx, most: usize) -> WhyDocument {
+    let chains = inspection.why(target, most);
+    WhyDocument {
+        schema: "nix-prune/why/1",
+        path: inspection.path(target),
+        live: !chains.is_empty(),
+        chains: chains
+            .iter()
+            .map(|(root, chain)| steps(inspection, root, chain))
+            .collect(),
+        notes: inspection.notes(),
+    }
+}
+
+fn steps(inspection: &Inspection, root: &StoreRoot, chain: &Chain) -> Vec<StepDocument> {
+    let step = |step: &crate::domain::graph::Step| {
+        let root = (step.via == Via::Root).then_some(&root.root);
+        StepDocument {
+            path: inspection.path(step.node),
+            via: step.via.into(),
+            root: root.map(|root| root.link.to_string()),
+            root_kind: root.map(|root| root.kind),
+        }
+    };
+    chain.steps.iter().map(step).collect()
+}

@@ -1,0 +1,153 @@
+use crate::domain::inspection::GroupBy;
+use crate::domain::measure::Bytes;
+use crate::render::json::{
+    DeadDocument, DuDocument, DuRowDocument, StepDocument, ViaDocument, WhyDocument,
+};
+use crate::render::reason;
+use crate::render::text::{capital, count, escape, list};
+
+use super::grid::Grid;
+use super::plan::notes;
+use super::{Page, Paint, View};
+
+/// The dead paths, one a line and nothing else.
+pub fn dead(document: &DeadDocument) -> String {
+    let mut text = String::new();
+    for path in &document.paths {
+        text.push_str(&escape(&path.path));
+        text.push('\n');
+    }
+    text
+}
+
+/// What the dead paths come to, in sentences.
+pub fn dead_total(document: &DeadDocument) -> Vec<String> {
+    let total = document.total;
+    let mut parts = vec![
+        count(total.count, "dead path"),
+        format!("{} by the store's own sizes", total.nar_bytes),
+    ];
+    parts.extend(total.disk_bytes.map(|bytes| format!("{bytes} on disk")));
+    let at_most = if document.at_most { "At most " } else { "" };
+    let mut lines = vec![format!("{at_most}{}.", list(&parts))];
+    if !document.unregistered.is_empty() {
+        let names = count(document.unregistered.len(), "name");
+        lines.push(format!(
+            "Besides, {names} in the store directory without a row in the database; `--json` lists them."
+        ));
+    }
+    lines.extend(
+        document
+            .notes
+            .iter()
+            .map(|note| format!("Note: {}", escape(note))),
+    );
+    lines
+}
+
+/// Why a path is alive: a chain a paragraph.
+pub fn why(document: &WhyDocument, view: &View) -> String {
+    let mut page = Page::default();
+    let (state, paint) = if document.live {
+        ("live", Paint::Green)
+    } else {
+        ("dead: no root leads to it", Paint::Yellow)
+    };
+    page.line(format!(
+        "{} is {}",
+        escape(&document.path),
+        view.paint(state, paint)
+    ));
+    for chain in &document.chains {
+        page.gap();
+        for step in chain {
+            write_step(step, view, &mut page);
+        }
+    }
+    notes(&document.notes, view, &mut page);
+    page.finish()
+}
+
+fn write_step(step: &StepDocument, view: &View, page: &mut Page) {
+    let how = match step.via {
+        ViaDocument::Root => "is the root of",
+        ViaDocument::Reference => "refers to",
+        ViaDocument::Deriver => "was made by (keep-derivations)",
+        ViaDocument::Output => "has the output (keep-outputs)",
+    };
+    if let Some(root) = &step.root {
+        let kind = step.root_kind.map_or("root", reason::kind_word);
+        let kind = view.paint(&format!("({kind})"), Paint::Dim);
+        page.line(format!("{} {kind}", escape(root)));
+    }
+    page.line(format!(
+        "  {} {}",
+        view.paint(how, Paint::Dim),
+        escape(&step.path)
+    ));
+}
+
+/// What takes the room of the store.
+pub fn du(document: &DuDocument, view: &View) -> String {
+    let mut page = Page::default();
+    if document.rows.is_empty() {
+        page.line("There is nothing.");
+    }
+    let exact = document.rows.iter().any(|row| row.disk_bytes.is_some());
+    let mut header = match document.by {
+        GroupBy::Package => vec!["Size", "Paths", "Versions"],
+        GroupBy::Path => vec!["Size", "Closure", "Paths"],
+        GroupBy::Root | GroupBy::Profile | GroupBy::Generation | GroupBy::User => {
+            vec!["Only here", "Closure", "Paths"]
+        }
+    };
+    if exact {
+        header.insert(1, "On disk");
+    }
+    let numbers: Vec<usize> = (0..header.len()).collect();
+    header.push("Name");
+    let mut grid = Grid::new(&header).numbers(&numbers);
+    for row in &document.rows {
+        grid.row(cells(row, document.by, exact));
+    }
+    grid.write(&mut page, view.style);
+    page.gap();
+    if document.more > 0 {
+        page.line(format!("{} more; `--top` shows them.", document.more));
+    }
+    let total = document.total;
+    page.line(format!(
+        "{} in the store, {}; {} of them dead, {}. Sizes are the store's own{}.",
+        capital(&count(total.paths, "path")),
+        total.nar_bytes,
+        total.dead_paths,
+        total.dead_nar_bytes,
+        if exact { " but for those on disk" } else { "" },
+    ));
+    notes(&document.notes, view, &mut page);
+    page.finish()
+}
+
+fn cells(row: &DuRowDocument, by: GroupBy, exact: bool) -> Vec<String> {
+    let count = |number: Option<u64>| number.map_or("-".to_string(), |n| n.to_string());
+    let paths = Some(row.paths);
+    let mut cells = match by {
+        GroupBy::Package => vec![size(row.nar_bytes), count(paths), count(row.versions)],
+        GroupBy::Path => vec![size(row.nar_bytes), size(row.closure_bytes), count(paths)],
+        GroupBy::Root | GroupBy::Profile | GroupBy::Generation | GroupBy::User => vec![
+            size(row.only_here_bytes),
+            size(row.closure_bytes),
+            count(paths),
+        ],
+    };
+    if exact {
+        cells.insert(1, size(row.disk_bytes));
+    }
+    cells.push(escape(&row.name));
+    cells
+}
+
+/// A size for a column; unknown is a dash.
+pub(super) fn size(bytes: Option<Bytes>) -> String {
+    bytes.map_or("-".to_string(), |bytes| bytes.to_string())
+}
