@@ -4,11 +4,14 @@ mod apply;
 pub mod args;
 mod ask;
 mod context;
+mod dead;
 mod demo;
+mod du;
 mod failure;
 mod generations;
 mod history;
 mod hold;
+mod inspect;
 mod log;
 mod out;
 mod pin;
@@ -16,6 +19,7 @@ mod plan;
 mod roots;
 mod run;
 mod undo;
+mod why;
 
 use std::process::ExitCode;
 
@@ -71,6 +75,9 @@ fn dispatch_in(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::History(args) => history::history(context, &args),
         Command::Generations(args) => generations::generations(context, &args),
         Command::Roots(args) => roots::roots(context, &args),
+        Command::Dead(args) => dead::dead(context, &args),
+        Command::Why(args) => why::why(context, &args),
+        Command::Du(args) => du::du(context, &args),
         Command::Hold(args) => hold::hold(context, &args),
         Command::Pin(args) => pin::pin(context, &args),
         Command::Unpin(args) => pin::unpin(context, &args),

@@ -3,6 +3,7 @@
 use super::args::ApplyArgs;
 use super::context::{Context, named_job};
 use super::failure::{Exit, Failure};
+use super::inspect::{Exact, predict};
 use super::{ask, out, run};
 use crate::adapters::plan_file;
 use crate::domain::plan::{Plan, Prediction};
@@ -26,7 +27,7 @@ pub(super) fn apply(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure
     }
     let nix = context.nix()?;
     let observer = context.observer(None);
-    let plan = Plan {
+    let mut plan = Plan {
         taken_at: saved.taken_at,
         machine: saved.machine,
         store: saved.store,
@@ -40,6 +41,7 @@ pub(super) fn apply(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure
         collection_refused: false,
         notes: Vec::new(),
     };
+    predict(context, &mut plan, &context.look(None)?, Exact::IfCheap)?;
     let view = context.view();
     if !args.json.json {
         out::text(&render::table::plan(&plan, &view));

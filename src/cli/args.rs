@@ -96,7 +96,13 @@ pub enum Command {
     /// List profiles and their generations; read only
     Generations(GenerationsArgs),
     /// List the garbage collector roots that are links or files; read only
-    Roots(JsonArg),
+    Roots(RootsArgs),
+    /// List the store paths that nothing keeps; read only
+    Dead(DeadArgs),
+    /// Show what keeps a store path alive; read only
+    Why(WhyArgs),
+    /// Show what takes the room of the store; read only
+    Du(DuArgs),
     /// Look into undo windows, and end them
     Hold(HoldArgs),
     /// Never drop this generation
@@ -174,6 +180,9 @@ pub struct PlanArgs {
     /// Output
     #[command(flatten)]
     pub json: JsonArg,
+    /// Measure what is freed on disk, however many paths it is; otherwise up to 2000 are measured
+    #[arg(long)]
+    pub exact: bool,
     /// Save the plan for `apply`
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub out: Option<Utf8PathBuf>,
@@ -246,9 +255,82 @@ pub struct GenerationsArgs {
     /// Only these profiles, by path or name
     #[arg(value_name = "PROFILE")]
     pub profiles: Vec<String>,
+    /// Leave out what they cost; the store's database is not read then
+    #[arg(long)]
+    pub no_sizes: bool,
     /// Output
     #[command(flatten)]
     pub json: JsonArg,
+}
+
+/// `roots`.
+#[derive(Debug, Args)]
+pub struct RootsArgs {
+    /// Leave out what they cost; the store's database is not read then
+    #[arg(long)]
+    pub no_sizes: bool,
+    /// Output
+    #[command(flatten)]
+    pub json: JsonArg,
+}
+
+/// `dead`.
+#[derive(Debug, Args)]
+pub struct DeadArgs {
+    /// Measure what is on disk, however many paths it is; otherwise up to 2000 are measured
+    #[arg(long)]
+    pub exact: bool,
+    /// Output
+    #[command(flatten)]
+    pub json: JsonArg,
+}
+
+/// `why`.
+#[derive(Debug, Args)]
+pub struct WhyArgs {
+    /// The store path, what lies below it, or a link that leads to it
+    #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub path: Utf8PathBuf,
+    /// Show at most this many chains
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub most: usize,
+    /// Output
+    #[command(flatten)]
+    pub json: JsonArg,
+}
+
+/// `du`.
+#[derive(Debug, Args)]
+pub struct DuArgs {
+    /// What to divide the store by
+    #[arg(long, value_enum, default_value_t = Division::Root, value_name = "WHAT")]
+    pub by: Division,
+    /// Show this many, the largest
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub top: usize,
+    /// Measure what is on disk as well
+    #[arg(long)]
+    pub exact: bool,
+    /// Output
+    #[command(flatten)]
+    pub json: JsonArg,
+}
+
+/// What the store is divided by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Division {
+    /// Links, temporary roots, processes
+    Root,
+    /// Profiles
+    Profile,
+    /// Generations of profiles
+    Generation,
+    /// Owners of roots
+    User,
+    /// Packages, without their versions
+    Package,
+    /// Store paths
+    Path,
 }
 
 /// `hold`.

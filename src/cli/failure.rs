@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
+use crate::adapters::disk::DiskError;
 use crate::engine::{EngineError, GateError};
-use crate::ports::{JournalError, PerformError, SurveyError, told};
+use crate::ports::{InspectError, InspectTrouble, JournalError, PerformError, SurveyError, told};
 
 /// The exit codes: sysexits where one fits, so that systemd names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +100,32 @@ impl From<SurveyError> for Failure {
             ),
         };
         Self::new(exit, told(&error)).hint(hint)
+    }
+}
+
+impl From<InspectError> for Failure {
+    fn from(error: InspectError) -> Self {
+        let exit = match error.kind {
+            InspectTrouble::Denied => Exit::NoPermission,
+            InspectTrouble::Busy => Exit::TryAgain,
+            InspectTrouble::Unusable => Exit::Unavailable,
+        };
+        Self::new(exit, told(&error)).hint(error.hint)
+    }
+}
+
+impl From<DiskError> for Failure {
+    fn from(error: DiskError) -> Self {
+        let message = told(&error);
+        match error {
+            DiskError::Store { source, .. } if is_denied(&source) => {
+                Self::new(Exit::NoPermission, message).hint("Run as a user who may read it.")
+            }
+            DiskError::Store { .. } => {
+                Self::new(Exit::Unavailable, message).hint("Check that NIX_STORE_DIR is right.")
+            }
+            DiskError::Interrupted => Self::new(Exit::Failed, message).hint("Nothing was changed."),
+        }
     }
 }
 

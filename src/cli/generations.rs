@@ -4,29 +4,51 @@ use super::args::GenerationsArgs;
 use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::out;
+use crate::domain::inspection::Sizes;
 use crate::domain::job::ProfileRef;
 use crate::domain::snapshot::Snapshot;
+use crate::ports::told;
 use crate::render;
 
 /// Lists profiles and generations.
 pub(super) fn generations(context: &Context, args: &GenerationsArgs) -> Result<Exit, Failure> {
-    let mut snapshot = context.snapshot(None)?;
+    let (mut snapshot, sizes, note) = look(context, args.no_sizes)?;
     // What the settings pin shows as pinned; to list what is there they need not be valid.
     let settings = context.settings().ok();
     let protecting = settings.and_then(|s| s.jobs().next().map(|job| job.job().clone()));
     if !args.profiles.is_empty() {
         select(&mut snapshot, &args.profiles)?;
     }
+    let mut document = render::json::generations(&snapshot, protecting.as_ref(), sizes.as_ref());
+    document.notes.extend(note);
     if args.json.json {
-        out::json(&render::json::generations(&snapshot, protecting.as_ref()))?;
+        out::json(&document)?;
     } else {
-        out::text(&render::table::generations(
-            &snapshot,
-            protecting.as_ref(),
-            &context.view(),
-        ));
+        out::text(&render::table::generations(&document, &context.view()));
     }
     Ok(Exit::Done)
+}
+
+/// Looks, and into the store as well unless that is not wanted; what cannot be known is told in a note.
+fn look(
+    context: &Context,
+    no_sizes: bool,
+) -> Result<(Snapshot, Option<Sizes>, Option<String>), Failure> {
+    if no_sizes {
+        return Ok((context.snapshot(None)?, None, None));
+    }
+    let look = context.look(None)?;
+    Ok(match look.store {
+        Ok(store) => (
+            look.snapshot.clone(),
+            Some(store.sizes(&look.snapshot)),
+            None,
+        ),
+        Err(error) => {
+            let note = format!("sizes are not known: {}", told(&error));
+            (look.snapshot, None, Some(note))
+        }
+    })
 }
 
 fn select(snapshot: &mut Snapshot, names: &[String]) -> Result<(), Failure> {

@@ -40,6 +40,13 @@ pub(super) fn json(document: &impl Serialize) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Says sentences on standard error; what comes from others in them is escaped already.
+pub(super) fn said(sentences: &[String]) {
+    let text: String = sentences.iter().map(|line| format!("{line}\n")).collect();
+    // There is nowhere left to complain to.
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
 /// Says on standard error what went wrong and what to do now.
 pub(super) fn failure(failure: &Failure) {
     let mut text = format!("nix-prune: {}.\n", escape(&failure.message));

@@ -5,6 +5,7 @@ use camino::Utf8Path;
 use super::args::PlanArgs;
 use super::context::Context;
 use super::failure::{Exit, Failure};
+use super::inspect::{Exact, draw};
 use super::out;
 use crate::adapters::plan_file;
 use crate::domain::plan::Plan;
@@ -14,8 +15,7 @@ use crate::render;
 /// Draws the plan, prints it, and saves it when asked to.
 pub(super) fn plan(context: &Context, args: &PlanArgs) -> Result<Exit, Failure> {
     let job = context.job(&args.job)?;
-    let snapshot = context.snapshot(Some(&job))?;
-    let plan = Plan::draw(&snapshot, &job);
+    let plan = draw(context, &job, Exact::asked(args.exact))?;
     if let Some(path) = &args.out {
         save(&plan, path)?;
     }

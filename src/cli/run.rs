@@ -3,8 +3,8 @@
 use super::args::RunArgs;
 use super::context::Context;
 use super::failure::{Exit, Failure};
+use super::inspect::{Exact, draw};
 use super::{ask, out};
-use crate::domain::plan::Plan;
 use crate::domain::receipt::{Outcome, Receipt, RunKind};
 use crate::engine::{Proposal, gate};
 use crate::render;
@@ -17,8 +17,7 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     }
     let nix = context.nix()?;
     let observer = context.observer(Some(&job));
-    let snapshot = context.snapshot(Some(&job))?;
-    let plan = Plan::draw(&snapshot, &job);
+    let plan = draw(context, &job, Exact::IfCheap)?;
     let view = context.view();
     if !args.json.json {
         out::text(&render::table::plan(&plan, &view));

@@ -1,0 +1,24 @@
+//! `dead`: what a collection would delete.
+
+use super::args::DeadArgs;
+use super::context::Context;
+use super::failure::{Exit, Failure};
+use super::inspect::{Exact, names};
+use super::out;
+use crate::render;
+
+/// Lists the dead paths.
+pub(super) fn dead(context: &Context, args: &DeadArgs) -> Result<Exit, Failure> {
+    let (_, inspection) = context.look_inside()?;
+    let dead = inspection.dead();
+    let names = names(inspection.graph(), dead.iter());
+    let measured = context.measure(&names, Exact::asked(args.exact))?;
+    let document = render::json::dead(&inspection, measured.bytes, measured.notes);
+    if args.json.json {
+        out::json(&document)?;
+    } else {
+        out::text(&render::table::dead(&document));
+        out::said(&render::table::dead_total(&document));
+    }
+    Ok(Exit::Done)
+}

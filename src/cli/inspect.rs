@@ -1,0 +1,160 @@
+//! What the commands that look into the store share.
+
+use camino::Utf8Path;
+
+use super::context::Context;
+use super::failure::Failure;
+use crate::adapters::disk::DiskUse;
+use crate::adapters::store::StoreReader;
+use crate::domain::graph::{NodeIdx, StoreGraph};
+use crate::domain::inspection::{Inspection, Stray};
+use crate::domain::job::Job;
+use crate::domain::measure::Bytes;
+use crate::domain::plan::{Action, Later, Plan, Prediction};
+use crate::domain::snapshot::Snapshot;
+use crate::ports::{Inspect, Look, told};
+
+/// As many paths are measured without being asked to.
+const FEW: usize = 2000;
+
+/// Whether to measure what is on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Exact {
+    /// However long it takes.
+    Always,
+    /// Where it does not take long.
+    IfCheap,
+}
+
+impl Exact {
+    /// As `--exact` says.
+    pub(super) fn asked(exact: bool) -> Self {
+        if exact { Self::Always } else { Self::IfCheap }
+    }
+}
+
+/// What was measured, with what there is to say of it.
+#[derive(Debug, Default)]
+pub(super) struct Measured {
+    /// What would be freed.
+    pub(super) bytes: Option<Bytes>,
+    /// What a reader should know.
+    pub(super) notes: Vec<String>,
+}
+
+impl Context {
+    /// Looks at profiles, roots and the store, for the profiles that a job names besides those found.
+    ///
+    /// # Errors
+    /// When nothing can be said at all.
+    pub(super) fn look(&self, job: Option<&Job>) -> Result<Look, Failure> {
+        let nix = self.nix().ok();
+        Ok(self.reader(nix.as_ref()).look(&self.observer(job))?)
+    }
+
+    /// The same where it is no answer without the store.
+    ///
+    /// # Errors
+    /// When the store cannot be looked into.
+    pub(super) fn look_inside(&self) -> Result<(Snapshot, Inspection), Failure> {
+        let look = self.look(None)?;
+        Ok((look.snapshot, look.store?))
+    }
+
+    fn reader<'a>(&'a self, nix: Option<&'a crate::adapters::nix_cli::NixCli>) -> StoreReader<'a> {
+        let remote = self.surroundings.get("NIX_REMOTE");
+        StoreReader {
+            places: &self.places,
+            proc: Utf8Path::new("/proc"),
+            nix,
+            remote: remote.map(|value| value.to_string_lossy().into_owned()),
+            interrupt: &self.signals,
+        }
+    }
+
+    /// Measures what deleting store paths would free on disk, where that is asked for or cheap.
+    ///
+    /// # Errors
+    /// When somebody asked to stop, or the store directory cannot be opened.
+    pub(super) fn measure(&self, names: &[&str], exact: Exact) -> Result<Measured, Failure> {
+        if exact == Exact::IfCheap && names.len() > FEW {
+            return Ok(Measured::default());
+        }
+        let used = self.reader(None).measure(names)?;
+        Ok(Measured {
+            notes: notes_on(&used),
+            bytes: Some(used.bytes),
+        })
+    }
+}
+
+fn notes_on(used: &DiskUse) -> Vec<String> {
+    let mut notes = Vec::new();
+    if used.unreadable > 0 {
+        let files = crate::render::text::count(used.unreadable, "file");
+        notes.push(format!(
+            "{files} or directories could not be looked at, so more may be freed on disk: {}",
+            used.examples.join(", ")
+        ));
+    }
+    if let Some(system) = used.copy_on_write {
+        notes.push(format!(
+            "on {system} blocks may be compressed or belong to snapshots, so less may be freed on disk"
+        ));
+    }
+    notes
+}
+
+/// The base names of paths.
+pub(super) fn names(graph: &StoreGraph, nodes: impl Iterator<Item = NodeIdx>) -> Vec<&str> {
+    nodes.map(|node| graph.base_name(node)).collect()
+}
+
+/// Draws the plan of a job, and predicts what it frees where it collects.
+pub(super) fn draw(context: &Context, job: &Job, exact: Exact) -> Result<Plan, Failure> {
+    if !job.operations.collect {
+        return Ok(Plan::draw(&context.snapshot(Some(job))?, job));
+    }
+    let look = context.look(Some(job))?;
+    let mut plan = Plan::draw(&look.snapshot, job);
+    predict(context, &mut plan, &look, exact)?;
+    Ok(plan)
+}
+
+/// Predicts what a plan frees; what cannot be known stays unknown, with a note.
+pub(super) fn predict(
+    context: &Context,
+    plan: &mut Plan,
+    look: &Look,
+    exact: Exact,
+) -> Result<(), Failure> {
+    let collects = |planned: &crate::domain::plan::PlannedAction| planned.action == Action::Collect;
+    if !plan.actions.iter().any(collects) {
+        return Ok(());
+    }
+    let inspection = match &look.store {
+        Ok(inspection) => inspection,
+        Err(error) => {
+            let note = format!("what this frees is not known: {}", told(error));
+            plan.notes.push(note);
+            return Ok(());
+        }
+    };
+    let forecast = inspection.forecast(&plan.actions);
+    let mut names = names(inspection.graph(), forecast.dead.iter());
+    let strays = inspection.unregistered().iter().filter(|stray| stray.exact);
+    names.extend(strays.map(|stray: &Stray| stray.name.as_str()));
+    let measured = context.measure(&names, exact)?;
+    plan.prediction = Prediction {
+        nar_bytes: Some(forecast.now.nar_bytes),
+        disk_bytes: measured.bytes,
+        paths: Some(forecast.now.paths),
+        when_windows_end: Some(Later {
+            nar_bytes: forecast.later.nar_bytes,
+            paths: forecast.later.paths,
+        }),
+    };
+    plan.notes.extend(inspection.notes());
+    plan.notes.extend(measured.notes);
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! `why`: what keeps a path alive.
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::args::WhyArgs;
+use super::context::Context;
+use super::failure::{Exit, Failure};
+use super::out;
+use crate::domain::graph::NodeIdx;
+use crate::domain::inspection::Inspection;
+use crate::domain::store_path::{StorePath, StorePathRef};
+use crate::render;
+
+/// Shows the chains from roots to a path.
+pub(super) fn why(context: &Context, args: &WhyArgs) -> Result<Exit, Failure> {
+    let (_, inspection) = context.look_inside()?;
+    let target = find(&inspection, &args.path)?;
+    let mut document = render::json::why(&inspection, target, args.most);
+    let own = format!("/proc/{}/", std::process::id());
+    let roots = document
+        .chains
+        .iter()
+        .flatten()
+        .filter_map(|step| step.root.as_deref());
+    if roots.into_iter().any(|root| root.starts_with(&own)) {
+        // As under sudo, which writes the words of the command into its environment.
+        document
+            .notes
+            .push("the environment of this very command names a path that keeps it".to_string());
+    }
+    if args.json.json {
+        out::json(&document)?;
+    } else {
+        out::text(&render::table::why(&document, &context.view()));
+    }
+    Ok(Exit::Done)
+}
+
+/// The valid path that a text means: a store path, what lies below one, a base name, or a link that leads to one.
+fn find(inspection: &Inspection, text: &Utf8Path) -> Result<NodeIdx, Failure> {
+    let usage = |why: String| Failure::new(Exit::Usage, why);
+    let path = store_path(inspection, text).ok_or_else(|| {
+        usage(format!("{text} is not in the store {}", inspection.store()))
+            .hint("Give a store path, or a link that leads to one.")
+    })?;
+    inspection.graph().find(&path.to_string()).ok_or_else(|| {
+        usage(format!(
+            "{} is not a valid path",
+            path.to_absolute_path(inspection.store())
+        ))
+        .hint("`nix-prune dead --json` lists what is in the store directory without being valid.")
+    })
+}
+
+fn store_path(inspection: &Inspection, text: &Utf8Path) -> Option<StorePath<String>> {
+    let inside = |path: &Utf8Path| {
+        let (path, _) = StorePathRef::from_absolute_path_full(path, inspection.store()).ok()?;
+        Some(path.to_owned())
+    };
+    let absolute = std::path::absolute(text).ok();
+    let absolute = absolute.and_then(|path| Utf8PathBuf::try_from(path).ok());
+    let by_name = || {
+        let path = StorePathRef::from_base_name(text.as_str()).ok()?;
+        Some(path.to_owned())
+    };
+    absolute
+        .as_deref()
+        .and_then(inside)
+        .or_else(by_name)
+        .or_else(|| inside(&absolute.as_ref()?.canonicalize_utf8().ok()?))
+}
