@@ -17,4 +17,5 @@ mod render;
 mod retention;
 mod runtime_roots;
 mod settings;
+mod store;
 mod survey;

@@ -1,0 +1,95 @@
+//! Random stores: what we hold for dead is what each Nix holds for dead.
+
+use std::collections::BTreeSet;
+
+use nix_prune::domain::refusal::RefusalCode;
+
+use super::world::World;
+use crate::support::{Nix, nixes};
+
+/// How many random stores there are without a word.
+const STORES: u64 = 200;
+
+/// Where the seeds begin.
+const FIRST: u64 = 1;
+
+fn number(name: &str, default: u64) -> u64 {
+    match std::env::var(name) {
+        Ok(text) => text
+            .parse()
+            .unwrap_or_else(|_| panic!("{name}: {text} is no number")),
+        Err(_) => default,
+    }
+}
+
+/// What is wrong with our answer for the store of a seed.
+fn difference(nix: &Nix, seed: u64) -> Option<String> {
+    let world = World::new(nix, seed);
+    let (snapshot, inspection) = world.look();
+    assert_eq!(inspection.flags(), world.flags, "seed {seed}: trap 24");
+    let hidden = snapshot
+        .refusals
+        .iter()
+        .any(|r| r.code == RefusalCode::RootsUnreadable);
+    assert!(!hidden, "seed {seed}: {:?}", snapshot.refusals);
+    let dead = inspection.dead();
+    let mut ours: BTreeSet<String> = dead.iter().map(|node| inspection.path(node)).collect();
+    let store = inspection.store().as_path();
+    let strays = inspection.unregistered().iter();
+    ours.extend(strays.map(|stray| store.join(&stray.name).into_string()));
+    // Last, for it deletes (trap 45).
+    let theirs: BTreeSet<String> = world
+        .scratch
+        .nix()
+        .unwrap()
+        .print_dead()
+        .unwrap()
+        .into_iter()
+        .map(camino::Utf8PathBuf::into_string)
+        .collect();
+    let list = |set: BTreeSet<&String>| set.into_iter().cloned().collect::<Vec<_>>().join("\n    ");
+    (ours != theirs).then(|| {
+        format!(
+            "seed {seed} ({:?}):\n  only we say dead:\n    {}\n  only Nix says dead:\n    {}",
+            world.flags,
+            list(ours.difference(&theirs).collect()),
+            list(theirs.difference(&ours).collect()),
+        )
+    })
+}
+
+/// `NIX_PRUNE_TEST_STORES` says how many, `NIX_PRUNE_TEST_SEED` which is the first; the seed of a failure is told.
+#[test]
+fn trap_25_our_dead_paths_are_those_of_every_nix_on_random_stores() {
+    let nixes = nixes();
+    if nixes.is_empty() {
+        return;
+    }
+    let (stores, first) = (
+        number("NIX_PRUNE_TEST_STORES", STORES),
+        number("NIX_PRUNE_TEST_SEED", FIRST),
+    );
+    let next = std::sync::atomic::AtomicU64::new(first);
+    let work = || {
+        let mut failures = Vec::new();
+        loop {
+            let seed = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            if seed >= first + stores {
+                return failures;
+            }
+            let index = usize::try_from(seed).unwrap() % nixes.len();
+            let nix = &nixes[index];
+            if let Some(what) = difference(nix, seed) {
+                failures.push(format!("{}: {what}", nix.version));
+            }
+        }
+    };
+    let failures: Vec<String> = std::thread::scope(|scope| {
+        let others: Vec<_> = (0..3).map(|_| scope.spawn(work)).collect();
+        others
+            .into_iter()
+            .flat_map(|other| other.join().unwrap())
+            .collect()
+    });
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
