@@ -225,8 +225,8 @@ fn hidden(roots: &RuntimeRoots, one: &str, many: &str) -> Vec<String> {
     let mut doubts = Vec::new();
     match roots.denied {
         0 => {}
-        1 => doubts.push(format!("1 {one} of another user cannot be looked into")),
-        n => doubts.push(format!("{n} {many} of other users cannot be looked into")),
+        1 => doubts.push(format!("1 {one} cannot be looked into")),
+        n => doubts.push(format!("{n} {many} cannot be looked into")),
     }
     if roots.others_hidden {
         doubts.push("the processes of other users are hidden".to_string());

@@ -42,7 +42,7 @@ pub(super) fn json(document: &impl Serialize) -> Result<(), Failure> {
 
 /// Says sentences on standard error; what comes from others in them is escaped already.
 pub(super) fn said(sentences: &[String]) {
-    let text: String = sentences.iter().map(|line| format!("{line}\n")).collect();
+    let text = sentences.join("\n") + "\n";
     // There is nowhere left to complain to.
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }

@@ -71,6 +71,9 @@ pub struct UsageRow {
     pub set: Vec<NodeIdx>,
 }
 
+/// What would be dead without a group of roots, and what it reaches.
+type Costs = (Weight, Weight);
+
 impl Inspection {
     /// What takes the room, the `top` largest; with the paths of each where `sets` says so, which takes a walk for each.
     pub fn usage(&self, snapshot: &Snapshot, by: GroupBy, top: usize, sets: Sets) -> Usage {
@@ -116,33 +119,26 @@ impl Inspection {
                 None => others.push(root.node),
             }
         }
-        let (names, mut groups): (Vec<String>, Vec<Vec<NodeIdx>>) = named.into_iter().unzip();
+        let (labels, mut groups): (Vec<String>, Vec<Vec<NodeIdx>>) = named.into_iter().unzip();
         groups.push(others);
         let exclusive = self.graph.exclusive(&groups, self.flags);
-        let mut rows: Vec<(usize, String, Bytes, Weight)> = Vec::new();
-        let closures = self.closures(&groups);
-        for (index, (name, (only, closure))) in names
-            .into_iter()
-            .zip(exclusive.iter().zip(closures))
-            .enumerate()
-        {
-            rows.push((index, name, only.nar_bytes, closure));
-        }
-        rows.sort_by(|(_, a, only_a, all_a), (_, b, only_b, all_b)| {
-            let size = only_b
-                .cmp(only_a)
-                .then(all_b.nar_bytes.cmp(&all_a.nar_bytes));
-            size.then(a.cmp(b))
+        let costs = exclusive.into_iter().zip(self.closures(&groups));
+        let mut rows: Vec<(usize, (String, Costs))> =
+            labels.into_iter().zip(costs).enumerate().collect();
+        rows.sort_by(|(_, (a, (only_a, all_a))), (_, (b, (only_b, all_b)))| {
+            let only = only_b.nar_bytes.cmp(&only_a.nar_bytes);
+            only.then(all_b.nar_bytes.cmp(&all_a.nar_bytes))
+                .then(a.cmp(b))
         });
         let count = rows.len();
         rows.truncate(top);
-        let row = |(index, name, only, closure): (usize, String, Bytes, Weight)| UsageRow {
+        let row = |(index, (name, (only, closure))): (usize, (String, Costs))| UsageRow {
             name,
             paths: closure.paths,
             versions: None,
             own: None,
             closure: Some(closure.nar_bytes),
-            only_here: Some(only),
+            only_here: Some(only.nar_bytes),
             set: match sets {
                 Sets::Listed => self.goes_without(&groups, index).iter().collect(),
                 Sets::Left => Vec::new(),

@@ -72,8 +72,8 @@ fn profile_section(profile: &ProfileDocument, view: &View, page: &mut Page) {
             escape(&generation.target),
         ];
         if sized {
-            let sizes = [generation.closure_bytes, generation.only_here_bytes];
-            cells.splice(4..4, sizes.map(size));
+            let costs = [generation.closure_bytes, generation.only_here_bytes];
+            cells.splice(4..4, costs.map(size));
         }
         grid.row(cells);
     }
