@@ -1,1 +1,134 @@
+//! What a plan predicts is what a collection frees, to the block.
 
+use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt;
+
+use camino::Utf8Path;
+use nix_prune::adapters::scratch::Scratch;
+
+use super::world::World;
+use crate::support::{by_hand, nixes, run, with_each_nix};
+
+/// The blocks of every inode below the store directory, each once, in bytes.
+fn blocks(dir: &Utf8Path, seen: &mut HashMap<(u64, u64), u64>) {
+    for entry in dir.read_dir_utf8().unwrap() {
+        let path = entry.unwrap().into_path();
+        let data = path.symlink_metadata().unwrap();
+        seen.insert((data.dev(), data.ino()), data.blocks() * 512);
+        if data.is_dir() {
+            blocks(&path, seen);
+        }
+    }
+}
+
+fn on_disk(scratch: &Scratch) -> HashMap<(u64, u64), u64> {
+    let mut seen = HashMap::new();
+    blocks(scratch.store().as_path(), &mut seen);
+    seen
+}
+
+/// What `plan` says that it frees: paths, and bytes on disk.
+fn predicted(scratch: &Scratch) -> (u64, u64) {
+    // What came just now is not told for unregistered.
+    std::thread::sleep(std::time::Duration::from_millis(25));
+    let ran = run(
+        scratch,
+        &["plan", "--json", "--exact", "--undo-window", "0s"],
+    );
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    let plan: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let number = |name: &str| plan["prediction"][name].as_u64().expect("it is predicted");
+    (number("paths"), number("diskBytes"))
+}
+
+/// Collects, and tells what went: all of it but the directories that stay, whose size is their own business.
+fn collected(scratch: &Scratch, before: &HashMap<(u64, u64), u64>) -> u64 {
+    by_hand(scratch, "nix-collect-garbage", &[]);
+    let after = on_disk(scratch);
+    let gone = before
+        .iter()
+        .filter(|(inode, _)| !after.contains_key(inode));
+    gone.map(|(_, bytes)| bytes).sum()
+}
+
+#[test]
+fn trap_26_what_is_predicted_on_disk_is_what_a_collection_frees() {
+    let nixes = nixes();
+    let mut freed = 0;
+    for (seed, nix) in (1_000u64..1_020).zip(nixes.iter().cycle()) {
+        let world = World::new(nix, seed);
+        let before = on_disk(&world.scratch);
+        let (_, predicted) = predicted(&world.scratch);
+        let gone = collected(&world.scratch, &before);
+        assert_eq!(predicted, gone, "seed {seed} with {}", nix.version);
+        freed += gone;
+    }
+    assert!(nixes.is_empty() || freed > 0, "nothing was ever freed");
+}
+
+#[test]
+fn trap_27_after_an_optimisation_the_figure_on_disk_holds_and_the_other_does_not() {
+    with_each_nix(|nix| {
+        let scratch = Scratch::new(Some(&nix.bin)).unwrap();
+        let text = vec![b'x'; 50_000];
+        let tree = |name: &str| nix_prune::adapters::scratch::NewPath {
+            contents: nix_prune::adapters::scratch::Contents::Tree(vec![
+                ("same".to_string(), text.clone()),
+                (format!("own-{name}"), name.repeat(9_000).into_bytes()),
+            ]),
+            ..nix_prune::adapters::scratch::NewPath::file(name, 0)
+        };
+        scratch
+            .add_paths(&[tree("dead-1"), tree("dead-2"), tree("kept")])
+            .unwrap();
+        let kept = scratch.path_named("kept").unwrap();
+        scratch
+            .add_root(&scratch.home().join("result"), &kept)
+            .unwrap();
+        by_hand(&scratch, "nix-store", &["--optimise"]);
+        let before = on_disk(&scratch);
+        let (paths, predicted) = predicted(&scratch);
+        assert_eq!(paths, 2);
+        let gone = collected(&scratch, &before);
+        assert_eq!(predicted, gone);
+        // The file that all three have stays, once.
+        assert!(gone < 2 * 60_000 + 40_000, "{gone}");
+    });
+}
+
+#[test]
+fn what_is_dropped_and_held_frees_nothing_before_its_window_ends() {
+    with_each_nix(|nix| {
+        let scratch = Scratch::new(Some(&nix.bin)).unwrap();
+        let system = scratch.state_dir().join("profiles/system");
+        for n in 1..=3 {
+            let path = scratch
+                .add_path(&format!("system-{n}"), &[], 30_000)
+                .unwrap();
+            let date = crate::support::time(&format!("2025-0{n}-01T00:00:00Z"));
+            scratch.set_profile(&system, &path, date).unwrap();
+        }
+        scratch.add_path("dead", &[], 10_000).unwrap();
+        let plan = |args: &[&str]| {
+            let mut all = vec!["plan", "--json", "--keep-last", "2"];
+            all.extend(args);
+            let ran = run(&scratch, &all);
+            let plan: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+            plan["prediction"].clone()
+        };
+        let held = plan(&[]);
+        assert_eq!(held["paths"], 1, "{held}");
+        assert_eq!(held["whenWindowsEnd"]["paths"], 1, "{held}");
+        assert!(held["whenWindowsEnd"]["narBytes"].as_u64().unwrap() > 30_000);
+        let not_held = plan(&["--undo-window", "0s"]);
+        assert_eq!(not_held["paths"], 2, "{not_held}");
+        assert_eq!(not_held["whenWindowsEnd"]["paths"], 0, "{not_held}");
+        let ran = run(&scratch, &["run", "--json", "--keep-last", "2", "--yes"]);
+        let receipt: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert_eq!(
+            receipt["bytes"]["predicted"], held["diskBytes"],
+            "{receipt}"
+        );
+        assert_eq!(receipt["bytes"]["paths"], 1, "{receipt}");
+    });
+}

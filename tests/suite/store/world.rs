@@ -67,7 +67,9 @@ pub(super) struct World {
     pub(super) flags: KeepFlags,
     paths: Vec<Made>,
     strays: Vec<String>,
-    _locks: Vec<Flock<File>>,
+    /// What the owners of the temporary roots hold as long as they live.
+    #[allow(dead_code)]
+    locks: Vec<Flock<File>>,
 }
 
 fn base_name(dice: &mut Dice, name: &str) -> String {
@@ -88,9 +90,9 @@ impl World {
             outputs: dice.one_in(2),
         };
         let conf = scratch.base().join("etc/nix.conf");
-        let mut text = fs::read_to_string(&conf).unwrap();
-        text += &format!(
-            "keep-derivations = {}\nkeep-outputs = {}\n",
+        let text = fs::read_to_string(&conf).unwrap();
+        let text = format!(
+            "{text}keep-derivations = {}\nkeep-outputs = {}\n",
             flags.derivations, flags.outputs
         );
         fs::write(&conf, text).unwrap();
@@ -101,7 +103,7 @@ impl World {
             flags,
             paths: Vec::new(),
             strays: Vec::new(),
-            _locks: Vec::new(),
+            locks: Vec::new(),
         };
         world.draw_paths(&mut dice);
         world.write_files(&mut dice);
@@ -120,9 +122,8 @@ impl World {
         while self.paths.len() < count {
             let n = self.paths.len();
             let references = |dice: &mut Dice, this: usize, n: usize| {
-                let mut all: Vec<usize> = (0..dice.below(most + 1))
-                    .filter_map(|_| (n > 0).then(|| dice.below(n)))
-                    .collect();
+                let few = if n > 0 { dice.below(most + 1) } else { 0 };
+                let mut all: Vec<usize> = (0..few).map(|_| dice.below(n)).collect();
                 if dice.one_in(5) {
                     all.push(this);
                 }
@@ -186,13 +187,12 @@ impl World {
                     fs::create_dir(&path).unwrap();
                     for n in 0..dice.below(4) {
                         let file = path.join(format!("file-{n}"));
-                        match twins.get(dice.below(8)) {
+                        if let Some(twin) = twins.get(dice.below(8)) {
                             // As after an optimisation, or inside one path.
-                            Some(twin) => fs::hard_link(twin, &file).unwrap(),
-                            None => {
-                                fs::write(&file, vec![n.try_into().unwrap(); dice.below(20_000)])
-                                    .unwrap()
-                            }
+                            fs::hard_link(twin, &file).unwrap();
+                        } else {
+                            let text = vec![n.try_into().unwrap(); dice.below(20_000)];
+                            fs::write(&file, text).unwrap();
                         }
                         if dice.one_in(3) {
                             twins.push(file);
@@ -280,7 +280,12 @@ impl World {
             match dice.below(8) {
                 0 => symlink(&target, direct.join(format!("direct-{n}"))).unwrap(),
                 1 => symlink(below, direct.join(format!("below-{n}"))).unwrap(),
-                2 => symlink(&target, profiles.join(format!("profile-{n}-link"))).unwrap(),
+                2 => {
+                    let link = format!("profile-{n}-link");
+                    symlink(&target, profiles.join(&link)).unwrap();
+                    let _ = fs::remove_file(profiles.join("profile"));
+                    symlink(&link, profiles.join("profile")).unwrap();
+                }
                 3 => file(&direct.join(&name)),
                 4 => symlink(
                     home.join(format!("gone-{n}")),
@@ -318,7 +323,7 @@ impl World {
             drop(file);
             if !dice.one_in(3) {
                 let file = File::options().read(true).write(true).open(&path).unwrap();
-                self._locks
+                self.locks
                     .push(Flock::lock(file, FlockArg::LockExclusive).unwrap());
             }
         }
