@@ -6,7 +6,7 @@ use super::failure::{Exit, Failure};
 use super::inspect::{Exact, predict};
 use super::{ask, out, run};
 use crate::adapters::plan_file;
-use crate::domain::plan::{Plan, Prediction};
+use crate::domain::plan::{Action, Plan, Prediction};
 use crate::domain::receipt::RunKind;
 use crate::engine::{Proposal, gate};
 use crate::ports::told;
@@ -41,7 +41,13 @@ pub(super) fn apply(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure
         collection_refused: false,
         notes: Vec::new(),
     };
-    predict(context, &mut plan, &context.look(None)?, Exact::IfCheap)?;
+    if plan
+        .actions
+        .iter()
+        .any(|planned| planned.action == Action::Collect)
+    {
+        predict(context, &mut plan, &context.look(None)?, Exact::IfCheap)?;
+    }
     let view = context.view();
     if !args.json.json {
         out::text(&render::table::plan(&plan, &view));

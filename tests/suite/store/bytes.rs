@@ -132,3 +132,33 @@ fn what_is_dropped_and_held_frees_nothing_before_its_window_ends() {
         assert_eq!(receipt["bytes"]["paths"], 1, "{receipt}");
     });
 }
+
+#[test]
+fn what_an_ended_hold_keeps_is_freed_now() {
+    with_each_nix(|nix| {
+        let scratch = Scratch::new(Some(&nix.bin)).unwrap();
+        let system = scratch.state_dir().join("profiles/system");
+        for n in 1..=3 {
+            let path = scratch
+                .add_path(&format!("system-{n}"), &[], 30_000)
+                .unwrap();
+            let date = crate::support::time(&format!("2025-0{n}-01T00:00:00Z"));
+            scratch.set_profile(&system, &path, date).unwrap();
+        }
+        let keep = ["--keep-last", "2", "--undo-window", "1s"];
+        let ran = run(&scratch, &[&["run", "--yes"][..], &keep].concat());
+        assert_eq!(ran.status, 0, "{}", ran.stderr);
+        std::thread::sleep(std::time::Duration::from_millis(1_100));
+        let before = on_disk(&scratch);
+        let ran = run(&scratch, &[&["run", "--yes", "--json"][..], &keep].concat());
+        let receipt: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        let after = on_disk(&scratch);
+        let gone = before
+            .iter()
+            .filter(|(inode, _)| !after.contains_key(inode));
+        let gone: u64 = gone.map(|(_, bytes)| bytes).sum();
+        assert!(gone >= 30_000, "{receipt}");
+        assert_eq!(receipt["bytes"]["predicted"], gone, "{receipt}");
+        assert_eq!(receipt["bytes"]["paths"], 1, "{receipt}");
+    });
+}
