@@ -9,6 +9,7 @@
 mod dirs;
 mod found;
 mod kinds;
+mod losses;
 mod machine;
 mod names;
 mod profiles;
@@ -25,7 +26,7 @@ use jiff::tz::TimeZone;
 
 use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::domain::snapshot::{Actor, Hold, Pin, Snapshot};
-use crate::domain::store_path::StorePath;
+use crate::domain::store_path::{StoreDir, StorePath};
 use crate::ports::{Cause, Clock, JournalError, Survey, SurveyError};
 
 use super::places::Places;
@@ -55,11 +56,11 @@ pub trait Memory {
     /// When their record is there and cannot be read.
     fn pins_of_user(&self, home: &Utf8Path, uid: u32) -> Result<Vec<Pin>, JournalError>;
 
-    /// What is held for an undo.
+    /// What is held for an undo in one store.
     ///
     /// # Errors
     /// When a record that could name a hold cannot be read.
-    fn holds(&self) -> Result<Vec<Hold>, JournalError>;
+    fn holds(&self, store: &StoreDir) -> Result<Vec<Hold>, JournalError>;
 
     /// The directory below which every hold's link is.
     fn holds_dir(&self) -> Utf8PathBuf;
@@ -95,6 +96,7 @@ impl Survey for Observer<'_> {
         let store = Store::open(&places.store);
         let roots = Roots::walk(&state, &places.state_dir, &store, &users);
         self.report(&store, &roots, &state, &mut findings);
+        losses::homes_away(&roots, &users, &places.state_dir, &mut findings);
 
         let holds_dir = self.memory.holds_dir();
         let lens = Lens {
@@ -111,13 +113,23 @@ impl Survey for Observer<'_> {
         let booted = self.systems("booted-system", &mut profiles, &mut findings);
         let running = self.systems("current-system", &mut profiles, &mut findings);
         let pins = self.pins(&users, &mut profiles, &mut findings);
-        let holds = self.holds(&mut findings);
+        let mut holds = self.holds(&mut findings);
         let kinds = Kinds {
             holds: &holds_dir,
             run_dir: &places.run_dir,
             is_generation: |link: &Utf8Path| profiles.has_generation(link),
         };
         let roots = roots.into_vec(|link, entry| kinds.of(link, entry));
+        let profiles = profiles.into_vec();
+        losses::rootless_generations(
+            &profiles,
+            &roots,
+            &places.state_dir.join("profiles"),
+            &self.extra_profiles,
+            &places.store,
+            &mut findings,
+        );
+        losses::rootless_holds(&mut holds, &roots, taken_at, &mut findings);
         Ok(Snapshot {
             taken_at,
             zone: self.zone.clone(),
@@ -125,7 +137,7 @@ impl Survey for Observer<'_> {
             store: places.store.clone(),
             state_dir: places.state_dir.clone(),
             actor: self.actor,
-            profiles: profiles.into_vec(),
+            profiles,
             roots,
             booted,
             running,
@@ -259,14 +271,16 @@ impl Observer<'_> {
     }
 
     fn holds(&self, findings: &mut Findings) -> Vec<Hold> {
-        self.memory.holds().unwrap_or_else(|error| {
-            findings.refuse(
-                RefusalCode::JournalUnreadable,
-                format!("cannot read what earlier runs hold: {}", told(error)),
-                "repair or remove the record; what it holds is not known until then",
-            );
-            Vec::new()
-        })
+        self.memory
+            .holds(&self.places.store)
+            .unwrap_or_else(|error| {
+                findings.refuse(
+                    RefusalCode::JournalUnreadable,
+                    format!("cannot read what earlier runs hold: {}", told(error)),
+                    "repair or remove the record; what it holds is not known until then",
+                );
+                Vec::new()
+            })
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) fn hold(context: &Context, args: &HoldArgs) -> Result<Exit, Failure> 
 
 fn list(context: &Context, args: &JsonArg) -> Result<Exit, Failure> {
     // The journal first: where it cannot be read, an empty list would be a lie.
-    context.journal.holds()?;
+    context.journal.holds_in(&context.places.store)?;
     let snapshot = context.snapshot(None)?;
     if args.json {
         out::json(&render::json::holds(&snapshot))?;
@@ -43,7 +43,7 @@ fn release(context: &Context, args: &ReleaseArgs) -> Result<Exit, Failure> {
         (false, true) => hold.until <= now,
         (false, false) => runs.contains(&hold.run),
     };
-    let holds = context.journal.holds()?;
+    let holds = context.journal.holds_in(&context.places.store)?;
     if let Some(run) = runs
         .iter()
         .find(|run| holds.iter().all(|hold| hold.run != **run))

@@ -32,6 +32,12 @@ pub enum RefusalCode {
     /// A directory of roots, or a root in it, could not be read.
     #[serde(rename = "roots.unreadable")]
     RootsUnreadable,
+    /// Links in a home that is not there now lead to roots.
+    #[serde(rename = "roots.away")]
+    RootsAway,
+    /// A generation is no root, so that a collection would take what it leads to.
+    #[serde(rename = "profile.unrooted")]
+    Unrooted,
     /// The record of pins could not be read.
     #[serde(rename = "pins.unreadable")]
     PinsUnreadable,

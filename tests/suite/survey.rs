@@ -11,6 +11,7 @@
 mod generations;
 mod guards;
 mod hostile;
+mod losses;
 mod memory;
 mod profiles;
 mod rights;

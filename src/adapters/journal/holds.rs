@@ -12,6 +12,7 @@ use crate::domain::measure::Timestamp;
 use crate::domain::plan::{Action, GenerationFacts};
 use crate::domain::receipt::{Entry, Outcome, Receipt, RunId, Undo};
 use crate::domain::snapshot::Hold;
+use crate::domain::store_path::StoreDir;
 use crate::ports::{JournalError, Remember};
 
 impl Journal {
@@ -20,11 +21,12 @@ impl Journal {
         self.dir.join("holds")
     }
 
-    /// Every hold: those whose link is there, whatever became of their run, and those that should be there.
+    /// Every hold in a store: those whose link is there, whatever became of their run, and those that should be there.
+    /// Those of runs in other stores are for runs there to end.
     ///
     /// # Errors
     /// When a record or a link cannot be read: then it is not known what is held.
-    pub fn holds(&self) -> Result<Vec<Hold>, JournalError> {
+    pub fn holds_in(&self, store: &StoreDir) -> Result<Vec<Hold>, JournalError> {
         let receipts = self.receipts()?;
         let released: BTreeSet<&Utf8Path> = receipts
             .iter()
@@ -37,7 +39,7 @@ impl Journal {
             })
             .collect();
         let mut holds = Vec::new();
-        for receipt in &receipts {
+        for receipt in receipts.iter().filter(|receipt| receipt.store == *store) {
             for entry in &receipt.entries {
                 holds.extend(hold_of(receipt, entry, &released)?);
             }

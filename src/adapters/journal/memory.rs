@@ -5,6 +5,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::Journal;
 use crate::adapters::links::Memory;
 use crate::domain::snapshot::{Hold, Pin};
+use crate::domain::store_path::StoreDir;
 use crate::ports::JournalError;
 
 impl Memory for Journal {
@@ -16,8 +17,8 @@ impl Memory for Journal {
         self.pins_of_user(home, uid)
     }
 
-    fn holds(&self) -> Result<Vec<Hold>, JournalError> {
-        self.holds()
+    fn holds(&self, store: &StoreDir) -> Result<Vec<Hold>, JournalError> {
+        self.holds_in(store)
     }
 
     fn holds_dir(&self) -> Utf8PathBuf {

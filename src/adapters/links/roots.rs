@@ -245,6 +245,13 @@ impl<'a> Roots<'a> {
         links.filter_map(profile_of_link).collect()
     }
 
+    /// The links that were named in places that are gone.
+    pub(super) fn in_gone_places(&self) -> impl Iterator<Item = &Path> {
+        let gone = RootState::Dangling(Dangling::PlaceGone);
+        let found = self.found.iter().filter(move |found| found.state == gone);
+        found.map(|found| found.link.as_path())
+    }
+
     /// The roots in the order of their links. A link that is a root itself is told once, though entries lead to it
     /// as well.
     pub(super) fn into_vec(
@@ -267,6 +274,6 @@ impl<'a> Roots<'a> {
 }
 
 /// Whether there is nothing in a directory; one that cannot be read is not known to be empty.
-fn is_empty(dir: &Path) -> bool {
+pub(super) fn is_empty(dir: &Path) -> bool {
     fs::read_dir(dir).is_ok_and(|mut names| names.next().is_none())
 }

@@ -25,6 +25,7 @@ pub(super) struct User {
 #[derive(Debug, Default)]
 pub(super) struct Users {
     pub(super) all: Vec<User>,
+    own_home: Option<Utf8PathBuf>,
     names: BTreeMap<u32, String>,
     /// A home as it is called, and as it is; the longest name first.
     homes: Vec<(Utf8PathBuf, PathBuf)>,
@@ -33,7 +34,10 @@ pub(super) struct Users {
 impl Users {
     /// Reads the list, and where the homes are that `actor` looks into: everybody's for root, else their own.
     pub(super) fn read(places: &Places, actor: Actor, findings: &mut Findings) -> Self {
-        let mut users = Self::default();
+        let mut users = Self {
+            own_home: places.home.clone(),
+            ..Self::default()
+        };
         match std::fs::read(places.passwd.as_std_path()) {
             Ok(bytes) => users.all = parse(&String::from_utf8_lossy(&bytes)),
             // Without the list root knows neither whose profiles there are nor what is pinned in them; a user only
@@ -95,6 +99,20 @@ impl Users {
         own || self.all.iter().any(|user| user.home.as_std_path() == path)
     }
 
+    /// The home that a path lies in, be it there or not; the innermost of them.
+    pub(super) fn home_of(&self, path: &std::path::Path) -> Option<PathBuf> {
+        let homes = self
+            .own_home
+            .iter()
+            .chain(self.all.iter().map(|user| &user.home));
+        let names =
+            homes.flat_map(|home| [Some(home.as_std_path().to_path_buf()), below_real(home)]);
+        let around = names
+            .flatten()
+            .filter(|home| path != home && path.starts_with(home));
+        around.max_by_key(|home| home.as_os_str().len())
+    }
+
     /// The homes that there are, as they are called; `Users::real_path` tells where they are.
     pub(super) fn homes(&self) -> impl Iterator<Item = &Utf8Path> {
         self.homes.iter().map(|(home, _)| home.as_path())
@@ -111,14 +129,20 @@ impl Users {
     }
 }
 
+/// A home under the real name of the directory above it, which is there when the home itself is not.
+fn below_real(home: &Utf8Path) -> Option<PathBuf> {
+    let above = std::fs::canonicalize(home.parent()?.as_std_path()).ok()?;
+    Some(above.join(home.file_name()?))
+}
+
 /// Where a home really is; `None` for one that is not there or is no directory.
 fn real_home(home: &Utf8Path) -> io::Result<Option<PathBuf>> {
     match std::fs::canonicalize(home.as_std_path()) {
         // `/dev/null` and the like: there is nothing below it, and there never was.
         Ok(real) if !real.is_dir() => Ok(None),
         Ok(real) => Ok(Some(real)),
-        // Users of services have a home that was never made. A home that is only away has roots under
-        // `gcroots/auto`, and these say so.
+        // Users of services have a home that was never made. A home that is only away has entries under
+        // `gcroots/auto`, and these stop a collection.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }

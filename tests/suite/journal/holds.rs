@@ -74,7 +74,7 @@ impl World {
     /// Whether each hold is intact.
     fn intact(&self) -> Vec<bool> {
         self.journal
-            .holds()
+            .holds_in(&self.receipt.store)
             .unwrap()
             .iter()
             .map(|h| h.intact)
@@ -95,7 +95,11 @@ fn a_hold_says_what_it_holds() {
         world.journal.holds_dir().join(run.as_str()).join("0")
     );
     world.link(&world.store.join(PATH));
-    let hold = world.journal.holds().unwrap().remove(0);
+    let hold = world
+        .journal
+        .holds_in(&world.receipt.store)
+        .unwrap()
+        .remove(0);
     assert!(hold.intact);
     assert_eq!((&hold.run, &hold.link), (run, &world.link));
     assert_eq!(hold.store_path.to_string(), PATH);
@@ -202,7 +206,7 @@ fn a_link_that_cannot_be_looked_at_stops_the_list() {
     fs::remove_dir(dir).unwrap();
     fs::write(dir, "").unwrap();
     assert!(matches!(
-        world.journal.holds(),
+        world.journal.holds_in(&world.receipt.store),
         Err(JournalError::Read { .. })
     ));
 }

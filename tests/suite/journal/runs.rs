@@ -14,7 +14,7 @@ const V1: &str = include_str!("../../fixtures/receipts/v1.json");
 fn reading_makes_nothing() {
     let (_guard, around, journal) = scratch();
     assert_eq!(journal.receipts().unwrap(), []);
-    assert_eq!(journal.holds().unwrap(), []);
+    assert_eq!(journal.holds_in(&receipt(time(SECOND)).store).unwrap(), []);
     assert_eq!(journal.pins().unwrap(), []);
     let run = RunId::at(time(SECOND), 1);
     let error = journal.receipt(&run).unwrap_err();
@@ -129,7 +129,7 @@ fn a_record_that_is_none_is_named(#[case] name: &str, #[case] text: &[u8]) {
     put(&journal, name, text);
     for error in [
         journal.receipts().unwrap_err(),
-        journal.holds().unwrap_err(),
+        journal.holds_in(&receipt(time(SECOND)).store).unwrap_err(),
     ] {
         let JournalError::Malformed { path, .. } = error else {
             panic!("{error}");
@@ -181,7 +181,10 @@ fn a_journal_that_is_away_is_not_an_empty_one() {
     symlink("not-mounted", around.join("state")).unwrap();
     assert!(matches!(journal.receipts(), Err(JournalError::Read { .. })));
     assert!(matches!(journal.pins(), Err(JournalError::Read { .. })));
-    assert!(matches!(journal.holds(), Err(JournalError::Read { .. })));
+    assert!(matches!(
+        journal.holds_in(&receipt(time(SECOND)).store),
+        Err(JournalError::Read { .. })
+    ));
     assert!(matches!(journal.lock(), Err(JournalError::Write { .. })));
     fs::create_dir(around.join("not-mounted")).unwrap();
     fs::set_permissions(around.join("not-mounted"), Permissions::from_mode(0o755)).unwrap();

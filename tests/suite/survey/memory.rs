@@ -41,7 +41,7 @@ fn a_pin_counts_under_every_name_of_its_profile() {
 fn unreadable_pins_block_everything() {
     let mut tree = Tree::new();
     let system = tree.profile("state/profiles/system", &[1, 2]);
-    let mine = tree.profile("home/me/.local/state/nix/profiles/profile", &[1, 2]);
+    let mine = tree.rooted("home/me/.local/state/nix/profiles/profile", &[1, 2]);
     tree.memory.broken_pins = true;
     for snapshot in [tree.as_root(), tree.as_me()] {
         assert_eq!(codes(&snapshot), [RefusalCode::PinsUnreadable]);

@@ -32,7 +32,7 @@ use super::tree::{NOW, Tree, codes, names, numbers, profile, uid};
 #[case("home/me/.local/state/nix/profiles/system", ProfileKind::User)]
 fn trap_13_profiles_are_found_where_nix_keeps_them(#[case] path: &str, #[case] kind: ProfileKind) {
     let tree = Tree::new();
-    let path = tree.profile(path, &[1, 2, 10]);
+    let path = tree.rooted(path, &[1, 2, 10]);
     for snapshot in [tree.as_root(), tree.as_me()] {
         assert_eq!(names(&snapshot), [path.to_string()]);
         let found = profile(&snapshot, &path);
@@ -101,8 +101,10 @@ fn trap_13_root_sees_the_homes_of_all_users_and_a_user_their_own() {
             "gone:x:4244:100::{}/home/gone:/bin/sh",
         ],
     );
-    let mine = tree.profile("home/me/.local/state/nix/profiles/profile", &[1]);
+    let mine = tree.rooted("home/me/.local/state/nix/profiles/profile", &[1]);
     let hers = tree.profile("home/alice/.local/state/nix/profiles/home-manager", &[1]);
+    // A root, but none that leads there.
+    tree.to_store("state/gcroots/hers", "home-manager-1");
     let snapshot = tree.as_root();
     assert_eq!(names(&snapshot), [hers.to_string(), mine.to_string()]);
     assert_eq!(profile(&snapshot, &hers).kind, ProfileKind::HomeManager);
@@ -124,14 +126,10 @@ fn own_profiles_may_be_elsewhere() {
 #[test]
 fn profiles_elsewhere_are_revealed_by_their_roots() {
     let tree = Tree::new();
-    let path = tree.profile("work/p", &[1, 2]);
-    let home = tree.profile("work/home-manager", &[1]);
-    let unknown = tree.profile("work/q", &[1, 2]);
+    let path = tree.rooted("work/p", &[1, 2]);
+    let home = tree.rooted("work/home-manager", &[1]);
+    let unknown = tree.rooted("work/q", &[1, 2]);
     tree.profile("work/unrevealed", &[1]);
-    let generation = |name: &str| tree.at(&format!("work/{name}-1-link"));
-    for name in ["p", "home-manager", "q"] {
-        tree.auto(name, &generation(name));
-    }
     // Neither direct links nor results reveal anything.
     tree.to_store("state/gcroots/auto/direct-1-link", "direct");
     tree.auto("result", &tree.to_store("work2/result", "result"));
@@ -164,7 +162,7 @@ fn holds_reveal_nothing() {
 #[test]
 fn the_settings_may_name_profiles() {
     let mut tree = Tree::new();
-    let path = tree.profile("work/p", &[1]);
+    let path = tree.rooted("work/p", &[1]);
     tree.profile("work/not-asked", &[1]);
     let system = tree.profile("state/profiles/system", &[1]);
     let twice = tree.at("work//p");

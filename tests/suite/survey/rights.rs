@@ -136,7 +136,7 @@ fn other_users_profiles_need_not_be_readable() {
 fn own_profiles_that_can_only_be_listed_are_refused() {
     let tree = Tree::new();
     let dir = "home/me/.local/state/nix/profiles";
-    tree.profile(&format!("{dir}/profile"), &[1, 2]);
+    tree.rooted(&format!("{dir}/profile"), &[1, 2]);
     let actor = if uid() == 0 { 4242 } else { uid() };
     if uid() == 0 && !give_away(&tree.at(dir)) {
         return;

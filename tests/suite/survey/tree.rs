@@ -59,7 +59,7 @@ impl Memory for Fake {
         Ok(theirs.map(|(_, pin)| pin.clone()).collect())
     }
 
-    fn holds(&self) -> Result<Vec<Hold>, JournalError> {
+    fn holds(&self, _: &StoreDir) -> Result<Vec<Hold>, JournalError> {
         if self.broken_holds {
             return broken();
         }
@@ -190,6 +190,15 @@ impl Tree {
             self.link(path, &format!("{name}-{last}-link"));
         }
         self.path(path)
+    }
+
+    /// The same with the entries that Nix makes: without them, a collection would take what it leads to.
+    pub(super) fn rooted(&self, path: &str, numbers: &[u32]) -> ProfilePath {
+        for number in numbers {
+            let link = format!("{path}-{number}-link");
+            self.auto(&Self::base_name(&link.replace('/', "-")), &self.at(&link));
+        }
+        self.profile(path, numbers)
     }
 
     pub(super) fn path(&self, path: &str) -> ProfilePath {
