@@ -3,14 +3,16 @@
 //! `gate` is the one way from a plan to something that can be carried out: [`Approved`] has no other constructor.
 
 mod gate;
+mod mend;
 mod recover;
 mod run;
 mod undo;
 
 use crate::domain::plan::HoldFacts;
-use crate::domain::receipt::{Entry, FreedBytes, Outcome, Receipt, ReceiptSchema, RunKind};
+use crate::domain::receipt::{Entry, FreedBytes, Outcome, Receipt, ReceiptSchema, RunId, RunKind};
 use crate::domain::risk::RiskLevel;
 use crate::domain::snapshot::{MachineId, Snapshot};
+use crate::domain::store_path::StoreDir;
 use crate::ports::{
     Clock, Interrupt, JournalError, Perform, PerformError, Remember, Survey, SurveyError,
 };
@@ -38,15 +40,31 @@ pub enum EngineError {
     /// The look under the lock failed.
     #[error("cannot look at the store")]
     Survey(#[from] SurveyError),
-    /// The record could not be kept; the run stopped there.
+    /// The record could not be begun or read; nothing was done.
     #[error("cannot keep the record of the run")]
     Journal(#[from] JournalError),
+    /// The record could not be kept up in the middle of a run.
+    #[error("the run {run} stopped in the middle")]
+    Stopped {
+        /// The run.
+        run: RunId,
+        /// Why.
+        source: JournalError,
+    },
     /// Nix cannot be used.
     #[error("nothing was done")]
     Unusable(#[source] PerformError),
     /// A saved plan is of another machine, store or state directory.
     #[error("the plan was drawn for another machine or store")]
     OtherMachine,
+    /// The run to undo was in another store.
+    #[error("the run {run} was in another store, {store}")]
+    OtherStore {
+        /// The run.
+        run: RunId,
+        /// Its store.
+        store: StoreDir,
+    },
     /// What a saved plan relies on has changed.
     #[error("the plan is stale: {}", changes.join("; "))]
     Changed {
@@ -107,8 +125,18 @@ where
 
     fn finish(&self, lock: &R::Lock, mut receipt: Receipt) -> Result<Receipt, EngineError> {
         receipt.finished_at = Some(self.clock.now());
-        self.remember.record(lock, &receipt)?;
+        self.keep_up(lock, &receipt, &receipt.run)?;
         Ok(receipt)
+    }
+
+    /// Writes a record anew in the middle of a run; where that fails the run stops, and the next one settles it.
+    fn keep_up(&self, lock: &R::Lock, receipt: &Receipt, run: &RunId) -> Result<(), EngineError> {
+        self.remember
+            .record(lock, receipt)
+            .map_err(|source| EngineError::Stopped {
+                run: run.clone(),
+                source,
+            })
     }
 
     fn same_machine(machine: &MachineId, snapshot: &Snapshot) -> Result<(), EngineError> {

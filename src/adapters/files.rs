@@ -179,13 +179,24 @@ fn written_in(dir: &Utf8Path, bytes: &[u8], mode: u32) -> io::Result<NamedTempFi
     let mut temporary = tempfile::Builder::new()
         .prefix(TEMPORARY_PREFIX)
         .rand_bytes(12)
-        .tempfile_in(dir)?;
-    temporary.write_all(bytes)?;
+        .tempfile_in(dir)
+        .map_err(without_path)?;
+    temporary.write_all(bytes).map_err(without_path)?;
     temporary
         .as_file()
         .set_permissions(Permissions::from_mode(mode))?;
     temporary.as_file().sync_all()?;
     Ok(temporary)
+}
+
+/// An error of a temporary file without the file's name, which says nothing to anybody: the caller names the file.
+fn without_path(error: io::Error) -> io::Error {
+    let cause = error.get_ref().and_then(|inner| inner.source());
+    let cause = cause.and_then(|cause| cause.downcast_ref::<io::Error>());
+    match cause.and_then(io::Error::raw_os_error) {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => error,
+    }
 }
 
 /// Says what `ELOOP` means after `O_NOFOLLOW`.

@@ -166,7 +166,27 @@ impl From<EngineError> for Failure {
         let message = told(&error);
         match error {
             EngineError::Survey(error) => error.into(),
-            EngineError::Journal(error) => error.into(),
+            EngineError::Journal(error) => match &error {
+                JournalError::Write { .. } => {
+                    let failure = Self::from(error);
+                    let message = format!("nothing was done: {}", failure.message);
+                    Self { message, ..failure }
+                }
+                _ => error.into(),
+            },
+            EngineError::Stopped { source, .. } => {
+                let failure = Self::from(source);
+                let advice = failure.hint.unwrap_or_default();
+                Self {
+                    message,
+                    hint: Some(format!(
+                        "{advice}\nThe next run or undo first finds out how far this one came."
+                    )),
+                    ..failure
+                }
+            }
+            EngineError::OtherStore { .. } => Self::new(Exit::Refused, message)
+                .hint("Undo it with NIX_STORE_DIR and NIX_STATE_DIR as they were then."),
             EngineError::Unusable(error) => error.into(),
             EngineError::OtherMachine => Self::new(Exit::Refused, message)
                 .hint("Draw a new plan here, with the same NIX_STORE_DIR and NIX_STATE_DIR."),

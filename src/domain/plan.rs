@@ -186,6 +186,7 @@ impl Plan {
         if job.operations.generations.is_some() {
             notes.extend(draft::pins_in_vain(snapshot, job));
         }
+        notes.extend(draft.left_to_nix(snapshot));
         Self {
             taken_at: snapshot.taken_at,
             machine: snapshot.machine.clone(),

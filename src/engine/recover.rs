@@ -16,10 +16,15 @@ where
 {
     /// Settles every interrupted run. Called under the lock, so none of them can still be under way.
     pub(super) fn recover(&self, lock: &R::Lock) -> Result<(), EngineError> {
-        for receipt in self.remember.receipts()? {
-            if receipt.is_interrupted() {
-                self.settle_run(lock, receipt)?;
-            }
+        let mut interrupted = self.remember.receipts()?;
+        interrupted.retain(Receipt::is_interrupted);
+        if interrupted.is_empty() {
+            return Ok(());
+        }
+        // What was done in another store cannot be examined from here.
+        let store = self.survey.snapshot()?.store;
+        for receipt in interrupted.into_iter().filter(|r| r.store == store) {
+            self.settle_run(lock, receipt)?;
         }
         Ok(())
     }
@@ -33,7 +38,7 @@ where
             if entry.outcome != Outcome::Pending {
                 continue;
             }
-            let (outcome, detail) = self.examine(entry, &receipt);
+            let (outcome, detail) = self.examine(entry);
             if let Some(entry) = receipt.entries.get_mut(index) {
                 settle(entry, outcome, Some(detail), self.clock);
             }
@@ -47,7 +52,7 @@ where
     }
 
     /// Finds out what became of one action.
-    fn examine(&self, entry: &Entry, receipt: &Receipt) -> (Outcome, String) {
+    fn examine(&self, entry: &Entry) -> (Outcome, String) {
         let seen = match &entry.action {
             Action::DropGeneration(facts) => self.perform.see_generation(facts),
             Action::RestoreGeneration(facts) => match self.perform.see_generation(facts) {
@@ -74,10 +79,9 @@ where
             Ok(Sight::Gone) if makes => not_begun(),
             Ok(Sight::AsRecorded) if makes => found_done(),
             Ok(Sight::Gone) => found_done(),
-            Ok(Sight::AsRecorded) => {
-                self.drop_needless_hold(entry, receipt);
-                not_begun()
-            }
+            // The hold, should there be one, stays until its window ends: a `nix-env` that outlived us may still be
+            // waiting for the profile's lock, and drop the generation after all.
+            Ok(Sight::AsRecorded) => not_begun(),
             Ok(Sight::Unfinished | Sight::Different) => (
                 Outcome::Stale,
                 "interrupted, and something else is in its place now".to_string(),
@@ -121,16 +125,16 @@ where
                 .entries
                 .iter()
                 .any(|done| done.outcome == Outcome::Done && restores(&done.action, &entry.action));
-            if restored && entry.is_undoable() {
+            if restored && entry.undone_by.is_none() {
                 entry.undone_by = Some(undo.run.clone());
                 // The generation is a root again by itself.
                 self.drop_needless_hold(entry, &before);
             }
         }
-        if original != before {
-            self.remember.record(lock, &original)?;
+        if original == before {
+            return Ok(());
         }
-        Ok(())
+        self.keep_up(lock, &original, &undo.run)
     }
 }
 

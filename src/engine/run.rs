@@ -35,6 +35,7 @@ where
         receipt.entries = self.checked_entries(&proposal, &snapshot, job)?;
         self.remember.begin(&lock, &mut receipt)?;
         self.prepare_holds(&lock, &mut receipt)?;
+        self.mend_holds(&snapshot, &mut receipt);
         for index in 0..receipt.entries.len() {
             if self.interrupt.requested() {
                 self.skip_rest(&mut receipt);
@@ -136,7 +137,7 @@ where
                 }
             }
         }
-        Ok(self.remember.record(lock, receipt)?)
+        self.keep_up(lock, receipt, &receipt.run)
     }
 
     /// Holds the closure, then drops the generation. Where the hold fails the generation stays; where the drop

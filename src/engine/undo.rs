@@ -27,11 +27,22 @@ where
         self.recover(&lock)?;
         let original = self.to_undo(run)?;
         let snapshot = self.survey.snapshot()?;
-        Self::same_machine(&original.machine, &snapshot)?;
+        // Not the machine: its number may change at a boot, and what is put back is looked at piece by piece.
+        if original.store != snapshot.store {
+            return Err(EngineError::OtherStore {
+                run: original.run,
+                store: original.store,
+            });
+        }
         let mut receipt = self.new_receipt(RunKind::Undo(original.run.clone()), &snapshot)?;
         receipt.job.clone_from(&original.job);
         // Last done, first undone.
-        receipt.entries = original.undoable().filter_map(restore_entry).collect();
+        receipt.entries = original
+            .entries
+            .iter()
+            .filter(|entry| entry.is_undoable() || self.came_to_pass(entry, &original))
+            .filter_map(restore_entry)
+            .collect();
         receipt.entries.reverse();
         self.remember.begin(&lock, &mut receipt)?;
         for index in 0..receipt.entries.len() {
@@ -51,14 +62,15 @@ where
             why: why.to_string(),
         };
         let Some(run) = run else {
-            receipts.retain(|r| r.undoable().any(|entry| self.is_held(entry, r)));
+            receipts.retain(|r| r.entries.iter().any(|entry| self.can_come_back(entry, r)));
             return receipts
                 .pop()
                 .ok_or_else(|| nothing("no run has dropped anything that is still held"));
         };
         let found = receipts.into_iter().find(|r| r.run == *run);
         let found = found.ok_or_else(|| JournalError::NoSuchRun(run.to_string()))?;
-        if found.undoable().next().is_some() {
+        let possible = |entry: &Entry| entry.is_undoable() || self.came_to_pass(entry, &found);
+        if found.entries.iter().any(possible) {
             return Ok(found);
         }
         if found.entries.iter().any(|e| e.undone_by.is_some()) {
@@ -68,6 +80,22 @@ where
             return Err(nothing("the run did nothing"));
         }
         Err(nothing("the run did nothing that can be undone"))
+    }
+
+    fn can_come_back(&self, entry: &Entry, receipt: &Receipt) -> bool {
+        (entry.is_undoable() && self.is_held(entry, receipt)) || self.came_to_pass(entry, receipt)
+    }
+
+    /// Whether a generation is gone and held although its drop is not on record as done: it could not be told when an
+    /// interrupted run was settled, or came to pass afterwards.
+    fn came_to_pass(&self, entry: &Entry, receipt: &Receipt) -> bool {
+        let Action::DropGeneration(facts) = &entry.action else {
+            return false;
+        };
+        !matches!(entry.outcome, Outcome::Done | Outcome::Pending)
+            && entry.undone_by.is_none()
+            && self.is_held(entry, receipt)
+            && matches!(self.perform.see_generation(facts), Ok(Sight::Gone))
     }
 
     /// Whether a generation is still held. A removed root alone does not make a run the latest one to undo: its link

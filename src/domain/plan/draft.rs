@@ -168,6 +168,37 @@ impl Draft {
     }
 }
 
+impl Draft {
+    /// Says how many roots Nix itself removes when it collects: every entry whose link it does not find (trap 17).
+    pub(super) fn left_to_nix(&self, snapshot: &Snapshot) -> Option<String> {
+        let mut actions = self.actions.iter().map(|planned| &planned.action);
+        if !actions.any(|action| *action == Action::Collect) {
+            return None;
+        }
+        let auto = snapshot.state_dir.join("gcroots/auto");
+        let removed = |entry: &Utf8PathBuf| {
+            let mut actions = self.actions.iter().map(|planned| &planned.action);
+            actions
+                .any(|action| matches!(action, Action::RemoveRoot(facts) if facts.entry == *entry))
+        };
+        let left = snapshot.roots.iter().filter(|root| {
+            let gone = [Dangling::LinkGone, Dangling::PlaceGone].map(RootState::Dangling);
+            let entry = root.entry.as_ref();
+            let in_auto = entry.is_some_and(|e| e.parent() == Some(&auto) && !removed(e));
+            in_auto && gone.contains(&root.state)
+        });
+        let roots = match left.count() {
+            0 => return None,
+            1 => "1 dangling root".to_string(),
+            count => format!("{count} dangling roots"),
+        };
+        Some(format!(
+            "Nix's collector removes {roots} that this plan leaves alone; what is only away, and not gone, must be \
+             mounted first."
+        ))
+    }
+}
+
 /// The verdict on every generation of a profile, whether the job may touch it or not.
 fn verdicts_of(
     profile: &Profile,

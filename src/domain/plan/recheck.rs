@@ -32,10 +32,14 @@ pub fn recheck(action: &Action, snapshot: &Snapshot, job: Option<&Job>) -> Resul
         }
         Action::ReleaseHold(facts) => {
             let is_it = |hold: &Hold| hold.link == facts.link && HoldFacts::from(hold) == *facts;
-            let found = snapshot.holds.iter().any(is_it);
-            found
-                .then_some(())
-                .ok_or_else(|| format!("{} is not the hold it was", facts.link))
+            if !snapshot.holds.iter().any(is_it) {
+                return Err(format!("{} is not the hold it was", facts.link));
+            }
+            // The clock may have been set back since.
+            if facts.until > snapshot.taken_at {
+                return Err(format!("the window of the hold {} is open", facts.link));
+            }
+            Ok(())
         }
         Action::Collect => match snapshot.refusals.iter().find(|r| r.code.stops_collection()) {
             Some(refusal) => Err(refusal.message.clone()),
