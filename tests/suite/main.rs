@@ -8,6 +8,7 @@ mod database;
 mod disk;
 mod engine;
 mod graph;
+mod hostile;
 mod journal;
 mod main_job;
 mod nix_cli;
