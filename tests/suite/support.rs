@@ -115,7 +115,7 @@ fn nix_in(bin: Utf8PathBuf) -> Nix {
 }
 
 /// What a panic said.
-fn words(cause: &(dyn Any + Send)) -> String {
+pub(crate) fn words(cause: &(dyn Any + Send)) -> String {
     let text = cause.downcast_ref::<String>().cloned();
     let text = text.or_else(|| cause.downcast_ref::<&str>().map(ToString::to_string));
     text.unwrap_or_else(|| "it panicked".into())

@@ -273,6 +273,8 @@ impl World {
             fs::create_dir_all(dir).unwrap();
         }
         let file = |path: &Utf8Path| fs::write(path, "").unwrap();
+        // An empty home would count as one that is away.
+        file(&home.join("something"));
         for n in 0..dice.below(self.paths.len() / 4 + 4) {
             let name = self.target(dice);
             let target = store.join(&name);
