@@ -4,6 +4,7 @@
 //! reads the sources and refuses an import that would.
 
 pub mod budget;
+pub mod collect;
 pub mod graph;
 pub mod inspection;
 pub mod job;

@@ -17,16 +17,41 @@ impl StoreGraph {
         flags: KeepFlags,
         limit: usize,
     ) -> Vec<Vec<NodeIdx>> {
+        self.deletion_batches_by(dead, flags, limit, |_| 1)
+    }
+
+    /// The same with batches whose paths cost at most `limit` together.
+    pub fn deletion_batches_by(
+        &self,
+        dead: &NodeSet,
+        flags: KeepFlags,
+        limit: usize,
+        cost: impl Fn(NodeIdx) -> usize,
+    ) -> Vec<Vec<NodeIdx>> {
         let components = Components::of(self.kept(flags), dead);
         let mut batches: Vec<Vec<NodeIdx>> = Vec::new();
+        let mut spent = 0;
         for component in components.sources_first() {
             let nodes = component.iter().copied().map(NodeIdx);
+            let more: usize = nodes.clone().map(&cost).sum();
             match batches.last_mut() {
-                Some(batch) if batch.len() + component.len() <= limit => batch.extend(nodes),
-                _ => batches.push(nodes.collect()),
+                Some(batch) if spent + more <= limit => {
+                    batch.extend(nodes);
+                    spent += more;
+                }
+                _ => {
+                    batches.push(nodes.collect());
+                    spent = more;
+                }
             }
         }
         batches
+    }
+
+    /// The paths of `wanted` that nothing in `staying` keeps: what is left when some of the dead stay after all.
+    pub fn not_kept_by(&self, wanted: &NodeSet, staying: &NodeSet, flags: KeepFlags) -> NodeSet {
+        let staying: Vec<NodeIdx> = staying.iter().collect();
+        wanted.without(&self.live(&staying, flags))
     }
 
     /// The dead paths that were registered before `cutoff` and that no younger dead path keeps: what may go when recent

@@ -1,0 +1,133 @@
+//! What a collection deletes by name, and whether it does: the choice of dead paths, in an order that Nix accepts.
+//!
+//! Nix needs most of the time of a collection to find out what is dead. Where we know it already, Nix is told the paths
+//! and only has to check them, each under its own lock. A choice that is wrong by then is refused by Nix and shrinks
+//! here; nothing here ever makes it larger.
+
+mod selection;
+
+pub use selection::{Selection, Unregistered};
+
+/// How garbage is collected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum CollectMethod {
+    /// By name where that does the same as a whole collection, and wholly elsewhere.
+    #[default]
+    Auto,
+    /// By name or not at all.
+    Selective,
+    /// As Nix does it.
+    Whole,
+}
+
+/// Why paths are not, or not all, deleted by name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotSelective {
+    /// Nothing looks for what is dead.
+    #[error("nobody looked for what is dead")]
+    NotLooked,
+    /// The look failed.
+    #[error("what is dead cannot be told: {0}")]
+    Unknown(String),
+    /// This Nix may delete a path by name that its collector would keep.
+    #[error("this version of Nix is not known to check paths by name as its collector does")]
+    UntestedNix,
+    /// There are names in the store directory that only a whole collection deletes.
+    #[error("the store directory has names that are not store paths ({0})")]
+    ForeignNames(u64),
+    /// Nix refused too much of what was chosen.
+    #[error("Nix refused {0} of the paths that looked dead")]
+    Refusals(usize),
+}
+
+/// The way that a collection takes.
+#[derive(Debug)]
+pub enum Way {
+    /// These paths, by name.
+    Selective(Box<Selection>),
+    /// A whole collection; with the reason, where the other way had been preferred.
+    Whole(Option<NotSelective>),
+    /// None: what was asked for cannot be done.
+    Neither(NotSelective),
+}
+
+impl CollectMethod {
+    /// Chooses the way. `look` tells what is dead, and is not called where that does not matter.
+    pub fn way(self, look: impl FnOnce() -> Result<Selection, NotSelective>) -> Way {
+        if self == Self::Whole {
+            return Way::Whole(None);
+        }
+        match look() {
+            Err(why) => self.otherwise(why),
+            Ok(chosen) if self == Self::Auto && chosen.needs_a_whole_one() => {
+                Way::Whole(Some(NotSelective::ForeignNames(chosen.foreign_names())))
+            }
+            Ok(chosen) => Way::Selective(Box::new(chosen)),
+        }
+    }
+
+    /// The way where paths cannot be deleted by name.
+    pub fn otherwise(self, why: NotSelective) -> Way {
+        match self {
+            Self::Selective => Way::Neither(why),
+            Self::Auto | Self::Whole => Way::Whole(Some(why)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::graph::{GraphBuilder, KeepFlags};
+    use rstest::rstest;
+
+    fn nothing_dead(foreign: u64) -> Selection {
+        let graph = GraphBuilder::new().finish().unwrap();
+        let dead = graph.set_of([]);
+        let unregistered = Unregistered {
+            paths: Vec::new(),
+            foreign,
+        };
+        Selection::new(graph, KeepFlags::NIX_DEFAULT, dead, unregistered)
+    }
+
+    fn told(way: &Way) -> String {
+        match way {
+            Way::Selective(_) => "selective".to_string(),
+            Way::Whole(None) => "whole".to_string(),
+            Way::Whole(Some(why)) => format!("whole: {why:?}"),
+            Way::Neither(why) => format!("neither: {why:?}"),
+        }
+    }
+
+    #[rstest]
+    #[case(CollectMethod::Auto, Ok(0), "selective")]
+    #[case(CollectMethod::Auto, Ok(2), "whole: ForeignNames(2)")]
+    #[case(CollectMethod::Auto, Err(NotSelective::NotLooked), "whole: NotLooked")]
+    #[case(CollectMethod::Selective, Ok(0), "selective")]
+    #[case(CollectMethod::Selective, Ok(2), "selective")]
+    #[case(
+        CollectMethod::Selective,
+        Err(NotSelective::UntestedNix),
+        "neither: UntestedNix"
+    )]
+    fn the_way_follows_from_the_method_and_the_look(
+        #[case] method: CollectMethod,
+        #[case] look: Result<u64, NotSelective>,
+        #[case] expected: &str,
+    ) {
+        assert_eq!(told(&method.way(|| look.map(nothing_dead))), expected);
+    }
+
+    #[test]
+    fn a_choice_of_some_is_not_widened_for_a_foreign_name() {
+        let some = |n| nothing_dead(n).before(0);
+        assert_eq!(told(&CollectMethod::Auto.way(|| Ok(some(2)))), "selective");
+    }
+
+    #[test]
+    fn a_whole_collection_needs_no_look() {
+        let way = CollectMethod::Whole.way(|| panic!("it was looked"));
+        assert_eq!(told(&way), "whole");
+    }
+}
