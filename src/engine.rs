@@ -2,6 +2,7 @@
 //!
 //! `gate` is the one way from a plan to something that can be carried out: [`Approved`] has no other constructor.
 
+mod collect;
 mod gate;
 mod mend;
 mod recover;
@@ -17,6 +18,7 @@ use crate::ports::{
     Clock, Interrupt, JournalError, Perform, PerformError, Remember, Survey, SurveyError,
 };
 
+pub use collect::{Collection, collect};
 pub use gate::{Approved, GateError, Proposal, gate};
 
 /// The world, as the engine sees it.

@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 
 use camino::Utf8Path;
 
+use crate::domain::collect::{NotSelective, Selection};
 use crate::domain::inspection::Inspection;
 use crate::domain::measure::{Bytes, Timestamp};
 use crate::domain::plan::{GenerationFacts, HoldFacts, RootFacts};
@@ -33,6 +34,14 @@ pub trait Survey {
     /// # Errors
     /// Only when nothing can be said at all; what cannot be read alone is a refusal in the snapshot.
     fn snapshot(&self) -> Result<Snapshot, SurveyError>;
+
+    /// Finds what is dead now, by the store's database and all roots.
+    ///
+    /// # Errors
+    /// When that cannot be told for sure, or nobody can look.
+    fn dead(&self) -> Result<Selection, NotSelective> {
+        Err(NotSelective::NotLooked)
+    }
 }
 
 /// Why there is no snapshot.
@@ -167,6 +176,17 @@ pub trait Perform {
     /// When Nix failed; much may have been deleted by then, all of it dead.
     fn collect(&self) -> Result<Collected, PerformError>;
 
+    /// What a call of [`Perform::delete_paths`] takes; `None` where this Nix is not known to check what it deletes by
+    /// name as its collector does.
+    ///
+    /// # Errors
+    /// As [`Perform::nix_version`].
+    fn deletion_room(&self) -> Result<Option<Room>, PerformError>;
+
+    /// Lets Nix delete these paths as far as it finds them dead, and looks which went. Nix ends at the first one that is
+    /// alive, so what is neither deleted nor refused was not tried. No paths at all let it only tidy up behind itself.
+    fn delete_paths(&self, paths: &[StorePath<String>]) -> Deleted;
+
     /// Lets Nix hard-link equal files.
     ///
     /// # Errors
@@ -215,6 +235,37 @@ pub struct Collected {
     pub paths: Option<u64>,
     /// How many bytes it freed.
     pub bytes: Option<Bytes>,
+}
+
+/// How much fits into one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Bytes in all.
+    pub bytes: usize,
+    /// Bytes that each path costs beyond its base name.
+    pub per_path: usize,
+}
+
+/// What became of paths that Nix was told to delete.
+#[derive(Debug)]
+pub struct Deleted {
+    /// Those that were there and are not any more.
+    pub paths: Vec<StorePath<String>>,
+    /// How many bytes Nix says it freed.
+    pub bytes: Option<Bytes>,
+    /// Those that Nix refused.
+    pub refused: Vec<Refused>,
+    /// Whether Nix did what it could; a refusal is no failure.
+    pub outcome: Result<(), PerformError>,
+}
+
+/// A path that Nix would not delete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The path.
+    pub path: StorePath<String>,
+    /// Why.
+    pub why: String,
 }
 
 /// Why a deed was not done, or not wholly.

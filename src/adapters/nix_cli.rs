@@ -1,5 +1,6 @@
 //! Nix's own commands, typed. What they print is read leniently and only reported; what they did is looked at.
 
+mod delete;
 mod generations;
 mod links;
 mod parse;
@@ -44,6 +45,7 @@ pub struct NixCli {
     nix_store: Program,
     nix_collect_garbage: Program,
     version: OnceLock<NixVersion>,
+    room: usize,
 }
 
 impl NixCli {
@@ -68,10 +70,20 @@ impl NixCli {
             nix_store: find("nix-store")?,
             nix_collect_garbage: find("nix-collect-garbage")?,
             version: OnceLock::new(),
+            room: delete::room_for_arguments(),
             places,
             surroundings,
             interrupt,
         })
+    }
+
+    /// Deletes fewer paths in one call: no more than have room in so many bytes, or one.
+    #[must_use]
+    pub fn with_room(self, bytes: usize) -> Self {
+        Self {
+            room: bytes.min(self.room),
+            ..self
+        }
     }
 
     /// The version of Nix, asked for once.

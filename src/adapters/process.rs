@@ -153,6 +153,18 @@ impl<'a> Command<'a> {
     /// # Errors
     /// When it could not be started, failed, took too long or was interrupted.
     pub fn run(self, interrupt: &dyn Interrupt) -> Result<Output, ProcessError> {
+        let (output, ended) = self.watch(interrupt, None)?;
+        ended.map(|()| output)
+    }
+
+    /// Runs it to its end, and gives what it wrote even where it failed: some of its work is done then.
+    ///
+    /// # Errors
+    /// Outside, when it could not be started or waited for; inside, as [`Command::run`].
+    pub fn run_to_any_end(
+        self,
+        interrupt: &dyn Interrupt,
+    ) -> Result<(Output, Result<(), ProcessError>), ProcessError> {
         self.watch(interrupt, None)
     }
 
@@ -165,7 +177,8 @@ impl<'a> Command<'a> {
         interrupt: &dyn Interrupt,
         line: &mut dyn FnMut(&[u8]),
     ) -> Result<Output, ProcessError> {
-        self.watch(interrupt, Some(line))
+        let (output, ended) = self.watch(interrupt, Some(line))?;
+        ended.map(|()| output)
     }
 
     /// The words of the command.

@@ -1,6 +1,7 @@
 //! Carrying out what was approved, one recorded step after the other.
 
-use super::{Approved, Engine, EngineError, Proposal, pending};
+use super::{Approved, Engine, EngineError, Proposal, collect, pending};
+use crate::domain::collect::CollectMethod;
 use crate::domain::job::Job;
 use crate::domain::plan::{Action, GenerationFacts, HoldFacts, recheck};
 use crate::domain::receipt::{Entry, Outcome, Receipt, RunKind, Undo};
@@ -116,7 +117,7 @@ where
             }
             Action::RemoveRoot(facts) => self.perform.remove_root(facts),
             Action::ReleaseHold(facts) => self.perform.release_hold(facts),
-            Action::Collect => self.collect(receipt),
+            Action::Collect => self.collect(receipt, &mut note),
             Action::Optimise => self.perform.optimise(),
             Action::Verify { contents } => self.perform.verify(*contents),
             Action::RestoreGeneration(facts) => {
@@ -133,7 +134,11 @@ where
                         _ => Outcome::Failed,
                     };
                     tracing::warn!(action = %summary(&action), error = %told(&error), "not done");
-                    settle(entry, outcome, Some(told(&error)), self.clock);
+                    let mut detail = told(&error);
+                    if let Some(note) = note {
+                        detail = format!("{detail}; {note}");
+                    }
+                    settle(entry, outcome, Some(detail), self.clock);
                 }
             }
         }
@@ -181,18 +186,24 @@ where
     }
 
     /// Collects, with what Nix says and what the file system says of it.
-    fn collect(&self, receipt: &mut Receipt) -> Result<(), PerformError> {
+    fn collect(
+        &self,
+        receipt: &mut Receipt,
+        note: &mut Option<String>,
+    ) -> Result<(), PerformError> {
         let before = self.perform.free_bytes().ok();
-        let collected = self.perform.collect();
+        let method = CollectMethod::default();
+        let collection = collect(self.survey, self.perform, self.interrupt, method);
         let after = self.perform.free_bytes().ok();
         receipt.bytes.measured = before.zip(after).and_then(|(before, after)| {
             let difference = i128::from(after.0) - i128::from(before.0);
             i64::try_from(difference).ok()
         });
-        let collected = collected?;
-        receipt.bytes.reported = collected.bytes;
-        receipt.bytes.paths = collected.paths;
-        Ok(())
+        // Also of a collection that failed: much may have gone by then.
+        receipt.bytes.reported = collection.collected.bytes;
+        receipt.bytes.paths = collection.collected.paths;
+        *note = collection.detail();
+        collection.outcome
     }
 
     pub(super) fn skip_rest(&self, receipt: &mut Receipt) {

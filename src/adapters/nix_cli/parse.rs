@@ -1,6 +1,7 @@
 //! What Nix's commands print, from 2.8 on, of Nix, Lix and Determinate Nix.
 
 mod info;
+mod refusal;
 mod settings;
 mod version;
 
@@ -12,6 +13,7 @@ use crate::ports::Collected;
 
 pub(super) use info::path_info;
 pub use info::{MalformedInfo, PathInfo, ValidPath};
+pub(super) use refusal::refusals;
 pub(super) use settings::keep_flags;
 pub use version::{MalformedVersion, NixVersion};
 

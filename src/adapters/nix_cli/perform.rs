@@ -7,7 +7,7 @@ use super::{NixCli, failed, parse};
 use crate::domain::measure::Bytes;
 use crate::domain::plan::{GenerationFacts, HoldFacts, RootFacts};
 use crate::domain::store_path::StorePath;
-use crate::ports::{Claim, Collected, Perform, PerformError, Sight};
+use crate::ports::{Claim, Collected, Deleted, Perform, PerformError, Room, Sight};
 
 impl Perform for NixCli {
     fn nix_version(&self) -> Result<String, PerformError> {
@@ -62,6 +62,14 @@ impl Perform for NixCli {
         let collected = parse::collected(&output.stdout.text())
             .or_else(|| parse::collected(&output.stderr.text()));
         Ok(collected.unwrap_or_default())
+    }
+
+    fn deletion_room(&self) -> Result<Option<Room>, PerformError> {
+        self.room_for_paths()
+    }
+
+    fn delete_paths(&self, paths: &[StorePath<String>]) -> Deleted {
+        self.delete_by_name(paths)
     }
 
     fn optimise(&self) -> Result<(), PerformError> {

@@ -84,9 +84,12 @@ impl CommandLine {
     }
 }
 
+/// How many words of a command are written; nobody reads ten thousand store paths.
+const WORDS: usize = 40;
+
 impl fmt::Display for CommandLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, word) in self.0.iter().enumerate() {
+        for (n, word) in self.0.iter().take(WORDS).enumerate() {
             if n > 0 {
                 f.write_str(" ")?;
             }
@@ -98,7 +101,10 @@ impl fmt::Display for CommandLine {
                 write!(f, "'{}'", word.replace('\'', "'\\''"))?;
             }
         }
-        Ok(())
+        match self.0.len().saturating_sub(WORDS) {
+            0 => Ok(()),
+            more => write!(f, " … and {more} more words"),
+        }
     }
 }
 
@@ -185,6 +191,14 @@ mod tests {
     fn commands_are_written(#[case] words: &[&str], #[case] text: &str) {
         let words = words.iter().map(OsString::from).collect();
         assert_eq!(CommandLine(words).to_string(), text);
+    }
+
+    #[test]
+    fn a_command_of_thousands_of_words_is_cut() {
+        let words = vec![OsString::from("x"); 2_040];
+        let text = CommandLine(words).to_string();
+        assert!(text.ends_with(" x … and 2000 more words"), "{text}");
+        assert!(text.len() < 120, "{text}");
     }
 
     #[test]

@@ -48,7 +48,7 @@ impl Command<'_> {
         self,
         interrupt: &dyn Interrupt,
         mut line: Line<'_>,
-    ) -> Result<Output, ProcessError> {
+    ) -> Result<(Output, Result<(), ProcessError>), ProcessError> {
         let command = self.command_line();
         if interrupt.requested() {
             return Err(ProcessError::Interrupted { command });
@@ -67,10 +67,10 @@ impl Command<'_> {
             Ok(None) => return Err(ProcessError::Unkillable { command }),
             Err(source) => return Err(ProcessError::Wait { command, source }),
         };
-        match (status.success(), request) {
+        let ended = match (status.success(), request) {
             // What ended well in the last moment has done its work.
             (true, _) if line.is_some() && !stdout.is_whole() => Err(ProcessError::Cut { command }),
-            (true, _) => Ok(Output { stdout, stderr }),
+            (true, _) => Ok(()),
             (false, Some(Request::Interrupt)) => Err(ProcessError::Interrupted { command }),
             (false, Some(Request::Timeout)) => Err(ProcessError::TimedOut {
                 command,
@@ -82,7 +82,8 @@ impl Command<'_> {
                 ended: status.into(),
                 stderr: last,
             }),
-        }
+        };
+        Ok((Output { stdout, stderr }, ended))
     }
 
     /// Starts the command and the threads that read what it writes.

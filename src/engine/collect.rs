@@ -1,0 +1,242 @@
+//! Collecting garbage: by name where it is known what is dead, wholly elsewhere.
+
+use crate::domain::collect::{CollectMethod, NotSelective, Selection, Way};
+use crate::domain::measure::Bytes;
+use crate::ports::{Collected, Deleted, Interrupt, Perform, PerformError, Refused, Room, Survey};
+
+/// How often Nix may refuse a path. After each time it is looked again, so that one root that came back costs a few
+/// refusals at most; more of them mean that we see less than Nix does.
+const MOST_REFUSALS: usize = 32;
+
+/// How many refused paths are named.
+const NAMED: usize = 8;
+
+/// What a collection did.
+#[derive(Debug)]
+pub struct Collection {
+    /// How much went; of paths deleted by name, those that were seen to go.
+    pub collected: Collected,
+    /// What Nix refused, and what stays therefore.
+    pub refused: Vec<Refused>,
+    /// What there is to say beyond that.
+    pub notes: Vec<String>,
+    /// Whether it came to its end. A refusal is no failure.
+    pub outcome: Result<(), PerformError>,
+}
+
+impl Collection {
+    /// Everything that there is to say, on one line.
+    pub fn detail(&self) -> Option<String> {
+        let mut parts = self.notes.clone();
+        if !self.refused.is_empty() {
+            let named = self.refused.iter().take(NAMED);
+            let mut named: Vec<_> = named.map(|r| format!("{}: {}", r.path, r.why)).collect();
+            match self.refused.len().saturating_sub(NAMED) {
+                0 => {}
+                more => named.push(format!("and {more} more")),
+            }
+            parts.push(format!(
+                "Nix refused {} of the paths that looked dead ({})",
+                self.refused.len(),
+                named.join("; "),
+            ));
+        }
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
+}
+
+/// Collects garbage. Nothing is ever forced: what Nix refuses stays, with all that it keeps, and the rest goes.
+pub fn collect<S: Survey, P: Perform, I: Interrupt>(
+    survey: &S,
+    perform: &P,
+    interrupt: &I,
+    method: CollectMethod,
+) -> Collection {
+    let mut collector = Collector {
+        survey,
+        perform,
+        interrupt,
+        total: None,
+        refused: Vec::new(),
+        notes: Vec::new(),
+    };
+    let outcome = collector.collect(method);
+    Collection {
+        collected: collector.total.unwrap_or_default(),
+        refused: collector.refused,
+        notes: collector.notes,
+        outcome,
+    }
+}
+
+struct Collector<'a, S, P, I> {
+    survey: &'a S,
+    perform: &'a P,
+    interrupt: &'a I,
+    total: Option<Collected>,
+    refused: Vec<Refused>,
+    notes: Vec<String>,
+}
+
+/// How deleting by name ended.
+enum End {
+    /// Nothing was refused in the last call.
+    Clean,
+    /// The last call had a refusal.
+    Refused {
+        /// How many paths were not tried any more.
+        given_up: u64,
+    },
+}
+
+impl<S: Survey, P: Perform, I: Interrupt> Collector<'_, S, P, I> {
+    fn collect(&mut self, method: CollectMethod) -> Result<(), PerformError> {
+        if method == CollectMethod::Whole {
+            return self.wholly(None);
+        }
+        let Some(room) = self.perform.deletion_room()? else {
+            return match method.otherwise(NotSelective::UntestedNix) {
+                Way::Neither(why) => Err(impossible(why)),
+                _ => self.wholly(Some(NotSelective::UntestedNix)),
+            };
+        };
+        match method.way(|| self.survey.dead()) {
+            Way::Selective(chosen) => self.selectively(*chosen, room, method),
+            Way::Whole(why) => self.wholly(why),
+            Way::Neither(why) => Err(impossible(why)),
+        }
+    }
+
+    fn wholly(&mut self, why: Option<NotSelective>) -> Result<(), PerformError> {
+        // Where nobody looks at all, there is nothing to say.
+        if let Some(why) = why.filter(|why| *why != NotSelective::NotLooked) {
+            tracing::info!(%why, "collecting wholly");
+            self.notes
+                .push(format!("Nix collected everything dead itself: {why}"));
+        }
+        let collected = self.perform.collect()?;
+        self.count(collected);
+        Ok(())
+    }
+
+    fn selectively(
+        &mut self,
+        chosen: Selection,
+        room: Room,
+        method: CollectMethod,
+    ) -> Result<(), PerformError> {
+        self.count(Collected {
+            paths: Some(0),
+            bytes: Some(Bytes(0)),
+        });
+        if chosen.needs_a_whole_one() {
+            let why = NotSelective::ForeignNames(chosen.foreign_names());
+            self.notes.push(format!("some names stay: {why}"));
+        }
+        let may_be_whole = method == CollectMethod::Auto && chosen.is_everything();
+        let End::Refused { given_up } = self.delete(chosen, room)? else {
+            return Ok(());
+        };
+        if given_up > 0 {
+            let refusals = NotSelective::Refusals(self.refused.len());
+            if may_be_whole {
+                return self.wholly(Some(refusals));
+            }
+            self.notes.push(format!(
+                "{given_up} more paths that look dead stay: {refusals}"
+            ));
+        }
+        // Nix broke off before it looked for files that only `.links` still has.
+        self.perform.delete_paths(&[]).outcome
+    }
+
+    /// Deletes batch by batch until all is gone or refused.
+    fn delete(&mut self, mut chosen: Selection, room: Room) -> Result<End, PerformError> {
+        loop {
+            if self.batches(&mut chosen, room)? {
+                return Ok(End::Clean);
+            }
+            self.look_again(&mut chosen);
+            if chosen.is_empty() || self.refused.len() >= MOST_REFUSALS {
+                let given_up = chosen.len();
+                return Ok(End::Refused { given_up });
+            }
+        }
+    }
+
+    /// Deletes up to the first refusal; tells whether there was none.
+    fn batches(&mut self, chosen: &mut Selection, room: Room) -> Result<bool, PerformError> {
+        let cost = |name: &str| name.len() + room.per_path;
+        for batch in chosen.batches(room.bytes, cost) {
+            if self.interrupt.requested() {
+                return Err(PerformError::Interrupted {
+                    what: "deleting dead paths".to_string(),
+                });
+            }
+            let Deleted {
+                paths,
+                bytes,
+                refused,
+                outcome,
+            } = self.perform.delete_paths(&batch);
+            self.count(Collected {
+                paths: u64::try_from(paths.len()).ok(),
+                bytes,
+            });
+            chosen.deleted(&paths);
+            outcome?;
+            let left = chosen.len();
+            tracing::info!(deleted = paths.len(), left, "deleted dead paths");
+            if !refused.is_empty() {
+                self.refuse(chosen, refused);
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn refuse(&mut self, chosen: &mut Selection, refused: Vec<Refused>) {
+        for refused in refused {
+            tracing::warn!(path = %refused.path, why = refused.why, "Nix refused to delete");
+            chosen.refused(&refused.path);
+            self.refused.push(refused);
+        }
+    }
+
+    /// The world is not what it was: what came alive is taken out at once, instead of by a refusal each.
+    fn look_again(&self, chosen: &mut Selection) {
+        if chosen.is_empty() {
+            return;
+        }
+        let Ok(later) = self.survey.dead() else {
+            // What is left was dead by the look before, and Nix checks it all the same.
+            return;
+        };
+        let mut narrowed = chosen.still_dead(later);
+        for refused in &self.refused {
+            narrowed.refused(&refused.path);
+        }
+        *chosen = narrowed;
+    }
+
+    /// Adds up; what is not known of one part is not known of the sum.
+    fn count(&mut self, more: Collected) {
+        let Some(so_far) = self.total else {
+            self.total = Some(more);
+            return;
+        };
+        let paths = so_far.paths.zip(more.paths);
+        let bytes = so_far.bytes.zip(more.bytes);
+        self.total = Some(Collected {
+            paths: paths.map(|(a, b)| a.saturating_add(b)),
+            bytes: bytes.map(|(a, b)| Bytes(a.0.saturating_add(b.0))),
+        });
+    }
+}
+
+fn impossible(why: NotSelective) -> PerformError {
+    PerformError::Nix {
+        what: "collecting by name".to_string(),
+        source: why.into(),
+    }
+}
