@@ -16,6 +16,7 @@ use super::nix_cli::NixCli;
 use super::places::Places;
 use super::runtime_roots::{RuntimeRoots, read_processes, read_temporary};
 use super::store_dir::{StoreName, visit_names};
+use crate::domain::collect::{NotSelective, Selection};
 use crate::domain::graph::{GraphBuilder, KeepFlags, StoreGraph};
 use crate::domain::inspection::{Inspection, Seen, Stray};
 use crate::domain::refusal::{Refusal, RefusalCode};
@@ -65,6 +66,29 @@ impl Inspect for StoreReader<'_> {
             let store = graph.map(|graph| self.join(graph, &snapshot, names, flags, began));
             Ok(Look { snapshot, store })
         })
+    }
+}
+
+/// A survey that also tells what is dead.
+pub struct StoreSurvey<'a, S> {
+    /// Looks at profiles and file roots.
+    pub survey: &'a S,
+    /// Looks into the store.
+    pub reader: StoreReader<'a>,
+}
+
+impl<S: Survey> Survey for StoreSurvey<'_, S> {
+    fn snapshot(&self) -> Result<Snapshot, SurveyError> {
+        self.survey.snapshot()
+    }
+
+    fn dead(&self) -> Result<Selection, NotSelective> {
+        // With cautious flags less would go than Nix collects, and nobody would know.
+        self.reader.flags().map_err(NotSelective::Unknown)?;
+        let unknown = |error: &dyn std::error::Error| NotSelective::Unknown(told(error));
+        let look = self.reader.look(self.survey).map_err(|e| unknown(&e))?;
+        let inspection = look.store.map_err(|e| unknown(&e))?;
+        Ok(inspection.into_selection())
     }
 }
 

@@ -6,6 +6,7 @@ mod usage;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use super::collect::{Selection, Unregistered};
 use super::graph::{Chain, KeepFlags, NodeIdx, NodeSet, StoreGraph};
 use super::root::{GcRoot, RootKind};
 use super::store_path::{StoreDir, StorePathRef};
@@ -184,6 +185,19 @@ impl Inspection {
         }
         all.truncate(most);
         all
+    }
+
+    /// All that is dead, to be deleted by name.
+    pub fn into_selection(self) -> Selection {
+        let dead = self.dead();
+        let mut unregistered = Unregistered::default();
+        for stray in &self.unregistered {
+            match StorePathRef::from_base_name(&stray.name) {
+                Ok(path) if stray.exact => unregistered.paths.push(path.to_owned()),
+                _ => unregistered.foreign += 1,
+            }
+        }
+        Selection::new(self.graph, self.flags, dead, unregistered)
     }
 
     fn root_nodes(&self, takes: impl Fn(&StoreRoot) -> bool) -> Vec<NodeIdx> {

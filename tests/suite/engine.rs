@@ -24,8 +24,8 @@ use nix_prune::domain::snapshot::{Actor, Hold, MachineId, Pin, Snapshot};
 use nix_prune::domain::store_path::{StoreDir, StorePath, StorePathRef};
 use nix_prune::engine::{Engine, EngineError, GateError, Proposal, gate};
 use nix_prune::ports::{
-    Claim, Clock, Collected, Interrupt, JournalError, Perform, PerformError, Remember, Sight,
-    Survey, SurveyError,
+    Claim, Clock, Collected, Deleted, Interrupt, JournalError, Perform, PerformError, Remember,
+    Room, Sight, Survey, SurveyError,
 };
 use rstest::rstest;
 
@@ -351,6 +351,17 @@ impl Perform for World {
             paths: Some(gone),
             bytes: Some(Bytes(gone * 1000)),
         })
+    }
+
+    fn deletion_room(&self) -> Result<Option<Room>, PerformError> {
+        Ok(Some(Room {
+            bytes: 1,
+            per_path: 1,
+        }))
+    }
+
+    fn delete_paths(&self, paths: &[StorePath<String>]) -> Deleted {
+        panic!("nobody chose {paths:?}");
     }
 
     fn optimise(&self) -> Result<(), PerformError> {

@@ -4,6 +4,7 @@ mod support;
 
 mod architecture;
 mod cli;
+mod collect;
 mod database;
 mod disk;
 mod engine;

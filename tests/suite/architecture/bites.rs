@@ -201,6 +201,10 @@ fn other_uses_of_the_words_pass(#[case] text: &str) {
     "f([\"nix-collect-garbage\", \"--delete-older-than\", days]);"
 )]
 #[case("src/engine/run.rs", "f(\"--delete-old\");")]
+#[case(
+    "src/adapters/nix_cli/delete.rs",
+    "f([\"--delete\", \"--option\", x]);"
+)]
 fn a_dangerous_argument_is_found(#[case] path: &str, #[case] text: &str) {
     let text = format!("fn g() {{\n{text} }}");
     let found = found(checks::dangerous_arguments, path, &text);

@@ -122,12 +122,15 @@ pub(super) fn dangerous_arguments(source: &Source<'_>) -> Vec<String> {
             .filter_map(|t| Some((t.line, t.text()?)))
     };
     let drops = texts().any(|(_, text)| text.contains("delete-generations"));
+    // An option could lift what keeps a path from being deleted by name.
+    let by_name = texts().any(|(_, text)| text == "--delete");
     let acts = ["src/adapters", "src/engine"]
         .iter()
         .any(|l| source.path.starts_with(l));
     let offends = |text: &str| {
         text.contains("--ignore-liveness")
             || (drops && text == "old")
+            || (by_name && text == "--option")
             || text.contains("delete-generations old")
             || (acts && (text.contains("--delete-old") || text.contains("--delete-older-than")))
     };

@@ -1,0 +1,154 @@
+//! A look at a scratch store, with what happens behind its back.
+
+#![allow(clippy::panic, clippy::unwrap_used)]
+
+use std::cell::{Cell, RefCell};
+use std::time::Duration;
+
+use camino::Utf8Path;
+use jiff::tz::TimeZone;
+use nix_prune::adapters::clock::SystemClock;
+use nix_prune::adapters::journal::Journal;
+use nix_prune::adapters::links::Observer;
+use nix_prune::adapters::nix_cli::NixCli;
+use nix_prune::adapters::places::Places;
+use nix_prune::adapters::store::{StoreReader, StoreSurvey};
+use nix_prune::domain::collect::{NotSelective, Selection, Unregistered};
+use nix_prune::domain::snapshot::{Actor, Snapshot};
+use nix_prune::ports::{Inspect, Interrupt, Survey, SurveyError};
+
+use super::stores::Store;
+use crate::support::is_root;
+
+/// What happens after the look of this number.
+type Meanwhile<'a> = Box<dyn Fn(u32) + 'a>;
+
+/// Looks as the program does.
+pub(super) struct Looker<'a> {
+    places: Places,
+    nix: NixCli,
+    journal: Journal,
+    pub(super) looks: Cell<u32>,
+    pub(super) narrow: fn(Selection) -> Selection,
+    meanwhile: Option<Meanwhile<'a>>,
+}
+
+impl<'a> Looker<'a> {
+    pub(super) fn new(store: &'a Store) -> Self {
+        Self {
+            places: store.scratch.places(),
+            nix: store.scratch.nix().unwrap(),
+            journal: Journal::at(store.scratch.base().join("state")),
+            looks: Cell::new(0),
+            narrow: |all| all,
+            meanwhile: None,
+        }
+    }
+
+    pub(super) fn meanwhile(self, then: impl Fn(u32) + 'a) -> Self {
+        Self {
+            meanwhile: Some(Box::new(then)),
+            ..self
+        }
+    }
+
+    fn observer(&self) -> Observer<'_> {
+        let actor = if is_root() {
+            Actor::Root
+        } else {
+            Actor::User(nix::unistd::geteuid().as_raw())
+        };
+        Observer {
+            places: &self.places,
+            actor,
+            zone: TimeZone::UTC,
+            extra_profiles: Vec::new(),
+            memory: &self.journal,
+            clock: &SystemClock,
+        }
+    }
+
+    fn reader(&self) -> StoreReader<'_> {
+        StoreReader {
+            places: &self.places,
+            proc: Utf8Path::new("/proc"),
+            nix: Some(&self.nix),
+            remote: None,
+            interrupt: &Never,
+        }
+    }
+
+    pub(super) fn selection(&self) -> Selection {
+        // What came just now is not told for unregistered: it may have its row in a moment.
+        std::thread::sleep(Duration::from_millis(25));
+        let survey = StoreSurvey {
+            survey: &self.observer(),
+            reader: self.reader(),
+        };
+        (self.narrow)(survey.dead().unwrap())
+    }
+
+    /// What a look would choose that sees no root at all.
+    pub(super) fn blind_selection(&self) -> Selection {
+        let look = self.reader().look(&self.observer()).unwrap().store.unwrap();
+        // The graph of a look cannot be had without its roots, so a copy is read.
+        let flags = look.flags();
+        let graph = super::graph_of(&self.places);
+        let dead = graph.dead(&[], flags);
+        (self.narrow)(Selection::new(graph, flags, dead, Unregistered::default()))
+    }
+}
+
+impl Survey for Looker<'_> {
+    fn snapshot(&self) -> Result<Snapshot, SurveyError> {
+        panic!("nobody needs one");
+    }
+
+    fn dead(&self) -> Result<Selection, NotSelective> {
+        let selection = self.selection();
+        self.looks.set(self.looks.get() + 1);
+        if let Some(meanwhile) = &self.meanwhile {
+            meanwhile(self.looks.get());
+        }
+        Ok(selection)
+    }
+}
+
+/// Chose once, whatever the roots are, and cannot look again.
+pub(super) struct Blind(RefCell<Option<Selection>>);
+
+impl Blind {
+    pub(super) fn with(selection: Selection) -> Self {
+        Self(RefCell::new(Some(selection)))
+    }
+}
+
+impl Survey for Blind {
+    fn snapshot(&self) -> Result<Snapshot, SurveyError> {
+        panic!("nobody needs one");
+    }
+
+    fn dead(&self) -> Result<Selection, NotSelective> {
+        let seen = self.0.borrow_mut().take();
+        seen.ok_or_else(|| NotSelective::Unknown("the second look fails".to_string()))
+    }
+}
+
+pub(super) struct Never;
+
+impl Interrupt for Never {
+    fn requested(&self) -> bool {
+        false
+    }
+}
+
+/// Asks to stop when it was asked so many times.
+pub(super) struct StopAfter(pub(super) Cell<u32>);
+
+impl Interrupt for StopAfter {
+    fn requested(&self) -> bool {
+        let left = self.0.get();
+        self.0.set(left.saturating_sub(1));
+        left == 0
+    }
+}
