@@ -13,6 +13,7 @@ mod history;
 mod hold;
 mod inspect;
 mod log;
+mod manual;
 mod out;
 mod pin;
 mod plan;
@@ -58,7 +59,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
             out::bytes(&text);
             return Ok(Exit::Done);
         }
-        Command::Man => return manual(),
+        Command::Man => return manual::manual(),
         Command::Demo => return demo::demo(cli.global),
         _ => {}
     }
@@ -83,16 +84,4 @@ fn dispatch_in(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Unpin(args) => pin::unpin(context, &args),
         Command::Completions { .. } | Command::Man | Command::Demo => Ok(Exit::Done),
     }
-}
-
-/// The manual page: the command, then each of its commands.
-fn manual() -> Result<Exit, Failure> {
-    let mut page = Vec::new();
-    clap_mangen::Man::new(Cli::command())
-        .render(&mut page)
-        .map_err(|error| {
-            Failure::new(Exit::Failed, format!("cannot render the manual: {error}"))
-        })?;
-    out::bytes(&page);
-    Ok(Exit::Done)
 }

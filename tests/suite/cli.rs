@@ -705,6 +705,16 @@ fn completions_and_the_manual_are_printed() {
             "the manual does not know {command}"
         );
     }
+    // No page but this one is installed, so that it names no other.
+    assert!(!ran.stdout.contains("nix\\-prune\\-plan"));
+    for words in [
+        "keep\\-monthly",
+        "undo\\-window",
+        "hold release",
+        "Exit status",
+    ] {
+        assert!(ran.stdout.contains(words), "{words}: {}", ran.stdout);
+    }
 }
 
 #[test]
