@@ -83,8 +83,10 @@ pub(super) fn style(color: ColorChoice) -> Style {
             terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
         }
     };
+    // What a person sets by hand counts before what the terminal says; a pipe has no width.
     let width = std::env::var("COLUMNS")
         .ok()
-        .and_then(|text| text.parse().ok());
+        .and_then(|text| text.parse().ok())
+        .or_else(|| terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0));
     Style { color, width }
 }
