@@ -50,7 +50,7 @@ pub(super) fn apply(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure
     }
     let view = context.view();
     if !args.json.json {
-        out::text(&render::table::plan(&plan, &view));
+        out::text(&(render::table::plan(&plan, &view) + "\n"));
     }
     let approved = gate(Proposal {
         kind: RunKind::Apply,

@@ -20,7 +20,7 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     let plan = draw(context, &job, Exact::IfCheap)?;
     let view = context.view();
     if !args.json.json {
-        out::text(&render::table::plan(&plan, &view));
+        out::text(&(render::table::plan(&plan, &view) + "\n"));
     }
     let approved = gate(Proposal::of(&plan))?;
     if !args.consent.yes && !plan.actions.is_empty() {

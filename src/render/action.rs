@@ -1,27 +1,60 @@
 //! Actions in words.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+
 use crate::domain::plan::Action;
+use crate::domain::profile::ProfilePath;
 use crate::domain::receipt::Outcome;
 
 use super::reason::generation;
 
+/// Profiles by their names, where these are enough to tell them apart.
+#[derive(Debug, Default)]
+pub struct Names<'a>(BTreeMap<&'a str, BTreeSet<&'a ProfilePath>>);
+
+impl<'a> FromIterator<&'a ProfilePath> for Names<'a> {
+    fn from_iter<T: IntoIterator<Item = &'a ProfilePath>>(profiles: T) -> Self {
+        let mut names = Self::default();
+        for profile in profiles {
+            names.0.entry(profile.name()).or_default().insert(profile);
+        }
+        names
+    }
+}
+
+impl Names<'_> {
+    fn of(&self, profile: &ProfilePath) -> String {
+        match self.0.get(profile.name()) {
+            Some(paths) if paths.len() == 1 && paths.contains(profile) => {
+                profile.name().to_string()
+            }
+            _ => profile.to_string(),
+        }
+    }
+}
+
 /// What an action does, in the imperative; names in it are as they are, for a terminal they must be escaped.
 pub fn sentence(action: &Action) -> String {
+    short(action, &Names::default())
+}
+
+/// The same where a reader knows the profiles already.
+pub fn short(action: &Action, names: &Names<'_>) -> String {
+    let generation = |number, profile: &ProfilePath| {
+        let name = names.of(profile);
+        generation(number, &name as &dyn Display)
+    };
     match action {
         Action::DropGeneration(facts) => {
             let what = generation(facts.number, &facts.profile);
             if facts.hold.is_zero() {
-                format!("drop {what} without holding its closure")
+                format!("drop {what}, not held")
             } else {
-                format!("drop {what} and hold its closure for {}", facts.hold)
+                format!("drop {what}, held for {}", facts.hold)
             }
         }
-        Action::RemoveRoot(facts) => {
-            format!(
-                "remove the root {} of the gone link {}",
-                facts.entry, facts.link
-            )
-        }
+        Action::RemoveRoot(facts) => format!("remove the dangling root {}", facts.link),
         Action::ReleaseHold(facts) => {
             format!(
                 "end the hold of {}",
@@ -36,10 +69,7 @@ pub fn sentence(action: &Action) -> String {
             format!("put back {}", generation(facts.number, &facts.profile))
         }
         Action::RestoreRoot(facts) => {
-            format!(
-                "put back the root {} of the link {}",
-                facts.entry, facts.link
-            )
+            format!("put back the dangling root {}", facts.link)
         }
     }
 }
@@ -52,5 +82,23 @@ pub fn outcome_word(outcome: Outcome) -> &'static str {
         Outcome::Stale => "stale",
         Outcome::Failed => "failed",
         Outcome::Skipped => "skipped",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use camino::Utf8Path;
+
+    #[test]
+    fn a_name_is_enough_where_it_is_the_only_one() {
+        let path = |text: &str| ProfilePath::new(Utf8Path::new(text)).unwrap();
+        let (system, mine, hers) = (path("/p/system"), path("/a/profile"), path("/b/profile"));
+        let names: Names<'_> = [&system, &mine, &hers, &system].into_iter().collect();
+        assert_eq!(names.of(&system), "system");
+        assert_eq!(names.of(&mine), "/a/profile");
+        assert_eq!(names.of(&hers), "/b/profile");
+        assert_eq!(names.of(&path("/q/system")), "/q/system");
+        assert_eq!(Names::default().of(&system), "/p/system");
     }
 }

@@ -157,7 +157,7 @@ pub fn refusal_code(code: RefusalCode) -> String {
 }
 
 /// A generation by its number and profile.
-pub fn generation(number: GenerationNumber, profile: &impl std::fmt::Display) -> String {
+pub fn generation(number: GenerationNumber, profile: &(impl std::fmt::Display + ?Sized)) -> String {
     format!("generation {number} of {profile}")
 }
 

@@ -121,6 +121,24 @@ impl Page {
         self.text.push('\n');
     }
 
+    /// Adds a text of words, broken at spaces where the style has a width.
+    fn prose(&mut self, indent: &str, text: &str, style: Style) {
+        let width = style.width.map_or(usize::MAX, usize::from);
+        let mut line = indent.to_string();
+        for word in text.split(' ') {
+            let is_begun = line.len() > indent.len();
+            // Each character counts as one column, which is all that our own sentences need.
+            if is_begun && line.chars().count() + 1 + word.chars().count() > width {
+                self.line(&line);
+                line.truncate(indent.len());
+            } else if is_begun {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+        self.line(line);
+    }
+
     /// Adds an empty line, unless there is one or nothing stands above it.
     fn gap(&mut self) {
         if !self.text.is_empty() && !self.text.ends_with("\n\n") {

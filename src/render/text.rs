@@ -2,9 +2,11 @@
 
 use std::fmt::Write as _;
 
+use camino::Utf8Path;
 use jiff::tz::TimeZone;
 
 use crate::domain::measure::Timestamp;
+use crate::domain::store_path::StorePathRef;
 
 /// Makes every character visible that would move the cursor, change the order of the text or not show at all.
 ///
@@ -56,6 +58,21 @@ fn is_treacherous(c: char) -> bool {
             | 0x1d173..=0x1d17a
             | 0xe0000..=0xe0fff
     )
+}
+
+/// A path into a store as people tell it from others: the beginning of the hash, and the name. Every other text, a
+/// path below a store path among them, stays as it is.
+pub fn short_target(text: &str) -> String {
+    let path = Utf8Path::new(text);
+    let in_store = path.parent().and_then(Utf8Path::file_name) == Some("store");
+    let base_name = path.file_name().filter(|_| in_store).unwrap_or_default();
+    match StorePathRef::from_base_name(base_name) {
+        Ok(path) => {
+            let hash: String = base_name.chars().take(7).collect();
+            format!("{hash}…-{}", path.name())
+        }
+        Err(_) => text.to_string(),
+    }
 }
 
 /// A time to the minute, `2026-11-22 22:16`.
@@ -174,6 +191,26 @@ mod tests {
         let at = Timestamp::from_unix(1_795_385_804, 0).unwrap();
         let hour = if offset == 0 { 22 } else { 23 };
         assert_eq!(time(at, &zone), format!("2026-11-22 {hour}:16"));
+    }
+
+    #[rstest]
+    #[case(
+        "/nix/store/00bgd045z0d4icpbc2yyz4gx48ak44la-nixos-26.05",
+        "00bgd04…-nixos-26.05"
+    )]
+    #[case("/a b/store/00bgd045z0d4icpbc2yyz4gx48ak44la-x", "00bgd04…-x")]
+    #[case(
+        "/nix/store/00bgd045z0d4icpbc2yyz4gx48ak44la-x/bin",
+        "/nix/store/00bgd045z0d4icpbc2yyz4gx48ak44la-x/bin"
+    )]
+    #[case(
+        "/elsewhere/00bgd045z0d4icpbc2yyz4gx48ak44la-x",
+        "/elsewhere/00bgd045z0d4icpbc2yyz4gx48ak44la-x"
+    )]
+    #[case("/nix/store/x", "/nix/store/x")]
+    #[case("", "")]
+    fn only_store_paths_are_shortened(#[case] text: &str, #[case] short: &str) {
+        assert_eq!(short_target(text), short);
     }
 
     proptest::proptest! {

@@ -3,7 +3,7 @@ use crate::domain::root::{GcRoot, RootState};
 use crate::domain::snapshot::Snapshot;
 use crate::render::json::{Flag, GenerationsDocument, PinDocument, ProfileDocument};
 use crate::render::reason;
-use crate::render::text::{ago, count, escape};
+use crate::render::text::{ago, count, escape, short_target};
 
 use super::grid::Grid;
 use super::plan::{notes, refusals};
@@ -69,7 +69,7 @@ fn profile_section(profile: &ProfileDocument, view: &View, page: &mut Page) {
                     Paint::Yellow
                 },
             ),
-            escape(&generation.target),
+            escape(&short_target(&generation.target)),
         ];
         if sized {
             let costs = [generation.closure_bytes, generation.only_here_bytes];
@@ -124,10 +124,9 @@ fn root_cells(root: &GcRoot, view: &View) -> Vec<String> {
     };
     let owner = root.owner.as_ref().map(|owner| escape(&owner.to_string()));
     let used = root.last_used.map(|time| ago(time, view.now));
-    let target = root
-        .target
-        .as_ref()
-        .map_or(String::new(), |to| format!(" -> {to}"));
+    let target = root.target.as_ref().map_or(String::new(), |to| {
+        format!(" -> {}", short_target(to.as_str()))
+    });
     let problem = reason::state_problem(&root.state);
     let problem = problem.map_or(String::new(), |problem| format!(" ({problem})"));
     vec![
@@ -162,10 +161,12 @@ pub fn holds(snapshot: &Snapshot, view: &View) -> String {
     }
     grid.write(&mut page, view.style);
     page.gap();
-    page.line("`nix-prune undo RUN` puts generations back while their hold is open; the next run ends what has ended.");
-    page.line("`nix-prune hold release` ends holds before their time, and with them the way back.");
+    page.line("`nix-prune undo RUN` puts back what a run dropped while its hold is there;");
+    page.line("the next run ends what has ended. `nix-prune hold release RUN` ends holds");
+    page.line("before their time, and with them the way back.");
     if snapshot.holds.iter().any(|hold| !hold.intact) {
-        page.line("A broken hold has lost its link or its store path, and keeps nothing.");
+        page.line("A broken hold has lost its link, its store path or its entry in gcroots/auto,");
+        page.line("and keeps nothing; the next run that collects mends the last.");
     }
     page.finish()
 }

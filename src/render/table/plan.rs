@@ -34,7 +34,7 @@ pub fn plan(plan: &Plan, view: &View) -> String {
         page.line(sentence);
     }
     for sentence in consequences(plan, view) {
-        page.line(escape(&sentence));
+        page.prose("", &escape(&sentence), view.style);
     }
     page.finish()
 }
@@ -101,6 +101,12 @@ fn actions(plan: &Plan, view: &View, page: &mut Page) {
     page.heading(view, "What will be done");
     let digits = plan.actions.len().to_string().len();
     let words = plan.actions.iter().map(|a| a.risk.as_str().len()).max();
+    // Where each profile is, the sections above have told, and must tell for a saved plan as well.
+    let names = plan.items.iter().filter_map(|item| match &item.subject {
+        Subject::Generation { profile, .. } => Some(profile),
+        _ => None,
+    });
+    let names: action::Names<'_> = names.collect();
     for (index, planned) in plan.actions.iter().enumerate() {
         let paint = match planned.risk {
             RiskLevel::Low => Paint::Dim,
@@ -110,7 +116,7 @@ fn actions(plan: &Plan, view: &View, page: &mut Page) {
         };
         let width = words.unwrap_or(0);
         let risk = view.paint(&format!("{:width$}", planned.risk.as_str()), paint);
-        let what = escape(&action::sentence(&planned.action));
+        let what = escape(&action::short(&planned.action, &names));
         page.line(format!("  {:digits$}  {risk}  {what}", index + 1));
     }
 }
@@ -144,7 +150,7 @@ pub(super) fn notes(notes: &[String], view: &View, page: &mut Page) {
     }
     page.heading(view, "Notes");
     for note in notes {
-        page.line(format!("  {}", capital(&escape(note))));
+        page.prose("  ", &capital(&escape(note)), view.style);
     }
 }
 

@@ -22,11 +22,8 @@ pub fn receipt(receipt: &Receipt, view: &View) -> String {
         entries(receipt, outcome, view, &mut page);
     }
     page.gap();
-    for sentence in freed(receipt) {
-        page.line(sentence);
-    }
-    for sentence in undo(receipt, view) {
-        page.line(sentence);
+    for sentence in freed(receipt).into_iter().chain(undo(receipt, view)) {
+        page.prose("", &sentence, view.style);
     }
     page.finish()
 }
