@@ -718,6 +718,24 @@ fn completions_and_the_manual_are_printed() {
 }
 
 #[test]
+fn the_demonstration_works_and_leaves_nothing_behind() {
+    crate::support::with_each_nix(|nix| {
+        let scratch = filled(Scratch::new(Some(&nix.bin)).unwrap());
+        let (names, state) = (listing(scratch.base()), listing(&scratch.state_dir()));
+        let ran = run(&scratch, &["demo"]);
+        assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
+        assert!(ran.stdout.contains("to the nanosecond"), "{}", ran.stdout);
+        // Not even a user's own records, whose place the environment names.
+        let after = listing(scratch.base());
+        assert_eq!(
+            after.keys().collect::<Vec<_>>(),
+            names.keys().collect::<Vec<_>>()
+        );
+        assert_eq!(listing(&scratch.state_dir()), state);
+    });
+}
+
+#[test]
 fn a_users_settings_that_others_can_write_are_refused_by_root() {
     let Some(scratch) = machine() else { return };
     let file = scratch.base().join("settings.json");
