@@ -141,6 +141,21 @@ where
             })
     }
 
+    /// Writes down one entry in the middle of a run, as [`Engine::keep_up`].
+    fn keep_up_step(
+        &self,
+        lock: &R::Lock,
+        receipt: &Receipt,
+        index: usize,
+    ) -> Result<(), EngineError> {
+        self.remember
+            .record_step(lock, receipt, index)
+            .map_err(|source| EngineError::Stopped {
+                run: receipt.run.clone(),
+                source,
+            })
+    }
+
     fn same_machine(machine: &MachineId, snapshot: &Snapshot) -> Result<(), EngineError> {
         if *machine == snapshot.machine {
             Ok(())

@@ -324,6 +324,17 @@ pub trait Remember {
     /// When it cannot be written; then the run must stop.
     fn record(&self, lock: &Self::Lock, receipt: &Receipt) -> Result<(), JournalError>;
 
+    /// Writes down what became of entry `index` and how many bytes were freed; the rest is as it was recorded last.
+    ///
+    /// # Errors
+    /// When it cannot be written; then the run must stop.
+    fn record_step(
+        &self,
+        lock: &Self::Lock,
+        receipt: &Receipt,
+        index: usize,
+    ) -> Result<(), JournalError>;
+
     /// Every record, from the oldest.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 //! ```text
 //! lock                  held by the run that is under way
 //! runs/RUN.json         one receipt a run
+//! runs/RUN.steps        what became of its entries since, while it is under way
 //! holds/RUN/INDEX       the link that holds what entry INDEX of a run dropped
 //! pins.json             the generations that are never dropped
 //! ```
@@ -13,6 +14,7 @@ mod holds;
 mod lock;
 mod memory;
 mod pins;
+mod steps;
 
 use std::fs;
 use std::io;
@@ -31,6 +33,8 @@ pub use pins::PinRecord;
 const MOST_BYTES: u64 = 64 << 20;
 /// More runs than can begin within a second.
 const MOST_RUNS_A_SECOND: u32 = 10_000;
+/// A record changes as often as its run has actions, and is read faster than it changes.
+const MOST_READS: usize = 100;
 const FILE_MODE: u32 = 0o644;
 
 /// The journal in a directory.
@@ -86,7 +90,7 @@ impl Journal {
     }
 
     fn receipt_in(&self, path: &Utf8Path) -> Result<Receipt, JournalError> {
-        let receipt: Receipt = self.document(path)?;
+        let receipt = self.receipt_with_steps(path)?;
         // A copy under another name would be a second record of the same deeds, and each could be undone.
         if path.file_stem() == Some(receipt.run.as_str()) {
             Ok(receipt)
@@ -96,14 +100,46 @@ impl Journal {
         }
     }
 
+    /// Reads a record, and what became of its entries since it was written.
+    fn receipt_with_steps(&self, path: &Utf8Path) -> Result<Receipt, JournalError> {
+        let steps = steps::path_of(path);
+        for _ in 0..MOST_READS {
+            let text = self.text(path)?;
+            let mut receipt: Receipt =
+                serde_json::from_str(&text).map_err(|source| malformed(path, source))?;
+            // Behind the record of a run that has ended there is nothing.
+            if !receipt.is_interrupted() {
+                return Ok(receipt);
+            }
+            let behind = if is_there(&steps)? {
+                self.trusted(&steps)?;
+                steps::read(&steps)?
+            } else {
+                None
+            };
+            // Where the run has written its record anew between the two looks, they do not belong together.
+            if self.text(path)? != text {
+                continue;
+            }
+            if let Some(behind) = behind {
+                steps::replay(&steps, &behind, text.as_bytes(), &mut receipt)?;
+            }
+            return Ok(receipt);
+        }
+        Err(unreadable(path, io::Error::other("it keeps changing")))
+    }
+
     /// Reads a JSON document of ours.
     fn document<T: DeserializeOwned>(&self, path: &Utf8Path) -> Result<T, JournalError> {
+        serde_json::from_str(&self.text(path)?).map_err(|source| malformed(path, source))
+    }
+
+    fn text(&self, path: &Utf8Path) -> Result<String, JournalError> {
         self.trusted(path)?;
-        let text = files::read_bounded(path, MOST_BYTES).map_err(|source| match source.kind() {
+        files::read_bounded(path, MOST_BYTES).map_err(|source| match source.kind() {
             io::ErrorKind::InvalidData => malformed(path, serde_json::Error::custom(source)),
             _ => unreadable(path, source),
-        })?;
-        serde_json::from_str(&text).map_err(|source| malformed(path, source))
+        })
     }
 
     /// Root believes and changes only what nobody else could have put there; others answer for their own files.
@@ -172,7 +208,7 @@ impl Remember for Journal {
         Ok(lock)
     }
 
-    fn begin(&self, _lock: &RunLock, receipt: &mut Receipt) -> Result<(), JournalError> {
+    fn begin(&self, lock: &RunLock, receipt: &mut Receipt) -> Result<(), JournalError> {
         self.make_dir(&self.runs_dir())?;
         for nth in 1..=MOST_RUNS_A_SECOND {
             let run = RunId::at(receipt.started_at, nth);
@@ -184,7 +220,10 @@ impl Remember for Journal {
             let path = self.receipt_path(&receipt.run);
             let text = written(&path, receipt)?;
             match files::write_new(&path, &text, FILE_MODE) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    lock.steps.restart(&receipt.run, &text);
+                    return Ok(());
+                }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(source) => return Err(unwritable(&path, source)),
             }
@@ -193,10 +232,36 @@ impl Remember for Journal {
         Err(unwritable(&path, io::ErrorKind::AlreadyExists.into()))
     }
 
-    fn record(&self, _lock: &RunLock, receipt: &Receipt) -> Result<(), JournalError> {
+    fn record(&self, lock: &RunLock, receipt: &Receipt) -> Result<(), JournalError> {
         let path = self.receipt_path(&receipt.run);
         let text = written(&path, receipt)?;
-        files::write_atomically(&path, &text, FILE_MODE).map_err(|source| unwritable(&path, source))
+        lock.steps.forget();
+        files::write_atomically(&path, &text, FILE_MODE)
+            .map_err(|source| unwritable(&path, source))?;
+        lock.steps.restart(&receipt.run, &text);
+        // They are of the record that was there before, and nobody believes them any more.
+        let steps = steps::path_of(&path);
+        match fs::remove_file(&steps) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::debug!(%steps, %error, "steps that are out of date stay");
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn record_step(
+        &self,
+        lock: &RunLock,
+        receipt: &Receipt,
+        index: usize,
+    ) -> Result<(), JournalError> {
+        let steps = steps::path_of(&self.receipt_path(&receipt.run));
+        if lock.steps.append(&steps, receipt, index)? {
+            Ok(())
+        } else {
+            self.record(lock, receipt)
+        }
     }
 
     fn receipts(&self) -> Result<Vec<Receipt>, JournalError> {

@@ -42,7 +42,7 @@ where
             if let Some(entry) = receipt.entries.get_mut(index) {
                 settle(entry, outcome, Some(detail), self.clock);
             }
-            self.remember.record(lock, &receipt)?;
+            self.remember.record_step(lock, &receipt, index)?;
         }
         if let RunKind::Undo(of) = receipt.kind.clone() {
             self.mark_undone(lock, &of, &receipt)?;

@@ -142,7 +142,7 @@ where
                 }
             }
         }
-        self.keep_up(lock, receipt, &receipt.run)
+        self.keep_up_step(lock, receipt, index)
     }
 
     /// Holds the closure, then drops the generation. Where the hold fails the generation stays; where the drop

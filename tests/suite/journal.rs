@@ -10,6 +10,7 @@ mod faults;
 mod holds;
 mod pins;
 mod runs;
+mod steps;
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;

@@ -9,6 +9,7 @@ use camino::Utf8Path;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 
+use super::steps::Steps;
 use super::{unreadable, unwritable};
 use crate::adapters::files;
 use crate::ports::JournalError;
@@ -23,6 +24,7 @@ const LONGEST_NOTE: u64 = 200;
 #[derive(Debug)]
 pub struct RunLock {
     file: Flock<File>,
+    pub(super) steps: Steps,
 }
 
 impl RunLock {
@@ -40,7 +42,10 @@ impl RunLock {
             };
             // We never remove the file; should somebody have, another run could lock the new one beside us.
             if is_at(&file, path)? {
-                let mut lock = Self { file };
+                let mut lock = Self {
+                    file,
+                    steps: Steps::default(),
+                };
                 lock.note();
                 return Ok(lock);
             }

@@ -15,6 +15,7 @@ use nix_prune::ports::{JournalError, Remember};
 
 use super::{SECOND, is_root, names, receipt, scratch, time};
 
+const V1: &str = include_str!("../../fixtures/receipts/v1.json");
 const PLACE: &str = "NIX_PRUNE_TEST_JOURNAL";
 
 /// The journal to work on, in the process that was called to fail.
@@ -172,6 +173,61 @@ fn a_full_disk_leaves_the_old_record() {
         names(&journal.dir().join("runs")),
         ["20261122T221644Z.json"]
     );
+}
+
+#[test]
+fn a_full_disk_leaves_the_steps_before() {
+    if let Some(journal) = called() {
+        let lock = journal.lock().unwrap();
+        let mut receipt = journal.receipts().unwrap().remove(0);
+        journal.record(&lock, &receipt).unwrap();
+        receipt.entries[1].detail = Some("x".repeat(300));
+        let failed = (0..100).find_map(|_| journal.record_step(&lock, &receipt, 1).err());
+        assert!(
+            matches!(failed, Some(JournalError::Write { .. })),
+            "{failed:?}"
+        );
+        return wait_for_the_end_of_input();
+    }
+    let (_guard, _around, journal) = scratch();
+    let mut old: Receipt = serde_json::from_str(V1).unwrap();
+    journal.begin(&journal.lock().unwrap(), &mut old).unwrap();
+    let full = "trap '' XFSZ; ulimit -f 40; ";
+    let (mut child, _output) = call("a_full_disk_leaves_the_steps_before", full, &journal);
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+    old.entries[1].detail = Some("x".repeat(300));
+    assert_eq!(journal.receipts().unwrap(), [old]);
+}
+
+#[test]
+fn a_run_killed_between_steps_leaves_a_whole_record() {
+    if let Some(journal) = called() {
+        let lock = journal.lock().unwrap();
+        let mut receipt: Receipt = serde_json::from_str(V1).unwrap();
+        journal.begin(&lock, &mut receipt).unwrap();
+        println!("ready");
+        loop {
+            for index in 0..receipt.entries.len() {
+                let detail = receipt.entries[index].detail.take();
+                receipt.entries[index].detail = detail.or_else(|| Some("x".repeat(4_000)));
+                journal.record_step(&lock, &receipt, index).unwrap();
+            }
+            journal.record(&lock, &receipt).unwrap();
+        }
+    }
+    let (_guard, _around, journal) = scratch();
+    for round in 0..20 {
+        let test = "a_run_killed_between_steps_leaves_a_whole_record";
+        let (mut child, _output) = call(test, "", &journal);
+        thread::sleep(Duration::from_micros(700 * round));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        for receipt in journal.receipts().unwrap() {
+            assert_eq!(receipt.entries.len(), 9);
+        }
+    }
+    assert_eq!(journal.receipts().unwrap().len(), 20);
 }
 
 #[test]

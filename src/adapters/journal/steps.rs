@@ -1,0 +1,241 @@
+//! What became of the entries of a run that is under way: a line each, behind the record, so that a run of thousands of
+//! actions does not write its whole record as often.
+//!
+//! ```text
+//! runs/RUN.steps   {"schema": …, "of": SHA-256 of RUN.json}
+//!                  {"after": SHA-256 of the line before, "index": …, "entry": {…}, "bytes": {…}}
+//! ```
+//!
+//! The lines hold only for the record that the first one names: when the record is written anew they are out of date by
+//! themselves, whether or not their file was removed by then. A last line without an end was cut off while it was
+//! written; what it was about is pending, and is examined. Any other line that does not fit was changed by somebody.
+
+use std::cell::RefCell;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use nix::fcntl::OFlag;
+use serde::{Deserialize, Serialize};
+use serde_json::Error as JsonError;
+use sha2::{Digest, Sha256};
+
+use super::{FILE_MODE, MOST_BYTES, malformed, unreadable, unwritable};
+use crate::adapters::files;
+use crate::domain::receipt::{Entry, FreedBytes, Receipt, RunId};
+use crate::ports::JournalError;
+
+/// So many bytes of lines, and the record is written anew instead.
+const MOST_STEPS: u64 = 16 << 20;
+
+/// The record that was written last under a lock, and the lines behind it.
+#[derive(Debug, Default)]
+pub(super) struct Steps(RefCell<Option<Base>>);
+
+#[derive(Debug)]
+struct Base {
+    run: RunId,
+    digest: String,
+    log: Option<Log>,
+}
+
+#[derive(Debug)]
+struct Log {
+    file: File,
+    last: String,
+    size: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+enum Form {
+    #[serde(rename = "nix-prune/steps/1")]
+    V1,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Head {
+    schema: Form,
+    of: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct NewLine<'a> {
+    after: &'a str,
+    index: usize,
+    entry: &'a Entry,
+    bytes: FreedBytes,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Line {
+    after: String,
+    index: usize,
+    entry: Entry,
+    bytes: FreedBytes,
+}
+
+impl Steps {
+    /// A record was written wholly; lines go behind it from now on.
+    pub(super) fn restart(&self, run: &RunId, text: &[u8]) {
+        self.0.replace(Some(Base {
+            run: run.clone(),
+            digest: digest(text),
+            log: None,
+        }));
+    }
+
+    /// Nothing is known of what was written last: the next step writes the record wholly.
+    pub(super) fn forget(&self) {
+        self.0.replace(None);
+    }
+
+    /// Writes a line for an entry; `false` where the record must be written wholly instead.
+    pub(super) fn append(
+        &self,
+        path: &Utf8Path,
+        receipt: &Receipt,
+        index: usize,
+    ) -> Result<bool, JournalError> {
+        let mut slot = self.0.borrow_mut();
+        let Some(base) = slot.as_mut().filter(|base| base.run == receipt.run) else {
+            return Ok(false);
+        };
+        let Some(entry) = receipt.entries.get(index) else {
+            return Ok(false);
+        };
+        let written = match &mut base.log {
+            Some(log) if log.size > MOST_STEPS => return Ok(false),
+            Some(log) => log.append(entry, index, receipt.bytes),
+            None => Log::begin(path, &base.digest, entry, index, receipt.bytes)
+                .map(|log| base.log = Some(log)),
+        };
+        if let Err(source) = written {
+            // A part of a line may be there; nothing may go behind it.
+            *slot = None;
+            return Err(unwritable(path, source));
+        }
+        Ok(true)
+    }
+}
+
+impl Log {
+    /// Makes the file with its first two lines at once.
+    fn begin(
+        path: &Utf8Path,
+        record: &str,
+        entry: &Entry,
+        index: usize,
+        bytes: FreedBytes,
+    ) -> io::Result<Self> {
+        let head = serde_json::to_string(&Head {
+            schema: Form::V1,
+            of: record.to_string(),
+        })?;
+        let line = line(&digest(head.as_bytes()), entry, index, bytes)?;
+        let text = format!("{head}\n{line}\n");
+        // One that is there belongs to a record that was written anew since.
+        files::write_atomically(path, text.as_bytes(), FILE_MODE)?;
+        let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+        let file = OpenOptions::new()
+            .append(true)
+            .custom_flags(flags.bits())
+            .open(path)
+            .map_err(files::name_the_link)?;
+        Ok(Self {
+            size: file.metadata()?.len(),
+            last: digest(line.as_bytes()),
+            file,
+        })
+    }
+
+    fn append(&mut self, entry: &Entry, index: usize, bytes: FreedBytes) -> io::Result<()> {
+        let mut line = line(&self.last, entry, index, bytes)?;
+        let last = digest(line.as_bytes());
+        line.push('\n');
+        self.file.write_all(line.as_bytes())?;
+        self.file.sync_data()?;
+        self.size = self.size.saturating_add(line.len() as u64);
+        self.last = last;
+        Ok(())
+    }
+}
+
+fn line(after: &str, entry: &Entry, index: usize, bytes: FreedBytes) -> io::Result<String> {
+    Ok(serde_json::to_string(&NewLine {
+        after,
+        index,
+        entry,
+        bytes,
+    })?)
+}
+
+/// Where the lines behind a record are.
+pub(super) fn path_of(record: &Utf8Path) -> Utf8PathBuf {
+    record.with_extension("steps")
+}
+
+/// Reads what is behind a record, `None` where nothing is.
+pub(super) fn read(path: &Utf8Path) -> Result<Option<String>, JournalError> {
+    match files::read_bounded(path, MOST_BYTES) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(unreadable(path, source)),
+    }
+}
+
+/// Brings a record up to date with the lines behind it.
+pub(super) fn replay(
+    path: &Utf8Path,
+    text: &str,
+    record: &[u8],
+    receipt: &mut Receipt,
+) -> Result<(), JournalError> {
+    // The head is written together with a whole line, so that one that is cut off was not written by us.
+    let Some((head, mut rest)) = text.split_once('\n') else {
+        return Err(changed(path, "it has no first line"));
+    };
+    let Head {
+        schema: Form::V1,
+        of,
+    } = serde_json::from_str(head).map_err(|source| malformed(path, source))?;
+    if of != digest(record) {
+        return Ok(());
+    }
+    let mut last = digest(head.as_bytes());
+    while let Some((line, more)) = rest.split_once('\n') {
+        let step: Line = serde_json::from_str(line).map_err(|source| malformed(path, source))?;
+        if step.after != last {
+            return Err(changed(path, "a line does not follow the one before it"));
+        }
+        let Some(entry) = receipt.entries.get_mut(step.index) else {
+            return Err(changed(
+                path,
+                "a line is of an entry that the record does not have",
+            ));
+        };
+        if entry.action != step.entry.action {
+            return Err(changed(path, "a line is of another action than the record"));
+        }
+        *entry = step.entry;
+        receipt.bytes = step.bytes;
+        last = digest(line.as_bytes());
+        rest = more;
+    }
+    Ok(())
+}
+
+fn changed(path: &Utf8Path, why: &str) -> JournalError {
+    malformed(path, <JsonError as serde::de::Error>::custom(why))
+}
+
+fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .fold(String::with_capacity(64), |hex, byte| {
+            hex + &format!("{byte:02x}")
+        })
+}
