@@ -251,7 +251,8 @@ fn a_disk_that_is_full_before_the_run_costs_nothing() {
 fn a_disk_that_fills_in_the_middle_stops_the_run_and_the_next_one_settles_it() {
     let Some(scratch) = store() else { return };
     let system = profiles(&scratch).join("system");
-    fill(&scratch, &system, 6);
+    // The lines of so many entries do not fit into the last block of their file.
+    fill(&scratch, &system, 28);
     let before = links(&system);
     let state = scratch.base().join("state");
     // The disk is full from the moment behind the second drop.
@@ -282,11 +283,11 @@ fn a_disk_that_fills_in_the_middle_stops_the_run_and_the_next_one_settles_it() {
     assert!(ran.stderr.contains("stopped in the middle"), "{said}");
     assert!(
         !ran.stdout.contains("system-2-link\n"),
-        "two were dropped: {said}"
+        "some were dropped: {said}"
     );
     assert!(
-        ran.stdout.contains("system-3-link\n"),
-        "and no more: {said}"
+        ran.stdout.contains("system-26-link\n"),
+        "and not all: {said}"
     );
     assert!(ran.stdout.contains("\nundo ended 73"), "{said}");
     assert!(ran.stdout.contains("not ended"), "{said}");
