@@ -1,12 +1,21 @@
 //! The disk goal of a job, and how much must go to reach it.
 
+mod goal;
+mod report;
+
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use super::measure::Bytes;
 
+pub use goal::{DiskGoal, ReleaseHolds};
+pub use report::{BudgetReport, Figure, FreeLater, LeftOut, Standing, StillKept};
+
 /// What is to hold after a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub enum Budget {
     /// At least this much of the file system is free.
     MinFree(Amount),
@@ -17,7 +26,9 @@ pub enum Budget {
 }
 
 /// So many bytes, or a part of the file system: `50G`, `20%`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(try_from = "Written", into = "Written")]
+#[schemars(with = "Written")]
 pub enum Amount {
     /// So many bytes.
     Bytes(Bytes),
@@ -26,11 +37,42 @@ pub enum Amount {
 }
 
 /// A whole number of hundredths, 0 to 100.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Percent(u8);
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(transparent)]
+pub struct Percent(#[schemars(range(max = 100))] u8);
+
+/// An amount as documents have it: a number of bytes, or a percentage such as `20%`.
+#[derive(Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(untagged)]
+enum Written {
+    Bytes(u64),
+    Percent(String),
+}
+
+impl TryFrom<Written> for Amount {
+    type Error = BudgetError;
+    fn try_from(written: Written) -> Result<Self, Self::Error> {
+        match written {
+            Written::Bytes(bytes) => Ok(Self::Bytes(Bytes(bytes))),
+            Written::Percent(text) => text.parse(),
+        }
+    }
+}
+
+impl From<Amount> for Written {
+    fn from(amount: Amount) -> Self {
+        match amount {
+            Amount::Bytes(Bytes(bytes)) => Self::Bytes(bytes),
+            Amount::Percent(_) => Self::Percent(amount.to_string()),
+        }
+    }
+}
 
 /// How full a file system is. What only root may use belongs to neither part, as `df` has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Disk {
     /// The bytes in use.
     pub used: Bytes,
@@ -50,6 +92,9 @@ pub enum BudgetError {
     /// The most that may be used is out of range.
     #[error("{0} percent used is no goal; it must be 10 to 95")]
     MaxUsed(u64),
+    /// The size is zero.
+    #[error("a size of 0 is no goal; write the one that is to hold")]
+    Zero,
     /// The least that is to be free is out of range.
     #[error("{0} percent free is no goal; it must be 5 to 90")]
     MinFree(u8),
@@ -82,6 +127,7 @@ impl Budget {
             Amount::Percent(Percent(percent)) if !(5..=90).contains(&percent) => {
                 Err(BudgetError::MinFree(percent))
             }
+            Amount::Bytes(Bytes(0)) => Err(BudgetError::Zero),
             _ => Ok(Self::MinFree(amount)),
         }
     }
@@ -94,6 +140,25 @@ impl Budget {
         match u8::try_from(percent) {
             Ok(percent @ 10..=95) => Ok(Self::MaxUsed(Percent(percent))),
             _ => Err(BudgetError::MaxUsed(percent)),
+        }
+    }
+
+    /// A largest store.
+    ///
+    /// # Errors
+    /// When it is zero.
+    pub fn max_store(most: Bytes) -> Result<Self, BudgetError> {
+        match most {
+            Bytes(0) => Err(BudgetError::Zero),
+            most => Ok(Self::MaxStore(most)),
+        }
+    }
+
+    /// In which figure it is reached: the file system's, or the store's own.
+    pub fn figure(self) -> Figure {
+        match self {
+            Self::MinFree(_) | Self::MaxUsed(_) => Figure::OnDisk,
+            Self::MaxStore(_) => Figure::NarSize,
         }
     }
 
@@ -133,6 +198,16 @@ impl FromStr for Amount {
             }
             Some(_) => Err(wrong()),
             None => parse_size(text).map(Self::Bytes).map_err(|_| wrong()),
+        }
+    }
+}
+
+impl fmt::Display for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MinFree(amount) => write!(f, "at least {amount} free"),
+            Self::MaxUsed(Percent(percent)) => write!(f, "at most {percent}% used"),
+            Self::MaxStore(bytes) => write!(f, "a store of at most {bytes}"),
         }
     }
 }
@@ -187,126 +262,4 @@ fn size(text: &str) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use rstest::rstest;
-
-    const GIB: u64 = 1 << 30;
-
-    #[rstest]
-    #[case("0", 0)]
-    #[case("4096", 4096)]
-    #[case("1K", 1024)]
-    #[case("50G", 50 * GIB)]
-    #[case("1.5T", 1536 * GIB)]
-    #[case("0.1K", 103)]
-    #[case("0.000000001K", 1)]
-    #[case("18446744073709551615", u64::MAX)]
-    #[case("16777215.999999999T", 18_446_744_073_709_550_517)]
-    fn sizes_are_read(#[case] text: &str, #[case] bytes: u64) {
-        assert_eq!(parse_size(text), Ok(Bytes(bytes)));
-    }
-
-    #[rstest]
-    #[case("")]
-    #[case("G")]
-    #[case("1.5")]
-    #[case("1.G")]
-    #[case(".5G")]
-    #[case("1.2.3G")]
-    #[case("1.0000000001G")]
-    #[case("-1G")]
-    #[case("+1G")]
-    #[case("1 G")]
-    #[case(" 1G")]
-    #[case("1g")]
-    #[case("1GiB")]
-    #[case("1GG")]
-    #[case("1e3G")]
-    #[case("٣G")]
-    #[case("16777216T")]
-    #[case("18446744073709551616")]
-    #[case("99999999999999999999999999999999999999999T")]
-    fn other_texts_are_not_sizes(#[case] text: &str) {
-        assert_eq!(parse_size(text), Err(BudgetError::Size(text.to_string())));
-        assert_eq!(
-            text.parse::<Amount>(),
-            Err(BudgetError::Amount(text.to_string()))
-        );
-    }
-
-    #[rstest]
-    #[case("20%", Some(20))]
-    #[case("0%", Some(0))]
-    #[case("100%", Some(100))]
-    #[case("101%", None)]
-    #[case("256%", None)]
-    #[case("2.5%", None)]
-    #[case("-1%", None)]
-    #[case("+1%", None)]
-    #[case("%", None)]
-    #[case("20%%", None)]
-    fn percentages_are_whole(#[case] text: &str, #[case] percent: Option<u8>) {
-        let amount = percent.map(|percent| Amount::Percent(Percent(percent)));
-        assert_eq!(text.parse::<Amount>().ok(), amount);
-    }
-
-    #[rstest]
-    #[case(9, false)]
-    #[case(10, true)]
-    #[case(95, true)]
-    #[case(96, false)]
-    #[case(u64::MAX, false)]
-    fn a_goal_that_no_system_can_keep_is_refused(#[case] percent: u64, #[case] good: bool) {
-        assert_eq!(Budget::max_used(percent).is_ok(), good);
-        let free = 100u64.saturating_sub(percent);
-        let free: Amount = format!("{free}%").parse().unwrap();
-        assert_eq!(Budget::min_free(free).is_ok(), good);
-    }
-
-    #[rstest]
-    #[case(Budget::MinFree(Amount::Bytes(Bytes(300))), 100)]
-    #[case(Budget::MinFree(Amount::Bytes(Bytes(200))), 0)]
-    #[case(Budget::MinFree(Amount::Percent(Percent(20))), 1)]
-    #[case(Budget::MinFree(Amount::Percent(Percent(19))), 0)]
-    #[case(Budget::MaxUsed(Percent(80)), 1)]
-    #[case(Budget::MaxUsed(Percent(81)), 0)]
-    #[case(Budget::MaxUsed(Percent(10)), 703)]
-    #[case(Budget::MaxStore(Bytes(500)), 100)]
-    #[case(Budget::MaxStore(Bytes(600)), 0)]
-    #[case(Budget::MaxStore(Bytes(u64::MAX)), 0)]
-    fn the_goal_says_what_must_go(#[case] budget: Budget, #[case] bytes: u64) {
-        let disk = Disk {
-            used: Bytes(803),
-            available: Bytes(200),
-        };
-        assert_eq!(budget.to_free(disk, Bytes(600)), Bytes(bytes));
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn no_text_panics(text in "\\PC*") {
-            let _ = parse_size(&text);
-            let _ = text.parse::<Amount>();
-        }
-
-        /// After freeing what it asked for, a goal asks for nothing more, and a byte less is not enough.
-        #[test]
-        fn what_must_go_is_enough(used: u64, available: u64, percent in 10u64..=95, free in 5u8..=90) {
-            let (used, available) = (used / 2, available / 2);
-            for budget in [
-                Budget::max_used(percent).unwrap(),
-                Budget::min_free(Amount::Percent(Percent(free))).unwrap(),
-                Budget::MinFree(Amount::Bytes(Bytes(available / 2 + used / 3))),
-            ] {
-                let now = |freed: u64| Disk { used: Bytes(used - freed), available: Bytes(available + freed) };
-                let freed = budget.to_free(now(0), Bytes(0)).0;
-                proptest::prop_assert!(freed <= used);
-                proptest::prop_assert_eq!(budget.to_free(now(freed), Bytes(0)), Bytes(0));
-                if freed > 0 {
-                    proptest::prop_assert_eq!(budget.to_free(now(freed - 1), Bytes(0)), Bytes(1));
-                }
-            }
-        }
-    }
-}
+mod tests;

@@ -5,6 +5,7 @@ use std::fmt;
 use camino::{Utf8Path, Utf8PathBuf};
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
+use super::budget::DiskGoal;
 use super::measure::Age;
 use super::profile::{GenerationNumber, Profile, ProfileKind, ProfilePath};
 use super::retention::KeepPolicy;
@@ -67,6 +68,8 @@ pub struct Job {
     pub undo_window: Age,
     /// What the settings protect.
     pub protect: Protect,
+    /// The disk goal; with one the job removes only as much as it needs.
+    pub budget: Option<DiskGoal>,
     /// What to do.
     pub operations: Operations,
 }

@@ -1,5 +1,6 @@
 //! The shape of settings to checked settings: every rule, all findings at once, nothing changed on the way.
 
+mod budget;
 mod job;
 mod operations;
 mod place;
@@ -60,6 +61,7 @@ fn settings(
             safe_mode,
             undo_window,
             protect: protected.protect.clone(),
+            budget: draft.budget,
             operations: draft.operations,
         };
         let (description, enabled) = (draft.description, draft.enabled);

@@ -195,6 +195,14 @@ codes! {
     KeepRange = "keep.range",
     /// Keep rules could keep nothing.
     KeepsNothing = "keep.keeps-nothing",
+    /// A budget has no goal, or several.
+    BudgetGoals = "budget.goals",
+    /// The least that is to be free cannot be aimed at.
+    MinFree = "budget.min-free",
+    /// The largest store is no size.
+    MaxStore = "budget.max-store",
+    /// A word does not say when holds are released.
+    ReleaseHolds = "budget.release-holds",
     /// A percentage is too small or too large.
     MaxUsedRange = "budget.max-used",
 }

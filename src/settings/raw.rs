@@ -79,10 +79,6 @@ pub(super) struct Job {
 /// The disk goal of a job.
 #[derive(Debug, serde::Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[expect(
-    dead_code,
-    reason = "read for their shape; no release acts on them yet"
-)]
 pub(super) struct Budget {
     /// The least that is to be free, such as `50G` or `20%`.
     pub(super) min_free: Option<String>,

@@ -441,6 +441,7 @@ fn job(window: Age) -> Job {
         safe_mode: true,
         undo_window: window,
         protect: Protect::default(),
+        budget: None,
         operations: Operations {
             generations: Some(GenerationsOperation {
                 profiles: vec![ProfileSelector::System],

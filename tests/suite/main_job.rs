@@ -166,6 +166,7 @@ fn job(rules: KeepRules) -> Job {
         safe_mode: true,
         undo_window: Age::days(7),
         protect: Protect::default(),
+        budget: None,
         operations: Operations {
             generations: Some(GenerationsOperation {
                 profiles: vec![ProfileSelector::System, ProfileSelector::Users],

@@ -141,6 +141,7 @@ fn job() -> Job {
         safe_mode: true,
         undo_window: Age::days(7),
         protect: Protect::default(),
+        budget: None,
         operations: Operations {
             generations: Some(GenerationsOperation {
                 profiles: vec![

@@ -44,7 +44,6 @@ fn the_sample_of_the_guide_gives_exactly_what_is_not_acted_on_yet() {
     let pointers: Vec<&str> = findings.iter().map(|f| f.pointer.as_str()).collect();
     let operations = format!("{JOB}/operations");
     let mut expected = [
-        format!("{JOB}/budget"),
         format!("{operations}/generations/refreshBootMenu"),
         format!("{operations}/roots/rules"),
         format!("{operations}/collect/keepRecent"),

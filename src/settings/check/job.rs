@@ -1,10 +1,12 @@
 //! Jobs: their names, what they may risk, whether they do anything.
 
+use super::budget::budget;
 use super::operations::operations;
 use super::{Code, Findings, Pointer, Refused, each};
+use crate::domain::budget::DiskGoal;
 use crate::domain::job::{JobName, Operations};
 use crate::domain::risk::RiskLevel;
-use crate::settings::raw::{self, Object, Whole};
+use crate::settings::raw::{self, Object};
 
 /// The most jobs that are not worth a remark.
 const MANY: usize = 10;
@@ -15,6 +17,7 @@ pub(super) struct Draft {
     pub(super) description: Option<String>,
     pub(super) enabled: bool,
     pub(super) max_risk: RiskLevel,
+    pub(super) budget: Option<DiskGoal>,
     pub(super) operations: Operations,
 }
 
@@ -55,7 +58,7 @@ fn draft(
         )
     });
     let max_risk = max_risk(raw, safe_mode, &at.key("maxRisk"), findings);
-    budget(raw, at, findings);
+    let budget = budget(raw, &at.key("budget"), findings);
     let enabled = raw.enabled.unwrap_or(true);
     let none = raw::Operations::default();
     let wanted = raw.operations.as_ref().map_or(&none, |Object(o)| o);
@@ -76,6 +79,7 @@ fn draft(
         description: raw.description.clone(),
         enabled,
         max_risk: max_risk?,
+        budget: budget?,
         operations: operations?,
     })
 }
@@ -121,23 +125,5 @@ fn max_risk(
             Ok(level)
         }
         _ => Ok(level),
-    }
-}
-
-/// Refuses a budget, after its one number was looked at.
-fn budget(raw: &raw::Job, at: &Pointer, findings: &mut Findings) {
-    let Some(Object(budget)) = &raw.budget else {
-        return;
-    };
-    findings.not_yet(at, "budget");
-    if let Some(Whole(percent)) = budget.max_used
-        && !(10..=95).contains(&percent)
-    {
-        findings.error(
-            Code::MaxUsedRange,
-            &at.key("budget").key("maxUsed"),
-            &format!("{percent} is not a percentage that can be aimed at"),
-            "write a number from 10 to 95",
-        );
     }
 }

@@ -233,6 +233,7 @@ pub(crate) fn job(undo_window: Age, odd: &str) -> Job {
         safe_mode: true,
         undo_window,
         protect: Protect::default(),
+        budget: None,
         operations: Operations {
             generations: Some(GenerationsOperation {
                 profiles: vec![

@@ -1,0 +1,45 @@
+//! What a job says of its budget.
+
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::Budget;
+
+/// The disk goal of a job, and what it may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskGoal {
+    /// What is to hold after a run.
+    pub budget: Budget,
+    /// Whether undo windows may be ended for it.
+    pub release_holds: ReleaseHolds,
+}
+
+/// Whether a budget may end undo windows before their time.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "camelCase")]
+pub enum ReleaseHolds {
+    /// It waits for their end.
+    #[default]
+    Never,
+    /// As many as the goal needs, oldest first; then generations go without a hold.
+    IfNeeded,
+}
+
+/// A word that says nothing of holds.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` does not say when holds are released; write never or ifNeeded")]
+pub struct NotAReleaseWord(String);
+
+impl FromStr for ReleaseHolds {
+    type Err = NotAReleaseWord;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "never" => Ok(Self::Never),
+            "ifNeeded" => Ok(Self::IfNeeded),
+            _ => Err(NotAReleaseWord(text.to_string())),
+        }
+    }
+}

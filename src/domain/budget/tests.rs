@@ -1,0 +1,121 @@
+use super::*;
+use rstest::rstest;
+
+const GIB: u64 = 1 << 30;
+
+#[rstest]
+#[case("0", 0)]
+#[case("4096", 4096)]
+#[case("1K", 1024)]
+#[case("50G", 50 * GIB)]
+#[case("1.5T", 1536 * GIB)]
+#[case("0.1K", 103)]
+#[case("0.000000001K", 1)]
+#[case("18446744073709551615", u64::MAX)]
+#[case("16777215.999999999T", 18_446_744_073_709_550_517)]
+fn sizes_are_read(#[case] text: &str, #[case] bytes: u64) {
+    assert_eq!(parse_size(text), Ok(Bytes(bytes)));
+}
+
+#[rstest]
+#[case("")]
+#[case("G")]
+#[case("1.5")]
+#[case("1.G")]
+#[case(".5G")]
+#[case("1.2.3G")]
+#[case("1.0000000001G")]
+#[case("-1G")]
+#[case("+1G")]
+#[case("1 G")]
+#[case(" 1G")]
+#[case("1g")]
+#[case("1GiB")]
+#[case("1GG")]
+#[case("1e3G")]
+#[case("٣G")]
+#[case("16777216T")]
+#[case("18446744073709551616")]
+#[case("99999999999999999999999999999999999999999T")]
+fn other_texts_are_not_sizes(#[case] text: &str) {
+    assert_eq!(parse_size(text), Err(BudgetError::Size(text.to_string())));
+    assert_eq!(
+        text.parse::<Amount>(),
+        Err(BudgetError::Amount(text.to_string()))
+    );
+}
+
+#[rstest]
+#[case("20%", Some(20))]
+#[case("0%", Some(0))]
+#[case("100%", Some(100))]
+#[case("101%", None)]
+#[case("256%", None)]
+#[case("2.5%", None)]
+#[case("-1%", None)]
+#[case("+1%", None)]
+#[case("%", None)]
+#[case("20%%", None)]
+fn percentages_are_whole(#[case] text: &str, #[case] percent: Option<u8>) {
+    let amount = percent.map(|percent| Amount::Percent(Percent(percent)));
+    assert_eq!(text.parse::<Amount>().ok(), amount);
+}
+
+#[rstest]
+#[case(9, false)]
+#[case(10, true)]
+#[case(95, true)]
+#[case(96, false)]
+#[case(u64::MAX, false)]
+fn a_goal_that_no_system_can_keep_is_refused(#[case] percent: u64, #[case] good: bool) {
+    assert_eq!(Budget::max_used(percent).is_ok(), good);
+    let free = 100u64.saturating_sub(percent);
+    let free: Amount = format!("{free}%").parse().unwrap();
+    assert_eq!(Budget::min_free(free).is_ok(), good);
+}
+
+#[rstest]
+#[case(Budget::MinFree(Amount::Bytes(Bytes(300))), 100)]
+#[case(Budget::MinFree(Amount::Bytes(Bytes(200))), 0)]
+#[case(Budget::MinFree(Amount::Percent(Percent(20))), 1)]
+#[case(Budget::MinFree(Amount::Percent(Percent(19))), 0)]
+#[case(Budget::MaxUsed(Percent(80)), 1)]
+#[case(Budget::MaxUsed(Percent(81)), 0)]
+#[case(Budget::MaxUsed(Percent(10)), 703)]
+#[case(Budget::MaxStore(Bytes(500)), 100)]
+#[case(Budget::MaxStore(Bytes(600)), 0)]
+#[case(Budget::MaxStore(Bytes(u64::MAX)), 0)]
+fn the_goal_says_what_must_go(#[case] budget: Budget, #[case] bytes: u64) {
+    let disk = Disk {
+        used: Bytes(803),
+        available: Bytes(200),
+    };
+    assert_eq!(budget.to_free(disk, Bytes(600)), Bytes(bytes));
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_panics(text in "\\PC*") {
+        let _ = parse_size(&text);
+        let _ = text.parse::<Amount>();
+    }
+
+    /// After freeing what it asked for, a goal asks for nothing more, and a byte less is not enough.
+    #[test]
+    fn what_must_go_is_enough(used: u64, available: u64, percent in 10u64..=95, free in 5u8..=90) {
+        let (used, available) = (used / 2, available / 2);
+        for budget in [
+            Budget::max_used(percent).unwrap(),
+            Budget::min_free(Amount::Percent(Percent(free))).unwrap(),
+            Budget::MinFree(Amount::Bytes(Bytes(available / 2 + used / 3))),
+        ] {
+            let now = |freed: u64| Disk { used: Bytes(used - freed), available: Bytes(available + freed) };
+            let freed = budget.to_free(now(0), Bytes(0)).0;
+            proptest::prop_assert!(freed <= used);
+            proptest::prop_assert_eq!(budget.to_free(now(freed), Bytes(0)), Bytes(0));
+            if freed > 0 {
+                proptest::prop_assert_eq!(budget.to_free(now(freed - 1), Bytes(0)), Bytes(1));
+            }
+        }
+    }
+}
