@@ -3,6 +3,7 @@
 mod apply;
 pub mod args;
 mod ask;
+mod budget;
 mod context;
 mod dead;
 mod demo;

@@ -2,6 +2,7 @@
 //!
 //! `gate` is the one way from a plan to something that can be carried out: [`Approved`] has no other constructor.
 
+mod budget;
 mod collect;
 mod gate;
 mod mend;
@@ -122,6 +123,7 @@ where
             finished_at: None,
             entries: Vec::new(),
             bytes: FreedBytes::default(),
+            budget: None,
         })
     }
 

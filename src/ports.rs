@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 
 use camino::Utf8Path;
 
+use crate::domain::budget::{Figure, Standing};
 use crate::domain::collect::{NotSelective, Selection};
 use crate::domain::inspection::Inspection;
 use crate::domain::measure::{Bytes, Timestamp};
@@ -34,6 +35,12 @@ pub trait Survey {
     /// # Errors
     /// Only when nothing can be said at all; what cannot be read alone is a refusal in the snapshot.
     fn snapshot(&self) -> Result<Snapshot, SurveyError>;
+
+    /// How full the store is, in the figure that a budget asks for; what is not known is not told.
+    fn standing(&self, figure: Figure) -> Standing {
+        let _ = figure;
+        Standing::default()
+    }
 
     /// Finds what is dead now, by the store's database and all roots.
     ///

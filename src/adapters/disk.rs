@@ -13,7 +13,9 @@ use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open};
 use nix::sys::stat::{Mode, fstat, fstatat};
+use nix::sys::statvfs::statvfs;
 
+use crate::domain::budget::Disk;
 use crate::domain::measure::Bytes;
 use crate::ports::Interrupt;
 use walk::{Inode, Links, Seen, Walk};
@@ -213,6 +215,26 @@ pub enum DiskError {
     /// Somebody asked to stop.
     #[error("measuring was interrupted")]
     Interrupted,
+}
+
+/// How full the file system of `path` is.
+///
+/// # Errors
+/// When the file system does not say.
+pub fn fullness(path: &Utf8Path) -> io::Result<Disk> {
+    let stat = statvfs(path.as_std_path())?;
+    // The types differ between platforms.
+    #[allow(clippy::useless_conversion)]
+    let (all, free, available, size) = (
+        u64::from(stat.blocks()),
+        u64::from(stat.blocks_free()),
+        u64::from(stat.blocks_available()),
+        u64::from(stat.fragment_size()),
+    );
+    Ok(Disk {
+        used: Bytes(all.saturating_sub(free).saturating_mul(size)),
+        available: Bytes(available.saturating_mul(size)),
+    })
 }
 
 /// The name of the file system, if its blocks may be compressed or shared.

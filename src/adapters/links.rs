@@ -24,11 +24,13 @@ use std::ffi::OsStr;
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::tz::TimeZone;
 
+use crate::domain::budget::{Figure, Standing};
 use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::domain::snapshot::{Actor, Hold, Pin, Snapshot};
 use crate::domain::store_path::{StoreDir, StorePath};
 use crate::ports::{Cause, Clock, JournalError, Survey, SurveyError};
 
+use super::disk;
 use super::places::Places;
 use dirs::Place;
 use kinds::Kinds;
@@ -84,6 +86,13 @@ pub struct Observer<'a> {
 }
 
 impl Survey for Observer<'_> {
+    fn standing(&self, _: Figure) -> Standing {
+        Standing {
+            disk: disk::fullness(self.places.store.as_path()).ok(),
+            store_bytes: None,
+        }
+    }
+
     fn snapshot(&self) -> Result<Snapshot, SurveyError> {
         let taken_at = self.clock.now();
         let places = self.places;

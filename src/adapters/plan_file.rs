@@ -11,6 +11,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::files;
+use crate::domain::budget::BudgetReport;
 use crate::domain::job::JobName;
 use crate::domain::measure::Timestamp;
 use crate::domain::plan::{Action, PlannedAction};
@@ -42,6 +43,9 @@ pub struct SavedPlan {
     pub safe_mode: bool,
     /// The steps, in the order they are done.
     pub actions: Vec<PlannedAction>,
+    /// The disk goal, and how the plan stands to it.
+    #[serde(default)]
+    pub budget: Option<BudgetReport>,
 }
 
 /// Why a plan was not saved, or not taken from a file.
@@ -238,6 +242,7 @@ fn foreign(action: &Action) -> Option<&'static str> {
         Action::DropGeneration(_)
         | Action::RemoveRoot(_)
         | Action::ReleaseHold(_)
+        | Action::ReleaseEarly(_)
         | Action::Collect
         | Action::Optimise
         | Action::Verify { .. } => None,

@@ -16,6 +16,7 @@ use super::nix_cli::NixCli;
 use super::places::Places;
 use super::runtime_roots::{RuntimeRoots, read_processes, read_temporary};
 use super::store_dir::{StoreName, visit_names};
+use crate::domain::budget::{Figure, Standing};
 use crate::domain::collect::{NotSelective, Selection};
 use crate::domain::graph::{GraphBuilder, KeepFlags, StoreGraph};
 use crate::domain::inspection::{Inspection, Seen, Stray};
@@ -80,6 +81,19 @@ pub struct StoreSurvey<'a, S> {
 impl<S: Survey> Survey for StoreSurvey<'_, S> {
     fn snapshot(&self) -> Result<Snapshot, SurveyError> {
         self.survey.snapshot()
+    }
+
+    fn standing(&self, figure: Figure) -> Standing {
+        let standing = self.survey.standing(figure);
+        if figure == Figure::OnDisk {
+            return standing;
+        }
+        let graph = self.reader.graph().ok();
+        let all = graph.map(|graph| graph.nar_size(&graph.set_of([]).complement()));
+        Standing {
+            store_bytes: all,
+            ..standing
+        }
     }
 
     fn dead(&self) -> Result<Selection, NotSelective> {

@@ -37,6 +37,7 @@ pub(super) fn apply(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure
         items: Vec::new(),
         actions: saved.actions,
         prediction: Prediction::default(),
+        budget: saved.budget,
         refusals: Vec::new(),
         collection_refused: false,
         notes: Vec::new(),
@@ -63,5 +64,5 @@ pub(super) fn apply(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure
         .engine(&observer, &nix)
         .apply(approved, Some(&job))?;
     run::show(context, &receipt, args.json.json)?;
-    Ok(run::exit(&receipt))
+    Ok(run::ended(context, &receipt))
 }

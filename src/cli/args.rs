@@ -7,8 +7,10 @@ use clap_complete::Shell;
 use crate::domain::measure::{Age, Timestamp};
 use crate::domain::risk::RiskLevel;
 
+mod budget;
 mod store;
 
+pub use budget::BudgetArgs;
 pub use store::{DeadArgs, Division, DuArgs, RootsArgs, WhyArgs};
 
 /// Keep a Nix store within its budget without losing what its owner wants back
@@ -26,6 +28,7 @@ Exit status:
   2   usage
   3   partly done
   4   refused by a safety rule, the risk ceiling, or the person asked
+  5   the budget is not reached
   69  Nix was not found or cannot be used
   73  the state directory cannot be written
   75  another run holds the lock; try again
@@ -141,6 +144,9 @@ pub struct JobArgs {
     /// What is different this time
     #[command(flatten)]
     pub keep: KeepArgs,
+    /// A disk goal
+    #[command(flatten)]
+    pub budget: BudgetArgs,
     /// Thin out only these profiles: `system`, `users`, `home-manager`, or a profile's path; repeatable
     #[arg(long = "profile", value_name = "PROFILE")]
     pub profiles: Vec<String>,

@@ -175,6 +175,7 @@ impl Context {
         if args.no_collect {
             job.operations.collect = false;
         }
+        super::budget::take_over(&mut job, &args.budget)?;
         let rules = KeepRules {
             last: args.keep.keep_last,
             within: args.keep.keep_within,

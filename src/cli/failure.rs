@@ -19,6 +19,8 @@ pub(super) enum Exit {
     Partly,
     /// Refused by a safety rule, the risk ceiling, or the person asked.
     Refused,
+    /// The budget is not reached.
+    OverBudget,
     /// Nix was not found or cannot be used.
     Unavailable,
     /// The state directory cannot be written.
@@ -39,6 +41,7 @@ impl From<Exit> for u8 {
             Exit::Usage => 2,
             Exit::Partly => 3,
             Exit::Refused => 4,
+            Exit::OverBudget => 5,
             Exit::Unavailable => 69,
             Exit::CannotCreate => 73,
             Exit::TryAgain => 75,

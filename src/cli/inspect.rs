@@ -112,6 +112,9 @@ pub(super) fn names(graph: &StoreGraph, nodes: impl Iterator<Item = NodeIdx>) ->
 
 /// Draws the plan of a job, and predicts what it frees where it collects.
 pub(super) fn draw(context: &Context, job: &Job, exact: Exact) -> Result<Plan, Failure> {
+    if let Some(goal) = job.budget {
+        return super::budget::draw(context, job, goal, exact);
+    }
     if !job.operations.collect {
         return Ok(Plan::draw(&context.snapshot(Some(job))?, job));
     }

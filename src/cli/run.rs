@@ -35,7 +35,16 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
         out::refusals(&plan.refusals);
         return Ok(Exit::Refused);
     }
-    Ok(exit(&receipt))
+    Ok(ended(context, &receipt))
+}
+
+/// How a run ended, its budget included; what is not reached is said on standard error.
+pub(super) fn ended(context: &Context, receipt: &Receipt) -> Exit {
+    let missed = super::budget::missed(context, receipt);
+    match (exit(receipt), missed) {
+        (Exit::Done, Some(missed)) => missed,
+        (exit, _) => exit,
+    }
 }
 
 /// Prints a receipt.

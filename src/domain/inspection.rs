@@ -1,6 +1,7 @@
 //! A store as it was seen: what is valid, what is a root, what Nix keeps. Every question about it is answered here.
 
 mod forecast;
+mod reach;
 mod sizes;
 mod usage;
 
@@ -12,6 +13,7 @@ use super::root::{GcRoot, RootKind};
 use super::store_path::{StoreDir, StorePathRef};
 
 pub use forecast::Forecast;
+pub use reach::{Climb, Ladder};
 pub use sizes::{Size, Sizes};
 pub use usage::{GroupBy, Sets, Usage, UsageRow};
 
@@ -156,6 +158,11 @@ impl Inspection {
     pub fn path(&self, node: NodeIdx) -> String {
         let name = self.graph.base_name(node);
         self.store.as_path().join(name).into_string()
+    }
+
+    /// Every valid path.
+    pub fn everything(&self) -> NodeSet {
+        self.graph.set_of([]).complement()
     }
 
     /// The valid paths that nothing keeps.

@@ -3,10 +3,12 @@
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 
-pub use self::action::{Action, GenerationFacts, HoldFacts, PlannedAction, RootFacts};
+pub use self::action::{Action, EarlyFacts, GenerationFacts, HoldFacts, PlannedAction, RootFacts};
 use self::draft::Draft;
 pub use self::draft::pins_of;
 pub use self::recheck::recheck;
+pub use self::within::Room;
+use super::budget::BudgetReport;
 use super::job::{Job, JobName};
 use super::measure::{Bytes, Timestamp};
 use super::profile::{GenerationNumber, ProfilePath};
@@ -20,6 +22,7 @@ use super::store_path::StoreDir;
 mod action;
 mod draft;
 mod recheck;
+mod within;
 
 /// Something that was seen, and what is to become of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,6 +102,8 @@ pub enum KeepCause {
     NotUtf8,
     /// Its undo window is still open.
     WindowOpen,
+    /// The budget does not need its room.
+    NotNeeded,
 }
 
 /// The rule that lets something go.
@@ -110,6 +115,8 @@ pub enum DropRule {
     Dangling,
     /// The undo window has ended.
     WindowEnded,
+    /// The undo window is open, and the budget needs the room now.
+    NeededNow,
 }
 
 /// What a job would do now.
@@ -133,6 +140,8 @@ pub struct Plan {
     pub actions: Vec<PlannedAction>,
     /// What is expected to be freed.
     pub prediction: Prediction,
+    /// How it stands to the job's budget, if there is one.
+    pub budget: Option<BudgetReport>,
     /// What could not be read.
     pub refusals: Vec<Refusal>,
     /// Whether a collection was asked for and left out because of a refusal.
@@ -197,6 +206,7 @@ impl Plan {
             items: draft.items,
             actions: draft.actions,
             prediction: Prediction::default(),
+            budget: None,
             refusals,
             collection_refused: job.operations.collect && refused,
             notes,

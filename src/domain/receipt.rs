@@ -5,6 +5,7 @@ use std::fmt;
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 
+use super::budget::{BudgetReport, Standing};
 use super::job::JobName;
 use super::measure::{Bytes, Timestamp};
 use super::plan::Action;
@@ -112,6 +113,29 @@ pub struct Receipt {
     pub entries: Vec<Entry>,
     /// What was freed.
     pub bytes: FreedBytes,
+    /// How it came out against the job's budget; null without one, and while the run is under way.
+    #[serde(default)]
+    pub budget: Option<BudgetOutcome>,
+}
+
+/// How a run came out against its budget.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[derive(schemars::JsonSchema)]
+pub struct BudgetOutcome {
+    /// What the plan said.
+    pub planned: BudgetReport,
+    /// How full the store was after the run.
+    pub after: Standing,
+    /// How much is still missing, as measured then: 0 when the goal is reached.
+    pub missing: Option<Bytes>,
+}
+
+impl BudgetOutcome {
+    /// Whether the goal is known to be reached.
+    pub fn is_reached(&self) -> bool {
+        self.missing == Some(Bytes(0))
+    }
 }
 
 /// The form of a receipt.

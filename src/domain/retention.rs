@@ -80,6 +80,8 @@ pub enum Reason {
     NotSelected,
     /// It belongs to another user.
     NotYours,
+    /// No rule keeps it, and the budget does not need its room.
+    NotNeeded,
 }
 
 /// One or more reasons, in the order of [`Reason`].

@@ -1,5 +1,6 @@
 //! The gate between a plan and the deed: the risk ceiling and safe mode.
 
+use crate::domain::budget::BudgetReport;
 use crate::domain::job::JobName;
 use crate::domain::plan::{Action, Plan, PlannedAction, Prediction};
 use crate::domain::receipt::RunKind;
@@ -23,6 +24,8 @@ pub struct Proposal {
     pub safe_mode: bool,
     /// What is expected to be freed.
     pub prediction: Prediction,
+    /// The disk goal, and how the plan stands to it.
+    pub budget: Option<BudgetReport>,
 }
 
 impl Proposal {
@@ -36,6 +39,7 @@ impl Proposal {
             max_risk: plan.max_risk,
             safe_mode: plan.safe_mode,
             prediction: plan.prediction,
+            budget: plan.budget.clone(),
         }
     }
 }
@@ -116,6 +120,7 @@ fn least_risk(action: &Action) -> RiskLevel {
             let held = !facts.hold.is_zero();
             risk::of_generation(facts.profile_kind.is_system(), held, usize::MAX)
         }
+        Action::ReleaseEarly(facts) => risk::of_early_release(facts.system),
         _ => RiskLevel::Low,
     }
 }

@@ -65,6 +65,7 @@ where
             },
             Action::RemoveRoot(facts) | Action::RestoreRoot(facts) => self.perform.see_root(facts),
             Action::ReleaseHold(facts) => self.perform.see_hold(facts),
+            Action::ReleaseEarly(facts) => self.perform.see_hold(&facts.hold),
             Action::Collect | Action::Optimise | Action::Verify { .. } => {
                 let why =
                     "interrupted; it is not known to have ended, and can be repeated at any time";

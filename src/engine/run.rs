@@ -37,6 +37,9 @@ where
         self.remember.begin(&lock, &mut receipt)?;
         self.prepare_holds(&lock, &mut receipt)?;
         self.mend_holds(&snapshot, &mut receipt);
+        if proposal.budget.is_some() {
+            self.spare_without_collection(&mut receipt);
+        }
         for index in 0..receipt.entries.len() {
             if self.interrupt.requested() {
                 self.skip_rest(&mut receipt);
@@ -44,6 +47,7 @@ where
             }
             self.step(&lock, &mut receipt, index)?;
         }
+        receipt.budget = proposal.budget.map(|planned| self.measure_budget(planned));
         self.finish(&lock, receipt)
     }
 
@@ -117,6 +121,7 @@ where
             }
             Action::RemoveRoot(facts) => self.perform.remove_root(facts),
             Action::ReleaseHold(facts) => self.perform.release_hold(facts),
+            Action::ReleaseEarly(facts) => self.perform.release_hold(&facts.hold),
             Action::Collect => self.collect(receipt, &mut note),
             Action::Optimise => self.perform.optimise(),
             Action::Verify { contents } => self.perform.verify(*contents),
@@ -260,6 +265,9 @@ pub(super) fn summary(action: &Action) -> String {
         }
         Action::RemoveRoot(facts) => format!("remove the root {}", facts.entry),
         Action::ReleaseHold(facts) => format!("release the hold {}", facts.link),
+        Action::ReleaseEarly(facts) => {
+            format!("release the hold {} before its time", facts.hold.link)
+        }
         Action::Collect => "collect garbage".to_string(),
         Action::Optimise => "optimise the store".to_string(),
         Action::Verify { .. } => "verify the store".to_string(),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
-use crate::domain::plan::Action;
+use crate::domain::plan::{Action, EarlyFacts};
 use crate::domain::profile::ProfilePath;
 use crate::domain::receipt::Outcome;
 
@@ -60,6 +60,10 @@ pub fn short(action: &Action, names: &Names<'_>) -> String {
                 "end the hold of {}",
                 generation(facts.number, &facts.profile)
             )
+        }
+        Action::ReleaseEarly(EarlyFacts { hold, .. }) => {
+            let what = generation(hold.number, &hold.profile);
+            format!("end the hold of {what} before its time")
         }
         Action::Collect => "collect garbage".to_string(),
         Action::Optimise => "hard-link equal files in the store".to_string(),

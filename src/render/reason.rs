@@ -32,6 +32,7 @@ pub fn code(reason: &Reason) -> &'static str {
         Reason::Blocked(_) => "blocked",
         Reason::NotSelected => "notSelected",
         Reason::NotYours => "notYours",
+        Reason::NotNeeded => "notNeeded",
     }
 }
 
@@ -63,6 +64,7 @@ pub fn sentence(reason: &Reason, time: &dyn Fn(Timestamp) -> String) -> String {
         Reason::Blocked(why) => format!("the profile must not be touched: {why}"),
         Reason::NotSelected => "the job does not select the profile".to_string(),
         Reason::NotYours => "the profile belongs to another user".to_string(),
+        Reason::NotNeeded => "no rule keeps it, and the budget does not need its room".to_string(),
     }
 }
 
@@ -76,6 +78,7 @@ pub fn cause_code(cause: KeepCause) -> &'static str {
         KeepCause::NotYours => "notYours",
         KeepCause::NotUtf8 => "notUtf8",
         KeepCause::WindowOpen => "windowOpen",
+        KeepCause::NotNeeded => "notNeeded",
     }
 }
 
@@ -91,6 +94,7 @@ pub fn cause_sentence(cause: KeepCause) -> &'static str {
         KeepCause::NotYours => "only root may remove it",
         KeepCause::NotUtf8 => "its name is not UTF-8, and could not be put back exactly",
         KeepCause::WindowOpen => "its undo window is open",
+        KeepCause::NotNeeded => "the budget does not need its room",
     }
 }
 
@@ -100,6 +104,7 @@ pub fn rule_code(rule: DropRule) -> &'static str {
         DropRule::NoRuleKeepsIt => "noRuleKeepsIt",
         DropRule::Dangling => "dangling",
         DropRule::WindowEnded => "windowEnded",
+        DropRule::NeededNow => "neededNow",
     }
 }
 
@@ -109,6 +114,7 @@ pub fn rule_sentence(rule: DropRule) -> &'static str {
         DropRule::NoRuleKeepsIt => "no rule keeps it",
         DropRule::Dangling => "its link is gone",
         DropRule::WindowEnded => "its undo window has ended",
+        DropRule::NeededNow => "the budget needs its room now, though its undo window is open",
     }
 }
 

@@ -10,12 +10,14 @@ use crate::domain::snapshot::Snapshot;
 
 use super::text;
 
+mod budget;
 mod grid;
 mod listing;
 mod plan;
 mod receipt;
 mod store;
 
+pub use budget::shortfall;
 pub use listing::{generations, holds, pin, roots};
 pub use plan::{consequences, plan};
 pub use receipt::{history, receipt};

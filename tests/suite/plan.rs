@@ -3,6 +3,7 @@
 // Clippy's leave for tests does not reach the functions beside them.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
+mod budgets;
 mod drawing;
 mod rechecking;
 mod roots;
@@ -169,6 +170,7 @@ fn step(action: &Action) -> String {
         Action::DropGeneration(facts) => format!("drop {}:{}", facts.profile.name(), facts.number),
         Action::RemoveRoot(facts) => format!("remove {}", facts.entry.file_name().unwrap()),
         Action::ReleaseHold(facts) => format!("release {}", facts.number),
+        Action::ReleaseEarly(facts) => format!("release early {}", facts.hold.number),
         Action::Collect => "collect".to_string(),
         Action::Optimise => "optimise".to_string(),
         Action::Verify { contents } => format!("verify {contents}"),

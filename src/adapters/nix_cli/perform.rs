@@ -1,9 +1,9 @@
 //! The port that the engine acts through.
 
 use camino::Utf8Path;
-use nix::sys::statvfs::statvfs;
 
 use super::{NixCli, failed, parse};
+use crate::adapters::disk::fullness;
 use crate::domain::measure::Bytes;
 use crate::domain::plan::{GenerationFacts, HoldFacts, RootFacts};
 use crate::domain::store_path::StorePath;
@@ -86,16 +86,11 @@ impl Perform for NixCli {
 
     fn free_bytes(&self) -> Result<Bytes, PerformError> {
         let store = self.places.store.as_path();
-        let stat = statvfs(store.as_std_path()).map_err(|errno| PerformError::File {
+        // What a user can get, not what is kept back for root.
+        let disk = fullness(store).map_err(|source| PerformError::File {
             what: format!("read the free space of {store}"),
-            source: errno.into(),
+            source,
         })?;
-        // What a user can get, not what is kept back for root. The types differ between platforms.
-        #[allow(clippy::useless_conversion)]
-        let (blocks, size) = (
-            u64::from(stat.blocks_available()),
-            u64::from(stat.fragment_size()),
-        );
-        Ok(Bytes(blocks.saturating_mul(size)))
+        Ok(disk.available)
     }
 }

@@ -76,8 +76,8 @@ pub struct BudgetReport {
 pub struct FreeLater {
     /// When windows end.
     pub at: Timestamp,
-    /// How much is free then beyond what was before.
-    pub bytes: Bytes,
+    /// How much is free then beyond what was before, by the store's own sizes.
+    pub nar_bytes: Bytes,
 }
 
 /// A root that keeps what could otherwise go.

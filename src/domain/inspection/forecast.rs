@@ -57,6 +57,9 @@ fn gone(actions: &[PlannedAction]) -> (HashSet<Utf8PathBuf>, HashSet<Utf8PathBuf
             Action::ReleaseHold(facts) => {
                 now.insert(facts.link.clone());
             }
+            Action::ReleaseEarly(facts) => {
+                now.insert(facts.hold.link.clone());
+            }
             Action::RemoveRoot(_)
             | Action::Collect
             | Action::Optimise

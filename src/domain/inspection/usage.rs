@@ -240,7 +240,7 @@ fn links_of_generations(
 }
 
 /// A path that processes use has the first of them for its name, and the path with it.
-fn root_name(root: &StoreRoot, inspection: &Inspection) -> String {
+pub(super) fn root_name(root: &StoreRoot, inspection: &Inspection) -> String {
     if is_runtime(root.root.kind) {
         format!("{} -> {}", root.root.link, inspection.path(root.node))
     } else {

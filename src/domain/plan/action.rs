@@ -20,6 +20,8 @@ pub enum Action {
     RemoveRoot(RootFacts),
     /// End a hold.
     ReleaseHold(HoldFacts),
+    /// End a hold before its time, for a budget. Nothing brings back what it held.
+    ReleaseEarly(EarlyFacts),
     /// Let Nix collect garbage.
     Collect,
     /// Let Nix hard-link equal files in the store.
@@ -89,6 +91,17 @@ pub struct HoldFacts {
     pub number: GenerationNumber,
     /// When its window ends.
     pub until: Timestamp,
+}
+
+/// What is known of a hold whose window is open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EarlyFacts {
+    /// The hold.
+    #[serde(flatten)]
+    pub hold: HoldFacts,
+    /// Whether it holds a system, as far as that can be told; what cannot be told counts as one.
+    pub system: bool,
 }
 
 /// An action with its risk.

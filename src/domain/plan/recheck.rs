@@ -1,7 +1,8 @@
 //! The second look, right before the deed.
 
 use super::draft::keep_cause;
-use super::{Action, GenerationFacts, HoldFacts, pins_of};
+use super::within::{holds_a_system, is_spared};
+use super::{Action, EarlyFacts, GenerationFacts, HoldFacts, pins_of};
 use crate::domain::job::Job;
 use crate::domain::retention::{self, Circumstances, Reason};
 use crate::domain::root::{Dangling, GcRoot, RootState};
@@ -30,11 +31,9 @@ pub fn recheck(action: &Action, snapshot: &Snapshot, job: Option<&Job>) -> Resul
                 )
             })
         }
+        Action::ReleaseEarly(facts) => recheck_early(facts, snapshot, job),
         Action::ReleaseHold(facts) => {
-            let is_it = |hold: &Hold| hold.link == facts.link && HoldFacts::from(hold) == *facts;
-            if !snapshot.holds.iter().any(is_it) {
-                return Err(format!("{} is not the hold it was", facts.link));
-            }
+            recheck_hold(facts, snapshot)?;
             // The clock may have been set back since.
             if facts.until > snapshot.taken_at {
                 return Err(format!("the window of the hold {} is open", facts.link));
@@ -50,6 +49,28 @@ pub fn recheck(action: &Action, snapshot: &Snapshot, job: Option<&Job>) -> Resul
         | Action::RestoreGeneration(_)
         | Action::RestoreRoot(_) => Ok(()),
     }
+}
+
+fn recheck_hold(facts: &HoldFacts, snapshot: &Snapshot) -> Result<(), String> {
+    let is_it = |hold: &Hold| hold.link == facts.link && HoldFacts::from(hold) == *facts;
+    if snapshot.holds.iter().any(is_it) {
+        Ok(())
+    } else {
+        Err(format!("{} is not the hold it was", facts.link))
+    }
+}
+
+fn recheck_early(facts: &EarlyFacts, snapshot: &Snapshot, job: Option<&Job>) -> Result<(), String> {
+    recheck_hold(&facts.hold, snapshot)?;
+    let hold = &facts.hold;
+    if is_spared(hold, snapshot, job) {
+        return Err(format!("what {} holds is pinned now", hold.link));
+    }
+    // What was planned as less than a system's must not turn out to be one.
+    if !facts.system && holds_a_system(&hold.profile, snapshot) {
+        return Err(format!("{} holds a system", hold.link));
+    }
+    Ok(())
 }
 
 fn recheck_generation(

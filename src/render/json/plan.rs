@@ -1,6 +1,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::domain::budget::BudgetReport;
 use crate::domain::job::JobName;
 use crate::domain::measure::Timestamp;
 use crate::domain::plan::{Fate, Item, Plan, PlannedAction, Prediction, Subject};
@@ -39,8 +40,8 @@ pub struct PlanDocument {
     pub actions: Vec<PlannedAction>,
     /// What is expected to be freed.
     pub prediction: Prediction,
-    /// The disk goal; null, as there is none.
-    pub budget: Option<()>,
+    /// The disk goal and how the plan stands to it; null where there is none.
+    pub budget: Option<BudgetReport>,
     /// What could not be read.
     pub refusals: Vec<Refusal>,
     /// Whether a collection was asked for and left out because of a refusal.
@@ -140,7 +141,7 @@ pub fn plan(plan: &Plan) -> PlanDocument {
         items: plan.items.iter().map(item_document).collect(),
         actions: plan.actions.clone(),
         prediction: plan.prediction,
-        budget: None,
+        budget: plan.budget.clone(),
         refusals: plan.refusals.clone(),
         collection_refused: plan.collection_refused,
         notes: plan.notes.clone(),

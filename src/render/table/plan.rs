@@ -4,7 +4,7 @@ use crate::domain::risk::RiskLevel;
 use crate::render::text::{capital, count, escape, list};
 use crate::render::{action, reason};
 
-use super::{Page, Paint, View};
+use super::{Page, Paint, View, budget};
 
 mod consequences;
 mod profiles;
@@ -26,6 +26,9 @@ pub fn plan(plan: &Plan, view: &View) -> String {
     actions(plan, view, &mut page);
     refusals(&plan.refusals, plan.collection_refused, view, &mut page);
     notes(&all_notes(plan), view, &mut page);
+    if let Some(report) = &plan.budget {
+        budget::write(report, view, &mut page);
+    }
     page.gap();
     if let Some(sentence) = prediction(plan.prediction) {
         page.line(sentence);

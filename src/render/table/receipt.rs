@@ -6,7 +6,7 @@ use crate::render::json::is_open;
 use crate::render::text::{capital, count, escape, list};
 
 use super::grid::Grid;
-use super::{Page, Paint, View};
+use super::{Page, Paint, View, budget};
 
 /// The record of a run: what was done and what was not, how much was freed, and how to undo it.
 pub fn receipt(receipt: &Receipt, view: &View) -> String {
@@ -22,7 +22,9 @@ pub fn receipt(receipt: &Receipt, view: &View) -> String {
         entries(receipt, outcome, view, &mut page);
     }
     page.gap();
-    for sentence in freed(receipt).into_iter().chain(undo(receipt, view)) {
+    let budget = receipt.budget.as_ref().map(budget::outcome);
+    let sentences = freed(receipt).into_iter().chain(budget);
+    for sentence in sentences.chain(undo(receipt, view)) {
         page.prose("", &sentence, view.style);
     }
     page.finish()

@@ -309,6 +309,7 @@ pub(crate) fn receipt(odd: &str) -> Receipt {
             measured: Some(-1_048_576),
             paths: Some(120),
         },
+        budget: None,
         run,
     }
 }

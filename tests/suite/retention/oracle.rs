@@ -257,5 +257,6 @@ pub(super) fn code(reason: &Reason) -> &'static str {
         Reason::Blocked(_) => "blocked",
         Reason::NotSelected => "notSelected",
         Reason::NotYours => "notYours",
+        Reason::NotNeeded => "notNeeded",
     }
 }

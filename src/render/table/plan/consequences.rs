@@ -66,6 +66,13 @@ fn irreversible(plan: &Plan) -> Option<String> {
     if ended > 0 {
         parts.push(format!("the end of {}", count(ended, "hold")));
     }
+    let early = how_many(plan, |action| matches!(action, Action::ReleaseEarly(_)));
+    if early > 0 {
+        parts.push(format!(
+            "the end of {} before its time",
+            count(early, "hold")
+        ));
+    }
     if how_many(plan, |action| *action == Action::Collect) > 0 {
         parts.push("the deletion of dead store paths".to_string());
     }

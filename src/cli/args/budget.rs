@@ -1,0 +1,49 @@
+//! A disk goal for this time.
+
+use clap::{ArgGroup, Args};
+
+use crate::domain::budget::{Amount, Budget, ReleaseHolds, parse_size};
+
+/// A disk goal; if one is given, it takes the place of the job's.
+#[derive(Debug, Args, Default)]
+#[command(group = ArgGroup::new("goal").multiple(false))]
+pub struct BudgetArgs {
+    /// Remove only as much as leaves this much free, such as 50G or 20%
+    #[arg(long, value_name = "SIZE", group = "goal", value_parser = until_free)]
+    pub until_free: Option<Budget>,
+    /// Remove only as much as leaves this much of the file system used, in percent
+    #[arg(long, value_name = "PERCENT", group = "goal", value_parser = max_used)]
+    pub max_used: Option<Budget>,
+    /// Remove only as much as leaves a store of this size, such as 200G, by its own sizes
+    #[arg(long, value_name = "SIZE", group = "goal", value_parser = max_store)]
+    pub max_store: Option<Budget>,
+    /// Whether the goal may end undo windows: never or ifNeeded
+    #[arg(long, value_name = "WHEN")]
+    pub release_holds: Option<ReleaseHolds>,
+}
+
+impl BudgetArgs {
+    /// The goal, if one was given.
+    pub(in crate::cli) fn goal(&self) -> Option<Budget> {
+        self.until_free.or(self.max_used).or(self.max_store)
+    }
+}
+
+fn until_free(text: &str) -> Result<Budget, String> {
+    let amount: Result<Amount, _> = text.parse();
+    let budget = amount.and_then(Budget::min_free);
+    budget.map_err(|error| error.to_string())
+}
+
+fn max_used(text: &str) -> Result<Budget, String> {
+    let number = text.strip_suffix('%').unwrap_or(text);
+    let digits = number.bytes().all(|b| b.is_ascii_digit());
+    let percent = number.parse().ok().filter(|_| digits);
+    let percent = percent.ok_or("write a number from 10 to 95")?;
+    Budget::max_used(percent).map_err(|error| error.to_string())
+}
+
+fn max_store(text: &str) -> Result<Budget, String> {
+    let budget = parse_size(text).and_then(Budget::max_store);
+    budget.map_err(|error| error.to_string())
+}

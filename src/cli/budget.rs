@@ -1,0 +1,119 @@
+//! Jobs with a disk goal.
+
+use super::args::BudgetArgs;
+use super::context::Context;
+use super::failure::{Exit, Failure};
+use super::inspect::{Exact, names, predict};
+use super::out;
+use crate::adapters::disk;
+use crate::domain::budget::{DiskGoal, Figure, Standing};
+use crate::domain::inspection::Inspection;
+use crate::domain::job::Job;
+use crate::domain::measure::Bytes;
+use crate::domain::plan::{Plan, Room};
+use crate::domain::receipt::Receipt;
+use crate::ports::Look;
+use crate::render;
+
+/// Takes over the goal that the arguments give.
+pub(super) fn take_over(job: &mut Job, args: &BudgetArgs) -> Result<(), Failure> {
+    if let Some(budget) = args.goal() {
+        let release_holds = args.release_holds.unwrap_or_default();
+        job.budget = Some(DiskGoal {
+            budget,
+            release_holds,
+        });
+        return Ok(());
+    }
+    match (&mut job.budget, args.release_holds) {
+        (_, None) => Ok(()),
+        (Some(goal), Some(release_holds)) => {
+            goal.release_holds = release_holds;
+            Ok(())
+        }
+        (None, Some(_)) => {
+            let message = format!("the job {} has no budget to release holds for", job.name);
+            let hint = "Say a goal: --until-free, --max-used or --max-store.";
+            Err(Failure::new(Exit::Usage, message).hint(hint))
+        }
+    }
+}
+
+/// Draws the plan of a job that stays within a budget. Where the goal is reached, the store is not looked into.
+///
+/// # Errors
+/// When it cannot be told how much must go, or what: then nothing is chosen by guess.
+pub(super) fn draw(
+    context: &Context,
+    job: &Job,
+    goal: DiskGoal,
+    exact: Exact,
+) -> Result<Plan, Failure> {
+    let store = context.places.store.as_path();
+    let disk = disk::fullness(store).map_err(|error| {
+        let message = format!("cannot tell how full the file system of {store} is: {error}");
+        Failure::new(Exit::Failed, message).hint("Check that NIX_STORE_DIR is right.")
+    })?;
+    let mut standing = Standing {
+        disk: Some(disk),
+        store_bytes: None,
+    };
+    if standing.to_free(goal.budget) == Some(Bytes(0)) {
+        let snapshot = context.snapshot(Some(job))?;
+        return Ok(Plan::draw_reached(&snapshot, job, goal, standing));
+    }
+    let Look { snapshot, store } = context.look(Some(job))?;
+    let inspection = store.map_err(|error| {
+        let failure = Failure::from(error);
+        let message = format!(
+            "what must go for the budget cannot be told: {}",
+            failure.message
+        );
+        Failure { message, ..failure }
+    })?;
+    standing.store_bytes = Some(inspection.graph().nar_size(&inspection.everything()));
+    let to_free = standing.to_free(goal.budget).unwrap_or_default();
+    let room = Room {
+        inspection: &inspection,
+        standing,
+        to_free,
+    };
+    let weigh = |dead: &_| weigh(context, goal, &inspection, dead);
+    let mut plan = Plan::draw_within(&snapshot, job, goal, room, weigh)?;
+    let look = Look {
+        snapshot,
+        store: Ok(inspection),
+    };
+    if !plan.actions.is_empty() {
+        predict(context, &mut plan, &look, exact)?;
+    }
+    Ok(plan)
+}
+
+/// How much room dead paths take, in the figure of the goal. On disk that is measured, however many there are: an
+/// estimate that is too low would let go of more generations than the goal needs.
+fn weigh(
+    context: &Context,
+    goal: DiskGoal,
+    inspection: &Inspection,
+    dead: &crate::domain::graph::NodeSet,
+) -> Result<Bytes, Failure> {
+    if goal.budget.figure() == Figure::NarSize {
+        return Ok(inspection.graph().nar_size(dead));
+    }
+    let mut names = names(inspection.graph(), dead.iter());
+    let strays = inspection.unregistered().iter().filter(|s| s.exact);
+    names.extend(strays.map(|stray| stray.name.as_str()));
+    let measured = context.measure(&names, Exact::Always)?;
+    Ok(measured.bytes.unwrap_or_default())
+}
+
+/// Says on standard error that a run did not reach its goal; `None` where it did, or had none.
+pub(super) fn missed(context: &Context, receipt: &Receipt) -> Option<Exit> {
+    let outcome = receipt.budget.as_ref().filter(|b| !b.is_reached())?;
+    let mut sentences = render::table::shortfall(outcome, &context.view()).into_iter();
+    let message = sentences.next().unwrap_or_default();
+    let hint: Vec<String> = sentences.collect();
+    out::failure(&Failure::new(Exit::OverBudget, message).hint(hint.join("\n")));
+    Some(Exit::OverBudget)
+}

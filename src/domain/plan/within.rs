@@ -1,0 +1,156 @@
+//! Plans that stay within a budget: of what the rules let go only as much as the goal needs, and never anything else.
+
+mod choice;
+mod report;
+
+use std::collections::{HashMap, HashSet};
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::{
+    Action, DropRule, EarlyFacts, Fate, HoldFacts, Item, KeepCause, Plan, PlannedAction, Subject,
+};
+use crate::domain::budget::{BudgetReport, DiskGoal, Standing};
+use crate::domain::graph::NodeSet;
+use crate::domain::inspection::Inspection;
+use crate::domain::job::Job;
+use crate::domain::measure::Bytes;
+use crate::domain::profile::ProfilePath;
+use crate::domain::retention::{Reason, Reasons};
+use crate::domain::snapshot::Snapshot;
+use choice::Choice;
+
+/// What a budget is planned against.
+#[derive(Debug, Clone, Copy)]
+pub struct Room<'a> {
+    /// The store.
+    pub inspection: &'a Inspection,
+    /// How full it is.
+    pub standing: Standing,
+    /// How much must go until the goal is reached.
+    pub to_free: Bytes,
+}
+
+impl Plan {
+    /// Draws the plan of a job whose goal is reached: nothing is done.
+    pub fn draw_reached(
+        snapshot: &Snapshot,
+        job: &Job,
+        goal: DiskGoal,
+        standing: Standing,
+    ) -> Self {
+        let mut plan = Self::draw(snapshot, job);
+        plan.narrow(&Choice::default());
+        plan.actions.clear();
+        plan.collection_refused = false;
+        plan.budget = Some(BudgetReport::reached(goal, standing));
+        plan
+    }
+
+    /// Draws the plan of a job with a budget. `weigh` tells how much room a set of dead paths takes; a larger set must
+    /// not weigh less.
+    ///
+    /// What goes is a beginning of: dead paths, expired holds, with `ifNeeded` open holds, generations that the rules
+    /// let go, each from the oldest; without what frees nothing because something else keeps it, and without what is
+    /// riskier than the job may be.
+    ///
+    /// # Errors
+    /// When something cannot be weighed.
+    pub fn draw_within<E>(
+        snapshot: &Snapshot,
+        job: &Job,
+        goal: DiskGoal,
+        room: Room<'_>,
+        weigh: impl FnMut(&NodeSet) -> Result<Bytes, E>,
+    ) -> Result<Self, E> {
+        if room.to_free == Bytes(0) {
+            return Ok(Self::draw_reached(snapshot, job, goal, room.standing));
+        }
+        let mut plan = Self::draw(snapshot, job);
+        let choice = choice::choose(&plan, snapshot, job, goal, room, weigh)?;
+        plan.narrow(&choice);
+        plan.budget = choice.report;
+        Ok(plan)
+    }
+
+    /// Leaves only what was chosen; what was let go and is not needed stays.
+    fn narrow(&mut self, choice: &Choice) {
+        let mut early: Vec<PlannedAction> = choice.early.clone();
+        let mut actions = Vec::new();
+        for mut planned in std::mem::take(&mut self.actions) {
+            match &mut planned.action {
+                Action::DropGeneration(facts) => {
+                    match choice.dropped.get(&facts.profile.link(facts.number)) {
+                        Some(chosen) => planned = chosen.clone(),
+                        None => continue,
+                    }
+                }
+                Action::ReleaseHold(facts) if !choice.released.contains(&facts.link) => continue,
+                Action::RemoveRoot(_) | Action::ReleaseHold(_) => {}
+                // What is released early comes before the collection that frees it.
+                _ => actions.append(&mut early),
+            }
+            actions.push(planned);
+        }
+        self.actions = actions;
+        for item in &mut self.items {
+            settle(item, choice);
+        }
+    }
+}
+
+/// Says of an item what became of it.
+fn settle(item: &mut Item, choice: &Choice) {
+    let dropped = matches!(item.fate, Fate::Drop { .. });
+    match &item.subject {
+        Subject::Generation {
+            profile, number, ..
+        } if dropped => {
+            item.fate = match choice.dropped.get(&profile.link(*number)) {
+                Some(chosen) => Fate::Drop {
+                    rule: DropRule::NoRuleKeepsIt,
+                    risk: chosen.risk,
+                },
+                None => Fate::KeepGeneration(Reasons::one(Reason::NotNeeded)),
+            };
+        }
+        Subject::Hold { link, .. } if dropped && !choice.released.contains(link) => {
+            item.fate = Fate::Keep(KeepCause::NotNeeded);
+        }
+        Subject::Hold { link, .. } => {
+            let is_it = |planned: &&PlannedAction| matches!(&planned.action, Action::ReleaseEarly(facts) if facts.hold.link == *link);
+            if let Some(chosen) = choice.early.iter().find(is_it) {
+                item.fate = Fate::Drop {
+                    rule: DropRule::NeededNow,
+                    risk: chosen.risk,
+                };
+            }
+        }
+        Subject::Root { .. } if dropped && choice.report.is_none() => {
+            item.fate = Fate::Keep(KeepCause::NotNeeded);
+        }
+        _ => {}
+    }
+}
+
+/// Whether a hold keeps a system, so that its end narrows the way back of the machine. A profile that is not there any
+/// more may have been one.
+pub(super) fn holds_a_system(profile: &ProfilePath, snapshot: &Snapshot) -> bool {
+    let mut found = snapshot.profiles.iter().filter(|p| p.path == *profile);
+    found.next().is_none_or(|p| p.kind.is_system())
+}
+
+/// Whether somebody said that what a hold keeps must stay.
+pub(super) fn is_spared(hold: &HoldFacts, snapshot: &Snapshot, job: Option<&Job>) -> bool {
+    let pinned = snapshot.pins.iter().any(|pin| {
+        pin.profile == hold.profile
+            && pin.number == hold.number
+            && pin.until.is_none_or(|until| until > snapshot.taken_at)
+    });
+    let protected = job.is_some_and(|job| {
+        let mut generations = job.protect.generations.iter();
+        generations.any(|p| p.number == hold.number && p.profile.names(&hold.profile))
+            || job.protect.roots.matches(&hold.link)
+    });
+    pinned || protected
+}
