@@ -60,9 +60,7 @@ pub(super) fn apply(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure
     if !args.consent.yes && !plan.actions.is_empty() {
         ask::confirm(&render::table::consequences(&plan, &view), &context.signals)?;
     }
-    let receipt = context
-        .engine(&observer, &nix)
-        .apply(approved, Some(&job))?;
+    let receipt = run::carry_out(context, &observer, &nix, approved, &job)?;
     run::show(context, &receipt, args.json.json)?;
     Ok(run::ended(context, &receipt))
 }

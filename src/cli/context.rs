@@ -276,11 +276,11 @@ impl Context {
     }
 
     /// The engine over these adapters.
-    pub(super) fn engine<'a>(
+    pub(super) fn engine<'a, S: Survey>(
         &'a self,
-        survey: &'a Observer<'a>,
+        survey: &'a S,
         perform: &'a NixCli,
-    ) -> Engine<'a, Observer<'a>, NixCli, Journal, SystemClock, Signals> {
+    ) -> Engine<'a, S, NixCli, Journal, SystemClock, Signals> {
         Engine {
             survey,
             perform,

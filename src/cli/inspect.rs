@@ -61,7 +61,10 @@ impl Context {
         Ok((look.snapshot, look.store?))
     }
 
-    fn reader<'a>(&'a self, nix: Option<&'a crate::adapters::nix_cli::NixCli>) -> StoreReader<'a> {
+    pub(super) fn reader<'a>(
+        &'a self,
+        nix: Option<&'a crate::adapters::nix_cli::NixCli>,
+    ) -> StoreReader<'a> {
         let remote = self.surroundings.get("NIX_REMOTE");
         StoreReader {
             places: &self.places,

@@ -5,8 +5,12 @@ use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::inspect::{Exact, draw};
 use super::{ask, out};
+use crate::adapters::links::Observer;
+use crate::adapters::nix_cli::NixCli;
+use crate::adapters::store::StoreSurvey;
+use crate::domain::job::Job;
 use crate::domain::receipt::{Outcome, Receipt, RunKind};
-use crate::engine::{Proposal, gate};
+use crate::engine::{Approved, Proposal, gate};
 use crate::render;
 
 /// Carries out a job.
@@ -26,9 +30,7 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     if !args.consent.yes && !plan.actions.is_empty() {
         ask::confirm(&render::table::consequences(&plan, &view), &context.signals)?;
     }
-    let receipt = context
-        .engine(&observer, &nix)
-        .apply(approved, Some(&job))?;
+    let receipt = carry_out(context, &observer, &nix, approved, &job)?;
     show(context, &receipt, args.json.json)?;
     if plan.collection_refused {
         // The rest was done, and the caller must hear that the garbage was not collected.
@@ -45,6 +47,24 @@ pub(super) fn ended(context: &Context, receipt: &Receipt) -> Exit {
         (Exit::Done, Some(missed)) => missed,
         (exit, _) => exit,
     }
+}
+
+/// Carries out what was approved. A budget needs to know what is dead, under the lock as well.
+pub(super) fn carry_out(
+    context: &Context,
+    observer: &Observer<'_>,
+    nix: &NixCli,
+    approved: Approved,
+    job: &Job,
+) -> Result<Receipt, Failure> {
+    if !approved.has_budget() {
+        return Ok(context.engine(observer, nix).apply(approved, Some(job))?);
+    }
+    let survey = StoreSurvey {
+        survey: observer,
+        reader: context.reader(Some(nix)),
+    };
+    Ok(context.engine(&survey, nix).apply(approved, Some(job))?)
 }
 
 /// Prints a receipt.

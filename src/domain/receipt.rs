@@ -113,7 +113,7 @@ pub struct Receipt {
     pub entries: Vec<Entry>,
     /// What was freed.
     pub bytes: FreedBytes,
-    /// How it came out against the job's budget; null without one, and while the run is under way.
+    /// How it came out against the job's budget; null without one.
     #[serde(default)]
     pub budget: Option<BudgetOutcome>,
 }
@@ -127,11 +127,21 @@ pub struct BudgetOutcome {
     pub planned: BudgetReport,
     /// How full the store was after the run.
     pub after: Standing,
-    /// How much is still missing, as measured then: 0 when the goal is reached.
+    /// How much is still missing, as measured then: 0 when the goal is reached, null where that is not known, and while
+    /// the run is under way.
     pub missing: Option<Bytes>,
 }
 
 impl BudgetOutcome {
+    /// Of a run that is under way.
+    pub fn pending(planned: BudgetReport) -> Self {
+        Self {
+            planned,
+            after: Standing::default(),
+            missing: None,
+        }
+    }
+
     /// Whether the goal is known to be reached.
     pub fn is_reached(&self) -> bool {
         self.missing == Some(Bytes(0))

@@ -1,11 +1,17 @@
 //! What a run does for its budget, and how that came out.
 
-use super::Engine;
 use super::run::settle;
-use crate::domain::budget::BudgetReport;
+use super::{Collection, Engine, collect};
+use crate::domain::budget::{Figure, Standing};
+use crate::domain::collect::{CollectMethod, NotSelective, Selection};
+use crate::domain::measure::Bytes;
 use crate::domain::plan::Action;
 use crate::domain::receipt::{BudgetOutcome, Entry, Outcome, Receipt};
-use crate::ports::{Clock, Interrupt, Perform, Remember, Survey};
+use crate::domain::snapshot::Snapshot;
+use crate::ports::{Clock, Interrupt, Perform, Remember, Survey, SurveyError};
+
+/// How often it is collected for a goal that was not reached the time before.
+const MOST_ROUNDS: usize = 8;
 
 impl<S, P, R, C, I> Engine<'_, S, P, R, C, I>
 where
@@ -17,6 +23,9 @@ where
 {
     /// What a budget gives up for good, it gives up for a collection. Where that is left out, nothing would be freed.
     pub(super) fn spare_without_collection(&self, receipt: &mut Receipt) {
+        if receipt.budget.is_none() {
+            return;
+        }
         let collection = |entry: &&Entry| entry.action == Action::Collect;
         let collection = receipt.entries.iter().find(collection);
         if collection.is_none_or(|entry| entry.outcome == Outcome::Pending) {
@@ -36,12 +45,68 @@ where
     }
 
     /// Measures how a run came out.
-    pub(super) fn measure_budget(&self, planned: BudgetReport) -> BudgetOutcome {
-        let after = self.survey.standing(planned.figure);
-        BudgetOutcome {
-            missing: after.to_free(planned.goal),
-            after,
-            planned,
+    pub(super) fn measure_budget(&self, receipt: &mut Receipt) {
+        if let Some(outcome) = &mut receipt.budget {
+            outcome.after = self.survey.standing(outcome.planned.figure);
+            outcome.missing = outcome.after.to_free(outcome.planned.goal);
         }
+    }
+
+    /// Collects what the budget needs: a part of what is dead, and more of it while the goal is not reached, for what
+    /// paths are by the store's own sizes is not what they are on disk. A part is never widened to the whole.
+    pub(super) fn collect_for(&self, outcome: Option<&BudgetOutcome>) -> Collection {
+        let part = outcome.and_then(|b| b.planned.collects_most.map(|most| (b, most)));
+        let Some((outcome, most)) = part else {
+            let method = CollectMethod::default();
+            return collect(self.survey, self.perform, self.interrupt, method);
+        };
+        let mut all = self.collect_part(most);
+        for _ in 1..MOST_ROUNDS {
+            let now = self.survey.standing(outcome.planned.figure);
+            let rest = now.to_free(outcome.planned.goal).unwrap_or_default();
+            if rest == Bytes(0) || all.outcome.is_err() || self.interrupt.requested() {
+                break;
+            }
+            let more = self.collect_part(rest);
+            let idle = more.collected.paths == Some(0);
+            all.join(more);
+            if idle {
+                break;
+            }
+        }
+        all
+    }
+
+    fn collect_part(&self, most: Bytes) -> Collection {
+        let part = Part {
+            survey: self.survey,
+            most,
+        };
+        collect(
+            &part,
+            self.perform,
+            self.interrupt,
+            CollectMethod::Selective,
+        )
+    }
+}
+
+/// Sees of what is dead only as much as is to go, least recently registered first.
+struct Part<'a, S> {
+    survey: &'a S,
+    most: Bytes,
+}
+
+impl<S: Survey> Survey for Part<'_, S> {
+    fn snapshot(&self) -> Result<Snapshot, SurveyError> {
+        self.survey.snapshot()
+    }
+
+    fn standing(&self, figure: Figure) -> Standing {
+        self.survey.standing(figure)
+    }
+
+    fn dead(&self) -> Result<Selection, NotSelective> {
+        Ok(self.survey.dead()?.freeing(self.most))
     }
 }

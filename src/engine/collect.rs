@@ -25,6 +25,19 @@ pub struct Collection {
 }
 
 impl Collection {
+    /// Adds what another one did after it.
+    pub(super) fn join(&mut self, later: Self) {
+        let (mine, more) = (self.collected, later.collected);
+        let bytes = mine.bytes.zip(more.bytes);
+        self.collected = Collected {
+            paths: mine.paths.zip(more.paths).map(|(a, b)| a.saturating_add(b)),
+            bytes: bytes.map(|(a, b)| Bytes(a.0.saturating_add(b.0))),
+        };
+        self.refused.extend(later.refused);
+        self.notes.extend(later.notes);
+        self.outcome = later.outcome;
+    }
+
     /// Everything that there is to say, on one line.
     pub fn detail(&self) -> Option<String> {
         let mut parts = self.notes.clone();

@@ -51,6 +51,11 @@ pub struct Approved {
 }
 
 impl Approved {
+    /// Whether there is a disk goal.
+    pub fn has_budget(&self) -> bool {
+        self.proposal.budget.is_some()
+    }
+
     pub(super) fn into_proposal(self) -> Proposal {
         self.proposal
     }

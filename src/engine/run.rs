@@ -1,10 +1,9 @@
 //! Carrying out what was approved, one recorded step after the other.
 
-use super::{Approved, Engine, EngineError, Proposal, collect, pending};
-use crate::domain::collect::CollectMethod;
+use super::{Approved, Engine, EngineError, Proposal, pending};
 use crate::domain::job::Job;
 use crate::domain::plan::{Action, GenerationFacts, HoldFacts, recheck};
-use crate::domain::receipt::{Entry, Outcome, Receipt, RunKind, Undo};
+use crate::domain::receipt::{BudgetOutcome, Entry, Outcome, Receipt, RunKind, Undo};
 use crate::domain::snapshot::Snapshot;
 use crate::ports::{Claim, Clock, Interrupt, Perform, PerformError, Remember, Sight, Survey, told};
 
@@ -33,13 +32,12 @@ where
         let mut receipt = self.new_receipt(proposal.kind.clone(), &snapshot)?;
         receipt.job = Some(proposal.job.clone());
         receipt.bytes.predicted = proposal.prediction.disk_bytes;
+        receipt.budget = proposal.budget.clone().map(BudgetOutcome::pending);
         receipt.entries = self.checked_entries(&proposal, &snapshot, job)?;
         self.remember.begin(&lock, &mut receipt)?;
         self.prepare_holds(&lock, &mut receipt)?;
         self.mend_holds(&snapshot, &mut receipt);
-        if proposal.budget.is_some() {
-            self.spare_without_collection(&mut receipt);
-        }
+        self.spare_without_collection(&mut receipt);
         for index in 0..receipt.entries.len() {
             if self.interrupt.requested() {
                 self.skip_rest(&mut receipt);
@@ -47,7 +45,7 @@ where
             }
             self.step(&lock, &mut receipt, index)?;
         }
-        receipt.budget = proposal.budget.map(|planned| self.measure_budget(planned));
+        self.measure_budget(&mut receipt);
         self.finish(&lock, receipt)
     }
 
@@ -197,8 +195,7 @@ where
         note: &mut Option<String>,
     ) -> Result<(), PerformError> {
         let before = self.perform.free_bytes().ok();
-        let method = CollectMethod::default();
-        let collection = collect(self.survey, self.perform, self.interrupt, method);
+        let collection = self.collect_for(receipt.budget.as_ref());
         let after = self.perform.free_bytes().ok();
         receipt.bytes.measured = before.zip(after).and_then(|(before, after)| {
             let difference = i128::from(after.0) - i128::from(before.0);

@@ -3,6 +3,7 @@
 mod support;
 
 mod architecture;
+mod budget;
 mod cli;
 mod collect;
 mod database;

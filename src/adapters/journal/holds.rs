@@ -32,9 +32,9 @@ impl Journal {
             .iter()
             .flat_map(|receipt| &receipt.entries)
             .filter_map(|entry| match &entry.action {
-                Action::ReleaseHold(facts) if entry.outcome == Outcome::Done => {
-                    Some(facts.link.as_path())
-                }
+                _ if entry.outcome != Outcome::Done => None,
+                Action::ReleaseHold(facts) => Some(facts.link.as_path()),
+                Action::ReleaseEarly(facts) => Some(facts.hold.link.as_path()),
                 _ => None,
             })
             .collect();

@@ -58,6 +58,9 @@ pub struct BudgetReport {
     pub to_free: Bytes,
     /// How much the actions free at once.
     pub frees: Bytes,
+    /// How much of what is dead the collection deletes, by the store's own sizes; null for all of it.
+    #[serde(default)]
+    pub collects_most: Option<Bytes>,
     /// How much is then still missing: nothing when the goal is reached.
     pub missing: Bytes,
     /// What becomes free besides when undo windows end, if nothing else changes, from the earliest.
@@ -110,6 +113,7 @@ impl BudgetReport {
             figure: goal.budget.figure(),
             to_free: Bytes(0),
             frees: Bytes(0),
+            collects_most: None,
             missing: Bytes(0),
             later: Vec::new(),
             reached_at: None,

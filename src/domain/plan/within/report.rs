@@ -41,6 +41,7 @@ pub(super) fn write<E>(
         to_free: room.to_free,
         frees,
         missing,
+        collects_most: choice.most,
         ..BudgetReport::reached(goal, room.standing)
     };
     if missing == Bytes(0) {

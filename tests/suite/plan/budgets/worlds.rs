@@ -142,6 +142,14 @@ impl World {
         }
     }
 
+    pub(super) fn from_parts(snapshot: Snapshot, inspection: Inspection, job: Job) -> Self {
+        Self {
+            snapshot,
+            inspection,
+            job,
+        }
+    }
+
     pub(super) fn job(&self) -> Job {
         self.job.clone()
     }
