@@ -77,6 +77,7 @@ pub(super) fn draw(
         inspection: &inspection,
         standing,
         to_free,
+        recent: None,
     };
     let weigh = |dead: &_| weigh(context, goal, &inspection, dead);
     let mut plan = Plan::draw_within(&snapshot, job, goal, room, weigh)?;

@@ -7,7 +7,7 @@ pub use self::action::{Action, EarlyFacts, GenerationFacts, HoldFacts, PlannedAc
 use self::draft::Draft;
 pub use self::draft::pins_of;
 pub use self::recheck::recheck;
-pub use self::within::Room;
+pub use self::within::{Recent, Room};
 use super::budget::BudgetReport;
 use super::job::{Job, JobName};
 use super::measure::{Bytes, Timestamp};

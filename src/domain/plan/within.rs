@@ -14,7 +14,7 @@ use crate::domain::budget::{BudgetReport, DiskGoal, Standing};
 use crate::domain::graph::NodeSet;
 use crate::domain::inspection::Inspection;
 use crate::domain::job::Job;
-use crate::domain::measure::Bytes;
+use crate::domain::measure::{Bytes, Timestamp};
 use crate::domain::profile::ProfilePath;
 use crate::domain::retention::{Reason, Reasons};
 use crate::domain::snapshot::Snapshot;
@@ -29,6 +29,17 @@ pub struct Room<'a> {
     pub standing: Standing,
     /// How much must go until the goal is reached.
     pub to_free: Bytes,
+    /// What the collection spares for its youth.
+    pub recent: Option<Recent>,
+}
+
+/// Paths that are too young to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recent {
+    /// They were registered then or later, in seconds since 1970.
+    pub since: i64,
+    /// When the last of them is old enough.
+    pub until: Timestamp,
 }
 
 impl Plan {

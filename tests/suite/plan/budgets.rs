@@ -32,6 +32,7 @@ impl World {
             inspection: &self.inspection,
             standing: Standing::default(),
             to_free: Bytes(to_free),
+            recent: self.recent,
         };
         let weigh = |dead: &NodeSet| -> Result<Bytes, Infallible> {
             Ok(self.inspection.graph().nar_size(dead))

@@ -40,7 +40,7 @@ pub(super) struct Steps {
     /// Holds whose window is open, and that may be ended.
     early: Vec<Step>,
     /// Every hold whose window is open, with its end.
-    pub(super) open: Vec<(Utf8PathBuf, Timestamp)>,
+    open: Vec<(Utf8PathBuf, Timestamp)>,
     /// What the rules let go, as the job would do it.
     generations: Vec<Step>,
 }
@@ -56,7 +56,7 @@ pub(super) fn choose<E>(
     let steps = Steps::of(plan, snapshot, job);
     let mut ceiling = Ceiling::of(job);
     let now = ceiling.allowed(steps.that_free_now(plan, job, goal));
-    let recent = report::recent(snapshot, job);
+    let recent = room.recent.map(|recent| recent.since);
     let ladder = room.inspection.ladder(&[], &links(&now), recent);
     let climb = ladder.climb(room.to_free, &mut weigh)?;
     let mut choice = Choice::default();
@@ -72,7 +72,8 @@ pub(super) fn choose<E>(
         // Nothing more can be done about it now; what waits for its window to end counts for the day when it does.
         let held = steps.generations.iter().filter(|s| !gone.contains(&s.link));
         let held = ceiling.allowed(held.cloned().collect());
-        let waiting = steps.open.iter().map(|(link, _)| link.as_path());
+        let waiting = steps.waiting(snapshot, room);
+        let waiting = waiting.iter().map(|(link, _)| link.as_path());
         let waiting: Vec<&Utf8Path> = gone
             .iter()
             .map(Utf8PathBuf::as_path)
@@ -210,6 +211,18 @@ impl Steps {
                 .collect(),
             generations: generations.into_iter().map(|(_, step)| step).collect(),
         }
+    }
+
+    /// Every hold, with the time when it has ended and what it keeps may go. One that ended already and does not go now
+    /// keeps what is too young.
+    pub(super) fn waiting(
+        &self,
+        snapshot: &Snapshot,
+        room: Room<'_>,
+    ) -> Vec<(Utf8PathBuf, Timestamp)> {
+        let ripe = room.recent.map_or(snapshot.taken_at, |recent| recent.until);
+        let expired = self.expired.iter().map(|step| (step.link.clone(), ripe));
+        self.open.iter().cloned().chain(expired).collect()
     }
 
     /// What makes room at once, and may be done for that: nothing irreversible without a collection that profits.

@@ -2,7 +2,7 @@
 
 use super::choice::{Choice, Steps};
 use super::{
-    Action, BudgetReport, Bytes, DiskGoal, HashMap, Job, NodeSet, PlannedAction, Room, Snapshot,
+    Action, BudgetReport, Bytes, DiskGoal, HashMap, NodeSet, PlannedAction, Room, Snapshot,
     Utf8Path, Utf8PathBuf,
 };
 use crate::domain::budget::{FreeLater, LeftOut, StillKept};
@@ -16,11 +16,6 @@ pub(super) struct Outcome {
     pub(super) goal: DiskGoal,
     pub(super) frees: Bytes,
     pub(super) left_out: Vec<LeftOut>,
-}
-
-/// Since when, in seconds since 1970, a path is too young to go.
-pub(super) fn recent(_snapshot: &Snapshot, _job: &Job) -> Option<i64> {
-    None
 }
 
 pub(super) fn write<E>(
@@ -47,7 +42,7 @@ pub(super) fn write<E>(
     if missing == Bytes(0) {
         return Ok(report);
     }
-    let ends = Ends::of(choice, steps, snapshot);
+    let ends = Ends::of(choice, steps, snapshot, room);
     ends.later(&mut report, room, weigh)?;
     let inspection = room.inspection;
     let all = ends.all();
@@ -70,13 +65,13 @@ struct Ends {
 }
 
 impl Ends {
-    fn of(choice: &Choice, steps: &Steps, snapshot: &Snapshot) -> Self {
+    fn of(choice: &Choice, steps: &Steps, snapshot: &Snapshot, room: Room<'_>) -> Self {
         let mut gone: Vec<Utf8PathBuf> = choice.released.iter().cloned().collect();
         gone.extend(choice.early.iter().filter_map(early_link));
         let mut ends: Vec<(Timestamp, Utf8PathBuf)> = Vec::new();
-        for (link, until) in &steps.open {
-            if !gone.contains(link) {
-                ends.push((*until, link.clone()));
+        for (link, until) in steps.waiting(snapshot, room) {
+            if !gone.contains(&link) {
+                ends.push((until, link));
             }
         }
         for (link, planned) in &choice.dropped {
@@ -127,7 +122,8 @@ impl Ends {
         let climb = ladder.climb(room.to_free, &mut weigh)?;
         if climb.bytes >= room.to_free {
             let last = ladder.links_of(&climb).last();
-            report.reached_at = last.and_then(end_of);
+            let young = room.recent.map(|recent| recent.until);
+            report.reached_at = last.and_then(end_of).max(young);
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use nix_prune::domain::graph::{GraphBuilder, KeepFlags};
 use nix_prune::domain::inspection::{Inspection, Seen};
-use nix_prune::domain::plan::{EarlyFacts, HoldFacts, recheck};
+use nix_prune::domain::plan::{EarlyFacts, HoldFacts, Recent, recheck};
 use nix_prune::domain::refusal::{Refusal, RefusalCode};
 use rstest::rstest;
 
@@ -273,6 +273,33 @@ fn without_a_collection_nothing_goes_for_good() {
         removals(&plan),
         ["drop profile:1", "release 1", "release 2"]
     );
+}
+
+#[test]
+fn what_is_too_young_to_go_is_waited_for() {
+    let mut world = full();
+    // The paths of all holds.
+    let until = time("2026-11-24T12:00:00Z");
+    world.recent = Some(Recent { since: 5, until });
+    let plan = world.within(&job(), 2 * SIZE, ReleaseHolds::IfNeeded);
+    let report = plan.budget.as_ref().unwrap();
+    assert_eq!(report.frees, Bytes(2 * SIZE));
+    assert_eq!(
+        removals(&plan),
+        ["drop profile:1"],
+        "the end of a hold would free nothing"
+    );
+    let plan = world.within(&job(), 3 * SIZE, ReleaseHolds::Never);
+    assert!(
+        removals(&plan).is_empty(),
+        "what has ended is enough in time"
+    );
+    let report = world
+        .within(&job(), 3 * SIZE, ReleaseHolds::Never)
+        .budget
+        .unwrap();
+    assert_eq!(report.frees, Bytes(SIZE));
+    assert_eq!(report.reached_at, Some(until));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use nix_prune::domain::graph::{GraphBuilder, KeepFlags, NodeIdx};
 use nix_prune::domain::inspection::{Inspection, Seen};
+use nix_prune::domain::plan::Recent;
 use proptest::prelude::*;
 
 use super::super::*;
@@ -26,6 +27,8 @@ pub(super) struct Choices {
     window: u32,
     safe_mode: bool,
     pin: Option<u32>,
+    /// Since when paths are too young to go; each is registered a second after the one before.
+    recent: Option<i64>,
 }
 
 impl Arbitrary for Choices {
@@ -42,10 +45,21 @@ impl Arbitrary for Choices {
             prop::collection::vec(hold, 0..6),
             some(4),
             (1u16..4, prop::sample::select(vec![0u32, 7])),
-            (any::<bool>(), prop::option::of(1u32..8)),
+            (
+                any::<bool>(),
+                prop::option::of(1u32..8),
+                prop::option::of(0i64..40),
+            ),
         )
             .prop_map(
-                |(paths, (system, alice), holds, others, (last, window), (safe_mode, pin))| Self {
+                |(
+                    paths,
+                    (system, alice),
+                    holds,
+                    others,
+                    (last, window),
+                    (safe_mode, pin, recent),
+                )| Self {
                     paths,
                     system,
                     alice,
@@ -55,6 +69,7 @@ impl Arbitrary for Choices {
                     window,
                     safe_mode,
                     pin,
+                    recent,
                 },
             )
             .boxed()
@@ -65,6 +80,7 @@ impl Arbitrary for Choices {
 pub(super) struct World {
     pub(super) snapshot: Snapshot,
     pub(super) inspection: Inspection,
+    pub(super) recent: Option<Recent>,
     job: Job,
 }
 
@@ -138,6 +154,10 @@ impl World {
         Self {
             inspection: inspect(choices, roots),
             snapshot,
+            recent: choices.recent.map(|since| Recent {
+                since,
+                until: time(NOW).after(Age::days(2)),
+            }),
             job: job_of(choices),
         }
     }
@@ -146,6 +166,7 @@ impl World {
         Self {
             snapshot,
             inspection,
+            recent: None,
             job,
         }
     }
@@ -186,7 +207,7 @@ impl World {
         };
         let mut open: Vec<&Hold> = self.open_holds().collect();
         open.sort_by_key(|hold| (hold.until, hold.link.clone()));
-        let mut now = expired;
+        let mut now = expired.clone();
         if mode == ReleaseHolds::IfNeeded {
             let early = |hold: &&&Hold| {
                 may(if hold.profile.name() == "system" {
@@ -208,18 +229,19 @@ impl World {
             });
             now.extend(at_once.map(|(facts, _)| link(facts)));
         }
-        let (first, frees) = self.climb(&[], &now, to_free);
+        let (first, frees) = self.climb(&[], &now, to_free, self.recent);
         let mut taken: BTreeSet<(String, bool)> =
             first.iter().map(|link| (link.clone(), true)).collect();
         if frees < to_free {
             let mut gone: Vec<String> = first.clone();
+            gone.extend(expired);
             gone.extend(open.iter().map(|hold| hold.link.to_string()));
             let rest: Vec<String> = generations
                 .iter()
                 .filter(|(facts, risk)| may(*risk) && !first.contains(&link(facts)))
                 .map(|(facts, _)| link(facts))
                 .collect();
-            let (later, _) = self.climb(&gone, &rest, to_free);
+            let (later, _) = self.climb(&gone, &rest, to_free, None);
             let for_good = job.undo_window.is_zero();
             taken.extend(later.into_iter().map(|link| (link, for_good)));
         }
@@ -227,7 +249,13 @@ impl World {
     }
 
     /// The fewest of the links, from the first, that are enough, without those that free nothing; and what is dead then.
-    fn climb(&self, gone: &[String], links: &[String], to_free: u64) -> (Vec<String>, u64) {
+    fn climb(
+        &self,
+        gone: &[String],
+        links: &[String],
+        to_free: u64,
+        recent: Option<Recent>,
+    ) -> (Vec<String>, u64) {
         let graph = self.inspection.graph();
         let dead = |without: &[String]| {
             let stays = self.inspection.roots().iter();
@@ -235,7 +263,10 @@ impl World {
                 !without.contains(&root.root.link.to_string())
                     && !gone.contains(&root.root.link.to_string())
             });
-            let nodes: Vec<NodeIdx> = stays.map(|root| root.node).collect();
+            let young = graph.nodes().filter(|&node| {
+                recent.is_some_and(|recent| graph.registered(node) >= recent.since)
+            });
+            let nodes: Vec<NodeIdx> = stays.map(|root| root.node).chain(young).collect();
             graph.dead(&nodes, self.inspection.flags())
         };
         let freed = |count: usize| graph.nar_size(&dead(&links[..count])).0;
