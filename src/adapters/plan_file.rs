@@ -243,7 +243,7 @@ fn foreign(action: &Action) -> Option<&'static str> {
         | Action::RemoveRoot(_)
         | Action::ReleaseHold(_)
         | Action::ReleaseEarly(_)
-        | Action::Collect
+        | Action::Collect(_)
         | Action::Optimise
         | Action::Verify { .. } => None,
         Action::RestoreGeneration(_) => Some("restoreGeneration"),

@@ -6,7 +6,7 @@ use super::failure::{Exit, Failure};
 use super::inspect::{Exact, predict};
 use super::{ask, out, run};
 use crate::adapters::plan_file;
-use crate::domain::plan::{Action, Plan, Prediction};
+use crate::domain::plan::{Plan, Prediction};
 use crate::domain::receipt::RunKind;
 use crate::engine::{Proposal, gate};
 use crate::ports::told;
@@ -45,7 +45,7 @@ pub(super) fn apply(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure
     if plan
         .actions
         .iter()
-        .any(|planned| planned.action == Action::Collect)
+        .any(|planned| planned.action.collection().is_some())
     {
         predict(context, &mut plan, &context.look(None)?, Exact::IfCheap)?;
     }

@@ -4,6 +4,7 @@ use camino::Utf8PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
+use crate::domain::collect::CollectMethod;
 use crate::domain::measure::{Age, Timestamp};
 use crate::domain::risk::RiskLevel;
 
@@ -156,6 +157,12 @@ pub struct JobArgs {
     /// Collect no garbage
     #[arg(long)]
     pub no_collect: bool,
+    /// How to collect garbage: auto, selective (by name or not at all) or whole (as Nix does it)
+    #[arg(long, value_name = "HOW", conflicts_with = "no_collect")]
+    pub collect_method: Option<CollectMethod>,
+    /// Collect nothing that was registered within this time, such as 2d, nor what it needs
+    #[arg(long, value_name = "AGE", conflicts_with = "no_collect")]
+    pub keep_recent: Option<Age>,
 }
 
 /// Keep rules; if any is given, they take the place of the job's.

@@ -10,8 +10,9 @@ use crate::domain::budget::{DiskGoal, Figure, Standing};
 use crate::domain::inspection::Inspection;
 use crate::domain::job::Job;
 use crate::domain::measure::Bytes;
-use crate::domain::plan::{Plan, Room};
+use crate::domain::plan::{Plan, Recent, Room};
 use crate::domain::receipt::Receipt;
+use crate::domain::snapshot::Snapshot;
 use crate::ports::Look;
 use crate::render;
 
@@ -77,9 +78,9 @@ pub(super) fn draw(
         inspection: &inspection,
         standing,
         to_free,
-        recent: None,
+        recent: recent(job, &snapshot),
     };
-    let weigh = |dead: &_| weigh(context, goal, &inspection, dead);
+    let weigh = |dead: &_| weigh(context, goal, &inspection, dead, room.recent);
     let mut plan = Plan::draw_within(&snapshot, job, goal, room, weigh)?;
     let look = Look {
         snapshot,
@@ -91,6 +92,17 @@ pub(super) fn draw(
     Ok(plan)
 }
 
+/// What the collection spares for its youth.
+fn recent(job: &Job, snapshot: &Snapshot) -> Option<Recent> {
+    let collect = job.operations.collect?;
+    let since = collect.cutoff(snapshot.taken_at)?;
+    let until = snapshot.taken_at.after(collect.keep_recent?);
+    Some(Recent {
+        since: since.to_unix().0,
+        until,
+    })
+}
+
 /// How much room dead paths take, in the figure of the goal. On disk that is measured, however many there are: an
 /// estimate that is too low would let go of more generations than the goal needs.
 fn weigh(
@@ -98,13 +110,17 @@ fn weigh(
     goal: DiskGoal,
     inspection: &Inspection,
     dead: &crate::domain::graph::NodeSet,
+    recent: Option<Recent>,
 ) -> Result<Bytes, Failure> {
     if goal.budget.figure() == Figure::NarSize {
         return Ok(inspection.graph().nar_size(dead));
     }
     let mut names = names(inspection.graph(), dead.iter());
-    let strays = inspection.unregistered().iter().filter(|s| s.exact);
-    names.extend(strays.map(|stray| stray.name.as_str()));
+    // When a name that Nix does not know came cannot be told, so it stays where what is recent does.
+    if recent.is_none() {
+        let strays = inspection.unregistered().iter().filter(|s| s.exact);
+        names.extend(strays.map(|stray| stray.name.as_str()));
+    }
     let measured = context.measure(&names, Exact::Always)?;
     Ok(measured.bytes.unwrap_or_default())
 }

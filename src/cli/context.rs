@@ -172,9 +172,7 @@ impl Context {
         if let Some(window) = args.undo_window {
             job.undo_window = window;
         }
-        if args.no_collect {
-            job.operations.collect = false;
-        }
+        collection(&mut job, args)?;
         super::budget::take_over(&mut job, &args.budget)?;
         let rules = KeepRules {
             last: args.keep.keep_last,
@@ -289,6 +287,28 @@ impl Context {
             interrupt: &self.signals,
         }
     }
+}
+
+/// Takes over how the arguments want garbage collected.
+fn collection(job: &mut Job, args: &JobArgs) -> Result<(), Failure> {
+    if args.no_collect {
+        job.operations.collect = None;
+        return Ok(());
+    }
+    if args.collect_method.is_none() && args.keep_recent.is_none() {
+        return Ok(());
+    }
+    let Some(collect) = &mut job.operations.collect else {
+        let message = format!("the job {} collects no garbage", job.name);
+        let hint = "Leave out --collect-method and --keep-recent, or name another job.";
+        return Err(Failure::new(Exit::Usage, message).hint(hint));
+    };
+    collect.method = args.collect_method.unwrap_or(collect.method);
+    collect.keep_recent = args.keep_recent.or(collect.keep_recent);
+    collect.check().map_err(|error| {
+        Failure::new(Exit::Usage, error.to_string())
+            .hint("Leave one of the two out: --collect-method=whole, or what is recent.")
+    })
 }
 
 /// A job of the settings; without a name the only one that is enabled, or the one called `default`.

@@ -6,11 +6,11 @@ use super::context::Context;
 use super::failure::Failure;
 use crate::adapters::disk::DiskUse;
 use crate::adapters::store::StoreReader;
-use crate::domain::graph::{NodeIdx, StoreGraph};
+use crate::domain::graph::{NodeIdx, StoreGraph, Weight};
 use crate::domain::inspection::{Inspection, Stray};
 use crate::domain::job::Job;
 use crate::domain::measure::Bytes;
-use crate::domain::plan::{Action, Later, Plan, Prediction};
+use crate::domain::plan::{Later, Plan, Prediction};
 use crate::domain::snapshot::Snapshot;
 use crate::ports::{Inspect, Look, told};
 
@@ -118,13 +118,30 @@ pub(super) fn draw(context: &Context, job: &Job, exact: Exact) -> Result<Plan, F
     if let Some(goal) = job.budget {
         return super::budget::draw(context, job, goal, exact);
     }
-    if !job.operations.collect {
+    if job.operations.collect.is_none() {
         return Ok(Plan::draw(&context.snapshot(Some(job))?, job));
     }
     let look = context.look(Some(job))?;
     let mut plan = Plan::draw(&look.snapshot, job);
     predict(context, &mut plan, &look, exact)?;
     Ok(plan)
+}
+
+/// Whether the collection spares what is recent: then when a name that Nix does not know came cannot be told, and it stays.
+fn spares_recent(plan: &Plan) -> bool {
+    let mut collections = plan
+        .actions
+        .iter()
+        .filter_map(|planned| planned.action.collection());
+    collections.any(|facts| facts.registered_before.is_some())
+}
+
+fn spared(weight: Weight) -> String {
+    let paths = crate::render::text::count(weight.paths, "dead path");
+    format!(
+        "{paths} of {} stay, for they are recent or something recent needs them.",
+        weight.nar_bytes
+    )
 }
 
 /// Predicts what a plan frees; what cannot be known stays unknown, with a note.
@@ -134,7 +151,8 @@ pub(super) fn predict(
     look: &Look,
     exact: Exact,
 ) -> Result<(), Failure> {
-    let collects = |planned: &crate::domain::plan::PlannedAction| planned.action == Action::Collect;
+    let collects =
+        |planned: &crate::domain::plan::PlannedAction| planned.action.collection().is_some();
     if !plan.actions.iter().any(collects) {
         return Ok(());
     }
@@ -148,8 +166,12 @@ pub(super) fn predict(
     };
     let forecast = inspection.forecast(&plan.actions);
     let mut names = names(inspection.graph(), forecast.dead.iter());
-    let strays = inspection.unregistered().iter().filter(|stray| stray.exact);
-    names.extend(strays.map(|stray: &Stray| stray.name.as_str()));
+    if spares_recent(plan) {
+        plan.notes.push(spared(forecast.spared));
+    } else {
+        let strays = inspection.unregistered().iter().filter(|stray| stray.exact);
+        names.extend(strays.map(|stray: &Stray| stray.name.as_str()));
+    }
     let measured = context.measure(&names, exact)?;
     plan.prediction = Prediction {
         nar_bytes: Some(forecast.now.nar_bytes),

@@ -49,7 +49,7 @@ pub(super) fn ended(context: &Context, receipt: &Receipt) -> Exit {
     }
 }
 
-/// Carries out what was approved. A budget needs to know what is dead, under the lock as well.
+/// Carries out what was approved. What is dead is looked for under the lock, after everything else is done.
 pub(super) fn carry_out(
     context: &Context,
     observer: &Observer<'_>,
@@ -57,7 +57,7 @@ pub(super) fn carry_out(
     approved: Approved,
     job: &Job,
 ) -> Result<Receipt, Failure> {
-    if !approved.has_budget() {
+    if !approved.needs_the_store() {
         return Ok(context.engine(observer, nix).apply(approved, Some(job))?);
     }
     let survey = StoreSurvey {

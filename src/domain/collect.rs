@@ -4,12 +4,19 @@
 //! and only has to check them, each under its own lock. A choice that is wrong by then is refused by Nix and shrinks
 //! here; nothing here ever makes it larger.
 
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
 mod selection;
 
 pub use selection::{Selection, Unregistered};
 
 /// How garbage is collected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
 pub enum CollectMethod {
     /// By name where that does the same as a whole collection, and wholly elsewhere.
     #[default]
@@ -49,6 +56,23 @@ pub enum Way {
     Whole(Option<NotSelective>),
     /// None: what was asked for cannot be done.
     Neither(NotSelective),
+}
+
+/// A word that names no way to collect.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no way to collect garbage; write auto, selective or whole")]
+pub struct NotAMethod(String);
+
+impl FromStr for CollectMethod {
+    type Err = NotAMethod;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "selective" => Ok(Self::Selective),
+            "whole" => Ok(Self::Whole),
+            _ => Err(NotAMethod(text.to_string())),
+        }
+    }
 }
 
 impl CollectMethod {

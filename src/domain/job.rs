@@ -6,7 +6,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::budget::DiskGoal;
-use super::measure::Age;
+use super::collect::CollectMethod;
+use super::measure::{Age, Timestamp};
 use super::profile::{GenerationNumber, Profile, ProfileKind, ProfilePath};
 use super::retention::KeepPolicy;
 use super::risk::RiskLevel;
@@ -154,7 +155,7 @@ pub struct Operations {
     /// Remove roots.
     pub roots: Option<RootsOperation>,
     /// Collect garbage.
-    pub collect: bool,
+    pub collect: Option<CollectOperation>,
     /// Hard-link equal files in the store.
     pub optimise: bool,
     /// Check the store.
@@ -166,9 +167,44 @@ impl Operations {
     pub fn is_empty(&self) -> bool {
         self.generations.is_none()
             && self.roots.is_none()
-            && !self.collect
+            && self.collect.is_none()
             && !self.optimise
             && self.verify.is_none()
+    }
+}
+
+/// How garbage is collected, and how much of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CollectOperation {
+    /// How.
+    pub method: CollectMethod,
+    /// What was registered within this time stays, with all that it needs.
+    pub keep_recent: Option<Age>,
+}
+
+/// A collection that cannot be done as it is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a whole collection spares nothing for its youth")]
+pub struct WholeSparesNothing;
+
+impl CollectOperation {
+    /// Refuses what cannot be done: Nix's own collector spares nothing for its youth.
+    ///
+    /// # Errors
+    /// When both a whole collection and sparing what is recent are asked for.
+    pub fn check(self) -> Result<(), WholeSparesNothing> {
+        match (self.method, self.keep_recent) {
+            (CollectMethod::Whole, Some(_)) => Err(WholeSparesNothing),
+            _ => Ok(()),
+        }
+    }
+
+    /// Only what was registered before this moment goes.
+    pub fn cutoff(self, now: Timestamp) -> Option<Timestamp> {
+        let recent = self.keep_recent.filter(|age| !age.is_zero())?;
+        let before = now.before(recent);
+        // Nix counts seconds.
+        Some(Timestamp::from_unix(before.to_unix().0, 0).unwrap_or(before))
     }
 }
 

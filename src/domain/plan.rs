@@ -3,7 +3,9 @@
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 
-pub use self::action::{Action, EarlyFacts, GenerationFacts, HoldFacts, PlannedAction, RootFacts};
+pub use self::action::{
+    Action, CollectFacts, EarlyFacts, GenerationFacts, HoldFacts, PlannedAction, RootFacts,
+};
 use self::draft::Draft;
 pub use self::draft::pins_of;
 pub use self::recheck::recheck;
@@ -187,7 +189,7 @@ impl Plan {
         draft.roots(snapshot, job);
         draft.holds(snapshot);
         let refused = snapshot.refusals.iter().any(|r| r.code.stops_collection());
-        draft.store(job, refused);
+        draft.store(snapshot, job, refused);
         let mut refusals = snapshot.refusals.clone();
         refusals.sort();
         refusals.dedup();
@@ -208,7 +210,7 @@ impl Plan {
             prediction: Prediction::default(),
             budget: None,
             refusals,
-            collection_refused: job.operations.collect && refused,
+            collection_refused: job.operations.collect.is_some() && refused,
             notes,
         }
     }

@@ -4,8 +4,8 @@ use super::run::settle;
 use super::{Collection, Engine, collect};
 use crate::domain::budget::{Figure, Standing};
 use crate::domain::collect::{CollectMethod, NotSelective, Selection};
-use crate::domain::measure::Bytes;
-use crate::domain::plan::Action;
+use crate::domain::measure::{Bytes, Timestamp};
+use crate::domain::plan::{Action, CollectFacts};
 use crate::domain::receipt::{BudgetOutcome, Entry, Outcome, Receipt};
 use crate::domain::snapshot::Snapshot;
 use crate::ports::{Clock, Interrupt, Perform, Remember, Survey, SurveyError};
@@ -26,7 +26,7 @@ where
         if receipt.budget.is_none() {
             return;
         }
-        let collection = |entry: &&Entry| entry.action == Action::Collect;
+        let collection = |entry: &&Entry| entry.action.collection().is_some();
         let collection = receipt.entries.iter().find(collection);
         if collection.is_none_or(|entry| entry.outcome == Outcome::Pending) {
             return;
@@ -54,20 +54,27 @@ where
 
     /// Collects what the budget needs: a part of what is dead, and more of it while the goal is not reached, for what
     /// paths are by the store's own sizes is not what they are on disk. A part is never widened to the whole.
-    pub(super) fn collect_for(&self, outcome: Option<&BudgetOutcome>) -> Collection {
+    pub(super) fn collect_for(
+        &self,
+        facts: CollectFacts,
+        outcome: Option<&BudgetOutcome>,
+    ) -> Collection {
+        let before = facts.registered_before;
         let part = outcome.and_then(|b| b.planned.collects_most.map(|most| (b, most)));
         let Some((outcome, most)) = part else {
-            let method = CollectMethod::default();
-            return collect(self.survey, self.perform, self.interrupt, method);
+            return match before {
+                Some(_) => self.collect_part(before, None),
+                None => collect(self.survey, self.perform, self.interrupt, facts.method),
+            };
         };
-        let mut all = self.collect_part(most);
+        let mut all = self.collect_part(before, Some(most));
         for _ in 1..MOST_ROUNDS {
             let now = self.survey.standing(outcome.planned.figure);
             let rest = now.to_free(outcome.planned.goal).unwrap_or_default();
             if rest == Bytes(0) || all.outcome.is_err() || self.interrupt.requested() {
                 break;
             }
-            let more = self.collect_part(rest);
+            let more = self.collect_part(before, Some(rest));
             let idle = more.collected.paths == Some(0);
             all.join(more);
             if idle {
@@ -77,9 +84,10 @@ where
         all
     }
 
-    fn collect_part(&self, most: Bytes) -> Collection {
+    fn collect_part(&self, before: Option<Timestamp>, most: Option<Bytes>) -> Collection {
         let part = Part {
             survey: self.survey,
+            before,
             most,
         };
         collect(
@@ -91,10 +99,11 @@ where
     }
 }
 
-/// Sees of what is dead only as much as is to go, least recently registered first.
+/// Sees of what is dead only what is old enough, and of that only as much as is to go, least recently registered first.
 struct Part<'a, S> {
     survey: &'a S,
-    most: Bytes,
+    before: Option<Timestamp>,
+    most: Option<Bytes>,
 }
 
 impl<S: Survey> Survey for Part<'_, S> {
@@ -107,6 +116,14 @@ impl<S: Survey> Survey for Part<'_, S> {
     }
 
     fn dead(&self) -> Result<Selection, NotSelective> {
-        Ok(self.survey.dead()?.freeing(self.most))
+        let mut chosen = self.survey.dead()?;
+        if let Some(before) = self.before {
+            // A part of a second is left out, which spares what was registered in it.
+            chosen = chosen.before(before.to_unix().0);
+        }
+        if let Some(most) = self.most {
+            chosen = chosen.freeing(most);
+        }
+        Ok(chosen)
     }
 }

@@ -1,6 +1,7 @@
 //! The gate between a plan and the deed: the risk ceiling and safe mode.
 
 use crate::domain::budget::BudgetReport;
+use crate::domain::collect::CollectMethod;
 use crate::domain::job::JobName;
 use crate::domain::plan::{Action, Plan, PlannedAction, Prediction};
 use crate::domain::receipt::RunKind;
@@ -51,9 +52,14 @@ pub struct Approved {
 }
 
 impl Approved {
-    /// Whether there is a disk goal.
-    pub fn has_budget(&self) -> bool {
-        self.proposal.budget.is_some()
+    /// Whether the store must be looked into: for a disk goal, or for a collection by name.
+    pub fn needs_the_store(&self) -> bool {
+        let mut actions = self.proposal.actions.iter().map(|planned| &planned.action);
+        let collects = actions.any(|action| {
+            let facts = action.collection();
+            facts.is_some_and(|facts| facts.method != CollectMethod::Whole)
+        });
+        collects || self.proposal.budget.is_some()
     }
 
     pub(super) fn into_proposal(self) -> Proposal {

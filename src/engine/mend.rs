@@ -2,7 +2,7 @@
 
 use super::Engine;
 use super::run::settle;
-use crate::domain::plan::{Action, HoldFacts};
+use crate::domain::plan::HoldFacts;
 use crate::domain::receipt::{Entry, Outcome, Receipt};
 use crate::domain::snapshot::Snapshot;
 use crate::ports::{Clock, Interrupt, Perform, PerformError, Remember, Sight, Survey, told};
@@ -21,7 +21,7 @@ where
     /// A hold whose link is gone was ended by whoever removed it, and what is gone from the store cannot be held.
     pub(super) fn mend_holds(&self, snapshot: &Snapshot, receipt: &mut Receipt) {
         let collects = |entry: &&mut Entry| {
-            entry.action == Action::Collect && entry.outcome == Outcome::Pending
+            entry.action.collection().is_some() && entry.outcome == Outcome::Pending
         };
         let Some(collection) = receipt.entries.iter_mut().find(collects) else {
             return;

@@ -66,7 +66,7 @@ where
             Action::RemoveRoot(facts) | Action::RestoreRoot(facts) => self.perform.see_root(facts),
             Action::ReleaseHold(facts) => self.perform.see_hold(facts),
             Action::ReleaseEarly(facts) => self.perform.see_hold(&facts.hold),
-            Action::Collect | Action::Optimise | Action::Verify { .. } => {
+            Action::Collect(_) | Action::Optimise | Action::Verify { .. } => {
                 let why =
                     "interrupted; it is not known to have ended, and can be repeated at any time";
                 return (Outcome::Skipped, why.to_string());

@@ -2,7 +2,7 @@
 
 use super::{Approved, Engine, EngineError, Proposal, pending};
 use crate::domain::job::Job;
-use crate::domain::plan::{Action, GenerationFacts, HoldFacts, recheck};
+use crate::domain::plan::{Action, CollectFacts, GenerationFacts, HoldFacts, recheck};
 use crate::domain::receipt::{BudgetOutcome, Entry, Outcome, Receipt, RunKind, Undo};
 use crate::domain::snapshot::Snapshot;
 use crate::ports::{Claim, Clock, Interrupt, Perform, PerformError, Remember, Sight, Survey, told};
@@ -120,7 +120,7 @@ where
             Action::RemoveRoot(facts) => self.perform.remove_root(facts),
             Action::ReleaseHold(facts) => self.perform.release_hold(facts),
             Action::ReleaseEarly(facts) => self.perform.release_hold(&facts.hold),
-            Action::Collect => self.collect(receipt, &mut note),
+            Action::Collect(facts) => self.collect(*facts, receipt, &mut note),
             Action::Optimise => self.perform.optimise(),
             Action::Verify { contents } => self.perform.verify(*contents),
             Action::RestoreGeneration(facts) => {
@@ -191,11 +191,12 @@ where
     /// Collects, with what Nix says and what the file system says of it.
     fn collect(
         &self,
+        facts: CollectFacts,
         receipt: &mut Receipt,
         note: &mut Option<String>,
     ) -> Result<(), PerformError> {
         let before = self.perform.free_bytes().ok();
-        let collection = self.collect_for(receipt.budget.as_ref());
+        let collection = self.collect_for(facts, receipt.budget.as_ref());
         let after = self.perform.free_bytes().ok();
         receipt.bytes.measured = before.zip(after).and_then(|(before, after)| {
             let difference = i128::from(after.0) - i128::from(before.0);
@@ -265,7 +266,7 @@ pub(super) fn summary(action: &Action) -> String {
         Action::ReleaseEarly(facts) => {
             format!("release the hold {} before its time", facts.hold.link)
         }
-        Action::Collect => "collect garbage".to_string(),
+        Action::Collect(_) => "collect garbage".to_string(),
         Action::Optimise => "optimise the store".to_string(),
         Action::Verify { .. } => "verify the store".to_string(),
         Action::RestoreGeneration(facts) => {

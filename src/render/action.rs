@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
-use crate::domain::plan::{Action, EarlyFacts};
+use crate::domain::collect::CollectMethod;
+use crate::domain::plan::{Action, CollectFacts, EarlyFacts};
 use crate::domain::profile::ProfilePath;
 use crate::domain::receipt::Outcome;
 
@@ -65,7 +66,7 @@ pub fn short(action: &Action, names: &Names<'_>) -> String {
             let what = generation(hold.number, &hold.profile);
             format!("end the hold of {what} before its time")
         }
-        Action::Collect => "collect garbage".to_string(),
+        Action::Collect(facts) => collection(facts),
         Action::Optimise => "hard-link equal files in the store".to_string(),
         Action::Verify { contents: false } => "check the store".to_string(),
         Action::Verify { contents: true } => "check the store and its contents".to_string(),
@@ -75,6 +76,18 @@ pub fn short(action: &Action, names: &Names<'_>) -> String {
         Action::RestoreRoot(facts) => {
             format!("put back the dangling root {}", facts.link)
         }
+    }
+}
+
+fn collection(facts: &CollectFacts) -> String {
+    let by = match facts.method {
+        CollectMethod::Auto => "",
+        CollectMethod::Selective => " by name",
+        CollectMethod::Whole => " with Nix's own collector",
+    };
+    match facts.registered_before {
+        None => format!("collect garbage{by}"),
+        Some(before) => format!("collect garbage{by} that was registered before {before}"),
     }
 }
 

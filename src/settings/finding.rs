@@ -195,6 +195,10 @@ codes! {
     KeepRange = "keep.range",
     /// Keep rules could keep nothing.
     KeepsNothing = "keep.keeps-nothing",
+    /// A way to collect garbage that there is not.
+    CollectMethod = "collect.method",
+    /// What is recent is to be spared by a collection that spares nothing.
+    CollectRecent = "collect.keep-recent",
     /// A budget has no goal, or several.
     BudgetGoals = "budget.goals",
     /// The least that is to be free cannot be aimed at.

@@ -184,7 +184,10 @@ pub(super) struct Leftovers {
 #[derive(Debug, serde::Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Collect {
-    /// Spares what was registered within this time.
+    /// auto (by name where that does the same as Nix's own collector; the default), selective (by name or not at all)
+    /// or whole (as Nix does it).
+    pub(super) method: Option<String>,
+    /// Spares what was registered within this time, with all that it needs.
     pub(super) keep_recent: Option<String>,
 }
 

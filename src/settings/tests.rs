@@ -88,6 +88,8 @@ fn the_base_is_valid_and_gives_no_finding() {
 #[case::safe_mode_off("/safeMode", json!(false), &["safe-mode.off /safeMode"])]
 #[case::optimise_unsaid("/jobs/daily/operations/optimise", json!({}), &["missing-key /jobs/daily/operations/optimise"])]
 #[case::collect("/jobs/daily/operations/collect", json!({}), &[])]
+#[case::collect_by_name("/jobs/daily/operations/collect", json!({"method": "selective", "keepRecent": "1.5d"}), &[])]
+#[case::collect_wholly("/jobs/daily/operations/collect", json!({"method": "whole"}), &[])]
 #[case::collect_by_truth("/jobs/daily/operations/collect", json!(true), &["wrong-type /jobs/daily/operations/collect"])]
 #[case::rules_empty("/jobs/daily/operations/roots/rules", json!([]), &[])]
 #[case::boot_menu_not_wanted("/jobs/daily/operations/generations/refreshBootMenu", json!(false), &[])]

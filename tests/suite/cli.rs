@@ -231,8 +231,12 @@ fn a_nix_that_is_missing_or_too_old_is_said_so() {
     "keep"
 )]
 #[case::not_yet(
-    r#"{"version": 1, "jobs": {"a": {"operations": {"collect": {"keepRecent": "2d"}}}}}"#,
-    "keepRecent"
+    r#"{"version": 1, "jobs": {"a": {"operations": {"collect": {}, "leftovers": {}}}}}"#,
+    "leftovers"
+)]
+#[case::whole_and_recent(
+    r#"{"version": 1, "jobs": {"a": {"operations": {"collect": {"method": "whole", "keepRecent": "2d"}}}}}"#,
+    "spares nothing"
 )]
 fn settings_that_are_not_valid_stop_everything(#[case] text: &str, #[case] says: &str) {
     let Some(scratch) = machine() else { return };

@@ -9,7 +9,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::tz::TimeZone;
 use nix_prune::domain::job::{
-    GenerationsOperation, Job, JobName, Operations, ProfileSelector, Protect, RootsOperation,
+    CollectOperation, GenerationsOperation, Job, JobName, Operations, ProfileSelector, Protect,
+    RootsOperation,
 };
 use nix_prune::domain::measure::{Age, Bytes, Timestamp};
 use nix_prune::domain::plan::{Action, GenerationFacts, HoldFacts, Plan, RootFacts};
@@ -452,7 +453,7 @@ fn job(window: Age) -> Job {
                 .unwrap(),
             }),
             roots: Some(RootsOperation { dangling: true }),
-            collect: true,
+            collect: Some(CollectOperation::default()),
             optimise: false,
             verify: None,
         },

@@ -16,7 +16,8 @@ use nix_prune::adapters::links::Observer;
 use nix_prune::adapters::nix_cli::NixCli;
 use nix_prune::adapters::scratch::{NewPath, Scratch, set_link_time};
 use nix_prune::domain::job::{
-    GenerationsOperation, Job, JobName, Operations, ProfileSelector, Protect, RootsOperation,
+    CollectOperation, GenerationsOperation, Job, JobName, Operations, ProfileSelector, Protect,
+    RootsOperation,
 };
 use nix_prune::domain::measure::{Age, Timestamp};
 use nix_prune::domain::plan::Plan;
@@ -173,7 +174,7 @@ fn job(rules: KeepRules) -> Job {
                 keep: KeepPolicy::new(rules).unwrap(),
             }),
             roots: Some(RootsOperation { dangling: true }),
-            collect: true,
+            collect: Some(CollectOperation::default()),
             optimise: false,
             verify: None,
         },
@@ -383,7 +384,7 @@ fn a_dangling_root_is_removed_alone_and_comes_back() {
             last: Some(1),
             ..KeepRules::default()
         });
-        job.operations.collect = false;
+        job.operations.collect = None;
         machine.run(&job);
         let after = links(&auto);
         let texts: Vec<&Utf8PathBuf> = after.values().map(|l| &l.0).collect();

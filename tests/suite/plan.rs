@@ -11,8 +11,8 @@ mod roots;
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::tz::TimeZone;
 use nix_prune::domain::job::{
-    GenerationsOperation, Job, JobName, Operations, ProfileSelector, Protect, RootsOperation,
-    VerifyOperation,
+    CollectOperation, GenerationsOperation, Job, JobName, Operations, ProfileSelector, Protect,
+    RootsOperation, VerifyOperation,
 };
 use nix_prune::domain::measure::{Age, Timestamp};
 use nix_prune::domain::plan::{Action, Fate, Plan, Subject};
@@ -153,7 +153,7 @@ fn job() -> Job {
                 keep: KeepPolicy::new(keep).unwrap(),
             }),
             roots: Some(RootsOperation { dangling: true }),
-            collect: true,
+            collect: Some(CollectOperation::default()),
             optimise: true,
             verify: Some(VerifyOperation { contents: true }),
         },
@@ -171,7 +171,7 @@ fn step(action: &Action) -> String {
         Action::RemoveRoot(facts) => format!("remove {}", facts.entry.file_name().unwrap()),
         Action::ReleaseHold(facts) => format!("release {}", facts.number),
         Action::ReleaseEarly(facts) => format!("release early {}", facts.hold.number),
-        Action::Collect => "collect".to_string(),
+        Action::Collect(_) => "collect".to_string(),
         Action::Optimise => "optimise".to_string(),
         Action::Verify { contents } => format!("verify {contents}"),
         Action::RestoreGeneration(_) | Action::RestoreRoot(_) => "restore".to_string(),

@@ -46,7 +46,6 @@ fn the_sample_of_the_guide_gives_exactly_what_is_not_acted_on_yet() {
     let mut expected = [
         format!("{operations}/generations/refreshBootMenu"),
         format!("{operations}/roots/rules"),
-        format!("{operations}/collect/keepRecent"),
         format!("{operations}/leftovers"),
     ];
     expected.sort();
@@ -110,7 +109,7 @@ fn the_builtin_settings_are_valid_and_say_what_they_promise() {
     assert!(job.safe_mode && job.max_risk == RiskLevel::High);
     assert_eq!(job.undo_window, Age::days(7));
     let operations = &job.operations;
-    assert!(operations.collect && !operations.optimise);
+    assert!(operations.collect.is_some() && !operations.optimise);
     assert!(operations.roots.is_none() && operations.verify.is_none());
     let generations = operations.generations.as_ref().unwrap();
     assert_eq!(
@@ -151,7 +150,7 @@ fn a_job_has_everything_that_bears_on_it() {
         4
     );
     let check = settings.job("monthly_check").unwrap();
-    assert!(check.operations.optimise && !check.operations.collect);
+    assert!(check.operations.optimise && check.operations.collect.is_none());
     assert_eq!(
         check.operations.verify,
         Some(VerifyOperation { contents: true })

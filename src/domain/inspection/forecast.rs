@@ -11,8 +11,10 @@ use crate::domain::plan::{Action, PlannedAction};
 /// What a run would free.
 #[derive(Debug)]
 pub struct Forecast {
-    /// The paths that are dead once the actions are done.
+    /// The paths that are dead once the actions are done, and old enough to go.
     pub dead: NodeSet,
+    /// How much is dead and spared for its youth, with what it needs.
+    pub spared: Weight,
     /// How much these are.
     pub now: Weight,
     /// How much becomes dead besides when the holds of what is dropped end, if nothing else changes.
@@ -30,10 +32,19 @@ impl Inspection {
         let dead = dead_without(&now);
         let all = now.union(&later).cloned().collect();
         let then = dead_without(&all).without(&dead);
+        let mut collections = actions
+            .iter()
+            .filter_map(|planned| planned.action.collection());
+        let cutoff = collections.find_map(|facts| facts.registered_before);
+        let goes = match cutoff {
+            Some(at) => self.graph.dead_before(&dead, self.flags, at.to_unix().0),
+            None => dead.clone(),
+        };
         Forecast {
-            now: self.graph.weight(&dead),
+            now: self.graph.weight(&goes),
             later: self.graph.weight(&then),
-            dead,
+            spared: self.graph.weight(&dead.without(&goes)),
+            dead: goes,
         }
     }
 }
@@ -61,7 +72,7 @@ fn gone(actions: &[PlannedAction]) -> (HashSet<Utf8PathBuf>, HashSet<Utf8PathBuf
                 now.insert(facts.hold.link.clone());
             }
             Action::RemoveRoot(_)
-            | Action::Collect
+            | Action::Collect(_)
             | Action::Optimise
             | Action::Verify { .. }
             | Action::RestoreGeneration(_)

@@ -3,6 +3,7 @@
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::collect::CollectMethod;
 use crate::domain::measure::{Age, Timestamp};
 use crate::domain::profile::{GenerationNumber, Owner, ProfileKind, ProfilePath};
 use crate::domain::receipt::RunId;
@@ -23,7 +24,7 @@ pub enum Action {
     /// End a hold before its time, for a budget. Nothing brings back what it held.
     ReleaseEarly(EarlyFacts),
     /// Let Nix collect garbage.
-    Collect,
+    Collect(CollectFacts),
     /// Let Nix hard-link equal files in the store.
     Optimise,
     /// Let Nix check the store.
@@ -35,6 +36,16 @@ pub enum Action {
     RestoreGeneration(GenerationFacts),
     /// Put an entry of `gcroots/auto` back.
     RestoreRoot(RootFacts),
+}
+
+impl Action {
+    /// What is to be collected, if it collects.
+    pub fn collection(&self) -> Option<&CollectFacts> {
+        match self {
+            Self::Collect(facts) => Some(facts),
+            _ => None,
+        }
+    }
 }
 
 /// What is known of a generation that goes or comes back.
@@ -102,6 +113,20 @@ pub struct EarlyFacts {
     pub hold: HoldFacts,
     /// Whether it holds a system, as far as that can be told; what cannot be told counts as one.
     pub system: bool,
+}
+
+/// What is to be collected, and how.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "camelCase")]
+pub struct CollectFacts {
+    /// How garbage is collected.
+    #[serde(default)]
+    pub method: CollectMethod,
+    /// Only what was registered before this time goes, and not what anything younger needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registered_before: Option<Timestamp>,
 }
 
 /// An action with its risk.

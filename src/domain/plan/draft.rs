@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use camino::Utf8PathBuf;
 
 use super::{
-    Action, DropRule, Fate, GenerationFacts, HoldFacts, Item, KeepCause, PlannedAction, RootFacts,
-    Subject,
+    Action, CollectFacts, DropRule, Fate, GenerationFacts, HoldFacts, Item, KeepCause,
+    PlannedAction, RootFacts, Subject,
 };
 use crate::domain::job::{GenerationsOperation, Job, ProfileRef, RootPatterns};
 use crate::domain::profile::{Content, Generation, GenerationNumber, Profile};
@@ -154,9 +154,13 @@ impl Draft {
         }
     }
 
-    pub(super) fn store(&mut self, job: &Job, refused: bool) {
-        if job.operations.collect && !refused {
-            self.add(Action::Collect, RiskLevel::Low);
+    pub(super) fn store(&mut self, snapshot: &Snapshot, job: &Job, refused: bool) {
+        if let Some(collect) = job.operations.collect.filter(|_| !refused) {
+            let facts = CollectFacts {
+                method: collect.method,
+                registered_before: collect.cutoff(snapshot.taken_at),
+            };
+            self.add(Action::Collect(facts), RiskLevel::Low);
         }
         if job.operations.optimise {
             self.add(Action::Optimise, RiskLevel::Low);
@@ -172,7 +176,7 @@ impl Draft {
     /// Says how many roots Nix itself removes when it collects: every entry whose link it does not find (trap 17).
     pub(super) fn left_to_nix(&self, snapshot: &Snapshot) -> Option<String> {
         let mut actions = self.actions.iter().map(|planned| &planned.action);
-        if !actions.any(|action| *action == Action::Collect) {
+        if !actions.any(|action| action.collection().is_some()) {
             return None;
         }
         let auto = snapshot.state_dir.join("gcroots/auto");

@@ -40,7 +40,7 @@ pub fn recheck(action: &Action, snapshot: &Snapshot, job: Option<&Job>) -> Resul
             }
             Ok(())
         }
-        Action::Collect => match snapshot.refusals.iter().find(|r| r.code.stops_collection()) {
+        Action::Collect(_) => match snapshot.refusals.iter().find(|r| r.code.stops_collection()) {
             Some(refusal) => Err(refusal.message.clone()),
             None => Ok(()),
         },

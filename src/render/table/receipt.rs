@@ -1,5 +1,4 @@
 use crate::domain::measure::{Bytes, Timestamp};
-use crate::domain::plan::Action;
 use crate::domain::receipt::{Entry, FreedBytes, Outcome, Receipt, RunKind, Undo};
 use crate::render::action;
 use crate::render::json::is_open;
@@ -110,7 +109,7 @@ fn entries(receipt: &Receipt, outcome: Outcome, view: &View, page: &mut Page) {
 /// What was freed, each figure with who says so.
 fn freed(receipt: &Receipt) -> Vec<String> {
     let collected = |entry: &&Entry| {
-        entry.action == Action::Collect
+        entry.action.collection().is_some()
             && !matches!(entry.outcome, Outcome::Skipped | Outcome::Stale)
     };
     if receipt.entries.iter().find(collected).is_none() && receipt.bytes == FreedBytes::default() {

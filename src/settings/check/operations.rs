@@ -2,8 +2,10 @@
 
 use super::place::place;
 use super::{Code, Findings, Pointer, Refused, each};
+use crate::domain::collect::NotAMethod;
 use crate::domain::job::{
-    GenerationsOperation, Operations, ProfileSelector, RootsOperation, VerifyOperation,
+    CollectOperation, GenerationsOperation, Operations, ProfileSelector, RootsOperation,
+    VerifyOperation,
 };
 use crate::domain::retention::{KeepPolicy, KeepRules, MOST_KEPT};
 use crate::settings::nearest::nearest;
@@ -24,14 +26,11 @@ pub(super) fn operations(
     if let Some(Object(raw)) = &raw.leftovers {
         leftovers(raw, at, findings);
     }
-    if let Some(Object(raw::Collect {
-        keep_recent: Some(age),
-    })) = &raw.collect
-    {
-        let at = at.key("collect");
-        findings.not_yet(&at, "keepRecent");
-        let _ = findings.age(&at.key("keepRecent"), age);
-    }
+    let collect = raw
+        .collect
+        .as_ref()
+        .map(|Object(raw)| collect(raw, &at.key("collect"), findings))
+        .transpose();
     let roots = raw
         .roots
         .as_ref()
@@ -40,12 +39,45 @@ pub(super) fn operations(
     Ok(Operations {
         generations: generations?,
         roots,
-        collect: raw.collect.is_some(),
+        collect: collect?,
         optimise: raw.optimise.as_ref().is_some_and(|Object(raw)| raw.enabled),
         verify: verify.map(|Object(raw)| VerifyOperation {
             contents: raw.contents.unwrap_or(false),
         }),
     })
+}
+
+fn collect(
+    raw: &raw::Collect,
+    at: &Pointer,
+    findings: &mut Findings,
+) -> Result<CollectOperation, Refused> {
+    let method = raw.method.as_ref().map(|text| {
+        text.parse().map_err(|error: NotAMethod| {
+            let hint = "write auto, selective or whole";
+            findings.error(
+                Code::CollectMethod,
+                &at.key("method"),
+                &error.to_string(),
+                hint,
+            )
+        })
+    });
+    let recent = raw.keep_recent.as_ref();
+    let recent = recent.map(|text| findings.age(&at.key("keepRecent"), text));
+    let operation = CollectOperation {
+        method: method.transpose()?.unwrap_or_default(),
+        keep_recent: recent.transpose()?,
+    };
+    operation.check().map_err(|error| {
+        findings.error(
+            Code::CollectRecent,
+            &at.key("keepRecent"),
+            &error.to_string(),
+            "leave out the method, or write selective",
+        )
+    })?;
+    Ok(operation)
 }
 
 fn roots(raw: &raw::Roots, at: &Pointer, findings: &mut Findings) -> Option<RootsOperation> {

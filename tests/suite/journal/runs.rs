@@ -113,7 +113,9 @@ fn receipts_of_the_first_form_are_still_read(#[case] text: &str, #[case] kind: R
     assert_eq!(receipt.bytes.measured, Some(-4096));
     assert_eq!(receipt.undoable().count(), 1);
     // Nothing of it is lost when it is written anew.
-    let before: serde_json::Value = serde_json::from_str(&document).unwrap();
+    let mut before: serde_json::Value = serde_json::from_str(&document).unwrap();
+    before["budget"] = serde_json::Value::Null;
+    before["entries"][4]["action"]["method"] = "auto".into();
     assert_eq!(serde_json::to_value(&receipt).unwrap(), before);
 }
 

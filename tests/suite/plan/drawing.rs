@@ -95,7 +95,7 @@ fn a_refusal_takes_the_collection_out_and_is_named(#[case] code: RefusalCode, #[
     assert_eq!(plan.refusals, [first, second]);
     // What was never asked for was not refused either.
     let mut job = job();
-    job.operations.collect = false;
+    job.operations.collect = None;
     assert!(!Plan::draw(&snapshot, &job).collection_refused);
 }
 

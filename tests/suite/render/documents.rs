@@ -1,7 +1,7 @@
 use jsonschema::Validator;
 use nix_prune::domain::inspection::Inspection;
 use nix_prune::domain::measure::Age;
-use nix_prune::domain::plan::{Action, HoldFacts, PlannedAction};
+use nix_prune::domain::plan::{Action, CollectFacts, HoldFacts, PlannedAction};
 use nix_prune::domain::receipt::Receipt;
 use nix_prune::domain::risk::RiskLevel;
 use nix_prune::render::{Document, json, schema, to_text};
@@ -269,7 +269,7 @@ fn every_action_is_in_the_plans_schema_and_comes_back() {
         Action::DropGeneration(generation.clone()),
         Action::RemoveRoot(root.clone()),
         Action::ReleaseHold(HoldFacts::from(&hold)),
-        Action::Collect,
+        Action::Collect(CollectFacts::default()),
         Action::Optimise,
         Action::Verify { contents: true },
         Action::RestoreGeneration(generation),

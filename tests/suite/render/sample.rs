@@ -7,8 +7,8 @@ use jiff::tz::TimeZone;
 use nix_prune::domain::graph::{GraphBuilder, KeepFlags, NodeIdx};
 use nix_prune::domain::inspection::{GroupBy, Inspection, Seen, Sets, Stray};
 use nix_prune::domain::job::{
-    GenerationsOperation, Job, JobName, Operations, ProfileSelector, Protect, RootsOperation,
-    VerifyOperation,
+    CollectOperation, GenerationsOperation, Job, JobName, Operations, ProfileSelector, Protect,
+    RootsOperation, VerifyOperation,
 };
 use nix_prune::domain::measure::{Age, Bytes, Timestamp};
 use nix_prune::domain::plan::{Action, Plan};
@@ -246,7 +246,7 @@ pub(crate) fn job(undo_window: Age, odd: &str) -> Job {
                 keep: KeepPolicy::new(rules).unwrap(),
             }),
             roots: Some(RootsOperation { dangling: true }),
-            collect: true,
+            collect: Some(CollectOperation::default()),
             optimise: true,
             verify: Some(VerifyOperation { contents: true }),
         },

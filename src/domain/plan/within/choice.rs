@@ -5,7 +5,9 @@ use super::{
     Plan, PlannedAction, Room, Snapshot, Utf8Path, Utf8PathBuf, holds_a_system, is_spared, report,
 };
 use crate::domain::budget::{LeftOut, ReleaseHolds};
+use crate::domain::collect::CollectMethod;
 use crate::domain::inspection::Climb;
+use crate::domain::job::CollectOperation;
 use crate::domain::measure::{Age, Timestamp};
 use crate::domain::plan::GenerationFacts;
 use crate::domain::risk::{self, RiskLevel};
@@ -61,7 +63,10 @@ pub(super) fn choose<E>(
     let climb = ladder.climb(room.to_free, &mut weigh)?;
     let mut choice = Choice::default();
     let gone = choice.take(&now, ladder.links_of(&climb));
-    if gone.is_empty() && climb.bytes >= room.to_free {
+    // Nix's own collector takes everything.
+    let whole = |c: CollectOperation| c.method == CollectMethod::Whole;
+    let in_parts = !job.operations.collect.is_some_and(whole);
+    if in_parts && gone.is_empty() && climb.bytes >= room.to_free {
         choice.most = only_some(room, &climb);
     }
     let frees = match choice.most {
@@ -231,7 +236,7 @@ impl Steps {
         let collects = plan
             .actions
             .iter()
-            .any(|planned| planned.action == Action::Collect);
+            .any(|planned| planned.action.collection().is_some());
         if goal.release_holds == ReleaseHolds::IfNeeded && collects {
             steps.extend(self.early.iter().cloned());
             steps.extend(self.generations.iter().map(Step::not_held));

@@ -73,7 +73,7 @@ fn irreversible(plan: &Plan) -> Option<String> {
             count(early, "hold")
         ));
     }
-    if how_many(plan, |action| *action == Action::Collect) > 0 {
+    if how_many(plan, |action| action.collection().is_some()) > 0 {
         parts.push("the deletion of dead store paths".to_string());
     }
     (!parts.is_empty()).then(|| format!("What cannot be undone: {}.", list(&parts)))

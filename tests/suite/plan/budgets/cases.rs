@@ -125,7 +125,7 @@ fn who_needs_it_now_ends_windows_before_it_drops_for_good(
         last < plan
             .actions
             .iter()
-            .position(|a| a.action == Action::Collect)
+            .position(|a| a.action.collection().is_some())
     );
 }
 
@@ -256,7 +256,7 @@ fn what_is_pinned_or_protected_is_not_ended_early() {
 #[test]
 fn without_a_collection_nothing_goes_for_good() {
     let mut job = job();
-    job.operations.collect = false;
+    job.operations.collect = None;
     let plan = full().within(&job, 6 * SIZE, ReleaseHolds::IfNeeded);
     assert_eq!(
         removals(&plan),
