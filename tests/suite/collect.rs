@@ -6,6 +6,7 @@
 mod alike;
 mod faults;
 mod looker;
+mod program;
 mod stores;
 mod surprises;
 

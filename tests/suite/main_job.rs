@@ -6,8 +6,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::tz::TimeZone;
@@ -32,7 +31,8 @@ use nix_prune::render;
 
 use crate::retention::{YEAR_NOW, year_of_generations, year_rules};
 use crate::support::{
-    Nix, by_hand, is_root, listing, program, run_command, script, skipped, time, with_each_nix,
+    Daemon, Nix, by_hand, is_root, listing, program, run_command, script, skipped, time,
+    with_each_nix,
 };
 
 /// A clock that is set by hand.
@@ -403,38 +403,6 @@ fn a_dangling_root_is_removed_alone_and_comes_back() {
 fn last_run(machine: &Machine) -> nix_prune::domain::receipt::RunId {
     use nix_prune::ports::Remember;
     machine.journal.receipts().unwrap().pop().unwrap().run
-}
-
-/// A daemon on a socket of its own; it ends with this.
-struct Daemon(Child);
-
-impl Daemon {
-    fn start(scratch: &Scratch, nix: &Nix, socket: &Utf8Path) -> Self {
-        let child = Command::new(nix.bin.join("nix-daemon"))
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap())
-            .envs(scratch.env())
-            .env("NIX_REMOTE", "local")
-            .env("NIX_DAEMON_SOCKET_PATH", socket)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let begun = Instant::now();
-        while !socket.exists() {
-            assert!(begun.elapsed() < Duration::from_secs(30), "no daemon");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        Self(child)
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 #[test]

@@ -17,8 +17,9 @@ use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use nix_prune::adapters::scratch::Scratch;
@@ -188,6 +189,38 @@ pub(crate) fn by_hand(scratch: &Scratch, tool: &str, args: &[&str]) -> Ran {
     let ran = run_command(&mut command);
     assert_eq!(ran.status, 0, "{tool} {args:?}: {}", ran.stderr);
     ran
+}
+
+/// A daemon on a socket of its own; it ends with this.
+pub(crate) struct Daemon(Child);
+
+impl Daemon {
+    pub(crate) fn start(scratch: &Scratch, nix: &Nix, socket: &Utf8Path) -> Self {
+        let child = Command::new(nix.bin.join("nix-daemon"))
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .envs(scratch.env())
+            .env("NIX_REMOTE", "local")
+            .env("NIX_DAEMON_SOCKET_PATH", socket)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let begun = Instant::now();
+        while !socket.exists() {
+            assert!(begun.elapsed() < Duration::from_secs(30), "no daemon");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Self(child)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// Whether these tests run as root.
