@@ -2,6 +2,8 @@
 
 #![cfg(test)]
 
+mod budgets;
+
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -57,6 +59,10 @@ struct World {
     drops: Cell<usize>,
     change_before_drop: Cell<bool>,
     machine: RefCell<String>,
+    /// Dead paths that are deleted by name, and how often it was collected wholly.
+    dead: RefCell<BTreeSet<StorePath<String>>>,
+    collections: Cell<usize>,
+    refusals: RefCell<Vec<nix_prune::domain::refusal::Refusal>>,
 }
 
 fn path(n: u32) -> StorePath<String> {
@@ -221,7 +227,7 @@ impl Survey for World {
             running: Vec::new(),
             pins: self.pins.borrow().clone(),
             holds: holds.collect(),
-            refusals: Vec::new(),
+            refusals: self.refusals.borrow().clone(),
             notes: Vec::new(),
         })
     }
@@ -345,6 +351,7 @@ impl Perform for World {
     }
 
     fn collect(&self) -> Result<Collected, PerformError> {
+        self.collections.set(self.collections.get() + 1);
         let before = self.disk.borrow().len();
         self.point(|| self.collect_garbage());
         let gone = u64::try_from(before - self.disk.borrow().len()).unwrap();
@@ -362,7 +369,15 @@ impl Perform for World {
     }
 
     fn delete_paths(&self, paths: &[StorePath<String>]) -> Deleted {
-        panic!("nobody chose {paths:?}");
+        let chosen = |path: &&StorePath<String>| self.dead.borrow_mut().remove(*path);
+        let gone: Vec<_> = paths.iter().filter(chosen).cloned().collect();
+        assert_eq!(gone.len(), paths.len(), "nobody chose {paths:?}");
+        Deleted {
+            bytes: Some(Bytes(1000 * paths.len() as u64)),
+            paths: gone,
+            refused: Vec::new(),
+            outcome: Ok(()),
+        }
     }
 
     fn optimise(&self) -> Result<(), PerformError> {

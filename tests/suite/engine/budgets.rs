@@ -1,0 +1,260 @@
+//! What the engine does for a disk goal.
+
+use nix_prune::domain::budget::{
+    Amount, Budget, BudgetReport, Disk, DiskGoal, Figure, ReleaseHolds, Standing,
+};
+use nix_prune::domain::collect::{CollectMethod, NotSelective, Selection, Unregistered};
+use nix_prune::domain::graph::{GraphBuilder, KeepFlags};
+use nix_prune::domain::plan::{CollectFacts, EarlyFacts, PlannedAction};
+use nix_prune::domain::refusal::{Refusal, RefusalCode};
+
+use super::*;
+
+/// Of each dead path, by its own size and on disk.
+const NAR: u64 = 100;
+const ON_DISK: u64 = 50;
+
+/// The world, with what is dead in it: paths of which each takes half of the room that its own size promises.
+struct Seen<'a>(&'a World);
+
+impl Seen<'_> {
+    fn available(&self) -> u64 {
+        10_000 - ON_DISK * u64::try_from(self.0.dead.borrow().len()).unwrap()
+    }
+}
+
+impl Survey for Seen<'_> {
+    fn snapshot(&self) -> Result<Snapshot, SurveyError> {
+        self.0.snapshot()
+    }
+
+    fn standing(&self, _: Figure) -> Standing {
+        let disk = Disk {
+            used: Bytes(0),
+            available: Bytes(self.available()),
+        };
+        Standing {
+            disk: Some(disk),
+            store_bytes: None,
+        }
+    }
+
+    fn dead(&self) -> Result<Selection, NotSelective> {
+        let mut builder = GraphBuilder::new();
+        for (id, path) in (1..).zip(&*self.0.dead.borrow()) {
+            builder.add_path(id, &path.to_string(), NAR, id, None);
+        }
+        let graph = builder.finish().unwrap();
+        let dead = graph.set_of(graph.nodes());
+        Ok(Selection::new(
+            graph,
+            KeepFlags::NIX_DEFAULT,
+            dead,
+            Unregistered::default(),
+        ))
+    }
+}
+
+fn with_dead(count: u32) -> World {
+    let world = World::new(9, 9);
+    world.dead.borrow_mut().extend((100..100 + count).map(path));
+    world
+}
+
+/// The report of a goal for which the collection deletes so much.
+fn report(goal: u64, collects_most: Option<u64>) -> BudgetReport {
+    let goal = DiskGoal {
+        budget: Budget::MinFree(Amount::Bytes(Bytes(goal))),
+        release_holds: ReleaseHolds::IfNeeded,
+    };
+    BudgetReport {
+        to_free: Bytes(1),
+        collects_most: collects_most.map(Bytes),
+        ..BudgetReport::reached(goal, Standing::default())
+    }
+}
+
+/// Carries out these actions for a goal.
+fn carry_out(world: &World, actions: Vec<PlannedAction>, budget: BudgetReport) -> Receipt {
+    let job = Job {
+        safe_mode: false,
+        max_risk: RiskLevel::Critical,
+        ..job(Age::days(7))
+    };
+    let plan = Plan::draw(&world.snapshot().unwrap(), &job);
+    let proposal = Proposal {
+        actions,
+        budget: Some(budget),
+        ..Proposal::of(&plan)
+    };
+    let survey = Seen(world);
+    let engine = Engine {
+        survey: &survey,
+        perform: world,
+        remember: world,
+        clock: world,
+        interrupt: world,
+    };
+    engine.apply(gate(proposal).unwrap(), Some(&job)).unwrap()
+}
+
+fn collect() -> PlannedAction {
+    PlannedAction {
+        action: Action::Collect(CollectFacts::default()),
+        risk: RiskLevel::Low,
+    }
+}
+
+#[rstest]
+#[case::the_first_part_is_enough(100, 200, 2, 0)]
+#[case::the_first_part_is_half_of_it(250, 250, 5, 0)]
+#[case::all_of_it_is_not_enough(600, 600, 10, 100)]
+fn a_part_is_collected_until_the_goal_is_reached(
+    #[case] to_free: u64,
+    #[case] most: u64,
+    #[case] deleted: usize,
+    #[case] missing: u64,
+) {
+    let world = with_dead(10);
+    let goal = Seen(&world).available() + to_free;
+    let receipt = carry_out(&world, vec![collect()], report(goal, Some(most)));
+    assert_eq!(receipt.count(Outcome::Done), 1);
+    assert_eq!(world.dead.borrow().len(), 10 - deleted);
+    // The least recently registered go first.
+    assert!(
+        world
+            .dead
+            .borrow()
+            .iter()
+            .all(|left| *left >= path(100 + u32::try_from(deleted).unwrap()))
+    );
+    assert_eq!(receipt.bytes.paths, Some(deleted as u64));
+    let outcome = receipt.budget.unwrap();
+    assert_eq!(outcome.missing, Some(Bytes(missing)));
+    assert_eq!(outcome.is_reached(), missing == 0);
+}
+
+#[test]
+fn a_part_is_never_widened_to_the_whole() {
+    let world = with_dead(3);
+    let job = job(Age::days(7));
+    let plan = Plan::draw(&world.snapshot().unwrap(), &job);
+    let proposal = Proposal {
+        actions: vec![collect()],
+        budget: Some(report(1, Some(NAR))),
+        ..Proposal::of(&plan)
+    };
+    // This world does not tell what is dead.
+    let receipt = world
+        .engine()
+        .apply(gate(proposal).unwrap(), Some(&job))
+        .unwrap();
+    assert_eq!(receipt.count(Outcome::Failed), 1);
+    assert_eq!(world.collections.get(), 0);
+    assert_eq!(world.dead.borrow().len(), 3);
+    assert_eq!(receipt.budget.unwrap().missing, None, "nor how full it is");
+}
+
+/// A world with an open hold of generation 1, and what a budget that needs it at once would do.
+fn for_good(world: &World) -> Vec<PlannedAction> {
+    run(world, &job(Age::days(7))).unwrap();
+    let snapshot = world.snapshot().unwrap();
+    let hold = snapshot
+        .holds
+        .iter()
+        .find(|hold| hold.number == GenerationNumber(1));
+    let early = Action::ReleaseEarly(EarlyFacts {
+        hold: HoldFacts::from(hold.unwrap()),
+        system: true,
+    });
+    // The world's own collector takes all that nothing keeps.
+    let whole = CollectFacts {
+        method: CollectMethod::Whole,
+        ..CollectFacts::default()
+    };
+    vec![
+        PlannedAction {
+            action: early,
+            risk: RiskLevel::Critical,
+        },
+        PlannedAction {
+            action: Action::Collect(whole),
+            ..collect()
+        },
+    ]
+}
+
+#[test]
+fn an_early_end_is_recorded_and_for_good() {
+    let world = World::new(9, 9);
+    let actions = for_good(&world);
+    let receipt = carry_out(&world, actions, report(1, None));
+    assert_eq!(receipt.count(Outcome::Done), 2);
+    assert!(receipt.undoable().next().is_none());
+    assert!(!world.disk.borrow().contains(&path(1)));
+    // The run that dropped it puts back the rest.
+    world.engine().undo(None).unwrap();
+    assert_eq!(world.numbers(), [2, 3, 4, 5, 6, 7, 8, 9]);
+}
+
+#[test]
+fn nothing_goes_for_good_when_nothing_is_collected() {
+    let world = World::new(9, 9);
+    let mut actions = for_good(&world);
+    world.refusals.borrow_mut().push(Refusal {
+        code: RefusalCode::RootsUnreadable,
+        message: "the roots cannot be read".to_string(),
+        hint: String::new(),
+    });
+    let snapshot = world.snapshot().unwrap();
+    let unheld = Plan::draw(&snapshot, &job_that_keeps_two()).actions;
+    let unheld = unheld
+        .into_iter()
+        .filter(|planned| matches!(planned.action, Action::DropGeneration(_)));
+    actions.splice(0..0, unheld);
+    let receipt = carry_out(&world, actions, report(1, None));
+    assert_eq!(receipt.count(Outcome::Stale), receipt.entries.len());
+    assert_eq!(receipt.entries.len(), 3);
+    assert_eq!(world.numbers(), [7, 8, 9]);
+    assert_eq!(world.holds.borrow().len(), 6);
+}
+
+fn job_that_keeps_two() -> Job {
+    let mut job = job(Age::days(0));
+    let rules = KeepRules {
+        last: Some(2),
+        ..KeepRules::default()
+    };
+    job.operations.generations.as_mut().unwrap().keep = KeepPolicy::new(rules).unwrap();
+    job.operations.roots = None;
+    job
+}
+
+#[test]
+fn a_run_killed_at_an_early_end_is_settled_by_the_next_one() {
+    let mut points = 0;
+    for after in [false, true] {
+        for n in 0.. {
+            let world = World::new(9, 9);
+            let actions = for_good(&world);
+            if !dies_at(&world, n, after, |world| {
+                drop(carry_out(world, actions.clone(), report(1, None)));
+            }) {
+                break;
+            }
+            points += 1;
+            let _ = world.engine().undo(None);
+            let back = world.links.borrow().contains_key(&1);
+            let journal = world.journal.borrow();
+            let ended = journal.values().flat_map(|receipt| &receipt.entries);
+            let mut ended = ended.filter(|entry| matches!(entry.action, Action::ReleaseEarly(_)));
+            // It could be put back, or it was ended and the record says so; until it is collected, both may be.
+            let done = ended.any(|entry| entry.outcome == Outcome::Done);
+            let there = world.disk.borrow().contains(&path(1));
+            assert!(back || done, "after a death at point {n} ({after})");
+            assert_eq!(back, there, "after a death at point {n} ({after})");
+            assert!(world.numbers().ends_with(&[2, 3, 4, 5, 6, 7, 8, 9]));
+        }
+    }
+    assert!(points >= 8, "{points}");
+}
