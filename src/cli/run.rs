@@ -35,9 +35,11 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     if plan.collection_refused {
         // The rest was done, and the caller must hear that the garbage was not collected.
         out::refusals(&plan.refusals);
-        return Ok(Exit::Refused);
     }
-    Ok(ended(context, &receipt))
+    Ok(match ended(context, &receipt) {
+        Exit::Done if plan.collection_refused => Exit::Refused,
+        exit => exit,
+    })
 }
 
 /// How a run ended, its budget included; what is not reached is said on standard error.

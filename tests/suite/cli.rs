@@ -458,6 +458,17 @@ fn what_cannot_be_read_stops_the_collection_and_the_run_says_so() {
     );
     assert!(dead.exists());
     assert!(profile.with_file_name("strange-1-link").is_symlink());
+    // That something failed is told before that.
+    let bin = scratch.base().join("bin");
+    fs::create_dir(&bin).unwrap();
+    for tool in ["nix", "nix-store", "nix-collect-garbage"] {
+        symlink(scratch.bin().unwrap().join(tool), bin.join(tool)).unwrap();
+    }
+    script(&bin.join("nix-env"), "exit 1");
+    let failing = ["run", "--keep-last=1", "--yes", "--nix-bin", bin.as_str()];
+    let ran = run(&scratch, &failing);
+    assert_eq!(ran.status, 1, "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stderr.contains("strange"), "{}", ran.stderr);
 }
 
 #[test]
