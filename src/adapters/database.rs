@@ -6,10 +6,13 @@
 //! The one trace that `SQLite` leaves when root reads a `-wal` file is a `chown` of it and of `-shm` to the owner of
 //! the database, as every Nix command of root's does.
 
+mod chunk;
 mod open;
 mod rows;
 
 use std::io;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -19,6 +22,9 @@ use crate::ports::Cause;
 
 /// The only layout of the database that Nix has used since 2014.
 const SCHEMA: &str = "10";
+
+/// How many chunks of rows may wait to be taken.
+const WAITING: usize = 4;
 
 /// How often a database that changes under our eyes is read anew.
 const ATTEMPTS: u32 = 5;
@@ -130,7 +136,21 @@ impl Database {
         sink: &mut impl RowSink,
     ) -> Result<Summary, DatabaseError> {
         let connection = state.open(&self.file, self.patience)?;
-        rows::scan(&connection, &self.store, sink).map_err(|error| match error {
+        let (chunks, received) = mpsc::sync_channel::<chunk::Chunk>(WAITING);
+        let mut summary = Summary::default();
+        // One thread reads while this one puts in order what was read.
+        let scanned = thread::scope(|scope| {
+            let store = &self.store;
+            let scan = move || rows::scan(&connection, store, |chunk| chunks.send(chunk).is_ok());
+            let reader = scope.spawn(scan);
+            for chunk in received {
+                chunk.pour(sink, &mut summary);
+            }
+            reader
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
+        scanned.map_err(|error| match error {
             rows::ScanError::Sqlite(error) => state.explain(&self.file, error),
             rows::ScanError::Row { table, row, why } => DatabaseError::Row {
                 file: self.file.clone(),
@@ -138,7 +158,8 @@ impl Database {
                 row,
                 why,
             },
-        })
+        })?;
+        Ok(summary)
     }
 
     fn check_schema(&self) -> Result<(), DatabaseError> {

@@ -3,7 +3,8 @@
 use rusqlite::types::{Type, ValueRef};
 use rusqlite::{Connection, Row};
 
-use super::{PathRow, RowSink, Summary};
+use super::PathRow;
+use super::chunk::{Chunk, Outputs, Paths, ROWS};
 use crate::adapters::store_dir::is_base_name;
 use crate::domain::store_path::StoreDir;
 
@@ -28,40 +29,57 @@ impl From<rusqlite::Error> for ScanError {
     }
 }
 
-/// Reads the three tables in one transaction, so that they belong together.
+/// Reads the three tables in one transaction, so that they belong together, and gives the rows to `give` some thousands
+/// at a time; ends early, without an error, when that refuses.
 pub(super) fn scan(
     connection: &Connection,
     store: &StoreDir,
-    sink: &mut impl RowSink,
-) -> Result<Summary, ScanError> {
+    mut give: impl FnMut(Chunk) -> bool,
+) -> Result<(), ScanError> {
     // Rolled back when it goes; there is nothing to commit.
     let transaction = connection.unchecked_transaction()?;
     let names = Names::of(store);
-    let mut summary = Summary::default();
     let mut paths = transaction.prepare(PATHS)?;
     let mut references = transaction.prepare(REFERENCES)?;
     let mut outputs = transaction.prepare(OUTPUTS)?;
 
+    let mut chunk = Paths::new();
     let mut rows = paths.query([])?;
     while let Some(row) = rows.next()? {
-        let path = names.path_row(row)?;
-        summary.paths += 1;
-        summary.sizes_unknown += u64::from(path.nar_size.is_none());
-        sink.path(path);
+        chunk.push(names.path_row(row)?);
+        if chunk.is_full() && !give(Chunk::Paths(std::mem::replace(&mut chunk, Paths::new()))) {
+            return Ok(());
+        }
     }
+    if !give(Chunk::Paths(chunk)) {
+        return Ok(());
+    }
+    let mut chunk = Vec::with_capacity(ROWS);
     let mut rows = references.query([])?;
     while let Some(row) = rows.next()? {
         let referrer = number(row, 0, "Refs", 0)?;
-        sink.reference(referrer, number(row, 1, "Refs", referrer)?);
-        summary.references += 1;
+        chunk.push((referrer, number(row, 1, "Refs", referrer)?));
+        if chunk.len() == ROWS {
+            let full = std::mem::replace(&mut chunk, Vec::with_capacity(ROWS));
+            if !give(Chunk::References(full)) {
+                return Ok(());
+            }
+        }
     }
+    if !give(Chunk::References(chunk)) {
+        return Ok(());
+    }
+    let mut chunk = Outputs::default();
     let mut rows = outputs.query([])?;
     while let Some(row) = rows.next()? {
         let drv = number(row, 0, "DerivationOutputs", 0)?;
-        sink.output(drv, names.text(row, 1, "DerivationOutputs", drv)?);
-        summary.outputs += 1;
+        chunk.push(drv, names.text(row, 1, "DerivationOutputs", drv)?);
+        if chunk.rows.len() == ROWS && !give(Chunk::Outputs(std::mem::take(&mut chunk))) {
+            return Ok(());
+        }
     }
-    Ok(summary)
+    give(Chunk::Outputs(chunk));
+    Ok(())
 }
 
 /// Takes the store directory off.
