@@ -1,0 +1,204 @@
+//! Stores to measure on, made once and kept.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// How many roots there are. Nix's time hangs on that: it computes a closure for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// Sixty generations of the system, thirty of each of several users' profiles, two hundred projects.
+    ManyRoots,
+    /// Of the same store only the newest generations and twenty projects.
+    FewRoots,
+}
+
+/// A store that Nix's own commands can work on.
+#[derive(Debug)]
+pub(crate) struct Store {
+    dir: PathBuf,
+    bin: PathBuf,
+    shape: Shape,
+    pub(crate) size: u32,
+}
+
+impl Store {
+    /// Makes it below `target`, unless it is there; `None` without a Nix.
+    pub(crate) fn make(size: u32, shape: Shape) -> Option<Self> {
+        let bin = bin()?;
+        let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench");
+        fs::create_dir_all(&target).unwrap();
+        let dir = target.join(format!("{size}-{shape:?}"));
+        if !dir.join("made").exists() {
+            let _ = fs::remove_dir_all(&dir);
+            generate(&bin, &dir, size);
+            if shape == Shape::FewRoots {
+                thin_out(&dir);
+            }
+            fs::write(dir.join("made"), "").unwrap();
+        }
+        fs::create_dir_all(dir.join("conf")).unwrap();
+        Some(Self {
+            dir,
+            bin,
+            shape,
+            size,
+        })
+    }
+
+    pub(crate) fn store(&self) -> PathBuf {
+        self.dir.join("store")
+    }
+
+    pub(crate) fn state(&self) -> PathBuf {
+        self.dir.join("var")
+    }
+
+    /// Our program on it.
+    pub(crate) fn program(&self, args: &[&str]) -> Command {
+        let records = self.dir.join("records");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_nix-prune"));
+        command.args(args);
+        if args != ["--help"] {
+            command.arg("--state-dir").arg(records);
+        }
+        self.surround(&mut command);
+        command
+    }
+
+    /// `nix-store` on it.
+    pub(crate) fn nix_store(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(self.bin.join("nix-store"));
+        command.args(args);
+        self.surround(&mut command);
+        command
+    }
+
+    fn surround(&self, command: &mut Command) {
+        command
+            .env_clear()
+            .env("PATH", format!("{}:/usr/bin:/bin", self.bin.display()))
+            .env("HOME", self.dir.join("own-home"))
+            .env("NIX_STORE_DIR", self.store())
+            .env("NIX_STATE_DIR", self.state())
+            .env("NIX_LOG_DIR", self.state().join("log"))
+            .env("NIX_CONF_DIR", self.dir.join("conf"));
+    }
+
+    fn roots(&self) -> usize {
+        let auto = fs::read_dir(self.state().join("gcroots/auto"))
+            .unwrap()
+            .count();
+        let mut links = Vec::new();
+        generation_links(&self.state().join("profiles"), &mut links);
+        auto + links.len()
+    }
+}
+
+impl fmt::Display for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} paths, {} links that are roots ({:?})",
+            self.size,
+            self.roots(),
+            self.shape
+        )
+    }
+}
+
+fn bin() -> Option<PathBuf> {
+    let named = std::env::var("NIX_PRUNE_TEST_NIX").ok();
+    let last = named.and_then(|list| list.split(':').next_back().map(PathBuf::from));
+    let fetched = || {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/nix");
+        let bins = fs::read_dir(dir)
+            .ok()?
+            .map(|entry| entry.unwrap().path().join("bin"));
+        bins.filter(|bin| bin.join("nix-store").exists()).max()
+    };
+    let on_path = || Some(which::which("nix-store").ok()?.parent()?.to_path_buf());
+    last.or_else(fetched).or_else(on_path)
+}
+
+fn generate(bin: &Path, dir: &Path, size: u32) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/store/genstore.py");
+    let mut command = Command::new("python3");
+    command.arg(script).arg("--out").arg(dir);
+    command.args(["-n", &size.to_string(), "--junk", "0"]);
+    command.arg("--nix-store").arg(bin.join("nix-store"));
+    // A file for each path is what a collector's look at the directory needs; a million of them take too long.
+    command.args(["--disk", if size > 100_000 { "none" } else { "stub" }]);
+    if size < 10_000 {
+        command.args([
+            "--gens",
+            "4",
+            "--user-gens",
+            "2",
+            "--projects",
+            "4",
+            "--stale",
+            "1",
+        ]);
+    }
+    let made = command.stdin(Stdio::null()).output().unwrap();
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+    fs::create_dir_all(dir.join("store")).unwrap();
+}
+
+/// Leaves the newest generation of each profile and twenty projects.
+fn thin_out(dir: &Path) {
+    for place in ["var/profiles", "home"] {
+        let mut links = Vec::new();
+        generation_links(&dir.join(place), &mut links);
+        let mut newest: BTreeMap<PathBuf, u64> = BTreeMap::new();
+        for (profile, number, _) in &links {
+            let most = newest.entry(profile.clone()).or_insert(*number);
+            *most = (*most).max(*number);
+        }
+        for (profile, number, link) in links {
+            if newest.get(&profile) != Some(&number) {
+                fs::remove_file(link).unwrap();
+            }
+        }
+    }
+    let auto = fs::read_dir(dir.join("var/gcroots/auto")).unwrap();
+    let mut entries: Vec<PathBuf> = auto.map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    let mut projects = 0;
+    for entry in entries {
+        let target = fs::read_link(&entry).unwrap();
+        let there = target.symlink_metadata().is_ok();
+        let profile = target.to_string_lossy().contains("/profiles/");
+        projects += usize::from(there && !profile);
+        if !there || (!profile && projects > 20) {
+            fs::remove_file(entry).unwrap();
+        }
+    }
+}
+
+/// Every `NAME-N-link` below a directory, with its profile and number.
+fn generation_links(dir: &Path, into: &mut Vec<(PathBuf, u64, PathBuf)>) {
+    for entry in fs::read_dir(dir).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.symlink_metadata().unwrap().is_dir() {
+            generation_links(&path, into);
+            continue;
+        }
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let parts = name
+            .strip_suffix("-link")
+            .and_then(|rest| rest.rsplit_once('-'));
+        if let Some((profile, number)) = parts
+            && let Ok(number) = number.parse()
+        {
+            into.push((path.with_file_name(profile), number, path));
+        }
+    }
+}
