@@ -124,6 +124,7 @@ where
             entries: Vec::new(),
             bytes: FreedBytes::default(),
             budget: None,
+            accepted: Vec::new(),
         })
     }
 

@@ -15,6 +15,7 @@ use crate::domain::budget::BudgetReport;
 use crate::domain::job::JobName;
 use crate::domain::measure::Timestamp;
 use crate::domain::plan::{Action, PlannedAction};
+use crate::domain::refusal::Refusal;
 use crate::domain::risk::RiskLevel;
 use crate::domain::snapshot::MachineId;
 use crate::domain::store_path::StoreDir;
@@ -46,6 +47,9 @@ pub struct SavedPlan {
     /// The disk goal, and how the plan stands to it.
     #[serde(default)]
     pub budget: Option<BudgetReport>,
+    /// What would stop it and was let pass.
+    #[serde(default)]
+    pub accepted: Vec<Refusal>,
 }
 
 /// Why a plan was not saved, or not taken from a file.

@@ -39,6 +39,7 @@ pub(super) fn apply(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure
         prediction: Prediction::default(),
         budget: saved.budget,
         refusals: Vec::new(),
+        accepted: saved.accepted,
         collection_refused: false,
         notes: Vec::new(),
     };

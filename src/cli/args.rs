@@ -6,6 +6,7 @@ use clap_complete::Shell;
 
 use crate::domain::collect::CollectMethod;
 use crate::domain::measure::{Age, Timestamp};
+use crate::domain::refusal::RefusalCode;
 use crate::domain::risk::RiskLevel;
 
 mod budget;
@@ -163,6 +164,9 @@ pub struct JobArgs {
     /// Collect nothing that was registered within this time, such as 2d, nor what it needs
     #[arg(long, value_name = "AGE", conflicts_with = "no_collect")]
     pub keep_recent: Option<Age>,
+    /// Let this refusal pass, by its code; repeatable. It holds for what this plan shows, and is recorded
+    #[arg(long = "accept", value_name = "CODE")]
+    pub accepts: Vec<RefusalCode>,
 }
 
 /// Keep rules; if any is given, they take the place of the job's.

@@ -172,6 +172,7 @@ impl Context {
         if let Some(window) = args.undo_window {
             job.undo_window = window;
         }
+        job.accept.extend(&args.accepts);
         collection(&mut job, args)?;
         super::budget::take_over(&mut job, &args.budget)?;
         let rules = KeepRules {

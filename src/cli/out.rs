@@ -68,7 +68,10 @@ pub(super) fn refusals(refusals: &[Refusal]) {
                 Exit::Refused,
                 format!("nothing was collected: {}", refusal.message),
             )
-            .hint(&refusal.hint),
+            .hint(format!(
+                "{}\nIf you know better, let it pass with --accept {}.",
+                refusal.hint, refusal.code
+            )),
         );
     }
 }

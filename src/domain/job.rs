@@ -1,5 +1,6 @@
 //! What a job is to do: checked policy, as the settings or the command line give it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -9,6 +10,7 @@ use super::budget::DiskGoal;
 use super::collect::CollectMethod;
 use super::measure::{Age, Timestamp};
 use super::profile::{GenerationNumber, Profile, ProfileKind, ProfilePath};
+use super::refusal::RefusalCode;
 use super::retention::KeepPolicy;
 use super::risk::RiskLevel;
 
@@ -71,6 +73,8 @@ pub struct Job {
     pub protect: Protect,
     /// The disk goal; with one the job removes only as much as it needs.
     pub budget: Option<DiskGoal>,
+    /// What its owner lets pass although it would stop a run.
+    pub accept: BTreeSet<RefusalCode>,
     /// What to do.
     pub operations: Operations,
 }

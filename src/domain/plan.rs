@@ -14,7 +14,7 @@ use super::budget::BudgetReport;
 use super::job::{Job, JobName};
 use super::measure::{Bytes, Timestamp};
 use super::profile::{GenerationNumber, ProfilePath};
-use super::refusal::Refusal;
+use super::refusal::{self, Refusal};
 use super::retention::Reasons;
 use super::risk::RiskLevel;
 use super::root::RootKind;
@@ -146,6 +146,8 @@ pub struct Plan {
     pub budget: Option<BudgetReport>,
     /// What could not be read.
     pub refusals: Vec<Refusal>,
+    /// What could not be read and was let pass.
+    pub accepted: Vec<Refusal>,
     /// Whether a collection was asked for and left out because of a refusal.
     pub collection_refused: bool,
     /// What a reader should know.
@@ -188,11 +190,9 @@ impl Plan {
         draft.generations(snapshot, job);
         draft.roots(snapshot, job);
         draft.holds(snapshot);
-        let refused = snapshot.refusals.iter().any(|r| r.code.stops_collection());
+        let (refusals, accepted) = refusal::part(snapshot.refusals.iter().cloned(), &job.accept);
+        let refused = refusals.iter().any(|r| r.code.stops_collection());
         draft.store(snapshot, job, refused);
-        let mut refusals = snapshot.refusals.clone();
-        refusals.sort();
-        refusals.dedup();
         let mut notes = snapshot.notes.clone();
         if job.operations.generations.is_some() {
             notes.extend(draft::pins_in_vain(snapshot, job));
@@ -210,6 +210,7 @@ impl Plan {
             prediction: Prediction::default(),
             budget: None,
             refusals,
+            accepted,
             collection_refused: job.operations.collect.is_some() && refused,
             notes,
         }

@@ -9,6 +9,7 @@ use super::budget::{BudgetReport, Standing};
 use super::job::JobName;
 use super::measure::{Bytes, Timestamp};
 use super::plan::Action;
+use super::refusal::Refusal;
 use super::risk::RiskLevel;
 use super::snapshot::MachineId;
 use super::store_path::StoreDir;
@@ -116,6 +117,9 @@ pub struct Receipt {
     /// How it came out against the job's budget; null without one.
     #[serde(default)]
     pub budget: Option<BudgetOutcome>,
+    /// What would have stopped it and was let pass.
+    #[serde(default)]
+    pub accepted: Vec<Refusal>,
 }
 
 /// How a run came out against its budget.

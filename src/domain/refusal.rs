@@ -1,4 +1,11 @@
 //! What could not be read or must not be believed, by name: it can stop a run, never widen it.
+//!
+//! An owner who knows better lets one of them pass by its name; what was let pass is written down. A name is a promise
+//! to scripts and never changes its meaning.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -49,13 +56,103 @@ pub enum RefusalCode {
     UsersUnreadable,
 }
 
+/// What a refusal stands in the way of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// Nothing: it is only told.
+    Nothing,
+    /// A collection.
+    Collection,
+}
+
 impl RefusalCode {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::ProfileUnreadable,
+        Self::CurrentUnknown,
+        Self::ProfileAbsent,
+        Self::OddName,
+        Self::RootsUnreadable,
+        Self::RootsAway,
+        Self::Unrooted,
+        Self::PinsUnreadable,
+        Self::JournalUnreadable,
+        Self::UsersUnreadable,
+    ];
+
+    /// The name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ProfileUnreadable => "profile.unreadable",
+            Self::CurrentUnknown => "profile.current-unknown",
+            Self::ProfileAbsent => "profile.absent",
+            Self::OddName => "profile.odd-name",
+            Self::RootsUnreadable => "roots.unreadable",
+            Self::RootsAway => "roots.away",
+            Self::Unrooted => "profile.unrooted",
+            Self::PinsUnreadable => "pins.unreadable",
+            Self::JournalUnreadable => "journal.unreadable",
+            Self::UsersUnreadable => "users.unreadable",
+        }
+    }
+
+    /// Only an odd name beside a profile's generations stops nothing: it is not touched, Nix sees it as the root that
+    /// it is, and no generation was mistaken for it.
+    const fn reach(self) -> Reach {
+        match self {
+            Self::OddName => Reach::Nothing,
+            Self::ProfileUnreadable
+            | Self::CurrentUnknown
+            | Self::ProfileAbsent
+            | Self::RootsUnreadable
+            | Self::RootsAway
+            | Self::Unrooted
+            | Self::PinsUnreadable
+            | Self::JournalUnreadable
+            | Self::UsersUnreadable => Reach::Collection,
+        }
+    }
+
     /// Whether nothing may be collected while this stands.
-    ///
-    /// Only an odd name beside a profile's generations may: it is not touched, Nix sees it as the root that it is,
-    /// and no generation was mistaken for it.
     pub fn stops_collection(self) -> bool {
-        !matches!(self, Self::OddName)
+        self.reach() == Reach::Collection
+    }
+
+    /// Those that stand in the way of something, and that an owner can let pass.
+    pub fn acceptable() -> impl Iterator<Item = Self> {
+        Self::ALL
+            .into_iter()
+            .filter(|code| code.reach() != Reach::Nothing)
+    }
+}
+
+impl fmt::Display for RefusalCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A text that names nothing which can be let pass.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is nothing that can be accepted; these are: {}", known())]
+pub struct NotAcceptable {
+    text: String,
+}
+
+fn known() -> String {
+    let names: Vec<&str> = RefusalCode::acceptable().map(RefusalCode::as_str).collect();
+    names.join(", ")
+}
+
+impl FromStr for RefusalCode {
+    type Err = NotAcceptable;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut codes = Self::acceptable();
+        codes
+            .find(|code| code.as_str() == text)
+            .ok_or_else(|| NotAcceptable {
+                text: text.to_string(),
+            })
     }
 }
 
@@ -66,8 +163,74 @@ impl RefusalCode {
 pub struct Refusal {
     /// Its name.
     pub code: RefusalCode,
-    /// What happened, to what.
+    /// What happened, to what. It says nothing that changes by itself, for an acceptance holds for this message alone.
     pub message: String,
     /// What to do now.
     pub hint: String,
+}
+
+impl Refusal {
+    /// Whether it is one of those that somebody let pass. Another one of the same name is not: who accepts that one home
+    /// is away has not said so of the next.
+    pub fn is_among(&self, accepted: &[Self]) -> bool {
+        accepted
+            .iter()
+            .any(|known| known.code == self.code && known.message == self.message)
+    }
+}
+
+/// Parts refusals into those that stand and those that are let pass, each in order and told once.
+pub fn part(
+    refusals: impl IntoIterator<Item = Refusal>,
+    accept: &BTreeSet<RefusalCode>,
+) -> (Vec<Refusal>, Vec<Refusal>) {
+    let mut refusals: Vec<Refusal> = refusals.into_iter().collect();
+    refusals.sort();
+    refusals.dedup();
+    refusals
+        .into_iter()
+        .partition(|refusal| !accept.contains(&refusal.code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_are_those_in_json_and_each_stands_in_the_list() {
+        for code in RefusalCode::ALL {
+            let json = serde_json::to_value(code).unwrap();
+            assert_eq!(json.as_str(), Some(code.as_str()));
+        }
+        let schema = serde_json::to_value(schemars::schema_for!(RefusalCode)).unwrap();
+        let listed = schema["oneOf"].as_array().unwrap();
+        assert_eq!(listed.len(), RefusalCode::ALL.len());
+    }
+
+    #[test]
+    fn what_stops_nothing_cannot_be_accepted_and_all_else_can() {
+        for code in RefusalCode::ALL {
+            let accepted = code.as_str().parse() == Ok(code);
+            assert_eq!(accepted, code != RefusalCode::OddName, "{code}");
+        }
+        let error = "roots".parse::<RefusalCode>().unwrap_err().to_string();
+        assert!(error.contains("`roots`") && error.contains("roots.away"));
+        assert!(!error.contains("odd-name"));
+    }
+
+    #[test]
+    fn accepting_one_accepts_no_other() {
+        let refusal = |code, message: &str| Refusal {
+            code,
+            message: message.to_string(),
+            hint: String::new(),
+        };
+        let all = RefusalCode::ALL.map(|code| refusal(code, "x"));
+        for code in RefusalCode::acceptable() {
+            let (standing, accepted) = part(all.clone(), &BTreeSet::from([code]));
+            assert_eq!(accepted, [refusal(code, "x")]);
+            assert_eq!(standing.len(), all.len() - 1);
+            assert!(!refusal(code, "y").is_among(&accepted));
+        }
+    }
 }

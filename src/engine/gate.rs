@@ -5,6 +5,7 @@ use crate::domain::collect::CollectMethod;
 use crate::domain::job::JobName;
 use crate::domain::plan::{Action, Plan, PlannedAction, Prediction};
 use crate::domain::receipt::RunKind;
+use crate::domain::refusal::Refusal;
 use crate::domain::risk::{self, RiskLevel};
 use crate::domain::snapshot::MachineId;
 
@@ -27,6 +28,8 @@ pub struct Proposal {
     pub prediction: Prediction,
     /// The disk goal, and how the plan stands to it.
     pub budget: Option<BudgetReport>,
+    /// What would stop it and was let pass.
+    pub accepted: Vec<Refusal>,
 }
 
 impl Proposal {
@@ -41,6 +44,7 @@ impl Proposal {
             safe_mode: plan.safe_mode,
             prediction: plan.prediction,
             budget: plan.budget.clone(),
+            accepted: plan.accepted.clone(),
         }
     }
 }

@@ -27,12 +27,16 @@ where
         let proposal = approved.into_proposal();
         let lock = self.remember.lock()?;
         self.recover(&lock)?;
-        let snapshot = self.survey.snapshot()?;
+        let mut snapshot = self.survey.snapshot()?;
+        let accepted = &proposal.accepted;
+        // What was let pass is what was shown, and nothing that came since.
+        snapshot.refusals.retain(|seen| !seen.is_among(accepted));
         Self::same_machine(&proposal.machine, &snapshot)?;
         let mut receipt = self.new_receipt(proposal.kind.clone(), &snapshot)?;
         receipt.job = Some(proposal.job.clone());
         receipt.bytes.predicted = proposal.prediction.disk_bytes;
         receipt.budget = proposal.budget.clone().map(BudgetOutcome::pending);
+        receipt.accepted.clone_from(accepted);
         receipt.entries = self.checked_entries(&proposal, &snapshot, job)?;
         self.remember.begin(&lock, &mut receipt)?;
         self.prepare_holds(&lock, &mut receipt)?;

@@ -156,10 +156,8 @@ pub fn kind_word(kind: RootKind) -> &'static str {
 }
 
 /// The code of a refusal, as in the JSON documents.
-pub fn refusal_code(code: RefusalCode) -> String {
-    let value = serde_json::to_value(code).ok();
-    let text = value.as_ref().and_then(serde_json::Value::as_str);
-    text.unwrap_or_default().to_string()
+pub fn refusal_code(code: RefusalCode) -> &'static str {
+    code.as_str()
 }
 
 /// A generation by its number and profile.

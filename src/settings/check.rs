@@ -6,6 +6,8 @@ mod operations;
 mod place;
 mod protect;
 
+use std::collections::BTreeSet;
+
 use camino::Utf8PathBuf;
 
 use super::finding::{Code, Finding, Pointer, Severity};
@@ -62,6 +64,8 @@ fn settings(
             undo_window,
             protect: protected.protect.clone(),
             budget: draft.budget,
+            // Only who looks at what is wrong may let it pass, each time anew.
+            accept: BTreeSet::new(),
             operations: draft.operations,
         };
         let (description, enabled) = (draft.description, draft.enabled);

@@ -458,6 +458,7 @@ fn job(window: Age) -> Job {
         undo_window: window,
         protect: Protect::default(),
         budget: None,
+        accept: BTreeSet::new(),
         operations: Operations {
             generations: Some(GenerationsOperation {
                 profiles: vec![ProfileSelector::System],

@@ -10,6 +10,7 @@ mod database;
 mod disk;
 mod engine;
 mod graph;
+mod guards;
 mod hostile;
 mod journal;
 mod main_job;

@@ -168,6 +168,7 @@ fn job(rules: KeepRules) -> Job {
         undo_window: Age::days(7),
         protect: Protect::default(),
         budget: None,
+        accept: std::collections::BTreeSet::new(),
         operations: Operations {
             generations: Some(GenerationsOperation {
                 profiles: vec![ProfileSelector::System, ProfileSelector::Users],

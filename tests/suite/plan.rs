@@ -143,6 +143,7 @@ fn job() -> Job {
         undo_window: Age::days(7),
         protect: Protect::default(),
         budget: None,
+        accept: std::collections::BTreeSet::new(),
         operations: Operations {
             generations: Some(GenerationsOperation {
                 profiles: vec![

@@ -44,6 +44,8 @@ pub struct PlanDocument {
     pub budget: Option<BudgetReport>,
     /// What could not be read.
     pub refusals: Vec<Refusal>,
+    /// What would stop a run or a collection and was let pass.
+    pub accepted: Vec<Refusal>,
     /// Whether a collection was asked for and left out because of a refusal.
     pub collection_refused: bool,
     /// What a reader should know.
@@ -143,6 +145,7 @@ pub fn plan(plan: &Plan) -> PlanDocument {
         prediction: plan.prediction,
         budget: plan.budget.clone(),
         refusals: plan.refusals.clone(),
+        accepted: plan.accepted.clone(),
         collection_refused: plan.collection_refused,
         notes: plan.notes.clone(),
     }

@@ -25,6 +25,7 @@ pub fn plan(plan: &Plan, view: &View) -> String {
     holds(plan, view, &mut page);
     actions(plan, view, &mut page);
     refusals(&plan.refusals, plan.collection_refused, view, &mut page);
+    accepted(&plan.accepted, view, &mut page);
     notes(&all_notes(plan), view, &mut page);
     if let Some(report) = &plan.budget {
         budget::write(report, view, &mut page);
@@ -133,7 +134,7 @@ pub(super) fn refusals(refusals: &[Refusal], no_collection: bool, view: &View, p
     let heading = format!("Refused: {}", count(refusals.len(), "problem"));
     page.line(view.paint(&heading, Paint::Red));
     for refusal in refusals {
-        let code = view.paint(&reason::refusal_code(refusal.code), Paint::Yellow);
+        let code = view.paint(refusal.code.as_str(), Paint::Yellow);
         page.line(format!("  {code}: {}", escape(&refusal.message)));
         if !refusal.hint.is_empty() {
             page.line(format!("    Hint: {}", escape(&refusal.hint)));
@@ -143,6 +144,18 @@ pub(super) fn refusals(refusals: &[Refusal], no_collection: bool, view: &View, p
         let text =
             "No garbage is collected while this stands, for what was not read may be a root.";
         page.line(format!("  {}", view.paint(text, Paint::Red)));
+    }
+}
+
+/// What was let pass; the owner who said so sees once more what it was.
+pub(super) fn accepted(accepted: &[Refusal], view: &View, page: &mut Page) {
+    if accepted.is_empty() {
+        return;
+    }
+    page.heading(view, "Let pass, as you said");
+    for refusal in accepted {
+        let code = view.paint(refusal.code.as_str(), Paint::Yellow);
+        page.line(format!("  {code}: {}", escape(&refusal.message)));
     }
 }
 

@@ -44,6 +44,7 @@ fn head(receipt: &Receipt, view: &View, page: &mut Page) {
         page.gap();
         page.line("There was nothing to do.");
     }
+    super::plan::accepted(&receipt.accepted, view, page);
 }
 
 fn what_it_was(receipt: &Receipt) -> String {

@@ -198,6 +198,29 @@ fn an_early_end_is_recorded_and_for_good() {
 }
 
 #[test]
+fn what_was_let_pass_is_recorded_and_what_came_since_stops_the_collection() {
+    let refusal = |message: &str| Refusal {
+        code: RefusalCode::RootsAway,
+        message: message.to_string(),
+        hint: String::new(),
+    };
+    for (later, collections) in [("/home/a is away", 1), ("/home/b is away", 0)] {
+        let world = World::new(9, 9);
+        world.refusals.borrow_mut().push(refusal("/home/a is away"));
+        let job = Job {
+            accept: [RefusalCode::RootsAway].into(),
+            ..job(Age::days(7))
+        };
+        let plan = Plan::draw(&world.snapshot().unwrap(), &job);
+        let approved = gate(Proposal::of(&plan)).unwrap();
+        world.refusals.replace(vec![refusal(later)]);
+        let receipt = world.engine().apply(approved, Some(&job)).unwrap();
+        assert_eq!(world.collections.get(), collections, "{later}");
+        assert_eq!(receipt.accepted, [refusal("/home/a is away")]);
+    }
+}
+
+#[test]
 fn nothing_goes_for_good_when_nothing_is_collected() {
     let world = World::new(9, 9);
     let mut actions = for_good(&world);

@@ -99,6 +99,39 @@ fn a_refusal_takes_the_collection_out_and_is_named(#[case] code: RefusalCode, #[
     assert!(!Plan::draw(&snapshot, &job).collection_refused);
 }
 
+#[test]
+fn an_accepted_refusal_stops_nothing_is_named_and_lets_no_other_pass() {
+    let refusal = |code: RefusalCode| Refusal {
+        code,
+        message: format!("{code} stands"),
+        hint: "look".to_string(),
+    };
+    let collects = |plan: &Plan| steps(plan).contains(&"collect".to_string());
+    for code in RefusalCode::acceptable().filter(|code| code.stops_collection()) {
+        let mut snapshot = snapshot(vec![alice()]);
+        snapshot.refusals = vec![refusal(code)];
+        let accepting = |accept: &[RefusalCode]| Job {
+            accept: accept.iter().copied().collect(),
+            ..job()
+        };
+        let plan = Plan::draw(&snapshot, &accepting(&[code]));
+        assert!(collects(&plan) && !plan.collection_refused, "{code}");
+        assert_eq!(plan.refusals, []);
+        assert_eq!(plan.accepted, [refusal(code)]);
+        for other in RefusalCode::acceptable().filter(|other| *other != code) {
+            let plan = Plan::draw(&snapshot, &accepting(&[other]));
+            assert_eq!(plan.accepted, [], "{other}");
+            assert_eq!(plan.refusals, [refusal(code)]);
+            assert!(!collects(&plan), "{other} let {code} pass");
+        }
+        // What is let pass takes no generation that stayed because of it.
+        assert_eq!(
+            gone(&plan, ALICE),
+            gone(&Plan::draw(&snapshot, &job()), ALICE)
+        );
+    }
+}
+
 #[rstest]
 #[case::user(ALICE, ProfileKind::User, "7d", RiskLevel::Medium)]
 #[case::user_for_good(ALICE, ProfileKind::User, "0s", RiskLevel::High)]

@@ -234,6 +234,7 @@ pub(crate) fn job(undo_window: Age, odd: &str) -> Job {
         undo_window,
         protect: Protect::default(),
         budget: None,
+        accept: BTreeSet::new(),
         operations: Operations {
             generations: Some(GenerationsOperation {
                 profiles: vec![
@@ -310,6 +311,7 @@ pub(crate) fn receipt(odd: &str) -> Receipt {
             paths: Some(120),
         },
         budget: None,
+        accepted: Vec::new(),
         run,
     }
 }
