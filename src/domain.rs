@@ -16,5 +16,6 @@ pub mod refusal;
 pub mod retention;
 pub mod risk;
 pub mod root;
+pub mod seen;
 pub mod snapshot;
 pub mod store_path;

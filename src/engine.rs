@@ -12,6 +12,7 @@ mod undo;
 
 use crate::domain::plan::HoldFacts;
 use crate::domain::receipt::{Entry, FreedBytes, Outcome, Receipt, ReceiptSchema, RunId, RunKind};
+use crate::domain::refusal::RefusalCode;
 use crate::domain::risk::RiskLevel;
 use crate::domain::snapshot::{MachineId, Snapshot};
 use crate::domain::store_path::StoreDir;
@@ -73,6 +74,16 @@ pub enum EngineError {
     Changed {
         /// What has changed.
         changes: Vec<String>,
+    },
+    /// Something came up since the plan that must be looked at first.
+    #[error("{message}")]
+    Refused {
+        /// Its name.
+        code: RefusalCode,
+        /// What it is.
+        message: String,
+        /// What to do now.
+        hint: String,
     },
     /// There is nothing to undo.
     #[error("there is nothing to undo: {why}")]

@@ -342,6 +342,15 @@ pub trait Remember {
         index: usize,
     ) -> Result<(), JournalError>;
 
+    /// Writes down what was seen of the roots, for the next run to notice what is missing.
+    ///
+    /// # Errors
+    /// When it cannot be written; then nothing must be done.
+    fn saw(&self, lock: &Self::Lock, snapshot: &Snapshot) -> Result<(), JournalError> {
+        let _ = (lock, snapshot);
+        Ok(())
+    }
+
     /// Every record, from the oldest.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 //! runs/RUN.steps        what became of its entries since, while it is under way
 //! holds/RUN/INDEX       the link that holds what entry INDEX of a run dropped
 //! pins.json             the generations that are never dropped
+//! seen.json             what the last run saw of the roots
 //! ```
 //!
 //! Reading makes nothing: a directory that is not there is an empty journal.
@@ -14,6 +15,7 @@ mod holds;
 mod lock;
 mod memory;
 mod pins;
+mod seen;
 mod steps;
 
 use std::fs;
@@ -24,6 +26,7 @@ use serde::de::{DeserializeOwned, Error as _};
 
 use super::files::{self, trust};
 use crate::domain::receipt::{Receipt, RunId};
+use crate::domain::snapshot::Snapshot;
 use crate::ports::{JournalError, Remember};
 
 pub use lock::RunLock;
@@ -262,6 +265,10 @@ impl Remember for Journal {
         } else {
             self.record(lock, receipt)
         }
+    }
+
+    fn saw(&self, lock: &RunLock, snapshot: &Snapshot) -> Result<(), JournalError> {
+        self.remember_what_was_seen(lock, snapshot)
     }
 
     fn receipts(&self) -> Result<Vec<Receipt>, JournalError> {

@@ -11,6 +11,7 @@ mod found;
 mod kinds;
 mod losses;
 mod machine;
+mod missing;
 mod names;
 mod profiles;
 mod roots;
@@ -26,6 +27,7 @@ use jiff::tz::TimeZone;
 
 use crate::domain::budget::{Figure, Standing};
 use crate::domain::refusal::{Refusal, RefusalCode};
+use crate::domain::seen::Seen;
 use crate::domain::snapshot::{Actor, Hold, Pin, Snapshot};
 use crate::domain::store_path::{StoreDir, StorePath};
 use crate::ports::{Cause, Clock, JournalError, Survey, SurveyError};
@@ -34,6 +36,7 @@ use super::disk;
 use super::places::Places;
 use dirs::Place;
 use kinds::Kinds;
+use missing::Missing;
 use names::shown;
 use profiles::Profiles;
 use roots::Roots;
@@ -63,6 +66,12 @@ pub trait Memory {
     /// # Errors
     /// When a record that could name a hold cannot be read.
     fn holds(&self, store: &StoreDir) -> Result<Vec<Hold>, JournalError>;
+
+    /// What the last run saw in one store.
+    ///
+    /// # Errors
+    /// When the record of it is there and cannot be read.
+    fn last_seen(&self, store: &StoreDir) -> Result<Option<Seen>, JournalError>;
 
     /// The directory below which every hold's link is.
     fn holds_dir(&self) -> Utf8PathBuf;
@@ -103,9 +112,11 @@ impl Survey for Observer<'_> {
         let mut findings = Findings::default();
         let users = Users::read(places, self.actor, &mut findings);
         let store = Store::open(&places.store);
-        let roots = Roots::walk(&state, &places.state_dir, &store, &users);
+        let missing = Missing::since_the_last_run(self.memory, places, &mut findings);
+        let roots = Roots::walk(&state, &places.state_dir, &store, &users, missing.mounts());
         self.report(&store, &roots, &state, &mut findings);
         losses::homes_away(&roots, &users, &places.state_dir, &mut findings);
+        let ground = missing.report(&roots, &places.state_dir, &mut findings);
 
         let holds_dir = self.memory.holds_dir();
         let lens = Lens {
@@ -130,6 +141,7 @@ impl Survey for Observer<'_> {
         };
         let roots = roots.into_vec(|link, entry| kinds.of(link, entry));
         let profiles = profiles.into_vec();
+        missing.clock(taken_at, &profiles, &mut findings);
         losses::rootless_generations(
             &profiles,
             &roots,
@@ -152,6 +164,7 @@ impl Survey for Observer<'_> {
             running,
             pins,
             holds,
+            ground,
             refusals: findings.refusals,
             notes: findings.notes,
         })

@@ -20,6 +20,8 @@ pub struct Places {
     pub passwd: Utf8PathBuf,
     /// The machine's own name for itself: `/etc/machine-id`.
     pub machine_id: Utf8PathBuf,
+    /// Where file systems are mounted: `/proc/self/mountinfo`.
+    pub mounts: Utf8PathBuf,
     /// Our own user's home.
     pub home: Option<Utf8PathBuf>,
     /// Where our own user's profiles are: `$NIX_STATE_HOME/profiles`, else `$XDG_STATE_HOME/nix/profiles`, else
@@ -51,6 +53,7 @@ impl Places {
             run_dir: "/run".into(),
             passwd: "/etc/passwd".into(),
             machine_id: "/etc/machine-id".into(),
+            mounts: "/proc/self/mountinfo".into(),
             home,
             own_profiles: nix_state.map(|dir| dir.join("profiles")),
         })

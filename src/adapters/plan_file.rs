@@ -47,6 +47,9 @@ pub struct SavedPlan {
     /// The disk goal, and how the plan stands to it.
     #[serde(default)]
     pub budget: Option<BudgetReport>,
+    /// What could not be read.
+    #[serde(default)]
+    pub refusals: Vec<Refusal>,
     /// What would stop it and was let pass.
     #[serde(default)]
     pub accepted: Vec<Refusal>,

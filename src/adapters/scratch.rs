@@ -175,6 +175,7 @@ impl Scratch {
             run_dir: self.base.join("run"),
             passwd: self.base.join("etc/passwd"),
             machine_id: self.base.join("etc/machine-id"),
+            mounts: "/proc/self/mountinfo".into(),
             home: Some(self.home()),
             own_profiles: Some(self.home().join(".local/state/nix/profiles")),
         }

@@ -8,7 +8,6 @@ use super::{ask, out, run};
 use crate::adapters::plan_file;
 use crate::domain::plan::{Plan, Prediction};
 use crate::domain::receipt::RunKind;
-use crate::engine::{Proposal, gate};
 use crate::ports::told;
 use crate::render;
 
@@ -38,7 +37,7 @@ pub(super) fn apply(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure
         actions: saved.actions,
         prediction: Prediction::default(),
         budget: saved.budget,
-        refusals: Vec::new(),
+        refusals: saved.refusals,
         accepted: saved.accepted,
         collection_refused: false,
         notes: Vec::new(),
@@ -54,13 +53,7 @@ pub(super) fn apply(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure
     if !args.json.json {
         out::text(&(render::table::plan(&plan, &view) + "\n"));
     }
-    let approved = gate(Proposal {
-        kind: RunKind::Apply,
-        ..Proposal::of(&plan)
-    })?;
-    if !args.consent.yes && !plan.actions.is_empty() {
-        ask::confirm(&render::table::consequences(&plan, &view), &context.signals)?;
-    }
+    let approved = ask::approve(context, &mut plan, &RunKind::Apply, args.consent.yes)?;
     let receipt = run::carry_out(context, &observer, &nix, approved, &job)?;
     run::show(context, &receipt, args.json.json)?;
     Ok(run::ended(context, &receipt))

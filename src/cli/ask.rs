@@ -7,8 +7,55 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::read;
 
+use super::context::Context;
 use super::failure::{Exit, Failure};
+use crate::domain::plan::Plan;
+use crate::domain::receipt::RunKind;
+use crate::engine::{Approved, GateError, Proposal, gate};
 use crate::ports::Interrupt;
+use crate::render;
+
+/// Lets a plan through the gate, with a yes where one is needed.
+///
+/// What stops a run takes the yes of somebody who has read what it is: `--yes` was said before, and does not count.
+///
+/// # Errors
+/// When the plan is too risky, nobody can be asked, or the answer is no.
+pub(super) fn approve(
+    context: &Context,
+    plan: &mut Plan,
+    kind: &RunKind,
+    yes: bool,
+) -> Result<Approved, Failure> {
+    let propose = |plan: &Plan| {
+        gate(Proposal {
+            kind: kind.clone(),
+            ..Proposal::of(plan)
+        })
+    };
+    let consequences = render::table::consequences(plan, &context.view());
+    match propose(plan) {
+        Err(GateError::Stopped { stops }) if can_ask() => {
+            let mut text: Vec<String> = stops
+                .iter()
+                .map(|stop| format!("{}: {}.", stop.code, render::text::escape(&stop.message)))
+                .collect();
+            text.extend(consequences);
+            confirm(&text, &context.signals)?;
+            plan.let_pass();
+            Ok(propose(plan)?)
+        }
+        Ok(_) if !yes && !plan.actions.is_empty() => {
+            confirm(&consequences, &context.signals)?;
+            Ok(propose(plan)?)
+        }
+        decided => Ok(decided?),
+    }
+}
+
+fn can_ask() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
 
 /// Asks whether to go on, after saying `consequences`. Without a terminal nobody can answer, and nothing is done.
 ///
@@ -16,7 +63,7 @@ use crate::ports::Interrupt;
 /// When nobody can be asked, the answer is no, or ^C came instead of one.
 pub(super) fn confirm(consequences: &[String], interrupt: &impl Interrupt) -> Result<(), Failure> {
     let mut terminal = io::stderr();
-    if !(io::stdin().is_terminal() && terminal.is_terminal()) {
+    if !can_ask() {
         return Err(Failure::new(
             Exit::Refused,
             "nothing was done: there is no terminal to ask on",

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use crate::adapters::disk::DiskError;
+use crate::domain::refusal::Refusal;
 use crate::engine::{EngineError, GateError};
 use crate::ports::{InspectError, InspectTrouble, JournalError, PerformError, SurveyError, told};
 
@@ -196,6 +197,11 @@ impl From<EngineError> for Failure {
             EngineError::Changed { .. } => {
                 Self::new(Exit::Refused, message).hint("Nothing was done. Draw a new plan.")
             }
+            EngineError::Refused { code, hint, .. } => {
+                let message = format!("nothing was done: {message}");
+                let hint = format!("{hint}\nIf you know better, let it pass with --accept {code}.");
+                Self::new(Exit::Refused, message).hint(hint)
+            }
             EngineError::NothingToUndo { .. } => Self::new(Exit::Refused, message)
                 .hint("`nix-prune history` shows what can be undone, and until when."),
         }
@@ -220,6 +226,13 @@ impl From<PerformError> for Failure {
 impl From<GateError> for Failure {
     fn from(error: GateError) -> Self {
         let hint = match &error {
+            GateError::Stopped { stops } => {
+                let hint = |stop: &Refusal| {
+                    let Refusal { code, hint, .. } = stop;
+                    format!("{code}: {hint}; or say --accept {code}")
+                };
+                stops.iter().map(hint).collect::<Vec<_>>().join("\n")
+            }
             GateError::SafeMode { .. } => {
                 "Keep more, or set an undo window; only `safeMode: false` in the settings lets them pass."
                     .to_string()

@@ -10,7 +10,7 @@ use crate::adapters::nix_cli::NixCli;
 use crate::adapters::store::StoreSurvey;
 use crate::domain::job::Job;
 use crate::domain::receipt::{Outcome, Receipt, RunKind};
-use crate::engine::{Approved, Proposal, gate};
+use crate::engine::Approved;
 use crate::render;
 
 /// Carries out a job.
@@ -21,15 +21,12 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     }
     let nix = context.nix()?;
     let observer = context.observer(Some(&job));
-    let plan = draw(context, &job, Exact::IfCheap)?;
+    let mut plan = draw(context, &job, Exact::IfCheap)?;
     let view = context.view();
     if !args.json.json {
         out::text(&(render::table::plan(&plan, &view) + "\n"));
     }
-    let approved = gate(Proposal::of(&plan))?;
-    if !args.consent.yes && !plan.actions.is_empty() {
-        ask::confirm(&render::table::consequences(&plan, &view), &context.signals)?;
-    }
+    let approved = ask::approve(context, &mut plan, &RunKind::Run, args.consent.yes)?;
     let receipt = carry_out(context, &observer, &nix, approved, &job)?;
     show(context, &receipt, args.json.json)?;
     if plan.collection_refused {

@@ -138,6 +138,13 @@ impl Age {
         }
     }
 
+    /// A span of whole minutes.
+    pub const fn minutes(minutes: u32) -> Self {
+        Self {
+            seconds: minutes as u64 * 60,
+        }
+    }
+
     /// Whether it is no time at all.
     pub const fn is_zero(self) -> bool {
         self.seconds == 0

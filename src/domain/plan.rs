@@ -216,6 +216,22 @@ impl Plan {
         }
     }
 
+    /// What stops the whole run until somebody lets it pass. A plan without actions has nothing to stop.
+    pub fn stops(&self) -> impl Iterator<Item = &Refusal> {
+        let nothing = self.actions.is_empty();
+        let stops = self.refusals.iter().filter(|r| r.code.stops_run());
+        stops.filter(move |_| !nothing)
+    }
+
+    /// Lets pass what stops it, on somebody's word.
+    pub fn let_pass(&mut self) {
+        let refusals = std::mem::take(&mut self.refusals);
+        let (stops, others) = refusals.into_iter().partition(|r| r.code.stops_run());
+        self.refusals = others;
+        self.accepted.extend::<Vec<Refusal>>(stops);
+        self.accepted.sort();
+    }
+
     /// The highest risk of its actions; `None` when there are none.
     pub fn risk(&self) -> Option<RiskLevel> {
         self.actions.iter().map(|a| a.risk).max()

@@ -42,6 +42,9 @@ pub enum RefusalCode {
     /// Links in a home that is not there now lead to roots.
     #[serde(rename = "roots.away")]
     RootsAway,
+    /// A directory of roots that the last run saw is gone.
+    #[serde(rename = "roots.vanished")]
+    RootsVanished,
     /// A generation is no root, so that a collection would take what it leads to.
     #[serde(rename = "profile.unrooted")]
     Unrooted,
@@ -54,6 +57,9 @@ pub enum RefusalCode {
     /// The list of users could not be read.
     #[serde(rename = "users.unreadable")]
     UsersUnreadable,
+    /// The clock cannot be right.
+    #[serde(rename = "clock.jumped")]
+    ClockJumped,
 }
 
 /// What a refusal stands in the way of.
@@ -63,21 +69,25 @@ enum Reach {
     Nothing,
     /// A collection.
     Collection,
+    /// The whole run.
+    Run,
 }
 
 impl RefusalCode {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::ProfileUnreadable,
         Self::CurrentUnknown,
         Self::ProfileAbsent,
         Self::OddName,
         Self::RootsUnreadable,
         Self::RootsAway,
+        Self::RootsVanished,
         Self::Unrooted,
         Self::PinsUnreadable,
         Self::JournalUnreadable,
         Self::UsersUnreadable,
+        Self::ClockJumped,
     ];
 
     /// The name.
@@ -89,10 +99,12 @@ impl RefusalCode {
             Self::OddName => "profile.odd-name",
             Self::RootsUnreadable => "roots.unreadable",
             Self::RootsAway => "roots.away",
+            Self::RootsVanished => "roots.vanished",
             Self::Unrooted => "profile.unrooted",
             Self::PinsUnreadable => "pins.unreadable",
             Self::JournalUnreadable => "journal.unreadable",
             Self::UsersUnreadable => "users.unreadable",
+            Self::ClockJumped => "clock.jumped",
         }
     }
 
@@ -106,16 +118,23 @@ impl RefusalCode {
             | Self::ProfileAbsent
             | Self::RootsUnreadable
             | Self::RootsAway
+            | Self::RootsVanished
             | Self::Unrooted
             | Self::PinsUnreadable
             | Self::JournalUnreadable
             | Self::UsersUnreadable => Reach::Collection,
+            Self::ClockJumped => Reach::Run,
         }
     }
 
     /// Whether nothing may be collected while this stands.
     pub fn stops_collection(self) -> bool {
         self.reach() == Reach::Collection
+    }
+
+    /// Whether nothing at all may be done while this stands.
+    pub fn stops_run(self) -> bool {
+        self.reach() == Reach::Run
     }
 
     /// Those that stand in the way of something, and that an owner can let pass.

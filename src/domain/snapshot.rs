@@ -8,6 +8,7 @@ use super::profile::{GenerationNumber, Profile, ProfilePath};
 use super::receipt::RunId;
 use super::refusal::Refusal;
 use super::root::GcRoot;
+use super::seen::Ground;
 use super::store_path::{StoreDir, StorePath};
 
 /// The state of a machine's profiles and roots at one moment. The only clock a decision knows is `taken_at`.
@@ -37,6 +38,8 @@ pub struct Snapshot {
     pub pins: Vec<Pin>,
     /// What is held for an undo.
     pub holds: Vec<Hold>,
+    /// Where roots are and lead to.
+    pub ground: Ground,
     /// What could not be read.
     pub refusals: Vec<Refusal>,
     /// What a reader should know and need not act on.

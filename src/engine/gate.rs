@@ -30,6 +30,8 @@ pub struct Proposal {
     pub budget: Option<BudgetReport>,
     /// What would stop it and was let pass.
     pub accepted: Vec<Refusal>,
+    /// What stops it.
+    pub stops: Vec<Refusal>,
 }
 
 impl Proposal {
@@ -45,6 +47,7 @@ impl Proposal {
             prediction: plan.prediction,
             budget: plan.budget.clone(),
             accepted: plan.accepted.clone(),
+            stops: plan.stops().cloned().collect(),
         }
     }
 }
@@ -74,6 +77,12 @@ impl Approved {
 /// Why a proposal does not pass.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GateError {
+    /// Something is not as it should be, and nobody has let it pass.
+    #[error("{}", stops.iter().map(|stop| stop.message.as_str()).collect::<Vec<_>>().join("; "))]
+    Stopped {
+        /// What.
+        stops: Vec<Refusal>,
+    },
     /// Safe mode refuses critical actions.
     #[error("safe mode refuses {count} critical {}", actions(*count))]
     SafeMode {
@@ -124,6 +133,10 @@ pub fn gate(mut proposal: Proposal) -> Result<Approved, GateError> {
             count: above(ceiling).count(),
             highest,
             ceiling,
+        }),
+        // Last, for what is left then is a matter of a yes.
+        None if !proposal.stops.is_empty() => Err(GateError::Stopped {
+            stops: proposal.stops,
         }),
         None => Ok(Approved { proposal }),
     }

@@ -4,6 +4,7 @@ use super::{Approved, Engine, EngineError, Proposal, pending};
 use crate::domain::job::Job;
 use crate::domain::plan::{Action, CollectFacts, GenerationFacts, HoldFacts, recheck};
 use crate::domain::receipt::{BudgetOutcome, Entry, Outcome, Receipt, RunKind, Undo};
+use crate::domain::refusal::Refusal;
 use crate::domain::snapshot::Snapshot;
 use crate::ports::{Claim, Clock, Interrupt, Perform, PerformError, Remember, Sight, Survey, told};
 
@@ -32,12 +33,25 @@ where
         // What was let pass is what was shown, and nothing that came since.
         snapshot.refusals.retain(|seen| !seen.is_among(accepted));
         Self::same_machine(&proposal.machine, &snapshot)?;
+        if let Some(stop) = snapshot.refusals.iter().find(|r| r.code.stops_run()) {
+            let Refusal {
+                code,
+                message,
+                hint,
+            } = stop.clone();
+            return Err(EngineError::Refused {
+                code,
+                message,
+                hint,
+            });
+        }
         let mut receipt = self.new_receipt(proposal.kind.clone(), &snapshot)?;
         receipt.job = Some(proposal.job.clone());
         receipt.bytes.predicted = proposal.prediction.disk_bytes;
         receipt.budget = proposal.budget.clone().map(BudgetOutcome::pending);
         receipt.accepted.clone_from(accepted);
         receipt.entries = self.checked_entries(&proposal, &snapshot, job)?;
+        self.remember.saw(&lock, &snapshot)?;
         self.remember.begin(&lock, &mut receipt)?;
         self.prepare_holds(&lock, &mut receipt)?;
         self.mend_holds(&snapshot, &mut receipt);

@@ -23,6 +23,7 @@ use nix_prune::domain::receipt::{Outcome, Receipt, RunId, RunKind, Undo};
 use nix_prune::domain::retention::{KeepPolicy, KeepRules};
 use nix_prune::domain::risk::RiskLevel;
 use nix_prune::domain::root::{Dangling, GcRoot, RootKind, RootState};
+use nix_prune::domain::seen::Ground;
 use nix_prune::domain::snapshot::{Actor, Hold, MachineId, Pin, Snapshot};
 use nix_prune::domain::store_path::{StoreDir, StorePath, StorePathRef};
 use nix_prune::engine::{Engine, EngineError, GateError, Proposal, gate};
@@ -227,6 +228,7 @@ impl Survey for World {
             running: Vec::new(),
             pins: self.pins.borrow().clone(),
             holds: holds.collect(),
+            ground: Ground::default(),
             refusals: self.refusals.borrow().clone(),
             notes: Vec::new(),
         })

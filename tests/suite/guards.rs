@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod accept;
+mod seen;
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -49,6 +50,17 @@ fn codes(refusals: &Value) -> Vec<&str> {
 fn on_disk(scratch: &Scratch, name: &str) -> bool {
     let path = scratch.path_named(name).unwrap();
     path.to_absolute_path(scratch.store()).exists()
+}
+
+/// How many system generations there are.
+fn generations(scratch: &Scratch) -> usize {
+    let entries = scratch
+        .state_dir()
+        .join("profiles")
+        .read_dir_utf8()
+        .unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().to_string());
+    names.filter(|name| name.starts_with("system-")).count()
 }
 
 /// Makes a profile whose current generation cannot be told (trap 12).

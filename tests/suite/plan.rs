@@ -23,6 +23,7 @@ use nix_prune::domain::receipt::RunId;
 use nix_prune::domain::retention::{KeepPolicy, KeepRules, Reason};
 use nix_prune::domain::risk::RiskLevel;
 use nix_prune::domain::root::{Dangling, GcRoot, RootKind, RootState};
+use nix_prune::domain::seen::Ground;
 use nix_prune::domain::snapshot::{Actor, Hold, MachineId, Snapshot};
 use nix_prune::domain::store_path::{StoreDir, StorePath, StorePathRef};
 
@@ -125,6 +126,7 @@ fn snapshot(profiles: Vec<Profile>) -> Snapshot {
         running: Vec::new(),
         pins: Vec::new(),
         holds: Vec::new(),
+        ground: Ground::default(),
         refusals: Vec::new(),
         notes: Vec::new(),
     }

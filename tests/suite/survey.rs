@@ -13,6 +13,7 @@ mod guards;
 mod hostile;
 mod losses;
 mod memory;
+mod missing;
 mod profiles;
 mod rights;
 mod roots;

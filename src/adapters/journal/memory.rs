@@ -4,6 +4,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::Journal;
 use crate::adapters::links::Memory;
+use crate::domain::seen::Seen;
 use crate::domain::snapshot::{Hold, Pin};
 use crate::domain::store_path::StoreDir;
 use crate::ports::JournalError;
@@ -19,6 +20,10 @@ impl Memory for Journal {
 
     fn holds(&self, store: &StoreDir) -> Result<Vec<Hold>, JournalError> {
         self.holds_in(store)
+    }
+
+    fn last_seen(&self, store: &StoreDir) -> Result<Option<Seen>, JournalError> {
+        self.last_seen(store)
     }
 
     fn holds_dir(&self) -> Utf8PathBuf {

@@ -10,7 +10,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::domain::profile::ProfilePath;
 use crate::domain::root::{Dangling, GcRoot, RootKind, RootState};
@@ -31,7 +31,11 @@ pub(super) struct Roots<'a> {
     store: &'a Store<'a>,
     users: &'a Users,
     state_dir: &'a Utf8Path,
+    /// The file systems that were there at the last run and are not mounted now.
+    mounts_away: &'a [Utf8PathBuf],
     found: Vec<Found>,
+    /// Every directory below `gcroots` and `profiles`.
+    pub(super) directories: BTreeSet<Utf8PathBuf>,
     /// Roots that could not be looked at: which, and why.
     pub(super) unreadable: Vec<String>,
     /// Directories that could not be walked.
@@ -47,12 +51,15 @@ impl<'a> Roots<'a> {
         state_dir: &'a Utf8Path,
         store: &'a Store<'a>,
         users: &'a Users,
+        mounts_away: &'a [Utf8PathBuf],
     ) -> Self {
         let mut roots = Self {
             store,
             users,
             state_dir,
+            mounts_away,
             found: Vec::new(),
+            directories: BTreeSet::new(),
             unreadable: Vec::new(),
             unwalked: Vec::new(),
             hidden: Vec::new(),
@@ -80,11 +87,22 @@ impl<'a> Roots<'a> {
                 let why = format!("{} is not a directory: {error}", shown(&path));
                 self.hidden.push(why);
             }
-            (Err(error), _) => self.unwalked.push(format!("{}: {error}", shown(&path))),
+            (Err(error), _) => {
+                self.is_there(&path);
+                self.unwalked.push(format!("{}: {error}", shown(&path)));
+            }
+        }
+    }
+
+    /// Remembers a directory, be it readable or not. One whose name is not UTF-8 is not missed when it goes.
+    fn is_there(&mut self, path: &Path) {
+        if let Some(path) = Utf8Path::from_path(path) {
+            self.directories.insert(path.to_path_buf());
         }
     }
 
     fn directory(&mut self, place: &Place, path: &Path, depth: usize) {
+        self.is_there(path);
         let names = match place.names() {
             Ok(Names::All(names)) => names,
             Ok(Names::TooMany) => {
@@ -120,7 +138,10 @@ impl<'a> Roots<'a> {
                 Ok(place) => self.directory(&place, &path, depth + 1),
                 // As above.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => self.unwalked.push(format!("{}: {error}", shown(&path))),
+                Err(error) => {
+                    self.is_there(&path);
+                    self.unwalked.push(format!("{}: {error}", shown(&path)));
+                }
             },
             FileKind::Regular => {
                 if let Some(store_path) = store_path_name(name.as_encoded_bytes()) {
@@ -187,6 +208,9 @@ impl<'a> Roots<'a> {
             io::ErrorKind::NotFound => {}
             // Everything else tells nothing about the link.
             kind => return Err(io::Error::new(kind, error.to_string())),
+        }
+        if self.mounts_away.iter().any(|at| link.starts_with(at)) {
+            return Ok(Dangling::PlaceGone);
         }
         let dir = link.parent().unwrap_or(Path::new("/"));
         match fs::metadata(dir) {

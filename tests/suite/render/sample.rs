@@ -23,6 +23,7 @@ use nix_prune::domain::refusal::{Refusal, RefusalCode};
 use nix_prune::domain::retention::{KeepPolicy, KeepRules};
 use nix_prune::domain::risk::RiskLevel;
 use nix_prune::domain::root::{Dangling, GcRoot, RootKind, RootState};
+use nix_prune::domain::seen::Ground;
 use nix_prune::domain::snapshot::{Actor, Hold, MachineId, Pin, Snapshot};
 use nix_prune::domain::store_path::{StoreDir, StorePath, StorePathRef};
 use nix_prune::render::json::{self, DuDocument};
@@ -195,6 +196,7 @@ pub(crate) fn snapshot(odd: &str) -> Snapshot {
             hold(2, now().after(Age::days(3)), true, odd),
             hold(3, now().after(Age::days(4)), false, odd),
         ],
+        ground: Ground::default(),
         refusals: vec![
             Refusal {
                 code: RefusalCode::CurrentUnknown,

@@ -15,6 +15,7 @@ use nix_prune::domain::measure::Timestamp;
 use nix_prune::domain::profile::{GenerationNumber, Profile, ProfilePath};
 use nix_prune::domain::refusal::RefusalCode;
 use nix_prune::domain::root::GcRoot;
+use nix_prune::domain::seen::Seen;
 use nix_prune::domain::snapshot::{Actor, Hold, Pin, Snapshot};
 use nix_prune::domain::store_path::StoreDir;
 use nix_prune::ports::{Clock, JournalError, Survey, SurveyError};
@@ -28,6 +29,7 @@ pub(super) struct Fake {
     pub(super) pins: Vec<Pin>,
     pub(super) theirs: Vec<(u32, Pin)>,
     pub(super) holds: Vec<Hold>,
+    pub(super) seen: Option<Seen>,
     pub(super) broken_pins: bool,
     pub(super) broken_pins_of: Option<u32>,
     pub(super) broken_holds: bool,
@@ -64,6 +66,10 @@ impl Memory for Fake {
             return broken();
         }
         Ok(self.holds.clone())
+    }
+
+    fn last_seen(&self, _: &StoreDir) -> Result<Option<Seen>, JournalError> {
+        Ok(self.seen.clone())
     }
 
     fn holds_dir(&self) -> Utf8PathBuf {
@@ -107,6 +113,7 @@ impl Tree {
             run_dir: base.join("run"),
             passwd: base.join("passwd"),
             machine_id: base.join("machine-id"),
+            mounts: base.join("mounts"),
             home: Some(base.join("home/me")),
             own_profiles: Some(base.join("home/me/.local/state/nix/profiles")),
         };

@@ -1,0 +1,61 @@
+//! What the last run saw of the roots, one record for each store.
+
+use serde::{Deserialize, Serialize};
+
+use super::{FILE_MODE, Journal, RunLock, unwritable, written};
+use crate::adapters::files;
+use crate::domain::seen::Seen;
+use crate::domain::snapshot::Snapshot;
+use crate::domain::store_path::StoreDir;
+use crate::ports::JournalError;
+
+const NAME: &str = "seen.json";
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Record {
+    schema: Form,
+    stores: Vec<Seen>,
+}
+
+#[derive(Serialize, Deserialize)]
+enum Form {
+    #[serde(rename = "nix-prune/seen/1")]
+    V1,
+}
+
+impl Journal {
+    /// What the last run in a store saw; `None` where there was none.
+    ///
+    /// # Errors
+    /// When the record of it cannot be read.
+    pub fn last_seen(&self, store: &StoreDir) -> Result<Option<Seen>, JournalError> {
+        let stores = self.seen()?.into_iter();
+        Ok(stores.into_iter().find(|seen| seen.store == *store))
+    }
+
+    fn seen(&self) -> Result<Vec<Seen>, JournalError> {
+        let path = self.dir.join(NAME);
+        if self.is_absent(&path)? {
+            return Ok(Vec::new());
+        }
+        Ok(self.document::<Record>(&path)?.stores)
+    }
+
+    pub(super) fn remember_what_was_seen(
+        &self,
+        _lock: &RunLock,
+        snapshot: &Snapshot,
+    ) -> Result<(), JournalError> {
+        // A record that cannot be read is a refusal; who lets it pass has it written anew.
+        let mut stores = self.seen().unwrap_or_default();
+        let before = stores.iter().position(|seen| seen.store == snapshot.store);
+        let before = before.map(|at| stores.swap_remove(at));
+        stores.push(Seen::of(snapshot, before.as_ref()));
+        stores.sort_by(|a, b| a.store.as_path().cmp(b.store.as_path()));
+        let path = self.dir.join(NAME);
+        let schema = Form::V1;
+        let text = written(&path, &Record { schema, stores })?;
+        files::write_atomically(&path, &text, FILE_MODE).map_err(|source| unwritable(&path, source))
+    }
+}

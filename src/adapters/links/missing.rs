@@ -1,0 +1,162 @@
+//! What the last run saw and this one does not: directories of roots, file systems that roots lead into, and time.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::adapters::places::Places;
+use crate::domain::measure::Timestamp;
+use crate::domain::profile::Profile;
+use crate::domain::refusal::RefusalCode;
+use crate::domain::seen::{Ground, Seen};
+
+use super::names::shown;
+use super::roots::Roots;
+use super::{Findings, Memory, told};
+
+/// The last run's look beside what is mounted now.
+pub(super) struct Missing {
+    seen: Option<Seen>,
+    mounts: Option<BTreeSet<Utf8PathBuf>>,
+    away: Vec<Utf8PathBuf>,
+}
+
+impl Missing {
+    pub(super) fn since_the_last_run(
+        memory: &dyn Memory,
+        places: &Places,
+        findings: &mut Findings,
+    ) -> Self {
+        let seen = memory.last_seen(&places.store).unwrap_or_else(|error| {
+            findings.refuse(
+                RefusalCode::JournalUnreadable,
+                format!("cannot read what the last run saw: {}", told(error)),
+                "repair or remove the record; without it nobody notices which roots are missing",
+            );
+            None
+        });
+        let mounts = mounts(&places.mounts);
+        let ground = Ground {
+            mounts: mounts.clone(),
+            ..Ground::default()
+        };
+        let away = seen.iter().flat_map(|seen| seen.away(&ground).cloned());
+        Self {
+            away: away.collect(),
+            mounts,
+            seen,
+        }
+    }
+
+    /// The file systems that are not mounted any more.
+    pub(super) fn mounts(&self) -> &[Utf8PathBuf] {
+        &self.away
+    }
+
+    /// Says what is missing of the roots; tells where they are now.
+    pub(super) fn report(
+        &self,
+        roots: &Roots<'_>,
+        state_dir: &Utf8Path,
+        findings: &mut Findings,
+    ) -> Ground {
+        let ground = Ground {
+            directories: roots.directories.clone(),
+            mounts: self.mounts.clone(),
+        };
+        for at in &self.away {
+            let led_there = roots.in_gone_places().filter(|link| link.starts_with(at));
+            let roots = match led_there.count() {
+                0 => continue,
+                1 => "1 root leads".to_string(),
+                count => format!("{count} roots lead"),
+            };
+            let at = shown(at);
+            let hint = format!(
+                "mount it; a collection would make Nix forget these roots. If it is gone for good, remove the links in \
+                 {state_dir}/gcroots/auto that lead there"
+            );
+            findings.refuse(
+                RefusalCode::RootsAway,
+                format!("a file system was mounted at {at} at the last run and is not now, and {roots} into it"),
+                &hint,
+            );
+        }
+        let gone: Vec<_> = self.seen.iter().flat_map(|s| s.vanished(&ground)).collect();
+        // What lies in another one that is gone is told with it.
+        let inside = |dir: &Utf8Path| gone.iter().any(|o| *o != dir && dir.starts_with(o));
+        for dir in gone.iter().filter(|dir| !inside(dir)) {
+            findings.refuse(
+                RefusalCode::RootsVanished,
+                format!("{} had roots in it at the last run, and is gone", shown(dir)),
+                "put it back, from a backup if need be; a collection would take what its roots kept",
+            );
+        }
+        ground
+    }
+
+    /// Says that the clock cannot be right.
+    pub(super) fn clock(&self, now: Timestamp, profiles: &[Profile], findings: &mut Findings) {
+        let generations = profiles.iter().flat_map(|p| p.generations.values());
+        let created = generations.map(|generation| generation.created);
+        let newest = created.filter(|created| *created <= now).max();
+        if let Some(refusal) = self.seen.as_ref().and_then(|seen| seen.clock(now, newest)) {
+            findings.refusals.push(refusal);
+        }
+    }
+}
+
+/// Where file systems are mounted, from the kernel's list; `None` where there is none, as on other systems than Linux.
+fn mounts(list: &Utf8Path) -> Option<BTreeSet<Utf8PathBuf>> {
+    let text = fs::read(list).ok()?;
+    let lines = text.split(|byte| *byte == b'\n');
+    let points = lines.filter_map(|line| line.split(|byte| *byte == b' ').nth(4));
+    Some(points.filter_map(unescaped).collect())
+}
+
+/// A name of the list: blanks and the like are three octal digits behind a backslash. One that is not UTF-8 is left out.
+fn unescaped(name: &[u8]) -> Option<Utf8PathBuf> {
+    let mut bytes = Vec::with_capacity(name.len());
+    let mut rest = name;
+    while let Some((first, behind)) = rest.split_first() {
+        let digits = behind.get(..3).filter(|_| *first == b'\\');
+        let octal = digits.and_then(|d| u8::from_str_radix(std::str::from_utf8(d).ok()?, 8).ok());
+        bytes.push(octal.unwrap_or(*first));
+        rest = if octal.is_some() {
+            behind.get(3..)?
+        } else {
+            behind
+        };
+    }
+    let path = Utf8PathBuf::from(String::from_utf8(bytes).ok()?);
+    path.is_absolute().then_some(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("/home", Some("/home"))]
+    #[case("/mnt/my\\040disk", Some("/mnt/my disk"))]
+    #[case("/mnt/a\\134b\\011c", Some("/mnt/a\\b\tc"))]
+    #[case("/mnt/\\9", Some("/mnt/\\9"))]
+    #[case("/mnt/\\", Some("/mnt/\\"))]
+    #[case("net:[4026531840]", None)]
+    #[case("", None)]
+    fn names_of_the_list_are_unescaped(#[case] name: &str, #[case] path: Option<&str>) {
+        assert_eq!(
+            unescaped(name.as_bytes()).as_deref(),
+            path.map(Utf8Path::new)
+        );
+    }
+
+    #[test]
+    fn the_kernels_own_list_has_the_root_in_it() {
+        if let Some(mounts) = mounts(Utf8Path::new("/proc/self/mountinfo")) {
+            assert!(mounts.contains(Utf8Path::new("/")));
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! What the last run saw, so that the next one notices what is missing: an entry of `gcroots` that is gone tells nothing.
+
+use std::collections::BTreeSet;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::{Deserialize, Serialize};
+
+use super::measure::{Age, Timestamp};
+use super::refusal::{Refusal, RefusalCode};
+use super::root::RootState;
+use super::snapshot::Snapshot;
+use super::store_path::StoreDir;
+
+/// Clocks are set by some seconds all the time.
+const SLACK: Age = Age::minutes(5);
+/// Half a year without a run and without a generation is more likely a wrong clock than a machine that slept.
+const LONG: Age = Age::days(180);
+
+/// Where roots are and lead to, at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Ground {
+    /// Every directory below `gcroots` and `profiles`, readable or not.
+    pub directories: BTreeSet<Utf8PathBuf>,
+    /// Where file systems are mounted; `None` where the machine does not tell.
+    pub mounts: Option<BTreeSet<Utf8PathBuf>>,
+}
+
+/// What a run saw of the roots of a store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Seen {
+    /// The store.
+    pub store: StoreDir,
+    /// When.
+    pub taken_at: Timestamp,
+    /// The directories that had roots in them.
+    pub directories: BTreeSet<Utf8PathBuf>,
+    /// The file systems, the first one apart, that roots led into.
+    pub mounts: BTreeSet<Utf8PathBuf>,
+}
+
+impl Seen {
+    /// What this snapshot saw. What was missing in it and was not let pass is still missing in the next one.
+    pub fn of(snapshot: &Snapshot, before: Option<&Self>) -> Self {
+        let live = snapshot
+            .roots
+            .iter()
+            .filter(|root| root.state == RootState::Live && root.exact);
+        let (mut directories, mut mounts) = (BTreeSet::new(), BTreeSet::new());
+        for root in live {
+            let name = root.entry.as_ref().unwrap_or(&root.link);
+            let parent = name.parent().map(Utf8Path::to_path_buf);
+            directories.extend(parent.filter(|dir| snapshot.ground.directories.contains(dir)));
+            let all = snapshot.ground.mounts.iter().flatten();
+            let on_the_way = all.filter(|at| at.as_str() != "/" && root.link.starts_with(at));
+            // One that has the store or its state on it as well is not noticed to be away: nothing is there then.
+            let elsewhere = on_the_way.filter(|at| !snapshot.state_dir.starts_with(at));
+            mounts.extend(elsewhere.cloned());
+        }
+        let stands = |code| snapshot.refusals.iter().any(|refusal| refusal.code == code);
+        if let Some(before) = before {
+            if stands(RefusalCode::RootsVanished) {
+                directories.extend(before.vanished(&snapshot.ground).cloned());
+            }
+            if stands(RefusalCode::RootsAway) {
+                mounts.extend(before.away(&snapshot.ground).cloned());
+            }
+        }
+        Self {
+            store: snapshot.store.clone(),
+            taken_at: snapshot.taken_at,
+            directories,
+            mounts,
+        }
+    }
+
+    /// The directories of roots that are gone since.
+    pub fn vanished<'a>(&'a self, ground: &'a Ground) -> impl Iterator<Item = &'a Utf8PathBuf> {
+        let gone = self.directories.iter();
+        gone.filter(|dir| !ground.directories.contains(*dir))
+    }
+
+    /// The file systems that are not mounted any more.
+    pub fn away<'a>(&'a self, ground: &'a Ground) -> impl Iterator<Item = &'a Utf8PathBuf> {
+        let known = ground.mounts.as_ref();
+        let gone = self.mounts.iter();
+        gone.filter(move |at| known.is_some_and(|mounts| !mounts.contains(*at)))
+    }
+
+    /// Refuses to believe a clock that cannot be right. `newest` is the youngest generation that is not of the future.
+    ///
+    /// Backwards, undo windows that ended are open again and the future is full of generations; forwards, every age
+    /// that a rule asks for has passed at once, and so has every undo window.
+    pub fn clock(&self, now: Timestamp, newest: Option<Timestamp>) -> Option<Refusal> {
+        let refuse = |message: String, hint: &str| {
+            Some(Refusal {
+                code: RefusalCode::ClockJumped,
+                message,
+                hint: hint.to_string(),
+            })
+        };
+        let last = self.taken_at;
+        if now.after(SLACK) < last {
+            return refuse(
+                format!("the clock is behind the last run, which was {last}"),
+                "set the clock; if it was wrong at that run and is right now, let it pass once",
+            );
+        }
+        let youngest = newest.map_or(last, |newest| newest.max(last));
+        if youngest.after(LONG) < now {
+            return refuse(
+                format!(
+                    "the clock is more than {LONG} ahead of the last run and of every generation, the last of them \
+                     {youngest}"
+                ),
+                "set the clock; if the machine was off for so long, let it pass once",
+            );
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    fn time(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[rstest]
+    #[case::moments_later("2026-11-22T22:20:00Z", None, None)]
+    #[case::set_by_seconds("2026-11-22T22:13:00Z", None, None)]
+    #[case::set_back_by_an_hour("2026-11-22T21:16:00Z", None, Some("behind the last run"))]
+    #[case::set_back_to_1970("1970-01-01T00:00:00Z", None, Some("2026-11-22T22:16:44Z"))]
+    #[case::five_months_later("2027-04-20T00:00:00Z", None, None)]
+    #[case::a_year_later("2027-11-22T00:00:00Z", None, Some("ahead of the last run"))]
+    #[case::with_a_young_generation("2027-11-22T00:00:00Z", Some("2027-11-01T00:00:00Z"), None)]
+    #[case::with_an_old_one(
+        "2027-11-22T00:00:00Z",
+        Some("2026-12-01T00:00:00Z"),
+        Some("2026-12-01T00:00:00Z")
+    )]
+    fn a_clock_that_cannot_be_right_is_refused(
+        #[case] now: &str,
+        #[case] newest: Option<&str>,
+        #[case] says: Option<&str>,
+    ) {
+        let seen = Seen {
+            store: StoreDir::new(Utf8Path::new("/nix/store")).unwrap(),
+            taken_at: time("2026-11-22T22:16:44Z"),
+            directories: BTreeSet::new(),
+            mounts: BTreeSet::new(),
+        };
+        let refusal = seen.clock(time(now), newest.map(time));
+        assert_eq!(refusal.is_some(), says.is_some(), "{refusal:?}");
+        if let (Some(refusal), Some(says)) = (refusal, says) {
+            assert!(refusal.message.contains(says), "{}", refusal.message);
+            // Accepting is by message, so that it must be the same a moment later.
+            assert!(!refusal.message.contains(now));
+        }
+    }
+}
