@@ -1,14 +1,17 @@
-//! What a machine's owner wrote down: text to `raw` (the shape) to checked [`Settings`] (the rules), both steps pure.
+//! What a machine's owner wrote down: text to `raw` (the shape) to `sanitize` (what can mean one thing only) to checked
+//! [`Settings`] (the rules), all steps pure.
 //!
 //! Only the last type can be used, and only `check` makes it, so that no job runs on settings that were not checked.
 //! Reading the file is the caller's business.
 
 mod check;
 mod finding;
+mod locate;
 mod nearest;
 mod platform;
 mod raw;
 mod read;
+mod sanitize;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +24,7 @@ use crate::domain::measure::Age;
 
 pub use finding::{Code, Finding, Pointer, Severity};
 pub use platform::Platform;
+pub use sanitize::{Change, ChangeKind, Clamping};
 
 /// The version of the settings that is understood.
 pub const VERSION: i64 = 1;
@@ -51,8 +55,11 @@ impl Settings {
     /// # Errors
     /// As [`Settings::parse`].
     pub fn parse_for(text: &str, platform: Platform) -> Result<(Self, Vec<Finding>), Vec<Finding>> {
-        let raw = read::read(text).map_err(|finding| vec![finding])?;
-        check::check(&raw, platform)
+        let report = Report::of(text, platform, Clamping::Refuse);
+        match report.settings {
+            Some(settings) => Ok((settings, report.findings)),
+            None => Err(report.findings),
+        }
     }
 
     /// The settings with the job `default` that hold where nobody wrote any.
@@ -103,6 +110,49 @@ impl Settings {
                     known,
                 })
             }
+        }
+    }
+}
+
+/// Everything that there is to say of a text.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// What it means, unless something is wrong with it.
+    pub settings: Option<Settings>,
+    /// What is wrong or doubtful, each with its place in the text.
+    pub findings: Vec<Finding>,
+    /// What was taken for something else than was written.
+    pub changes: Vec<Change>,
+}
+
+impl Report {
+    /// Reads, mends and checks a text.
+    pub fn of(text: &str, platform: Platform, clamping: Clamping) -> Self {
+        let mut read = read::read(text);
+        locate::locate(text, &mut read.findings);
+        read.findings.sort_by_key(|finding| finding.span.start);
+        let Some(raw) = &read.settings else {
+            return Self::broken(read.findings);
+        };
+        let (clean, changes) = sanitize::sanitize(raw, clamping);
+        let (settings, mut findings) = match check::check(&clean, platform) {
+            Ok((settings, warnings)) => (Some(settings), warnings),
+            Err(findings) => (None, findings),
+        };
+        findings.retain(|finding| !read.explains(finding));
+        locate::locate(text, &mut findings);
+        Self {
+            settings: settings.filter(|_| read.findings.is_empty()),
+            findings: read.findings.into_iter().chain(findings).collect(),
+            changes,
+        }
+    }
+
+    fn broken(findings: Vec<Finding>) -> Self {
+        Self {
+            settings: None,
+            findings,
+            changes: Vec::new(),
         }
     }
 }

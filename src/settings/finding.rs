@@ -1,6 +1,7 @@
 //! What is wrong with settings, or doubtful, by name and place.
 
 use std::fmt;
+use std::ops::Range;
 
 use serde::{Serialize, Serializer};
 
@@ -31,6 +32,9 @@ pub struct Finding {
     pub message: String,
     /// What to write instead.
     pub hint: String,
+    /// The bytes of the text that are meant.
+    #[serde(skip)]
+    pub span: Range<usize>,
 }
 
 impl Finding {
@@ -43,6 +47,7 @@ impl Finding {
             column: None,
             message: printable(message),
             hint: printable(hint),
+            span: 0..0,
         }
     }
 
@@ -101,6 +106,28 @@ impl Pointer {
 
     pub(super) fn index(&self, index: usize) -> Self {
         Self(format!("{}/{index}", self.0))
+    }
+
+    /// The place around it; the whole document for itself.
+    pub(super) fn parent(&self) -> Self {
+        Self(
+            self.0
+                .rsplit_once('/')
+                .map_or("", |(parent, _)| parent)
+                .to_string(),
+        )
+    }
+
+    /// Whether it is that place or one within it.
+    pub(super) fn is_within(&self, place: &Self) -> bool {
+        let below = self.0.strip_prefix(&place.0);
+        below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
+    }
+
+    /// The keys and indices that it names.
+    pub(super) fn segments(&self) -> impl Iterator<Item = String> {
+        let parts = self.0.split('/').skip(1);
+        parts.map(|part| part.replace("~1", "/").replace("~0", "~"))
     }
 
     /// Its text.

@@ -12,7 +12,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
 /// The settings of nix-prune.
-#[derive(Debug, serde::Deserialize, JsonSchema)]
+#[derive(Debug, Clone, serde::Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Settings {
     /// The version of the settings.
@@ -29,14 +29,8 @@ pub(super) struct Settings {
     pub(super) jobs: Option<BTreeMap<String, Object<Job>>>,
 }
 
-/// Only the version, whatever else a later one may hold.
-#[derive(Debug, serde::Deserialize)]
-pub(super) struct Head {
-    pub(super) version: Option<Whole>,
-}
-
 /// What no job may take away.
-#[derive(Debug, serde::Deserialize, JsonSchema)]
+#[derive(Debug, Clone, serde::Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Protect {
     /// Places that are never removed; must hold every critical path of the platform, which is also the default.
@@ -48,7 +42,7 @@ pub(super) struct Protect {
 }
 
 /// A generation that is never dropped.
-#[derive(Debug, serde::Deserialize, JsonSchema)]
+#[derive(Debug, Clone, serde::Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Pin {
     /// The profile, by path or by the name it has in Nix's profiles directory.
@@ -61,7 +55,7 @@ pub(super) struct Pin {
 }
 
 /// A named set of operations.
-#[derive(Debug, serde::Deserialize, JsonSchema)]
+#[derive(Debug, Clone, serde::Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Job {
     /// What it is for.
@@ -77,7 +71,7 @@ pub(super) struct Job {
 }
 
 /// The disk goal of a job.
-#[derive(Debug, serde::Deserialize, JsonSchema)]
+#[derive(Debug, Clone, serde::Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Budget {
     /// The least that is to be free, such as `50G` or `20%`.
@@ -92,7 +86,7 @@ pub(super) struct Budget {
 }
 
 /// The operations of a job, in the order in which they run.
-#[derive(Debug, Default, serde::Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, serde::Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Operations {
     /// Thins out generations.
@@ -110,7 +104,7 @@ pub(super) struct Operations {
 }
 
 /// Which profiles are thinned out, and what stays.
-#[derive(Debug, serde::Deserialize, JsonSchema)]
+#[derive(Debug, Clone, serde::Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Generations {
     /// system, users, home-manager (all three unless said otherwise) or the absolute path of a profile.
@@ -122,7 +116,7 @@ pub(super) struct Generations {
 }
 
 /// Keep rules; a generation stays if any of them keeps it.
-#[derive(Debug, Default, serde::Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, serde::Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Keep {
     /// This many, counted back from the current generation.
@@ -145,7 +139,7 @@ pub(super) struct Keep {
 }
 
 /// Which roots are removed.
-#[derive(Debug, serde::Deserialize, JsonSchema)]
+#[derive(Debug, Clone, serde::Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Roots {
     /// Those whose link is gone; false unless said otherwise.
@@ -155,12 +149,8 @@ pub(super) struct Roots {
 }
 
 /// Which roots are removed for their age.
-#[derive(Debug, serde::Deserialize, JsonSchema)]
+#[derive(Debug, Clone, serde::Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[expect(
-    dead_code,
-    reason = "read for their shape; no release acts on them yet"
-)]
 pub(super) struct RootRule {
     /// The kind of roots.
     pub(super) kind: String,
@@ -169,7 +159,7 @@ pub(super) struct RootRule {
 }
 
 /// What failed builds and caches left behind.
-#[derive(Debug, serde::Deserialize, JsonSchema)]
+#[derive(Debug, Clone, serde::Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Leftovers {
     /// Build directories older than this.
@@ -181,7 +171,7 @@ pub(super) struct Leftovers {
 }
 
 /// How garbage is collected.
-#[derive(Debug, serde::Deserialize, JsonSchema)]
+#[derive(Debug, Clone, serde::Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Collect {
     /// auto (by name where that does the same as Nix's own collector; the default), selective (by name or not at all)
@@ -192,7 +182,7 @@ pub(super) struct Collect {
 }
 
 /// Hard-links equal files in the store.
-#[derive(Debug, serde::Deserialize, JsonSchema)]
+#[derive(Debug, Clone, serde::Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Optimise {
     /// Whether it is done.
@@ -200,7 +190,7 @@ pub(super) struct Optimise {
 }
 
 /// Checks the store.
-#[derive(Debug, serde::Deserialize, JsonSchema)]
+#[derive(Debug, Clone, serde::Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Verify {
     /// Whether it is done.
@@ -210,7 +200,8 @@ pub(super) struct Verify {
 }
 
 /// A JSON object; the derived code alone would also take a list, by position.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, serde::Serialize)]
+#[serde(transparent)]
 pub(super) struct Object<T>(pub(super) T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
@@ -244,7 +235,8 @@ impl<T: JsonSchema> JsonSchema for Object<T> {
 }
 
 /// A whole number; one beyond 64 bits stays at the end, for no rule reaches that far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, JsonSchema)]
+#[serde(transparent)]
 #[schemars(transparent, inline)]
 pub(super) struct Whole(pub(super) i64);
 

@@ -1,175 +1,218 @@
-//! Text to the shape of settings; the first fault ends it, with its place in the text.
+//! Text to the shape of settings, with every fault of the shape.
+//!
+//! Serde stops at the first fault. So what it stops at is left out, and it reads again, until nothing more is wrong; what
+//! was left out is never used, as a finding stands for it.
 
-use std::collections::BTreeSet;
-use std::fmt;
+mod explain;
+mod tree;
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::de::{Deserialize, DeserializeSeed};
+use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
 
 use super::check;
 use super::finding::{Code, Finding, Pointer};
-use super::nearest::nearest;
-use super::raw::{Head, Object, Settings};
+use super::raw::{Object, Settings, Whole};
+use explain::explain;
+use tree::Tree;
 
-/// Reads the shape.
-///
-/// Duplicate keys first, for whichever of the two was meant, the other would vanish; then the version, because the
-/// keys of a later one are not ours to call unknown.
-pub(super) fn read(text: &str) -> Result<Settings, Finding> {
-    decode::<Distinct>(text)?;
-    let Object(head) = decode::<Object<Head>>(text)?;
-    if let Some(version) = head.version {
-        check::version(Some(version)).map_or(Ok(()), Err)?;
+/// The most faults that are told; a file with more of them was not meant to be settings.
+const MOST: usize = 100;
+
+/// What a text holds, and what is wrong with its shape.
+pub(super) struct Read {
+    /// The settings without what is wrong; `None` where nothing is left.
+    pub(super) settings: Option<Settings>,
+    /// What is wrong.
+    pub(super) findings: Vec<Finding>,
+    left_out: BTreeSet<Pointer>,
+}
+
+impl Read {
+    fn failed(finding: Finding) -> Self {
+        Self {
+            settings: None,
+            findings: vec![finding],
+            left_out: BTreeSet::new(),
+        }
     }
-    decode::<Object<Settings>>(text).map(|Object(settings)| settings)
+
+    /// Whether a finding of the check may be due to what was left out, and is not worth telling beside the cause.
+    pub(super) fn explains(&self, finding: &Finding) -> bool {
+        // Rules that ask for something to be there.
+        let misses = matches!(
+            finding.code,
+            Code::VersionMissing
+                | Code::MissingCritical
+                | Code::JobsNone
+                | Code::JobWithoutOperation
+                | Code::ProfilesNone
+                | Code::KeepsNothing
+                | Code::BudgetGoals
+        );
+        let at = &finding.pointer;
+        misses && self.left_out.iter().any(|left| left.is_within(at))
+    }
 }
 
-fn decode<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, Finding> {
+/// Reads the shape. The version comes first, because the keys of a later one are not ours to call unknown.
+pub(super) fn read(text: &str) -> Read {
+    let mut twice = Vec::new();
+    let mut value = match tree(text, &mut twice) {
+        Ok(value) => value,
+        Err(error) => return Read::failed(syntax(text, &error)),
+    };
+    let version = value.get("version").map(Whole::deserialize);
+    if let Some(Ok(version)) = version
+        && let Some(finding) = check::version(Some(version))
+    {
+        return Read::failed(finding);
+    }
+    let mut faults = Faults::default();
+    for at in twice {
+        let key = at.segments().last().unwrap_or_default();
+        let message = format!("the key `{key}` is written twice");
+        let hint = "write it once";
+        let finding = Finding::error(Code::DuplicateKey, &at, &message, hint);
+        faults.findings.push(finding);
+    }
+    let settings = loop {
+        match serde_path_to_error::deserialize::<_, Object<Settings>>(&value) {
+            Ok(Object(settings)) => break Some(settings),
+            Err(error) => {
+                let left = faults.leave_out(&mut value, error.path(), &error.inner().to_string());
+                if left.is_none() || faults.findings.len() >= MOST {
+                    break None;
+                }
+            }
+        }
+    };
+    Read {
+        settings,
+        findings: faults.findings,
+        left_out: faults.left_out,
+    }
+}
+
+fn tree(text: &str, twice: &mut Vec<Pointer>) -> Result<Value, serde_json::Error> {
     let mut from = serde_json::Deserializer::from_str(text);
-    let value = serde_path_to_error::deserialize(&mut from)
-        .map_err(|error| finding(&pointer(error.path()), error.inner()))?;
-    from.end()
-        .map_err(|error| finding(&Pointer::root(), &error))?;
-    Ok(value)
+    let at = Pointer::root();
+    let value = Tree { at, twice }.deserialize(&mut from)?;
+    from.end().map(|()| value)
 }
 
-fn pointer(path: &Path) -> Pointer {
-    path.iter()
-        .fold(Pointer::root(), |pointer, segment| match segment {
-            Segment::Seq { index } => pointer.index(*index),
-            Segment::Map { key } | Segment::Enum { variant: key } => pointer.key(key),
-            Segment::Unknown => pointer,
-        })
-}
-
-fn finding(at: &Pointer, error: &serde_json::Error) -> Finding {
+fn syntax(text: &str, error: &serde_json::Error) -> Finding {
     let (line, column) = (error.line(), error.column());
-    let text = error.to_string();
-    let message = text
-        .strip_suffix(&format!(" at line {line} column {column}"))
-        .unwrap_or(&text);
-    let (code, message, hint) = explain(message, error.is_data());
+    let told = error.to_string();
+    let place = format!(" at line {line} column {column}");
+    let told = told.strip_suffix(&place).unwrap_or(&told);
+    let hint = if text.starts_with('\u{feff}') {
+        "remove the byte order mark at the beginning of the file"
+    } else if text.trim().is_empty() {
+        "write settings, such as those of `nix-prune config init`"
+    } else {
+        "write JSON, without comments and without a comma after the last item"
+    };
     Finding {
         line: (line > 0).then_some(line),
         column: (column > 0).then_some(column),
-        ..Finding::error(code, at, &message, &hint)
+        ..Finding::error(Code::Syntax, &Pointer::root(), told, hint)
     }
 }
 
-/// Names the fault that a message of serde tells; a message that is not recognised still is an error.
-fn explain(message: &str, is_data: bool) -> (Code, String, String) {
-    let expected = message.rsplit_once(", expected ").map(|(_, what)| what);
-    if !is_data {
-        let hint = "write JSON, without comments and without a comma after the last item";
-        (Code::Syntax, message.to_string(), hint.to_string())
-    } else if message.starts_with(DUPLICATE) {
-        let hint = "write it once";
-        (Code::DuplicateKey, message.to_string(), hint.to_string())
-    } else if let Some(rest) = message.strip_prefix("unknown field `") {
-        let key = rest
-            .rsplit_once("`, expected ")
-            .map_or(rest, |(key, _)| key);
-        let message = format!("the key `{key}` is not known here");
-        (Code::UnknownKey, message, known_keys(key, expected))
-    } else if message.starts_with("missing field") {
-        let message = message.replacen("missing field", "there is no key", 1);
-        (Code::MissingKey, message, "write it".to_string())
-    } else {
-        let what = match expected {
-            Some("a sequence") => "a list",
-            Some("a map") => "an object",
-            Some(what) => what,
-            None => "another value",
-        };
-        (
-            Code::WrongType,
-            message.to_string(),
-            format!("write {what}"),
-        )
-    }
+/// What was found so far, and what was left out for it.
+#[derive(Default)]
+struct Faults {
+    findings: Vec<Finding>,
+    left_out: BTreeSet<Pointer>,
+    /// The items that are gone of each list, as they were counted in the text.
+    gone: BTreeMap<Pointer, BTreeSet<usize>>,
 }
 
-/// `expected` lists known keys, each between backquotes; a name of ours has none in it.
-fn known_keys(key: &str, expected: Option<&str>) -> String {
-    let quoted = expected.unwrap_or_default().split('`');
-    let known: Vec<&str> = quoted.skip(1).step_by(2).collect();
-    match nearest(key, known.iter().copied()) {
-        Some(meant) => format!("write `{meant}`, if that was meant, or remove it"),
-        None if known.is_empty() => "remove it".to_string(),
-        None => format!("remove it; known here: {}", known.join(", ")),
-    }
-}
-
-const DUPLICATE: &str = "the key is written twice: ";
-
-/// Any JSON, so long as no object has a key twice; a map of the standard library would take the last one silently.
-struct Distinct;
-
-impl<'de> Deserialize<'de> for Distinct {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(DistinctVisitor)
-    }
-}
-
-struct DistinctVisitor;
-
-impl<'de> Visitor<'de> for DistinctVisitor {
-    type Value = Distinct;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Distinct, E> {
-        Ok(Distinct)
-    }
-
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Distinct, E> {
-        Ok(Distinct)
-    }
-
-    fn visit_i64<E: Error>(self, _: i64) -> Result<Distinct, E> {
-        Ok(Distinct)
-    }
-
-    fn visit_u64<E: Error>(self, _: u64) -> Result<Distinct, E> {
-        Ok(Distinct)
-    }
-
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Distinct, E> {
-        Ok(Distinct)
-    }
-
-    fn visit_str<E: Error>(self, _: &str) -> Result<Distinct, E> {
-        Ok(Distinct)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Distinct, A::Error> {
-        while items.next_element::<Distinct>()?.is_some() {}
-        Ok(Distinct)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Distinct, A::Error> {
-        let mut seen = BTreeSet::new();
-        while entries.next_key_seed(NewKey(&mut seen))?.is_some() {
-            entries.next_value::<Distinct>()?;
+impl Faults {
+    /// Tells a fault and leaves out what has it; `None` when that is all there is.
+    fn leave_out(&mut self, value: &mut Value, path: &Path, message: &str) -> Option<()> {
+        let mut path: Vec<String> = path.iter().filter_map(segment).collect();
+        let at = self.written(value, &path);
+        let fault = explain(message);
+        let meant = fault.key.as_ref().map(|key| match fault.code {
+            Code::MissingKey => at.key(key),
+            _ => at.parent().key(key),
+        });
+        let follows = self.left_out.contains(&at)
+            || (fault.code == Code::MissingKey
+                && meant
+                    .as_ref()
+                    .is_some_and(|key| self.left_out.contains(key)));
+        if !follows {
+            let finding = Finding::error(fault.code, &at, &fault.message, &fault.hint);
+            self.findings.push(finding);
         }
-        Ok(Distinct)
+        if fault.code == Code::UnknownKey {
+            self.left_out.extend(meant);
+        }
+        if !self.left_out.insert(at.clone()) {
+            path.pop();
+        }
+        let last = path.pop()?;
+        let around = self.written(value, &path);
+        let parent = path.iter().try_fold(value, |value, step| match value {
+            Value::Object(object) => object.get_mut(step),
+            Value::Array(items) => items.get_mut(step.parse::<usize>().ok()?),
+            _ => None,
+        })?;
+        match parent {
+            Value::Object(object) => object.remove(&last).map(drop),
+            Value::Array(items) => {
+                let index = last.parse().ok().filter(|&index| index < items.len())?;
+                let gone = self.gone.entry(around).or_default();
+                gone.insert(nth_left(gone, index));
+                items.remove(index);
+                Some(())
+            }
+            _ => None,
+        }
+    }
+
+    /// The place in the text of what is at a place now.
+    fn written(&self, value: &Value, path: &[String]) -> Pointer {
+        let mut now = Some(value);
+        let mut at = Pointer::root();
+        for step in path {
+            let index = step.parse::<usize>().ok();
+            at = match (now, index) {
+                (Some(Value::Array(_)), Some(index)) => {
+                    let none = BTreeSet::new();
+                    at.index(nth_left(self.gone.get(&at).unwrap_or(&none), index))
+                }
+                _ => at.key(step),
+            };
+            now = match now {
+                Some(Value::Array(items)) => index.and_then(|index| items.get(index)),
+                Some(Value::Object(object)) => object.get(step),
+                _ => None,
+            };
+        }
+        at
     }
 }
 
-/// A key that was not seen before; refusing it while it is read puts it into the error's path.
-struct NewKey<'a>(&'a mut BTreeSet<String>);
-
-impl<'de> DeserializeSeed<'de> for NewKey<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
-        let key = String::deserialize(from)?;
-        if self.0.contains(&key) {
-            return Err(D::Error::custom(format!("{DUPLICATE}`{key}`")));
+/// The index, in the whole list, of the item that has this index among those that are left.
+fn nth_left(gone: &BTreeSet<usize>, mut index: usize) -> usize {
+    for &before in gone {
+        if before <= index {
+            index += 1;
         }
-        self.0.insert(key);
-        Ok(())
+    }
+    index
+}
+
+fn segment(segment: &Segment) -> Option<String> {
+    match segment {
+        Segment::Seq { index } => Some(index.to_string()),
+        Segment::Map { key } | Segment::Enum { variant: key } => Some(key.clone()),
+        Segment::Unknown => None,
     }
 }

@@ -83,7 +83,7 @@ fn the_base_is_valid_and_gives_no_finding() {
 #[case::no_jobs("/jobs", json!({}), &["jobs.none /jobs"])]
 #[case::jobs_missing("/jobs", Value::Null, &["jobs.none /jobs"])]
 #[case::unknown_key("/save", json!(1), &["unknown-key /save"])]
-#[case::unknown_key_nested("/jobs/daily/operations/verify/content", json!(1), &["unknown-key /jobs/daily/operations/verify/content"])]
+#[case::unknown_key_nested("/jobs/daily/operations/verify/content", json!(1), &["missing-key /jobs/daily/operations/verify", "unknown-key /jobs/daily/operations/verify/content"])]
 #[case::no_operation("/jobs/daily/operations", json!({}), &["jobs.no-operation /jobs/daily/operations"])]
 #[case::safe_mode_off("/safeMode", json!(false), &["safe-mode.off /safeMode"])]
 #[case::optimise_unsaid("/jobs/daily/operations/optimise", json!({}), &["missing-key /jobs/daily/operations/optimise"])]

@@ -86,15 +86,22 @@ fn every_object_refuses_an_unknown_key_and_a_list_in_its_place() {
             "/jobs" => "wrong-type /jobs/zzz".to_string(),
             _ => format!("unknown-key {pointer}/zzz"),
         };
-        assert_eq!(found(&document.to_string()), [expected]);
+        assert_eq!(wrong(&document), [expected]);
         let values: Vec<Value> = match sample.pointer(&pointer) {
             Some(Value::Object(map)) => map.values().cloned().collect(),
             _ => panic!("{pointer} is no object"),
         };
         *document.pointer_mut(&pointer).unwrap() = Value::Array(values);
         let expected = format!("wrong-type {pointer}");
-        assert_eq!(found(&document.to_string()), [expected]);
+        assert_eq!(wrong(&document), [expected]);
     }
+}
+
+/// What was found, without the keys that are not acted on yet.
+fn wrong(document: &Value) -> Vec<String> {
+    let mut found = found(&document.to_string());
+    found.retain(|finding| !finding.starts_with("not-yet "));
+    found
 }
 
 #[test]
@@ -282,11 +289,12 @@ fn the_schema_takes_what_is_read_and_refuses_other_shapes() {
     assert!(refused >= 8);
 }
 
-/// The files that are JSON and have at most one fault of the shape: reading ends at the first that it meets.
+/// The files that are JSON without a key that is written twice: of such a key a document has only the last.
 static DOCUMENTS: LazyLock<Vec<(String, Value)>> = LazyLock::new(|| {
     let files = fixtures("good").into_iter().chain(fixtures("bad"));
-    let one_fault = files.filter(|(_, _, expected)| expected[0]["code"] != "duplicate-key");
-    let documents = one_fault.filter_map(|(_, text, _)| {
+    let twice = |found: &Value| found["code"] == "duplicate-key";
+    let once = files.filter(|(_, _, found)| !found.as_array().unwrap().iter().any(twice));
+    let documents = once.filter_map(|(_, text, _)| {
         let document = serde_json::from_str(&text).ok()?;
         Some((text, document))
     });
@@ -315,17 +323,24 @@ fn shuffled(value: &Value, seed: &mut u64) -> String {
     }
 }
 
-/// Everything that settings say, in words; findings without their place in the text.
+/// Everything that settings say, in words; findings without their place in the text and the order that it gives them.
 fn told(text: &str) -> String {
-    let place = |mut finding: Finding| {
-        (finding.line, finding.column) = (None, None);
-        finding
+    let told = |findings: Vec<Finding>| {
+        let mut told: Vec<String> = findings
+            .into_iter()
+            .map(|f| {
+                format!(
+                    "{:?} {} {} {} {}",
+                    f.severity, f.code, f.pointer, f.message, f.hint
+                )
+            })
+            .collect();
+        told.sort();
+        told
     };
     match parse(text) {
-        Ok((settings, findings)) => format!("{settings:?} {findings:?}"),
-        Err(findings) => {
-            format!("{:?}", findings.into_iter().map(place).collect::<Vec<_>>())
-        }
+        Ok((settings, findings)) => format!("{settings:?} {:?}", told(findings)),
+        Err(findings) => format!("{:?}", told(findings)),
     }
 }
 

@@ -1,0 +1,21 @@
+//! `config`: settings, before anything relies on them.
+
+mod check;
+pub(super) mod findings;
+
+use super::args::{ConfigArgs, ConfigCommand};
+use super::context::Context;
+use super::failure::{Exit, Failure};
+use super::out;
+use crate::settings;
+
+/// Does what the subcommand says.
+pub(super) fn config(context: &Context, args: &ConfigArgs) -> Result<Exit, Failure> {
+    match &args.command {
+        ConfigCommand::Check(args) => check::check(context, args),
+        ConfigCommand::Schema => {
+            out::json(&settings::schema())?;
+            Ok(Exit::Done)
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Findings as a person reads them: the text, with what is meant underlined.
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+
+use crate::render::table::Style;
+use crate::render::text::escape;
+use crate::settings::{Finding, Severity};
+
+/// The width where there is no terminal to tell one.
+const WIDTH: u16 = 100;
+
+/// Draws each finding with its place in the text of the file.
+pub(in crate::cli) fn drawn(file: &str, text: &str, findings: &[Finding], style: Style) -> String {
+    let (file, text) = (escape(file), harmless(text));
+    let renderer = if style.color {
+        Renderer::styled()
+    } else {
+        Renderer::plain()
+    };
+    let renderer = renderer.term_width(style.width.unwrap_or(WIDTH).into());
+    let drawn = findings.iter().map(|finding| {
+        let level = match finding.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let pointer = escape(finding.pointer.as_str());
+        let place = match pointer.as_str() {
+            "" => String::new(),
+            pointer => format!("{pointer}: "),
+        };
+        let underlined = AnnotationKind::Primary
+            .span(finding.span.clone())
+            .label(finding.hint.as_str());
+        let snippet = Snippet::source(text.as_str())
+            .path(file.as_str())
+            .annotation(underlined);
+        let title = level
+            .primary_title(format!("{place}{}", finding.message))
+            .id(finding.code.as_str());
+        renderer.render(&[title.element(snippet)])
+    });
+    drawn.collect::<Vec<_>>().join("\n\n")
+}
+
+/// A text of the same length in which nothing commands a terminal.
+fn harmless(text: &str) -> String {
+    let replace = |c: char| match (c, c.len_utf8()) {
+        ('\n' | '\t', _) => c,
+        (c, 1) if c.is_control() => '?',
+        // Controls beyond ASCII take two bytes, as this one does.
+        (c, _) if c.is_control() => '\u{bf}',
+        (c, _) => c,
+    };
+    text.chars().map(replace).collect()
+}

@@ -1,0 +1,227 @@
+//! `config` from outside, on the files in `tests/fixtures/settings`; without a Nix, a home or a store.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests too"
+)]
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use rstest::rstest;
+use serde_json::Value;
+
+use crate::support::{Ran, run_command};
+
+fn fixture(name: &str) -> Utf8PathBuf {
+    Utf8Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/settings")
+        .join(name)
+}
+
+/// The program with an empty environment.
+fn config(args: &[&str]) -> Ran {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nix-prune"));
+    run_command(command.env_clear().arg("config").args(args))
+}
+
+fn check(file: &Utf8Path, args: &[&str]) -> Ran {
+    config(&[&["check", file.as_str()], args].concat())
+}
+
+fn check_text(text: &[u8], args: &[&str]) -> Ran {
+    let dir = tempfile::tempdir().unwrap();
+    let file = Utf8Path::from_path(dir.path()).unwrap().join("config.json");
+    fs::write(&file, text).unwrap();
+    check(&file, args)
+}
+
+const EVERYTHING: &str = r#"{
+  "version": 1,
+  "saveMode": true,
+  "undoWindow": "7 d d",
+  "protect": {
+    "paths": ["/usr", 3],
+    "generations": [{ "profile": "system" }, { "profile": 3, "number": "x", "zz": 1 }]
+  },
+  "jobs": {
+    "daily": {
+      "maxRisk": "hihg",
+      "maxRisk": "extreme",
+      "budget": { "maxUsed": 150 },
+      "operations": {
+        "generations": { "keep": { "last": "5", "withn": "14d" } },
+        "collect": []
+      }
+    },
+    "b@d": { "operation": {} }
+  }
+}
+"#;
+
+#[test]
+fn everything_that_is_wrong_is_said_at_once_with_its_place() {
+    let ran = check_text(EVERYTHING.as_bytes(), &["--json"]);
+    assert_eq!((ran.status, ran.stderr.as_str()), (78, ""));
+    let document: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(document["valid"], false);
+    let told: Vec<String> = document["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| {
+            let (code, pointer) = (f["code"].as_str().unwrap(), f["pointer"].as_str().unwrap());
+            format!("{}:{} {code} {pointer}", f["line"], f["column"])
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "3:3 unknown-key /saveMode",
+            "6:23 wrong-type /protect/paths/1",
+            "7:21 missing-key /protect/generations/0",
+            "7:59 wrong-type /protect/generations/1/profile",
+            "7:72 wrong-type /protect/generations/1/number",
+            "7:77 unknown-key /protect/generations/1/zz",
+            "12:7 duplicate-key /jobs/daily/maxRisk",
+            "15:44 wrong-type /jobs/daily/operations/generations/keep/last",
+            "15:49 unknown-key /jobs/daily/operations/generations/keep/withn",
+            "16:9 wrong-type /jobs/daily/operations/collect",
+            "19:14 unknown-key /jobs/b@d/operation",
+            "4:17 age.invalid /undoWindow",
+            "19:5 jobs.name /jobs/b@d",
+            "12:18 max-risk.unknown /jobs/daily/maxRisk",
+            "13:30 budget.max-used /jobs/daily/budget/maxUsed",
+        ]
+    );
+}
+
+#[test]
+fn a_person_sees_the_text_with_what_is_meant_underlined() {
+    let ran = check_text(EVERYTHING.as_bytes(), &[]);
+    assert_eq!((ran.status, ran.stderr.as_str()), (78, ""));
+    let shown = "error[max-risk.unknown]: /jobs/daily/maxRisk: `extreme` is not a risk level\n";
+    assert!(ran.stdout.contains(shown), "{}", ran.stdout);
+    let underlined = "12 |       \"maxRisk\": \"extreme\",\n   |                  ^^^^^^^^^ write low, medium, high or critical\n";
+    assert!(ran.stdout.contains(underlined), "{}", ran.stdout);
+    assert!(ran.stdout.contains("write `safeMode`, if that was meant"));
+    assert!(ran.stdout.ends_with(": not valid, 15 errors.\n"));
+    assert!(
+        !ran.stdout.contains('\u{1b}'),
+        "no colour but on a terminal"
+    );
+    let coloured = check_text(EVERYTHING.as_bytes(), &["--color", "always"]);
+    assert!(coloured.stdout.contains('\u{1b}'));
+}
+
+#[rstest]
+#[case("basic", 0, 0, "valid.")]
+#[case("comprehensive", 0, 2, "valid, with 2 warnings.")]
+#[case("strict", 78, 2, "not valid, 2 errors.")]
+fn levels(#[case] level: &str, #[case] status: i32, #[case] told: usize, #[case] end: &str) {
+    let file = fixture("good/unsafe.json");
+    let ran = check(&file, &["--level", level]);
+    assert_eq!(ran.status, status, "{}", ran.stdout);
+    assert!(
+        ran.stdout.ends_with(&format!("unsafe.json: {end}\n")),
+        "{}",
+        ran.stdout
+    );
+    let ran = check(&file, &["--level", level, "--json"]);
+    let document: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(ran.status, status);
+    assert_eq!(document["valid"], status == 0);
+    assert_eq!(document["findings"].as_array().unwrap().len(), told);
+}
+
+#[test]
+fn a_percentage_is_clamped_only_when_that_is_asked_for() {
+    let text = br#"{ "version": 1, "jobs": { "a": { "budget": { "maxUsed": 150 }, "operations": { "collect": {} } } } }"#;
+    assert_eq!(check_text(text, &[]).status, 78);
+    let ran = check_text(text, &["--sanitize"]);
+    assert_eq!(ran.status, 0, "{}", ran.stdout);
+    assert!(
+        ran.stdout
+            .contains("/jobs/a/budget/maxUsed: 150 is taken for 95.")
+    );
+    let ran = check_text(text, &["--sanitize", "--json"]);
+    let document: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(document["changes"][0]["kind"], "clamped");
+    assert_eq!(document["changes"][0]["to"], "95");
+}
+
+#[rstest]
+#[case::nothing(b"", 78, "write settings")]
+#[case::not_utf8(b"\xff", 78, "it is not UTF-8")]
+#[case::byte_order_mark(b"\xef\xbb\xbf{}", 78, "remove the byte order mark")]
+#[case::number_too_large(b"{\"version\": 1e400}", 78, "number out of range")]
+#[case::nul(b"{\"version\": \0}", 78, "syntax")]
+fn odd_texts(#[case] text: &[u8], #[case] status: i32, #[case] says: &str) {
+    let ran = check_text(text, &[]);
+    assert_eq!(ran.status, status);
+    let told = ran.stdout + &ran.stderr;
+    assert!(told.contains(says), "{told}");
+}
+
+#[test]
+fn nesting_without_end_is_refused() {
+    for open in ["[", "{\"a\":"] {
+        let ran = check_text(open.repeat(100_000).as_bytes(), &[]);
+        assert_eq!(ran.status, 78, "{}", ran.stderr);
+        assert!(ran.stdout.contains("recursion limit"), "{}", ran.stdout);
+    }
+}
+
+#[test]
+fn a_line_without_end_is_shown_in_part() {
+    let paths = vec!["\"/p\""; 50_000].join(",");
+    let text = format!(r#"{{ "version": 1, "protect": {{ "paths": [{paths}, 3] }} }}"#);
+    let ran = check_text(text.as_bytes(), &[]);
+    assert_eq!(ran.status, 78);
+    assert!(ran.stdout.contains("/protect/paths/50000"));
+    assert!(ran.stdout.lines().all(|line| line.chars().count() < 250));
+}
+
+#[test]
+fn a_hostile_text_commands_no_terminal() {
+    let text = "{ \"version\": 1, \"\u{9b}31m\\u001b[2J\u{7f}\": \"\u{202e}x\", \"jobs\": { \"\\u001b[2J\": [\"\u{9b}\"] } }";
+    for args in [&[][..], &["--json"]] {
+        let ran = check_text(text.as_bytes(), args);
+        assert_eq!(ran.status, 78);
+        let bad = |c: char| c != '\n' && c.is_control();
+        // A terminal is not obeyed by what JSON keeps of it.
+        if args.is_empty() {
+            assert!(!ran.stdout.contains(bad), "{:?}", ran.stdout);
+        } else {
+            assert!(!ran.stdout.contains('\u{1b}'), "{:?}", ran.stdout);
+        }
+    }
+}
+
+#[test]
+fn what_is_no_file_is_no_settings() {
+    let ran = check(Utf8Path::new("/"), &[]);
+    assert_eq!(ran.status, 78);
+    assert!(ran.stderr.contains("not a regular file"), "{}", ran.stderr);
+    let ran = check(Utf8Path::new("/nowhere/config.json"), &[]);
+    assert_eq!(ran.status, 78);
+    assert!(ran.stderr.contains("/nowhere/config.json"));
+}
+
+#[test]
+fn the_schema_is_the_one_that_is_kept() {
+    let ran = config(&["schema"]);
+    assert_eq!((ran.status, ran.stderr.as_str()), (0, ""));
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/schemas/settings-1.json");
+    if std::env::var_os("NIX_PRUNE_BLESS").is_some_and(|value| value == "1") {
+        fs::write(&kept, &ran.stdout).unwrap();
+    }
+    let told = "docs/schemas/settings-1.json is not current; look, then NIX_PRUNE_BLESS=1";
+    assert_eq!(
+        fs::read_to_string(kept).unwrap_or_default(),
+        ran.stdout,
+        "{told}"
+    );
+}
