@@ -4,6 +4,7 @@ mod apply;
 pub mod args;
 mod ask;
 mod budget;
+mod config;
 mod context;
 mod dead;
 mod demo;
@@ -83,6 +84,7 @@ fn dispatch_in(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Hold(args) => hold::hold(context, &args),
         Command::Pin(args) => pin::pin(context, &args),
         Command::Unpin(args) => pin::unpin(context, &args),
+        Command::Config(args) => config::config(context, &args),
         Command::Completions { .. } | Command::Man | Command::Demo => Ok(Exit::Done),
     }
 }

@@ -10,9 +10,11 @@ use crate::domain::refusal::RefusalCode;
 use crate::domain::risk::RiskLevel;
 
 mod budget;
+mod config;
 mod store;
 
 pub use budget::BudgetArgs;
+pub use config::{CheckArgs, ConfigArgs, ConfigCommand, Level};
 pub use store::{DeadArgs, Division, DuArgs, RootsArgs, WhyArgs};
 
 /// Keep a Nix store within its budget without losing what its owner wants back
@@ -118,6 +120,8 @@ pub enum Command {
     Pin(PinArgs),
     /// Let the keep rules decide about this generation again
     Unpin(UnpinArgs),
+    /// Check settings, and print their schema
+    Config(ConfigArgs),
     /// Print the completions of a shell
     Completions {
         /// The shell

@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use nix::unistd::Uid;
 
 use super::args::{Global, JobArgs};
+use super::config::findings::drawn;
 use super::failure::{Exit, Failure};
 use super::out;
 use crate::adapters::clock::{self, SystemClock};
@@ -23,8 +24,8 @@ use crate::domain::retention::{KeepPolicy, KeepRules};
 use crate::domain::snapshot::{Actor, Snapshot};
 use crate::engine::Engine;
 use crate::ports::{Clock, Survey, told};
-use crate::render::table::View;
-use crate::settings::{Finding, NoJob, Settings, Severity};
+use crate::render::table::{Style, View};
+use crate::settings::{BUILTIN, Clamping, Finding, NoJob, Platform, Report, Settings, Severity};
 
 /// The largest settings file that is read.
 const SETTINGS_LIMIT: u64 = 4 << 20;
@@ -100,42 +101,18 @@ impl Context {
     /// # Errors
     /// When the file cannot be read or is not valid; then nothing is assumed in its place.
     pub(super) fn settings(&self) -> Result<Settings, Failure> {
-        let Some(path) = self.settings_path()? else {
-            return Self::builtin();
+        let text = self.settings_text()?;
+        let report = Report::of(&text.text, Platform::HERE, Clamping::Refuse);
+        let Some(settings) = report.settings else {
+            return Err(invalid(&text, &report.findings));
         };
-        let text = self.read_settings(&path)?;
-        match Settings::parse(&text) {
-            Ok((settings, warnings)) => {
-                for finding in warnings {
-                    tracing::warn!("{path}: {finding}");
-                }
-                Ok(settings)
-            }
-            Err(findings) => Err(invalid(&path, &findings)),
+        for finding in report.findings {
+            tracing::warn!("{}: {finding}", text.name);
         }
-    }
-
-    /// Reads the file, links resolved. As root only one that nobody else could have written.
-    fn read_settings(&self, path: &Utf8Path) -> Result<String, Failure> {
-        let failed = |error: &dyn std::error::Error| {
-            Failure::new(
-                Exit::Config,
-                format!("the settings {path} cannot be read: {}", told(error)),
-            )
-        };
-        let absolute = std::path::absolute(path).map_err(|error| failed(&error))?;
-        let absolute = Utf8PathBuf::try_from(absolute).map_err(|error| failed(&error))?;
-        if self.actor == Actor::Root {
-            trust::check(&absolute, 0).map_err(|error| {
-                failed(&error).hint("Make it belong to root and writable by nobody else.")
-            })?;
+        for change in report.changes {
+            tracing::debug!("{}: {change:?}", text.name);
         }
-        let real = absolute
-            .canonicalize_utf8()
-            .map_err(|error| failed(&error))?;
-        files::read_bounded(&real, SETTINGS_LIMIT).map_err(|error| {
-            failed(&error).hint("Make it readable, or name another one with --config.")
-        })
+        Ok(settings)
     }
 
     /// The built-in settings.
@@ -143,7 +120,35 @@ impl Context {
     /// # Errors
     /// Never, as a test of the settings shows.
     pub(super) fn builtin() -> Result<Settings, Failure> {
-        Settings::builtin().map_err(|findings| invalid(Utf8Path::new("built in"), &findings))
+        Settings::builtin().map_err(|findings| invalid(&SettingsText::builtin(), &findings))
+    }
+
+    /// The text of the settings in force.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(super) fn settings_text(&self) -> Result<SettingsText, Failure> {
+        let Some(path) = self.settings_path()? else {
+            return Ok(SettingsText::builtin());
+        };
+        let text = self.read_settings(&path)?;
+        Ok(SettingsText {
+            name: path.into_string(),
+            text,
+        })
+    }
+
+    /// Reads the file, links resolved. As root only one that nobody else could have written.
+    fn read_settings(&self, path: &Utf8Path) -> Result<String, Failure> {
+        let failed = |error: &dyn std::error::Error| unreadable(path, error);
+        let absolute = std::path::absolute(path).map_err(|error| failed(&error))?;
+        let absolute = Utf8PathBuf::try_from(absolute).map_err(|error| failed(&error))?;
+        if self.actor == Actor::Root {
+            trust::check(&absolute, 0).map_err(|error| {
+                failed(&error).hint("Make it belong to root and writable by nobody else.")
+            })?;
+        }
+        read_resolved(&absolute)
     }
 
     fn settings_path(&self) -> Result<Option<Utf8PathBuf>, Failure> {
@@ -386,15 +391,60 @@ fn state_dir(global: &Global, actor: Actor, places: &Places) -> Result<Utf8PathB
     }
 }
 
-fn invalid(path: &Utf8Path, findings: &[Finding]) -> Failure {
-    let errors: Vec<String> = findings
+/// The text of settings, and what it is called.
+pub(super) struct SettingsText {
+    /// The path of the file, or that they are built in.
+    pub(super) name: String,
+    /// What is written there.
+    pub(super) text: String,
+}
+
+impl SettingsText {
+    /// Reads a file that is only looked at: anybody may have written it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(super) fn of(file: &Utf8Path) -> Result<Self, Failure> {
+        Ok(Self {
+            name: file.to_string(),
+            text: read_resolved(file)?,
+        })
+    }
+
+    /// The settings that hold where nobody wrote any.
+    pub(super) fn builtin() -> Self {
+        Self {
+            name: "the built-in settings".to_string(),
+            text: BUILTIN.to_string(),
+        }
+    }
+}
+
+/// Reads a file, links resolved.
+fn read_resolved(path: &Utf8Path) -> Result<String, Failure> {
+    let real = path
+        .canonicalize_utf8()
+        .map_err(|error| unreadable(path, &error))?;
+    files::read_bounded(&real, SETTINGS_LIMIT).map_err(|error| {
+        unreadable(path, &error).hint("Make it readable, or name another one with --config.")
+    })
+}
+
+fn unreadable(path: &Utf8Path, error: &dyn std::error::Error) -> Failure {
+    let message = format!("the settings {path} cannot be read: {}", told(error));
+    Failure::new(Exit::Config, message)
+}
+
+fn invalid(text: &SettingsText, findings: &[Finding]) -> Failure {
+    let plain = Style {
+        color: false,
+        width: None,
+    };
+    let errors: Vec<Finding> = findings
         .iter()
-        .filter(|f| f.severity == Severity::Error)
-        .map(|finding| format!("  {finding}"))
+        .filter(|finding| finding.severity == Severity::Error)
+        .cloned()
         .collect();
-    Failure::new(
-        Exit::Config,
-        format!("the settings {path} are not valid; nothing was done"),
-    )
-    .hint(errors.join("\n"))
+    let message = format!("the settings {} are not valid; nothing was done", text.name);
+    Failure::new(Exit::Config, message).hint(drawn(&text.name, &text.text, &errors, plain))
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::domain::receipt::Receipt;
 
+mod config_check;
 mod dead;
 mod du;
 mod generations;
@@ -17,6 +18,9 @@ mod plan;
 mod roots;
 mod why;
 
+pub use config_check::{
+    ChangeDocument, ConfigCheckDocument, FindingDocument, SeverityDocument, config_check,
+};
 pub use dead::{DeadDocument, DeadPathDocument, DeadTotalDocument, dead};
 pub use du::{DuDocument, DuRowDocument, DuTotalDocument, du};
 pub use generations::{
@@ -55,11 +59,13 @@ pub enum Document {
     Why,
     /// `du --json`.
     Du,
+    /// `config check --json`.
+    ConfigCheck,
 }
 
 impl Document {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Generations,
         Self::Roots,
         Self::Plan,
@@ -70,6 +76,7 @@ impl Document {
         Self::Dead,
         Self::Why,
         Self::Du,
+        Self::ConfigCheck,
     ];
 
     /// The name in the middle of the document's `schema`.
@@ -85,6 +92,7 @@ impl Document {
             Self::Dead => "dead",
             Self::Why => "why",
             Self::Du => "du",
+            Self::ConfigCheck => "config-check",
         }
     }
 
@@ -101,6 +109,7 @@ impl Document {
             Self::Dead => schema_of::<DeadDocument>(self),
             Self::Why => schema_of::<WhyDocument>(self),
             Self::Du => schema_of::<DuDocument>(self),
+            Self::ConfigCheck => schema_of::<ConfigCheckDocument>(self),
         }
     }
 }

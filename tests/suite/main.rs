@@ -6,6 +6,7 @@ mod architecture;
 mod budget;
 mod cli;
 mod collect;
+mod config;
 mod database;
 mod disk;
 mod engine;

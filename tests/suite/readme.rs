@@ -44,7 +44,7 @@ fn every_command_of_the_readme_does_what_it_says() {
                 );
                 continue;
             }
-            if line == "nix-prune plan daily" {
+            if line == "nix-prune config check" {
                 fs::write(config.join("config.json"), &settings).unwrap();
             }
             let mut command = program(&scratch);

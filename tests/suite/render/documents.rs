@@ -34,6 +34,7 @@ fn sample_of(document: Document) -> Value {
         }
         Document::Dead => serde_json::to_value(json::dead(&store(), None, Vec::new())),
         Document::Why => serde_json::to_value(json::why(&store(), sample::deep(&store()), 9)),
+        Document::ConfigCheck => serde_json::to_value(sample::config_check()),
         Document::Du => serde_json::to_value(sample::usage(&store(), &sample::snapshot(""))),
     };
     value.unwrap()

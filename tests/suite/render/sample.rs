@@ -415,3 +415,23 @@ pub(crate) fn usage(store: &Inspection, snapshot: &Snapshot) -> DuDocument {
     let usage = store.usage(snapshot, GroupBy::Root, 20, Sets::Left);
     json::du(&usage, &[], store.notes())
 }
+
+/// What is wrong with some settings.
+pub(super) fn config_check() -> json::ConfigCheckDocument {
+    let finding = json::FindingDocument {
+        severity: json::SeverityDocument::Error,
+        code: "age.invalid".to_string(),
+        pointer: "/undoWindow".to_string(),
+        line: Some(3),
+        column: Some(17),
+        message: "`7 d d` is not an age".to_string(),
+        hint: "write numbers with s, m, h, d or w behind them".to_string(),
+    };
+    let change = json::ChangeDocument {
+        pointer: "/protect/paths/1".to_string(),
+        kind: "blanks".to_string(),
+        from: " /usr".to_string(),
+        to: Some("/usr".to_string()),
+    };
+    json::config_check(false, vec![finding], vec![change])
+}
