@@ -1,7 +1,10 @@
 //! Random stores: rows as Nix writes them, roots of every kind, and files on disk.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::Write as _;
 use std::os::unix::fs::symlink;
 use std::time::Duration;
 
@@ -61,12 +64,47 @@ struct Made {
     outputs: Vec<String>,
 }
 
+/// What a random store may have, each of which must occur in many.
+pub(super) const KINDS: [&str; 29] = [
+    "a self reference",
+    "a valid derivation",
+    "a deriver that is valid",
+    "a deriver that is not valid",
+    "an output without a deriver",
+    "an output that is valid",
+    "an output that is not valid",
+    "several outputs",
+    "keep-derivations",
+    "no keep-derivations",
+    "keep-outputs",
+    "no keep-outputs",
+    "at most three paths",
+    "at least three hundred paths",
+    "a direct root",
+    "a root below a path",
+    "a profile",
+    "a regular file for a root",
+    "a dangling root",
+    "a root followed twice",
+    "an indirect root",
+    "a target that was never there",
+    "a target that is not registered",
+    "a living temporary root",
+    "a temporary root of a dead owner",
+    "a file that is no store path",
+    "a directory that is no store path",
+    "an unregistered path",
+    "a name beside a temporary root",
+];
+
 /// A store, and what in it lives as long as this.
 pub(super) struct World {
     pub(super) scratch: Scratch,
     pub(super) flags: KeepFlags,
     paths: Vec<Made>,
     strays: Vec<String>,
+    /// How often there is each of [`KINDS`].
+    kinds: RefCell<BTreeMap<&'static str, u32>>,
     /// What the owners of the temporary roots hold as long as they live.
     #[allow(dead_code)]
     locks: Vec<Flock<File>>,
@@ -78,6 +116,21 @@ fn base_name(dice: &mut Dice, name: &str) -> String {
     // More than 160 bits do not fit: the first character has one of them.
     let hash: String = std::iter::once('0').chain(hash.skip(1)).collect();
     format!("{hash}-{name}")
+}
+
+/// The text of a derivation with these outputs.
+fn derivation(store: &Utf8Path, outputs: &[String]) -> String {
+    let mut text = String::from("Derive([");
+    for (n, output) in outputs.iter().enumerate() {
+        let comma = if n > 0 { "," } else { "" };
+        write!(
+            text,
+            "{comma}(\"out{n}\",\"{}\",\"\",\"\")",
+            store.join(output)
+        )
+        .unwrap();
+    }
+    text + "],[],[],\"none\",\"/bin/sh\",[],[])"
 }
 
 impl World {
@@ -103,13 +156,68 @@ impl World {
             flags,
             paths: Vec::new(),
             strays: Vec::new(),
+            kinds: RefCell::default(),
             locks: Vec::new(),
         };
+        world.count(match flags.derivations {
+            true => "keep-derivations",
+            false => "no keep-derivations",
+        });
+        world.count(match flags.outputs {
+            true => "keep-outputs",
+            false => "no keep-outputs",
+        });
         world.draw_paths(&mut dice);
+        world.count_paths();
         world.write_files(&mut dice);
         world.write_rows(&mut dice);
         world.write_roots(&mut dice);
         world
+    }
+
+    fn count(&self, kind: &'static str) {
+        assert!(KINDS.contains(&kind), "{kind}");
+        *self.kinds.borrow_mut().entry(kind).or_default() += 1;
+    }
+
+    /// Which of [`KINDS`] there are.
+    pub(super) fn kinds(&self) -> Vec<&'static str> {
+        self.kinds.borrow().keys().copied().collect()
+    }
+
+    fn count_paths(&self) {
+        match self.paths.len() {
+            0..=3 => self.count("at most three paths"),
+            300.. => self.count("at least three hundred paths"),
+            _ => {}
+        }
+        let valid = |name: &String| self.paths.iter().any(|made| made.name == *name);
+        for (index, made) in self.paths.iter().enumerate() {
+            if made.references.contains(&index) {
+                self.count("a self reference");
+            }
+            match &made.deriver {
+                Some(drv) if valid(drv) => self.count("a deriver that is valid"),
+                Some(_) => self.count("a deriver that is not valid"),
+                None if made.name.contains("-made-") && made.outputs.is_empty() => {
+                    self.count("an output without a deriver");
+                }
+                None => {}
+            }
+            if made.outputs.is_empty() {
+                continue;
+            }
+            self.count("a valid derivation");
+            if made.outputs.len() > 1 {
+                self.count("several outputs");
+            }
+            for output in &made.outputs {
+                self.count(match valid(output) {
+                    true => "an output that is valid",
+                    false => "an output that is not valid",
+                });
+            }
+        }
     }
 
     fn draw_paths(&mut self, dice: &mut Dice) {
@@ -180,6 +288,10 @@ impl World {
         let mut twins: Vec<Utf8PathBuf> = Vec::new();
         for made in &self.paths {
             let path = store.join(&made.name);
+            if !made.outputs.is_empty() {
+                fs::write(&path, derivation(&store, &made.outputs)).unwrap();
+                continue;
+            }
             match dice.below(6) {
                 0 => fs::write(&path, vec![7; dice.below(40_000)]).unwrap(),
                 1 => symlink("/nowhere", &path).unwrap(),
@@ -202,12 +314,22 @@ impl World {
             }
         }
         for n in 0..dice.below(4) {
-            let name = match dice.below(4) {
-                0 => format!("junk-{n}"),
-                1 => format!("{}.lock", base_name(dice, "built")),
-                _ => base_name(dice, "unregistered"),
+            let (name, kind) = match dice.below(5) {
+                0 => (format!("junk-{n}"), "a file that is no store path"),
+                1 => (format!("junk-{n}.d"), "a directory that is no store path"),
+                2 => (
+                    format!("{}.lock", base_name(dice, "built")),
+                    "an unregistered path",
+                ),
+                _ => (base_name(dice, "unregistered"), "an unregistered path"),
             };
-            fs::write(store.join(&name), "x").unwrap();
+            self.count(kind);
+            if kind.contains("directory") {
+                fs::create_dir(store.join(&name)).unwrap();
+                symlink("/nowhere", store.join(&name).join("link")).unwrap();
+            } else {
+                fs::write(store.join(&name), "x").unwrap();
+            }
             self.strays.push(name);
         }
     }
@@ -258,8 +380,14 @@ impl World {
         // A name of another shape makes Nix give up where a temporary root has it.
         let strays: Vec<&String> = self.strays.iter().filter(|s| s.len() > 33).collect();
         match (dice.below(8), strays.as_slice()) {
-            (0, _) => base_name(dice, "never-there"),
-            (1, &[stray, ..]) => stray.clone(),
+            (0, _) => {
+                self.count("a target that was never there");
+                base_name(dice, "never-there")
+            }
+            (1, &[stray, ..]) => {
+                self.count("a target that is not registered");
+                stray.clone()
+            }
             _ => self.paths[dice.below(self.paths.len())].name.clone(),
         }
     }
@@ -279,7 +407,17 @@ impl World {
             let name = self.target(dice);
             let target = store.join(&name);
             let below = target.join("bin/deep");
-            match dice.below(8) {
+            let kind = dice.below(8);
+            self.count(match kind {
+                0 => "a direct root",
+                1 => "a root below a path",
+                2 => "a profile",
+                3 => "a regular file for a root",
+                4 => "a dangling root",
+                5 => "a root followed twice",
+                _ => "an indirect root",
+            });
+            match kind {
                 0 => symlink(&target, direct.join(format!("direct-{n}"))).unwrap(),
                 1 => symlink(below, direct.join(format!("below-{n}"))).unwrap(),
                 2 => {
@@ -319,11 +457,24 @@ impl World {
         for pid in 0..dice.below(3) {
             let path = dir.join((4_000_000 + pid).to_string());
             let mut file = File::create(&path).unwrap();
-            for _ in 0..dice.below(4) {
-                write!(file, "{}\0", store.join(self.target(dice))).unwrap();
+            let kept: Vec<String> = (0..dice.below(4)).map(|_| self.target(dice)).collect();
+            for name in &kept {
+                write!(file, "{}\0", store.join(name)).unwrap();
             }
             drop(file);
-            if !dice.one_in(3) {
+            let lives = !dice.one_in(3);
+            if !kept.is_empty() {
+                self.count(match lives {
+                    true => "a living temporary root",
+                    false => "a temporary root of a dead owner",
+                });
+            }
+            if let (Some(name), true) = (kept.first(), dice.one_in(3)) {
+                // What a build has beside its output: spared with it, for it has the same hash.
+                fs::write(store.join(format!("{name}.lock")), "").unwrap();
+                self.count("a name beside a temporary root");
+            }
+            if lives {
                 let file = File::options().read(true).write(true).open(&path).unwrap();
                 self.locks
                     .push(Flock::lock(file, FlockArg::LockExclusive).unwrap());
