@@ -1,7 +1,9 @@
 //! Where truth comes from and where deeds go: files, links, processes. Each fulfils a port.
 
 pub mod clock;
+pub mod daemon;
 pub mod database;
+pub mod derivation;
 pub mod disk;
 pub mod files;
 pub mod journal;

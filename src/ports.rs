@@ -10,6 +10,7 @@ use crate::domain::inspection::Inspection;
 use crate::domain::measure::{Bytes, Timestamp};
 use crate::domain::plan::{GenerationFacts, HoldFacts, RootFacts};
 use crate::domain::receipt::{Receipt, RunId};
+use crate::domain::root::GcRoot;
 use crate::domain::snapshot::Snapshot;
 use crate::domain::store_path::StorePath;
 
@@ -89,6 +90,17 @@ pub struct Look {
     pub snapshot: Snapshot,
     /// The store.
     pub store: Result<Inspection, InspectError>,
+    /// What is alive for the moment.
+    pub running: Running,
+}
+
+/// The roots that live and die with processes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Running {
+    /// Temporary roots, and what processes use of what is in the store directory.
+    pub roots: Vec<GcRoot>,
+    /// Why there may be more that were not seen.
+    pub hidden: Vec<String>,
 }
 
 /// Why the store cannot be looked into.
@@ -112,6 +124,8 @@ pub enum InspectTrouble {
     Busy,
     /// It cannot be read, or not understood.
     Unusable,
+    /// Somebody asked to stop.
+    Interrupted,
 }
 
 /// Acts, one typed operation a call. Every deed is Nix's own, but for links of ours and for putting links back.

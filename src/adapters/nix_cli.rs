@@ -9,6 +9,7 @@ mod profile_lock;
 mod rights;
 mod roots;
 mod settings;
+mod valid_paths;
 
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -216,9 +217,7 @@ impl NixCli {
     /// When Nix failed, or printed what is not of any form that it had so far.
     pub fn path_info(&self, paths: &[StorePath<String>]) -> Result<Vec<PathInfo>, PerformError> {
         let what = || "asking Nix about store paths".to_string();
-        // Before, the option is an error; later, its absence is going to be one.
-        let format =
-            (*self.version()? >= NixVersion::new(2, 34, 0)).then_some(["--json-format", "1"]);
+        let format = self.json_format()?;
         let paths = paths
             .iter()
             .map(|path| path.to_absolute_path(&self.places.store).into_string());

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::ports::Interrupt;
+use watch::Give;
 
 pub use account::Account;
 pub use capture::Captured;
@@ -153,7 +154,7 @@ impl<'a> Command<'a> {
     /// # Errors
     /// When it could not be started, failed, took too long or was interrupted.
     pub fn run(self, interrupt: &dyn Interrupt) -> Result<Output, ProcessError> {
-        let (output, ended) = self.watch(interrupt, None)?;
+        let (output, ended) = self.watch(interrupt, Give::Nothing)?;
         ended.map(|()| output)
     }
 
@@ -165,7 +166,7 @@ impl<'a> Command<'a> {
         self,
         interrupt: &dyn Interrupt,
     ) -> Result<(Output, Result<(), ProcessError>), ProcessError> {
-        self.watch(interrupt, None)
+        self.watch(interrupt, Give::Nothing)
     }
 
     /// Runs it to its end and gives every line of its standard output to `line`; the output then has none of it.
@@ -177,7 +178,21 @@ impl<'a> Command<'a> {
         interrupt: &dyn Interrupt,
         line: &mut dyn FnMut(&[u8]),
     ) -> Result<Output, ProcessError> {
-        let (output, ended) = self.watch(interrupt, Some(line))?;
+        let (output, ended) = self.watch(interrupt, Give::Lines(line))?;
+        ended.map(|()| output)
+    }
+
+    /// Runs it to its end and gives its standard output to `block` as it comes, some 64 KiB at a time; the output then
+    /// has none of it.
+    ///
+    /// # Errors
+    /// As [`Command::run`], and [`ProcessError::Cut`] when the output did not end.
+    pub fn run_blocks(
+        self,
+        interrupt: &dyn Interrupt,
+        block: &mut dyn FnMut(&[u8]),
+    ) -> Result<Output, ProcessError> {
+        let (output, ended) = self.watch(interrupt, Give::Blocks(block))?;
         ended.map(|()| output)
     }
 

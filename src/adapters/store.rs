@@ -1,5 +1,7 @@
 //! The store as a whole: database, store directory, roots and Nix's settings, joined.
 
+mod paths;
+
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -10,7 +12,6 @@ use std::time::{Duration, SystemTime};
 use camino::{Utf8Path, Utf8PathBuf};
 use nix::unistd::geteuid;
 
-use super::database::{Database, DatabaseError, PathRow, RowSink};
 use super::disk::{DiskError, DiskUse, Meter};
 use super::nix_cli::NixCli;
 use super::places::Places;
@@ -18,14 +19,13 @@ use super::runtime_roots::{RuntimeRoots, read_processes, read_temporary};
 use super::store_dir::{StoreName, visit_names};
 use crate::domain::budget::{Figure, Standing};
 use crate::domain::collect::{NotSelective, Selection};
-use crate::domain::graph::{GraphBuilder, KeepFlags, StoreGraph};
+use crate::domain::graph::KeepFlags;
 use crate::domain::inspection::{Inspection, Seen, Stray};
 use crate::domain::refusal::{Refusal, RefusalCode};
-use crate::domain::root::{RootKind, RootState};
+use crate::domain::root::{Dangling, GcRoot, RootKind, RootState};
 use crate::domain::snapshot::Snapshot;
-use crate::ports::{
-    Inspect, InspectError, InspectTrouble, Interrupt, Look, Survey, SurveyError, told,
-};
+use crate::ports::{Inspect, Interrupt, Look, Running, Survey, SurveyError, told};
+use paths::ValidPaths;
 
 /// What both flags keep is the most that Nix could keep: where they are not known, less looks dead.
 const CAUTIOUS: KeepFlags = KeepFlags {
@@ -56,7 +56,7 @@ impl Inspect for StoreReader<'_> {
         thread::scope(|scope| {
             let names = scope.spawn(|| self.names());
             let flags = scope.spawn(|| self.flags());
-            let graph = self.graph();
+            let paths = self.valid_paths();
             let snapshot = survey.snapshot()?;
             let names = names
                 .join()
@@ -64,8 +64,14 @@ impl Inspect for StoreReader<'_> {
             let flags = flags
                 .join()
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            let store = graph.map(|graph| self.join(graph, &snapshot, names, flags, began));
-            Ok(Look { snapshot, store })
+            let running = self.running();
+            let seen = (&snapshot, &running);
+            let store = paths.map(|paths| self.join(paths, seen, names, flags, began));
+            Ok(Look {
+                snapshot,
+                store,
+                running,
+            })
         })
     }
 }
@@ -88,8 +94,10 @@ impl<S: Survey> Survey for StoreSurvey<'_, S> {
         if figure == Figure::OnDisk {
             return standing;
         }
-        let graph = self.reader.graph().ok();
-        let all = graph.map(|graph| graph.nar_size(&graph.set_of([]).complement()));
+        let paths = self.reader.valid_paths().ok();
+        let all = paths
+            .map(|paths| paths.graph)
+            .map(|graph| graph.nar_size(&graph.set_of([]).complement()));
         Standing {
             store_bytes: all,
             ..standing
@@ -116,30 +124,6 @@ impl StoreReader<'_> {
         Meter::new(self.places.store.as_path(), self.interrupt, &seen).measure(names)
     }
 
-    fn graph(&self) -> Result<StoreGraph, InspectError> {
-        self.check_local()?;
-        let database = Database::new(&self.places.state_dir, self.places.store.clone());
-        let (sink, _) = database.read(Sink::default).map_err(refused)?;
-        sink.0.finish().map_err(|error| InspectError {
-            kind: InspectTrouble::Unusable,
-            hint: "Let `nix-store --verify` look at the database.",
-            source: error.into(),
-        })
-    }
-
-    /// The database here is that of the store only where Nix itself would use it.
-    fn check_local(&self) -> Result<(), InspectError> {
-        match self.remote.as_deref().unwrap_or_default() {
-            "" | "auto" | "local" | "daemon" => Ok(()),
-            socket if socket.starts_with("unix://") => Ok(()),
-            remote => Err(InspectError {
-                kind: InspectTrouble::Unusable,
-                hint: "Run it on the machine that has the store.",
-                source: format!("NIX_REMOTE is `{remote}`, whose database is not here").into(),
-            }),
-        }
-    }
-
     fn flags(&self) -> Result<KeepFlags, String> {
         let nix = self.nix.ok_or("Nix was not found")?;
         nix.keep_flags(!self.collects())
@@ -152,6 +136,37 @@ impl StoreReader<'_> {
         let db = self.places.state_dir.join("db");
         let ours = || fs::metadata(db).is_ok_and(|db| db.uid() == geteuid().as_raw());
         !remote.starts_with("unix://") && remote != "daemon" && (geteuid().is_root() || ours())
+    }
+
+    /// Reads the roots that live and die with processes. Read them after what they may keep.
+    pub fn running(&self) -> Running {
+        let store = &self.places.store;
+        let temporary = read_temporary(&self.places.state_dir, store);
+        let processes = read_processes(self.proc, store);
+        let is_there = |root: &GcRoot| {
+            let target = root.target.as_ref().map(fs::symlink_metadata);
+            !matches!(target, Some(Err(error)) if error.kind() == io::ErrorKind::NotFound)
+        };
+        let mut roots = temporary.to_gc_roots(RootKind::Temporary, store);
+        for root in &mut roots {
+            if !is_there(root) {
+                // It is going to be built.
+                root.state = RootState::Dangling(Dangling::PathGone);
+            }
+        }
+        // An environment may name any path; one that is not there keeps nothing.
+        let processes_roots = processes.to_gc_roots(RootKind::Process, store);
+        roots.extend(processes_roots.into_iter().filter(is_there));
+        let mut not_seen = hidden(
+            &temporary,
+            "file of temporary roots",
+            "files of temporary roots",
+        );
+        not_seen.extend(hidden(&processes, "process", "processes"));
+        Running {
+            roots,
+            hidden: not_seen,
+        }
     }
 
     /// Every name in the store directory that has no row in the database, once the rows are known.
@@ -174,23 +189,21 @@ impl StoreReader<'_> {
 
     fn join(
         &self,
-        graph: StoreGraph,
-        snapshot: &Snapshot,
+        paths: ValidPaths,
+        (snapshot, running): (&Snapshot, &Running),
         names: io::Result<Vec<Stray>>,
         flags: Result<KeepFlags, String>,
         began: SystemTime,
     ) -> Inspection {
-        let (places, store) = (self.places, &self.places.store);
-        let temporary = read_temporary(&places.state_dir, store);
-        let processes = read_processes(self.proc, store);
+        let store = &self.places.store;
+        let ValidPaths {
+            graph,
+            note,
+            outputs_untold,
+        } = paths;
         let mut doubts = doubts_of(snapshot);
-        doubts.extend(hidden(
-            &temporary,
-            "file of temporary roots",
-            "files of temporary roots",
-        ));
-        doubts.extend(hidden(&processes, "process", "processes"));
-        let mut notes = Vec::new();
+        doubts.extend(running.hidden.iter().cloned());
+        let mut notes: Vec<String> = note.into_iter().collect();
         let flags = flags.unwrap_or_else(|why| {
             notes.push(format!(
                 "keep-derivations and keep-outputs are not known, so both are taken for set, and more may be dead than \
@@ -198,6 +211,8 @@ impl StoreReader<'_> {
             ));
             CAUTIOUS
         });
+        // Nothing else hangs on outputs.
+        doubts.extend(outputs_untold.filter(|_| flags.outputs));
         let mut names = names.unwrap_or_else(|error| {
             notes.push(format!(
                 "the store directory {store} cannot be read: {error}"
@@ -210,8 +225,7 @@ impl StoreReader<'_> {
                 && (!stray.exact || is_older(&store.as_path().join(&stray.name), began))
         });
         let mut roots = snapshot.roots.clone();
-        roots.extend(temporary.to_gc_roots(RootKind::Temporary, store));
-        roots.extend(processes.to_gc_roots(RootKind::Process, store));
+        roots.extend(running.roots.iter().cloned());
         Inspection::new(Seen {
             store: store.clone(),
             graph,
@@ -238,8 +252,7 @@ fn is_older(path: &Utf8PathBuf, began: SystemTime) -> bool {
 
 /// What of the file roots was not seen.
 fn doubts_of(snapshot: &Snapshot) -> Vec<String> {
-    let unreadable =
-        |root: &&crate::domain::root::GcRoot| matches!(root.state, RootState::Unreadable(_));
+    let unreadable = |root: &&GcRoot| matches!(root.state, RootState::Unreadable(_));
     // Other refusals keep things from being dropped; they hide no root.
     let hiding = |refusal: &&Refusal| refusal.code == RefusalCode::RootsUnreadable;
     let refused = snapshot.refusals.iter().filter(hiding);
@@ -274,35 +287,4 @@ fn hidden(roots: &RuntimeRoots, one: &str, many: &str) -> Vec<String> {
         doubts.push(format!("{} more problems with {many}", roots.more_problems));
     }
     doubts
-}
-
-fn refused(error: DatabaseError) -> InspectError {
-    let kind = match &error {
-        DatabaseError::Unreadable { .. } => InspectTrouble::Denied,
-        DatabaseError::Busy { .. } | DatabaseError::Changing { .. } => InspectTrouble::Busy,
-        _ => InspectTrouble::Unusable,
-    };
-    InspectError {
-        kind,
-        hint: error.hint(),
-        source: error.into(),
-    }
-}
-
-/// Makes a graph of the rows.
-#[derive(Default)]
-struct Sink(GraphBuilder);
-
-impl RowSink for Sink {
-    fn path(&mut self, row: PathRow<'_>) {
-        let size = row.nar_size.unwrap_or(0);
-        self.0
-            .add_path(row.id, row.base_name, size, row.registered, row.deriver);
-    }
-    fn reference(&mut self, referrer: i64, reference: i64) {
-        self.0.add_reference(referrer, reference);
-    }
-    fn output(&mut self, drv: i64, base_name: &str) {
-        self.0.add_output(drv, base_name);
-    }
 }

@@ -106,7 +106,7 @@ pub enum Command {
     History(HistoryArgs),
     /// List profiles and their generations; read only
     Generations(GenerationsArgs),
-    /// List the garbage collector roots that are links or files; read only
+    /// List the garbage collector roots, those of running processes among them; read only
     Roots(RootsArgs),
     /// List the store paths that nothing keeps; read only
     Dead(DeadArgs),

@@ -63,7 +63,11 @@ pub(super) fn draw(
         let snapshot = context.snapshot(Some(job))?;
         return Ok(Plan::draw_reached(&snapshot, job, goal, standing));
     }
-    let Look { snapshot, store } = context.look(Some(job))?;
+    let Look {
+        snapshot,
+        store,
+        running,
+    } = context.look(Some(job))?;
     let inspection = store.map_err(|error| {
         let failure = Failure::from(error);
         let message = format!(
@@ -85,6 +89,7 @@ pub(super) fn draw(
     let look = Look {
         snapshot,
         store: Ok(inspection),
+        running,
     };
     if !plan.actions.is_empty() {
         predict(context, &mut plan, &look, exact)?;

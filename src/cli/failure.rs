@@ -113,6 +113,7 @@ impl From<InspectError> for Failure {
             InspectTrouble::Denied => Exit::NoPermission,
             InspectTrouble::Busy => Exit::TryAgain,
             InspectTrouble::Unusable => Exit::Unavailable,
+            InspectTrouble::Interrupted => Exit::Failed,
         };
         Self::new(exit, told(&error)).hint(error.hint)
     }

@@ -12,7 +12,7 @@ use crate::render;
 
 /// Lists profiles and generations.
 pub(super) fn generations(context: &Context, args: &GenerationsArgs) -> Result<Exit, Failure> {
-    let (mut snapshot, sizes, note) = look(context, args.no_sizes)?;
+    let (mut snapshot, sizes, notes) = look(context, args.no_sizes)?;
     // What the settings pin shows as pinned; to list what is there they need not be valid.
     let settings = context.settings().ok();
     let protecting = settings.and_then(|s| s.jobs().next().map(|job| job.job().clone()));
@@ -20,7 +20,7 @@ pub(super) fn generations(context: &Context, args: &GenerationsArgs) -> Result<E
         select(&mut snapshot, &args.profiles)?;
     }
     let mut document = render::json::generations(&snapshot, protecting.as_ref(), sizes.as_ref());
-    document.notes.extend(note);
+    document.notes.extend(notes);
     if args.json.json {
         out::json(&document)?;
     } else {
@@ -33,20 +33,20 @@ pub(super) fn generations(context: &Context, args: &GenerationsArgs) -> Result<E
 fn look(
     context: &Context,
     no_sizes: bool,
-) -> Result<(Snapshot, Option<Sizes>, Option<String>), Failure> {
+) -> Result<(Snapshot, Option<Sizes>, Vec<String>), Failure> {
     if no_sizes {
-        return Ok((context.snapshot(None)?, None, None));
+        return Ok((context.snapshot(None)?, None, Vec::new()));
     }
     let look = context.look(None)?;
     Ok(match look.store {
         Ok(store) => (
             look.snapshot.clone(),
             Some(store.sizes(&look.snapshot)),
-            None,
+            store.remarks().to_vec(),
         ),
         Err(error) => {
             let note = format!("sizes are not known: {}", told(&error));
-            (look.snapshot, None, Some(note))
+            (look.snapshot, None, vec![note])
         }
     })
 }

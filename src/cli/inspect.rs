@@ -12,7 +12,7 @@ use crate::domain::job::Job;
 use crate::domain::measure::Bytes;
 use crate::domain::plan::{Later, Plan, Prediction};
 use crate::domain::snapshot::Snapshot;
-use crate::ports::{Inspect, Look, told};
+use crate::ports::{Inspect, InspectTrouble, Look, told};
 
 /// As many paths are measured without being asked to.
 const FEW: usize = 2000;
@@ -49,7 +49,12 @@ impl Context {
     /// When nothing can be said at all.
     pub(super) fn look(&self, job: Option<&Job>) -> Result<Look, Failure> {
         let nix = self.nix().ok();
-        Ok(self.reader(nix.as_ref()).look(&self.observer(job))?)
+        let look = self.reader(nix.as_ref()).look(&self.observer(job))?;
+        match look.store {
+            // Not a look without the store, which takes as long again.
+            Err(error) if error.kind == InspectTrouble::Interrupted => Err(error.into()),
+            store => Ok(Look { store, ..look }),
+        }
     }
 
     /// The same where it is no answer without the store.

@@ -1,4 +1,4 @@
-//! `roots`: the garbage collector roots that are links or files.
+//! `roots`: the garbage collector roots, those of running processes among them.
 
 use super::args::RootsArgs;
 use super::context::Context;
@@ -9,13 +9,17 @@ use crate::render;
 
 /// Lists the roots.
 pub(super) fn roots(context: &Context, args: &RootsArgs) -> Result<Exit, Failure> {
-    let (snapshot, sizes) = if args.no_sizes {
-        (context.snapshot(None)?, None)
+    let (mut snapshot, running, sizes) = if args.no_sizes {
+        let snapshot = context.snapshot(None)?;
+        (snapshot, context.reader(None).running(), None)
     } else {
         let look = context.look(None)?;
         let mut snapshot = look.snapshot;
         let sizes = match look.store {
-            Ok(store) => Some(store.sizes(&snapshot)),
+            Ok(store) => {
+                snapshot.notes.extend_from_slice(store.remarks());
+                Some(store.sizes(&snapshot))
+            }
             Err(error) => {
                 snapshot
                     .notes
@@ -23,8 +27,12 @@ pub(super) fn roots(context: &Context, args: &RootsArgs) -> Result<Exit, Failure
                 None
             }
         };
-        (snapshot, sizes)
+        (snapshot, look.running, sizes)
     };
+    snapshot.roots.extend(running.roots);
+    let hidden = running.hidden.iter();
+    let hidden = hidden.map(|why| format!("there may be more roots than are told: {why}"));
+    snapshot.notes.extend(hidden);
     if args.json.json {
         out::json(&render::json::roots(&snapshot, sizes.as_ref()))?;
     } else {

@@ -154,6 +154,11 @@ impl Inspection {
         doubts.chain(self.notes.iter().cloned()).collect()
     }
 
+    /// The same without what concerns only what is dead.
+    pub fn remarks(&self) -> &[String] {
+        &self.notes
+    }
+
     /// The absolute path of a valid path.
     pub fn path(&self, node: NodeIdx) -> String {
         let name = self.graph.base_name(node);

@@ -11,6 +11,7 @@
 
 mod bytes;
 mod commands;
+mod daemon;
 mod differential;
 mod world;
 

@@ -196,12 +196,23 @@ pub(crate) struct Daemon(Child);
 
 impl Daemon {
     pub(crate) fn start(scratch: &Scratch, nix: &Nix, socket: &Utf8Path) -> Self {
+        Self::start_with(scratch, nix, socket, &[])
+    }
+
+    /// The same with some variables of its own.
+    pub(crate) fn start_with(
+        scratch: &Scratch,
+        nix: &Nix,
+        socket: &Utf8Path,
+        variables: &[(&str, &str)],
+    ) -> Self {
         let child = Command::new(nix.bin.join("nix-daemon"))
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap())
             .envs(scratch.env())
             .env("NIX_REMOTE", "local")
             .env("NIX_DAEMON_SOCKET_PATH", socket)
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -11,8 +11,8 @@ use crate::domain::measure::Bytes;
 use crate::domain::store_path::{StoreDir, StorePath, StorePathRef};
 use crate::ports::Collected;
 
-pub(super) use info::path_info;
 pub use info::{MalformedInfo, PathInfo, ValidPath};
+pub(super) use info::{each_path_info, path_info};
 pub(super) use refusal::refusals;
 pub(super) use settings::keep_flags;
 pub use version::{MalformedVersion, NixVersion};

@@ -120,6 +120,32 @@ pub(super) fn drain_lines(
     let _ = ended.send(());
 }
 
+/// Reads a pipe to its end and sends what comes. The reader waits when nobody takes it.
+pub(super) fn drain_blocks(
+    mut pipe: PipeReader,
+    shared: &Shared,
+    blocks: &SyncSender<Vec<u8>>,
+    ended: &Sender<()>,
+) {
+    let mut buffer = vec![0; 64 * 1024];
+    let mut passing_on = true;
+    loop {
+        match pipe.read(&mut buffer) {
+            Ok(0) => break shared.with(|captured| captured.ended = true),
+            Ok(n) => {
+                let block = buffer.get(..n).unwrap_or_default();
+                passing_on = passing_on && blocks.send(block.to_vec()).is_ok();
+                if !passing_on {
+                    shared.with(|captured| captured.dropped += n as u64);
+                }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(_) => break,
+        }
+    }
+    let _ = ended.send(());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,7 @@ use duct::Handle;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-use super::capture::{Shared, drain, drain_lines};
+use super::capture::{Shared, drain, drain_blocks, drain_lines};
 use super::error::last_lines;
 use super::{Command, Output, ProcessError};
 use crate::ports::Interrupt;
@@ -24,12 +24,14 @@ const AFTER_THE_END: Duration = Duration::from_secs(2);
 const AFTER_THE_KILL: Duration = Duration::from_secs(30);
 /// How many lines may wait to be taken.
 const LINES: usize = 4096;
+/// How many blocks may: a MiB in all.
+const BLOCKS: usize = 16;
 
 /// What comes from the threads that read.
 struct Pipes {
     stdout: Shared,
     stderr: Shared,
-    lines: Option<Receiver<Vec<u8>>>,
+    pieces: Option<Receiver<Vec<u8>>>,
     ended: Receiver<()>,
     open: u8,
 }
@@ -41,25 +43,49 @@ enum Request {
     Interrupt,
 }
 
-type Line<'l> = Option<&'l mut dyn FnMut(&[u8])>;
+/// Takes a piece of output.
+type Take<'l> = &'l mut dyn FnMut(&[u8]);
+
+/// Who takes the standard output, and in what pieces.
+pub(super) enum Give<'l> {
+    /// Nobody; its beginning and end are kept.
+    Nothing,
+    /// Line by line.
+    Lines(Take<'l>),
+    /// As it comes.
+    Blocks(Take<'l>),
+}
+
+impl Give<'_> {
+    fn is_something(&self) -> bool {
+        !matches!(self, Self::Nothing)
+    }
+
+    fn taker(&mut self) -> Option<Take<'_>> {
+        match self {
+            Self::Nothing => None,
+            Self::Lines(take) | Self::Blocks(take) => Some(*take),
+        }
+    }
+}
 
 impl Command<'_> {
     pub(super) fn watch(
         self,
         interrupt: &dyn Interrupt,
-        mut line: Line<'_>,
+        mut give: Give<'_>,
     ) -> Result<(Output, Result<(), ProcessError>), ProcessError> {
         let command = self.command_line();
         if interrupt.requested() {
             return Err(ProcessError::Interrupted { command });
         }
         tracing::debug!(%command, "running");
-        let (handle, mut pipes) = match self.start(line.is_some()) {
+        let (handle, mut pipes) = match self.start(&give) {
             Ok(started) => started,
             Err(source) => return Err(ProcessError::Spawn { command, source }),
         };
-        let waited = self.wait(&handle, interrupt, &mut pipes, &mut line);
-        pipes.wait_for_the_rest(&mut line);
+        let waited = self.wait(&handle, interrupt, &mut pipes, &mut give);
+        pipes.wait_for_the_rest(&mut give);
         let (stdout, stderr) = (pipes.stdout.so_far(), pipes.stderr.so_far());
         let last = last_lines(&stderr.text());
         let (status, request) = match waited {
@@ -69,7 +95,9 @@ impl Command<'_> {
         };
         let ended = match (status.success(), request) {
             // What ended well in the last moment has done its work.
-            (true, _) if line.is_some() && !stdout.is_whole() => Err(ProcessError::Cut { command }),
+            (true, _) if give.is_something() && !stdout.is_whole() => {
+                Err(ProcessError::Cut { command })
+            }
             (true, _) => Ok(()),
             (false, Some(Request::Interrupt)) => Err(ProcessError::Interrupted { command }),
             (false, Some(Request::Timeout)) => Err(ProcessError::TimedOut {
@@ -87,7 +115,7 @@ impl Command<'_> {
     }
 
     /// Starts the command and the threads that read what it writes.
-    fn start(&self, by_line: bool) -> io::Result<(Handle, Pipes)> {
+    fn start(&self, give: &Give<'_>) -> io::Result<(Handle, Pipes)> {
         let (stdout_end, stdout_pipe) = io::pipe()?;
         let (stderr_end, stderr_pipe) = io::pipe()?;
         // The expression, with our ends for writing, is dropped here: otherwise the pipes would never end.
@@ -101,18 +129,26 @@ impl Command<'_> {
         let (shared, word) = (stderr.clone(), ended.clone());
         thread::spawn(move || drain(stderr_end, &shared, &word));
         let shared = stdout.clone();
-        let lines = if by_line {
-            let (send, lines) = mpsc::sync_channel(LINES);
-            thread::spawn(move || drain_lines(stdout_end, &shared, &send, &ended));
-            Some(lines)
-        } else {
-            thread::spawn(move || drain(stdout_end, &shared, &ended));
-            None
+        let pieces = match give {
+            Give::Lines(_) => {
+                let (send, lines) = mpsc::sync_channel(LINES);
+                thread::spawn(move || drain_lines(stdout_end, &shared, &send, &ended));
+                Some(lines)
+            }
+            Give::Blocks(_) => {
+                let (send, blocks) = mpsc::sync_channel(BLOCKS);
+                thread::spawn(move || drain_blocks(stdout_end, &shared, &send, &ended));
+                Some(blocks)
+            }
+            Give::Nothing => {
+                thread::spawn(move || drain(stdout_end, &shared, &ended));
+                None
+            }
         };
         let pipes = Pipes {
             stdout,
             stderr,
-            lines,
+            pieces,
             ended: ends,
             open: 2,
         };
@@ -125,14 +161,14 @@ impl Command<'_> {
         handle: &Handle,
         interrupt: &dyn Interrupt,
         pipes: &mut Pipes,
-        line: &mut Line<'_>,
+        give: &mut Give<'_>,
     ) -> io::Result<Option<(std::process::ExitStatus, Option<Request>)>> {
         let started = Instant::now();
         let mut pause = FIRST_PAUSE;
         let mut request: Option<(Request, Instant)> = None;
         let mut killed: Option<Instant> = None;
         loop {
-            pipes.take(pause, line);
+            pipes.take(pause, give);
             pause = (pause * 2).min(LONGEST_PAUSE);
             // From here on the command is not waited for by anybody else, so its group is still its own.
             if let Some(output) = handle.try_wait()? {
@@ -168,14 +204,14 @@ impl Command<'_> {
 }
 
 impl Pipes {
-    /// Passes lines on for a while, or until there is something new to see.
-    fn take(&mut self, pause: Duration, line: &mut Line<'_>) {
-        if let (Some(lines), Some(line)) = (&self.lines, line) {
+    /// Passes pieces on for a while, or until there is something new to see.
+    fn take(&mut self, pause: Duration, give: &mut Give<'_>) {
+        if let (Some(pieces), Some(take)) = (&self.pieces, give.taker()) {
             let until = Instant::now() + pause;
             loop {
                 let left = until.saturating_duration_since(Instant::now());
-                match lines.recv_timeout(left) {
-                    Ok(text) => line(&text),
+                match pieces.recv_timeout(left) {
+                    Ok(piece) => take(&piece),
                     Err(RecvTimeoutError::Timeout) => return,
                     Err(RecvTimeoutError::Disconnected) => break,
                 }
@@ -193,10 +229,10 @@ impl Pipes {
     }
 
     /// Takes what is still in the pipes of a command that has ended, but does not wait for what it left behind.
-    fn wait_for_the_rest(&mut self, line: &mut Line<'_>) {
+    fn wait_for_the_rest(&mut self, give: &mut Give<'_>) {
         let ended = Instant::now();
         while self.open > 0 && ended.elapsed() < AFTER_THE_END {
-            self.take(LONGEST_PAUSE, line);
+            self.take(LONGEST_PAUSE, give);
         }
     }
 }

@@ -7,6 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::{Inspection, is_runtime};
 use crate::domain::graph::{KeepFlags, NodeIdx};
 use crate::domain::measure::Bytes;
+use crate::domain::root::GcRoot;
 use crate::domain::snapshot::Snapshot;
 use crate::domain::store_path::StorePath;
 
@@ -24,6 +25,8 @@ pub struct Size {
 pub struct Sizes {
     closures: HashMap<String, Bytes>,
     only_here: HashMap<Utf8PathBuf, Bytes>,
+    /// Of what processes use: one of them may use many paths, so the path belongs to the name.
+    running: HashMap<(Utf8PathBuf, String), Bytes>,
 }
 
 impl Inspection {
@@ -49,18 +52,41 @@ impl Inspection {
             .map(|roots| roots.iter().map(|root| root.node).collect())
             .collect();
         let exclusive = self.graph.exclusive(&groups, self.flags);
-        let only_here = links.iter().zip(exclusive).filter_map(|(roots, weight)| {
-            let root = roots.first().filter(|r| !is_runtime(r.root.kind))?;
-            Some((root.root.link.clone(), weight.nar_bytes))
-        });
+        let (mut only_here, mut running) = (HashMap::new(), HashMap::new());
+        for (roots, weight) in links.iter().zip(exclusive) {
+            let Some(root) = roots.first() else { continue };
+            let link = root.root.link.clone();
+            if is_runtime(root.root.kind) {
+                let path = self.graph.base_name(root.node).to_string();
+                running.insert((link, path), weight.nar_bytes);
+            } else {
+                only_here.insert(link, weight.nar_bytes);
+            }
+        }
         Sizes {
             closures: closures.collect(),
-            only_here: only_here.collect(),
+            only_here,
+            running,
         }
     }
 }
 
 impl Sizes {
+    /// What a root costs: as [`Sizes::of`], and for what a process uses, what this use alone keeps.
+    pub fn of_root(&self, root: &GcRoot) -> Size {
+        let size = self.of(&root.link, root.store_path.as_ref());
+        let path = match &root.store_path {
+            Some(path) if is_runtime(root.kind) => path.to_string(),
+            _ => return size,
+        };
+        let key = (root.link.clone(), path);
+        let only_here = self.running.get(&key).copied();
+        Size {
+            only_here: size.closure.and(only_here),
+            ..size
+        }
+    }
+
     /// What a link costs that leads to `path`. Where the link is no root, nothing hangs on it alone; where the path is
     /// not valid, nothing is known.
     pub fn of(&self, link: &Utf8Path, path: Option<&StorePath<String>>) -> Size {

@@ -30,13 +30,14 @@ pub struct RootsDocument {
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RootDocument {
-    /// The link that leads into the store.
+    /// The link that leads into the store; of what processes use, the first place that names it, as Nix calls it:
+    /// `/proc/12/exe`, `{temp:12}`.
     pub link: String,
     /// The entry below `gcroots` that leads to the link; null for a direct root.
     pub entry: Option<String>,
     /// Whether the two names above are what the file system has, letter for letter.
     pub exact: bool,
-    /// The text of the link.
+    /// The text of the link, or the path that is used.
     pub target: Option<String>,
     /// Where it comes from.
     pub kind: RootKind,
@@ -46,11 +47,11 @@ pub struct RootDocument {
     pub state: StateDocument,
     /// What is wrong with it.
     pub problem: Option<String>,
-    /// The time of the link.
+    /// The time of the link; null for what processes use.
     pub last_used: Option<Timestamp>,
     /// The size of its closure, by references; null where the store's database was not read.
     pub closure_bytes: Option<Bytes>,
-    /// The size of what would be dead without its link; null as above.
+    /// The size of what would be dead without its link, or if no process used it; null as above.
     pub only_here_bytes: Option<Bytes>,
 }
 
@@ -79,7 +80,7 @@ pub fn roots(snapshot: &Snapshot, sizes: Option<&Sizes>) -> RootsDocument {
 }
 
 fn root_document(root: &GcRoot, sizes: Option<&Sizes>) -> RootDocument {
-    let size = sizes.map(|sizes| sizes.of(&root.link, root.store_path.as_ref()));
+    let size = sizes.map(|sizes| sizes.of_root(root));
     let size = size.unwrap_or_default();
     RootDocument {
         link: root.link.to_string(),

@@ -94,7 +94,7 @@ pub fn roots(snapshot: &Snapshot, sizes: Option<&Sizes>, view: &View) -> String 
     for root in &snapshot.roots {
         let mut cells = root_cells(root, view);
         if let Some(sizes) = sizes {
-            let cost = sizes.of(&root.link, root.store_path.as_ref());
+            let cost = sizes.of_root(root);
             cells.splice(4..4, [size(cost.closure), size(cost.only_here)]);
         }
         grid.row(cells);

@@ -204,6 +204,112 @@ fn trap_20_why_names_a_process_and_a_temporary_root() {
     assert_eq!(document["live"], false, "its owner is gone");
 }
 
+/// The roots of a kind, without what other processes of this machine use of the store.
+fn roots_of(document: &Value, kind: &str, path: &str) -> Vec<Value> {
+    let roots = document["roots"].as_array().unwrap().iter();
+    let of_kind = roots.filter(|root| root["kind"] == kind && root["target"] == path);
+    of_kind.cloned().collect()
+}
+
+#[test]
+fn trap_20_roots_lists_what_processes_use_and_temporary_roots() {
+    let Some((scratch, application, library)) = machine() else {
+        return;
+    };
+    let dead = scratch.path_named("dead-1.0").unwrap();
+    let [dead, application, library] =
+        [&dead, &application, &library].map(|path| absolute(&scratch, path));
+    let never = absolute(&scratch, &scratch.path_named("never").unwrap());
+    let mut child = Command::new("sleep")
+        .arg("60")
+        .env("KEEPS", format!("{dead} {application} {never}"))
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    let temporary = scratch.state_dir().join("temproots");
+    fs::create_dir_all(&temporary).unwrap();
+    let file = temporary.join("4000000");
+    fs::write(&file, format!("{library}\0{never}\0")).unwrap();
+    let file = fs::File::options()
+        .read(true)
+        .write(true)
+        .open(&file)
+        .unwrap();
+    let lock = nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusive).unwrap();
+    let plan = json(&scratch, &["plan", "--json"]);
+    assert!(!plan["items"].to_string().contains("/proc/"), "{plan}");
+    for sizes in [true, false] {
+        let args = ["roots", "--json", "--no-sizes"];
+        let document = json(&scratch, &args[..if sizes { 2 } else { 3 }]);
+        let environ = format!("/proc/{}/environ", child.id());
+        // What is alive without the process is not kept by it alone; the dead path is, with nothing else.
+        for (path, alone) in [(&dead, true), (&application, false)] {
+            let [root] = &roots_of(&document, "process", path)[..] else {
+                panic!("{path}: {document}");
+            };
+            assert_eq!(
+                (&root["link"], &root["state"]),
+                (&environ.clone().into(), &"live".into())
+            );
+            assert_eq!(root["closureBytes"].as_u64().is_some(), sizes, "{root}");
+            let only_here = root["onlyHereBytes"].as_u64();
+            assert_eq!(
+                only_here.map(|bytes| bytes > 0),
+                sizes.then_some(alone),
+                "{root}"
+            );
+        }
+        assert_eq!(roots_of(&document, "process", &never), [] as [Value; 0]);
+        for (path, state) in [(&library, "live"), (&never, "dangling")] {
+            let [root] = &roots_of(&document, "temporary", path)[..] else {
+                panic!("{path}: {document}");
+            };
+            assert_eq!(
+                (&root["link"], &root["state"]),
+                (&"{temp:4000000}".into(), &state.into())
+            );
+        }
+    }
+    let text = run(&scratch, &["roots"]).stdout;
+    assert!(
+        text.contains("process") && text.contains("{temp:4000000}"),
+        "{text}"
+    );
+    drop(lock);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let document = json(&scratch, &["roots", "--json"]);
+    assert_eq!(roots_of(&document, "temporary", &library), [] as [Value; 0]);
+    assert_eq!(roots_of(&document, "process", &dead), [] as [Value; 0]);
+}
+
+#[test]
+fn trap_20_another_user_hears_what_roots_are_hidden() {
+    let Some((scratch, ..)) = machine() else {
+        return;
+    };
+    if !is_root() {
+        return crate::support::skipped("running as another user takes root");
+    }
+    fs::create_dir_all(scratch.state_dir().join("temproots")).unwrap();
+    let file = scratch.state_dir().join("temproots/4000000");
+    fs::write(&file, "").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    for more in [&[][..], &["--no-sizes"]] {
+        let ran = run_as(&scratch, 65_533, &[&["roots", "--json"][..], more].concat());
+        assert_eq!(ran.status, 0, "{}", ran.stderr);
+        let document: Value = serde_json::from_str(&ran.stdout).unwrap();
+        let notes = document["notes"].to_string();
+        for hidden in [
+            "1 file of temporary roots",
+            "processes cannot be looked into",
+        ] {
+            let note = notes.contains("there may be more roots than are told: ");
+            assert!(note && notes.contains(hidden), "{hidden}: {notes}");
+        }
+    }
+}
+
 #[test]
 fn trap_24_why_names_keep_derivations_and_keep_outputs() {
     let Some((scratch, application, _)) = machine() else {

@@ -101,8 +101,9 @@ fn trap_25_our_dead_paths_are_those_of_every_nix_on_random_stores() {
             // A panic must not hide what is wrong with other seeds, nor its own.
             match catch_unwind(AssertUnwindSafe(|| difference(nix, seed))) {
                 Ok((has, difference)) => {
-                    has.iter()
-                        .for_each(|kind| *kinds.entry(kind).or_default() += 1);
+                    for kind in has {
+                        *kinds.entry(kind).or_default() += 1;
+                    }
                     failures.extend(difference.map(|what| format!("{}: {what}", nix.version)));
                 }
                 Err(cause) => {

@@ -159,13 +159,15 @@ impl World {
             kinds: RefCell::default(),
             locks: Vec::new(),
         };
-        world.count(match flags.derivations {
-            true => "keep-derivations",
-            false => "no keep-derivations",
+        world.count(if flags.derivations {
+            "keep-derivations"
+        } else {
+            "no keep-derivations"
         });
-        world.count(match flags.outputs {
-            true => "keep-outputs",
-            false => "no keep-outputs",
+        world.count(if flags.outputs {
+            "keep-outputs"
+        } else {
+            "no keep-outputs"
         });
         world.draw_paths(&mut dice);
         world.count_paths();
@@ -212,9 +214,10 @@ impl World {
                 self.count("several outputs");
             }
             for output in &made.outputs {
-                self.count(match valid(output) {
-                    true => "an output that is valid",
-                    false => "an output that is not valid",
+                self.count(if valid(output) {
+                    "an output that is valid"
+                } else {
+                    "an output that is not valid"
                 });
             }
         }
@@ -464,9 +467,10 @@ impl World {
             drop(file);
             let lives = !dice.one_in(3);
             if !kept.is_empty() {
-                self.count(match lives {
-                    true => "a living temporary root",
-                    false => "a temporary root of a dead owner",
+                self.count(if lives {
+                    "a living temporary root"
+                } else {
+                    "a temporary root of a dead owner"
                 });
             }
             if let (Some(name), true) = (kept.first(), dice.one_in(3)) {

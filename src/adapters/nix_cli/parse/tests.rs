@@ -173,10 +173,32 @@ fn path_info_tells_what_is_not_valid(#[case] text: &str) {
     );
 }
 
+#[test]
+fn path_info_is_given_as_it_comes() {
+    let whole = format!(r#"{{"{A}":{{"narSize":7}},"{B}":{{"narSize":8}}}}"#);
+    for end in 0..whole.len() {
+        let mut given = Vec::new();
+        let read = each_path_info(&whole.as_bytes()[..end], &store(), &mut |info| {
+            given.push(info.path);
+        });
+        assert!(read.is_err(), "{end}");
+        let first = whole.find(',').unwrap();
+        assert_eq!(
+            given.len(),
+            usize::from(end >= first) + usize::from(end + 1 >= whole.len())
+        );
+    }
+    let error = path_info(r#"[{"path":"/elsewhere/x"}]"#, &store()).unwrap_err();
+    assert!(matches!(error, MalformedInfo::Path(..)), "{error:?}");
+}
+
 #[rstest]
 #[case("")]
 #[case("[")]
+#[case("[] []")]
 #[case("7")]
+#[case(r#"[{"valid":true}]"#)]
+#[case(r#"{"info":7}"#)]
 #[case(r#"{"/elsewhere/x":null}"#)]
 #[case(r#"{"{A}":{"narSize":-1}}"#)]
 #[case(r#"[{"path":"../etc"}]"#)]
