@@ -9,6 +9,7 @@ mod context;
 mod dead;
 mod demo;
 mod du;
+mod due;
 mod failure;
 mod generations;
 mod history;
@@ -63,6 +64,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         }
         Command::Man => return manual::manual(),
         Command::Demo => return demo::demo(cli.global),
+        Command::Due(args) => return due::due(cli.global, &args),
         _ => {}
     }
     dispatch_in(&Context::new(cli.global)?, cli.command)
@@ -85,6 +87,8 @@ fn dispatch_in(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Pin(args) => pin::pin(context, &args),
         Command::Unpin(args) => pin::unpin(context, &args),
         Command::Config(args) => config::config(context, &args),
-        Command::Completions { .. } | Command::Man | Command::Demo => Ok(Exit::Done),
+        Command::Completions { .. } | Command::Man | Command::Demo | Command::Due(_) => {
+            Ok(Exit::Done)
+        }
     }
 }

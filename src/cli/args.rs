@@ -114,6 +114,16 @@ pub enum Command {
     Why(WhyArgs),
     /// Show what takes the room of the store; read only
     Du(DuArgs),
+    /// Say by the exit status whether a job's budget wants it to run; read only
+    ///
+    /// Reads the settings and how full the file system of the store is, and nothing else, for timers that ask often.
+    /// A job with maxStore, or without a budget, is always due.
+    #[command(after_help = "\
+Exit status, as ExecCondition= of systemd wants it:
+  0    the goal is missed, or it cannot be told without looking into the store
+  1    the goal is reached
+  255  there is no answer: the settings cannot be read, or have no such job")]
+    Due(DueArgs),
     /// Look into undo windows, and end them
     Hold(HoldArgs),
     /// Never drop this generation
@@ -286,6 +296,14 @@ pub struct GenerationsArgs {
     /// Output
     #[command(flatten)]
     pub json: JsonArg,
+}
+
+/// `due`.
+#[derive(Debug, Args)]
+pub struct DueArgs {
+    /// The job, as the settings name it
+    #[arg(value_name = "JOB")]
+    pub job: Option<String>,
 }
 
 /// `hold`.

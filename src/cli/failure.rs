@@ -32,13 +32,17 @@ pub(super) enum Exit {
     NoPermission,
     /// The settings are not valid.
     Config,
+    /// `due`: the goal is reached.
+    NotDue,
+    /// `due`: there is no answer.
+    Unanswered,
 }
 
 impl From<Exit> for u8 {
     fn from(exit: Exit) -> Self {
         match exit {
             Exit::Done => 0,
-            Exit::Failed => 1,
+            Exit::Failed | Exit::NotDue => 1,
             Exit::Usage => 2,
             Exit::Partly => 3,
             Exit::Refused => 4,
@@ -48,6 +52,7 @@ impl From<Exit> for u8 {
             Exit::TryAgain => 75,
             Exit::NoPermission => 77,
             Exit::Config => 78,
+            Exit::Unanswered => 255,
         }
     }
 }

@@ -1,0 +1,113 @@
+//! `due`: whether a job's budget wants it to run, told by the settings and the file system alone.
+//!
+//! A timer asks often, so nothing costly is done: no Nix command, no database, no look at profiles or roots.
+
+use super::args::{DueArgs, Global};
+use super::context::{Context, named_job};
+use super::failure::{Exit, Failure};
+use super::out;
+use crate::adapters::disk;
+use crate::domain::budget::{Budget, Disk, Standing};
+use crate::domain::measure::Bytes;
+
+/// Says whether the job is due, by the exit status.
+///
+/// # Errors
+/// Whatever stands in the way, always with [`Exit::Unanswered`]: systemd takes any smaller status of an
+/// `ExecCondition=` for a no, and settings that cannot be read would look like a reached budget for ever.
+pub(super) fn due(global: Global, args: &DueArgs) -> Result<Exit, Failure> {
+    answer(global, args).map_err(|failure| Failure {
+        exit: Exit::Unanswered,
+        ..failure
+    })
+}
+
+fn answer(global: Global, args: &DueArgs) -> Result<Exit, Failure> {
+    let context = Context::new(global)?;
+    let job = named_job(&context.settings()?, args.job.as_deref())?;
+    let Some(goal) = job.budget else {
+        return Ok(told(Due::NoBudget));
+    };
+    let store = context.places.store.as_path();
+    let disk = disk::fullness(store).map_err(|error| {
+        let message = format!("cannot tell how full the file system of {store} is: {error}");
+        Failure::new(Exit::Failed, message).hint("Check that NIX_STORE_DIR is right.")
+    })?;
+    Ok(told(Due::of(goal.budget, disk)))
+}
+
+/// An answer, with what a person wants to know of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Due {
+    /// Nothing stands against it.
+    NoBudget,
+    /// Only a look into the store can tell; `run` takes it.
+    Untold(Budget),
+    /// The goal is missed by so much.
+    Missed(Budget, Bytes),
+    /// The goal is reached.
+    Reached(Budget),
+}
+
+impl Due {
+    fn of(budget: Budget, disk: Disk) -> Self {
+        let standing = Standing {
+            disk: Some(disk),
+            store_bytes: None,
+        };
+        match standing.to_free(budget) {
+            None => Self::Untold(budget),
+            Some(Bytes(0)) => Self::Reached(budget),
+            Some(missing) => Self::Missed(budget, missing),
+        }
+    }
+}
+
+fn told(due: Due) -> Exit {
+    let (exit, sentence) = match due {
+        Due::NoBudget => (
+            Exit::Done,
+            "Due: the job has no budget that could be reached.".to_string(),
+        ),
+        Due::Untold(goal) => (
+            Exit::Done,
+            format!("Due: whether there is {goal}, only a run can tell."),
+        ),
+        Due::Missed(goal, missing) => (Exit::Done, format!("Due: {missing} must go, for {goal}.")),
+        Due::Reached(goal) => (Exit::NotDue, format!("Not due: there is {goal}.")),
+    };
+    out::text(&sentence);
+    exit
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::budget::parse_size;
+    use rstest::rstest;
+
+    const DISK: Disk = Disk {
+        used: Bytes(700),
+        available: Bytes(300),
+    };
+
+    #[rstest]
+    #[case("30%", None)]
+    #[case("31%", Some(10))]
+    #[case("300", None)]
+    #[case("301", Some(1))]
+    fn a_goal_is_reached_or_missed(#[case] least: &str, #[case] missing: Option<u64>) {
+        let budget = Budget::min_free(least.parse().unwrap()).unwrap();
+        let expected = match missing {
+            None => Due::Reached(budget),
+            Some(bytes) => Due::Missed(budget, Bytes(bytes)),
+        };
+        assert_eq!(Due::of(budget, DISK), expected);
+    }
+
+    #[test]
+    fn how_large_a_store_is_is_not_guessed() {
+        let budget = Budget::max_store(parse_size("1").unwrap()).unwrap();
+        assert_eq!(Due::of(budget, DISK), Due::Untold(budget));
+    }
+}
