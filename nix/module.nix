@@ -1,0 +1,262 @@
+# NixOS: `services.nix-prune`, jobs of the system and of its users.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+
+let
+  cfg = config.services.nix-prune;
+  at = "services.nix-prune";
+
+  schedules = import ./schedule.nix { inherit lib; };
+  units = import ./units.nix { inherit lib; };
+  inherit (import ./settings.nix { inherit lib; })
+    assertions
+    enabledJobs
+    file
+    goals
+    ;
+  options =
+    profiles: schedule:
+    import ./options.nix {
+      inherit
+        lib
+        pkgs
+        profiles
+        schedule
+        ;
+    };
+  own = options [ "system" ] schedules.systemTimer;
+  ofUsers = options [
+    "users"
+    "home-manager"
+  ] schedules.timer;
+
+  checked =
+    name: settings:
+    import ./config-file.nix { inherit pkgs; } {
+      inherit (cfg) package;
+      option = name;
+      inherit settings;
+    };
+  systemFile = checked "${at}.settings and ${at}.jobs" (file cfg);
+  userFile = checked "${at}.users.settings and ${at}.users.jobs" (file cfg.users);
+
+  jobs = enabledJobs cfg;
+  userJobs = enabledJobs cfg.users;
+  scheduled = lib.filterAttrs (_: job: job.dates != [ ]);
+  # how large a store is cannot be told from its file system
+  canWatch = job: job.budget != null && goals job.budget != [ "maxStore" ];
+  watches = job: if job.watch.enable == null then canWatch job else job.watch.enable;
+  watched = lib.filterAttrs (_: watches) jobs;
+
+  unitOf = name: "nix-prune-${name}";
+  named = lib.mapAttrs' (name: lib.nameValuePair (unitOf name));
+  namedWatch = lib.mapAttrs' (name: lib.nameValuePair "${unitOf name}-watch");
+
+  common = name: job: {
+    description = units.describe name job;
+    documentation = [ "man:nix-prune(1)" ];
+    path = [ config.nix.package ];
+    environment.NIX_REMOTE = "daemon";
+    unitConfig = units.conditions job // {
+      # A new generation of the system must not stop a run that is half done.
+      X-StopOnRemoval = false;
+    };
+    restartIfChanged = false;
+    serviceConfig = units.oneshot // units.priority job;
+  };
+
+  ofSystem =
+    name: job:
+    let
+      base = common name job;
+    in
+    base
+    // {
+      after = [
+        "nix-daemon.socket"
+        "nix-gc.service"
+        "nix-optimise.service"
+        "nixos-rebuild-switch-to-configuration.service"
+        "nixos-upgrade.service"
+      ];
+      wants = [ "nix-daemon.socket" ];
+      unitConfig = base.unitConfig // {
+        # Where the store belongs to somebody else, as in a container of the host's, its roots are not here.
+        ConditionPathIsReadWrite = [
+          "/nix/var/nix/daemon-socket"
+          "/nix/var/nix/profiles"
+        ];
+      };
+      serviceConfig =
+        base.serviceConfig
+        // units.sandbox
+        // {
+          ExecStart = units.run {
+            inherit (cfg) package;
+            file = systemFile;
+            inherit name;
+          };
+        };
+    };
+
+  service =
+    name: job:
+    let
+      base = ofSystem name job;
+    in
+    base
+    // {
+      inherit (job) onFailure;
+      after = base.after ++ lib.optional (watches job) "${unitOf name}-watch.service";
+    };
+
+  # A unit of its own, so that what it cannot reach is told once a day by the job, and not every quarter of an hour.
+  watch =
+    name: job:
+    let
+      base = ofSystem name job;
+    in
+    base
+    // {
+      description = "${base.description}, when its budget is not reached";
+      serviceConfig = base.serviceConfig // {
+        ExecCondition = units.due {
+          inherit (cfg) package;
+          file = systemFile;
+          inherit name;
+        };
+        # the budget is still not reached; the job itself is running
+        SuccessExitStatus = [
+          5
+          75
+        ];
+      };
+    };
+
+  ofUser =
+    name: job:
+    let
+      base = common name job;
+    in
+    base
+    // {
+      unitConfig = base.unitConfig // {
+        # root's profiles are those of the machine, and users of services have none
+        ConditionUser = "!@system";
+        ConditionPathIsReadWrite = "/nix/var/nix/daemon-socket";
+      };
+      serviceConfig =
+        base.serviceConfig
+        // units.modest
+        // {
+          ExecStart = units.run {
+            inherit (cfg) package;
+            file = userFile;
+            inherit name;
+          };
+        };
+    };
+
+  timer = _: job: {
+    wantedBy = [ "timers.target" ];
+    timerConfig = units.timer job;
+  };
+  watchTimer = _: job: {
+    wantedBy = [ "timers.target" ];
+    timerConfig = {
+      OnActiveSec = job.watch.interval;
+      OnUnitInactiveSec = job.watch.interval;
+      AccuracySec = "1min";
+    };
+  };
+
+  # Profiles that belong to users: what the job of the system may not change.
+  foreign = lib.filter (
+    profile:
+    let
+      below = lib.removePrefix "/nix/var/nix/profiles/" profile;
+    in
+    profile == "users"
+    || profile == "home-manager"
+    || (
+      lib.hasPrefix "/" profile
+      && (below == profile || (lib.hasPrefix "per-user/" below && !lib.hasPrefix "per-user/root/" below))
+    )
+  );
+  ofUsersIn =
+    job:
+    if job.operations.generations == null then [ ] else foreign job.operations.generations.profiles;
+
+  systemAssertions = name: job: [
+    {
+      assertion = ofUsersIn job == [ ];
+      message = "${at}.jobs.${name}.operations.generations.profiles: ${lib.concatStringsSep " " (ofUsersIn job)} belong to users, and root does not change what users own. Either remove them and set ${at}.users.enable = true, or use the home-manager module of nix-prune.";
+    }
+    {
+      assertion = job.watch.enable == true -> canWatch job;
+      message = "${at}.jobs.${name}.watch.enable: only a budget of minFree or maxUsed can be watched. Either set one of them in ${at}.jobs.${name}.budget, or leave watch.enable out.";
+    }
+    {
+      assertion = watches job -> !cfg.jobs ? "${name}-watch";
+      message = "${at}.jobs.${name}-watch: ${name} is watched by a unit of that name. Either rename one of them, or set ${at}.jobs.${name}.watch.enable = false.";
+    }
+  ];
+
+  others = lib.filterAttrs (_: runs: runs) {
+    "nix.gc.automatic" = config.nix.gc.automatic or false;
+    "programs.nh.clean.enable" = config.programs.nh.clean.enable or false;
+    "services.angrr.enable" = config.services.angrr.enable or false;
+    "services.nix-sweep.enable" = config.services.nix-sweep.enable or false;
+    "services.fast-nix-gc.enable" = config.services.fast-nix-gc.enable or false;
+  };
+in
+{
+  options.services.nix-prune = own // {
+    users = {
+      enable = lib.mkEnableOption "jobs of nix-prune for every user's own profiles, as timers of the user's systemd";
+      inherit (ofUsers) settings;
+      jobs = ofUsers.jobs // {
+        default.daily.operations.generations.keep = {
+          last = 5;
+          within = "14d";
+        };
+        description = ''
+          What is done in every user's own profiles, and when; as {option}`services.nix-prune.jobs`, with the user's rights.
+          If none is set, one called `daily` keeps the last five generations and those of two weeks.
+        '';
+        example.daily.operations.generations.keep.last = 3;
+      };
+    };
+  };
+
+  config = lib.mkIf cfg.enable (
+    lib.mkMerge [
+      {
+        assertions =
+          assertions cfg "${at}.jobs" ++ lib.concatLists (lib.mapAttrsToList systemAssertions jobs);
+
+        warnings = lib.mapAttrsToList (
+          option: _:
+          "${option} is on beside ${at}: both remove generations or collect garbage, and what the other one removes is not held and cannot be undone. Either set ${option} = false, or ${at}.enable = false."
+        ) others;
+
+        environment.systemPackages = [ cfg.package ];
+        environment.etc."nix-prune/config.json".source = systemFile;
+
+        systemd.services = named (lib.mapAttrs service jobs) // namedWatch (lib.mapAttrs watch watched);
+        systemd.timers =
+          named (lib.mapAttrs timer (scheduled jobs)) // namedWatch (lib.mapAttrs watchTimer watched);
+      }
+      (lib.mkIf cfg.users.enable {
+        assertions = assertions cfg.users "${at}.users.jobs";
+        environment.etc."nix-prune/users.json".source = userFile;
+        systemd.user.services = named (lib.mapAttrs ofUser userJobs);
+        systemd.user.timers = named (lib.mapAttrs timer (scheduled userJobs));
+      })
+    ]
+  );
+}

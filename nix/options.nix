@@ -1,0 +1,289 @@
+# The options of `services.nix-prune`, written once. Each module system adds when a job runs, in its own words.
+{
+  lib,
+  pkgs,
+  # the profiles that a job of this module thins out where none are named
+  profiles,
+  # options that every job of this module has besides, as a module
+  schedule,
+}:
+
+let
+  inherit (lib) mkOption types;
+  own = import ./types.nix { inherit lib; };
+
+  optional =
+    type: description: extra:
+    mkOption (
+      {
+        type = types.nullOr type;
+        default = null;
+        inherit description;
+      }
+      // extra
+    );
+  example = value: { example = value; };
+
+  part =
+    options: description: extra:
+    optional (types.submodule { inherit options; }) description extra;
+
+  kept =
+    what: optional own.keep "Keep the newest generation of each of this many ${what}." (example 7);
+
+  keep = {
+    last = optional own.keep "Keep this many generations, counted back from the current one." (
+      example 5
+    );
+    within =
+      optional own.age "Keep generations that are not older than this, and the one that was active then."
+        (example "14d");
+    daily = kept "days";
+    weekly = kept "ISO weeks";
+    monthly = kept "months";
+    yearly = kept "years";
+  };
+
+  generations = {
+    profiles = mkOption {
+      type = types.listOf own.profile;
+      default = profiles;
+      description = ''
+        The profiles that are thinned out: `system` (the machine's, and the named ones), `users` (users' own profiles and
+        channels), `home-manager`, or the absolute path of a profile.
+      '';
+    };
+    keep = mkOption {
+      type = types.submodule { options = keep; };
+      description = "What stays. A generation stays if any rule keeps it; at least one must keep something.";
+      example = {
+        last = 5;
+        within = "14d";
+        weekly = 4;
+      };
+    };
+  };
+
+  operations = {
+    generations = part generations "Thin out the generations of profiles." {
+      example.keep = {
+        last = 5;
+        within = "14d";
+      };
+    };
+    roots = part {
+      dangling = mkOption {
+        type = types.bool;
+        default = false;
+        description = "Whether to remove entries of {file}`gcroots/auto` whose link is gone.";
+        example = true;
+      };
+    } "Remove garbage collector roots." { example.dangling = true; };
+    collect = part {
+      method =
+        optional
+          (types.enum [
+            "auto"
+            "selective"
+            "whole"
+          ])
+          ''
+            How garbage is collected: by name where that does the same as Nix's own collector (`auto`, as if it were not set),
+            by name or not at all (`selective`), or by Nix's own collector (`whole`).
+          ''
+          (example "selective");
+      keepRecent =
+        optional own.age "Spare what was registered within this time, with all that it needs."
+          (example "2d");
+    } "Collect garbage. Write `{ }` to do it without more ado." { example.keepRecent = "2d"; };
+    optimise = part {
+      enabled = mkOption {
+        type = types.bool;
+        default = true;
+        description = "Whether equal files are hard-linked.";
+      };
+    } "Hard-link equal files of the store." { example.enabled = true; };
+    verify = part {
+      enabled = mkOption {
+        type = types.bool;
+        default = true;
+        description = "Whether the store is checked.";
+      };
+      contents = mkOption {
+        type = types.bool;
+        default = false;
+        description = "Whether the contents of every path are read and hashed.";
+      };
+    } "Check the store." { example.contents = true; };
+  };
+
+  budget = {
+    minFree = optional own.amount "The least that is to be free on the file system of the store." (
+      example "20%"
+    );
+    maxUsed =
+      optional (types.ints.between 10 95)
+        "The most of the file system of the store that may be used, in percent."
+        (example 80);
+    maxStore = optional own.size "The largest store, by its own sizes." (example "200G");
+    releaseHolds =
+      optional
+        (types.enum [
+          "never"
+          "ifNeeded"
+        ])
+        ''
+          Whether undo windows may end early for the goal (`ifNeeded`), which cannot be undone, or not (`never`, as if it
+          were not set).
+        ''
+        (example "never");
+  };
+
+  policy = {
+    description = optional types.str "What the job is for." (example "thin out and collect");
+    enabled = mkOption {
+      type = types.bool;
+      default = true;
+      description = "Whether the job runs. A disabled job stays in the settings and has no timer.";
+      example = false;
+    };
+    maxRisk = optional own.risk ''
+      The highest risk that the job may take, `high` if it is not set. A plan that is riskier is refused as a whole.
+      `critical` takes {option}`services.nix-prune.settings.safeMode` to be off.
+    '' (example "medium");
+    budget = part budget ''
+      A disk goal. With one a job does nothing while it is reached, and otherwise removes only as much as it needs. Set
+      exactly one of `minFree`, `maxUsed` and `maxStore`.
+    '' { example.minFree = "20%"; };
+    operations = mkOption {
+      type = types.submodule { options = operations; };
+      default = { };
+      description = "What the job does. An enabled job must do something.";
+      example = {
+        generations.keep.last = 5;
+        collect = { };
+      };
+    };
+  };
+
+  pin.options = {
+    profile = mkOption {
+      type = types.str;
+      description = "The profile, by its path or by its name in Nix's profiles directory.";
+      example = "system";
+    };
+    number = mkOption {
+      type = types.ints.unsigned;
+      description = "The number of the generation.";
+      example = 42;
+    };
+    reason = optional types.str "Why it stays." (example "last good kernel");
+  };
+
+  settings = {
+    version = mkOption {
+      type = types.enum [ 1 ];
+      default = 1;
+      description = "The version of the settings.";
+    };
+    safeMode = mkOption {
+      type = types.bool;
+      default = true;
+      description = ''
+        Whether critical actions are refused whatever a job allows: those that cannot be undone and leave the machine with
+        fewer ways back.
+      '';
+    };
+    undoWindow = mkOption {
+      type = own.age;
+      default = "7d";
+      description = ''
+        How long what was dropped is held, so that {command}`nix-prune undo` can bring it back. Until then it takes room. With
+        `0s` every removal is for good.
+      '';
+      example = "14d";
+    };
+    protect = {
+      paths =
+        optional (types.listOf own.place)
+          ''
+            Places that nothing removes. If it is set, it must hold every critical path of the platform; these are what is
+            protected if it is not.
+          ''
+          (example [
+            "/"
+            "/boot"
+          ]);
+      generations = mkOption {
+        type = types.listOf (types.submodule pin);
+        default = [ ];
+        description = "Generations that are never dropped.";
+        example = [
+          {
+            profile = "system";
+            number = 42;
+            reason = "last good kernel";
+          }
+        ];
+      };
+      roots = mkOption {
+        type = types.listOf own.place;
+        default = [ ];
+        description = "Patterns for the links of roots that are never removed.";
+        example = [ "/home/*/keep/**" ];
+      };
+    };
+  };
+in
+{
+  enable = lib.mkEnableOption "nix-prune, which keeps the Nix store within its budget and can take back what it did";
+
+  package = lib.mkPackageOption pkgs "nix-prune" { };
+
+  settings = mkOption {
+    type = types.submodule {
+      freeformType = (pkgs.formats.json { }).type;
+      options = settings;
+    };
+    default = { };
+    description = ''
+      The settings of nix-prune, which become a file of JSON, beside {option}`services.nix-prune.jobs`. Keys that are not
+      listed here are passed on as they are. The file is checked by {command}`nix-prune config check` when it is built.
+    '';
+    example = {
+      undoWindow = "14d";
+      protect.roots = [ "/home/*/keep/**" ];
+    };
+  };
+
+  jobs = mkOption {
+    type = types.attrsOf (
+      types.submodule [
+        { options = policy; }
+        schedule
+      ]
+    );
+    default.daily.operations = {
+      generations.keep = {
+        last = 5;
+        within = "14d";
+      };
+      collect = { };
+    };
+    description = ''
+      What is done, and when. A job has a name, a policy, and a timer. If none is set, one called `daily` keeps the last five
+      generations and those of two weeks, and collects garbage.
+    '';
+    example.daily = {
+      budget.minFree = "20%";
+      operations = {
+        generations.keep = {
+          last = 5;
+          within = "14d";
+          weekly = 4;
+        };
+        collect = { };
+      };
+    };
+  };
+}

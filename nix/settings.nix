@@ -1,0 +1,95 @@
+# From options to settings: what becomes JSON, what is refused before, and what is only remarked.
+{ lib }:
+
+let
+  own = import ./types.nix { inherit lib; };
+
+  # What nobody set is not written.
+  written =
+    value:
+    if lib.isList value then
+      map written value
+    else if lib.isAttrs value && !lib.isDerivation value then
+      lib.mapAttrs (_: written) (lib.filterAttrs (_: inner: inner != null) value)
+    else
+      value;
+
+  policyOf = lib.getAttrs [
+    "description"
+    "enabled"
+    "maxRisk"
+    "budget"
+    "operations"
+  ];
+
+  isNotSet = value: value == null;
+  goals =
+    budget:
+    lib.filter (key: !isNotSet budget.${key}) [
+      "minFree"
+      "maxUsed"
+      "maxStore"
+    ];
+  keepsSomething = keep: lib.any (rule: !isNotSet rule && rule != 0) (lib.attrValues keep);
+
+  # Assertions about a job called `name`, whose options are at `at`.
+  ofJob =
+    cfg: at: name: job:
+    let
+      done = lib.filter (operation: !isNotSet operation) (lib.attrValues job.operations);
+      generations = job.operations.generations;
+      # what is written past the options is checked in the build
+      past = cfg.settings.jobs.${name} or { };
+    in
+    [
+      {
+        assertion = builtins.match own.jobName name != null;
+        message = "${at}: a job has a name of 1 to 50 letters, digits, `_` and `-` that begins with a letter or digit. Rename it.";
+      }
+      {
+        assertion = job.enabled -> done != [ ] || past ? operations;
+        message = "${at}.operations: the job is enabled and does nothing. Either set one of generations, roots, collect, optimise and verify, or set ${at}.enabled = false.";
+      }
+      {
+        assertion = job.maxRisk == "critical" -> !cfg.settings.safeMode;
+        message = "${at}.maxRisk: the job may do what is critical, and the safe mode refuses that. Either set it to \"high\", or set services.nix-prune.settings.safeMode = false if nothing needs to bring this machine back.";
+      }
+      {
+        assertion = isNotSet job.budget || lib.length (goals job.budget) == 1;
+        message = "${at}.budget: a budget has one goal. Either set exactly one of minFree, maxUsed and maxStore, or remove the budget.";
+      }
+      {
+        assertion = isNotSet generations || keepsSomething generations.keep;
+        message = "${at}.operations.generations.keep: nothing is kept. Either set a rule above zero, such as last = 5 or within = \"14d\", or remove generations.";
+      }
+      {
+        assertion = isNotSet generations || generations.profiles != [ ];
+        message = "${at}.operations.generations.profiles: no profile is selected. Either name one, or remove generations.";
+      }
+    ];
+in
+{
+  inherit goals;
+
+  # The attributes of the settings file of these options.
+  file =
+    cfg:
+    written cfg.settings
+    // {
+      jobs = lib.recursiveUpdate (lib.mapAttrs (_: job: written (policyOf job)) cfg.jobs) (
+        cfg.settings.jobs or { }
+      );
+    };
+
+  assertions =
+    cfg: at:
+    [
+      {
+        assertion = cfg.jobs != { } || cfg.settings.jobs or { } != { };
+        message = "${at}: there is no job. Either define one, or remove the empty definition to have the job `daily`.";
+      }
+    ]
+    ++ lib.concatLists (lib.mapAttrsToList (name: ofJob cfg "${at}.${name}" name) cfg.jobs);
+
+  enabledJobs = cfg: lib.filterAttrs (_: job: job.enabled) cfg.jobs;
+}

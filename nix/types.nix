@@ -1,0 +1,54 @@
+# The types of settings: what a person can get wrong is refused while it is evaluated, with the name of the option.
+{ lib }:
+
+let
+  inherit (lib) types;
+
+  matching =
+    description: pattern:
+    types.strMatching pattern
+    // {
+      inherit description;
+      descriptionClass = "noun";
+    };
+
+  age = "([0-9]+(\\.[0-9]{1,9})?[wdhms])+";
+  size = "[0-9]+(\\.[0-9]{1,9})?[KMGT]|[0-9]+";
+  percent = "([5-9]|[1-8][0-9]|90)%";
+
+  # The calendar expressions of systemd.time(7), part by part.
+  list = item: "${item}(,${item})*";
+  steps = number: list "(\\*|${number}(\\.\\.${number})?)(/[0-9]+(\\.[0-9]+)?)?";
+  day = "(Mon|Tue|Wed|Thu|Fri|Sat|Sun)";
+  days = list "${day}(\\.\\.${day})?";
+  year = steps "[0-9]{4}";
+  month = steps "(0?[1-9]|1[0-2])";
+  date = steps "(0?[1-9]|[12][0-9]|3[01])";
+  hour = steps "([01]?[0-9]|2[0-3])";
+  sixty = steps "[0-5]?[0-9](\\.[0-9]{1,6})?";
+  zone = "(UTC|[A-Z][A-Za-z_]+(/[A-Z][A-Za-z_+-]+)+)";
+  fullDate = "((${year}-)?${month}[-~]${date})";
+  time = "(${hour}:${sixty}(:${sixty})?)";
+  word = "(minutely|hourly|daily|weekly|monthly|quarterly|semiannually|annually|yearly)";
+  calendar = "(${word}|${days}|(${days} )?${fullDate}( ${time})?|(${days} )?${time})( ${zone})?";
+
+  unit = "(us|ms|s|sec|seconds?|m|min|minutes?|h|hr|hours?|d|days?|w|weeks?)";
+in
+{
+  age = matching "age, such as 14d, 1.5d or 1h30m" " *${age} *";
+  size = matching "size, such as 200G or 1.5T" size;
+  amount = matching "size such as 50G, or 5% to 90%" "${size}|${percent}";
+  risk = types.enum [
+    "low"
+    "medium"
+    "high"
+    "critical"
+  ];
+  keep = types.ints.between 0 1000;
+  calendar = matching "calendar expression of systemd.time(7), such as daily or Sat 04:30" calendar;
+  span = matching "time span of systemd.time(7), such as 15min or 1h" "[0-9]+|[0-9]+ ?${unit}( ?[0-9]+ ?${unit})*";
+  profile = matching "system, users, home-manager, or the absolute path of a profile" "system|users|home-manager|/.+";
+  place = matching "absolute path" "/.*";
+
+  jobName = "[a-zA-Z0-9][a-zA-Z0-9_-]{0,49}";
+}
