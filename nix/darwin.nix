@@ -1,0 +1,76 @@
+# nix-darwin: `services.nix-prune`, jobs of the machine as daemons of launchd.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+
+let
+  cfg = config.services.nix-prune;
+  at = "services.nix-prune";
+
+  schedules = import ./schedule.nix { inherit lib; };
+  settings = import ./settings.nix { inherit lib; };
+
+  configFile = import ./config-file.nix { inherit pkgs; } {
+    inherit (cfg) package;
+    option = "${at}.settings and ${at}.jobs";
+    settings = settings.file cfg;
+  };
+
+  # Where nix-darwin does not manage Nix, its own installer has put it there.
+  nixBin =
+    if config.nix.enable or true then
+      lib.makeBinPath [ config.nix.package ]
+    else
+      "/nix/var/nix/profiles/default/bin";
+
+  daemon = name: job: {
+    serviceConfig = {
+      ProgramArguments = [
+        (lib.getExe cfg.package)
+        "--config"
+        "${configFile}"
+        "run"
+        name
+        "--yes"
+      ];
+      EnvironmentVariables = {
+        NIX_REMOTE = "daemon";
+        PATH = nixBin;
+      };
+      RunAtLoad = false;
+      StartCalendarInterval = map (lib.filterAttrs (_: part: part != null)) job.interval;
+      StandardOutPath = "/var/log/nix-prune-${name}.log";
+      StandardErrorPath = "/var/log/nix-prune-${name}.log";
+    }
+    // lib.optionalAttrs job.lowPriority {
+      ProcessType = "Background";
+      LowPriorityIO = true;
+      Nice = 19;
+    };
+  };
+in
+{
+  options.services.nix-prune = import ./options.nix {
+    inherit lib pkgs;
+    profiles = [ "system" ];
+    schedule = schedules.interval;
+  };
+
+  config = lib.mkIf cfg.enable {
+    assertions = settings.assertions cfg "${at}.jobs";
+
+    warnings =
+      lib.optional (config.nix.gc.automatic or false)
+        "nix.gc.automatic is on beside ${at}: it removes generations that are then not held and cannot be put back. Either set nix.gc.automatic = false, or ${at}.enable = false.";
+
+    environment.systemPackages = [ cfg.package ];
+    environment.etc."nix-prune/config.json".source = configFile;
+
+    launchd.daemons = lib.mapAttrs' (
+      name: job: lib.nameValuePair "nix-prune-${name}" (daemon name job)
+    ) (settings.enabledJobs cfg);
+  };
+}
