@@ -14,6 +14,7 @@ test *filters:
 lint:
     cargo clippy --all-targets --locked -- -D warnings
     scripts/check-nix
+    scripts/check-modules
 
 # Formats the Rust sources
 fmt:

@@ -1,0 +1,214 @@
+# What the modules are evaluated with; the golden files of each lie in tests/fixtures/modules.
+let
+  # every option of a policy at once
+  full = {
+    description = "thin out, 100% by the book";
+    maxRisk = "medium";
+    budget = {
+      minFree = "20%";
+      releaseHolds = "never";
+    };
+    operations = {
+      generations.keep = {
+        last = 5;
+        within = "14d";
+        daily = 7;
+        weekly = 4;
+        monthly = 6;
+        yearly = 1;
+      };
+      roots.dangling = true;
+      collect = {
+        method = "selective";
+        keepRecent = "2d";
+      };
+      optimise = { };
+      verify.contents = true;
+    };
+  };
+  settings = {
+    undoWindow = "14d";
+    protect = {
+      generations = [
+        {
+          profile = "system";
+          number = 42;
+          reason = "last good kernel";
+        }
+        {
+          profile = "system";
+          number = 7;
+        }
+      ];
+      roots = [ "/home/*/keep/**" ];
+    };
+  };
+in
+{
+  nixos = {
+    # what the README and `nix flake init` give
+    template = import ../../nix/template/nix-prune.nix;
+
+    # the job that the documentation promises
+    minimal.services.nix-prune.enable = true;
+
+    full = {
+      services.nix-prune = {
+        enable = true;
+        inherit settings;
+        jobs.thin = full // {
+          dates = [
+            "daily"
+            "Sat..Sun *-*-* 12:00:00 Europe/Berlin"
+          ];
+          randomizedDelaySec = "45min";
+          persistent = false;
+          onlyOnAC = true;
+          whenIdle = true;
+          onFailure = [ "notify-owner@%n.service" ];
+          watch.interval = "1h";
+        };
+        jobs.check = {
+          lowPriority = false;
+          dates = "monthly";
+          operations.verify = { };
+        };
+      };
+    };
+
+    # the jobs of users beside that of the system
+    users.services.nix-prune = {
+      enable = true;
+      users.enable = true;
+      users.settings.undoWindow = "2d";
+    };
+
+    # one goal that no store reaches, one that every store does
+    watched.services.nix-prune = {
+      enable = true;
+      jobs.tight = {
+        dates = [ ];
+        budget.maxUsed = 10;
+        operations = {
+          roots.dangling = true;
+          collect = { };
+        };
+      };
+      jobs.roomy = {
+        dates = [ ];
+        budget.minFree = "1K";
+        operations.collect = { };
+      };
+    };
+
+    # a store that may only be so large: nothing to watch
+    largest.services.nix-prune = {
+      enable = true;
+      jobs.daily = {
+        budget.maxStore = "200G";
+        operations = {
+          generations.keep.last = 3;
+          collect = { };
+        };
+      };
+    };
+
+    # a disabled job has no unit, a job without dates no timer, and keys past the options reach the file
+    past.services.nix-prune = {
+      enable = true;
+      settings.jobs.by-hand = {
+        description = "never by itself";
+        operations.collect.method = "whole";
+      };
+      jobs.off = {
+        enabled = false;
+        operations.collect = { };
+      };
+      jobs.quiet = {
+        dates = [ ];
+        budget.maxUsed = 80;
+        watch.enable = false;
+        operations.collect = { };
+      };
+    };
+
+    # what else cleans up is remarked, and nothing is lost for it
+    beside = {
+      services.nix-prune.enable = true;
+      nix.gc.automatic = true;
+      programs.nh.clean.enable = true;
+    };
+
+    # everything that a job may risk, said in so many words
+    unsafe.services.nix-prune = {
+      enable = true;
+      settings.safeMode = false;
+      settings.undoWindow = "0s";
+      jobs.daily = {
+        maxRisk = "critical";
+        operations.generations = {
+          keep.last = 1;
+          profiles = [
+            "system"
+            "/nix/var/nix/profiles/per-user/root/channels"
+          ];
+        };
+      };
+    };
+  };
+
+  home-manager = {
+    template = import ../../nix/template/home.nix;
+    minimal.services.nix-prune.enable = true;
+    full.services.nix-prune = {
+      enable = true;
+      inherit settings;
+      jobs.thin = full // {
+        dates = "weekly";
+        onlyOnAC = true;
+        whenIdle = true;
+        persistent = false;
+        randomizedDelaySec = "1h 30min";
+      };
+    };
+  };
+
+  home-manager-darwin = {
+    template = import ../../nix/template/home.nix;
+    minimal.services.nix-prune.enable = true;
+    full.services.nix-prune = {
+      enable = true;
+      inherit settings;
+      jobs.thin = full // {
+        lowPriority = false;
+        dates = [
+          "weekly"
+          "08:30"
+        ];
+      };
+    };
+  };
+
+  darwin = {
+    minimal.services.nix-prune.enable = true;
+    full.services.nix-prune = {
+      enable = true;
+      inherit settings;
+      jobs.thin = full // {
+        lowPriority = false;
+        interval = [
+          {
+            Weekday = 6;
+            Hour = 4;
+          }
+          { Hour = 12; }
+        ];
+      };
+    };
+    # Nix that nix-darwin does not manage
+    determinate = {
+      services.nix-prune.enable = true;
+      nix.enable = false;
+    };
+  };
+}

@@ -1,0 +1,248 @@
+# Evaluates the modules with a `lib` of nixpkgs, and small stand-ins for all else.
+#   goldens   the files that each case makes, by path
+#   outcomes  for each wrong configuration how it fails, and what the message must say
+#   refused   settings that only the program refuses
+#   markdown  the documentation of the options
+{
+  lib,
+  # what one wrong configuration is, to see how its evaluation fails
+  system ? null,
+  index ? null,
+}:
+
+let
+  stubs = import ./stubs.nix { inherit lib; };
+  cases = import ./cases.nix;
+  inherit (import ./wrong.nix { inherit lib; }) built;
+  wrong = builtins.removeAttrs (import ./wrong.nix { inherit lib; }) [ "built" ];
+
+  # In place of a derivation, a path that reads well in a golden file.
+  fake =
+    digit: name: extra:
+    {
+      type = "derivation";
+      inherit name;
+      outPath = "/nix/store/${lib.strings.replicate 32 digit}-${name}";
+    }
+    // extra;
+  nix-prune = fake "1" "nix-prune" { meta.mainProgram = "nix-prune"; };
+  nix = fake "3" "nix" { };
+
+  value =
+    let
+      inherit (lib) types;
+    in
+    types.nullOr (
+      types.oneOf [
+        types.bool
+        types.int
+        types.float
+        types.str
+        types.path
+        (types.attrsOf value)
+        (types.listOf value)
+      ]
+    )
+    // {
+      description = "JSON value";
+    };
+
+  pkgsOf = isDarwin: rec {
+    inherit nix-prune nix;
+    stdenv.hostPlatform = {
+      inherit isDarwin;
+    };
+    stdenv.buildPlatform.canExecute = platform: platform == stdenv.hostPlatform;
+    formats.json = _: {
+      type = value;
+      generate = name: settings: fake "5" name { inherit settings; };
+    };
+    # the checked file carries what it was made from
+    runCommand =
+      name: environment: script:
+      assert lib.hasInfix "config check" script;
+      fake (if lib.hasInfix ".users." environment.option then "4" else "2") name {
+        inherit (environment.file) settings;
+      };
+  };
+
+  modules = {
+    nixos = {
+      file = ../../nix/module.nix;
+      stub = stubs.nixos ++ [ { nix.package = nix; } ];
+      pkgs = pkgsOf false;
+    };
+    home-manager = {
+      file = ../../nix/home-manager.nix;
+      stub = stubs.home-manager;
+      pkgs = pkgsOf false;
+    };
+    home-manager-darwin = {
+      file = ../../nix/home-manager.nix;
+      stub = stubs.home-manager ++ [
+        {
+          nix.package = nix;
+          home.homeDirectory = "/Users/ann";
+        }
+      ];
+      pkgs = pkgsOf true;
+    };
+    darwin = {
+      file = ../../nix/darwin.nix;
+      stub = stubs.darwin ++ [ { nix.package = nix; } ];
+      pkgs = pkgsOf true;
+    };
+  };
+
+  evaluate =
+    name: config:
+    lib.evalModules {
+      modules = modules.${name}.stub ++ [
+        modules.${name}.file
+        config
+      ];
+      specialArgs = { inherit (modules.${name}) pkgs; };
+    };
+
+  failed =
+    config: map (it: it.message) (lib.filter (assertion: !assertion.assertion) config.assertions);
+  sound =
+    config: if failed config == [ ] then config else throw (lib.concatStringsSep "\n" (failed config));
+
+  ## Units as systemd reads them
+
+  ini = lib.generators.toINI {
+    listsAsDuplicateKeys = true;
+    mkKeyValue = lib.generators.mkKeyValueDefault { } "=";
+  };
+  sections = lib.filterAttrs (_: section: section != { });
+  full = lib.filterAttrs (_: value: value != "" && value != [ ]);
+  head =
+    unit:
+    full {
+      Description = unit.description;
+      Documentation = unit.documentation;
+      After = lib.concatStringsSep " " unit.after;
+      Wants = lib.concatStringsSep " " unit.wants;
+      OnFailure = lib.concatStringsSep " " unit.onFailure;
+      X-RestartIfChanged = lib.optionalString (!(unit.restartIfChanged or true)) "false";
+    }
+    // unit.unitConfig;
+  serviceText =
+    service:
+    ini (sections {
+      Unit = head service;
+      Service =
+        full {
+          Environment =
+            lib.mapAttrsToList (name: value: "\"${name}=${value}\"") service.environment
+            ++ lib.optional (service.path != [ ]) "\"PATH=${lib.makeBinPath service.path}\"";
+        }
+        // service.serviceConfig;
+    });
+  timerText =
+    timer:
+    ini (sections {
+      Unit = head timer;
+      Timer = timer.timerConfig;
+      Install = full { WantedBy = lib.concatStringsSep " " timer.wantedBy; };
+    });
+  plist = lib.generators.toPlist { escape = true; };
+  files =
+    folder: suffix: text: units:
+    lib.mapAttrs' (name: unit: lib.nameValuePair "${folder}${name}.${suffix}" (text unit)) units;
+  json = source: builtins.toJSON source.settings;
+  remarks = config: {
+    "warnings.txt" = lib.concatMapStrings (warning: warning + "\n") config.warnings;
+  };
+  written = lib.filterAttrs (_: text: text != "");
+
+  render = {
+    nixos =
+      config:
+      lib.mapAttrs' (
+        name: file: lib.nameValuePair (baseNameOf name) (json file.source)
+      ) config.environment.etc
+      // files "system/" "service" serviceText config.systemd.services
+      // files "system/" "timer" timerText config.systemd.timers
+      // files "user/" "service" serviceText config.systemd.user.services
+      // files "user/" "timer" timerText config.systemd.user.timers;
+    home-manager =
+      config:
+      {
+        "config.json" = json config.xdg.configFile."nix-prune/config.json".source;
+      }
+      // files "user/" "service" ini config.systemd.user.services
+      // files "user/" "timer" ini config.systemd.user.timers
+      // files "agents/" "plist" (agent: plist agent.config) config.launchd.agents;
+    home-manager-darwin = render.home-manager;
+    darwin =
+      config:
+      {
+        "config.json" = json config.environment.etc."nix-prune/config.json".source;
+      }
+      // files "daemons/" "plist" (daemon: plist daemon.serviceConfig) config.launchd.daemons;
+  };
+
+  goldensOf =
+    name: case: config:
+    let
+      evaluated = sound (evaluate name config).config;
+    in
+    lib.mapAttrs' (file: lib.nameValuePair "${name}/${case}/${file}") (
+      written (render.${name} evaluated // remarks evaluated)
+    );
+
+  merge = lib.foldl' (all: some: all // some) { };
+in
+{
+  goldens = merge (
+    lib.concatLists (lib.mapAttrsToList (name: lib.mapAttrsToList (case: goldensOf name case)) cases)
+  );
+
+  # How wrong configurations fail: the messages of their assertions; "thrown" for the evaluation itself, and "right" for
+  # those that do not fail.
+  outcomes = lib.mapAttrs (
+    name:
+    map (
+      row:
+      let
+        inherit (evaluate name row.config) config;
+        outcome =
+          if failed config == [ ] then builtins.deepSeq (render.${name} config) "right" else failed config;
+        tried = builtins.tryEval (builtins.deepSeq outcome outcome);
+      in
+      {
+        inherit (row) says first;
+        outcome = if tried.success then tried.value else "thrown";
+      }
+    )
+  ) wrong;
+
+  # Fails as the evaluation of one of them does.
+  thrown =
+    let
+      inherit (evaluate system (lib.elemAt wrong.${system} index).config) config;
+    in
+    builtins.deepSeq [
+      (failed config)
+      (render.${system} config)
+    ] null;
+
+  # The settings that the program refuses, and what it must name.
+  refused = map (row: {
+    inherit (row) names;
+    settings =
+      (evaluate "nixos" row.config).config.environment.etc."nix-prune/config.json".source.settings;
+  }) built;
+
+  markdown = import ./markdown.nix {
+    inherit lib;
+    options = lib.mapAttrs (
+      name: _:
+      lib.filter (
+        option: lib.hasPrefix "services.nix-prune." option.name && !lib.hasInfix "._module." option.name
+      ) (lib.optionAttrSetToDocList (evaluate name { }).options)
+    ) modules;
+  };
+}

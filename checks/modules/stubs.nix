@@ -1,0 +1,103 @@
+# As much of NixOS, home-manager and nix-darwin as the modules touch, with the same types. A key that one of them does
+# not know is refused here as well.
+{ lib }:
+
+let
+  inherit (lib) mkOption types;
+  any =
+    type: default:
+    mkOption {
+      inherit type default;
+    };
+  strings = any (types.listOf types.str) [ ];
+  flag = any types.bool false;
+  scalar = types.oneOf [
+    types.bool
+    types.int
+    types.str
+  ];
+  section = any (types.attrsOf (types.either scalar (types.listOf scalar))) { };
+  module = options: { inherit options; };
+
+  common = module {
+    assertions = any (types.listOf (types.attrsOf types.raw)) [ ];
+    warnings = strings;
+  };
+
+  unit = {
+    description = any types.str "";
+    documentation = strings;
+    after = strings;
+    wants = strings;
+    wantedBy = strings;
+    onFailure = strings;
+    unitConfig = section;
+  };
+  service = unit // {
+    path = any (types.listOf types.package) [ ];
+    environment = any (types.attrsOf types.str) { };
+    restartIfChanged = any types.bool true;
+    serviceConfig = section;
+  };
+  timer = unit // {
+    timerConfig = section;
+  };
+  units = kind: any (types.attrsOf (types.submodule (module kind))) { };
+  etc = any (types.attrsOf (
+    types.submodule (module {
+      source = any types.path null;
+    })
+  )) { };
+in
+{
+  nixos = [
+    common
+    (module {
+      environment.systemPackages = any (types.listOf types.package) [ ];
+      environment.etc = etc;
+      systemd.services = units service;
+      systemd.timers = units timer;
+      systemd.user.services = units service;
+      systemd.user.timers = units timer;
+      nix.package = any types.package null;
+      nix.gc.automatic = flag;
+      programs.nh.clean.enable = flag;
+    })
+  ];
+
+  home-manager = [
+    common
+    (module {
+      home.packages = any (types.listOf types.package) [ ];
+      home.homeDirectory = any types.path "/home/ann";
+      xdg.configFile = etc;
+      systemd.user.services = any (types.attrsOf (types.attrsOf (types.attrsOf types.raw))) { };
+      systemd.user.timers = any (types.attrsOf (types.attrsOf (types.attrsOf types.raw))) { };
+      launchd.agents = any (types.attrsOf (
+        types.submodule (module {
+          enable = flag;
+          config = any (types.attrsOf types.raw) { };
+        })
+      )) { };
+      nix.enable = any types.bool true;
+      nix.package = any (types.nullOr types.package) null;
+      nix.gc.automatic = flag;
+    })
+  ];
+
+  darwin = [
+    common
+    (module {
+      environment.systemPackages = any (types.listOf types.package) [ ];
+      environment.etc = etc;
+      launchd.daemons = any (types.attrsOf (
+        types.submodule (module {
+          serviceConfig = any (types.attrsOf types.raw) { };
+        })
+      )) { };
+      nix.enable = any types.bool true;
+      nix.package = any types.package null;
+      nix.gc.automatic = flag;
+    })
+  ];
+}

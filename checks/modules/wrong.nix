@@ -1,0 +1,402 @@
+# What is wrong, and what the message must say: the option, and for an assertion both ways out. A row is a job called
+# `daily`, or settings, or a whole configuration.
+{ lib }:
+
+let
+  job = change: {
+    services.nix-prune = {
+      enable = true;
+      jobs.daily = {
+        operations.collect = { };
+      }
+      // change;
+    };
+  };
+  keep = rules: job { operations.generations.keep = rules; };
+  settings = change: {
+    services.nix-prune = {
+      enable = true;
+      settings = change;
+    };
+  };
+  option = "services.nix-prune.jobs.daily";
+  row = config: says: {
+    inherit config says;
+    first = true;
+  };
+  # each of these values of one option, which all fail with the message of the first
+  each =
+    says: make: values:
+    lib.imap0 (index: value: row (make value) says // { first = index == 0; }) values;
+in
+{
+  nixos =
+    each [ "${option}.operations.generations.keep.within" "age, such as 14d" ]
+      (within: keep { inherit within; })
+      [
+        ""
+        "d"
+        "7"
+        "1.xd"
+        "-1d"
+        "7 d d"
+        "1e3d"
+        "14 days"
+        14
+      ]
+    ++
+      each [ "services.nix-prune.settings.undoWindow" "age" ]
+        (undoWindow: settings { inherit undoWindow; })
+        [
+          "a week"
+          ""
+          7
+        ]
+    ++
+      each [ "${option}.operations.collect.keepRecent" "age" ]
+        (keepRecent: job { operations.collect = { inherit keepRecent; }; })
+        [
+          "2 d"
+        ]
+    ++
+      each [ "${option}.operations.generations.keep.last" "between 0 and 1000" ]
+        (last: keep { inherit last; })
+        [
+          (-1)
+          1001
+          "5"
+        ]
+    ++ each [ "${option}.operations.generations.keep.yearly" ] (yearly: keep { inherit yearly; }) [
+      1001
+    ]
+    ++
+      each [ "${option}.budget.minFree" "size such as 50G, or 5% to 90%" ]
+        (minFree: job { budget = { inherit minFree; }; })
+        [
+          "50 G"
+          "50GB"
+          "4%"
+          "91%"
+          "20.5%"
+          "much"
+          20
+        ]
+    ++
+      each [ "${option}.budget.maxUsed" "between 10 and 95" ]
+        (maxUsed: job { budget = { inherit maxUsed; }; })
+        [
+          9
+          96
+          "80%"
+        ]
+    ++
+      each [ "${option}.budget.maxStore" "size, such as 200G" ]
+        (maxStore: job { budget = { inherit maxStore; }; })
+        [
+          "20%"
+          "1.G"
+        ]
+    ++
+      each [ "${option}.budget.releaseHolds" ]
+        (
+          releaseHolds:
+          job {
+            budget = {
+              minFree = "20%";
+              inherit releaseHolds;
+            };
+          }
+        )
+        [
+          "always"
+        ]
+    ++ each [ "${option}.maxRisk" "low" "critical" ] (maxRisk: job { inherit maxRisk; }) [
+      "none"
+      "HIGH"
+      3
+    ]
+    ++ each [ "${option}.dates" ] (dates: job { inherit dates; }) [
+      "dayly"
+      "25:00"
+      "03:75"
+      "2026-13-01"
+      "Caturday 04:00"
+      "03:15 Middle-Earth"
+      [
+        "daily"
+        "now and then"
+      ]
+    ]
+    ++
+      each [ "${option}.randomizedDelaySec" "time span" ]
+        (randomizedDelaySec: job { inherit randomizedDelaySec; })
+        [
+          "a while"
+          "-5min"
+        ]
+    ++ each [ "${option}.watch.interval" "time span" ] (
+      interval:
+      job {
+        watch = { inherit interval; };
+        budget.minFree = "20%";
+      }
+    ) [ "often" ]
+    ++
+      each [ "${option}.operations.generations.profiles" ]
+        (
+          profiles:
+          job {
+            operations.generations = {
+              keep.last = 5;
+              inherit profiles;
+            };
+          }
+        )
+        [
+          [ "sistem" ]
+          [ "nix/profile" ]
+        ]
+    ++
+      each [ "services.nix-prune.settings.protect.roots" "absolute path" ]
+        (roots: settings { protect = { inherit roots; }; })
+        [
+          [ "home/*/keep" ]
+        ]
+    ++ each [ "services.nix-prune.settings.version" ] (version: settings { inherit version; }) [ 2 ]
+    ++ [
+      # keys that are not there
+      (row (job { maxRsk = "low"; }) [
+        "${option}.maxRsk"
+        "does not exist"
+      ])
+      (row (job { operations.colect = { }; }) [
+        "${option}.operations.colect"
+        "does not exist"
+      ])
+      (row (keep { lst = 5; }) [
+        "${option}.operations.generations.keep.lst"
+        "does not exist"
+      ])
+      (row { services.nix-prune.enabled = true; } [
+        "services.nix-prune.enabled"
+        "does not exist"
+      ])
+
+      # what contradicts itself
+      (row (job { maxRisk = "critical"; }) [
+        "${option}.maxRisk"
+        "safeMode = false"
+        "\"high\""
+      ])
+      (row (job { operations = { }; }) [
+        "${option}.operations"
+        "${option}.enabled = false"
+      ])
+      (row (job { budget = { }; }) [
+        "${option}.budget"
+        "exactly one"
+        "remove the budget"
+      ])
+      (row
+        (job {
+          budget = {
+            minFree = "20%";
+            maxUsed = 80;
+          };
+        })
+        [
+          "${option}.budget"
+          "exactly one"
+        ]
+      )
+      (row (keep { }) [
+        "${option}.operations.generations.keep"
+        "nothing is kept"
+        "remove generations"
+      ])
+      (row
+        (keep {
+          last = 0;
+          daily = 0;
+        })
+        [
+          "${option}.operations.generations.keep"
+          "nothing is kept"
+        ]
+      )
+      (row (job {
+        operations.generations = {
+          keep.last = 5;
+          profiles = [ ];
+        };
+      }) [ "${option}.operations.generations.profiles" ])
+      (row
+        {
+          services.nix-prune = {
+            enable = true;
+            jobs = { };
+          };
+        }
+        [
+          "services.nix-prune.jobs"
+          "there is no job"
+        ]
+      )
+      (row
+        {
+          services.nix-prune = {
+            enable = true;
+            jobs."a b".operations.collect = { };
+          };
+        }
+        [
+          "services.nix-prune.jobs.a b"
+          "Rename it"
+        ]
+      )
+
+      # what root leaves to its users
+      (row
+        (job {
+          operations.generations = {
+            keep.last = 5;
+            profiles = [
+              "system"
+              "users"
+            ];
+          };
+        })
+        [
+          "${option}.operations.generations.profiles: users"
+          "users.enable = true"
+          "Either remove them"
+        ]
+      )
+      (row
+        (job {
+          operations.generations = {
+            keep.last = 5;
+            profiles = [ "/home/ann/.local/state/nix/profiles/dev" ];
+          };
+        })
+        [
+          "/home/ann/.local/state/nix/profiles/dev belong to users"
+        ]
+      )
+      (row
+        (job {
+          operations.generations = {
+            keep.last = 5;
+            profiles = [ "/nix/var/nix/profiles/per-user/ann/profile" ];
+          };
+        })
+        [
+          "per-user/ann/profile belong to users"
+        ]
+      )
+
+      # what cannot be watched
+      (row
+        (job {
+          budget.maxStore = "200G";
+          watch.enable = true;
+        })
+        [
+          "${option}.watch.enable"
+          "leave watch.enable out"
+        ]
+      )
+      (row (job { watch.enable = true; }) [ "${option}.watch.enable" ])
+      (row
+        {
+          services.nix-prune = {
+            enable = true;
+            jobs.daily = {
+              budget.minFree = "20%";
+              operations.collect = { };
+            };
+            jobs.daily-watch.operations.collect = { };
+          };
+        }
+        [
+          "services.nix-prune.jobs.daily-watch"
+          "Either rename one of them"
+        ]
+      )
+
+      # a user's job
+      (row
+        {
+          services.nix-prune = {
+            enable = true;
+            users = {
+              enable = true;
+              jobs.daily.maxRisk = "critical";
+              jobs.daily.operations.collect = { };
+            };
+          };
+        }
+        [
+          "services.nix-prune.users.jobs.daily.maxRisk"
+        ]
+      )
+    ];
+
+  home-manager =
+    each [ "${option}.operations.generations.keep.within" ] (within: keep { inherit within; }) [
+      "soon"
+    ]
+    ++ [
+      (row (job { watch.enable = true; }) [
+        "${option}.watch"
+        "does not exist"
+      ])
+    ];
+
+  home-manager-darwin = [
+    (row (job { dates = "Sat 04:30"; }) [
+      "${option}.dates"
+      "launchd"
+      "03:15"
+    ])
+  ];
+
+  darwin =
+    each [ "${option}.interval" ] (interval: job { inherit interval; }) [
+      { Hour = 24; }
+      { Weekday = 8; }
+      { Second = 1; }
+      [ ]
+      "daily"
+    ]
+    ++ [
+      (row (job { dates = "daily"; }) [
+        "${option}.dates"
+        "does not exist"
+      ])
+    ];
+
+  # What `settings` passes on, and the program refuses in the build: the key that it names.
+  built = [
+    {
+      config = settings { protect.pathes = [ ]; };
+      names = "/protect/pathes";
+    }
+    {
+      config = settings { undoWindw = "7d"; };
+      names = "/undoWindw";
+    }
+    {
+      config = settings { jobs.weekly.operations.colect = { }; };
+      names = "/jobs/weekly/operations/colect";
+    }
+    {
+      config = settings { jobs.weekly.operations.generations.keep.last = 1001; };
+      names = "/jobs/weekly/operations/generations/keep/last";
+    }
+    {
+      config = settings { protect.paths = [ "/usr" ]; };
+      names = "/protect/paths";
+    }
+  ];
+}
