@@ -5,6 +5,8 @@
   installShellFiles,
   makeBinaryWrapper,
   nix,
+  # whether Nix comes along, for machines that have none on PATH
+  withNix ? true,
 }:
 
 let
@@ -36,17 +38,18 @@ rustPlatform.buildRustPackage {
   ];
 
   # As a suffix: the Nix of the system knows its own store best.
-  postInstall = ''
-    wrapProgram $out/bin/${name} --suffix PATH : ${lib.makeBinPath [ nix ]}
-  ''
-  + lib.optionalString (stdenv.buildPlatform.canExecute stdenv.hostPlatform) ''
-    for shell in bash zsh fish; do
-      $out/bin/${name} completions $shell >${name}.$shell
-    done
-    installShellCompletion ${name}.{bash,zsh,fish}
-    $out/bin/${name} man >${name}.1
-    installManPage ${name}.1
-  '';
+  postInstall =
+    lib.optionalString withNix ''
+      wrapProgram $out/bin/${name} --suffix PATH : ${lib.makeBinPath [ nix ]}
+    ''
+    + lib.optionalString (stdenv.buildPlatform.canExecute stdenv.hostPlatform) ''
+      for shell in bash zsh fish; do
+        $out/bin/${name} completions $shell >${name}.$shell
+      done
+      installShellCompletion ${name}.{bash,zsh,fish}
+      $out/bin/${name} man >${name}.1
+      installManPage ${name}.1
+    '';
 
   meta = {
     inherit description;

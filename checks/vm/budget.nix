@@ -1,0 +1,42 @@
+# On a small disk no more goes than the goal needs, and the watch sees when it is missed.
+{ module, ... }:
+
+let
+  common = import ./common.nix { inherit module; };
+in
+{
+  name = "nix-prune-budget";
+  globalTimeout = 5 * 60;
+
+  nodes.machine = {
+    imports = [ common.machine ];
+    virtualisation.diskSize = 2048;
+    services.nix-prune.jobs.daily = {
+      dates = [ ];
+      budget.minFree = "500M";
+      watch.interval = "5s";
+      operations = {
+        generations = {
+          profiles = [ "/nix/var/nix/profiles/test-of-nix-prune" ];
+          keep.last = 3;
+        };
+        collect = { };
+      };
+    };
+  };
+
+  testScript = common.prelude + ''
+    profile = "/nix/var/nix/profiles/test-of-nix-prune"
+    generations(8)
+    run("daily-watch")
+    assert len(numbers(profile)) == 8, "the goal was reached"
+    for number in range(6):
+        machine.succeed(f"head -c 40M /dev/urandom >/tmp/dead-{number} && nix-store --add /tmp/dead-{number}")
+    free = int(machine.succeed("df --output=avail -B1 /nix/store | tail -n 1"))
+    filler = free - 450 * 1024 * 1024
+    machine.succeed(f"fallocate -l {filler} /nix/filler")
+    machine.wait_until_succeeds("nix-prune due daily | grep -q \"Not due\"")
+    # dead paths were enough
+    assert len(numbers(profile)) == 8, numbers(profile)
+  '';
+}
