@@ -74,6 +74,15 @@ fn words(line: &str) -> Vec<String> {
 }
 
 #[test]
+fn the_configurations_of_the_readme_are_those_of_the_template() {
+    // scripts/check-modules evaluates the files, and scripts/check-nix the template.
+    let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("nix/template");
+    let files = ["flake.nix", "nix-prune.nix", "home.nix"];
+    let files = files.map(|file| fs::read_to_string(template.join(file)).unwrap());
+    assert_eq!(blocks("nix"), files);
+}
+
+#[test]
 fn the_exit_statuses_of_the_readme_are_those_of_the_help() {
     let scratchless = std::process::Command::new(env!("CARGO_BIN_EXE_nix-prune"))
         .arg("--help")
