@@ -47,6 +47,7 @@ else:
         for system, index, row in rows
         for problem in problems(system, index, row, sys.argv[2])
     ]
-    print(*found, sep="\n", file=sys.stderr)
+    for problem in found:
+        print(problem, file=sys.stderr)
     print(f"{len(rows)} wrong configurations")
     sys.exit(bool(found) or not rows)
