@@ -101,6 +101,29 @@ in
       };
     };
 
+    # how times can be written; systemd is asked whether it knows each
+    times.services.nix-prune = {
+      enable = true;
+      jobs.daily = {
+        randomizedDelaySec = "1h 30min";
+        dates = [
+          "hourly"
+          "quarterly UTC"
+          "Sun"
+          "Mon..Fri 09:00"
+          "Mon,Wed,Fri *-*-* 4:05:06"
+          "*-*-1..7 02:00"
+          "*-*~1 23:59"
+          "2026-12-24"
+          "12-24 18:00:00 Europe/Berlin"
+          "*:0/15"
+          "8,12,18:30"
+          "*-1/3-1 00:00:30.5"
+        ];
+        operations.collect = { };
+      };
+    };
+
     # a store that may only be so large: nothing to watch
     largest.services.nix-prune = {
       enable = true;
