@@ -10,6 +10,7 @@ pub mod inspection;
 pub mod job;
 pub mod measure;
 pub mod plan;
+pub mod policy;
 pub mod profile;
 pub mod receipt;
 pub mod refusal;

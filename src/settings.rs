@@ -4,8 +4,11 @@
 //! Only the last type can be used, and only `check` makes it, so that no job runs on settings that were not checked.
 //! Reading the file is the caller's business.
 
+mod assess;
 mod check;
 mod finding;
+mod import;
+mod layers;
 mod locate;
 mod nearest;
 mod platform;
@@ -19,10 +22,14 @@ use std::collections::BTreeMap;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::domain::job::{Job, JobName};
+use crate::domain::job::{Job, JobName, Protect};
 use crate::domain::measure::Age;
+use crate::domain::policy::Policy;
 
+pub use assess::{Assessment, Difference, Value};
 pub use finding::{Code, Finding, Pointer, Severity};
+pub use import::{Around, ImportError, Imported, Note, NoteKind, Scope, Tool, import};
+pub use layers::{Layer, Stack, stack};
 pub use platform::Platform;
 pub use sanitize::{Change, ChangeKind, Clamping};
 
@@ -38,10 +45,16 @@ pub struct Settings {
     safe_mode: bool,
     undo_window: Age,
     protected_paths: Vec<Utf8PathBuf>,
+    protect: Protect,
+    policy: Policy,
+    said: Said,
     jobs: BTreeMap<JobName, JobSettings>,
 }
 
 impl Settings {
+    /// How long what was dropped is held where nobody says it.
+    pub const UNDO_WINDOW: Age = Age::days(7);
+
     /// Reads and checks the settings of a file; gives the warnings beside them.
     ///
     /// # Errors
@@ -78,6 +91,16 @@ impl Settings {
     /// How long what was dropped is held.
     pub fn undo_window(&self) -> Age {
         self.undo_window
+    }
+
+    /// What no job may take away.
+    pub fn protect(&self) -> &Protect {
+        &self.protect
+    }
+
+    /// What no job can fall short of.
+    pub fn policy(&self) -> Policy {
+        self.policy
     }
 
     /// The places that no operation may remove.
@@ -157,12 +180,20 @@ impl Report {
     }
 }
 
+/// What is written, and not taken for said.
+#[derive(Debug, Clone, Copy, Default)]
+struct Said {
+    safe_mode: Option<bool>,
+    undo_window: bool,
+}
+
 /// A job and what the settings say about it.
 #[derive(Debug, Clone)]
 pub struct JobSettings {
     job: Job,
     description: Option<String>,
     enabled: bool,
+    on_top: bool,
 }
 
 impl JobSettings {
@@ -174,6 +205,11 @@ impl JobSettings {
     /// What it is for, in its owner's words.
     pub fn description(&self) -> Option<&str> {
         self.description.as_deref()
+    }
+
+    /// Whether the settings that count most have it.
+    pub fn is_on_top(&self) -> bool {
+        self.on_top
     }
 
     /// Whether it is to run at all.

@@ -21,8 +21,13 @@ pub(super) fn apply(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure
     let settings = context.settings()?;
     let mut job = named_job(&settings, Some(&saved.job.to_string()))
         .or_else(|_| named_job(&Context::builtin()?, None))?;
-    if let Some(any) = settings.jobs().next() {
-        job.protect = any.job().protect.clone();
+    job.protect = settings.protect().clone();
+    job.policy = settings.policy();
+    for planned in &saved.actions {
+        job.policy.allows(&planned.action).map_err(|error| {
+            let failure = Failure::new(Exit::Refused, format!("nothing was done: {error}"));
+            failure.hint("Draw a new plan.")
+        })?;
     }
     let nix = context.nix()?;
     let observer = context.observer(None);
@@ -31,7 +36,9 @@ pub(super) fn apply(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure
         machine: saved.machine,
         store: saved.store,
         job: saved.job,
-        max_risk: args.consent.max_risk.unwrap_or(saved.max_risk),
+        max_risk: job
+            .policy
+            .ceiling(args.consent.max_risk.unwrap_or(saved.max_risk)),
         safe_mode: saved.safe_mode || settings.safe_mode(),
         items: Vec::new(),
         actions: saved.actions,

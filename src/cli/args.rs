@@ -14,7 +14,9 @@ mod config;
 mod store;
 
 pub use budget::BudgetArgs;
-pub use config::{CheckArgs, ConfigArgs, ConfigCommand, Level};
+pub use config::{
+    CheckArgs, ConfigArgs, ConfigCommand, DiffArgs, ImportArgs, ImportTool, Level, ScopeArg,
+};
 pub use store::{DeadArgs, Division, DuArgs, RootsArgs, WhyArgs};
 
 /// Keep a Nix store within its budget without losing what its owner wants back
@@ -50,10 +52,10 @@ pub struct Cli {
 /// Options of every command.
 #[derive(Debug, Args)]
 pub struct Global {
-    /// Read the settings from this file
+    /// Read settings from this file as well; it counts more than the others
     ///
-    /// Otherwise $XDG_CONFIG_HOME/nix-prune/config.json is read, else /etc/nix-prune/config.json, else the built-in
-    /// job `default` holds: keep the last 5 generations and those of 14 days, and collect.
+    /// Below it counts $XDG_CONFIG_HOME/nix-prune/config.json, and below that /etc/nix-prune/config.json. Where there is
+    /// none, the built-in job `default` holds: keep the last 5 generations and those of 14 days, and collect.
     #[arg(long, global = true, value_name = "FILE", env = "NIX_PRUNE_CONFIG", value_hint = ValueHint::FilePath)]
     pub config: Option<Utf8PathBuf>,
 
@@ -167,7 +169,7 @@ pub struct JobArgs {
     #[arg(long = "profile", value_name = "PROFILE")]
     pub profiles: Vec<String>,
     /// Hold what is dropped for this long; 0s for not at all, which cannot be undone
-    #[arg(long, value_name = "AGE")]
+    #[arg(long, value_name = "AGE", env = "NIX_PRUNE_UNDO_WINDOW")]
     pub undo_window: Option<Age>,
     /// Collect no garbage
     #[arg(long)]
@@ -230,7 +232,7 @@ pub struct Consent {
     #[arg(short, long)]
     pub yes: bool,
     /// Refuse actions above this risk: low, medium, high, critical
-    #[arg(long, value_name = "LEVEL")]
+    #[arg(long, value_name = "LEVEL", env = "NIX_PRUNE_MAX_RISK")]
     pub max_risk: Option<RiskLevel>,
 }
 

@@ -1,7 +1,9 @@
 //! `config`: settings, before anything relies on them.
 
 mod check;
+mod diff;
 pub(super) mod findings;
+mod import;
 
 use super::args::{ConfigArgs, ConfigCommand};
 use super::context::Context;
@@ -13,6 +15,8 @@ use crate::settings;
 pub(super) fn config(context: &Context, args: &ConfigArgs) -> Result<Exit, Failure> {
     match &args.command {
         ConfigCommand::Check(args) => check::check(context, args),
+        ConfigCommand::Diff(args) => diff::diff(args),
+        ConfigCommand::Import(args) => import::import(context, args),
         ConfigCommand::Schema => {
             out::json(&settings::schema())?;
             Ok(Exit::Done)

@@ -8,6 +8,7 @@ use nix::unistd::Uid;
 
 use super::args::{Global, JobArgs};
 use super::config::findings::drawn;
+use super::environment;
 use super::failure::{Exit, Failure};
 use super::out;
 use crate::adapters::clock::{self, SystemClock};
@@ -25,7 +26,7 @@ use crate::domain::snapshot::{Actor, Snapshot};
 use crate::engine::Engine;
 use crate::ports::{Clock, Survey, told};
 use crate::render::table::{Style, View};
-use crate::settings::{BUILTIN, Clamping, Finding, NoJob, Platform, Report, Settings, Severity};
+use crate::settings::{BUILTIN, Finding, JobSettings, NoJob, Settings, Severity};
 
 /// The largest settings file that is read.
 const SETTINGS_LIMIT: u64 = 4 << 20;
@@ -48,6 +49,8 @@ pub(super) struct Context {
     pub(super) signals: Signals,
     /// The environment that Nix's commands get a part of.
     pub(super) surroundings: Surroundings,
+    /// Whether no settings are looked for but those that are named.
+    pub(super) alone: bool,
 }
 
 impl Context {
@@ -56,6 +59,8 @@ impl Context {
     /// # Errors
     /// When the environment names places that cannot be.
     pub(super) fn new(global: Global) -> Result<Self, Failure> {
+        let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        environment::check(names)?;
         let places = Places::from_env()?;
         let actor = actor();
         let state_dir = state_dir(&global, actor, &places)?;
@@ -71,6 +76,7 @@ impl Context {
             zone: clock::zone(),
             signals,
             surroundings: Surroundings::of_this_process(),
+            alone: false,
         })
     }
 
@@ -93,26 +99,8 @@ impl Context {
                 Failure::new(Exit::Failed, format!("cannot catch signals: {error}"))
             })?,
             surroundings: scratch.surroundings().clone(),
+            alone: true,
         })
-    }
-
-    /// The settings in force.
-    ///
-    /// # Errors
-    /// When the file cannot be read or is not valid; then nothing is assumed in its place.
-    pub(super) fn settings(&self) -> Result<Settings, Failure> {
-        let text = self.settings_text()?;
-        let report = Report::of(&text.text, Platform::HERE, Clamping::Refuse);
-        let Some(settings) = report.settings else {
-            return Err(invalid(&text, &report.findings));
-        };
-        for finding in report.findings {
-            tracing::warn!("{}: {finding}", text.name);
-        }
-        for change in report.changes {
-            tracing::debug!("{}: {change:?}", text.name);
-        }
-        Ok(settings)
     }
 
     /// The built-in settings.
@@ -123,14 +111,22 @@ impl Context {
         Settings::builtin().map_err(|findings| invalid(&SettingsText::builtin(), &findings))
     }
 
-    /// The text of the settings in force.
+    /// The text of the settings that count most.
     ///
     /// # Errors
     /// When the file cannot be read.
     pub(super) fn settings_text(&self) -> Result<SettingsText, Failure> {
-        let Some(path) = self.settings_path()? else {
-            return Ok(SettingsText::builtin());
-        };
+        match self.settings_paths()?.pop() {
+            None => Ok(SettingsText::builtin()),
+            Some(path) => self.settings_at(path),
+        }
+    }
+
+    /// The text of a file that is to be followed.
+    ///
+    /// # Errors
+    /// When it cannot be read, or as root could have been written by somebody else.
+    pub(super) fn settings_at(&self, path: Utf8PathBuf) -> Result<SettingsText, Failure> {
         let text = self.read_settings(&path)?;
         Ok(SettingsText {
             name: path.into_string(),
@@ -149,22 +145,6 @@ impl Context {
             })?;
         }
         read_resolved(&absolute)
-    }
-
-    fn settings_path(&self) -> Result<Option<Utf8PathBuf>, Failure> {
-        if let Some(path) = &self.global.config {
-            return Ok(Some(path.clone()));
-        }
-        let own = match (variable("XDG_CONFIG_HOME")?, &self.places.home) {
-            (Some(xdg), _) => Some(xdg),
-            (None, Some(home)) => Some(home.join(".config")),
-            (None, None) => None,
-        };
-        let own = own.map(|dir| dir.join("nix-prune/config.json"));
-        let system = Some(Utf8PathBuf::from("/etc/nix-prune/config.json"));
-        // A link that leads nowhere is a file that somebody meant to be there: it is found, and fails to be read.
-        let there = |path: &Utf8PathBuf| !matches!(path.symlink_metadata(), Err(error) if error.kind() == std::io::ErrorKind::NotFound);
-        Ok([own, system].into_iter().flatten().find(there))
     }
 
     /// The job that the arguments name, with what they change of it.
@@ -317,7 +297,7 @@ fn collection(job: &mut Job, args: &JobArgs) -> Result<(), Failure> {
     })
 }
 
-/// A job of the settings; without a name the only one that is enabled, or the one called `default`.
+/// A job of the settings; without a name the only enabled one of the file that counts most, or the one called `default`.
 pub(super) fn named_job(settings: &Settings, name: Option<&str>) -> Result<Job, Failure> {
     let names = || {
         let names: Vec<String> = settings
@@ -335,7 +315,8 @@ pub(super) fn named_job(settings: &Settings, name: Option<&str>) -> Result<Job, 
             Failure::new(exit, told(&error)).hint(names())
         });
     }
-    let mut enabled = settings.jobs().filter(|job| job.is_enabled());
+    let on_top = |job: &&JobSettings| job.is_enabled() && job.is_on_top();
+    let mut enabled = settings.jobs().filter(on_top);
     if let (Some(only), None) = (enabled.next(), enabled.next()) {
         return Ok(only.job().clone());
     }
@@ -421,7 +402,7 @@ impl SettingsText {
 }
 
 /// Reads a file, links resolved.
-fn read_resolved(path: &Utf8Path) -> Result<String, Failure> {
+pub(super) fn read_resolved(path: &Utf8Path) -> Result<String, Failure> {
     let real = path
         .canonicalize_utf8()
         .map_err(|error| unreadable(path, &error))?;
@@ -435,7 +416,7 @@ fn unreadable(path: &Utf8Path, error: &dyn std::error::Error) -> Failure {
     Failure::new(Exit::Config, message)
 }
 
-fn invalid(text: &SettingsText, findings: &[Finding]) -> Failure {
+pub(super) fn invalid(text: &SettingsText, findings: &[Finding]) -> Failure {
     let plain = Style {
         color: false,
         width: None,

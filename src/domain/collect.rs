@@ -4,6 +4,7 @@
 //! and only has to check them, each under its own lock. A choice that is wrong by then is refused by Nix and shrinks
 //! here; nothing here ever makes it larger.
 
+use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,16 @@ pub enum CollectMethod {
     Selective,
     /// As Nix does it.
     Whole,
+}
+
+impl fmt::Display for CollectMethod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Selective => "selective",
+            Self::Whole => "whole",
+        })
+    }
 }
 
 /// Why paths are not, or not all, deleted by name.

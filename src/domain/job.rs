@@ -9,6 +9,7 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use super::budget::DiskGoal;
 use super::collect::CollectMethod;
 use super::measure::{Age, Timestamp};
+use super::policy::Policy;
 use super::profile::{GenerationNumber, Profile, ProfileKind, ProfilePath};
 use super::refusal::RefusalCode;
 use super::retention::KeepPolicy;
@@ -75,6 +76,8 @@ pub struct Job {
     pub budget: Option<DiskGoal>,
     /// What its owner lets pass although it would stop a run.
     pub accept: BTreeSet<RefusalCode>,
+    /// What the owner of the machine asks of it, whatever it says itself.
+    pub policy: Policy,
     /// What to do.
     pub operations: Operations,
 }
@@ -86,6 +89,20 @@ pub struct Protect {
     pub generations: Vec<ProtectedGeneration>,
     /// Roots whose link matches one of these.
     pub roots: RootPatterns,
+}
+
+impl Protect {
+    /// Both: whatever either protects.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        let mut generations = self.generations.clone();
+        let more = other.generations.iter();
+        generations.extend(more.filter(|pin| !self.generations.contains(pin)).cloned());
+        Self {
+            generations,
+            roots: self.roots.and(&other.roots),
+        }
+    }
 }
 
 /// A generation that the settings pin.
@@ -130,7 +147,10 @@ impl ProfileRef {
 
 /// Patterns for the links of roots, such as `/home/*/keep/**`; `*` does not cross a slash.
 #[derive(Debug, Clone, Default)]
-pub struct RootPatterns(GlobSet);
+pub struct RootPatterns {
+    texts: Vec<String>,
+    sets: Vec<GlobSet>,
+}
 
 impl RootPatterns {
     /// Compiles the patterns.
@@ -139,15 +159,34 @@ impl RootPatterns {
     /// Names the pattern that is not one.
     pub fn new<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<Self, globset::Error> {
         let mut set = GlobSetBuilder::new();
+        let mut texts = Vec::new();
         for pattern in patterns {
             set.add(GlobBuilder::new(pattern).literal_separator(true).build()?);
+            texts.push(pattern.to_string());
         }
-        set.build().map(Self)
+        let sets = vec![set.build()?];
+        Ok(Self { texts, sets })
     }
 
     /// Whether one of them matches.
     pub fn matches(&self, link: &Utf8Path) -> bool {
-        self.0.is_match(link)
+        self.sets.iter().any(|set| set.is_match(link))
+    }
+
+    /// Both: whatever either matches.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        let mut both = self.clone();
+        let texts = other.texts.iter();
+        both.texts
+            .extend(texts.filter(|text| !self.texts.contains(text)).cloned());
+        both.sets.extend(other.sets.iter().cloned());
+        both
+    }
+
+    /// The patterns as they are written.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.texts.iter().map(String::as_str)
     }
 }
 

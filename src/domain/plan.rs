@@ -186,6 +186,8 @@ impl Plan {
     ///
     /// Order: generations, roots, expired holds, collect, optimise, verify.
     pub fn draw(snapshot: &Snapshot, job: &Job) -> Self {
+        let held_to = job.held_to();
+        let job = &job.bound();
         let mut draft = Draft::default();
         draft.generations(snapshot, job);
         draft.roots(snapshot, job);
@@ -198,6 +200,7 @@ impl Plan {
             notes.extend(draft::pins_in_vain(snapshot, job));
         }
         notes.extend(draft.left_to_nix(snapshot));
+        notes.extend(held_to);
         Self {
             taken_at: snapshot.taken_at,
             machine: snapshot.machine.clone(),

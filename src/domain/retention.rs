@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use self::ballot::Ballot;
 pub use self::policy::{KeepError, KeepPolicy, KeepRules, MOST_KEPT};
 use super::measure::{Age, Timestamp};
+use super::policy::Floor;
 use super::profile::{Current, CurrentUnknown, GenerationNumber, Profile};
 use super::snapshot::Pin;
 use super::store_path::StorePath;
@@ -66,6 +67,10 @@ pub enum Reason {
     Monthly(String),
     /// The rule `yearly`: the newest of this year.
     Yearly(String),
+    /// The policy of the machine keeps so many.
+    PolicyLast(u16),
+    /// The policy of the machine keeps what is not older than this, and the one that was active then.
+    PolicyWithin(Age),
     /// Its link is dated after now, so that its age cannot be told.
     FromTheFuture,
     /// Its store path is gone: it could be neither held nor brought back.
@@ -144,6 +149,7 @@ pub fn judge(
     ballot.last(policy.rules().last);
     ballot.within(policy.rules().within, circumstances.now);
     ballot.buckets(policy.rules(), circumstances);
+    ballot.floor(policy.floor(), circumstances.now);
     ballot.verdicts()
 }
 
@@ -162,6 +168,21 @@ pub fn always_kept(
     ballot.standing(generation, circumstances);
     ballot.beside_standing(circumstances);
     ballot.reasons_of(number)
+}
+
+/// Whether the policy of the machine keeps a generation.
+pub fn kept_by_floor(
+    profile: &Profile,
+    number: GenerationNumber,
+    floor: Floor,
+    circumstances: &Circumstances<'_>,
+) -> bool {
+    let Ok(current) = settled(profile) else {
+        return true;
+    };
+    let mut ballot = Ballot::new(profile, current);
+    ballot.floor(floor, circumstances.now);
+    ballot.reasons_of(number).is_some()
 }
 
 /// The current generation, or why nothing of the profile may go.

@@ -9,6 +9,8 @@ use serde::Serialize;
 use crate::domain::receipt::Receipt;
 
 mod config_check;
+mod config_diff;
+mod config_import;
 mod dead;
 mod du;
 mod generations;
@@ -21,6 +23,10 @@ mod why;
 pub use config_check::{
     ChangeDocument, ConfigCheckDocument, FindingDocument, SeverityDocument, config_check,
 };
+pub use config_diff::{
+    BeforeDocument, ConfigDiffDocument, DifferenceDocument, ValueDocument, config_diff,
+};
+pub use config_import::{ConfigImportDocument, NoteDocument, NoteKindDocument, config_import};
 pub use dead::{DeadDocument, DeadPathDocument, DeadTotalDocument, dead};
 pub use du::{DuDocument, DuRowDocument, DuTotalDocument, du};
 pub use generations::{
@@ -61,11 +67,15 @@ pub enum Document {
     Du,
     /// `config check --json`.
     ConfigCheck,
+    /// `config diff --json`.
+    ConfigDiff,
+    /// `config import --json`.
+    ConfigImport,
 }
 
 impl Document {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Generations,
         Self::Roots,
         Self::Plan,
@@ -77,6 +87,8 @@ impl Document {
         Self::Why,
         Self::Du,
         Self::ConfigCheck,
+        Self::ConfigDiff,
+        Self::ConfigImport,
     ];
 
     /// The name in the middle of the document's `schema`.
@@ -93,6 +105,8 @@ impl Document {
             Self::Why => "why",
             Self::Du => "du",
             Self::ConfigCheck => "config-check",
+            Self::ConfigDiff => "config-diff",
+            Self::ConfigImport => "config-import",
         }
     }
 
@@ -110,6 +124,8 @@ impl Document {
             Self::Why => schema_of::<WhyDocument>(self),
             Self::Du => schema_of::<DuDocument>(self),
             Self::ConfigCheck => schema_of::<ConfigCheckDocument>(self),
+            Self::ConfigDiff => schema_of::<ConfigDiffDocument>(self),
+            Self::ConfigImport => schema_of::<ConfigImportDocument>(self),
         }
     }
 }

@@ -4,6 +4,7 @@ mod budget;
 mod job;
 mod operations;
 mod place;
+mod policy;
 mod protect;
 
 use std::collections::BTreeSet;
@@ -13,11 +14,9 @@ use camino::Utf8PathBuf;
 use super::finding::{Code, Finding, Pointer, Severity};
 use super::platform::Platform;
 use super::raw::{self, Whole};
-use super::{JobSettings, Settings, VERSION};
+use super::{JobSettings, Said, Settings, VERSION};
 use crate::domain::job::{Job, Protect};
 use crate::domain::measure::Age;
-
-const UNDO_WINDOW: Age = Age::days(7);
 
 /// Checks settings.
 pub(super) fn check(
@@ -28,8 +27,8 @@ pub(super) fn check(
     let settings = settings(raw, platform, &mut findings);
     match settings {
         // A finding that left a value behind is an error all the same.
-        Ok(settings) if !findings.has_error() => Ok((settings, findings.0)),
-        _ => Err(findings.0),
+        Ok(settings) if !findings.has_error() => Ok((settings, findings.all)),
+        _ => Err(findings.all),
     }
 }
 
@@ -39,7 +38,7 @@ fn settings(
     findings: &mut Findings,
 ) -> Result<Settings, Refused> {
     let root = Pointer::root();
-    findings.0.extend(version(raw.version));
+    findings.all.extend(version(raw.version));
     let safe_mode = raw.safe_mode.unwrap_or(true);
     if !safe_mode {
         findings.warn(
@@ -51,11 +50,12 @@ fn settings(
     }
     let undo_window = match &raw.undo_window {
         Some(text) => findings.age(&root.key("undoWindow"), text),
-        None => Ok(UNDO_WINDOW),
+        None => Ok(Settings::UNDO_WINDOW),
     };
     let protected = protect::protected(raw, platform, findings);
+    let policy = policy::policy(raw, findings);
     let drafts = job::drafts(raw, safe_mode, findings);
-    let (undo_window, protected) = (undo_window?, protected?);
+    let (undo_window, protected, policy) = (undo_window?, protected?, policy?);
     let assemble = |draft: job::Draft| {
         let job = Job {
             name: draft.name.clone(),
@@ -66,6 +66,7 @@ fn settings(
             budget: draft.budget,
             // Only who looks at what is wrong may let it pass, each time anew.
             accept: BTreeSet::new(),
+            policy,
             operations: draft.operations,
         };
         let (description, enabled) = (draft.description, draft.enabled);
@@ -73,15 +74,26 @@ fn settings(
             job,
             description,
             enabled,
+            on_top: true,
         };
         (draft.name, job)
     };
-    Ok(Settings {
+    let settings = Settings {
         safe_mode,
         undo_window,
+        said: Said {
+            safe_mode: raw.safe_mode,
+            undo_window: raw.undo_window.is_some(),
+        },
+        policy,
         jobs: drafts?.into_iter().map(assemble).collect(),
         protected_paths: protected.paths,
-    })
+        protect: protected.protect,
+    };
+    for finding in settings.where_the_policy_bites() {
+        findings.all.push(finding);
+    }
+    Ok(settings)
 }
 
 /// What `protect` says.
@@ -115,9 +127,25 @@ pub(super) fn version(version: Option<Whole>) -> Option<Finding> {
     }
 }
 
+/// Checks settings that lack a critical path as if they had it; only to tell what they would change, and how bad it is.
+pub(super) fn check_but_for_critical_paths(
+    raw: &raw::Settings,
+    platform: Platform,
+) -> Option<Settings> {
+    let mut findings = Findings {
+        lacks_critical: true,
+        ..Findings::default()
+    };
+    let settings = settings(raw, platform, &mut findings);
+    settings.ok().filter(|_| !findings.has_error())
+}
+
 /// All findings so far.
 #[derive(Default)]
-struct Findings(Vec<Finding>);
+struct Findings {
+    all: Vec<Finding>,
+    lacks_critical: bool,
+}
 
 /// The proof that an error was recorded: a value can be missing for no other reason.
 #[derive(Debug, Clone, Copy)]
@@ -125,16 +153,16 @@ struct Refused(());
 
 impl Findings {
     fn error(&mut self, code: Code, at: &Pointer, message: &str, hint: &str) -> Refused {
-        self.0.push(Finding::error(code, at, message, hint));
+        self.all.push(Finding::error(code, at, message, hint));
         Refused(())
     }
 
     fn warn(&mut self, code: Code, at: &Pointer, message: &str, hint: &str) {
-        self.0.push(Finding::warning(code, at, message, hint));
+        self.all.push(Finding::warning(code, at, message, hint));
     }
 
     fn has_error(&self) -> bool {
-        self.0.iter().any(|f| f.severity == Severity::Error)
+        self.all.iter().any(|f| f.severity == Severity::Error)
     }
 
     fn age(&mut self, at: &Pointer, text: &str) -> Result<Age, Refused> {

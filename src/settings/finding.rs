@@ -212,6 +212,12 @@ codes! {
     RiskUnknown = "max-risk.unknown",
     /// A job may do what the safe mode refuses.
     RiskAgainstSafeMode = "max-risk.safe-mode",
+    /// A job may risk more than the policy allows.
+    PolicyRisk = "policy.max-risk",
+    /// A job's rules may keep less than the policy asks for.
+    PolicyKeep = "policy.keep-at-least",
+    /// The undo window is shorter than the policy asks for, or a budget would end it early.
+    PolicyWindow = "policy.undo-window",
     /// A job may do anything.
     RiskCritical = "max-risk.critical",
     /// A job thins out no profile.

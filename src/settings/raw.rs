@@ -24,6 +24,8 @@ pub(super) struct Settings {
     pub(super) undo_window: Option<String>,
     /// What no job may take away.
     pub(super) protect: Option<Object<Protect>>,
+    /// What no job, flag or other file can fall short of; where several files ask, the strictest counts.
+    pub(super) policy: Option<Object<Policy>>,
     /// The jobs by name.
     #[schemars(required)]
     pub(super) jobs: Option<BTreeMap<String, Object<Job>>>,
@@ -39,6 +41,29 @@ pub(super) struct Protect {
     pub(super) generations: Option<Vec<Object<Pin>>>,
     /// Patterns for links of roots that are never removed, such as `/home/*/keep/**`.
     pub(super) roots: Option<Vec<String>>,
+}
+
+/// What no job can fall short of.
+#[derive(Debug, Clone, serde::Deserialize, serde::Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Policy {
+    /// What stays of every profile, whatever a job's rules say.
+    pub(super) keep_at_least: Option<Object<Floor>>,
+    /// The highest risk that any job may have: low, medium, high or critical.
+    pub(super) max_risk: Option<String>,
+    /// The shortest undo window, such as `1d`; no hold ends before its time then.
+    pub(super) undo_window: Option<String>,
+}
+
+/// The least that stays of a profile.
+#[derive(Debug, Clone, serde::Deserialize, serde::Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Floor {
+    /// This many, counted back from the current generation.
+    #[schemars(range(min = 0, max = 1000))]
+    pub(super) last: Option<Whole>,
+    /// What is not older than this, such as `7d`, and the one that was active then.
+    pub(super) within: Option<String>,
 }
 
 /// A generation that is never dropped.

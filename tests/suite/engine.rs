@@ -461,6 +461,7 @@ fn job(window: Age) -> Job {
         protect: Protect::default(),
         budget: None,
         accept: BTreeSet::new(),
+        policy: nix_prune::domain::policy::Policy::default(),
         operations: Operations {
             generations: Some(GenerationsOperation {
                 profiles: vec![ProfileSelector::System],

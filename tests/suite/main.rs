@@ -15,6 +15,7 @@ mod graph;
 mod guards;
 mod hostile;
 mod journal;
+mod layers;
 mod main_job;
 mod nix_cli;
 mod plan;

@@ -169,6 +169,7 @@ fn job(rules: KeepRules) -> Job {
         protect: Protect::default(),
         budget: None,
         accept: std::collections::BTreeSet::new(),
+        policy: nix_prune::domain::policy::Policy::default(),
         operations: Operations {
             generations: Some(GenerationsOperation {
                 profiles: vec![ProfileSelector::System, ProfileSelector::Users],

@@ -146,6 +146,7 @@ fn job() -> Job {
         protect: Protect::default(),
         budget: None,
         accept: std::collections::BTreeSet::new(),
+        policy: nix_prune::domain::policy::Policy::default(),
         operations: Operations {
             generations: Some(GenerationsOperation {
                 profiles: vec![

@@ -20,6 +20,64 @@ pub enum ConfigCommand {
     Check(CheckArgs),
     /// Print the JSON Schema of the settings
     Schema,
+    /// Say what other settings would change, and how risky that is; exit status 4 if it is critical
+    Diff(DiffArgs),
+    /// Print settings that do what those of another tool do, and say what is not the same
+    ///
+    /// `config import nix-collect-garbage -d`, `config import nix-gc --options '--delete-older-than 30d'`,
+    /// `config import nh clean all --keep 3`, `config import angrr /etc/angrr/config.toml`,
+    /// `config import nix-sweep cleanout system --keep-min 10 --remove-older 30d`. What belongs to `import` itself comes
+    /// before the name of the tool.
+    Import(ImportArgs),
+}
+
+/// `config diff`.
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// The settings as they are; where there are none, everything is new
+    #[arg(value_name = "OLD", value_hint = ValueHint::FilePath)]
+    pub old: Utf8PathBuf,
+    /// The settings as they would be
+    #[arg(value_name = "NEW", value_hint = ValueHint::FilePath)]
+    pub new: Utf8PathBuf,
+    /// Output
+    #[command(flatten)]
+    pub json: JsonArg,
+}
+
+/// `config import`.
+#[derive(Debug, Args)]
+#[command(subcommand_value_name = "TOOL", subcommand_help_heading = "Tools")]
+pub struct ImportArgs {
+    /// Whose profiles the settings are for; otherwise the machine's when root asks, else one's own
+    #[arg(long = "for", value_enum, value_name = "WHOM")]
+    pub scope: Option<ScopeArg>,
+    /// Write the settings to this new file instead of standard output
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: Option<Utf8PathBuf>,
+    /// Output
+    #[command(flatten)]
+    pub json: JsonArg,
+    /// The tool, and its flags
+    #[command(subcommand)]
+    pub tool: ImportTool,
+}
+
+/// The other tool.
+#[derive(Debug, Subcommand)]
+pub enum ImportTool {
+    /// nix-gc, nh, angrr, nix-sweep or nix-collect-garbage, with its flags
+    #[command(external_subcommand)]
+    Tool(Vec<String>),
+}
+
+/// Whose profiles settings are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ScopeArg {
+    /// The machine's
+    System,
+    /// One user's
+    User,
 }
 
 /// `config check`.

@@ -1,5 +1,6 @@
 //! What a job says of its budget.
 
+use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,15 @@ pub enum ReleaseHolds {
     Never,
     /// As many as the goal needs, oldest first; then generations go without a hold.
     IfNeeded,
+}
+
+impl fmt::Display for ReleaseHolds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Never => "never",
+            Self::IfNeeded => "ifNeeded",
+        })
+    }
 }
 
 /// A word that says nothing of holds.

@@ -120,6 +120,10 @@ fn recheck_generation(
         let reasons: Vec<&str> = reasons.iter().map(in_words).collect();
         return Err(format!("{this} {}", reasons.join(" and ")));
     }
+    let floor = job.map(|job| job.policy.keep).unwrap_or_default();
+    if retention::kept_by_floor(profile, number, floor, &circumstances) {
+        return Err(format!("{this} is kept by the policy of the machine"));
+    }
     let left = profile
         .generations
         .values()

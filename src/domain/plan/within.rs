@@ -78,6 +78,7 @@ impl Plan {
             return Ok(Self::draw_reached(snapshot, job, goal, room.standing));
         }
         let mut plan = Self::draw(snapshot, job);
+        let (job, goal) = (&job.bound(), job.policy.bound_goal(goal));
         let choice = choice::choose(&plan, snapshot, job, goal, room, weigh)?;
         plan.narrow(&choice);
         plan.budget = choice.report;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 
-use super::{Circumstances, KeepRules, Reason, Reasons, Verdict};
+use super::{Circumstances, Floor, KeepRules, Reason, Reasons, Verdict};
 use crate::domain::measure::{Age, Timestamp};
 use crate::domain::profile::{Content, Generation, GenerationNumber, Profile};
 
@@ -123,11 +123,26 @@ impl<'a> Ballot<'a> {
 
     pub(super) fn within(&mut self, within: Option<Age>, now: Timestamp) {
         let Some(age) = within else { return };
+        self.not_older(age, now, &Reason::Within(age), &Reason::ActiveAtCutoff);
+    }
+
+    /// What the policy of the machine keeps, beside every rule of the job.
+    pub(super) fn floor(&mut self, floor: Floor, now: Timestamp) {
+        for generation in self.usable().take(usize::from(floor.last)) {
+            self.keep(generation.number, Reason::PolicyLast(floor.last));
+        }
+        if !floor.within.is_zero() {
+            let reason = Reason::PolicyWithin(floor.within);
+            self.not_older(floor.within, now, &reason, &reason);
+        }
+    }
+
+    fn not_older(&mut self, age: Age, now: Timestamp, younger: &Reason, active: &Reason) {
         let cutoff = now.before(age);
         let (mut latest, mut highest): (Option<&Generation>, Option<&Generation>) = (None, None);
         for generation in self.up_to_current() {
             if generation.created >= cutoff {
-                self.keep(generation.number, Reason::Within(age));
+                self.keep(generation.number, younger.clone());
             }
         }
         for generation in self.usable().filter(|g| g.created < cutoff) {
@@ -139,7 +154,7 @@ impl<'a> Ballot<'a> {
         }
         // Where times do not rise with the numbers (restored or touched links) both may have been the active one.
         for generation in [latest, highest].into_iter().flatten() {
-            self.keep(generation.number, Reason::ActiveAtCutoff);
+            self.keep(generation.number, active.clone());
         }
     }
 

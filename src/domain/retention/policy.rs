@@ -1,11 +1,13 @@
 //! The keep rules, and what makes a policy of them.
 
 use crate::domain::measure::Age;
+use crate::domain::policy::Floor;
 
 /// How much of a profile's history to keep. A policy that could keep nothing cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeepPolicy {
     rules: KeepRules,
+    floor: Floor,
 }
 
 /// The rules as they are written; each is optional.
@@ -77,10 +79,22 @@ impl KeepPolicy {
         let counted = counts.iter().any(|(_, n)| n.is_some_and(|n| n > 0));
         let aged = rules.within.is_some_and(|age| !age.is_zero());
         if counted || aged {
-            Ok(Self { rules })
+            let floor = Floor::default();
+            Ok(Self { rules, floor })
         } else {
             Err(KeepError::KeepsNothing)
         }
+    }
+
+    /// The same with what stays in any case.
+    #[must_use]
+    pub fn at_least(self, floor: Floor) -> Self {
+        Self { floor, ..self }
+    }
+
+    /// What stays whatever the rules say.
+    pub fn floor(&self) -> Floor {
+        self.floor
     }
 
     /// The rules.

@@ -52,7 +52,7 @@ fn paths(
         .critical_paths()
         .filter(|path| !listed.contains(path))
         .collect();
-    if missing.is_empty() {
+    if missing.is_empty() || findings.lacks_critical {
         return places;
     }
     let missing = missing.join(" ");

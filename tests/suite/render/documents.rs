@@ -35,9 +35,32 @@ fn sample_of(document: Document) -> Value {
         Document::Dead => serde_json::to_value(json::dead(&store(), None, Vec::new())),
         Document::Why => serde_json::to_value(json::why(&store(), sample::deep(&store()), 9)),
         Document::ConfigCheck => serde_json::to_value(sample::config_check()),
+        Document::ConfigDiff => serde_json::to_value(config_diff()),
+        Document::ConfigImport => serde_json::to_value(config_import()),
         Document::Du => serde_json::to_value(sample::usage(&store(), &sample::snapshot(""))),
     };
     value.unwrap()
+}
+
+fn config_diff() -> json::ConfigDiffDocument {
+    let change = json::DifferenceDocument {
+        pointer: "/safeMode".to_string(),
+        old: Some(json::ValueDocument::Switch(true)),
+        new: None,
+        risk: RiskLevel::High,
+        message: "x".to_string(),
+    };
+    let (before, risk) = (json::BeforeDocument::Absent, Some(RiskLevel::High));
+    json::config_diff(before, true, vec![change], risk)
+}
+
+fn config_import() -> json::ConfigImportDocument {
+    let note = json::NoteDocument {
+        about: "--max-freed".to_string(),
+        kind: json::NoteKindDocument::NoEquivalent,
+        message: "x".to_string(),
+    };
+    json::config_import(serde_json::Map::new(), vec![note])
 }
 
 fn store() -> Inspection {

@@ -237,6 +237,7 @@ pub(crate) fn job(undo_window: Age, odd: &str) -> Job {
         protect: Protect::default(),
         budget: None,
         accept: BTreeSet::new(),
+        policy: nix_prune::domain::policy::Policy::default(),
         operations: Operations {
             generations: Some(GenerationsOperation {
                 profiles: vec![

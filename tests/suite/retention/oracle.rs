@@ -250,6 +250,8 @@ pub(super) fn code(reason: &Reason) -> &'static str {
         Reason::Weekly(_) => "weekly",
         Reason::Monthly(_) => "monthly",
         Reason::Yearly(_) => "yearly",
+        Reason::PolicyLast(_) => "policyLast",
+        Reason::PolicyWithin(_) => "policyWithin",
         Reason::FromTheFuture => "fromTheFuture",
         Reason::TargetMissing => "targetMissing",
         Reason::TargetForeign => "targetForeign",

@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 
 use jiff::tz::TimeZone;
 use nix_prune::domain::measure::Age;
+use nix_prune::domain::policy::Floor;
 use nix_prune::domain::profile::{Content, GenerationNumber};
-use nix_prune::domain::retention::{KeepPolicy, KeepRules, Verdict, always_kept, judge};
+use nix_prune::domain::retention::{
+    KeepPolicy, KeepRules, Verdict, always_kept, judge, kept_by_floor,
+};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError};
 
@@ -61,6 +64,30 @@ proptest! {
         let mut dice = history.dice.clone();
         let added = one_more(history.rules, &mut dice);
         never_more(&history, added)?;
+    }
+
+    #[test]
+    fn a_policy_of_the_machine_holds_beside_any_rules(history in histories()) {
+        let mut dice = history.dice.clone();
+        let floor = Floor {
+            last: u16::try_from(dice.below(6)).unwrap(),
+            within: Age::days(u32::try_from(dice.below(40)).unwrap()),
+        };
+        let zone = history.zone().time_zone();
+        let circumstances = history.circumstances(&zone);
+        let rules = KeepPolicy::new(history.rules).unwrap().at_least(floor);
+        let both = judge(&history.profile, &rules, &circumstances);
+        let gone: BTreeSet<_> = dropped(&both).into_iter().collect();
+        let without: BTreeSet<_> = dropped(&history.judged()).into_iter().collect();
+        prop_assert!(gone.is_subset(&without));
+        let alone = KeepRules { last: Some(floor.last), within: Some(floor.within), ..KeepRules::default() };
+        if let Ok(alone) = KeepPolicy::new(alone) {
+            let alone = dropped(&judge(&history.profile, &alone, &circumstances));
+            prop_assert!(gone.is_subset(&alone.into_iter().collect()));
+        }
+        for number in without.difference(&gone) {
+            prop_assert!(kept_by_floor(&history.profile, *number, floor, &circumstances));
+        }
     }
 
     #[test]

@@ -1,0 +1,97 @@
+//! `config import`: takes over what the settings of other tools mean.
+
+use std::io::ErrorKind;
+
+use camino::Utf8Path;
+
+use super::super::args::{ImportArgs, ImportTool, ScopeArg};
+use super::super::context::{Context, read_resolved};
+use super::super::failure::{Exit, Failure};
+use super::super::out;
+use crate::adapters::files;
+use crate::domain::snapshot::Actor;
+use crate::render::json::{self, NoteDocument};
+use crate::render::text::escape;
+use crate::settings::{self, Around, ImportError, Imported, Note, NoteKind, Scope, Tool};
+
+/// Takes over the flags, and says on standard error what is not the same.
+pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<Exit, Failure> {
+    let ImportTool::Tool(words) = &args.tool;
+    let (name, words) = words.split_first().ok_or_else(|| {
+        Failure::new(Exit::Usage, "no tool is named").hint("`nix-prune config import --help`.")
+    })?;
+    let around = Around {
+        scope: scope(context, args.scope),
+        home: context.places.home.as_deref(),
+        read: &read,
+    };
+    let imported = Tool::named(name)
+        .and_then(|tool| settings::import(tool, words, &around))
+        .map_err(|error| Failure::new(Exit::Usage, error.message).hint(error.hint))?;
+    if let Some(path) = &args.output {
+        save(path, &imported)?;
+    }
+    if args.json.json {
+        out::json(&document(&imported)?)?;
+    } else {
+        if args.output.is_none() {
+            out::text(&imported.text);
+        }
+        out::said(&imported.notes.iter().map(sentence).collect::<Vec<_>>());
+    }
+    Ok(Exit::Done)
+}
+
+fn scope(context: &Context, said: Option<ScopeArg>) -> Scope {
+    match (said, context.actor) {
+        (Some(ScopeArg::System), _) | (None, Actor::Root) => Scope::System,
+        (Some(ScopeArg::User), _) | (None, Actor::User(_)) => Scope::User,
+    }
+}
+
+fn read(path: &Utf8Path) -> Result<String, ImportError> {
+    read_resolved(path).map_err(|failure| {
+        ImportError::new(
+            failure.message.replacen("the settings ", "", 1),
+            "Name a file that is there and can be read.",
+        )
+    })
+}
+
+/// Never in the place of another file.
+fn save(path: &Utf8Path, imported: &Imported) -> Result<(), Failure> {
+    files::write_new(path, imported.text.as_bytes(), 0o644).map_err(|error| {
+        let failure = Failure::new(
+            Exit::CannotCreate,
+            format!("the settings {path} cannot be written: {error}"),
+        );
+        failure.hint(match error.kind() {
+            ErrorKind::AlreadyExists => "Move the file away, or name another one with --output.",
+            _ => "Name another file with --output.",
+        })
+    })
+}
+
+fn sentence(note: &Note) -> String {
+    let kind = match note.kind {
+        NoteKind::NoEquivalent => "not taken over",
+        NoteKind::Different => "means something else here",
+        NoteKind::KeepsMore => "keeps more here",
+    };
+    format!("{}: {kind}. {}", escape(&note.about), escape(&note.message))
+}
+
+fn document(imported: &Imported) -> Result<json::ConfigImportDocument, Failure> {
+    let settings = serde_json::from_str(&imported.text)
+        .map_err(|error| Failure::new(Exit::Failed, format!("cannot write JSON: {error}")))?;
+    let notes = imported.notes.iter().map(|note| NoteDocument {
+        about: note.about.clone(),
+        kind: match note.kind {
+            NoteKind::NoEquivalent => json::NoteKindDocument::NoEquivalent,
+            NoteKind::Different => json::NoteKindDocument::Different,
+            NoteKind::KeepsMore => json::NoteKindDocument::KeepsMore,
+        },
+        message: note.message.clone(),
+    });
+    Ok(json::config_import(settings, notes.collect()))
+}

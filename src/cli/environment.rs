@@ -1,0 +1,60 @@
+//! The variables of our own, and a guard against slips in their names.
+
+use super::failure::{Exit, Failure};
+
+/// What we read.
+const KNOWN: [&str; 5] = [
+    "NIX_PRUNE_CONFIG",
+    "NIX_PRUNE_STATE_DIR",
+    "NIX_PRUNE_NIX_BIN",
+    "NIX_PRUNE_MAX_RISK",
+    "NIX_PRUNE_UNDO_WINDOW",
+];
+
+/// What the tests and scripts beside the sources read.
+const OTHERS: [&str; 4] = [
+    "NIX_PRUNE_TEST_",
+    "NIX_PRUNE_BLESS",
+    "NIX_PRUNE_NIX_DIR",
+    "NIX_PRUNE_DEBIAN_",
+];
+
+/// Refuses a variable that begins like ours and is none: whoever set it expects something of it, and a ceiling that was
+/// misspelt would be no ceiling.
+///
+/// # Errors
+/// When there is one.
+pub(super) fn check(names: impl IntoIterator<Item = String>) -> Result<(), Failure> {
+    let ours = names.into_iter().filter(|n| n.starts_with("NIX_PRUNE_"));
+    let mut unknown = ours.filter(|name| {
+        let others = OTHERS.iter().any(|other| name.starts_with(other));
+        !KNOWN.contains(&name.as_str()) && !others
+    });
+    match unknown.next() {
+        None => Ok(()),
+        Some(name) => {
+            let message = format!("the variable {name} is not known, and nothing was done");
+            let hint = format!("Unset it; these are known: {}.", KNOWN.join(", "));
+            Err(Failure::new(Exit::Usage, message).hint(hint))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("NIX_PRUNE_MAX_RISK", true)]
+    #[case("NIX_PRUNE_MAX_RSIK", false)]
+    #[case("NIX_PRUNE_TEST_NIX", true)]
+    #[case("NIX_PRUNE_", false)]
+    #[case("NIX_PRUNER", true)]
+    #[case("HOME", true)]
+    fn slips_are_refused(#[case] name: &str, #[case] passes: bool) {
+        let result = check([name.to_string()]);
+        assert_eq!(result.is_ok(), passes);
+        assert!(result.is_ok_and(|()| passes) || !passes);
+    }
+}

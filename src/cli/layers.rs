@@ -1,0 +1,113 @@
+//! The files that settings come from, one over the other, and whom they are believed.
+
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::context::{Context, SettingsText, invalid};
+use super::failure::Failure;
+use crate::adapters::places::variable;
+use crate::domain::snapshot::Actor;
+use crate::settings::{Clamping, Layer, Platform, Report, Settings, stack};
+
+/// The file for the whole machine.
+const SYSTEM: &str = "/etc/nix-prune/config.json";
+
+impl Context {
+    /// The settings in force: those of every file that is there, one over the other, each valid by itself.
+    ///
+    /// # Errors
+    /// When a file cannot be read, is not valid, or as root could have been written by somebody else; then nothing is
+    /// assumed in its place.
+    pub(super) fn settings(&self) -> Result<Settings, Failure> {
+        let mut layers = Vec::new();
+        for path in self.settings_paths()? {
+            layers.push(layer(&self.settings_at(path)?)?);
+        }
+        let Some(stack) = stack(&layers) else {
+            return Self::builtin();
+        };
+        if let [_, _, ..] = layers.as_slice() {
+            for finding in &stack.findings {
+                tracing::warn!("the settings together: {finding}");
+            }
+        }
+        Ok(stack.settings)
+    }
+
+    /// The files that are there, the one that counts least first.
+    ///
+    /// # Errors
+    /// When the environment names places that cannot be.
+    pub(super) fn settings_paths(&self) -> Result<Vec<Utf8PathBuf>, Failure> {
+        let said = self.global.config.clone();
+        if self.alone {
+            return Ok(said.into_iter().collect());
+        }
+        let found = [Some(SYSTEM.into()), self.own_settings()?];
+        // A link that leads nowhere is a file that somebody meant to be there: it is found, and fails to be read.
+        let there = |path: &Utf8PathBuf| !matches!(path.symlink_metadata(), Err(error) if error.kind() == ErrorKind::NotFound);
+        let mut paths: Vec<Utf8PathBuf> = found.into_iter().flatten().filter(there).collect();
+        paths.extend(said);
+        Ok(each_once(paths))
+    }
+
+    /// Our own user's file. Root does not follow a home that is somebody else's, as `sudo` may leave it behind: whoever
+    /// owns the home could put any file there. Nix does the same.
+    fn own_settings(&self) -> Result<Option<Utf8PathBuf>, Failure> {
+        let dir = match (variable("XDG_CONFIG_HOME")?, &self.places.home) {
+            (Some(xdg), _) => xdg,
+            (None, Some(home)) => home.join(".config"),
+            (None, None) => return Ok(None),
+        };
+        let file = dir.join("nix-prune/config.json");
+        let of_root = self.actor == Actor::Root;
+        if of_root && file.symlink_metadata().is_ok() && owner_in(&dir).is_some_and(|uid| uid != 0)
+        {
+            tracing::warn!(
+                "{file} does not count, for root does not own the home it is in; name it with --config, or put what it \
+                 protects into {SYSTEM}"
+            );
+            return Ok(None);
+        }
+        Ok(Some(file))
+    }
+}
+
+/// Who owns the directory, or the home that it is in: one that is not root's makes what is below it not root's.
+fn owner_in(dir: &Utf8Path) -> Option<u32> {
+    let owners = dir.ancestors().filter_map(|dir| dir.metadata().ok());
+    let mut owners = owners.map(|metadata| metadata.uid());
+    owners.find(|&uid| uid != 0)
+}
+
+/// Leaves out what is named twice, by links or by hand; it counts where it counts most.
+fn each_once(paths: Vec<Utf8PathBuf>) -> Vec<Utf8PathBuf> {
+    let real = |path: &Utf8PathBuf| path.canonicalize_utf8().unwrap_or_else(|_| path.clone());
+    let reals: Vec<Utf8PathBuf> = paths.iter().map(real).collect();
+    let last =
+        |index: usize, path: &Utf8PathBuf| !reals.iter().skip(index + 1).any(|later| later == path);
+    let keep: Vec<bool> = reals.iter().enumerate().map(|(i, p)| last(i, p)).collect();
+    let paths = paths.into_iter().zip(keep);
+    paths
+        .filter_map(|(path, keep)| keep.then_some(path))
+        .collect()
+}
+
+fn layer(text: &SettingsText) -> Result<Layer, Failure> {
+    let report = Report::of(&text.text, Platform::HERE, Clamping::Refuse);
+    let Some(settings) = report.settings else {
+        return Err(invalid(text, &report.findings));
+    };
+    for finding in report.findings {
+        tracing::warn!("{}: {finding}", text.name);
+    }
+    for change in report.changes {
+        tracing::debug!("{}: {change:?}", text.name);
+    }
+    Ok(Layer {
+        name: text.name.clone(),
+        settings,
+    })
+}

@@ -1,0 +1,163 @@
+//! What the owner of a machine asks of every job, whoever wrote it: more can be asked for, never less.
+
+use super::budget::{DiskGoal, ReleaseHolds};
+use super::job::Job;
+use super::measure::Age;
+use super::plan::Action;
+use super::risk::RiskLevel;
+
+/// A policy. What it does not ask for is nought, or not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Policy {
+    /// What stays of every profile, whatever a job's rules say.
+    pub keep: Floor,
+    /// The highest risk that a job may have.
+    pub max_risk: Option<RiskLevel>,
+    /// The shortest undo window; no hold ends before its time then.
+    pub undo_window: Age,
+}
+
+/// The least that stays of a profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Floor {
+    /// This many, counted back from the current generation, which is the first.
+    pub last: u16,
+    /// What is not older than this, and the one that was active then.
+    pub within: Age,
+}
+
+/// A saved action that a policy does not let pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the policy asks for an undo window of at least {0}, and the plan has a shorter one")]
+pub struct ShortWindow(Age);
+
+impl Policy {
+    /// The stricter of each.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let max_risk = match (self.max_risk, other.max_risk) {
+            (Some(one), Some(two)) => Some(one.min(two)),
+            (one, two) => one.or(two),
+        };
+        Self {
+            keep: Floor {
+                last: self.keep.last.max(other.keep.last),
+                within: self.keep.within.max(other.keep.within),
+            },
+            max_risk,
+            undo_window: self.undo_window.max(other.undo_window),
+        }
+    }
+
+    /// The risk that a job may have of which it is said that it may have `level`.
+    pub fn ceiling(self, level: RiskLevel) -> RiskLevel {
+        self.max_risk.map_or(level, |most| most.min(level))
+    }
+
+    /// A goal without what would end undo windows early.
+    #[must_use]
+    pub fn bound_goal(self, goal: DiskGoal) -> DiskGoal {
+        if self.undo_window.is_zero() {
+            return goal;
+        }
+        DiskGoal {
+            release_holds: ReleaseHolds::Never,
+            ..goal
+        }
+    }
+
+    /// Looks at an action that was planned before, perhaps under another policy.
+    ///
+    /// # Errors
+    /// When it would take away for good, or sooner than the policy allows.
+    pub fn allows(self, action: &Action) -> Result<(), ShortWindow> {
+        let short = match action {
+            Action::DropGeneration(facts) => facts.hold < self.undo_window,
+            Action::ReleaseEarly(_) => !self.undo_window.is_zero(),
+            _ => false,
+        };
+        if short {
+            Err(ShortWindow(self.undo_window))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Job {
+    /// The job as far as its policy lets it go. Whatever else asked for more, a plan is drawn for this.
+    #[must_use]
+    pub fn bound(&self) -> Self {
+        let mut job = self.clone();
+        job.max_risk = self.policy.ceiling(self.max_risk);
+        job.undo_window = self.undo_window.max(self.policy.undo_window);
+        job.budget = self.budget.map(|goal| self.policy.bound_goal(goal));
+        if let Some(operation) = &mut job.operations.generations {
+            operation.keep = operation.keep.clone().at_least(self.policy.keep);
+        }
+        job
+    }
+
+    /// What its policy holds it to, in sentences.
+    pub(super) fn held_to(&self) -> Vec<String> {
+        let bound = self.bound();
+        let mut notes = Vec::new();
+        if bound.max_risk != self.max_risk {
+            notes.push(format!(
+                "The policy allows at most the risk {}; the job would have {}.",
+                bound.max_risk, self.max_risk
+            ));
+        }
+        if bound.undo_window != self.undo_window {
+            notes.push(format!(
+                "The policy asks for an undo window of at least {}; the job would have {}.",
+                bound.undo_window, self.undo_window
+            ));
+        }
+        if bound.budget != self.budget {
+            notes.push(
+                "The policy lets no hold end before its time, though the budget would.".to_string(),
+            );
+        }
+        notes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn policies() -> impl Strategy<Value = Policy> {
+        let risk = prop::option::of(prop::sample::select(RiskLevel::ALL.to_vec()));
+        (0u16..9, 0u32..9, risk, 0u32..9).prop_map(|(last, within, max_risk, window)| Policy {
+            keep: Floor {
+                last,
+                within: Age::days(within),
+            },
+            max_risk,
+            undo_window: Age::days(window),
+        })
+    }
+
+    /// Whether `a` asks for no less than `b`.
+    fn as_strict(a: Policy, b: Policy) -> bool {
+        let level = |policy: Policy| policy.ceiling(RiskLevel::Critical);
+        a.keep.last >= b.keep.last
+            && a.keep.within >= b.keep.within
+            && level(a) <= level(b)
+            && a.undo_window >= b.undo_window
+    }
+
+    proptest! {
+        #[test]
+        fn more_policies_never_ask_for_less(a in policies(), b in policies(), c in policies()) {
+            let both = a.and(b);
+            prop_assert!(as_strict(both, a) && as_strict(both, b));
+            prop_assert_eq!(both, b.and(a));
+            prop_assert_eq!(both.and(c), a.and(b.and(c)));
+            prop_assert_eq!(a.and(a), a);
+            prop_assert_eq!(a.and(Policy::default()), a);
+        }
+    }
+}

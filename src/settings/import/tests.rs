@@ -1,0 +1,295 @@
+//! What the flags of other tools become.
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::*;
+
+const ANGRR: &str = r#"
+[temporary-root-policies.direnv]
+path-regex = '/\.direnv/'
+period = "14d"
+
+[profile-policies.system]
+profile-paths = ["/nix/var/nix/profiles/system"]
+keep-since = "14d"
+keep-latest-n = 3
+keep-booted-system = true
+keep-n-per-bucket = [
+  { bucket-window = "1 day", bucket-amount = 7 },
+  { bucket-window = "1 week", bucket-amount = 4 },
+]
+
+[profile-policies.user]
+enable = false
+profile-paths = ["~/.local/state/nix/profiles/profile", "/nix/var/nix/profiles/per-user/root/profile"]
+keep-since = "0d"
+keep-latest-n = 3
+"#;
+
+const ODD_BUCKETS: &str = r#"
+store = "/nix/store"
+[profile-policies."my system"]
+profile-paths = ["/nix/var/nix/profiles/system"]
+keep-n-per-bucket = [
+  { n = 2, bucket-window = "1 day", bucket-amount = 5 },
+  { bucket-window = "1 month", bucket-amount = 6 },
+  { bucket-window = "1 year", bucket-amount = 2 },
+  { bucket-window = "6h", bucket-amount = 8 },
+]
+"#;
+
+const PRESETS: &str = r#"
+[housekeeping]
+keep-min = 10
+remove-older = "14d"
+interactive = true
+gc = false
+
+[only-count]
+keep-max = 20
+gc = true
+"#;
+
+fn read(path: &Utf8Path) -> Result<String, ImportError> {
+    match path.as_str() {
+        "angrr.toml" => Ok(ANGRR.to_string()),
+        "odd.toml" => Ok(ODD_BUCKETS.to_string()),
+        "presets.toml" => Ok(PRESETS.to_string()),
+        "slip.toml" => Ok(ANGRR.replace("keep-since", "keep-sinse")),
+        "slips.toml" => Ok(PRESETS.replace("keep-max", "keep-maks")),
+        other => Err(ImportError::new(format!("{other} is not there"), "")),
+    }
+}
+
+fn take_over(tool: &str, words: &str, scope: Scope) -> Result<Imported, ImportError> {
+    let words: Vec<String> = match words.split_once(" '") {
+        Some((flag, quoted)) => vec![flag.to_string(), quoted.trim_end_matches('\'').to_string()],
+        None => words.split_whitespace().map(str::to_string).collect(),
+    };
+    let around = Around {
+        scope,
+        home: Some(Utf8Path::new("/home/u")),
+        read: &read,
+    };
+    import(Tool::named(tool)?, &words, &around)
+}
+
+/// The operations of the only job, and what the notes are about.
+fn only_job(imported: &Imported) -> (Value, Vec<String>) {
+    let value: Value = serde_json::from_str(&imported.text).unwrap();
+    let jobs = value["jobs"].as_object().unwrap();
+    assert_eq!(jobs.len(), 1, "{value}");
+    let job = jobs.values().next().unwrap();
+    let mut operations = job["operations"].clone();
+    if let Some(budget) = job.get("budget") {
+        operations["budget"] = budget.clone();
+    }
+    let notes = imported.notes.iter().map(|note| note.about.clone());
+    (
+        operations,
+        notes.filter(|about| about != "undoWindow").collect(),
+    )
+}
+
+fn generations(profiles: &[&str], keep: &Value) -> Value {
+    json!({ "profiles": profiles, "keep": keep })
+}
+
+const OWN: &[&str] = &["users", "home-manager"];
+const ALL: &[&str] = &["system", "users", "home-manager"];
+const SYSTEM: &[&str] = &["/nix/var/nix/profiles/system"];
+
+#[rstest]
+#[case("nix-collect-garbage", "", json!({ "collect": {} }), &[])]
+#[case("nix-collect-garbage", "-d", json!({ "generations": generations(OWN, &json!({ "last": 1 })), "collect": {} }), &["--delete-old"])]
+#[case("nix-collect-garbage", "--delete-old", json!({ "generations": generations(OWN, &json!({ "last": 1 })), "collect": {} }), &["--delete-old"])]
+#[case("nix-collect-garbage", "--delete-older-than 30d", json!({ "generations": generations(OWN, &json!({ "within": "30d" })), "collect": {} }), &[])]
+#[case("nix-collect-garbage", "-d --delete-older-than 14d", json!({ "generations": generations(OWN, &json!({ "within": "14d" })), "collect": {} }), &["--delete-old"])]
+#[case("nix-collect-garbage", "--max-freed 10G", json!({ "collect": {} }), &["--max-freed"])]
+#[case("nix-collect-garbage", "-dv --dry-run", json!({ "generations": generations(OWN, &json!({ "last": 1 })), "collect": {} }), &["--verbose", "--dry-run", "--delete-old"])]
+#[case("nix-collect-garbage", "--option keep-outputs true", json!({ "collect": {} }), &["--option"])]
+#[case("nix-gc", "", json!({ "collect": {} }), &[])]
+#[case("nix-gc", "--options '--delete-older-than 30d'", json!({ "generations": generations(OWN, &json!({ "within": "30d" })), "collect": {} }), &[])]
+#[case("nix-gc", "--options '-d'", json!({ "generations": generations(OWN, &json!({ "last": 1 })), "collect": {} }), &["--delete-old"])]
+#[case("nix-gc", "--dates weekly --persistent true", json!({ "collect": {} }), &["--dates", "--persistent"])]
+#[case("nh", "clean all", json!({ "generations": generations(ALL, &json!({ "last": 1 })), "roots": { "dangling": true }, "collect": {} }), &["all", "gcroots", "--keep"])]
+#[case("nh", "clean all --keep 3 --keep-since 7d", json!({ "generations": generations(ALL, &json!({ "last": 3, "within": "7d" })), "roots": { "dangling": true }, "collect": {} }), &["all", "gcroots", "--keep-since", "--keep"])]
+#[case("nh", "all -k5 -K 1week", json!({ "generations": generations(ALL, &json!({ "last": 5, "within": "7d" })), "roots": { "dangling": true }, "collect": {} }), &["all", "gcroots", "--keep-since", "--keep"])]
+#[case("nh", "user --keep=2 --no-gc", json!({ "generations": generations(OWN, &json!({ "last": 2 })), "roots": { "dangling": true } }), &["gcroots", "--keep"])]
+#[case("nh", "clean user --nogcroots --optimise", json!({ "generations": generations(OWN, &json!({ "last": 1 })), "collect": {}, "optimise": { "enabled": true } }), &["--keep"])]
+#[case("nh", "clean profile /p/system -k 4", json!({ "generations": generations(&["/p/system"], &json!({ "last": 4 })), "collect": {} }), &["--keep"])]
+#[case("nh", "clean user --no-gcroots -k 0", json!({ "generations": generations(OWN, &json!({ "last": 1 })), "collect": {} }), &["--keep", "--keep"])]
+#[case("nh", "clean user --no-gcroots -k 0 -K 2d", json!({ "generations": generations(OWN, &json!({ "last": 0, "within": "2d" })), "collect": {} }), &["--keep-since", "--keep"])]
+#[case("nh", "clean user --no-gcroots -na --max 5G --keep-one -x", json!({ "generations": generations(OWN, &json!({ "last": 1 })), "collect": {} }), &["--dry", "--ask", "--max", "--keep-one", "--cross-filesystems", "--keep"])]
+#[case("nix-sweep", "cleanout system --keep-min 10 --remove-older 30d", json!({ "generations": generations(SYSTEM, &json!({ "last": 10, "within": "30d" })) }), &["keep"])]
+#[case("nix-sweep", "system --remove-older 2w", json!({ "generations": generations(SYSTEM, &json!({ "last": 1, "within": "14d" })) }), &["keep"])]
+#[case("nix-sweep", "system --keep-max 8 --keep-newer 7d", json!({ "generations": generations(SYSTEM, &json!({ "last": 8, "within": "7d" })) }), &["keep"])]
+#[case("nix-sweep", "system --keep-max 8 --remove-older 30d", json!({ "generations": generations(SYSTEM, &json!({ "last": 8 })) }), &["remove-older", "keep"])]
+#[case("nix-sweep", "system --keep-max 8 --keep-min 0 --gc", json!({ "generations": generations(SYSTEM, &json!({ "last": 8 })), "collect": {} }), &["keep"])]
+#[case("nix-sweep", "home --remove-older 1mon", json!({ "generations": generations(&["/home/u/.local/state/nix/profiles/home-manager"], &json!({ "last": 1, "within": "30d" })) }), &["home", "keep"])]
+#[case("nix-sweep", "system --gc --gc-bigger 50 --gc-modest", json!({ "collect": {}, "budget": { "maxStore": "50G" } }), &["gc-bigger"])]
+#[case("nix-sweep", "system --gc --gc-quota 80", json!({ "collect": {} }), &["gc-quota"])]
+#[case("nix-sweep", "gc --bigger 50 -m", json!({ "collect": {}, "budget": { "maxStore": "50G" } }), &["gc-bigger"])]
+#[case("nix-sweep", "cleanout -C presets.toml -p only-count system", json!({ "generations": generations(SYSTEM, &json!({ "last": 20 })), "collect": {} }), &["keep"])]
+#[case("nix-sweep", "-C presets.toml -p housekeeping system --keep-min 5 -nd", json!({ "generations": generations(SYSTEM, &json!({ "last": 5, "within": "14d" })) }), &["--non-interactive", "--dry-run", "keep", "interactive"])]
+fn flags_become_operations(
+    #[case] tool: &str,
+    #[case] words: &str,
+    #[case] operations: Value,
+    #[case] notes: &[&str],
+) {
+    let imported = take_over(tool, words, Scope::User).unwrap();
+    let (found, about) = only_job(&imported);
+    assert_eq!(found, operations);
+    assert_eq!(about, notes);
+    let says_what_is_held = imported.notes.iter().any(|note| note.about == "undoWindow");
+    assert_eq!(says_what_is_held, operations.get("generations").is_some());
+}
+
+#[rstest]
+#[case("nix-collect-garbage", "--delete-older-than +3", "does not take `+3`")]
+#[case("nix-collect-garbage", "--delete-older-than 0d", "does not take `0d`")]
+#[case("nix-collect-garbage", "--delete-older-than 30", "does not take `30`")]
+#[case("nix-collect-garbage", "--delete-older-than 2w", "does not take `2w`")]
+#[case("nix-collect-garbage", "--delete-older-than d", "does not take `d`")]
+#[case("nix-collect-garbage", "--delete-older-than", "lacks its value")]
+#[case(
+    "nix-collect-garbage",
+    "--delete-olderthan 3d",
+    "no flag `--delete-olderthan`"
+)]
+#[case("nix-collect-garbage", "-x", "no flag `-x`")]
+#[case("nix-collect-garbage", "30d", "takes no `30d`")]
+#[case("nix-gc", "--option '-d'", "no flag `--option`")]
+#[case("nix-gc", "--options '--delete-older-than $DAYS'", "a `$`")]
+#[case("nix-gc", "-d", "no flag `-d`")]
+#[case("nh", "clean", "nothing that nh clean does")]
+#[case("nh", "clean al", "nothing that nh clean does")]
+#[case("nh", "clean all --keep three", "is no number")]
+#[case("nh", "clean all --keep-since 7", "no span of time")]
+#[case("nh", "clean all --keepsince 7d", "no flag `--keepsince`")]
+#[case("nh", "clean all --no-gc=yes", "takes no value")]
+#[case("nh", "clean all --keep 1001", "at most 1000")]
+#[case("nh", "clean profile", "lacks its profile")]
+#[case("nh", "clean profile p", "not the absolute path")]
+#[case("nix-sweep", "system", "nothing to do")]
+#[case("nix-sweep", "system --keep-min 3", "nothing to do")]
+#[case(
+    "nix-sweep",
+    "system --keep-max 2 --keep-min 3",
+    "more than what is left over"
+)]
+#[case(
+    "nix-sweep",
+    "system --keep-newer 9d --remove-older 8d",
+    "more than what is left over"
+)]
+#[case("nix-sweep", "system --gc --gc-modest", "modest only")]
+#[case("nix-sweep", "system -p housekeeping", "was not named")]
+#[case("nix-sweep", "system -C presets.toml -p house", "no preset `house`")]
+#[case("nix-sweep", "system -C slips.toml", "no presets of nix-sweep")]
+#[case("nix-sweep", "system --remove-oldr 3d", "no flag `--remove-oldr`")]
+#[case("angrr", "slip.toml", "no settings of angrr")]
+#[case("angrr", "absent.toml", "absent.toml is not there")]
+#[case("angrr", "a.toml b.toml", "two files")]
+#[case("nix-gcc", "", "no tool whose settings are known")]
+fn slips_are_errors(#[case] tool: &str, #[case] words: &str, #[case] message: &str) {
+    let error = take_over(tool, words, Scope::User).unwrap_err();
+    assert!(error.message.contains(message), "{}", error.message);
+    assert!(!error.hint.is_empty() || message.contains("not there"));
+}
+
+#[test]
+fn for_the_machine_only_what_can_be_named_is_thinned_out() {
+    let imported = take_over("nix-collect-garbage", "-d", Scope::System).unwrap();
+    let (operations, notes) = only_job(&imported);
+    assert_eq!(operations["generations"]["profiles"], json!(["system"]));
+    assert!(notes.contains(&"profiles".to_string()));
+}
+
+fn jobs(imported: &Imported) -> Value {
+    serde_json::from_str::<Value>(&imported.text).unwrap()["jobs"].clone()
+}
+
+#[test]
+fn policies_of_angrr_become_jobs() {
+    let imported = take_over("angrr", "run -c angrr.toml -n", Scope::System).unwrap();
+    let system = json!({ "last": 3, "within": "14d", "daily": 7, "weekly": 4 });
+    assert_eq!(
+        jobs(&imported),
+        json!({
+            "system": {
+                "description": "as the policy system of angrr did",
+                "operations": { "generations": generations(SYSTEM, &system) }
+            },
+            "user": {
+                "description": "as the policy user of angrr did",
+                "enabled": false,
+                "operations": {
+                    "generations": generations(&["/nix/var/nix/profiles/per-user/root/profile"], &json!({ "last": 3 }))
+                }
+            }
+        })
+    );
+    let about = |text: &str| imported.notes.iter().any(|note| note.about == text);
+    assert!(about("temporary-root-policies.direnv"));
+    assert!(about("collect"));
+    let of_a_user = take_over("angrr", "angrr.toml", Scope::User).unwrap();
+    assert_eq!(
+        jobs(&of_a_user)["user"]["operations"]["generations"]["profiles"][0],
+        "/home/u/.local/state/nix/profiles/profile"
+    );
+}
+
+#[test]
+fn windows_without_a_rule_are_kept_whole() {
+    let imported = take_over("angrr", "odd.toml", Scope::System).unwrap();
+    let jobs = jobs(&imported);
+    // The name is none that ours can have.
+    let keep = &jobs["job-1"]["operations"]["generations"]["keep"];
+    assert_eq!(*keep, json!({ "within": "5d", "monthly": 6, "yearly": 2 }));
+    assert!(imported.notes.iter().any(|note| note.about == "store"));
+}
+
+#[test]
+fn every_preset_becomes_a_job() {
+    let imported = take_over("nix-sweep", "-C presets.toml system", Scope::System).unwrap();
+    let jobs = jobs(&imported);
+    let names: Vec<&String> = jobs.as_object().unwrap().keys().collect();
+    assert_eq!(names, ["housekeeping", "only-count"]);
+}
+
+#[rstest]
+#[case("0", 0)]
+#[case("1h 30m", 5_400)]
+#[case("2 weeks", 1_209_600)]
+#[case("1month", 2_630_016)]
+#[case("1y2d", 31_730_400)]
+fn spans_of_humantime_are_read(#[case] text: &str, #[case] seconds: u64) {
+    let age = spans::read("x", text, spans::HUMANTIME).unwrap();
+    assert_eq!(age.as_seconds(), seconds);
+}
+
+#[rstest]
+#[case("")]
+#[case("d")]
+#[case("-1d")]
+#[case("1.5d")]
+#[case("7x")]
+#[case("99999999999999999999d")]
+fn other_spans_are_not(#[case] text: &str) {
+    assert!(spans::read("x", text, spans::HUMANTIME).is_err());
+    assert!(spans::read("x", text, spans::DURATION_STR).is_err());
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_words_panic(tool in 0usize..5, words in proptest::collection::vec("(-{0,2}[a-z-]{0,12}|[0-9]{1,4}[dw]?|\\PC{0,6})", 0..5)) {
+        let around = Around { scope: Scope::User, home: None, read: &read };
+        if let Ok(imported) = import(Tool::ALL[tool], &words, &around) {
+            let (_, findings) = crate::settings::Settings::parse(&imported.text).unwrap();
+            proptest::prop_assert!(findings.is_empty());
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Files over one another.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::domain::measure::Age;
+use crate::settings::Platform;
+
+fn settings(value: &Value) -> Settings {
+    let parsed = Settings::parse_for(&value.to_string(), Platform::Linux);
+    parsed
+        .unwrap_or_else(|findings| panic!("{value}: {findings:?}"))
+        .0
+}
+
+fn stacked(values: &[Value]) -> Stack {
+    let layers: Vec<Layer> = values
+        .iter()
+        .enumerate()
+        .map(|(i, value)| Layer {
+            name: format!("file {i}"),
+            settings: settings(value),
+        })
+        .collect();
+    stack(&layers).unwrap()
+}
+
+fn with_job(name: &str, job: &Value, more: &Value) -> Value {
+    let mut value = json!({ "version": 1, "jobs": { name: job } });
+    for (key, more) in more.as_object().unwrap() {
+        value[key] = more.clone();
+    }
+    value
+}
+
+fn keep(last: u16) -> Value {
+    json!({ "operations": { "generations": { "keep": { "last": last } } } })
+}
+
+#[test]
+fn a_key_that_counts_more_wins_and_one_that_is_not_said_does_not() {
+    let lower = with_job(
+        "a",
+        &keep(5),
+        &json!({ "safeMode": false, "undoWindow": "30d" }),
+    );
+    let upper = with_job("b", &keep(2), &json!({ "undoWindow": "1d" }));
+    let stack = stacked(&[lower, upper]);
+    assert!(!stack.settings.safe_mode());
+    assert_eq!(stack.settings.undo_window(), Age::days(1));
+    assert_eq!(stack.safe_mode_from.as_deref(), Some("file 0"));
+    assert_eq!(stack.undo_window_from.as_deref(), Some("file 1"));
+    for job in stack.settings.jobs() {
+        assert_eq!(job.job().undo_window, Age::days(1));
+        assert!(!job.job().safe_mode);
+        assert_eq!(job.is_on_top(), job.job().name.to_string() == "b");
+    }
+}
+
+#[test]
+fn a_job_is_taken_whole() {
+    let lower = json!({
+        "operations": { "generations": { "keep": { "last": 5, "within": "14d" } }, "collect": {} }
+    });
+    let upper = json!({ "operations": { "verify": { "enabled": true } } });
+    let stack = stacked(&[
+        with_job("daily", &lower, &json!({})),
+        with_job("daily", &upper, &json!({})),
+    ]);
+    let job = stack.settings.job("daily").unwrap();
+    assert!(job.operations.generations.is_none() && job.operations.collect.is_none());
+    assert!(job.operations.verify.is_some());
+}
+
+#[test]
+fn what_protects_adds_up() {
+    let protect = |root: &str, number: u32| {
+        json!({ "protect": {
+            "roots": [root],
+            "generations": [{ "profile": "system", "number": number }]
+        } })
+    };
+    let stack = stacked(&[
+        with_job("a", &keep(5), &protect("/srv/*", 1)),
+        with_job("b", &keep(5), &protect("/home/*", 2)),
+    ]);
+    for job in stack.settings.jobs() {
+        let protect = &job.job().protect;
+        assert_eq!(protect.generations.len(), 2);
+        assert!(protect.roots.matches("/srv/x".into()) && protect.roots.matches("/home/x".into()));
+        assert_eq!(protect.roots.texts().count(), 2);
+    }
+}
+
+#[test]
+fn a_safe_mode_that_counts_more_lowers_what_a_job_may_do() {
+    let mut risky = keep(5);
+    risky["maxRisk"] = json!("critical");
+    let stack = stacked(&[
+        with_job("a", &risky, &json!({ "safeMode": false })),
+        with_job("b", &keep(5), &json!({ "safeMode": true })),
+    ]);
+    assert_eq!(stack.settings.job("a").unwrap().max_risk, RiskLevel::High);
+    let codes: Vec<(Code, &str)> = stack
+        .findings
+        .iter()
+        .map(|finding| (finding.code, finding.pointer.as_str()))
+        .collect();
+    assert_eq!(codes, [(Code::RiskAgainstSafeMode, "/jobs/a/maxRisk")]);
+}
+
+#[test]
+fn a_policy_is_told_where_it_bites() {
+    let policy = json!({ "policy": {
+        "keepAtLeast": { "last": 3, "within": "7d" }, "maxRisk": "medium", "undoWindow": "2d"
+    } });
+    let job = json!({
+        "maxRisk": "high",
+        "budget": { "minFree": "10%", "releaseHolds": "ifNeeded" },
+        "operations": { "generations": { "keep": { "last": 1, "within": "8d" } }, "collect": {} }
+    });
+    let lower = json!({ "maxRisk": "low", "operations": { "collect": {} } });
+    let stack = stacked(&[
+        with_job("a", &lower, &policy),
+        with_job("b", &job, &json!({ "undoWindow": "1d" })),
+    ]);
+    let found: Vec<(&str, &str)> = stack
+        .findings
+        .iter()
+        .map(|finding| (finding.code.as_str(), finding.pointer.as_str()))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("policy.undo-window", "/undoWindow"),
+            ("policy.max-risk", "/jobs/b/maxRisk"),
+            ("policy.undo-window", "/jobs/b/budget/releaseHolds"),
+            (
+                "policy.keep-at-least",
+                "/jobs/b/operations/generations/keep"
+            ),
+        ]
+    );
+    let bound = stack.settings.job("b").unwrap().bound();
+    assert_eq!(bound.max_risk, RiskLevel::Medium);
+    assert_eq!(bound.undo_window, Age::days(2));
+}
+
+fn files() -> impl Strategy<Value = Value> {
+    let risk = prop::sample::select(vec!["low", "medium", "high", "critical"]);
+    let policy = (0u16..6, 0u32..20, prop::option::of(risk.clone()), 0u32..9).prop_map(
+        |(last, within, risk, window)| {
+            json!({
+                "keepAtLeast": { "last": last, "within": format!("{within}d") },
+                "maxRisk": risk,
+                "undoWindow": format!("{window}d"),
+            })
+        },
+    );
+    (
+        prop::sample::select(vec!["a", "b", "c"]),
+        risk,
+        1u16..6,
+        prop::option::of(0u32..9),
+        prop::option::of(policy),
+    )
+        .prop_map(|(name, risk, last, window, policy)| {
+            let mut job = keep(last);
+            job["maxRisk"] = json!(risk);
+            job["budget"] = json!({ "maxUsed": 50, "releaseHolds": "ifNeeded" });
+            let window = window.map(|days| format!("{days}d"));
+            let more = json!({ "safeMode": false, "undoWindow": window, "policy": policy });
+            with_job(name, &job, &more)
+        })
+}
+
+proptest! {
+    #[test]
+    fn no_file_and_no_flag_loosens_the_policy_of_another(
+        values in prop::collection::vec(files(), 1..5),
+        flag_risk in prop::sample::select(RiskLevel::ALL.to_vec()),
+        flag_window in 0u32..9,
+    ) {
+        let stack = stacked(&values);
+        for value in &values {
+            let policy = settings(value).policy();
+            for found in stack.settings.jobs() {
+                // What flags and variables say is said of the job, as the command line does it.
+                let mut job = found.job().clone();
+                job.max_risk = flag_risk;
+                job.undo_window = Age::days(flag_window);
+                for bound in [job.bound(), found.job().bound()] {
+                    prop_assert!(bound.max_risk <= policy.ceiling(RiskLevel::Critical));
+                    prop_assert!(bound.undo_window >= policy.undo_window);
+                    let floor = bound.operations.generations.as_ref().unwrap().keep.floor();
+                    prop_assert!(floor.last >= policy.keep.last && floor.within >= policy.keep.within);
+                    if !policy.undo_window.is_zero() {
+                        let releases = bound.budget.unwrap().release_holds;
+                        prop_assert_eq!(releases, crate::domain::budget::ReleaseHolds::Never);
+                    }
+                }
+            }
+        }
+    }
+}
