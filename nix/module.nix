@@ -250,6 +250,16 @@ in
         systemd.services = named (lib.mapAttrs service jobs) // namedWatch (lib.mapAttrs watch watched);
         systemd.timers =
           named (lib.mapAttrs timer (scheduled jobs)) // namedWatch (lib.mapAttrs watchTimer watched);
+
+        system.activationScripts.nix-prune = {
+          supportsDryActivation = true;
+          text = ''
+            # What the new settings change, and how risky that is. It is only told: whoever activates them wants them.
+            if [ -e /run/current-system/etc/nix-prune/config.json ]; then
+              ${lib.getExe cfg.package} config diff /run/current-system/etc/nix-prune/config.json ${systemFile} || true
+            fi
+          '';
+        };
       }
       (lib.mkIf cfg.users.enable {
         assertions = assertions cfg.users "${at}.users.jobs";

@@ -203,6 +203,24 @@ let
       '';
       example = "14d";
     };
+    policy =
+      part
+        {
+          keepAtLeast = part {
+            last = optional own.keep "At least this many generations, counted back from the current one." (
+              example 3
+            );
+            within = optional own.age "At least those that are not older than this." (example "7d");
+          } "What stays in every profile, beside what the rules of the job keep." { example.last = 3; };
+          maxRisk = optional own.risk "The highest risk that any job, flag or person may take." (
+            example "high"
+          );
+          undoWindow = optional own.age "The shortest undo window." (example "1d");
+        }
+        "What no other file of settings, variable or flag can loosen; on NixOS and nix-darwin for all users of the machine."
+        {
+          example.keepAtLeast.last = 3;
+        };
     protect = {
       paths =
         optional (types.listOf own.place)

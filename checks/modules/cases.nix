@@ -28,6 +28,11 @@ let
   };
   settings = {
     undoWindow = "14d";
+    policy = {
+      keepAtLeast.last = 2;
+      maxRisk = "high";
+      undoWindow = "1d";
+    };
     protect = {
       generations = [
         {

@@ -166,7 +166,10 @@ let
       // files "system/" "service" serviceText config.systemd.services
       // files "system/" "timer" timerText config.systemd.timers
       // files "user/" "service" serviceText config.systemd.user.services
-      // files "user/" "timer" timerText config.systemd.user.timers;
+      // files "user/" "timer" timerText config.systemd.user.timers
+      // {
+        "activation.sh" = config.system.activationScripts.nix-prune.text;
+      };
     home-manager =
       config:
       {

@@ -59,6 +59,12 @@ in
       systemd.timers = units timer;
       systemd.user.services = units service;
       systemd.user.timers = units timer;
+      system.activationScripts = any (types.attrsOf (
+        types.submodule (module {
+          text = any types.lines "";
+          supportsDryActivation = flag;
+        })
+      )) { };
       nix.package = any types.package null;
       nix.gc.automatic = flag;
       programs.nh.clean.enable = flag;

@@ -1,4 +1,4 @@
-# After settings have changed the next run goes by the new ones.
+# Settings that change are told at activation, and the next run goes by the new ones.
 { lib, module }:
 
 let
@@ -26,7 +26,8 @@ in
     generations(8)
     run()
     assert numbers(profile) == [3, 4, 5, 6, 7, 8], numbers(profile)
-    machine.succeed("/run/current-system/specialisation/fewer/bin/switch-to-configuration test")
+    said = machine.succeed("/run/current-system/specialisation/fewer/bin/switch-to-configuration test 2>&1")
+    assert "last" in said, said
     run()
     assert numbers(profile) == [7, 8], numbers(profile)
   '';
