@@ -255,8 +255,9 @@ in
           supportsDryActivation = true;
           text = ''
             # What the new settings change, and how risky that is. It is only told: whoever activates them wants them.
-            if [ -e /run/current-system/etc/nix-prune/config.json ]; then
-              ${lib.getExe cfg.package} config diff /run/current-system/etc/nix-prune/config.json ${systemFile} || true
+            nix_prune_old=/run/current-system/etc/nix-prune/config.json
+            if [ -e "$nix_prune_old" ] && [ "$(readlink -f "$nix_prune_old")" != ${systemFile} ]; then
+              ${lib.getExe cfg.package} config diff "$nix_prune_old" ${systemFile} || true
             fi
           '';
         };
