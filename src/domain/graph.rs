@@ -123,6 +123,14 @@ impl StoreGraph {
         self.lookup.find(&self.names, base_name).map(NodeIdx)
     }
 
+    /// Those of many names that are base names of no valid path, in their order; much faster than one by one.
+    pub fn without_known<'n>(&self, names: impl Iterator<Item = &'n str>) -> Vec<&'n str> {
+        let mut unknown = Vec::new();
+        let keep = |name, node: Option<u32>| unknown.extend(node.is_none().then_some(name));
+        self.lookup.find_each(&self.names, names, keep);
+        unknown
+    }
+
     /// The base name of a path.
     pub fn base_name(&self, node: NodeIdx) -> &str {
         self.names.get(node.0).unwrap_or_default()

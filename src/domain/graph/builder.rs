@@ -192,17 +192,17 @@ impl GraphBuilder {
         })?;
         let mut derivers = vec![NONE; self.names.len()];
         let names = std::mem::take(&mut self.deriver_names);
-        for (node, deriver) in std::mem::take(&mut self.derived)
-            .into_iter()
-            .zip(names.iter())
-        {
+        let mut derived = std::mem::take(&mut self.derived).into_iter();
+        lookup.find_each(&self.names, names.iter(), |_, deriver| {
+            // One was pushed for each name.
+            let node = derived.next().unwrap_or(NONE);
             if let Some(slot) = derivers.get_mut(node as usize)
-                && let Some(deriver) = lookup.find(&self.names, deriver)
+                && let Some(deriver) = deriver
                 && deriver != node
             {
                 *slot = deriver;
             }
-        }
+        });
         Ok(Joined {
             lookup,
             rows,

@@ -1,8 +1,12 @@
 //! The names of all paths in one text, and the way back from a name to its node.
 
 use std::hash::{BuildHasher, RandomState};
+use std::hint::black_box;
 
 use super::NONE;
+
+/// How many names are looked for together.
+const TOGETHER: usize = 32;
 
 /// Names one after the other.
 #[derive(Debug, Default)]
@@ -97,6 +101,31 @@ impl Lookup {
             .map(|slot| slot.node)
     }
 
+    /// Looks for many names, some at a time: first all that memory is asked for which they need, so that they wait for it
+    /// together, and not each for itself.
+    pub(super) fn find_each<'n>(
+        &self,
+        names: &Names,
+        wanted: impl Iterator<Item = &'n str>,
+        mut found: impl FnMut(&'n str, Option<u32>),
+    ) {
+        let mut wanted = wanted.fuse();
+        let mut some: Vec<&str> = Vec::with_capacity(TOGETHER);
+        loop {
+            some.extend(wanted.by_ref().take(TOGETHER));
+            if some.is_empty() {
+                return;
+            }
+            let slots = some.iter().map(|name| self.slots.get(self.place(name).1));
+            let nodes: Vec<u32> = slots.map(|slot| slot.map_or(NONE, |s| s.node)).collect();
+            let first = |&node: &u32| names.get(node)?.bytes().next();
+            black_box(nodes.iter().filter_map(first).fold(0, u8::wrapping_add));
+            for name in some.drain(..) {
+                found(name, self.find(names, name));
+            }
+        }
+    }
+
     /// The tag of a name, and the slot where a search for it begins.
     #[expect(
         clippy::cast_possible_truncation,
@@ -148,6 +177,11 @@ mod tests {
             for name in &other {
                 proptest::prop_assert_eq!(lookup.find(&names, name).is_some(), entered.contains(name));
             }
+            let wanted = || entered.iter().chain(&other).map(String::as_str);
+            let mut each = Vec::new();
+            lookup.find_each(&names, wanted(), |name, node| each.push((name, node)));
+            let one_by_one: Vec<_> = wanted().map(|name| (name, lookup.find(&names, name))).collect();
+            proptest::prop_assert_eq!(each, one_by_one);
         }
     }
 
