@@ -23,8 +23,9 @@ use crate::ports::Cause;
 /// The only layout of the database that Nix has used since 2014.
 const SCHEMA: &str = "10";
 
-/// How many chunks of rows may wait to be taken.
-const WAITING: usize = 4;
+/// How many chunks of rows may wait to be taken: enough that reading goes on while all names are entered, with some
+/// megabytes of references.
+const WAITING: usize = 64;
 
 /// How often a database that changes under our eyes is read anew.
 const ATTEMPTS: u32 = 5;
@@ -140,15 +141,15 @@ impl Database {
         let mut summary = Summary::default();
         // One thread reads while this one puts in order what was read.
         let scanned = thread::scope(|scope| {
-            let store = &self.store;
-            let scan = move || rows::scan(&connection, store, |chunk| chunks.send(chunk).is_ok());
+            let scan = move || rows::scan(&connection, |chunk| chunks.send(chunk).is_ok());
             let reader = scope.spawn(scan);
-            for chunk in received {
-                chunk.pour(sink, &mut summary);
-            }
-            reader
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            let names = chunk::Names::of(&self.store);
+            // At the first row that is wrong it ends, and the reader with it, for nobody takes what it has.
+            let poured = received
+                .into_iter()
+                .try_for_each(|chunk| chunk.pour(&names, sink, &mut summary));
+            let scanned = reader.join();
+            poured.and(scanned.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
         scanned.map_err(|error| match error {
             rows::ScanError::Sqlite(error) => state.explain(&self.file, error),

@@ -1,6 +1,9 @@
 //! Rows on their way from the thread that reads them to the one that uses them.
 
+use super::rows::{ScanError, wrong};
 use super::{PathRow, RowSink, Summary};
+use crate::adapters::store_dir::is_base_name;
+use crate::domain::store_path::StoreDir;
 
 /// How many rows go at once: enough that handing over costs nothing, few enough to be gone before the next.
 pub(super) const ROWS: usize = 8192;
@@ -13,73 +16,114 @@ pub(super) enum Chunk {
 }
 
 impl Chunk {
-    /// Gives the rows to a sink, and counts them.
-    pub(super) fn pour(&self, sink: &mut impl RowSink, summary: &mut Summary) {
+    /// Checks the rows, gives them to a sink, and counts them.
+    pub(super) fn pour(
+        &self,
+        names: &Names,
+        sink: &mut impl RowSink,
+        summary: &mut Summary,
+    ) -> Result<(), ScanError> {
         match self {
-            Self::Paths(paths) => paths.pour(sink, summary),
+            Self::Paths(paths) => paths.pour(names, sink, summary),
             Self::References(references) => {
                 for &(referrer, reference) in references {
                     sink.reference(referrer, reference);
                 }
                 summary.references += references.len() as u64;
+                Ok(())
             }
-            Self::Outputs(outputs) => outputs.pour(sink, summary),
+            Self::Outputs(outputs) => outputs.pour(names, sink, summary),
         }
     }
 }
 
-/// Valid paths, their names one after the other in one text.
-#[derive(Default)]
+/// Takes the store directory off.
+pub(super) struct Names {
+    prefix: String,
+}
+
+impl Names {
+    pub(super) fn of(store: &StoreDir) -> Self {
+        let dir = store.as_path().as_str().trim_end_matches('/');
+        Self {
+            prefix: format!("{dir}/"),
+        }
+    }
+
+    fn base_name<'a>(
+        &self,
+        path: &'a [u8],
+        table: &'static str,
+        id: i64,
+    ) -> Result<&'a str, ScanError> {
+        let Ok(text) = str::from_utf8(path) else {
+            return Err(wrong(table, id, "has a text for a path that is not UTF-8"));
+        };
+        match text.strip_prefix(self.prefix.as_str()) {
+            Some(name) if is_base_name(name) => Ok(name),
+            Some(_) => Err(wrong(
+                table,
+                id,
+                &format!("has `{text}`, which is not a store path"),
+            )),
+            None => Err(wrong(
+                table,
+                id,
+                &format!("has `{text}`, which is not in {}", self.prefix),
+            )),
+        }
+    }
+}
+
+/// Valid paths, their texts one after the other.
 pub(super) struct Paths {
-    text: String,
+    text: Vec<u8>,
     rows: Vec<Path>,
 }
 
-struct Path {
-    id: i64,
-    nar_size: Option<u64>,
-    registered: i64,
-    name: usize,
-    deriver: Option<usize>,
+/// A valid path, with the length of its text, and of its deriver's.
+pub(super) struct Path {
+    pub(super) id: i64,
+    pub(super) nar_size: Option<u64>,
+    pub(super) registered: i64,
+    pub(super) length: usize,
+    pub(super) deriver: Option<usize>,
 }
 
 impl Paths {
     pub(super) fn new() -> Self {
         Self {
-            // A name has some 50 bytes, and most paths have a deriver.
-            text: String::with_capacity(ROWS * 100),
+            // A path has some 60 bytes, and most have a deriver.
+            text: Vec::with_capacity(ROWS * 120),
             rows: Vec::with_capacity(ROWS),
         }
     }
 
-    pub(super) fn push(&mut self, row: PathRow<'_>) {
-        self.text.push_str(row.base_name);
-        if let Some(deriver) = row.deriver {
-            self.text.push_str(deriver);
-        }
-        self.rows.push(Path {
-            id: row.id,
-            nar_size: row.nar_size,
-            registered: row.registered,
-            name: row.base_name.len(),
-            deriver: row.deriver.map(str::len),
-        });
+    pub(super) fn push(&mut self, row: Path, path: &[u8], deriver: &[u8]) {
+        self.text.extend_from_slice(path);
+        self.text.extend_from_slice(deriver);
+        self.rows.push(row);
     }
 
     pub(super) fn is_full(&self) -> bool {
         self.rows.len() >= ROWS
     }
 
-    fn pour(&self, sink: &mut impl RowSink, summary: &mut Summary) {
-        let mut text = self.text.as_str();
-        let mut next = |length: usize| {
-            let (name, rest) = text.split_at_checked(length).unwrap_or_default();
-            text = rest;
-            name
-        };
+    fn pour(
+        &self,
+        names: &Names,
+        sink: &mut impl RowSink,
+        summary: &mut Summary,
+    ) -> Result<(), ScanError> {
+        let mut rest = self.text.as_slice();
         for row in &self.rows {
-            let base_name = next(row.name);
-            let deriver = row.deriver.map(&mut next);
+            let mut next = |length: usize| {
+                let (text, behind) = rest.split_at_checked(length).unwrap_or_default();
+                rest = behind;
+                names.base_name(text, "ValidPaths", row.id)
+            };
+            let base_name = next(row.length)?;
+            let deriver = row.deriver.map(next).transpose()?;
             summary.paths += 1;
             summary.sizes_unknown += u64::from(row.nar_size.is_none());
             sink.path(PathRow {
@@ -90,29 +134,36 @@ impl Paths {
                 deriver,
             });
         }
+        Ok(())
     }
 }
 
-/// Outputs of derivations, their names one after the other in one text.
+/// Outputs of derivations, their texts one after the other.
 #[derive(Default)]
 pub(super) struct Outputs {
-    text: String,
+    text: Vec<u8>,
     pub(super) rows: Vec<(i64, usize)>,
 }
 
 impl Outputs {
-    pub(super) fn push(&mut self, drv: i64, base_name: &str) {
-        self.text.push_str(base_name);
-        self.rows.push((drv, base_name.len()));
+    pub(super) fn push(&mut self, drv: i64, path: &[u8]) {
+        self.text.extend_from_slice(path);
+        self.rows.push((drv, path.len()));
     }
 
-    fn pour(&self, sink: &mut impl RowSink, summary: &mut Summary) {
-        let mut text = self.text.as_str();
+    fn pour(
+        &self,
+        names: &Names,
+        sink: &mut impl RowSink,
+        summary: &mut Summary,
+    ) -> Result<(), ScanError> {
+        let mut rest = self.text.as_slice();
         for &(drv, length) in &self.rows {
-            let (name, rest) = text.split_at_checked(length).unwrap_or_default();
-            text = rest;
-            sink.output(drv, name);
+            let (text, behind) = rest.split_at_checked(length).unwrap_or_default();
+            rest = behind;
+            sink.output(drv, names.base_name(text, "DerivationOutputs", drv)?);
         }
         summary.outputs += self.rows.len() as u64;
+        Ok(())
     }
 }

@@ -1,12 +1,10 @@
-//! The scans: each table once, in the order in which it lies on disk, without an allocation a row.
+//! The scans: each table once, in the order in which it lies on disk, without an allocation a row. What takes time and
+//! does not need `SQLite` is left to whoever takes the chunks.
 
 use rusqlite::types::{Type, ValueRef};
 use rusqlite::{Connection, Row};
 
-use super::PathRow;
-use super::chunk::{Chunk, Outputs, Paths, ROWS};
-use crate::adapters::store_dir::is_base_name;
-use crate::domain::store_path::StoreDir;
+use super::chunk::{Chunk, Outputs, Path, Paths, ROWS};
 
 const PATHS: &str = "SELECT id, path, registrationTime, deriver, narSize FROM ValidPaths";
 const REFERENCES: &str = "SELECT referrer, reference FROM Refs";
@@ -33,12 +31,10 @@ impl From<rusqlite::Error> for ScanError {
 /// at a time; ends early, without an error, when that refuses.
 pub(super) fn scan(
     connection: &Connection,
-    store: &StoreDir,
     mut give: impl FnMut(Chunk) -> bool,
 ) -> Result<(), ScanError> {
     // Rolled back when it goes; there is nothing to commit.
     let transaction = connection.unchecked_transaction()?;
-    let names = Names::of(store);
     let mut paths = transaction.prepare(PATHS)?;
     let mut references = transaction.prepare(REFERENCES)?;
     let mut outputs = transaction.prepare(OUTPUTS)?;
@@ -46,7 +42,7 @@ pub(super) fn scan(
     let mut chunk = Paths::new();
     let mut rows = paths.query([])?;
     while let Some(row) = rows.next()? {
-        chunk.push(names.path_row(row)?);
+        push_path(&mut chunk, row)?;
         if chunk.is_full() && !give(Chunk::Paths(std::mem::replace(&mut chunk, Paths::new()))) {
             return Ok(());
         }
@@ -73,7 +69,7 @@ pub(super) fn scan(
     let mut rows = outputs.query([])?;
     while let Some(row) = rows.next()? {
         let drv = number(row, 0, "DerivationOutputs", 0)?;
-        chunk.push(drv, names.text(row, 1, "DerivationOutputs", drv)?);
+        chunk.push(drv, text(row, 1, "DerivationOutputs", drv)?);
         if chunk.rows.len() == ROWS && !give(Chunk::Outputs(std::mem::take(&mut chunk))) {
             return Ok(());
         }
@@ -82,68 +78,45 @@ pub(super) fn scan(
     Ok(())
 }
 
-/// Takes the store directory off.
-struct Names {
-    prefix: String,
+fn push_path(chunk: &mut Paths, row: &Row<'_>) -> Result<(), ScanError> {
+    const TABLE: &str = "ValidPaths";
+    let id = number(row, 0, TABLE, 0)?;
+    let path = text(row, 1, TABLE, id)?;
+    // An empty deriver is what very old versions wrote for none.
+    let deriver = match row.get_ref(3)? {
+        ValueRef::Null | ValueRef::Text(b"") => None,
+        _ => Some(text(row, 3, TABLE, id)?),
+    };
+    // Nix itself takes 0 for "not known".
+    let nar_size = match row.get_ref(4)? {
+        ValueRef::Null | ValueRef::Integer(0) => None,
+        _ => Some(
+            u64::try_from(number(row, 4, TABLE, id)?)
+                .map_err(|_| wrong(TABLE, id, "has a negative size"))?,
+        ),
+    };
+    let row = Path {
+        id,
+        nar_size,
+        registered: number(row, 2, TABLE, id)?,
+        length: path.len(),
+        deriver: deriver.map(<[u8]>::len),
+    };
+    chunk.push(row, path, deriver.unwrap_or_default());
+    Ok(())
 }
 
-impl Names {
-    fn of(store: &StoreDir) -> Self {
-        let dir = store.as_path().as_str().trim_end_matches('/');
-        Self {
-            prefix: format!("{dir}/"),
-        }
-    }
-
-    fn path_row<'a>(&self, row: &'a Row<'_>) -> Result<PathRow<'a>, ScanError> {
-        const TABLE: &str = "ValidPaths";
-        let id = number(row, 0, TABLE, 0)?;
-        // An empty deriver is what very old versions wrote for none.
-        let deriver = match row.get_ref(3)? {
-            ValueRef::Null | ValueRef::Text(b"") => None,
-            _ => Some(self.text(row, 3, TABLE, id)?),
-        };
-        // Nix itself takes 0 for "not known".
-        let nar_size = match row.get_ref(4)? {
-            ValueRef::Null | ValueRef::Integer(0) => None,
-            _ => Some(
-                u64::try_from(number(row, 4, TABLE, id)?)
-                    .map_err(|_| wrong(TABLE, id, "has a negative size"))?,
-            ),
-        };
-        Ok(PathRow {
-            id,
-            base_name: self.text(row, 1, TABLE, id)?,
-            nar_size,
-            registered: number(row, 2, TABLE, id)?,
-            deriver,
-        })
-    }
-
-    fn text<'a>(
-        &self,
-        row: &'a Row<'_>,
-        column: usize,
-        table: &'static str,
-        id: i64,
-    ) -> Result<&'a str, ScanError> {
-        let value = row.get_ref(column)?;
-        let Ok(text) = value.as_str() else {
-            let kind = value.data_type();
-            return Err(wrong(table, id, &format!("has {} for a path", named(kind))));
-        };
-        match text.strip_prefix(self.prefix.as_str()) {
-            Some(name) if is_base_name(name) => Ok(name),
-            Some(_) => Err(wrong(
-                table,
-                id,
-                &format!("has `{text}`, which is not a store path"),
-            )),
-            None => Err(wrong(
-                table,
-                id,
-                &format!("has `{text}`, which is not in {}", self.prefix),
-            )),
+fn text<'a>(
+    row: &'a Row<'_>,
+    column: usize,
+    table: &'static str,
+    id: i64,
+) -> Result<&'a [u8], ScanError> {
+    match row.get_ref(column)? {
+        ValueRef::Text(text) => Ok(text),
+        other => {
+            let kind = named(other.data_type());
+            Err(wrong(table, id, &format!("has {kind} for a path")))
         }
     }
 }
@@ -169,7 +142,7 @@ fn named(kind: Type) -> &'static str {
     }
 }
 
-fn wrong(table: &'static str, row: i64, why: &str) -> ScanError {
+pub(super) fn wrong(table: &'static str, row: i64, why: &str) -> ScanError {
     ScanError::Row {
         table,
         row,
