@@ -6,6 +6,7 @@ mod sizes;
 mod usage;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::OnceLock;
 
 use super::collect::{Selection, Unregistered};
 use super::graph::{Chain, KeepFlags, NodeIdx, NodeSet, StoreGraph};
@@ -61,6 +62,8 @@ pub struct Inspection {
     graph: StoreGraph,
     flags: KeepFlags,
     roots: Vec<StoreRoot>,
+    /// What nothing keeps, once that was asked for.
+    dead: OnceLock<NodeSet>,
     unregistered: Vec<Stray>,
     doubts: Vec<String>,
     notes: Vec<String>,
@@ -111,6 +114,7 @@ impl Inspection {
             graph,
             flags,
             roots: kept,
+            dead: OnceLock::new(),
             unregistered,
             doubts,
             notes,
@@ -161,8 +165,9 @@ impl Inspection {
 
     /// The absolute path of a valid path.
     pub fn path(&self, node: NodeIdx) -> String {
-        let name = self.graph.base_name(node);
-        self.store.as_path().join(name).into_string()
+        let (store, name) = (self.store.as_path().as_str(), self.graph.base_name(node));
+        let slash = if store.ends_with('/') { "" } else { "/" };
+        [store, slash, name].concat()
     }
 
     /// Every valid path.
@@ -172,7 +177,8 @@ impl Inspection {
 
     /// The valid paths that nothing keeps.
     pub fn dead(&self) -> NodeSet {
-        self.graph.dead(&self.root_nodes(|_| true), self.flags)
+        let dead = || self.graph.dead(&self.root_nodes(|_| true), self.flags);
+        self.dead.get_or_init(dead).clone()
     }
 
     /// The shortest chains from roots to a path, at most `most`: for each a root that begins it. Roots of one path have

@@ -13,6 +13,10 @@ use crate::domain::store_path::StorePathRef;
 /// What is escaped already stays as it is, so that a whole sentence can be escaped after its parts. A backslash is
 /// left alone: names that have one can be copied, and nothing worse than a doubtful reading comes of it.
 pub fn escape(text: &str) -> String {
+    // What nearly every name is; there may be a million of them.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_string();
+    }
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         // Writing to a string cannot fail.

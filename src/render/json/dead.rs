@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::domain::graph::NodeIdx;
+use crate::domain::graph::{NodeIdx, StoreGraph};
 use crate::domain::inspection::Inspection;
 use crate::domain::measure::{Bytes, Timestamp};
 
@@ -51,20 +51,24 @@ pub struct DeadTotalDocument {
 /// The dead paths of a store, with what was measured of them.
 pub fn dead(inspection: &Inspection, disk: Option<Bytes>, notes: Vec<String>) -> DeadDocument {
     let (graph, dead) = (inspection.graph(), inspection.dead());
+    let mut sorted: Vec<(u64, NodeIdx)> = dead.iter().map(|n| (beginning(graph, n), n)).collect();
+    // Nearly always the beginning tells which comes first, without a look at the names.
+    sorted.sort_unstable_by(|(a, one), (b, other)| {
+        let names = || graph.base_name(*one).cmp(graph.base_name(*other));
+        a.cmp(b).then_with(names)
+    });
     let path = |node: NodeIdx| DeadPathDocument {
         path: inspection.path(node),
         // No archive has no bytes: that is what Nix writes where it does not know.
         nar_bytes: Some(graph.nar_size_of(node)).filter(|size| size.0 > 0),
         registered: Timestamp::from_unix(graph.registered(node), 0),
     };
-    let mut paths: Vec<DeadPathDocument> = dead.iter().map(path).collect();
-    paths.sort_unstable_by(|a, b| a.path.cmp(&b.path));
     let weight = graph.weight(&dead);
     let strays = inspection.unregistered().iter();
     let strays = strays.map(|stray| inspection.store().as_path().join(&stray.name).into_string());
     DeadDocument {
         schema: "nix-prune/dead/1",
-        paths,
+        paths: sorted.into_iter().map(|(_, node)| path(node)).collect(),
         unregistered: strays.collect(),
         total: DeadTotalDocument {
             count: weight.paths,
@@ -74,4 +78,13 @@ pub fn dead(inspection: &Inspection, disk: Option<Bytes>, notes: Vec<String>) ->
         at_most: inspection.is_at_most(),
         notes: inspection.notes().into_iter().chain(notes).collect(),
     }
+}
+
+/// The first bytes of a name, as a number in the order of the names.
+fn beginning(graph: &StoreGraph, node: NodeIdx) -> u64 {
+    let mut first = [0; 8];
+    for (to, from) in first.iter_mut().zip(graph.base_name(node).bytes()) {
+        *to = from;
+    }
+    u64::from_be_bytes(first)
 }
