@@ -1,7 +1,8 @@
 //! How long whole commands take, beside the raw work that cannot be left out and beside Nix itself, in one run.
 //!
-//! `cargo bench` measures; `cargo bench -- --quick` on the smallest store only. Without `--bench`, as `cargo test` calls it, every
-//! part is run once on a small store to see that it works, and nothing is judged.
+//! `cargo bench` measures; `cargo bench -- --quick` on the smallest store only; `cargo bench -- --collect` what collecting takes,
+//! which is a matter of half an hour. Without `--bench`, as `cargo test` calls it, every part is run once on a small store to see
+//! that it works, and nothing is judged.
 
 #![allow(
     clippy::expect_used,
@@ -11,6 +12,8 @@
 )]
 
 mod adversarial;
+mod bytes;
+mod collect;
 mod measure;
 mod raw;
 mod stores;
@@ -54,6 +57,13 @@ fn main() {
     let args: Vec<String> = std::env::args().collect();
     let extent = Extent::of(&args);
     println!("cores: {}", std::thread::available_parallelism().unwrap());
+    let collects = args.iter().any(|arg| arg == "--collect");
+    if collects || extent == Extent::Smoke {
+        collect::run(extent);
+    }
+    if collects {
+        return;
+    }
     let sizes: &[u32] = match extent {
         Extent::Full => &[10_000, 100_000, 1_000_000],
         Extent::Quick => &[10_000],
@@ -79,6 +89,7 @@ fn main() {
         }
     }
     growth(&ours);
+    bytes::run(extent);
 }
 
 /// `dead` against the raw work and against Nix; gives our median.
@@ -111,7 +122,8 @@ fn dead(store: &Store, extent: Extent) -> Duration {
     // Of a million paths Nix does not come to an end.
     if store.size <= 100_000 {
         let rounds = extent.rounds().min(if store.size > 10_000 { 1 } else { 3 });
-        let mut print_dead = || measure::command(&mut store.nix_store(&["--gc", "--print-dead"]));
+        let mut print_dead =
+            || measure::command(&mut store.nix("nix-store", &["--gc", "--print-dead"]));
         let [nix] = alternate(rounds, [&mut print_dead]);
         println!("  nix-store --gc --print-dead           {nix}");
         println!(

@@ -27,25 +27,68 @@ pub(crate) struct Store {
 impl Store {
     /// Makes it below `target`, unless it is there; `None` without a Nix.
     pub(crate) fn make(size: u32, shape: Shape) -> Option<Self> {
-        let bin = bin()?;
-        let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench");
-        fs::create_dir_all(&target).unwrap();
-        let dir = target.join(format!("{size}-{shape:?}"));
+        let bin = bins().pop()?;
+        let dir = target().join(format!("{size}-{shape:?}"));
         if !dir.join("made").exists() {
             let _ = fs::remove_dir_all(&dir);
-            generate(&bin, &dir, size);
+            // A file for each path is what a collector's look at the directory needs; a million of them take too long.
+            generate(
+                &bin,
+                &dir,
+                size,
+                if size > 100_000 { "none" } else { "stub" },
+            );
             if shape == Shape::FewRoots {
                 thin_out(&dir);
             }
             fs::write(dir.join("made"), "").unwrap();
         }
-        fs::create_dir_all(dir.join("conf")).unwrap();
-        Some(Self {
+        let store = Self {
             dir,
             bin,
             shape,
             size,
-        })
+        };
+        store.configure("");
+        Some(store)
+    }
+
+    /// A store with many roots that is in `dir`, or will be.
+    pub(crate) fn at(dir: &Path, bin: &Path, size: u32) -> Self {
+        Self {
+            dir: dir.to_path_buf(),
+            bin: bin.to_path_buf(),
+            shape: Shape::ManyRoots,
+            size,
+        }
+    }
+
+    /// Makes it, with a whole tree for each path.
+    pub(crate) fn grow(&self) {
+        generate(&self.bin, &self.dir, self.size, "full");
+    }
+
+    /// Leaves the newest generation of each profile and twenty projects.
+    pub(crate) fn thin_out(&self) {
+        thin_out(&self.dir);
+    }
+
+    /// Removes the roots of so many projects.
+    pub(crate) fn forget_projects(&self, count: usize) {
+        for entry in projects(&self.dir).into_iter().take(count) {
+            fs::remove_file(entry).unwrap();
+        }
+    }
+
+    /// Writes Nix's settings.
+    pub(crate) fn configure(&self, settings: &str) {
+        fs::create_dir_all(self.dir.join("conf")).unwrap();
+        let text = format!("build-users-group =\nsubstitute = false\n{settings}");
+        fs::write(self.dir.join("conf/nix.conf"), text).unwrap();
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
     }
 
     pub(crate) fn store(&self) -> PathBuf {
@@ -68,9 +111,9 @@ impl Store {
         command
     }
 
-    /// `nix-store` on it.
-    pub(crate) fn nix_store(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(self.bin.join("nix-store"));
+    /// One of Nix's commands on it.
+    pub(crate) fn nix(&self, name: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(self.bin.join(name));
         command.args(args);
         self.surround(&mut command);
         command
@@ -85,6 +128,14 @@ impl Store {
             .env("NIX_STATE_DIR", self.state())
             .env("NIX_LOG_DIR", self.state().join("log"))
             .env("NIX_CONF_DIR", self.dir.join("conf"));
+    }
+
+    pub(crate) fn version(&self) -> String {
+        let parts = version(&self.bin)
+            .iter()
+            .map(u32::to_string)
+            .collect::<Vec<_>>();
+        format!("Nix {}", parts.join("."))
     }
 
     fn roots(&self) -> usize {
@@ -109,28 +160,54 @@ impl fmt::Display for Store {
     }
 }
 
-fn bin() -> Option<PathBuf> {
-    let named = std::env::var("NIX_PRUNE_TEST_NIX").ok();
-    let last = named.and_then(|list| list.split(':').next_back().map(PathBuf::from));
-    let fetched = || {
-        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/nix");
-        let bins = fs::read_dir(dir)
-            .ok()?
-            .map(|entry| entry.unwrap().path().join("bin"));
-        bins.filter(|bin| bin.join("nix-store").exists()).max()
-    };
-    let on_path = || Some(which::which("nix-store").ok()?.parent()?.to_path_buf());
-    last.or_else(fetched).or_else(on_path)
+/// Where stores are kept.
+pub(crate) fn target() -> PathBuf {
+    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench");
+    fs::create_dir_all(&target).unwrap();
+    target
 }
 
-fn generate(bin: &Path, dir: &Path, size: u32) {
+/// Every Nix that there is to measure against; the last is the newest.
+pub(crate) fn bins() -> Vec<PathBuf> {
+    if let Ok(named) = std::env::var("NIX_PRUNE_TEST_NIX") {
+        return named.split(':').map(PathBuf::from).collect();
+    }
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/nix");
+    let fetched = fs::read_dir(dir).into_iter().flatten();
+    let mut bins: Vec<PathBuf> = fetched
+        .map(|entry| entry.unwrap().path().join("bin"))
+        .filter(|bin| bin.join("nix-store").exists())
+        .collect();
+    if bins.is_empty()
+        && let Ok(found) = which::which("nix-store")
+    {
+        bins.extend(found.parent().map(Path::to_path_buf));
+    }
+    bins.sort_by_cached_key(|bin| version(bin));
+    bins
+}
+
+/// The parts of the version's number.
+fn version(bin: &Path) -> Vec<u32> {
+    let output = Command::new(bin.join("nix"))
+        .arg("--version")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let number = text.split_whitespace().next_back().unwrap_or_default();
+    number
+        .split('.')
+        .filter_map(|part| part.parse().ok())
+        .collect()
+}
+
+fn generate(bin: &Path, dir: &Path, size: u32, disk: &str) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/store/genstore.py");
     let mut command = Command::new("python3");
     command.arg(script).arg("--out").arg(dir);
     command.args(["-n", &size.to_string(), "--junk", "0"]);
     command.arg("--nix-store").arg(bin.join("nix-store"));
-    // A file for each path is what a collector's look at the directory needs; a million of them take too long.
-    command.args(["--disk", if size > 100_000 { "none" } else { "stub" }]);
+    command.args(["--disk", disk]);
     if size < 10_000 {
         command.args([
             "--gens",
@@ -168,19 +245,30 @@ fn thin_out(dir: &Path) {
             }
         }
     }
-    let auto = fs::read_dir(dir.join("var/gcroots/auto")).unwrap();
-    let mut entries: Vec<PathBuf> = auto.map(|entry| entry.unwrap().path()).collect();
-    entries.sort();
-    let mut projects = 0;
-    for entry in entries {
-        let target = fs::read_link(&entry).unwrap();
-        let there = target.symlink_metadata().is_ok();
-        let profile = target.to_string_lossy().contains("/profiles/");
-        projects += usize::from(there && !profile);
-        if !there || (!profile && projects > 20) {
+    for entry in projects(dir).into_iter().skip(20) {
+        fs::remove_file(entry).unwrap();
+    }
+    for entry in auto(dir) {
+        if fs::read_link(&entry).unwrap().symlink_metadata().is_err() {
             fs::remove_file(entry).unwrap();
         }
     }
+}
+
+fn auto(dir: &Path) -> Vec<PathBuf> {
+    let auto = fs::read_dir(dir.join("var/gcroots/auto")).unwrap();
+    let mut entries: Vec<PathBuf> = auto.map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    entries
+}
+
+/// The entries that lead to a project's link.
+fn projects(dir: &Path) -> Vec<PathBuf> {
+    let is_project = |entry: &PathBuf| {
+        let target = fs::read_link(entry).unwrap();
+        target.symlink_metadata().is_ok() && !target.to_string_lossy().contains("/profiles/")
+    };
+    auto(dir).into_iter().filter(is_project).collect()
 }
 
 /// Every `NAME-N-link` below a directory, with its profile and number.
