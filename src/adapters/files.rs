@@ -49,12 +49,20 @@ pub fn write_new(path: &Utf8Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 /// [`io::ErrorKind::FileTooLarge`] beyond the limit, [`io::ErrorKind::InvalidData`] for what is not UTF-8,
 /// [`io::ErrorKind::InvalidInput`] for what is no regular file; otherwise why it cannot be read.
 pub fn read_bounded(path: &Utf8Path, limit: u64) -> io::Result<String> {
+    read_text(open_plain(path)?, limit)
+}
+
+/// Opens a file to read it; neither a link is followed nor a pipe waited for.
+///
+/// # Errors
+/// Why it cannot be opened; [`io::ErrorKind::InvalidInput`] for a link.
+pub fn open_plain(path: &Utf8Path) -> io::Result<File> {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
     let opened = OpenOptions::new()
         .read(true)
         .custom_flags(flags.bits())
         .open(path);
-    read_text(opened.map_err(name_the_link)?, limit)
+    opened.map_err(name_the_link)
 }
 
 /// Reads an open file as [`read_bounded`] does.

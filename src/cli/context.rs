@@ -139,12 +139,20 @@ impl Context {
         let failed = |error: &dyn std::error::Error| unreadable(path, error);
         let absolute = std::path::absolute(path).map_err(|error| failed(&error))?;
         let absolute = Utf8PathBuf::try_from(absolute).map_err(|error| failed(&error))?;
-        if self.actor == Actor::Root {
-            trust::check(&absolute, 0).map_err(|error| {
-                failed(&error).hint("Make it belong to root and writable by nobody else.")
-            })?;
+        if self.actor != Actor::Root {
+            return read_resolved(&absolute);
         }
-        read_resolved(&absolute)
+        let untrusted = |error: &dyn std::error::Error| {
+            failed(error).hint("Make it belong to root and writable by nobody else.")
+        };
+        trust::check(&absolute, 0).map_err(|error| untrusted(&error))?;
+        let real = absolute
+            .canonicalize_utf8()
+            .map_err(|error| failed(&error))?;
+        // The way to it is root's alone by now; what came to be open is looked at all the same.
+        let file = files::open_plain(&real).map_err(|error| failed(&error))?;
+        trust::check_open(&real, &file, 0).map_err(|error| untrusted(&error))?;
+        files::read_text(file, SETTINGS_LIMIT).map_err(|error| failed(&error))
     }
 
     /// The job that the arguments name, with what they change of it.

@@ -234,6 +234,46 @@ fn a_variable_with_a_slip_in_its_name_stops_everything() {
     assert!(ran.stderr.contains("NIX_PRUNE_MAX_RISK"));
 }
 
+#[test]
+fn what_is_no_plain_file_neither_blocks_nor_counts() {
+    let bare = Bare::new();
+    let fifo = bare.base().join("fifo");
+    let mode = nix::sys::stat::Mode::from_bits_truncate(0o600);
+    nix::unistd::mkfifo(fifo.as_std_path(), mode).unwrap();
+    let (round, deep) = (bare.base().join("round"), bare.base().join("deep"));
+    std::os::unix::fs::symlink("round", &round).unwrap();
+    std::os::unix::fs::symlink("fifo", &deep).unwrap();
+    let large = bare.write("large", &format!("{BASE}{}", " ".repeat(5 << 20)));
+    let latin = bare.base().join("latin");
+    fs::write(&latin, [b'{', 0xe4, b'}']).unwrap();
+    for file in [
+        &fifo,
+        &round,
+        &deep,
+        &large,
+        &latin,
+        &bare.base().to_path_buf(),
+    ] {
+        let state = bare.base().join("state");
+        let args = [
+            "plan",
+            "--config",
+            file.as_str(),
+            "--state-dir",
+            state.as_str(),
+        ];
+        let ran = bare.run(&args);
+        assert_eq!(ran.status, 78, "{file}: {}", ran.stderr);
+        assert!(ran.stderr.contains(file.as_str()), "{}", ran.stderr);
+    }
+    for file in ["/dev/stdin", "/dev/null"] {
+        let mut command = bare.program();
+        command.stdin(std::process::Stdio::null());
+        let ran = run_command(command.args(["plan", "--config", file]));
+        assert_eq!(ran.status, 78, "{file}: {}", ran.stderr);
+    }
+}
+
 fn diff(old: &Utf8Path, new: &Utf8Path, json: bool) -> Ran {
     let bare = Bare::new();
     let args = ["config", "diff", old.as_str(), new.as_str(), "--json"];

@@ -27,6 +27,17 @@ pub fn check(path: &Utf8Path, own: u32) -> Result<(), JournalError> {
     check_below(top.to_path_buf(), path, own)
 }
 
+/// Checks that an open file is `own`'s alone: what was opened may be another file than the one that [`check`] saw.
+///
+/// An access list cannot hide here: where there is one, the group's bits of the mode are its mask.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_open(path: &Utf8Path, file: &fs::File, own: u32) -> Result<(), JournalError> {
+    let metadata = file.metadata().map_err(|source| read(path, source))?;
+    judge(path, &metadata, own, Place::Last)
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     Above,
@@ -175,6 +186,24 @@ mod tests {
         let result = below(&dir, "state/runs", own);
         assert_eq!(result.is_ok(), trusted, "{result:?}");
         assert!(trusted || matches!(result, Err(JournalError::Untrusted { .. })));
+    }
+
+    #[rstest]
+    #[case(0o644, true)]
+    #[case(0o664, false)]
+    #[case(0o646, false)]
+    fn an_open_file_is_looked_at_itself(#[case] mode: u32, #[case] trusted: bool) {
+        let (_guard, dir, own) = scratch();
+        let file = dir.join("file");
+        fs::write(&file, "").unwrap();
+        set(&file, 0o644);
+        let open = fs::File::open(&file).unwrap();
+        set(&file, mode);
+        // Another file takes its name meanwhile; it is not the one that was opened.
+        fs::rename(&file, dir.join("moved")).unwrap();
+        fs::write(&file, "").unwrap();
+        assert_eq!(check_open(&file, &open, own).is_ok(), trusted);
+        assert!(check_open(&file, &open, own + 1).is_err());
     }
 
     #[test]

