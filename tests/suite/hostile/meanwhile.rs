@@ -125,7 +125,12 @@ fn a_profile_that_its_owner_deleted_is_not_made_again() {
     let ran = ends(&scratch, &["undo", "--json"], 4);
     assert_eq!(outcomes(&json(&ran), "stale"), 3, "{}", ran.stdout);
     assert!(!profile.parent().unwrap().exists());
-    ends(&scratch, &["run", "--keep-last=2", "--yes"], 0);
+    // A directory of roots that is gone may be a loss; its owner says that it is none.
+    let run = ["run", "--keep-last=2", "--yes"];
+    let refused = ends(&scratch, &run, 4);
+    assert!(refused.stderr.contains("--accept roots.vanished"));
+    let accepted = [&run[..], &["--accept", "roots.vanished"]].concat();
+    ends(&scratch, &accepted, 0);
     assert!(
         on_disk(&scratch, "somebodyprofile-1"),
         "it is held until its window ends"
