@@ -7,13 +7,16 @@
 mod assess;
 mod check;
 mod finding;
+mod gone;
 mod import;
 mod layers;
 mod locate;
 mod nearest;
 mod platform;
+mod preset;
 mod raw;
 mod read;
+mod reference;
 mod sanitize;
 #[cfg(test)]
 mod tests;
@@ -31,6 +34,8 @@ pub use finding::{Code, Finding, Pointer, Severity};
 pub use import::{Around, ImportError, Imported, Note, NoteKind, Scope, Tool, import};
 pub use layers::{Layer, Stack, stack};
 pub use platform::Platform;
+pub use preset::Preset;
+pub use reference::reference;
 pub use sanitize::{Change, ChangeKind, Clamping};
 
 /// The version of the settings that is understood.
@@ -157,11 +162,17 @@ impl Report {
         let Some(raw) = &read.settings else {
             return Self::broken(read.findings);
         };
-        let (clean, changes) = sanitize::sanitize(raw, clamping);
+        let (clean, mut changes, gone) = sanitize::sanitize(raw, clamping);
         let (settings, mut findings) = match check::check(&clean, platform) {
             Ok((settings, warnings)) => (Some(settings), warnings),
             Err(findings) => (None, findings),
         };
+        for finding in &mut findings {
+            finding.pointer = read.gone.restore(&gone.restore(&finding.pointer));
+        }
+        for change in &mut changes {
+            change.pointer = read.gone.restore(&change.pointer);
+        }
         findings.retain(|finding| !read.explains(finding));
         locate::locate(text, &mut findings);
         Self {

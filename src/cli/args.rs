@@ -15,7 +15,8 @@ mod store;
 
 pub use budget::BudgetArgs;
 pub use config::{
-    CheckArgs, ConfigArgs, ConfigCommand, DiffArgs, ImportArgs, ImportTool, Level, ScopeArg,
+    CheckArgs, ConfigArgs, ConfigCommand, DiffArgs, ImportArgs, ImportTool, InitArgs, Level,
+    ScopeArg,
 };
 pub use store::{DeadArgs, Division, DuArgs, RootsArgs, WhyArgs};
 

@@ -4,6 +4,7 @@ mod check;
 mod diff;
 pub(super) mod findings;
 mod import;
+mod init;
 
 use super::args::{ConfigArgs, ConfigCommand};
 use super::context::Context;
@@ -17,6 +18,7 @@ pub(super) fn config(context: &Context, args: &ConfigArgs) -> Result<Exit, Failu
         ConfigCommand::Check(args) => check::check(context, args),
         ConfigCommand::Diff(args) => diff::diff(args),
         ConfigCommand::Import(args) => import::import(context, args),
+        ConfigCommand::Init(args) => init::init(context, args),
         ConfigCommand::Schema => {
             out::json(&settings::schema())?;
             Ok(Exit::Done)

@@ -308,10 +308,7 @@ fn collection(job: &mut Job, args: &JobArgs) -> Result<(), Failure> {
 /// A job of the settings; without a name the only enabled one of the file that counts most, or the one called `default`.
 pub(super) fn named_job(settings: &Settings, name: Option<&str>) -> Result<Job, Failure> {
     let names = || {
-        let names: Vec<String> = settings
-            .jobs()
-            .map(|job| job.job().name.to_string())
-            .collect();
+        let names: Vec<String> = settings.jobs().map(name_and_purpose).collect();
         format!("The settings have: {}.", names.join(", "))
     };
     if let Some(name) = name {
@@ -335,6 +332,14 @@ pub(super) fn named_job(settings: &Settings, name: Option<&str>) -> Result<Job, 
         )
         .hint(names())
     })
+}
+
+fn name_and_purpose(job: &JobSettings) -> String {
+    let name = &job.job().name;
+    match job.description() {
+        Some(description) => format!("{name} ({description})"),
+        None => name.to_string(),
+    }
 }
 
 fn actor() -> Actor {

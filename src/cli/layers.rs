@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::context::{Context, SettingsText, invalid};
-use super::failure::Failure;
+use super::failure::{Exit, Failure};
 use crate::adapters::places::variable;
 use crate::domain::snapshot::Actor;
 use crate::settings::{Clamping, Layer, Platform, Report, Settings, stack};
@@ -55,6 +55,23 @@ impl Context {
 
     /// Our own user's file. Root does not follow a home that is somebody else's, as `sudo` may leave it behind: whoever
     /// owns the home could put any file there. Nix does the same.
+    /// The file that is the place of new settings: the system's for root, one's own for everybody else.
+    ///
+    /// # Errors
+    /// When the environment names no such place.
+    pub(super) fn new_settings_path(&self) -> Result<Utf8PathBuf, Failure> {
+        if let Some(path) = &self.global.config {
+            return Ok(path.clone());
+        }
+        if self.actor == Actor::Root {
+            return Ok(SYSTEM.into());
+        }
+        self.own_settings()?.ok_or_else(|| {
+            let message = "neither HOME nor XDG_CONFIG_HOME says where to write settings";
+            Failure::new(Exit::Usage, message).hint("Name a file with --output.")
+        })
+    }
+
     fn own_settings(&self) -> Result<Option<Utf8PathBuf>, Failure> {
         let dir = match (variable("XDG_CONFIG_HOME")?, &self.places.home) {
             (Some(xdg), _) => xdg,

@@ -142,18 +142,25 @@ impl fmt::Display for Pointer {
     }
 }
 
-/// Names every code once: the variant, its stable text, its meaning.
+/// Names every code once: its meaning, the variant, its stable text.
 macro_rules! codes {
-    ($($(#[$doc:meta])* $variant:ident = $text:literal,)*) => {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $text:literal,)*) => {
         /// The name of a finding; stable, for scripts.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Code {
-            $($(#[$doc])* $variant,)*
+            $($(#[doc = $doc])+ $variant,)*
         }
 
         impl Code {
             /// All of them.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// What it means.
+            pub fn meaning(self) -> &'static str {
+                match self {
+                    $(Self::$variant => concat!($($doc),+).trim_ascii(),)*
+                }
+            }
 
             /// Its text.
             pub fn as_str(self) -> &'static str {

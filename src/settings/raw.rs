@@ -11,35 +11,63 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
+/// Numbers with a unit each, and blanks around them.
+const AGE: &str = r"^\s*([0-9]+(\.[0-9]{1,9})?[smhdw])+\s*$";
+/// A size in bytes, or with a unit in powers of 1024.
+const SIZE: &str = r"^([0-9]+|[0-9]+(\.[0-9]{1,9})?[KMGT])$";
+/// A size, or 5 to 90 percent.
+const FREE: &str = r"^(0*([5-9]|[1-8][0-9]|90)%|[0-9]+|[0-9]+(\.[0-9]{1,9})?[KMGT])$";
+/// A level in any case.
+const RISK: &str =
+    "^([lL][oO][wW]|[mM][eE][dD][iI][uU][mM]|[hH][iI][gG][hH]|[cC][rR][iI][tT][iI][cC][aA][lL])$";
+/// What selects profiles.
+const SELECTOR: &str = "^(system|users|home-manager|/.*)$";
+const JOB_NAME: &str = "^[a-zA-Z0-9][a-zA-Z0-9_-]{0,49}$";
+/// The profiles that are thinned out unless the settings say which.
+pub(super) const SELECTORS: [&str; 3] = ["system", "users", "home-manager"];
+
 /// The settings of nix-prune.
 #[derive(Debug, Clone, serde::Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Settings {
     /// The version of the settings.
     #[schemars(required, range(min = 1, max = 1))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) version: Option<Whole>,
-    /// Refuses critical actions, whatever a job allows; true unless said otherwise.
+    /// Refuses critical actions, whatever a job allows.
+    #[schemars(extend("default" = true))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) safe_mode: Option<bool>,
-    /// How long what was dropped is held, such as `7d`, which is the default.
+    /// How long what was dropped is held, and can be put back, such as `7d`; `0s` for not at all.
+    #[schemars(extend("default" = "7d", "pattern" = AGE))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) undo_window: Option<String>,
     /// What no job may take away.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) protect: Option<Object<Protect>>,
     /// What no job, flag or other file can fall short of; where several files ask, the strictest counts.
     pub(super) policy: Option<Object<Policy>>,
     /// The jobs by name.
-    #[schemars(required)]
+    #[schemars(required, extend("minProperties" = 1, "propertyNames" = { "pattern": JOB_NAME }))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) jobs: Option<BTreeMap<String, Object<Job>>>,
 }
 
 /// What no job may take away.
-#[derive(Debug, Clone, serde::Deserialize, serde::Serialize, JsonSchema)]
+#[derive(Debug, Clone, Default, serde::Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Protect {
     /// Places that are never removed; must hold every critical path of the platform, which is also the default.
+    #[schemars(extend("items" = { "type": "string", "pattern": r"^\s*/" }))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) paths: Option<Vec<String>>,
     /// Generations that are never dropped.
+    #[schemars(extend("default" = []))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) generations: Option<Vec<Object<Pin>>>,
     /// Patterns for links of roots that are never removed, such as `/home/*/keep/**`.
+    #[schemars(extend("default" = [], "items" = { "type": "string", "pattern": "^/" }))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) roots: Option<Vec<String>>,
 }
 
@@ -71,11 +99,13 @@ pub(super) struct Floor {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Pin {
     /// The profile, by path or by the name it has in Nix's profiles directory.
+    #[schemars(extend("minLength" = 1))]
     pub(super) profile: String,
     /// The number of the generation.
     #[schemars(range(min = 0, max = 4_294_967_295_u32))]
     pub(super) number: Whole,
     /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reason: Option<String>,
 }
 
@@ -84,14 +114,21 @@ pub(super) struct Pin {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Job {
     /// What it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) description: Option<String>,
-    /// Whether it runs at all; true unless said otherwise.
+    /// Whether it runs at all.
+    #[schemars(extend("default" = true))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) enabled: Option<bool>,
-    /// Actions above this level stop a run: low, medium, high (the default) or critical.
+    /// Actions above this level stop a run: low, medium, high or critical.
+    #[schemars(extend("default" = "high", "pattern" = RISK))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) max_risk: Option<String>,
     /// The disk goal.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) budget: Option<Object<Budget>>,
     /// What it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) operations: Option<Object<Operations>>,
 }
 
@@ -100,13 +137,20 @@ pub(super) struct Job {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Budget {
     /// The least that is to be free, such as `50G` or `20%`.
+    #[schemars(extend("pattern" = FREE))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) min_free: Option<String>,
     /// The most of the file system that may be used, in percent.
     #[schemars(range(min = 10, max = 95))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) max_used: Option<Whole>,
     /// The largest store, such as `200G`.
+    #[schemars(extend("pattern" = SIZE))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) max_store: Option<String>,
     /// Whether holds are released before their window ends: never or ifNeeded.
+    #[schemars(extend("default" = "never", "enum" = ["never", "ifNeeded", null]))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) release_holds: Option<String>,
 }
 
@@ -115,16 +159,23 @@ pub(super) struct Budget {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Operations {
     /// Thins out generations.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) generations: Option<Object<Generations>>,
     /// Removes roots.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) roots: Option<Object<Roots>>,
     /// Removes what failed builds and caches left behind.
+    #[schemars(extend("x-not-yet" = true))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) leftovers: Option<Object<Leftovers>>,
     /// Collects garbage.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) collect: Option<Object<Collect>>,
     /// Hard-links equal files in the store.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) optimise: Option<Object<Optimise>>,
     /// Checks the store.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) verify: Option<Object<Verify>>,
 }
 
@@ -132,11 +183,16 @@ pub(super) struct Operations {
 #[derive(Debug, Clone, serde::Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Generations {
-    /// system, users, home-manager (all three unless said otherwise) or the absolute path of a profile.
+    /// system, users, home-manager or absolute paths of profiles.
+    #[schemars(extend("default" = SELECTORS, "minItems" = 1, "items" = { "type": "string", "pattern": SELECTOR }))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) profiles: Option<Vec<String>>,
     /// What stays.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) keep: Option<Object<Keep>>,
     /// Whether the boot menu is written anew afterwards.
+    #[schemars(extend("default" = false, "x-not-yet" = true))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) refresh_boot_menu: Option<bool>,
 }
 
@@ -146,20 +202,27 @@ pub(super) struct Generations {
 pub(super) struct Keep {
     /// This many, counted back from the current generation.
     #[schemars(range(min = 0, max = 1000))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) last: Option<Whole>,
     /// What is not older than this, such as `14d`.
+    #[schemars(extend("pattern" = AGE))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) within: Option<String>,
     /// The newest of each of this many days.
     #[schemars(range(min = 0, max = 1000))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) daily: Option<Whole>,
     /// The newest of each of this many ISO weeks.
     #[schemars(range(min = 0, max = 1000))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) weekly: Option<Whole>,
     /// The newest of each of this many months.
     #[schemars(range(min = 0, max = 1000))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) monthly: Option<Whole>,
     /// The newest of each of this many years.
     #[schemars(range(min = 0, max = 1000))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) yearly: Option<Whole>,
 }
 
@@ -167,9 +230,13 @@ pub(super) struct Keep {
 #[derive(Debug, Clone, serde::Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Roots {
-    /// Those whose link is gone; false unless said otherwise.
+    /// Whether those are removed whose link is gone.
+    #[schemars(extend("default" = false))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) dangling: Option<bool>,
     /// Those that nobody used for a while.
+    #[schemars(extend("default" = [], "x-not-yet" = true))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) rules: Option<Vec<Object<RootRule>>>,
 }
 
@@ -180,6 +247,7 @@ pub(super) struct RootRule {
     /// The kind of roots.
     pub(super) kind: String,
     /// How long nobody used them.
+    #[schemars(extend("pattern" = AGE))]
     pub(super) unused_for: String,
 }
 
@@ -188,10 +256,16 @@ pub(super) struct RootRule {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Leftovers {
     /// Build directories older than this.
+    #[schemars(extend("pattern" = AGE))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) build_dirs: Option<String>,
     /// Build logs older than this.
+    #[schemars(extend("pattern" = AGE))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) build_logs: Option<String>,
     /// Nix's caches older than this.
+    #[schemars(extend("pattern" = AGE))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) nix_cache: Option<String>,
 }
 
@@ -199,10 +273,14 @@ pub(super) struct Leftovers {
 #[derive(Debug, Clone, serde::Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Collect {
-    /// auto (by name where that does the same as Nix's own collector; the default), selective (by name or not at all)
-    /// or whole (as Nix does it).
+    /// auto (by name where that does the same as Nix's own collector), selective (by name or not at all) or whole (as
+    /// Nix does it).
+    #[schemars(extend("default" = "auto", "enum" = ["auto", "selective", "whole", null]))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) method: Option<String>,
     /// Spares what was registered within this time, with all that it needs.
+    #[schemars(extend("pattern" = AGE))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) keep_recent: Option<String>,
 }
 
@@ -220,7 +298,9 @@ pub(super) struct Optimise {
 pub(super) struct Verify {
     /// Whether it is done.
     pub(super) enabled: bool,
-    /// Whether the contents of every path are read and hashed; false unless said otherwise.
+    /// Whether the contents of every path are read and hashed.
+    #[schemars(extend("default" = false))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) contents: Option<bool>,
 }
 

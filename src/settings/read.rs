@@ -6,7 +6,7 @@
 mod explain;
 mod tree;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::de::{Deserialize, DeserializeSeed};
 use serde_json::Value;
@@ -14,6 +14,7 @@ use serde_path_to_error::{Path, Segment};
 
 use super::check;
 use super::finding::{Code, Finding, Pointer};
+use super::gone::Gone;
 use super::raw::{Object, Settings, Whole};
 use explain::explain;
 use tree::Tree;
@@ -27,6 +28,8 @@ pub(super) struct Read {
     pub(super) settings: Option<Settings>,
     /// What is wrong.
     pub(super) findings: Vec<Finding>,
+    /// What was left out of lists.
+    pub(super) gone: Gone,
     left_out: BTreeSet<Pointer>,
 }
 
@@ -35,6 +38,7 @@ impl Read {
         Self {
             settings: None,
             findings: vec![finding],
+            gone: Gone::default(),
             left_out: BTreeSet::new(),
         }
     }
@@ -92,6 +96,7 @@ pub(super) fn read(text: &str) -> Read {
     Read {
         settings,
         findings: faults.findings,
+        gone: faults.gone,
         left_out: faults.left_out,
     }
 }
@@ -127,8 +132,7 @@ fn syntax(text: &str, error: &serde_json::Error) -> Finding {
 struct Faults {
     findings: Vec<Finding>,
     left_out: BTreeSet<Pointer>,
-    /// The items that are gone of each list, as they were counted in the text.
-    gone: BTreeMap<Pointer, BTreeSet<usize>>,
+    gone: Gone,
 }
 
 impl Faults {
@@ -167,8 +171,7 @@ impl Faults {
             Value::Object(object) => object.remove(&last).map(drop),
             Value::Array(items) => {
                 let index = last.parse().ok().filter(|&index| index < items.len())?;
-                let gone = self.gone.entry(around).or_default();
-                gone.insert(nth_left(gone, index));
+                self.gone.leave_out(&around, index);
                 items.remove(index);
                 Some(())
             }
@@ -183,10 +186,7 @@ impl Faults {
         for step in path {
             let index = step.parse::<usize>().ok();
             at = match (now, index) {
-                (Some(Value::Array(_)), Some(index)) => {
-                    let none = BTreeSet::new();
-                    at.index(nth_left(self.gone.get(&at).unwrap_or(&none), index))
-                }
+                (Some(Value::Array(_)), Some(index)) => at.index(self.gone.nth_left(&at, index)),
                 _ => at.key(step),
             };
             now = match now {
@@ -197,16 +197,6 @@ impl Faults {
         }
         at
     }
-}
-
-/// The index, in the whole list, of the item that has this index among those that are left.
-fn nth_left(gone: &BTreeSet<usize>, mut index: usize) -> usize {
-    for &before in gone {
-        if before <= index {
-            index += 1;
-        }
-    }
-    index
 }
 
 fn segment(segment: &Segment) -> Option<String> {

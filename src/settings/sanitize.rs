@@ -6,7 +6,10 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use super::finding::Pointer;
+use super::gone::Gone;
 use super::raw::{self, Object, Whole};
 use crate::domain::budget::Budget;
 
@@ -54,10 +57,15 @@ pub enum Clamping {
     Clamp,
 }
 
-/// Gives the settings as they are meant, and what is different about them. Done twice it changes nothing more.
-pub(super) fn sanitize(raw: &raw::Settings, clamping: Clamping) -> (raw::Settings, Vec<Change>) {
+/// Gives the settings as they are meant, what is different about them, and what was left out of lists. Done twice it
+/// changes nothing more.
+pub(super) fn sanitize(
+    raw: &raw::Settings,
+    clamping: Clamping,
+) -> (raw::Settings, Vec<Change>, Gone) {
     let mut clean = raw.clone();
     let mut changes = Vec::new();
+    let mut gone = Gone::default();
     if let Some(Object(protect)) = &mut clean.protect
         && let Some(paths) = &mut protect.paths
     {
@@ -65,7 +73,7 @@ pub(super) fn sanitize(raw: &raw::Settings, clamping: Clamping) -> (raw::Setting
         for (index, path) in paths.iter_mut().enumerate() {
             trim(path, &at.index(index), &mut changes);
         }
-        *paths = without_duplicates(paths, &at, &mut changes);
+        *paths = without_duplicates(paths, &at, &mut changes, &mut gone);
     }
     for (name, Object(job)) in clean.jobs.iter_mut().flatten() {
         let at = Pointer::root().key("jobs").key(name);
@@ -79,7 +87,7 @@ pub(super) fn sanitize(raw: &raw::Settings, clamping: Clamping) -> (raw::Setting
             clamp(percent, &at.key("budget").key("maxUsed"), &mut changes);
         }
     }
-    (clean, changes)
+    (clean, changes, gone)
 }
 
 fn trim(text: &mut String, at: &Pointer, changes: &mut Vec<Change>) {
@@ -97,27 +105,31 @@ fn trim(text: &mut String, at: &Pointer, changes: &mut Vec<Change>) {
 }
 
 /// Leaves out what is there already, though with another number of slashes. What stays is not written anew.
-fn without_duplicates(paths: &[String], at: &Pointer, changes: &mut Vec<Change>) -> Vec<String> {
+fn without_duplicates(
+    paths: &[String],
+    at: &Pointer,
+    changes: &mut Vec<Change>,
+    gone: &mut Gone,
+) -> Vec<String> {
     let same = |path: &str| -> Vec<String> {
         let parts = path.split('/').filter(|part| !part.is_empty());
         let root = path.starts_with('/').then(String::new);
         root.into_iter().chain(parts.map(str::to_string)).collect()
     };
-    let mut seen = Vec::new();
+    let mut seen = BTreeSet::new();
     let mut kept = Vec::new();
-    for path in paths {
-        let parts = same(path);
-        if seen.contains(&parts) {
-            changes.push(Change {
-                pointer: at.clone(),
-                kind: ChangeKind::Duplicate,
-                from: path.clone(),
-                to: None,
-            });
-        } else {
-            seen.push(parts);
+    for (index, path) in paths.iter().enumerate() {
+        if seen.insert(same(path)) {
             kept.push(path.clone());
+            continue;
         }
+        gone.note(at, index);
+        changes.push(Change {
+            pointer: at.clone(),
+            kind: ChangeKind::Duplicate,
+            from: path.clone(),
+            to: None,
+        });
     }
     kept
 }

@@ -5,6 +5,10 @@
     reason = "helpers of tests too"
 )]
 
+mod init;
+mod keys;
+mod presets;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -222,6 +226,43 @@ fn the_schema_is_the_one_that_is_kept() {
     assert_eq!(
         fs::read_to_string(kept).unwrap_or_default(),
         ran.stdout,
+        "{told}"
+    );
+}
+
+#[test]
+fn a_place_in_a_list_is_that_of_the_text_whatever_was_left_out_before() {
+    let text = r#"{ "version": 1, "jobs": { "a": { "operations": { "collect": {} } } },
+        "protect": { "roots": [3, "/a/*", "b"], "paths":
+        ["/usr", "/usr/", 3, "/", "/etc", "/var", "/bin", "/sbin", "/boot", "/nix/store", "/nix/var", " relative "] } }"#;
+    let ran = check_text(text.as_bytes(), &["--json"]);
+    let document: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let places = |list: &str| -> Vec<String> {
+        let items = document[list].as_array().unwrap().iter();
+        items
+            .map(|item| item["pointer"].as_str().unwrap().to_string())
+            .collect()
+    };
+    let expected = [
+        "/protect/roots/0",
+        "/protect/paths/2",
+        "/protect/paths/11",
+        "/protect/roots/2",
+    ];
+    assert_eq!(places("findings"), expected);
+    assert_eq!(places("changes"), ["/protect/paths/11", "/protect/paths"]);
+}
+
+#[test]
+fn the_page_about_settings_is_current() {
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/settings.md");
+    if std::env::var_os("NIX_PRUNE_BLESS").is_some_and(|value| value == "1") {
+        fs::write(&kept, nix_prune::settings::reference()).unwrap();
+    }
+    let told = "docs/settings.md is not current; look, then NIX_PRUNE_BLESS=1";
+    assert_eq!(
+        fs::read_to_string(kept).unwrap_or_default(),
+        nix_prune::settings::reference(),
         "{told}"
     );
 }

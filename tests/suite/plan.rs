@@ -50,7 +50,7 @@ fn owner(uid: u32) -> Owner {
 }
 
 /// A profile with generations 1 to `count`, one a day, the last one current; all that of a system looks bootable.
-fn profile(path: &str, kind: ProfileKind, uid: u32, count: u32) -> Profile {
+pub(crate) fn profile(path: &str, kind: ProfileKind, uid: u32, count: u32) -> Profile {
     let path = profile_path(path);
     let start = time("2026-10-01T12:00:00Z");
     let generation = |n: u32| {
@@ -77,16 +77,16 @@ fn profile(path: &str, kind: ProfileKind, uid: u32, count: u32) -> Profile {
     }
 }
 
-fn system() -> Profile {
+pub(crate) fn system() -> Profile {
     profile(SYSTEM, ProfileKind::System, 0, 4)
 }
 
-fn alice() -> Profile {
+pub(crate) fn alice() -> Profile {
     profile(ALICE, ProfileKind::User, 1000, 4)
 }
 
 /// The entry `name` of `gcroots/auto`, whose link is gone.
-fn root(name: &str) -> GcRoot {
+pub(crate) fn root(name: &str) -> GcRoot {
     GcRoot {
         link: Utf8PathBuf::from(format!("/home/alice/src/{name}/result")),
         entry: Some(Utf8Path::new(AUTO).join(name)),
@@ -112,7 +112,7 @@ fn hold(n: u32, until: &str) -> Hold {
     }
 }
 
-fn snapshot(profiles: Vec<Profile>) -> Snapshot {
+pub(crate) fn snapshot(profiles: Vec<Profile>) -> Snapshot {
     Snapshot {
         taken_at: time(NOW),
         zone: TimeZone::UTC,
@@ -183,7 +183,7 @@ fn step(action: &Action) -> String {
 }
 
 /// The numbers of a profile that go.
-fn gone(plan: &Plan, profile: &str) -> Vec<u32> {
+pub(crate) fn gone(plan: &Plan, profile: &str) -> Vec<u32> {
     let numbers = plan.actions.iter().filter_map(|a| match &a.action {
         Action::DropGeneration(f) if f.profile == profile_path(profile) => Some(f.number.0),
         _ => None,

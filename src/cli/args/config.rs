@@ -1,9 +1,11 @@
 //! `config` and what belongs to it.
 
 use camino::Utf8PathBuf;
+use clap::builder::PossibleValue;
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 
 use super::JsonArg;
+use crate::settings::Preset;
 
 /// `config`.
 #[derive(Debug, Args)]
@@ -16,6 +18,8 @@ pub struct ConfigArgs {
 /// What can be done with settings.
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
+    /// Write settings to begin with, and a guide to them beside
+    Init(InitArgs),
     /// Say everything that is wrong with settings, and where; exit status 78 if something is
     Check(CheckArgs),
     /// Print the JSON Schema of the settings
@@ -78,6 +82,30 @@ pub enum ScopeArg {
     System,
     /// One user's
     User,
+}
+
+/// `config init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// What the machine is like
+    #[arg(long, value_enum, default_value_t = Preset::Daily)]
+    pub preset: Preset,
+    /// Write this file instead of the one that is read by default
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: Option<Utf8PathBuf>,
+    /// Write over what is there
+    #[arg(long)]
+    pub force: bool,
+}
+
+impl ValueEnum for Preset {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.name()).help(self.about()))
+    }
 }
 
 /// `config check`.

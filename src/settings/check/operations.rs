@@ -9,9 +9,7 @@ use crate::domain::job::{
 };
 use crate::domain::retention::{KeepPolicy, KeepRules, MOST_KEPT};
 use crate::settings::nearest::nearest;
-use crate::settings::raw::{self, Object, Whole};
-
-const SELECTORS: [&str; 3] = ["system", "users", "home-manager"];
+use crate::settings::raw::{self, Object, SELECTORS, Whole};
 
 pub(super) fn operations(
     raw: &raw::Operations,

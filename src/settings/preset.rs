@@ -1,0 +1,83 @@
+//! Settings to begin with.
+
+use super::reference;
+
+/// Settings to begin with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preset {
+    /// A workstation.
+    Daily,
+    /// A small disk.
+    Laptop,
+    /// A server.
+    Server,
+    /// A build machine.
+    Ci,
+    /// As little as can be said.
+    Minimal,
+}
+
+impl Preset {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Daily,
+        Self::Laptop,
+        Self::Server,
+        Self::Ci,
+        Self::Minimal,
+    ];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Daily => "daily",
+            Self::Laptop => "laptop",
+            Self::Server => "server",
+            Self::Ci => "ci",
+            Self::Minimal => "minimal",
+        }
+    }
+
+    /// What it is for, and what it does.
+    pub fn about(self) -> &'static str {
+        match self {
+            Self::Daily => {
+                "A workstation: the last 10 generations and those of 14 days stay; dead paths older than a day go"
+            }
+            Self::Laptop => {
+                "A small disk: nothing goes while a fifth is free; then no more than that needs, never the last 5 generations"
+            }
+            Self::Server => {
+                "A server: the last 10 generations stay, and the newest of each of 8 weeks and 12 months; all that is dead goes"
+            }
+            Self::Ci => {
+                "A build machine: nothing goes while the store is below 100G; then old generations go, and dead paths older than 2 days"
+            }
+            Self::Minimal => {
+                "As little as can be said: the last 5 generations stay, all that is dead goes"
+            }
+        }
+    }
+
+    /// The settings.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Daily => include_str!("presets/daily.json"),
+            Self::Laptop => include_str!("presets/laptop.json"),
+            Self::Server => include_str!("presets/server.json"),
+            Self::Ci => include_str!("presets/ci.json"),
+            Self::Minimal => include_str!("presets/minimal.json"),
+        }
+    }
+
+    /// What every key means, for a file beside the settings: JSON has no comments.
+    pub fn guide(self, file: &str) -> String {
+        format!(
+            "# {file}\n\n{}.\n\nThese are the settings `{}` of `nix-prune config init`. After a change, `nix-prune config \
+             check` says what is wrong with\nthem, and `nix-prune plan` what they would do now.\n\n{}",
+            self.about(),
+            self.name(),
+            reference::keys(),
+        )
+    }
+}

@@ -1,0 +1,466 @@
+//! Every key does something: for each there are two settings that differ in it alone, and what comes of them differs.
+#![allow(clippy::needless_pass_by_value, reason = "rows read as tables")]
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use nix_prune::adapters::scratch::Scratch;
+use nix_prune::domain::plan::Plan;
+use nix_prune::domain::profile::ProfileKind;
+use nix_prune::render::json;
+use nix_prune::settings::{Clamping, Platform, Report, schema};
+use serde_json::{Map, Value, json};
+
+use crate::plan::{alice, profile, root, snapshot};
+use crate::support::{nixes, run, skipped};
+
+/// How to see what a key does.
+#[derive(Clone, Copy)]
+enum By {
+    /// What is found, and what the plan of a machine made by hand says.
+    Plan,
+    /// What the program says when it is called so on a real store.
+    Program(&'static [&'static str]),
+}
+
+/// A key and two settings, each laid over the base: `null` takes a key away.
+struct Row(&'static str, By, Value, Value);
+
+const GENERATIONS: &str = "jobs.NAME.operations.generations";
+
+fn operations(value: Value) -> Value {
+    json!({ "jobs": { "daily": { "operations": value } } })
+}
+
+fn keep(value: Value) -> Value {
+    operations(json!({ "generations": { "keep": value } }))
+}
+
+fn budget(value: Value) -> Value {
+    json!({ "jobs": { "daily": { "budget": value } } })
+}
+
+fn pin(value: Value) -> Value {
+    json!({ "protect": { "generations": [value] } })
+}
+
+fn base() -> Value {
+    let mut base = operations(json!({ "generations": { "keep": { "last": 1 } }, "collect": {} }));
+    base["version"] = json!(1);
+    base
+}
+
+fn rows() -> Vec<Row> {
+    use By::{Plan, Program};
+    let critical: Vec<&str> = Platform::Linux.critical_paths().collect();
+    let job = |key: &str, value: Value| json!({ "jobs": { "daily": { key: value } } });
+    let on_store = Program(&["plan", "--json"]);
+    let risky = |safe: bool| {
+        let mut settings = job("maxRisk", json!("critical"));
+        settings["safeMode"] = json!(safe);
+        settings
+    };
+    let roots = |dangling: bool, patterns: Value| {
+        let mut settings = operations(json!({ "roots": { "dangling": dangling } }));
+        settings["protect"] = json!({ "roots": patterns });
+        settings
+    };
+    let mut rows = vec![
+        Row("version", Plan, json!({}), json!({ "version": 2 })),
+        Row("safeMode", Plan, risky(true), risky(false)),
+        Row(
+            "undoWindow",
+            Plan,
+            json!({ "undoWindow": "7d" }),
+            json!({ "undoWindow": "0s" }),
+        ),
+        Row(
+            "protect.paths[]",
+            Plan,
+            json!({ "protect": { "paths": critical } }),
+            json!({ "protect": { "paths": ["/"] } }),
+        ),
+        Row(
+            "protect.generations[].profile",
+            Plan,
+            pin(json!({ "profile": "system", "number": 2 })),
+            pin(json!({ "profile": "profile", "number": 2 })),
+        ),
+        Row(
+            "protect.generations[].number",
+            Plan,
+            pin(json!({ "profile": "system", "number": 1 })),
+            pin(json!({ "profile": "system", "number": 2 })),
+        ),
+        Row(
+            "protect.generations[].reason",
+            Plan,
+            pin(json!({ "profile": "system", "number": 1, "reason": "one" })),
+            pin(json!({ "profile": "system", "number": 1, "reason": "two" })),
+        ),
+        Row(
+            "protect.roots[]",
+            Plan,
+            roots(true, json!(["/home/**"])),
+            roots(true, json!(["/srv/**"])),
+        ),
+        Row(
+            "jobs.NAME.description",
+            Program(&["plan", "other"]),
+            job("description", json!("one")),
+            job("description", json!("two")),
+        ),
+        Row(
+            "jobs.NAME.enabled",
+            Program(&["plan", "daily"]),
+            job("enabled", json!(true)),
+            job("enabled", json!(false)),
+        ),
+        Row(
+            "jobs.NAME.maxRisk",
+            Plan,
+            job("maxRisk", json!("low")),
+            job("maxRisk", json!("high")),
+        ),
+        Row(
+            "jobs.NAME.budget.minFree",
+            on_store,
+            budget(json!({ "minFree": "1" })),
+            budget(json!({ "minFree": "1T" })),
+        ),
+        Row(
+            "jobs.NAME.budget.maxUsed",
+            on_store,
+            budget(json!({ "maxUsed": 10 })),
+            budget(json!({ "maxUsed": 95 })),
+        ),
+        Row(
+            "jobs.NAME.budget.maxStore",
+            on_store,
+            budget(json!({ "maxStore": "1" })),
+            budget(json!({ "maxStore": "1T" })),
+        ),
+        Row(
+            "jobs.NAME.budget.releaseHolds",
+            on_store,
+            budget(json!({ "maxStore": "1", "releaseHolds": "never" })),
+            budget(json!({ "maxStore": "1", "releaseHolds": "ifNeeded" })),
+        ),
+        Row(
+            "jobs.NAME.operations.generations.profiles[]",
+            Plan,
+            operations(json!({ "generations": { "profiles": ["system"] } })),
+            operations(json!({ "generations": { "profiles": ["users"] } })),
+        ),
+        Row(
+            "jobs.NAME.operations.roots.dangling",
+            Plan,
+            roots(true, json!([])),
+            roots(false, json!([])),
+        ),
+        Row(
+            "jobs.NAME.operations.collect.method",
+            Plan,
+            operations(json!({ "collect": { "method": "auto" } })),
+            operations(json!({ "collect": { "method": "whole" } })),
+        ),
+        Row(
+            "jobs.NAME.operations.collect.keepRecent",
+            Plan,
+            operations(json!({ "collect": { "keepRecent": "1d" } })),
+            operations(json!({ "collect": { "keepRecent": "2d" } })),
+        ),
+        Row(
+            "jobs.NAME.operations.optimise.enabled",
+            Plan,
+            operations(json!({ "optimise": { "enabled": true } })),
+            operations(json!({ "optimise": { "enabled": false } })),
+        ),
+        Row(
+            "jobs.NAME.operations.verify.enabled",
+            Plan,
+            operations(json!({ "verify": { "enabled": true } })),
+            operations(json!({ "verify": { "enabled": false } })),
+        ),
+        Row(
+            "jobs.NAME.operations.verify.contents",
+            Plan,
+            operations(json!({ "verify": { "enabled": true, "contents": true } })),
+            operations(json!({ "verify": { "enabled": true, "contents": false } })),
+        ),
+        Row(
+            "jobs.NAME.operations.generations.keep.last",
+            Plan,
+            keep(json!({ "last": 2 })),
+            keep(json!({ "last": 3 })),
+        ),
+        Row(
+            "jobs.NAME.operations.generations.keep.within",
+            Plan,
+            keep(json!({ "within": "1d" })),
+            keep(json!({ "within": "20d" })),
+        ),
+    ];
+    let policy = |value: Value| {
+        let mut settings = keep(json!({ "last": 2 }));
+        settings["policy"] = value;
+        settings
+    };
+    rows.extend([
+        Row(
+            "policy.keepAtLeast.last",
+            Plan,
+            policy(json!({ "keepAtLeast": { "last": 20 } })),
+            policy(json!({ "keepAtLeast": { "last": 30 } })),
+        ),
+        Row(
+            "policy.keepAtLeast.within",
+            Plan,
+            policy(json!({ "keepAtLeast": { "within": "20d" } })),
+            policy(json!({ "keepAtLeast": { "within": "30d" } })),
+        ),
+        Row(
+            "policy.maxRisk",
+            Plan,
+            policy(json!({ "maxRisk": "low" })),
+            policy(json!({ "maxRisk": "medium" })),
+        ),
+        Row(
+            "policy.undoWindow",
+            Plan,
+            policy(json!({ "undoWindow": "8d" })),
+            policy(json!({ "undoWindow": "9d" })),
+        ),
+    ]);
+    for rule in ["daily", "weekly", "monthly", "yearly"] {
+        let key: &'static str = format!("{GENERATIONS}.keep.{rule}").leak();
+        rows.push(Row(
+            key,
+            Plan,
+            keep(json!({ rule: 1 })),
+            keep(json!({ rule: 3 })),
+        ));
+    }
+    rows
+}
+
+/// Lays one document over another, as RFC 7396 has it.
+fn laid_over(base: &Value, over: &Value) -> Value {
+    let (Value::Object(base), Value::Object(over)) = (base, over) else {
+        return over.clone();
+    };
+    let mut both = base.clone();
+    for (key, value) in over {
+        let below = both.remove(key).unwrap_or(json!({}));
+        if !value.is_null() {
+            both.insert(key.clone(), laid_over(&below, value));
+        }
+    }
+    Value::Object(both)
+}
+
+/// The values of a document by their key, as rows name it.
+fn leaves(value: &Value, key: &str, into: &mut BTreeSet<(String, String)>) {
+    match value {
+        Value::Object(entries) => {
+            for (name, value) in entries {
+                let name = if key == "jobs" { "NAME" } else { name };
+                let dot = if key.is_empty() { "" } else { "." };
+                leaves(value, &format!("{key}{dot}{name}"), into);
+            }
+        }
+        Value::Array(items) => {
+            let key = format!("{key}[]");
+            for item in items {
+                leaves(item, &key, into);
+            }
+        }
+        value => {
+            into.insert((key.to_string(), value.to_string()));
+        }
+    }
+}
+
+/// The keys of the schema that hold a value, and of those the ones that no release acts on.
+#[derive(Default)]
+struct Keys {
+    all: BTreeSet<String>,
+    not_yet: BTreeSet<String>,
+}
+
+impl Keys {
+    fn of_schema() -> Self {
+        let root = serde_json::to_value(schema()).unwrap();
+        let mut keys = Self::default();
+        keys.gather(&root, &root, "", false);
+        keys
+    }
+
+    fn gather(&mut self, root: &Value, schema: &Value, key: &str, not_yet: bool) {
+        let among = schema["anyOf"].as_array().into_iter().flatten();
+        let mut named = std::iter::once(schema).chain(among);
+        let definition = named.find_map(|choice| choice["$ref"].as_str());
+        let inner = definition.map_or(schema, |name| {
+            root.pointer(name.trim_start_matches('#')).unwrap()
+        });
+        let not_yet = not_yet || schema["x-not-yet"] == true;
+        let none = Map::new();
+        let properties = inner["properties"].as_object().unwrap_or(&none);
+        for (name, property) in properties {
+            let dot = if key.is_empty() { "" } else { "." };
+            self.gather(root, property, &format!("{key}{dot}{name}"), not_yet);
+        }
+        if inner["items"].is_object() {
+            self.gather(root, &inner["items"], &format!("{key}[]"), not_yet);
+        } else if inner["additionalProperties"].is_object() {
+            self.gather(
+                root,
+                &inner["additionalProperties"],
+                &format!("{key}.NAME"),
+                not_yet,
+            );
+        } else if properties.is_empty() {
+            let into = if not_yet {
+                &mut self.not_yet
+            } else {
+                &mut self.all
+            };
+            into.insert(key.to_string());
+        }
+    }
+}
+
+#[test]
+fn every_key_of_the_schema_has_its_row() {
+    let keys = Keys::of_schema();
+    let rows: BTreeSet<String> = rows().iter().map(|row| row.0.to_string()).collect();
+    assert_eq!(rows, keys.all);
+}
+
+#[test]
+fn the_settings_of_a_row_differ_in_its_key_alone() {
+    for Row(key, _, one, other) in rows() {
+        let [one, other] = [one, other].map(|over| {
+            let mut found = BTreeSet::new();
+            leaves(&laid_over(&base(), &over), "", &mut found);
+            found
+        });
+        let different = one.symmetric_difference(&other);
+        let different: BTreeSet<&str> = different.map(|(key, _)| key.as_str()).collect();
+        assert_eq!(different, BTreeSet::from([key]));
+    }
+}
+
+/// What comes of settings on a machine made by hand.
+fn planned(text: &str) -> String {
+    let mut machine = snapshot(vec![
+        profile("/nix/var/nix/profiles/system", ProfileKind::System, 0, 52),
+        alice(),
+    ]);
+    machine.roots = vec![root("gone")];
+    // Two years and a month between them, so that no bucket has all.
+    for generation in machine.profiles[0].generations.values_mut().take(2) {
+        let years = if generation.number.0 == 1 { 2 } else { 1 };
+        let age = nix_prune::domain::measure::Age::days(365 * years);
+        generation.created = generation.created.before(age);
+    }
+    let report = Report::of(text, Platform::Linux, Clamping::Refuse);
+    let found = report
+        .findings
+        .iter()
+        .map(|f| format!("{} {}", f.code, f.pointer));
+    let found: Vec<String> = found.collect();
+    let plan = report.settings.map(|settings| {
+        let plan = Plan::draw(&machine, settings.job("daily").unwrap());
+        serde_json::to_string(&json::plan(&plan)).unwrap()
+    });
+    format!("{found:?} {plan:?}")
+}
+
+#[test]
+fn every_key_changes_what_is_planned_or_found() {
+    for Row(key, by, one, other) in rows() {
+        if matches!(by, By::Plan) {
+            let [one, other] =
+                [one, other].map(|over| planned(&laid_over(&base(), &over).to_string()));
+            assert_ne!(one, other, "{key} changes nothing");
+        }
+    }
+}
+
+#[test]
+fn every_other_key_changes_what_the_program_says() {
+    let Some(nix) = nixes().last() else {
+        return skipped("there is no Nix");
+    };
+    let scratch = Scratch::new(Some(&nix.bin)).unwrap();
+    let own = scratch.home().join(".local/state/nix/profiles");
+    fs::create_dir_all(&own).unwrap();
+    for n in 1..=4 {
+        let path = scratch.add_path(&format!("env-{n}"), &[], 1000).unwrap();
+        let date = crate::support::time(&format!("2025-0{n}-01T00:00:00Z"));
+        scratch
+            .set_profile(&own.join("profile"), &path, date)
+            .unwrap();
+    }
+    let file = scratch.base().join("settings.json");
+    // Something is held, so that there is something to release.
+    fs::write(
+        &file,
+        laid_over(&base(), &keep(json!({ "last": 3 }))).to_string(),
+    )
+    .unwrap();
+    let ran = run(&scratch, &["run", "--yes", "--config", file.as_str()]);
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    for Row(key, by, one, other) in rows() {
+        let By::Program(args) = by else { continue };
+        let [one, other] = [one, other].map(|over| {
+            fs::write(&file, laid_over(&base(), &over).to_string()).unwrap();
+            let ran = run(&scratch, &[args, &["--config", file.as_str()]].concat());
+            let mut told: Value = serde_json::from_str(&ran.stdout).unwrap_or(json!(ran.stdout));
+            if let Some(document) = told.as_object_mut() {
+                document.remove("takenAt");
+            }
+            (ran.status, told, ran.stderr)
+        });
+        assert_ne!(one, other, "{key} changes nothing");
+    }
+}
+
+#[test]
+fn a_key_that_no_release_acts_on_is_refused() {
+    let keys = Keys::of_schema();
+    let expected = [
+        (
+            "refreshBootMenu",
+            operations(json!({ "generations": { "refreshBootMenu": true } })),
+        ),
+        (
+            "rules[].kind",
+            operations(json!({ "roots": { "rules": [{ "kind": "result", "unusedFor": "1d" }] } })),
+        ),
+        (
+            "leftovers.buildDirs",
+            operations(json!({ "leftovers": { "buildDirs": "1d" } })),
+        ),
+        (
+            "leftovers.buildLogs",
+            operations(json!({ "leftovers": { "buildLogs": "1d" } })),
+        ),
+        (
+            "leftovers.nixCache",
+            operations(json!({ "leftovers": { "nixCache": "1d" } })),
+        ),
+    ];
+    for (key, over) in &expected {
+        assert!(keys.not_yet.iter().any(|k| k.ends_with(key)), "{key}");
+        let text = laid_over(&base(), over).to_string();
+        let found = Report::of(&text, Platform::Linux, Clamping::Refuse).findings;
+        assert!(
+            found.iter().any(|f| f.code.as_str() == "not-yet"),
+            "{key}: {found:?}"
+        );
+    }
+    // `unusedFor` belongs to its rule.
+    assert_eq!(keys.not_yet.len(), expected.len() + 1, "{:?}", keys.not_yet);
+}
