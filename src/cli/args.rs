@@ -133,7 +133,7 @@ Exit status, as ExecCondition= of systemd wants it:
     Pin(PinArgs),
     /// Let the keep rules decide about this generation again
     Unpin(UnpinArgs),
-    /// Check settings, and print their schema
+    /// Write, check and compare settings, and take over those of other tools
     Config(ConfigArgs),
     /// Print the completions of a shell
     Completions {
