@@ -75,7 +75,7 @@ pub(super) fn read(text: &str) -> Read {
         return Read::failed(finding);
     }
     let mut faults = Faults::default();
-    for at in twice {
+    for at in twice.into_iter().take(MOST) {
         let key = at.segments().last().unwrap_or_default();
         let message = format!("the key `{key}` is written twice");
         let hint = "write it once";

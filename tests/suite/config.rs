@@ -42,6 +42,15 @@ fn check_text(text: &[u8], args: &[&str]) -> Ran {
     check(&file, args)
 }
 
+/// Settings that protect so many paths which do not begin at the root.
+fn relative_paths(count: usize) -> String {
+    let paths: Vec<String> = (0..count).map(|n| format!("\"p{n}\"")).collect();
+    let paths = paths.join(",");
+    format!(
+        r#"{{ "version": 1, "protect": {{ "paths": [{paths}] }}, "jobs": {{ "a": {{ "operations": {{ "collect": {{}} }} }} }} }}"#
+    )
+}
+
 const EVERYTHING: &str = r#"{
   "version": 1,
   "saveMode": true,
@@ -186,6 +195,27 @@ fn a_line_without_end_is_shown_in_part() {
     assert_eq!(ran.status, 78);
     assert!(ran.stdout.contains("/protect/paths/50000"));
     assert!(ran.stdout.lines().all(|line| line.chars().count() < 250));
+}
+
+#[rstest]
+#[case::of_the_rules(relative_paths(3000), 3001)]
+#[case::of_the_shape(format!("{{ \"version\": 1, {} \"jobs\": {{}} }}", "\"x\": 1, ".repeat(3000)), 101)]
+fn of_very_many_faults_a_person_sees_the_first(#[case] text: String, #[case] told: usize) {
+    let ran = check_text(text.as_bytes(), &[]);
+    assert_eq!(ran.status, 78);
+    assert_eq!(ran.stdout.matches("error[").count(), 100);
+    let more = format!(
+        "and {} more; `nix-prune config check --json` lists them.",
+        told - 100
+    );
+    assert!(
+        ran.stdout.contains(&more),
+        "{}",
+        &ran.stdout[ran.stdout.len() - 300..]
+    );
+    let ran = check_text(text.as_bytes(), &["--json"]);
+    let document: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(document["findings"].as_array().unwrap().len(), told);
 }
 
 #[test]

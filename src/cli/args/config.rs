@@ -111,7 +111,7 @@ impl ValueEnum for Preset {
 /// `config check`.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// The settings; without it those that would be read
+    /// The settings; without it the file in force that counts most
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: Option<Utf8PathBuf>,
     /// How strictly

@@ -8,6 +8,8 @@ use crate::settings::{Finding, Severity};
 
 /// The width where there is no terminal to tell one.
 const WIDTH: u16 = 100;
+/// The most findings that are drawn: each draws on the whole text, and nobody reads on.
+const MOST: usize = 100;
 
 /// Draws each finding with its place in the text of the file.
 pub(in crate::cli) fn drawn(file: &str, text: &str, findings: &[Finding], style: Style) -> String {
@@ -18,7 +20,7 @@ pub(in crate::cli) fn drawn(file: &str, text: &str, findings: &[Finding], style:
         Renderer::plain()
     };
     let renderer = renderer.term_width(style.width.unwrap_or(WIDTH).into());
-    let drawn = findings.iter().map(|finding| {
+    let drawn = findings.iter().take(MOST).map(|finding| {
         let level = match finding.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
@@ -39,7 +41,13 @@ pub(in crate::cli) fn drawn(file: &str, text: &str, findings: &[Finding], style:
             .id(finding.code.as_str());
         renderer.render(&[title.element(snippet)])
     });
-    drawn.collect::<Vec<_>>().join("\n\n")
+    let more = match findings.len().saturating_sub(MOST) {
+        0 => None,
+        more => Some(format!(
+            "and {more} more; `nix-prune config check --json` lists them."
+        )),
+    };
+    drawn.chain(more).collect::<Vec<_>>().join("\n\n")
 }
 
 /// A text of the same length in which nothing commands a terminal.
