@@ -94,7 +94,7 @@ rec {
     UMask = "0077";
   };
 
-  # For the system: docs/decisions/0007-modules.md says why what remains is needed.
+  # For the system: docs/decisions/0009-modules.md says why what remains is needed.
   sandbox = modest // {
     # to see whether a root's link is still there, in a home that is closed to others, and what processes use
     CapabilityBoundingSet = [

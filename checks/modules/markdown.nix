@@ -57,7 +57,7 @@ lib.concatStringsSep "\n" [
     # Options of the modules
 
     Made from the modules themselves by `scripts/check-modules --update`. [The guide](guide.md) explains what the settings
-    mean, and [a decision](decisions/0007-modules.md) what the jobs of the system may do and why.
+    mean, and [a decision](decisions/0009-modules.md) what the jobs of the system may do and why.
   ''
   (section "NixOS" "Of `nixosModules.default`." (shown options.nixos))
   (section "home-manager"
