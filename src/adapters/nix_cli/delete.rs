@@ -84,6 +84,14 @@ impl NixCli {
             .refused
             .retain(|refused| asked.contains(&refused.path));
         match ended {
+            Ok(())
+                if deleted.refused.is_empty() && !left.is_empty() && deleted.paths.is_empty() =>
+            {
+                deleted.outcome = Err(PerformError::Nix {
+                    what: what(),
+                    source: "Nix ended well and deleted nothing".into(),
+                });
+            }
             // Nix goes on past some paths that it cannot delete and calls that a success (trap 31).
             Ok(()) => {
                 let known: BTreeSet<_> = deleted.refused.iter().map(|r| r.path.clone()).collect();

@@ -39,7 +39,10 @@ impl NixCli {
             .map_err(|error| failed(what(), error))?;
         // Only what is seen counts: a root is a link to the path, and an entry that leads to the link.
         let expected = path.to_absolute_path(&self.places.store);
-        let text = fs::read_link(link).map_err(|source| cannot(format!("read {link}"), source))?;
+        let text = fs::read_link(link).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => wrong("Nix ended well and made no link"),
+            _ => cannot(format!("read {link}"), source),
+        })?;
         if text.as_os_str() != expected.as_str() {
             return Err(wrong("its link leads elsewhere"));
         }

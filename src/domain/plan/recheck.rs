@@ -54,9 +54,13 @@ pub fn recheck(action: &Action, snapshot: &Snapshot, job: Option<&Job>) -> Resul
 fn recheck_hold(facts: &HoldFacts, snapshot: &Snapshot) -> Result<(), String> {
     let is_it = |hold: &Hold| hold.link == facts.link && HoldFacts::from(hold) == *facts;
     if snapshot.holds.iter().any(is_it) {
-        Ok(())
+        return Ok(());
+    }
+    let link = &facts.link;
+    if snapshot.holds.iter().any(|hold| hold.link == *link) {
+        Err(format!("{link} is not the hold it was"))
     } else {
-        Err(format!("{} is not the hold it was", facts.link))
+        Err(format!("the hold {link} has ended since"))
     }
 }
 

@@ -88,14 +88,33 @@ fn trap_31_what_nix_leaves_without_a_word_is_named() {
     with_each_nix(|nix| {
         let store = Store::new(nix, KeepFlags::NIX_DEFAULT);
         chain(&store);
+        let spared = store.path("lone").to_absolute_path(store.scratch.store());
+        // All but one of them.
+        let text = format!(
+            "for path; do shift; [ \"$path\" = {spared} ] || set -- \"$@\" \"$path\"; done; REAL \"$@\""
+        );
+        let cli = with_fake(&store, nix, "nix-store", &text);
+        let looker = Looker::new(&store);
+        let collection = collect(&looker, &cli, &Never, CollectMethod::Selective);
+        assert_done(&collection, 6);
+        assert_eq!(refused(&collection), ["lone"]);
+        assert_eq!(collection.refused[0].why, "Nix left it where it is");
+    });
+}
+
+#[test]
+fn trap_31_a_nix_that_ends_well_and_does_nothing_has_failed() {
+    with_each_nix(|nix| {
+        let store = Store::new(nix, KeepFlags::NIX_DEFAULT);
+        chain(&store);
         let text = "echo '7 store paths deleted, 1.00 MiB freed'";
         let cli = with_fake(&store, nix, "nix-store", text);
         let looker = Looker::new(&store);
         let collection = collect(&looker, &cli, &Never, CollectMethod::Selective);
         // What Nix says is one thing; what went is another.
-        assert_done(&collection, 0);
-        assert_eq!(refused(&collection).len(), 7);
-        assert_eq!(collection.refused[0].why, "Nix left it where it is");
+        let error = told(collection.outcome.as_ref().unwrap_err());
+        assert!(error.contains("ended well and deleted nothing"), "{error}");
+        assert_eq!(store.names().len(), 7);
     });
 }
 
