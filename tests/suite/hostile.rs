@@ -2,8 +2,10 @@
 
 #![cfg(test)]
 
+mod accidents;
 mod meanwhile;
 mod names;
+mod race;
 mod records;
 mod roots;
 mod traps;

@@ -23,6 +23,7 @@ mod readme;
 mod render;
 mod retention;
 mod runtime_roots;
+mod safety;
 mod settings;
 mod store;
 mod survey;

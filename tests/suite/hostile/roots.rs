@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use camino::{Utf8Path, Utf8PathBuf};
 use nix_prune::adapters::scratch::Scratch;
 
-use super::{ends, fill, home_profiles, json, link, numbers, on_disk, profiles, store_of};
+use super::{ends, fill, home_profiles, json, link, numbers, on_disk, profiles, store, store_of};
 use crate::support::{by_hand, time, with_each_nix};
 
 fn auto(scratch: &Scratch) -> Utf8PathBuf {
@@ -207,4 +207,51 @@ fn a_generation_that_was_current_for_a_second_profile_is_not_pulled_from_under_i
         );
         assert!(two.exists(), "it leads nowhere now");
     });
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_root_that_leads_to_a_secret_file_is_neither_opened_nor_removed() {
+    use nix::errno::Errno;
+    use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+
+    let Some(scratch) = store() else { return };
+    let system = profiles(&scratch).join("system");
+    fill(&scratch, &system, 4);
+    let secret = scratch.base().join("secret");
+    fs::write(&secret, "root:$6$secret").unwrap();
+    let watch = Inotify::init(InitFlags::IN_NONBLOCK).unwrap();
+    watch
+        .add_watch(secret.as_std_path(), AddWatchFlags::IN_OPEN)
+        .unwrap();
+    fs::create_dir_all(auto(&scratch)).unwrap();
+    let device = Utf8Path::new("/dev/tty");
+    for (name, target) in [("a", secret.as_path()), ("b", device)] {
+        symlink(target, auto(&scratch).join(name)).unwrap();
+        symlink(target, profiles(&scratch).join(format!("{name}-1-link"))).unwrap();
+        symlink(format!("{name}-1-link"), profiles(&scratch).join(name)).unwrap();
+    }
+    for args in [
+        &["roots", "--json"][..],
+        &["generations", "--json"],
+        &["plan", "--keep-last=1"],
+        &["run", "--keep-last=1", "--yes"],
+        &["undo"],
+    ] {
+        let ran = crate::support::run(&scratch, args);
+        let said = format!("{}{}", ran.stdout, ran.stderr);
+        assert!([0, 4].contains(&ran.status), "{args:?}: {said}");
+        assert!(!said.contains("$6$"), "{args:?}: {said}");
+    }
+    let opened = |watch: &Inotify| watch.read_events().map(|events| events.len());
+    assert_eq!(opened(&watch), Err(Errno::EAGAIN), "it was opened");
+    assert_eq!(fs::read_to_string(&secret).unwrap(), "root:$6$secret");
+    assert_eq!(opened(&watch), Ok(1), "the watch works");
+    for name in ["a", "b"] {
+        assert!(
+            profiles(&scratch)
+                .join(format!("{name}-1-link"))
+                .is_symlink()
+        );
+    }
 }

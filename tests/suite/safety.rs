@@ -1,0 +1,87 @@
+//! `docs/safety.md`: what it promises has a test.
+
+#![cfg(test)]
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+fn document() -> Utf8PathBuf {
+    Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/safety.md")
+}
+
+/// The rows of the tables that name tests in their last column, and these names.
+fn promised(text: &str) -> Vec<(&str, Vec<&str>)> {
+    let mut rows = Vec::new();
+    let mut names_tests = false;
+    let mut before = "";
+    for line in text.lines() {
+        let cells = line
+            .strip_prefix("| ")
+            .and_then(|row| row.strip_suffix(" |"));
+        let last = cells.and_then(|cells| cells.rsplit(" | ").next());
+        match last {
+            None => names_tests = false,
+            Some(_) if before.is_empty() => {
+                names_tests = matches!(last, Some("held by" | "test"));
+            }
+            Some(last) if names_tests && !last.starts_with("---") => {
+                rows.push((line, last.split('`').skip(1).step_by(2).collect()));
+            }
+            Some(_) => {}
+        }
+        before = line;
+    }
+    rows
+}
+
+fn sources(dir: &Utf8Path, text: &mut String) {
+    for entry in dir.read_dir_utf8().unwrap() {
+        let path = entry.unwrap().into_path();
+        if path.is_dir() {
+            sources(&path, text);
+        } else if path.extension() == Some("rs") {
+            text.push_str(&fs::read_to_string(&path).unwrap());
+        }
+    }
+}
+
+/// The names of all tests: functions with an attribute of a test above them, others between them or not.
+fn tests() -> BTreeSet<String> {
+    let mut text = String::new();
+    for dir in ["src", "tests/suite"] {
+        sources(
+            &Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join(dir),
+            &mut text,
+        );
+    }
+    let mut tests = BTreeSet::new();
+    let mut is_test = false;
+    for line in text.lines() {
+        let line = line.trim_start();
+        if line.starts_with("#[test]") || line.starts_with("#[rstest]") {
+            is_test = true;
+        } else if let Some(rest) = line.strip_prefix("fn ") {
+            if is_test {
+                tests.extend(rest.split('(').next().map(str::to_string));
+            }
+            is_test = false;
+        }
+    }
+    tests
+}
+
+#[test]
+fn every_promise_names_tests_that_are_there() {
+    let text = fs::read_to_string(document()).unwrap();
+    let promised = promised(&text);
+    assert!(promised.len() > 40, "only {} promises", promised.len());
+    let tests = tests();
+    for (row, names) in promised {
+        assert!(!names.is_empty(), "{row} names no test");
+        for name in names {
+            assert!(tests.contains(name), "there is no test {name}: {row}");
+        }
+    }
+}
