@@ -18,6 +18,7 @@ mod raw;
 mod read;
 mod reference;
 mod sanitize;
+mod shown;
 #[cfg(test)]
 mod tests;
 
@@ -37,6 +38,7 @@ pub use platform::Platform;
 pub use preset::Preset;
 pub use reference::reference;
 pub use sanitize::{Change, ChangeKind, Clamping};
+pub use shown::{Beside, InForce, Origin, Shown, Written};
 
 /// The version of the settings that is understood.
 pub const VERSION: i64 = 1;
@@ -147,6 +149,8 @@ impl Settings {
 pub struct Report {
     /// What it means, unless something is wrong with it.
     pub settings: Option<Settings>,
+    /// What is written there, mended, if it is valid.
+    pub written: Option<Written>,
     /// What is wrong or doubtful, each with its place in the text.
     pub findings: Vec<Finding>,
     /// What was taken for something else than was written.
@@ -175,8 +179,10 @@ impl Report {
         }
         findings.retain(|finding| !read.explains(finding));
         locate::locate(text, &mut findings);
+        let settings = settings.filter(|_| read.findings.is_empty());
         Self {
-            settings: settings.filter(|_| read.findings.is_empty()),
+            written: settings.is_some().then_some(Written(clean)),
+            settings,
             findings: read.findings.into_iter().chain(findings).collect(),
             changes,
         }
@@ -185,6 +191,7 @@ impl Report {
     fn broken(findings: Vec<Finding>) -> Self {
         Self {
             settings: None,
+            written: None,
             findings,
             changes: Vec::new(),
         }

@@ -21,10 +21,7 @@ impl Context {
     /// When a file cannot be read, is not valid, or as root could have been written by somebody else; then nothing is
     /// assumed in its place.
     pub(super) fn settings(&self) -> Result<Settings, Failure> {
-        let mut layers = Vec::new();
-        for path in self.settings_paths()? {
-            layers.push(layer(&self.settings_at(path)?)?);
-        }
+        let layers = self.layers()?;
         let Some(stack) = stack(&layers) else {
             return Self::builtin();
         };
@@ -34,6 +31,15 @@ impl Context {
             }
         }
         Ok(stack.settings)
+    }
+
+    /// What each file that is there says, the one that counts least first.
+    ///
+    /// # Errors
+    /// As [`Context::settings`].
+    pub(super) fn layers(&self) -> Result<Vec<Layer>, Failure> {
+        let paths = self.settings_paths()?.into_iter();
+        paths.map(|path| layer(&self.settings_at(path)?)).collect()
     }
 
     /// The files that are there, the one that counts least first.
@@ -53,8 +59,6 @@ impl Context {
         Ok(each_once(paths))
     }
 
-    /// Our own user's file. Root does not follow a home that is somebody else's, as `sudo` may leave it behind: whoever
-    /// owns the home could put any file there. Nix does the same.
     /// The file that is the place of new settings: the system's for root, one's own for everybody else.
     ///
     /// # Errors
@@ -72,6 +76,8 @@ impl Context {
         })
     }
 
+    /// Our own user's file. Root does not follow a home that is somebody else's, as `sudo` may leave it behind: whoever
+    /// owns the home could put any file there. Nix does the same.
     fn own_settings(&self) -> Result<Option<Utf8PathBuf>, Failure> {
         let dir = match (variable("XDG_CONFIG_HOME")?, &self.places.home) {
             (Some(xdg), _) => xdg,
@@ -112,9 +118,13 @@ fn each_once(paths: Vec<Utf8PathBuf>) -> Vec<Utf8PathBuf> {
         .collect()
 }
 
-fn layer(text: &SettingsText) -> Result<Layer, Failure> {
+/// What a text says, which must be valid by itself.
+///
+/// # Errors
+/// When it is not.
+pub(super) fn layer(text: &SettingsText) -> Result<Layer, Failure> {
     let report = Report::of(&text.text, Platform::HERE, Clamping::Refuse);
-    let Some(settings) = report.settings else {
+    let (Some(settings), Some(written)) = (report.settings, report.written) else {
         return Err(invalid(text, &report.findings));
     };
     for finding in report.findings {
@@ -126,5 +136,6 @@ fn layer(text: &SettingsText) -> Result<Layer, Failure> {
     Ok(Layer {
         name: text.name.clone(),
         settings,
+        written,
     })
 }

@@ -11,6 +11,7 @@ use crate::domain::receipt::Receipt;
 mod config_check;
 mod config_diff;
 mod config_import;
+mod config_show;
 mod dead;
 mod du;
 mod generations;
@@ -27,6 +28,7 @@ pub use config_diff::{
     BeforeDocument, ConfigDiffDocument, DifferenceDocument, ValueDocument, config_diff,
 };
 pub use config_import::{ConfigImportDocument, NoteDocument, NoteKindDocument, config_import};
+pub use config_show::{ConfigShowDocument, OriginDocument, ShownDocument, config_show};
 pub use dead::{DeadDocument, DeadPathDocument, DeadTotalDocument, dead};
 pub use du::{DuDocument, DuRowDocument, DuTotalDocument, du};
 pub use generations::{
@@ -71,11 +73,13 @@ pub enum Document {
     ConfigDiff,
     /// `config import --json`.
     ConfigImport,
+    /// `config show --json`.
+    ConfigShow,
 }
 
 impl Document {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Generations,
         Self::Roots,
         Self::Plan,
@@ -89,6 +93,7 @@ impl Document {
         Self::ConfigCheck,
         Self::ConfigDiff,
         Self::ConfigImport,
+        Self::ConfigShow,
     ];
 
     /// The name in the middle of the document's `schema`.
@@ -107,6 +112,7 @@ impl Document {
             Self::ConfigCheck => "config-check",
             Self::ConfigDiff => "config-diff",
             Self::ConfigImport => "config-import",
+            Self::ConfigShow => "config-show",
         }
     }
 
@@ -126,6 +132,7 @@ impl Document {
             Self::ConfigCheck => schema_of::<ConfigCheckDocument>(self),
             Self::ConfigDiff => schema_of::<ConfigDiffDocument>(self),
             Self::ConfigImport => schema_of::<ConfigImportDocument>(self),
+            Self::ConfigShow => schema_of::<ConfigShowDocument>(self),
         }
     }
 }

@@ -8,7 +8,7 @@
 mod tests;
 
 use super::finding::{Code, Finding, Pointer};
-use super::{Said, Settings};
+use super::{Said, Settings, Written};
 use crate::domain::job::Job;
 use crate::domain::risk::RiskLevel;
 
@@ -19,6 +19,8 @@ pub struct Layer {
     pub name: String,
     /// What it says.
     pub settings: Settings,
+    /// As it is written.
+    pub written: Written,
 }
 
 /// What holds when all files are read, and where it comes from.

@@ -46,6 +46,7 @@ pub(super) struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) protect: Option<Object<Protect>>,
     /// What no job, flag or other file can fall short of; where several files ask, the strictest counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) policy: Option<Object<Policy>>,
     /// The jobs by name.
     #[schemars(required, extend("minProperties" = 1, "propertyNames" = { "pattern": JOB_NAME }))]
@@ -76,10 +77,13 @@ pub(super) struct Protect {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Policy {
     /// What stays of every profile, whatever a job's rules say.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) keep_at_least: Option<Object<Floor>>,
     /// The highest risk that any job may have: low, medium, high or critical.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) max_risk: Option<String>,
     /// The shortest undo window, such as `1d`; no hold ends before its time then.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) undo_window: Option<String>,
 }
 
@@ -89,8 +93,10 @@ pub(super) struct Policy {
 pub(super) struct Floor {
     /// This many, counted back from the current generation.
     #[schemars(range(min = 0, max = 1000))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) last: Option<Whole>,
     /// What is not older than this, such as `7d`, and the one that was active then.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) within: Option<String>,
 }
 

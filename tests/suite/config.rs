@@ -8,6 +8,7 @@
 mod init;
 mod keys;
 mod presets;
+mod shown;
 
 use std::fs;
 use std::path::Path;

@@ -5,6 +5,8 @@ use clap::builder::PossibleValue;
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 
 use super::JsonArg;
+use crate::domain::measure::Age;
+use crate::domain::risk::RiskLevel;
 use crate::settings::Preset;
 
 /// `config`.
@@ -22,6 +24,11 @@ pub enum ConfigCommand {
     Init(InitArgs),
     /// Say everything that is wrong with settings, and where; exit status 78 if something is
     Check(CheckArgs),
+    /// Print the settings as they hold, and where each value comes from
+    ///
+    /// Of all files together, with the defaults of what nobody wrote; `--json` has them as a document that can be used as
+    /// settings as well. Nothing beside the settings is looked at.
+    Show(ShowArgs),
     /// Print the JSON Schema of the settings
     Schema,
     /// Say what other settings would change, and how risky that is; exit status 4 if it is critical
@@ -33,6 +40,21 @@ pub enum ConfigCommand {
     /// `config import nix-sweep cleanout system --keep-min 10 --remove-older 30d`. What belongs to `import` itself comes
     /// before the name of the tool.
     Import(ImportArgs),
+}
+
+/// `config show`.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// As `run --undo-window` would say it; otherwise `NIX_PRUNE_UNDO_WINDOW`
+    // Without clap's `env`, so that a flag can be told from a variable.
+    #[arg(long, value_name = "AGE")]
+    pub undo_window: Option<Age>,
+    /// As `run --max-risk` would say it; otherwise `NIX_PRUNE_MAX_RISK`
+    #[arg(long, value_name = "LEVEL")]
+    pub max_risk: Option<RiskLevel>,
+    /// Output
+    #[command(flatten)]
+    pub json: JsonArg,
 }
 
 /// `config diff`.

@@ -91,7 +91,7 @@ fn sentence(change: &Change) -> String {
     }
 }
 
-fn finding(finding: &Finding) -> FindingDocument {
+pub(super) fn finding(finding: &Finding) -> FindingDocument {
     FindingDocument {
         severity: match finding.severity {
             Severity::Error => SeverityDocument::Error,

@@ -5,23 +5,25 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::measure::Age;
-use crate::settings::Platform;
+use crate::settings::{Clamping, Platform, Report};
 
-fn settings(value: &Value) -> Settings {
-    let parsed = Settings::parse_for(&value.to_string(), Platform::Linux);
-    parsed
-        .unwrap_or_else(|findings| panic!("{value}: {findings:?}"))
-        .0
+fn layer(name: String, value: &Value) -> Layer {
+    let report = Report::of(&value.to_string(), Platform::Linux, Clamping::Refuse);
+    let (Some(settings), Some(written)) = (report.settings, report.written) else {
+        panic!("{value}: {:?}", report.findings);
+    };
+    Layer {
+        name,
+        settings,
+        written,
+    }
 }
 
 fn stacked(values: &[Value]) -> Stack {
     let layers: Vec<Layer> = values
         .iter()
         .enumerate()
-        .map(|(i, value)| Layer {
-            name: format!("file {i}"),
-            settings: settings(value),
-        })
+        .map(|(i, value)| layer(format!("file {i}"), value))
         .collect();
     stack(&layers).unwrap()
 }
@@ -184,7 +186,7 @@ proptest! {
     ) {
         let stack = stacked(&values);
         for value in &values {
-            let policy = settings(value).policy();
+            let policy = layer(String::new(), value).settings.policy();
             for found in stack.settings.jobs() {
                 // What flags and variables say is said of the job, as the command line does it.
                 let mut job = found.job().clone();

@@ -37,6 +37,7 @@ fn sample_of(document: Document) -> Value {
         Document::ConfigCheck => serde_json::to_value(sample::config_check()),
         Document::ConfigDiff => serde_json::to_value(config_diff()),
         Document::ConfigImport => serde_json::to_value(config_import()),
+        Document::ConfigShow => serde_json::to_value(config_show()),
         Document::Du => serde_json::to_value(sample::usage(&store(), &sample::snapshot(""))),
     };
     value.unwrap()
@@ -61,6 +62,21 @@ fn config_import() -> json::ConfigImportDocument {
         message: "x".to_string(),
     };
     json::config_import(serde_json::Map::new(), vec![note])
+}
+
+fn config_show() -> json::ConfigShowDocument {
+    let value = json::ShownDocument {
+        pointer: "/safeMode".to_string(),
+        value: serde_json::Value::Bool(true),
+        from: json::OriginDocument::File,
+        name: Some("/etc/nix-prune/config.json".to_string()),
+    };
+    json::ConfigShowDocument {
+        files: vec!["/etc/nix-prune/config.json".to_string()],
+        default_job: Some("daily".to_string()),
+        values: vec![value],
+        ..json::config_show(serde_json::Map::new())
+    }
 }
 
 fn store() -> Inspection {
