@@ -94,7 +94,8 @@ pub(super) fn roots(text: &str, store: &StoreDir) -> Result<Vec<PrintedRoot>, Ma
     let mut roots = Vec::new();
     // The name of a link can have a newline, and Nix prints it as it is.
     let mut left_over = String::new();
-    for line in text.lines() {
+    // It can have a carriage return before that, too, which would be no part of a line.
+    for line in text.strip_suffix('\n').unwrap_or(text).split('\n') {
         let whole = left_over + line;
         match root(&whole, store) {
             Some(root) => {
@@ -115,7 +116,7 @@ fn root(line: &str, store: &StoreDir) -> Option<PrintedRoot> {
     let (left, right) = line.rsplit_once(" -> ")?;
     let store_path = StorePathRef::from_absolute_path(right.into(), store).ok()?;
     let quoted = left.strip_prefix('"').and_then(|l| l.strip_suffix('"'));
-    let name = quoted.map_or_else(|| left.to_string(), unescaped);
+    let name = quoted.map_or_else(|| Some(left.to_string()), unescaped)?;
     let source = if name.starts_with('{') {
         RootSource::Pseudo(name)
     } else if name.starts_with("/proc/") {
@@ -131,18 +132,19 @@ fn root(line: &str, store: &StoreDir) -> Option<PrintedRoot> {
     })
 }
 
-/// The text in C++'s quotes, where a backslash stands before itself and before quotes.
-fn unescaped(text: &str) -> String {
+/// The text in C++'s quotes, where a backslash stands before itself and before quotes. `None` where they end before its
+/// end, or not with it: a name that has a line like a root in it is not two of them.
+fn unescaped(text: &str) -> Option<String> {
     let mut chars = text.chars();
     let mut plain = String::new();
     while let Some(c) = chars.next() {
-        plain.push(if c == '\\' {
-            chars.next().unwrap_or(c)
-        } else {
-            c
-        });
+        match c {
+            '\\' => plain.push(chars.next()?),
+            '"' => return None,
+            c => plain.push(c),
+        }
     }
-    plain
+    Some(plain)
 }
 
 #[cfg(test)]

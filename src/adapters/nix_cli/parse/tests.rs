@@ -104,6 +104,8 @@ fn versions_are_ordered_by_their_numbers() {
 #[case::escaped(r#""/a \"b\" \\c" -> {A}"#, RootSource::Link(r#"/a "b" \c"#.into()))]
 #[case::plain_quote(r#"/a "b" \c -> {A}"#, RootSource::Link(r#"/a "b" \c"#.into()))]
 #[case::newline("\"/a\nb\n\nc\" -> {A}", RootSource::Link("/a\nb\n\nc".into()))]
+#[case::newline_and_quote("\"/a\\\" -> {B}\n/b\" -> {A}", RootSource::Link(format!("/a\" -> {B}\n/b").into()))]
+#[case::returns("/a\r\nb -> {A}", RootSource::Link("/a\r\nb".into()))]
 #[case::temporary("{temp:1} -> {A}", RootSource::Pseudo("{temp:1}".into()))]
 #[case::temporary_quoted("\"{temp:1}\" -> {A}", RootSource::Pseudo("{temp:1}".into()))]
 #[case::determinate("{nix-process:77} -> {A}", RootSource::Pseudo("{nix-process:77}".into()))]
@@ -111,7 +113,10 @@ fn versions_are_ordered_by_their_numbers() {
 #[case::process("/proc/1/maps -> {A}", RootSource::Process("/proc/1/maps".into()))]
 #[case::kernel("\"/proc/sys/kernel/modprobe\" -> {A}", RootSource::Process("/proc/sys/kernel/modprobe".into()))]
 fn trap_19_and_20_roots_of_all_versions_are_read(#[case] line: &str, #[case] source: RootSource) {
-    let text = format!("/first -> {B}\n{}\n/last -> {B}\n", line.replace("{A}", A));
+    let text = format!(
+        "/first -> {B}\n{}\n/last -> {B}\n",
+        line.replace("{A}", A).replace("{B}", B)
+    );
     let roots = roots(&text, &store()).unwrap();
     let sources: Vec<_> = roots.iter().map(|root| root.source.clone()).collect();
     let expected = [
