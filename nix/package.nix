@@ -25,6 +25,10 @@ rustPlatform.buildRustPackage {
       ../src
       # Cargo.toml names it, so cargo looks for it even when it is not built.
       ../tests/suite/main.rs
+      # What the tests beside the code read.
+      ../fuzz
+      ../scripts/fuzz
+      ../tests/fixtures/settings
     ];
   };
   cargoLock.lockFile = ../Cargo.lock;

@@ -12,6 +12,8 @@ mod du;
 mod due;
 mod environment;
 mod failure;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod generations;
 mod history;
 mod hold;

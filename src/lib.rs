@@ -7,6 +7,8 @@ pub mod adapters;
 pub mod cli;
 pub mod domain;
 pub mod engine;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod ports;
 pub mod render;
 pub mod settings;

@@ -7,6 +7,8 @@
 mod assess;
 mod check;
 mod finding;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod gone;
 mod import;
 mod layers;

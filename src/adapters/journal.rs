@@ -11,6 +11,8 @@
 //!
 //! Reading makes nothing: a directory that is not there is an empty journal.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod holds;
 mod lock;
 mod memory;

@@ -8,6 +8,8 @@
 
 mod dirs;
 mod found;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod kinds;
 mod losses;
 mod machine;

@@ -1,6 +1,8 @@
 //! Nix's own commands, typed. What they print is read leniently and only reported; what they did is looked at.
 
 mod delete;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod generations;
 mod links;
 mod parse;

@@ -3,6 +3,9 @@
 //! The digest finds mistakes and edits; it is no signature. What a plan relies on is looked at again before it is
 //! applied, whoever wrote the file.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
+
 use std::io;
 
 use camino::Utf8Path;

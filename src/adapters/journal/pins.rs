@@ -62,7 +62,7 @@ impl From<PinRecord> for Pin {
 /// An unknown key is an error: it could be one that keeps something.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Pins {
+pub(super) struct Pins {
     schema: PinsSchema,
     pins: Vec<PinRecord>,
 }

@@ -13,7 +13,7 @@ const NAME: &str = "seen.json";
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Record {
+pub(super) struct Record {
     schema: Form,
     stores: Vec<Seen>,
 }

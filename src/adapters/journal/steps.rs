@@ -232,7 +232,7 @@ fn changed(path: &Utf8Path, why: &str) -> JournalError {
     malformed(path, <JsonError as serde::de::Error>::custom(why))
 }
 
-fn digest(bytes: &[u8]) -> String {
+pub(super) fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes)
         .iter()
         .fold(String::with_capacity(64), |hex, byte| {

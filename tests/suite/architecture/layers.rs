@@ -3,7 +3,7 @@
 use super::source::{CodePath, Source, paths};
 
 /// Each layer, and the others that it may know.
-const LAYERS: [(&str, &[&str]); 7] = [
+const LAYERS: [(&str, &[&str]); 8] = [
     ("domain", &[]),
     ("settings", &["domain"]),
     ("ports", &["domain"]),
@@ -16,6 +16,8 @@ const LAYERS: [(&str, &[&str]); 7] = [
             "domain", "settings", "ports", "engine", "adapters", "render",
         ],
     ),
+    // Only in tests and for a fuzzer: hands texts to every reader.
+    ("fuzzing", &["settings", "adapters", "cli"]),
 ];
 
 /// The layer of a file; `None` for the two that join them.

@@ -1,0 +1,18 @@
+//! What must hold of what a person is shown of any settings.
+
+use super::config::findings::drawn;
+use crate::render::table::Style;
+use crate::settings::Finding;
+
+/// Draws the first of the findings: each takes as long as the others.
+pub(crate) fn draw(text: &str, findings: &[Finding]) {
+    let plain = Style {
+        color: false,
+        width: None,
+    };
+    let first = findings.get(..3).unwrap_or(findings);
+    let drawn = drawn("config.json", text, first, plain);
+    let obeyed = |c: char| c.is_control() && c != '\n';
+    assert!(!drawn.contains(obeyed), "{drawn:?}");
+    assert_eq!(drawn.is_empty(), first.is_empty());
+}

@@ -1,0 +1,63 @@
+//! What a fuzzer calls, and a test with the inputs that are kept: every reader of what comes from outside, with what must
+//! hold of its answer whatever the input is.
+//!
+//! Built for tests and with `--cfg fuzzing`; no program that is given away has it.
+
+#[cfg(test)]
+mod tests;
+
+use crate::adapters::{journal, links, nix_cli, plan_file};
+use crate::cli;
+use crate::settings;
+
+/// A reader, or several that read the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// Settings: reading, mending, checking, comparing, and drawing what is wrong.
+    Settings,
+    /// Names and texts of links: generations, profiles, roots.
+    Links,
+    /// What Nix prints: roots in both quotings, what was freed, what is refused, paths with what is registered of them,
+    /// outputs of derivations, versions.
+    Nix,
+    /// The journal: records, the steps behind them, pins, what was seen.
+    Journal,
+    /// A saved plan.
+    Plan,
+}
+
+impl Target {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Settings,
+        Self::Links,
+        Self::Nix,
+        Self::Journal,
+        Self::Plan,
+    ];
+
+    /// Its name, which is that of its binary and of the directory of its inputs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Settings => "settings",
+            Self::Links => "links",
+            Self::Nix => "nix",
+            Self::Journal => "journal",
+            Self::Plan => "plan",
+        }
+    }
+
+    /// Reads an input; ends the process, or the test, when something does not hold.
+    pub fn run(self, input: &[u8]) {
+        let text = std::str::from_utf8(input);
+        match (self, text) {
+            (Self::Links, _) => links::fuzzing::read(input),
+            (Self::Nix, text) => nix_cli::fuzzing::read(input, text.ok()),
+            // The others come from files, which are refused when they are not UTF-8.
+            (_, Err(_)) => {}
+            (Self::Settings, Ok(text)) => cli::fuzzing::draw(text, &settings::fuzzing::read(text)),
+            (Self::Journal, Ok(text)) => journal::fuzzing::read(text),
+            (Self::Plan, Ok(text)) => plan_file::fuzzing::read(text),
+        }
+    }
+}
