@@ -53,6 +53,9 @@ pub enum NotSelective {
     /// There are names in the store directory that only a whole collection deletes.
     #[error("the store directory has names that are not store paths ({0})")]
     ForeignNames(u64),
+    /// Nix's own collector has nothing to find out, and is the faster of the two.
+    #[error("nothing in the store is alive")]
+    NothingLive,
     /// Nix refused too much of what was chosen.
     #[error("Nix refused {0} of the paths that looked dead")]
     Refusals(usize),
@@ -96,6 +99,9 @@ impl CollectMethod {
             Err(why) => self.otherwise(why),
             Ok(chosen) if self == Self::Auto && chosen.needs_a_whole_one() => {
                 Way::Whole(Some(NotSelective::ForeignNames(chosen.foreign_names())))
+            }
+            Ok(chosen) if self == Self::Auto && chosen.is_the_whole_store() => {
+                Way::Whole(Some(NotSelective::NothingLive))
             }
             Ok(chosen) => Way::Selective(Box::new(chosen)),
         }
@@ -152,6 +158,30 @@ mod tests {
         #[case] expected: &str,
     ) {
         assert_eq!(told(&method.way(|| look.map(nothing_dead))), expected);
+    }
+
+    fn one_path(dead: bool) -> Selection {
+        let mut builder = GraphBuilder::new();
+        let name = "0000000000000000000000000000000a-p";
+        builder.add_path(1, name, 1, 1, None);
+        let graph = builder.finish().unwrap();
+        let dead = graph.set_of(graph.find(name).filter(|_| dead));
+        Selection::new(graph, KeepFlags::NIX_DEFAULT, dead, Unregistered::default())
+    }
+
+    #[rstest]
+    #[case(CollectMethod::Auto, true, "whole: NothingLive")]
+    #[case(CollectMethod::Auto, false, "selective")]
+    #[case(CollectMethod::Selective, true, "selective")]
+    fn where_nothing_lives_there_is_nothing_to_find_out(
+        #[case] method: CollectMethod,
+        #[case] dead: bool,
+        #[case] expected: &str,
+    ) {
+        assert_eq!(told(&method.way(|| Ok(one_path(dead)))), expected);
+        // A part that was chosen is not widened, though it be all there is.
+        let some = || one_path(dead).before(i64::MAX);
+        assert_eq!(told(&method.way(|| Ok(some()))), "selective");
     }
 
     #[test]

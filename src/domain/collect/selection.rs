@@ -90,6 +90,12 @@ impl Selection {
         self.everything && self.foreign > 0
     }
 
+    /// Whether it is every path that there is, so that a collector would find none alive.
+    pub fn is_the_whole_store(&self) -> bool {
+        let all = self.chosen.count() == self.graph.len() as u64;
+        self.everything && all && !self.is_empty()
+    }
+
     /// How many paths are to be deleted.
     pub fn len(&self) -> u64 {
         self.chosen.count() + self.unregistered.len() as u64

@@ -71,7 +71,7 @@ fn trap_31_a_failure_that_is_no_refusal_is_told_with_what_went() {
         let text = "REAL \"$@\"; echo 'error: no space left on device' >&2; exit 1";
         let cli = with_fake(&store, nix, "nix-store", text).with_room(1);
         let looker = Looker::new(&store);
-        let collection = collect(&looker, &cli, &Never, CollectMethod::Auto);
+        let collection = collect(&looker, &cli, &Never, CollectMethod::Selective);
         let error = told(collection.outcome.as_ref().unwrap_err());
         assert!(
             error.starts_with("deleting dead paths failed: `"),
@@ -80,6 +80,21 @@ fn trap_31_a_failure_that_is_no_refusal_is_told_with_what_went() {
         assert!(error.contains("no space left on device"), "{error}");
         assert_eq!(collection.collected.paths, Some(1));
         assert_eq!(store.names().len(), 6);
+    });
+}
+
+#[test]
+fn where_nothing_lives_auto_leaves_the_whole_store_to_nix() {
+    with_each_nix(|nix| {
+        let store = Store::new(nix, KeepFlags::NIX_DEFAULT);
+        chain(&store);
+        let cli = store.scratch.nix().unwrap();
+        let looker = Looker::new(&store);
+        let collection = collect(&looker, &cli, &Never, CollectMethod::Auto);
+        assert_done(&collection, 7);
+        let told = collection.notes.join(" ");
+        assert!(told.contains("nothing in the store is alive"), "{told}");
+        assert_eq!(store.names().len(), 0);
     });
 }
 
