@@ -80,9 +80,11 @@ pub(super) struct Policy {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) keep_at_least: Option<Object<Floor>>,
     /// The highest risk that any job may have: low, medium, high or critical.
+    #[schemars(extend("pattern" = RISK))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) max_risk: Option<String>,
     /// The shortest undo window, such as `1d`; no hold ends before its time then.
+    #[schemars(extend("pattern" = AGE))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) undo_window: Option<String>,
 }
@@ -96,6 +98,7 @@ pub(super) struct Floor {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) last: Option<Whole>,
     /// What is not older than this, such as `7d`, and the one that was active then.
+    #[schemars(extend("pattern" = AGE))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) within: Option<String>,
 }
