@@ -128,6 +128,11 @@ impl<S: Survey, P: Perform, I: Interrupt> Collector<'_, S, P, I> {
                 .push(format!("Nix collected everything dead itself: {why}"));
         }
         let collected = self.perform.collect()?;
+        if collected.paths.is_none() {
+            // Every Nix ends with a count. Without one nothing is known; it is told, and decides nothing (trap 28).
+            let why = "Nix ended well and did not say how much it deleted";
+            self.notes.push(why.to_string());
+        }
         self.count(collected);
         Ok(())
     }

@@ -1,14 +1,49 @@
-//! `docs/safety.md`: what it promises has a test.
+//! `docs/safety.md`: what it promises has a test, and the tables in it are those that the tests made.
 
 #![cfg(test)]
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::sync::Mutex;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+static WRITING: Mutex<()> = Mutex::new(());
+
 fn document() -> Utf8PathBuf {
     Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/safety.md")
+}
+
+/// Where a table made by a test begins and ends in the document.
+fn section(text: &str, name: &str) -> (usize, usize) {
+    let begin = format!("<!-- made by the tests: {name} -->\n");
+    let begin = text.find(&begin).map(|at| at + begin.len());
+    let begin = begin.unwrap_or_else(|| panic!("docs/safety.md has no table {name}"));
+    let length = text.get(begin..).unwrap().find("<!-- end -->").unwrap();
+    (begin, begin + length)
+}
+
+/// The table of this name, as it is in the document.
+pub(crate) fn table(name: &str) -> String {
+    let text = fs::read_to_string(document()).unwrap();
+    let (begin, end) = section(&text, name);
+    text.get(begin..end).unwrap().to_string()
+}
+
+/// Puts a table into the document where that was asked for, and otherwise sees that it is there.
+pub(crate) fn is_current(name: &str, made: &str) {
+    if std::env::var("NIX_PRUNE_TEST_SAFETY").is_ok_and(|what| what == "write") {
+        let _writing = WRITING.lock().unwrap();
+        let mut text = fs::read_to_string(document()).unwrap();
+        let (begin, end) = section(&text, name);
+        text.replace_range(begin..end, made);
+        return fs::write(document(), text).unwrap();
+    }
+    assert_eq!(
+        table(name),
+        made,
+        "docs/safety.md is out of date; its first lines say how to write it anew"
+    );
 }
 
 /// The rows of the tables that name tests in their last column, and these names.

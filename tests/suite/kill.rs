@@ -1,0 +1,247 @@
+//! The real program with a real Nix: killed before each change that it makes and around each child that it starts, and
+//! out of room from each change on.
+//!
+//! Every run of the tests counts all the points and takes some of them; with `NIX_PRUNE_TEST_KILLS=all` it takes every
+//! one.
+
+#![cfg(test)]
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+
+mod tracer;
+pub(crate) mod world;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use nix::errno::Errno;
+use tracer::{Step, Then};
+use world::World;
+
+use crate::safety::is_current;
+use crate::support::{Nix, is_root, nixes, skipped, words};
+
+/// What is killed.
+struct Case {
+    /// What it is called in the table.
+    name: &'static str,
+    /// The command.
+    args: &'static [&'static str],
+    /// What is done before.
+    before: &'static [&'static str],
+    /// What settles it.
+    next: &'static [&'static str],
+    /// Whether it lets go of holds whose windows are open.
+    releases: bool,
+}
+
+const RUN: &[&str] = &["run", "all", "--yes"];
+
+const CASES: [Case; 4] = [
+    Case {
+        name: "`run`, collecting by name",
+        args: RUN,
+        before: &[],
+        next: RUN,
+        releases: false,
+    },
+    Case {
+        name: "`run`, collecting wholly",
+        args: &["run", "all", "--collect-method=whole", "--yes"],
+        before: &[],
+        next: RUN,
+        releases: false,
+    },
+    Case {
+        name: "`undo`",
+        args: &["undo"],
+        before: RUN,
+        next: &["undo"],
+        releases: false,
+    },
+    Case {
+        name: "`hold release --all`",
+        args: &["hold", "release", "--all", "--yes"],
+        before: RUN,
+        next: RUN,
+        releases: true,
+    },
+];
+
+/// What is done to the program at a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Harm {
+    /// It is killed; a child that runs goes on to its own end.
+    Kill,
+    /// It is killed with the child that runs, as by a power cut.
+    Cut,
+    /// From here on nothing of its own can be written: the disk is full.
+    Full,
+}
+
+/// The steps of a command that nothing happens to.
+fn steps(world: &World, case: &Case) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let traced = world.traced(case.args, &mut |step| {
+        steps.push(step.clone());
+        Then::GoOn
+    });
+    world::expect(&traced.ran, &[0]);
+    steps
+}
+
+/// Each step with each harm that can be done there.
+fn points(steps: &[Step]) -> Vec<(usize, Harm)> {
+    let mut points = Vec::new();
+    for (nth, step) in steps.iter().enumerate() {
+        points.push((nth, Harm::Kill));
+        match step {
+            Step::Running => points.push((nth, Harm::Cut)),
+            Step::Change(..) => points.push((nth, Harm::Full)),
+            _ => {}
+        }
+    }
+    points
+}
+
+/// What a full disk does to a change: what needs no room goes on.
+fn on_a_full_disk(step: &Step) -> Then {
+    match step {
+        Step::Change("create" | "write" | "sync" | "make" | "rename to" | "link", _) => {
+            Then::Fail(Errno::ENOSPC)
+        }
+        _ => Then::GoOn,
+    }
+}
+
+/// Does harm, and sees that nothing is lost, the next run puts everything right, and undo works.
+fn harm_at(world: &World, case: &Case, steps: &[Step], (at, harm): (usize, Harm)) {
+    world.restore();
+    let mut nth = 0;
+    let traced = world.traced(case.args, &mut |step| {
+        nth += 1;
+        if nth - 1 < at {
+            return Then::GoOn;
+        }
+        if nth - 1 == at {
+            assert_eq!(
+                Some(step),
+                steps.get(at),
+                "the steps are not always the same"
+            );
+        }
+        match harm {
+            Harm::Kill => Then::Die,
+            Harm::Cut => Then::DieWithChild,
+            Harm::Full => on_a_full_disk(step),
+        }
+    });
+    if harm == Harm::Full {
+        // What only tidies up may fail in silence; all else is told, with what to do.
+        world::expect(&traced.ran, &[0, 1, 3, 73]);
+        let said = traced.ran.status == 0 || traced.ran.stderr.contains("No space left");
+        assert!(
+            said || traced.ran.stdout.contains("No space left"),
+            "{}",
+            traced.ran.stderr
+        );
+    } else {
+        assert!(traced.killed, "it ended before: {}", traced.ran.stderr);
+    }
+    world.kept();
+    if case.args.contains(&"undo") {
+        world.ends(case.next, &[0, 4]);
+    } else {
+        // 3: what the killed run had done already is left out of the plan that was drawn before that was known.
+        world.ends(case.next, &[0, 3]);
+        world.nothing_failed();
+        world.kept();
+        world.told_truly(case.releases);
+    }
+    if case.releases {
+        return;
+    }
+    for _ in 0..4 {
+        if world.ends(&["undo"], &[0, 4]).status == 4 {
+            break;
+        }
+    }
+    world.told_truly(false);
+    world.all_back();
+}
+
+/// Counts the points of a case, does harm at those that are chosen, and tells what failed.
+fn try_case(
+    nix: &Nix,
+    case: &Case,
+    failures: &mut Vec<String>,
+    chosen: impl Fn(usize) -> bool,
+) -> Vec<Step> {
+    let world = World::new(nix);
+    if !case.before.is_empty() {
+        world.ends(case.before, &[0]);
+    }
+    world.save();
+    let steps = steps(&world, case);
+    for (nth, point) in points(&steps).into_iter().enumerate() {
+        if !chosen(nth) {
+            continue;
+        }
+        let attempt = AssertUnwindSafe(|| harm_at(&world, case, &steps, point));
+        if let Err(cause) = catch_unwind(attempt) {
+            let (step, harm) = (steps.get(point.0), point.1);
+            let (name, version) = (case.name, &nix.version);
+            let why = words(&*cause);
+            failures.push(format!(
+                "{name} with {version}, {harm:?} at {step:?}: {why}"
+            ));
+        }
+    }
+    steps
+}
+
+/// What a case comes to in the table.
+fn row(case: &Case, steps: &[Step]) -> String {
+    let count = |harm: Harm| points(steps).iter().filter(|point| point.1 == harm).count();
+    let changes = steps
+        .iter()
+        .filter(|s| matches!(s, Step::Change(..)))
+        .count();
+    let children = steps.iter().filter(|s| **s == Step::Running).count();
+    let (kills, cuts, full) = (count(Harm::Kill), count(Harm::Cut), count(Harm::Full));
+    format!(
+        "| {} | {changes} | {children} | {kills} | {cuts} | {full} |\n",
+        case.name
+    )
+}
+
+const HEAD: &str = "\
+| command | changes of its own | children | points to be killed at | with the child | points from which the disk is full |
+| --- | --- | --- | --- | --- | --- |
+";
+
+#[test]
+fn killed_or_out_of_room_at_any_point_nothing_is_lost_and_undo_works() {
+    let Some((newest, older)) = nixes().split_last() else {
+        return;
+    };
+    if !tracer::possible() {
+        return skipped("kills at every point: no process can be traced here");
+    }
+    let all = std::env::var("NIX_PRUNE_TEST_KILLS").is_ok_and(|what| what == "all");
+    let mut table = HEAD.to_string();
+    let mut failures = Vec::new();
+    for (nth, case) in CASES.iter().enumerate() {
+        // Another few points in each case; a prime, so that all kinds of points are among them.
+        let chosen = |point| all || point % 47 == 5 + nth;
+        let steps = try_case(newest, case, &mut failures, chosen);
+        table.push_str(&row(case, &steps));
+    }
+    for (nth, nix) in older.iter().enumerate() {
+        let [case, ..] = &CASES;
+        let every = if all { 7 } else { 97 };
+        try_case(nix, case, &mut failures, |point| point % every == 3 + nth);
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    if newest.version.ends_with(" 2.34.8") && is_root() {
+        is_current("kills", &table);
+    }
+}

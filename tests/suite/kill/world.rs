@@ -1,0 +1,279 @@
+//! A machine with something of everything to do, that can be put back to how it was; and what must hold of it always.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use nix_prune::adapters::journal::Journal;
+use nix_prune::adapters::scratch::{NewPath, Scratch};
+use nix_prune::domain::plan::{Action, GenerationFacts};
+use nix_prune::domain::receipt::{Outcome, Receipt};
+use nix_prune::ports::Remember;
+
+use super::tracer::{self, Step, Then, Traced};
+use crate::support::{Nix, Ran, by_hand, program, run, run_command, time};
+
+const SETTINGS: &str = r#"{
+  "version": 1,
+  "jobs": { "all": { "operations": {
+    "generations": { "profiles": ["system", "users"], "keep": { "last": 2 } },
+    "roots": { "dangling": true },
+    "collect": {},
+    "optimise": { "enabled": true },
+    "verify": { "enabled": true }
+  } } }
+}"#;
+
+type Links = BTreeMap<Utf8PathBuf, (Utf8PathBuf, std::time::SystemTime)>;
+
+pub(crate) struct World {
+    pub(crate) scratch: Scratch,
+    /// The links of all profiles before anything was dropped.
+    all: Links,
+    /// Those of generations that the job drops.
+    dropped: Vec<Utf8PathBuf>,
+}
+
+impl World {
+    /// Two generations to drop, a hold to release, a dangling root, and dead paths.
+    pub(crate) fn new(nix: &Nix) -> Self {
+        let scratch = Scratch::new(Some(&nix.bin)).unwrap();
+        let profiles = scratch.state_dir().join("profiles");
+        fill(&scratch, &profiles.join("system"), "system", 3);
+        fill(&scratch, &profiles.join("default"), "default", 4);
+        scratch.add_path("dead", &[], 10).unwrap();
+        let config = scratch.home().join(".config/nix-prune");
+        fs::create_dir_all(&config).unwrap();
+        fs::write(config.join("config.json"), SETTINGS).unwrap();
+        // A hold whose window has ended when it comes to it.
+        let args = [
+            "run",
+            "--keep-last=3",
+            "--undo-window=1s",
+            "--no-collect",
+            "--yes",
+        ];
+        expect(&run(&scratch, &args), &[0]);
+        let result = scratch.home().join("result");
+        let path = scratch.add_path("built", &[], 10).unwrap();
+        scratch.add_root(&result, &path).unwrap();
+        fs::remove_file(&result).unwrap();
+        thread::sleep(Duration::from_millis(1100));
+        let dropped = ["system-1-link", "default-2-link"];
+        Self {
+            all: links(&profiles),
+            dropped: dropped.map(|name| profiles.join(name)).to_vec(),
+            scratch,
+        }
+    }
+
+    /// Runs our program, which has to end so.
+    pub(crate) fn ends(&self, args: &[&str], statuses: &[i32]) -> Ran {
+        let ran = run(&self.scratch, args);
+        expect(&ran, statuses);
+        ran
+    }
+
+    pub(crate) fn traced(&self, args: &[&str], decide: &mut dyn FnMut(&Step) -> Then) -> Traced {
+        let mut command = program(&self.scratch);
+        command.args(args);
+        tracer::trace(&command, self.scratch.base(), decide).unwrap()
+    }
+
+    /// Remembers how everything is.
+    pub(crate) fn save(&self) {
+        self.shell("rm -rf \"$2\" && cp -a \"$1\" \"$2\"");
+    }
+
+    /// Puts everything back to how it was.
+    pub(crate) fn restore(&self) {
+        self.shell("rm -rf \"$1\" && cp -a \"$2\" \"$1\"");
+    }
+
+    fn shell(&self, script: &str) {
+        let base = self.scratch.base();
+        let saved = base.with_extension("saved");
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script, "sh", base.as_str(), saved.as_str()]);
+        expect(&run_command(&mut command), &[0]);
+    }
+
+    /// Every generation that the rules keep is as it was, whatever happened.
+    pub(crate) fn kept(&self) {
+        let now = self.links();
+        for (link, was) in &self.all {
+            if !self.dropped.contains(link) {
+                assert_eq!(
+                    now.get(link),
+                    Some(was),
+                    "{link} was kept and is not as it was"
+                );
+                assert!(link.exists(), "{link} leads nowhere");
+            }
+        }
+    }
+
+    /// Every generation is as it was, and outlives a collection by hand.
+    pub(crate) fn all_back(&self) {
+        by_hand(&self.scratch, "nix-collect-garbage", &[]);
+        assert_eq!(self.links(), self.all, "not everything came back");
+        for link in self.all.keys() {
+            assert!(link.exists(), "{link} leads nowhere");
+        }
+        by_hand(
+            &self.scratch,
+            "nix-store",
+            &["--verify", "--check-contents"],
+        );
+    }
+
+    /// What was dropped is held, or completely gone where that was allowed; what the records say is so.
+    pub(crate) fn told_truly(&self, may_go: bool) {
+        by_hand(&self.scratch, "nix-collect-garbage", &[]);
+        let receipts = self.receipts();
+        for link in &self.dropped {
+            let target = self.all.get(link).map(|was| was.0.clone()).unwrap();
+            let valid = self.is_valid(&target);
+            assert_eq!(target.exists(), valid, "{target} is half gone");
+            if !link.is_symlink() {
+                assert!(valid || may_go, "{link} was dropped and is not held");
+            }
+        }
+        for (nth, receipt) in receipts.iter().enumerate() {
+            assert!(!receipt.is_interrupted(), "{} is still open", receipt.run);
+            let later = receipts.get(nth + 1..).unwrap_or_default();
+            let others = || receipts.iter().filter(|other| other.run != receipt.run);
+            for entry in &receipt.entries {
+                assert_ne!(entry.outcome, Outcome::Pending);
+                let Some(there) = Self::is_there(&entry.action) else {
+                    continue;
+                };
+                // Nix's own collector removes a dangling root as well.
+                if matches!(entry.action, Action::RemoveRoot(_)) && !there {
+                    continue;
+                }
+                // By a later run, or by the one that was killed after the plan of this one was drawn.
+                let removed_by_another = others().any(|r| did(r, &entry.action));
+                let truth = match entry.outcome {
+                    Outcome::Done => {
+                        !there || entry.undone_by.is_some() || is_put_back(later, entry)
+                    }
+                    _ => there || removed_by_another,
+                };
+                assert!(truth, "{} says {entry:#?}", receipt.run);
+            }
+        }
+    }
+
+    /// The last run did all that it had to do, but for what was not there any more.
+    pub(crate) fn nothing_failed(&self) {
+        let receipts = self.receipts();
+        for entry in &receipts.last().unwrap().entries {
+            let fine = matches!(entry.outcome, Outcome::Done | Outcome::Stale);
+            assert!(fine, "{entry:#?}");
+        }
+    }
+
+    pub(crate) fn receipts(&self) -> Vec<Receipt> {
+        Journal::at(self.scratch.base().join("state"))
+            .receipts()
+            .unwrap()
+    }
+
+    /// Whether what an action takes away is there; `None` for what takes nothing of a name away.
+    fn is_there(action: &Action) -> Option<bool> {
+        match action {
+            Action::DropGeneration(facts) => Some(generation(facts).is_symlink()),
+            Action::RemoveRoot(facts) => Some(facts.entry.is_symlink()),
+            Action::ReleaseHold(facts) => Some(facts.link.is_symlink()),
+            _ => None,
+        }
+    }
+
+    fn is_valid(&self, path: &Utf8Path) -> bool {
+        let bin = self.scratch.bin().unwrap();
+        let mut command = Command::new(bin.join("nix-store"));
+        command
+            .env_clear()
+            .envs(self.scratch.env())
+            .args(["--check-validity", path.as_str()]);
+        run_command(&mut command).status == 0
+    }
+
+    fn links(&self) -> Links {
+        links(&self.scratch.state_dir().join("profiles"))
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.shell("chmod -R u+w \"$2\" 2>/dev/null; rm -rf \"$2\"");
+    }
+}
+
+fn generation(facts: &GenerationFacts) -> Utf8PathBuf {
+    facts.profile.link(facts.number)
+}
+
+fn did(receipt: &Receipt, action: &Action) -> bool {
+    let done = |entry: &&nix_prune::domain::receipt::Entry| entry.outcome == Outcome::Done;
+    let mut done = receipt.entries.iter().filter(done);
+    done.any(|entry| match (&entry.action, action) {
+        (Action::DropGeneration(a), Action::DropGeneration(b)) => generation(a) == generation(b),
+        (Action::RemoveRoot(a), Action::RemoveRoot(b)) => a.entry == b.entry,
+        (Action::ReleaseHold(a), Action::ReleaseHold(b)) => a.link == b.link,
+        _ => false,
+    })
+}
+
+fn is_put_back(later: &[Receipt], entry: &nix_prune::domain::receipt::Entry) -> bool {
+    let mut entries = later.iter().flat_map(|receipt| &receipt.entries);
+    entries.any(|later| match (&later.action, &entry.action) {
+        (Action::RestoreGeneration(a), Action::DropGeneration(b)) => a == b,
+        (Action::RestoreRoot(a), Action::RemoveRoot(b)) => a == b,
+        // The entry of a generation that came back.
+        (Action::RestoreGeneration(a), Action::RemoveRoot(b)) => generation(a) == b.link,
+        _ => false,
+    })
+}
+
+fn fill(scratch: &Scratch, profile: &Utf8Path, name: &str, count: usize) {
+    let named = |n: usize| format!("{name}-{n}");
+    let new: Vec<NewPath> = (1..=count)
+        .map(|n| NewPath::file(&named(n), 5000))
+        .collect();
+    scratch.add_paths(&new).unwrap();
+    for n in 1..=count {
+        let path = scratch.path_named(&named(n)).unwrap();
+        let date = time(&format!("2026-01-{n:02}T00:00:00Z"));
+        scratch.set_profile(profile, &path, date).unwrap();
+    }
+}
+
+/// Every link below the profiles' directory: its text, and its time to the nanosecond.
+fn links(dir: &Utf8Path) -> Links {
+    let mut links = Links::new();
+    for entry in dir.read_dir_utf8().unwrap() {
+        let path = entry.unwrap().into_path();
+        let data = path.symlink_metadata().unwrap();
+        if data.is_symlink() {
+            let text = path.read_link_utf8().unwrap();
+            links.insert(path, (text, data.modified().unwrap()));
+        } else if data.is_dir() {
+            links.extend(self::links(&path));
+        }
+    }
+    links
+}
+
+pub(crate) fn expect(ran: &Ran, statuses: &[i32]) {
+    let said = format!("{}{}", ran.stdout, ran.stderr);
+    assert!(
+        statuses.contains(&ran.status),
+        "exit status {}: {said}",
+        ran.status
+    );
+}
