@@ -13,6 +13,7 @@ mod gone;
 mod import;
 mod layers;
 mod locate;
+mod migrate;
 mod nearest;
 mod platform;
 mod preset;
@@ -25,6 +26,7 @@ mod shown;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -36,6 +38,7 @@ pub use assess::{Assessment, Difference, Value};
 pub use finding::{Code, Finding, Pointer, Severity};
 pub use import::{Around, ImportError, Imported, Note, NoteKind, Scope, Tool, import};
 pub use layers::{Layer, Stack, stack};
+pub use migrate::{Migration, Unmigrated, migrate};
 pub use platform::Platform;
 pub use preset::Preset;
 pub use reference::reference;
@@ -43,7 +46,10 @@ pub use sanitize::{Change, ChangeKind, Clamping};
 pub use shown::{Beside, InForce, Origin, Shown, Written};
 
 /// The version of the settings that is understood.
-pub const VERSION: i64 = 1;
+pub const VERSION: i64 = 1 + OLDER_VERSIONS as i64;
+
+/// How many versions came before it.
+const OLDER_VERSIONS: u8 = 0;
 
 /// The text of the settings that hold where nobody wrote any.
 pub const BUILTIN: &str = include_str!("settings/builtin.json");
@@ -54,7 +60,7 @@ pub struct Settings {
     safe_mode: bool,
     undo_window: Age,
     protected_paths: Vec<Utf8PathBuf>,
-    protect: Protect,
+    protect: Arc<Protect>,
     policy: Policy,
     said: Said,
     jobs: BTreeMap<JobName, JobSettings>,
@@ -103,7 +109,7 @@ impl Settings {
     }
 
     /// What no job may take away.
-    pub fn protect(&self) -> &Protect {
+    pub fn protect(&self) -> &Arc<Protect> {
         &self.protect
     }
 
@@ -147,7 +153,7 @@ impl Settings {
 }
 
 /// Everything that there is to say of a text.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Report {
     /// What it means, unless something is wrong with it.
     pub settings: Option<Settings>,
@@ -163,11 +169,25 @@ impl Report {
     /// Reads, mends and checks a text.
     pub fn of(text: &str, platform: Platform, clamping: Clamping) -> Self {
         let mut read = read::read(text);
-        locate::locate(text, &mut read.findings);
-        read.findings.sort_by_key(|finding| finding.span.start);
-        let Some(raw) = &read.settings else {
-            return Self::broken(read.findings);
+        let of_the_shape = read.findings.len();
+        let mut report = match read.settings.take() {
+            Some(raw) => Self::checked(raw, &read, platform, clamping),
+            None => Self::default(),
         };
+        report.findings.splice(0..0, read.findings);
+        locate::locate(text, &mut report.findings);
+        let (of_the_shape, _) = report.findings.split_at_mut(of_the_shape);
+        of_the_shape.sort_by_key(|finding| finding.span.start);
+        report
+    }
+
+    /// What there is to say beyond the shape.
+    fn checked(
+        raw: raw::Settings,
+        read: &read::Read,
+        platform: Platform,
+        clamping: Clamping,
+    ) -> Self {
         let (clean, mut changes, gone) = sanitize::sanitize(raw, clamping);
         let (settings, mut findings) = match check::check(&clean, platform) {
             Ok((settings, warnings)) => (Some(settings), warnings),
@@ -180,22 +200,12 @@ impl Report {
             change.pointer = read.gone.restore(&change.pointer);
         }
         findings.retain(|finding| !read.explains(finding));
-        locate::locate(text, &mut findings);
         let settings = settings.filter(|_| read.findings.is_empty());
         Self {
             written: settings.is_some().then_some(Written(clean)),
             settings,
-            findings: read.findings.into_iter().chain(findings).collect(),
-            changes,
-        }
-    }
-
-    fn broken(findings: Vec<Finding>) -> Self {
-        Self {
-            settings: None,
-            written: None,
             findings,
-            changes: Vec::new(),
+            changes,
         }
     }
 }

@@ -1,8 +1,8 @@
 //! How long whole commands take, beside the raw work that cannot be left out and beside Nix itself, in one run.
 //!
-//! `cargo bench` measures; `cargo bench -- --quick` on the smallest store only; `cargo bench -- --collect` what collecting takes,
-//! which is a matter of half an hour. Without `--bench`, as `cargo test` calls it, every part is run once on a small store to see
-//! that it works, and nothing is judged.
+//! `cargo bench` measures; `cargo bench -- --quick` on the smallest store only; `cargo bench -- --settings` how long it takes to
+//! check settings; `cargo bench -- --collect` what collecting takes, which is a matter of half an hour. Without `--bench`,
+//! as `cargo test` calls it, every part is run once on a small store to see that it works, and nothing is judged.
 
 #![allow(
     clippy::expect_used,
@@ -16,6 +16,7 @@ mod bytes;
 mod collect;
 mod measure;
 mod raw;
+mod settings;
 mod stores;
 
 use std::time::Duration;
@@ -57,6 +58,10 @@ fn main() {
     let args: Vec<String> = std::env::args().collect();
     let extent = Extent::of(&args);
     println!("cores: {}", std::thread::available_parallelism().unwrap());
+    settings::run(extent);
+    if args.iter().any(|arg| arg == "--settings") {
+        return;
+    }
     let collects = args.iter().any(|arg| arg == "--collect");
     if collects || extent == Extent::Smoke {
         collect::run(extent);

@@ -1,5 +1,7 @@
 //! `apply`: carries out a saved plan.
 
+use std::sync::Arc;
+
 use super::args::ApplyArgs;
 use super::context::{Context, named_job};
 use super::failure::{Exit, Failure};
@@ -21,7 +23,7 @@ pub(super) fn apply(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure
     let settings = context.settings()?;
     let mut job = named_job(&settings, Some(&saved.job.to_string()))
         .or_else(|_| named_job(&Context::builtin()?, None))?;
-    job.protect = settings.protect().clone();
+    job.protect = Arc::clone(settings.protect());
     job.policy = settings.policy();
     for planned in &saved.actions {
         job.policy.allows(&planned.action).map_err(|error| {

@@ -16,7 +16,7 @@ mod store;
 pub use budget::BudgetArgs;
 pub use config::{
     CheckArgs, ConfigArgs, ConfigCommand, DiffArgs, ImportArgs, ImportTool, InitArgs, Level,
-    ScopeArg, ShowArgs,
+    MigrateArgs, ScopeArg, ShowArgs,
 };
 pub use store::{DeadArgs, Division, DuArgs, RootsArgs, WhyArgs};
 

@@ -5,6 +5,7 @@ mod diff;
 pub(super) mod findings;
 mod import;
 mod init;
+mod migrate;
 mod show;
 
 use super::args::{ConfigArgs, ConfigCommand};
@@ -20,6 +21,7 @@ pub(super) fn config(context: &Context, args: &ConfigArgs) -> Result<Exit, Failu
         ConfigCommand::Diff(args) => diff::diff(args),
         ConfigCommand::Import(args) => import::import(context, args),
         ConfigCommand::Init(args) => init::init(context, args),
+        ConfigCommand::Migrate(args) => migrate::migrate(context, args),
         ConfigCommand::Show(args) => show::show(context, args),
         ConfigCommand::Schema => {
             out::json(&settings::schema())?;

@@ -29,7 +29,7 @@ use crate::render::table::{Style, View};
 use crate::settings::{BUILTIN, Finding, JobSettings, NoJob, Settings, Severity};
 
 /// The largest settings file that is read.
-const SETTINGS_LIMIT: u64 = 4 << 20;
+pub(super) const SETTINGS_LIMIT: u64 = 4 << 20;
 
 /// Everything joined.
 pub(super) struct Context {
@@ -109,17 +109,6 @@ impl Context {
     /// Never, as a test of the settings shows.
     pub(super) fn builtin() -> Result<Settings, Failure> {
         Settings::builtin().map_err(|findings| invalid(&SettingsText::builtin(), &findings))
-    }
-
-    /// The text of the settings that count most.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub(super) fn settings_text(&self) -> Result<SettingsText, Failure> {
-        match self.settings_paths()?.pop() {
-            None => Ok(SettingsText::builtin()),
-            Some(path) => self.settings_at(path),
-        }
     }
 
     /// The text of a file that is to be followed.

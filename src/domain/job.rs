@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::budget::DiskGoal;
 use super::collect::CollectMethod;
@@ -71,7 +72,7 @@ pub struct Job {
     /// How long what was dropped is held.
     pub undo_window: Age,
     /// What the settings protect.
-    pub protect: Protect,
+    pub protect: Arc<Protect>,
     /// The disk goal; with one the job removes only as much as it needs.
     pub budget: Option<DiskGoal>,
     /// What its owner lets pass although it would stop a run.
@@ -153,6 +154,9 @@ pub struct RootPatterns {
 }
 
 impl RootPatterns {
+    /// The most patterns that are looked for: compiling many more takes seconds and a large part of the memory.
+    pub const MOST: usize = 1000;
+
     /// Compiles the patterns.
     ///
     /// # Errors
@@ -161,11 +165,19 @@ impl RootPatterns {
         let mut set = GlobSetBuilder::new();
         let mut texts = Vec::new();
         for pattern in patterns {
-            set.add(GlobBuilder::new(pattern).literal_separator(true).build()?);
+            set.add(glob(pattern)?);
             texts.push(pattern.to_string());
         }
         let sets = vec![set.build()?];
         Ok(Self { texts, sets })
+    }
+
+    /// Whether a text is a pattern; all of them are compiled together.
+    ///
+    /// # Errors
+    /// Says why it is none.
+    pub fn check(pattern: &str) -> Result<(), globset::Error> {
+        glob(pattern).map(drop)
     }
 
     /// Whether one of them matches.
@@ -188,6 +200,10 @@ impl RootPatterns {
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         self.texts.iter().map(String::as_str)
     }
+}
+
+fn glob(pattern: &str) -> Result<Glob, globset::Error> {
+    GlobBuilder::new(pattern).literal_separator(true).build()
 }
 
 /// The operations of a job; each is there or not, and they run in this order.

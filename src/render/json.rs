@@ -11,6 +11,7 @@ use crate::domain::receipt::Receipt;
 mod config_check;
 mod config_diff;
 mod config_import;
+mod config_migrate;
 mod config_show;
 mod dead;
 mod du;
@@ -28,6 +29,7 @@ pub use config_diff::{
     BeforeDocument, ConfigDiffDocument, DifferenceDocument, ValueDocument, config_diff,
 };
 pub use config_import::{ConfigImportDocument, NoteDocument, NoteKindDocument, config_import};
+pub use config_migrate::{ConfigMigrateDocument, MigratedDocument, config_migrate};
 pub use config_show::{ConfigShowDocument, OriginDocument, ShownDocument, config_show};
 pub use dead::{DeadDocument, DeadPathDocument, DeadTotalDocument, dead};
 pub use du::{DuDocument, DuRowDocument, DuTotalDocument, du};
@@ -73,13 +75,15 @@ pub enum Document {
     ConfigDiff,
     /// `config import --json`.
     ConfigImport,
+    /// `config migrate --json`.
+    ConfigMigrate,
     /// `config show --json`.
     ConfigShow,
 }
 
 impl Document {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Generations,
         Self::Roots,
         Self::Plan,
@@ -93,6 +97,7 @@ impl Document {
         Self::ConfigCheck,
         Self::ConfigDiff,
         Self::ConfigImport,
+        Self::ConfigMigrate,
         Self::ConfigShow,
     ];
 
@@ -112,6 +117,7 @@ impl Document {
             Self::ConfigCheck => "config-check",
             Self::ConfigDiff => "config-diff",
             Self::ConfigImport => "config-import",
+            Self::ConfigMigrate => "config-migrate",
             Self::ConfigShow => "config-show",
         }
     }
@@ -132,6 +138,7 @@ impl Document {
             Self::ConfigCheck => schema_of::<ConfigCheckDocument>(self),
             Self::ConfigDiff => schema_of::<ConfigDiffDocument>(self),
             Self::ConfigImport => schema_of::<ConfigImportDocument>(self),
+            Self::ConfigMigrate => schema_of::<ConfigMigrateDocument>(self),
             Self::ConfigShow => schema_of::<ConfigShowDocument>(self),
         }
     }

@@ -113,7 +113,7 @@ impl Assessment {
         let new = match report.settings {
             None if errors.all(|finding| finding.code == Code::MissingCritical) => {
                 read::read(text).settings.and_then(|raw| {
-                    let (clean, _, _) = sanitize::sanitize(&raw, Clamping::Refuse);
+                    let (clean, _, _) = sanitize::sanitize(raw, Clamping::Refuse);
                     check::check_but_for_critical_paths(&clean, platform)
                 })
             }

@@ -8,6 +8,7 @@ mod policy;
 mod protect;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use camino::Utf8PathBuf;
 
@@ -38,7 +39,7 @@ fn settings(
     findings: &mut Findings,
 ) -> Result<Settings, Refused> {
     let root = Pointer::root();
-    findings.all.extend(version(raw.version));
+    findings.all.extend(version(raw.version, VERSION));
     let safe_mode = raw.safe_mode.unwrap_or(true);
     if !safe_mode {
         findings.warn(
@@ -56,13 +57,14 @@ fn settings(
     let policy = policy::policy(raw, findings);
     let drafts = job::drafts(raw, safe_mode, findings);
     let (undo_window, protected, policy) = (undo_window?, protected?, policy?);
+    let protect = Arc::new(protected.protect);
     let assemble = |draft: job::Draft| {
         let job = Job {
             name: draft.name.clone(),
             max_risk: draft.max_risk,
             safe_mode,
             undo_window,
-            protect: protected.protect.clone(),
+            protect: Arc::clone(&protect),
             budget: draft.budget,
             // Only who looks at what is wrong may let it pass, each time anew.
             accept: BTreeSet::new(),
@@ -88,7 +90,7 @@ fn settings(
         policy,
         jobs: drafts?.into_iter().map(assemble).collect(),
         protected_paths: protected.paths,
-        protect: protected.protect,
+        protect,
     };
     for finding in settings.where_the_policy_bites() {
         findings.all.push(finding);
@@ -102,10 +104,10 @@ struct Protected {
     protect: Protect,
 }
 
-/// Tells what is wrong with a version.
-pub(super) fn version(version: Option<Whole>) -> Option<Finding> {
+/// Tells what is wrong with a version where a later or an earlier one is understood.
+pub(super) fn version(version: Option<Whole>, understood: i64) -> Option<Finding> {
     let at = Pointer::root().key("version");
-    let hint = format!("write {VERSION}");
+    let hint = format!("write {understood}");
     let error = |code, message: &str, hint: &str| Some(Finding::error(code, &at, message, hint));
     match version {
         None => error(
@@ -113,15 +115,20 @@ pub(super) fn version(version: Option<Whole>) -> Option<Finding> {
             "the version of the settings is not said",
             &hint,
         ),
-        Some(Whole(found)) if found > VERSION => error(
+        Some(Whole(found)) if found > understood => error(
             Code::VersionNewer,
-            &format!("the settings are of version {found}, and version {VERSION} is understood"),
-            &format!("update nix-prune, or write the settings for version {VERSION}"),
+            &format!("the settings are of version {found}, and version {understood} is understood"),
+            &format!("update nix-prune, or write the settings for version {understood}"),
         ),
-        Some(Whole(found)) if found < VERSION => error(
+        Some(Whole(found)) if found < 1 => error(
             Code::VersionOlder,
-            &format!("there is no version {found} of the settings; version {VERSION} is the first"),
+            &format!("there is no version {found} of the settings; version 1 is the first"),
             &hint,
+        ),
+        Some(Whole(found)) if found < understood => error(
+            Code::VersionOlder,
+            &format!("the settings are of version {found}, and version {understood} is understood"),
+            &format!("let `nix-prune config migrate` write them for version {understood}"),
         ),
         Some(_) => None,
     }

@@ -100,6 +100,9 @@ impl Pointer {
     }
 
     pub(super) fn key(&self, key: &str) -> Self {
+        if !key.contains(['~', '/']) {
+            return Self(format!("{}/{key}", self.0));
+        }
         let key = key.replace('~', "~0").replace('/', "~1");
         Self(format!("{}/{key}", self.0))
     }
@@ -127,7 +130,13 @@ impl Pointer {
     /// The keys and indices that it names.
     pub(super) fn segments(&self) -> impl Iterator<Item = String> {
         let parts = self.0.split('/').skip(1);
-        parts.map(|part| part.replace("~1", "/").replace("~0", "~"))
+        parts.map(|part| {
+            if part.contains('~') {
+                part.replace("~1", "/").replace("~0", "~")
+            } else {
+                part.to_string()
+            }
+        })
     }
 
     /// Its text.
@@ -207,6 +216,8 @@ codes! {
     PinNumber = "protect.generations.number",
     /// A pattern for roots cannot be read.
     RootPattern = "protect.roots.pattern",
+    /// There are more patterns for roots than can be looked for.
+    RootPatternsMany = "protect.roots.many",
     /// There is no job.
     JobsNone = "jobs.none",
     /// There are very many jobs.

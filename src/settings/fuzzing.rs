@@ -52,9 +52,9 @@ fn mended_once(text: &str, platform: Platform, clamping: Clamping) {
     let Some(raw) = read::read(text).settings else {
         return;
     };
-    let (clean, changes, _) = sanitize(&raw, clamping);
+    let (clean, changes, _) = sanitize(raw.clone(), clamping);
     assert_eq!(changes.is_empty(), written(&raw) == written(&clean));
-    let (again, more, _) = sanitize(&clean, clamping);
+    let (again, more, _) = sanitize(clean.clone(), clamping);
     assert_eq!(more, []);
     assert_eq!(written(&again), written(&clean));
     let report = Report::of(&written(&clean), platform, Clamping::Refuse);

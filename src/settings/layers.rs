@@ -7,6 +7,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use super::finding::{Code, Finding, Pointer};
 use super::{Said, Settings, Written};
 use crate::domain::job::Job;
@@ -77,7 +79,7 @@ fn over(lower: &Settings, upper: &Settings) -> Settings {
     let more = upper.protected_paths.iter();
     let more = more.filter(|path| !lower.protected_paths.contains(path));
     both.protected_paths.extend(more.cloned());
-    both.protect = lower.protect.and(&upper.protect);
+    both.protect = Arc::new(lower.protect.and(&upper.protect));
     both.policy = lower.policy.and(upper.policy);
     for job in both.jobs.values_mut() {
         job.on_top = false;
@@ -103,7 +105,7 @@ fn common(settings: &mut Settings) -> Vec<Finding> {
         } = &mut found.job;
         *safe_mode = settings.safe_mode;
         *undo_window = settings.undo_window;
-        *protect = settings.protect.clone();
+        *protect = Arc::clone(&settings.protect);
         *policy = settings.policy;
         if *safe_mode && *max_risk == RiskLevel::Critical {
             // The file of the job switches the safe mode off, and one that counts more switches it on.

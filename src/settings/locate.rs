@@ -1,5 +1,6 @@
 //! Where in the text a finding is, by its pointer.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use jsonc_parser::ast::{ObjectProp, Value};
@@ -8,7 +9,8 @@ use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 
 use super::finding::{Code, Finding};
 
-const STRICT: ParseOptions = ParseOptions {
+/// JSON as it is, and nothing that other readers allow beside it.
+pub(super) const STRICT: ParseOptions = ParseOptions {
     allow_comments: false,
     allow_loose_object_property_names: false,
     allow_trailing_commas: false,
@@ -29,15 +31,78 @@ pub(super) fn locate(text: &str, findings: &mut [Finding]) {
     let parse = || parse_to_ast(text, &CollectOptions::default(), &STRICT);
     let parsed = (!all_syntax).then(parse);
     let root = parsed.and_then(Result::ok).and_then(|parsed| parsed.value);
+    for finding in findings.iter_mut() {
+        finding.span = told(text, finding);
+    }
+    if let Some(root) = &root {
+        wanted(findings).find(None, root, findings);
+    }
+    let lines = Lines::of(text);
     for finding in findings {
-        let syntax = finding.code == Code::Syntax;
-        let span = match &root {
-            Some(root) if !syntax => span(root, finding),
-            _ => told(text, finding),
-        };
-        let (line, column) = line_and_column(text, span.start);
+        let (line, column) = lines.place(finding.span.start);
         (finding.line, finding.column) = (Some(line), Some(column));
-        finding.span = span;
+    }
+}
+
+/// The findings at a place and within it, so that the text is looked through once, however many there are.
+#[derive(Default)]
+struct Wanted {
+    here: Vec<usize>,
+    within: HashMap<String, Wanted>,
+}
+
+/// All of them but those which no place in the text was asked for.
+fn wanted(findings: &[Finding]) -> Wanted {
+    let mut root = Wanted::default();
+    for (index, finding) in findings.iter().enumerate() {
+        if finding.code == Code::Syntax {
+            continue;
+        }
+        let at = finding.pointer.segments().fold(&mut root, |at, segment| {
+            at.within.entry(segment).or_default()
+        });
+        at.here.push(index);
+    }
+    root
+}
+
+impl Wanted {
+    /// Gives the findings here the place of this value, and those within it too, until they find their own.
+    fn find(&self, key: Option<&ObjectProp<'_>>, value: &Value<'_>, findings: &mut [Finding]) {
+        self.give(key, value, findings);
+        if self.within.is_empty() {
+            return;
+        }
+        match value {
+            // Of two keys the second is the one too many: it comes later, and counts.
+            Value::Object(object) => {
+                for property in &object.properties {
+                    if let Some(wanted) = self.within.get(property.name.as_str()) {
+                        wanted.find(Some(property), &property.value, findings);
+                    }
+                }
+            }
+            Value::Array(array) => {
+                for (name, wanted) in &self.within {
+                    let index = name.parse::<usize>().ok();
+                    if let Some(item) = index.and_then(|index| array.elements.get(index)) {
+                        wanted.find(None, item, findings);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn give(&self, key: Option<&ObjectProp<'_>>, value: &Value<'_>, findings: &mut [Finding]) {
+        for &index in &self.here {
+            if let Some(finding) = findings.get_mut(index) {
+                finding.span = span(key, value, finding.code);
+            }
+        }
+        for within in self.within.values() {
+            within.give(key, value, findings);
+        }
     }
 }
 
@@ -55,43 +120,16 @@ fn told(text: &str, finding: &Finding) -> Range<usize> {
     start..start + length
 }
 
-fn span(root: &Value<'_>, finding: &Finding) -> Range<usize> {
-    let mut found = (None, root);
-    for segment in finding.pointer.segments() {
-        let Some(next) = step(found.1, &segment) else {
-            break;
-        };
-        found = next;
-    }
-    let (key, value) = found;
-    let name = key.map(|key: &ObjectProp<'_>| key.name.range());
+fn span(key: Option<&ObjectProp<'_>>, value: &Value<'_>, code: Code) -> Range<usize> {
+    let name = key.map(|key| key.name.range());
     // What spans lines is not underlined as a whole.
     let inner = matches!(value, Value::Object(_) | Value::Array(_));
     let range = match name {
-        Some(name) if inner || is_about_the_key(finding.code) => name,
+        Some(name) if inner || is_about_the_key(code) => name,
         _ if inner => return value.start()..value.start() + 1,
         _ => value.range(),
     };
     range.start..range.end
-}
-
-fn step<'v, 'a>(
-    value: &'v Value<'a>,
-    segment: &str,
-) -> Option<(Option<&'v ObjectProp<'a>>, &'v Value<'a>)> {
-    match value {
-        // Of two keys the second is the one too many.
-        Value::Object(object) => {
-            let mut named = object.properties.iter().rev();
-            let found = named.find(|property| property.name.as_str() == segment)?;
-            Some((Some(found), &found.value))
-        }
-        Value::Array(array) => {
-            let item = array.elements.get(segment.parse::<usize>().ok()?)?;
-            Some((None, item))
-        }
-        _ => None,
-    }
 }
 
 fn is_about_the_key(code: Code) -> bool {
@@ -101,10 +139,20 @@ fn is_about_the_key(code: Code) -> bool {
     )
 }
 
-/// Both from 1; the column counts bytes.
-fn line_and_column(text: &str, at: usize) -> (usize, usize) {
-    let before = text.get(..at).unwrap_or(text);
-    let line = before.bytes().filter(|&b| b == b'\n').count() + 1;
-    let begun = before.rfind('\n').map_or(0, |newline| newline + 1);
-    (line, at - begun + 1)
+/// Where the lines of a text begin.
+struct Lines(Vec<usize>);
+
+impl Lines {
+    fn of(text: &str) -> Self {
+        let bytes = text.bytes().enumerate();
+        let behind = bytes.filter_map(|(at, byte)| (byte == b'\n').then_some(at + 1));
+        Self(std::iter::once(0).chain(behind).collect())
+    }
+
+    /// The line and the column, both from 1; the column counts bytes.
+    fn place(&self, at: usize) -> (usize, usize) {
+        let line = self.0.partition_point(|&begin| begin <= at);
+        let begin = self.0.get(line.saturating_sub(1)).copied().unwrap_or(0);
+        (line, at - begin + 1)
+    }
 }

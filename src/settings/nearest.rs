@@ -3,12 +3,15 @@
 /// The nearest of the known words, if it is near enough to be a slip.
 pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
+    let length = word.chars().count();
     let (distance, found) = known
         .into_iter()
+        // What is much longer is no slip, and to compare it may take long.
+        .filter(|known| length <= 2 * known.chars().count())
         .map(|known| (strsim::osa_distance(&word, &known.to_lowercase()), known))
         .min()?;
-    let length = word.chars().count().max(found.chars().count());
-    (distance <= length.div_ceil(3)).then_some(found)
+    let longer = length.max(found.chars().count());
+    (distance <= longer.div_ceil(3)).then_some(found)
 }
 
 #[cfg(test)]

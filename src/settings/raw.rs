@@ -67,7 +67,7 @@ pub(super) struct Protect {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) generations: Option<Vec<Object<Pin>>>,
     /// Patterns for links of roots that are never removed, such as `/home/*/keep/**`.
-    #[schemars(extend("default" = [], "items" = { "type": "string", "pattern": "^/" }))]
+    #[schemars(extend("default" = [], "maxItems" = 1000, "items" = { "type": "string", "pattern": "^/" }))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) roots: Option<Vec<String>>,
 }

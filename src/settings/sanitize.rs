@@ -6,7 +6,8 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
+use std::collections::HashSet;
 
 use super::finding::Pointer;
 use super::gone::Gone;
@@ -60,10 +61,9 @@ pub enum Clamping {
 /// Gives the settings as they are meant, what is different about them, and what was left out of lists. Done twice it
 /// changes nothing more.
 pub(super) fn sanitize(
-    raw: &raw::Settings,
+    mut clean: raw::Settings,
     clamping: Clamping,
 ) -> (raw::Settings, Vec<Change>, Gone) {
-    let mut clean = raw.clone();
     let mut changes = Vec::new();
     let mut gone = Gone::default();
     if let Some(Object(protect)) = &mut clean.protect
@@ -71,14 +71,14 @@ pub(super) fn sanitize(
     {
         let at = Pointer::root().key("protect").key("paths");
         for (index, path) in paths.iter_mut().enumerate() {
-            trim(path, &at.index(index), &mut changes);
+            trim(path, || at.index(index), &mut changes);
         }
-        *paths = without_duplicates(paths, &at, &mut changes, &mut gone);
+        *paths = without_duplicates(std::mem::take(paths), &at, &mut changes, &mut gone);
     }
     for (name, Object(job)) in clean.jobs.iter_mut().flatten() {
         let at = Pointer::root().key("jobs").key(name);
         if let Some(description) = &mut job.description {
-            trim(description, &at.key("description"), &mut changes);
+            trim(description, || at.key("description"), &mut changes);
         }
         if clamping == Clamping::Clamp
             && let Some(Object(budget)) = &mut job.budget
@@ -90,14 +90,14 @@ pub(super) fn sanitize(
     (clean, changes, gone)
 }
 
-fn trim(text: &mut String, at: &Pointer, changes: &mut Vec<Change>) {
+fn trim(text: &mut String, at: impl FnOnce() -> Pointer, changes: &mut Vec<Change>) {
     let trimmed = text.trim();
     if trimmed.len() == text.len() {
         return;
     }
     let to = trimmed.to_string();
     changes.push(Change {
-        pointer: at.clone(),
+        pointer: at(),
         kind: ChangeKind::Blanks,
         from: std::mem::replace(text, to.clone()),
         to: Some(to),
@@ -106,32 +106,41 @@ fn trim(text: &mut String, at: &Pointer, changes: &mut Vec<Change>) {
 
 /// Leaves out what is there already, though with another number of slashes. What stays is not written anew.
 fn without_duplicates(
-    paths: &[String],
+    paths: Vec<String>,
     at: &Pointer,
     changes: &mut Vec<Change>,
     gone: &mut Gone,
 ) -> Vec<String> {
-    let same = |path: &str| -> Vec<String> {
-        let parts = path.split('/').filter(|part| !part.is_empty());
-        let root = path.starts_with('/').then(String::new);
-        root.into_iter().chain(parts.map(str::to_string)).collect()
-    };
-    let mut seen = BTreeSet::new();
-    let mut kept = Vec::new();
-    for (index, path) in paths.iter().enumerate() {
-        if seen.insert(same(path)) {
-            kept.push(path.clone());
+    let mut seen = HashSet::new();
+    let first: Vec<bool> = paths
+        .iter()
+        .map(|path| seen.insert(spelled(path)))
+        .collect();
+    let mut kept = Vec::with_capacity(seen.len());
+    for (index, (path, first)) in paths.into_iter().zip(first).enumerate() {
+        if first {
+            kept.push(path);
             continue;
         }
         gone.note(at, index);
         changes.push(Change {
             pointer: at.clone(),
             kind: ChangeKind::Duplicate,
-            from: path.clone(),
+            from: path,
             to: None,
         });
     }
     kept
+}
+
+/// A path without the slashes that mean nothing.
+fn spelled(path: &str) -> Cow<'_, str> {
+    if !path.contains("//") && (path == "/" || !path.ends_with('/')) {
+        return Cow::Borrowed(path);
+    }
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let root = if path.starts_with('/') { "/" } else { "" };
+    Cow::Owned(format!("{root}{}", parts.join("/")))
 }
 
 fn clamp(percent: &mut i64, at: &Pointer, changes: &mut Vec<Change>) {

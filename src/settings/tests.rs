@@ -4,6 +4,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::domain::job::RootPatterns;
 use crate::domain::risk::RiskLevel;
 
 const KEEP: &str = "/jobs/daily/operations/generations/keep";
@@ -296,4 +297,15 @@ fn a_newer_version_is_refused_with_the_one_that_is_understood() {
     let findings = parse(r#"{ "version": 7, "somethingNew": {} }"#).unwrap_err();
     assert_eq!(findings.len(), 1);
     assert!(findings[0].message.contains("version 1 is understood"));
+}
+
+#[rstest]
+#[case(RootPatterns::MOST, &[])]
+#[case(RootPatterns::MOST + 1, &["protect.roots.many /protect/roots"])]
+fn patterns_are_as_many_as_can_be_looked_for(#[case] count: usize, #[case] expected: &[&str]) {
+    let patterns: Vec<String> = (0..count).map(|n| format!("/home/*/keep{n}/**")).collect();
+    assert_eq!(
+        found(&base_with("/protect/roots", json!(patterns))),
+        expected
+    );
 }

@@ -8,6 +8,7 @@
 mod init;
 mod keys;
 mod presets;
+mod several;
 mod shown;
 
 use std::fs;

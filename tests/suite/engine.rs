@@ -7,11 +7,12 @@ mod budgets;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::tz::TimeZone;
 use nix_prune::domain::job::{
-    CollectOperation, GenerationsOperation, Job, JobName, Operations, ProfileSelector, Protect,
+    CollectOperation, GenerationsOperation, Job, JobName, Operations, ProfileSelector,
     RootsOperation,
 };
 use nix_prune::domain::measure::{Age, Bytes, Timestamp};
@@ -458,7 +459,7 @@ fn job(window: Age) -> Job {
         max_risk: RiskLevel::High,
         safe_mode: true,
         undo_window: window,
-        protect: Protect::default(),
+        protect: Arc::default(),
         budget: None,
         accept: BTreeSet::new(),
         policy: nix_prune::domain::policy::Policy::default(),

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::tz::TimeZone;
@@ -15,7 +16,7 @@ use nix_prune::adapters::links::Observer;
 use nix_prune::adapters::nix_cli::NixCli;
 use nix_prune::adapters::scratch::{NewPath, Scratch, set_link_time};
 use nix_prune::domain::job::{
-    CollectOperation, GenerationsOperation, Job, JobName, Operations, ProfileSelector, Protect,
+    CollectOperation, GenerationsOperation, Job, JobName, Operations, ProfileSelector,
     RootsOperation,
 };
 use nix_prune::domain::measure::{Age, Timestamp};
@@ -166,7 +167,7 @@ fn job(rules: KeepRules) -> Job {
         max_risk: RiskLevel::High,
         safe_mode: true,
         undo_window: Age::days(7),
-        protect: Protect::default(),
+        protect: Arc::default(),
         budget: None,
         accept: std::collections::BTreeSet::new(),
         policy: nix_prune::domain::policy::Policy::default(),

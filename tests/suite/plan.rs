@@ -11,7 +11,7 @@ mod roots;
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::tz::TimeZone;
 use nix_prune::domain::job::{
-    CollectOperation, GenerationsOperation, Job, JobName, Operations, ProfileSelector, Protect,
+    CollectOperation, GenerationsOperation, Job, JobName, Operations, ProfileSelector,
     RootsOperation, VerifyOperation,
 };
 use nix_prune::domain::measure::{Age, Timestamp};
@@ -26,6 +26,7 @@ use nix_prune::domain::root::{Dangling, GcRoot, RootKind, RootState};
 use nix_prune::domain::seen::Ground;
 use nix_prune::domain::snapshot::{Actor, Hold, MachineId, Snapshot};
 use nix_prune::domain::store_path::{StoreDir, StorePath, StorePathRef};
+use std::sync::Arc;
 
 const NOW: &str = "2026-11-22T12:00:00Z";
 const SYSTEM: &str = "/nix/var/nix/profiles/system";
@@ -143,7 +144,7 @@ fn job() -> Job {
         max_risk: RiskLevel::High,
         safe_mode: true,
         undo_window: Age::days(7),
-        protect: Protect::default(),
+        protect: Arc::default(),
         budget: None,
         accept: std::collections::BTreeSet::new(),
         policy: nix_prune::domain::policy::Policy::default(),

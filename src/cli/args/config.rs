@@ -40,6 +40,25 @@ pub enum ConfigCommand {
     /// `config import nix-sweep cleanout system --keep-min 10 --remove-older 30d`. What belongs to `import` itself comes
     /// before the name of the tool.
     Import(ImportArgs),
+    /// Bring settings of an older version forward, and keep the old text beside them
+    ///
+    /// Writes only what is of an older version and valid afterwards, wholly or not at all; a file that is a link is left alone. So far
+    /// there is one version, so that there is nothing to bring forward.
+    Migrate(MigrateArgs),
+}
+
+/// `config migrate`.
+#[derive(Debug, Args)]
+pub struct MigrateArgs {
+    /// The settings; without it all files in force
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub file: Option<Utf8PathBuf>,
+    /// Print the new text and write nothing
+    #[arg(long, requires = "file", conflicts_with = "json")]
+    pub print: bool,
+    /// Output
+    #[command(flatten)]
+    pub json: JsonArg,
 }
 
 /// `config show`.
@@ -133,7 +152,7 @@ impl ValueEnum for Preset {
 /// `config check`.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// The settings; without it the file in force that counts most
+    /// The settings; without it all files in force, one by one and together
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: Option<Utf8PathBuf>,
     /// How strictly

@@ -7,30 +7,99 @@ use super::super::out;
 use super::findings;
 use crate::render::json::{self, ChangeDocument, FindingDocument, SeverityDocument};
 use crate::render::text::escape;
-use crate::settings::{Change, ChangeKind, Clamping, Finding, Platform, Report, Severity};
+use crate::settings::{
+    Change, ChangeKind, Clamping, Finding, Layer, Platform, Report, Severity, stack,
+};
 
-/// Checks a file, or the settings in force.
+/// Checks a file, or all that are in force: each by itself, and what they mean together.
 pub(super) fn check(context: &Context, args: &CheckArgs) -> Result<Exit, Failure> {
-    let text = match &args.file {
-        Some(file) => SettingsText::of(file)?,
-        None => context.settings_text()?,
-    };
+    let texts = texts(context, args)?;
     let clamping = if args.sanitize {
         Clamping::Clamp
     } else {
         Clamping::Refuse
     };
-    let mut report = Report::of(&text.text, Platform::HERE, clamping);
-    let judged = judge(std::mem::take(&mut report.findings), args.level);
-    let valid = judged.iter().all(|f| f.severity == Severity::Warning);
+    let checked: Vec<Checked> = texts
+        .into_iter()
+        .map(|text| Checked::of(text, clamping, args.level))
+        .collect();
+    let together = judge(together(&checked), args.level);
+    let findings = || checked.iter().flat_map(|checked| &checked.findings);
+    let valid = (findings().chain(&together)).all(|f| f.severity == Severity::Warning);
     if args.json.json {
-        let findings = judged.iter().map(finding).collect();
-        let changes = report.changes.iter().map(change).collect();
+        let mut findings: Vec<FindingDocument> = Vec::new();
+        let mut changes = Vec::new();
+        for Checked {
+            text,
+            report,
+            findings: found,
+        } in &checked
+        {
+            findings.extend(found.iter().map(|f| finding(Some(&text.name), f)));
+            changes.extend(report.changes.iter().map(|c| change(&text.name, c)));
+        }
+        findings.extend(together.iter().map(|f| finding(None, f)));
         out::json(&json::config_check(valid, findings, changes))?;
     } else {
-        out::text(&told(context, &text, &judged, &report.changes));
+        let mut parts: Vec<String> = checked.iter().map(|c| told(context, c)).collect();
+        parts.extend(
+            together
+                .iter()
+                .map(|f| format!("The files together: {}.", escape(&f.to_string()))),
+        );
+        out::text(&parts.join("\n"));
     }
     Ok(if valid { Exit::Done } else { Exit::Config })
+}
+
+/// A file, and what there is to say of it.
+struct Checked {
+    text: SettingsText,
+    report: Report,
+    /// What counts at the level that was asked for.
+    findings: Vec<Finding>,
+}
+
+impl Checked {
+    fn of(text: SettingsText, clamping: Clamping, level: Level) -> Self {
+        let mut report = Report::of(&text.text, Platform::HERE, clamping);
+        let findings = judge(std::mem::take(&mut report.findings), level);
+        Self {
+            text,
+            report,
+            findings,
+        }
+    }
+}
+
+fn texts(context: &Context, args: &CheckArgs) -> Result<Vec<SettingsText>, Failure> {
+    if let Some(file) = &args.file {
+        return Ok(vec![SettingsText::of(file)?]);
+    }
+    let paths = context.settings_paths()?;
+    if paths.is_empty() {
+        return Ok(vec![SettingsText::builtin()]);
+    }
+    paths
+        .into_iter()
+        .map(|path| context.settings_at(path))
+        .collect()
+}
+
+/// What only several files together give rise to; nothing as long as one of them is not valid by itself.
+fn together(checked: &[Checked]) -> Vec<Finding> {
+    let layers = checked.iter().map(|Checked { text, report, .. }| {
+        Some(Layer {
+            name: text.name.clone(),
+            settings: report.settings.clone()?,
+            written: report.written.clone()?,
+        })
+    });
+    let layers: Option<Vec<Layer>> = layers.collect();
+    match layers.as_deref() {
+        Some(layers @ [_, _, ..]) => stack(layers).map_or(Vec::new(), |stack| stack.findings),
+        _ => Vec::new(),
+    }
 }
 
 /// What counts at this level.
@@ -47,12 +116,8 @@ fn judge(mut findings: Vec<Finding>, level: Level) -> Vec<Finding> {
     findings
 }
 
-fn told(
-    context: &Context,
-    text: &SettingsText,
-    findings: &[Finding],
-    changes: &[Change],
-) -> String {
+fn told(context: &Context, checked: &Checked) -> String {
+    let (text, findings, changes) = (&checked.text, &checked.findings, &checked.report.changes);
     let style = out::style(context.global.color);
     let mut parts: Vec<String> = Vec::new();
     if !findings.is_empty() {
@@ -91,8 +156,9 @@ fn sentence(change: &Change) -> String {
     }
 }
 
-pub(super) fn finding(finding: &Finding) -> FindingDocument {
+pub(super) fn finding(file: Option<&str>, finding: &Finding) -> FindingDocument {
     FindingDocument {
+        file: file.map(str::to_string),
         severity: match finding.severity {
             Severity::Error => SeverityDocument::Error,
             Severity::Warning => SeverityDocument::Warning,
@@ -106,8 +172,9 @@ pub(super) fn finding(finding: &Finding) -> FindingDocument {
     }
 }
 
-fn change(change: &Change) -> ChangeDocument {
+fn change(file: &str, change: &Change) -> ChangeDocument {
     ChangeDocument {
+        file: file.to_string(),
         pointer: change.pointer.to_string(),
         kind: change.kind.as_str().to_string(),
         from: change.from.clone(),

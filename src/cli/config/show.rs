@@ -60,7 +60,7 @@ fn document(context: &Context, args: &ShowArgs) -> Result<ConfigShowDocument, Fa
         values: values
             .map(|value| value_document(value, built_in))
             .collect(),
-        findings: findings.iter().map(finding).collect(),
+        findings: findings.iter().map(|f| finding(None, f)).collect(),
         ..json::config_show(shown.document().map_err(unprintable)?)
     })
 }

@@ -20,6 +20,8 @@ pub struct ConfigCheckDocument {
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FindingDocument {
+    /// The file; null for what several files mean together.
+    pub file: Option<String>,
     /// How bad it is.
     pub severity: SeverityDocument,
     /// Its name; stable.
@@ -50,6 +52,8 @@ pub enum SeverityDocument {
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ChangeDocument {
+    /// The file.
+    pub file: String,
     /// The place in the document, as a JSON pointer (RFC 6901).
     pub pointer: String,
     /// What was changed about it: blanks, duplicate or clamped.

@@ -115,9 +115,18 @@ fn roots(
             "write a path in which `*` stands for a name and `**` for any number of them",
         )
     };
+    if patterns.len() > RootPatterns::MOST {
+        let (count, most) = (patterns.len(), RootPatterns::MOST);
+        return Err(findings.error(
+            Code::RootPatternsMany,
+            at,
+            &format!("there are {count} patterns, and at most {most} are looked for"),
+            "put some together by `*` and `**`",
+        ));
+    }
     let places = each(patterns.iter().enumerate(), |(i, text)| {
         let text = place(findings, &at.index(i), text)?;
-        RootPatterns::new([text]).map_err(|error| refuse(findings, &at.index(i), &error))?;
+        RootPatterns::check(text).map_err(|error| refuse(findings, &at.index(i), &error))?;
         Ok(text)
     })?;
     RootPatterns::new(places).map_err(|error| refuse(findings, at, &error))

@@ -3,15 +3,35 @@
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::map::Entry;
 use serde_json::{Map, Value};
 
 use super::super::finding::Pointer;
 
+/// A place, from the outside in; it is written out only where there is something to say of it.
+#[derive(Clone, Copy)]
+pub(super) enum At<'a> {
+    Root,
+    Key(&'a At<'a>, &'a str),
+    Index(&'a At<'a>, usize),
+}
+
+impl At<'_> {
+    fn pointer(&self) -> Pointer {
+        match self {
+            Self::Root => Pointer::root(),
+            Self::Key(around, key) => around.pointer().key(key),
+            Self::Index(around, index) => around.pointer().index(*index),
+        }
+    }
+}
+
 /// Reads the value at a place. Of a key that is written twice the last value stays, as with most readers, and the place
-/// is put on the list.
+/// is put on the list, which is full at `most`.
 pub(super) struct Tree<'a> {
-    pub(super) at: Pointer,
+    pub(super) at: At<'a>,
     pub(super) twice: &'a mut Vec<Pointer>,
+    pub(super) most: usize,
 }
 
 impl<'de> DeserializeSeed<'de> for Tree<'_> {
@@ -57,8 +77,9 @@ impl<'de> Visitor<'de> for Tree<'_> {
         let mut list = Vec::new();
         loop {
             let item = Tree {
-                at: self.at.index(list.len()),
+                at: At::Index(&self.at, list.len()),
                 twice: self.twice,
+                most: self.most,
             };
             match items.next_element_seed(item)? {
                 Some(value) => list.push(value),
@@ -70,16 +91,20 @@ impl<'de> Visitor<'de> for Tree<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
-            let at = self.at.key(&key);
             let entry = Tree {
-                at: at.clone(),
+                at: At::Key(&self.at, &key),
                 twice: self.twice,
+                most: self.most,
             };
-            if object
-                .insert(key, entries.next_value_seed(entry)?)
-                .is_some()
-            {
-                self.twice.push(at);
+            let value = entries.next_value_seed(entry)?;
+            match object.entry(key) {
+                Entry::Vacant(entry) => drop(entry.insert(value)),
+                Entry::Occupied(mut entry) => {
+                    if self.twice.len() < self.most {
+                        self.twice.push(self.at.pointer().key(entry.key()));
+                    }
+                    entry.insert(value);
+                }
             }
         }
         Ok(Value::Object(object))

@@ -27,9 +27,7 @@ fn with(pointer: &str, value: Value) -> Value {
 /// The settings as they are meant, without what nobody wrote, and the changes.
 fn sanitized(document: &Value, clamping: Clamping) -> (Value, Vec<Change>) {
     let raw = read(&document.to_string()).settings.unwrap();
-    let before = told(&raw);
-    let (clean, changes, _) = sanitize(&raw, clamping);
-    assert_eq!(told(&raw), before, "the input stays as it is");
+    let (clean, changes, _) = sanitize(raw, clamping);
     (told(&clean), changes)
 }
 

@@ -36,7 +36,7 @@ fn meaning(settings: &Settings) -> String {
         .map(|found| {
             let mut job = found.job().bound();
             // Sets of patterns are compared by their texts.
-            job.protect = crate::domain::job::Protect::default();
+            job.protect = std::sync::Arc::default();
             format!("{job:?} {} {:?}", found.is_enabled(), found.description())
         })
         .collect();

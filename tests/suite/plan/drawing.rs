@@ -254,11 +254,13 @@ fn trap_12_a_profile_without_a_known_current_one_is_left_alone() {
 fn the_settings_pin_by_name_and_by_path(#[case] profile: ProfileRef, #[case] goes: &[u32]) {
     let mut job = job();
     let found = profile.names(&profile_path(SYSTEM));
-    job.protect.generations.push(ProtectedGeneration {
-        profile,
-        number: GenerationNumber(1),
-        reason: Some("last good kernel".to_string()),
-    });
+    std::sync::Arc::make_mut(&mut job.protect)
+        .generations
+        .push(ProtectedGeneration {
+            profile,
+            number: GenerationNumber(1),
+            reason: Some("last good kernel".to_string()),
+        });
     let plan = Plan::draw(
         &snapshot(vec![super::profile(SYSTEM, ProfileKind::System, 0, 3)]),
         &job,

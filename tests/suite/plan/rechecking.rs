@@ -121,11 +121,13 @@ fn a_pin_in_the_settings_of_now_counts() {
     let snapshot = before();
     let action = planned(&snapshot, "drop system:1");
     let mut job = job();
-    job.protect.generations.push(ProtectedGeneration {
-        profile: ProfileRef::Name("system".to_string()),
-        number: GenerationNumber(1),
-        reason: None,
-    });
+    std::sync::Arc::make_mut(&mut job.protect)
+        .generations
+        .push(ProtectedGeneration {
+            profile: ProfileRef::Name("system".to_string()),
+            number: GenerationNumber(1),
+            reason: None,
+        });
     let changed = recheck(&action, &snapshot, Some(&job)).unwrap_err();
     assert!(changed.ends_with("is pinned now"), "{changed}");
 }
@@ -155,7 +157,8 @@ fn a_root_that_is_protected_by_now_stays() {
     let snapshot = before();
     let action = planned(&snapshot, "remove a");
     let mut job = job();
-    job.protect.roots = RootPatterns::new(["/home/alice/**"]).unwrap();
+    std::sync::Arc::make_mut(&mut job.protect).roots =
+        RootPatterns::new(["/home/alice/**"]).unwrap();
     assert!(recheck(&action, &snapshot, Some(&job)).is_err());
 }
 

@@ -89,7 +89,7 @@ fn a_name_that_is_not_exact_stays() {
 #[case("/home/*/result", Some(removed()))]
 fn patterns_protect_roots(#[case] pattern: &str, #[case] expected: Option<Fate>) {
     let mut job = job();
-    job.protect.roots = RootPatterns::new([pattern]).unwrap();
+    std::sync::Arc::make_mut(&mut job.protect).roots = RootPatterns::new([pattern]).unwrap();
     assert_eq!(fate(root("a"), Actor::Root, &job), expected);
 }
 

@@ -37,10 +37,26 @@ fn sample_of(document: Document) -> Value {
         Document::ConfigCheck => serde_json::to_value(sample::config_check()),
         Document::ConfigDiff => serde_json::to_value(config_diff()),
         Document::ConfigImport => serde_json::to_value(config_import()),
+        Document::ConfigMigrate => serde_json::to_value(config_migrate()),
         Document::ConfigShow => serde_json::to_value(config_show()),
         Document::Du => serde_json::to_value(sample::usage(&store(), &sample::snapshot(""))),
     };
     value.unwrap()
+}
+
+fn config_migrate() -> json::ConfigMigrateDocument {
+    let file = |from, backup: Option<&str>, steps: &[&str]| json::MigratedDocument {
+        file: "/etc/nix-prune/config.json".to_string(),
+        from,
+        to: 2,
+        backup: backup.map(str::to_string),
+        steps: steps.iter().map(ToString::to_string).collect(),
+    };
+    let backup = Some("/etc/nix-prune/config.json.version-1");
+    json::config_migrate(vec![
+        file(1, backup, &["`window` is called `undoWindow` now."]),
+        file(2, None, &[]),
+    ])
 }
 
 fn config_diff() -> json::ConfigDiffDocument {

@@ -1,13 +1,14 @@
 //! A machine with a bit of everything; every name that others choose carries `odd`.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::tz::TimeZone;
 use nix_prune::domain::graph::{GraphBuilder, KeepFlags, NodeIdx};
 use nix_prune::domain::inspection::{GroupBy, Inspection, Seen, Sets, Stray};
 use nix_prune::domain::job::{
-    CollectOperation, GenerationsOperation, Job, JobName, Operations, ProfileSelector, Protect,
+    CollectOperation, GenerationsOperation, Job, JobName, Operations, ProfileSelector,
     RootsOperation, VerifyOperation,
 };
 use nix_prune::domain::measure::{Age, Bytes, Timestamp};
@@ -234,7 +235,7 @@ pub(crate) fn job(undo_window: Age, odd: &str) -> Job {
         max_risk: RiskLevel::High,
         safe_mode: true,
         undo_window,
-        protect: Protect::default(),
+        protect: Arc::default(),
         budget: None,
         accept: BTreeSet::new(),
         policy: nix_prune::domain::policy::Policy::default(),
@@ -420,6 +421,7 @@ pub(crate) fn usage(store: &Inspection, snapshot: &Snapshot) -> DuDocument {
 /// What is wrong with some settings.
 pub(super) fn config_check() -> json::ConfigCheckDocument {
     let finding = json::FindingDocument {
+        file: Some("/etc/nix-prune/config.json".to_string()),
         severity: json::SeverityDocument::Error,
         code: "age.invalid".to_string(),
         pointer: "/undoWindow".to_string(),
@@ -429,6 +431,7 @@ pub(super) fn config_check() -> json::ConfigCheckDocument {
         hint: "write numbers with s, m, h, d or w behind them".to_string(),
     };
     let change = json::ChangeDocument {
+        file: "/etc/nix-prune/config.json".to_string(),
         pointer: "/protect/paths/1".to_string(),
         kind: "blanks".to_string(),
         from: " /usr".to_string(),

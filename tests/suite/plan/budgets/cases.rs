@@ -229,17 +229,17 @@ fn what_is_pinned_or_protected_is_not_ended_early() {
                 reason: None,
                 until: None,
             }),
-            1 => job
-                .protect
-                .generations
-                .push(nix_prune::domain::job::ProtectedGeneration {
+            1 => std::sync::Arc::make_mut(&mut job.protect).generations.push(
+                nix_prune::domain::job::ProtectedGeneration {
                     profile: nix_prune::domain::job::ProfileRef::Name("profile".to_string()),
                     number: GenerationNumber(3),
                     reason: None,
-                }),
+                },
+            ),
             _ => {
                 let patterns = ["/var/lib/nix-prune/holds/3"];
-                job.protect.roots = nix_prune::domain::job::RootPatterns::new(patterns).unwrap();
+                std::sync::Arc::make_mut(&mut job.protect).roots =
+                    nix_prune::domain::job::RootPatterns::new(patterns).unwrap();
             }
         }
         let plan = world.within(&job, 4 * SIZE, ReleaseHolds::IfNeeded);

@@ -352,13 +352,13 @@ fn job_of(choices: &Choices) -> Job {
         RiskLevel::Critical
     };
     if let Some(number) = choices.pin {
-        job.protect
-            .generations
-            .push(nix_prune::domain::job::ProtectedGeneration {
+        std::sync::Arc::make_mut(&mut job.protect).generations.push(
+            nix_prune::domain::job::ProtectedGeneration {
                 profile: nix_prune::domain::job::ProfileRef::Name("system".to_string()),
                 number: GenerationNumber(number),
                 reason: None,
-            });
+            },
+        );
     }
     job
 }

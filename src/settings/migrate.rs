@@ -1,0 +1,127 @@
+//! Settings of an older version as those of the present one.
+//!
+//! One step leads from each version to the next. A step edits the text as its owner wrote it, so that the order of keys and
+//! the blanks between them stay; whether what comes out is valid is looked at like any other settings.
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use jsonc_parser::cst::{CstInputValue, CstObject, CstRootNode};
+
+use super::check;
+use super::finding::{Finding, Severity};
+use super::locate::STRICT;
+use super::platform::Platform;
+use super::raw::Whole;
+use super::sanitize::Clamping;
+use super::{OLDER_VERSIONS, Report, read};
+
+/// The step from each older version to the next; a new version without its step does not compile.
+const STEPS: [Step; OLDER_VERSIONS as usize] = [];
+
+/// What makes settings of one version those of the next. The version itself is not its business.
+#[derive(Clone, Copy)]
+struct Step {
+    /// What it does, in a sentence for the owner of the settings.
+    about: &'static str,
+    edit: fn(&CstObject),
+}
+
+impl fmt::Debug for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Step").field(&self.about).finish()
+    }
+}
+
+/// What became of a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Migration {
+    /// It is of the present version, and stays as it is.
+    Current,
+    /// It was of an older one.
+    Older {
+        /// Which one.
+        from: i64,
+        /// Which one it is of now.
+        to: i64,
+        /// It, for the present version; valid settings.
+        text: String,
+        /// What was done to it, a sentence for each step.
+        steps: Vec<&'static str>,
+    },
+}
+
+/// Why a text cannot be settings of the present version.
+#[derive(Debug, Clone)]
+pub struct Unmigrated {
+    /// The text that the findings are about: as it was written, or as the steps left it.
+    pub text: String,
+    /// What is wrong with it.
+    pub findings: Vec<Finding>,
+}
+
+/// Makes a text of any version settings of the present one.
+///
+/// # Errors
+/// When its version cannot be told or is not understood, or what comes out is not valid.
+pub fn migrate(text: &str, platform: Platform) -> Result<Migration, Unmigrated> {
+    along(&STEPS, text, &|text| {
+        Report::of(text, platform, Clamping::Refuse).findings
+    })
+}
+
+/// Goes up the steps, of which the first leads away from version 1, as far as they go.
+fn along(
+    steps: &[Step],
+    text: &str,
+    findings_in: &dyn Fn(&str) -> Vec<Finding>,
+) -> Result<Migration, Unmigrated> {
+    let unmigrated = |text: &str, findings| Unmigrated {
+        text: text.to_string(),
+        findings,
+    };
+    let from = match read::version(text) {
+        Ok(Some(Whole(from))) => from,
+        // What hides the version is among the findings.
+        Ok(None) => return Err(unmigrated(text, findings_in(text))),
+        Err(findings) => return Err(unmigrated(text, findings)),
+    };
+    let to = i64::try_from(steps.len())
+        .unwrap_or(i64::MAX)
+        .saturating_add(1);
+    if from == to {
+        return Ok(Migration::Current);
+    }
+    let done = usize::try_from(from)
+        .ok()
+        .and_then(|from| from.checked_sub(1));
+    let ahead = done.and_then(|done| steps.get(done..)).unwrap_or_default();
+    let root = CstRootNode::parse(text, &STRICT).ok();
+    let object = root.as_ref().and_then(CstRootNode::object_value);
+    let (Some(root), Some(object), [_, ..]) = (root, object, ahead) else {
+        let finding = check::version(Some(Whole(from)), to);
+        return Err(unmigrated(text, read::located(text, finding)));
+    };
+    for step in ahead {
+        (step.edit)(&object);
+    }
+    if let Some(version) = object.get("version") {
+        version.set_value(CstInputValue::Number(to.to_string()));
+    }
+    let new = root.to_string();
+    let findings = findings_in(&new);
+    if findings
+        .iter()
+        .any(|finding| finding.severity == Severity::Error)
+    {
+        return Err(unmigrated(&new, findings));
+    }
+    Ok(Migration::Older {
+        from,
+        to,
+        text: new,
+        steps: ahead.iter().map(|step| step.about).collect(),
+    })
+}
