@@ -126,6 +126,8 @@ pub enum InspectTrouble {
     Unusable,
     /// Somebody asked to stop.
     Interrupted,
+    /// There is no database of this store directory: none at all, or another store's.
+    NoDatabase,
 }
 
 /// Acts, one typed operation a call. Every deed is Nix's own, but for links of ours and for putting links back.

@@ -159,6 +159,12 @@ impl Database {
                 row,
                 why,
             },
+            rows::ScanError::OtherStore { row, path } => DatabaseError::OtherStore {
+                file: self.file.clone(),
+                row,
+                path,
+                store: self.store.to_string(),
+            },
         })?;
         Ok(summary)
     }
@@ -260,6 +266,18 @@ pub enum DatabaseError {
         /// What is wrong with it.
         why: String,
     },
+    /// The database is of another store directory.
+    #[error("{file} is of another store: its path {row} is {path}, which is not in {store}")]
+    OtherStore {
+        /// The database.
+        file: Utf8PathBuf,
+        /// The id of the path.
+        row: i64,
+        /// The path.
+        path: String,
+        /// The store directory.
+        store: String,
+    },
     /// `SQLite` failed in another way.
     #[error("cannot read {file}")]
     Sqlite {
@@ -290,8 +308,11 @@ impl DatabaseError {
             Self::UnknownSchema { .. } | Self::Layout { .. } => {
                 "Use a version of this tool that knows the version of Nix."
             }
+            Self::OtherStore { .. } => {
+                "Set NIX_STORE_DIR and NIX_STATE_DIR to the directories of one store."
+            }
             Self::Row { .. } => {
-                "Set NIX_STORE_DIR to the store directory of this database, or let `nix-store --verify` look at it."
+                "Let `nix-store --verify` look at it, or restore the database from a backup."
             }
             Self::Sqlite { .. } => "Look at the cause, and try again.",
         }

@@ -1,6 +1,7 @@
 //! The store as a whole: database, store directory, roots and Nix's settings, joined.
 
 mod paths;
+mod strangers;
 
 use std::fs;
 use std::io;
@@ -24,8 +25,9 @@ use crate::domain::inspection::{Inspection, Seen, Stray};
 use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::domain::root::{Dangling, GcRoot, RootKind, RootState};
 use crate::domain::snapshot::Snapshot;
-use crate::ports::{Inspect, Interrupt, Look, Running, Survey, SurveyError, told};
+use crate::ports::{Inspect, InspectError, Interrupt, Look, Running, Survey, SurveyError, told};
 use paths::ValidPaths;
+use strangers::Both;
 
 /// What both flags keep is the most that Nix could keep: where they are not known, less looks dead.
 const CAUTIOUS: KeepFlags = KeepFlags {
@@ -57,13 +59,16 @@ impl Inspect for StoreReader<'_> {
             let names = scope.spawn(|| self.names());
             let flags = scope.spawn(|| self.flags());
             let paths = self.valid_paths();
-            let snapshot = survey.snapshot()?;
+            let mut snapshot = survey.snapshot()?;
             let names = names
                 .join()
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             let flags = flags
                 .join()
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            let strangers = names.as_ref().ok();
+            let strangers = strangers.and_then(|names| self.mismatch(&paths, names, &snapshot));
+            snapshot.refusals.extend(strangers);
             let running = self.running();
             let seen = (&snapshot, &running);
             let store = paths.map(|paths| self.join(paths, seen, names, flags, began));
@@ -86,7 +91,7 @@ pub struct StoreSurvey<'a, S> {
 
 impl<S: Survey> Survey for StoreSurvey<'_, S> {
     fn snapshot(&self) -> Result<Snapshot, SurveyError> {
-        self.survey.snapshot()
+        self.reader.guarded(self.survey)
     }
 
     fn standing(&self, figure: Figure) -> Standing {
@@ -122,6 +127,41 @@ impl StoreReader<'_> {
     pub fn measure<N: AsRef<str> + Sync>(&self, names: &[N]) -> Result<DiskUse, DiskError> {
         let seen = AtomicU64::new(0);
         Meter::new(self.places.store.as_path(), self.interrupt, &seen).measure(names)
+    }
+
+    /// A snapshot that tells, too, when the database and the store directory do not belong together.
+    fn guarded(&self, survey: &impl Survey) -> Result<Snapshot, SurveyError> {
+        thread::scope(|scope| {
+            let names = scope.spawn(|| self.names());
+            let paths = self.valid_paths();
+            let mut snapshot = survey.snapshot()?;
+            let names = names
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            let strangers = names.ok();
+            let strangers = strangers.and_then(|names| self.mismatch(&paths, &names, &snapshot));
+            snapshot.refusals.extend(strangers);
+            Ok(snapshot)
+        })
+    }
+
+    /// Whether the database and the store directory belong together. What came while we looked is no stranger: the
+    /// database is asked once more, after everything else was seen.
+    fn mismatch(
+        &self,
+        paths: &Result<ValidPaths, InspectError>,
+        names: &[Stray],
+        snapshot: &Snapshot,
+    ) -> Option<Refusal> {
+        let look = |paths: &Result<ValidPaths, InspectError>| {
+            let both = Both {
+                graph: paths.as_ref().map(|paths| &paths.graph),
+                names,
+                store: &self.places.store,
+            };
+            both.mismatch(snapshot)
+        };
+        look(paths).and_then(|_| look(&self.valid_paths()))
     }
 
     fn flags(&self) -> Result<KeepFlags, String> {

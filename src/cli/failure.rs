@@ -117,7 +117,7 @@ impl From<InspectError> for Failure {
         let exit = match error.kind {
             InspectTrouble::Denied => Exit::NoPermission,
             InspectTrouble::Busy => Exit::TryAgain,
-            InspectTrouble::Unusable => Exit::Unavailable,
+            InspectTrouble::Unusable | InspectTrouble::NoDatabase => Exit::Unavailable,
             InspectTrouble::Interrupted => Exit::Failed,
         };
         Self::new(exit, told(&error)).hint(error.hint)

@@ -57,6 +57,9 @@ pub enum RefusalCode {
     /// The list of users could not be read.
     #[serde(rename = "users.unreadable")]
     UsersUnreadable,
+    /// The store directory and the database are not of one store.
+    #[serde(rename = "store.mismatch")]
+    StoreMismatch,
     /// The clock cannot be right.
     #[serde(rename = "clock.jumped")]
     ClockJumped,
@@ -75,7 +78,7 @@ enum Reach {
 
 impl RefusalCode {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::ProfileUnreadable,
         Self::CurrentUnknown,
         Self::ProfileAbsent,
@@ -87,6 +90,7 @@ impl RefusalCode {
         Self::PinsUnreadable,
         Self::JournalUnreadable,
         Self::UsersUnreadable,
+        Self::StoreMismatch,
         Self::ClockJumped,
     ];
 
@@ -104,6 +108,7 @@ impl RefusalCode {
             Self::PinsUnreadable => "pins.unreadable",
             Self::JournalUnreadable => "journal.unreadable",
             Self::UsersUnreadable => "users.unreadable",
+            Self::StoreMismatch => "store.mismatch",
             Self::ClockJumped => "clock.jumped",
         }
     }
@@ -122,7 +127,8 @@ impl RefusalCode {
             | Self::Unrooted
             | Self::PinsUnreadable
             | Self::JournalUnreadable
-            | Self::UsersUnreadable => Reach::Collection,
+            | Self::UsersUnreadable
+            | Self::StoreMismatch => Reach::Collection,
             Self::ClockJumped => Reach::Run,
         }
     }

@@ -1,7 +1,6 @@
 //! The gate between a plan and the deed: the risk ceiling and safe mode.
 
 use crate::domain::budget::BudgetReport;
-use crate::domain::collect::CollectMethod;
 use crate::domain::job::JobName;
 use crate::domain::plan::{Action, Plan, PlannedAction, Prediction};
 use crate::domain::receipt::RunKind;
@@ -59,14 +58,11 @@ pub struct Approved {
 }
 
 impl Approved {
-    /// Whether the store must be looked into: for a disk goal, or for a collection by name.
+    /// Whether the store must be looked into: for a disk goal, or before a collection.
     pub fn needs_the_store(&self) -> bool {
-        let mut actions = self.proposal.actions.iter().map(|planned| &planned.action);
-        let collects = actions.any(|action| {
-            let facts = action.collection();
-            facts.is_some_and(|facts| facts.method != CollectMethod::Whole)
-        });
-        collects || self.proposal.budget.is_some()
+        let mut actions = self.proposal.actions.iter();
+        actions.any(|planned| planned.action.collection().is_some())
+            || self.proposal.budget.is_some()
     }
 
     pub(super) fn into_proposal(self) -> Proposal {

@@ -348,7 +348,7 @@ fn what_changed_while_it_was_read_is_read_anew_and_given_up_at_last(
 )]
 #[case::outside(
     "UPDATE ValidPaths SET path = '/gnu/store/x' WHERE id = 2",
-    "row 2 of ValidPaths has `/gnu/store/x`, which is not in /nix/store/"
+    "is of another store: its path 2 is /gnu/store/x, which is not in /nix/store"
 )]
 #[case::name(
     "UPDATE ValidPaths SET path = '/nix/store/.links' WHERE id = 2",

@@ -4,6 +4,7 @@
 
 mod accept;
 mod seen;
+mod stores;
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -66,10 +66,14 @@ impl Names {
                 id,
                 &format!("has `{text}`, which is not a store path"),
             )),
+            None if text.starts_with('/') => Err(ScanError::OtherStore {
+                row: id,
+                path: text.to_string(),
+            }),
             None => Err(wrong(
                 table,
                 id,
-                &format!("has `{text}`, which is not in {}", self.prefix),
+                &format!("has `{text}`, which is not a path"),
             )),
         }
     }

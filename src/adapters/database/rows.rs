@@ -19,6 +19,11 @@ pub(super) enum ScanError {
         row: i64,
         why: String,
     },
+    /// A path of another store directory.
+    OtherStore {
+        row: i64,
+        path: String,
+    },
 }
 
 impl From<rusqlite::Error> for ScanError {

@@ -130,6 +130,9 @@ fn doubt(untold: Untold) -> Option<String> {
 fn refused(error: DatabaseError) -> InspectError {
     let kind = match &error {
         DatabaseError::Unreadable { .. } => InspectTrouble::Denied,
+        DatabaseError::Missing { .. } | DatabaseError::OtherStore { .. } => {
+            InspectTrouble::NoDatabase
+        }
         DatabaseError::Busy { .. } | DatabaseError::Changing { .. } => InspectTrouble::Busy,
         _ => InspectTrouble::Unusable,
     };

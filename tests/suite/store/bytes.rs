@@ -37,9 +37,11 @@ fn predicted(scratch: &Scratch) -> (u64, u64) {
     for _ in 0..40 {
         // What came just now is not told for unregistered.
         std::thread::sleep(std::time::Duration::from_millis(25));
+        // Some stores have roots that lead to what was never registered, and lose it.
+        let accept = "--accept=store.mismatch";
         let ran = run(
             scratch,
-            &["plan", "--json", "--exact", "--undo-window", "0s"],
+            &["plan", "--json", "--exact", "--undo-window", "0s", accept],
         );
         assert_eq!(ran.status, 0, "{}", ran.stderr);
         let plan: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();

@@ -1,0 +1,211 @@
+//! A database and a store directory that do not belong together.
+
+use camino::Utf8Path;
+
+use crate::domain::graph::StoreGraph;
+use crate::domain::inspection::Stray;
+use crate::domain::refusal::{Refusal, RefusalCode};
+use crate::domain::root::{GcRoot, RootKind, RootState};
+use crate::domain::snapshot::Snapshot;
+use crate::domain::store_path::{StoreDir, StorePathRef};
+use crate::ports::{InspectError, InspectTrouble, told};
+
+/// So many paths that only the database or only the directory has are more than an accident, if they are the larger part:
+/// more than Nix takes from caches at one time, as it unpacks those before they have a row.
+const MANY: usize = 20;
+/// So many names are looked up first.
+const SAMPLE: usize = 256;
+/// So many paths are named as examples.
+const EXAMPLES: usize = 3;
+
+/// What tells whether a database and a store directory belong together.
+pub(super) struct Both<'a> {
+    /// The valid paths, unless they cannot be told.
+    pub(super) graph: Result<&'a StoreGraph, &'a InspectError>,
+    /// What is in the store directory.
+    pub(super) names: &'a [Stray],
+    /// The store directory.
+    pub(super) store: &'a StoreDir,
+}
+
+impl Both<'_> {
+    /// Refuses to collect where the names of the directory, or the targets of roots, are not those of the database: Nix
+    /// takes what its database does not know for garbage, whatever leads there.
+    pub(super) fn mismatch(&self, snapshot: &Snapshot) -> Option<Refusal> {
+        match self.graph {
+            Ok(graph) => rooted(graph, snapshot).or_else(|| self.by_names(graph)),
+            // Nix makes a database where there is none, and knows no path in it.
+            Err(error) if error.kind == InspectTrouble::NoDatabase => {
+                let any = self.names.iter().any(is_path);
+                any.then(|| refusal(told(error)))
+            }
+            Err(_) => None,
+        }
+    }
+
+    fn by_names(&self, graph: &StoreGraph) -> Option<Refusal> {
+        let valid = graph.len();
+        if looks_right(self.names, valid, |name| graph.find(&name.name).is_some()) {
+            return None;
+        }
+        let all = || self.names.iter().filter(|name| is_path(name));
+        let unknown = graph
+            .without_known(all().map(|name| name.name.as_str()))
+            .len();
+        let count = Count {
+            valid,
+            present: all().count() - unknown,
+            unknown,
+        };
+        count.is_of_two_stores().then(|| {
+            let Count { present, .. } = count;
+            refusal(format!(
+                "the database and the store directory {} are not of one store: of {valid} valid paths {present} are \
+                 there, and {unknown} that are there are not known",
+                self.store
+            ))
+        })
+    }
+}
+
+/// What the database and the directory have in common.
+#[derive(Debug, Clone, Copy)]
+struct Count {
+    /// Paths that the database knows.
+    valid: usize,
+    /// Those of them that are in the directory.
+    present: usize,
+    /// Paths in the directory that the database does not know.
+    unknown: usize,
+}
+
+impl Count {
+    /// What a build or a crash leaves behind is never the larger part of a store, unless the store is hardly begun.
+    fn is_of_two_stores(self) -> bool {
+        let absent = self.valid.saturating_sub(self.present);
+        let many = |strangers: usize| strangers >= MANY && strangers > self.present;
+        (self.valid > 0 && self.present == 0) || many(self.unknown) || many(absent)
+    }
+}
+
+/// What somebody wants kept is there, and the database does not know it: of an older copy of the database, of one that lost
+/// its last rows in a crash, or of another store's.
+fn rooted(graph: &StoreGraph, snapshot: &Snapshot) -> Option<Refusal> {
+    let mut unknown: Vec<(&Utf8Path, String)> = Vec::new();
+    for root in &snapshot.roots {
+        if let Some(path) = unknown_target(graph, root) {
+            unknown.push((&root.link, path));
+        }
+    }
+    let (link, path) = unknown.first()?;
+    let others = match unknown.get(1..EXAMPLES.min(unknown.len())) {
+        Some(others @ [_, ..]) => {
+            let others: Vec<&str> = others.iter().map(|(link, _)| link.as_str()).collect();
+            format!(", {}", others.join(", "))
+        }
+        _ => String::new(),
+    };
+    let count = unknown.len();
+    let lead = if count == 1 {
+        "root leads"
+    } else {
+        "roots lead"
+    };
+    Some(refusal(format!(
+        "{count} {lead} to what is there and the database does not know: {link} to {path}{others}"
+    )))
+}
+
+fn unknown_target(graph: &StoreGraph, root: &GcRoot) -> Option<String> {
+    // What a process uses may be on its way into the store.
+    let lasting = !matches!(root.kind, RootKind::Process | RootKind::Temporary);
+    let name = root.store_path.as_ref()?.to_string();
+    // The lock of a path is nobody's to keep, whatever leads there.
+    let lasting = lasting && !name.ends_with(".lock");
+    (lasting && root.state == RootState::Live && graph.find(&name).is_none()).then_some(name)
+}
+
+/// Whether some names, from everywhere in the directory, are nearly all known, and there are about as many as valid paths.
+/// In a store that is in order the others need not be looked up.
+fn looks_right(names: &[Stray], valid: usize, known: impl Fn(&Stray) -> bool) -> bool {
+    let step = (names.len() / SAMPLE).max(1);
+    let sample = || names.iter().step_by(step);
+    let strangers = sample().filter(|name| !known(name)).count();
+    valid > 0 && strangers * 16 <= sample().count() && valid <= names.len() + names.len() / 4
+}
+
+fn refusal(message: String) -> Refusal {
+    Refusal {
+        code: RefusalCode::StoreMismatch,
+        message,
+        hint: "check NIX_STORE_DIR and NIX_STATE_DIR, or put the database back from a copy; a collection would delete what \
+               the database does not know"
+            .to_string(),
+    }
+}
+
+fn is_path(name: &Stray) -> bool {
+    StorePathRef::from_base_name(&name.name).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::nothing_at_all(0, 0, 0, false)]
+    #[case::hardly_begun(0, 0, MANY - 1, false)]
+    #[case::a_database_that_was_made_anew(0, 0, MANY, true)]
+    #[case::few_paths_and_what_a_crash_left(2, 2, MANY - 1, false)]
+    #[case::few_paths_and_much_that_nobody_knows(2, 2, MANY, true)]
+    #[case::as_many_known_as_unknown(MANY, MANY, MANY, false)]
+    #[case::more_unknown_than_known(MANY, MANY, MANY + 1, true)]
+    #[case::one_valid_path_which_is_not_there(1, 0, 0, true)]
+    #[case::a_few_valid_paths_are_not_there(MANY, 1, 0, false)]
+    #[case::most_valid_paths_are_not_there(MANY + 1, 1, 0, true)]
+    #[case::half_of_the_valid_paths_are_not_there(2 * MANY, MANY, 0, false)]
+    #[case::the_larger_half_is_not_there(2 * MANY + 1, MANY, 0, true)]
+    #[case::all_is_well(100_000, 100_000, 300, false)]
+    fn two_stores(
+        #[case] valid: usize,
+        #[case] present: usize,
+        #[case] unknown: usize,
+        #[case] expected: bool,
+    ) {
+        let count = Count {
+            valid,
+            present,
+            unknown,
+        };
+        assert_eq!(count.is_of_two_stores(), expected);
+    }
+
+    fn names(count: usize) -> Vec<Stray> {
+        let name = |n: usize| Stray {
+            name: format!("{n:0>32}-x"),
+            exact: true,
+        };
+        (0..count).map(name).collect()
+    }
+
+    /// The quick look may only pass what the count passes.
+    #[rstest]
+    fn the_quick_look_passes_nothing_that_the_count_refuses(
+        #[values(0, 1, 19, 20, 21, 300, 1000, 5000)] present: usize,
+        #[values(0, 1, 19, 20, 21, 300, 1000, 5000)] unknown: usize,
+        #[values(0, 1, 19, 20, 21, 300, 1000, 5000)] absent: usize,
+    ) {
+        let names = names(present + unknown);
+        // Strangers at the end, where they are hardest to come by.
+        let known = |name: &Stray| names.iter().take(present).any(|known| known == name);
+        let count = Count {
+            valid: present + absent,
+            present,
+            unknown,
+        };
+        if count.is_of_two_stores() && names.len() <= 600 {
+            assert!(!looks_right(&names, count.valid, known));
+        }
+    }
+}
