@@ -121,7 +121,7 @@ fn unknown_target(graph: &StoreGraph, root: &GcRoot) -> Option<String> {
     let lasting = !matches!(root.kind, RootKind::Process | RootKind::Temporary);
     let name = root.store_path.as_ref()?.to_string();
     // The lock of a path is nobody's to keep, whatever leads there.
-    let lasting = lasting && !name.ends_with(".lock");
+    let lasting = lasting && name.strip_suffix(".lock").is_none();
     (lasting && root.state == RootState::Live && graph.find(&name).is_none()).then_some(name)
 }
 
