@@ -203,6 +203,23 @@ let
       '';
       example = "14d";
     };
+    limits =
+      part
+        {
+          maxGenerationsPerRun =
+            optional (types.ints.between 0 100000) "So many generations may go in one run."
+              (example 20);
+          maxBytesPerRun = optional own.size ''
+            So much may be deleted in one run, by the store's own sizes.
+          '' (example "50G");
+        }
+        ''
+          The most that one run of any job does unasked. A timer whose plan is larger stops, does nothing and says so; a person
+          is asked, or lets it pass with `--accept`.
+        ''
+        {
+          example.maxGenerationsPerRun = 20;
+        };
     policy =
       part
         {

@@ -3,6 +3,7 @@
 mod apply;
 pub mod args;
 mod ask;
+mod brake;
 mod budget;
 mod config;
 mod context;

@@ -3,6 +3,7 @@
 //! Nothing in here touches a file, a process, the environment, a clock or a log; `tests/suite/architecture.rs`
 //! reads the sources and refuses an import that would.
 
+pub mod brake;
 pub mod budget;
 pub mod collect;
 pub mod graph;

@@ -135,6 +135,7 @@ where
             entries: Vec::new(),
             bytes: FreedBytes::default(),
             budget: None,
+            extent: None,
             accepted: Vec::new(),
         })
     }

@@ -30,6 +30,7 @@ use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::domain::brake::Limits;
 use crate::domain::job::{Job, JobName, Protect};
 use crate::domain::measure::Age;
 use crate::domain::policy::Policy;
@@ -61,6 +62,7 @@ pub struct Settings {
     undo_window: Age,
     protected_paths: Vec<Utf8PathBuf>,
     protect: Arc<Protect>,
+    limits: Limits,
     policy: Policy,
     said: Said,
     jobs: BTreeMap<JobName, JobSettings>,
@@ -116,6 +118,11 @@ impl Settings {
     /// What no job can fall short of.
     pub fn policy(&self) -> Policy {
         self.policy
+    }
+
+    /// The most that one run may do unasked.
+    pub fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// The places that no operation may remove.

@@ -28,6 +28,10 @@ let
   };
   settings = {
     undoWindow = "14d";
+    limits = {
+      maxGenerationsPerRun = 20;
+      maxBytesPerRun = "50G";
+    };
     policy = {
       keepAtLeast.last = 2;
       maxRisk = "high";

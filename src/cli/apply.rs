@@ -25,6 +25,7 @@ pub(super) fn apply(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure
         .or_else(|_| named_job(&Context::builtin()?, None))?;
     job.protect = Arc::clone(settings.protect());
     job.policy = settings.policy();
+    job.limits = settings.limits();
     for planned in &saved.actions {
         job.policy.allows(&planned.action).map_err(|error| {
             let failure = Failure::new(Exit::Refused, format!("nothing was done: {error}"));
@@ -58,6 +59,7 @@ pub(super) fn apply(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure
     {
         predict(context, &mut plan, &context.look(None)?, Exact::IfCheap)?;
     }
+    super::brake::check(context, &job, &mut plan);
     let view = context.view();
     if !args.json.json {
         out::text(&(render::table::plan(&plan, &view) + "\n"));

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use camino::{Utf8Path, Utf8PathBuf};
 use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 
+use super::brake::Limits;
 use super::budget::DiskGoal;
 use super::collect::CollectMethod;
 use super::measure::{Age, Timestamp};
@@ -75,6 +76,8 @@ pub struct Job {
     pub protect: Arc<Protect>,
     /// The disk goal; with one the job removes only as much as it needs.
     pub budget: Option<DiskGoal>,
+    /// The most that one run may do unasked.
+    pub limits: Limits,
     /// What its owner lets pass although it would stop a run.
     pub accept: BTreeSet<RefusalCode>,
     /// What the owner of the machine asks of it, whatever it says itself.

@@ -1,5 +1,7 @@
 //! What a job would do now, and why: drawn from a snapshot, without touching anything.
 
+use std::collections::BTreeSet;
+
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +16,7 @@ use super::budget::BudgetReport;
 use super::job::{Job, JobName};
 use super::measure::{Bytes, Timestamp};
 use super::profile::{GenerationNumber, ProfilePath};
-use super::refusal::{self, Refusal};
+use super::refusal::{self, Refusal, RefusalCode};
 use super::retention::Reasons;
 use super::risk::RiskLevel;
 use super::root::RootKind;
@@ -224,6 +226,21 @@ impl Plan {
         let nothing = self.actions.is_empty();
         let stops = self.refusals.iter().filter(|r| r.code.stops_run());
         stops.filter(move |_| !nothing)
+    }
+
+    /// Adds what waits for a yes, but for what was let pass already.
+    pub fn alarm(&mut self, alarms: Vec<Refusal>, accept: &BTreeSet<RefusalCode>) {
+        // What a plan takes does not change after it was drawn: an alarm is known by its code.
+        let known = |alarm: &Refusal| {
+            let mut told = self.accepted.iter().chain(&self.refusals);
+            told.any(|refusal| refusal.code == alarm.code)
+        };
+        let alarms: Vec<Refusal> = alarms.into_iter().filter(|alarm| !known(alarm)).collect();
+        let (stops, accepted) = refusal::part(alarms, accept);
+        self.refusals.extend(stops);
+        self.accepted.extend(accepted);
+        self.refusals.sort();
+        self.accepted.sort();
     }
 
     /// Lets pass what stops it, on somebody's word.

@@ -5,6 +5,7 @@ use std::fmt;
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 
+use super::brake::Extent;
 use super::budget::{BudgetReport, Standing};
 use super::job::JobName;
 use super::measure::{Bytes, Timestamp};
@@ -117,6 +118,9 @@ pub struct Receipt {
     /// How it came out against the job's budget; null without one.
     #[serde(default)]
     pub budget: Option<BudgetOutcome>,
+    /// How much was planned to go; null of old records and of what no plan was drawn for.
+    #[serde(default)]
+    pub extent: Option<Extent>,
     /// What would have stopped it and was let pass.
     #[serde(default)]
     pub accepted: Vec<Refusal>,

@@ -63,6 +63,21 @@ pub enum RefusalCode {
     /// The clock cannot be right.
     #[serde(rename = "clock.jumped")]
     ClockJumped,
+    /// More generations are to go than one run may drop.
+    #[serde(rename = "limits.generations")]
+    LimitGenerations,
+    /// More is to be deleted than one run may.
+    #[serde(rename = "limits.bytes")]
+    LimitBytes,
+    /// Far more generations are to go than in the last runs.
+    #[serde(rename = "anomaly.generations")]
+    AnomalyGenerations,
+    /// Far more is to be deleted than in the last runs.
+    #[serde(rename = "anomaly.bytes")]
+    AnomalyBytes,
+    /// A far larger part of all generations is to go than in the last runs.
+    #[serde(rename = "anomaly.share")]
+    AnomalyShare,
 }
 
 /// What a refusal stands in the way of.
@@ -78,7 +93,7 @@ enum Reach {
 
 impl RefusalCode {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 18] = [
         Self::ProfileUnreadable,
         Self::CurrentUnknown,
         Self::ProfileAbsent,
@@ -92,6 +107,11 @@ impl RefusalCode {
         Self::UsersUnreadable,
         Self::StoreMismatch,
         Self::ClockJumped,
+        Self::LimitGenerations,
+        Self::LimitBytes,
+        Self::AnomalyGenerations,
+        Self::AnomalyBytes,
+        Self::AnomalyShare,
     ];
 
     /// The name.
@@ -110,6 +130,11 @@ impl RefusalCode {
             Self::UsersUnreadable => "users.unreadable",
             Self::StoreMismatch => "store.mismatch",
             Self::ClockJumped => "clock.jumped",
+            Self::LimitGenerations => "limits.generations",
+            Self::LimitBytes => "limits.bytes",
+            Self::AnomalyGenerations => "anomaly.generations",
+            Self::AnomalyBytes => "anomaly.bytes",
+            Self::AnomalyShare => "anomaly.share",
         }
     }
 
@@ -129,7 +154,12 @@ impl RefusalCode {
             | Self::JournalUnreadable
             | Self::UsersUnreadable
             | Self::StoreMismatch => Reach::Collection,
-            Self::ClockJumped => Reach::Run,
+            Self::ClockJumped
+            | Self::LimitGenerations
+            | Self::LimitBytes
+            | Self::AnomalyGenerations
+            | Self::AnomalyBytes
+            | Self::AnomalyShare => Reach::Run,
         }
     }
 

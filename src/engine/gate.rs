@@ -1,5 +1,6 @@
 //! The gate between a plan and the deed: the risk ceiling and safe mode.
 
+use crate::domain::brake::Extent;
 use crate::domain::budget::BudgetReport;
 use crate::domain::job::JobName;
 use crate::domain::plan::{Action, Plan, PlannedAction, Prediction};
@@ -27,6 +28,8 @@ pub struct Proposal {
     pub prediction: Prediction,
     /// The disk goal, and how the plan stands to it.
     pub budget: Option<BudgetReport>,
+    /// How much goes.
+    pub extent: Extent,
     /// What would stop it and was let pass.
     pub accepted: Vec<Refusal>,
     /// What stops it.
@@ -45,6 +48,7 @@ impl Proposal {
             safe_mode: plan.safe_mode,
             prediction: plan.prediction,
             budget: plan.budget.clone(),
+            extent: Extent::of(plan),
             accepted: plan.accepted.clone(),
             stops: plan.stops().cloned().collect(),
         }

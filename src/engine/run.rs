@@ -49,6 +49,7 @@ where
         receipt.job = Some(proposal.job.clone());
         receipt.bytes.predicted = proposal.prediction.disk_bytes;
         receipt.budget = proposal.budget.clone().map(BudgetOutcome::pending);
+        receipt.extent = Some(proposal.extent);
         receipt.accepted.clone_from(accepted);
         receipt.entries = self.checked_entries(&proposal, &snapshot, job)?;
         self.remember.saw(&lock, &snapshot)?;

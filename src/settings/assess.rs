@@ -17,7 +17,8 @@ use super::finding::{Code, Finding, Pointer, Severity};
 use super::platform::Platform;
 use super::sanitize::Clamping;
 use super::{Report, Settings, check, read, sanitize};
-use crate::domain::measure::Age;
+use crate::domain::brake::Limits;
+use crate::domain::measure::{Age, Bytes};
 use crate::domain::risk::RiskLevel;
 
 /// One thing that is different.
@@ -73,6 +74,7 @@ impl Assessment {
         let Settings {
             safe_mode: is_safe,
             undo_window: is_window,
+            limits: most,
             protected_paths: _,
             protect: _,
             policy: _,
@@ -89,6 +91,11 @@ impl Assessment {
         protect::compare(old, new, platform, &mut ledger);
         let policy = old.map(|old| old.policy).unwrap_or_default();
         policy::compare(policy, new.policy, &mut ledger);
+        limits(
+            old.map(|old| old.limits).unwrap_or_default(),
+            *most,
+            &mut ledger,
+        );
         jobs::compare(old, new, &mut ledger);
         let mut changes = ledger.changes;
         changes.sort_by(|a, b| {
@@ -152,6 +159,16 @@ fn undo_window(old: Age, new: Age, ledger: &mut Ledger) {
     ledger.span(&at, Some(old), Some(new), words);
 }
 
+fn limits(old: Limits, new: Limits, ledger: &mut Ledger) {
+    let at = Pointer::root().key("limits");
+    let number = Value::Number;
+    let size = |bytes: u64| Value::Text(Bytes(bytes).to_string());
+    let (many, much) = ("maxGenerationsPerRun", "maxBytesPerRun");
+    ledger.most(&at.key(many), old.generations, new.generations, number);
+    let bytes = |limits: Limits| limits.bytes.map(|bytes| bytes.0);
+    ledger.most(&at.key(much), bytes(old), bytes(new), size);
+}
+
 /// The changes found so far.
 #[derive(Default)]
 struct Ledger {
@@ -196,6 +213,26 @@ impl Ledger {
         let risk = lowered(old.map(Age::as_seconds), new.map(Age::as_seconds));
         let said = |age: Age| Value::Text(age.to_string());
         self.add(at, old.map(said), new.map(said), risk, words);
+    }
+
+    /// The most that a run may take unasked; without one there is none.
+    fn most(
+        &mut self,
+        at: &Pointer,
+        old: Option<u64>,
+        new: Option<u64>,
+        said: impl Fn(u64) -> Value,
+    ) {
+        if old == new {
+            return;
+        }
+        let loosened = old.is_some_and(|old| new.is_none_or(|new| new > old));
+        let (risk, words) = if loosened {
+            (RiskLevel::Medium, "one run may take more unasked")
+        } else {
+            (RiskLevel::Low, "one run takes less unasked")
+        };
+        self.add(at, old.map(&said), new.map(&said), risk, words);
     }
 
     /// A number that keeps the more the larger it is.

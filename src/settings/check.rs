@@ -2,6 +2,7 @@
 
 mod budget;
 mod job;
+mod limits;
 mod operations;
 mod place;
 mod policy;
@@ -53,10 +54,11 @@ fn settings(
         Some(text) => findings.age(&root.key("undoWindow"), text),
         None => Ok(Settings::UNDO_WINDOW),
     };
+    let limits = limits::limits(raw, findings);
     let protected = protect::protected(raw, platform, findings);
     let policy = policy::policy(raw, findings);
     let drafts = job::drafts(raw, safe_mode, findings);
-    let (undo_window, protected, policy) = (undo_window?, protected?, policy?);
+    let (undo_window, limits, protected, policy) = (undo_window?, limits?, protected?, policy?);
     let protect = Arc::new(protected.protect);
     let assemble = |draft: job::Draft| {
         let job = Job {
@@ -66,6 +68,7 @@ fn settings(
             undo_window,
             protect: Arc::clone(&protect),
             budget: draft.budget,
+            limits,
             // Only who looks at what is wrong may let it pass, each time anew.
             accept: BTreeSet::new(),
             policy,
@@ -87,6 +90,7 @@ fn settings(
             safe_mode: raw.safe_mode,
             undo_window: raw.undo_window.is_some(),
         },
+        limits,
         policy,
         jobs: drafts?.into_iter().map(assemble).collect(),
         protected_paths: protected.paths,

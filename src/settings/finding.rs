@@ -206,6 +206,10 @@ codes! {
     PathRelative = "path.relative",
     /// A path has another, shorter spelling, or leads up.
     PathNotNormalised = "path.not-normalised",
+    /// A number is no number of generations.
+    LimitsGenerations = "limits.generations",
+    /// A text is no size.
+    LimitsBytes = "limits.bytes",
     /// The safe mode is off.
     SafeModeOff = "safe-mode.off",
     /// A critical path of the platform is not protected.

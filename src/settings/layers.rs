@@ -81,6 +81,7 @@ fn over(lower: &Settings, upper: &Settings) -> Settings {
     both.protected_paths.extend(more.cloned());
     both.protect = Arc::new(lower.protect.and(&upper.protect));
     both.policy = lower.policy.and(upper.policy);
+    both.limits = lower.limits.and(upper.limits);
     for job in both.jobs.values_mut() {
         job.on_top = false;
     }
@@ -99,6 +100,7 @@ fn common(settings: &mut Settings) -> Vec<Finding> {
             undo_window,
             protect,
             budget: _,
+            limits,
             accept: _,
             policy,
             operations: _,
@@ -107,6 +109,7 @@ fn common(settings: &mut Settings) -> Vec<Finding> {
         *undo_window = settings.undo_window;
         *protect = Arc::clone(&settings.protect);
         *policy = settings.policy;
+        *limits = settings.limits;
         if *safe_mode && *max_risk == RiskLevel::Critical {
             // The file of the job switches the safe mode off, and one that counts more switches it on.
             *max_risk = RiskLevel::High;

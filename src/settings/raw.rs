@@ -42,6 +42,9 @@ pub(super) struct Settings {
     #[schemars(extend("default" = "7d", "pattern" = AGE))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) undo_window: Option<String>,
+    /// The most that one run of any job may do unasked; where several files say it, the least counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) limits: Option<Object<Limits>>,
     /// What no job may take away.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) protect: Option<Object<Protect>>,
@@ -52,6 +55,20 @@ pub(super) struct Settings {
     #[schemars(required, extend("minProperties" = 1, "propertyNames" = { "pattern": JOB_NAME }))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) jobs: Option<BTreeMap<String, Object<Job>>>,
+}
+
+/// The most that one run may do without a yes on the terminal or `--accept`.
+#[derive(Debug, Clone, Default, serde::Deserialize, serde::Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Limits {
+    /// So many generations may go.
+    #[schemars(range(min = 0, max = 100_000))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) max_generations_per_run: Option<Whole>,
+    /// So much may be deleted, by the store's own sizes, such as `50G`.
+    #[schemars(extend("pattern" = SIZE))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) max_bytes_per_run: Option<String>,
 }
 
 /// What no job may take away.

@@ -77,6 +77,7 @@ impl InForce {
                 version: Some(Whole(VERSION)),
                 safe_mode: Some(stack.settings.safe_mode()),
                 undo_window: None,
+                limits: None,
                 protect: None,
                 policy: None,
                 jobs: Some(BTreeMap::new()),
@@ -93,6 +94,7 @@ impl InForce {
         }
         shown.undo_window(&stack, beside);
         shown.protect(layers, &stack.settings);
+        shown.limits(layers, &stack.settings);
         shown.policy(layers, &stack.settings);
         shown.jobs(layers, &stack.settings, beside);
         defaults::fill(&mut shown.settings, platform);

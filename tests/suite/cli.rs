@@ -3,22 +3,22 @@
 #![cfg(test)]
 
 use std::fs;
-use std::io::{Read, Write};
-use std::os::fd::AsFd;
+use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use nix::fcntl::{Flock, FlockArg};
-use nix::pty::openpty;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use nix_prune::adapters::scratch::Scratch;
 use rstest::rstest;
 use serde_json::Value;
 
-use crate::support::{Ran, by_hand, listing, nixes, program, run, run_command, script, time};
+use crate::support::{
+    OnTerminal, Ran, by_hand, listing, nixes, program, run, run_command, script, time,
+};
 
 /// A scratch store with nine system generations, of the newest Nix that is there.
 fn machine() -> Option<Scratch> {
@@ -482,58 +482,6 @@ fn a_reader_that_goes_away_does_not_stop_the_run() {
     drop(child.stdout.take());
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert_eq!(numbers(&scratch), [7, 8, 9]);
-}
-
-/// The program on a terminal of its own.
-struct OnTerminal {
-    child: Child,
-    terminal: fs::File,
-}
-
-impl OnTerminal {
-    fn start(command: &mut Command) -> Self {
-        let pair = openpty(None, None).unwrap();
-        let end = || Stdio::from(pair.slave.as_fd().try_clone_to_owned().unwrap());
-        let child = command
-            .stdin(end())
-            .stdout(end())
-            .stderr(end())
-            .spawn()
-            .unwrap();
-        Self {
-            child,
-            terminal: pair.master.into(),
-        }
-    }
-
-    /// Reads until the text appears.
-    fn until(&mut self, text: &str) -> String {
-        let mut seen = Vec::new();
-        let begun = Instant::now();
-        while !String::from_utf8_lossy(&seen).contains(text) {
-            assert!(
-                begun.elapsed() < Duration::from_secs(60),
-                "{}",
-                String::from_utf8_lossy(&seen)
-            );
-            let mut some = [0u8; 4096];
-            // The other end is closed when the program has ended.
-            match self.terminal.read(&mut some) {
-                Ok(count) if count > 0 => seen.extend(&some[..count]),
-                _ => break,
-            }
-        }
-        String::from_utf8_lossy(&seen).into_owned()
-    }
-
-    fn end(mut self) -> i32 {
-        let status = self.child.wait().unwrap();
-        status.code().unwrap_or(-1)
-    }
-
-    fn pid(&self) -> Pid {
-        Pid::from_raw(i32::try_from(self.child.id()).unwrap())
-    }
 }
 
 #[test]

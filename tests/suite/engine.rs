@@ -461,6 +461,7 @@ fn job(window: Age) -> Job {
         undo_window: window,
         protect: Arc::default(),
         budget: None,
+        limits: nix_prune::domain::brake::Limits::default(),
         accept: BTreeSet::new(),
         policy: nix_prune::domain::policy::Policy::default(),
         operations: Operations {

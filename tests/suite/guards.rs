@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod accept;
+mod brake;
 mod seen;
 mod stores;
 

@@ -146,6 +146,7 @@ fn job() -> Job {
         undo_window: Age::days(7),
         protect: Arc::default(),
         budget: None,
+        limits: nix_prune::domain::brake::Limits::default(),
         accept: std::collections::BTreeSet::new(),
         policy: nix_prune::domain::policy::Policy::default(),
         operations: Operations {

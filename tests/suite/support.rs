@@ -13,7 +13,8 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,6 +23,8 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
+use nix::pty::openpty;
+use nix::unistd::Pid;
 use nix_prune::adapters::scratch::Scratch;
 use nix_prune::domain::measure::Timestamp;
 
@@ -299,5 +302,57 @@ fn list(top: &Utf8Path, path: &Utf8Path, entries: &mut BTreeMap<String, String>)
         for entry in path.read_dir_utf8().unwrap() {
             list(top, entry.unwrap().path(), entries);
         }
+    }
+}
+
+/// The program on a terminal of its own.
+pub(crate) struct OnTerminal {
+    child: Child,
+    pub(crate) terminal: fs::File,
+}
+
+impl OnTerminal {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let pair = openpty(None, None).unwrap();
+        let end = || Stdio::from(pair.slave.as_fd().try_clone_to_owned().unwrap());
+        let child = command
+            .stdin(end())
+            .stdout(end())
+            .stderr(end())
+            .spawn()
+            .unwrap();
+        Self {
+            child,
+            terminal: pair.master.into(),
+        }
+    }
+
+    /// Reads until the text appears.
+    pub(crate) fn until(&mut self, text: &str) -> String {
+        let mut seen = Vec::new();
+        let begun = Instant::now();
+        while !String::from_utf8_lossy(&seen).contains(text) {
+            assert!(
+                begun.elapsed() < Duration::from_secs(60),
+                "{}",
+                String::from_utf8_lossy(&seen)
+            );
+            let mut some = [0u8; 4096];
+            // The other end is closed when the program has ended.
+            match self.terminal.read(&mut some) {
+                Ok(count) if count > 0 => seen.extend(&some[..count]),
+                _ => break,
+            }
+        }
+        String::from_utf8_lossy(&seen).into_owned()
+    }
+
+    pub(crate) fn end(mut self) -> i32 {
+        let status = self.child.wait().unwrap();
+        status.code().unwrap_or(-1)
+    }
+
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).unwrap())
     }
 }

@@ -66,6 +66,8 @@ fn both(old: &JobSettings, new: &JobSettings, at: &Pointer, ledger: &mut Ledger)
         undo_window: _,
         protect: _,
         budget: _,
+        // They are common to all jobs, and were compared.
+        limits: _,
         // Settings cannot say it.
         accept: _,
         policy: _,

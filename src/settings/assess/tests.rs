@@ -18,6 +18,7 @@ fn base() -> Value {
             "roots": ["/home/*/keep/**"],
             "generations": [{ "profile": "system", "number": 42, "reason": "the last good kernel" }]
         },
+        "limits": { "maxGenerationsPerRun": 20, "maxBytesPerRun": "50G" },
         "policy": {
             "keepAtLeast": { "last": 2, "within": "3d" },
             "maxRisk": "medium",
@@ -72,6 +73,17 @@ fn assess(old: &Value, new: &Value) -> Assessment {
 const KEEP: &str = "/jobs/daily/operations/generations/keep";
 
 #[rstest]
+// What one run may take unasked.
+#[case::more_generations("/limits/maxGenerationsPerRun", json!(30), "/limits/maxGenerationsPerRun", "medium")]
+#[case::fewer_generations("/limits/maxGenerationsPerRun", json!(3), "/limits/maxGenerationsPerRun", "low")]
+#[case::no_limit(
+    "/limits/maxGenerationsPerRun",
+    Value::Null,
+    "/limits/maxGenerationsPerRun",
+    "medium"
+)]
+#[case::more_bytes("/limits/maxBytesPerRun", json!("51G"), "/limits/maxBytesPerRun", "medium")]
+#[case::fewer_bytes("/limits/maxBytesPerRun", json!("0"), "/limits/maxBytesPerRun", "low")]
 // What is protected.
 #[case::protected_path("/protect/paths", critical(&[]), "/protect/paths/9", "high")]
 #[case::another_path("/protect/paths", critical(&["/srv", "/data"]), "/protect/paths/10", "low")]
@@ -246,8 +258,8 @@ fn another_order_is_no_change() {
         // Keys too: serde_json writes them in order, so that the text is turned around by hand.
         let jobs = new["jobs"].clone();
         let text = format!(
-            "{{\"jobs\": {jobs}, \"undoWindow\": \"168h\", \"policy\": {}, \"protect\": {}, \"version\": 1}}",
-            new["policy"], new["protect"]
+            "{{\"jobs\": {jobs}, \"undoWindow\": \"168h\", \"policy\": {}, \"limits\": {}, \"protect\": {}, \"version\": 1}}",
+            new["policy"], new["limits"], new["protect"]
         );
         Settings::parse_for(&text, Platform::Linux).unwrap().0
     };
@@ -271,6 +283,8 @@ fn where_nothing_was_everything_is_added() {
         [
             "/jobs/daily",
             "/jobs/off",
+            "/limits/maxBytesPerRun",
+            "/limits/maxGenerationsPerRun",
             "/policy/keepAtLeast/last",
             "/policy/keepAtLeast/within",
             "/policy/maxRisk",

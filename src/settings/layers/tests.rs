@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::measure::Age;
+use crate::domain::measure::{Age, Bytes};
 use crate::settings::{Clamping, Platform, Report};
 
 fn layer(name: String, value: &Value) -> Layer {
@@ -92,6 +92,29 @@ fn what_protects_adds_up() {
         assert_eq!(protect.generations.len(), 2);
         assert!(protect.roots.matches("/srv/x".into()) && protect.roots.matches("/home/x".into()));
         assert_eq!(protect.roots.texts().count(), 2);
+    }
+}
+
+#[test]
+fn of_limits_the_least_of_each_counts_in_every_job() {
+    let limits = |value: Value| json!({ "limits": value });
+    let size = json!({ "maxGenerationsPerRun": 9, "maxBytesPerRun": "2K" });
+    let lower = with_job("a", &keep(5), &limits(json!({ "maxGenerationsPerRun": 4 })));
+    let upper = with_job("b", &keep(2), &limits(size));
+    let silent = with_job("c", &keep(2), &json!({}));
+    let files = [lower, upper, silent];
+    for turned in 0..3 {
+        let mut files = files.clone();
+        files.rotate_left(turned);
+        let stack = stacked(&files);
+        assert_eq!(stack.settings.jobs().count(), 3);
+        for job in stack.settings.jobs() {
+            let limits = job.job().limits;
+            assert_eq!(
+                (limits.generations, limits.bytes),
+                (Some(4), Some(Bytes(2048)))
+            );
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What adds up over all files: each item has the first file that asks for it.
 
 use super::{InForce, file};
+use crate::domain::brake::Limits;
 use crate::domain::job::{ProfileRef, ProtectedGeneration};
 use crate::settings::finding::Pointer;
 use crate::settings::raw::{self, Object, Whole};
@@ -89,6 +90,27 @@ impl InForce {
             || asked.max_risk.is_some()
             || asked.undo_window.is_some();
         self.settings.policy = some.then_some(Object(asked));
+    }
+
+    /// Only what is limited, as the first file writes it that asks for as little.
+    pub(super) fn limits(&mut self, layers: &[Layer], settings: &Settings) {
+        let at = Pointer::root().key("limits");
+        let limits = settings.limits();
+        let mut written = raw::Limits::default();
+        let said = |layer: &Layer| layer.written.0.limits.clone();
+        if limits.generations.is_some() {
+            let asks = |l: &Layer| l.settings.limits().generations == limits.generations;
+            self.first(layers, &at.key("maxGenerationsPerRun"), asks);
+            let from = layers.iter().find(|layer| asks(layer)).and_then(said);
+            written.max_generations_per_run = from.and_then(|Object(l)| l.max_generations_per_run);
+        }
+        if limits.bytes.is_some() {
+            let asks = |l: &Layer| l.settings.limits().bytes == limits.bytes;
+            self.first(layers, &at.key("maxBytesPerRun"), asks);
+            let from = layers.iter().find(|layer| asks(layer)).and_then(said);
+            written.max_bytes_per_run = from.and_then(|Object(l)| l.max_bytes_per_run);
+        }
+        self.settings.limits = (limits != Limits::default()).then_some(Object(written));
     }
 
     /// Notes the first file that asks for what holds; it is the default where none does.

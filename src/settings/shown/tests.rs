@@ -101,8 +101,14 @@ fn files() -> impl Strategy<Value = String> {
         json!({ "keepAtLeast": { "last": 2, "within": "9d" }, "undoWindow": "10d" }),
     ]));
     let job = prop::collection::vec(jobs(), 3);
-    (names, job, window, protect, policy, any::<bool>()).prop_map(
-        |(names, job, window, protect, policy, off)| {
+    let limits = prop::option::of(prop::sample::select(vec![
+        json!({}),
+        json!({ "maxGenerationsPerRun": 4 }),
+        json!({ "maxGenerationsPerRun": 9, "maxBytesPerRun": "1.5T" }),
+        json!({ "maxBytesPerRun": "50G" }),
+    ]));
+    (names, job, window, protect, policy, limits, any::<bool>()).prop_map(
+        |(names, job, window, protect, policy, limits, off)| {
             let pairs = names.iter().zip(job);
             let jobs: Map<String, Value> = pairs
                 .map(|(name, mut job)| {
@@ -116,7 +122,7 @@ fn files() -> impl Strategy<Value = String> {
             if off {
                 file["safeMode"] = false.into();
             }
-            for (key, value) in [("protect", protect), ("policy", policy)] {
+            for (key, value) in [("protect", protect), ("policy", policy), ("limits", limits)] {
                 if let Some(value) = value {
                     file[key] = value;
                 }

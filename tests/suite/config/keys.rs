@@ -206,7 +206,26 @@ fn rows() -> Vec<Row> {
         settings["policy"] = value;
         settings
     };
+    let limits = |value: Value| {
+        let mut settings = keep(json!({ "last": 1 }));
+        settings["limits"] = value;
+        // What goes is deleted at once.
+        settings["undoWindow"] = json!("0s");
+        settings
+    };
     rows.extend([
+        Row(
+            "limits.maxGenerationsPerRun",
+            on_store,
+            limits(json!({ "maxGenerationsPerRun": 0 })),
+            limits(json!({ "maxGenerationsPerRun": 100 })),
+        ),
+        Row(
+            "limits.maxBytesPerRun",
+            on_store,
+            limits(json!({ "maxBytesPerRun": "0" })),
+            limits(json!({ "maxBytesPerRun": "1T" })),
+        ),
         Row(
             "policy.keepAtLeast.last",
             Plan,

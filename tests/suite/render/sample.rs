@@ -237,6 +237,7 @@ pub(crate) fn job(undo_window: Age, odd: &str) -> Job {
         undo_window,
         protect: Arc::default(),
         budget: None,
+        limits: nix_prune::domain::brake::Limits::default(),
         accept: BTreeSet::new(),
         policy: nix_prune::domain::policy::Policy::default(),
         operations: Operations {
@@ -315,6 +316,7 @@ pub(crate) fn receipt(odd: &str) -> Receipt {
             paths: Some(120),
         },
         budget: None,
+        extent: None,
         accepted: Vec::new(),
         run,
     }

@@ -1,0 +1,255 @@
+//! The brake: a plan that takes far more than the runs before it, or more than its owner allows in one run, waits for a yes.
+
+use serde::{Deserialize, Serialize};
+
+use super::measure::Bytes;
+use super::plan::{Action, Plan, Subject};
+use super::refusal::{Refusal, RefusalCode};
+
+/// So many runs are looked back at.
+pub const LOOKED_BACK_AT: usize = 10;
+/// Fewer runs say nothing about the next one.
+const FEWEST_RUNS: usize = 3;
+/// So many times as much as the most that any of them took is not usual.
+const TIMES: u64 = 4;
+/// Fewer generations than this are never too many.
+const FEW_GENERATIONS: u64 = 20;
+/// Less than this is never too much: one update of a system.
+const FEW_BYTES: Bytes = Bytes(10 << 30);
+/// Nor is the larger part of so few.
+const FEW_OF_ALL: u64 = 10;
+
+/// The most that one run may do unasked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Limits {
+    /// So many generations may go.
+    pub generations: Option<u64>,
+    /// So much may be deleted, by the store's own sizes.
+    pub bytes: Option<Bytes>,
+}
+
+impl Limits {
+    /// What both allow.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        fn least<T: Ord + Copy>(one: Option<T>, other: Option<T>) -> Option<T> {
+            one.into_iter().chain(other).min()
+        }
+        Self {
+            generations: least(self.generations, other.generations),
+            bytes: least(self.bytes, other.bytes),
+        }
+    }
+}
+
+/// How much a plan takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Extent {
+    /// How many generations go.
+    pub generations: u64,
+    /// How many there are, those that stay with them; null where that is not known.
+    pub of_generations: Option<u64>,
+    /// How much a collection deletes, by the store's own sizes; null where that is not known.
+    pub nar_bytes: Option<Bytes>,
+}
+
+impl Extent {
+    /// How much a plan takes.
+    pub fn of(plan: &Plan) -> Self {
+        let generation = |subject: &Subject| matches!(subject, Subject::Generation { .. });
+        let seen = plan.items.iter().filter(|item| generation(&item.subject));
+        let mut actions = plan.actions.iter().map(|planned| &planned.action);
+        let dropped = actions
+            .clone()
+            .filter(|action| matches!(action, Action::DropGeneration(_)));
+        let part = plan.budget.as_ref().and_then(|budget| budget.collects_most);
+        let collects = actions.any(|action| action.collection().is_some());
+        Self {
+            generations: dropped.count() as u64,
+            of_generations: Some(seen.count() as u64).filter(|seen| *seen > 0),
+            nar_bytes: match (collects, part) {
+                (false, _) => Some(Bytes(0)),
+                (true, Some(part)) => Some(part),
+                (true, None) => plan.prediction.nar_bytes,
+            },
+        }
+    }
+
+    fn takes_nothing(&self) -> bool {
+        self.generations == 0 && self.nar_bytes.is_none_or(|bytes| bytes == Bytes(0))
+    }
+
+    /// Per cent of the generations that go.
+    fn share(&self) -> Option<u64> {
+        let of = self.of_generations?;
+        self.generations.saturating_mul(100).checked_div(of)
+    }
+}
+
+/// What of a plan waits for a yes. `earlier` are the runs of the same job, the latest first.
+pub fn alarms(
+    extent: &Extent,
+    limits: Limits,
+    earlier: impl IntoIterator<Item = Extent>,
+) -> Vec<Refusal> {
+    // Runs that had nothing to do say nothing about one that has.
+    let earlier: Vec<Extent> = earlier
+        .into_iter()
+        .filter(|extent| !extent.takes_nothing())
+        .take(LOOKED_BACK_AT)
+        .collect();
+    let alarms = [
+        too_many(extent, limits),
+        too_large(extent, limits),
+        unusually_many(extent, &earlier),
+        unusually_large(extent, &earlier),
+        unusual_share(extent, &earlier),
+    ];
+    alarms.into_iter().flatten().collect()
+}
+
+fn too_many(extent: &Extent, limits: Limits) -> Option<Refusal> {
+    let most = limits
+        .generations
+        .filter(|most| extent.generations > *most)?;
+    let message = format!(
+        "{} generations are to go, and `limits.maxGenerationsPerRun` is {most}",
+        extent.generations
+    );
+    Some(alarm(RefusalCode::LimitGenerations, message))
+}
+
+/// What cannot be told may be more.
+fn too_large(extent: &Extent, limits: Limits) -> Option<Refusal> {
+    let most = limits.bytes?;
+    let message = match extent.nar_bytes {
+        Some(bytes) if bytes <= most => return None,
+        Some(bytes) => format!("{bytes} are to be deleted"),
+        None => "how much is to be deleted is not known".to_string(),
+    };
+    let message = format!("{message}, and `limits.maxBytesPerRun` is {most}");
+    Some(alarm(RefusalCode::LimitBytes, message))
+}
+
+/// The most of the earlier runs; `None` where too few of them tell.
+fn most(earlier: &[Extent], figure: impl Fn(&Extent) -> Option<u64> + Clone) -> Option<u64> {
+    let figures = earlier.iter().filter_map(figure);
+    let enough = figures.clone().count() >= FEWEST_RUNS;
+    figures.max().filter(|_| enough)
+}
+
+fn unusually_many(extent: &Extent, earlier: &[Extent]) -> Option<Refusal> {
+    let most = most(earlier, |extent| Some(extent.generations))?;
+    let many = extent.generations;
+    (many > FEW_GENERATIONS && many > most.saturating_mul(TIMES)).then(|| {
+        let message = format!(
+            "{many} generations are to go, and {most} at most went in one of the last runs"
+        );
+        alarm(RefusalCode::AnomalyGenerations, message)
+    })
+}
+
+fn unusually_large(extent: &Extent, earlier: &[Extent]) -> Option<Refusal> {
+    let most = most(earlier, |extent| extent.nar_bytes.map(|bytes| bytes.0))?;
+    let much = extent.nar_bytes?;
+    (much > FEW_BYTES && much.0 > most.saturating_mul(TIMES)).then(|| {
+        let most = Bytes(most);
+        let message =
+            format!("{much} are to be deleted, and {most} at most were in one of the last runs");
+        alarm(RefusalCode::AnomalyBytes, message)
+    })
+}
+
+fn unusual_share(extent: &Extent, earlier: &[Extent]) -> Option<Refusal> {
+    let most = most(earlier, Extent::share)?;
+    let share = extent.share()?;
+    let many = extent.generations > FEW_OF_ALL;
+    (many && share > 50 && share > most.saturating_mul(2)).then(|| {
+        let message = format!("{share} % of all generations are to go, and {most} % at most went in one of the last runs");
+        alarm(RefusalCode::AnomalyShare, message)
+    })
+}
+
+fn alarm(code: RefusalCode, message: String) -> Refusal {
+    let hint = "look at the plan; on a terminal you are asked".to_string();
+    Refusal {
+        code,
+        message,
+        hint,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    const GIB: u64 = 1 << 30;
+
+    fn extent(generations: u64, of: u64, gib: u64) -> Extent {
+        Extent {
+            generations,
+            of_generations: Some(of),
+            nar_bytes: Some(Bytes(gib * GIB)),
+        }
+    }
+
+    fn codes(extent: Extent, limits: Limits, earlier: &[Extent]) -> Vec<&'static str> {
+        let alarms = alarms(&extent, limits, earlier.iter().copied());
+        alarms.iter().map(|alarm| alarm.code.as_str()).collect()
+    }
+
+    #[rstest]
+    #[case::as_always(extent(4, 100, 5), &[])]
+    #[case::at_the_floor(extent(20, 100, 10), &[])]
+    #[case::four_times(extent(24, 100, 24), &[])]
+    #[case::many(extent(25, 100, 5), &["anomaly.generations"])]
+    #[case::large(extent(4, 100, 25), &["anomaly.bytes"])]
+    #[case::half(extent(11, 20, 5), &["anomaly.share"])]
+    #[case::half_of_few(extent(10, 18, 5), &[])]
+    #[case::all_of_it(extent(90, 100, 500), &["anomaly.generations", "anomaly.bytes", "anomaly.share"])]
+    fn far_more_than_before_waits_for_a_yes(#[case] now: Extent, #[case] expected: &[&str]) {
+        let usual = [extent(6, 100, 6), extent(0, 100, 3), extent(2, 100, 1)];
+        assert_eq!(codes(now, Limits::default(), &usual), expected);
+        // Two runs do not make a habit, and runs that had nothing to do are no runs here.
+        assert_eq!(
+            codes(now, Limits::default(), &usual[..2]),
+            Vec::<&str>::new()
+        );
+        let idle = [usual[0], usual[1], extent(0, 100, 0), extent(0, 100, 0)];
+        assert_eq!(codes(now, Limits::default(), &idle), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn only_the_last_runs_count() {
+        let mut earlier = vec![extent(1, 100, 1); LOOKED_BACK_AT];
+        earlier.push(extent(90, 100, 500));
+        assert_eq!(
+            codes(extent(30, 100, 1), Limits::default(), &earlier),
+            ["anomaly.generations"]
+        );
+        earlier.remove(0);
+        assert_eq!(
+            codes(extent(30, 100, 1), Limits::default(), &earlier),
+            Vec::<&str>::new()
+        );
+    }
+
+    #[test]
+    fn limits_hold_from_the_first_run_on() {
+        let limits = Limits {
+            generations: Some(5),
+            bytes: Some(Bytes(2 * GIB)),
+        };
+        assert_eq!(codes(extent(5, 9, 2), limits, &[]), Vec::<&str>::new());
+        assert_eq!(codes(extent(6, 9, 2), limits, &[]), ["limits.generations"]);
+        assert_eq!(codes(extent(5, 9, 3), limits, &[]), ["limits.bytes"]);
+        let unknown = Extent {
+            nar_bytes: None,
+            ..extent(5, 9, 0)
+        };
+        assert_eq!(codes(unknown, limits, &[]), ["limits.bytes"]);
+        assert_eq!(codes(unknown, Limits::default(), &[]), Vec::<&str>::new());
+    }
+}
