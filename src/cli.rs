@@ -72,7 +72,13 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Due(args) => return due::due(cli.global, &args),
         _ => {}
     }
-    dispatch_in(&Context::new(cli.global)?, cli.command)
+    let mut context = Context::new(cli.global)?;
+    if let Some(wait) = cli.command.wait() {
+        context.journal = context.journal.patient(wait, context.signals.clone());
+        // First of all, so that what is planned is planned for the world that the other run leaves.
+        context.journal.wait_for_turn()?;
+    }
+    dispatch_in(&context, cli.command)
 }
 
 /// Does what needs to look at a store.

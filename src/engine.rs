@@ -17,7 +17,7 @@ use crate::domain::risk::RiskLevel;
 use crate::domain::snapshot::{MachineId, Snapshot};
 use crate::domain::store_path::StoreDir;
 use crate::ports::{
-    Clock, Interrupt, JournalError, Perform, PerformError, Remember, Survey, SurveyError,
+    Clock, Interrupt, JournalError, Perform, PerformError, Remember, Survey, SurveyError, told,
 };
 
 pub use collect::{Collection, collect};
@@ -118,6 +118,20 @@ where
         self.finish(&lock, receipt)
     }
 
+    /// Settles what interrupted runs left open, and does nothing else; gives the records of those runs.
+    ///
+    /// # Errors
+    /// When there is no lock to be had or a record cannot be kept.
+    pub fn resume(&self) -> Result<Vec<Receipt>, EngineError> {
+        let mut receipts = self.remember.receipts()?;
+        receipts.retain(Receipt::is_interrupted);
+        if receipts.is_empty() {
+            return Ok(receipts);
+        }
+        let lock = self.remember.lock()?;
+        self.recover(&lock)
+    }
+
     fn new_receipt(&self, kind: RunKind, snapshot: &Snapshot) -> Result<Receipt, EngineError> {
         let run = crate::domain::receipt::RunId::at(snapshot.taken_at, 1);
         let nix_version = self.perform.nix_version().map_err(EngineError::Unusable)?;
@@ -143,6 +157,12 @@ where
     fn finish(&self, lock: &R::Lock, mut receipt: Receipt) -> Result<Receipt, EngineError> {
         receipt.finished_at = Some(self.clock.now());
         self.keep_up(lock, &receipt, &receipt.run)?;
+        // The run is done and recorded: what stays for another time is no reason to call it failed.
+        match self.remember.prune(lock, self.clock.now()) {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "removed the records of old runs"),
+            Err(error) => tracing::warn!("old records stay: {}", told(&error)),
+        }
         Ok(receipt)
     }
 

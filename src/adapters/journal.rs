@@ -16,7 +16,9 @@ pub(crate) mod fuzzing;
 mod holds;
 mod lock;
 mod memory;
+mod patience;
 mod pins;
+mod prune;
 mod seen;
 mod steps;
 
@@ -27,11 +29,14 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::de::{DeserializeOwned, Error as _};
 
 use super::files::{self, trust};
+use super::signals::Signals;
+use crate::domain::measure::{Age, Timestamp};
 use crate::domain::receipt::{Receipt, RunId};
 use crate::domain::snapshot::Snapshot;
 use crate::ports::{JournalError, Remember};
 
 pub use lock::RunLock;
+use patience::Patience;
 pub use pins::PinRecord;
 
 /// The largest record that is written or read.
@@ -46,12 +51,47 @@ const FILE_MODE: u32 = 0o644;
 #[derive(Debug, Clone)]
 pub struct Journal {
     dir: Utf8PathBuf,
+    patience: Option<Patience>,
 }
 
 impl Journal {
     /// The journal in `dir`, which need not be there yet.
     pub fn at(dir: Utf8PathBuf) -> Self {
-        Self { dir }
+        Self {
+            dir,
+            patience: None,
+        }
+    }
+
+    /// The same, which waits for the lock at most this long, or until somebody asks to stop.
+    #[must_use]
+    pub fn patient(self, most: Age, signals: Signals) -> Self {
+        let patience = Some(Patience::new(most, signals));
+        Self { patience, ..self }
+    }
+
+    /// Waits until no other run is under way, as far as its patience reaches; makes nothing where there is no lock.
+    ///
+    /// # Errors
+    /// [`JournalError::Locked`] when another run is still under way then; otherwise when the lock cannot be looked at.
+    pub fn wait_for_turn(&self) -> Result<(), JournalError> {
+        let path = self.lock_path();
+        if self.patience.is_none() || self.is_absent(&path)? {
+            return Ok(());
+        }
+        self.trusted(&path)?;
+        self.take(&path).map(drop)
+    }
+
+    fn lock_path(&self) -> Utf8PathBuf {
+        self.dir.join("lock")
+    }
+
+    fn take(&self, path: &Utf8Path) -> Result<RunLock, JournalError> {
+        match &self.patience {
+            Some(patience) => patience.wait(|| RunLock::take(path)),
+            None => RunLock::take(path),
+        }
     }
 
     /// Where the journal is unless somebody says otherwise: `/var/lib/nix-prune` for root, for others a directory in
@@ -205,7 +245,7 @@ impl Remember for Journal {
         }
         files::make_dirs(&self.dir, dir_mode()).map_err(|source| unwritable(&self.dir, source))?;
         self.trusted(&self.dir)?;
-        let lock = RunLock::take(&self.dir.join("lock"))?;
+        let lock = self.take(&self.lock_path())?;
         // Nobody else writes now, so that every temporary file belongs to a run that was killed.
         for dir in [&self.dir, &self.runs_dir()] {
             files::remove_leftovers(dir).map_err(|source| unreadable(dir, source))?;
@@ -271,6 +311,10 @@ impl Remember for Journal {
 
     fn saw(&self, lock: &RunLock, snapshot: &Snapshot) -> Result<(), JournalError> {
         self.remember_what_was_seen(lock, snapshot)
+    }
+
+    fn prune(&self, lock: &RunLock, now: Timestamp) -> Result<usize, JournalError> {
+        self.forget_old_runs(lock, now)
     }
 
     fn receipts(&self) -> Result<Vec<Receipt>, JournalError> {

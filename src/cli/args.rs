@@ -146,6 +146,21 @@ Exit status, as ExecCondition= of systemd wants it:
     Demo,
 }
 
+impl Command {
+    /// How long the command waits for another run; it is not patient unless that is asked for.
+    pub fn wait(&self) -> Option<Age> {
+        match self {
+            Self::Run(args) => args.wait.wait,
+            Self::Apply(args) => args.wait.wait,
+            Self::Undo(args) => args.wait.wait,
+            Self::Hold(HoldArgs {
+                command: HoldCommand::Release(args),
+            }) => args.wait.wait,
+            _ => None,
+        }
+    }
+}
+
 /// `--json`.
 #[derive(Debug, Args)]
 pub struct JsonArg {
@@ -237,15 +252,31 @@ pub struct Consent {
     pub max_risk: Option<RiskLevel>,
 }
 
+/// How long to wait for another run.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct WaitArg {
+    /// Wait at most this long for another run to end, such as 10m; otherwise exit with 75 at once
+    #[arg(long, value_name = "AGE")]
+    pub wait: Option<Age>,
+}
+
 /// `run`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// The job
     #[command(flatten)]
     pub job: JobArgs,
+    /// Settle what an interrupted run left open, and do nothing else
+    ///
+    /// Every run does so before anything else.
+    #[arg(long, conflicts_with_all = ["job", "KeepArgs", "BudgetArgs", "profiles", "no_collect", "collect_method", "keep_recent", "accepts", "yes"])]
+    pub resume: bool,
     /// Consent
     #[command(flatten)]
     pub consent: Consent,
+    /// Other runs
+    #[command(flatten)]
+    pub wait: WaitArg,
     /// Output
     #[command(flatten)]
     pub json: JsonArg,
@@ -260,6 +291,9 @@ pub struct ApplyArgs {
     /// Consent
     #[command(flatten)]
     pub consent: Consent,
+    /// Other runs
+    #[command(flatten)]
+    pub wait: WaitArg,
     /// Output
     #[command(flatten)]
     pub json: JsonArg,
@@ -271,6 +305,9 @@ pub struct UndoArgs {
     /// The run, as `history` names it; otherwise the latest one of which something is still held
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
+    /// Other runs
+    #[command(flatten)]
+    pub wait: WaitArg,
     /// Output
     #[command(flatten)]
     pub json: JsonArg,
@@ -338,6 +375,9 @@ pub struct ReleaseArgs {
     /// Do not ask
     #[arg(short, long)]
     pub yes: bool,
+    /// Other runs
+    #[command(flatten)]
+    pub wait: WaitArg,
     /// Output
     #[command(flatten)]
     pub json: JsonArg,

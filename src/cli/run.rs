@@ -11,10 +11,14 @@ use crate::adapters::store::StoreSurvey;
 use crate::domain::job::Job;
 use crate::domain::receipt::{Outcome, Receipt, RunKind};
 use crate::engine::Approved;
+use crate::ports::Clock;
 use crate::render;
 
 /// Carries out a job.
 pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
+    if args.resume {
+        return resume(context, args.json.json);
+    }
     let mut job = context.job(&args.job)?;
     if let Some(level) = args.consent.max_risk {
         job.max_risk = level;
@@ -37,6 +41,24 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
         Exit::Done if plan.collection_refused => Exit::Refused,
         exit => exit,
     })
+}
+
+/// Settles what interrupted runs left open.
+fn resume(context: &Context, json: bool) -> Result<Exit, Failure> {
+    let nix = context.nix()?;
+    let observer = context.observer(None);
+    let settled = context.engine(&observer, &nix).resume()?;
+    if json {
+        out::json(&render::json::history(&settled, context.clock.now()))?;
+        return Ok(Exit::Done);
+    }
+    if settled.is_empty() {
+        out::text("No run was interrupted.");
+    }
+    for receipt in &settled {
+        show(context, receipt, false)?;
+    }
+    Ok(Exit::Done)
 }
 
 /// How a run ended, its budget included; what is not reached is said on standard error.

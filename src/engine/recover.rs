@@ -15,21 +15,19 @@ where
     I: Interrupt,
 {
     /// Settles every interrupted run. Called under the lock, so none of them can still be under way.
-    pub(super) fn recover(&self, lock: &R::Lock) -> Result<(), EngineError> {
+    pub(super) fn recover(&self, lock: &R::Lock) -> Result<Vec<Receipt>, EngineError> {
         let mut interrupted = self.remember.receipts()?;
         interrupted.retain(Receipt::is_interrupted);
         if interrupted.is_empty() {
-            return Ok(());
+            return Ok(interrupted);
         }
         // What was done in another store cannot be examined from here.
         let store = self.survey.snapshot()?.store;
-        for receipt in interrupted.into_iter().filter(|r| r.store == store) {
-            self.settle_run(lock, receipt)?;
-        }
-        Ok(())
+        let ours = interrupted.into_iter().filter(|r| r.store == store);
+        ours.map(|receipt| self.settle_run(lock, receipt)).collect()
     }
 
-    fn settle_run(&self, lock: &R::Lock, mut receipt: Receipt) -> Result<(), EngineError> {
+    fn settle_run(&self, lock: &R::Lock, mut receipt: Receipt) -> Result<Receipt, EngineError> {
         tracing::warn!(run = %receipt.run, "settling a run that was interrupted");
         for index in 0..receipt.entries.len() {
             let Some(entry) = receipt.entries.get(index) else {
@@ -47,8 +45,7 @@ where
         if let RunKind::Undo(of) = receipt.kind.clone() {
             self.mark_undone(lock, &of, &receipt)?;
         }
-        self.finish(lock, receipt)?;
-        Ok(())
+        self.finish(lock, receipt)
     }
 
     /// Finds out what became of one action.

@@ -3,7 +3,7 @@
 #![cfg(test)]
 
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -280,6 +280,101 @@ fn a_second_run_ends_with_75_and_says_who_holds_the_lock() {
         .unwrap();
     let ran = run(&scratch, &["run", "--keep-last", "1", "--yes"]);
     refused(&scratch, &ran, 75, "state/lock");
+}
+
+/// The lock of a run that is under way somewhere else.
+fn locked(scratch: &Scratch) -> Flock<fs::File> {
+    assert_eq!(run(scratch, &["pin", "system:9"]).status, 0);
+    let lock = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(scratch.base().join("state/lock"))
+        .unwrap();
+    Flock::lock(lock, FlockArg::LockExclusiveNonblock)
+        .map_err(|(_, e)| e)
+        .unwrap()
+}
+
+#[test]
+fn a_second_run_waits_as_long_as_it_is_told_to() {
+    let Some(scratch) = machine() else { return };
+    let lock = locked(&scratch);
+    let impatient = ["run", "--keep-last", "1", "--yes", "--wait", "1s"];
+    let ran = run(&scratch, &impatient);
+    refused(&scratch, &ran, 75, "state/lock");
+    let patient = ["run", "--keep-last", "1", "--yes", "--wait", "1d"];
+    let mut command = program(&scratch);
+    let mut child = command
+        .args(patient)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+    let waits = said.next().unwrap().unwrap();
+    assert!(
+        waits.contains("waiting: another run holds the lock"),
+        "{waits}"
+    );
+    let before = numbers(&scratch).len();
+    drop(lock);
+    // The rest must be read, or it could not be written.
+    let rest: Vec<String> = said.map(Result::unwrap).collect();
+    assert!(child.wait().unwrap().success(), "{rest:?}");
+    assert!(numbers(&scratch).len() < before);
+}
+
+#[test]
+fn who_waits_can_be_stopped() {
+    let Some(scratch) = machine() else { return };
+    let _lock = locked(&scratch);
+    let mut child = program(&scratch)
+        .args(["undo", "--wait", "1d"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+    said.next().unwrap().unwrap();
+    kill(
+        Pid::from_raw(child.id().try_into().unwrap()),
+        Signal::SIGTERM,
+    )
+    .unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(75));
+}
+
+#[test]
+fn what_was_interrupted_is_settled_and_nothing_else_done() {
+    let Some(scratch) = machine() else { return };
+    let ran = run(&scratch, &["run", "--resume"]);
+    assert_eq!(
+        (ran.status, ran.stdout.trim_end()),
+        (0, "No run was interrupted.")
+    );
+    // A run that ended well, as if it had been killed before its last action.
+    let ran = run(&scratch, &["run", "--keep-last", "2", "--yes", "--json"]);
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    let mut receipt: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let name = receipt["run"].as_str().unwrap().to_string();
+    let file = scratch.base().join(format!("state/runs/{name}.json"));
+    receipt["finishedAt"] = Value::Null;
+    let last = receipt["entries"].as_array().unwrap().len() - 1;
+    receipt["entries"][last]["outcome"] = "pending".into();
+    fs::write(&file, serde_json::to_string(&receipt).unwrap()).unwrap();
+    let before = numbers(&scratch);
+    let ran = run(&scratch, &["run", "--resume", "--json"]);
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    let settled: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(settled["runs"][0]["run"], name.as_str());
+    assert_eq!(settled["runs"][0]["skipped"], 1);
+    assert_eq!(settled["runs"][0]["pending"], 0);
+    let history = run(&scratch, &["history", "--json"]).stdout;
+    let history: Value = serde_json::from_str(&history).unwrap();
+    assert_eq!(history["runs"].as_array().unwrap().len(), 1);
+    assert!(history["runs"][0]["finishedAt"].is_string());
+    assert_eq!(numbers(&scratch), before);
+    let ran = run(&scratch, &["run", "--resume", "--keep-last", "1"]);
+    assert_eq!(ran.status, 2, "{}", ran.stderr);
 }
 
 #[test]

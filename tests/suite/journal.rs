@@ -9,6 +9,7 @@
 mod faults;
 mod holds;
 mod pins;
+mod prune;
 mod runs;
 mod steps;
 

@@ -28,16 +28,7 @@ impl Journal {
     /// When a record or a link cannot be read: then it is not known what is held.
     pub fn holds_in(&self, store: &StoreDir) -> Result<Vec<Hold>, JournalError> {
         let receipts = self.receipts()?;
-        let released: BTreeSet<&Utf8Path> = receipts
-            .iter()
-            .flat_map(|receipt| &receipt.entries)
-            .filter_map(|entry| match &entry.action {
-                _ if entry.outcome != Outcome::Done => None,
-                Action::ReleaseHold(facts) => Some(facts.link.as_path()),
-                Action::ReleaseEarly(facts) => Some(facts.hold.link.as_path()),
-                _ => None,
-            })
-            .collect();
+        let released = released(&receipts);
         let mut holds = Vec::new();
         for receipt in receipts.iter().filter(|receipt| receipt.store == *store) {
             for entry in &receipt.entries {
@@ -72,6 +63,28 @@ impl Journal {
     pub(super) fn holds_of(&self, run: &RunId) -> Utf8PathBuf {
         self.holds_dir().join(run.as_str())
     }
+}
+
+/// The links of the holds that a run has ended.
+pub(super) fn released(receipts: &[Receipt]) -> BTreeSet<&Utf8Path> {
+    let entries = receipts.iter().flat_map(|receipt| &receipt.entries);
+    let links = entries.filter_map(|entry| match &entry.action {
+        _ if entry.outcome != Outcome::Done => None,
+        Action::ReleaseHold(facts) => Some(facts.link.as_path()),
+        Action::ReleaseEarly(facts) => Some(facts.hold.link.as_path()),
+        _ => None,
+    });
+    links.collect()
+}
+
+/// Whether a run holds anything, or should.
+pub(super) fn any(receipt: &Receipt, released: &BTreeSet<&Utf8Path>) -> Result<bool, JournalError> {
+    for entry in &receipt.entries {
+        if hold_of(receipt, entry, released)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn hold_of(
