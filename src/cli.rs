@@ -9,6 +9,7 @@ mod config;
 mod context;
 mod dead;
 mod demo;
+mod doctor;
 mod du;
 mod due;
 mod environment;
@@ -94,6 +95,7 @@ fn dispatch_in(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Dead(args) => dead::dead(context, &args),
         Command::Why(args) => why::why(context, &args),
         Command::Du(args) => du::du(context, &args),
+        Command::Doctor(args) => doctor::doctor(context, &args),
         Command::Hold(args) => hold::hold(context, &args),
         Command::Pin(args) => pin::pin(context, &args),
         Command::Unpin(args) => pin::unpin(context, &args),

@@ -7,10 +7,12 @@
 //! holds/RUN/INDEX       the link that holds what entry INDEX of a run dropped
 //! pins.json             the generations that are never dropped
 //! seen.json             what the last run saw of the roots
+//! acknowledged.json     until when somebody has seen what failed
 //! ```
 //!
 //! Reading makes nothing: a directory that is not there is an empty journal.
 
+mod acknowledged;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod holds;

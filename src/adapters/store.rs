@@ -161,7 +161,13 @@ impl StoreReader<'_> {
             };
             both.mismatch(snapshot)
         };
-        look(paths).and_then(|_| look(&self.valid_paths()))
+        let found = look(paths)?;
+        let found = if found.may_pass {
+            look(&self.valid_paths())?
+        } else {
+            found
+        };
+        Some(found.refusal)
     }
 
     fn flags(&self) -> Result<KeepFlags, String> {

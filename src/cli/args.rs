@@ -127,6 +127,11 @@ Exit status, as ExecCondition= of systemd wants it:
   1    the goal is reached
   255  there is no answer: the settings cannot be read, or have no such job")]
     Due(DueArgs),
+    /// Look whether everything is there that a run needs; exit status 1 if something is not
+    ///
+    /// Nix, settings, state directory, records, roots, store, and how the last runs of each job ended. Nothing is changed, unless
+    /// `--acknowledge` is said.
+    Doctor(DoctorArgs),
     /// Look into undo windows, and end them
     Hold(HoldArgs),
     /// Never drop this generation
@@ -319,6 +324,17 @@ pub struct HistoryArgs {
     /// The run to show; otherwise all are listed
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
+    /// Output
+    #[command(flatten)]
+    pub json: JsonArg,
+}
+
+/// `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Write down that what failed until now has been seen, so that a paused job runs again
+    #[arg(long)]
+    pub acknowledge: bool,
     /// Output
     #[command(flatten)]
     pub json: JsonArg,

@@ -19,6 +19,9 @@ const FEW_BYTES: Bytes = Bytes(10 << 30);
 /// Nor is the larger part of so few.
 const FEW_OF_ALL: u64 = 10;
 
+/// So many runs of a job fail one after the other before it pauses.
+pub const MOST_FAILURES: usize = 5;
+
 /// The most that one run may do unasked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Limits {
@@ -107,6 +110,15 @@ pub fn alarms(
         unusual_share(extent, &earlier),
     ];
     alarms.into_iter().flatten().collect()
+}
+
+/// Whether a job pauses, of which so many runs failed one after the other.
+pub fn pause(failed: usize) -> Option<Refusal> {
+    (failed >= MOST_FAILURES).then(|| Refusal {
+        code: RefusalCode::JobPaused,
+        message: format!("the job is paused, for its last {failed} runs failed"),
+        hint: "see to the cause, which `nix-prune history` shows, and say `nix-prune doctor --acknowledge`".to_string(),
+    })
 }
 
 fn too_many(extent: &Extent, limits: Limits) -> Option<Refusal> {

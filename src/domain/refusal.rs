@@ -75,6 +75,9 @@ pub enum RefusalCode {
     /// Far more is to be deleted than in the last runs.
     #[serde(rename = "anomaly.bytes")]
     AnomalyBytes,
+    /// The last runs of the job failed, and nobody has seen to it.
+    #[serde(rename = "job.paused")]
+    JobPaused,
     /// A far larger part of all generations is to go than in the last runs.
     #[serde(rename = "anomaly.share")]
     AnomalyShare,
@@ -93,7 +96,7 @@ enum Reach {
 
 impl RefusalCode {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::ProfileUnreadable,
         Self::CurrentUnknown,
         Self::ProfileAbsent,
@@ -112,6 +115,7 @@ impl RefusalCode {
         Self::AnomalyGenerations,
         Self::AnomalyBytes,
         Self::AnomalyShare,
+        Self::JobPaused,
     ];
 
     /// The name.
@@ -135,6 +139,7 @@ impl RefusalCode {
             Self::AnomalyGenerations => "anomaly.generations",
             Self::AnomalyBytes => "anomaly.bytes",
             Self::AnomalyShare => "anomaly.share",
+            Self::JobPaused => "job.paused",
         }
     }
 
@@ -159,7 +164,8 @@ impl RefusalCode {
             | Self::LimitBytes
             | Self::AnomalyGenerations
             | Self::AnomalyBytes
-            | Self::AnomalyShare => Reach::Run,
+            | Self::AnomalyShare
+            | Self::JobPaused => Reach::Run,
         }
     }
 

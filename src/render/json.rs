@@ -14,6 +14,7 @@ mod config_import;
 mod config_migrate;
 mod config_show;
 mod dead;
+mod doctor;
 mod du;
 mod generations;
 mod history;
@@ -32,6 +33,7 @@ pub use config_import::{ConfigImportDocument, NoteDocument, NoteKindDocument, co
 pub use config_migrate::{ConfigMigrateDocument, MigratedDocument, config_migrate};
 pub use config_show::{ConfigShowDocument, OriginDocument, ShownDocument, config_show};
 pub use dead::{DeadDocument, DeadPathDocument, DeadTotalDocument, dead};
+pub use doctor::{CheckDocument, CheckState, DoctorDocument, doctor};
 pub use du::{DuDocument, DuRowDocument, DuTotalDocument, du};
 pub use generations::{
     Flag, GenerationDocument, GenerationsDocument, ProfileDocument, generations,
@@ -69,6 +71,8 @@ pub enum Document {
     Why,
     /// `du --json`.
     Du,
+    /// `doctor --json`.
+    Doctor,
     /// `config check --json`.
     ConfigCheck,
     /// `config diff --json`.
@@ -83,7 +87,7 @@ pub enum Document {
 
 impl Document {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Generations,
         Self::Roots,
         Self::Plan,
@@ -94,6 +98,7 @@ impl Document {
         Self::Dead,
         Self::Why,
         Self::Du,
+        Self::Doctor,
         Self::ConfigCheck,
         Self::ConfigDiff,
         Self::ConfigImport,
@@ -114,6 +119,7 @@ impl Document {
             Self::Dead => "dead",
             Self::Why => "why",
             Self::Du => "du",
+            Self::Doctor => "doctor",
             Self::ConfigCheck => "config-check",
             Self::ConfigDiff => "config-diff",
             Self::ConfigImport => "config-import",
@@ -135,6 +141,7 @@ impl Document {
             Self::Dead => schema_of::<DeadDocument>(self),
             Self::Why => schema_of::<WhyDocument>(self),
             Self::Du => schema_of::<DuDocument>(self),
+            Self::Doctor => schema_of::<DoctorDocument>(self),
             Self::ConfigCheck => schema_of::<ConfigCheckDocument>(self),
             Self::ConfigDiff => schema_of::<ConfigDiffDocument>(self),
             Self::ConfigImport => schema_of::<ConfigImportDocument>(self),

@@ -9,6 +9,7 @@ mod collect;
 mod config;
 mod database;
 mod disk;
+mod doctor;
 mod due;
 mod engine;
 mod faults;

@@ -28,22 +28,44 @@ pub(super) struct Both<'a> {
     pub(super) store: &'a StoreDir,
 }
 
+/// Why a collection is refused.
+#[derive(Debug)]
+pub(super) struct Mismatch {
+    pub(super) refusal: Refusal,
+    /// Whether it may be due to what came while we looked, so that another look at the database can settle it.
+    pub(super) may_pass: bool,
+}
+
+impl Mismatch {
+    fn lasting(refusal: Refusal) -> Self {
+        let may_pass = false;
+        Self { refusal, may_pass }
+    }
+
+    fn passing(refusal: Refusal) -> Self {
+        let may_pass = true;
+        Self { refusal, may_pass }
+    }
+}
+
 impl Both<'_> {
     /// Refuses to collect where the names of the directory, or the targets of roots, are not those of the database: Nix
     /// takes what its database does not know for garbage, whatever leads there.
-    pub(super) fn mismatch(&self, snapshot: &Snapshot) -> Option<Refusal> {
+    pub(super) fn mismatch(&self, snapshot: &Snapshot) -> Option<Mismatch> {
         match self.graph {
-            Ok(graph) => rooted(graph, snapshot).or_else(|| self.by_names(graph)),
+            Ok(graph) => rooted(graph, snapshot)
+                .map(Mismatch::passing)
+                .or_else(|| self.by_names(graph)),
             // Nix makes a database where there is none, and knows no path in it.
             Err(error) if error.kind == InspectTrouble::NoDatabase => {
                 let any = self.names.iter().any(is_path);
-                any.then(|| refusal(told(error)))
+                any.then(|| Mismatch::lasting(refusal(told(error))))
             }
             Err(_) => None,
         }
     }
 
-    fn by_names(&self, graph: &StoreGraph) -> Option<Refusal> {
+    fn by_names(&self, graph: &StoreGraph) -> Option<Mismatch> {
         let valid = graph.len();
         if looks_right(self.names, valid, |name| graph.find(&name.name).is_some()) {
             return None;
@@ -59,11 +81,17 @@ impl Both<'_> {
         };
         count.is_of_two_stores().then(|| {
             let Count { present, .. } = count;
-            refusal(format!(
+            let refusal = refusal(format!(
                 "the database and the store directory {} are not of one store: of {valid} valid paths {present} are \
                  there, and {unknown} that are there are not known",
                 self.store
-            ))
+            ));
+            // What came is unknown; nothing that came makes valid paths be missing.
+            if count.lacks_its_paths() {
+                Mismatch::lasting(refusal)
+            } else {
+                Mismatch::passing(refusal)
+            }
         })
     }
 }
@@ -82,9 +110,17 @@ struct Count {
 impl Count {
     /// What a build or a crash leaves behind is never the larger part of a store, unless the store is hardly begun.
     fn is_of_two_stores(self) -> bool {
+        self.lacks_its_paths() || self.is_many(self.unknown)
+    }
+
+    /// Whether what the database knows is not there.
+    fn lacks_its_paths(self) -> bool {
         let absent = self.valid.saturating_sub(self.present);
-        let many = |strangers: usize| strangers >= MANY && strangers > self.present;
-        (self.valid > 0 && self.present == 0) || many(self.unknown) || many(absent)
+        (self.valid > 0 && self.present == 0) || self.is_many(absent)
+    }
+
+    fn is_many(self, strangers: usize) -> bool {
+        strangers >= MANY && strangers > self.present
     }
 }
 

@@ -34,6 +34,7 @@ fn sample_of(document: Document) -> Value {
         }
         Document::Dead => serde_json::to_value(json::dead(&store(), None, Vec::new())),
         Document::Why => serde_json::to_value(json::why(&store(), sample::deep(&store()), 9)),
+        Document::Doctor => serde_json::to_value(doctor()),
         Document::ConfigCheck => serde_json::to_value(sample::config_check()),
         Document::ConfigDiff => serde_json::to_value(config_diff()),
         Document::ConfigImport => serde_json::to_value(config_import()),
@@ -42,6 +43,20 @@ fn sample_of(document: Document) -> Value {
         Document::Du => serde_json::to_value(sample::usage(&store(), &sample::snapshot(""))),
     };
     value.unwrap()
+}
+
+fn doctor() -> json::DoctorDocument {
+    let check = |name: &str, state, hint: Option<&str>| json::CheckDocument {
+        name: name.to_string(),
+        state,
+        message: "what was found".to_string(),
+        hint: hint.map(str::to_string),
+    };
+    json::doctor(vec![
+        check("nix", json::CheckState::Ok, None),
+        check("records", json::CheckState::Warning, Some("settle it")),
+        check("roots", json::CheckState::Error, Some("mount it")),
+    ])
 }
 
 fn config_migrate() -> json::ConfigMigrateDocument {

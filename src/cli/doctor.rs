@@ -1,0 +1,244 @@
+//! `doctor`: whether everything is there that a run needs, looked at without a run.
+
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::unistd::{AccessFlags, faccessat};
+
+use super::args::DoctorArgs;
+use super::brake::failed_in_a_row;
+use super::context::Context;
+use super::failure::{Exit, Failure};
+use super::out;
+use crate::domain::brake::MOST_FAILURES;
+use crate::domain::receipt::Receipt;
+use crate::domain::refusal::Refusal;
+use crate::ports::{Clock, Look, Remember};
+use crate::render::json::{self, CheckDocument, CheckState};
+use crate::render::text::{count, escape};
+
+/// Looks at everything, whatever is wrong with the first of it.
+pub(super) fn doctor(context: &Context, args: &DoctorArgs) -> Result<Exit, Failure> {
+    if args.acknowledge {
+        let lock = context.journal.lock()?;
+        context.journal.acknowledge(&lock, context.clock.now())?;
+    }
+    let mut checks = vec![nix(context), settings(context), state(context)];
+    checks.extend(records(context));
+    match context.look(None) {
+        Ok(look) => checks.extend(store(&look)),
+        Err(failure) => checks.push(wrong("roots", &failure)),
+    }
+    checks.extend(jobs(context));
+    let document = json::doctor(checks);
+    if args.json.json {
+        out::json(&document)?;
+    } else {
+        out::text(&told(&document.checks));
+    }
+    Ok(if document.sound {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
+}
+
+fn nix(context: &Context) -> CheckDocument {
+    let version = context
+        .nix()
+        .and_then(|nix| Ok(crate::ports::Perform::nix_version(&nix)?));
+    match version {
+        Ok(version) => fine("nix", format!("Nix {version}")),
+        Err(failure) => wrong("nix", &failure),
+    }
+}
+
+fn settings(context: &Context) -> CheckDocument {
+    let paths = context.settings_paths();
+    match context.settings().and(paths) {
+        Ok(paths) if paths.is_empty() => fine("settings", "the built-in ones".to_string()),
+        Ok(paths) => {
+            let names: Vec<&str> = paths.iter().map(|path| path.as_str()).collect();
+            fine("settings", names.join(", "))
+        }
+        Err(failure) => CheckDocument {
+            // They are drawn at length by `config check`.
+            hint: Some("`nix-prune config check` says what is wrong, and where.".to_string()),
+            ..wrong("settings", &failure)
+        },
+    }
+}
+
+/// Whether records can be written; nothing is made to find out.
+fn state(context: &Context) -> CheckDocument {
+    let dir = context.journal.dir();
+    if !dir.exists() {
+        return fine("state", format!("{dir} will be made by the first run"));
+    }
+    let may = AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK;
+    match faccessat(AT_FDCWD, dir.as_std_path(), may, AtFlags::AT_EACCESS) {
+        Ok(()) => fine("state", dir.to_string()),
+        Err(error) => CheckDocument {
+            state: CheckState::Error,
+            hint: Some(
+                "Make it belong to the user who runs nix-prune, or name another with --state-dir."
+                    .to_string(),
+            ),
+            ..fine("state", format!("{dir} cannot be written: {error}"))
+        },
+    }
+}
+
+fn records(context: &Context) -> Vec<CheckDocument> {
+    let read = context
+        .journal
+        .receipts()
+        .and_then(|receipts| Ok((receipts, context.journal.holds_in(&context.places.store)?)));
+    let (receipts, holds) = match read {
+        Ok(read) => read,
+        Err(error) => return vec![wrong("records", &error.into())],
+    };
+    let mut checks = vec![fine(
+        "records",
+        format!(
+            "{}, {}",
+            count(receipts.len(), "run"),
+            count(holds.len(), "hold")
+        ),
+    )];
+    let open = receipts.iter().filter(|receipt| receipt.is_interrupted());
+    checks.extend(open.map(|receipt| {
+        let message = format!("the run {} is under way, or was interrupted", receipt.run);
+        doubtful(
+            "records",
+            message,
+            "`nix-prune run --resume` settles it, as the next run does.",
+        )
+    }));
+    checks.extend(holds.iter().filter(|hold| !hold.intact).map(|hold| {
+        let message = format!(
+            "what the run {} dropped is not held any more: generation {} of {}",
+            hold.run, hold.number, hold.profile
+        );
+        doubtful(
+            "records",
+            message,
+            "It may be gone; `nix-prune hold release` ends what is left of it when its window has ended.",
+        )
+    }));
+    checks
+}
+
+fn store(look: &Look) -> Vec<CheckDocument> {
+    let snapshot = &look.snapshot;
+    let mut checks = vec![fine(
+        "roots",
+        format!(
+            "{}, {}",
+            count(snapshot.profiles.len(), "profile"),
+            count(snapshot.roots.len(), "root")
+        ),
+    )];
+    checks.extend(snapshot.refusals.iter().map(refused));
+    match &look.store {
+        Ok(store) => checks.push(fine("store", count(store.graph().len(), "valid path"))),
+        Err(error) => checks.push(CheckDocument {
+            state: CheckState::Warning,
+            hint: Some(error.hint.to_string()),
+            ..fine("store", crate::ports::told(error))
+        }),
+    }
+    checks
+}
+
+fn refused(refusal: &Refusal) -> CheckDocument {
+    let Refusal {
+        code,
+        message,
+        hint,
+    } = refusal;
+    let what = if code.stops_run() {
+        "stops every run"
+    } else {
+        "no garbage is collected"
+    };
+    CheckDocument {
+        state: CheckState::Error,
+        hint: Some(format!("{hint}; or `--accept {code}`")),
+        ..fine("roots", format!("{code}: {message}; {what}"))
+    }
+}
+
+/// What became of the jobs of late.
+fn jobs(context: &Context) -> Vec<CheckDocument> {
+    let Ok(receipts) = context.journal.receipts() else {
+        return Vec::new();
+    };
+    let mut names: Vec<_> = receipts.iter().filter_map(|r| r.job.clone()).collect();
+    names.sort();
+    names.dedup();
+    let checks = names.into_iter().map(|job| {
+        let of_the_job = |receipt: &&Receipt| receipt.job.as_ref() == Some(&job);
+        let runs = receipts.iter().rev().filter(of_the_job);
+        match failed_in_a_row(context, runs) {
+            0 => fine("jobs", format!("{job}: the last run did not fail")),
+            failed if failed < MOST_FAILURES => doubtful(
+                "jobs",
+                format!("{job}: the last {} failed", count(failed, "run")),
+                "`nix-prune history` shows them.",
+            ),
+            failed => CheckDocument {
+                state: CheckState::Error,
+                ..doubtful(
+                    "jobs",
+                    format!("{job}: paused, as the last {} failed", count(failed, "run")),
+                    "See to the cause, which `nix-prune history RUN` shows, and say `nix-prune doctor --acknowledge`.",
+                )
+            },
+        }
+    });
+    checks.collect()
+}
+
+fn fine(name: &str, message: String) -> CheckDocument {
+    CheckDocument {
+        name: name.to_string(),
+        state: CheckState::Ok,
+        message,
+        hint: None,
+    }
+}
+
+fn doubtful(name: &str, message: String, hint: &str) -> CheckDocument {
+    CheckDocument {
+        state: CheckState::Warning,
+        hint: Some(hint.to_string()),
+        ..fine(name, message)
+    }
+}
+
+fn wrong(name: &str, failure: &Failure) -> CheckDocument {
+    CheckDocument {
+        state: CheckState::Error,
+        hint: failure.hint.clone(),
+        ..fine(name, failure.message.clone())
+    }
+}
+
+/// A line for each, and its advice below.
+fn told(checks: &[CheckDocument]) -> String {
+    let mut lines = Vec::new();
+    for check in checks {
+        let state = match check.state {
+            CheckState::Ok => "ok",
+            CheckState::Warning => "warning",
+            CheckState::Error => "error",
+        };
+        lines.push(format!(
+            "{state:<7}  {:<8}  {}",
+            check.name,
+            escape(&check.message)
+        ));
+        let hints = check.hint.iter().flat_map(|hint| hint.lines());
+        lines.extend(hints.map(|hint| format!("{:<19}{}", "", escape(hint))));
+    }
+    lines.join("\n")
+}
