@@ -157,6 +157,10 @@ where
     fn finish(&self, lock: &R::Lock, mut receipt: Receipt) -> Result<Receipt, EngineError> {
         receipt.finished_at = Some(self.clock.now());
         self.keep_up(lock, &receipt, &receipt.run)?;
+        // Should this fail, the next run finds the roots of these holds in their place.
+        if let Err(error) = self.remember.holds_now(lock, &receipt) {
+            tracing::warn!("what vanished may be held once more: {}", told(&error));
+        }
         // The run is done and recorded: what stays for another time is no reason to call it failed.
         match self.remember.prune(lock, self.clock.now()) {
             Ok(0) => {}

@@ -358,12 +358,26 @@ pub trait Remember {
         index: usize,
     ) -> Result<(), JournalError>;
 
-    /// Writes down what was seen of the roots, for the next run to notice what is missing.
+    /// Writes down what was seen of the roots, for the next run to notice what is missing; `run` is what it is about to do.
     ///
     /// # Errors
     /// When it cannot be written; then nothing must be done.
-    fn saw(&self, lock: &Self::Lock, snapshot: &Snapshot) -> Result<(), JournalError> {
-        let _ = (lock, snapshot);
+    fn saw(
+        &self,
+        lock: &Self::Lock,
+        snapshot: &Snapshot,
+        run: &Receipt,
+    ) -> Result<(), JournalError> {
+        let _ = (lock, snapshot, run);
+        Ok(())
+    }
+
+    /// Writes down that the vanished roots which a run holds are not to be looked for any more.
+    ///
+    /// # Errors
+    /// When it cannot be written; then they may be held once more.
+    fn holds_now(&self, lock: &Self::Lock, run: &Receipt) -> Result<(), JournalError> {
+        let _ = (lock, run);
         Ok(())
     }
 

@@ -311,8 +311,12 @@ impl Remember for Journal {
         }
     }
 
-    fn saw(&self, lock: &RunLock, snapshot: &Snapshot) -> Result<(), JournalError> {
-        self.remember_what_was_seen(lock, snapshot)
+    fn saw(&self, lock: &RunLock, snapshot: &Snapshot, run: &Receipt) -> Result<(), JournalError> {
+        self.remember_what_was_seen(lock, snapshot, run)
+    }
+
+    fn holds_now(&self, lock: &RunLock, run: &Receipt) -> Result<(), JournalError> {
+        self.forget_what_is_held(lock, run)
     }
 
     fn prune(&self, lock: &RunLock, now: Timestamp) -> Result<usize, JournalError> {

@@ -144,6 +144,7 @@ impl Survey for Observer<'_> {
         let roots = roots.into_vec(|link, entry| kinds.of(link, entry));
         let profiles = profiles.into_vec();
         missing.clock(taken_at, &profiles, &mut findings);
+        let vanished = missing.roots(&roots, &store, &mut findings);
         losses::rootless_generations(
             &profiles,
             &roots,
@@ -166,6 +167,7 @@ impl Survey for Observer<'_> {
             running,
             pins,
             holds,
+            vanished,
             ground,
             refusals: findings.refusals,
             notes: findings.notes,

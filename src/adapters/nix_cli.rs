@@ -276,11 +276,6 @@ impl NixCli {
 #[error("this is Nix {0}, and the oldest that can be used is 2.8")]
 struct TooOld(NixVersion);
 
-/// Whether a path is a derivation: told to realise it, Nix would build what it describes.
-fn is_derivation(path: &StorePath<String>) -> bool {
-    path.name().strip_suffix(".drv").is_some()
-}
-
 /// The error of a command as the engine sees it.
 fn failed(what: String, error: ProcessError) -> PerformError {
     match error {

@@ -249,7 +249,8 @@ fn parse(path: &Utf8Path, text: &str) -> Result<SavedPlan, PlanFileError> {
 /// The kind of an action that a plan never has: only an undo puts things back, and it reads them from a receipt.
 fn foreign(action: &Action) -> Option<&'static str> {
     match action {
-        Action::DropGeneration(_)
+        Action::HoldRoot(_)
+        | Action::DropGeneration(_)
         | Action::RemoveRoot(_)
         | Action::ReleaseHold(_)
         | Action::ReleaseEarly(_)

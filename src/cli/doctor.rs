@@ -13,6 +13,7 @@ use crate::domain::receipt::Receipt;
 use crate::domain::refusal::Refusal;
 use crate::ports::{Clock, Look, Remember};
 use crate::render::json::{self, CheckDocument, CheckState};
+use crate::render::reason;
 use crate::render::text::{count, escape};
 
 /// Looks at everything, whatever is wrong with the first of it.
@@ -115,8 +116,9 @@ fn records(context: &Context) -> Vec<CheckDocument> {
     }));
     checks.extend(holds.iter().filter(|hold| !hold.intact).map(|hold| {
         let message = format!(
-            "what the run {} dropped is not held any more: generation {} of {}",
-            hold.run, hold.number, hold.profile
+            "what the run {} was to hold is not held any more: {}",
+            hold.run,
+            reason::held(&hold.held)
         );
         doubtful(
             "records",

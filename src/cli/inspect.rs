@@ -53,7 +53,19 @@ impl Context {
         match look.store {
             // Not a look without the store, which takes as long again.
             Err(error) if error.kind == InspectTrouble::Interrupted => Err(error.into()),
-            store => Ok(Look { store, ..look }),
+            Err(error) => Ok(Look {
+                store: Err(error),
+                ..look
+            }),
+            Ok(mut store) => {
+                if job.is_some_and(Job::holds_what_vanished) {
+                    store.keep_vanished(&look.snapshot.vanished);
+                }
+                Ok(Look {
+                    store: Ok(store),
+                    ..look
+                })
+            }
         }
     }
 

@@ -10,7 +10,8 @@ use std::sync::OnceLock;
 
 use super::collect::{Selection, Unregistered};
 use super::graph::{Chain, KeepFlags, NodeIdx, NodeSet, StoreGraph};
-use super::root::{GcRoot, RootKind};
+use super::root::{GcRoot, RootKind, RootState};
+use super::snapshot::VanishedRoot;
 use super::store_path::{StoreDir, StorePathRef};
 
 pub use forecast::Forecast;
@@ -70,6 +71,28 @@ pub struct Inspection {
 }
 
 impl Inspection {
+    /// Counts what vanished roots kept as kept, as a run that holds it does.
+    pub fn keep_vanished(&mut self, vanished: &[VanishedRoot]) {
+        for root in vanished {
+            let Some(node) = self.graph.find(&root.store_path.to_string()) else {
+                continue;
+            };
+            let root = GcRoot {
+                link: root.link.clone(),
+                entry: None,
+                exact: true,
+                target: None,
+                store_path: Some(root.store_path.clone()),
+                kind: RootKind::Hold,
+                owner: None,
+                state: RootState::Live,
+                last_used: None,
+            };
+            self.roots.push(StoreRoot { root, node });
+        }
+        self.dead = OnceLock::new();
+    }
+
     /// Joins what was seen. A root counts if its path is valid, whatever its link looks like; a temporary root keeps
     /// every name that has its hash, valid or not.
     pub fn new(seen: Seen) -> Self {

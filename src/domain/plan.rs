@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::action::{
     Action, CollectFacts, EarlyFacts, GenerationFacts, HoldFacts, PlannedAction, RootFacts,
+    VanishedFacts,
 };
 use self::draft::Draft;
 pub use self::draft::pins_of;
@@ -20,7 +21,7 @@ use super::refusal::{self, Refusal, RefusalCode};
 use super::retention::Reasons;
 use super::risk::RiskLevel;
 use super::root::RootKind;
-use super::snapshot::{MachineId, Snapshot};
+use super::snapshot::{Held, MachineId, Snapshot};
 use super::store_path::StoreDir;
 
 mod action;
@@ -51,7 +52,7 @@ pub enum Subject {
         /// The time of its link.
         created: Timestamp,
     },
-    /// A root that leads nowhere.
+    /// A root that leads nowhere, or is gone since the last run.
     Root {
         /// The link it names.
         link: Utf8PathBuf,
@@ -64,10 +65,8 @@ pub enum Subject {
     Hold {
         /// Its link.
         link: Utf8PathBuf,
-        /// The generation it holds.
-        profile: ProfilePath,
-        /// Its number.
-        number: GenerationNumber,
+        /// What it takes the place of.
+        held: Held,
         /// When its window ends.
         until: Timestamp,
     },
@@ -104,6 +103,8 @@ pub enum KeepCause {
     NotYours,
     /// Its name is not UTF-8, and could not be written down and put back exactly.
     NotUtf8,
+    /// It is gone since the last run, and a hold takes its place.
+    HeldInstead,
     /// Its undo window is still open.
     WindowOpen,
     /// The budget does not need its room.
@@ -186,7 +187,7 @@ pub struct Later {
 impl Plan {
     /// Draws the plan of a job.
     ///
-    /// Order: generations, roots, expired holds, collect, optimise, verify.
+    /// Order: vanished roots, generations, dangling roots, expired holds, collect, optimise, verify.
     pub fn draw(snapshot: &Snapshot, job: &Job) -> Self {
         let held_to = job.held_to();
         let job = &job.bound();
@@ -197,6 +198,7 @@ impl Plan {
         let (refusals, accepted) = refusal::part(snapshot.refusals.iter().cloned(), &job.accept);
         let refused = refusals.iter().any(|r| r.code.stops_collection());
         draft.store(snapshot, job, refused);
+        draft.vanished(snapshot, job);
         let mut notes = snapshot.notes.clone();
         if job.operations.generations.is_some() {
             notes.extend(draft::pins_in_vain(snapshot, job));

@@ -85,6 +85,11 @@ impl Policy {
 }
 
 impl Job {
+    /// Whether a run holds what vanished roots kept.
+    pub fn holds_what_vanished(&self) -> bool {
+        self.operations.collect.is_some() && !self.bound().undo_window.is_zero()
+    }
+
     /// The job as far as its policy lets it go. Whatever else asked for more, a plan is drawn for this.
     #[must_use]
     pub fn bound(&self) -> Self {

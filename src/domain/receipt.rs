@@ -12,8 +12,8 @@ use super::measure::{Bytes, Timestamp};
 use super::plan::Action;
 use super::refusal::Refusal;
 use super::risk::RiskLevel;
-use super::snapshot::MachineId;
-use super::store_path::StoreDir;
+use super::snapshot::{Held, MachineId};
+use super::store_path::{StoreDir, StorePath};
 
 /// The name of a run: `20261122T221644Z`, with `-2` and so on behind it where a second has more than one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -218,6 +218,15 @@ pub enum Undo {
     },
     /// Make the root's entry again.
     RestoreRoot,
+    /// Nothing was taken away; what a vanished root kept is held for whoever wants it.
+    #[serde(rename_all = "camelCase")]
+    Kept {
+        /// The root that holds the closure.
+        #[schemars(with = "String")]
+        hold: Utf8PathBuf,
+        /// When the hold ends.
+        until: Timestamp,
+    },
 }
 
 /// What was freed, three ways; unknown is `None`, never 0.
@@ -255,7 +264,29 @@ impl Receipt {
 impl Entry {
     /// Whether it was done, can be undone, and was not undone yet.
     pub fn is_undoable(&self) -> bool {
-        self.outcome == Outcome::Done && self.undo.is_some() && self.undone_by.is_none()
+        let puts_back = match self.undo {
+            Some(Undo::RestoreGeneration { .. } | Undo::RestoreRoot) => true,
+            Some(Undo::Kept { .. }) | None => false,
+        };
+        puts_back && self.outcome == Outcome::Done && self.undone_by.is_none()
+    }
+
+    /// The hold that it made, or was to make: its link, what it holds and in whose place, and until when.
+    pub fn hold(&self) -> Option<(&Utf8PathBuf, &StorePath<String>, Held, Timestamp)> {
+        match (&self.action, &self.undo) {
+            (Action::DropGeneration(facts), Some(Undo::RestoreGeneration { hold, until })) => {
+                let held = Held::Generation {
+                    profile: facts.profile.clone(),
+                    number: facts.number,
+                };
+                Some((hold, &facts.store_path, held, *until))
+            }
+            (Action::HoldRoot(facts), Some(Undo::Kept { hold, until })) => {
+                let root = facts.link.clone();
+                Some((hold, &facts.store_path, Held::Root { root }, *until))
+            }
+            _ => None,
+        }
     }
 }
 

@@ -1,15 +1,17 @@
 //! What the last run saw, so that the next one notices what is missing: an entry of `gcroots` that is gone tells nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::measure::{Age, Timestamp};
+use super::plan::Action;
+use super::receipt::{Entry, Outcome, Receipt};
 use super::refusal::{Refusal, RefusalCode};
-use super::root::RootState;
-use super::snapshot::Snapshot;
-use super::store_path::StoreDir;
+use super::root::{Dangling, GcRoot, RootKind, RootState};
+use super::snapshot::{Snapshot, VanishedRoot};
+use super::store_path::{StoreDir, StorePath};
 
 /// Clocks are set by some seconds all the time.
 const SLACK: Age = Age::minutes(5);
@@ -37,11 +39,15 @@ pub struct Seen {
     pub directories: BTreeSet<Utf8PathBuf>,
     /// The file systems, the first one apart, that roots led into.
     pub mounts: BTreeSet<Utf8PathBuf>,
+    /// The roots that somebody made and may miss, and what each led to.
+    #[serde(default)]
+    pub roots: BTreeMap<Utf8PathBuf, StorePath<String>>,
 }
 
 impl Seen {
-    /// What this snapshot saw. What was missing in it and was not let pass is still missing in the next one.
-    pub fn of(snapshot: &Snapshot, before: Option<&Self>) -> Self {
+    /// What this snapshot saw, but for what the run itself is about to take away. What was missing in it and was not let
+    /// pass, or is not held yet, is still missing in the next one.
+    pub fn of(snapshot: &Snapshot, run: &[Entry], before: Option<&Self>) -> Self {
         let live = snapshot
             .roots
             .iter()
@@ -71,7 +77,44 @@ impl Seen {
             taken_at: snapshot.taken_at,
             directories,
             mounts,
+            roots: roots_of(snapshot, run),
         }
+    }
+
+    /// Forgets the vanished roots that a run holds now, so that the end of the hold is the end of them; tells whether
+    /// there were any.
+    pub fn forget_held(&mut self, run: &Receipt) -> bool {
+        let before = self.roots.len();
+        for entry in &run.entries {
+            if let (Action::HoldRoot(facts), Outcome::Done) = (&entry.action, entry.outcome)
+                && self.roots.get(&facts.link) == Some(&facts.store_path)
+            {
+                self.roots.remove(&facts.link);
+            }
+        }
+        self.roots.len() < before
+    }
+
+    /// The roots that are gone since, among `roots` of now, and are not replaced by another one to the same path. One
+    /// that leads elsewhere now is not gone: its owner moved on. Nor is one that cannot be looked at, or may only be away.
+    pub fn gone(&self, roots: &[GcRoot]) -> Vec<VanishedRoot> {
+        let (mut links, mut kept) = (HashSet::new(), HashSet::new());
+        for root in roots {
+            match root.state {
+                RootState::Dangling(Dangling::LinkGone | Dangling::NotARoot) => continue,
+                RootState::Live => kept.extend(root.store_path.as_ref()),
+                RootState::Dangling(Dangling::PlaceGone | Dangling::PathGone)
+                | RootState::Unreadable(_) => {}
+            }
+            links.insert(&root.link);
+        }
+        let gone = self.roots.iter();
+        let gone = gone.filter(|(link, path)| !links.contains(link) && !kept.contains(path));
+        gone.map(|(link, store_path)| VanishedRoot {
+            link: link.clone(),
+            store_path: store_path.clone(),
+        })
+        .collect()
     }
 
     /// The directories of roots that are gone since.
@@ -120,6 +163,30 @@ impl Seen {
     }
 }
 
+/// The roots that the next run should look for.
+fn roots_of(snapshot: &Snapshot, run: &[Entry]) -> BTreeMap<Utf8PathBuf, StorePath<String>> {
+    let dropped = run.iter().filter_map(|entry| match &entry.action {
+        Action::DropGeneration(facts) => Some(facts.profile.link(facts.number)),
+        _ => None,
+    });
+    let dropped: HashSet<Utf8PathBuf> = dropped.collect();
+    let made = snapshot.roots.iter().filter(|root| match root.kind {
+        RootKind::Profile
+        | RootKind::Result
+        | RootKind::Direnv
+        | RootKind::Home
+        | RootKind::Other => {
+            root.state == RootState::Live && root.exact && !dropped.contains(&root.link)
+        }
+        // They come and go by themselves.
+        RootKind::System | RootKind::Process | RootKind::Temporary | RootKind::Hold => false,
+    });
+    let made = made.filter_map(|root| Some((root.link.clone(), root.store_path.clone()?)));
+    let vanished = snapshot.vanished.iter();
+    let vanished = vanished.map(|root| (root.link.clone(), root.store_path.clone()));
+    vanished.chain(made).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,6 +219,7 @@ mod tests {
             taken_at: time("2026-11-22T22:16:44Z"),
             directories: BTreeSet::new(),
             mounts: BTreeSet::new(),
+            roots: BTreeMap::new(),
         };
         let refusal = seen.clock(time(now), newest.map(time));
         assert_eq!(refusal.is_some(), says.is_some(), "{refusal:?}");

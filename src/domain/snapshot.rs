@@ -2,6 +2,7 @@
 
 use camino::Utf8PathBuf;
 use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
 
 use super::measure::Timestamp;
 use super::profile::{GenerationNumber, Profile, ProfilePath};
@@ -38,6 +39,8 @@ pub struct Snapshot {
     pub pins: Vec<Pin>,
     /// What is held for an undo.
     pub holds: Vec<Hold>,
+    /// Roots that are gone since the last run, by their links.
+    pub vanished: Vec<VanishedRoot>,
     /// Where roots are and lead to.
     pub ground: Ground,
     /// What could not be read.
@@ -47,7 +50,7 @@ pub struct Snapshot {
 }
 
 /// Tells one machine, store and state directory from another.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 #[derive(schemars::JsonSchema)]
 pub struct MachineId(pub String);
@@ -84,21 +87,47 @@ pub struct Pin {
     pub until: Option<Timestamp>,
 }
 
-/// A root of ours that keeps the closure of a dropped generation until its undo window ends.
+/// A root of ours that keeps a closure until its undo window ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hold {
-    /// The run that dropped the generation.
+    /// The run that made it.
     pub run: RunId,
     /// The root's link.
     pub link: Utf8PathBuf,
     /// What it holds.
     pub store_path: StorePath<String>,
-    /// The profile whose generation it was.
-    pub profile: ProfilePath,
-    /// The number it had.
-    pub number: GenerationNumber,
+    /// What it takes the place of.
+    pub held: Held,
     /// When the undo window ends.
     pub until: Timestamp,
     /// Whether link and path are still there.
     pub intact: bool,
+}
+
+/// What a hold takes the place of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(untagged)]
+pub enum Held {
+    /// A generation that we dropped.
+    Generation {
+        /// Its profile.
+        profile: ProfilePath,
+        /// The number it had.
+        number: GenerationNumber,
+    },
+    /// A root that was there at one run and gone at the next.
+    Root {
+        /// The link that it was.
+        #[schemars(with = "String")]
+        root: Utf8PathBuf,
+    },
+}
+
+/// A root that the last run saw, and that is gone without our doing, while what it kept is still there.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct VanishedRoot {
+    /// The link that it was.
+    pub link: Utf8PathBuf,
+    /// The store path that it led to.
+    pub store_path: StorePath<String>,
 }

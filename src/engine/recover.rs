@@ -4,7 +4,8 @@ use super::run::{hold_facts, settle};
 use super::{Engine, EngineError};
 use crate::domain::plan::Action;
 use crate::domain::receipt::{Entry, Outcome, Receipt, RunId, RunKind, Undo};
-use crate::ports::{Claim, Clock, Interrupt, Perform, Remember, Sight, Survey, told};
+use crate::domain::store_path::StorePath;
+use crate::ports::{Claim, Clock, Interrupt, Perform, PerformError, Remember, Sight, Survey, told};
 
 impl<S, P, R, C, I> Engine<'_, S, P, R, C, I>
 where
@@ -51,6 +52,7 @@ where
     /// Finds out what became of one action.
     fn examine(&self, entry: &Entry) -> (Outcome, String) {
         let seen = match &entry.action {
+            Action::HoldRoot(facts) => return self.finish_hold(&facts.store_path, entry),
             Action::DropGeneration(facts) => self.perform.see_generation(facts),
             Action::RestoreGeneration(facts) => match self.perform.see_generation(facts) {
                 // The link is there and only its time or its root is missing: that is finished, not undone.
@@ -91,6 +93,18 @@ where
                     told(&error)
                 ),
             ),
+        }
+    }
+
+    /// What was to be held is still to be held, whatever came of it.
+    fn finish_hold(&self, path: &StorePath<String>, entry: &Entry) -> (Outcome, String) {
+        let Some((hold, ..)) = entry.hold() else {
+            return not_begun();
+        };
+        match self.perform.hold(path, hold) {
+            Ok(()) => (Outcome::Done, "interrupted, and held now".to_string()),
+            Err(error @ PerformError::Stale(_)) => (Outcome::Stale, told(&error)),
+            Err(error) => (Outcome::Failed, format!("interrupted; {}", told(&error))),
         }
     }
 

@@ -2,10 +2,13 @@
 
 use super::{Approved, Engine, EngineError, Proposal, pending};
 use crate::domain::job::Job;
-use crate::domain::plan::{Action, CollectFacts, GenerationFacts, HoldFacts, recheck};
+use crate::domain::plan::{
+    Action, CollectFacts, GenerationFacts, HoldFacts, VanishedFacts, recheck,
+};
 use crate::domain::receipt::{BudgetOutcome, Entry, Outcome, Receipt, RunKind, Undo};
 use crate::domain::refusal::Refusal;
-use crate::domain::snapshot::Snapshot;
+use crate::domain::risk::RiskLevel;
+use crate::domain::snapshot::{Held, Snapshot};
 use crate::ports::{Claim, Clock, Interrupt, Perform, PerformError, Remember, Sight, Survey, told};
 
 impl<S, P, R, C, I> Engine<'_, S, P, R, C, I>
@@ -52,7 +55,7 @@ where
         receipt.extent = Some(proposal.extent);
         receipt.accepted.clone_from(accepted);
         receipt.entries = self.checked_entries(&proposal, &snapshot, job)?;
-        self.remember.saw(&lock, &snapshot)?;
+        self.remember.saw(&lock, &snapshot, &receipt)?;
         self.remember.begin(&lock, &mut receipt)?;
         self.prepare_holds(&lock, &mut receipt)?;
         self.mend_holds(&snapshot, &mut receipt);
@@ -77,6 +80,12 @@ where
     ) -> Result<Vec<Entry>, EngineError> {
         let mut entries = Vec::new();
         let mut changes = Vec::new();
+        for planned in newly_vanished(proposal, snapshot, job) {
+            if proposal.kind == RunKind::Apply {
+                changes.push(format!("{} is gone since", planned.link));
+            }
+            entries.push(pending(Action::HoldRoot(planned), RiskLevel::Low));
+        }
         for planned in &proposal.actions {
             let mut entry = pending(planned.action.clone(), planned.risk);
             if let Err(change) = recheck(&planned.action, snapshot, job) {
@@ -104,6 +113,11 @@ where
                     let hold = self.remember.hold_link(lock, &run, index)?;
                     let until = started.after(facts.hold);
                     entry.undo = Some(Undo::RestoreGeneration { hold, until });
+                }
+                Action::HoldRoot(facts) => {
+                    let hold = self.remember.hold_link(lock, &run, index)?;
+                    let until = started.after(facts.hold);
+                    entry.undo = Some(Undo::Kept { hold, until });
                 }
                 Action::RemoveRoot(_) => entry.undo = Some(Undo::RestoreRoot),
                 _ => continue,
@@ -133,6 +147,7 @@ where
         tracing::info!(action = %summary(&action), "starting");
         let mut note = None;
         let done = match &action {
+            Action::HoldRoot(facts) => self.hold_root(facts, entry.undo.as_ref()),
             Action::DropGeneration(facts) => {
                 self.drop_generation(facts, entry.undo.as_ref(), receipt, &mut note)
             }
@@ -164,7 +179,17 @@ where
                 }
             }
         }
-        self.keep_up_step(lock, receipt, index)
+        self.keep_up_step(lock, receipt, index)?;
+        spare_what_vanished(receipt, index, self.clock);
+        Ok(())
+    }
+
+    /// Holds what a vanished root kept.
+    fn hold_root(&self, facts: &VanishedFacts, undo: Option<&Undo>) -> Result<(), PerformError> {
+        match undo {
+            Some(Undo::Kept { hold, .. }) => self.perform.hold(&facts.store_path, hold),
+            _ => Err(PerformError::Stale("the hold has no place".to_string())),
+        }
     }
 
     /// Holds the closure, then drops the generation. Where the hold fails the generation stays; where the drop
@@ -238,6 +263,35 @@ where
     }
 }
 
+/// What is gone since the plan was drawn, and must be held as well before anything is collected.
+fn newly_vanished(
+    proposal: &Proposal,
+    snapshot: &Snapshot,
+    job: Option<&Job>,
+) -> Vec<VanishedFacts> {
+    let mut actions = proposal.actions.iter().map(|planned| &planned.action);
+    if actions.all(|action| action.collection().is_none()) {
+        return Vec::new();
+    }
+    let window = job.map(|job| job.bound().undo_window);
+    let Some(hold) = window.filter(|window| !window.is_zero()) else {
+        return Vec::new();
+    };
+    let facts = snapshot.vanished.iter().map(|root| VanishedFacts {
+        link: root.link.clone(),
+        store_path: root.store_path.clone(),
+        hold,
+    });
+    let is_planned = |facts: &VanishedFacts| {
+        let mut actions = proposal.actions.iter().map(|planned| &planned.action);
+        actions.any(|action| {
+            matches!(action, Action::HoldRoot(planned)
+            if planned.link == facts.link && planned.store_path == facts.store_path)
+        })
+    };
+    facts.filter(|facts| !is_planned(facts)).collect()
+}
+
 /// What a hold made for these facts is.
 pub(super) fn hold_facts(
     facts: &GenerationFacts,
@@ -249,9 +303,31 @@ pub(super) fn hold_facts(
         run: receipt.run.clone(),
         link: link.to_path_buf(),
         store_path: facts.store_path.clone(),
-        profile: facts.profile.clone(),
-        number: facts.number,
+        held: Held::Generation {
+            profile: facts.profile.clone(),
+            number: facts.number,
+        },
         until,
+    }
+}
+
+/// Leaves out the collection that would take what a vanished root kept and nothing holds. What is gone from the store
+/// has nothing to lose.
+fn spare_what_vanished(receipt: &mut Receipt, index: usize, clock: &impl Clock) {
+    let Some(entry) = receipt.entries.get(index) else {
+        return;
+    };
+    let (Action::HoldRoot(facts), Outcome::Failed) = (&entry.action, entry.outcome) else {
+        return;
+    };
+    let why = format!(
+        "{} is gone since the last run, what it kept could not be held, and a collection would take it",
+        facts.link
+    );
+    for entry in &mut receipt.entries {
+        if entry.action.collection().is_some() && entry.outcome == Outcome::Pending {
+            settle(entry, Outcome::Failed, Some(why.clone()), clock);
+        }
     }
 }
 
@@ -267,7 +343,10 @@ pub(super) fn settle(
     entry.at = Some(clock.now());
     if outcome != Outcome::Done {
         // What was not done needs no undoing; where a hold was left behind, it is found by its link.
-        let left_behind = matches!(entry.undo, Some(Undo::RestoreGeneration { .. }));
+        let left_behind = matches!(
+            entry.undo,
+            Some(Undo::RestoreGeneration { .. } | Undo::Kept { .. })
+        );
         if !left_behind {
             entry.undo = None;
         }
@@ -277,6 +356,7 @@ pub(super) fn settle(
 /// An action in a few words, for the log.
 pub(super) fn summary(action: &Action) -> String {
     match action {
+        Action::HoldRoot(facts) => format!("hold what {} kept", facts.link),
         Action::DropGeneration(facts) => {
             format!("drop generation {} of {}", facts.number, facts.profile)
         }

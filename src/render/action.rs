@@ -7,8 +7,9 @@ use crate::domain::collect::CollectMethod;
 use crate::domain::plan::{Action, CollectFacts, EarlyFacts};
 use crate::domain::profile::ProfilePath;
 use crate::domain::receipt::Outcome;
+use crate::domain::snapshot::Held;
 
-use super::reason::generation;
+use super::reason::{self, generation};
 
 /// Profiles by their names, where these are enough to tell them apart.
 #[derive(Debug, Default)]
@@ -46,6 +47,10 @@ pub fn short(action: &Action, names: &Names<'_>) -> String {
         let name = names.of(profile);
         generation(number, &name as &dyn Display)
     };
+    let place_of = |held: &Held| match held {
+        Held::Generation { profile, number } => generation(*number, profile),
+        Held::Root { .. } => reason::held(held),
+    };
     match action {
         Action::DropGeneration(facts) => {
             let what = generation(facts.number, &facts.profile);
@@ -55,15 +60,16 @@ pub fn short(action: &Action, names: &Names<'_>) -> String {
                 format!("drop {what}, held for {}", facts.hold)
             }
         }
+        Action::HoldRoot(facts) => {
+            let (link, hold) = (&facts.link, facts.hold);
+            format!("hold for {hold} what {link} kept, which is gone since the last run")
+        }
         Action::RemoveRoot(facts) => format!("remove the dangling root {}", facts.link),
         Action::ReleaseHold(facts) => {
-            format!(
-                "end the hold of {}",
-                generation(facts.number, &facts.profile)
-            )
+            format!("end the hold of {}", place_of(&facts.held))
         }
         Action::ReleaseEarly(EarlyFacts { hold, .. }) => {
-            let what = generation(hold.number, &hold.profile);
+            let what = place_of(&hold.held);
             format!("end the hold of {what} before its time")
         }
         Action::Collect(facts) => collection(facts),

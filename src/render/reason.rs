@@ -8,6 +8,7 @@ use crate::domain::profile::GenerationNumber;
 use crate::domain::refusal::RefusalCode;
 use crate::domain::retention::Reason;
 use crate::domain::root::{Dangling, RootKind, RootState};
+use crate::domain::snapshot::Held;
 
 /// The code of a reason.
 pub fn code(reason: &Reason) -> &'static str {
@@ -81,6 +82,7 @@ pub fn cause_code(cause: KeepCause) -> &'static str {
         KeepCause::NotSelected => "notSelected",
         KeepCause::NotYours => "notYours",
         KeepCause::NotUtf8 => "notUtf8",
+        KeepCause::HeldInstead => "heldInstead",
         KeepCause::WindowOpen => "windowOpen",
         KeepCause::NotNeeded => "notNeeded",
     }
@@ -97,6 +99,7 @@ pub fn cause_sentence(cause: KeepCause) -> &'static str {
         KeepCause::NotSelected => "the job removes no dangling roots",
         KeepCause::NotYours => "only root may remove it",
         KeepCause::NotUtf8 => "its name is not UTF-8, and could not be put back exactly",
+        KeepCause::HeldInstead => "what it kept is held, as long as an undo window",
         KeepCause::WindowOpen => "its undo window is open",
         KeepCause::NotNeeded => "the budget does not need its room",
     }
@@ -167,6 +170,14 @@ pub fn refusal_code(code: RefusalCode) -> &'static str {
 /// A generation by its number and profile.
 pub fn generation(number: GenerationNumber, profile: &(impl std::fmt::Display + ?Sized)) -> String {
     format!("generation {number} of {profile}")
+}
+
+/// What a hold takes the place of.
+pub fn held(held: &Held) -> String {
+    match held {
+        Held::Generation { profile, number } => generation(*number, profile),
+        Held::Root { root } => format!("what {root} kept"),
+    }
 }
 
 #[cfg(test)]

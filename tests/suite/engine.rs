@@ -25,7 +25,7 @@ use nix_prune::domain::retention::{KeepPolicy, KeepRules};
 use nix_prune::domain::risk::RiskLevel;
 use nix_prune::domain::root::{Dangling, GcRoot, RootKind, RootState};
 use nix_prune::domain::seen::Ground;
-use nix_prune::domain::snapshot::{Actor, Hold, MachineId, Pin, Snapshot};
+use nix_prune::domain::snapshot::{Actor, Held, Hold, MachineId, Pin, Snapshot, VanishedRoot};
 use nix_prune::domain::store_path::{StoreDir, StorePath, StorePathRef};
 use nix_prune::engine::{Engine, EngineError, GateError, Proposal, gate};
 use nix_prune::ports::{
@@ -46,6 +46,8 @@ struct World {
     current: Cell<u32>,
     holds: RefCell<BTreeMap<Utf8PathBuf, StorePath<String>>>,
     disk: RefCell<BTreeSet<StorePath<String>>>,
+    /// Links that are gone, and what they kept.
+    vanished: RefCell<BTreeMap<Utf8PathBuf, StorePath<String>>>,
     entries: RefCell<BTreeMap<Utf8PathBuf, Utf8PathBuf>>,
     journal: RefCell<BTreeMap<RunId, Receipt>>,
     pins: RefCell<Vec<Pin>>,
@@ -125,6 +127,28 @@ impl World {
 
     fn numbers(&self) -> Vec<u32> {
         self.links.borrow().keys().copied().collect()
+    }
+
+    /// As a look finds them: what is gone from the store or held is nothing to lose.
+    fn still_vanished(&self) -> Vec<VanishedRoot> {
+        let (disk, holds) = (self.disk.borrow(), self.holds.borrow());
+        let lost = |path: &StorePath<String>| {
+            disk.contains(path) && holds.values().all(|held| held != path)
+        };
+        let vanished = self.vanished.borrow();
+        let lost = vanished.iter().filter(|(_, path)| lost(path));
+        lost.map(|(link, path)| VanishedRoot {
+            link: link.clone(),
+            store_path: path.clone(),
+        })
+        .collect()
+    }
+
+    /// Makes a path that only a link kept, which is gone.
+    fn lose_root(&self, n: u32) {
+        let link = format!("/gone/{n}/result");
+        self.vanished.borrow_mut().insert(link.into(), path(n));
+        self.disk.borrow_mut().insert(path(n));
     }
 
     /// What a collector does: everything goes that neither a generation nor a hold leads to.
@@ -207,8 +231,10 @@ impl Survey for World {
                             run: receipt.run.clone(),
                             link: hold.clone(),
                             store_path: facts.store_path.clone(),
-                            profile: facts.profile.clone(),
-                            number: facts.number,
+                            held: Held::Generation {
+                                profile: facts.profile.clone(),
+                                number: facts.number,
+                            },
                             until: *until,
                             intact: true,
                         })
@@ -229,6 +255,7 @@ impl Survey for World {
             running: Vec::new(),
             pins: self.pins.borrow().clone(),
             holds: holds.collect(),
+            vanished: self.still_vanished(),
             ground: Ground::default(),
             refusals: self.refusals.borrow().clone(),
             notes: Vec::new(),
@@ -514,6 +541,103 @@ fn a_run_holds_drops_collects_and_is_undone() {
         world.engine().undo(Some(&receipt.run)),
         Err(EngineError::NothingToUndo { .. })
     ));
+}
+
+#[test]
+fn what_a_vanished_root_kept_is_held_first() {
+    let world = World::new(9, 9);
+    world.lose_root(50);
+    let receipt = run(&world, &job(Age::days(7))).unwrap();
+    assert!(matches!(receipt.entries[0].action, Action::HoldRoot(_)));
+    assert!(world.disk.borrow().contains(&path(50)));
+    assert_eq!(world.holds.borrow().len(), 7);
+    // Undoing the run puts back what it took, and that was not the root.
+    world.engine().undo(None).unwrap();
+    assert_eq!(world.holds.borrow().len(), 1);
+    assert!(world.engine().undo(None).is_err());
+}
+
+#[test]
+fn what_vanishes_between_plan_and_run_is_held_as_well() {
+    let world = World::new(9, 9);
+    let job = job(Age::days(7));
+    let plan = Plan::draw(&world.snapshot().unwrap(), &job);
+    world.lose_root(50);
+    let saved = Proposal {
+        kind: RunKind::Apply,
+        ..Proposal::of(&plan)
+    };
+    let error = world.engine().apply(gate(saved).unwrap(), Some(&job));
+    assert!(matches!(error, Err(EngineError::Changed { .. })));
+    let approved = gate(Proposal::of(&plan)).unwrap();
+    world.engine().apply(approved, Some(&job)).unwrap();
+    assert!(world.disk.borrow().contains(&path(50)));
+    assert_eq!(world.collections.get(), 1);
+}
+
+#[rstest]
+#[case::no_undo_window(Age::ZERO, true)]
+#[case::no_collection(Age::days(7), false)]
+fn nothing_is_held_where_that_is_not_asked_for_or_not_needed(
+    #[case] window: Age,
+    #[case] collects: bool,
+) {
+    let world = World::new(9, 9);
+    world.lose_root(50);
+    let mut job = job(window);
+    job.safe_mode = false;
+    job.max_risk = RiskLevel::Critical;
+    job.operations.collect = job.operations.collect.filter(|_| collects);
+    let receipt = run(&world, &job).unwrap();
+    assert!(
+        receipt
+            .entries
+            .iter()
+            .all(|e| !matches!(e.action, Action::HoldRoot(_)))
+    );
+    assert_eq!(world.disk.borrow().contains(&path(50)), !collects);
+}
+
+#[test]
+fn what_a_vanished_root_kept_and_cannot_be_held_is_not_collected() {
+    let world = World::new(9, 9);
+    world.lose_root(50);
+    world.fail_hold.set(true);
+    let receipt = run(&world, &job(Age::days(7))).unwrap();
+    assert_eq!(world.collections.get(), 0);
+    assert!(world.disk.borrow().contains(&path(50)));
+    let collect = receipt.entries.last().unwrap();
+    assert_eq!(collect.outcome, Outcome::Failed);
+    let why = collect.detail.as_ref().unwrap();
+    assert!(why.contains("/gone/50/result"), "{why}");
+}
+
+#[test]
+fn a_run_killed_at_any_point_loses_nothing_that_vanished_roots_kept() {
+    let mut points = 0;
+    for after in [false, true] {
+        for n in 0.. {
+            let world = World::new(9, 9);
+            world.lose_root(50);
+            world.lose_root(51);
+            let job = job(Age::days(7));
+            if !dies_at(&world, n, after, |world| drop(run(world, &job))) {
+                break;
+            }
+            points += 1;
+            run(&world, &job).unwrap();
+            for n in [50, 51] {
+                let is_it = |held: &&StorePath<String>| **held == path(n);
+                let times = world.holds.borrow().values().filter(is_it).count();
+                assert_eq!(times, 1, "{n} after a death at point {points} ({after})");
+                assert!(world.disk.borrow().contains(&path(n)));
+            }
+            for receipt in world.journal.borrow().values() {
+                assert!(!receipt.is_interrupted());
+            }
+        }
+    }
+    assert!(points > 40, "{points}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod accept;
 mod brake;
 mod seen;
 mod stores;
+mod vanished;
 
 use std::fs;
 use std::os::unix::fs::symlink;

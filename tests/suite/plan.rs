@@ -24,7 +24,7 @@ use nix_prune::domain::retention::{KeepPolicy, KeepRules, Reason};
 use nix_prune::domain::risk::RiskLevel;
 use nix_prune::domain::root::{Dangling, GcRoot, RootKind, RootState};
 use nix_prune::domain::seen::Ground;
-use nix_prune::domain::snapshot::{Actor, Hold, MachineId, Snapshot};
+use nix_prune::domain::snapshot::{Actor, Held, Hold, MachineId, Snapshot};
 use nix_prune::domain::store_path::{StoreDir, StorePath, StorePathRef};
 use std::sync::Arc;
 
@@ -101,13 +101,19 @@ pub(crate) fn root(name: &str) -> GcRoot {
     }
 }
 
+pub(crate) fn held(profile: &str, n: u32) -> Held {
+    Held::Generation {
+        profile: profile_path(profile),
+        number: GenerationNumber(n),
+    }
+}
+
 fn hold(n: u32, until: &str) -> Hold {
     Hold {
         run: RunId::at(time("2026-11-01T00:00:00Z"), n),
         link: Utf8PathBuf::from(format!("/var/lib/nix-prune/holds/{n}")),
         store_path: path_of("held", n),
-        profile: profile_path(SYSTEM),
-        number: GenerationNumber(n),
+        held: held(SYSTEM, n),
         until: time(until),
         intact: true,
     }
@@ -127,6 +133,7 @@ pub(crate) fn snapshot(profiles: Vec<Profile>) -> Snapshot {
         running: Vec::new(),
         pins: Vec::new(),
         holds: Vec::new(),
+        vanished: Vec::new(),
         ground: Ground::default(),
         refusals: Vec::new(),
         notes: Vec::new(),
@@ -174,13 +181,21 @@ fn steps(plan: &Plan) -> Vec<String> {
 fn step(action: &Action) -> String {
     match action {
         Action::DropGeneration(facts) => format!("drop {}:{}", facts.profile.name(), facts.number),
+        Action::HoldRoot(facts) => format!("hold {}", facts.link),
         Action::RemoveRoot(facts) => format!("remove {}", facts.entry.file_name().unwrap()),
-        Action::ReleaseHold(facts) => format!("release {}", facts.number),
-        Action::ReleaseEarly(facts) => format!("release early {}", facts.hold.number),
+        Action::ReleaseHold(facts) => format!("release {}", number(&facts.held)),
+        Action::ReleaseEarly(facts) => format!("release early {}", number(&facts.hold.held)),
         Action::Collect(_) => "collect".to_string(),
         Action::Optimise => "optimise".to_string(),
         Action::Verify { contents } => format!("verify {contents}"),
         Action::RestoreGeneration(_) | Action::RestoreRoot(_) => "restore".to_string(),
+    }
+}
+
+fn number(held: &Held) -> String {
+    match held {
+        Held::Generation { number, .. } => number.to_string(),
+        Held::Root { root } => root.to_string(),
     }
 }
 

@@ -8,9 +8,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use nix::errno::Errno;
 
 use super::{Journal, RunLock, is_there, unreadable, unwritable};
-use crate::domain::measure::Timestamp;
-use crate::domain::plan::{Action, GenerationFacts};
-use crate::domain::receipt::{Entry, Outcome, Receipt, RunId, Undo};
+use crate::domain::plan::Action;
+use crate::domain::receipt::{Entry, Outcome, Receipt, RunId};
 use crate::domain::snapshot::Hold;
 use crate::domain::store_path::StoreDir;
 use crate::ports::{JournalError, Remember};
@@ -92,35 +91,25 @@ fn hold_of(
     entry: &Entry,
     released: &BTreeSet<&Utf8Path>,
 ) -> Result<Option<Hold>, JournalError> {
-    let Some((facts, link, until)) = promise(entry) else {
+    let Some((link, store_path, held, until)) = entry.hold() else {
         return Ok(None);
     };
     let there = is_there(link)?;
-    let expected = entry.is_undoable() && !released.contains(link);
+    let stands = entry.outcome == Outcome::Done && entry.undone_by.is_none();
+    let expected = stands && !released.contains(link.as_path());
     if !there && !expected {
         return Ok(None);
     }
-    let path = facts.store_path.to_absolute_path(&receipt.store);
+    let path = store_path.to_absolute_path(&receipt.store);
     let intact = there && leads_to(link, &path)? && is_there(&path)?;
     Ok(Some(Hold {
         run: receipt.run.clone(),
         link: link.to_path_buf(),
-        store_path: facts.store_path.clone(),
-        profile: facts.profile.clone(),
-        number: facts.number,
+        store_path: store_path.clone(),
+        held,
         until,
         intact,
     }))
-}
-
-/// The hold that an entry made, or was to make.
-fn promise(entry: &Entry) -> Option<(&GenerationFacts, &Utf8Path, Timestamp)> {
-    match (&entry.action, &entry.undo) {
-        (Action::DropGeneration(facts), Some(Undo::RestoreGeneration { hold, until })) => {
-            Some((facts, hold, *until))
-        }
-        _ => None,
-    }
 }
 
 /// Whether `link` is a link with exactly this text.

@@ -5,14 +5,18 @@ use std::fs;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::adapters::derivation::is_derivation;
 use crate::adapters::places::Places;
 use crate::domain::measure::Timestamp;
 use crate::domain::profile::Profile;
 use crate::domain::refusal::RefusalCode;
+use crate::domain::root::GcRoot;
 use crate::domain::seen::{Ground, Seen};
+use crate::domain::snapshot::VanishedRoot;
 
 use super::names::shown;
 use super::roots::Roots;
+use super::store::Store;
 use super::{Findings, Memory, told};
 
 /// The last run's look beside what is mounted now.
@@ -94,6 +98,31 @@ impl Missing {
             );
         }
         ground
+    }
+
+    /// The roots that the last run saw and that are gone, while the store has what they kept. Derivations are left out:
+    /// Nix makes no root of one without building it, and whoever needs it makes it again from its source.
+    pub(super) fn roots(
+        &self,
+        roots: &[GcRoot],
+        store: &Store<'_>,
+        findings: &mut Findings,
+    ) -> Vec<VanishedRoot> {
+        let mut gone: Vec<VanishedRoot> = self.seen.iter().flat_map(|s| s.gone(roots)).collect();
+        gone.retain(|root| !is_derivation(&root.store_path));
+        // What cannot be looked at may be there: holding it tells.
+        gone.retain(|root| store.has(&root.store_path).unwrap_or(true));
+        match gone.len() {
+            0 => {}
+            1 => findings.note(
+                "1 root is gone since the last run, and the store still has what it kept"
+                    .to_string(),
+            ),
+            count => findings.note(format!(
+                "{count} roots are gone since the last run, and the store still has what they kept"
+            )),
+        }
+        gone
     }
 
     /// Says that the clock cannot be right.

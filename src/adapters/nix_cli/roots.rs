@@ -7,7 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 use camino::{Utf8Component, Utf8Path};
 
 use super::links::{Directory, Seen};
-use super::{NixCli, failed, is_derivation};
+use super::{NixCli, failed};
+use crate::adapters::derivation::is_derivation;
 use crate::domain::plan::{HoldFacts, RootFacts};
 use crate::domain::store_path::StorePath;
 use crate::ports::{PerformError, Sight};

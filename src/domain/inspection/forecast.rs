@@ -71,7 +71,9 @@ fn gone(actions: &[PlannedAction]) -> (HashSet<Utf8PathBuf>, HashSet<Utf8PathBuf
             Action::ReleaseEarly(facts) => {
                 now.insert(facts.hold.link.clone());
             }
-            Action::RemoveRoot(_)
+            // What these keep is no garbage: see `Inspection::keep_vanished`.
+            Action::HoldRoot(_)
+            | Action::RemoveRoot(_)
             | Action::Collect(_)
             | Action::Optimise
             | Action::Verify { .. }

@@ -8,13 +8,15 @@ use crate::domain::measure::{Age, Timestamp};
 use crate::domain::profile::{GenerationNumber, Owner, ProfileKind, ProfilePath};
 use crate::domain::receipt::RunId;
 use crate::domain::risk::RiskLevel;
-use crate::domain::snapshot::Hold;
+use crate::domain::snapshot::{Held, Hold};
 use crate::domain::store_path::StorePath;
 
 /// One step of a plan, with the facts it relies on: where they do not hold any more, it is stale and not done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", tag = "kind")]
 pub enum Action {
+    /// Hold what a root kept that is gone since the last run.
+    HoldRoot(VanishedFacts),
     /// Drop a generation of a profile.
     DropGeneration(GenerationFacts),
     /// Remove an entry of `gcroots/auto` whose link is gone.
@@ -85,6 +87,19 @@ pub struct RootFacts {
     pub link: Utf8PathBuf,
 }
 
+/// What is known of a root that is gone since the last run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VanishedFacts {
+    /// The link that it was.
+    #[schemars(with = "String")]
+    pub link: Utf8PathBuf,
+    /// The store path that it led to.
+    pub store_path: StorePath<String>,
+    /// How long that is held.
+    pub hold: Age,
+}
+
 /// What is known of a hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -96,10 +111,9 @@ pub struct HoldFacts {
     pub link: Utf8PathBuf,
     /// What it holds.
     pub store_path: StorePath<String>,
-    /// The generation's profile.
-    pub profile: ProfilePath,
-    /// The generation's number.
-    pub number: GenerationNumber,
+    /// What it takes the place of.
+    #[serde(flatten)]
+    pub held: Held,
     /// When its window ends.
     pub until: Timestamp,
 }
@@ -145,8 +159,7 @@ impl From<&Hold> for HoldFacts {
             run: hold.run.clone(),
             link: hold.link.clone(),
             store_path: hold.store_path.clone(),
-            profile: hold.profile.clone(),
-            number: hold.number,
+            held: hold.held.clone(),
             until: hold.until,
         }
     }

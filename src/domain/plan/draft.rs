@@ -6,13 +6,13 @@ use camino::Utf8PathBuf;
 
 use super::{
     Action, CollectFacts, DropRule, Fate, GenerationFacts, HoldFacts, Item, KeepCause,
-    PlannedAction, RootFacts, Subject,
+    PlannedAction, RootFacts, Subject, VanishedFacts,
 };
 use crate::domain::job::{GenerationsOperation, Job, ProfileRef, RootPatterns};
 use crate::domain::profile::{Content, Generation, GenerationNumber, Profile};
 use crate::domain::retention::{self, Circumstances, Reason, Reasons, Verdict};
 use crate::domain::risk::{self, RiskLevel};
-use crate::domain::root::{Dangling, GcRoot, RootState};
+use crate::domain::root::{Dangling, GcRoot, RootKind, RootState};
 use crate::domain::snapshot::{Actor, Hold, Pin, Snapshot};
 
 /// What has been drawn up so far.
@@ -146,8 +146,7 @@ impl Draft {
             };
             let subject = Subject::Hold {
                 link: hold.link.clone(),
-                profile: hold.profile.clone(),
-                number: hold.number,
+                held: hold.held.clone(),
                 until: hold.until,
             };
             self.items.push(Item { subject, fate });
@@ -173,6 +172,38 @@ impl Draft {
 }
 
 impl Draft {
+    /// Holds what vanished roots kept, before all else: a collection would take it. Without one nothing is lost, and the
+    /// run after it still knows of them.
+    pub(super) fn vanished(&mut self, snapshot: &Snapshot, job: &Job) {
+        let collects = |planned: &PlannedAction| planned.action.collection().is_some();
+        if !job.holds_what_vanished() || !self.actions.iter().any(collects) {
+            return;
+        }
+        let mut holds = Vec::new();
+        for root in &snapshot.vanished {
+            let facts = VanishedFacts {
+                link: root.link.clone(),
+                store_path: root.store_path.clone(),
+                hold: job.undo_window,
+            };
+            holds.push(PlannedAction {
+                action: Action::HoldRoot(facts),
+                risk: RiskLevel::Low,
+            });
+            // A dangling one is told of already.
+            if snapshot.roots.iter().all(|known| known.link != root.link) {
+                let subject = Subject::Root {
+                    link: root.link.clone(),
+                    entry: None,
+                    kind: RootKind::Other,
+                };
+                let fate = Fate::Keep(KeepCause::HeldInstead);
+                self.items.push(Item { subject, fate });
+            }
+        }
+        self.actions.splice(0..0, holds);
+    }
+
     /// Says how many roots Nix itself removes when it collects: every entry whose link it does not find (trap 17).
     pub(super) fn left_to_nix(&self, snapshot: &Snapshot) -> Option<String> {
         let mut actions = self.actions.iter().map(|planned| &planned.action);

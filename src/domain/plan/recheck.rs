@@ -2,11 +2,11 @@
 
 use super::draft::keep_cause;
 use super::within::{holds_a_system, is_spared};
-use super::{Action, EarlyFacts, GenerationFacts, HoldFacts, pins_of};
+use super::{Action, EarlyFacts, GenerationFacts, HoldFacts, VanishedFacts, pins_of};
 use crate::domain::job::Job;
 use crate::domain::retention::{self, Circumstances, Reason};
 use crate::domain::root::{Dangling, GcRoot, RootState};
-use crate::domain::snapshot::{Hold, Snapshot};
+use crate::domain::snapshot::{Hold, Snapshot, VanishedRoot};
 
 /// Looks at an action once more, in a fresh snapshot: `Err` says what has changed since it was planned.
 ///
@@ -14,6 +14,7 @@ use crate::domain::snapshot::{Hold, Snapshot};
 /// What the action relied on and does not hold any more.
 pub fn recheck(action: &Action, snapshot: &Snapshot, job: Option<&Job>) -> Result<(), String> {
     match action {
+        Action::HoldRoot(facts) => recheck_vanished(facts, snapshot),
         Action::DropGeneration(facts) => recheck_generation(facts, snapshot, job),
         Action::RemoveRoot(facts) => {
             let protected = job.map(|job| &job.protect.roots);
@@ -51,6 +52,16 @@ pub fn recheck(action: &Action, snapshot: &Snapshot, job: Option<&Job>) -> Resul
     }
 }
 
+fn recheck_vanished(facts: &VanishedFacts, snapshot: &Snapshot) -> Result<(), String> {
+    let is_it =
+        |root: &VanishedRoot| root.link == facts.link && root.store_path == facts.store_path;
+    if snapshot.vanished.iter().any(is_it) {
+        return Ok(());
+    }
+    let link = &facts.link;
+    Err(format!("what {link} kept needs no hold any more"))
+}
+
 fn recheck_hold(facts: &HoldFacts, snapshot: &Snapshot) -> Result<(), String> {
     let is_it = |hold: &Hold| hold.link == facts.link && HoldFacts::from(hold) == *facts;
     if snapshot.holds.iter().any(is_it) {
@@ -71,7 +82,7 @@ fn recheck_early(facts: &EarlyFacts, snapshot: &Snapshot, job: Option<&Job>) -> 
         return Err(format!("what {} holds is pinned now", hold.link));
     }
     // What was planned as less than a system's must not turn out to be one.
-    if !facts.system && holds_a_system(&hold.profile, snapshot) {
+    if !facts.system && holds_a_system(&hold.held, snapshot) {
         return Err(format!("{} holds a system", hold.link));
     }
     Ok(())

@@ -15,9 +15,8 @@ use crate::domain::graph::NodeSet;
 use crate::domain::inspection::Inspection;
 use crate::domain::job::Job;
 use crate::domain::measure::{Bytes, Timestamp};
-use crate::domain::profile::ProfilePath;
 use crate::domain::retention::{Reason, Reasons};
-use crate::domain::snapshot::Snapshot;
+use crate::domain::snapshot::{Held, Snapshot};
 use choice::Choice;
 
 /// What a budget is planned against.
@@ -98,7 +97,7 @@ impl Plan {
                     }
                 }
                 Action::ReleaseHold(facts) if !choice.released.contains(&facts.link) => continue,
-                Action::RemoveRoot(_) | Action::ReleaseHold(_) => {}
+                Action::HoldRoot(_) | Action::RemoveRoot(_) | Action::ReleaseHold(_) => {}
                 // What is released early comes before the collection that frees it.
                 _ => actions.append(&mut early),
             }
@@ -146,23 +145,34 @@ fn settle(item: &mut Item, choice: &Choice) {
 }
 
 /// Whether a hold keeps a system, so that its end narrows the way back of the machine. A profile that is not there any
-/// more may have been one.
-pub(super) fn holds_a_system(profile: &ProfilePath, snapshot: &Snapshot) -> bool {
-    let mut found = snapshot.profiles.iter().filter(|p| p.path == *profile);
-    found.next().is_none_or(|p| p.kind.is_system())
+/// more may have been one, and so may every root that lay where the machine's profiles are.
+pub(super) fn holds_a_system(held: &Held, snapshot: &Snapshot) -> bool {
+    match held {
+        Held::Generation { profile, .. } => {
+            let mut found = snapshot.profiles.iter().filter(|p| p.path == *profile);
+            found.next().is_none_or(|p| p.kind.is_system())
+        }
+        Held::Root { root } => root.parent() == Some(&snapshot.state_dir.join("profiles")),
+    }
 }
 
 /// Whether somebody said that what a hold keeps must stay.
 pub(super) fn is_spared(hold: &HoldFacts, snapshot: &Snapshot, job: Option<&Job>) -> bool {
-    let pinned = snapshot.pins.iter().any(|pin| {
-        pin.profile == hold.profile
-            && pin.number == hold.number
-            && pin.until.is_none_or(|until| until > snapshot.taken_at)
-    });
-    let protected = job.is_some_and(|job| {
-        let mut generations = job.protect.generations.iter();
-        generations.any(|p| p.number == hold.number && p.profile.names(&hold.profile))
-            || job.protect.roots.matches(&hold.link)
-    });
-    pinned || protected
+    let protected = |link| job.is_some_and(|job| job.protect.roots.matches(link));
+    let spared = match &hold.held {
+        Held::Generation { profile, number } => {
+            let pinned = snapshot.pins.iter().any(|pin| {
+                pin.profile == *profile
+                    && pin.number == *number
+                    && pin.until.is_none_or(|until| until > snapshot.taken_at)
+            });
+            let named = job.is_some_and(|job| {
+                let mut generations = job.protect.generations.iter();
+                generations.any(|p| p.number == *number && p.profile.names(profile))
+            });
+            pinned || named
+        }
+        Held::Root { root } => protected(root),
+    };
+    spared || protected(&hold.link)
 }

@@ -71,7 +71,7 @@ pub fn history(receipts: &[Receipt], now: Timestamp) -> HistoryDocument {
 /// Whether an entry's undo window, if it has one, is open.
 pub(in crate::render) fn is_open(entry: &Entry, now: Timestamp) -> bool {
     match &entry.undo {
-        Some(Undo::RestoreGeneration { until, .. }) => *until > now,
+        Some(Undo::RestoreGeneration { until, .. } | Undo::Kept { until, .. }) => *until > now,
         Some(Undo::RestoreRoot) => true,
         None => false,
     }

@@ -4,7 +4,7 @@ use serde::Serialize;
 use crate::domain::measure::Timestamp;
 use crate::domain::profile::{GenerationNumber, ProfilePath};
 use crate::domain::receipt::RunId;
-use crate::domain::snapshot::{Hold, Pin, Snapshot};
+use crate::domain::snapshot::{Held, Hold, Pin, Snapshot};
 use crate::domain::store_path::StorePath;
 
 /// The holds.
@@ -24,10 +24,9 @@ pub struct HoldsDocument {
 pub struct HoldDocument {
     /// The run that made it.
     pub run: RunId,
-    /// The profile whose generation it holds.
-    pub profile: ProfilePath,
-    /// The number of that generation.
-    pub number: GenerationNumber,
+    /// What it takes the place of.
+    #[serde(flatten)]
+    pub held: Held,
     /// Its link.
     pub link: String,
     /// What it holds, by its name in the store.
@@ -44,8 +43,7 @@ pub struct HoldDocument {
 pub fn holds(snapshot: &Snapshot) -> HoldsDocument {
     let hold = |hold: &Hold| HoldDocument {
         run: hold.run.clone(),
-        profile: hold.profile.clone(),
-        number: hold.number,
+        held: hold.held.clone(),
         link: hold.link.to_string(),
         store_path: hold.store_path.clone(),
         until: hold.until,

@@ -9,7 +9,7 @@ use crate::domain::profile::GenerationNumber;
 use crate::domain::refusal::Refusal;
 use crate::domain::risk::RiskLevel;
 use crate::domain::root::RootKind;
-use crate::domain::snapshot::MachineId;
+use crate::domain::snapshot::{Held, MachineId};
 use crate::domain::store_path::StoreDir;
 use crate::render::reason;
 
@@ -120,10 +120,9 @@ pub enum SubjectDocument {
     Hold {
         /// Its link.
         link: String,
-        /// The path of the profile whose generation it holds.
-        profile: String,
-        /// The number of that generation.
-        number: GenerationNumber,
+        /// What it takes the place of.
+        #[serde(flatten)]
+        held: Held,
         /// When its window ends.
         until: Timestamp,
     },
@@ -208,16 +207,10 @@ fn subject_document(subject: &Subject) -> (ItemKind, SubjectDocument) {
             let kind = *kind;
             (ItemKind::Root, SubjectDocument::Root { link, entry, kind })
         }
-        Subject::Hold {
-            link,
-            profile,
-            number,
-            until,
-        } => {
+        Subject::Hold { link, held, until } => {
             let subject = SubjectDocument::Hold {
                 link: link.to_string(),
-                profile: profile.to_string(),
-                number: *number,
+                held: held.clone(),
                 until: *until,
             };
             (ItemKind::Hold, subject)

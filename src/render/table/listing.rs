@@ -145,7 +145,7 @@ pub fn holds(snapshot: &Snapshot, view: &View) -> String {
         page.line("Nothing is held.");
         return page.finish();
     }
-    let mut grid = Grid::new(&["Run", "Until", "State", "Generation"]);
+    let mut grid = Grid::new(&["Run", "Until", "State", "Held"]);
     for hold in &snapshot.holds {
         let (state, paint) = match (hold.intact, hold.until > snapshot.taken_at) {
             (false, _) => ("broken", Paint::Red),
@@ -156,7 +156,7 @@ pub fn holds(snapshot: &Snapshot, view: &View) -> String {
             hold.run.to_string(),
             view.time(hold.until),
             view.paint(state, paint),
-            escape(&reason::generation(hold.number, &hold.profile)),
+            escape(&reason::held(&hold.held)),
         ]);
     }
     grid.write(&mut page, view.style);

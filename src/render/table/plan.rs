@@ -1,4 +1,4 @@
-use crate::domain::plan::{Action, Fate, Item, Plan, Prediction, Subject};
+use crate::domain::plan::{Action, Fate, Item, KeepCause, Plan, Prediction, Subject};
 use crate::domain::refusal::Refusal;
 use crate::domain::risk::RiskLevel;
 use crate::render::text::{capital, count, escape, list};
@@ -45,22 +45,31 @@ pub fn plan(plan: &Plan, view: &View) -> String {
 
 /// Roots that lead nowhere, gathered under what is to become of them; a path a line, to be copied whole.
 fn roots(plan: &Plan, view: &View, page: &mut Page) {
-    let roots = plan.items.iter().filter_map(|item| match &item.subject {
-        Subject::Root { link, .. } => Some((item, link.to_string())),
-        _ => None,
-    });
-    gathered(roots, "Roots that lead nowhere", view, page);
+    let roots = |vanished: bool| {
+        plan.items
+            .iter()
+            .filter_map(move |item| match &item.subject {
+                Subject::Root { link, .. }
+                    if vanished == (item.fate == Fate::Keep(KeepCause::HeldInstead)) =>
+                {
+                    Some((item, link.to_string()))
+                }
+                _ => None,
+            })
+    };
+    gathered(
+        roots(true),
+        "Roots that are gone since the last run",
+        view,
+        page,
+    );
+    gathered(roots(false), "Roots that lead nowhere", view, page);
 }
 
 fn holds(plan: &Plan, view: &View, page: &mut Page) {
     let holds = plan.items.iter().filter_map(|item| match &item.subject {
-        Subject::Hold {
-            profile,
-            number,
-            until,
-            ..
-        } => {
-            let what = reason::generation(*number, profile);
+        Subject::Hold { held, until, .. } => {
+            let what = reason::held(held);
             Some((item, format!("until {}: {what}", view.time(*until))))
         }
         _ => None,
@@ -78,6 +87,9 @@ fn gathered<'a>(
     for (item, text) in items {
         let fate = match &item.fate {
             Fate::Drop { rule, .. } => format!("goes: {}", reason::rule_sentence(*rule)),
+            Fate::Keep(cause @ KeepCause::HeldInstead) => {
+                reason::cause_sentence(*cause).to_string()
+            }
             Fate::Keep(cause) => format!("stays: {}", reason::cause_sentence(*cause)),
             Fate::KeepGeneration(_) => "stays".to_string(),
         };

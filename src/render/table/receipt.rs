@@ -161,7 +161,7 @@ fn undo(receipt: &Receipt, view: &View) -> Vec<String> {
         .collect();
     let ends = |undo: &&Undo| match undo {
         Undo::RestoreGeneration { until, .. } => Some(*until),
-        Undo::RestoreRoot => None,
+        Undo::RestoreRoot | Undo::Kept { .. } => None,
     };
     let generations: Vec<Timestamp> = open.iter().filter_map(ends).collect();
     let roots = open.len() - generations.len();

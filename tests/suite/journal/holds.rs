@@ -8,6 +8,8 @@ use nix_prune::ports::{JournalError, Remember};
 use rstest::rstest;
 use serde_json::{Value, json};
 
+use crate::plan::held;
+
 use super::{SECOND, names, receipt, scratch, time};
 
 const PATH: &str = "00bgd045z0d4icpbc2yyz4gx48ak44la-nixos-system";
@@ -103,8 +105,8 @@ fn a_hold_says_what_it_holds() {
     assert!(hold.intact);
     assert_eq!((&hold.run, &hold.link), (run, &world.link));
     assert_eq!(hold.store_path.to_string(), PATH);
-    assert_eq!(hold.profile.to_string(), "/nix/var/nix/profiles/system");
-    assert_eq!((hold.number.0, hold.until), (41, time(UNTIL)));
+    assert_eq!(hold.held, held("/nix/var/nix/profiles/system", 41));
+    assert_eq!(hold.until, time(UNTIL));
 }
 
 #[rstest]

@@ -6,6 +6,7 @@ use std::os::unix::fs::symlink;
 use nix_prune::adapters::scratch::{Scratch, set_link_time};
 use nix_prune::domain::plan::{GenerationFacts, HoldFacts};
 use nix_prune::domain::profile::GenerationNumber;
+use nix_prune::domain::snapshot::Held;
 use nix_prune::ports::{Perform, PerformError, Sight};
 
 use super::{Fixture, assert_stale, created};
@@ -87,8 +88,10 @@ fn hold_facts(f: &Fixture, facts: &GenerationFacts) -> HoldFacts {
         run: "20261122T221644Z".to_string().try_into().unwrap(),
         link: f.hold(0),
         store_path: facts.store_path.clone(),
-        profile: facts.profile.clone(),
-        number: facts.number,
+        held: Held::Generation {
+            profile: facts.profile.clone(),
+            number: facts.number,
+        },
         until: time("2026-12-01T00:00:00Z"),
     }
 }

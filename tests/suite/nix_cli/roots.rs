@@ -8,6 +8,7 @@ use nix_prune::adapters::nix_cli::RootSource;
 use nix_prune::adapters::scratch::Scratch;
 use nix_prune::domain::plan::{HoldFacts, RootFacts};
 use nix_prune::domain::profile::GenerationNumber;
+use nix_prune::domain::snapshot::Held;
 use nix_prune::ports::{Perform, PerformError, Sight};
 
 use super::{Fixture, assert_stale, chain};
@@ -19,8 +20,10 @@ impl Fixture {
             run: "20261122T221644Z".to_string().try_into().unwrap(),
             link,
             store_path: self.path(1),
-            profile: self.profile.clone(),
-            number: GenerationNumber(1),
+            held: Held::Generation {
+                profile: self.profile.clone(),
+                number: GenerationNumber(1),
+            },
             until: time("2026-12-01T00:00:00Z"),
         }
     }

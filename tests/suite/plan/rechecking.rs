@@ -168,8 +168,8 @@ fn a_root_that_is_protected_by_now_stays() {
 #[case::another_path(|s: &mut Snapshot| s.holds[0].store_path = path_of("held", 9))]
 #[case::more_time(|s: &mut Snapshot| s.holds[0].until = time("2027-01-01T00:00:00Z"))]
 #[case::another_run(|s: &mut Snapshot| s.holds[0].run = RunId::at(time(NOW), 9))]
-#[case::another_profile(|s: &mut Snapshot| s.holds[0].profile = profile_path(ALICE))]
-#[case::another_number(|s: &mut Snapshot| s.holds[0].number = GenerationNumber(9))]
+#[case::another_profile(|s: &mut Snapshot| s.holds[0].held = held(ALICE, 1))]
+#[case::another_number(|s: &mut Snapshot| s.holds[0].held = held(SYSTEM, 9))]
 fn any_fact_that_changed_makes_a_release_stale(#[case] change: fn(&mut Snapshot)) {
     let mut snapshot = before();
     let action = planned(&snapshot, "release 1");

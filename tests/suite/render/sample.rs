@@ -25,7 +25,7 @@ use nix_prune::domain::retention::{KeepPolicy, KeepRules};
 use nix_prune::domain::risk::RiskLevel;
 use nix_prune::domain::root::{Dangling, GcRoot, RootKind, RootState};
 use nix_prune::domain::seen::Ground;
-use nix_prune::domain::snapshot::{Actor, Hold, MachineId, Pin, Snapshot};
+use nix_prune::domain::snapshot::{Actor, Held, Hold, MachineId, Pin, Snapshot, VanishedRoot};
 use nix_prune::domain::store_path::{StoreDir, StorePath, StorePathRef};
 use nix_prune::render::json::{self, DuDocument};
 
@@ -153,8 +153,10 @@ fn hold(number: u32, until: Timestamp, intact: bool, odd: &str) -> Hold {
         link: format!("/nix/var/nix/gcroots/nix-prune/{run}/{number}{odd}").into(),
         run,
         store_path: store_path(50 + number, "system"),
-        profile: ProfilePath::new(Utf8Path::new("/nix/var/nix/profiles/system")).unwrap(),
-        number: GenerationNumber(number),
+        held: Held::Generation {
+            profile: ProfilePath::new(Utf8Path::new("/nix/var/nix/profiles/system")).unwrap(),
+            number: GenerationNumber(number),
+        },
         until,
         intact,
     }
@@ -196,7 +198,17 @@ pub(crate) fn snapshot(odd: &str) -> Snapshot {
             hold(1, days_ago(1), true, odd),
             hold(2, now().after(Age::days(3)), true, odd),
             hold(3, now().after(Age::days(4)), false, odd),
+            Hold {
+                held: Held::Root {
+                    root: format!("/home/alice/old/result{odd}").into(),
+                },
+                ..hold(4, now().after(Age::days(5)), true, odd)
+            },
         ],
+        vanished: vec![VanishedRoot {
+            link: format!("/home/alice/thesis/result{odd}").into(),
+            store_path: store_path(60, "thesis"),
+        }],
         ground: Ground::default(),
         refusals: vec![
             Refusal {

@@ -6,7 +6,7 @@ use nix_prune::domain::measure::Timestamp;
 use nix_prune::domain::profile::GenerationNumber;
 use nix_prune::domain::receipt::RunId;
 use nix_prune::domain::refusal::RefusalCode;
-use nix_prune::domain::snapshot::Hold;
+use nix_prune::domain::snapshot::{Held, Hold};
 use nix_prune::domain::store_path::StorePathRef;
 use rstest::rstest;
 
@@ -104,8 +104,10 @@ fn trap_14_a_hold_holds_while_an_entry_leads_to_it(
         run: RunId::try_from("20260101T000000Z".to_string()).unwrap(),
         link,
         store_path: StorePathRef::from_base_name(&base).unwrap().to_owned(),
-        profile: tree.path("state/profiles/system"),
-        number: GenerationNumber(1),
+        held: Held::Generation {
+            profile: tree.path("state/profiles/system"),
+            number: GenerationNumber(1),
+        },
         until: Timestamp::from_unix(NOW + days * 86_400, 0).unwrap(),
         intact,
     }];

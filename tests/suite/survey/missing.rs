@@ -3,7 +3,12 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use nix_prune::domain::measure::Age;
+use nix_prune::domain::plan::{Action, GenerationFacts};
+use nix_prune::domain::profile::GenerationNumber;
+use nix_prune::domain::receipt::{Entry, Outcome};
 use nix_prune::domain::refusal::RefusalCode;
+use nix_prune::domain::risk::RiskLevel;
 use nix_prune::domain::root::{Dangling, RootState};
 use nix_prune::domain::seen::Seen;
 
@@ -17,7 +22,7 @@ fn mount(tree: &Tree, places: &[&str]) {
 
 /// A look whose results the next one remembers.
 fn remember(tree: &mut Tree) {
-    let seen = Seen::of(&tree.as_root(), tree.memory.seen.as_ref());
+    let seen = Seen::of(&tree.as_root(), &[], tree.memory.seen.as_ref());
     tree.memory.seen = Some(seen);
 }
 
@@ -40,7 +45,7 @@ fn a_directory_of_roots_that_vanished_stops_a_collection_until_it_is_let_pass() 
     assert_eq!(codes(&tree.as_root()), [RefusalCode::RootsVanished]);
     let mut accepted = tree.as_root();
     accepted.refusals.clear();
-    tree.memory.seen = Some(Seen::of(&accepted, tree.memory.seen.as_ref()));
+    tree.memory.seen = Some(Seen::of(&accepted, &[], tree.memory.seen.as_ref()));
     assert_eq!(codes(&tree.as_root()), []);
     fs::remove_dir_all(tree.at("state/profiles/per-user/bob")).unwrap();
     assert_eq!(codes(&tree.as_root()), [RefusalCode::RootsVanished]);
@@ -125,4 +130,118 @@ fn the_clock_is_compared_with_the_last_run_and_the_youngest_generation() {
         [],
         "there is a young generation"
     );
+}
+
+/// The links that vanished, below the tree.
+fn vanished(tree: &Tree) -> Vec<String> {
+    let snapshot = tree.as_root();
+    let links = snapshot.vanished.iter();
+    let links = links.map(|root| root.link.strip_prefix(&tree.base).unwrap().to_string());
+    links.collect()
+}
+
+#[test]
+fn a_root_that_is_gone_is_known_until_a_run_holds_what_it_kept() {
+    let mut tree = Tree::new();
+    let result = tree.to_store("home/me/project/result", "built");
+    tree.auto("a", &result);
+    tree.to_store("state/gcroots/by-hand", "kept");
+    tree.rooted("state/profiles/system", &[1, 2, 3]);
+    assert_eq!(vanished(&tree), [""; 0], "there was no run");
+    remember(&mut tree);
+    assert_eq!(vanished(&tree), [""; 0]);
+
+    fs::remove_file(&result).unwrap();
+    fs::remove_file(tree.at("state/gcroots/by-hand")).unwrap();
+    fs::remove_file(tree.at("state/profiles/system-1-link")).unwrap();
+    let all = [
+        "home/me/project/result",
+        "state/gcroots/by-hand",
+        "state/profiles/system-1-link",
+    ];
+    assert_eq!(vanished(&tree), all);
+    let notes = tree.as_root().notes.join("\n");
+    assert!(
+        notes.contains("3 roots are gone since the last run"),
+        "{notes}"
+    );
+    // A run that does not hold them leaves them to the next one.
+    remember(&mut tree);
+    assert_eq!(vanished(&tree), all);
+
+    // One that is there again, one whose path is kept by another root, and one that has nothing left to lose.
+    tree.to_store("home/me/project/result", "built");
+    tree.to_store("state/gcroots/another", "kept");
+    fs::remove_dir(tree.store_path("system-1")).unwrap();
+    assert_eq!(vanished(&tree), [""; 0]);
+}
+
+#[test]
+fn what_is_changed_hidden_or_away_did_not_vanish() {
+    let mut tree = Tree::new();
+    let link = |name: &str| format!("home/me/{name}/result");
+    for name in [
+        "moved",
+        "replaced",
+        "away",
+        "derivation",
+        "held",
+        "system",
+        "running",
+    ] {
+        let target = if name == "derivation" { "x.drv" } else { name };
+        let link = tree.to_store(&link(name), target);
+        tree.auto(name, &link);
+    }
+    tree.memory.holds_dir = Some(tree.at("home/me/held"));
+    tree.to_store("run/current-system", "running-system");
+    tree.link("state/gcroots/current-system", "{}/run/current-system");
+    remember(&mut tree);
+    let elsewhere = tree.store_path("elsewhere");
+    for name in ["moved", "replaced", "derivation", "held"] {
+        fs::remove_file(tree.at(&link(name))).unwrap();
+    }
+    tree.link(&link("moved"), elsewhere.as_str());
+    tree.file(&link("replaced"), "a file");
+    fs::remove_dir_all(tree.at("home/me/away")).unwrap();
+    fs::remove_file(tree.at("run/current-system")).unwrap();
+    assert_eq!(vanished(&tree), [link("replaced")], "a file keeps nothing");
+}
+
+#[test]
+fn what_a_run_drops_itself_does_not_vanish() {
+    let mut tree = Tree::new();
+    let profile = tree.rooted("state/profiles/system", &[1, 2, 3]);
+    let snapshot = tree.as_root();
+    let generation = |number: u32| {
+        let seen = &snapshot.profiles[0].generations[&GenerationNumber(number)];
+        entry(Action::DropGeneration(GenerationFacts {
+            profile: profile.clone(),
+            profile_kind: snapshot.profiles[0].kind,
+            owner: snapshot.profiles[0].owner.clone(),
+            number: GenerationNumber(number),
+            target: seen.target.clone(),
+            store_path: seen.content.on_disk().unwrap().clone(),
+            created: seen.created,
+            current: GenerationNumber(3),
+            hold: Age::days(7),
+        }))
+    };
+    tree.memory.seen = Some(Seen::of(&snapshot, &[generation(1)], None));
+    for n in [1, 2] {
+        fs::remove_file(tree.at(&format!("state/profiles/system-{n}-link"))).unwrap();
+    }
+    assert_eq!(vanished(&tree), ["state/profiles/system-2-link"]);
+}
+
+fn entry(action: Action) -> Entry {
+    Entry {
+        action,
+        risk: RiskLevel::Low,
+        outcome: Outcome::Pending,
+        at: None,
+        detail: None,
+        undo: None,
+        undone_by: None,
+    }
 }

@@ -198,7 +198,7 @@ impl Steps {
         let early = open.iter().map(|hold| HoldFacts::from(*hold));
         let early = early.filter(|hold| !is_spared(hold, snapshot, Some(job)));
         let early = early.map(|hold| {
-            let system = holds_a_system(&hold.profile, snapshot);
+            let system = holds_a_system(&hold.held, snapshot);
             Step {
                 link: hold.link.clone(),
                 planned: PlannedAction {

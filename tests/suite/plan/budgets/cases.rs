@@ -49,8 +49,11 @@ fn world(profiles: Vec<Profile>, holds: Vec<Hold>) -> World {
 }
 
 fn of_alice(hold: Hold) -> Hold {
+    let Held::Generation { number, .. } = hold.held else {
+        return hold;
+    };
     Hold {
-        profile: profile_path(ALICE),
+        held: held(ALICE, number.0),
         ..hold
     }
 }
@@ -186,7 +189,7 @@ fn an_open_window_ends_only_within_what_the_job_may_risk(
     #[case] ends: usize,
 ) {
     let open = Hold {
-        profile: profile_path(profile),
+        held: held(profile, 9),
         ..hold(9, "2026-11-24T00:00:00Z")
     };
     let world = world(vec![alice(), system()], vec![open]);
@@ -338,7 +341,7 @@ fn the_second_look_sees_that_a_hold_is_still_what_it_was() {
     assert!(recheck(&early(&gone, false), &snapshot, None).is_err());
     // What was planned as a user's must not be a system's.
     let of_system = Hold {
-        profile: profile_path(SYSTEM),
+        held: held(SYSTEM, 9),
         ..open.clone()
     };
     let mut other = super::super::snapshot(vec![system()]);

@@ -114,8 +114,7 @@ impl World {
                     now.before(span)
                 },
                 store_path: name(path),
-                profile: profile_path(if of_system { SYSTEM } else { ALICE }),
-                number: GenerationNumber(100 + n),
+                held: held(if of_system { SYSTEM } else { ALICE }, 100 + n),
                 ..hold(n, NOW)
             }
         };
@@ -210,7 +209,8 @@ impl World {
         let mut now = expired.clone();
         if mode == ReleaseHolds::IfNeeded {
             let early = |hold: &&&Hold| {
-                may(if hold.profile.name() == "system" {
+                let of_system = matches!(&hold.held, Held::Generation { profile, .. } if profile.name() == "system");
+                may(if of_system {
                     RiskLevel::Critical
                 } else {
                     RiskLevel::High
