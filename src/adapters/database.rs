@@ -17,15 +17,22 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use rusqlite::Connection;
+
 use crate::domain::store_path::StoreDir;
 use crate::ports::Cause;
+use chunk::Chunk;
+use rows::ScanError;
 
 /// The only layout of the database that Nix has used since 2014.
 const SCHEMA: &str = "10";
 
-/// How many chunks of rows may wait to be taken: enough that reading goes on while all names are entered, with some
-/// megabytes of references.
+/// How many chunks of paths may wait to be taken.
 const WAITING: usize = 64;
+
+/// How many chunks of references may: enough that reading them goes on while the paths of a large store are entered, in
+/// at most 64 MiB.
+const EDGES_WAITING: usize = 512;
 
 /// How often a database that changes under our eyes is read anew.
 const ATTEMPTS: u32 = 5;
@@ -137,20 +144,12 @@ impl Database {
         sink: &mut impl RowSink,
     ) -> Result<Summary, DatabaseError> {
         let connection = state.open(&self.file, self.patience)?;
-        let (chunks, received) = mpsc::sync_channel::<chunk::Chunk>(WAITING);
-        let mut summary = Summary::default();
-        // One thread reads while this one puts in order what was read.
-        let scanned = thread::scope(|scope| {
-            let scan = move || rows::scan(&connection, |chunk| chunks.send(chunk).is_ok());
-            let reader = scope.spawn(scan);
-            let names = chunk::Names::of(&self.store);
-            // At the first row that is wrong it ends, and the reader with it, for nobody takes what it has.
-            let poured = received
-                .into_iter()
-                .try_for_each(|chunk| chunk.pour(&names, sink, &mut summary));
-            let scanned = reader.join();
-            poured.and(scanned.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-        });
+        // A second one sees the same moment only where no change can come unseen: see `State`. Else one reads all.
+        let scanned = if state.is_locked_by_reading() {
+            self.read_alone(connection, sink)
+        } else {
+            self.read_by_two(connection, state.open(&self.file, self.patience)?, sink)
+        };
         scanned.map_err(|error| match error {
             rows::ScanError::Sqlite(error) => state.explain(&self.file, error),
             rows::ScanError::Row { table, row, why } => DatabaseError::Row {
@@ -165,7 +164,68 @@ impl Database {
                 path,
                 store: self.store.to_string(),
             },
-        })?;
+        })
+    }
+
+    /// One thread reads while this one puts in order what was read.
+    fn read_alone(
+        &self,
+        connection: Connection,
+        sink: &mut impl RowSink,
+    ) -> Result<Summary, ScanError> {
+        let (chunks, received) = mpsc::sync_channel::<Chunk>(WAITING);
+        thread::scope(|scope| {
+            let reader = scope
+                .spawn(move || rows::scan(&connection, &mut |chunk| chunks.send(chunk).is_ok()));
+            let poured = self.pour(received.into_iter(), sink);
+            let read = joined(reader);
+            poured.and_then(|summary| read.map(|()| summary))
+        })
+    }
+
+    /// Two threads read: one the paths, the other references, and what is left of these whoever comes first.
+    fn read_by_two(
+        &self,
+        connection: Connection,
+        second: Connection,
+        sink: &mut impl RowSink,
+    ) -> Result<Summary, ScanError> {
+        let (paths, all_paths) = mpsc::sync_channel::<Chunk>(WAITING);
+        let (edges, most_edges) = mpsc::sync_channel::<Chunk>(EDGES_WAITING);
+        let (rest, other_edges) = mpsc::sync_channel::<Chunk>(EDGES_WAITING);
+        let (early, late) = rows::Span::split(&connection)?;
+        thread::scope(|scope| {
+            let of_edges = scope.spawn(move || {
+                let mut give = |chunk| edges.send(chunk).is_ok();
+                rows::scan_references(&second, early, &mut give).map(drop)
+            });
+            let of_paths = scope.spawn(move || {
+                rows::scan_paths(&connection, &mut |chunk| paths.send(chunk).is_ok())?;
+                drop(paths);
+                let mut give = |chunk| rest.send(chunk).is_ok();
+                if rows::scan_references(&connection, late, &mut give)? {
+                    rows::scan_outputs(&connection, &mut give)?;
+                }
+                Ok(())
+            });
+            // In the order of the rows, so that all paths come first and edges lie as they lie in the database.
+            let chunks = all_paths.into_iter().chain(most_edges).chain(other_edges);
+            let poured = self.pour(chunks, sink);
+            let read = joined(of_paths).and(joined(of_edges));
+            poured.and_then(|summary| read.map(|()| summary))
+        })
+    }
+
+    /// Gives the rows to the sink. At the first that is wrong it ends, and the readers with it, for nobody takes what they
+    /// have.
+    fn pour(
+        &self,
+        mut chunks: impl Iterator<Item = Chunk>,
+        sink: &mut impl RowSink,
+    ) -> Result<Summary, ScanError> {
+        let names = chunk::Names::of(&self.store);
+        let mut summary = Summary::default();
+        chunks.try_for_each(|chunk| chunk.pour(&names, sink, &mut summary))?;
         Ok(summary)
     }
 
@@ -185,6 +245,12 @@ impl Database {
             found: found.trim_end().chars().take(20).collect(),
         })
     }
+}
+
+/// What a thread came to.
+fn joined(thread: thread::ScopedJoinHandle<'_, Result<(), ScanError>>) -> Result<(), ScanError> {
+    let panicked = |panic| std::panic::resume_unwind(panic);
+    thread.join().unwrap_or_else(panicked)
 }
 
 /// Why the database cannot be read.

@@ -265,11 +265,12 @@ impl StoreReader<'_> {
             ));
             Vec::new()
         });
+        // Nearly all of them are.
+        let known = graph.are_known(names.iter().map(|stray| stray.name.as_str()));
+        let mut known = known.into_iter();
+        names.retain(|_| known.next() == Some(false));
         // What came since the database was read may have its row by now.
-        names.retain(|stray| {
-            graph.find(&stray.name).is_none()
-                && (!stray.exact || is_older(&store.as_path().join(&stray.name), began))
-        });
+        names.retain(|stray| !stray.exact || is_older(&store.as_path().join(&stray.name), began));
         let mut roots = snapshot.roots.clone();
         roots.extend(running.roots.iter().cloned());
         Inspection::new(Seen {

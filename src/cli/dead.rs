@@ -13,12 +13,12 @@ pub(super) fn dead(context: &Context, args: &DeadArgs) -> Result<Exit, Failure> 
     let dead = inspection.dead();
     let names = names(inspection.graph(), dead.iter());
     let measured = context.measure(&names, Exact::asked(args.exact))?;
-    let document = render::json::dead(&inspection, measured.bytes, measured.notes);
+    let sum = render::json::dead_sum(&inspection, measured.bytes, measured.notes);
     if args.json.json {
-        out::json(&document)?;
+        out::json(&render::json::dead(&inspection, sum))?;
     } else {
-        out::text(&render::table::dead(&document));
-        out::said(&render::table::dead_total(&document));
+        out::text(&render::table::dead(&inspection));
+        out::said(&render::table::dead_total(&sum));
     }
     Ok(Exit::Done)
 }

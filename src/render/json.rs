@@ -32,7 +32,9 @@ pub use config_diff::{
 pub use config_import::{ConfigImportDocument, NoteDocument, NoteKindDocument, config_import};
 pub use config_migrate::{ConfigMigrateDocument, MigratedDocument, config_migrate};
 pub use config_show::{ConfigShowDocument, OriginDocument, ShownDocument, config_show};
-pub use dead::{DeadDocument, DeadPathDocument, DeadTotalDocument, dead};
+pub use dead::{
+    DeadDocument, DeadPathDocument, DeadSum, DeadTotalDocument, dead, dead_by_name, dead_sum,
+};
 pub use doctor::{CheckDocument, CheckState, DoctorDocument, doctor};
 pub use du::{DuDocument, DuRowDocument, DuTotalDocument, du};
 pub use generations::{

@@ -13,11 +13,18 @@ use crate::domain::store_path::StorePathRef;
 /// What is escaped already stays as it is, so that a whole sentence can be escaped after its parts. A backslash is
 /// left alone: names that have one can be copied, and nothing worse than a doubtful reading comes of it.
 pub fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    escape_into(&mut out, text);
+    out
+}
+
+/// The same behind what is there already.
+pub fn escape_into(out: &mut String, text: &str) {
     // What nearly every name is; there may be a million of them.
     if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-        return text.to_string();
+        out.push_str(text);
+        return;
     }
-    let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         // Writing to a string cannot fail.
         let _ = match c {
@@ -29,7 +36,6 @@ pub fn escape(text: &str) -> String {
             c => out.write_char(c),
         };
     }
-    out
 }
 
 /// Characters without a glyph: line separators, directions, joiners, fillers, tags. Our own marks for colours are

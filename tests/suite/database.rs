@@ -9,6 +9,8 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -212,6 +214,58 @@ fn rows_in_the_wal_of_a_live_writer_are_seen_and_unfinished_ones_are_not() {
     assert_eq!(
         fixture.files(),
         ["db.sqlite", "db.sqlite-shm", "db.sqlite-wal", "schema"]
+    );
+}
+
+/// Each path that a writer adds comes with a reference to it, so that two moments mixed show in a reference to nothing,
+/// or in a path that nothing refers to.
+#[rstest]
+#[case::with_a_wal("wal")]
+#[case::without("delete")]
+fn what_is_read_beside_a_writer_is_of_one_moment(#[case] mode: &str) {
+    let (fixture, writer) = Fixture::new(mode);
+    writer.pragma_update(None, "synchronous", "off").unwrap();
+    let enough = &AtomicBool::new(false);
+    let (mut reads, mut moments) = (0, BTreeSet::new());
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            for n in 3.. {
+                if enough.load(Ordering::Relaxed) {
+                    break;
+                }
+                writer.execute_batch("BEGIN IMMEDIATE").unwrap();
+                add(&writer, n);
+                writer
+                    .execute("INSERT INTO Refs VALUES (?1, ?1)", [n])
+                    .unwrap();
+                writer.execute_batch("COMMIT").unwrap();
+                // Without a WAL nobody reads while somebody writes without a pause.
+                if mode == "delete" {
+                    thread::sleep(Duration::from_millis(30));
+                }
+            }
+        });
+        let began = Instant::now();
+        while moments.len() < 20 && began.elapsed() < Duration::from_secs(60) {
+            let Ok((seen, _)) = fixture.database().read(Seen::default) else {
+                continue;
+            };
+            reads += 1;
+            let paths: Vec<i64> = seen.paths.into_keys().filter(|id| *id > 2).collect();
+            let referred: Vec<i64> = seen.references.into_iter().map(|(_, to)| to).collect();
+            let referred: Vec<i64> = referred.into_iter().filter(|id| *id > 2).collect();
+            moments.insert(paths.len());
+            if paths != referred {
+                enough.store(true, Ordering::Relaxed);
+            }
+            assert_eq!(paths, referred);
+        }
+        enough.store(true, Ordering::Relaxed);
+    });
+    assert!(
+        moments.len() > 3,
+        "{reads} reads of {} moments",
+        moments.len()
     );
 }
 

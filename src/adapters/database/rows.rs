@@ -7,7 +7,8 @@ use rusqlite::{Connection, Row};
 use super::chunk::{Chunk, Outputs, Path, Paths, ROWS};
 
 const PATHS: &str = "SELECT id, path, registrationTime, deriver, narSize FROM ValidPaths";
-const REFERENCES: &str = "SELECT referrer, reference FROM Refs";
+const REFERENCES: &str = "SELECT referrer, reference FROM Refs WHERE rowid > ?1 AND rowid <= ?2";
+const LAST_REFERENCE: &str = "SELECT max(rowid) FROM Refs";
 const OUTPUTS: &str = "SELECT drv, path FROM DerivationOutputs";
 
 /// Why a scan ended early.
@@ -32,44 +33,95 @@ impl From<rusqlite::Error> for ScanError {
     }
 }
 
-/// Reads the three tables in one transaction, so that they belong together, and gives the rows to `give` some thousands
-/// at a time; ends early, without an error, when that refuses.
+/// Reads all tables in one transaction, so that they belong together, and gives the rows to `give` some thousands at a
+/// time; ends early, without an error, when that refuses.
 pub(super) fn scan(
     connection: &Connection,
-    mut give: impl FnMut(Chunk) -> bool,
+    give: &mut dyn FnMut(Chunk) -> bool,
 ) -> Result<(), ScanError> {
     // Rolled back when it goes; there is nothing to commit.
-    let transaction = connection.unchecked_transaction()?;
-    let mut paths = transaction.prepare(PATHS)?;
-    let mut references = transaction.prepare(REFERENCES)?;
-    let mut outputs = transaction.prepare(OUTPUTS)?;
+    let _transaction = connection.unchecked_transaction()?;
+    let more = scan_paths(connection, give)? && scan_references(connection, Span::ALL, give)?;
+    if more {
+        scan_outputs(connection, give)?;
+    }
+    Ok(())
+}
 
+/// References by the numbers of their rows: those above the first, up to the last.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    above: i64,
+    up_to: i64,
+}
+
+impl Span {
+    const ALL: Self = Self {
+        above: i64::MIN,
+        up_to: i64::MAX,
+    };
+
+    /// The first three quarters and the rest: as much as is read while another reads all paths, and what both read then.
+    pub(super) fn split(connection: &Connection) -> Result<(Self, Self), ScanError> {
+        let last: Option<i64> = connection.query_row(LAST_REFERENCE, [], |row| row.get(0))?;
+        let at = last.unwrap_or(0) / 4 * 3;
+        let first = Self {
+            up_to: at,
+            ..Self::ALL
+        };
+        let rest = Self {
+            above: at,
+            ..Self::ALL
+        };
+        Ok((first, rest))
+    }
+}
+
+/// Reads the valid paths; tells whether more is wanted.
+pub(super) fn scan_paths(
+    connection: &Connection,
+    give: &mut dyn FnMut(Chunk) -> bool,
+) -> Result<bool, ScanError> {
+    let mut paths = connection.prepare(PATHS)?;
     let mut chunk = Paths::new();
     let mut rows = paths.query([])?;
     while let Some(row) = rows.next()? {
         push_path(&mut chunk, row)?;
         if chunk.is_full() && !give(Chunk::Paths(std::mem::replace(&mut chunk, Paths::new()))) {
-            return Ok(());
+            return Ok(false);
         }
     }
-    if !give(Chunk::Paths(chunk)) {
-        return Ok(());
-    }
+    Ok(give(Chunk::Paths(chunk)))
+}
+
+/// Reads references; tells whether more is wanted.
+pub(super) fn scan_references(
+    connection: &Connection,
+    span: Span,
+    give: &mut dyn FnMut(Chunk) -> bool,
+) -> Result<bool, ScanError> {
+    let mut references = connection.prepare(REFERENCES)?;
     let mut chunk = Vec::with_capacity(ROWS);
-    let mut rows = references.query([])?;
+    let mut rows = references.query([span.above, span.up_to])?;
     while let Some(row) = rows.next()? {
         let referrer = number(row, 0, "Refs", 0)?;
         chunk.push((referrer, number(row, 1, "Refs", referrer)?));
         if chunk.len() == ROWS {
             let full = std::mem::replace(&mut chunk, Vec::with_capacity(ROWS));
             if !give(Chunk::References(full)) {
-                return Ok(());
+                return Ok(false);
             }
         }
     }
-    if !give(Chunk::References(chunk)) {
-        return Ok(());
-    }
+    Ok(give(Chunk::References(chunk)))
+}
+
+/// Reads the outputs of derivations.
+pub(super) fn scan_outputs(
+    connection: &Connection,
+    give: &mut dyn FnMut(Chunk) -> bool,
+) -> Result<(), ScanError> {
+    let mut outputs = connection.prepare(OUTPUTS)?;
     let mut chunk = Outputs::default();
     let mut rows = outputs.query([])?;
     while let Some(row) = rows.next()? {

@@ -56,8 +56,14 @@ struct Joined {
     derivers: Vec<u32>,
     references: EdgeRuns,
     outputs: EdgeRuns,
+    /// Outputs by name that are not looked for yet, and the derivations that have them.
+    output_names: Names,
+    producers: Vec<u32>,
     orphans: u64,
 }
+
+/// So many outputs are looked for together.
+const MANY: usize = 1 << 14;
 
 impl GraphBuilder {
     /// A builder without paths.
@@ -109,20 +115,38 @@ impl GraphBuilder {
 
     /// Adds that a derivation, by its row number, has an output of this base name; one that is not valid is passed over.
     pub fn add_output(&mut self, drv_id: i64, output: &str) {
-        self.join();
+        let Some(joined) = self.join() else { return };
+        let Some(drv) = joined.rows.find(drv_id) else {
+            joined.orphans += 1;
+            return;
+        };
+        if joined.output_names.push(output).is_none() {
+            self.error = Some(GraphError::TooLarge);
+            return;
+        }
+        joined.producers.push(drv);
+        if joined.producers.len() >= MANY {
+            self.find_outputs();
+        }
+    }
+
+    /// Finds the outputs that wait for it: many together, which is much faster than one by one.
+    fn find_outputs(&mut self) {
         let Some(joined) = &mut self.joined else {
             return;
         };
-        match joined.rows.find(drv_id) {
-            Some(drv) => {
-                if let Some(output) = joined.lookup.find(&self.names, output)
-                    && output != drv
-                {
-                    joined.outputs.push(drv, output);
-                }
+        let names = std::mem::take(&mut joined.output_names);
+        // One was pushed for each name.
+        let mut producers = std::mem::take(&mut joined.producers).into_iter();
+        let outputs = &mut joined.outputs;
+        let keep = |_: &str, output: Option<u32>| {
+            if let (Some(drv), Some(output)) = (producers.next(), output)
+                && output != drv
+            {
+                outputs.push(drv, output);
             }
-            None => joined.orphans += 1,
-        }
+        };
+        joined.lookup.find_each(&self.names, names.iter(), keep);
     }
 
     /// Makes the graph.
@@ -131,6 +155,7 @@ impl GraphBuilder {
     /// When the rows contradict each other or there are too many.
     pub fn finish(mut self) -> Result<StoreGraph, GraphError> {
         self.join();
+        self.find_outputs();
         if let Some(error) = self.error {
             return Err(error);
         }
@@ -209,6 +234,8 @@ impl GraphBuilder {
             derivers,
             references: EdgeRuns::default(),
             outputs: EdgeRuns::default(),
+            output_names: Names::default(),
+            producers: Vec::new(),
             orphans: 0,
         })
     }

@@ -6,7 +6,7 @@ use std::hint::black_box;
 use super::NONE;
 
 /// How many names are looked for together.
-const TOGETHER: usize = 32;
+pub(super) const TOGETHER: usize = 32;
 
 /// Names one after the other.
 #[derive(Debug, Default)]
@@ -36,6 +36,12 @@ impl Names {
             None => 0,
         };
         self.text.get(start as usize..end as usize)
+    }
+
+    /// Asks memory for some names at once, so that who reads them then does not wait for each by itself.
+    pub(super) fn fetch(&self, nodes: impl Iterator<Item = u32>) {
+        let first = |node| self.get(node)?.bytes().next();
+        black_box(nodes.filter_map(first).fold(0, u8::wrapping_add));
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
@@ -75,20 +81,42 @@ impl Lookup {
             slots: vec![empty; (names.len() * 2).next_power_of_two()],
             seed: RandomState::new().hash_one(0),
         };
-        for (node, name) in (0u32..).zip(names.iter()) {
-            let (tag, start) = lookup.place(name);
-            let (before, from) = lookup.slots.split_at_mut(start);
-            for slot in from.iter_mut().chain(before) {
-                if slot.node == NONE {
-                    *slot = Slot { tag, node };
-                    break;
-                }
-                if slot.tag == tag && names.get(slot.node) == Some(name) {
+        let mut all = (0u32..).zip(names.iter());
+        let mut some: Vec<(u32, &str, u32, usize)> = Vec::with_capacity(TOGETHER);
+        loop {
+            let places = all.by_ref().take(TOGETHER).map(|(node, name)| {
+                let (tag, start) = lookup.place(name);
+                (node, name, tag, start)
+            });
+            some.extend(places);
+            if some.is_empty() {
+                return Ok(lookup);
+            }
+            // They wait for memory together, as in `find_each`.
+            let slots = some.iter().map(|&(_, _, _, start)| lookup.slots.get(start));
+            black_box(slots.flatten().fold(0, |sum, slot| slot.node ^ sum));
+            for (node, name, tag, start) in some.drain(..) {
+                if !lookup.enter(names, Slot { tag, node }, name, start) {
                     return Err(name);
                 }
             }
         }
-        Ok(lookup)
+    }
+
+    /// Enters a name; tells whether it was new.
+    fn enter(&mut self, names: &Names, new: Slot, name: &str, start: usize) -> bool {
+        let (before, from) = self.slots.split_at_mut(start);
+        for slot in from.iter_mut().chain(before) {
+            if slot.node == NONE {
+                *slot = new;
+                return true;
+            }
+            if slot.tag == new.tag && names.get(slot.node) == Some(name) {
+                return false;
+            }
+        }
+        // At least half of the slots are empty.
+        false
     }
 
     pub(super) fn find(&self, names: &Names, name: &str) -> Option<u32> {
@@ -118,8 +146,7 @@ impl Lookup {
             }
             let slots = some.iter().map(|name| self.slots.get(self.place(name).1));
             let nodes: Vec<u32> = slots.map(|slot| slot.map_or(NONE, |s| s.node)).collect();
-            let first = |&node: &u32| names.get(node)?.bytes().next();
-            black_box(nodes.iter().filter_map(first).fold(0, u8::wrapping_add));
+            names.fetch(nodes.into_iter());
             for name in some.drain(..) {
                 found(name, self.find(names, name));
             }

@@ -14,6 +14,15 @@ pub struct DeadDocument {
     pub schema: &'static str,
     /// The valid paths that nothing keeps, in the order of their names.
     pub paths: Vec<DeadPathDocument>,
+    /// What there is to say of all of them.
+    #[serde(flatten)]
+    pub sum: DeadSum,
+}
+
+/// What there is to say of all dead paths.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeadSum {
     /// What else is in the store directory and in no row of the database, as absolute paths.
     pub unregistered: Vec<String>,
     /// What the valid paths come to.
@@ -48,8 +57,24 @@ pub struct DeadTotalDocument {
     pub disk_bytes: Option<Bytes>,
 }
 
-/// The dead paths of a store, with what was measured of them.
-pub fn dead(inspection: &Inspection, disk: Option<Bytes>, notes: Vec<String>) -> DeadDocument {
+/// The dead paths of a store, with what is said of them.
+pub fn dead(inspection: &Inspection, sum: DeadSum) -> DeadDocument {
+    let graph = inspection.graph();
+    let path = |node: NodeIdx| DeadPathDocument {
+        path: inspection.path(node),
+        // No archive has no bytes: that is what Nix writes where it does not know.
+        nar_bytes: Some(graph.nar_size_of(node)).filter(|size| size.0 > 0),
+        registered: Timestamp::from_unix(graph.registered(node), 0),
+    };
+    DeadDocument {
+        schema: "nix-prune/dead/1",
+        paths: dead_by_name(inspection).into_iter().map(path).collect(),
+        sum,
+    }
+}
+
+/// The dead paths in the order of their names.
+pub fn dead_by_name(inspection: &Inspection) -> Vec<NodeIdx> {
     let (graph, dead) = (inspection.graph(), inspection.dead());
     let mut sorted: Vec<(u64, NodeIdx)> = dead.iter().map(|n| (beginning(graph, n), n)).collect();
     // Nearly always the beginning tells which comes first, without a look at the names.
@@ -57,18 +82,15 @@ pub fn dead(inspection: &Inspection, disk: Option<Bytes>, notes: Vec<String>) ->
         let names = || graph.base_name(*one).cmp(graph.base_name(*other));
         a.cmp(b).then_with(names)
     });
-    let path = |node: NodeIdx| DeadPathDocument {
-        path: inspection.path(node),
-        // No archive has no bytes: that is what Nix writes where it does not know.
-        nar_bytes: Some(graph.nar_size_of(node)).filter(|size| size.0 > 0),
-        registered: Timestamp::from_unix(graph.registered(node), 0),
-    };
-    let weight = graph.weight(&dead);
+    sorted.into_iter().map(|(_, node)| node).collect()
+}
+
+/// What the dead paths of a store come to, with what was measured of them.
+pub fn dead_sum(inspection: &Inspection, disk: Option<Bytes>, notes: Vec<String>) -> DeadSum {
+    let weight = inspection.graph().weight(&inspection.dead());
     let strays = inspection.unregistered().iter();
     let strays = strays.map(|stray| inspection.store().as_path().join(&stray.name).into_string());
-    DeadDocument {
-        schema: "nix-prune/dead/1",
-        paths: sorted.into_iter().map(|(_, node)| path(node)).collect(),
+    DeadSum {
         unregistered: strays.collect(),
         total: DeadTotalDocument {
             count: weight.paths,

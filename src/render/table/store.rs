@@ -1,27 +1,30 @@
-use crate::domain::inspection::GroupBy;
+use crate::domain::inspection::{GroupBy, Inspection};
 use crate::domain::measure::Bytes;
 use crate::render::json::{
-    DeadDocument, DuDocument, DuRowDocument, StepDocument, ViaDocument, WhyDocument,
+    DeadSum, DuDocument, DuRowDocument, StepDocument, ViaDocument, WhyDocument, dead_by_name,
 };
 use crate::render::reason;
-use crate::render::text::{capital, count, escape, list};
+use crate::render::text::{capital, count, escape, escape_into, list};
 
 use super::grid::Grid;
 use super::plan::notes;
 use super::{Page, Paint, View};
 
 /// The dead paths, one a line and nothing else.
-pub fn dead(document: &DeadDocument) -> String {
+pub fn dead(inspection: &Inspection) -> String {
     let mut text = String::new();
-    for path in &document.paths {
-        text.push_str(&escape(&path.path));
+    let store = escape(inspection.store().as_path().join("").as_str());
+    // There may be a million: the text grows in place, without one for each line.
+    for name in inspection.graph().base_names(&dead_by_name(inspection)) {
+        text.push_str(&store);
+        escape_into(&mut text, name);
         text.push('\n');
     }
     text
 }
 
 /// What the dead paths come to, in sentences.
-pub fn dead_total(document: &DeadDocument) -> Vec<String> {
+pub fn dead_total(document: &DeadSum) -> Vec<String> {
     let total = document.total;
     let mut parts = vec![
         count(total.count, "dead path"),

@@ -32,7 +32,10 @@ fn sample_of(document: Document) -> Value {
             let pin = sample::snapshot("").pins.swap_remove(0);
             serde_json::to_value(json::pin(&pin, true, true))
         }
-        Document::Dead => serde_json::to_value(json::dead(&store(), None, Vec::new())),
+        Document::Dead => serde_json::to_value(json::dead(
+            &store(),
+            json::dead_sum(&store(), None, Vec::new()),
+        )),
         Document::Why => serde_json::to_value(json::why(&store(), sample::deep(&store()), 9)),
         Document::Doctor => serde_json::to_value(doctor()),
         Document::ConfigCheck => serde_json::to_value(sample::config_check()),

@@ -35,10 +35,10 @@ fn views(odd: &str, color: bool, width: Option<u16>) -> Vec<(&'static str, Strin
             ),
         ),
         ("roots", table::roots(&snapshot, Some(&sizes), &view)),
-        ("dead", table::dead(&json::dead(&store, None, Vec::new()))),
+        ("dead", table::dead(&store)),
         (
             "dead-total",
-            table::dead_total(&json::dead(&store, Some(Bytes(4096)), Vec::new())).join("\n"),
+            table::dead_total(&json::dead_sum(&store, Some(Bytes(4096)), Vec::new())).join("\n"),
         ),
         (
             "why",
