@@ -1,6 +1,7 @@
 //! Where truth comes from and where deeds go: files, links, processes. Each fulfils a port.
 
 pub mod clock;
+pub mod collector;
 pub mod daemon;
 pub mod database;
 pub mod derivation;

@@ -75,6 +75,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     }
     let mut context = Context::new(cli.global)?;
     if let Some(wait) = cli.command.wait() {
+        context.wait = Some(wait);
         context.journal = context.journal.patient(wait, context.signals.clone());
         // First of all, so that what is planned is planned for the world that the other run leaves.
         context.journal.wait_for_turn()?;

@@ -20,6 +20,7 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 use nix::unistd::geteuid;
 
+use super::collector::collector;
 use super::places::Places;
 use super::process::{Account, Command, Output, ProcessError, Program, Surroundings};
 use crate::domain::profile::{GenerationNumber, Owner, ProfilePath};
@@ -156,8 +157,16 @@ impl NixCli {
     /// Collects garbage. Without options `nix-collect-garbage` touches no profile, and makes none (trap 11; seen so
     /// in 2.8, 2.26 and 2.34, and kept so by a test).
     fn collect_garbage(&self) -> Result<Output, ProcessError> {
+        self.say_who_collects();
         self.command(&self.nix_collect_garbage, LONG)
             .run(&*self.interrupt)
+    }
+
+    /// Nix waits for another collection, and says so where nobody sees it.
+    fn say_who_collects(&self) {
+        if let Some(who) = collector(&self.places.state_dir, Utf8Path::new("/proc")) {
+            tracing::warn!("Nix waits for another collection: {who}");
+        }
     }
 
     /// Hard-links equal files.

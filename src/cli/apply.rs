@@ -57,7 +57,12 @@ pub(super) fn apply(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure
         .iter()
         .any(|planned| planned.action.collection().is_some())
     {
-        predict(context, &mut plan, &context.look(None)?, Exact::IfCheap)?;
+        predict(
+            context,
+            &mut plan,
+            &context.look(Some(&job))?,
+            Exact::IfCheap,
+        )?;
     }
     super::brake::check(context, &job, &mut plan);
     let view = context.view();

@@ -257,10 +257,11 @@ pub struct Consent {
     pub max_risk: Option<RiskLevel>,
 }
 
-/// How long to wait for another run.
+/// How long to wait for another run or collection.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct WaitArg {
-    /// Wait at most this long for another run to end, such as 10m; otherwise exit with 75 at once
+    /// Wait at most this long for another run or collection to end, such as 1h; otherwise exit with 75 at once where a
+    /// run is under way, and after 15 minutes of another collection
     #[arg(long, value_name = "AGE")]
     pub wait: Option<Age>,
 }

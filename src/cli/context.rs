@@ -21,6 +21,7 @@ use crate::adapters::process::Surroundings;
 use crate::adapters::scratch::Scratch;
 use crate::adapters::signals::Signals;
 use crate::domain::job::{GenerationsOperation, Job, ProfileRef, ProfileSelector};
+use crate::domain::measure::Age;
 use crate::domain::retention::{KeepPolicy, KeepRules};
 use crate::domain::snapshot::{Actor, Snapshot};
 use crate::engine::Engine;
@@ -51,6 +52,8 @@ pub(super) struct Context {
     pub(super) surroundings: Surroundings,
     /// Whether no settings are looked for but those that are named.
     pub(super) alone: bool,
+    /// How long to wait for another run or collection, where somebody said so.
+    pub(super) wait: Option<Age>,
 }
 
 impl Context {
@@ -77,6 +80,7 @@ impl Context {
             signals,
             surroundings: Surroundings::of_this_process(),
             alone: false,
+            wait: None,
         })
     }
 
@@ -100,6 +104,7 @@ impl Context {
             })?,
             surroundings: scratch.surroundings().clone(),
             alone: true,
+            wait: None,
         })
     }
 

@@ -1,18 +1,25 @@
 //! `run`: plans, shows, asks, carries out.
 
+use std::time::Duration;
+
 use super::args::RunArgs;
 use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::inspect::{Exact, draw};
 use super::{ask, out};
+use crate::adapters::collector;
 use crate::adapters::links::Observer;
 use crate::adapters::nix_cli::NixCli;
 use crate::adapters::store::StoreSurvey;
 use crate::domain::job::Job;
+use crate::domain::measure::Age;
 use crate::domain::receipt::{Outcome, Receipt, RunKind};
 use crate::engine::Approved;
 use crate::ports::Clock;
 use crate::render;
+
+/// A collection takes minutes, and another one is no reason to wait for a day.
+const PATIENCE: Age = Age::minutes(15);
 
 /// Carries out a job.
 pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
@@ -78,6 +85,9 @@ pub(super) fn carry_out(
     approved: Approved,
     job: &Job,
 ) -> Result<Receipt, Failure> {
+    if approved.collects() {
+        wait_for_collector(context)?;
+    }
     if !approved.needs_the_store() {
         return Ok(context.engine(observer, nix).apply(approved, Some(job))?);
     }
@@ -86,6 +96,19 @@ pub(super) fn carry_out(
         reader: context.reader(Some(nix)),
     };
     Ok(context.engine(&survey, nix).apply(approved, Some(job))?)
+}
+
+/// Waits for another collection to end: as long as `--wait` says, or else a while.
+fn wait_for_collector(context: &Context) -> Result<(), Failure> {
+    let most = context.wait.unwrap_or(PATIENCE);
+    let most = Duration::from_secs(most.as_seconds());
+    collector::wait_for_collector(&context.places.state_dir, most, &context.signals).map_err(
+        |who| {
+            let message = format!("another collection is under way, and nothing was done: {who}");
+            Failure::new(Exit::TryAgain, message)
+                .hint("Try again when it has ended, or wait for it longer with --wait.")
+        },
+    )
 }
 
 /// Prints a receipt.

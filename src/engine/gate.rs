@@ -64,9 +64,13 @@ pub struct Approved {
 impl Approved {
     /// Whether the store must be looked into: for a disk goal, or before a collection.
     pub fn needs_the_store(&self) -> bool {
+        self.collects() || self.proposal.budget.is_some()
+    }
+
+    /// Whether garbage is to be collected.
+    pub fn collects(&self) -> bool {
         let mut actions = self.proposal.actions.iter();
         actions.any(|planned| planned.action.collection().is_some())
-            || self.proposal.budget.is_some()
     }
 
     pub(super) fn into_proposal(self) -> Proposal {

@@ -12,12 +12,14 @@ use camino::{Utf8Path, Utf8PathBuf};
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use nix_prune::adapters::collector::collector;
 use nix_prune::adapters::scratch::Scratch;
 use rstest::rstest;
 use serde_json::Value;
 
 use crate::support::{
-    OnTerminal, Ran, by_hand, listing, nixes, program, run, run_command, script, time,
+    OnTerminal, Ran, by_hand, listing, nixes, program, run, run_command, script, skipped, time,
+    with_each_nix,
 };
 
 /// A scratch store with nine system generations, of the newest Nix that is there.
@@ -284,7 +286,7 @@ fn a_second_run_ends_with_75_and_says_who_holds_the_lock() {
 
 /// The lock of a run that is under way somewhere else.
 fn locked(scratch: &Scratch) -> Flock<fs::File> {
-    assert_eq!(run(scratch, &["pin", "system:9"]).status, 0);
+    assert_eq!(run(scratch, &["pin", "system:1"]).status, 0);
     let lock = fs::OpenOptions::new()
         .read(true)
         .write(true)
@@ -316,12 +318,106 @@ fn a_second_run_waits_as_long_as_it_is_told_to() {
         waits.contains("waiting: another run holds the lock"),
         "{waits}"
     );
-    let before = numbers(&scratch).len();
+    // What is planned is planned for the world that the other run leaves.
+    let path = scratch.add_path("system-10", &[], 1000).unwrap();
+    let date = time("2026-01-10T00:00:00Z");
+    scratch.set_profile(&system(&scratch), &path, date).unwrap();
     drop(lock);
     // The rest must be read, or it could not be written.
     let rest: Vec<String> = said.map(Result::unwrap).collect();
     assert!(child.wait().unwrap().success(), "{rest:?}");
-    assert!(numbers(&scratch).len() < before);
+    assert_eq!(numbers(&scratch), [1, 9, 10]);
+}
+
+/// Nix's lock of the collector, held by this process; `None` where the kernel does not list locks.
+fn collecting(scratch: &Scratch) -> Option<Flock<fs::File>> {
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(scratch.state_dir().join("gc.lock"))
+        .unwrap();
+    let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).unwrap();
+    if collector(&scratch.state_dir(), Utf8Path::new("/proc")).is_none() {
+        skipped("who collects: this kernel lists no locks");
+        return None;
+    }
+    Some(lock)
+}
+
+#[test]
+fn another_collection_is_named_and_waited_for() {
+    let Some(scratch) = machine() else { return };
+    scratch.add_path("dead", &[], 10).unwrap();
+    let Some(lock) = collecting(&scratch) else {
+        return;
+    };
+    let args = ["run", "--keep-last", "1", "--yes", "--wait"];
+    let ran = run(&scratch, &[&args[..], &["1s"]].concat());
+    let this = format!("process {}", std::process::id());
+    refused(&scratch, &ran, 75, &this);
+    assert!(ran.stderr.contains("gc.lock"), "{}", ran.stderr);
+    assert!(
+        !scratch.base().join("state/runs").exists(),
+        "nothing was begun"
+    );
+    // Only a collection has to wait.
+    let ran = run(
+        &scratch,
+        &["run", "--keep-last", "9", "--no-collect", "--yes"],
+    );
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    let mut child = program(&scratch)
+        .args(args)
+        .arg("1d")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+    let waits = said.next().unwrap().unwrap();
+    assert!(waits.contains("waiting for another collection"), "{waits}");
+    drop(lock);
+    let rest: Vec<String> = said.map(Result::unwrap).collect();
+    assert!(child.wait().unwrap().success(), "{rest:?}");
+    let dead = scratch.path_named("dead").unwrap();
+    assert!(!dead.to_absolute_path(scratch.store()).exists());
+}
+
+/// How long: `NIX_PRUNE_TEST_LOCKED`, in seconds.
+fn a_while() -> Duration {
+    let said = std::env::var("NIX_PRUNE_TEST_LOCKED");
+    Duration::from_secs(said.map_or(3, |said| said.parse().unwrap()))
+}
+
+#[test]
+fn a_database_that_somebody_keeps_locked_delays_a_run_and_costs_nothing() {
+    with_each_nix(|nix| {
+        let scratch = filled(Scratch::new(Some(&nix.bin)).unwrap());
+        scratch.add_path("dead", &[], 10).unwrap();
+        let file = scratch.state_dir().join("db/db.sqlite");
+        let writer = rusqlite::Connection::open(&file).unwrap();
+        writer.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let begun = Instant::now();
+        let waiter = std::thread::spawn(move || {
+            std::thread::sleep(a_while());
+            writer.execute_batch("ROLLBACK").unwrap();
+        });
+        let ran = run(&scratch, &["run", "--keep-last", "2", "--yes", "--json"]);
+        assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
+        assert!(begun.elapsed() >= a_while(), "it did not need the database");
+        waiter.join().unwrap();
+        let entries = json(&ran)["entries"].as_array().unwrap().clone();
+        assert!(
+            entries.iter().all(|entry| entry["outcome"] == "done"),
+            "{}",
+            ran.stdout
+        );
+        let dead = scratch.path_named("dead").unwrap();
+        assert!(!dead.to_absolute_path(scratch.store()).exists());
+        assert_eq!(run(&scratch, &["undo"]).status, 0);
+        assert_eq!(numbers(&scratch), ALL);
+    });
 }
 
 #[test]

@@ -45,7 +45,13 @@ const FAULTS: [(&str, &str); 9] = [
 ];
 
 /// What is done by a child: the tool, what its command line has, and the command that comes to it.
-const ACTIONS: [(&str, &str, &str, &[&str]); 7] = [
+const ACTIONS: [(&str, &str, &str, &[&str]); 8] = [
+    (
+        "hold what a vanished root kept",
+        "nix-store",
+        "--add-root",
+        RUN,
+    ),
     ("hold", "nix-store", "--add-root", RUN),
     ("drop a generation", "nix-env", "--delete-generations", RUN),
     ("collect by name", "nix-store", "--delete", RUN),
@@ -83,6 +89,7 @@ fn with_fault(world: &World, nix: &Nix, tool: &str, option: &str, fault: &str) -
 /// What a cell is about, in the record.
 fn is_about(action: &str, entry: &Entry) -> bool {
     match &entry.action {
+        Action::HoldRoot(_) => action.ends_with("kept"),
         Action::DropGeneration(_) => ["hold", "drop a generation"].contains(&action),
         Action::Collect(_) => action.starts_with("collect"),
         Action::Optimise => action == "optimise",
@@ -138,6 +145,7 @@ fn cell(world: &World, nix: &Nix, action: usize, fault: usize) -> String {
     let ran = run_command(&mut command);
     fs::remove_dir_all(&bin).unwrap();
     world.kept();
+    world.not_collected();
     let receipts = world.receipts();
     let receipt = &receipts[before];
     assert!(!receipt.is_interrupted());

@@ -147,6 +147,7 @@ fn harm_at(world: &World, case: &Case, steps: &[Step], (at, harm): (usize, Harm)
         assert!(traced.killed, "it ended before: {}", traced.ran.stderr);
     }
     world.kept();
+    world.not_collected();
     if case.args.contains(&"undo") {
         world.ends(case.next, &[0, 4]);
     } else {
@@ -159,6 +160,7 @@ fn harm_at(world: &World, case: &Case, steps: &[Step], (at, harm): (usize, Harm)
     if case.releases {
         return;
     }
+    world.not_collected();
     for _ in 0..4 {
         if world.ends(&["undo"], &[0, 4]).status == 4 {
             break;

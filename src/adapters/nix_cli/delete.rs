@@ -60,6 +60,7 @@ impl NixCli {
         let paths = paths
             .iter()
             .map(|path| path.to_absolute_path(store).into_string());
+        self.say_who_collects();
         self.command(&self.nix_store, LONG)
             .args(["--delete"])
             .args(paths)

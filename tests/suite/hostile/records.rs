@@ -1,5 +1,6 @@
 //! Our own records: shared by two stores, on a disk that is full, or by the hundred.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -193,6 +194,11 @@ fn a_machine_that_changed_its_number_can_still_undo() {
 /// A shell script in a mount namespace of its own, with a tiny file system for our records; `None` where that cannot
 /// be had, which is said aloud.
 fn with_a_tiny_disk(scratch: &Scratch, text: &str) -> Option<crate::support::Ran> {
+    with_a_disk(scratch, "size=256k", text)
+}
+
+/// The same with a file system of another size, or with so many inodes.
+fn with_a_disk(scratch: &Scratch, size: &str, text: &str) -> Option<crate::support::Ran> {
     let can = Command::new("unshare")
         .args(["-m", "mount", "-t", "tmpfs", "none", "/mnt"])
         .output();
@@ -205,7 +211,7 @@ fn with_a_tiny_disk(scratch: &Scratch, text: &str) -> Option<crate::support::Ran
     let file = scratch.base().join("script");
     let ours = env!("CARGO_BIN_EXE_nix-prune");
     let text = format!(
-        "set -u\nmount -t tmpfs -o size=256k,mode=755 none '{state}' || exit 99\nprune() {{ '{ours}' \"$@\"; }}\n\
+        "set -u\nmount -t tmpfs -o {size},mode=755 none '{state}' || exit 99\nprune() {{ '{ours}' \"$@\"; }}\n\
          fill() {{ cat /dev/zero >'{state}/filler' 2>/dev/null; :; }}\n{text}"
     );
     script(&file, &text);
@@ -226,6 +232,40 @@ fn with_a_tiny_disk(scratch: &Scratch, text: &str) -> Option<crate::support::Ran
         .arg(&file)
         .current_dir(scratch.base());
     Some(run_command(&mut command))
+}
+
+#[test]
+fn a_disk_without_room_for_another_file_costs_nothing() {
+    let mut ended = Vec::new();
+    for inodes in [2, 5, 8, 9, 10, 11, 12, 40] {
+        let Some(scratch) = store() else { return };
+        let system = profiles(&scratch).join("system");
+        fill(&scratch, &system, 5);
+        let before = links(&system);
+        // The next run has room, as after somebody has made some.
+        let text = format!(
+            "prune run --keep-last 2 --yes; echo \"STATUS $?\"\nmount -o remount,nr_inodes=1000 none '{}'\n\
+             prune run --keep-last 2 --yes || exit 1\nwhile prune undo; do :; done; :",
+            scratch.base().join("state")
+        );
+        let size = format!("nr_inodes={inodes}");
+        let Some(ran) = with_a_disk(&scratch, &size, &text) else {
+            return;
+        };
+        let said = format!("{inodes}: {}{}", ran.stdout, ran.stderr);
+        assert_eq!(ran.status, 0, "{said}");
+        let (_, behind) = ran.stdout.split_once("STATUS ").unwrap();
+        let status = behind.lines().next().unwrap().to_string();
+        assert!(status == "0" || said.contains("No space left"), "{said}");
+        ended.push(status);
+        assert_eq!(links(&system), before, "{said}");
+    }
+    let ways: BTreeSet<&str> = ended.iter().map(String::as_str).collect();
+    assert!(
+        ways.is_subset(&BTreeSet::from(["0", "3", "73"])),
+        "{ended:?}"
+    );
+    assert!(ways.contains("0") && ways.contains("73"), "{ended:?}");
 }
 
 #[test]

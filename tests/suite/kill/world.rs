@@ -35,10 +35,12 @@ pub(crate) struct World {
     all: Links,
     /// Those of generations that the job drops.
     dropped: Vec<Utf8PathBuf>,
+    /// What a root kept that is gone since a run saw it.
+    built: Utf8PathBuf,
 }
 
 impl World {
-    /// Two generations to drop, a hold to release, a dangling root, and dead paths.
+    /// Two generations to drop, a hold to release, a root that vanished and dangles, and dead paths.
     pub(crate) fn new(nix: &Nix) -> Self {
         let scratch = Scratch::new(Some(&nix.bin)).unwrap();
         let profiles = scratch.state_dir().join("profiles");
@@ -48,6 +50,9 @@ impl World {
         let config = scratch.home().join(".config/nix-prune");
         fs::create_dir_all(&config).unwrap();
         fs::write(config.join("config.json"), SETTINGS).unwrap();
+        let result = scratch.home().join("result");
+        let path = scratch.add_path("built", &[], 10).unwrap();
+        scratch.add_root(&result, &path).unwrap();
         // A hold whose window has ended when it comes to it.
         let args = [
             "run",
@@ -57,15 +62,13 @@ impl World {
             "--yes",
         ];
         expect(&run(&scratch, &args), &[0]);
-        let result = scratch.home().join("result");
-        let path = scratch.add_path("built", &[], 10).unwrap();
-        scratch.add_root(&result, &path).unwrap();
         fs::remove_file(&result).unwrap();
         thread::sleep(Duration::from_millis(1100));
         let dropped = ["system-1-link", "default-2-link"];
         Self {
             all: links(&profiles),
             dropped: dropped.map(|name| profiles.join(name)).to_vec(),
+            built: path.to_absolute_path(scratch.store()),
             scratch,
         }
     }
@@ -114,6 +117,11 @@ impl World {
                 assert!(link.exists(), "{link} leads nowhere");
             }
         }
+    }
+
+    /// What the vanished root kept was not collected by a run of ours.
+    pub(crate) fn not_collected(&self) {
+        assert!(self.built.exists(), "{} is gone", self.built);
     }
 
     /// Every generation is as it was, and outlives a collection by hand.
