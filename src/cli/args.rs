@@ -38,7 +38,7 @@ Exit status:
   5   the budget is not reached
   69  Nix was not found or cannot be used
   73  the state directory cannot be written
-  75  another run holds the lock; try again
+  75  another run or collection is under way; try again
   77  not permitted
   78  the settings are not valid")]
 pub struct Cli {
