@@ -18,3 +18,4 @@ pub mod scratch;
 pub mod signals;
 pub mod store;
 pub mod store_dir;
+pub mod tally;

@@ -26,6 +26,7 @@ mod manual;
 mod out;
 mod pin;
 mod plan;
+mod progress;
 mod roots;
 mod run;
 mod undo;

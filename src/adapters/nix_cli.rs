@@ -23,6 +23,7 @@ use nix::unistd::geteuid;
 use super::collector::collector;
 use super::places::Places;
 use super::process::{Account, Command, Output, ProcessError, Program, Surroundings};
+use super::tally::Tally;
 use crate::domain::profile::{GenerationNumber, Owner, ProfilePath};
 use crate::domain::store_path::StorePath;
 use crate::ports::{Cause, Interrupt, PerformError};
@@ -44,6 +45,7 @@ pub struct NixCli {
     places: Places,
     surroundings: Surroundings,
     interrupt: Arc<dyn Interrupt + Send + Sync>,
+    tally: Arc<Tally>,
     nix: Program,
     nix_env: Program,
     nix_store: Program,
@@ -78,7 +80,14 @@ impl NixCli {
             places,
             surroundings,
             interrupt,
+            tally: Arc::default(),
         })
+    }
+
+    /// The same, counting what it deletes.
+    #[must_use]
+    pub fn counting(self, tally: Arc<Tally>) -> Self {
+        Self { tally, ..self }
     }
 
     /// Deletes fewer paths in one call: no more than have room in so many bytes, or one.
@@ -159,6 +168,7 @@ impl NixCli {
     fn collect_garbage(&self) -> Result<Output, ProcessError> {
         self.say_who_collects();
         self.command(&self.nix_collect_garbage, LONG)
+            .count_deletions(&self.tally)
             .run(&*self.interrupt)
     }
 

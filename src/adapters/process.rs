@@ -9,8 +9,10 @@ mod watch;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::tally::{Deletions, Tally};
 use crate::ports::Interrupt;
 use watch::Give;
 
@@ -79,6 +81,7 @@ pub struct Command<'a> {
     input: Option<PathBuf>,
     timeout: Duration,
     grace: Grace,
+    deletions: Option<Deletions>,
 }
 
 /// How long a command has to end after it was asked to.
@@ -108,7 +111,15 @@ impl<'a> Command<'a> {
             input: None,
             timeout,
             grace: Grace::FOR_NIX,
+            deletions: None,
         }
+    }
+
+    /// Counts the paths that it says it deletes.
+    #[must_use]
+    pub fn count_deletions(mut self, tally: &Arc<Tally>) -> Self {
+        self.deletions = Some(Deletions::of(Arc::clone(tally)));
+        self
     }
 
     /// Adds arguments.

@@ -6,7 +6,6 @@ mod strangers;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::sync::atomic::AtomicU64;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
@@ -18,6 +17,7 @@ use super::nix_cli::NixCli;
 use super::places::Places;
 use super::runtime_roots::{RuntimeRoots, read_processes, read_temporary};
 use super::store_dir::{StoreName, visit_names};
+use super::tally::Tally;
 use crate::domain::budget::{Figure, Standing};
 use crate::domain::collect::{NotSelective, Selection};
 use crate::domain::graph::KeepFlags;
@@ -124,9 +124,13 @@ impl StoreReader<'_> {
     ///
     /// # Errors
     /// When the store directory cannot be opened, or somebody asked to stop.
-    pub fn measure<N: AsRef<str> + Sync>(&self, names: &[N]) -> Result<DiskUse, DiskError> {
-        let seen = AtomicU64::new(0);
-        Meter::new(self.places.store.as_path(), self.interrupt, &seen).measure(names)
+    pub fn measure<N: AsRef<str> + Sync>(
+        &self,
+        names: &[N],
+        tally: &Tally,
+    ) -> Result<DiskUse, DiskError> {
+        let store = self.places.store.as_path();
+        Meter::new(store, self.interrupt, &tally.measured).measure(names)
     }
 
     /// A snapshot that tells, too, when the database and the store directory do not belong together.

@@ -20,6 +20,7 @@ use crate::adapters::places::{Places, variable};
 use crate::adapters::process::Surroundings;
 use crate::adapters::scratch::Scratch;
 use crate::adapters::signals::Signals;
+use crate::adapters::tally::Tally;
 use crate::domain::job::{GenerationsOperation, Job, ProfileRef, ProfileSelector};
 use crate::domain::measure::Age;
 use crate::domain::retention::{KeepPolicy, KeepRules};
@@ -54,6 +55,8 @@ pub(super) struct Context {
     pub(super) alone: bool,
     /// How long to wait for another run or collection, where somebody said so.
     pub(super) wait: Option<Age>,
+    /// How far long work has come.
+    pub(super) tally: Arc<Tally>,
 }
 
 impl Context {
@@ -81,6 +84,7 @@ impl Context {
             surroundings: Surroundings::of_this_process(),
             alone: false,
             wait: None,
+            tally: Arc::default(),
         })
     }
 
@@ -105,6 +109,7 @@ impl Context {
             surroundings: scratch.surroundings().clone(),
             alone: true,
             wait: None,
+            tally: Arc::default(),
         })
     }
 
@@ -258,7 +263,8 @@ impl Context {
             self.global.nix_bin.as_deref(),
             self.surroundings.clone(),
             Arc::new(self.signals.clone()),
-        )?)
+        )?
+        .counting(Arc::clone(&self.tally)))
     }
 
     /// The engine over these adapters.

@@ -1,9 +1,12 @@
 //! What the commands that look into the store share.
 
+use std::sync::Arc;
+
 use camino::Utf8Path;
 
 use super::context::Context;
 use super::failure::Failure;
+use super::progress::Progress;
 use crate::adapters::disk::DiskUse;
 use crate::adapters::store::StoreReader;
 use crate::domain::graph::{NodeIdx, StoreGraph, Weight};
@@ -49,7 +52,9 @@ impl Context {
     /// When nothing can be said at all.
     pub(super) fn look(&self, job: Option<&Job>) -> Result<Look, Failure> {
         let nix = self.nix().ok();
+        let progress = Progress::show(|| Some("Looking into the store".to_string()));
         let look = self.reader(nix.as_ref()).look(&self.observer(job))?;
+        drop(progress);
         match look.store {
             // Not a look without the store, which takes as long again.
             Err(error) if error.kind == InspectTrouble::Interrupted => Err(error.into()),
@@ -100,7 +105,12 @@ impl Context {
         if exact == Exact::IfCheap && names.len() > FEW {
             return Ok(Measured::default());
         }
-        let used = self.reader(None).measure(names)?;
+        let shown = Arc::clone(&self.tally);
+        let progress =
+            Progress::show(move || Some(format!("Measuring: {} files", shown.measured())));
+        let used = self.reader(None).measure(names, &self.tally);
+        drop(progress);
+        let used = used?;
         Ok(Measured {
             notes: notes_on(&used),
             bytes: Some(used.bytes),

@@ -11,6 +11,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::args::Global;
+use super::progress::Log;
 use crate::render::text::escape;
 
 /// Starts the log. A second call changes nothing.
@@ -26,7 +27,7 @@ pub(super) fn start(global: &Global) {
     // Only a second subscriber could be refused, and the first one is as good.
     let _ = tracing_subscriber::fmt()
         .with_max_level(level)
-        .with_writer(std::io::stderr)
+        .with_writer(|| Log)
         .event_format(Lines {
             journal: journal && std::env::var_os("JOURNAL_STREAM").is_some(),
         })

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::args::ColorChoice;
 use super::failure::{Exit, Failure};
+use super::progress::Log;
 use crate::domain::refusal::Refusal;
 use crate::render::table::Style;
 use crate::render::text::escape;
@@ -44,7 +45,7 @@ pub(super) fn json(document: &impl Serialize) -> Result<(), Failure> {
 pub(super) fn said(sentences: &[String]) {
     let text = sentences.join("\n") + "\n";
     // There is nowhere left to complain to.
-    let _ = io::stderr().lock().write_all(text.as_bytes());
+    let _ = Log.write_all(text.as_bytes());
 }
 
 /// Says on standard error what went wrong and what to do now.
@@ -57,7 +58,7 @@ pub(super) fn failure(failure: &Failure) {
         }
     }
     // There is nowhere left to complain to.
-    let _ = io::stderr().lock().write_all(text.as_bytes());
+    let _ = Log.write_all(text.as_bytes());
 }
 
 /// Says on standard error what stands in the way of a collection.

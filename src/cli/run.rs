@@ -1,11 +1,13 @@
 //! `run`: plans, shows, asks, carries out.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::args::RunArgs;
 use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::inspect::{Exact, draw};
+use super::progress::Progress;
 use super::{ask, out};
 use crate::adapters::collector;
 use crate::adapters::links::Observer;
@@ -88,6 +90,7 @@ pub(super) fn carry_out(
     if approved.collects() {
         wait_for_collector(context)?;
     }
+    let _progress = collecting(context, &approved);
     if !approved.needs_the_store() {
         return Ok(context.engine(observer, nix).apply(approved, Some(job))?);
     }
@@ -96,6 +99,17 @@ pub(super) fn carry_out(
         reader: context.reader(Some(nix)),
     };
     Ok(context.engine(&survey, nix).apply(approved, Some(job))?)
+}
+
+/// Says how far the collection has come, once it has begun.
+fn collecting(context: &Context, approved: &Approved) -> Progress {
+    let tally = Arc::clone(&context.tally);
+    let all = approved.predicted_paths().map(|all| format!(" of {all}"));
+    let all = all.unwrap_or_default();
+    Progress::show(move || match tally.deleted() {
+        0 => None,
+        deleted => Some(format!("Collecting: {deleted}{all} paths deleted")),
+    })
 }
 
 /// Waits for another collection to end: as long as `--wait` says, or else a while.

@@ -67,6 +67,11 @@ impl Approved {
         self.collects() || self.proposal.budget.is_some()
     }
 
+    /// How many paths are expected to go.
+    pub fn predicted_paths(&self) -> Option<u64> {
+        self.proposal.prediction.paths
+    }
+
     /// Whether garbage is to be collected.
     pub fn collects(&self) -> bool {
         let mut actions = self.proposal.actions.iter();

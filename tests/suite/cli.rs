@@ -906,3 +906,47 @@ fn a_users_settings_that_others_can_write_are_refused_by_root() {
         assert_eq!(ran.status, 0, "{}", ran.stderr);
     }
 }
+
+/// Programs of the newest Nix of which `nix-store --delete` says what it deletes and takes its time before it does.
+fn slow_to_delete(scratch: &Scratch) -> Utf8PathBuf {
+    let real = scratch.bin().unwrap();
+    let bin = scratch.base().join("slow-bin");
+    fs::create_dir(&bin).unwrap();
+    for name in ["nix", "nix-env", "nix-collect-garbage"] {
+        symlink(real.join(name), bin.join(name)).unwrap();
+    }
+    let real = real.join("nix-store");
+    let text = format!(
+        "case \" $* \" in *\" --delete \"*) printf \"deleting '/a'\\ndeleting '/b'\\n\" >&2; sleep 2;; esac\n\
+         exec '{real}' \"$@\""
+    );
+    script(&bin.join("nix-store"), &text);
+    bin
+}
+
+#[test]
+fn a_terminal_is_told_how_far_a_long_collection_has_come() {
+    let Some(scratch) = machine() else { return };
+    for n in 1..=3 {
+        scratch.add_path(&format!("dead-{n}"), &[], 10).unwrap();
+    }
+    let bin = format!("--nix-bin={}", slow_to_delete(&scratch));
+    let args = [
+        "run",
+        "--keep-last=9",
+        "--yes",
+        "--collect-method=selective",
+    ];
+    let mut terminal =
+        OnTerminal::start(program(&scratch).args(args).arg(&bin).env("TERM", "xterm"));
+    let seen = terminal.until("Collecting: 2 of 3 paths deleted");
+    assert!(seen.ends_with("deleted"), "{seen:?}");
+    let seen = terminal.until("Measured on");
+    let (line, after) = seen.rsplit_once("\r\x1b[K").unwrap();
+    assert!(!after.contains("Collecting"), "{line:?} {after:?}");
+    assert_eq!(terminal.end(), 0);
+    // Nowhere else is there a line that comes and goes.
+    scratch.add_path("dead-4", &[], 10).unwrap();
+    let ran = run(&scratch, &[&args[..], &[&bin]].concat());
+    assert!(!ran.stderr.contains("Collecting"), "{:?}", ran.stderr);
+}

@@ -64,6 +64,7 @@ impl NixCli {
         self.command(&self.nix_store, LONG)
             .args(["--delete"])
             .args(paths)
+            .count_deletions(&self.tally)
             .run_to_any_end(&*self.interrupt)
     }
 

@@ -72,12 +72,21 @@ impl Shared {
 }
 
 /// Reads a pipe to its end; sends a word when it is there.
-pub(super) fn drain(mut pipe: PipeReader, shared: &Shared, ended: &Sender<()>) {
+pub(super) fn drain(
+    mut pipe: PipeReader,
+    shared: &Shared,
+    ended: &Sender<()>,
+    mut hear: impl FnMut(&[u8]),
+) {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         match pipe.read(&mut buffer) {
             Ok(0) => break shared.with(|captured| captured.ended = true),
-            Ok(n) => shared.with(|captured| captured.add(buffer.get(..n).unwrap_or_default())),
+            Ok(n) => {
+                let bytes = buffer.get(..n).unwrap_or_default();
+                shared.with(|captured| captured.add(bytes));
+                hear(bytes);
+            }
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             // What cannot be read is missing, and `ended` says so.
             Err(_) => break,

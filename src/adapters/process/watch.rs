@@ -127,7 +127,15 @@ impl Command<'_> {
         let (ended, ends) = mpsc::channel();
         let (stdout, stderr) = (Shared::default(), Shared::default());
         let (shared, word) = (stderr.clone(), ended.clone());
-        thread::spawn(move || drain(stderr_end, &shared, &word));
+        let deletions = self.deletions.clone();
+        thread::spawn(move || {
+            let mut deletions = deletions;
+            drain(stderr_end, &shared, &word, |bytes| {
+                if let Some(deletions) = &mut deletions {
+                    deletions.hear(bytes);
+                }
+            });
+        });
         let shared = stdout.clone();
         let pieces = match give {
             Give::Lines(_) => {
@@ -141,7 +149,7 @@ impl Command<'_> {
                 Some(blocks)
             }
             Give::Nothing => {
-                thread::spawn(move || drain(stdout_end, &shared, &ended));
+                thread::spawn(move || drain(stdout_end, &shared, &ended, |_| {}));
                 None
             }
         };

@@ -81,16 +81,31 @@ fn switch(scratch: &Scratch, profile: &Utf8Path, round: usize, stop: &AtomicBool
     }
 }
 
+/// So many rounds are played on one store: with each it has more generations and holds, and takes longer.
+const TOGETHER: usize = 10;
+
 #[test]
 fn builders_rollbacks_and_collections_beside_runs_lose_nothing() {
-    let Some(scratch) = store() else { return };
+    let (mut played, mut built, mut ended) = (0, 0, BTreeMap::new());
+    while played < rounds() {
+        let some = TOGETHER.min(rounds() - played);
+        let Some(more) = on_one_store(some, &mut ended) else {
+            return;
+        };
+        (played, built) = (played + some, built + more);
+        println!("{played} rounds, {built} builds, exit statuses of runs: {ended:?}");
+    }
+}
+
+/// Plays some rounds, and tells how many paths were built.
+fn on_one_store(rounds: usize, ended: &mut BTreeMap<i32, usize>) -> Option<usize> {
+    let scratch = store()?;
     let profile = profiles(&scratch).join("default");
     fill(&scratch, &profile, 4);
     let results = scratch.home().join("results");
     fs::create_dir(&results).unwrap();
     let mut built = 0;
-    let mut ended = BTreeMap::new();
-    for round in 0..rounds() {
+    for round in 0..rounds {
         let stop = AtomicBool::new(false);
         built = thread::scope(|scope| {
             let builder = scope.spawn(|| build(&scratch, &results, built, &stop));
@@ -146,11 +161,8 @@ fn builders_rollbacks_and_collections_beside_runs_lose_nothing() {
             );
         }
     }
-    println!(
-        "{} rounds, {built} builds, exit statuses of runs: {ended:?}",
-        rounds()
-    );
     by_hand(&scratch, "nix-store", &["--verify", "--check-contents"]);
     ends(&scratch, &["run", "--keep-last=1", "--yes"], 0);
     assert!(!numbers(&profile).is_empty());
+    Some(built)
 }

@@ -1,0 +1,77 @@
+//! How far long work has come, counted by those who do it for whoever shows it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Counts of one run of the program; they only grow.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Files and directories that were measured.
+    pub measured: AtomicU64,
+    /// Store paths that Nix said it deletes.
+    pub deleted: AtomicU64,
+}
+
+impl Tally {
+    /// How much was measured so far.
+    pub fn measured(&self) -> u64 {
+        self.measured.load(Ordering::Relaxed)
+    }
+
+    /// How many paths were deleted so far.
+    pub fn deleted(&self) -> u64 {
+        self.deleted.load(Ordering::Relaxed)
+    }
+}
+
+/// Counts the paths that a command of Nix's says it deletes, however its words are cut into pieces.
+#[derive(Debug, Clone)]
+pub(super) struct Deletions {
+    tally: Arc<Tally>,
+    /// How much of the beginning of this line is as it must be; `None` of a line that is another.
+    matched: Option<usize>,
+}
+
+/// How Nix begins the line for each path: `deleting '/nix/store/…'`.
+const BEGINNING: &[u8] = b"deleting '/";
+
+impl Deletions {
+    pub(super) fn of(tally: Arc<Tally>) -> Self {
+        let matched = Some(0);
+        Self { tally, matched }
+    }
+
+    pub(super) fn hear(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.matched = match self.matched {
+                _ if *byte == b'\n' => Some(0),
+                Some(so_far) if BEGINNING.get(so_far) == Some(byte) => {
+                    if so_far + 1 == BEGINNING.len() {
+                        self.tally.deleted.fetch_add(1, Ordering::Relaxed);
+                        None
+                    } else {
+                        Some(so_far + 1)
+                    }
+                }
+                _ => None,
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_line_counts_once_wherever_it_is_cut() {
+        let text = b"finding garbage collector roots...\ndeleting garbage...\ndeleting '/nix/store/a'\n\
+            deleting '/nix/store/deleting '/b'\n deleting '/c'\ndeleting unused links...\ndeleting '/nix/store/d'";
+        for size in 1..=text.len() {
+            let tally = Arc::new(Tally::default());
+            let mut deletions = Deletions::of(Arc::clone(&tally));
+            text.chunks(size).for_each(|piece| deletions.hear(piece));
+            assert_eq!(tally.deleted(), 3, "in pieces of {size}");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! A line on the terminal that says how far long work has come, and goes when it has ended.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::Mutex;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// What is done sooner needs no line.
+const PATIENCE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(250);
+/// Back to the beginning of the line, and nothing on it.
+const CLEAR: &str = "\r\x1b[K";
+
+/// Whether there is a line now; locked while somebody writes, so that a message does not come in the middle of it.
+static DRAWN: Mutex<bool> = Mutex::new(false);
+
+/// The line, while it lives.
+#[derive(Debug, Default)]
+pub(super) struct Progress(Option<(Sender<()>, JoinHandle<()>)>);
+
+impl Progress {
+    /// Shows what `text` says, a few times a second, where standard error is a terminal that can do that.
+    pub(super) fn show(text: impl Fn() -> Option<String> + Send + 'static) -> Self {
+        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        if dumb || !io::stderr().is_terminal() {
+            return Self::default();
+        }
+        let (stop, stopped) = mpsc::channel();
+        let draws = thread::spawn(move || {
+            let mut pause = PATIENCE;
+            while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+                if let Some(text) = text() {
+                    draw(&text);
+                }
+                pause = PAUSE;
+            }
+            before_a_message(&mut io::stderr().lock());
+        });
+        Self(Some((stop, draws)))
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some((stop, draws)) = self.0.take() {
+            drop(stop);
+            // It has nothing to fail at but the drawing.
+            let _ = draws.join();
+        }
+    }
+}
+
+fn draw(text: &str) {
+    let width = terminal_size::terminal_size_of(io::stderr());
+    let room = width.map_or(79, |(width, _)| usize::from(width.0).saturating_sub(1));
+    let text: String = text.chars().take(room).collect();
+    let mut err = io::stderr().lock();
+    if let Ok(mut drawn) = DRAWN.lock() {
+        // There is nowhere else to say that it cannot be drawn.
+        let _ = write!(err, "{CLEAR}{text}").and_then(|()| err.flush());
+        *drawn = true;
+    }
+}
+
+/// Removes the line, should there be one, so that what is written next begins where a line begins.
+pub(super) fn before_a_message(err: &mut impl Write) {
+    if let Ok(mut drawn) = DRAWN.lock()
+        && std::mem::take(&mut *drawn)
+    {
+        let _ = write!(err, "{CLEAR}").and_then(|()| err.flush());
+    }
+}
+
+/// Standard error for the log.
+pub(super) struct Log;
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut err = io::stderr().lock();
+        before_a_message(&mut err);
+        err.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
