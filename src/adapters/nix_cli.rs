@@ -7,6 +7,7 @@ mod generations;
 mod links;
 mod parse;
 mod perform;
+mod persist;
 mod profile_lock;
 mod rights;
 mod roots;
@@ -141,10 +142,12 @@ impl NixCli {
     ) -> Result<Output, ProcessError> {
         let profile = profile.to_path().into_string();
         let number = number.to_string();
-        self.command(&self.nix_env, SHORT)
-            .args(["-p", &profile, "--delete-generations", &number])
-            .run_as(account)
-            .run(&*self.interrupt)
+        self.persist(|| {
+            self.command(&self.nix_env, SHORT)
+                .args(["-p", &profile, "--delete-generations", &number])
+                .run_as(account)
+                .run(&*self.interrupt)
+        })
     }
 
     /// Makes `link` a root of a path that is valid already. Nothing is fetched, and for what is no derivation nothing
@@ -156,20 +159,24 @@ impl NixCli {
         account: Option<&Account>,
     ) -> Result<Output, ProcessError> {
         let path = path.to_absolute_path(&self.places.store).into_string();
-        self.command(&self.nix_store, SHORT)
-            .args(["--realise", &path, "--add-root", link.as_str()])
-            .args(["--option", "substitute", "false"])
-            .run_as(account)
-            .run(&*self.interrupt)
+        self.persist(|| {
+            self.command(&self.nix_store, SHORT)
+                .args(["--realise", &path, "--add-root", link.as_str()])
+                .args(["--option", "substitute", "false"])
+                .run_as(account)
+                .run(&*self.interrupt)
+        })
     }
 
     /// Collects garbage. Without options `nix-collect-garbage` touches no profile, and makes none (trap 11; seen so
     /// in 2.8, 2.26 and 2.34, and kept so by a test).
     fn collect_garbage(&self) -> Result<Output, ProcessError> {
         self.say_who_collects();
-        self.command(&self.nix_collect_garbage, LONG)
-            .count_deletions(&self.tally)
-            .run(&*self.interrupt)
+        self.persist(|| {
+            self.command(&self.nix_collect_garbage, LONG)
+                .count_deletions(&self.tally)
+                .run(&*self.interrupt)
+        })
     }
 
     /// Nix waits for another collection, and says so where nobody sees it.
@@ -181,18 +188,22 @@ impl NixCli {
 
     /// Hard-links equal files.
     fn optimise_store(&self) -> Result<Output, ProcessError> {
-        self.command(&self.nix_store, LONG)
-            .args(["--optimise"])
-            .run(&*self.interrupt)
+        self.persist(|| {
+            self.command(&self.nix_store, LONG)
+                .args(["--optimise"])
+                .run(&*self.interrupt)
+        })
     }
 
     /// Checks the store, without repairing anything.
     fn verify_store(&self, contents: bool) -> Result<Output, ProcessError> {
         let contents = contents.then_some("--check-contents");
-        self.command(&self.nix_store, LONG)
-            .args(["--verify"])
-            .args(contents)
-            .run(&*self.interrupt)
+        self.persist(|| {
+            self.command(&self.nix_store, LONG)
+                .args(["--verify"])
+                .args(contents)
+                .run(&*self.interrupt)
+        })
     }
 
     /// What Nix itself holds for garbage.

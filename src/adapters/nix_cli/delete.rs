@@ -57,15 +57,20 @@ impl NixCli {
 
     fn run_delete(&self, paths: &[StorePath<String>]) -> Result<Ended, ProcessError> {
         let store = &self.places.store;
-        let paths = paths
-            .iter()
-            .map(|path| path.to_absolute_path(store).into_string());
         self.say_who_collects();
-        self.command(&self.nix_store, LONG)
-            .args(["--delete"])
-            .args(paths)
-            .count_deletions(&self.tally)
-            .run_to_any_end(&*self.interrupt)
+        let run = || {
+            let paths = paths.iter();
+            let paths = paths.map(|path| path.to_absolute_path(store).into_string());
+            self.command(&self.nix_store, LONG)
+                .args(["--delete"])
+                .args(paths)
+                .count_deletions(&self.tally)
+                .run_to_any_end(&*self.interrupt)
+        };
+        self.persist_with(run, |ran| match ran {
+            Ok((_, ended)) => ended.as_ref().err(),
+            Err(error) => Some(error),
+        })
     }
 
     /// Tells refusals from failures.

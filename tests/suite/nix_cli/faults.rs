@@ -323,3 +323,67 @@ fn the_environment_does_not_lead_nix_to_another_store() {
         assert!(!seen.contains("/elsewhere"), "{seen}");
     });
 }
+
+/// Notes each call, and finds no daemon in the first so many.
+fn no_daemon_at_first(fakes: &Fakes, times: usize, words: &str) {
+    let calls = fakes.f.scratch.base().join("calls");
+    let text = format!(
+        "case \" $* \" in *--add-root*) echo x >>'{calls}';; *) exec 'REAL' \"$@\";; esac\n\
+         if [ $(wc -l <'{calls}') -le {times} ]; then echo \"{words}\" >&2; exit 1; fi\nexec 'REAL' \"$@\""
+    );
+    fakes.replace("nix-store", &text);
+}
+
+#[rstest]
+#[case::a_moment(
+    2,
+    "error: cannot connect to socket at '/x': Connection refused",
+    3,
+    true
+)]
+#[case::for_good(
+    9,
+    "error: cannot connect to socket at '/x': Connection refused",
+    4,
+    false
+)]
+#[case::another_reason(9, "error: no luck", 1, false)]
+fn a_daemon_that_does_not_answer_is_tried_again_a_few_times(
+    #[case] times: usize,
+    #[case] words: &str,
+    #[case] calls: usize,
+    #[case] held: bool,
+) {
+    let Some(nix) = crate::support::nixes().last() else {
+        return;
+    };
+    let fakes = Fakes::new(nix);
+    no_daemon_at_first(&fakes, times, words);
+    let hold = fakes.f.hold(1);
+    let result = fakes.cli().hold(&fakes.f.path(1), &hold);
+    assert_eq!(result.is_ok(), held, "{result:?}");
+    let seen = fs::read_to_string(fakes.f.scratch.base().join("calls")).unwrap();
+    assert_eq!(seen.lines().count(), calls);
+    assert_eq!(hold.is_symlink(), held);
+}
+
+#[test]
+fn who_waits_for_a_daemon_can_be_stopped() {
+    let Some(nix) = crate::support::nixes().last() else {
+        return;
+    };
+    let fakes = Fakes::new(nix);
+    let words = "error: cannot connect to socket at '/x': Connection refused";
+    no_daemon_at_first(&fakes, 9, words);
+    let stop = Arc::new(Flag::default());
+    let cli = fakes.cli_with(Arc::clone(&stop));
+    let asks = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        stop.0.store(true, Ordering::SeqCst);
+    });
+    let error = cli.hold(&fakes.f.path(1), &fakes.f.hold(1)).unwrap_err();
+    asks.join().unwrap();
+    assert!(chain(&error).contains("cannot connect") || chain(&error).contains("interrupted"));
+    let seen = fs::read_to_string(fakes.f.scratch.base().join("calls")).unwrap();
+    assert_eq!(seen.lines().count(), 1);
+}
