@@ -183,7 +183,7 @@ impl Database {
         })
     }
 
-    /// Two threads read: one the paths, the other references, and what is left of these whoever comes first.
+    /// Two threads read: one most of the references, the other the paths and then the rest.
     fn read_by_two(
         &self,
         connection: Connection,

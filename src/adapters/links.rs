@@ -144,7 +144,6 @@ impl Survey for Observer<'_> {
         let roots = roots.into_vec(|link, entry| kinds.of(link, entry));
         let profiles = profiles.into_vec();
         missing.clock(taken_at, &profiles, &mut findings);
-        let vanished = missing.roots(&roots, &store, &mut findings);
         losses::rootless_generations(
             &profiles,
             &roots,
@@ -154,6 +153,7 @@ impl Survey for Observer<'_> {
             &mut findings,
         );
         losses::rootless_holds(&mut holds, &roots, taken_at, &mut findings);
+        let vanished = missing.roots(&roots, &holds, &store, &mut findings);
         Ok(Snapshot {
             taken_at,
             zone: self.zone.clone(),

@@ -16,6 +16,7 @@ mod valid_paths;
 
 use std::sync::Arc;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -47,6 +48,8 @@ pub struct NixCli {
     surroundings: Surroundings,
     interrupt: Arc<dyn Interrupt + Send + Sync>,
     tally: Arc<Tally>,
+    /// Whether a daemon was waited for in vain.
+    no_daemon: AtomicBool,
     nix: Program,
     nix_env: Program,
     nix_store: Program,
@@ -82,6 +85,7 @@ impl NixCli {
             surroundings,
             interrupt,
             tally: Arc::default(),
+            no_daemon: AtomicBool::new(false),
         })
     }
 

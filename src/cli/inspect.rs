@@ -6,7 +6,6 @@ use camino::Utf8Path;
 
 use super::context::Context;
 use super::failure::Failure;
-use super::progress::Progress;
 use crate::adapters::disk::DiskUse;
 use crate::adapters::store::StoreReader;
 use crate::domain::graph::{NodeIdx, StoreGraph, Weight};
@@ -52,7 +51,7 @@ impl Context {
     /// When nothing can be said at all.
     pub(super) fn look(&self, job: Option<&Job>) -> Result<Look, Failure> {
         let nix = self.nix().ok();
-        let progress = Progress::show(|| Some("Looking into the store".to_string()));
+        let progress = self.progress(|| Some("Looking into the store".to_string()));
         let look = self.reader(nix.as_ref()).look(&self.observer(job))?;
         drop(progress);
         match look.store {
@@ -107,10 +106,9 @@ impl Context {
         }
         let shown = Arc::clone(&self.tally);
         let progress =
-            Progress::show(move || Some(format!("Measuring: {} files", shown.measured())));
-        let used = self.reader(None).measure(names, &self.tally);
+            self.progress(move || Some(format!("Measuring: {} files", shown.measured())));
+        let used = self.reader(None).measure(names, &self.tally)?;
         drop(progress);
-        let used = used?;
         Ok(Measured {
             notes: notes_on(&used),
             bytes: Some(used.bytes),

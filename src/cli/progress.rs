@@ -6,6 +6,8 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use super::context::Context;
+
 /// What is done sooner needs no line.
 const PATIENCE: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(250);
@@ -19,9 +21,19 @@ static DRAWN: Mutex<bool> = Mutex::new(false);
 #[derive(Debug, Default)]
 pub(super) struct Progress(Option<(Sender<()>, JoinHandle<()>)>);
 
+impl Context {
+    /// As [`Progress::show`], unless nothing is to be said.
+    pub(super) fn progress(&self, text: impl Fn() -> Option<String> + Send + 'static) -> Progress {
+        if self.global.quiet {
+            return Progress::default();
+        }
+        Progress::show(text)
+    }
+}
+
 impl Progress {
     /// Shows what `text` says, a few times a second, where standard error is a terminal that can do that.
-    pub(super) fn show(text: impl Fn() -> Option<String> + Send + 'static) -> Self {
+    fn show(text: impl Fn() -> Option<String> + Send + 'static) -> Self {
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         if dumb || !io::stderr().is_terminal() {
             return Self::default();
@@ -64,7 +76,7 @@ fn draw(text: &str) {
 }
 
 /// Removes the line, should there be one, so that what is written next begins where a line begins.
-pub(super) fn before_a_message(err: &mut impl Write) {
+fn before_a_message(err: &mut impl Write) {
     if let Ok(mut drawn) = DRAWN.lock()
         && std::mem::take(&mut *drawn)
     {

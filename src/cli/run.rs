@@ -106,7 +106,7 @@ fn collecting(context: &Context, approved: &Approved) -> Progress {
     let tally = Arc::clone(&context.tally);
     let all = approved.predicted_paths().map(|all| format!(" of {all}"));
     let all = all.unwrap_or_default();
-    Progress::show(move || match tally.deleted() {
+    context.progress(move || match tally.deleted() {
         0 => None,
         deleted => Some(format!("Collecting: {deleted}{all} paths deleted")),
     })

@@ -73,6 +73,7 @@ impl Policy {
     pub fn allows(self, action: &Action) -> Result<(), ShortWindow> {
         let short = match action {
             Action::DropGeneration(facts) => facts.hold < self.undo_window,
+            Action::HoldRoot(facts) => facts.hold < self.undo_window,
             Action::ReleaseEarly(_) => !self.undo_window.is_zero(),
             _ => false,
         };
@@ -152,6 +153,27 @@ mod tests {
             && a.keep.within >= b.keep.within
             && level(a) <= level(b)
             && a.undo_window >= b.undo_window
+    }
+
+    #[test]
+    fn a_saved_plan_holds_no_shorter_than_the_policy() {
+        let policy = Policy {
+            undo_window: Age::days(7),
+            ..Policy::default()
+        };
+        let hold = |days| {
+            Action::HoldRoot(crate::domain::plan::VanishedFacts {
+                link: "/home/alice/result".into(),
+                store_path: crate::domain::store_path::StorePathRef::from_base_name(
+                    "00bgd045z0d4icpbc2yyz4gx48ak44la-result",
+                )
+                .unwrap()
+                .to_owned(),
+                hold: Age::days(days),
+            })
+        };
+        assert!(policy.allows(&hold(6)).is_err());
+        assert!(policy.allows(&hold(7)).is_ok());
     }
 
     proptest! {

@@ -1,6 +1,6 @@
 //! What the last run saw, so that the next one notices what is missing: an entry of `gcroots` that is gone tells nothing.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
@@ -10,13 +10,20 @@ use super::plan::Action;
 use super::receipt::{Entry, Outcome, Receipt};
 use super::refusal::{Refusal, RefusalCode};
 use super::root::{Dangling, GcRoot, RootKind, RootState};
-use super::snapshot::{Snapshot, VanishedRoot};
+use super::snapshot::{Held, Hold, Snapshot, VanishedRoot};
 use super::store_path::{StoreDir, StorePath};
 
 /// Clocks are set by some seconds all the time.
 const SLACK: Age = Age::minutes(5);
 /// Half a year without a run and without a generation is more likely a wrong clock than a machine that slept.
 const LONG: Age = Age::days(180);
+
+/// What the record of roots may take, in bytes: who makes roots without end must not stop the runs of others.
+const ROOM: usize = 24 << 20;
+/// And of that the roots of one owner: some thirty thousand of usual length.
+const ROOM_OF_AN_OWNER: usize = 6 << 20;
+/// What a root takes beside its link: a store path, and the marks between.
+const PER_ROOT: usize = 100;
 
 /// Where roots are and lead to, at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -95,21 +102,27 @@ impl Seen {
         self.roots.len() < before
     }
 
-    /// The roots that are gone since, among `roots` of now, and are not replaced by another one to the same path. One
-    /// that leads elsewhere now is not gone: its owner moved on. Nor is one that cannot be looked at, or may only be away.
-    pub fn gone(&self, roots: &[GcRoot]) -> Vec<VanishedRoot> {
-        let (mut links, mut kept) = (HashSet::new(), HashSet::new());
-        for root in roots {
-            match root.state {
-                RootState::Dangling(Dangling::LinkGone | Dangling::NotARoot) => continue,
-                RootState::Live => kept.extend(root.store_path.as_ref()),
-                RootState::Dangling(Dangling::PlaceGone | Dangling::PathGone)
-                | RootState::Unreadable(_) => {}
-            }
-            links.insert(&root.link);
-        }
+    /// The roots that are gone since, by their links, but for those that have their hold already. One that leads
+    /// elsewhere now is not gone: its owner moved on. Nor is one that cannot be looked at, or may only be away.
+    ///
+    /// That something else leads to the same path is no reason to leave one out: a hold may end in this very run, and a
+    /// booted system with the next boot.
+    pub fn gone(&self, roots: &[GcRoot], holds: &[Hold]) -> Vec<VanishedRoot> {
+        let is_there = |root: &&GcRoot| match root.state {
+            RootState::Dangling(Dangling::LinkGone | Dangling::NotARoot) => false,
+            RootState::Live
+            | RootState::Dangling(Dangling::PlaceGone | Dangling::PathGone)
+            | RootState::Unreadable(_) => true,
+        };
+        let there = roots.iter().filter(is_there).map(|root| &root.link);
+        let there: HashSet<&Utf8PathBuf> = there.collect();
+        let held = holds.iter().filter_map(|hold| match &hold.held {
+            Held::Root { root } if hold.intact => Some((root, &hold.store_path)),
+            _ => None,
+        });
+        let held: HashSet<(&Utf8PathBuf, &StorePath<String>)> = held.collect();
         let gone = self.roots.iter();
-        let gone = gone.filter(|(link, path)| !links.contains(link) && !kept.contains(path));
+        let gone = gone.filter(|root| !there.contains(root.0) && !held.contains(root));
         gone.map(|(link, store_path)| VanishedRoot {
             link: link.clone(),
             store_path: store_path.clone(),
@@ -163,28 +176,54 @@ impl Seen {
     }
 }
 
-/// The roots that the next run should look for.
+/// The roots that the next run should look for: those that were missing already, and as many of the others as have room.
 fn roots_of(snapshot: &Snapshot, run: &[Entry]) -> BTreeMap<Utf8PathBuf, StorePath<String>> {
-    let dropped = run.iter().filter_map(|entry| match &entry.action {
-        Action::DropGeneration(facts) => Some(facts.profile.link(facts.number)),
-        _ => None,
-    });
-    let dropped: HashSet<Utf8PathBuf> = dropped.collect();
+    let drops = || {
+        run.iter().filter_map(|entry| match &entry.action {
+            Action::DropGeneration(facts) => Some(facts),
+            _ => None,
+        })
+    };
+    let dropped: HashSet<Utf8PathBuf> = drops()
+        .map(|facts| facts.profile.link(facts.number))
+        .collect();
+    // What is held from now on is safe until the next run, whatever other name the generation has among the roots.
+    let held: HashSet<&StorePath<String>> = drops()
+        .filter(|facts| !facts.hold.is_zero())
+        .map(|facts| &facts.store_path)
+        .collect();
+    let goes = |root: &GcRoot| {
+        dropped.contains(&root.link) || root.store_path.as_ref().is_some_and(|p| held.contains(p))
+    };
     let made = snapshot.roots.iter().filter(|root| match root.kind {
         RootKind::Profile
         | RootKind::Result
         | RootKind::Direnv
         | RootKind::Home
-        | RootKind::Other => {
-            root.state == RootState::Live && root.exact && !dropped.contains(&root.link)
-        }
+        | RootKind::Other => root.state == RootState::Live && root.exact && !goes(root),
         // They come and go by themselves.
         RootKind::System | RootKind::Process | RootKind::Temporary | RootKind::Hold => false,
     });
-    let made = made.filter_map(|root| Some((root.link.clone(), root.store_path.clone()?)));
-    let vanished = snapshot.vanished.iter();
-    let vanished = vanished.map(|root| (root.link.clone(), root.store_path.clone()));
-    vanished.chain(made).collect()
+    let made = made.filter_map(|root| {
+        let uid = root.owner.as_ref().map(|owner| owner.uid);
+        Some((uid, &root.link, root.store_path.as_ref()?))
+    });
+    let mut left = ROOM;
+    let mut of_owner: HashMap<Option<u32>, usize> = HashMap::new();
+    let mut roots = BTreeMap::new();
+    for root in &snapshot.vanished {
+        left = left.saturating_sub(root.link.as_str().len() + PER_ROOT);
+        roots.insert(root.link.clone(), root.store_path.clone());
+    }
+    for (uid, link, path) in made {
+        let takes = link.as_str().len() + PER_ROOT;
+        let own = of_owner.entry(uid).or_insert(ROOM_OF_AN_OWNER);
+        if takes <= left.min(*own) {
+            (left, *own) = (left - takes, *own - takes);
+            roots.insert(link.clone(), path.clone());
+        }
+    }
+    roots
 }
 
 #[cfg(test)]

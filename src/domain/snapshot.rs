@@ -39,7 +39,7 @@ pub struct Snapshot {
     pub pins: Vec<Pin>,
     /// What is held for an undo.
     pub holds: Vec<Hold>,
-    /// Roots that are gone since the last run, by their links.
+    /// Roots that are gone since the last run, in the order of their links.
     pub vanished: Vec<VanishedRoot>,
     /// Where roots are and lead to.
     pub ground: Ground,

@@ -1,5 +1,7 @@
 //! Carrying out what was approved, one recorded step after the other.
 
+use std::collections::HashSet;
+
 use super::{Approved, Engine, EngineError, Proposal, pending};
 use crate::domain::job::Job;
 use crate::domain::plan::{
@@ -82,7 +84,10 @@ where
         let mut changes = Vec::new();
         for planned in newly_vanished(proposal, snapshot, job) {
             if proposal.kind == RunKind::Apply {
-                changes.push(format!("{} is gone since", planned.link));
+                let link = &planned.link;
+                changes.push(format!(
+                    "{link} is gone, and what it kept must be held first"
+                ));
             }
             entries.push(pending(Action::HoldRoot(planned), RiskLevel::Low));
         }
@@ -180,7 +185,7 @@ where
             }
         }
         self.keep_up_step(lock, receipt, index)?;
-        spare_what_vanished(receipt, index, self.clock);
+        self.spare_what_vanished(receipt, index);
         Ok(())
     }
 
@@ -188,7 +193,11 @@ where
     fn hold_root(&self, facts: &VanishedFacts, undo: Option<&Undo>) -> Result<(), PerformError> {
         match undo {
             Some(Undo::Kept { hold, .. }) => self.perform.hold(&facts.store_path, hold),
-            _ => Err(PerformError::Stale("the hold has no place".to_string())),
+            // Nothing but a stale one lets a collection go on.
+            _ => Err(PerformError::Nix {
+                what: "holding it".to_string(),
+                source: "the hold has no place".into(),
+            }),
         }
     }
 
@@ -253,6 +262,27 @@ where
         collection.outcome
     }
 
+    /// Leaves out the collection that would take what a vanished root kept and nothing holds, and what is given up for
+    /// it. What is gone from the store has nothing to lose.
+    fn spare_what_vanished(&self, receipt: &mut Receipt, index: usize) {
+        let Some(entry) = receipt.entries.get(index) else {
+            return;
+        };
+        let (Action::HoldRoot(facts), Outcome::Failed) = (&entry.action, entry.outcome) else {
+            return;
+        };
+        let why = format!(
+            "{} is gone since the last run, what it kept could not be held, and a collection would take it",
+            facts.link
+        );
+        for entry in &mut receipt.entries {
+            if entry.action.collection().is_some() && entry.outcome == Outcome::Pending {
+                settle(entry, Outcome::Failed, Some(why.clone()), self.clock);
+            }
+        }
+        self.spare_without_collection(receipt);
+    }
+
     pub(super) fn skip_rest(&self, receipt: &mut Receipt) {
         for entry in &mut receipt.entries {
             if entry.outcome == Outcome::Pending {
@@ -277,19 +307,22 @@ fn newly_vanished(
     let Some(hold) = window.filter(|window| !window.is_zero()) else {
         return Vec::new();
     };
-    let facts = snapshot.vanished.iter().map(|root| VanishedFacts {
+    let planned = proposal
+        .actions
+        .iter()
+        .filter_map(|planned| match &planned.action {
+            Action::HoldRoot(facts) => Some((&facts.link, &facts.store_path)),
+            _ => None,
+        });
+    let planned: HashSet<_> = planned.collect();
+    let vanished = snapshot.vanished.iter();
+    let new = vanished.filter(|root| !planned.contains(&(&root.link, &root.store_path)));
+    new.map(|root| VanishedFacts {
         link: root.link.clone(),
         store_path: root.store_path.clone(),
         hold,
-    });
-    let is_planned = |facts: &VanishedFacts| {
-        let mut actions = proposal.actions.iter().map(|planned| &planned.action);
-        actions.any(|action| {
-            matches!(action, Action::HoldRoot(planned)
-            if planned.link == facts.link && planned.store_path == facts.store_path)
-        })
-    };
-    facts.filter(|facts| !is_planned(facts)).collect()
+    })
+    .collect()
 }
 
 /// What a hold made for these facts is.
@@ -308,26 +341,6 @@ pub(super) fn hold_facts(
             number: facts.number,
         },
         until,
-    }
-}
-
-/// Leaves out the collection that would take what a vanished root kept and nothing holds. What is gone from the store
-/// has nothing to lose.
-fn spare_what_vanished(receipt: &mut Receipt, index: usize, clock: &impl Clock) {
-    let Some(entry) = receipt.entries.get(index) else {
-        return;
-    };
-    let (Action::HoldRoot(facts), Outcome::Failed) = (&entry.action, entry.outcome) else {
-        return;
-    };
-    let why = format!(
-        "{} is gone since the last run, what it kept could not be held, and a collection would take it",
-        facts.link
-    );
-    for entry in &mut receipt.entries {
-        if entry.action.collection().is_some() && entry.outcome == Outcome::Pending {
-            settle(entry, Outcome::Failed, Some(why.clone()), clock);
-        }
     }
 }
 

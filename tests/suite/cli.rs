@@ -3,9 +3,9 @@
 #![cfg(test)]
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Lines, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::process::Stdio;
+use std::process::{Child, ChildStderr, Stdio};
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -297,6 +297,19 @@ fn locked(scratch: &Scratch) -> Flock<fs::File> {
         .unwrap()
 }
 
+/// Starts our program; gives the first line that it says on standard error, and the lines behind it.
+fn started(scratch: &Scratch, args: &[&str]) -> (Child, String, Lines<BufReader<ChildStderr>>) {
+    let mut child = program(scratch)
+        .args(args)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+    let first = said.next().unwrap().unwrap();
+    (child, first, said)
+}
+
 #[test]
 fn a_second_run_waits_as_long_as_it_is_told_to() {
     let Some(scratch) = machine() else { return };
@@ -305,15 +318,7 @@ fn a_second_run_waits_as_long_as_it_is_told_to() {
     let ran = run(&scratch, &impatient);
     refused(&scratch, &ran, 75, "state/lock");
     let patient = ["run", "--keep-last", "1", "--yes", "--wait", "1d"];
-    let mut command = program(&scratch);
-    let mut child = command
-        .args(patient)
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
-    let waits = said.next().unwrap().unwrap();
+    let (mut child, waits, said) = started(&scratch, &patient);
     assert!(
         waits.contains("waiting: another run holds the lock"),
         "{waits}"
@@ -367,15 +372,7 @@ fn another_collection_is_named_and_waited_for() {
         &["run", "--keep-last", "9", "--no-collect", "--yes"],
     );
     assert_eq!(ran.status, 0, "{}", ran.stderr);
-    let mut child = program(&scratch)
-        .args(args)
-        .arg("1d")
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
-    let waits = said.next().unwrap().unwrap();
+    let (mut child, waits, said) = started(&scratch, &[&args[..], &["1d"]].concat());
     assert!(waits.contains("waiting for another collection"), "{waits}");
     drop(lock);
     let rest: Vec<String> = said.map(Result::unwrap).collect();
@@ -424,13 +421,7 @@ fn a_database_that_somebody_keeps_locked_delays_a_run_and_costs_nothing() {
 fn who_waits_can_be_stopped() {
     let Some(scratch) = machine() else { return };
     let _lock = locked(&scratch);
-    let mut child = program(&scratch)
-        .args(["undo", "--wait", "1d"])
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
-    said.next().unwrap().unwrap();
+    let (mut child, ..) = started(&scratch, &["undo", "--wait", "1d"]);
     kill(
         Pid::from_raw(child.id().try_into().unwrap()),
         Signal::SIGTERM,

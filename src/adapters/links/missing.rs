@@ -12,7 +12,7 @@ use crate::domain::profile::Profile;
 use crate::domain::refusal::RefusalCode;
 use crate::domain::root::GcRoot;
 use crate::domain::seen::{Ground, Seen};
-use crate::domain::snapshot::VanishedRoot;
+use crate::domain::snapshot::{Hold, VanishedRoot};
 
 use super::names::shown;
 use super::roots::Roots;
@@ -105,10 +105,12 @@ impl Missing {
     pub(super) fn roots(
         &self,
         roots: &[GcRoot],
+        holds: &[Hold],
         store: &Store<'_>,
         findings: &mut Findings,
     ) -> Vec<VanishedRoot> {
-        let mut gone: Vec<VanishedRoot> = self.seen.iter().flat_map(|s| s.gone(roots)).collect();
+        let gone = self.seen.iter().flat_map(|seen| seen.gone(roots, holds));
+        let mut gone: Vec<VanishedRoot> = gone.collect();
         gone.retain(|root| !is_derivation(&root.store_path));
         // What cannot be looked at may be there: holding it tells.
         gone.retain(|root| store.has(&root.store_path).unwrap_or(true));

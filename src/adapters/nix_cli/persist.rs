@@ -1,6 +1,7 @@
 //! Trying again what failed for a reason that passes: a daemon that is being started anew.
 
 use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,7 +25,8 @@ impl NixCli {
         self.persist_with(run, |result| result.as_ref().err())
     }
 
-    /// The same where it is told otherwise whether it failed.
+    /// The same where it is told otherwise whether it failed. A daemon that was waited for in vain is not waited for again:
+    /// a run may have hundreds of commands.
     pub(super) fn persist_with<T>(
         &self,
         run: impl Fn() -> T,
@@ -32,14 +34,17 @@ impl NixCli {
     ) -> T {
         let mut result = run();
         for pause in PAUSES {
-            let Some(error) = error_of(&result).filter(|error| passes(error)) else {
-                break;
-            };
-            tracing::warn!("trying again, as nix-daemon may be starting: {error}");
-            if !self.wait_about(pause) {
-                break;
+            if !error_of(&result).is_some_and(passes) {
+                return result;
             }
+            if self.no_daemon.load(Ordering::Relaxed) || !self.wait_about(pause) {
+                return result;
+            }
+            tracing::warn!("trying again, as no nix-daemon answered");
             result = run();
+        }
+        if error_of(&result).is_some_and(passes) {
+            self.no_daemon.store(true, Ordering::Relaxed);
         }
         result
     }

@@ -1,6 +1,6 @@
 //! Draws up the items and actions of a plan, operation by operation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use camino::Utf8PathBuf;
 
@@ -179,6 +179,7 @@ impl Draft {
         if !job.holds_what_vanished() || !self.actions.iter().any(collects) {
             return;
         }
+        let known: HashSet<&Utf8PathBuf> = snapshot.roots.iter().map(|root| &root.link).collect();
         let mut holds = Vec::new();
         for root in &snapshot.vanished {
             let facts = VanishedFacts {
@@ -191,7 +192,7 @@ impl Draft {
                 risk: RiskLevel::Low,
             });
             // A dangling one is told of already.
-            if snapshot.roots.iter().all(|known| known.link != root.link) {
+            if !known.contains(&root.link) {
                 let subject = Subject::Root {
                     link: root.link.clone(),
                     entry: None,

@@ -53,12 +53,15 @@ pub fn recheck(action: &Action, snapshot: &Snapshot, job: Option<&Job>) -> Resul
 }
 
 fn recheck_vanished(facts: &VanishedFacts, snapshot: &Snapshot) -> Result<(), String> {
-    let is_it =
-        |root: &VanishedRoot| root.link == facts.link && root.store_path == facts.store_path;
-    if snapshot.vanished.iter().any(is_it) {
+    let link = &facts.link;
+    let root = VanishedRoot {
+        link: link.clone(),
+        store_path: facts.store_path.clone(),
+    };
+    // They are in order, for there may be many.
+    if snapshot.vanished.binary_search(&root).is_ok() {
         return Ok(());
     }
-    let link = &facts.link;
     Err(format!("what {link} kept needs no hold any more"))
 }
 

@@ -5,7 +5,7 @@ use nix_prune::domain::budget::{
 };
 use nix_prune::domain::collect::{CollectMethod, NotSelective, Selection, Unregistered};
 use nix_prune::domain::graph::{GraphBuilder, KeepFlags};
-use nix_prune::domain::plan::{CollectFacts, EarlyFacts, PlannedAction};
+use nix_prune::domain::plan::{CollectFacts, EarlyFacts, PlannedAction, VanishedFacts};
 use nix_prune::domain::refusal::{Refusal, RefusalCode};
 
 use super::*;
@@ -239,6 +239,31 @@ fn nothing_goes_for_good_when_nothing_is_collected() {
     assert_eq!(receipt.count(Outcome::Stale), receipt.entries.len());
     assert_eq!(receipt.entries.len(), 3);
     assert_eq!(world.numbers(), [7, 8, 9]);
+    assert_eq!(world.holds.borrow().len(), 6);
+}
+
+#[test]
+fn nothing_goes_for_good_when_a_vanished_root_cannot_be_held() {
+    let world = World::new(9, 9);
+    let mut actions = for_good(&world);
+    world.lose_root(50);
+    world.fail_hold.set(true);
+    let vanished = Action::HoldRoot(VanishedFacts {
+        link: "/gone/50/result".into(),
+        store_path: path(50),
+        hold: Age::days(7),
+    });
+    let risk = RiskLevel::Low;
+    actions.insert(
+        0,
+        PlannedAction {
+            action: vanished,
+            risk,
+        },
+    );
+    let receipt = carry_out(&world, actions, report(1, None));
+    let outcomes: Vec<Outcome> = receipt.entries.iter().map(|entry| entry.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Failed, Outcome::Stale, Outcome::Failed]);
     assert_eq!(world.holds.borrow().len(), 6);
 }
 

@@ -368,6 +368,25 @@ fn a_daemon_that_does_not_answer_is_tried_again_a_few_times(
 }
 
 #[test]
+fn a_daemon_that_was_waited_for_in_vain_is_not_waited_for_again() {
+    let Some(nix) = crate::support::nixes().last() else {
+        return;
+    };
+    let fakes = Fakes::new(nix);
+    no_daemon_at_first(
+        &fakes,
+        99,
+        "error: cannot connect to socket at '/x': Connection refused",
+    );
+    let cli = fakes.cli();
+    for calls in [4, 5, 6] {
+        cli.hold(&fakes.f.path(1), &fakes.f.hold(1)).unwrap_err();
+        let seen = fs::read_to_string(fakes.f.scratch.base().join("calls")).unwrap();
+        assert_eq!(seen.lines().count(), calls);
+    }
+}
+
+#[test]
 fn who_waits_for_a_daemon_can_be_stopped() {
     let Some(nix) = crate::support::nixes().last() else {
         return;

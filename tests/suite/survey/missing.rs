@@ -3,16 +3,18 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use nix_prune::domain::measure::Age;
+use nix_prune::domain::measure::{Age, Timestamp};
 use nix_prune::domain::plan::{Action, GenerationFacts};
-use nix_prune::domain::profile::GenerationNumber;
-use nix_prune::domain::receipt::{Entry, Outcome};
+use nix_prune::domain::profile::{GenerationNumber, Owner};
+use nix_prune::domain::receipt::{Entry, Outcome, RunId};
 use nix_prune::domain::refusal::RefusalCode;
 use nix_prune::domain::risk::RiskLevel;
-use nix_prune::domain::root::{Dangling, RootState};
+use nix_prune::domain::root::{Dangling, GcRoot, RootState};
 use nix_prune::domain::seen::Seen;
+use nix_prune::domain::snapshot::{Held, Hold};
+use nix_prune::domain::store_path::StorePathRef;
 
-use super::tree::{NOW, Tree, codes};
+use super::tree::{NOW, Tree, codes, root};
 
 /// The mounted file systems, as the kernel lists them.
 fn mount(tree: &Tree, places: &[&str]) {
@@ -169,11 +171,52 @@ fn a_root_that_is_gone_is_known_until_a_run_holds_what_it_kept() {
     remember(&mut tree);
     assert_eq!(vanished(&tree), all);
 
-    // One that is there again, one whose path is kept by another root, and one that has nothing left to lose.
+    // One that is there again, one that is held already, and one that has nothing left to lose.
     tree.to_store("home/me/project/result", "built");
-    tree.to_store("state/gcroots/another", "kept");
+    hold(&mut tree, "state/gcroots/by-hand", "kept");
     fs::remove_dir(tree.store_path("system-1")).unwrap();
     assert_eq!(vanished(&tree), [""; 0]);
+}
+
+/// Makes a hold of ours, of what a root kept.
+fn hold(tree: &mut Tree, root: &str, name: &str) {
+    let link = tree.at("holds/20260101T000000Z/0");
+    if !link.is_symlink() {
+        tree.to_store("holds/20260101T000000Z/0", name);
+        tree.auto("hold", &link);
+    }
+    tree.memory.holds_dir = Some(tree.at("holds"));
+    tree.memory.holds = vec![Hold {
+        run: RunId::try_from("20260101T000000Z".to_string()).unwrap(),
+        link,
+        store_path: StorePathRef::from_base_name(&Tree::base_name(name))
+            .unwrap()
+            .to_owned(),
+        held: Held::Root {
+            root: tree.at(root),
+        },
+        until: Timestamp::from_unix(NOW + 86_400, 0).unwrap(),
+        intact: true,
+    }];
+}
+
+#[test]
+fn what_keeps_the_same_path_for_now_is_no_reason_to_leave_a_root_out() {
+    let mut tree = Tree::new();
+    tree.rooted("state/profiles/system", &[1, 2, 3]);
+    tree.to_store("run/booted-system", "system-1");
+    tree.link("state/gcroots/booted-system", "{}/run/booted-system");
+    remember(&mut tree);
+    fs::remove_file(tree.at("state/profiles/system-1-link")).unwrap();
+    // With the next boot nothing keeps it, and with the end of somebody else's hold neither.
+    assert_eq!(vanished(&tree), ["state/profiles/system-1-link"]);
+    hold(&mut tree, "home/me/another/result", "system-1");
+    assert_eq!(vanished(&tree), ["state/profiles/system-1-link"]);
+    // A hold that lost its own root is none.
+    hold(&mut tree, "state/profiles/system-1-link", "system-1");
+    assert_eq!(vanished(&tree), [""; 0]);
+    fs::remove_file(tree.at("state/gcroots/auto/hold")).unwrap();
+    assert_eq!(vanished(&tree), ["state/profiles/system-1-link"]);
 }
 
 #[test]
@@ -212,6 +255,7 @@ fn what_is_changed_hidden_or_away_did_not_vanish() {
 fn what_a_run_drops_itself_does_not_vanish() {
     let mut tree = Tree::new();
     let profile = tree.rooted("state/profiles/system", &[1, 2, 3]);
+    tree.to_store("state/gcroots/same-under-another-name", "system-1");
     let snapshot = tree.as_root();
     let generation = |number: u32| {
         let seen = &snapshot.profiles[0].generations[&GenerationNumber(number)];
@@ -231,7 +275,32 @@ fn what_a_run_drops_itself_does_not_vanish() {
     for n in [1, 2] {
         fs::remove_file(tree.at(&format!("state/profiles/system-{n}-link"))).unwrap();
     }
+    fs::remove_file(tree.at("state/gcroots/same-under-another-name")).unwrap();
     assert_eq!(vanished(&tree), ["state/profiles/system-2-link"]);
+}
+
+#[test]
+fn roots_without_end_stop_nobody_elses_from_being_remembered() {
+    let mut tree = Tree::new();
+    tree.to_store("state/gcroots/ours", "kept");
+    remember(&mut tree);
+    let mut snapshot = tree.as_root();
+    let ours = root(&snapshot, &tree.at("state/gcroots/ours")).clone();
+    let of_another = |n: usize| GcRoot {
+        link: format!("/home/mallory/{}/{n}", "x".repeat(4000)).into(),
+        owner: Some(Owner {
+            uid: 4242,
+            name: None,
+        }),
+        ..ours.clone()
+    };
+    // A hundred megabytes of names, and ours behind them.
+    snapshot.roots.splice(0..0, (0..25_000).map(of_another));
+    let seen = Seen::of(&snapshot, &[], tree.memory.seen.as_ref());
+    assert!(seen.roots.contains_key(&ours.link));
+    assert!(seen.roots.len() > 1000);
+    let bytes: usize = seen.roots.keys().map(|link| link.as_str().len()).sum();
+    assert!(bytes < 8 << 20, "{bytes}");
 }
 
 fn entry(action: Action) -> Entry {
