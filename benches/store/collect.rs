@@ -33,7 +33,7 @@ pub(crate) struct Pristine {
     size: u32,
 }
 
-pub(crate) fn run(extent: Extent) {
+pub(crate) fn run(extent: Extent, only_large: bool) {
     let all = [
         Shape::ManyRoots,
         Shape::FewRoots,
@@ -56,9 +56,11 @@ pub(crate) fn run(extent: Extent) {
         );
         return;
     }
-    let small = Pristine::make("collect-small", &newest, 10_000);
-    for shape in all {
-        compare(&small, shape, &newest, 3);
+    if !only_large {
+        let small = Pristine::make("collect-small", &newest, 10_000);
+        for shape in all {
+            compare(&small, shape, &newest, 3);
+        }
     }
     if extent == Extent::Full {
         let large = Pristine::make("collect", &newest, 100_000);

@@ -1,8 +1,9 @@
 //! How long whole commands take, beside the raw work that cannot be left out and beside Nix itself, in one run.
 //!
 //! `cargo bench` measures; `cargo bench -- --quick` on the smallest store only; `cargo bench -- --settings` how long it takes to
-//! check settings; `cargo bench -- --collect` what collecting takes, which is a matter of half an hour. Without `--bench`,
-//! as `cargo test` calls it, every part is run once on a small store to see that it works, and nothing is judged.
+//! check settings; `cargo bench -- --collect` what collecting takes, which is a matter of an hour, with `--large` behind it only
+//! on the store of 100,000 paths. Without `--bench`, as `cargo test` calls it, every part is run once on a small store to see
+//! that it works, and nothing is judged.
 
 #![allow(
     clippy::expect_used,
@@ -58,15 +59,15 @@ fn main() {
     let args: Vec<String> = std::env::args().collect();
     let extent = Extent::of(&args);
     println!("cores: {}", std::thread::available_parallelism().unwrap());
-    settings::run(extent);
-    if args.iter().any(|arg| arg == "--settings") {
+    let has = |word: &str| args.iter().any(|arg| arg == word);
+    if has("--collect") || extent == Extent::Smoke {
+        collect::run(extent, has("--large"));
+    }
+    if has("--collect") {
         return;
     }
-    let collects = args.iter().any(|arg| arg == "--collect");
-    if collects || extent == Extent::Smoke {
-        collect::run(extent);
-    }
-    if collects {
+    settings::run(extent);
+    if has("--settings") {
         return;
     }
     let sizes: &[u32] = match extent {
