@@ -1,5 +1,6 @@
 //! The store as a whole: database, store directory, roots and Nix's settings, joined.
 
+mod listing;
 mod paths;
 mod strangers;
 
@@ -16,7 +17,6 @@ use super::disk::{DiskError, DiskUse, Meter};
 use super::nix_cli::NixCli;
 use super::places::Places;
 use super::runtime_roots::{RuntimeRoots, read_processes, read_temporary};
-use super::store_dir::{StoreName, visit_names};
 use super::tally::Tally;
 use crate::domain::budget::{Figure, Standing};
 use crate::domain::collect::{NotSelective, Selection};
@@ -26,6 +26,7 @@ use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::domain::root::{Dangling, GcRoot, RootKind, RootState};
 use crate::domain::snapshot::Snapshot;
 use crate::ports::{Inspect, InspectError, Interrupt, Look, Running, Survey, SurveyError, told};
+use listing::Listing;
 use paths::ValidPaths;
 use strangers::Both;
 
@@ -59,18 +60,19 @@ impl Inspect for StoreReader<'_> {
             let names = scope.spawn(|| self.names());
             let flags = scope.spawn(|| self.flags());
             let paths = self.valid_paths();
-            let mut snapshot = survey.snapshot()?;
-            let names = names
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            let flags = flags
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            let (names, flags) = (joined(names), joined(flags));
+            // While the names are looked up, what keeps paths is looked for: behind the paths, so that nothing is missed.
+            let (unknown, kept) = thread::scope(|scope| {
+                let unknown = scope.spawn(|| unknown(&paths, &names));
+                let kept = survey.snapshot().map(|snapshot| (snapshot, self.running()));
+                (joined(unknown), kept)
+            });
+            let (mut snapshot, running) = kept?;
             let strangers = names.as_ref().ok();
             let strangers = strangers.and_then(|names| self.mismatch(&paths, names, &snapshot));
             snapshot.refusals.extend(strangers);
-            let running = self.running();
             let seen = (&snapshot, &running);
+            let names = names.map(|_| unknown);
             let store = paths.map(|paths| self.join(paths, seen, names, flags, began));
             Ok(Look {
                 snapshot,
@@ -139,10 +141,7 @@ impl StoreReader<'_> {
             let names = scope.spawn(|| self.names());
             let paths = self.valid_paths();
             let mut snapshot = survey.snapshot()?;
-            let names = names
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            let strangers = names.ok();
+            let strangers = joined(names).ok();
             let strangers = strangers.and_then(|names| self.mismatch(&paths, &names, &snapshot));
             snapshot.refusals.extend(strangers);
             Ok(snapshot)
@@ -154,7 +153,7 @@ impl StoreReader<'_> {
     fn mismatch(
         &self,
         paths: &Result<ValidPaths, InspectError>,
-        names: &[Stray],
+        names: &Listing,
         snapshot: &Snapshot,
     ) -> Option<Refusal> {
         let look = |paths: &Result<ValidPaths, InspectError>| {
@@ -219,22 +218,8 @@ impl StoreReader<'_> {
         }
     }
 
-    /// Every name in the store directory that has no row in the database, once the rows are known.
-    fn names(&self) -> io::Result<Vec<Stray>> {
-        let mut names = Vec::new();
-        visit_names(self.places.store.as_path(), |name| match name {
-            StoreName::Path(name) => names.push(Stray {
-                name: name.to_string(),
-                exact: true,
-            }),
-            StoreName::Foreign(name) => names.push(Stray {
-                name: name.to_string_lossy().into_owned(),
-                exact: name.to_str().is_some(),
-            }),
-            // Nix's own, and what a build may be using: that cannot be told without taking its lock.
-            StoreName::Links | StoreName::Temporary(_) => {}
-        })?;
-        Ok(names)
+    fn names(&self) -> io::Result<Listing> {
+        Listing::read(self.places.store.as_path())
     }
 
     fn join(
@@ -269,10 +254,6 @@ impl StoreReader<'_> {
             ));
             Vec::new()
         });
-        // Nearly all of them are.
-        let known = graph.are_known(names.iter().map(|stray| stray.name.as_str()));
-        let mut known = known.into_iter();
-        names.retain(|_| known.next() == Some(false));
         // What came since the database was read may have its row by now.
         names.retain(|stray| !stray.exact || is_older(&store.as_path().join(&stray.name), began));
         let mut roots = snapshot.roots.clone();
@@ -286,6 +267,21 @@ impl StoreReader<'_> {
             doubts,
             notes,
         })
+    }
+}
+
+/// What a thread came to.
+fn joined<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
+    thread
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// Names that no valid path has.
+fn unknown(paths: &Result<ValidPaths, InspectError>, names: &io::Result<Listing>) -> Vec<Stray> {
+    match (paths, names) {
+        (Ok(paths), Ok(names)) => names.unknown_to(&paths.graph),
+        _ => Vec::new(),
     }
 }
 

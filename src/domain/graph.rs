@@ -131,14 +131,6 @@ impl StoreGraph {
         unknown
     }
 
-    /// Of many names, in their order, whether they are base names of valid paths; as fast.
-    pub fn are_known<'n>(&self, names: impl Iterator<Item = &'n str>) -> Vec<bool> {
-        let mut known = Vec::new();
-        let keep = |_, node: Option<u32>| known.push(node.is_some());
-        self.lookup.find_each(&self.names, names, keep);
-        known
-    }
-
     /// The base name of a path.
     pub fn base_name(&self, node: NodeIdx) -> &str {
         self.names.get(node.0).unwrap_or_default()

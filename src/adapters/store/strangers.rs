@@ -3,12 +3,13 @@
 use camino::Utf8Path;
 
 use crate::domain::graph::StoreGraph;
-use crate::domain::inspection::Stray;
 use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::domain::root::{GcRoot, RootKind, RootState};
 use crate::domain::snapshot::Snapshot;
-use crate::domain::store_path::{StoreDir, StorePathRef};
+use crate::domain::store_path::StoreDir;
 use crate::ports::{InspectError, InspectTrouble, told};
+
+use super::listing::Listing;
 
 /// So many paths that only the database or only the directory has are more than an accident, if they are the larger part:
 /// more than Nix takes from caches at one time, as it unpacks those before they have a row.
@@ -23,7 +24,7 @@ pub(super) struct Both<'a> {
     /// The valid paths, unless they cannot be told.
     pub(super) graph: Result<&'a StoreGraph, &'a InspectError>,
     /// What is in the store directory.
-    pub(super) names: &'a [Stray],
+    pub(super) names: &'a Listing,
     /// The store directory.
     pub(super) store: &'a StoreDir,
 }
@@ -58,8 +59,8 @@ impl Both<'_> {
                 .or_else(|| self.by_names(graph)),
             // Nix makes a database where there is none, and knows no path in it.
             Err(error) if error.kind == InspectTrouble::NoDatabase => {
-                let any = self.names.iter().any(is_path);
-                any.then(|| Mismatch::lasting(refusal(told(error))))
+                let any = self.names.paths().next();
+                any.map(|_| Mismatch::lasting(refusal(told(error))))
             }
             Err(_) => None,
         }
@@ -67,16 +68,13 @@ impl Both<'_> {
 
     fn by_names(&self, graph: &StoreGraph) -> Option<Mismatch> {
         let valid = graph.len();
-        if looks_right(self.names, valid, |name| graph.find(&name.name).is_some()) {
+        if looks_right(self.names, valid, |name| graph.find(name).is_some()) {
             return None;
         }
-        let all = || self.names.iter().filter(|name| is_path(name));
-        let unknown = graph
-            .without_known(all().map(|name| name.name.as_str()))
-            .len();
+        let unknown = graph.without_known(self.names.paths()).len();
         let count = Count {
             valid,
-            present: all().count() - unknown,
+            present: self.names.paths().count() - unknown,
             unknown,
         };
         count.is_of_two_stores().then(|| {
@@ -163,9 +161,8 @@ fn unknown_target(graph: &StoreGraph, root: &GcRoot) -> Option<String> {
 
 /// Whether some names, from everywhere in the directory, are nearly all known, and there are about as many as valid paths.
 /// In a store that is in order the others need not be looked up.
-fn looks_right(names: &[Stray], valid: usize, known: impl Fn(&Stray) -> bool) -> bool {
-    let step = (names.len() / SAMPLE).max(1);
-    let sample = || names.iter().step_by(step);
+fn looks_right(names: &Listing, valid: usize, known: impl Fn(&str) -> bool) -> bool {
+    let sample = || names.sample(names.len() / SAMPLE);
     let strangers = sample().filter(|name| !known(name)).count();
     valid > 0 && strangers * 16 <= sample().count() && valid <= names.len() + names.len() / 4
 }
@@ -178,10 +175,6 @@ fn refusal(message: String) -> Refusal {
                the database does not know"
             .to_string(),
     }
-}
-
-fn is_path(name: &Stray) -> bool {
-    StorePathRef::from_base_name(&name.name).is_ok()
 }
 
 #[cfg(test)]
@@ -217,12 +210,8 @@ mod tests {
         assert_eq!(count.is_of_two_stores(), expected);
     }
 
-    fn names(count: usize) -> Vec<Stray> {
-        let name = |n: usize| Stray {
-            name: format!("{n:0>32}-x"),
-            exact: true,
-        };
-        (0..count).map(name).collect()
+    fn names(count: usize) -> Vec<String> {
+        (0..count).map(|n| format!("{n:0>32}-x")).collect()
     }
 
     /// The quick look may only pass what the count passes.
@@ -234,13 +223,14 @@ mod tests {
     ) {
         let names = names(present + unknown);
         // Strangers at the end, where they are hardest to come by.
-        let known = |name: &Stray| names.iter().take(present).any(|known| known == name);
+        let known = |name: &str| names.iter().take(present).any(|known| known == name);
         let count = Count {
             valid: present + absent,
             present,
             unknown,
         };
         if count.is_of_two_stores() && names.len() <= 600 {
+            let names = names.iter().map(String::as_str).collect();
             assert!(!looks_right(&names, count.valid, known));
         }
     }
