@@ -160,9 +160,11 @@ impl fmt::Display for Store {
     }
 }
 
-/// Where stores are kept.
+/// Where stores are kept: below `target`, or in `NIX_PRUNE_BENCH_DIR`, such as one on a disk that is to be measured, or in
+/// memory, where no disk is.
 pub(crate) fn target() -> PathBuf {
-    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench");
+    let below = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench");
+    let target = std::env::var_os("NIX_PRUNE_BENCH_DIR").map_or_else(below, PathBuf::from);
     fs::create_dir_all(&target).unwrap();
     target
 }
