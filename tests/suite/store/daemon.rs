@@ -4,18 +4,21 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix_prune::adapters::daemon::{Untold, read_from_daemon};
 use nix_prune::adapters::database::{Database, PathRow, RowSink};
+use nix_prune::adapters::nix_cli::NixCli;
 use nix_prune::adapters::scratch::Scratch;
+use nix_prune::ports::{Interrupt, PerformError};
 use serde_json::Value;
 
 use super::number;
 use super::world::{Never, World};
 use crate::support::{
-    Daemon, Nix, Ran, by_hand, is_root, listing, nixes, program, run, run_command, skipped, time,
-    with_each_nix,
+    Daemon, Nix, Ran, by_hand, is_root, listing, nixes, program, run, run_command, script, skipped,
+    time, with_each_nix,
 };
 
 /// Rows, by names instead of numbers.
@@ -299,4 +302,95 @@ fn a_daemon_is_not_asked_around_what_is_wrong_with_the_database() {
     let ran = run_command(program(&scratch).env("NIX_REMOTE", "daemon").arg("dead"));
     assert_eq!(ran.status, 69, "{}", ran.stderr);
     assert!(ran.stderr.contains("schema `11`"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("asked instead"), "{}", ran.stderr);
+}
+
+/// Asks a Nix that answers with this text for the store's paths.
+fn told(nix: &Nix, interrupt: &dyn Interrupt, text: &dyn Fn(&Scratch) -> Value) -> Told {
+    let scratch = Scratch::new(Some(&nix.bin)).unwrap();
+    let bin = scratch.base().join("bin");
+    fs::create_dir(&bin).unwrap();
+    for tool in ["nix-env", "nix-store", "nix-collect-garbage"] {
+        symlink(nix.bin.join(tool), bin.join(tool)).unwrap();
+    }
+    let answer = scratch.base().join("answer");
+    fs::write(&answer, text(&scratch).to_string()).unwrap();
+    let real = nix.bin.join("nix");
+    let say =
+        format!("case \"$*\" in *path-info*) cat '{answer}' ;; *) exec '{real}' \"$@\" ;; esac");
+    script(&bin.join("nix"), &say);
+    let surroundings = scratch.surroundings().clone();
+    let cli = NixCli::new(scratch.places(), Some(&bin), surroundings, Arc::new(Never)).unwrap();
+    let mut sink = Sink::default();
+    let untold = read_from_daemon(&cli, scratch.store(), interrupt, &mut sink);
+    (sink.rows, untold)
+}
+
+type Told = (Rows, Result<Untold, PerformError>);
+
+/// Asked to stop from the beginning.
+struct AtOnce;
+
+impl Interrupt for AtOnce {
+    fn requested(&self) -> bool {
+        true
+    }
+}
+
+/// Two paths, of which the first has no size and refers to the second, and to a derivation that is on disk; and another
+/// derivation, which is not.
+fn changing(scratch: &Scratch) -> Value {
+    let path = |name: &str| {
+        let path = scratch.path_named(name).unwrap();
+        path.to_absolute_path(scratch.store()).into_string()
+    };
+    let deleted = path("deleted.drv");
+    fs::write(
+        &deleted,
+        r#"Derive([("out","/x","","")],[],[],"","",[],[])"#,
+    )
+    .unwrap();
+    let row = |size: u64, references: Value| serde_json::json!({"narSize": size, "references": references, "registrationTime": 9});
+    let rows = [
+        (path("a"), row(0, serde_json::json!([path("b"), deleted]))),
+        (path("b"), row(7, serde_json::json!([]))),
+        (path("gone.drv"), row(7, serde_json::json!([]))),
+    ];
+    Value::Object(rows.into_iter().collect())
+}
+
+#[test]
+fn what_goes_while_a_daemon_tells_is_neither_named_nor_counted() {
+    let Some(nix) = nixes().last().cloned() else {
+        return;
+    };
+    let (rows, untold) = told(&nix, &Never, &changing);
+    // The sink takes no number that it does not know.
+    assert_eq!(untold.unwrap(), Untold::default());
+    assert_eq!(
+        (rows.paths.len(), rows.references.len()),
+        (3, 1),
+        "{rows:?}"
+    );
+    assert_eq!(rows.outputs, BTreeSet::new());
+    let size = |name: &str| {
+        rows.paths
+            .iter()
+            .find(|row| row.0.ends_with(name))
+            .map(|row| row.1)
+    };
+    assert_eq!(size("-a"), Some(None), "nought is not known");
+    assert_eq!(size("-b"), Some(Some(7)));
+}
+
+#[test]
+fn derivations_are_not_read_any_more_when_somebody_asks_to_stop() {
+    let Some(nix) = nixes().last().cloned() else {
+        return;
+    };
+    let (_, untold) = told(&nix, &AtOnce, &changing);
+    assert!(
+        matches!(untold, Err(PerformError::Interrupted { .. })),
+        "{untold:?}"
+    );
 }
