@@ -88,6 +88,18 @@ impl<'a> Looker<'a> {
         (self.narrow)(survey.dead().unwrap())
     }
 
+    /// What a look would choose in the middle of which, just behind the look for roots, something happens.
+    pub(super) fn selection_around(&self, then: impl Fn()) -> Selection {
+        let survey = StoreSurvey {
+            survey: &Then {
+                survey: &self.observer(),
+                then,
+            },
+            reader: self.reader(),
+        };
+        survey.dead().unwrap()
+    }
+
     /// What a look would choose that sees no root at all.
     pub(super) fn blind_selection(&self) -> Selection {
         let look = self.reader().look(&self.observer()).unwrap().store.unwrap();
@@ -111,6 +123,20 @@ impl Survey for Looker<'_> {
             meanwhile(self.looks.get());
         }
         Ok(selection)
+    }
+}
+
+/// Looks for roots, and then something happens.
+struct Then<'a, F> {
+    survey: &'a Observer<'a>,
+    then: F,
+}
+
+impl<F: Fn()> Survey for Then<'_, F> {
+    fn snapshot(&self) -> Result<Snapshot, SurveyError> {
+        let snapshot = self.survey.snapshot();
+        (self.then)();
+        snapshot
     }
 }
 

@@ -47,6 +47,23 @@ fn what_comes_alive_meanwhile_is_refused_and_the_rest_goes() {
 }
 
 #[test]
+fn roots_are_looked_for_behind_the_paths() {
+    with_each_nix(|nix| {
+        let store = Store::new(nix, KeepFlags::NIX_DEFAULT);
+        chain(&store);
+        let looker = Looker::new(&store);
+        let before = looker.selection().len();
+        // With the roots first, it would be known and its root would not.
+        let around = looker.selection_around(|| {
+            store.fill(&[Row::new("late", &[])]);
+            store.root("late");
+        });
+        assert_eq!((before, around.len()), (7, 7));
+        assert_eq!(looker.selection().len(), 7);
+    });
+}
+
+#[test]
 fn a_new_path_that_needs_a_chosen_one_keeps_it() {
     with_each_nix(|nix| {
         let store = Store::new(nix, KeepFlags::NIX_DEFAULT);
