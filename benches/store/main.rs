@@ -1,7 +1,7 @@
 //! How long whole commands take, beside the raw work that cannot be left out and beside Nix itself, in one run.
 //!
 //! `cargo bench` measures; `cargo bench -- --quick` on the smallest store only; `cargo bench -- --settings` how long it takes to
-//! check settings; `cargo bench -- --collect` what collecting takes, which is a matter of an hour, with `--large` behind it only
+//! check settings; `cargo bench -- --collect` what collecting takes, which is more than an hour, with `--large` behind it only
 //! on the store of 100,000 paths. Without `--bench`, as `cargo test` calls it, every part is run once on a small store to see
 //! that it works, and nothing is judged.
 

@@ -260,7 +260,7 @@ pub(super) fn machine_paths(path: &str, text: &str, project: &Path) -> Vec<Strin
     let dirs: Vec<String> = dirs.map(|dir| format!("{dir}/")).collect();
     let mut found = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
-        // Where it ends a longer path, as in `/home/alice/work/`, it is another place.
+        // Where it ends a longer path, as `/src/` does in `/home/alice/src/`, it is another place.
         let alone = |at: usize| {
             let before = line[..at].chars().next_back();
             !before.is_some_and(|c| c.is_alphanumeric() || "_-.*}~/".contains(c))

@@ -66,7 +66,7 @@ fn trap_17_roots_lead_into_a_home_that_is_away(#[case] make: fn(&Tree), #[case] 
     let her = format!("her:x:4242:100::{}:/bin/sh", tree.at("home/her"));
     tree.file("passwd", &format!("{me}\n{her}\n"));
     make(&tree);
-    tree.auto("a", &tree.at("home/her/work/result"));
+    tree.auto("a", &tree.at("home/her/project/result"));
     tree.auto("b", &tree.at("home/her/.direnv/x"));
     tree.auto("c", &tree.at("mnt/gone/result"));
     let snapshot = tree.as_root();
