@@ -7,6 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use camino::Utf8PathBuf;
 use nix_prune::adapters::daemon::{Untold, read_from_daemon};
 use nix_prune::adapters::database::{Database, PathRow, RowSink};
 use nix_prune::adapters::nix_cli::NixCli;
@@ -145,28 +146,33 @@ fn a_daemon_tells_the_rows_of_the_database() {
     });
 }
 
+/// Makes one derivation unreadable, and lets an output of another hang on what it will hold.
+fn spoil_derivations(scratch: &Scratch) {
+    let store = scratch.store().as_path();
+    let derivation = |name: &str| {
+        let mut all = store
+            .read_dir_utf8()
+            .unwrap()
+            .map(|e| e.unwrap().into_path());
+        all.find(|path| path.as_str().ends_with(&format!("-{name}.drv")))
+            .unwrap()
+    };
+    for (name, text) in [
+        ("tool-2.0", "nonsense"),
+        ("library-1.0", r#"Derive([("out","","r:sha256","")],[]"#),
+    ] {
+        let file = derivation(name);
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+        fs::write(&file, text).unwrap();
+    }
+}
+
 #[test]
 fn what_a_daemon_cannot_tell_of_derivations_is_counted() {
     with_each_nix(|nix| {
         let scratch = Scratch::new(Some(&nix.bin)).unwrap();
         build(&scratch);
-        let store = scratch.store().as_path();
-        let derivation = |name: &str| {
-            let mut all = store
-                .read_dir_utf8()
-                .unwrap()
-                .map(|e| e.unwrap().into_path());
-            all.find(|path| path.as_str().ends_with(&format!("-{name}.drv")))
-                .unwrap()
-        };
-        for (name, text) in [
-            ("tool-2.0", "nonsense"),
-            ("library-1.0", r#"Derive([("out","","r:sha256","")],[]"#),
-        ] {
-            let file = derivation(name);
-            fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
-            fs::write(&file, text).unwrap();
-        }
+        spoil_derivations(&scratch);
         let _daemon = daemon(&scratch, nix);
         let (_, untold) = rows_of_the_daemon(&scratch);
         assert_eq!((untold.floating, untold.unread), (1, 1), "{untold:?}");
@@ -292,6 +298,59 @@ fn a_user_who_may_not_read_the_database_is_told_by_the_daemon() {
 }
 
 #[test]
+fn what_a_daemon_cannot_tell_of_outputs_matters_where_they_are_kept() {
+    with_each_nix(|nix| {
+        let scratch = machine(nix);
+        spoil_derivations(&scratch);
+        let _daemon = hide(&scratch, nix);
+        let notes = || {
+            let args = ["dead", "--json"];
+            let asked = run_command(program(&scratch).env("NIX_REMOTE", "daemon").args(args));
+            document(&asked, &args).1
+        };
+        let floating = "less may be dead than is told: outputs of 1 derivations are known to the database alone; 1 \
+                        derivations cannot be read";
+        let conf = scratch.base().join("etc/nix.conf");
+        let text = fs::read_to_string(&conf).unwrap();
+        for (keep, doubted) in [(true, true), (false, false)] {
+            fs::write(&conf, format!("{text}keep-outputs = {keep}\n")).unwrap();
+            let notes = notes();
+            assert_eq!(notes.contains(floating), doubted, "{keep}: {notes}");
+            assert_eq!(notes.contains("derivations"), doubted, "{keep}: {notes}");
+        }
+    });
+}
+
+#[test]
+fn who_asks_to_stop_while_a_daemon_tells_is_not_told_of_the_store() {
+    with_each_nix(|nix| {
+        let scratch = machine(nix);
+        let _daemon = hide(&scratch, nix);
+        // The answer never comes: the one who waits for it is asked to stop.
+        let bin = bin_with(&scratch, nix, "kill -INT $PPID; exec sleep 60");
+        let args = ["dead", "--nix-bin", bin.as_str()];
+        let ran = run_command(program(&scratch).env("NIX_REMOTE", "daemon").args(args));
+        assert_eq!(ran.status, 1, "{}", ran.stderr);
+        assert!(ran.stderr.contains("interrupted"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("Nothing was changed"), "{}", ran.stderr);
+        assert!(!ran.stderr.contains("db.sqlite"), "{}", ran.stderr);
+    });
+}
+
+/// Nix's programs, of which `nix` does this instead of telling the store's paths.
+fn bin_with(scratch: &Scratch, nix: &Nix, instead: &str) -> Utf8PathBuf {
+    let bin = scratch.base().join("bin");
+    fs::create_dir(&bin).unwrap();
+    for tool in ["nix-env", "nix-store", "nix-collect-garbage"] {
+        symlink(nix.bin.join(tool), bin.join(tool)).unwrap();
+    }
+    let real = nix.bin.join("nix");
+    let text = format!("case \"$*\" in *path-info*) {instead} ;; *) exec '{real}' \"$@\" ;; esac");
+    script(&bin.join("nix"), &text);
+    bin
+}
+
+#[test]
 fn a_daemon_is_not_asked_around_what_is_wrong_with_the_database() {
     let Some(nix) = nixes().last() else {
         return;
@@ -308,17 +367,9 @@ fn a_daemon_is_not_asked_around_what_is_wrong_with_the_database() {
 /// Asks a Nix that answers with this text for the store's paths.
 fn told(nix: &Nix, interrupt: &dyn Interrupt, text: &dyn Fn(&Scratch) -> Value) -> Told {
     let scratch = Scratch::new(Some(&nix.bin)).unwrap();
-    let bin = scratch.base().join("bin");
-    fs::create_dir(&bin).unwrap();
-    for tool in ["nix-env", "nix-store", "nix-collect-garbage"] {
-        symlink(nix.bin.join(tool), bin.join(tool)).unwrap();
-    }
     let answer = scratch.base().join("answer");
     fs::write(&answer, text(&scratch).to_string()).unwrap();
-    let real = nix.bin.join("nix");
-    let say =
-        format!("case \"$*\" in *path-info*) cat '{answer}' ;; *) exec '{real}' \"$@\" ;; esac");
-    script(&bin.join("nix"), &say);
+    let bin = bin_with(&scratch, nix, &format!("cat '{answer}'"));
     let surroundings = scratch.surroundings().clone();
     let cli = NixCli::new(scratch.places(), Some(&bin), surroundings, Arc::new(Never)).unwrap();
     let mut sink = Sink::default();
