@@ -18,6 +18,8 @@ enum Shape {
     FewRoots,
     /// The same with `keep-outputs`.
     KeepOutputs,
+    /// The same with files of the same content linked into `.links`, which Nix walks after every call.
+    Optimised,
     /// Collected already, and then a few projects are gone.
     FewDead,
     /// Collected already.
@@ -33,11 +35,21 @@ pub(crate) struct Pristine {
     size: u32,
 }
 
-pub(crate) fn run(extent: Extent, only_large: bool) {
+/// Which stores are collected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sizes {
+    /// Those of 10,000 and of 100,000 paths.
+    Both,
+    /// That of 100,000 paths.
+    Large,
+}
+
+pub(crate) fn run(extent: Extent, sizes: Sizes) {
     let all = [
         Shape::ManyRoots,
         Shape::FewRoots,
         Shape::KeepOutputs,
+        Shape::Optimised,
         Shape::FewDead,
         Shape::NothingDead,
         Shape::AllDead,
@@ -56,7 +68,7 @@ pub(crate) fn run(extent: Extent, only_large: bool) {
         );
         return;
     }
-    if !only_large {
+    if sizes == Sizes::Both {
         let small = Pristine::make("collect-small", &newest, 10_000);
         for shape in all {
             compare(&small, shape, &newest, 3);
@@ -65,7 +77,7 @@ pub(crate) fn run(extent: Extent, only_large: bool) {
     if extent == Extent::Full {
         let large = Pristine::make("collect", &newest, 100_000);
         for bin in bins() {
-            for shape in [Shape::ManyRoots, Shape::FewRoots] {
+            for shape in [Shape::ManyRoots, Shape::FewRoots, Shape::Optimised] {
                 compare(&large, shape, &bin, 1);
             }
         }
@@ -172,6 +184,10 @@ impl Pristine {
         match shape {
             Shape::ManyRoots => {}
             Shape::FewRoots | Shape::KeepOutputs => nix.thin_out(),
+            Shape::Optimised => {
+                nix.thin_out();
+                measure::command(&mut nix.nix("nix-store", &["--optimise"]));
+            }
             Shape::FewDead | Shape::NothingDead => {
                 nix.thin_out();
                 measure::command(&mut nix.nix("nix-collect-garbage", &[]));

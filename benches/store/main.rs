@@ -22,6 +22,7 @@ mod stores;
 
 use std::time::Duration;
 
+use collect::Sizes;
 use measure::alternate;
 use stores::{Shape, Store};
 
@@ -61,7 +62,12 @@ fn main() {
     println!("cores: {}", std::thread::available_parallelism().unwrap());
     let has = |word: &str| args.iter().any(|arg| arg == word);
     if has("--collect") || extent == Extent::Smoke {
-        collect::run(extent, has("--large"));
+        let sizes = if has("--large") {
+            Sizes::Large
+        } else {
+            Sizes::Both
+        };
+        collect::run(extent, sizes);
     }
     if has("--collect") {
         return;
