@@ -55,6 +55,7 @@ pub struct NixCli {
     nix_store: Program,
     nix_collect_garbage: Program,
     version: OnceLock<NixVersion>,
+    /// The most that one call that deletes may take in bytes of paths, if the system takes as much.
     room: usize,
 }
 
@@ -80,7 +81,7 @@ impl NixCli {
             nix_store: find("nix-store")?,
             nix_collect_garbage: find("nix-collect-garbage")?,
             version: OnceLock::new(),
-            room: delete::room_for_arguments(),
+            room: usize::MAX,
             places,
             surroundings,
             interrupt,
@@ -99,7 +100,7 @@ impl NixCli {
     #[must_use]
     pub fn with_room(self, bytes: usize) -> Self {
         Self {
-            room: bytes.min(self.room),
+            room: bytes,
             ..self
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{SysconfVar, sysconf};
 
 use super::{LONG, NixCli, NixVersion, failed, parse};
@@ -13,11 +14,15 @@ use crate::ports::{Deleted, PerformError, Refused, Room};
 /// 2.90 and was not tried either.
 const UNTESTED: NixVersion = NixVersion::new(2, 35, 0);
 
-/// The most that one call takes, in bytes. Nix walks all of `.links` and looks for all roots in every call.
-const MOST: usize = 1 << 20;
+/// The most that Linux gives to arguments, whatever the limit of the stack says, in bytes.
+const MOST: usize = 6 << 20;
 
 /// What every system takes: Linux gives 128 KiB at least.
 const LEAST: usize = 64 << 10;
+
+/// For the names of the program and of its options, for variables that are set for one command, and for a measure of
+/// doubt about how a system counts.
+const BESIDE: usize = 64 << 10;
 
 /// What a command wrote, and how it ended.
 type Ended = (Output, Result<(), ProcessError>);
@@ -27,7 +32,7 @@ impl NixCli {
         let tested = *self.version()? < UNTESTED;
         let store = self.places.store.as_path().as_str();
         Ok(tested.then(|| Room {
-            bytes: self.room,
+            bytes: self.room.min(room_for_arguments(self.surroundings.size())),
             // A slash, the zero at the end, and the pointer to it.
             per_path: store.len() + 2 + size_of::<usize>(),
         }))
@@ -118,10 +123,90 @@ fn what() -> String {
     "deleting dead paths".to_string()
 }
 
-/// How much this system takes in one call, and we give.
-pub(super) fn room_for_arguments() -> usize {
-    // Half of it is for the environment and what else there may be.
+/// How much of the names of paths this system takes in one call, beside an environment of so many bytes. As much as
+/// possible: Nix looks for all roots and walks all of `.links` in every call.
+fn room_for_arguments(environment: usize) -> usize {
+    raise_limit();
     let system = sysconf(SysconfVar::ARG_MAX).ok().flatten();
-    let system = system.and_then(|most| usize::try_from(most / 2).ok());
-    system.unwrap_or(LEAST).clamp(LEAST, MOST)
+    room_beside(
+        system.and_then(|most| usize::try_from(most).ok()),
+        environment,
+    )
+}
+
+fn room_beside(system: Option<usize>, environment: usize) -> usize {
+    let left = |most: usize| most.saturating_sub(environment).saturating_sub(BESIDE);
+    system.map_or(LEAST, |most| left(most.min(MOST)).max(LEAST))
+}
+
+/// Linux gives a quarter of what the stack may have to arguments, so that is raised as far as it takes, for us and what we
+/// start from now on. Who has forbidden that gets shorter calls.
+fn raise_limit() {
+    const WANTED: u64 = 4 * (MOST as u64);
+    let raised = getrlimit(Resource::RLIMIT_STACK).and_then(|(now, most)| match now {
+        now if now < WANTED => setrlimit(Resource::RLIMIT_STACK, WANTED.min(most), most),
+        _ => Ok(()),
+    });
+    if let Err(error) = raised {
+        tracing::debug!(%error, "the limit of the stack stays as it is");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapters::process::{Command, Program, Surroundings};
+    use rstest::rstest;
+    use std::time::Duration;
+
+    /// Nobody asks to stop.
+    struct Never;
+
+    impl crate::ports::Interrupt for Never {
+        fn requested(&self) -> bool {
+            false
+        }
+    }
+
+    #[rstest]
+    #[case::linux(Some(2 << 20), 1_000, (2 << 20) - 1_000 - BESIDE)]
+    #[case::a_large_environment(Some(2 << 20), 1 << 20, (1 << 20) - BESIDE)]
+    #[case::no_limit_of_the_stack(Some(usize::MAX), 1_000, MOST - 1_000 - BESIDE)]
+    #[case::what_is_always_there(Some(128 << 10), 1_000, LEAST)]
+    #[case::nothing_is_left(Some(128 << 10), 1 << 20, LEAST)]
+    #[case::not_known(None, 0, LEAST)]
+    fn names_get_what_the_environment_leaves(
+        #[case] system: Option<usize>,
+        #[case] environment: usize,
+        #[case] expected: usize,
+    ) {
+        assert_eq!(room_beside(system, environment), expected);
+    }
+
+    #[test]
+    fn the_stack_gives_more_room_where_that_is_allowed() {
+        let (_, most) = getrlimit(Resource::RLIMIT_STACK).unwrap();
+        let room = room_for_arguments(1_000);
+        let asked = usize::try_from(most / 4).unwrap_or(MOST).min(MOST);
+        if cfg!(target_os = "linux") {
+            assert_eq!(room, room_beside(Some(asked.max(128 << 10)), 1_000));
+        }
+        // What this is about, on nearly every machine.
+        assert!(most < 4 * MOST as u64 || room > 5 << 20 || !cfg!(target_os = "linux"));
+    }
+
+    /// A command line that is as long as it may be, with the shortest and with the longest names, is taken.
+    #[rstest]
+    fn so_much_is_taken(#[values(1, 211)] length: usize, #[values(0, 100_000)] variable: usize) {
+        let surroundings: Surroundings = [("NIX_CONFIG", "x".repeat(variable))]
+            .into_iter()
+            .chain([("PATH", std::env::var("PATH").unwrap())])
+            .collect();
+        let name = "x".repeat(length);
+        let count = room_for_arguments(surroundings.size()) / (length + 1 + size_of::<usize>());
+        let program = Program::find("true", None, &surroundings).unwrap();
+        let command = Command::new(&program, &surroundings, Duration::from_secs(60));
+        let command = command.args(std::iter::repeat_n(name, count));
+        command.run(&Never).unwrap();
+    }
 }

@@ -60,6 +60,15 @@ impl Surroundings {
         self.0.get(OsStr::new(name)).map(OsString::as_os_str)
     }
 
+    /// How many bytes of a command's arguments are taken by the environment of a command of our own user: its text, and a
+    /// zero and a pointer for each variable.
+    pub fn size(&self) -> usize {
+        let of_one = |(name, value): (OsString, OsString)| {
+            name.len() + 1 + value.len() + 1 + size_of::<usize>()
+        };
+        self.for_ourselves().into_iter().map(of_one).sum()
+    }
+
     /// What a command of our own user gets.
     pub(super) fn for_ourselves(&self) -> BTreeMap<OsString, OsString> {
         self.chosen(OF_THE_MACHINE.iter().chain(&OF_OURSELVES))
@@ -129,6 +138,18 @@ mod tests {
             environment.get(OsStr::new("NIX_STATE_DIR")).unwrap(),
             "ours"
         );
+    }
+
+    #[test]
+    fn the_size_is_that_of_what_goes_through() {
+        let small = Surroundings::default().size();
+        let with = |name: &'static str| [(name, "x".repeat(1_000))].into_iter().collect();
+        let size = |name| Surroundings::size(&with(name));
+        assert_eq!(
+            size("NIX_CONFIG"),
+            small + 10 + 1 + 1_000 + 1 + size_of::<usize>()
+        );
+        assert_eq!(size("LD_PRELOAD"), small);
     }
 
     #[test]
