@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, PipeReader, Read};
 use std::sync::mpsc::{Sender, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 /// What the beginning of an output may take. `path-info` and error messages fit; a collector's million lines need not.
 const HEAD: usize = 768 * 1024;
@@ -12,6 +14,31 @@ const HEAD: usize = 768 * 1024;
 const TAIL: usize = 256 * 1024;
 /// The longest line that is passed on.
 const LINE: u64 = 1024 * 1024;
+
+/// After so many small pieces a command is taken for one that writes line after line for long, as a collector does.
+const MANY: u32 = 256;
+/// How much a small piece has at most. Who writes more at once is waiting for room in the pipe, or soon will.
+const SMALL: usize = 4 * 1024;
+/// How long lines may gather then; some kilobytes of them at most come in that time.
+const NAP: Duration = Duration::from_millis(10);
+
+/// When to let lines gather: a command that has to wake a reader for each of a hundred thousand lines is slower by it, and
+/// one that finds nobody waiting is not.
+#[derive(Debug, Default)]
+struct Pace {
+    small: u32,
+}
+
+impl Pace {
+    /// How long to wait before the next piece, behind one of so many bytes.
+    fn pause(&mut self, piece: usize) -> Option<Duration> {
+        if piece > SMALL {
+            return None;
+        }
+        self.small = self.small.saturating_add(1);
+        (self.small > MANY).then_some(NAP)
+    }
+}
 
 /// What a command wrote: the beginning and the end of it.
 #[derive(Debug, Clone, Default)]
@@ -79,6 +106,7 @@ pub(super) fn drain(
     mut hear: impl FnMut(&[u8]),
 ) {
     let mut buffer = vec![0; 64 * 1024];
+    let mut pace = Pace::default();
     loop {
         match pipe.read(&mut buffer) {
             Ok(0) => break shared.with(|captured| captured.ended = true),
@@ -86,6 +114,9 @@ pub(super) fn drain(
                 let bytes = buffer.get(..n).unwrap_or_default();
                 shared.with(|captured| captured.add(bytes));
                 hear(bytes);
+                if let Some(pause) = pace.pause(n) {
+                    thread::sleep(pause);
+                }
             }
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             // What cannot be read is missing, and `ended` says so.
@@ -173,6 +204,18 @@ mod tests {
         assert!(text.starts_with("first\n") && text.ends_with("\nlast"));
         assert!(text.contains(" bytes left out]"));
         assert!((text.len() as u64) < kept + 100);
+    }
+
+    #[test]
+    fn only_who_writes_line_after_line_is_read_in_naps() {
+        let mut pace = Pace::default();
+        // Most commands write a few lines, and their end must be seen at once.
+        assert!((0..MANY).all(|_| pace.pause(100).is_none()));
+        assert_eq!(pace.pause(100), Some(NAP));
+        // What comes in large pieces is not held up.
+        assert_eq!(pace.pause(SMALL + 1), None);
+        let mut pace = Pace::default();
+        assert!((0..2 * MANY).all(|_| pace.pause(SMALL + 1).is_none()));
     }
 
     proptest::proptest! {
