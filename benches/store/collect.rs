@@ -18,7 +18,7 @@ enum Shape {
     FewRoots,
     /// The same with `keep-outputs`.
     KeepOutputs,
-    /// The same with files of the same content linked into `.links`, which Nix walks after every call.
+    /// Few roots, and files linked to those of the same content in `.links`, all of which Nix walks in every call.
     Optimised,
     /// Collected already, and then a few projects are gone.
     FewDead,
