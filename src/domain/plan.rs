@@ -97,6 +97,8 @@ pub enum KeepCause {
     PlaceGone,
     /// Its own link is still there; its owner can see it, and remove it.
     LinkStillThere,
+    /// Its link is gone, and its entry lies outside `gcroots/auto`: its owner can see the entry, and remove it.
+    EntryByHand,
     /// The job removes no dangling roots.
     NotSelected,
     /// Only root may remove it.

@@ -1,6 +1,6 @@
 //! Garbage collector roots that are links or files below `gcroots` and `profiles`.
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::measure::Timestamp;
@@ -54,6 +54,13 @@ pub enum Dangling {
     PathGone,
     /// What the entry names is there and is no link into the store: it holds nothing.
     NotARoot,
+}
+
+/// Whether an entry is one of `gcroots/auto`: only from there Nix removes entries whose link is gone.
+pub fn is_in_auto(entry: &Utf8Path) -> bool {
+    entry
+        .parent()
+        .is_some_and(|dir| dir.ends_with("gcroots/auto"))
 }
 
 /// One root.

@@ -79,6 +79,7 @@ pub fn cause_code(cause: KeepCause) -> &'static str {
         KeepCause::Protected => "protected",
         KeepCause::PlaceGone => "placeGone",
         KeepCause::LinkStillThere => "linkStillThere",
+        KeepCause::EntryByHand => "entryByHand",
         KeepCause::NotSelected => "notSelected",
         KeepCause::NotYours => "notYours",
         KeepCause::NotUtf8 => "notUtf8",
@@ -96,6 +97,9 @@ pub fn cause_sentence(cause: KeepCause) -> &'static str {
             "the whole place that it names is gone, and may only be away, as an unmounted home is"
         }
         KeepCause::LinkStillThere => "it is a link that its owner can see, and remove",
+        KeepCause::EntryByHand => {
+            "the entry is outside gcroots/auto, so that Nix never removes it; its owner can"
+        }
         KeepCause::NotSelected => "the job removes no dangling roots",
         KeepCause::NotYours => "only root may remove it",
         KeepCause::NotUtf8 => "its name is not UTF-8, and could not be put back exactly",

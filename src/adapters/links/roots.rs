@@ -276,20 +276,29 @@ impl<'a> Roots<'a> {
         found.map(|found| found.link.as_path())
     }
 
-    /// The roots in the order of their links. A link that is a root itself is told once, though entries lead to it
-    /// as well.
+    /// The roots in the order of their links. A link that is there is one root, however many entries lead to it: the one
+    /// of `gcroots/auto` is kept, which is Nix's own. Where the link is gone each entry is a root of its own, for there
+    /// nothing else is left to be removed.
     pub(super) fn into_vec(
         self,
         kind: impl Fn(&Utf8Path, Option<&Utf8Path>) -> RootKind,
     ) -> Vec<GcRoot> {
-        let direct = self.found.iter().filter(|found| found.entry.is_none());
-        let direct: BTreeSet<PathBuf> = direct.map(|found| found.link.clone()).collect();
-        let once = |found: &Found| found.entry.is_none() || !direct.contains(&found.link);
-        let users = self.users;
-        let mut roots: Vec<GcRoot> = self
-            .found
+        let auto = self.state_dir.join("gcroots/auto");
+        let is_of_auto = |found: &Found| {
+            let entry = found.entry.as_deref();
+            entry.and_then(Path::parent) == Some(auto.as_std_path())
+        };
+        let (users, mut all) = (self.users, self.found);
+        all.sort_by_key(|found| !is_of_auto(found));
+        let direct = all.iter().filter(|found| found.entry.is_none());
+        let mut seen: BTreeSet<PathBuf> = direct.map(|found| found.link.clone()).collect();
+        let gone = [Dangling::LinkGone, Dangling::PlaceGone].map(RootState::Dangling);
+        all.retain(|found| {
+            let is_gone = gone.contains(&found.state) && !seen.contains(&found.link);
+            found.entry.is_none() || is_gone || seen.insert(found.link.clone())
+        });
+        let mut roots: Vec<GcRoot> = all
             .into_iter()
-            .filter(once)
             .map(|found| found.into_root(users, &kind))
             .collect();
         roots.sort_by(|a, b| (&a.link, &a.entry).cmp(&(&b.link, &b.entry)));

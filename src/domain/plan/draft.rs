@@ -330,8 +330,9 @@ pub(super) fn keep_cause(
         _ if protected.is_some_and(|p| p.matches(&root.link)) => Some(KeepCause::Protected),
         Dangling::PlaceGone => Some(KeepCause::PlaceGone),
         Dangling::PathGone | Dangling::NotARoot => Some(KeepCause::LinkStillThere),
+        Dangling::LinkGone if root.entry.is_none() => Some(KeepCause::LinkStillThere),
         Dangling::LinkGone if !root.entry.as_ref().is_some_and(in_auto) => {
-            Some(KeepCause::LinkStillThere)
+            Some(KeepCause::EntryByHand)
         }
         Dangling::LinkGone if !selected => Some(KeepCause::NotSelected),
         Dangling::LinkGone if snapshot.actor != Actor::Root => root

@@ -1,5 +1,5 @@
 use crate::domain::inspection::Sizes;
-use crate::domain::root::{GcRoot, RootState};
+use crate::domain::root::{Dangling, GcRoot, RootState, is_in_auto};
 use crate::domain::snapshot::Snapshot;
 use crate::render::json::{Flag, GenerationsDocument, PinDocument, ProfileDocument};
 use crate::render::reason;
@@ -129,12 +129,24 @@ fn root_cells(root: &GcRoot, view: &View) -> Vec<String> {
     });
     let problem = reason::state_problem(&root.state);
     let problem = problem.map_or(String::new(), |problem| format!(" ({problem})"));
+    // Where the link is gone the entry is all that is left; Nix itself removes those of `gcroots/auto`.
+    let is_gone = matches!(
+        root.state,
+        RootState::Dangling(Dangling::LinkGone | Dangling::PlaceGone)
+    );
+    let by_hand = root
+        .entry
+        .as_ref()
+        .filter(|entry| is_gone && !is_in_auto(entry));
+    let link = by_hand.map_or(root.link.to_string(), |entry| {
+        format!("{entry} -> {}", root.link)
+    });
     vec![
         reason::kind_word(root.kind).to_string(),
         view.paint(state, paint),
         owner.unwrap_or_else(|| "-".to_string()),
         used.unwrap_or_else(|| "-".to_string()),
-        escape(&format!("{}{target}{problem}", root.link)),
+        escape(&format!("{link}{target}{problem}")),
     ]
 }
 

@@ -1,6 +1,7 @@
 use crate::domain::plan::{Action, Fate, Item, KeepCause, Plan, Prediction, Subject};
 use crate::domain::refusal::Refusal;
 use crate::domain::risk::RiskLevel;
+use crate::domain::root::is_in_auto;
 use crate::render::text::{capital, count, escape, list};
 use crate::render::{action, reason};
 
@@ -49,10 +50,13 @@ fn roots(plan: &Plan, view: &View, page: &mut Page) {
         plan.items
             .iter()
             .filter_map(move |item| match &item.subject {
-                Subject::Root { link, .. }
+                Subject::Root { link, entry, .. }
                     if vanished == (item.fate == Fate::Keep(KeepCause::HeldInstead)) =>
                 {
-                    Some((item, link.to_string()))
+                    let by_hand = entry.as_ref().filter(|entry| !is_in_auto(entry));
+                    let text =
+                        by_hand.map_or(link.to_string(), |entry| format!("{entry} -> {link}"));
+                    Some((item, text))
                 }
                 _ => None,
             })

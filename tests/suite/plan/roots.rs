@@ -55,13 +55,13 @@ fn a_root_goes_only_when_its_link_is_gone(
 #[case::in_auto(Some("/nix/var/nix/gcroots/auto/x"), Some(removed()))]
 #[case::trap_16_per_user(
     Some("/nix/var/nix/gcroots/per-user/alice/x"),
-    Some(kept(KeepCause::LinkStillThere))
+    Some(kept(KeepCause::EntryByHand))
 )]
 #[case::below_auto(
     Some("/nix/var/nix/gcroots/auto/sub/x"),
-    Some(kept(KeepCause::LinkStillThere))
+    Some(kept(KeepCause::EntryByHand))
 )]
-#[case::another_state(Some("/other/gcroots/auto/x"), Some(kept(KeepCause::LinkStillThere)))]
+#[case::another_state(Some("/other/gcroots/auto/x"), Some(kept(KeepCause::EntryByHand)))]
 #[case::no_entry(None, Some(kept(KeepCause::LinkStillThere)))]
 fn only_entries_of_auto_are_removed(#[case] entry: Option<&str>, #[case] expected: Option<Fate>) {
     let root = GcRoot {

@@ -41,6 +41,43 @@ fn trap_16_an_entry_leads_to_a_link_and_that_into_the_store() {
     assert!(found.exact);
 }
 
+/// Entries of `auto` and of `per-user` that lead to the same link, and one of `per-user` whose link is gone.
+#[test]
+fn trap_16_a_link_is_one_root_however_many_entries_lead_to_it() {
+    let tree = Tree::new();
+    let link = tree.to_store("home/me/flake/.direnv/input", "built");
+    let auto = tree.auto("a", &link);
+    let doubled = link.as_str().replace("/.direnv/", "//.direnv/");
+    tree.link("state/gcroots/per-user/me/b", &doubled);
+    tree.link("state/gcroots/per-user/me/c", link.as_str());
+    let gone = tree.at("home/me/flake/.direnv/gone");
+    tree.auto("d", &gone);
+    let by_hand = tree.link("state/gcroots/per-user/me/d", gone.as_str());
+    let snapshot = tree.as_root();
+    let found: Vec<_> = snapshot
+        .roots
+        .iter()
+        .map(|root| {
+            (
+                root.link.clone(),
+                root.entry.clone().unwrap(),
+                root.state.clone(),
+            )
+        })
+        .collect();
+    let is_gone = dangling(Dangling::LinkGone);
+    let expected = [
+        (
+            gone.clone(),
+            tree.at("state/gcroots/auto/d"),
+            is_gone.clone(),
+        ),
+        (gone, by_hand, is_gone),
+        (link, auto, RootState::Live),
+    ];
+    assert_eq!(found, expected);
+}
+
 #[rstest]
 #[case::direct(|t: &Tree| t.to_store(AUTO, "p"))]
 #[case::below_a_store_path(|t: &Tree| { t.store_path("p"); t.link(AUTO, &format!("{}/bin/x", in_store("p"))) })]
