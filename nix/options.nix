@@ -180,6 +180,27 @@ let
     reason = optional types.str "Why it stays." (example "last good kernel");
   };
 
+  acceptance.options = {
+    code = mkOption {
+      type = own.safetyCheck;
+      description = "The safety check. {command}`nix-prune config check` knows which can be accepted.";
+      example = "roots.unreadable";
+    };
+    place = mkOption {
+      type = own.place;
+      description = ''
+        The place that it is about: a path, which stands for everything below it as well, or a pattern. The first name of it
+        has no wildcard.
+      '';
+      example = "/home/alice/**";
+    };
+    reason = mkOption {
+      type = own.reason;
+      description = "Why it is accepted there. Every plan shows it.";
+      example = "the home is on NFS with root_squash";
+    };
+  };
+
   settings = {
     version = mkOption {
       type = types.enum [ 1 ];
@@ -203,6 +224,19 @@ let
       '';
       example = "14d";
     };
+    accept =
+      optional (types.listOf (types.submodule acceptance))
+        ''
+          Safety checks that are accepted at a place, until the entry is removed. Only entries of the machine's settings hold
+          where there are such.
+        ''
+        (example [
+          {
+            code = "roots.unreadable";
+            place = "/home/alice/**";
+            reason = "the home is on NFS with root_squash";
+          }
+        ]);
     limits =
       part
         {

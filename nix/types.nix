@@ -49,6 +49,8 @@ in
   span = matching "time span of systemd.time(7), such as 15min or 1h" "[0-9]+|[0-9]+ ?${unit}( ?[0-9]+ ?${unit})*";
   profile = matching "system, users, home-manager, or the absolute path of a profile" "system|users|home-manager|/.+";
   place = matching "absolute path" "/.*";
+  safetyCheck = matching "code of a safety check, such as roots.unreadable" "[a-z]+\\.[a-z-]+";
+  reason = matching "text that is not empty" ".*[^[:space:]].*";
 
   jobName = "[a-zA-Z0-9][a-zA-Z0-9_-]{0,49}";
 }

@@ -3,6 +3,7 @@
 //! Nothing in here touches a file, a process, the environment, a clock or a log; `tests/suite/architecture.rs`
 //! reads the sources and refuses an import that would.
 
+pub mod accept;
 pub mod brake;
 pub mod budget;
 pub mod collect;
@@ -10,6 +11,7 @@ pub mod graph;
 pub mod inspection;
 pub mod job;
 pub mod measure;
+pub mod nearest;
 pub mod plan;
 pub mod policy;
 pub mod profile;

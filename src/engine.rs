@@ -151,6 +151,7 @@ where
             budget: None,
             extent: None,
             accepted: Vec::new(),
+            refused: Vec::new(),
         })
     }
 

@@ -14,7 +14,6 @@ mod import;
 mod layers;
 mod locate;
 mod migrate;
-mod nearest;
 mod platform;
 mod preset;
 mod raw;
@@ -30,9 +29,11 @@ use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::domain::accept::Acceptance;
 use crate::domain::brake::Limits;
 use crate::domain::job::{Job, JobName, Protect};
 use crate::domain::measure::Age;
+use crate::domain::nearest::nearest;
 use crate::domain::policy::Policy;
 
 pub use assess::{Assessment, Difference, Value};
@@ -63,6 +64,7 @@ pub struct Settings {
     protected_paths: Vec<Utf8PathBuf>,
     protect: Arc<Protect>,
     limits: Limits,
+    accepted: Arc<[Acceptance]>,
     policy: Policy,
     said: Said,
     jobs: BTreeMap<JobName, JobSettings>,
@@ -115,6 +117,11 @@ impl Settings {
         &self.protect
     }
 
+    /// The safety checks that are accepted, each at a place and for a reason.
+    pub fn accepted(&self) -> &Arc<[Acceptance]> {
+        &self.accepted
+    }
+
     /// What no job can fall short of.
     pub fn policy(&self) -> Policy {
         self.policy
@@ -150,8 +157,7 @@ impl Settings {
                 let known: Vec<String> = self.jobs.keys().map(ToString::to_string).collect();
                 Err(NoJob::Unknown {
                     name: name.to_string(),
-                    nearest: nearest::nearest(name, known.iter().map(String::as_str))
-                        .map(str::to_string),
+                    nearest: nearest(name, known.iter().map(String::as_str)).map(str::to_string),
                     known,
                 })
             }

@@ -28,6 +28,13 @@ let
   };
   settings = {
     undoWindow = "14d";
+    accept = [
+      {
+        code = "roots.unreadable";
+        place = "/home/alice/**";
+        reason = "the home is on NFS with root_squash";
+      }
+    ];
     limits = {
       maxGenerationsPerRun = 20;
       maxBytesPerRun = "50G";

@@ -53,6 +53,24 @@ in
           7
         ]
     ++
+      each [ "services.nix-prune.settings.accept" "reason" "not empty" ]
+        (
+          reason:
+          settings {
+            accept = [
+              {
+                code = "roots.away";
+                place = "/mnt/backup";
+                inherit reason;
+              }
+            ];
+          }
+        )
+        [
+          ""
+          "  "
+        ]
+    ++
       each [ "${option}.operations.collect.keepRecent" "age" ]
         (keepRecent: job { operations.collect = { inherit keepRecent; }; })
         [

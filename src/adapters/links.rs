@@ -23,6 +23,7 @@ mod store;
 mod users;
 
 use std::ffi::OsStr;
+use std::path::Path;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::tz::TimeZone;
@@ -39,9 +40,9 @@ use super::places::Places;
 use dirs::Place;
 use kinds::Kinds;
 use missing::Missing;
-use names::shown;
+use names::{lossy, shown};
 use profiles::Profiles;
-use roots::Roots;
+use roots::{Hidden, Roots};
 use scan::Lens;
 use store::Store;
 use users::Users;
@@ -128,8 +129,8 @@ impl Survey for Observer<'_> {
         };
         let mut profiles = Profiles::new(lens);
         profiles.of_machine(&state, places, &mut findings);
-        profiles.of_users(places, &mut findings);
-        profiles.asked_for(&self.extra_profiles, &mut findings);
+        profiles.of_users(places, &roots, &mut findings);
+        profiles.asked_for(&self.extra_profiles, &roots, &mut findings);
         profiles.revealed(&roots.reveals(&holds_dir), &mut findings);
 
         let booted = self.systems("booted-system", &mut profiles, &mut findings);
@@ -178,29 +179,35 @@ impl Survey for Observer<'_> {
 impl Observer<'_> {
     /// Says what of store and roots could not be seen.
     fn report(&self, store: &Store<'_>, roots: &Roots<'_>, state: &Place, findings: &mut Findings) {
-        let mut refuse = |message: String| {
-            findings.refuse(
+        let mut refuse = |message: String, hidden: &[&Hidden]| {
+            // Only what is about places alone can be accepted by them.
+            let places = hidden.iter().map(|hidden| hidden.place.as_deref());
+            let places: Option<Vec<&Path>> = places.collect();
+            findings.refuse_at(
+                places.unwrap_or_default(),
                 RefusalCode::RootsUnreadable,
                 message,
                 "find out why; nothing is collected while roots may be hidden",
             );
         };
         if let Some(error) = store.trouble() {
-            refuse(format!(
-                "cannot read the store directory {}: {error}",
-                store.dir
-            ));
+            let message = format!("cannot read the store directory {}: {error}", store.dir);
+            refuse(message, &[]);
         }
-        roots.hidden.iter().cloned().for_each(&mut refuse);
+        for hidden in &roots.hidden {
+            refuse(hidden.what.clone(), &[hidden]);
+        }
         let (unreadable, unwalked) = (&roots.unreadable, &roots.unwalked);
         if self.collects(state) {
-            let texts = unwalked.iter().chain(unreadable);
-            for text in texts.clone().take(MOST_TOLD) {
-                refuse(format!("cannot look at the root {text}"));
+            let mut all = unwalked.iter().chain(unreadable);
+            for hidden in all.by_ref().take(MOST_TOLD) {
+                let message = format!("cannot look at the root {}", hidden.what);
+                refuse(message, &[hidden]);
             }
-            let more = texts.count().saturating_sub(MOST_TOLD);
-            if more > 0 {
-                refuse(format!("cannot look at {more} more roots"));
+            let more: Vec<&Hidden> = all.collect();
+            if !more.is_empty() {
+                let message = format!("cannot look at {} more roots", more.len());
+                refuse(message, &more);
             }
             return;
         }
@@ -289,7 +296,8 @@ impl Observer<'_> {
                     let name = shown(&user.name);
                     let why = format!("cannot read the pins of {name}: {}", told(error));
                     profiles.block(&why, |profile| profile.owner.uid == user.uid);
-                    findings.refuse(RefusalCode::PinsUnreadable, why, hint);
+                    let home = user.home.as_std_path();
+                    findings.refuse_at([home], RefusalCode::PinsUnreadable, why, hint);
                 }
             }
         }
@@ -339,10 +347,22 @@ struct Findings {
 
 impl Findings {
     fn refuse(&mut self, code: RefusalCode, message: String, hint: &str) {
+        let hint = hint.to_string();
+        self.refusals.push(Refusal::new(code, message, hint));
+    }
+
+    /// The same about places, which settings can accept by their names.
+    fn refuse_at<'a>(
+        &mut self,
+        places: impl IntoIterator<Item = &'a Path>,
+        code: RefusalCode,
+        message: String,
+        hint: &str,
+    ) {
+        let places = places.into_iter().map(|place| lossy(place).0);
         self.refusals.push(Refusal {
-            code,
-            message,
-            hint: hint.to_string(),
+            places: places.collect(),
+            ..Refusal::new(code, message, hint.to_string())
         });
     }
 

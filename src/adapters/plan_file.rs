@@ -8,7 +8,7 @@ pub(crate) mod fuzzing;
 
 use std::io;
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -56,6 +56,12 @@ pub struct SavedPlan {
     /// What would stop it and was let pass.
     #[serde(default)]
     pub accepted: Vec<Refusal>,
+    /// Whether a collection was left out of it because of a refusal.
+    #[serde(default)]
+    pub collection_refused: bool,
+    /// The profiles that were asked for and left alone because of a refusal.
+    #[serde(default)]
+    pub left_alone: Vec<Utf8PathBuf>,
 }
 
 /// Why a plan was not saved, or not taken from a file.

@@ -8,6 +8,7 @@ use super::failure::{Exit, Failure};
 use super::inspect::{Exact, predict};
 use super::{ask, out, run};
 use crate::adapters::plan_file;
+use crate::domain::accept;
 use crate::domain::plan::{Plan, Prediction};
 use crate::domain::receipt::RunKind;
 use crate::ports::told;
@@ -15,7 +16,7 @@ use crate::render;
 
 /// Carries out a saved plan, all of it or nothing: what it relies on is looked at again under the lock.
 pub(super) fn apply(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure> {
-    let saved = plan_file::load(&args.file).map_err(|error| {
+    let mut saved = plan_file::load(&args.file).map_err(|error| {
         let message = format!("nothing was done: {}", told(&error));
         Failure::new(Exit::Refused, message).hint(error.hint())
     })?;
@@ -26,6 +27,11 @@ pub(super) fn apply(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure
     job.protect = Arc::clone(settings.protect());
     job.policy = settings.policy();
     job.limits = settings.limits();
+    job.accepted = Arc::clone(settings.accepted());
+    // What the settings accepted yesterday they must still accept.
+    saved.accepted.retain(|refusal| {
+        refusal.reason.is_none() || accept::reason(refusal, &job.accepted).is_some()
+    });
     for planned in &saved.actions {
         job.policy.allows(&planned.action).map_err(|error| {
             let failure = Failure::new(Exit::Refused, format!("nothing was done: {error}"));
@@ -49,7 +55,9 @@ pub(super) fn apply(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure
         budget: saved.budget,
         refusals: saved.refusals,
         accepted: saved.accepted,
-        collection_refused: false,
+        entries: Arc::clone(&job.accepted),
+        collection_refused: saved.collection_refused,
+        left_alone: saved.left_alone,
         notes: Vec::new(),
     };
     if plan
@@ -72,5 +80,5 @@ pub(super) fn apply(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure
     let approved = ask::approve(context, &mut plan, &RunKind::Apply, args.consent.yes)?;
     let receipt = run::carry_out(context, &observer, &nix, approved, &job)?;
     run::show(context, &receipt, args.json.json)?;
-    Ok(run::ended(context, &receipt))
+    Ok(run::ended(context, &plan, &receipt))
 }

@@ -222,13 +222,19 @@ impl Context {
 
     /// The survey.
     pub(super) fn observer(&self, job: Option<&Job>) -> Observer<'_> {
-        let operation = job.and_then(|job| job.operations.generations.as_ref());
-        let named = operation.map(|o| o.profiles.as_slice()).unwrap_or_default();
-        let named = named.iter().filter_map(ProfileSelector::path);
+        self.observer_of(job.as_slice())
+    }
+
+    /// The survey for several jobs.
+    pub(super) fn observer_of(&self, jobs: &[&Job]) -> Observer<'_> {
+        let operations = jobs
+            .iter()
+            .filter_map(|job| job.operations.generations.as_ref());
+        let named = operations.flat_map(|operation| &operation.profiles);
+        let named = named.filter_map(ProfileSelector::path);
         // A profile that the settings protect is looked for under the name they give it, so that another spelling of
         // it is noticed; one that is gone needs no protection.
-        let protected = job.map(|job| job.protect.generations.as_slice());
-        let protected = protected.unwrap_or_default().iter();
+        let protected = jobs.iter().flat_map(|job| &job.protect.generations);
         let protected = protected.filter_map(|pin| match &pin.profile {
             ProfileRef::Path(path) => Some(path.to_path()),
             ProfileRef::Name(_) => None,

@@ -9,12 +9,16 @@ use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::out;
 use crate::domain::brake::MOST_FAILURES;
+use crate::domain::job::Job;
+use crate::domain::plan::Plan;
 use crate::domain::receipt::Receipt;
-use crate::domain::refusal::Refusal;
+use crate::domain::refusal::{Refusal, RefusalCode};
+use crate::domain::snapshot::{Actor, Snapshot};
 use crate::ports::{Clock, Look, Remember};
 use crate::render::json::{self, CheckDocument, CheckState};
 use crate::render::reason;
 use crate::render::text::{count, escape};
+use crate::settings::{JobSettings, Settings};
 
 /// Looks at everything, whatever is wrong with the first of it.
 pub(super) fn doctor(context: &Context, args: &DoctorArgs) -> Result<Exit, Failure> {
@@ -24,8 +28,14 @@ pub(super) fn doctor(context: &Context, args: &DoctorArgs) -> Result<Exit, Failu
     }
     let mut checks = vec![nix(context), settings(context), state(context)];
     checks.extend(records(context));
-    match context.look(None) {
-        Ok(look) => checks.extend(store(&look)),
+    let settings = context.settings().ok();
+    let jobs_of = settings.iter().flat_map(Settings::jobs);
+    let enabled: Vec<&Job> = jobs_of
+        .filter(|job| job.is_enabled())
+        .map(JobSettings::job)
+        .collect();
+    match context.look_for(&enabled) {
+        Ok(look) => checks.extend(store(&look, &enabled)),
         Err(failure) => checks.push(wrong("roots", &failure)),
     }
     checks.extend(jobs(context));
@@ -129,7 +139,7 @@ fn records(context: &Context) -> Vec<CheckDocument> {
     checks
 }
 
-fn store(look: &Look) -> Vec<CheckDocument> {
+fn store(look: &Look, jobs: &[&Job]) -> Vec<CheckDocument> {
     let snapshot = &look.snapshot;
     let mut checks = vec![fine(
         "roots",
@@ -139,7 +149,20 @@ fn store(look: &Look) -> Vec<CheckDocument> {
             count(snapshot.roots.len(), "root")
         ),
     )];
-    checks.extend(snapshot.refusals.iter().map(refused));
+    let plans: Vec<Plan> = jobs.iter().map(|job| Plan::draw(snapshot, job)).collect();
+    let mut refusals: Vec<&Refusal> = snapshot.refusals.iter().collect();
+    let of_plans = plans.iter();
+    refusals.extend(of_plans.flat_map(|plan| plan.accepted.iter().chain(&plan.refusals)));
+    refusals.sort();
+    // The accepted come last of those with the same words.
+    refusals.reverse();
+    refusals.dedup_by(|a, b| (a.code, &a.message) == (b.code, &b.message));
+    refusals.reverse();
+    checks.extend(
+        refusals
+            .into_iter()
+            .map(|refusal| refused(refusal, snapshot, &plans)),
+    );
     match &look.store {
         Ok(store) => checks.push(fine("store", count(store.graph().len(), "valid path"))),
         Err(error) => checks.push(CheckDocument {
@@ -151,20 +174,48 @@ fn store(look: &Look) -> Vec<CheckDocument> {
     checks
 }
 
-fn refused(refusal: &Refusal) -> CheckDocument {
+fn refused(refusal: &Refusal, snapshot: &Snapshot, plans: &[Plan]) -> CheckDocument {
     let Refusal {
         code,
         message,
         hint,
+        places,
+        reason,
     } = refusal;
-    let what = if code.stops_run() {
-        "stops every run"
+    if let Some(reason) = reason {
+        let message = format!("{code}: {message}; the settings accept it: {reason}");
+        let hint = "Remove the entry of `accept` when the cause is gone.";
+        return doubtful("roots", message, hint);
+    }
+    let leave_alone = |plan: &&Plan| {
+        let mut paths = plan.left_alone.iter();
+        paths.any(|path| places.is_empty() || refusal.concerns(path))
+    };
+    let (state, what) = if code.stops_run() {
+        (CheckState::Error, "stops every run".to_string())
+    } else if code.stops_collection() {
+        (CheckState::Error, "no garbage is collected".to_string())
+    } else if !code.keeps_profiles() {
+        (CheckState::Warning, "nothing is stopped".to_string())
+    } else if let Some(plan) = plans.iter().find(leave_alone) {
+        // A job of the machine names profiles that are no business of an ordinary user.
+        let is_ours = snapshot.actor == Actor::Root || *code != RefusalCode::ProfileBlocked;
+        let state = if is_ours {
+            CheckState::Error
+        } else {
+            CheckState::Warning
+        };
+        (state, format!("the job {} asks for it", plan.job))
     } else {
-        "no garbage is collected"
+        (CheckState::Warning, "it is left alone".to_string())
     };
     CheckDocument {
-        state: CheckState::Error,
-        hint: Some(format!("{hint}; or `--accept {code}`")),
+        state,
+        hint: Some(if code.keeps_profiles() || *code == RefusalCode::OddName {
+            hint.clone()
+        } else {
+            format!("{hint}; or `--accept {code}`")
+        }),
         ..fine("roots", format!("{code}: {message}; {what}"))
     }
 }
@@ -180,7 +231,18 @@ fn jobs(context: &Context) -> Vec<CheckDocument> {
     let checks = names.into_iter().map(|job| {
         let of_the_job = |receipt: &&Receipt| receipt.job.as_ref() == Some(&job);
         let runs = receipts.iter().rev().filter(of_the_job);
+        let refused = runs.clone().next().map(|run| &run.refused);
+        let refused = refused.filter(|refused| !refused.is_empty());
         match failed_in_a_row(context, runs) {
+            0 if let Some(refused) = refused => {
+                let mut codes: Vec<&str> = refused.iter().map(|r| r.code.as_str()).collect();
+                codes.dedup();
+                doubtful(
+                    "jobs",
+                    format!("{job}: the last run refused something: {}", codes.join(", ")),
+                    "`nix-prune plan` shows whether it still does, and what to do.",
+                )
+            }
             0 => fine("jobs", format!("{job}: the last run did not fail")),
             failed if failed < MOST_FAILURES => doubtful(
                 "jobs",

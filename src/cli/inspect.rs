@@ -50,9 +50,17 @@ impl Context {
     /// # Errors
     /// When nothing can be said at all.
     pub(super) fn look(&self, job: Option<&Job>) -> Result<Look, Failure> {
+        self.look_for(job.as_slice())
+    }
+
+    /// The same for several jobs.
+    ///
+    /// # Errors
+    /// As [`Context::look`].
+    pub(super) fn look_for(&self, jobs: &[&Job]) -> Result<Look, Failure> {
         let nix = self.nix().ok();
         let progress = self.progress(|| Some("Looking into the store".to_string()));
-        let look = self.reader(nix.as_ref()).look(&self.observer(job))?;
+        let look = self.reader(nix.as_ref()).look(&self.observer_of(jobs))?;
         drop(progress);
         match look.store {
             // Not a look without the store, which takes as long again.
@@ -62,7 +70,7 @@ impl Context {
                 ..look
             }),
             Ok(mut store) => {
-                if job.is_some_and(Job::holds_what_vanished) {
+                if jobs.iter().any(|job| job.holds_what_vanished()) {
                     store.keep_vanished(&look.snapshot.vanished);
                 }
                 Ok(Look {

@@ -7,6 +7,8 @@ use serde::Serialize;
 use super::args::ColorChoice;
 use super::failure::{Exit, Failure};
 use super::progress::Log;
+use crate::domain::accept::Acceptance;
+use crate::domain::plan::Plan;
 use crate::domain::refusal::Refusal;
 use crate::render::table::Style;
 use crate::render::text::escape;
@@ -61,19 +63,28 @@ pub(super) fn failure(failure: &Failure) {
     let _ = Log.write_all(text.as_bytes());
 }
 
-/// Says on standard error what stands in the way of a collection.
-pub(super) fn refusals(refusals: &[Refusal]) {
-    for refusal in refusals.iter().filter(|r| r.code.stops_collection()) {
-        failure(
-            &Failure::new(
-                Exit::Refused,
-                format!("nothing was collected: {}", refusal.message),
-            )
-            .hint(format!(
-                "{}\nIf you know better, let it pass with --accept {}.",
-                refusal.hint, refusal.code
-            )),
+/// Says on standard error what of a plan was asked for and not done.
+pub(super) fn refusals(plan: &Plan) {
+    let asked = |refusal: &Refusal| {
+        refusal.places.is_empty() || plan.left_alone.iter().any(|path| refusal.concerns(path))
+    };
+    for refusal in plan.left_out() {
+        let (code, message) = (refusal.code, &refusal.message);
+        let message = if code.stops_collection() {
+            format!("nothing was collected: {message}")
+        } else if !plan.left_alone.is_empty() && asked(refusal) {
+            format!("a profile was left alone: {message}")
+        } else {
+            continue;
+        };
+        let mut hint = format!(
+            "{}\nIf you know better, let it pass with --accept {code}",
+            refusal.hint
         );
+        if Acceptance::is_possible(code) && !refusal.places.is_empty() {
+            hint.push_str(", or for good with an entry of `accept` in the settings");
+        }
+        failure(&Failure::new(Exit::Refused, message).hint(format!("{hint}.")));
     }
 }
 

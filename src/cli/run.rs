@@ -15,6 +15,7 @@ use crate::adapters::nix_cli::NixCli;
 use crate::adapters::store::StoreSurvey;
 use crate::domain::job::Job;
 use crate::domain::measure::Age;
+use crate::domain::plan::Plan;
 use crate::domain::receipt::{Outcome, Receipt, RunKind};
 use crate::engine::Approved;
 use crate::ports::Clock;
@@ -42,14 +43,7 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     let approved = ask::approve(context, &mut plan, &RunKind::Run, args.consent.yes)?;
     let receipt = carry_out(context, &observer, &nix, approved, &job)?;
     show(context, &receipt, args.json.json)?;
-    if plan.collection_refused {
-        // The rest was done, and the caller must hear that the garbage was not collected.
-        out::refusals(&plan.refusals);
-    }
-    Ok(match ended(context, &receipt) {
-        Exit::Done if plan.collection_refused => Exit::Refused,
-        exit => exit,
-    })
+    Ok(ended(context, &plan, &receipt))
 }
 
 /// Settles what interrupted runs left open.
@@ -70,11 +64,14 @@ fn resume(context: &Context, json: bool) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// How a run ended, its budget included; what is not reached is said on standard error.
-pub(super) fn ended(context: &Context, receipt: &Receipt) -> Exit {
+/// How a run ended, its budget and what was refused of its plan included. The rest was done, and the caller must hear on
+/// standard error what was not.
+pub(super) fn ended(context: &Context, plan: &Plan, receipt: &Receipt) -> Exit {
+    out::refusals(plan);
     let missed = super::budget::missed(context, receipt);
     match (exit(receipt), missed) {
         (Exit::Done, Some(missed)) => missed,
+        (Exit::Done, None) if plan.is_refused() => Exit::Refused,
         (exit, _) => exit,
     }
 }

@@ -114,10 +114,10 @@ pub fn alarms(
 
 /// Whether a job pauses, of which so many runs failed one after the other.
 pub fn pause(failed: usize) -> Option<Refusal> {
-    (failed >= MOST_FAILURES).then(|| Refusal {
-        code: RefusalCode::JobPaused,
-        message: format!("the job is paused, for its last {failed} runs failed"),
-        hint: "see to the cause, which `nix-prune history` shows, and say `nix-prune doctor --acknowledge`".to_string(),
+    (failed >= MOST_FAILURES).then(|| {
+        let message = format!("the job is paused, for its last {failed} runs failed");
+        let hint = "see to the cause, which `nix-prune history` shows, and say `nix-prune doctor --acknowledge`";
+        Refusal::new(RefusalCode::JobPaused, message, hint.to_string())
     })
 }
 
@@ -185,11 +185,7 @@ fn unusual_share(extent: &Extent, earlier: &[Extent]) -> Option<Refusal> {
 
 fn alarm(code: RefusalCode, message: String) -> Refusal {
     let hint = "look at the plan; on a terminal you are asked".to_string();
-    Refusal {
-        code,
-        message,
-        hint,
-    }
+    Refusal::new(code, message, hint)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use camino::{Utf8Path, Utf8PathBuf};
 use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 
+use super::accept::Acceptance;
 use super::brake::Limits;
 use super::budget::DiskGoal;
 use super::collect::CollectMethod;
@@ -80,6 +81,8 @@ pub struct Job {
     pub limits: Limits,
     /// What its owner lets pass although it would stop a run.
     pub accept: BTreeSet<RefusalCode>,
+    /// What the settings accept, each at a place and for a reason.
+    pub accepted: Arc<[Acceptance]>,
     /// What the owner of the machine asks of it, whatever it says itself.
     pub policy: Policy,
     /// What to do.
@@ -320,7 +323,8 @@ impl ProfileSelector {
         }
     }
 
-    fn selects(&self, profile: &Profile) -> bool {
+    /// Whether the profile is meant.
+    pub fn selects(&self, profile: &Profile) -> bool {
         match self {
             Self::System => profile.kind.is_system(),
             Self::Users => matches!(

@@ -1,6 +1,7 @@
 //! What a job would do now, and why: drawn from a snapshot, without touching anything.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,7 @@ use self::draft::Draft;
 pub use self::draft::pins_of;
 pub use self::recheck::recheck;
 pub use self::within::{Recent, Room};
+use super::accept::Acceptance;
 use super::budget::BudgetReport;
 use super::job::{Job, JobName};
 use super::measure::{Bytes, Timestamp};
@@ -25,6 +27,7 @@ use super::snapshot::{Held, MachineId, Snapshot};
 use super::store_path::StoreDir;
 
 mod action;
+mod asked;
 mod draft;
 mod recheck;
 mod within;
@@ -153,8 +156,12 @@ pub struct Plan {
     pub refusals: Vec<Refusal>,
     /// What could not be read and was let pass.
     pub accepted: Vec<Refusal>,
+    /// Every entry of the settings that accepts a safety check, whether it accepts one now or not.
+    pub entries: Arc<[Acceptance]>,
     /// Whether a collection was asked for and left out because of a refusal.
     pub collection_refused: bool,
+    /// The profiles that were asked for and are left alone because of a refusal.
+    pub left_alone: Vec<Utf8PathBuf>,
     /// What a reader should know.
     pub notes: Vec<String>,
 }
@@ -197,7 +204,9 @@ impl Plan {
         draft.generations(snapshot, job);
         draft.roots(snapshot, job);
         draft.holds(snapshot);
-        let (refusals, accepted) = refusal::part(snapshot.refusals.iter().cloned(), &job.accept);
+        let refusals = snapshot.refusals.iter().cloned();
+        let refusals = refusals.chain(asked::blocked(snapshot, job));
+        let (refusals, accepted) = refusal::part(refusals, &job.accept, &job.accepted);
         let refused = refusals.iter().any(|r| r.code.stops_collection());
         draft.store(snapshot, job, refused);
         draft.vanished(snapshot, job);
@@ -218,11 +227,26 @@ impl Plan {
             actions: draft.actions,
             prediction: Prediction::default(),
             budget: None,
+            left_alone: asked::left_alone(snapshot, job, &refusals),
             refusals,
             accepted,
+            entries: Arc::clone(&job.accepted),
             collection_refused: job.operations.collect.is_some() && refused,
             notes,
         }
+    }
+
+    /// The refusals that keep something from being done, and not the whole run.
+    pub fn left_out(&self) -> impl Iterator<Item = &Refusal> {
+        let collection = self.collection_refused;
+        self.refusals.iter().filter(move |refusal| {
+            refusal.code.keeps_profiles() || (collection && refusal.code.stops_collection())
+        })
+    }
+
+    /// Whether something that was asked for is not done because of a refusal.
+    pub fn is_refused(&self) -> bool {
+        self.collection_refused || !self.left_alone.is_empty()
     }
 
     /// What stops the whole run until somebody lets it pass. A plan without actions has nothing to stop.
@@ -240,7 +264,7 @@ impl Plan {
             told.any(|refusal| refusal.code == alarm.code)
         };
         let alarms: Vec<Refusal> = alarms.into_iter().filter(|alarm| !known(alarm)).collect();
-        let (stops, accepted) = refusal::part(alarms, accept);
+        let (stops, accepted) = refusal::part(alarms, accept, &[]);
         self.refusals.extend(stops);
         self.accepted.extend(accepted);
         self.refusals.sort();

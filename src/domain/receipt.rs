@@ -124,6 +124,9 @@ pub struct Receipt {
     /// What would have stopped it and was let pass.
     #[serde(default)]
     pub accepted: Vec<Refusal>,
+    /// What was refused of it before it began; the rest was done.
+    #[serde(default)]
+    pub refused: Vec<Refusal>,
 }
 
 /// How a run came out against its budget.

@@ -7,7 +7,10 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
+use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
+
+use super::accept::{self, Acceptance};
 
 /// The name of a refusal; stable, for scripts.
 #[derive(
@@ -33,6 +36,9 @@ pub enum RefusalCode {
     /// A profile that the settings name is not there.
     #[serde(rename = "profile.absent")]
     ProfileAbsent,
+    /// A profile that the job asks for must not be touched.
+    #[serde(rename = "profile.blocked")]
+    ProfileBlocked,
     /// A name in a profile's directory cannot be told apart from a generation.
     #[serde(rename = "profile.odd-name")]
     OddName,
@@ -86,8 +92,10 @@ pub enum RefusalCode {
 /// What a refusal stands in the way of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reach {
-    /// Nothing: it is only told.
+    /// Nothing: it is only shown.
     Nothing,
+    /// The profiles that it names: they keep every generation, and the rest is done.
+    Profile,
     /// A collection.
     Collection,
     /// The whole run.
@@ -96,10 +104,11 @@ enum Reach {
 
 impl RefusalCode {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::ProfileUnreadable,
         Self::CurrentUnknown,
         Self::ProfileAbsent,
+        Self::ProfileBlocked,
         Self::OddName,
         Self::RootsUnreadable,
         Self::RootsAway,
@@ -124,6 +133,7 @@ impl RefusalCode {
             Self::ProfileUnreadable => "profile.unreadable",
             Self::CurrentUnknown => "profile.current-unknown",
             Self::ProfileAbsent => "profile.absent",
+            Self::ProfileBlocked => "profile.blocked",
             Self::OddName => "profile.odd-name",
             Self::RootsUnreadable => "roots.unreadable",
             Self::RootsAway => "roots.away",
@@ -143,19 +153,23 @@ impl RefusalCode {
         }
     }
 
-    /// Only an odd name beside a profile's generations stops nothing: it is not touched, Nix sees it as the root that
-    /// it is, and no generation was mistaken for it.
+    /// An odd name beside a profile's generations stops nothing: it is not touched, Nix sees it as the root that it is,
+    /// and no generation was mistaken for it.
+    ///
+    /// A profile or a record of pins that cannot be read keeps generations from being removed. A collection takes nothing
+    /// of them: generations are roots, and a root that cannot be read has a code of its own.
     const fn reach(self) -> Reach {
         match self {
             Self::OddName => Reach::Nothing,
             Self::ProfileUnreadable
             | Self::CurrentUnknown
             | Self::ProfileAbsent
-            | Self::RootsUnreadable
+            | Self::ProfileBlocked
+            | Self::PinsUnreadable => Reach::Profile,
+            Self::RootsUnreadable
             | Self::RootsAway
             | Self::RootsVanished
             | Self::Unrooted
-            | Self::PinsUnreadable
             | Self::JournalUnreadable
             | Self::UsersUnreadable
             | Self::StoreMismatch => Reach::Collection,
@@ -172,6 +186,11 @@ impl RefusalCode {
     /// Whether nothing may be collected while this stands.
     pub fn stops_collection(self) -> bool {
         self.reach() == Reach::Collection
+    }
+
+    /// Whether it keeps the profiles that it names from being touched, and stops nothing else.
+    pub fn keeps_profiles(self) -> bool {
+        self.reach() == Reach::Profile
     }
 
     /// Whether nothing at all may be done while this stands.
@@ -228,9 +247,32 @@ pub struct Refusal {
     pub message: String,
     /// What to do now.
     pub hint: String,
+    /// The profiles, links and directories that it is about, if it is about such.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
+    pub places: Vec<Utf8PathBuf>,
+    /// Why the settings accept it; absent for what they do not accept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 impl Refusal {
+    /// A refusal that is about no place.
+    pub fn new(code: RefusalCode, message: String, hint: String) -> Self {
+        Self {
+            code,
+            message,
+            hint,
+            places: Vec::new(),
+            reason: None,
+        }
+    }
+
+    /// Whether it is about this path, or a directory that the path lies in.
+    pub fn concerns(&self, path: &Utf8Path) -> bool {
+        self.places.iter().any(|place| path.starts_with(place))
+    }
+
     /// Whether it is one of those that somebody let pass. Another one of the same name is not: who accepts that one home
     /// is away has not said so of the next.
     pub fn is_among(&self, accepted: &[Self]) -> bool {
@@ -240,17 +282,22 @@ impl Refusal {
     }
 }
 
-/// Parts refusals into those that stand and those that are let pass, each in order and told once.
+/// Parts refusals into those that stand and those that are accepted, by their code or by the settings, each in order and
+/// once.
 pub fn part(
     refusals: impl IntoIterator<Item = Refusal>,
     accept: &BTreeSet<RefusalCode>,
+    entries: &[Acceptance],
 ) -> (Vec<Refusal>, Vec<Refusal>) {
     let mut refusals: Vec<Refusal> = refusals.into_iter().collect();
     refusals.sort();
     refusals.dedup();
+    for refusal in &mut refusals {
+        refusal.reason = accept::reason(refusal, entries);
+    }
     refusals
         .into_iter()
-        .partition(|refusal| !accept.contains(&refusal.code))
+        .partition(|refusal| refusal.reason.is_none() && !accept.contains(&refusal.code))
 }
 
 #[cfg(test)]
@@ -281,14 +328,10 @@ mod tests {
 
     #[test]
     fn accepting_one_accepts_no_other() {
-        let refusal = |code, message: &str| Refusal {
-            code,
-            message: message.to_string(),
-            hint: String::new(),
-        };
+        let refusal = |code, message: &str| Refusal::new(code, message.to_string(), String::new());
         let all = RefusalCode::ALL.map(|code| refusal(code, "x"));
         for code in RefusalCode::acceptable() {
-            let (standing, accepted) = part(all.clone(), &BTreeSet::from([code]));
+            let (standing, accepted) = part(all.clone(), &BTreeSet::from([code]), &[]);
             assert_eq!(accepted, [refusal(code, "x")]);
             assert_eq!(standing.len(), all.len() - 1);
             assert!(!refusal(code, "y").is_among(&accepted));

@@ -149,11 +149,8 @@ impl Seen {
     /// that a rule asks for has passed at once, and so has every undo window.
     pub fn clock(&self, now: Timestamp, newest: Option<Timestamp>) -> Option<Refusal> {
         let refuse = |message: String, hint: &str| {
-            Some(Refusal {
-                code: RefusalCode::ClockJumped,
-                message,
-                hint: hint.to_string(),
-            })
+            let hint = hint.to_string();
+            Some(Refusal::new(RefusalCode::ClockJumped, message, hint))
         };
         let last = self.taken_at;
         if now.after(SLACK) < last {

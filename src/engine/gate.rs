@@ -32,6 +32,8 @@ pub struct Proposal {
     pub extent: Extent,
     /// What would stop it and was let pass.
     pub accepted: Vec<Refusal>,
+    /// What was refused and is left out of it.
+    pub refused: Vec<Refusal>,
     /// What stops it.
     pub stops: Vec<Refusal>,
 }
@@ -50,6 +52,7 @@ impl Proposal {
             budget: plan.budget.clone(),
             extent: Extent::of(plan),
             accepted: plan.accepted.clone(),
+            refused: plan.left_out().cloned().collect(),
             stops: plan.stops().cloned().collect(),
         }
     }

@@ -43,6 +43,7 @@ where
                 code,
                 message,
                 hint,
+                ..
             } = stop.clone();
             return Err(EngineError::Refused {
                 code,
@@ -56,6 +57,7 @@ where
         receipt.budget = proposal.budget.clone().map(BudgetOutcome::pending);
         receipt.extent = Some(proposal.extent);
         receipt.accepted.clone_from(accepted);
+        receipt.refused.clone_from(&proposal.refused);
         receipt.entries = self.checked_entries(&proposal, &snapshot, job)?;
         self.remember.saw(&lock, &snapshot, &receipt)?;
         self.remember.begin(&lock, &mut receipt)?;

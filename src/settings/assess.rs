@@ -3,6 +3,7 @@
 //! The risk of a change is how much a run can take away after it that it could not before. Order means nothing: settings
 //! that say the same in another order differ in nothing.
 
+mod accept;
 mod jobs;
 mod policy;
 mod protect;
@@ -77,6 +78,7 @@ impl Assessment {
             limits: most,
             protected_paths: _,
             protect: _,
+            accepted: _,
             policy: _,
             // How it was said makes no difference.
             said: _,
@@ -89,6 +91,8 @@ impl Assessment {
         safe_mode(safe, *is_safe, &mut ledger);
         undo_window(window, *is_window, &mut ledger);
         protect::compare(old, new, platform, &mut ledger);
+        let accepted = old.map(|old| &*old.accepted).unwrap_or_default();
+        accept::compare(accepted, &new.accepted, &mut ledger);
         let policy = old.map(|old| old.policy).unwrap_or_default();
         policy::compare(policy, new.policy, &mut ledger);
         limits(

@@ -1,5 +1,6 @@
 //! The shape of settings to checked settings: every rule, all findings at once, nothing changed on the way.
 
+mod accept;
 mod budget;
 mod job;
 mod limits;
@@ -56,9 +57,11 @@ fn settings(
     };
     let limits = limits::limits(raw, findings);
     let protected = protect::protected(raw, platform, findings);
+    let accepted = accept::accepted(raw, findings);
     let policy = policy::policy(raw, findings);
     let drafts = job::drafts(raw, safe_mode, findings);
     let (undo_window, limits, protected, policy) = (undo_window?, limits?, protected?, policy?);
+    let accepted = accepted?;
     let protect = Arc::new(protected.protect);
     let assemble = |draft: job::Draft| {
         let job = Job {
@@ -69,8 +72,9 @@ fn settings(
             protect: Arc::clone(&protect),
             budget: draft.budget,
             limits,
-            // Only who looks at what is wrong may let it pass, each time anew.
+            // By its code alone a check is accepted for one run, by whoever sees what it found.
             accept: BTreeSet::new(),
+            accepted: Arc::clone(&accepted),
             policy,
             operations: draft.operations,
         };
@@ -91,6 +95,7 @@ fn settings(
             undo_window: raw.undo_window.is_some(),
         },
         limits,
+        accepted: Arc::clone(&accepted),
         policy,
         jobs: drafts?.into_iter().map(assemble).collect(),
         protected_paths: protected.paths,

@@ -222,6 +222,16 @@ codes! {
     RootPattern = "protect.roots.pattern",
     /// There are more patterns for roots than can be looked for.
     RootPatternsMany = "protect.roots.many",
+    /// No such safety check is known, or settings cannot accept it.
+    AcceptCode = "accept.code",
+    /// A place is everywhere, or a pattern that cannot be read.
+    AcceptPlace = "accept.place",
+    /// A safety check is accepted without a reason.
+    AcceptReason = "accept.reason",
+    /// There are more accepted safety checks than can be looked for.
+    AcceptMany = "accept.many",
+    /// A safety check is accepted that the machine's settings do not accept.
+    AcceptBeyond = "accept.beyond",
     /// There is no job.
     JobsNone = "jobs.none",
     /// There are very many jobs.

@@ -16,7 +16,7 @@ mod tests;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
-use super::nearest::nearest;
+use crate::domain::nearest::nearest;
 
 /// A tool whose settings can be taken over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

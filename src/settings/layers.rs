@@ -2,7 +2,8 @@
 //!
 //! A key of a file that counts more takes the place of the same key below; so does a job, whole, for a job put together
 //! from two files is one that nobody wrote and nobody checked. What protects (`protect`, `policy`) adds up instead: no
-//! file takes back what another one asks for. Each file has been checked by itself before it comes here.
+//! file takes back what another one asks for. What loosens (`accept`) counts in the file that counts least alone, which is
+//! the machine's where there is one. Each file has been checked by itself before it comes here.
 
 #[cfg(test)]
 mod tests;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use super::finding::{Code, Finding, Pointer};
 use super::{Said, Settings, Written};
+use crate::domain::accept::Acceptance;
 use crate::domain::job::Job;
 use crate::domain::risk::RiskLevel;
 
@@ -49,18 +51,41 @@ pub fn stack(layers: &[Layer]) -> Option<Stack> {
         safe_mode_from: name(said.safe_mode.is_some(), first),
         undo_window_from: name(said.undo_window, first),
     };
+    let mut beyond = Vec::new();
     for layer in above {
+        beyond.extend(accepted_beyond(first, layer));
         let said = layer.settings.said;
         stack.settings = over(&stack.settings, &layer.settings);
         let from = name(said.safe_mode.is_some(), layer);
         stack.safe_mode_from = from.or(stack.safe_mode_from);
         stack.undo_window_from = name(said.undo_window, layer).or(stack.undo_window_from);
     }
-    stack.findings = common(&mut stack.settings);
+    stack.findings = beyond;
+    stack.findings.extend(common(&mut stack.settings));
     stack
         .findings
         .extend(stack.settings.where_the_policy_bites());
     Some(stack)
+}
+
+/// Says which safety checks a file accepts that the one that counts least does not: these entries do not hold.
+fn accepted_beyond(first: &Layer, layer: &Layer) -> Vec<Finding> {
+    let allowed = &first.settings.accepted;
+    let entries = layer.settings.accepted.iter().enumerate();
+    let beyond =
+        entries.filter(|(_, entry)| !allowed.iter().any(|other| other.is_for_the_same(entry)));
+    let finding = |(index, entry): (usize, &Acceptance)| {
+        Finding::warning(
+            Code::AcceptBeyond,
+            &Pointer::root().key("accept").index(index),
+            &format!(
+                "{} accepts {} at {}, and {} does not",
+                layer.name, entry.code, entry.place, first.name
+            ),
+            &format!("write it in {}, whose entries alone hold", first.name),
+        )
+    };
+    beyond.map(finding).collect()
 }
 
 /// The upper settings over the lower ones; what is common to all jobs is not given to them yet.
@@ -102,12 +127,14 @@ fn common(settings: &mut Settings) -> Vec<Finding> {
             budget: _,
             limits,
             accept: _,
+            accepted,
             policy,
             operations: _,
         } = &mut found.job;
         *safe_mode = settings.safe_mode;
         *undo_window = settings.undo_window;
         *protect = Arc::clone(&settings.protect);
+        *accepted = Arc::clone(&settings.accepted);
         *policy = settings.policy;
         *limits = settings.limits;
         if *safe_mode && *max_risk == RiskLevel::Critical {

@@ -11,6 +11,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
+use crate::domain::accept::Acceptance as Acceptable;
+use crate::domain::refusal::RefusalCode;
+
 /// Numbers with a unit each, and blanks around them.
 const AGE: &str = r"^\s*([0-9]+(\.[0-9]{1,9})?[smhdw])+\s*$";
 /// A size in bytes, or with a unit in powers of 1024.
@@ -48,6 +51,11 @@ pub(super) struct Settings {
     /// What no job may take away.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) protect: Option<Object<Protect>>,
+    /// Safety checks that are accepted at a place, until the entry is removed. Every plan shows them. Where several files
+    /// have entries, only those of the file that counts least hold, which is the machine's where there is one.
+    #[schemars(extend("default" = [], "maxItems" = 1000))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) accept: Option<Vec<Object<Acceptance>>>,
     /// What no job, flag or other file can fall short of; where several files ask, the strictest counts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) policy: Option<Object<Policy>>,
@@ -87,6 +95,26 @@ pub(super) struct Protect {
     #[schemars(extend("default" = [], "maxItems" = 1000, "items" = { "type": "string", "pattern": "^/" }))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) roots: Option<Vec<String>>,
+}
+
+/// A safety check that is accepted at a place.
+#[derive(Debug, Clone, serde::Deserialize, serde::Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Acceptance {
+    /// The safety check.
+    #[schemars(extend("enum" = codes()))]
+    pub(super) code: String,
+    /// An absolute path, which stands for everything below it as well, or a pattern such as `/home/*/result`. Its first
+    /// name has no wildcard.
+    #[schemars(extend("pattern" = r"^/[^/*?{}\[\]\\]+(/|$)"))]
+    pub(super) place: String,
+    /// Why.
+    #[schemars(extend("pattern" = r"\S"))]
+    pub(super) reason: String,
+}
+
+fn codes() -> Vec<&'static str> {
+    Acceptable::codes().map(RefusalCode::as_str).collect()
 }
 
 /// What no job can fall short of.

@@ -79,6 +79,7 @@ impl InForce {
                 undo_window: None,
                 limits: None,
                 protect: None,
+                accept: None,
                 policy: None,
                 jobs: Some(BTreeMap::new()),
             },
@@ -94,6 +95,7 @@ impl InForce {
         }
         shown.undo_window(&stack, beside);
         shown.protect(layers, &stack.settings);
+        shown.accept(layers, &stack.settings);
         shown.limits(layers, &stack.settings);
         shown.policy(layers, &stack.settings);
         shown.jobs(layers, &stack.settings, beside);

@@ -609,14 +609,11 @@ fn the_whole_job_works_on_a_path_with_a_space() {
 #[test]
 fn what_cannot_be_read_stops_the_collection_and_the_run_says_so() {
     let Some(scratch) = machine() else { return };
-    // Trap 12: an absolute text; `nix-env` would not know the current generation.
-    let profile = scratch.state_dir().join("profiles/strange");
-    let path = scratch.path_named("system-1").unwrap();
-    scratch
-        .set_profile(&profile, &path, time("2026-01-01T00:00:00Z"))
-        .unwrap();
-    fs::remove_file(&profile).unwrap();
-    symlink(profile.with_file_name("strange-1-link"), &profile).unwrap();
+    let strange = scratch.base().join("strange");
+    symlink(&strange, &strange).unwrap();
+    let auto = scratch.state_dir().join("gcroots/auto");
+    fs::create_dir_all(&auto).unwrap();
+    symlink(strange.join("result"), auto.join("strange")).unwrap();
     let dead = scratch
         .add_path("dead", &[], 10)
         .unwrap()
@@ -629,7 +626,8 @@ fn what_cannot_be_read_stops_the_collection_and_the_run_says_so() {
         .map(|a| a["kind"].as_str().unwrap())
         .collect();
     assert!(!kinds.contains(&"collect"), "{kinds:?}");
-    assert_eq!(plan["refusals"][0]["code"], "profile.current-unknown");
+    assert_eq!(plan["refusals"][0]["code"], "roots.unreadable");
+    assert_eq!(plan["collectionRefused"], true);
     let ran = run(&scratch, &["run", "--keep-last", "3", "--yes"]);
     assert_eq!(ran.status, 4, "{}{}", ran.stdout, ran.stderr);
     assert!(ran.stderr.contains("strange"), "{}", ran.stderr);
@@ -639,7 +637,7 @@ fn what_cannot_be_read_stops_the_collection_and_the_run_says_so() {
         "what could be read is thinned out, and held"
     );
     assert!(dead.exists());
-    assert!(profile.with_file_name("strange-1-link").is_symlink());
+    assert!(auto.join("strange").is_symlink());
     // That something failed is told before that.
     let bin = scratch.base().join("bin");
     fs::create_dir(&bin).unwrap();

@@ -490,6 +490,7 @@ fn job(window: Age) -> Job {
         budget: None,
         limits: nix_prune::domain::brake::Limits::default(),
         accept: BTreeSet::new(),
+        accepted: std::sync::Arc::default(),
         policy: nix_prune::domain::policy::Policy::default(),
         operations: Operations {
             generations: Some(GenerationsOperation {

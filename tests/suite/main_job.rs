@@ -171,6 +171,7 @@ fn job(rules: KeepRules) -> Job {
         budget: None,
         limits: nix_prune::domain::brake::Limits::default(),
         accept: std::collections::BTreeSet::new(),
+        accepted: std::sync::Arc::default(),
         policy: nix_prune::domain::policy::Policy::default(),
         operations: Operations {
             generations: Some(GenerationsOperation {

@@ -3,6 +3,7 @@
 // Clippy's leave for tests does not reach the functions beside them.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
+mod accepting;
 mod budgets;
 mod drawing;
 mod rechecking;
@@ -155,6 +156,7 @@ fn job() -> Job {
         budget: None,
         limits: nix_prune::domain::brake::Limits::default(),
         accept: std::collections::BTreeSet::new(),
+        accepted: std::sync::Arc::default(),
         policy: nix_prune::domain::policy::Policy::default(),
         operations: Operations {
             generations: Some(GenerationsOperation {

@@ -249,7 +249,9 @@ fn every_fixture_gives_exactly_its_findings(#[case] kind: &str, #[case] at_least
 fn every_code_is_given_by_some_fixture() {
     let all = fixtures("good").into_iter().chain(fixtures("bad"));
     let given: BTreeSet<String> = all.flat_map(|(_, text, _)| found(&text)).collect();
-    for code in Code::ALL {
+    // Only several files together give it.
+    let single = |code: &&Code| **code != Code::AcceptBeyond;
+    for code in Code::ALL.iter().filter(single) {
         let begins = format!("{code} ");
         assert!(
             given.iter().any(|f| f.starts_with(&begins)),

@@ -42,9 +42,9 @@ pub(super) fn homes_away(
             .or_insert_with_key(|home| (is_away(home), 0));
         *count += usize::from(*is_away);
     }
-    for (home, (_, count)) in away.into_iter().filter(|(_, (is_away, _))| *is_away) {
+    for (place, (_, count)) in away.into_iter().filter(|(_, (is_away, _))| *is_away) {
         let (home, roots) = (
-            shown(home),
+            shown(&place),
             if count == 1 {
                 "root leads"
             } else {
@@ -56,7 +56,7 @@ pub(super) fn homes_away(
             "mount or unlock it; a collection would make Nix forget these roots. If it is gone for good, remove the \
              links in {state_dir}/gcroots/auto that lead there"
         );
-        findings.refuse(RefusalCode::RootsAway, message, &hint);
+        findings.refuse_at([&*place], RefusalCode::RootsAway, message, &hint);
     }
 }
 
@@ -122,7 +122,8 @@ pub(super) fn rootless_generations(
             path.to_absolute_path(store),
             first.number,
         );
-        findings.refuse(RefusalCode::Unrooted, message, &hint);
+        let place = profile.path.to_path();
+        findings.refuse_at([place.as_std_path()], RefusalCode::Unrooted, message, &hint);
     }
 }
 

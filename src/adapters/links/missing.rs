@@ -76,12 +76,13 @@ impl Missing {
                 1 => "1 root leads".to_string(),
                 count => format!("{count} roots lead"),
             };
-            let at = shown(at);
+            let (place, at) = (at.as_std_path(), shown(at));
             let hint = format!(
                 "mount it; a collection would make Nix forget these roots. If it is gone for good, remove the links in \
                  {state_dir}/gcroots/auto that lead there"
             );
-            findings.refuse(
+            findings.refuse_at(
+                [place],
                 RefusalCode::RootsAway,
                 format!("a file system was mounted at {at} at the last run and is not now, and {roots} into it"),
                 &hint,
@@ -91,7 +92,8 @@ impl Missing {
         // What lies in another one that is gone is told with it.
         let inside = |dir: &Utf8Path| gone.iter().any(|o| *o != dir && dir.starts_with(o));
         for dir in gone.iter().filter(|dir| !inside(dir)) {
-            findings.refuse(
+            findings.refuse_at(
+                [dir.as_std_path()],
                 RefusalCode::RootsVanished,
                 format!("{} had roots in it at the last run, and is gone", shown(dir)),
                 "put it back, from a backup if need be; a collection would take what its roots kept",

@@ -3,17 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::io;
+use std::path::Path;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::adapters::places::Places;
+use crate::domain::nearest::nearest;
 use crate::domain::profile::{Profile, ProfilePath};
 use crate::domain::refusal::RefusalCode;
 use crate::domain::snapshot::Actor;
 
 use super::Findings;
 use super::dirs::{FileId, Place, Reach, reach};
-use super::names::shown;
+use super::names::{generation_name, shown};
+use super::roots::Roots;
 use super::scan::{Lens, Scan, scan};
 use super::site::{Role, Site};
 
@@ -86,7 +89,7 @@ impl<'a> Profiles<'a> {
     }
 
     /// The profiles that users keep in their homes: everybody's for root, else one's own.
-    pub(super) fn of_users(&mut self, places: &Places, findings: &mut Findings) {
+    pub(super) fn of_users(&mut self, places: &Places, roots: &Roots<'_>, findings: &mut Findings) {
         let mut dirs: Vec<Utf8PathBuf> = places.own_profiles.clone().into_iter().collect();
         if self.lens.actor == Actor::Root {
             let homes = self.lens.users.homes();
@@ -105,23 +108,26 @@ impl<'a> Profiles<'a> {
                 }
                 // Most users have no profile.
                 Ok(Reach::Absent) => {}
-                Err(error) => unreadable(&dir, &error, findings),
+                Err(error) => self.out_of_reach(&dir, &error, roots, findings),
             }
         }
     }
 
     /// The profiles that the settings name by path.
-    pub(super) fn asked_for(&mut self, paths: &[Utf8PathBuf], findings: &mut Findings) {
+    pub(super) fn asked_for(
+        &mut self,
+        paths: &[Utf8PathBuf],
+        roots: &Roots<'_>,
+        findings: &mut Findings,
+    ) {
         for path in paths {
-            let absent = |why: &str, findings: &mut Findings| {
+            let Ok(profile) = ProfilePath::new(&path.components().collect::<Utf8PathBuf>()) else {
+                let path = shown(path);
                 findings.refuse(
                     RefusalCode::ProfileAbsent,
-                    format!("there is no profile {}{why}", shown(path)),
+                    format!("there is no profile {path}: this is not an absolute path"),
                     "correct its path in the settings, or remove it there",
                 );
-            };
-            let Ok(profile) = ProfilePath::new(&path.components().collect::<Utf8PathBuf>()) else {
-                absent(": this is not an absolute path", findings);
                 continue;
             };
             if self.found.contains_key(&profile) {
@@ -130,7 +136,7 @@ impl<'a> Profiles<'a> {
             match reach(&self.lens.users.real_path(profile.dir())) {
                 Ok(Reach::There { place, .. }) if self.dirs.contains_key(&place.id()) => {
                     if !self.block_other_name(&profile, place.id(), findings) {
-                        absent("", findings);
+                        self.absent(&profile, findings);
                     }
                 }
                 Ok(Reach::There { place, link }) => {
@@ -139,13 +145,67 @@ impl<'a> Profiles<'a> {
                     site.only = Some(BTreeSet::from([profile.name().to_string()]));
                     self.visit(&site, findings);
                     if !self.found.contains_key(&profile) {
-                        absent("", findings);
+                        self.absent(&profile, findings);
                     }
                 }
-                Ok(Reach::Absent) => absent("", findings),
-                Err(error) => unreadable(profile.dir(), &error, findings),
+                Ok(Reach::Absent) => self.absent(&profile, findings),
+                Err(error) => self.out_of_reach(profile.dir(), &error, roots, findings),
             }
         }
+    }
+
+    /// Refuses a profile that is not there, with the one that was perhaps meant.
+    fn absent(&self, asked: &ProfilePath, findings: &mut Findings) {
+        let path = asked.to_path();
+        let correct = "correct its path in the settings, or remove it there";
+        let hint = match self.perhaps_meant(asked) {
+            Some(meant) => format!("did you mean {}? {correct}", shown(meant.to_path())),
+            None => correct.to_string(),
+        };
+        findings.refuse_at(
+            [path.as_std_path()],
+            RefusalCode::ProfileAbsent,
+            format!("there is no profile {}", shown(&path)),
+            &hint,
+        );
+    }
+
+    /// The profile of nearly this name in the same directory, or of the same name in another.
+    fn perhaps_meant(&self, asked: &ProfilePath) -> Option<&ProfilePath> {
+        // People copy the name of a generation as well.
+        let name = generation_name(asked.name()).map_or(asked.name(), |(profile, _)| profile);
+        let beside = || self.found.keys().filter(|path| path.dir() == asked.dir());
+        let near = nearest(name, beside().map(ProfilePath::name));
+        let near = beside().find(|path| Some(path.name()) == near);
+        near.or_else(|| self.found.keys().find(|path| path.name() == name))
+    }
+
+    /// Refuses a directory that the way does not reach. A collection is refused only where roots lead into it that are
+    /// not found now: Nix would forget them.
+    fn out_of_reach(
+        &self,
+        dir: &Utf8Path,
+        error: &io::Error,
+        roots: &Roots<'_>,
+        findings: &mut Findings,
+    ) {
+        unreadable(dir, error, findings);
+        let real = self.lens.users.real_path(dir);
+        let below = |link: &&Path| link.starts_with(dir.as_std_path()) || link.starts_with(&real);
+        let lead = match roots.in_gone_places().filter(below).count() {
+            0 => return,
+            1 => "1 root leads".to_string(),
+            count => format!("{count} roots lead"),
+        };
+        findings.refuse_at(
+            [dir.as_std_path()],
+            RefusalCode::RootsAway,
+            format!(
+                "{} cannot be reached, and {lead} into it: {error}",
+                shown(dir)
+            ),
+            "mount or repair it; a collection would make Nix forget these roots",
+        );
     }
 
     /// What the settings say of a profile by another name would not be heeded, a pin least of all: nothing of it is
@@ -282,10 +342,12 @@ fn site(place: Place, dir: Utf8PathBuf, role: Role) -> Site {
     }
 }
 
-fn unreadable(dir: impl AsRef<OsStr>, error: &io::Error, findings: &mut Findings) {
-    findings.refuse(
+fn unreadable(dir: impl AsRef<Path>, error: &io::Error, findings: &mut Findings) {
+    let dir = dir.as_ref();
+    findings.refuse_at(
+        [dir],
         RefusalCode::ProfileUnreadable,
         format!("cannot look for profiles in {}: {error}", shown(dir)),
-        "make it readable; nothing is collected while profiles may be hidden there",
+        "make it readable; until then no profile in it is touched",
     );
 }

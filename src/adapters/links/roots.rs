@@ -25,6 +25,28 @@ use super::users::Users;
 /// Directories nested deeper than this are not walked.
 const DEEPEST: usize = 16;
 
+/// Something that hides roots.
+#[derive(Debug, Clone)]
+pub(super) struct Hidden {
+    /// The root or the directory; `None` where it hides the roots of everybody.
+    pub(super) place: Option<PathBuf>,
+    /// What it is, and why.
+    pub(super) what: String,
+}
+
+impl Hidden {
+    fn at(place: &Path, why: impl std::fmt::Display) -> Self {
+        Self {
+            place: Some(place.to_path_buf()),
+            what: format!("{}{why}", shown(place)),
+        }
+    }
+
+    fn everywhere(what: String) -> Self {
+        Self { place: None, what }
+    }
+}
+
 /// What a walk over the roots has found, and what it has not.
 #[derive(Debug)]
 pub(super) struct Roots<'a> {
@@ -37,11 +59,11 @@ pub(super) struct Roots<'a> {
     /// Every directory below `gcroots` and `profiles`.
     pub(super) directories: BTreeSet<Utf8PathBuf>,
     /// Roots that could not be looked at: which, and why.
-    pub(super) unreadable: Vec<String>,
+    pub(super) unreadable: Vec<Hidden>,
     /// Directories that could not be walked.
-    pub(super) unwalked: Vec<String>,
+    pub(super) unwalked: Vec<Hidden>,
     /// What hides roots from everybody, Nix included or not: it always stops a collection.
-    pub(super) hidden: Vec<String>,
+    pub(super) hidden: Vec<Hidden>,
 }
 
 impl<'a> Roots<'a> {
@@ -79,17 +101,19 @@ impl<'a> Roots<'a> {
                 // vanished where that stayed; when its place cannot be looked at, it may be there.
                 let used = !matches!(state.look(OsStr::new("db")), Ok(None));
                 if used && name == "gcroots" {
-                    self.hidden.push(format!("{} has vanished", shown(&path)));
+                    let what = format!("{} has vanished", shown(&path));
+                    self.hidden.push(Hidden::everywhere(what));
                 }
             }
             // The collector does not follow a link here, nor do we: all roots would be hidden from both.
             (Err(error), Ok(Some(meta))) if meta.kind != FileKind::Directory => {
                 let why = format!("{} is not a directory: {error}", shown(&path));
-                self.hidden.push(why);
+                self.hidden.push(Hidden::everywhere(why));
             }
             (Err(error), _) => {
                 self.is_there(&path);
-                self.unwalked.push(format!("{}: {error}", shown(&path)));
+                let what = format!("{}: {error}", shown(&path));
+                self.unwalked.push(Hidden::everywhere(what));
             }
         }
     }
@@ -106,10 +130,13 @@ impl<'a> Roots<'a> {
         let names = match place.names() {
             Ok(Names::All(names)) => names,
             Ok(Names::TooMany) => {
-                let why = format!("{} has more than {MOST_NAMES} names", shown(path));
-                return self.hidden.push(why);
+                let why = format_args!(" has more than {MOST_NAMES} names");
+                return self.hidden.push(Hidden::at(path, why));
             }
-            Err(error) => return self.unwalked.push(format!("{}: {error}", shown(path))),
+            Err(error) => {
+                let why = format_args!(": {error}");
+                return self.unwalked.push(Hidden::at(path, why));
+            }
         };
         for name in names {
             let path = path.join(&name);
@@ -131,8 +158,8 @@ impl<'a> Roots<'a> {
                 Err(error) => self.unreadable(Found::new(path), &error),
             },
             FileKind::Directory if depth == DEEPEST => {
-                let why = format!("{} is nested deeper than {DEEPEST}", shown(&path));
-                self.hidden.push(why);
+                let why = format_args!(" is nested deeper than {DEEPEST}");
+                self.hidden.push(Hidden::at(&path, why));
             }
             FileKind::Directory => match place.child(name) {
                 Ok(place) => self.directory(&place, &path, depth + 1),
@@ -140,7 +167,8 @@ impl<'a> Roots<'a> {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => {
                     self.is_there(&path);
-                    self.unwalked.push(format!("{}: {error}", shown(&path)));
+                    let why = format_args!(": {error}");
+                    self.unwalked.push(Hidden::at(&path, why));
                 }
             },
             FileKind::Regular => {
@@ -248,8 +276,8 @@ impl<'a> Roots<'a> {
     }
 
     fn unreadable(&mut self, mut found: Found, error: &io::Error) {
-        self.unreadable
-            .push(format!("{}: {error}", shown(&found.link)));
+        let why = format_args!(": {error}");
+        self.unreadable.push(Hidden::at(&found.link, why));
         found.state = RootState::Unreadable(error.to_string());
         self.found.push(found);
     }

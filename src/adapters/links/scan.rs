@@ -202,7 +202,8 @@ impl Reading<'_> {
     fn report(&mut self, findings: &mut Findings) {
         let dir = shown(&self.site.dir);
         if let Some(trouble) = self.trouble.take() {
-            findings.refuse(
+            findings.refuse_at(
+                [self.site.dir.as_std_path()],
                 RefusalCode::ProfileUnreadable,
                 trouble,
                 "make it readable; until then no profile in its directory is touched",

@@ -64,7 +64,8 @@ impl Users {
             match real_home(&home) {
                 Ok(Some(real)) => users.homes.push((home, real)),
                 Ok(None) => {}
-                Err(error) => findings.refuse(
+                Err(error) => findings.refuse_at(
+                    [home.as_std_path()],
                     RefusalCode::ProfileUnreadable,
                     format!(
                         "cannot find the home {}: {error}",

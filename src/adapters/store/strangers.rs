@@ -168,13 +168,9 @@ fn looks_right(names: &Listing, valid: usize, known: impl Fn(&str) -> bool) -> b
 }
 
 fn refusal(message: String) -> Refusal {
-    Refusal {
-        code: RefusalCode::StoreMismatch,
-        message,
-        hint: "check NIX_STORE_DIR and NIX_STATE_DIR, or put the database back from a copy; a collection would delete what \
-               the database does not know"
-            .to_string(),
-    }
+    let hint = "check NIX_STORE_DIR and NIX_STATE_DIR, or put the database back from a copy; a collection would delete \
+                what the database does not know";
+    Refusal::new(RefusalCode::StoreMismatch, message, hint.to_string())
 }
 
 #[cfg(test)]

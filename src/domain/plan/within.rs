@@ -15,6 +15,8 @@ use crate::domain::graph::NodeSet;
 use crate::domain::inspection::Inspection;
 use crate::domain::job::Job;
 use crate::domain::measure::{Bytes, Timestamp};
+use crate::domain::profile::ProfilePath;
+use crate::domain::refusal::RefusalCode;
 use crate::domain::retention::{Reason, Reasons};
 use crate::domain::snapshot::{Held, Snapshot};
 use choice::Choice;
@@ -156,6 +158,16 @@ pub(super) fn holds_a_system(held: &Held, snapshot: &Snapshot) -> bool {
     }
 }
 
+/// Whether a generation of the profile may be pinned without our knowing.
+fn pins_are_unknown(profile: &ProfilePath, snapshot: &Snapshot) -> bool {
+    let mut refusals = snapshot.refusals.iter();
+    let mut profiles = snapshot.profiles.iter();
+    refusals.any(|refusal| refusal.code == RefusalCode::PinsUnreadable)
+        && profiles
+            .find(|found| found.path == *profile)
+            .is_none_or(|found| found.blocked.is_some())
+}
+
 /// Whether somebody said that what a hold keeps must stay.
 pub(super) fn is_spared(hold: &HoldFacts, snapshot: &Snapshot, job: Option<&Job>) -> bool {
     let protected = |link| job.is_some_and(|job| job.protect.roots.matches(link));
@@ -170,7 +182,7 @@ pub(super) fn is_spared(hold: &HoldFacts, snapshot: &Snapshot, job: Option<&Job>
                 let mut generations = job.protect.generations.iter();
                 generations.any(|p| p.number == *number && p.profile.names(profile))
             });
-            pinned || named
+            pinned || named || pins_are_unknown(profile, snapshot)
         }
         Held::Root { root } => protected(root),
     };

@@ -40,6 +40,8 @@ pub struct RunDocument {
     pub skipped: usize,
     /// How many actions were not begun, or begun and interrupted.
     pub pending: usize,
+    /// How many problems kept something from being done.
+    pub refused: usize,
     /// How many actions can still be undone.
     pub undoable: usize,
     /// What was freed.
@@ -59,6 +61,7 @@ pub fn history(receipts: &[Receipt], now: Timestamp) -> HistoryDocument {
         stale: receipt.count(Outcome::Stale),
         skipped: receipt.count(Outcome::Skipped),
         pending: receipt.count(Outcome::Pending),
+        refused: receipt.refused.len(),
         undoable: receipt.undoable().filter(|e| is_open(e, now)).count(),
         bytes: receipt.bytes,
     };

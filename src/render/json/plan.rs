@@ -1,6 +1,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::domain::accept::Acceptance;
 use crate::domain::budget::BudgetReport;
 use crate::domain::job::JobName;
 use crate::domain::measure::Timestamp;
@@ -46,8 +47,12 @@ pub struct PlanDocument {
     pub refusals: Vec<Refusal>,
     /// What would stop a run or a collection and was let pass.
     pub accepted: Vec<Refusal>,
+    /// Every entry of `accept` in the settings, whether it accepts something now or not.
+    pub accept: Vec<Acceptance>,
     /// Whether a collection was asked for and left out because of a refusal.
     pub collection_refused: bool,
+    /// The profiles that were asked for and are left alone because of a refusal.
+    pub left_alone: Vec<String>,
     /// What a reader should know.
     pub notes: Vec<String>,
 }
@@ -145,7 +150,9 @@ pub fn plan(plan: &Plan) -> PlanDocument {
         budget: plan.budget.clone(),
         refusals: plan.refusals.clone(),
         accepted: plan.accepted.clone(),
+        accept: plan.entries.to_vec(),
         collection_refused: plan.collection_refused,
+        left_alone: plan.left_alone.iter().map(ToString::to_string).collect(),
         notes: plan.notes.clone(),
     }
 }

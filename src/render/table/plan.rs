@@ -1,3 +1,4 @@
+use crate::domain::accept::Acceptance;
 use crate::domain::plan::{Action, Fate, Item, KeepCause, Plan, Prediction, Subject};
 use crate::domain::refusal::Refusal;
 use crate::domain::risk::RiskLevel;
@@ -26,7 +27,7 @@ pub fn plan(plan: &Plan, view: &View) -> String {
     holds(plan, view, &mut page);
     actions(plan, view, &mut page);
     refusals(&plan.refusals, plan.collection_refused, view, &mut page);
-    accepted(&plan.accepted, view, &mut page);
+    accepted(&plan.accepted, &plan.entries, view, &mut page);
     notes(&all_notes(plan), view, &mut page);
     if let Some(report) = &plan.budget {
         budget::write(report, view, &mut page);
@@ -141,7 +142,7 @@ fn actions(plan: &Plan, view: &View, page: &mut Page) {
     }
 }
 
-/// What could not be read, each with what to do about it.
+/// What was refused, each with what to do about it.
 pub(super) fn refusals(refusals: &[Refusal], no_collection: bool, view: &View, page: &mut Page) {
     if refusals.is_empty() {
         return;
@@ -163,15 +164,29 @@ pub(super) fn refusals(refusals: &[Refusal], no_collection: bool, view: &View, p
     }
 }
 
-/// What was let pass; the owner who said so sees once more what it was.
-pub(super) fn accepted(accepted: &[Refusal], view: &View, page: &mut Page) {
-    if accepted.is_empty() {
+/// The safety checks that are accepted, with the reasons of the settings; `entries` that accept nothing now are shown as
+/// well, so that nobody forgets them.
+pub(super) fn accepted(accepted: &[Refusal], entries: &[Acceptance], view: &View, page: &mut Page) {
+    if accepted.is_empty() && entries.is_empty() {
         return;
     }
-    page.heading(view, "Let pass, as you said");
+    page.heading(view, "Accepted safety checks");
     for refusal in accepted {
         let code = view.paint(refusal.code.as_str(), Paint::Yellow);
         page.line(format!("  {code}: {}", escape(&refusal.message)));
+        if let Some(reason) = &refusal.reason {
+            page.line(format!("    Reason: {}", escape(reason)));
+        }
+    }
+    let is_used = |entry: &&Acceptance| {
+        let mut same = accepted.iter().filter(|refusal| refusal.code == entry.code);
+        same.any(|refusal| refusal.places.iter().any(|place| entry.place.covers(place)))
+    };
+    for entry in entries.iter().filter(|entry| !is_used(entry)) {
+        let code = view.paint(entry.code.as_str(), Paint::Yellow);
+        let place = escape(entry.place.as_str());
+        page.line(format!("  {code} at {place}: nothing to accept now"));
+        page.line(format!("    Reason: {}", escape(&entry.reason)));
     }
 }
 

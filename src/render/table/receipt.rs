@@ -40,11 +40,21 @@ fn head(receipt: &Receipt, view: &View, page: &mut Page) {
     let (ours, nix) = (&receipt.tool_version, &receipt.nix_version);
     let by = format!("{end}, by nix-prune {ours} with Nix {nix}");
     page.line(format!("  Run {}, {}", receipt.run, escape(&by)));
-    if receipt.entries.is_empty() {
+    let mut refused: Vec<&str> = receipt.refused.iter().map(|r| r.code.as_str()).collect();
+    refused.dedup();
+    if receipt.entries.is_empty() || !refused.is_empty() {
         page.gap();
-        page.line("There was nothing to do.");
     }
-    super::plan::accepted(&receipt.accepted, view, page);
+    match (receipt.entries.is_empty(), refused.is_empty()) {
+        (true, true) => page.line("There was nothing to do."),
+        (true, false) => page.line(format!(
+            "Nothing was done. Refused: {}.",
+            refused.join(", ")
+        )),
+        (false, false) => page.line(format!("Refused: {}.", refused.join(", "))),
+        (false, true) => {}
+    }
+    super::plan::accepted(&receipt.accepted, &[], view, page);
 }
 
 fn what_it_was(receipt: &Receipt) -> String {
@@ -235,6 +245,9 @@ fn outcomes(receipt: &Receipt, view: &View) -> String {
         .filter(|(number, _)| *number > 0)
         .map(|(number, word)| format!("{number} {word}"))
         .collect();
+    if !receipt.refused.is_empty() {
+        parts.push(format!("{} refused", receipt.refused.len()));
+    }
     if receipt.is_interrupted() {
         parts.push("not ended".to_string());
     }

@@ -70,6 +70,7 @@ fn both(old: &JobSettings, new: &JobSettings, at: &Pointer, ledger: &mut Ledger)
         limits: _,
         // Settings cannot say it.
         accept: _,
+        accepted: _,
         policy: _,
         operations: _,
     } = &new.job;

@@ -18,6 +18,7 @@ fn base() -> Value {
             "roots": ["/home/*/keep/**"],
             "generations": [{ "profile": "system", "number": 42, "reason": "the last good kernel" }]
         },
+        "accept": accepted(),
         "limits": { "maxGenerationsPerRun": 20, "maxBytesPerRun": "50G" },
         "policy": {
             "keepAtLeast": { "last": 2, "within": "3d" },
@@ -40,6 +41,13 @@ fn base() -> Value {
             "off": { "enabled": false, "operations": { "collect": {} } }
         }
     })
+}
+
+fn accepted() -> [Value; 2] {
+    [
+        json!({ "code": "roots.away", "place": "/mnt/backup", "reason": "by hand" }),
+        json!({ "code": "roots.unreadable", "place": "/home/alice", "reason": "NFS" }),
+    ]
 }
 
 fn settings(value: &Value, platform: Platform) -> Settings {
@@ -91,6 +99,12 @@ const KEEP: &str = "/jobs/daily/operations/generations/keep";
 #[case::another_root("/protect/roots", json!(["/home/*/keep/**", "/x"]), "/protect/roots/1", "low")]
 #[case::pin("/protect/generations", json!([]), "/protect/generations/0", "high")]
 #[case::reason_of_a_pin("/protect/generations", json!([{ "profile": "system", "number": 42 }]), "/protect/generations/0/reason", "low")]
+// What is accepted.
+#[case::another_accepted("/accept", json!([accepted()[0], accepted()[1], { "code": "roots.unreadable", "place": "/home/bob", "reason": "NFS" }]), "/accept/2", "high")]
+#[case::profile_accepted("/accept", json!([accepted()[0], accepted()[1], { "code": "profile.absent", "place": "/p/x", "reason": "not here" }]), "/accept/2", "low")]
+#[case::wider_place("/accept", json!([{ "code": "roots.away", "place": "/mnt/usb", "reason": "by hand" }, accepted()[1], accepted()[0]]), "/accept/0", "high")]
+#[case::accepted_no_more("/accept", json!([accepted()[0]]), "/accept/1", "low")]
+#[case::reason_of_an_accepted("/accept", json!([accepted()[0], { "code": "roots.unreadable", "place": "/home/alice", "reason": "FUSE" }]), "/accept/1/reason", "low")]
 // What holds for all jobs.
 #[case::safe_mode("/safeMode", json!(false), "/safeMode", "high")]
 #[case::window_shortened("/undoWindow", json!("6d"), "/undoWindow", "medium")]
@@ -254,12 +268,13 @@ fn another_order_is_no_change() {
     new["protect"]["paths"].as_array_mut().unwrap().reverse();
     let generations = &mut new["jobs"]["daily"]["operations"]["generations"];
     generations["profiles"].as_array_mut().unwrap().reverse();
+    new["accept"].as_array_mut().unwrap().reverse();
     let other: Settings = {
         // Keys too: serde_json writes them in order, so that the text is turned around by hand.
         let jobs = new["jobs"].clone();
         let text = format!(
-            "{{\"jobs\": {jobs}, \"undoWindow\": \"168h\", \"policy\": {}, \"limits\": {}, \"protect\": {}, \"version\": 1}}",
-            new["policy"], new["limits"], new["protect"]
+            "{{\"jobs\": {jobs}, \"accept\": {}, \"undoWindow\": \"168h\", \"policy\": {}, \"limits\": {}, \"protect\": {}, \"version\": 1}}",
+            new["accept"], new["policy"], new["limits"], new["protect"]
         );
         Settings::parse_for(&text, Platform::Linux).unwrap().0
     };
@@ -281,6 +296,8 @@ fn where_nothing_was_everything_is_added() {
     assert_eq!(
         found,
         [
+            "/accept/0",
+            "/accept/1",
             "/jobs/daily",
             "/jobs/off",
             "/limits/maxBytesPerRun",

@@ -7,8 +7,8 @@ use crate::domain::job::{
     CollectOperation, GenerationsOperation, Operations, ProfileSelector, RootsOperation,
     VerifyOperation,
 };
+use crate::domain::nearest::nearest;
 use crate::domain::retention::{KeepPolicy, KeepRules, MOST_KEPT};
-use crate::settings::nearest::nearest;
 use crate::settings::raw::{self, Object, SELECTORS, Whole};
 
 pub(super) fn operations(

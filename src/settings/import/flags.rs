@@ -1,9 +1,9 @@
 //! Reads a tool's words by the table of its flags; what is not in the table is an error.
 
+use crate::domain::nearest::nearest;
 use std::collections::VecDeque;
 
 use super::ImportError;
-use crate::settings::nearest::nearest;
 
 /// A flag: its names, the long one first, and whether a value follows it.
 pub(super) struct Flag(pub(super) &'static [&'static str], pub(super) Takes);

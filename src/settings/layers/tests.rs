@@ -172,6 +172,53 @@ fn a_policy_is_told_where_it_bites() {
     assert_eq!(bound.undo_window, Age::days(2));
 }
 
+fn accepting(name: &str, entries: &[(&str, &str)]) -> Value {
+    let entry =
+        |(code, place): &(&str, &str)| json!({ "code": code, "place": place, "reason": name });
+    let entries: Vec<Value> = entries.iter().map(entry).collect();
+    with_job(name, &keep(5), &json!({ "accept": entries }))
+}
+
+#[test]
+fn only_the_file_that_counts_least_accepts_safety_checks() {
+    let machine = accepting("machine", &[("roots.away", "/mnt")]);
+    let user = accepting(
+        "user",
+        &[
+            ("roots.unreadable", "/home"),
+            ("roots.away", "/mnt"),
+            ("roots.away", "/mnt/usb"),
+        ],
+    );
+    let stack = stacked(&[machine.clone(), user.clone()]);
+    for job in stack.settings.jobs() {
+        let held: Vec<(&str, &str)> = job
+            .job()
+            .accepted
+            .iter()
+            .map(|entry| (entry.place.as_str(), entry.reason.as_str()))
+            .collect();
+        assert_eq!(held, [("/mnt", "machine")]);
+    }
+    let found: Vec<(Code, &str)> = stack
+        .findings
+        .iter()
+        .map(|finding| (finding.code, finding.pointer.as_str()))
+        .collect();
+    let beyond = |at| (Code::AcceptBeyond, at);
+    assert_eq!(found, [beyond("/accept/0"), beyond("/accept/2")]);
+    // A machine that says nothing of it accepts nothing.
+    let silent = with_job("machine", &keep(5), &json!({}));
+    let stack = stacked(&[silent, user.clone()]);
+    assert!(stack.settings.accepted().is_empty() && stack.findings.len() == 3);
+    // Without a file of the machine the user's own is the one that counts least.
+    let alone = stacked(&[user]);
+    assert_eq!(
+        (alone.settings.accepted().len(), alone.findings.len()),
+        (3, 0)
+    );
+}
+
 fn files() -> impl Strategy<Value = Value> {
     let risk = prop::sample::select(vec!["low", "medium", "high", "critical"]);
     let policy = (0u16..6, 0u32..20, prop::option::of(risk.clone()), 0u32..9).prop_map(
@@ -195,7 +242,9 @@ fn files() -> impl Strategy<Value = Value> {
             job["maxRisk"] = json!(risk);
             job["budget"] = json!({ "maxUsed": 50, "releaseHolds": "ifNeeded" });
             let window = window.map(|days| format!("{days}d"));
-            let more = json!({ "safeMode": false, "undoWindow": window, "policy": policy });
+            let entry = json!({ "code": "roots.away", "place": format!("/mnt/{last}"), "reason": name });
+            let accept = if last > 3 { json!([entry]) } else { json!(null) };
+            let more = json!({ "accept": accept, "safeMode": false, "undoWindow": window, "policy": policy });
             with_job(name, &job, &more)
         })
 }

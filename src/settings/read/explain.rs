@@ -1,7 +1,7 @@
 //! What a message of serde says, in our words.
 
 use super::super::finding::Code;
-use super::super::nearest::nearest;
+use crate::domain::nearest::nearest;
 
 /// A fault of the shape.
 pub(super) struct Fault {

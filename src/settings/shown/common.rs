@@ -60,6 +60,30 @@ impl InForce {
         self.settings.protect = Some(Object(protect));
     }
 
+    /// The entries that hold, which are those of the first file.
+    pub(super) fn accept(&mut self, layers: &[Layer], settings: &Settings) {
+        let at = Pointer::root().key("accept");
+        let mut entries = Vec::new();
+        for (i, entry) in settings.accepted().iter().enumerate() {
+            let at = at.index(i);
+            for key in ["code", "place", "reason"] {
+                self.first(layers, &at.key(key), |l| {
+                    l.settings.accepted().contains(entry)
+                });
+            }
+            entries.push(Object(raw::Acceptance {
+                code: entry.code.to_string(),
+                place: entry.place.to_string(),
+                reason: entry.reason.clone(),
+            }));
+        }
+        let first = layers.first();
+        if let Some(layer) = first.filter(|layer| layer.written.0.accept.is_some()) {
+            self.note(&at, file(&layer.name));
+        }
+        self.settings.accept = Some(entries);
+    }
+
     /// Only what it asks for: there is nothing to show of a policy that asks for nothing.
     pub(super) fn policy(&mut self, layers: &[Layer], settings: &Settings) {
         let at = Pointer::root().key("policy");

@@ -14,6 +14,7 @@ pub(super) fn fill(settings: &mut raw::Settings, platform: Platform) {
     protect.paths.get_or_insert_with(critical);
     protect.generations.get_or_insert_default();
     protect.roots.get_or_insert_default();
+    settings.accept.get_or_insert_default();
     for Object(job) in settings.jobs.iter_mut().flat_map(BTreeMap::values_mut) {
         job.enabled.get_or_insert(true);
         job.max_risk.get_or_insert_with(|| "high".to_string());

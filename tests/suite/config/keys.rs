@@ -44,6 +44,10 @@ fn pin(value: Value) -> Value {
     json!({ "protect": { "generations": [value] } })
 }
 
+fn accepted(code: &str, place: &str, reason: &str) -> Value {
+    json!({ "accept": [{ "code": code, "place": place, "reason": reason }] })
+}
+
 fn base() -> Value {
     let mut base = operations(json!({ "generations": { "keep": { "last": 1 } }, "collect": {} }));
     base["version"] = json!(1);
@@ -103,6 +107,24 @@ fn rows() -> Vec<Row> {
             Plan,
             roots(true, json!(["/home/**"])),
             roots(true, json!(["/srv/**"])),
+        ),
+        Row(
+            "accept[].code",
+            Plan,
+            accepted("roots.away", "/home", "mounted by hand"),
+            accepted("roots.unreadable", "/home", "mounted by hand"),
+        ),
+        Row(
+            "accept[].place",
+            Plan,
+            accepted("roots.away", "/home", "mounted by hand"),
+            accepted("roots.away", "/srv", "mounted by hand"),
+        ),
+        Row(
+            "accept[].reason",
+            Plan,
+            accepted("roots.away", "/home", "mounted by hand"),
+            accepted("roots.away", "/home", "mounted at login"),
         ),
         Row(
             "jobs.NAME.description",

@@ -203,6 +203,8 @@ fn what_was_let_pass_is_recorded_and_what_came_since_stops_the_collection() {
         code: RefusalCode::RootsAway,
         message: message.to_string(),
         hint: String::new(),
+        places: Vec::new(),
+        reason: None,
     };
     for (later, collections) in [("/home/a is away", 1), ("/home/b is away", 0)] {
         let world = World::new(9, 9);
@@ -228,6 +230,8 @@ fn nothing_goes_for_good_when_nothing_is_collected() {
         code: RefusalCode::RootsUnreadable,
         message: "the roots cannot be read".to_string(),
         hint: String::new(),
+        places: Vec::new(),
+        reason: None,
     });
     let snapshot = world.snapshot().unwrap();
     let unheld = Plan::draw(&snapshot, &job_that_keeps_two()).actions;

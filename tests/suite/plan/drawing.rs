@@ -72,12 +72,13 @@ fn an_action_carries_the_facts_it_relies_on() {
 }
 
 #[rstest]
-#[case(RefusalCode::ProfileUnreadable, true)]
-#[case(RefusalCode::CurrentUnknown, true)]
-#[case(RefusalCode::ProfileAbsent, true)]
+#[case(RefusalCode::ProfileUnreadable, false)]
+#[case(RefusalCode::CurrentUnknown, false)]
+#[case(RefusalCode::ProfileAbsent, false)]
 #[case(RefusalCode::OddName, false)]
 #[case(RefusalCode::RootsUnreadable, true)]
-#[case(RefusalCode::PinsUnreadable, true)]
+#[case(RefusalCode::PinsUnreadable, false)]
+#[case(RefusalCode::Unrooted, true)]
 #[case(RefusalCode::JournalUnreadable, true)]
 #[case(RefusalCode::UsersUnreadable, true)]
 fn a_refusal_takes_the_collection_out_and_is_named(#[case] code: RefusalCode, #[case] stops: bool) {
@@ -85,6 +86,8 @@ fn a_refusal_takes_the_collection_out_and_is_named(#[case] code: RefusalCode, #[
         code,
         message: message.to_string(),
         hint: "look".to_string(),
+        places: Vec::new(),
+        reason: None,
     };
     let mut snapshot = snapshot(vec![alice()]);
     let (first, second) = (refusal(code, "a"), refusal(code, "b"));
@@ -105,6 +108,8 @@ fn an_accepted_refusal_stops_nothing_is_named_and_lets_no_other_pass() {
         code,
         message: format!("{code} stands"),
         hint: "look".to_string(),
+        places: Vec::new(),
+        reason: None,
     };
     let collects = |plan: &Plan| steps(plan).contains(&"collect".to_string());
     for code in RefusalCode::acceptable().filter(|code| code.stops_collection()) {

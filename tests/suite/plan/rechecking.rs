@@ -182,6 +182,8 @@ fn refusal(code: RefusalCode) -> Refusal {
         code,
         message: "a directory could not be read".to_string(),
         hint: String::new(),
+        places: Vec::new(),
+        reason: None,
     }
 }
 

@@ -215,11 +215,24 @@ pub(crate) fn snapshot(odd: &str) -> Snapshot {
                 code: RefusalCode::CurrentUnknown,
                 message: format!("the current generation of home-manager{odd} cannot be told"),
                 hint: format!("link the profile{odd} to one of its generations by its bare name"),
+                places: Vec::new(),
+                reason: None,
+            },
+            Refusal {
+                code: RefusalCode::RootsUnreadable,
+                message: format!(
+                    "cannot look at the root /home/bob/result{odd}: Permission denied"
+                ),
+                hint: "find out why".to_string(),
+                places: vec![format!("/home/bob/result{odd}").into()],
+                reason: None,
             },
             Refusal {
                 code: RefusalCode::OddName,
                 message: format!("system-007-link{odd} is no name of a generation"),
                 hint: "rename it, or leave it".to_string(),
+                places: Vec::new(),
+                reason: None,
             },
         ],
         notes: vec![format!("users' temporary roots are not shown{odd}")],
@@ -251,6 +264,7 @@ pub(crate) fn job(undo_window: Age, odd: &str) -> Job {
         budget: None,
         limits: nix_prune::domain::brake::Limits::default(),
         accept: BTreeSet::new(),
+        accepted: std::sync::Arc::default(),
         policy: nix_prune::domain::policy::Policy::default(),
         operations: Operations {
             generations: Some(GenerationsOperation {
@@ -330,6 +344,7 @@ pub(crate) fn receipt(odd: &str) -> Receipt {
         budget: None,
         extent: None,
         accepted: Vec::new(),
+        refused: Vec::new(),
         run,
     }
 }

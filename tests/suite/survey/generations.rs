@@ -52,8 +52,16 @@ fn trap_05_an_unknown_current_generation_is_refused(
     make(&tree);
     let snapshot = tree.as_root();
     assert_eq!(profile(&snapshot, &path).current, Current::Unknown(why));
-    assert_eq!(codes(&snapshot), [RefusalCode::CurrentUnknown]);
+    let dangling = matches!(
+        profile(&snapshot, &path).current,
+        Current::Unknown(CurrentUnknown::Dangling(_))
+    );
+    // Nothing but its link kept the system that is gone.
+    let vanished = dangling.then_some(RefusalCode::RootsVanished);
+    let expected = [RefusalCode::CurrentUnknown].into_iter().chain(vanished);
+    assert_eq!(codes(&snapshot), expected.collect::<Vec<_>>());
     let refusal = &snapshot.refusals[0];
+    assert_eq!(refusal.places, [path.to_path()]);
     assert!(refusal.message.contains(path.to_path().as_str()));
     assert!(refusal.hint.contains("--switch-generation"));
 }
@@ -71,7 +79,13 @@ fn a_link_without_generations_is_a_profile_that_lost_them() {
             .iter()
             .all(|p| p.generations.is_empty() && p.current().is_none())
     );
-    assert_eq!(codes(&snapshot), [RefusalCode::CurrentUnknown; 2]);
+    let (unknown, vanished) = (RefusalCode::CurrentUnknown, RefusalCode::RootsVanished);
+    assert_eq!(codes(&snapshot), [unknown, vanished, unknown]);
+    assert!(
+        snapshot.refusals[0]
+            .hint
+            .contains("no generation to choose")
+    );
 }
 
 #[test]

@@ -94,6 +94,26 @@ fn what_cannot_be_read_is_refused(#[case] make: fn(&Tree)) {
     }
 }
 
+/// A home on a disk that is away, behind a link: Nix would forget what leads there.
+#[test]
+fn trap_17_roots_behind_a_link_that_leads_nowhere_are_away() {
+    let tree = Tree::new();
+    let dir = "home/me/.local/state/nix/profiles";
+    tree.link(dir, "{}/away");
+    for snapshot in [tree.as_root(), tree.as_me()] {
+        assert_eq!(codes(&snapshot), [RefusalCode::ProfileUnreadable]);
+        assert!(!snapshot.refusals[0].code.stops_collection());
+    }
+    tree.auto("a", &tree.at(&format!("{dir}/profile-1-link")));
+    for snapshot in [tree.as_root(), tree.as_me()] {
+        let away = snapshot
+            .refusals
+            .iter()
+            .find(|r| r.code == RefusalCode::RootsAway);
+        assert_eq!(away.unwrap().places, [tree.at(dir)]);
+    }
+}
+
 #[test]
 fn a_linked_profiles_directory_is_refused() {
     let tree = Tree::new();

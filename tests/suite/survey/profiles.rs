@@ -186,6 +186,30 @@ fn a_profile_that_the_settings_name_must_be_there(#[case] path: &str) {
     let snapshot = tree.as_root();
     assert_eq!(codes(&snapshot), [RefusalCode::ProfileAbsent]);
     assert!(snapshot.refusals[0].message.contains(path));
+    assert_eq!(snapshot.refusals[0].places, [tree.at(path)]);
+}
+
+#[rstest]
+#[case::a_slip("state/profiles/sytem", Some("state/profiles/system"))]
+#[case::a_generation("state/profiles/system-1-link", Some("state/profiles/system"))]
+#[case::another_directory("work/system", Some("state/profiles/system"))]
+#[case::nothing_like_it("state/profiles/tools", None)]
+fn an_absent_profile_comes_with_the_one_that_was_meant(
+    #[case] asked: &str,
+    #[case] meant: Option<&str>,
+) {
+    let mut tree = Tree::new();
+    tree.profile("state/profiles/default", &[1]);
+    tree.profile("state/profiles/system", &[1]);
+    tree.extra = vec![tree.at(asked)];
+    let snapshot = tree.as_root();
+    assert_eq!(codes(&snapshot), [RefusalCode::ProfileAbsent]);
+    let hint = &snapshot.refusals[0].hint;
+    let question = meant.map(|meant| format!("did you mean {}?", tree.at(meant)));
+    match question {
+        Some(question) => assert!(hint.contains(&question), "{hint}"),
+        None => assert!(!hint.contains("did you mean"), "{hint}"),
+    }
 }
 
 #[test]

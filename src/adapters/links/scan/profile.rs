@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::PathBuf;
 
 use camino::Utf8Path;
 
@@ -12,7 +13,7 @@ use crate::domain::profile::{
 use crate::domain::refusal::RefusalCode;
 
 use super::super::Findings;
-use super::super::names::{generation_target, shown};
+use super::super::names::{generation_target, resolve, shown};
 use super::super::site::Role;
 use super::Reading;
 
@@ -37,13 +38,19 @@ impl Reading<'_> {
                 let link = shown(path.link(number));
                 let why = format!("cannot look at what {link} leads to: {error}");
                 let hint = "find out what is wrong with the store directory";
-                findings.refuse(RefusalCode::ProfileUnreadable, why.clone(), hint);
+                let place = path.to_path();
+                findings.refuse_at(
+                    [place.as_std_path()],
+                    RefusalCode::ProfileUnreadable,
+                    why.clone(),
+                    hint,
+                );
                 blocked.get_or_insert(why);
             }
         }
         let current = self.current(&path, &generations);
         if let Current::Unknown(why) = &current {
-            self.report_unknown(&path, kind, why, findings);
+            self.report_unknown(&path, kind, why, generations.keys().last(), findings);
         }
         Profile {
             path,
@@ -113,24 +120,55 @@ impl Reading<'_> {
         }
     }
 
+    /// The generation that the profile's link leads to, if it is not there.
+    fn missing_generation(&self, path: &ProfilePath) -> Option<PathBuf> {
+        let text = self.entries.get(path.name())?.text.as_deref()?;
+        let link = resolve(self.site.dir.as_std_path(), text);
+        let name = link.file_name()?.to_str()?;
+        let beside = link.parent() == Some(self.site.dir.as_std_path());
+        let is_gone = path.number_of(name).is_some() && !self.entries.contains_key(name);
+        (beside && is_gone).then_some(link)
+    }
+
     fn report_unknown(
         &self,
         path: &ProfilePath,
         kind: ProfileKind,
         why: &CurrentUnknown,
+        newest: Option<&GenerationNumber>,
         findings: &mut Findings,
     ) {
-        let profile = shown(path.to_path());
+        let (place, profile) = (path.to_path(), shown(path.to_path()));
         let message = format!("the current generation of {profile} is not known: {why}");
         if self.site.role == Role::Revealed && kind == ProfileKind::Other {
             // Anybody can leave such links behind, and no job selects them: that must not stop a collection.
             findings.note(message);
             return;
         }
-        let hint = format!(
-            "choose it with `nix-env --profile {profile} --switch-generation NUMBER`; until then every generation \
-             stays"
+        let hint = match newest {
+            Some(number) => format!(
+                "choose it with `nix-env --profile {profile} --switch-generation NUMBER`, such as {number}; until then \
+                 every generation stays"
+            ),
+            None => format!(
+                "it has no generation to choose; remove the link {profile}, or make a generation with `nix-env --profile \
+                 {profile} --set PATH`"
+            ),
+        };
+        findings.refuse_at(
+            [place.as_std_path()],
+            RefusalCode::CurrentUnknown,
+            message,
+            &hint,
         );
-        findings.refuse(RefusalCode::CurrentUnknown, message, &hint);
+        if let Some(link) = self.missing_generation(path).filter(|_| kind.is_system()) {
+            // Only root can remove one there. Its link alone kept the system, so that a collection would take it.
+            findings.refuse_at(
+                [place.as_std_path()],
+                RefusalCode::RootsVanished,
+                format!("{} is gone, and {profile} leads to it", shown(link)),
+                "put it back from a backup, or choose another generation; a collection would take what it kept",
+            );
+        }
     }
 }

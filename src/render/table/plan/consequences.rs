@@ -9,7 +9,7 @@ use crate::render::text::{count, list};
 /// The sentences have nothing from outside in them that would need escaping.
 pub fn consequences(plan: &Plan, view: &View) -> Vec<String> {
     if plan.actions.is_empty() {
-        return vec!["There is nothing to do.".to_string()];
+        return vec![nothing(plan).to_string()];
     }
     let mut sentences = Vec::new();
     sentences.extend(reversible(plan, view));
@@ -19,6 +19,17 @@ pub fn consequences(plan: &Plan, view: &View) -> Vec<String> {
     }
     sentences.extend(ceiling(plan));
     sentences
+}
+
+/// Why a plan has no action.
+fn nothing(plan: &Plan) -> &'static str {
+    if plan.is_refused() {
+        "Nothing will be done: safety checks refuse what was asked for."
+    } else if plan.left_out().next().is_some() {
+        "Nothing will be done; some profiles are left alone, as shown above."
+    } else {
+        "There is nothing to do."
+    }
 }
 
 fn dropped(plan: &Plan) -> impl Iterator<Item = &GenerationFacts> {

@@ -270,6 +270,8 @@ fn without_a_collection_nothing_goes_for_good() {
         code: RefusalCode::RootsUnreadable,
         message: String::new(),
         hint: String::new(),
+        places: Vec::new(),
+        reason: None,
     });
     let plan = world.within(&super::super::job(), 6 * SIZE, ReleaseHolds::IfNeeded);
     assert_eq!(

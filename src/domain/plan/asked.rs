@@ -1,0 +1,86 @@
+//! Profiles that a job asks for and that are left alone: what was asked for and refused is not "nothing to do".
+
+use camino::Utf8PathBuf;
+
+use crate::domain::job::{Job, ProfileSelector};
+use crate::domain::profile::{Current, Profile};
+use crate::domain::refusal::{Refusal, RefusalCode};
+use crate::domain::snapshot::Snapshot;
+
+/// A profile that a job asks for, and why it is left alone.
+struct Barred {
+    path: Utf8PathBuf,
+    why: String,
+}
+
+/// The profiles that a job names by path, and the machine's where it selects `system`. Other groups are whatever is there:
+/// one user's broken profile is shown, and is no failure of the job.
+fn barred(snapshot: &Snapshot, job: &Job) -> Vec<Barred> {
+    let operation = job.operations.generations.as_ref();
+    let selectors = operation.map(|operation| operation.profiles.as_slice());
+    let mut all = Vec::new();
+    for selector in selectors.unwrap_or_default() {
+        let selected = snapshot.profiles.iter().filter(|p| selector.selects(p));
+        match selector {
+            ProfileSelector::Path(path) => {
+                let mut found = selected.map(|profile| bar(profile, snapshot, true));
+                let why = match found.next() {
+                    Some(None) => continue,
+                    Some(Some(why)) => why,
+                    None => "it was not found".to_string(),
+                };
+                let path = path.to_path();
+                all.push(Barred { path, why });
+            }
+            ProfileSelector::System => all.extend(selected.filter_map(|profile| {
+                let path = profile.path.to_path();
+                bar(profile, snapshot, false).map(|why| Barred { path, why })
+            })),
+            ProfileSelector::Users | ProfileSelector::HomeManager => {}
+        }
+    }
+    all
+}
+
+fn bar(profile: &Profile, snapshot: &Snapshot, named: bool) -> Option<String> {
+    let ours = snapshot.actor.may_act_for(profile.owner.uid);
+    match (&profile.blocked, &profile.current) {
+        _ if !ours => named.then(|| format!("it belongs to {}", profile.owner)),
+        (Some(why), _) => Some(why.clone()),
+        (None, Current::Unknown(why)) => Some(why.to_string()),
+        (None, Current::Known(_)) => None,
+    }
+}
+
+fn is_about(refusal: &Refusal, barred: &Barred) -> bool {
+    // Our own pins are about every profile.
+    let everywhere = refusal.code == RefusalCode::PinsUnreadable && refusal.places.is_empty();
+    refusal.code.keeps_profiles() && (everywhere || refusal.concerns(&barred.path))
+}
+
+/// A refusal for each profile that is asked for and left alone without one.
+pub(super) fn blocked(snapshot: &Snapshot, job: &Job) -> Vec<Refusal> {
+    let told = |barred: &Barred| snapshot.refusals.iter().any(|r| is_about(r, barred));
+    let untold = barred(snapshot, job)
+        .into_iter()
+        .filter(|barred| !told(barred));
+    let refusal = |Barred { path, why }: Barred| Refusal {
+        places: vec![path.clone()],
+        ..Refusal::new(
+            RefusalCode::ProfileBlocked,
+            format!("the profile {path} is left alone: {why}"),
+            "see to the cause, or take the profile out of the job".to_string(),
+        )
+    };
+    untold.map(refusal).collect()
+}
+
+/// The profiles that are asked for and left alone, as far as nobody accepts why.
+pub(super) fn left_alone(snapshot: &Snapshot, job: &Job, standing: &[Refusal]) -> Vec<Utf8PathBuf> {
+    let barred = barred(snapshot, job).into_iter();
+    let barred = barred.filter(|barred| standing.iter().any(|r| is_about(r, barred)));
+    let mut paths: Vec<Utf8PathBuf> = barred.map(|barred| barred.path).collect();
+    paths.sort();
+    paths.dedup();
+    paths
+}

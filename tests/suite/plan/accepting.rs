@@ -1,0 +1,153 @@
+//! Refusals and what they reach: what is accepted where, and which profiles were asked for.
+
+use nix_prune::domain::accept::{Acceptance, Place};
+use nix_prune::domain::profile::{Current, CurrentUnknown};
+use nix_prune::domain::refusal::{Refusal, RefusalCode};
+use rstest::rstest;
+
+use super::*;
+
+fn refusal(code: RefusalCode, places: &[&str]) -> Refusal {
+    Refusal {
+        places: places.iter().map(|place| (*place).into()).collect(),
+        ..Refusal::new(code, format!("{code} at {places:?}"), "look".to_string())
+    }
+}
+
+fn accepting(entries: &[(RefusalCode, &str)]) -> Job {
+    let entry = |(code, place): &(RefusalCode, &str)| Acceptance {
+        code: *code,
+        place: Place::new(place).unwrap(),
+        reason: format!("because of {place}"),
+    };
+    Job {
+        accepted: entries.iter().map(entry).collect(),
+        ..job()
+    }
+}
+
+#[rstest]
+#[case::its_place(&["/home/a/result"], &[(RefusalCode::RootsUnreadable, "/home/a")], true)]
+#[case::a_pattern(&["/home/a/result"], &[(RefusalCode::RootsUnreadable, "/home/*/result")], true)]
+#[case::another_place(&["/home/b/result"], &[(RefusalCode::RootsUnreadable, "/home/a")], false)]
+#[case::another_code(&["/home/a/result"], &[(RefusalCode::RootsAway, "/home/a")], false)]
+#[case::one_of_two(&["/home/a/x", "/home/b/x"], &[(RefusalCode::RootsUnreadable, "/home/a")], false)]
+#[case::both(&["/home/a/x", "/home/b/x"], &[(RefusalCode::RootsUnreadable, "/home/a"), (RefusalCode::RootsUnreadable, "/home/b")], true)]
+#[case::no_place(&[], &[(RefusalCode::RootsUnreadable, "/home")], false)]
+fn the_settings_accept_a_check_where_they_say(
+    #[case] places: &[&str],
+    #[case] entries: &[(RefusalCode, &str)],
+    #[case] passes: bool,
+) {
+    let mut snapshot = snapshot(vec![alice()]);
+    snapshot.refusals = vec![refusal(RefusalCode::RootsUnreadable, places)];
+    let plan = Plan::draw(&snapshot, &accepting(entries));
+    assert_eq!(steps(&plan).contains(&"collect".to_string()), passes);
+    assert_eq!(plan.collection_refused, !passes);
+    assert_eq!(plan.accepted.len(), usize::from(passes));
+    assert!(
+        plan.accepted
+            .iter()
+            .all(|accepted| accepted.reason.is_some())
+    );
+    // Whether it accepts something or not, every plan has the entry.
+    assert_eq!(plan.entries.len(), entries.len());
+}
+
+#[test]
+fn what_was_accepted_by_the_settings_lets_nothing_else_pass_at_the_last_moment() {
+    let mut snapshot = snapshot(vec![alice()]);
+    snapshot.refusals = vec![refusal(RefusalCode::RootsAway, &["/mnt/a"])];
+    let plan = Plan::draw(&snapshot, &accepting(&[(RefusalCode::RootsAway, "/mnt")]));
+    let came_since = refusal(RefusalCode::RootsAway, &["/mnt/b"]);
+    assert!(snapshot.refusals[0].is_among(&plan.accepted));
+    assert!(!came_since.is_among(&plan.accepted));
+}
+
+const BOB: &str = "/home/bob/profiles/profile";
+
+/// What is left alone of what a job asks for, of a system and two users.
+fn left_alone(selectors: &[&str], actor: Actor, change: fn(&mut Snapshot)) -> Vec<String> {
+    let mut snapshot = snapshot(vec![
+        system(),
+        alice(),
+        profile(BOB, ProfileKind::User, 1001, 3),
+    ]);
+    snapshot.actor = actor;
+    change(&mut snapshot);
+    let mut job = job();
+    let parse = |text: &&str| ProfileSelector::parse(text).unwrap();
+    let operation = job.operations.generations.as_mut().unwrap();
+    operation.profiles = selectors.iter().map(parse).collect();
+    let plan = Plan::draw(&snapshot, &job);
+    assert_eq!(plan.is_refused(), !plan.left_alone.is_empty());
+    // Nothing of this is a reason to leave garbage.
+    assert!(steps(&plan).contains(&"collect".to_string()));
+    // Each is told once, with a code.
+    for path in &plan.left_alone {
+        let told = plan.refusals.iter().filter(|r| r.concerns(path)).count();
+        assert_eq!(told, 1, "{path}: {:?}", plan.refusals);
+    }
+    plan.left_alone.iter().map(ToString::to_string).collect()
+}
+
+fn blur(snapshot: &mut Snapshot) {
+    for profile in &mut snapshot.profiles {
+        profile.current = Current::Unknown(CurrentUnknown::NoLink);
+        let path = profile.path.to_path();
+        let refusal = refusal(RefusalCode::CurrentUnknown, &[path.as_str()]);
+        snapshot.refusals.push(refusal);
+    }
+}
+
+fn block(snapshot: &mut Snapshot) {
+    for profile in &mut snapshot.profiles {
+        profile.blocked = Some("others may write there".to_string());
+    }
+}
+
+fn keep(_: &mut Snapshot) {}
+
+fn lose(snapshot: &mut Snapshot) {
+    snapshot.profiles.clear();
+}
+
+#[rstest]
+#[case::nothing_is_wrong(&["system", "users", BOB], keep, &[])]
+#[case::groups_are_what_is_there(&["users", "home-manager"], blur, &[])]
+#[case::the_machines_own(&["system"], blur, &[SYSTEM])]
+#[case::by_its_path(&[BOB], blur, &[BOB])]
+#[case::blocked(&["system", BOB], block, &[BOB, SYSTEM])]
+#[case::blocked_in_a_group(&["users"], block, &[])]
+#[case::not_there(&[BOB], lose, &[BOB])]
+#[case::no_system_here(&["system"], lose, &[])]
+fn what_is_asked_for_and_left_alone_is_no_nothing_to_do(
+    #[case] selectors: &[&str],
+    #[case] change: fn(&mut Snapshot),
+    #[case] expected: &[&str],
+) {
+    assert_eq!(left_alone(selectors, Actor::Root, change), expected);
+}
+
+#[test]
+fn another_users_profile_is_asked_for_by_its_path_alone() {
+    let me = Actor::User(1000);
+    assert_eq!(left_alone(&[BOB], me, keep), [BOB]);
+    let groups = ["system", "users"];
+    assert_eq!(left_alone(&groups, me, blur), Vec::<String>::new());
+}
+
+#[rstest]
+#[case::its_path(BOB, true)]
+#[case::its_home("/home/bob/**", true)]
+#[case::another("/home/alice", false)]
+fn the_settings_accept_that_a_profile_is_left_alone(#[case] place: &str, #[case] passes: bool) {
+    let mut snapshot = snapshot(vec![system()]);
+    snapshot.refusals = vec![refusal(RefusalCode::ProfileAbsent, &[BOB])];
+    let mut job = accepting(&[(RefusalCode::ProfileAbsent, place)]);
+    let operation = job.operations.generations.as_mut().unwrap();
+    operation.profiles = vec![ProfileSelector::parse(BOB).unwrap()];
+    let plan = Plan::draw(&snapshot, &job);
+    assert_eq!(plan.left_alone.is_empty(), passes);
+    assert_eq!(plan.is_refused(), !passes);
+}
