@@ -18,7 +18,7 @@ use crate::domain::measure::Age;
 use crate::domain::plan::Plan;
 use crate::domain::receipt::{Outcome, Receipt, RunKind};
 use crate::engine::Approved;
-use crate::ports::Clock;
+use crate::ports::{Clock, Remember};
 use crate::render;
 
 /// A collection takes minutes, and another one is no reason to wait for a day.
@@ -35,6 +35,7 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     }
     let nix = context.nix()?;
     let observer = context.observer(Some(&job));
+    recover_first(context, &observer, &nix)?;
     let mut plan = draw(context, &job, Exact::IfCheap)?;
     let view = context.view();
     if !args.json.json {
@@ -44,6 +45,17 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     let receipt = carry_out(context, &observer, &nix, approved, &job)?;
     show(context, &receipt, args.json.json)?;
     Ok(ended(context, &plan, &receipt))
+}
+
+/// Recovers interrupted runs before anything is planned: a plan made earlier would contain steps that the recovery does.
+///
+/// Records that cannot be read are a refusal of the plan, which names them.
+fn recover_first(context: &Context, observer: &Observer<'_>, nix: &NixCli) -> Result<(), Failure> {
+    let records = context.journal.receipts();
+    if records.is_ok_and(|records| records.iter().any(Receipt::is_interrupted)) {
+        context.engine(observer, nix).resume()?;
+    }
+    Ok(())
 }
 
 /// Settles what interrupted runs left open.
