@@ -6,6 +6,8 @@
 //!
 //! Of all errors only "not found" may be taken for an answer, with the reason beside it; every other is a refusal.
 
+#[cfg(target_os = "linux")]
+mod as_owner;
 mod dirs;
 mod found;
 #[cfg(any(test, fuzzing))]
@@ -23,7 +25,7 @@ mod store;
 mod users;
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::tz::TimeZone;
@@ -116,7 +118,14 @@ impl Survey for Observer<'_> {
         let users = Users::read(places, self.actor, &mut findings);
         let store = Store::open(&places.store);
         let missing = Missing::since_the_last_run(self.memory, places, &mut findings);
-        let roots = Roots::walk(&state, &places.state_dir, &store, &users, missing.mounts());
+        let roots = Roots::walk(
+            self.actor,
+            &state,
+            &places.state_dir,
+            &store,
+            &users,
+            missing.mounts(),
+        );
         self.report(&store, &roots, &state, &mut findings);
         losses::homes_away(&roots, &users, &places.state_dir, &mut findings);
         let ground = missing.report(&roots, &places.state_dir, &mut findings);
@@ -179,6 +188,22 @@ impl Survey for Observer<'_> {
 impl Observer<'_> {
     /// Says what of store and roots could not be seen.
     fn report(&self, store: &Store<'_>, roots: &Roots<'_>, state: &Place, findings: &mut Findings) {
+        if let Some(first) = roots.concealed.first() {
+            let (first, more) = (shown(first), roots.concealed.len() - 1);
+            let more = match more {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            findings.refuse_at(
+                roots.concealed.iter().map(PathBuf::as_path),
+                RefusalCode::RootsHidden,
+                format!(
+                    "Nix cannot read the root {first}{more}, which only the owner may read; garbage is collected by \
+                     name, without what it keeps"
+                ),
+                "let root read it; Nix's own collector deletes what such a root keeps, whoever calls it",
+            );
+        }
         let mut refuse = |message: String, hidden: &[&Hidden]| {
             // Only what is about places alone can be accepted by them.
             let places = hidden.iter().map(|hidden| hidden.place.as_deref());

@@ -89,6 +89,9 @@ pub struct StoreSurvey<'a, S> {
     pub survey: &'a S,
     /// Looks into the store.
     pub reader: StoreReader<'a>,
+    /// For a collection by name alone: the refusals that were accepted. Another root that cannot be read by then keeps
+    /// something that is not seen, and nothing is dead for sure.
+    pub accepted: Option<Vec<Refusal>>,
 }
 
 impl<S: Survey> Survey for StoreSurvey<'_, S> {
@@ -116,6 +119,14 @@ impl<S: Survey> Survey for StoreSurvey<'_, S> {
         self.reader.flags().map_err(NotSelective::Unknown)?;
         let unknown = |error: &dyn std::error::Error| NotSelective::Unknown(told(error));
         let look = self.reader.look(self.survey).map_err(|e| unknown(&e))?;
+        let hides = |refusal: &&Refusal| {
+            let accepted = self.accepted.as_deref();
+            refusal.code == RefusalCode::RootsUnreadable
+                && accepted.is_some_and(|accepted| !refusal.is_among(accepted))
+        };
+        if let Some(refusal) = look.snapshot.refusals.iter().find(hides) {
+            return Err(NotSelective::Unknown(refusal.message.clone()));
+        }
         let inspection = look.store.map_err(|e| unknown(&e))?;
         Ok(inspection.into_selection())
     }

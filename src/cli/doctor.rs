@@ -211,10 +211,10 @@ fn refused(refusal: &Refusal, snapshot: &Snapshot, plans: &[Plan]) -> CheckDocum
     };
     CheckDocument {
         state,
-        hint: Some(if code.keeps_profiles() || *code == RefusalCode::OddName {
-            hint.clone()
-        } else {
+        hint: Some(if code.stops_run() || code.stops_collection() {
             format!("{hint}; or `--accept {code}`")
+        } else {
+            hint.clone()
         }),
         ..fine("roots", format!("{code}: {message}; {what}"))
     }

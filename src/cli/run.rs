@@ -104,6 +104,7 @@ pub(super) fn carry_out(
         return Ok(context.engine(observer, nix).apply(approved, Some(job))?);
     }
     let survey = StoreSurvey {
+        accepted: approved.accepted_by_name(),
         survey: observer,
         reader: context.reader(Some(nix)),
     };

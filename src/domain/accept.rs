@@ -35,6 +35,7 @@ impl Acceptance {
             | RefusalCode::RootsVanished
             | RefusalCode::Unrooted => true,
             RefusalCode::OddName
+            | RefusalCode::RootsHidden
             | RefusalCode::PinsUnreadable
             | RefusalCode::JournalUnreadable
             | RefusalCode::UsersUnreadable

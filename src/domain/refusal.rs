@@ -45,6 +45,9 @@ pub enum RefusalCode {
     /// A directory of roots, or a root in it, could not be read.
     #[serde(rename = "roots.unreadable")]
     RootsUnreadable,
+    /// Roots are read with their owner's rights, and Nix cannot read them.
+    #[serde(rename = "roots.hidden")]
+    RootsHidden,
     /// Links in a home that is not there now lead to roots.
     #[serde(rename = "roots.away")]
     RootsAway,
@@ -104,13 +107,14 @@ enum Reach {
 
 impl RefusalCode {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::ProfileUnreadable,
         Self::CurrentUnknown,
         Self::ProfileAbsent,
         Self::ProfileBlocked,
         Self::OddName,
         Self::RootsUnreadable,
+        Self::RootsHidden,
         Self::RootsAway,
         Self::RootsVanished,
         Self::Unrooted,
@@ -136,6 +140,7 @@ impl RefusalCode {
             Self::ProfileBlocked => "profile.blocked",
             Self::OddName => "profile.odd-name",
             Self::RootsUnreadable => "roots.unreadable",
+            Self::RootsHidden => "roots.hidden",
             Self::RootsAway => "roots.away",
             Self::RootsVanished => "roots.vanished",
             Self::Unrooted => "profile.unrooted",
@@ -156,11 +161,13 @@ impl RefusalCode {
     /// An odd name beside a profile's generations stops nothing: it is not touched, Nix sees it as the root that it is,
     /// and no generation was mistaken for it.
     ///
+    /// Hidden roots stop nothing either: garbage is collected by name then, without what they keep.
+    ///
     /// A profile or a record of pins that cannot be read keeps generations from being removed. A collection takes nothing
     /// of them: generations are roots, and a root that cannot be read has a code of its own.
     const fn reach(self) -> Reach {
         match self {
-            Self::OddName => Reach::Nothing,
+            Self::OddName | Self::RootsHidden => Reach::Nothing,
             Self::ProfileUnreadable
             | Self::CurrentUnknown
             | Self::ProfileAbsent
@@ -319,7 +326,8 @@ mod tests {
     fn what_stops_nothing_cannot_be_accepted_and_all_else_can() {
         for code in RefusalCode::ALL {
             let accepted = code.as_str().parse() == Ok(code);
-            assert_eq!(accepted, code != RefusalCode::OddName, "{code}");
+            let shown_only = [RefusalCode::OddName, RefusalCode::RootsHidden];
+            assert_eq!(accepted, !shown_only.contains(&code), "{code}");
         }
         let error = "roots".parse::<RefusalCode>().unwrap_err().to_string();
         assert!(error.contains("`roots`") && error.contains("roots.away"));

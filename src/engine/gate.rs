@@ -2,6 +2,7 @@
 
 use crate::domain::brake::Extent;
 use crate::domain::budget::BudgetReport;
+use crate::domain::collect::CollectMethod;
 use crate::domain::job::JobName;
 use crate::domain::plan::{Action, Plan, PlannedAction, Prediction};
 use crate::domain::receipt::RunKind;
@@ -79,6 +80,13 @@ impl Approved {
     pub fn collects(&self) -> bool {
         let mut actions = self.proposal.actions.iter();
         actions.any(|planned| planned.action.collection().is_some())
+    }
+
+    /// What was accepted, where garbage is to be collected by name alone.
+    pub fn accepted_by_name(&self) -> Option<Vec<Refusal>> {
+        let mut actions = self.proposal.actions.iter();
+        let collection = actions.find_map(|planned| planned.action.collection())?;
+        (collection.method == CollectMethod::Selective).then(|| self.proposal.accepted.clone())
     }
 
     pub(super) fn into_proposal(self) -> Proposal {

@@ -4,6 +4,7 @@
 
 mod accept;
 mod brake;
+mod hidden;
 mod seen;
 mod stores;
 mod vanished;

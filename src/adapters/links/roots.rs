@@ -14,6 +14,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::domain::profile::ProfilePath;
 use crate::domain::root::{Dangling, GcRoot, RootKind, RootState};
+use crate::domain::snapshot::Actor;
 use crate::domain::store_path::StorePath;
 
 use super::dirs::{FileKind, MOST_NAMES, Meta, Names, Place};
@@ -50,6 +51,7 @@ impl Hidden {
 /// What a walk over the roots has found, and what it has not.
 #[derive(Debug)]
 pub(super) struct Roots<'a> {
+    actor: Actor,
     store: &'a Store<'a>,
     users: &'a Users,
     state_dir: &'a Utf8Path,
@@ -60,6 +62,8 @@ pub(super) struct Roots<'a> {
     pub(super) directories: BTreeSet<Utf8PathBuf>,
     /// Roots that could not be looked at: which, and why.
     pub(super) unreadable: Vec<Hidden>,
+    /// Links that only their owner may read, and that Nix does not see therefore.
+    pub(super) concealed: Vec<PathBuf>,
     /// Directories that could not be walked.
     pub(super) unwalked: Vec<Hidden>,
     /// What hides roots from everybody, Nix included or not: it always stops a collection.
@@ -69,6 +73,7 @@ pub(super) struct Roots<'a> {
 impl<'a> Roots<'a> {
     /// Walks `gcroots` and `profiles`.
     pub(super) fn walk(
+        actor: Actor,
         state: &Place,
         state_dir: &'a Utf8Path,
         store: &'a Store<'a>,
@@ -76,6 +81,7 @@ impl<'a> Roots<'a> {
         mounts_away: &'a [Utf8PathBuf],
     ) -> Self {
         let mut roots = Self {
+            actor,
             store,
             users,
             state_dir,
@@ -83,6 +89,7 @@ impl<'a> Roots<'a> {
             found: Vec::new(),
             directories: BTreeSet::new(),
             unreadable: Vec::new(),
+            concealed: Vec::new(),
             unwalked: Vec::new(),
             hidden: Vec::new(),
         };
@@ -202,6 +209,7 @@ impl<'a> Roots<'a> {
     fn indirect(&mut self, mut found: Found, entry: Meta) {
         let link = match fs::symlink_metadata(&found.link) {
             Ok(link) => link,
+            Err(error) if self.is_hidden(&error) => return self.as_owner(found, &error),
             Err(error) => {
                 return match self.why_gone(&found.link, &error) {
                     Ok(why) => {
@@ -227,6 +235,40 @@ impl<'a> Roots<'a> {
             // Whatever took its place since a moment ago, the next look will tell.
             Err(error) => self.unreadable(found, &error),
         }
+    }
+
+    /// Whether root is denied what the owner of the place may see.
+    fn is_hidden(&self, error: &io::Error) -> bool {
+        self.actor == Actor::Root && error.kind() == io::ErrorKind::PermissionDenied
+    }
+
+    /// Reads a link that root may not read with its owner's rights. Nix reads it as root, and counts no root then.
+    #[cfg(target_os = "linux")]
+    fn as_owner(&mut self, found: Found, denied: &io::Error) {
+        match super::as_owner::read_link(&found.link) {
+            Ok((link, text)) => {
+                let found = found.with(Meta::from(&link));
+                match leads(&text, self.store.dir) {
+                    Leads::ToStorePath(store_path) => {
+                        self.concealed.push(found.link.clone());
+                        self.root(found.saying(text), store_path);
+                    }
+                    Leads::IntoStore | Leads::Elsewhere => {
+                        self.dangling(found.saying(text), Dangling::NotARoot);
+                    }
+                }
+            }
+            // Its owner sees that it is gone; nothing is kept by it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.dangling(found, Dangling::NotARoot);
+            }
+            Err(_) => self.unreadable(found, denied),
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn as_owner(&mut self, found: Found, denied: &io::Error) {
+        self.unreadable(found, denied);
     }
 
     /// Tells a link that somebody removed from one whose place is away (trap 17): a home or disk that is not mounted.

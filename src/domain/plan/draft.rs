@@ -8,8 +8,11 @@ use super::{
     Action, CollectFacts, DropRule, Fate, GenerationFacts, HoldFacts, Item, KeepCause,
     PlannedAction, RootFacts, Subject, VanishedFacts,
 };
+use crate::domain::accept;
+use crate::domain::collect::CollectMethod;
 use crate::domain::job::{GenerationsOperation, Job, ProfileRef, RootPatterns};
 use crate::domain::profile::{Content, Generation, GenerationNumber, Profile};
+use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::domain::retention::{self, Circumstances, Reason, Reasons, Verdict};
 use crate::domain::risk::{self, RiskLevel};
 use crate::domain::root::{Dangling, GcRoot, RootKind, RootState};
@@ -155,8 +158,13 @@ impl Draft {
 
     pub(super) fn store(&mut self, snapshot: &Snapshot, job: &Job, refused: bool) {
         if let Some(collect) = job.operations.collect.filter(|_| !refused) {
+            let method = if hides_roots(snapshot, Some(job)) {
+                CollectMethod::Selective
+            } else {
+                collect.method
+            };
             let facts = CollectFacts {
-                method: collect.method,
+                method,
                 registered_before: collect.cutoff(snapshot.taken_at),
             };
             self.add(Action::Collect(facts), RiskLevel::Low);
@@ -233,6 +241,26 @@ impl Draft {
              mounted first."
         ))
     }
+}
+
+/// Whether there are roots that Nix cannot read, so that its own collector would delete what they keep. Who accepts
+/// `roots.unreadable` there accepts that.
+pub(super) fn hides_roots(snapshot: &Snapshot, job: Option<&Job>) -> bool {
+    let accepted = |hidden: &Refusal| {
+        let unreadable = Refusal {
+            code: RefusalCode::RootsUnreadable,
+            ..hidden.clone()
+        };
+        job.is_some_and(|job| {
+            job.accept.contains(&unreadable.code)
+                || accept::reason(&unreadable, &job.accepted).is_some()
+        })
+    };
+    let mut hidden = snapshot
+        .refusals
+        .iter()
+        .filter(|refusal| refusal.code == RefusalCode::RootsHidden);
+    hidden.any(|refusal| !accepted(refusal))
 }
 
 /// The verdict on every generation of a profile, whether the job may touch it or not.

@@ -1,8 +1,9 @@
 //! The second look, right before the deed.
 
-use super::draft::keep_cause;
+use super::draft::{hides_roots, keep_cause};
 use super::within::{holds_a_system, is_spared};
 use super::{Action, EarlyFacts, GenerationFacts, HoldFacts, VanishedFacts, pins_of};
+use crate::domain::collect::CollectMethod;
 use crate::domain::job::Job;
 use crate::domain::retention::{self, Circumstances, Reason};
 use crate::domain::root::{Dangling, GcRoot, RootState};
@@ -41,10 +42,15 @@ pub fn recheck(action: &Action, snapshot: &Snapshot, job: Option<&Job>) -> Resul
             }
             Ok(())
         }
-        Action::Collect(_) => match snapshot.refusals.iter().find(|r| r.code.stops_collection()) {
-            Some(refusal) => Err(refusal.message.clone()),
-            None => Ok(()),
-        },
+        Action::Collect(facts) => {
+            match snapshot.refusals.iter().find(|r| r.code.stops_collection()) {
+                Some(refusal) => Err(refusal.message.clone()),
+                None if facts.method != CollectMethod::Selective && hides_roots(snapshot, job) => {
+                    Err("there are roots now that Nix cannot read".to_string())
+                }
+                None => Ok(()),
+            }
+        }
         Action::Optimise
         | Action::Verify { .. }
         | Action::RestoreGeneration(_)

@@ -82,6 +82,7 @@ impl<'a> Looker<'a> {
         // What came just now is not told for unregistered: it may have its row in a moment.
         std::thread::sleep(Duration::from_millis(25));
         let survey = StoreSurvey {
+            accepted: None,
             survey: &self.observer(),
             reader: self.reader(),
         };
@@ -91,6 +92,7 @@ impl<'a> Looker<'a> {
     /// What a look would choose in the middle of which, just behind the look for roots, something happens.
     pub(super) fn selection_around(&self, then: impl Fn()) -> Selection {
         let survey = StoreSurvey {
+            accepted: None,
             survey: &Then {
                 survey: &self.observer(),
                 then,

@@ -1,6 +1,8 @@
 //! Refusals and what they reach: what is accepted where, and which profiles were asked for.
 
 use nix_prune::domain::accept::{Acceptance, Place};
+use nix_prune::domain::collect::CollectMethod;
+use nix_prune::domain::plan::recheck;
 use nix_prune::domain::profile::{Current, CurrentUnknown};
 use nix_prune::domain::refusal::{Refusal, RefusalCode};
 use rstest::rstest;
@@ -150,4 +152,44 @@ fn the_settings_accept_that_a_profile_is_left_alone(#[case] place: &str, #[case]
     let plan = Plan::draw(&snapshot, &job);
     assert_eq!(plan.left_alone.is_empty(), passes);
     assert_eq!(plan.is_refused(), !passes);
+}
+
+/// Nix's own collector deletes what roots keep that it cannot read.
+#[rstest]
+#[case::not_accepted(None, true)]
+#[case::accepted_there(Some("/nfs/alice"), false)]
+#[case::accepted_elsewhere(Some("/nfs/bob"), true)]
+fn beside_hidden_roots_garbage_is_collected_by_name(
+    #[case] accepted: Option<&str>,
+    #[case] by_name: bool,
+    #[values(CollectMethod::Auto, CollectMethod::Whole)] asked: CollectMethod,
+) {
+    let mut snapshot = snapshot(vec![alice()]);
+    let entries: Vec<_> = accepted
+        .map(|place| (RefusalCode::RootsUnreadable, place))
+        .into_iter()
+        .collect();
+    let mut job = accepting(&entries);
+    job.operations.collect = Some(CollectOperation {
+        method: asked,
+        keep_recent: None,
+    });
+    let collection = |plan: &Plan| {
+        let mut actions = plan.actions.iter().map(|planned| planned.action.clone());
+        actions
+            .find(|action| action.collection().is_some())
+            .unwrap()
+    };
+    let before = collection(&Plan::draw(&snapshot, &job));
+    snapshot.refusals = vec![refusal(RefusalCode::RootsHidden, &["/nfs/alice/result"])];
+    let action = collection(&Plan::draw(&snapshot, &job));
+    let method = if by_name {
+        CollectMethod::Selective
+    } else {
+        asked
+    };
+    assert_eq!(action.collection().unwrap().method, method);
+    assert!(recheck(&action, &snapshot, Some(&job)).is_ok());
+    // They came since the plan.
+    assert_eq!(recheck(&before, &snapshot, Some(&job)).is_err(), by_name);
 }
