@@ -23,3 +23,4 @@ pub mod root;
 pub mod seen;
 pub mod snapshot;
 pub mod store_path;
+pub mod visible;

@@ -35,6 +35,7 @@ use super::signals::Signals;
 use crate::domain::measure::{Age, Timestamp};
 use crate::domain::receipt::{Receipt, RunId};
 use crate::domain::snapshot::Snapshot;
+use crate::domain::visible::escape_json;
 use crate::ports::{JournalError, Remember};
 
 pub use lock::RunLock;
@@ -350,9 +351,9 @@ impl Remember for Journal {
 
 /// A document as it is written down: for people too, with a line end at its end.
 fn written<T: serde::Serialize>(path: &Utf8Path, document: &T) -> Result<Vec<u8>, JournalError> {
-    let mut text = serde_json::to_vec_pretty(document)
+    let text = serde_json::to_string_pretty(document)
         .map_err(|source| unwritable(path, io::Error::other(source)))?;
-    text.push(b'\n');
+    let text = (escape_json(text) + "\n").into_bytes();
     // What could not be read again must not be written.
     if u64::try_from(text.len()).is_ok_and(|size| size <= MOST_BYTES) {
         Ok(text)

@@ -22,6 +22,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::risk::RiskLevel;
 use crate::domain::snapshot::MachineId;
 use crate::domain::store_path::StoreDir;
+use crate::domain::visible::escape_json;
 
 /// The name of the form that is written and read.
 pub const SCHEMA: &str = "nix-prune/plan/1";
@@ -217,9 +218,8 @@ fn seal(path: &Utf8Path, mut document: Value) -> Result<String, PlanFileError> {
     if let Some(fields) = document.as_object_mut() {
         fields.insert(DIGEST.to_string(), digest.into());
     }
-    let mut text = serde_json::to_string_pretty(&document).map_err(not_json)?;
-    text.push('\n');
-    Ok(text)
+    let text = serde_json::to_string_pretty(&document).map_err(not_json)?;
+    Ok(escape_json(text) + "\n")
 }
 
 fn parse(path: &Utf8Path, text: &str) -> Result<SavedPlan, PlanFileError> {

@@ -10,6 +10,7 @@ use super::progress::Log;
 use crate::domain::accept::Acceptance;
 use crate::domain::plan::Plan;
 use crate::domain::refusal::Refusal;
+use crate::render::json::to_text;
 use crate::render::table::Style;
 use crate::render::text::escape;
 
@@ -36,10 +37,9 @@ pub(super) fn text(text: &str) {
 /// # Errors
 /// When it cannot be written as JSON.
 pub(super) fn json(document: &impl Serialize) -> Result<(), Failure> {
-    let mut text = serde_json::to_vec_pretty(document)
+    let text = to_text(document)
         .map_err(|error| Failure::new(Exit::Failed, format!("cannot write JSON: {error}")))?;
-    text.push(b'\n');
-    bytes(&text);
+    bytes(text.as_bytes());
     Ok(())
 }
 

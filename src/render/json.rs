@@ -7,6 +7,7 @@ use schemars::{JsonSchema, Schema};
 use serde::Serialize;
 
 use crate::domain::receipt::Receipt;
+use crate::domain::visible::escape_json;
 
 mod config_check;
 mod config_diff;
@@ -169,10 +170,10 @@ fn schema_of<T: JsonSchema>(document: Document) -> Schema {
     schema
 }
 
-/// A document as it is printed: indented, with a newline at its end.
+/// A document as it is printed: indented, with a newline at its end, and harmless on a terminal.
 ///
 /// # Errors
 /// When the document cannot be written as JSON; none of ours has a map that could not.
 pub fn to_text(document: &impl Serialize) -> Result<String, serde_json::Error> {
-    serde_json::to_string_pretty(document).map(|text| text + "\n")
+    serde_json::to_string_pretty(document).map(|text| escape_json(text) + "\n")
 }

@@ -5,6 +5,8 @@ use std::ops::Range;
 
 use serde::{Serialize, Serializer};
 
+use crate::domain::visible::is_hidden;
+
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -80,7 +82,7 @@ impl fmt::Display for Finding {
 fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() {
+        if is_hidden(c) {
             out.extend(c.escape_default());
         } else {
             out.push(c);

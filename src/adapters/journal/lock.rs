@@ -12,6 +12,7 @@ use nix::fcntl::{Flock, FlockArg, OFlag};
 use super::steps::Steps;
 use super::{unreadable, unwritable};
 use crate::adapters::files;
+use crate::domain::visible::is_hidden;
 use crate::ports::JournalError;
 
 /// Others could keep us out by locking a file that they can read, so that they cannot.
@@ -120,7 +121,7 @@ fn holder(file: File) -> Option<String> {
     let mut text = String::new();
     file.take(LONGEST_NOTE).read_to_string(&mut text).ok()?;
     let line = text.lines().next()?.trim();
-    (!line.is_empty() && !line.chars().any(char::is_control)).then(|| line.to_string())
+    (!line.is_empty() && !line.chars().any(is_hidden)).then(|| line.to_string())
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use crate::adapters::files;
 use crate::domain::measure::Timestamp;
 use crate::domain::profile::{GenerationNumber, ProfilePath};
 use crate::domain::snapshot::Pin;
+use crate::domain::visible::is_hidden;
 use crate::ports::JournalError;
 
 const MOST_BYTES_OF_OTHERS: u64 = 1 << 20;
@@ -223,7 +224,7 @@ fn untrusted(path: &Utf8Path, why: String) -> JournalError {
 /// A stranger's words, fit to be shown on a terminal.
 fn harmless(text: &str) -> String {
     text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .map(|c| if is_hidden(c) { '\u{fffd}' } else { c })
         .take(LONGEST_REASON_OF_OTHERS)
         .collect()
 }

@@ -24,6 +24,7 @@ use sha2::{Digest, Sha256};
 use super::{FILE_MODE, MOST_BYTES, malformed, unreadable, unwritable};
 use crate::adapters::files;
 use crate::domain::receipt::{Entry, FreedBytes, Receipt, RunId};
+use crate::domain::visible::escape_json;
 use crate::ports::JournalError;
 
 /// So many bytes of lines, and the record is written anew instead.
@@ -165,12 +166,12 @@ impl Log {
 }
 
 fn line(after: &str, entry: &Entry, index: usize, bytes: FreedBytes) -> io::Result<String> {
-    Ok(serde_json::to_string(&NewLine {
+    Ok(escape_json(serde_json::to_string(&NewLine {
         after,
         index,
         entry,
         bytes,
-    })?)
+    })?))
 }
 
 /// Where the lines behind a record are.

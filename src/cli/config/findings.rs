@@ -2,6 +2,7 @@
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
+use crate::domain::visible::is_hidden;
 use crate::render::table::Style;
 use crate::render::text::escape;
 use crate::settings::{Finding, Severity};
@@ -54,9 +55,10 @@ pub(in crate::cli) fn drawn(file: &str, text: &str, findings: &[Finding], style:
 fn harmless(text: &str) -> String {
     let replace = |c: char| match (c, c.len_utf8()) {
         ('\n' | '\t', _) => c,
-        (c, 1) if c.is_control() => '?',
-        // Controls beyond ASCII take two bytes, as this one does.
-        (c, _) if c.is_control() => '\u{bf}',
+        (c, 1) if is_hidden(c) => '?',
+        (c, 2) if is_hidden(c) => '\u{bf}',
+        (c, 3) if is_hidden(c) => '\u{fffd}',
+        (c, _) if is_hidden(c) => '\u{1f6ab}',
         (c, _) => c,
     };
     text.chars().map(replace).collect()

@@ -12,6 +12,7 @@ use super::super::context::{Context, SettingsText, invalid};
 use super::super::failure::{Exit, Failure};
 use super::super::out;
 use crate::adapters::files;
+use crate::domain::visible::escape_json;
 use crate::render::json::{self, MigratedDocument};
 use crate::render::text::escape;
 use crate::settings::{Migration, Platform, VERSION, migrate as migrated};
@@ -67,7 +68,8 @@ fn carried_out(
     };
     let mut backup = None;
     if args.print {
-        out::text(new.as_deref().unwrap_or(&old.text).trim_end_matches('\n'));
+        let text = new.as_deref().unwrap_or(&old.text);
+        out::text(&escape_json(text.trim_end_matches('\n').to_string()));
     } else if let Some(new) = new {
         backup = Some(replace(Utf8Path::new(&old.name), &old.text, &new, from)?.into_string());
     }

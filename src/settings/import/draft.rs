@@ -8,6 +8,7 @@ use super::{ImportError, Imported, Note, NoteKind};
 use crate::domain::job::JobName;
 use crate::domain::measure::Age;
 use crate::domain::retention::{KeepPolicy, KeepRules, MOST_KEPT};
+use crate::domain::visible::escape_json;
 use crate::settings::{Settings, VERSION};
 
 /// Jobs so far.
@@ -180,6 +181,7 @@ impl Draft {
         let broken =
             |why: String| ImportError::new(why, "Write settings with `nix-prune config init`.");
         let text = serde_json::to_string_pretty(&document)
+            .map(escape_json)
             .map_err(|error| broken(format!("the settings cannot be written: {error}")))?;
         match Settings::parse(&text) {
             Ok((_, warnings)) if warnings.is_empty() => Ok(Imported {

@@ -72,6 +72,82 @@ fn a_line_break_in_a_name_is_no_line_break_on_the_terminal() {
     }
 }
 
+/// Text that no terminal obeys: written out here, and not taken from the program.
+fn is_inert(text: &str) -> bool {
+    let marks = [
+        '\u{61c}',
+        '\u{200b}',
+        '\u{200e}',
+        '\u{2028}',
+        '\u{202e}',
+        '\u{2066}',
+        '\u{feff}',
+        '\u{e0041}',
+    ];
+    text.chars()
+        .all(|c| c == '\n' || !(c.is_control() || marks.contains(&c)))
+}
+
+fn texts_below(dir: &camino::Utf8Path) -> Vec<(camino::Utf8PathBuf, String)> {
+    let mut texts = Vec::new();
+    for entry in dir.read_dir_utf8().unwrap() {
+        let path = entry.unwrap().path().to_path_buf();
+        let kind = path.symlink_metadata().unwrap();
+        if kind.is_dir() {
+            texts.extend(texts_below(&path));
+        } else if kind.is_file() {
+            let text = std::fs::read_to_string(&path).unwrap();
+            texts.push((path, text));
+        }
+    }
+    texts
+}
+
+#[test]
+fn documents_and_records_with_hostile_names_are_inert_and_say_the_same() {
+    let Some(scratch) = store() else { return };
+    let name =
+        "c\u{9b}2J\u{85}\u{7f}\u{202e}\u{2066}\u{200e}\u{61c}\u{2028}\u{200b}\u{feff}\u{e0041}x";
+    let profile = profiles(&scratch).join("per-user/somebody").join(name);
+    fill(&scratch, &profile, 5);
+    let selected = format!("--profile={profile}");
+    let file = scratch.base().join("plan.json");
+    let out = format!("--out={file}");
+    ends(&scratch, &["plan", &selected, "--keep-last=3", &out], 0);
+    let run = ["run", &selected, "--keep-last=2", "--yes", "--json"];
+    for args in [
+        &["plan", &selected, "--keep-last=2", "--json"][..],
+        &run,
+        &["generations", "--json"],
+        &["roots", "--json"],
+        &["hold", "list", "--json"],
+        &["history", "--json"],
+    ] {
+        let ran = crate::support::run(&scratch, args);
+        assert!(is_inert(&ran.stdout), "{args:?}: {:?}", ran.stdout);
+        assert!(is_inert(&ran.stderr), "{args:?}: {:?}", ran.stderr);
+        let document: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        if args != ["history", "--json"] {
+            let texts = document.to_string();
+            let written = serde_json::to_string(name).unwrap();
+            assert!(
+                texts.contains(written.trim_matches('"')),
+                "{args:?}: {texts:?}"
+            );
+        }
+    }
+    let mut texts = texts_below(&scratch.base().join("state"));
+    texts.push((file.clone(), std::fs::read_to_string(&file).unwrap()));
+    assert!(texts.len() > 2);
+    for (path, text) in texts {
+        assert!(is_inert(&text), "{path:?}: {text:?}");
+    }
+    ends(&scratch, &["undo"], 0);
+    assert_eq!(numbers(&profile), [1, 2, 3, 4, 5]);
+    ends(&scratch, &["apply", file.as_str(), "--yes"], 0);
+    assert_eq!(numbers(&profile), [3, 4, 5]);
+}
+
 #[test]
 fn trap_07_profiles_whose_names_begin_with_each_other_are_thinned_out_apart() {
     with_each_nix(|nix| {

@@ -199,7 +199,7 @@ fn no_period_follows_a_path_and_no_word_is_out_of_place(
 /// Whether a text could do nothing to a terminal but write lines.
 fn is_harmless(text: &str) -> bool {
     text.chars().all(|c| {
-        c == '\n' || !(c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'))
+        c == '\n' || !(c.is_control() || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}'))
     })
 }
 
@@ -217,6 +217,7 @@ fn without_our_colors(text: &str) -> String {
 #[case("\u{202e}txt.exe\u{2066}")]
 #[case("\u{9b}31m\u{7f}\r")]
 #[case("\u{2061}\u{206a}\u{206b}")]
+#[case("\u{61c}\u{feff}\u{fe0f}\u{e0041}")]
 #[case("世界🦀\u{301}")]
 fn hostile_names_cannot_draw(#[case] odd: &str, #[values(None, Some(60))] width: Option<u16>) {
     for ((name, plain), (_, color)) in views(odd, false, width)
