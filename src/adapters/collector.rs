@@ -50,7 +50,11 @@ impl fmt::Display for Collector {
 
 /// Whoever collects in the store of a state directory, with processes and locks as `proc` lists them.
 pub fn collector(state_dir: &Utf8Path, proc: &Utf8Path) -> Option<Collector> {
-    let lock = state_dir.join("gc.lock");
+    holder(state_dir.join("gc.lock"), proc)
+}
+
+/// Whoever holds a lock exclusively, with processes and locks as `proc` lists them.
+pub fn holder(lock: Utf8PathBuf, proc: &Utf8Path) -> Option<Collector> {
     let file = fs::metadata(&lock).ok()?;
     let device = (major(file.dev()), minor(file.dev()));
     let list = fs::read_to_string(proc.join("locks")).ok()?;

@@ -15,6 +15,8 @@ use tempfile::NamedTempFile;
 
 /// What the names of our temporary files begin with; one that is still there was left by a run that was killed.
 pub const TEMPORARY_PREFIX: &str = ".nix-prune-tmp-";
+/// As much as the record of a run of some hundred actions takes.
+const PROBE_BYTES: usize = 64 << 10;
 
 /// Writes a file anew: after any fault there is the old file or the new one, and never a part of either.
 ///
@@ -136,6 +138,17 @@ pub fn sync_dir(dir: &Utf8Path) -> io::Result<()> {
         Err(error) if error.raw_os_error() == Some(Errno::EINVAL as i32) => Ok(()),
         result => result,
     }
+}
+
+/// Finds out whether a directory takes a file of a few blocks, without leaving one behind: where the file system can,
+/// the file never has a name.
+///
+/// # Errors
+/// Why it takes none.
+pub fn probe(dir: &Utf8Path) -> io::Result<()> {
+    let mut file = tempfile::tempfile_in(dir).map_err(without_path)?;
+    file.write_all(&vec![1; PROBE_BYTES])?;
+    file.sync_all()
 }
 
 /// Removes the temporary files that killed runs left in a directory; to be called only where nobody else writes.

@@ -20,6 +20,7 @@ mod lock;
 mod memory;
 mod patience;
 mod pins;
+mod probe;
 mod prune;
 mod seen;
 mod steps;
@@ -86,7 +87,8 @@ impl Journal {
         self.take(&path).map(drop)
     }
 
-    fn lock_path(&self) -> Utf8PathBuf {
+    /// The lock that a run holds.
+    pub fn lock_path(&self) -> Utf8PathBuf {
         self.dir.join("lock")
     }
 

@@ -39,8 +39,13 @@ pub use parse::{
 const SHORT: Duration = Duration::from_secs(60);
 /// For what goes through the whole store: hours on a slow disk, but a run must end before the next day's.
 const LONG: Duration = Duration::from_secs(24 * 60 * 60);
+/// For what only opens the store. A daemon that is slow for longer than this makes no run either.
+const OPEN: Duration = Duration::from_secs(10);
 /// The oldest Nix whose commands do what we rely on.
 const FLOOR: NixVersion = NixVersion::new(2, 8, 0);
+
+/// A name that no store path has: nothing hashes to zeros.
+const NEVER_VALID: &str = "00000000000000000000000000000000-nix-prune-doctor";
 
 /// Nix's commands, found once.
 pub struct NixCli {
@@ -133,6 +138,21 @@ impl NixCli {
             return Err(unusable(Box::new(TooOld(version))));
         }
         Ok(self.version.get_or_init(|| version))
+    }
+
+    /// Opens the store as every command that changes it does, and asks whether a path is valid that never is.
+    ///
+    /// To be called only where there is a store: without a daemon Nix would make one, with its locks and its database.
+    ///
+    /// # Errors
+    /// When Nix does not open it: no daemon, none that answers, one that refuses our user, no rights, no room.
+    pub fn open_store(&self) -> Result<(), PerformError> {
+        let never = self.places.store.as_path().join(NEVER_VALID);
+        self.command(&self.nix_store, OPEN)
+            .args(["--check-validity", "--print-invalid", never.as_str()])
+            .run(&*self.interrupt)
+            .map(drop)
+            .map_err(|error| failed("opening the store".into(), error))
     }
 
     /// Deletes one generation by its number: never `old`, `30d` or `+5`, which choose for themselves (traps 1 to 6).

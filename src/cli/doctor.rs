@@ -1,7 +1,6 @@
-//! `doctor`: whether everything is there that a run needs, looked at without a run.
+//! `doctor`: whether everything is there that a run needs, looked at and tried without a run.
 
-use nix::fcntl::{AT_FDCWD, AtFlags};
-use nix::unistd::{AccessFlags, faccessat};
+mod needs;
 
 use super::args::DoctorArgs;
 use super::brake::failed_in_a_row;
@@ -26,7 +25,9 @@ pub(super) fn doctor(context: &Context, args: &DoctorArgs) -> Result<Exit, Failu
         let lock = context.journal.lock()?;
         context.journal.acknowledge(&lock, context.clock.now())?;
     }
-    let mut checks = vec![nix(context), settings(context), state(context)];
+    let mut checks = vec![nix(context), settings(context), needs::state(context)];
+    checks.extend(needs::access(context));
+    checks.extend(needs::locks(context));
     checks.extend(records(context));
     let settings = context.settings().ok();
     let jobs_of = settings.iter().flat_map(Settings::jobs);
@@ -34,10 +35,13 @@ pub(super) fn doctor(context: &Context, args: &DoctorArgs) -> Result<Exit, Failu
         .filter(|job| job.is_enabled())
         .map(JobSettings::job)
         .collect();
-    match context.look_for(&enabled) {
-        Ok(look) => checks.extend(store(&look, &enabled)),
-        Err(failure) => checks.push(wrong("roots", &failure)),
+    let look = context.look_for(&enabled);
+    match &look {
+        Ok(look) => checks.extend(store(look, &enabled)),
+        Err(failure) => checks.push(wrong("roots", failure)),
     }
+    let snapshot = look.as_ref().ok().map(|look| &look.snapshot);
+    checks.extend(needs::directories(context, snapshot));
     checks.extend(jobs(context));
     let document = json::doctor(checks);
     if args.json.json {
@@ -74,26 +78,6 @@ fn settings(context: &Context) -> CheckDocument {
             // They are drawn at length by `config check`.
             hint: Some("`nix-prune config check` says what is wrong, and where.".to_string()),
             ..wrong("settings", &failure)
-        },
-    }
-}
-
-/// Whether records can be written; nothing is made to find out.
-fn state(context: &Context) -> CheckDocument {
-    let dir = context.journal.dir();
-    if !dir.exists() {
-        return fine("state", format!("{dir} will be made by the first run"));
-    }
-    let may = AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK;
-    match faccessat(AT_FDCWD, dir.as_std_path(), may, AtFlags::AT_EACCESS) {
-        Ok(()) => fine("state", dir.to_string()),
-        Err(error) => CheckDocument {
-            state: CheckState::Error,
-            hint: Some(
-                "Make it belong to the user who runs nix-prune, or name another with --state-dir."
-                    .to_string(),
-            ),
-            ..fine("state", format!("{dir} cannot be written: {error}"))
         },
     }
 }

@@ -24,7 +24,15 @@ pub fn check(path: &Utf8Path, own: u32) -> Result<(), JournalError> {
     }
     let top = Utf8Path::new("/");
     judge(top, &look(top)?, own, Place::Above)?;
-    check_below(top.to_path_buf(), path, own)
+    check_below(top.to_path_buf(), path, own, Place::Last)
+}
+
+/// Checks a directory in which something is to be made, as [`check`] does with those above a path.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_above(dir: &Utf8Path, own: u32) -> Result<(), JournalError> {
+    check_below("/".into(), dir, own, Place::Above)
 }
 
 /// Checks that an open file is `own`'s alone: what was opened may be another file than the one that [`check`] saw.
@@ -45,7 +53,12 @@ enum Place {
 }
 
 /// Walks from `at`, which is trusted and has no link in it, as the kernel would.
-fn check_below(mut at: Utf8PathBuf, path: &Utf8Path, own: u32) -> Result<(), JournalError> {
+fn check_below(
+    mut at: Utf8PathBuf,
+    path: &Utf8Path,
+    own: u32,
+    last: Place,
+) -> Result<(), JournalError> {
     let mut ahead = steps(path);
     let mut links = 0;
     while let Some(step) = ahead.pop() {
@@ -80,7 +93,7 @@ fn check_below(mut at: Utf8PathBuf, path: &Utf8Path, own: u32) -> Result<(), Jou
             at = next;
         }
     }
-    judge(&at, &look(&at)?, own, Place::Last)
+    judge(&at, &look(&at)?, own, last)
 }
 
 /// The components of a path, the first one last.
@@ -169,7 +182,7 @@ mod tests {
     }
 
     fn below(dir: &Utf8Path, path: &str, own: u32) -> Result<(), JournalError> {
-        check_below(dir.to_path_buf(), Utf8Path::new(path), own)
+        check_below(dir.to_path_buf(), Utf8Path::new(path), own, Place::Last)
     }
 
     #[rstest]

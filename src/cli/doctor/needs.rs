@@ -1,0 +1,177 @@
+//! What a run needs beside what it reads: a store that answers, directories that can be written, locks that are free.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::sys::statvfs::statvfs;
+use nix::unistd::{AccessFlags, Uid, faccessat};
+
+use super::{doubtful, fine, wrong};
+use crate::adapters::collector::holder;
+use crate::cli::context::Context;
+use crate::cli::failure::Failure;
+use crate::domain::snapshot::{Actor, Snapshot};
+use crate::ports::Perform;
+use crate::render::json::{CheckDocument, CheckState};
+use crate::render::text::count;
+
+/// Whether records can be written, tried without leaving anything behind.
+pub(super) fn state(context: &Context) -> CheckDocument {
+    let dir = context.journal.dir();
+    match context.journal.probe() {
+        Ok(true) => fine("state", dir.to_string()),
+        Ok(false) => fine("state", format!("{dir} will be made by the first run")),
+        Err(error) => wrong("state", &error.into()),
+    }
+}
+
+/// Whether Nix opens the store for our user, as every command of a run needs it. `None` where there is no Nix, or no
+/// store yet: Nix would make one.
+pub(super) fn access(context: &Context) -> Option<CheckDocument> {
+    let nix = context.nix().ok()?;
+    nix.nix_version().ok()?;
+    if !has_store(context) {
+        return None;
+    }
+    let Err(error) = nix.open_store() else {
+        return Some(fine("access", "Nix opens the store".to_string()));
+    };
+    let failure = Failure::from(error);
+    let hint = hint(&failure.message);
+    Some(wrong("access", &failure.hint(hint)))
+}
+
+fn has_store(context: &Context) -> bool {
+    let state = &context.places.state_dir;
+    let remote = context.surroundings.get("NIX_REMOTE");
+    let is_told = remote.is_some_and(|remote| {
+        let remote = remote.to_string_lossy();
+        remote == "daemon" || remote.starts_with("unix:")
+    });
+    let made = ["db/db.sqlite", "daemon-socket/socket"];
+    is_told || made.iter().any(|name| state.join(name).exists())
+}
+
+/// What to do about the reasons for which Nix does not open a store.
+fn hint(message: &str) -> &'static str {
+    let says = |text: &str| message.contains(text);
+    if says("cannot connect to") {
+        "Start the daemon: `systemctl start nix-daemon.socket`."
+    } else if says("not allowed to connect") || says("cannot open connection to") {
+        // A daemon that refuses a user may close the socket before it says so.
+        "Add the user to `allowed-users` in nix.conf and restart the daemon, or run as root."
+    } else if says("took longer than") {
+        "Restart the daemon: `systemctl restart nix-daemon.service`. Without a daemon another Nix command may hold the store's lock."
+    } else if says("remounting") || says("Read-only") {
+        "Mount the file system of the store writable."
+    } else if says("No space left") {
+        "Make room on the file system of Nix's state directory."
+    } else {
+        "No run can change the store before that is mended."
+    }
+}
+
+/// Whether generations and roots can be removed where they are.
+pub(super) fn directories(context: &Context, snapshot: Option<&Snapshot>) -> Vec<CheckDocument> {
+    let state = &context.places.state_dir;
+    let mut checks = Vec::new();
+    if changes_state(state) {
+        let own = ["profiles", "gcroots", "gcroots/auto"].map(|name| state.join(name));
+        let blocked = own.iter().filter_map(|dir| Some((dir, refused(dir)?)));
+        let blocked: Vec<(&Utf8PathBuf, Errno)> = blocked.collect();
+        let inside = |dir: &Utf8Path| blocked.iter().any(|(other, _)| dir.parent() == Some(other));
+        let outermost = blocked.iter().filter(|(dir, _)| !inside(dir));
+        checks.extend(outermost.map(|(dir, error)| CheckDocument {
+            state: CheckState::Error,
+            ..doubtful(
+                "roots",
+                format!("{dir} cannot be written: {}", error.desc()),
+                "Make it writable for the user who runs nix-prune.",
+            )
+        }));
+        checks.extend(full(state));
+    }
+    let profiles = snapshot.map(|snapshot| snapshot.profiles.as_slice());
+    let mut thinned: BTreeMap<Utf8PathBuf, usize> = BTreeMap::new();
+    for profile in profiles.unwrap_or_default() {
+        let is_ours =
+            context.actor == Actor::Root || profile.owner.uid == Uid::effective().as_raw();
+        let path = profile.path.to_path();
+        let dir = path.parent().filter(|dir| *dir != state.join("profiles"));
+        if let Some(dir) = dir.filter(|_| is_ours && profile.generations.len() > 1) {
+            *thinned.entry(dir.to_path_buf()).or_default() += 1;
+        }
+    }
+    let blocked = thinned
+        .iter()
+        .filter_map(|(dir, n)| Some((dir, n, refused(dir)?)));
+    checks.extend(blocked.map(|(dir, &profiles, error)| {
+        doubtful(
+            "roots",
+            format!(
+                "{dir} cannot be written: {}; no generation of {} there can be removed",
+                error.desc(),
+                count(profiles, "profile")
+            ),
+            "Make the directory writable for its owner.",
+        )
+    }));
+    checks
+}
+
+/// Whether our user changes Nix's state directory itself; where a daemon does it, the daemon needs the rights.
+fn changes_state(state: &Utf8Path) -> bool {
+    let own = Uid::effective();
+    own.is_root()
+        || state
+            .metadata()
+            .is_ok_and(|data| data.uid() == own.as_raw())
+}
+
+/// Whether the file system of Nix's state has no room for another root.
+fn full(state: &Utf8Path) -> Option<CheckDocument> {
+    let there = statvfs(state.as_std_path()).ok()?;
+    // Some file systems have no fixed number of inodes and say 0.
+    let out_of_inodes = there.files() > 0 && there.files_free() == 0;
+    let what = match (there.blocks_free() == 0, out_of_inodes) {
+        (true, _) => "room",
+        (false, true) => "inode",
+        (false, false) => return None,
+    };
+    Some(doubtful(
+        "roots",
+        format!("the file system of {state} has no {what} left"),
+        "Dead store paths can still be deleted. Holds and roots cannot be made before there is room.",
+    ))
+}
+
+/// Why nothing can be written in a directory that is there.
+fn refused(dir: &Utf8Path) -> Option<Errno> {
+    if !dir.is_dir() {
+        return None;
+    }
+    let may = AccessFlags::W_OK | AccessFlags::X_OK;
+    faccessat(AT_FDCWD, dir.as_std_path(), may, AtFlags::AT_EACCESS).err()
+}
+
+/// Locks that another run or another collection holds now.
+pub(super) fn locks(context: &Context) -> Vec<CheckDocument> {
+    let locks = [
+        (
+            context.journal.lock_path(),
+            "Another run is under way. Let the next one wait for it with `nix-prune run --wait 1h`.",
+        ),
+        (
+            context.places.state_dir.join("gc.lock"),
+            "Another collection is under way; a run waits for its end.",
+        ),
+    ];
+    let held = locks.into_iter().filter_map(|(lock, hint)| {
+        let holder = holder(lock, Utf8Path::new("/proc"))?;
+        Some(doubtful("lock", holder.to_string(), hint))
+    });
+    held.collect()
+}
