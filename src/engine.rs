@@ -4,11 +4,14 @@
 
 mod budget;
 mod collect;
+mod delays;
 mod gate;
 mod mend;
 mod recover;
 mod run;
 mod undo;
+
+use delays::Delays;
 
 use crate::domain::plan::HoldFacts;
 use crate::domain::receipt::{Entry, FreedBytes, Outcome, Receipt, ReceiptSchema, RunId, RunKind};
@@ -112,8 +115,9 @@ where
         let mut receipt = self.new_receipt(RunKind::Release, &snapshot)?;
         receipt.entries = holds.into_iter().map(release_entry).collect();
         self.remember.begin(&lock, &mut receipt)?;
+        let mut delays = Delays::default();
         for index in 0..receipt.entries.len() {
-            self.step(&lock, &mut receipt, index)?;
+            self.step(&lock, &mut receipt, index, &mut delays)?;
         }
         self.finish(&lock, receipt)
     }

@@ -9,6 +9,7 @@ use crate::domain::collect::{NotSelective, Selection};
 use crate::domain::inspection::Inspection;
 use crate::domain::measure::{Bytes, Timestamp};
 use crate::domain::plan::{GenerationFacts, HoldFacts, RootFacts};
+use crate::domain::profile::Owner;
 use crate::domain::receipt::{Receipt, RunId};
 use crate::domain::root::GcRoot;
 use crate::domain::snapshot::Snapshot;
@@ -132,6 +133,12 @@ pub enum InspectTrouble {
 
 /// Acts, one typed operation a call. Every deed is Nix's own, but for links of ours and for putting links back.
 pub trait Perform {
+    /// Whether the profiles of `owner` belong to the user who runs this. Other users may delay what is done in theirs.
+    fn is_ourselves(&self, owner: &Owner) -> bool {
+        let _ = owner;
+        true
+    }
+
     /// The version of Nix, `2.34.8`.
     ///
     /// # Errors
@@ -321,6 +328,14 @@ pub enum PerformError {
     Interrupted {
         /// What was tried.
         what: String,
+    },
+    /// It took too long and was given up.
+    #[error("{what} failed")]
+    TimedOut {
+        /// What was tried.
+        what: String,
+        /// What it waited for.
+        source: Cause,
     },
 }
 

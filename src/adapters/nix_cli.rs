@@ -37,6 +37,8 @@ pub use parse::{
 
 /// For what takes milliseconds, and longer only when another Nix command holds the database or the profile.
 const SHORT: Duration = Duration::from_secs(60);
+/// The same in another user's profile: that user may let the run wait for as long as it does.
+const SHORT_FOR_OTHERS: Duration = Duration::from_secs(30);
 /// For what goes through the whole store: hours on a slow disk, but a run must end before the next day's.
 const LONG: Duration = Duration::from_secs(24 * 60 * 60);
 /// For what only opens the store. A daemon that is slow for longer than this makes no run either.
@@ -167,8 +169,8 @@ impl NixCli {
     ) -> Result<Output, ProcessError> {
         let profile = profile.to_path().into_string();
         let number = number.to_string();
-        self.persist(|| {
-            self.command(&self.nix_env, SHORT)
+        self.persist_as(account, || {
+            self.command(&self.nix_env, short(account))
                 .args(["-p", &profile, "--delete-generations", &number])
                 .run_as(account)
                 .run(&*self.interrupt)
@@ -184,8 +186,8 @@ impl NixCli {
         account: Option<&Account>,
     ) -> Result<Output, ProcessError> {
         let path = path.to_absolute_path(&self.places.store).into_string();
-        self.persist(|| {
-            self.command(&self.nix_store, SHORT)
+        self.persist_as(account, || {
+            self.command(&self.nix_store, short(account))
                 .args(["--realise", &path, "--add-root", link.as_str()])
                 .args(["--option", "substitute", "false"])
                 .run_as(account)
@@ -326,6 +328,11 @@ impl NixCli {
     }
 }
 
+/// How long a short command may take as this user.
+fn short(account: Option<&Account>) -> Duration {
+    account.map_or(SHORT, |_| SHORT_FOR_OTHERS)
+}
+
 /// An older Nix than 2.8.
 #[derive(Debug, thiserror::Error)]
 #[error("this is Nix {0}, and the oldest that can be used is 2.8")]
@@ -336,6 +343,10 @@ fn failed(what: String, error: ProcessError) -> PerformError {
     match error {
         ProcessError::Interrupted { .. } => PerformError::Interrupted { what },
         ProcessError::NotFound { .. } => PerformError::Unusable(error.into()),
+        ProcessError::TimedOut { .. } => PerformError::TimedOut {
+            what,
+            source: error.into(),
+        },
         error => PerformError::Nix {
             what,
             source: error.into(),

@@ -1,5 +1,6 @@
 //! Settling what an interrupted run left open: every open action is examined in the world, none is guessed.
 
+use super::delays::Delays;
 use super::run::{hold_facts, settle};
 use super::{Engine, EngineError};
 use crate::domain::plan::Action;
@@ -30,6 +31,7 @@ where
 
     fn settle_run(&self, lock: &R::Lock, mut receipt: Receipt) -> Result<Receipt, EngineError> {
         tracing::warn!(run = %receipt.run, "settling a run that was interrupted");
+        let mut delays = Delays::default();
         for index in 0..receipt.entries.len() {
             let Some(entry) = receipt.entries.get(index) else {
                 continue;
@@ -37,7 +39,13 @@ where
             if entry.outcome != Outcome::Pending {
                 continue;
             }
-            let (outcome, detail) = self.examine(entry);
+            let begun = self.clock.now();
+            let (outcome, detail) = match self.reason_to_skip(&delays, &entry.action) {
+                Some(why) => (Outcome::Failed, format!("interrupted, and {why}")),
+                None => self.examine(entry),
+            };
+            let span = (begun, self.clock.now());
+            self.add_delay(&mut delays, &entry.action, span, false);
             if let Some(entry) = receipt.entries.get_mut(index) {
                 settle(entry, outcome, Some(detail), self.clock);
             }

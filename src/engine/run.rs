@@ -2,8 +2,10 @@
 
 use std::collections::HashSet;
 
+use super::delays::{Delayer, Delays, changed_generation};
 use super::{Approved, Engine, EngineError, Proposal, pending};
 use crate::domain::job::Job;
+use crate::domain::measure::Timestamp;
 use crate::domain::plan::{
     Action, CollectFacts, GenerationFacts, HoldFacts, VanishedFacts, recheck,
 };
@@ -64,12 +66,13 @@ where
         self.prepare_holds(&lock, &mut receipt)?;
         self.mend_holds(&snapshot, &mut receipt);
         self.spare_without_collection(&mut receipt);
+        let mut delays = Delays::default();
         for index in 0..receipt.entries.len() {
             if self.interrupt.requested() {
                 self.skip_rest(&mut receipt);
                 break;
             }
-            self.step(&lock, &mut receipt, index)?;
+            self.step(&lock, &mut receipt, index, &mut delays)?;
         }
         self.measure_budget(&mut receipt);
         self.finish(&lock, receipt)
@@ -143,7 +146,15 @@ where
         lock: &R::Lock,
         receipt: &mut Receipt,
         index: usize,
+        delays: &mut Delays,
     ) -> Result<(), EngineError> {
+        if let Some(entry) = receipt.entries.get_mut(index)
+            && entry.outcome == Outcome::Pending
+            && let Some(why) = self.reason_to_skip(delays, &entry.action)
+        {
+            settle(entry, Outcome::Skipped, Some(why), self.clock);
+            return self.keep_up_step(lock, receipt, index);
+        }
         let Some(entry) = receipt.entries.get(index) else {
             return Ok(());
         };
@@ -152,6 +163,7 @@ where
         }
         let action = entry.action.clone();
         tracing::info!(action = %summary(&action), "starting");
+        let begun = self.clock.now();
         let mut note = None;
         let done = match &action {
             Action::HoldRoot(facts) => self.hold_root(facts, entry.undo.as_ref()),
@@ -169,6 +181,9 @@ where
             }
             Action::RestoreRoot(facts) => self.perform.restore_root(facts),
         };
+        let timed_out = matches!(done, Err(PerformError::TimedOut { .. }));
+        let span = (begun, self.clock.now());
+        self.add_delay(delays, &action, span, timed_out);
         if let Some(entry) = receipt.entries.get_mut(index) {
             match done {
                 Ok(()) => settle(entry, Outcome::Done, note, self.clock),
@@ -189,6 +204,33 @@ where
         self.keep_up_step(lock, receipt, index)?;
         self.spare_what_vanished(receipt, index);
         Ok(())
+    }
+
+    /// The reason to skip an action because of what came before it in this run.
+    pub(super) fn reason_to_skip(&self, delays: &Delays, action: &Action) -> Option<String> {
+        let facts = changed_generation(action)?;
+        delays.reason_to_skip(&self.delayer(facts), &facts.owner)
+    }
+
+    /// Adds the time that an action took.
+    pub(super) fn add_delay(
+        &self,
+        delays: &mut Delays,
+        action: &Action,
+        span: (Timestamp, Timestamp),
+        timed_out: bool,
+    ) {
+        if let Some(facts) = changed_generation(action) {
+            delays.add(self.delayer(facts), span, timed_out);
+        }
+    }
+
+    fn delayer(&self, facts: &GenerationFacts) -> Delayer {
+        if self.perform.is_ourselves(&facts.owner) {
+            Delayer::Ours(facts.profile.to_path())
+        } else {
+            Delayer::Theirs(facts.owner.uid)
+        }
     }
 
     /// Holds what a vanished root kept.

@@ -1,5 +1,6 @@
 //! Putting back what a run took away.
 
+use super::delays::Delays;
 use super::run::hold_facts;
 use super::{Engine, EngineError, pending};
 use crate::domain::plan::Action;
@@ -45,12 +46,13 @@ where
             .collect();
         receipt.entries.reverse();
         self.remember.begin(&lock, &mut receipt)?;
+        let mut delays = Delays::default();
         for index in 0..receipt.entries.len() {
             if self.interrupt.requested() {
                 self.skip_rest(&mut receipt);
                 break;
             }
-            self.step(&lock, &mut receipt, index)?;
+            self.step(&lock, &mut receipt, index, &mut delays)?;
         }
         self.mark_undone(&lock, &original.run, &receipt)?;
         self.finish(&lock, receipt)

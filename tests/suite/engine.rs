@@ -59,6 +59,12 @@ struct World {
     fail_hold: Cell<bool>,
     fail_drop: Cell<bool>,
     lie_about_drop: Cell<bool>,
+    /// The profile belongs to a user other than the one who runs this.
+    of_another_user: Cell<bool>,
+    /// The seconds that each drop and each restoring takes.
+    takes: Cell<i64>,
+    /// Drops and restorings wait in vain for the lock of the profile.
+    times_out: Cell<bool>,
     stop_after_drops: Cell<Option<usize>>,
     drops: Cell<usize>,
     change_before_drop: Cell<bool>,
@@ -270,7 +276,24 @@ fn failed(what: &str) -> PerformError {
     }
 }
 
+impl World {
+    fn wait(&self) -> Result<(), PerformError> {
+        self.now.set(self.now.get() + self.takes.get());
+        if self.times_out.get() {
+            return Err(PerformError::TimedOut {
+                what: "nix-env".to_string(),
+                source: "the profile is locked".into(),
+            });
+        }
+        Ok(())
+    }
+}
+
 impl Perform for World {
+    fn is_ourselves(&self, _: &Owner) -> bool {
+        !self.of_another_user.get()
+    }
+
     fn nix_version(&self) -> Result<String, PerformError> {
         Ok("2.34.8".to_string())
     }
@@ -299,6 +322,7 @@ impl Perform for World {
         if self.fail_drop.get() {
             return Err(failed("nix-env --delete-generations"));
         }
+        self.wait()?;
         assert_ne!(n, self.current.get(), "the current generation was dropped");
         self.point(|| self.links.borrow_mut().remove(&n));
         self.drops.set(self.drops.get() + 1);
@@ -324,6 +348,7 @@ impl Perform for World {
         facts: &GenerationFacts,
         claim: Claim,
     ) -> Result<(), PerformError> {
+        self.wait()?;
         let n = facts.number.0;
         if claim == Claim::Fresh && self.links.borrow().contains_key(&n) {
             return Err(PerformError::Stale(format!("the number {n} is taken")));
@@ -542,6 +567,60 @@ fn a_run_holds_drops_collects_and_is_undone() {
         world.engine().undo(Some(&receipt.run)),
         Err(EngineError::NothingToUndo { .. })
     ));
+}
+
+#[rstest]
+#[case::locked(true, 30, true, 1)]
+#[case::each_step_is_slow(true, 20, false, 2)]
+#[case::a_slow_machine(true, 3, false, 6)]
+#[case::our_own_and_locked(false, 60, true, 1)]
+#[case::our_own_and_slow(false, 20, false, 6)]
+fn a_user_holds_up_a_run_only_for_so_long(
+    #[case] of_another_user: bool,
+    #[case] takes: i64,
+    #[case] times_out: bool,
+    #[case] tried: usize,
+) {
+    let world = World::new(9, 9);
+    world.of_another_user.set(of_another_user);
+    world.takes.set(takes);
+    world.times_out.set(times_out);
+    let receipt = run(&world, &job(Age::days(7))).unwrap();
+    let skipped: Vec<&str> = receipt
+        .entries
+        .iter()
+        .filter(|entry| entry.outcome == Outcome::Skipped)
+        .filter_map(|entry| entry.detail.as_deref())
+        .collect();
+    assert_eq!(skipped.len(), 6 - tried);
+    assert!(
+        skipped.iter().all(|why| why.starts_with("skipped: ")),
+        "{skipped:?}"
+    );
+    let dropped = if times_out { 0 } else { tried };
+    assert_eq!(world.drops.get(), dropped);
+    assert_eq!(
+        world.holds.borrow().len(),
+        dropped,
+        "what stays is not held"
+    );
+    assert_eq!(world.collections.get(), 1, "the garbage was collected");
+    assert!(world.now.get() - NOW <= takes * 6);
+}
+
+#[test]
+fn an_undo_gives_up_a_locked_profile_and_can_be_repeated() {
+    let world = World::new(9, 9);
+    let before = world.links.borrow().clone();
+    run(&world, &job(Age::days(7))).unwrap();
+    world.of_another_user.set(true);
+    world.times_out.set(true);
+    let undone = world.engine().undo(None).unwrap();
+    assert_eq!(undone.count(Outcome::Failed), 1);
+    assert_eq!(undone.count(Outcome::Skipped), 5);
+    world.times_out.set(false);
+    world.engine().undo(None).unwrap();
+    assert_eq!(*world.links.borrow(), before);
 }
 
 #[test]

@@ -1,13 +1,12 @@
 //! One run at a time. The kernel keeps the lock and ends it with its holder, however that ends.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::process;
 
 use camino::Utf8Path;
-use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg, OFlag};
+use nix::fcntl::OFlag;
 
 use super::steps::Steps;
 use super::{unreadable, unwritable};
@@ -24,23 +23,24 @@ const LONGEST_NOTE: u64 = 200;
 /// Keeps other runs out while it lives.
 #[derive(Debug)]
 pub struct RunLock {
-    file: Flock<File>,
+    file: File,
     pub(super) steps: Steps,
 }
 
 impl RunLock {
     pub(super) fn take(path: &Utf8Path) -> Result<Self, JournalError> {
         for _ in 0..MOST_TRIES {
-            let file = match Flock::lock(open(path)?, FlockArg::LockExclusiveNonblock) {
-                Ok(file) => file,
-                Err((file, Errno::EWOULDBLOCK)) => {
+            let file = open(path)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
                     return Err(JournalError::Locked {
                         lock: path.to_string(),
                         holder: holder(file),
                     });
                 }
-                Err((_, errno)) => return Err(unwritable(path, errno.into())),
-            };
+                Err(TryLockError::Error(source)) => return Err(unwritable(path, source)),
+            }
             // We never remove the file; should somebody have, another run could lock the new one beside us.
             if is_at(&file, path)? {
                 let mut lock = Self {
@@ -83,6 +83,10 @@ impl Drop for RunLock {
         // The name of a holder that is gone would only mislead; the lock itself goes with the file.
         if let Err(error) = self.clear() {
             tracing::debug!(%error, "the lock still names its last holder");
+        }
+        // The file is closed in a moment, but a child that starts just now may still have it.
+        if let Err(error) = self.file.unlock() {
+            tracing::debug!(%error, "the lock ends only with this process");
         }
     }
 }
@@ -158,7 +162,7 @@ mod tests {
     fn children_do_not_get_the_lock_and_others_cannot_open_it() {
         let (_guard, path) = scratch();
         let lock = RunLock::take(&path).unwrap();
-        let flags = fcntl(&*lock.file, FcntlArg::F_GETFD).unwrap();
+        let flags = fcntl(&lock.file, FcntlArg::F_GETFD).unwrap();
         assert!(FdFlag::from_bits_truncate(flags).contains(FdFlag::FD_CLOEXEC));
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o077, 0);

@@ -63,12 +63,14 @@ impl NixCli {
         };
         check_owner(&dir, facts)?;
         let profile = facts.profile.name();
-        let Some(lock) = as_owner.act("lock the profile", || ProfileLock::take(&dir, profile))?
-        else {
-            return Err(stale(
-                facts,
-                "cannot come back now: another Nix command holds its profile",
-            ));
+        let take = || ProfileLock::take(&dir, profile, &*self.interrupt);
+        let Some(lock) = as_owner.act("lock the profile", take)? else {
+            let what = format!("restoring {}", name_of(facts));
+            if self.interrupt.requested() {
+                return Err(PerformError::Interrupted { what });
+            }
+            let source = "another Nix command holds its profile".into();
+            return Err(PerformError::TimedOut { what, source });
         };
         let done = self.restore_locked(&dir, &as_owner, claim);
         as_owner.act("unlock the profile", || {

@@ -1,6 +1,7 @@
 //! A directory held open, and the links in it: nothing here ever follows a link.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -13,6 +14,7 @@ use nix::sys::stat::{FileStat, Mode, SFlag, UtimensatFlags, fstat, fstatat, utim
 use nix::sys::time::TimeSpec;
 use nix::unistd::{UnlinkatFlags, symlinkat, unlinkat};
 
+use crate::adapters::files::name_the_link;
 use crate::domain::measure::Timestamp;
 
 /// A directory that was opened once: what happens to its name does not matter from then on.
@@ -110,15 +112,23 @@ impl Directory {
         )?)
     }
 
-    /// Opens a file in it for reading and writing, making it where it is missing.
-    pub(super) fn open_file(&self, name: &str) -> io::Result<OwnedFd> {
-        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        Ok(openat(
-            &self.fd,
-            name,
-            flags,
-            Mode::S_IRUSR | Mode::S_IWUSR,
-        )?)
+    /// Opens a regular file in it for reading and writing, making it where it is missing. Nothing else is waited for.
+    pub(super) fn open_file(&self, name: &str) -> io::Result<File> {
+        let flags = OFlag::O_RDWR
+            | OFlag::O_CREAT
+            | OFlag::O_NOFOLLOW
+            | OFlag::O_NONBLOCK
+            | OFlag::O_NOCTTY
+            | OFlag::O_CLOEXEC;
+        let mode = Mode::S_IRUSR | Mode::S_IWUSR;
+        let opened = openat(&self.fd, name, flags, mode);
+        let file = File::from(opened.map_err(|errno| name_the_link(errno.into()))?);
+        if file.metadata()?.is_file() {
+            Ok(file)
+        } else {
+            let why = format!("{name} is not a regular file");
+            Err(io::Error::new(io::ErrorKind::InvalidInput, why))
+        }
     }
 
     /// The names in it.

@@ -1,15 +1,21 @@
 //! The port that the engine acts through.
 
 use camino::Utf8Path;
+use nix::unistd::geteuid;
 
 use super::{NixCli, failed, parse};
 use crate::adapters::disk::fullness;
 use crate::domain::measure::Bytes;
 use crate::domain::plan::{GenerationFacts, HoldFacts, RootFacts};
+use crate::domain::profile::Owner;
 use crate::domain::store_path::StorePath;
 use crate::ports::{Claim, Collected, Deleted, Perform, PerformError, Room, Sight};
 
 impl Perform for NixCli {
+    fn is_ourselves(&self, owner: &Owner) -> bool {
+        owner.uid == geteuid().as_raw()
+    }
+
     fn nix_version(&self) -> Result<String, PerformError> {
         self.version().map(ToString::to_string)
     }

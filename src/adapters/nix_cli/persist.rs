@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::NixCli;
-use crate::adapters::process::{Output, ProcessError};
+use crate::adapters::process::{Account, Output, ProcessError};
 
 /// How long to wait before each further try, more or less. A unit of systemd that is started anew needs a second or two.
 const PAUSES: [Duration; 3] = [
@@ -25,6 +25,19 @@ impl NixCli {
         self.persist_with(run, |result| result.as_ref().err())
     }
 
+    /// The same for a command that may be another user's. What such a command prints is that user's choice, and must not
+    /// end the retries of everybody else's commands.
+    pub(super) fn persist_as(
+        &self,
+        account: Option<&Account>,
+        run: impl Fn() -> Result<Output, ProcessError>,
+    ) -> Result<Output, ProcessError> {
+        match account {
+            None => self.persist(run),
+            Some(_) => self.retry(run, |result| result.as_ref().err()),
+        }
+    }
+
     /// The same where it is told otherwise whether it failed. A daemon that was waited for in vain is not waited for again:
     /// a run may have hundreds of commands.
     pub(super) fn persist_with<T>(
@@ -32,6 +45,14 @@ impl NixCli {
         run: impl Fn() -> T,
         error_of: impl Fn(&T) -> Option<&ProcessError>,
     ) -> T {
+        let result = self.retry(run, &error_of);
+        if error_of(&result).is_some_and(passes) {
+            self.no_daemon.store(true, Ordering::Relaxed);
+        }
+        result
+    }
+
+    fn retry<T>(&self, run: impl Fn() -> T, error_of: impl Fn(&T) -> Option<&ProcessError>) -> T {
         let mut result = run();
         for pause in PAUSES {
             if !error_of(&result).is_some_and(passes) {
@@ -42,9 +63,6 @@ impl NixCli {
             }
             tracing::warn!("trying again, as no nix-daemon answered");
             result = run();
-        }
-        if error_of(&result).is_some_and(passes) {
-            self.no_daemon.store(true, Ordering::Relaxed);
         }
         result
     }
@@ -84,7 +102,66 @@ fn finds_no_daemon(stderr: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::adapters::places::Places;
+    use crate::adapters::process::Surroundings;
+    use crate::domain::store_path::StoreDir;
+    use crate::ports::Interrupt;
+    use camino::Utf8Path;
     use rstest::rstest;
+    use std::os::unix::fs::symlink;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+
+    /// Asks to stop once something has run, so that nothing is waited for.
+    #[derive(Default)]
+    struct AfterTheFirst(AtomicBool);
+
+    impl Interrupt for AfterTheFirst {
+        fn requested(&self) -> bool {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+
+    #[test]
+    fn a_user_does_not_end_the_retries_of_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let base = Utf8Path::from_path(dir.path()).unwrap();
+        for name in ["nix", "nix-env", "nix-store", "nix-collect-garbage"] {
+            symlink("/bin/sh", base.join(name)).unwrap();
+        }
+        let places = Places {
+            store: StoreDir::new(base).unwrap(),
+            state_dir: base.into(),
+            run_dir: base.into(),
+            passwd: base.join("passwd"),
+            machine_id: base.join("machine-id"),
+            mounts: base.join("mounts"),
+            home: None,
+            own_profiles: None,
+        };
+        let stop = Arc::new(AfterTheFirst::default());
+        let path = [("PATH", "/usr/bin:/bin")].into_iter().collect();
+        let cli = NixCli::new(places, Some(base), path, stop.clone()).unwrap();
+        let eve = Account {
+            uid: 4242,
+            gid: 4242,
+            name: "eve".into(),
+            home: "/".into(),
+        };
+        let silent = Surroundings::default();
+        let fails = || {
+            stop.0.store(false, Ordering::Relaxed);
+            let text = "echo 'error: cannot connect to socket' >&2; exit 1";
+            let command = crate::adapters::process::Command::new(&cli.nix, &silent, PAUSES[2] * 9);
+            let ran = command.args(["-c", text]).run(&*stop);
+            stop.0.store(true, Ordering::Relaxed);
+            ran
+        };
+        assert!(passes(&cli.persist_as(Some(&eve), fails).unwrap_err()));
+        assert!(!cli.no_daemon.load(Ordering::Relaxed));
+        assert!(passes(&cli.persist_as(None, fails).unwrap_err()));
+        assert!(cli.no_daemon.load(Ordering::Relaxed));
+    }
 
     #[rstest]
     #[case::old(

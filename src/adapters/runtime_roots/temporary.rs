@@ -5,7 +5,6 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 
 use camino::Utf8Path;
-use nix::fcntl::{Flock, FlockArg};
 use nix::libc;
 
 use super::{Finder, RuntimeRoots, read_bounded};
@@ -65,12 +64,14 @@ fn read_file(
     // The lock is held for an instant, of a file whose owner is dead. A collector that asks in that instant takes
     // the owner for alive and keeps its paths this once. A new owner of the same number unlinks the file, and waits
     // for the lock of its new one before it writes to it.
-    let held = match Flock::lock(opened, FlockArg::LockExclusiveNonblock) {
-        Ok(_unlocked_when_dropped) => return,
-        // `EWOULDBLOCK`, or a file system without locks: where it cannot be told, the owner is alive.
-        Err((held, _)) => held,
-    };
-    match read_bounded(&held, buffer) {
+    //
+    // Where it cannot be told, for want of locks in the file system, the owner is alive.
+    if opened.try_lock().is_ok() {
+        // Closing the file ends the lock anyway, only not while a child that starts just now has it as well.
+        let _ = opened.unlock();
+        return;
+    }
+    match read_bounded(&opened, buffer) {
         Ok(false) => {}
         Ok(true) => roots.problem(format!("{file}: longer than is read")),
         Err(error) => return roots.problem(format!("{file}: {error}")),
