@@ -40,8 +40,15 @@ use args::{Cli, Command};
 use context::Context;
 use failure::{Exit, Failure};
 
+use crate::adapters::process;
+
 /// Parses the command line, does what it says, and tells how it ended.
 pub fn main() -> ExitCode {
+    if let Some(error) = process::become_command(std::env::args_os().skip(1)) {
+        out::failure(&Failure::new(Exit::Failed, error.to_string()));
+        return Exit::Failed.into();
+    }
+    process::launch_with_this_program();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

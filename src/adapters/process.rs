@@ -3,10 +3,12 @@
 mod account;
 mod capture;
 mod error;
+mod launch;
 mod surroundings;
 mod watch;
 
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,6 +21,7 @@ use watch::Give;
 pub use account::Account;
 pub use capture::Captured;
 pub use error::{CommandLine, Ended, ProcessError};
+pub use launch::{become_command, launch_with, launch_with_this_program};
 pub use surroundings::Surroundings;
 
 /// A program that was found, once, as an absolute path.
@@ -215,13 +218,24 @@ impl<'a> Command<'a> {
     }
 
     /// The command without its outputs.
-    fn expression(&self) -> duct::Expression {
+    ///
+    /// # Errors
+    /// When it belongs to another user, and this program cannot start such commands.
+    fn expression(&self) -> io::Result<duct::Expression> {
+        let ours = self.account.is_none();
+        let (program, args) = match self.account {
+            None => (self.program.path.clone(), self.args.clone()),
+            Some(account) => {
+                let cpu = 2 * (self.timeout + self.grace.after_timeout);
+                launch::words(account, cpu, &self.program.path, &self.args)?
+            }
+        };
         let mut environment = match self.account {
             None => self.surroundings.for_ourselves(),
             Some(account) => self.surroundings.for_account(account),
         };
         environment.extend(self.settings.iter().cloned());
-        let expression = duct::cmd(&self.program.path, &self.args)
+        let expression = duct::cmd(program, args)
             // A directory that is always there, and that no user's home stands in the way of.
             .dir("/")
             .full_env(environment)
@@ -230,16 +244,14 @@ impl<'a> Command<'a> {
             Some(file) => expression.stdin_path(file),
             None => expression.stdin_null(),
         };
-        let ids = self.account.map(|account| (account.uid, account.gid));
-        expression.before_spawn(move |command| {
-            // A group of its own, or ^C at the terminal would end Nix in the middle of a deed of ours.
-            command.process_group(0);
-            if let Some((uid, gid)) = ids {
-                // As root, setting the user also drops the supplementary groups.
-                command.gid(gid).uid(uid);
+        Ok(expression.before_spawn(move |command| {
+            // A group of its own, or ^C at the terminal would end Nix in the middle of a deed of ours. The leader of a
+            // group cannot start a session, which makes a group as well.
+            if ours {
+                command.process_group(0);
             }
             Ok(())
-        })
+        }))
     }
 }
 

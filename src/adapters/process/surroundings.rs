@@ -75,11 +75,15 @@ impl Surroundings {
     }
 
     /// What a command of another user gets: nothing that would lead it into our home or let it use our settings.
+    ///
+    /// Nor does it read the settings of that user: `plugin-files` in there are programs that Nix would load.
     pub(super) fn for_account(&self, account: &Account) -> BTreeMap<OsString, OsString> {
         let mut environment = self.chosen(OF_THE_MACHINE.iter());
         environment.insert("HOME".into(), account.home.clone().into());
         environment.insert("USER".into(), account.name.clone().into());
         environment.insert("LOGNAME".into(), account.name.clone().into());
+        // Set and empty: Nix reads no file of a user then, wherever `HOME` and XDG would have led it.
+        environment.insert("NIX_USER_CONF_FILES".into(), OsString::new());
         environment
     }
 
@@ -134,6 +138,8 @@ mod tests {
             assert_ne!(value, Some(&OsString::from("ours")), "{name}");
         }
         assert_eq!(environment.get(OsStr::new("HOME")).unwrap(), "/home/eve");
+        let files = environment.get(OsStr::new("NIX_USER_CONF_FILES"));
+        assert_eq!(files, Some(&OsString::new()));
         assert_eq!(
             environment.get(OsStr::new("NIX_STATE_DIR")).unwrap(),
             "ours"

@@ -6,7 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use duct::Handle;
-use nix::sys::signal::{Signal, killpg};
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use super::capture::{Shared, drain, drain_blocks, drain_lines};
@@ -114,45 +115,46 @@ impl Command<'_> {
         Ok((Output { stdout, stderr }, ended))
     }
 
-    /// Starts the command and the threads that read what it writes.
+    /// Starts the threads that read what the command writes, and then the command: without the first there must not be
+    /// the second.
     fn start(&self, give: &Give<'_>) -> io::Result<(Handle, Pipes)> {
         let (stdout_end, stdout_pipe) = io::pipe()?;
         let (stderr_end, stderr_pipe) = io::pipe()?;
-        // The expression, with our ends for writing, is dropped here: otherwise the pipes would never end.
-        let handle = self
-            .expression()
-            .stdout_file(stdout_pipe)
-            .stderr_file(stderr_pipe)
-            .start()?;
         let (ended, ends) = mpsc::channel();
         let (stdout, stderr) = (Shared::default(), Shared::default());
         let (shared, word) = (stderr.clone(), ended.clone());
         let deletions = self.deletions.clone();
-        thread::spawn(move || {
+        in_a_thread(move || {
             let mut deletions = deletions;
             drain(stderr_end, &shared, &word, |bytes| {
                 if let Some(deletions) = &mut deletions {
                     deletions.hear(bytes);
                 }
             });
-        });
+        })?;
         let shared = stdout.clone();
         let pieces = match give {
             Give::Lines(_) => {
                 let (send, lines) = mpsc::sync_channel(LINES);
-                thread::spawn(move || drain_lines(stdout_end, &shared, &send, &ended));
+                in_a_thread(move || drain_lines(stdout_end, &shared, &send, &ended))?;
                 Some(lines)
             }
             Give::Blocks(_) => {
                 let (send, blocks) = mpsc::sync_channel(BLOCKS);
-                thread::spawn(move || drain_blocks(stdout_end, &shared, &send, &ended));
+                in_a_thread(move || drain_blocks(stdout_end, &shared, &send, &ended))?;
                 Some(blocks)
             }
             Give::Nothing => {
-                thread::spawn(move || drain(stdout_end, &shared, &ended, |_| {}));
+                in_a_thread(move || drain(stdout_end, &shared, &ended, |_| {}))?;
                 None
             }
         };
+        // The expression, with our ends for writing, is dropped here: otherwise the pipes would never end.
+        let handle = self
+            .expression()?
+            .stdout_file(stdout_pipe)
+            .stderr_file(stderr_pipe)
+            .start()?;
         let pipes = Pipes {
             stdout,
             stderr,
@@ -245,15 +247,25 @@ impl Pipes {
     }
 }
 
+fn in_a_thread(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    thread::Builder::new().spawn(work).map(drop)
+}
+
 /// Signals the whole group of a command that has not been waited for yet.
 fn signal(handle: &Handle, signal: Signal) {
     for pid in handle.pids() {
-        let Ok(group) = i32::try_from(pid) else {
+        let Ok(pid) = i32::try_from(pid) else {
             continue;
         };
+        let pid = Pid::from_raw(pid);
+        let sent = match killpg(pid, signal) {
+            // A command of another user that was started just now has no group of its own yet.
+            Err(Errno::ESRCH) => kill(pid, signal),
+            sent => sent,
+        };
         // The only errors are that the group has just ended, which is what we want, or that it is not ours to end.
-        if let Err(error) = killpg(Pid::from_raw(group), signal) {
-            tracing::debug!(pid, %signal, %error, "cannot signal");
+        if let Err(error) = sent {
+            tracing::debug!(%pid, %signal, %error, "cannot signal");
         }
     }
 }

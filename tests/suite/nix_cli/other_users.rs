@@ -7,11 +7,12 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix_prune::adapters::process::{self, Account, Program, Surroundings};
 use nix_prune::adapters::scratch::{Scratch, set_link_time};
 use nix_prune::domain::measure::Age;
 use nix_prune::domain::plan::GenerationFacts;
 use nix_prune::domain::profile::{GenerationNumber, Owner, ProfileKind, ProfilePath};
-use nix_prune::ports::{Perform, PerformError, Sight};
+use nix_prune::ports::{Interrupt, Perform, PerformError, Sight};
 
 use super::{assert_stale, created};
 use crate::support::{Nix, by_hand, is_root, listing, run_command, skipped, with_each_nix};
@@ -124,6 +125,7 @@ fn as_eve(scratch: &Scratch, tool: &str, args: &[String]) {
 /// Only root can do this; others are refused, which is tested instead.
 fn as_root(test: impl Fn(&Nix)) {
     if is_root() {
+        process::launch_with(env!("CARGO_BIN_EXE_nix-prune"));
         with_each_nix(test);
     } else {
         skipped("acting as another user is not tested, because these tests do not run as root");
@@ -224,5 +226,174 @@ fn trap_44_nobody_acts_for_a_user_whom_nobody_knows() {
             );
         }
         assert_eq!(listing(f.profile.dir()), before);
+    });
+}
+
+/// Nobody asks to stop.
+struct Never;
+
+impl Interrupt for Never {
+    fn requested(&self) -> bool {
+        false
+    }
+}
+
+fn eve(home: &str) -> Account {
+    Account {
+        uid: EVE,
+        gid: EVE + 1,
+        name: "eve".into(),
+        home: home.into(),
+    }
+}
+
+/// What a script of `/bin/sh` prints that runs as the user, with variables of root's around it.
+fn printed_as_eve(account: &Account, script: &str) -> String {
+    process::launch_with(env!("CARGO_BIN_EXE_nix-prune"));
+    let surroundings: Surroundings = [
+        ("PATH", "/usr/bin:/bin:/run/current-system/sw/bin"),
+        ("NIX_REMOTE", "local"),
+        ("NIX_CONFIG", "x"),
+        ("NIX_USER_CONF_FILES", "/root/nix.conf"),
+        ("XDG_CONFIG_HOME", "/root/.config"),
+        ("SECRET", "of root"),
+    ]
+    .into_iter()
+    .collect();
+    let sh = Program::find("sh", None, &surroundings).unwrap();
+    let output = process::Command::new(&sh, &surroundings, Duration::from_secs(30))
+        .args(["-c", script])
+        .run_as(Some(account))
+        .run(&Never)
+        .unwrap();
+    output.stdout.text()
+}
+
+#[test]
+fn commands_of_other_users_get_nothing_of_roots() {
+    if !is_root() {
+        return skipped(
+            "commands of other users are not tested, because these tests do not run as root",
+        );
+    }
+    // A file that whoever started the run left open for everything that it starts.
+    let left_open = fs::File::open("/etc/passwd").unwrap();
+    nix::fcntl::fcntl(
+        &left_open,
+        nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty()),
+    )
+    .unwrap();
+    let script = r#"
+        echo "user $(id -u) $(id -g) $(id -G)"
+        echo "session $$ $(cut -d' ' -f5-8 /proc/$$/stat)"
+        if (: < /dev/tty); then echo "terminal"; else echo "no terminal"; fi 2>/dev/null
+        printf 'open '; ls -m /proc/$$/fd
+        echo "input $(wc -c)"
+        echo "privileges $(grep -E '^(NoNewPrivs|CapEff):' /proc/$$/status | tr -d '\n')"
+        echo "core $(ulimit -Hc) cpu $(ulimit -Ht)"
+        echo "umask $(umask) in $(pwd)"
+        env | sort
+    "#;
+    let text = printed_as_eve(&eve("/nowhere"), script);
+    drop(left_open);
+    let line = |word: &str| {
+        let line = text.lines().find(|line| line.starts_with(word));
+        line.unwrap_or_else(|| panic!("no {word}: {text}"))
+            .to_string()
+    };
+    assert_eq!(line("user"), format!("user {EVE} {0} {0}", EVE + 1));
+    // The group, the session, the terminal and its group: the process leads the first two and has no third.
+    let session = line("session");
+    let fields: Vec<&str> = session.split(' ').collect();
+    assert_eq!(
+        fields[1..],
+        [fields[1], fields[1], fields[1], "0", "-1"],
+        "{text}"
+    );
+    assert_eq!(line("no terminal"), "no terminal");
+    assert_eq!(line("open"), "open 0, 1, 2");
+    assert_eq!(line("input"), "input 0");
+    assert_eq!(
+        line("privileges"),
+        "privileges CapEff:\t0000000000000000NoNewPrivs:\t1"
+    );
+    assert_eq!(line("core"), "core 0 cpu 80");
+    assert_eq!(line("umask"), "umask 0022 in /");
+    let environment: Vec<&str> = text.lines().filter(|line| line.contains('=')).collect();
+    let expected = [
+        "HOME=/nowhere",
+        "LC_ALL=C",
+        "LOGNAME=eve",
+        "NIX_PAGER=cat",
+        "NIX_USER_CONF_FILES=",
+        "NO_COLOR=1",
+        "PAGER=cat",
+        "PATH=/usr/bin:/bin:/run/current-system/sw/bin",
+        "PWD=/",
+        "TERM=dumb",
+        "TZ=UTC",
+        "USER=eve",
+    ];
+    let known: Vec<&&str> = environment
+        .iter()
+        .filter(|v| !v.starts_with("_=") && !v.starts_with("SHLVL=") && !v.starts_with("OLDPWD="))
+        .collect();
+    assert_eq!(known, expected.iter().collect::<Vec<_>>());
+}
+
+/// `plugin-files` in a user's own `nix.conf` names code that Nix loads: it must never be read in a run of root's.
+#[test]
+fn a_users_own_nix_conf_is_not_read_for_root() {
+    as_root(|nix| {
+        let scratch = Scratch::new(Some(&nix.bin)).unwrap();
+        let home = scratch.base().join("eve");
+        let dir = home.join(".config/nix");
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join("nix.conf"), "http-connections = 4242\n").unwrap();
+        // Nix takes no home that is somebody else's.
+        chown(&home, Some(EVE), None).unwrap();
+        let bin = scratch.bin().unwrap();
+        let show = if nix.bin.as_str().contains("bookworm") {
+            "show-config"
+        } else {
+            "config show"
+        };
+        let script = format!(
+            "{bin}/nix --extra-experimental-features nix-command {show} | grep '^http-connections '"
+        );
+        let read =
+            |prefix: &str| printed_as_eve(&eve(home.as_str()), &format!("{prefix} {script}"));
+        // The file is one that this Nix reads by itself.
+        assert_eq!(
+            read("unset NIX_USER_CONF_FILES;"),
+            "http-connections = 4242\n"
+        );
+        assert_ne!(read(""), "http-connections = 4242\n");
+    });
+}
+
+/// The lock of a user's profile is a file of that user's, who may put anything there.
+#[test]
+fn a_pipe_in_the_place_of_a_profiles_lock_stops_nothing() {
+    as_root(|nix| {
+        let m = Machine::new(nix);
+        let cli = m.scratch.nix().unwrap();
+        cli.drop_generation(&m.facts).unwrap();
+        let lock = m.facts.profile.dir().join("profile.lock");
+        let _ = fs::remove_file(&lock);
+        nix::unistd::mkfifo(lock.as_std_path(), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        chown(&lock, Some(EVE), Some(EVE)).unwrap();
+        let begun = Instant::now();
+        let error = cli
+            .restore_generation(&m.facts, nix_prune::ports::Claim::Fresh)
+            .unwrap_err();
+        assert!(
+            super::chain(&error).contains("profile.lock is not a regular file"),
+            "{error:?}"
+        );
+        assert!(begun.elapsed() < Duration::from_secs(5));
+        fs::remove_file(&lock).unwrap();
+        cli.restore_generation(&m.facts, nix_prune::ports::Claim::Fresh)
+            .unwrap();
     });
 }
