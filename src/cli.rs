@@ -32,6 +32,7 @@ mod run;
 mod undo;
 mod why;
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -52,15 +53,22 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version come this way as well; a closed pipe is no reason to fail.
-            let _ = error.print();
             let code = u8::try_from(error.exit_code()).unwrap_or(Exit::Usage.into());
-            return ExitCode::from(code);
+            // Help and version come this way as well; a closed pipe is no reason to fail.
+            return match error.print() {
+                Err(failed) if code == 0 && failed.kind() != ErrorKind::BrokenPipe => {
+                    Exit::Failed.into()
+                }
+                _ => ExitCode::from(code),
+            };
         }
     };
     log::start(&cli.global);
+    // The exit status of `due` is its answer, whether somebody can read the words or not.
+    let only_words = matches!(cli.command, Command::Due(_));
     match dispatch(cli) {
-        Ok(exit) => exit.into(),
+        Ok(exit) if only_words => exit.into(),
+        Ok(exit) => out::exit(exit).into(),
         Err(failure) => {
             out::failure(&failure);
             failure.exit.into()

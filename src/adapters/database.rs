@@ -19,6 +19,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use rusqlite::Connection;
 
+use super::files::read_bounded;
+use super::threads::joined;
 use crate::domain::store_path::StoreDir;
 use crate::ports::Cause;
 use chunk::Chunk;
@@ -26,6 +28,8 @@ use rows::ScanError;
 
 /// The only layout of the database that Nix has used since 2014.
 const SCHEMA: &str = "10";
+/// More than any number of a layout takes, in bytes.
+const SCHEMA_SIZE: u64 = 64;
 
 /// How many chunks of paths may wait to be taken.
 const WAITING: usize = 64;
@@ -152,6 +156,10 @@ impl Database {
         };
         scanned.map_err(|error| match error {
             rows::ScanError::Sqlite(error) => state.explain(&self.file, error),
+            rows::ScanError::Thread(source) => DatabaseError::NoThread {
+                file: self.file.clone(),
+                source,
+            },
             rows::ScanError::Row { table, row, why } => DatabaseError::Row {
                 file: self.file.clone(),
                 table,
@@ -167,6 +175,15 @@ impl Database {
         })
     }
 
+    /// Starts a thread that reads. What it gives has to be taken meanwhile, so this cannot be done without one.
+    fn thread<'scope, T: Send + 'scope>(
+        scope: &'scope thread::Scope<'scope, '_>,
+        work: impl FnOnce() -> T + Send + 'scope,
+    ) -> Result<thread::ScopedJoinHandle<'scope, T>, ScanError> {
+        let started = thread::Builder::new().spawn_scoped(scope, work);
+        started.map_err(ScanError::Thread)
+    }
+
     /// One thread reads while this one puts in order what was read.
     fn read_alone(
         &self,
@@ -175,8 +192,9 @@ impl Database {
     ) -> Result<Summary, ScanError> {
         let (chunks, received) = mpsc::sync_channel::<Chunk>(WAITING);
         thread::scope(|scope| {
-            let reader = scope
-                .spawn(move || rows::scan(&connection, &mut |chunk| chunks.send(chunk).is_ok()));
+            let reader = Self::thread(scope, move || {
+                rows::scan(&connection, &mut |chunk| chunks.send(chunk).is_ok())
+            })?;
             let poured = self.pour(received.into_iter(), sink);
             let read = joined(reader);
             poured.and_then(|summary| read.map(|()| summary))
@@ -195,11 +213,11 @@ impl Database {
         let (rest, other_edges) = mpsc::sync_channel::<Chunk>(EDGES_WAITING);
         let (early, late) = rows::Span::split(&connection)?;
         thread::scope(|scope| {
-            let of_edges = scope.spawn(move || {
+            let of_edges = Self::thread(scope, move || {
                 let mut give = |chunk| edges.send(chunk).is_ok();
                 rows::scan_references(&second, early, &mut give).map(drop)
-            });
-            let of_paths = scope.spawn(move || {
+            })?;
+            let of_paths = Self::thread(scope, move || {
                 rows::scan_paths(&connection, &mut |chunk| paths.send(chunk).is_ok())?;
                 drop(paths);
                 let mut give = |chunk| rest.send(chunk).is_ok();
@@ -207,7 +225,7 @@ impl Database {
                     rows::scan_outputs(&connection, &mut give)?;
                 }
                 Ok(())
-            });
+            })?;
             // In the order of the rows, so that all paths come first and edges lie as they lie in the database.
             let chunks = all_paths.into_iter().chain(most_edges).chain(other_edges);
             let poured = self.pour(chunks, sink);
@@ -230,7 +248,7 @@ impl Database {
     }
 
     fn check_schema(&self) -> Result<(), DatabaseError> {
-        let found = std::fs::read_to_string(&self.schema).map_err(|source| {
+        let found = read_bounded(&self.schema, SCHEMA_SIZE).map_err(|source| {
             let file = self.schema.clone();
             match source.kind() {
                 io::ErrorKind::NotFound => DatabaseError::Missing { file },
@@ -247,12 +265,6 @@ impl Database {
     }
 }
 
-/// What a thread came to.
-fn joined(thread: thread::ScopedJoinHandle<'_, Result<(), ScanError>>) -> Result<(), ScanError> {
-    let panicked = |panic| std::panic::resume_unwind(panic);
-    thread.join().unwrap_or_else(panicked)
-}
-
 /// Why the database cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
@@ -266,6 +278,14 @@ pub enum DatabaseError {
     #[error("cannot read {file}")]
     Unreadable {
         /// The file.
+        file: Utf8PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The system has no room for a thread.
+    #[error("cannot start a thread to read {file}")]
+    NoThread {
+        /// The database.
         file: Utf8PathBuf,
         /// Why.
         source: io::Error,
@@ -362,6 +382,9 @@ impl DatabaseError {
                 "Set NIX_STATE_DIR to the state directory of the store, or run a Nix command once to create it."
             }
             Self::Unreadable { .. } => "Run as root, or as a user who may read the database.",
+            Self::NoThread { .. } => {
+                "Raise the limit on processes with `ulimit -u`, or with TasksMax= in a unit."
+            }
             Self::NotADatabase { .. } | Self::Damaged { .. } => {
                 "Restore the database from a backup, or let `nix-store --verify` look at it."
             }

@@ -15,6 +15,7 @@ use nix::fcntl::{AtFlags, OFlag, open};
 use nix::sys::stat::{Mode, fstat, fstatat};
 use nix::sys::statvfs::statvfs;
 
+use super::threads::joined;
 use crate::domain::budget::Disk;
 use crate::domain::measure::Bytes;
 use crate::ports::Interrupt;
@@ -123,15 +124,12 @@ impl<'a> Meter<'a> {
         };
         thread::scope(|scope| {
             let others: Vec<_> = (1..self.threads.min(names.len()))
-                .map(|_| scope.spawn(work))
+                // Fewer threads only take longer.
+                .filter_map(|_| thread::Builder::new().spawn_scoped(scope, work).ok())
                 .collect();
             let mut all = work();
             for other in others {
-                match other.join() {
-                    Ok(walk) => all.absorb(walk),
-                    // Nothing in a walk panics; if it does, that is not to be hidden.
-                    Err(panic) => std::panic::resume_unwind(panic),
-                }
+                all.absorb(joined(other));
             }
             all
         })

@@ -133,7 +133,12 @@ pub fn make_dir(path: &Utf8Path, mode: u32) -> io::Result<()> {
 /// # Errors
 /// When the file system fails to.
 pub fn sync_dir(dir: &Utf8Path) -> io::Result<()> {
-    match File::open(dir)?.sync_all() {
+    // What is no directory any more is not waited for.
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlag::O_DIRECTORY.bits())
+        .open(dir);
+    match opened?.sync_all() {
         // Some file systems cannot sync a directory at all and say so; there the rename is all that can be had.
         Err(error) if error.raw_os_error() == Some(Errno::EINVAL as i32) => Ok(()),
         result => result,

@@ -18,6 +18,7 @@ use super::nix_cli::NixCli;
 use super::places::Places;
 use super::runtime_roots::{RuntimeRoots, read_processes, read_temporary};
 use super::tally::Tally;
+use super::threads::begin;
 use crate::domain::budget::{Figure, Standing};
 use crate::domain::collect::{NotSelective, Selection};
 use crate::domain::graph::KeepFlags;
@@ -57,15 +58,15 @@ impl Inspect for StoreReader<'_> {
     fn look(&self, survey: &impl Survey) -> Result<Look, SurveyError> {
         let began = SystemTime::now();
         thread::scope(|scope| {
-            let names = scope.spawn(|| self.names());
-            let flags = scope.spawn(|| self.flags());
+            let names = begin(scope, || self.names());
+            let flags = begin(scope, || self.flags());
             let paths = self.valid_paths();
-            let (names, flags) = (joined(names), joined(flags));
+            let (names, flags) = (names.result(), flags.result());
             // While the names are looked up, what keeps paths is looked for: behind the paths, so that nothing is missed.
             let (unknown, kept) = thread::scope(|scope| {
-                let unknown = scope.spawn(|| unknown(&paths, &names));
+                let unknown = begin(scope, || unknown(&paths, &names));
                 let kept = survey.snapshot().map(|snapshot| (snapshot, self.running()));
-                (joined(unknown), kept)
+                (unknown.result(), kept)
             });
             let (mut snapshot, running) = kept?;
             let strangers = names.as_ref().ok();
@@ -149,10 +150,10 @@ impl StoreReader<'_> {
     /// A snapshot that tells, too, when the database and the store directory do not belong together.
     fn guarded(&self, survey: &impl Survey) -> Result<Snapshot, SurveyError> {
         thread::scope(|scope| {
-            let names = scope.spawn(|| self.names());
+            let names = begin(scope, || self.names());
             let paths = self.valid_paths();
             let mut snapshot = survey.snapshot()?;
-            let strangers = joined(names).ok();
+            let strangers = names.result().ok();
             let strangers = strangers.and_then(|names| self.mismatch(&paths, &names, &snapshot));
             snapshot.refusals.extend(strangers);
             Ok(snapshot)
@@ -279,13 +280,6 @@ impl StoreReader<'_> {
             notes,
         })
     }
-}
-
-/// What a thread came to.
-fn joined<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
-    thread
-        .join()
-        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Names that no valid path has.

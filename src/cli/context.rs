@@ -16,6 +16,7 @@ use crate::adapters::files::{self, trust};
 use crate::adapters::journal::Journal;
 use crate::adapters::links::Observer;
 use crate::adapters::nix_cli::NixCli;
+use crate::adapters::open_files;
 use crate::adapters::places::{Places, variable};
 use crate::adapters::process::Surroundings;
 use crate::adapters::scratch::Scratch;
@@ -65,6 +66,10 @@ impl Context {
     /// # Errors
     /// When the environment names places that cannot be.
     pub(super) fn new(global: Global) -> Result<Self, Failure> {
+        open_files::ensure().map_err(|error| {
+            Failure::new(Exit::Failed, format!("nothing was done: {error}"))
+                .hint("Raise it with `ulimit -n`, or with LimitNOFILE= in a unit.")
+        })?;
         let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
         environment::check(names)?;
         let places = Places::from_env()?;

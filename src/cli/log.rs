@@ -28,6 +28,8 @@ pub(super) fn start(global: &Global) {
     let _ = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_writer(|| Log)
+        // Otherwise a line that cannot be written is reported by another, and that one with a panic.
+        .log_internal_errors(false)
         .event_format(Lines {
             journal: journal && std::env::var_os("JOURNAL_STREAM").is_some(),
         })

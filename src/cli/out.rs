@@ -1,6 +1,7 @@
 //! Standard output and standard error.
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
@@ -14,13 +15,25 @@ use crate::render::json::to_text;
 use crate::render::table::Style;
 use crate::render::text::escape;
 
+/// Whether something could not be printed.
+static FAILED: AtomicBool = AtomicBool::new(false);
+
+/// How the program ends: what was printed only in part has failed, even if everything else is done.
+pub(super) fn exit(exit: Exit) -> Exit {
+    match exit {
+        Exit::Done if FAILED.load(Ordering::Relaxed) => Exit::Failed,
+        exit => exit,
+    }
+}
+
 /// Prints bytes. A reader that has gone away is no failure: what is being done goes on without it.
 pub(super) fn bytes(text: &[u8]) {
     let mut out = io::stdout().lock();
     if let Err(error) = out.write_all(text).and_then(|()| out.flush())
         && error.kind() != ErrorKind::BrokenPipe
+        && !FAILED.swap(true, Ordering::Relaxed)
     {
-        tracing::warn!(%error, "standard output cannot be written");
+        tracing::error!(%error, "standard output cannot be written");
     }
 }
 

@@ -39,7 +39,8 @@ impl Progress {
             return Self::default();
         }
         let (stop, stopped) = mpsc::channel();
-        let draws = thread::spawn(move || {
+        // Without a thread there is no line; the work goes on.
+        let draws = thread::Builder::new().spawn(move || {
             let mut pause = PATIENCE;
             while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
                 if let Some(text) = text() {
@@ -49,7 +50,7 @@ impl Progress {
             }
             before_a_message(&mut io::stderr().lock());
         });
-        Self(Some((stop, draws)))
+        Self(draws.ok().map(|draws| (stop, draws)))
     }
 }
 

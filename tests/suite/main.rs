@@ -19,6 +19,7 @@ mod hostile;
 mod journal;
 mod kill;
 mod layers;
+mod limits;
 mod main_job;
 mod nix_cli;
 mod plan;

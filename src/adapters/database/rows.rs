@@ -15,6 +15,8 @@ const OUTPUTS: &str = "SELECT drv, path FROM DerivationOutputs";
 #[derive(Debug)]
 pub(super) enum ScanError {
     Sqlite(rusqlite::Error),
+    /// The system has no room for a thread.
+    Thread(std::io::Error),
     Row {
         table: &'static str,
         row: i64,

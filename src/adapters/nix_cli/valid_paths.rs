@@ -5,6 +5,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
 use super::{LONG, NixCli, NixVersion, failed, parse};
+use crate::adapters::threads::joined;
 use crate::ports::PerformError;
 
 use super::PathInfo;
@@ -40,20 +41,23 @@ impl NixCli {
         let (send, blocks) = mpsc::sync_channel::<Vec<u8>>(WAITING);
         let store = &self.places.store;
         let (ran, parsed) = thread::scope(|scope| {
-            let parser = scope.spawn(move || {
+            let parse = move || {
                 let text = BufReader::with_capacity(64 << 10, Blocks::of(blocks));
                 parse::each_path_info(text, store, take)
-            });
+            };
+            let parser = thread::Builder::new()
+                .spawn_scoped(scope, parse)
+                .map_err(|source| PerformError::File {
+                    what: format!("start a thread for {}", what()),
+                    source,
+                })?;
             // Where the parser has given up, the rest is nobody's.
             let ran = command.run_blocks(&*self.interrupt, &mut |block| {
                 let _ = send.send(block.to_vec());
             });
             drop(send);
-            let parsed = parser
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            (ran, parsed)
-        });
+            Ok::<_, PerformError>((ran, joined(parser)))
+        })?;
         // A command that failed says why; that its output is not whole follows from it.
         ran.map_err(|error| failed(what(), error))?;
         parsed.map_err(|error| PerformError::Nix {
