@@ -38,7 +38,7 @@ use crate::domain::policy::Policy;
 
 pub use assess::{Assessment, Difference, Value};
 pub use finding::{Code, Finding, Pointer, Severity};
-pub use import::{Around, ImportError, Imported, Note, NoteKind, Scope, Tool, import};
+pub use import::{Around, Entry, ImportError, Imported, Note, NoteKind, Scope, Tool, import};
 pub use layers::{Layer, Stack, stack};
 pub use migrate::{Migration, Unmigrated, migrate};
 pub use platform::Platform;

@@ -2,17 +2,19 @@
 
 use std::io::ErrorKind;
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
+use nix::unistd::Uid;
 
 use super::super::args::{ImportArgs, ImportTool, ScopeArg};
 use super::super::context::{Context, read_resolved};
 use super::super::failure::{Exit, Failure};
 use super::super::out;
 use crate::adapters::files;
+use crate::adapters::process::Account;
 use crate::domain::snapshot::Actor;
 use crate::render::json::{self, NoteDocument};
 use crate::render::text::escape;
-use crate::settings::{self, Around, ImportError, Imported, Note, NoteKind, Scope, Tool};
+use crate::settings::{self, Around, Entry, ImportError, Imported, Note, NoteKind, Scope, Tool};
 
 /// Takes over the flags, and says on standard error what is not the same.
 pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<Exit, Failure> {
@@ -20,9 +22,15 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<Exit, Failu
     let (name, words) = words.split_first().ok_or_else(|| {
         Failure::new(Exit::Usage, "no tool is named").hint("`nix-prune config import --help`.")
     })?;
+    let own = Account::find(&context.places.passwd, Uid::effective().as_raw());
+    let own = own.ok().flatten();
     let around = Around {
         scope: scope(context, args.scope),
         home: context.places.home.as_deref(),
+        user: own.as_ref().map(|account| account.name.as_str()),
+        state_dir: &context.places.state_dir,
+        home_of: &|uid| home_of(context, uid),
+        entries: &entries,
         read: &read,
     };
     let imported = Tool::named(name)
@@ -47,6 +55,27 @@ fn scope(context: &Context, said: Option<ScopeArg>) -> Scope {
         (Some(ScopeArg::System), _) | (None, Actor::Root) => Scope::System,
         (Some(ScopeArg::User), _) | (None, Actor::User(_)) => Scope::User,
     }
+}
+
+fn home_of(context: &Context, uid: u32) -> Option<Utf8PathBuf> {
+    let account = Account::find(&context.places.passwd, uid).ok().flatten()?;
+    Utf8PathBuf::from_path_buf(account.home).ok()
+}
+
+/// What is in a directory that may be read; names that are not UTF-8 are no names of profiles in settings.
+fn entries(dir: &Utf8Path) -> Vec<Entry> {
+    let Ok(there) = dir.read_dir_utf8() else {
+        return Vec::new();
+    };
+    let entries = there.filter_map(Result::ok).map(|entry| Entry {
+        name: entry.file_name().to_string(),
+        link: entry
+            .path()
+            .read_link_utf8()
+            .ok()
+            .map(Utf8PathBuf::into_string),
+    });
+    entries.collect()
 }
 
 fn read(path: &Utf8Path) -> Result<String, ImportError> {
@@ -77,6 +106,7 @@ fn sentence(note: &Note) -> String {
         NoteKind::NoEquivalent => "not taken over",
         NoteKind::Different => "means something else here",
         NoteKind::KeepsMore => "keeps more here",
+        NoteKind::DeletesMore => "deletes more dead store paths here",
     };
     format!("{}: {kind}. {}", escape(&note.about), escape(&note.message))
 }
@@ -90,6 +120,7 @@ fn document(imported: &Imported) -> Result<json::ConfigImportDocument, Failure> 
             NoteKind::NoEquivalent => json::NoteKindDocument::NoEquivalent,
             NoteKind::Different => json::NoteKindDocument::Different,
             NoteKind::KeepsMore => json::NoteKindDocument::KeepsMore,
+            NoteKind::DeletesMore => json::NoteKindDocument::DeletesMore,
         },
         message: note.message.clone(),
     });

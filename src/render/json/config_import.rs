@@ -36,6 +36,8 @@ pub enum NoteKindDocument {
     Different,
     /// More is kept than there.
     KeepsMore,
+    /// More dead store paths are deleted than there; never a generation or a root.
+    DeletesMore,
 }
 
 /// The document of what was taken over.

@@ -19,6 +19,12 @@ const FLAGS: &[Flag] = &[
     Flag(&["--no-statistic"], Takes::Nothing),
     Flag(&["--verbose", "-v"], Takes::Nothing),
     Flag(&["--log-level"], Takes::Value),
+    Flag(&["--interactive", "-i"], Takes::Perhaps),
+    Flag(&["--output"], Takes::Value),
+    Flag(&["--output-unbuffered"], Takes::Nothing),
+    Flag(&["--output-delimiter"], Takes::Value),
+    Flag(&["--null-output-delimiter"], Takes::Nothing),
+    Flag(&["--filter-timeout"], Takes::Value),
 ];
 
 /// The file, with what decides what is kept in types and the rest only known by name.
@@ -237,7 +243,8 @@ fn keep(about: &str, policy: &Policy, draft: &mut Draft) -> Result<Keep, ImportE
     Ok(keep)
 }
 
-/// Days, weeks, months and years have their rule; anything else is kept whole, which is more.
+/// Everything in the time that all windows span: angrr counts windows back from now, and a rule of ours takes calendar days
+/// and weeks, of which one may hold two windows.
 fn bucket(
     about: &str,
     bucket: &Bucket,
@@ -253,22 +260,11 @@ fn bucket(
             "angrr refuses it; write a longer one.",
         ));
     }
-    let days = window.as_seconds().checked_div(86_400).unwrap_or(0);
-    let whole = window.as_seconds().is_multiple_of(86_400);
-    let rule = match (bucket.n, days, whole) {
-        (1, 1, true) => Some(&mut keep.daily),
-        (1, 7, true) => Some(&mut keep.weekly),
-        (1, 28..=31, _) => Some(&mut keep.monthly),
-        (1, 365 | 366, _) => Some(&mut keep.yearly),
-        _ => None,
-    };
-    if let Some(rule) = rule {
-        *rule = Some(rule.unwrap_or(0).max(bucket.amount));
+    if bucket.n == 0 || bucket.amount == 0 {
         draft.note(
             &about,
             NoteKind::Different,
-            "The newest of each calendar day, week, month or year that has one stays; angrr counts windows back from now, \
-             empty ones too.",
+            "It keeps nothing, and is left out.",
         );
         return Ok(());
     }
@@ -281,10 +277,10 @@ fn bucket(
         ImportError::new(message, "Write a shorter span.")
     })?;
     keep.within = keep.within.max(Some(span));
-    draft.note(
-        &about,
-        NoteKind::KeepsMore,
-        "There is no rule for such windows; everything in that time stays.",
+    let message = format!(
+        "Every generation of the last {span} stays, and not only {} of each {}.",
+        bucket.n, bucket.window
     );
+    draft.note(&about, NoteKind::KeepsMore, &message);
     Ok(())
 }

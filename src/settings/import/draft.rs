@@ -31,8 +31,10 @@ pub(super) struct Job {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Budget {
-    pub(super) max_store: String,
+pub(super) enum Budget {
+    MaxStore(String),
+    MaxUsed(u64),
+    MinFree(String),
 }
 
 #[derive(Default, Serialize)]
@@ -75,8 +77,12 @@ pub(super) struct Roots {
     pub(super) dangling: bool,
 }
 
-#[derive(Serialize)]
-pub(super) struct Collect {}
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Collect {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) keep_recent: Option<Age>,
+}
 
 #[derive(Serialize)]
 pub(super) struct Optimise {

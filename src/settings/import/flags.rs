@@ -14,6 +14,8 @@ pub(super) enum Takes {
     Value,
     /// `--option NAME VALUE`.
     Two,
+    /// A value behind `=` only.
+    Perhaps,
 }
 
 /// A word of a command line.
@@ -60,7 +62,7 @@ fn short(
     while let Some(letter) = letters.next() {
         let name = format!("-{letter}");
         let flag = find(tool, flags, &name)?;
-        if flag.1 == Takes::Nothing {
+        if matches!(flag.1, Takes::Nothing | Takes::Perhaps) {
             read.push(with_value(tool, flag, &name, None, left)?);
             continue;
         }
@@ -101,6 +103,7 @@ fn with_value(
             let message = format!("{tool}: `{name}` takes no value");
             return Err(ImportError::new(message, "Leave the value out."));
         }
+        (Takes::Perhaps, inline) => inline.unwrap_or_default(),
         (Takes::Nothing, None) => String::new(),
         (Takes::Value, Some(value)) => value,
         (Takes::Value, None) => left.pop_front().ok_or_else(missing)?,

@@ -1,9 +1,12 @@
 //! `nh clean`.
 
+use camino::Utf8PathBuf;
+
 use super::draft::{Collect, Draft, Generations, Job, Keep, Operations, Optimise, Roots};
 use super::flags::{self, Flag, Takes, Word};
 use super::spans::{self, HUMANTIME};
 use super::{Around, ImportError, NoteKind};
+use crate::domain::job::ProfileSelector;
 
 const FLAGS: &[Flag] = &[
     Flag(&["--keep", "-k"], Takes::Value),
@@ -31,7 +34,7 @@ struct Said {
     optimise: bool,
 }
 
-pub(super) fn nh(words: &[String], _around: &Around<'_>) -> Result<Draft, ImportError> {
+pub(super) fn nh(words: &[String], around: &Around<'_>) -> Result<Draft, ImportError> {
     let mut draft = Draft::default();
     let mut said = Said {
         keep: 1,
@@ -47,7 +50,7 @@ pub(super) fn nh(words: &[String], _around: &Around<'_>) -> Result<Draft, Import
             Word::Flag(name, value) => flag(name, &value, &mut said, &mut draft)?,
         }
     }
-    let profiles = profiles(&plain, &mut said, &mut draft)?;
+    let profiles = profiles(&plain, around, &mut said, &mut draft)?;
     if said.roots {
         draft.note(
             "gcroots",
@@ -82,9 +85,9 @@ pub(super) fn nh(words: &[String], _around: &Around<'_>) -> Result<Draft, Import
         "It counts back from the current generation, and what is newer stays as well; nh counts from the highest number.",
     );
     let operations = Operations {
-        generations: Some(Generations { profiles, keep }),
+        generations: (!profiles.is_empty()).then_some(Generations { profiles, keep }),
         roots: said.roots.then_some(Roots { dangling: true }),
-        collect: said.collect.then_some(Collect {}),
+        collect: said.collect.then(Collect::default),
         optimise: said.optimise.then_some(Optimise { enabled: true }),
     };
     draft.job(
@@ -105,16 +108,20 @@ fn flag(name: &str, value: &str, said: &mut Said, draft: &mut Draft) -> Result<(
         "--no-gc" => said.collect = false,
         "--no-gcroots" => said.roots = false,
         "--optimise" => said.optimise = true,
-        "--max" => draft.note(
-            name,
-            NoteKind::NoEquivalent,
-            "A collection does not stop after so many bytes; a budget says how much is to be free instead.",
-        ),
+        "--max" => {
+            let message = format!(
+                "Nix stops after {value}. The job deletes all dead store paths; `minFree` in a `budget` stops it when so much is free."
+            );
+            draft.note(name, NoteKind::DeletesMore, &message);
+        }
         "--no-direnv" | "--keep-one" => {
             draft.ignored(name, "Roots of direnv are never removed for their age.");
         }
         "--dry" => draft.ignored(name, "`nix-prune plan` shows what would be done."),
-        "--ask" => draft.ignored(name, "`nix-prune run` asks on a terminal, unless --yes is said."),
+        "--ask" => draft.ignored(
+            name,
+            "`nix-prune run` asks on a terminal, unless --yes is said.",
+        ),
         "--cross-filesystems" => draft.ignored(name, "Roots are found wherever they are."),
         _ => draft.ignored(name, "It decides nothing."),
     }
@@ -123,23 +130,15 @@ fn flag(name: &str, value: &str, said: &mut Said, draft: &mut Draft) -> Result<(
 
 fn profiles(
     plain: &[String],
+    around: &Around<'_>,
     said: &mut Said,
     draft: &mut Draft,
 ) -> Result<Vec<String>, ImportError> {
     let words: Vec<&str> = plain.iter().map(String::as_str).collect();
     let words = words.strip_prefix(&["clean"]).unwrap_or(&words);
     match words {
-        ["all"] => {
-            draft.note(
-                "all",
-                NoteKind::Different,
-                "The profiles of every user of the machine are meant; nh looks at root and at 100 user numbers.",
-            );
-            Ok(["system", "users", "home-manager"]
-                .map(String::from)
-                .to_vec())
-        }
-        ["user"] => Ok(["users", "home-manager"].map(String::from).to_vec()),
+        ["all"] => Ok(named(words, &of_all(around), around, draft)),
+        ["user"] => Ok(named(words, &of_one(around)?, around, draft)),
         ["profile", path] => {
             // With one profile nh looks at no roots.
             said.roots = false;
@@ -154,6 +153,61 @@ fn profiles(
             "Write `clean all`, `clean user` or `clean profile PATH`, as for nh.",
         )),
     }
+}
+
+/// The directories that `nh clean all` looks into, and no deeper.
+fn of_all(around: &Around<'_>) -> Vec<Utf8PathBuf> {
+    const FIRST: u32 = if cfg!(target_os = "macos") { 501 } else { 1000 };
+    let profiles = around.state_dir.join("profiles");
+    let per_user = profiles.join("per-user");
+    let of_users = (around.entries)(&per_user).into_iter();
+    let of_users: Vec<Utf8PathBuf> = of_users.map(|entry| per_user.join(entry.name)).collect();
+    let users = std::iter::once(0).chain(FIRST..FIRST.saturating_add(100));
+    let homes = users
+        .filter_map(|uid| (around.home_of)(uid))
+        .map(|home| home.join(".local/state/nix/profiles"));
+    std::iter::once(profiles)
+        .chain(of_users)
+        .chain(homes)
+        .collect()
+}
+
+/// The directories that `nh clean user` looks into.
+fn of_one(around: &Around<'_>) -> Result<Vec<Utf8PathBuf>, ImportError> {
+    let own = around.in_home(".local/state/nix/profiles")?;
+    let named = around.user.map(|user| around.per_user(user));
+    Ok(std::iter::once(own).chain(named).collect())
+}
+
+/// The profiles by their paths: the words of ours take in profiles that nh does not look at.
+fn named(
+    words: &[&str],
+    dirs: &[Utf8PathBuf],
+    around: &Around<'_>,
+    draft: &mut Draft,
+) -> Vec<String> {
+    let mut profiles: Vec<String> = Vec::new();
+    for profile in dirs.iter().flat_map(|dir| around.profiles_in(dir)) {
+        let profile = profile.into_string();
+        if ProfileSelector::parse(&profile).is_some() && !profiles.contains(&profile) {
+            profiles.push(profile);
+        }
+    }
+    let about = words.first().copied().unwrap_or_default();
+    if profiles.is_empty() {
+        draft.note(
+            about,
+            NoteKind::NoEquivalent,
+            "There is no profile here that nh would look at. Write the paths of the profiles into the settings.",
+        );
+    } else {
+        draft.note(
+            about,
+            NoteKind::KeepsMore,
+            "The profiles that can be seen now are named one by one. Add the path of a profile that is made later.",
+        );
+    }
+    profiles
 }
 
 /// A path that means the same wherever it is read.

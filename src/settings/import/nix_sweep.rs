@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use camino::Utf8PathBuf;
 use serde::Deserialize;
 
 use super::draft::{Budget, Collect, Draft, Generations, Job, Keep, Operations};
@@ -9,6 +10,7 @@ use super::flags::{self, Flag, Takes, Word};
 use super::nh::absolute;
 use super::spans::{self, DURATION_STR};
 use super::{Around, ImportError, NoteKind, Scope};
+use crate::domain::budget::Budget as Goal;
 use crate::domain::measure::Age;
 
 const TOOL: &str = "nix-sweep";
@@ -202,22 +204,30 @@ fn selected(
     for word in words {
         // The path and not the word: ours take in more than the one profile.
         profiles.push(match word.as_str() {
-            "system" => "/nix/var/nix/profiles/system".to_string(),
-            "home" => around
-                .in_home(".local/state/nix/profiles/home-manager")?
-                .into(),
-            "user" => around.in_home(".local/state/nix/profiles/profile")?.into(),
+            "system" => around.state_dir.join("profiles/system").into_string(),
+            "home" => own("home-manager", around)?.into(),
+            "user" => own("profile", around)?.into(),
             path => absolute(path)?,
         });
         if matches!(word.as_str(), "home" | "user") {
             draft.note(
                 word,
                 NoteKind::KeepsMore,
-                "The profile in the home is meant; nix-sweep looks for one in /nix/var/nix/profiles/per-user first.",
+                "The profile that is there now is named by its path.",
             );
         }
     }
     Ok(profiles)
+}
+
+/// A user's profile where nix-sweep finds it: in Nix's state directory first, and else in the home.
+fn own(name: &str, around: &Around<'_>) -> Result<Utf8PathBuf, ImportError> {
+    let per_user = around.user.map(|user| around.per_user(user));
+    let there = per_user.filter(|dir| (around.entries)(dir).iter().any(|entry| entry.name == name));
+    match there {
+        Some(dir) => Ok(dir.join(name)),
+        None => around.in_home(&format!(".local/state/nix/profiles/{name}")),
+    }
 }
 
 fn add(
@@ -244,7 +254,7 @@ fn add(
     };
     let operations = Operations {
         generations,
-        collect: collects.then_some(Collect {}),
+        collect: collects.then(Collect::default),
         ..Operations::default()
     };
     if operations.generations.is_none() && !collects {
@@ -327,21 +337,28 @@ fn budget(preset: &Preset, draft: &mut Draft) -> Result<Option<Budget>, ImportEr
             "Say --gc-bigger or --gc-quota as well.",
         ));
     }
-    if quota.is_some() {
-        draft.note(
-            "gc-quota",
-            NoteKind::NoEquivalent,
-            "What part of its device the store takes is no goal here; `maxUsed` counts everything on the file system.",
-        );
-    }
-    Ok(bigger.map(|gib| {
+    if let Some(gib) = bigger {
         draft.note(
             "gc-bigger",
             NoteKind::KeepsMore,
             "The job removes only as much as the store is too large, by the store's own sizes, generations as well.",
         );
-        Budget {
-            max_store: format!("{gib}G"),
+        if quota.is_some() {
+            draft.note(
+                "gc-quota",
+                NoteKind::DeletesMore,
+                "A job has one goal, the size of the store; nix-sweep collects only when the quota is exceeded too.",
+            );
         }
+        return Ok(Some(Budget::MaxStore(format!("{gib}G"))));
+    }
+    Ok(quota.map(|percent| {
+        draft.note(
+            "gc-quota",
+            NoteKind::DeletesMore,
+            "`maxUsed` counts everything on the file system and not the store alone, so that the job may collect earlier.",
+        );
+        let range = u64::from(Goal::LEAST_USED)..=u64::from(Goal::MOST_USED);
+        Budget::MaxUsed(percent.clamp(*range.start(), *range.end()))
     }))
 }

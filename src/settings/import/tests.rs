@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod others;
+
 const ANGRR: &str = r#"
 [temporary-root-policies.direnv]
 path-regex = '/\.direnv/'
@@ -62,17 +64,73 @@ fn read(path: &Utf8Path) -> Result<String, ImportError> {
     }
 }
 
-fn take_over(tool: &str, words: &str, scope: Scope) -> Result<Imported, ImportError> {
-    let words: Vec<String> = match words.split_once(" '") {
-        Some((flag, quoted)) => vec![flag.to_string(), quoted.trim_end_matches('\'').to_string()],
-        None => words.split_whitespace().map(str::to_string).collect(),
+/// A machine with profiles that nh looks at, and others that it does not.
+fn entries(dir: &Utf8Path) -> Vec<Entry> {
+    let found: &[(&str, Option<&str>)] = match dir.as_str() {
+        "/nix/var/nix/profiles" => &[
+            ("system", Some("system-9-link")),
+            ("system-9-link", Some("/nix/store/x-system")),
+            (
+                "default",
+                Some("/nix/var/nix/profiles/per-user/root/profile"),
+            ),
+            ("per-user", None),
+            ("system-profiles", None),
+        ],
+        "/nix/var/nix/profiles/system-profiles" => &[("known-good", Some("known-good-4-link"))],
+        "/nix/var/nix/profiles/per-user" => &[("root", None), ("u", None)],
+        "/nix/var/nix/profiles/per-user/root" => {
+            &[("channels", Some("channels-2-link")), ("nixops", None)]
+        }
+        "/nix/var/nix/profiles/per-user/root/nixops" => &[("deep", Some("deep-1-link"))],
+        "/nix/var/nix/profiles/per-user/u" => {
+            &[("old", Some("/nix/var/nix/profiles/per-user/u/old-1-link"))]
+        }
+        "/home/u/.local/state/nix/profiles" => &[
+            ("profile", Some("profile-3-link")),
+            ("home-manager", Some("home-manager-7-link")),
+            ("odd", Some("other-3-link")),
+            ("strange", Some("strange-x-link")),
+        ],
+        "/home/far/.local/state/nix/profiles" => &[("profile", Some("profile-3-link"))],
+        _ => &[],
     };
-    let around = Around {
+    let entry = |(name, link): &(&str, Option<&str>)| Entry {
+        name: (*name).to_string(),
+        link: link.map(str::to_string),
+    };
+    found.iter().map(entry).collect()
+}
+
+fn home_of(uid: u32) -> Option<Utf8PathBuf> {
+    match uid {
+        1000 => Some("/home/u".into()),
+        2000 => Some("/home/far".into()),
+        _ => None,
+    }
+}
+
+fn around(scope: Scope) -> Around<'static> {
+    Around {
         scope,
         home: Some(Utf8Path::new("/home/u")),
+        user: Some("u"),
+        state_dir: Utf8Path::new("/nix/var/nix"),
+        home_of: &home_of,
+        entries: &entries,
         read: &read,
+    }
+}
+
+fn take_over(tool: &str, words: &str, scope: Scope) -> Result<Imported, ImportError> {
+    let words: Vec<String> = match words.split_once(" '") {
+        Some((flag, quoted)) => vec![
+            flag.to_string(),
+            quoted.strip_suffix('\'').unwrap().to_string(),
+        ],
+        None => words.split_whitespace().map(str::to_string).collect(),
     };
-    import(Tool::named(tool)?, &words, &around)
+    import(Tool::named(tool)?, &words, &around(scope))
 }
 
 /// The operations of the only job, and what the notes are about.
@@ -97,7 +155,19 @@ fn generations(profiles: &[&str], keep: &Value) -> Value {
 }
 
 const OWN: &[&str] = &["users", "home-manager"];
-const ALL: &[&str] = &["system", "users", "home-manager"];
+/// What nh looks at on that machine.
+const NHS: &[&str] = &[
+    "/home/u/.local/state/nix/profiles/home-manager",
+    "/home/u/.local/state/nix/profiles/profile",
+    "/nix/var/nix/profiles/per-user/u/old",
+];
+const NHS_ALL: &[&str] = &[
+    "/nix/var/nix/profiles/system",
+    "/nix/var/nix/profiles/per-user/root/channels",
+    "/nix/var/nix/profiles/per-user/u/old",
+    "/home/u/.local/state/nix/profiles/home-manager",
+    "/home/u/.local/state/nix/profiles/profile",
+];
 const SYSTEM: &[&str] = &["/nix/var/nix/profiles/system"];
 
 #[rstest]
@@ -113,23 +183,33 @@ const SYSTEM: &[&str] = &["/nix/var/nix/profiles/system"];
 #[case("nix-gc", "--options '--delete-older-than 30d'", json!({ "generations": generations(OWN, &json!({ "within": "30d" })), "collect": {} }), &[])]
 #[case("nix-gc", "--options '-d'", json!({ "generations": generations(OWN, &json!({ "last": 1 })), "collect": {} }), &["--delete-old"])]
 #[case("nix-gc", "--dates weekly --persistent true", json!({ "collect": {} }), &["--dates", "--persistent"])]
-#[case("nh", "clean all", json!({ "generations": generations(ALL, &json!({ "last": 1 })), "roots": { "dangling": true }, "collect": {} }), &["all", "gcroots", "--keep"])]
-#[case("nh", "clean all --keep 3 --keep-since 7d", json!({ "generations": generations(ALL, &json!({ "last": 3, "within": "7d" })), "roots": { "dangling": true }, "collect": {} }), &["all", "gcroots", "--keep-since", "--keep"])]
-#[case("nh", "all -k5 -K 1week", json!({ "generations": generations(ALL, &json!({ "last": 5, "within": "7d" })), "roots": { "dangling": true }, "collect": {} }), &["all", "gcroots", "--keep-since", "--keep"])]
-#[case("nh", "user --keep=2 --no-gc", json!({ "generations": generations(OWN, &json!({ "last": 2 })), "roots": { "dangling": true } }), &["gcroots", "--keep"])]
-#[case("nh", "clean user --nogcroots --optimise", json!({ "generations": generations(OWN, &json!({ "last": 1 })), "collect": {}, "optimise": { "enabled": true } }), &["--keep"])]
+#[case("nh", "clean all", json!({ "generations": generations(NHS_ALL, &json!({ "last": 1 })), "roots": { "dangling": true }, "collect": {} }), &["all", "gcroots", "--keep"])]
+#[case("nh", "clean all --keep 3 --keep-since 7d", json!({ "generations": generations(NHS_ALL, &json!({ "last": 3, "within": "7d" })), "roots": { "dangling": true }, "collect": {} }), &["all", "gcroots", "--keep-since", "--keep"])]
+#[case("nh", "all -k5 -K 1week", json!({ "generations": generations(NHS_ALL, &json!({ "last": 5, "within": "7d" })), "roots": { "dangling": true }, "collect": {} }), &["all", "gcroots", "--keep-since", "--keep"])]
+#[case("nh", "user --keep=2 --no-gc", json!({ "generations": generations(NHS, &json!({ "last": 2 })), "roots": { "dangling": true } }), &["user", "gcroots", "--keep"])]
+#[case("nh", "clean user --nogcroots --optimise", json!({ "generations": generations(NHS, &json!({ "last": 1 })), "collect": {}, "optimise": { "enabled": true } }), &["user", "--keep"])]
 #[case("nh", "clean profile /p/system -k 4", json!({ "generations": generations(&["/p/system"], &json!({ "last": 4 })), "collect": {} }), &["--keep"])]
-#[case("nh", "clean user --no-gcroots -k 0", json!({ "generations": generations(OWN, &json!({ "last": 1 })), "collect": {} }), &["--keep", "--keep"])]
-#[case("nh", "clean user --no-gcroots -k 0 -K 2d", json!({ "generations": generations(OWN, &json!({ "last": 0, "within": "2d" })), "collect": {} }), &["--keep-since", "--keep"])]
-#[case("nh", "clean user --no-gcroots -na --max 5G --keep-one -x", json!({ "generations": generations(OWN, &json!({ "last": 1 })), "collect": {} }), &["--dry", "--ask", "--max", "--keep-one", "--cross-filesystems", "--keep"])]
+#[case("nh", "clean user --no-gcroots -k 0", json!({ "generations": generations(NHS, &json!({ "last": 1 })), "collect": {} }), &["user", "--keep", "--keep"])]
+#[case("nh", "clean user --no-gcroots -k 0 -K 2d", json!({ "generations": generations(NHS, &json!({ "last": 0, "within": "2d" })), "collect": {} }), &["user", "--keep-since", "--keep"])]
+#[case("nh", "clean user --no-gcroots -na --max 5G --keep-one -x", json!({ "generations": generations(NHS, &json!({ "last": 1 })), "collect": {} }), &["--dry", "--ask", "--max", "--keep-one", "--cross-filesystems", "user", "--keep"])]
 #[case("nix-sweep", "cleanout system --keep-min 10 --remove-older 30d", json!({ "generations": generations(SYSTEM, &json!({ "last": 10, "within": "30d" })) }), &["keep"])]
 #[case("nix-sweep", "system --remove-older 2w", json!({ "generations": generations(SYSTEM, &json!({ "last": 1, "within": "14d" })) }), &["keep"])]
 #[case("nix-sweep", "system --keep-max 8 --keep-newer 7d", json!({ "generations": generations(SYSTEM, &json!({ "last": 8, "within": "7d" })) }), &["keep"])]
 #[case("nix-sweep", "system --keep-max 8 --remove-older 30d", json!({ "generations": generations(SYSTEM, &json!({ "last": 8 })) }), &["remove-older", "keep"])]
 #[case("nix-sweep", "system --keep-max 8 --keep-min 0 --gc", json!({ "generations": generations(SYSTEM, &json!({ "last": 8 })), "collect": {} }), &["keep"])]
+#[case("nix-collect-garbage", "--max-freed 0 -d", json!({ "generations": generations(OWN, &json!({ "last": 1 })) }), &["--delete-old", "--max-freed"])]
+#[case("nix-collect-garbage", "-v --quiet --debug --log-format raw -L -j 4 --option cores 2", json!({ "collect": {} }), &["--verbose", "--quiet", "--debug", "--log-format", "--print-build-logs", "--max-jobs", "--option"])]
+#[case("nix-gc", "--options '--max-freed $((64 * 1024**3))'", json!({ "collect": {} }), &["--max-freed"])]
+#[case("nix-gc", "--options '--delete-older-than 7d --max-freed \"$((30 * 1024**3 - 1024 * $(df -P -k /nix/store | tail -n 1 | awk '{ print $4 }')))\"'", json!({ "generations": generations(OWN, &json!({ "within": "7d" })), "collect": {}, "budget": { "minFree": "30G" } }), &["--max-freed"])]
+#[case("nix-gc", "--options '--max-freed $((1000 - 1024 * $(df -P -k /nix/store | tail -n 1 | awk '{ print $4 }')))'", json!({ "collect": {}, "budget": { "minFree": "1000" } }), &["--max-freed"])]
+#[case("harmonia-gc", "", json!({ "collect": {} }), &[])]
+#[case("fast-nix-gc", "--delete-older-than 2w --ensure-free 20% --keep-recent 1d --no-vacuum", json!({ "generations": generations(OWN, &json!({ "within": "14d" })), "collect": { "keepRecent": "1d" }, "budget": { "minFree": "20%" } }), &["--no-vacuum", "--ensure-free"])]
+#[case("harmonia-gc", "--automatic true --deleteOlderThan 1m --ensureFree 50g --keepRecent 12h", json!({ "generations": generations(OWN, &json!({ "within": "30d" })), "collect": { "keepRecent": "12h" }, "budget": { "minFree": "50G" } }), &["--automatic", "--ensure-free"])]
+#[case("harmonia-gc", "--extraArgs '--delete-old --ensure-free 12.5%'", json!({ "generations": generations(OWN, &json!({ "last": 1 })), "collect": {}, "budget": { "minFree": "12%" } }), &["--delete-old", "--ensure-free"])]
+#[case("harmonia-gc", "--ensure-free 0 -d", json!({ "generations": generations(OWN, &json!({ "last": 1 })) }), &["--delete-old"])]
 #[case("nix-sweep", "home --remove-older 1mon", json!({ "generations": generations(&["/home/u/.local/state/nix/profiles/home-manager"], &json!({ "last": 1, "within": "30d" })) }), &["home", "keep"])]
 #[case("nix-sweep", "system --gc --gc-bigger 50 --gc-modest", json!({ "collect": {}, "budget": { "maxStore": "50G" } }), &["gc-bigger"])]
-#[case("nix-sweep", "system --gc --gc-quota 80", json!({ "collect": {} }), &["gc-quota"])]
+#[case("nix-sweep", "system --gc --gc-quota 80", json!({ "collect": {}, "budget": { "maxUsed": 80 } }), &["gc-quota"])]
 #[case("nix-sweep", "gc --bigger 50 -m", json!({ "collect": {}, "budget": { "maxStore": "50G" } }), &["gc-bigger"])]
 #[case("nix-sweep", "cleanout -C presets.toml -p only-count system", json!({ "generations": generations(SYSTEM, &json!({ "last": 20 })), "collect": {} }), &["keep"])]
 #[case("nix-sweep", "-C presets.toml -p housekeeping system --keep-min 5 -nd", json!({ "generations": generations(SYSTEM, &json!({ "last": 5, "within": "14d" })) }), &["--non-interactive", "--dry-run", "keep", "interactive"])]
@@ -152,6 +232,13 @@ fn flags_become_operations(
 #[case("nix-collect-garbage", "--delete-older-than 0d", "does not take `0d`")]
 #[case("nix-collect-garbage", "--delete-older-than 30", "does not take `30`")]
 #[case("nix-collect-garbage", "--delete-older-than 2w", "does not take `2w`")]
+#[case("nix-collect-garbage", "--max-freed x", "not an amount")]
+#[case("harmonia-gc", "--gc-roots-dir /x", "would be deleted")]
+#[case("harmonia-gc", "--keep-outputs true", "keeps paths")]
+#[case("harmonia-gc", "--delete-older-than 30", "does not take `30`")]
+#[case("harmonia-gc", "--delete-older-than 1y", "no span of time")]
+#[case("harmonia-gc", "--ensure-free 3%", "not a goal")]
+#[case("harmonia-gc", "--delete-olderthan 3d", "no flag `--delete-olderthan`")]
 #[case("nix-collect-garbage", "--delete-older-than d", "does not take `d`")]
 #[case("nix-collect-garbage", "--delete-older-than", "lacks its value")]
 #[case(
@@ -200,6 +287,36 @@ fn slips_are_errors(#[case] tool: &str, #[case] words: &str, #[case] message: &s
     assert!(!error.hint.is_empty() || message.contains("not there"));
 }
 
+#[rstest]
+#[case("1w", "write `7d`")]
+#[case("2 weeks", "write `14d`")]
+#[case("1mo", "write `30d`")]
+#[case("48h", "write `2d`")]
+#[case("30", "write `30d`")]
+#[case("7days", "write `7d`")]
+#[case("+5", "number of generations")]
+#[case("soon", "whole days, at least one")]
+fn another_age_gets_the_days_that_it_has(#[case] age: &str, #[case] advice: &str) {
+    let words = ["--delete-older-than".to_string(), age.to_string()];
+    let error = import(Tool::NixCollectGarbage, &words, &around(Scope::User)).unwrap_err();
+    assert!(error.hint.contains(advice), "{}", error.hint);
+}
+
+#[test]
+fn for_all_users_nh_names_what_it_looks_at_and_nothing_deeper() {
+    let imported = take_over("nh", "clean all", Scope::System).unwrap();
+    let (operations, _) = only_job(&imported);
+    assert_eq!(operations["generations"]["profiles"], json!(NHS_ALL));
+    let nobody = Around {
+        entries: &|_| Vec::new(),
+        ..around(Scope::System)
+    };
+    let imported = import(Tool::Nh, &["all".to_string()], &nobody).unwrap();
+    let (operations, _) = only_job(&imported);
+    assert_eq!(operations.get("generations"), None);
+    assert_eq!(imported.notes[0].kind, NoteKind::NoEquivalent);
+}
+
 #[test]
 fn for_the_machine_only_what_can_be_named_is_thinned_out() {
     let imported = take_over("nix-collect-garbage", "-d", Scope::System).unwrap();
@@ -215,7 +332,8 @@ fn jobs(imported: &Imported) -> Value {
 #[test]
 fn policies_of_angrr_become_jobs() {
     let imported = take_over("angrr", "run -c angrr.toml -n", Scope::System).unwrap();
-    let system = json!({ "last": 3, "within": "14d", "daily": 7, "weekly": 4 });
+    // Four windows of a week are longer than the 14 days.
+    let system = json!({ "last": 3, "within": "28d" });
     assert_eq!(
         jobs(&imported),
         json!({
@@ -248,7 +366,7 @@ fn windows_without_a_rule_are_kept_whole() {
     let jobs = jobs(&imported);
     // The name is none that ours can have.
     let keep = &jobs["job-1"]["operations"]["generations"]["keep"];
-    assert_eq!(*keep, json!({ "within": "5d", "monthly": 6, "yearly": 2 }));
+    assert_eq!(*keep, json!({ "within": "730d12h" }));
     assert!(imported.notes.iter().any(|note| note.about == "store"));
 }
 
@@ -285,8 +403,8 @@ fn other_spans_are_not(#[case] text: &str) {
 
 proptest::proptest! {
     #[test]
-    fn no_words_panic(tool in 0usize..5, words in proptest::collection::vec("(-{0,2}[a-z-]{0,12}|[0-9]{1,4}[dw]?|\\PC{0,6})", 0..5)) {
-        let around = Around { scope: Scope::User, home: None, read: &read };
+    fn no_words_panic(tool in 0usize..6, words in proptest::collection::vec("(-{0,2}[a-z-]{0,12}|[0-9]{1,4}[dw]?|\\PC{0,6})", 0..5)) {
+        let around = Around { home: None, ..around(Scope::User) };
         if let Ok(imported) = import(Tool::ALL[tool], &words, &around) {
             let (_, findings) = crate::settings::Settings::parse(&imported.text).unwrap();
             proptest::prop_assert!(findings.is_empty());
