@@ -19,6 +19,10 @@ const SAMPLE: usize = 256;
 /// So many paths are named as examples.
 const EXAMPLES: usize = 3;
 
+/// What Nix adds to the name of a path that it builds or checks. Of a path that is valid such a leftover is evidence for the
+/// same store, and of any other it is no evidence at all: no database knows it.
+const BESIDE_A_PATH: [&str; 3] = [".lock", ".chroot", ".check"];
+
 /// What tells whether a database and a store directory belong together.
 pub(super) struct Both<'a> {
     /// The valid paths, unless they cannot be told.
@@ -59,7 +63,7 @@ impl Both<'_> {
                 .or_else(|| self.by_names(graph)),
             // Nix makes a database where there is none, and knows no path in it.
             Err(error) if error.kind == InspectTrouble::NoDatabase => {
-                let any = self.names.paths().next();
+                let any = self.names.paths().find(|name| path_beside(name).is_none());
                 any.map(|_| Mismatch::lasting(refusal(told(error))))
             }
             Err(_) => None,
@@ -71,14 +75,16 @@ impl Both<'_> {
         if looks_right(self.names, valid, |name| graph.find(name).is_some()) {
             return None;
         }
-        let unknown = graph.without_known(self.names.paths()).len();
+        let mut unknown = graph.without_known(self.names.paths());
+        let present = self.names.paths().count() - unknown.len();
+        unknown.retain(|name| path_beside(name).is_none());
         let count = Count {
             valid,
-            present: self.names.paths().count() - unknown,
-            unknown,
+            present,
+            unknown: unknown.len(),
         };
         count.is_of_two_stores().then(|| {
-            let Count { present, .. } = count;
+            let Count { present, unknown, .. } = count;
             let refusal = refusal(format!(
                 "the database and the store directory {} are not of one store: of {valid} valid paths {present} are \
                  there, and {unknown} that are there are not known",
@@ -154,9 +160,17 @@ fn unknown_target(graph: &StoreGraph, root: &GcRoot) -> Option<String> {
     // What a process uses may be on its way into the store.
     let lasting = !matches!(root.kind, RootKind::Process | RootKind::Temporary);
     let name = root.store_path.as_ref()?.to_string();
-    // The lock of a path is nobody's to keep, whatever leads there.
-    let lasting = lasting && name.strip_suffix(".lock").is_none();
+    // What Nix leaves beside a path is nobody's to keep, whatever leads there.
+    let lasting = lasting && path_beside(&name).is_none();
     (lasting && root.state == RootState::Live && graph.find(&name).is_none()).then_some(name)
+}
+
+/// The path beside which Nix leaves such a name.
+fn path_beside(name: &str) -> Option<&str> {
+    let mut paths = BESIDE_A_PATH
+        .iter()
+        .filter_map(|end| name.strip_suffix(end));
+    paths.next()
 }
 
 /// Whether some names, from everywhere in the directory, are nearly all known, and there are about as many as valid paths.
@@ -204,6 +218,43 @@ mod tests {
             unknown,
         };
         assert_eq!(count.is_of_two_stores(), expected);
+    }
+
+    /// How many of these names a database that knows `valid` paths finds to be of another store.
+    fn of_two_stores(valid: usize, present: usize, beside: &[&str], of: usize) -> bool {
+        let path = |n: usize| format!("{n:0>32}-x");
+        let mut builder = crate::domain::graph::GraphBuilder::new();
+        for n in 0..valid {
+            builder.add_path(i64::try_from(n).unwrap() + 1, &path(n), 1, 1, None);
+        }
+        let graph = builder.finish().unwrap();
+        let mut names: Vec<String> = (0..present).map(path).collect();
+        let left = (0..of).flat_map(|n| beside.iter().map(move |end| path(n) + end));
+        names.extend(left);
+        let names: Listing = names.iter().map(String::as_str).collect();
+        let store = StoreDir::new(Utf8Path::new("/nix/store")).unwrap();
+        let both = Both {
+            graph: Ok(&graph),
+            names: &names,
+            store: &store,
+        };
+        both.by_names(&graph).is_some()
+    }
+
+    #[rstest]
+    #[case::beside_each_valid_path(10, 10, &[".lock", ".chroot", ".check"], 10, false)]
+    #[case::beside_many(25, 25, &[".lock", ".chroot"], 25, false)]
+    #[case::beside_paths_that_are_gone(1, 1, &[".lock", ".chroot"], 500, false)]
+    #[case::other_names_are_strangers(25, 25, &[".drv", "-lib"], 25, true)]
+    #[case::the_paths_themselves_are_not_there(25, 0, &[".lock", ".check"], 25, true)]
+    fn what_builds_leave_beside_paths_is_of_no_other_store(
+        #[case] valid: usize,
+        #[case] present: usize,
+        #[case] beside: &[&str],
+        #[case] of: usize,
+        #[case] expected: bool,
+    ) {
+        assert_eq!(of_two_stores(valid, present, beside, of), expected);
     }
 
     fn names(count: usize) -> Vec<String> {
