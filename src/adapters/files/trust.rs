@@ -2,6 +2,7 @@
 
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
+use std::sync::OnceLock;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -106,7 +107,8 @@ fn steps(path: &Utf8Path) -> Vec<String> {
 
 fn judge(path: &Utf8Path, metadata: &Metadata, own: u32, place: Place) -> Result<(), JournalError> {
     owned(path, metadata, own)?;
-    if place == Place::Last && metadata.uid() != own {
+    let theirs = metadata.uid() != own && outer_root() != Some(metadata.uid());
+    if place == Place::Last && theirs {
         return Err(untrusted(
             path,
             &format!("it belongs to user {}", metadata.uid()),
@@ -127,14 +129,45 @@ fn judge(path: &Utf8Path, metadata: &Metadata, own: u32, place: Place) -> Result
 }
 
 fn owned(path: &Utf8Path, metadata: &Metadata, own: u32) -> Result<(), JournalError> {
-    if metadata.uid() == own || metadata.uid() == 0 {
+    let uid = metadata.uid();
+    if uid == own || is_root(uid) {
         Ok(())
     } else {
-        Err(untrusted(
-            path,
-            &format!("it belongs to user {}", metadata.uid()),
-        ))
+        Err(untrusted(path, &format!("it belongs to user {uid}")))
     }
+}
+
+/// Whether files of this user may be root's, as the kernel shows them here.
+fn is_root(uid: u32) -> bool {
+    uid == 0 || outer_root() == Some(uid)
+}
+
+/// The user that stands for the machine's root in a user namespace that has no number for it, as after `unshare -r` by
+/// an ordinary user: root is a name for that user there, and every file of the machine seems to belong to one stranger.
+fn outer_root() -> Option<u32> {
+    static FOUND: OnceLock<Option<u32>> = OnceLock::new();
+    *FOUND.get_or_init(|| {
+        let map = fs::read_to_string("/proc/self/uid_map").ok()?;
+        let overflow = fs::read_to_string("/proc/sys/kernel/overflowuid").ok()?;
+        stranger(&map, overflow.trim().parse().ok()?)
+    })
+}
+
+/// The number of all users that a namespace does not know, where the machine's root is one of them and nobody else can
+/// have it. In every other namespace, the first one among them, a file of that number is anybody's but root's.
+fn stranger(map: &str, overflow: u32) -> Option<u32> {
+    let mut ranges = Vec::new();
+    for line in map.lines() {
+        let mut numbers = line.split_whitespace().map(str::parse::<u64>);
+        let mut next = || numbers.next()?.ok();
+        ranges.push((next()?, next()?, next()?));
+    }
+    let within =
+        |first: u64, count: u64, id: u64| (first..first.saturating_add(count)).contains(&id);
+    let is_known = ranges.iter().any(|(inner, outer, count)| {
+        within(*inner, *count, u64::from(overflow)) || within(*outer, *count, 0)
+    });
+    (!ranges.is_empty() && !is_known).then_some(overflow)
 }
 
 fn look(path: &Utf8Path) -> Result<Metadata, JournalError> {
@@ -217,6 +250,24 @@ mod tests {
         fs::write(&file, "").unwrap();
         assert_eq!(check_open(&file, &open, own).is_ok(), trusted);
         assert!(check_open(&file, &open, own + 1).is_err());
+    }
+
+    #[rstest]
+    #[case::the_machine_itself("0 0 4294967295", None)]
+    #[case::unshare_by_a_user("0 1000 1", Some(65_534))]
+    #[case::as_oneself("1000 1000 1\n", Some(65_534))]
+    #[case::unshare_by_root("0 0 1", None)]
+    #[case::a_service_with_private_users("0 0 1\n998 998 1", None)]
+    #[case::a_container_that_knows_the_number("0 1000 1\n1 100000 65536", None)]
+    #[case::a_container_of_few_users("0 1000 1\n1 100000 1000", Some(65_534))]
+    #[case::a_container_of_roots("0 100000 65536", None)]
+    #[case::not_set_yet("", None)]
+    #[case::not_a_map("0 x 1", None)]
+    fn the_unmapped_user_is_root_only_where_root_has_no_number(
+        #[case] map: &str,
+        #[case] user: Option<u32>,
+    ) {
+        assert_eq!(stranger(map, 65_534), user);
     }
 
     #[test]
