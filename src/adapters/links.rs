@@ -52,6 +52,9 @@ use users::Users;
 /// So many unreadable roots are told one by one.
 const MOST_TOLD: usize = 10;
 
+/// So many notes, and odd names, are listed: any user can cause more.
+const MAX_LISTED: usize = 100;
+
 /// What earlier runs have left behind that a look needs to know.
 pub trait Memory {
     /// Our own pins.
@@ -141,6 +144,7 @@ impl Survey for Observer<'_> {
         profiles.of_users(places, &roots, &mut findings);
         profiles.asked_for(&self.extra_profiles, &roots, &mut findings);
         profiles.revealed(&roots.reveals(&holds_dir), &mut findings);
+        profiles.block_too_many_names(&mut findings);
 
         let booted = self.systems("booted-system", &mut profiles, &mut findings);
         let running = self.systems("current-system", &mut profiles, &mut findings);
@@ -164,6 +168,7 @@ impl Survey for Observer<'_> {
         );
         losses::rootless_holds(&mut holds, &roots, taken_at, &mut findings);
         let vanished = missing.roots(&roots, &holds, &store, &mut findings);
+        let (refusals, notes) = findings.finish();
         Ok(Snapshot {
             taken_at,
             zone: self.zone.clone(),
@@ -179,8 +184,8 @@ impl Survey for Observer<'_> {
             holds,
             vanished,
             ground,
-            refusals: findings.refusals,
-            notes: findings.notes,
+            refusals,
+            notes,
         })
     }
 }
@@ -368,12 +373,14 @@ fn told(error: JournalError) -> String {
 struct Findings {
     refusals: Vec<Refusal>,
     notes: Vec<String>,
+    odd_names: usize,
+    left_out: usize,
 }
 
 impl Findings {
     fn refuse(&mut self, code: RefusalCode, message: String, hint: &str) {
         let hint = hint.to_string();
-        self.refusals.push(Refusal::new(code, message, hint));
+        self.push(Refusal::new(code, message, hint));
     }
 
     /// The same about places, which settings can accept by their names.
@@ -384,14 +391,36 @@ impl Findings {
         message: String,
         hint: &str,
     ) {
-        let places = places.into_iter().map(|place| lossy(place).0);
-        self.refusals.push(Refusal {
+        let places = places.into_iter().map(|place| lossy(place.to_path_buf()).0);
+        self.push(Refusal {
             places: places.collect(),
             ..Refusal::new(code, message, hint.to_string())
         });
     }
 
+    fn push(&mut self, refusal: Refusal) {
+        self.odd_names += usize::from(refusal.code == RefusalCode::OddName);
+        if refusal.code == RefusalCode::OddName && self.odd_names > MAX_LISTED {
+            self.left_out += 1;
+        } else {
+            self.refusals.push(refusal);
+        }
+    }
+
     fn note(&mut self, note: String) {
-        self.notes.push(note);
+        if self.notes.len() < MAX_LISTED {
+            self.notes.push(note);
+        } else {
+            self.left_out += 1;
+        }
+    }
+
+    /// All of them, with the number of those that are not listed.
+    fn finish(mut self) -> (Vec<Refusal>, Vec<String>) {
+        if self.left_out > 0 {
+            let more = format!("{} more notes and odd names are not listed", self.left_out);
+            self.notes.push(more);
+        }
+        (self.refusals, self.notes)
     }
 }

@@ -305,10 +305,8 @@ fn is_older(path: &Utf8PathBuf, began: SystemTime) -> bool {
 /// What of the file roots was not seen.
 fn doubts_of(snapshot: &Snapshot) -> Vec<String> {
     let unreadable = |root: &&GcRoot| matches!(root.state, RootState::Unreadable(_));
-    // Other refusals keep things from being dropped; they hide no root.
-    let hiding = |refusal: &&Refusal| refusal.code == RefusalCode::RootsUnreadable;
-    let refused = snapshot.refusals.iter().filter(hiding);
-    let mut doubts: Vec<String> = refused.map(|refusal| refusal.message.clone()).collect();
+    let hidden = snapshot.hidden_roots();
+    let mut doubts: Vec<String> = hidden.map(|refusal| refusal.message.clone()).collect();
     let unreadable = snapshot.roots.iter().filter(unreadable).count();
     if doubts.is_empty() && unreadable > 0 {
         doubts.push(format!("{unreadable} roots cannot be read"));

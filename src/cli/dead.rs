@@ -9,7 +9,7 @@ use crate::render;
 
 /// Lists the dead paths.
 pub(super) fn dead(context: &Context, args: &DeadArgs) -> Result<Exit, Failure> {
-    let (_, inspection) = context.look_inside()?;
+    let (_, inspection) = context.look_at_dead()?;
     let dead = inspection.dead();
     let names = names(inspection.graph(), dead.iter());
     let measured = context.measure(&names, Exact::asked(args.exact))?;

@@ -10,7 +10,7 @@ use crate::render;
 
 /// Lists what takes the room.
 pub(super) fn du(context: &Context, args: &DuArgs) -> Result<Exit, Failure> {
-    let (snapshot, inspection) = context.look_inside()?;
+    let (snapshot, inspection) = context.look_at_dead()?;
     let sets = if args.exact { Sets::Listed } else { Sets::Left };
     let usage = inspection.usage(&snapshot, group(args.by), args.top, sets);
     let mut notes = inspection.notes();

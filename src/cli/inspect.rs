@@ -5,7 +5,7 @@ use std::sync::Arc;
 use camino::Utf8Path;
 
 use super::context::Context;
-use super::failure::Failure;
+use super::failure::{Exit, Failure};
 use crate::adapters::disk::DiskUse;
 use crate::adapters::store::StoreReader;
 use crate::domain::graph::{NodeIdx, StoreGraph, Weight};
@@ -13,6 +13,7 @@ use crate::domain::inspection::{Inspection, Stray};
 use crate::domain::job::Job;
 use crate::domain::measure::Bytes;
 use crate::domain::plan::{Later, Plan, Prediction};
+use crate::domain::refusal::Refusal;
 use crate::domain::snapshot::Snapshot;
 use crate::ports::{Inspect, InspectTrouble, Look, told};
 
@@ -90,6 +91,18 @@ impl Context {
         Ok((look.snapshot, look.store?))
     }
 
+    /// The same where it is no answer without all roots.
+    ///
+    /// # Errors
+    /// When the store cannot be looked into, or something hides roots.
+    pub(super) fn look_at_dead(&self) -> Result<(Snapshot, Inspection), Failure> {
+        let (snapshot, inspection) = self.look_inside()?;
+        if let Some(refusal) = snapshot.hidden_roots().next() {
+            return Err(roots_are_hidden(refusal));
+        }
+        Ok((snapshot, inspection))
+    }
+
     pub(super) fn reader<'a>(
         &'a self,
         nix: Option<&'a crate::adapters::nix_cli::NixCli>,
@@ -122,6 +135,12 @@ impl Context {
             bytes: Some(used.bytes),
         })
     }
+}
+
+/// Something is not known to be dead while there may be roots that were not seen.
+pub(super) fn roots_are_hidden(refusal: &Refusal) -> Failure {
+    let message = format!("it is not known what is dead: {}", refusal.message);
+    Failure::new(Exit::Unavailable, message).hint(refusal.hint.clone())
 }
 
 fn notes_on(used: &DiskUse) -> Vec<String> {
@@ -203,6 +222,11 @@ pub(super) fn predict(
             return Ok(());
         }
     };
+    if let Some(refusal) = look.snapshot.hidden_roots().next() {
+        let note = format!("what this frees is not known: {}", refusal.message);
+        plan.notes.push(note);
+        return Ok(());
+    }
     let forecast = inspection.forecast(&plan.actions);
     let mut names = names(inspection.graph(), forecast.dead.iter());
     if spares_recent(plan) {

@@ -5,6 +5,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::args::WhyArgs;
 use super::context::Context;
 use super::failure::{Exit, Failure};
+use super::inspect::roots_are_hidden;
 use super::out;
 use crate::domain::graph::NodeIdx;
 use crate::domain::inspection::Inspection;
@@ -13,9 +14,12 @@ use crate::render;
 
 /// Shows the chains from roots to a path.
 pub(super) fn why(context: &Context, args: &WhyArgs) -> Result<Exit, Failure> {
-    let (_, inspection) = context.look_inside()?;
+    let (snapshot, inspection) = context.look_inside()?;
     let target = find(&inspection, &args.path)?;
     let mut document = render::json::why(&inspection, target, args.most);
+    if let (true, Some(refusal)) = (document.chains.is_empty(), snapshot.hidden_roots().next()) {
+        return Err(roots_are_hidden(refusal));
+    }
     let own = format!("/proc/{}/", std::process::id());
     let roots = document
         .chains

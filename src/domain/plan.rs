@@ -11,7 +11,7 @@ pub use self::action::{
     VanishedFacts,
 };
 use self::draft::Draft;
-pub use self::draft::pins_of;
+pub use self::draft::{MAX_REMOVALS, MAX_REMOVALS_OF_A_USER, pins_of};
 pub use self::recheck::recheck;
 pub use self::within::{Recent, Room};
 use super::accept::Acceptance;
@@ -114,6 +114,8 @@ pub enum KeepCause {
     WindowOpen,
     /// The budget does not need its room.
     NotNeeded,
+    /// One run removes no more.
+    LaterRun,
 }
 
 /// The rule that lets something go.
@@ -214,6 +216,7 @@ impl Plan {
         if job.operations.generations.is_some() {
             notes.extend(draft::pins_in_vain(snapshot, job));
         }
+        notes.extend(draft.left_for_later(snapshot));
         notes.extend(draft.left_to_nix(snapshot));
         notes.extend(held_to);
         Self {

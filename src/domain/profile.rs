@@ -199,8 +199,17 @@ pub struct Generation {
     pub target: Utf8PathBuf,
     /// What stands behind the link.
     pub content: Content,
+    /// The systems that it offers to boot beside its own: `specialisation/*`.
+    pub specialisations: Vec<StorePath<String>>,
     /// The modification time of the link itself.
     pub created: Timestamp,
+}
+
+impl Generation {
+    /// Whether a system is this generation's own or one of its specialisations.
+    pub fn offers(&self, system: &StorePath<String>) -> bool {
+        self.content.store_path() == Some(system) || self.specialisations.contains(system)
+    }
 }
 
 /// Which generation is the current one.

@@ -87,6 +87,8 @@ pub enum Reason {
     NotYours,
     /// No rule keeps it, and the budget does not need its room.
     NotNeeded,
+    /// No rule keeps it, and one run removes no more.
+    LaterRun,
 }
 
 /// One or more reasons, in the order of [`Reason`].
@@ -146,7 +148,7 @@ pub fn judge(
     };
     let mut ballot = Ballot::new(profile, current);
     ballot.always_kept(circumstances);
-    ballot.last(policy.rules().last);
+    ballot.last(policy.rules().last, circumstances.now);
     ballot.within(policy.rules().within, circumstances.now);
     ballot.buckets(policy.rules(), circumstances);
     ballot.floor(policy.floor(), circumstances.now);

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::measure::Timestamp;
 use super::profile::{GenerationNumber, Profile, ProfilePath};
 use super::receipt::RunId;
-use super::refusal::Refusal;
+use super::refusal::{Refusal, RefusalCode};
 use super::root::GcRoot;
 use super::seen::Ground;
 use super::store_path::{StoreDir, StorePath};
@@ -47,6 +47,14 @@ pub struct Snapshot {
     pub refusals: Vec<Refusal>,
     /// What a reader should know and need not act on.
     pub notes: Vec<String>,
+}
+
+impl Snapshot {
+    /// What hides roots, so that it is not known what is alive.
+    pub fn hidden_roots(&self) -> impl Iterator<Item = &Refusal> {
+        let hides = |refusal: &&Refusal| refusal.code == RefusalCode::RootsUnreadable;
+        self.refusals.iter().filter(hides)
+    }
 }
 
 /// Tells one machine, store and state directory from another.

@@ -36,6 +36,7 @@ pub fn code(reason: &Reason) -> &'static str {
         Reason::NotSelected => "notSelected",
         Reason::NotYours => "notYours",
         Reason::NotNeeded => "notNeeded",
+        Reason::LaterRun => "laterRun",
     }
 }
 
@@ -70,6 +71,7 @@ pub fn sentence(reason: &Reason, time: &dyn Fn(Timestamp) -> String) -> String {
         Reason::NotSelected => "the job does not select the profile".to_string(),
         Reason::NotYours => "the profile belongs to another user".to_string(),
         Reason::NotNeeded => "no rule keeps it, and the budget does not need its room".to_string(),
+        Reason::LaterRun => "no rule keeps it; left for a later run".to_string(),
     }
 }
 
@@ -86,6 +88,7 @@ pub fn cause_code(cause: KeepCause) -> &'static str {
         KeepCause::HeldInstead => "heldInstead",
         KeepCause::WindowOpen => "windowOpen",
         KeepCause::NotNeeded => "notNeeded",
+        KeepCause::LaterRun => "laterRun",
     }
 }
 
@@ -106,6 +109,7 @@ pub fn cause_sentence(cause: KeepCause) -> &'static str {
         KeepCause::HeldInstead => "what it kept is held, as long as an undo window",
         KeepCause::WindowOpen => "its undo window is open",
         KeepCause::NotNeeded => "the budget does not need its room",
+        KeepCause::LaterRun => "left for a later run",
     }
 }
 

@@ -198,6 +198,7 @@ impl Survey for World {
                 number,
                 target: target.clone(),
                 content,
+                specialisations: Vec::new(),
                 created: *created,
             };
             (number, generation)

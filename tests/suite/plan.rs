@@ -60,6 +60,7 @@ pub(crate) fn profile(path: &str, kind: ProfileKind, uid: u32, count: u32) -> Pr
         let generation = Generation {
             number: GenerationNumber(n),
             target: Utf8PathBuf::from(format!("/nix/store/{store_path}")),
+            specialisations: Vec::new(),
             content: if kind.is_system() {
                 Content::Bootable(store_path)
             } else {

@@ -89,6 +89,7 @@ fn profile(dates: &[(u32, &str)], current: u32) -> Profile {
             number: GenerationNumber(number),
             target: Utf8PathBuf::from(format!("/nix/store/{path}")),
             content: Content::Present(path),
+            specialisations: Vec::new(),
             created: date.parse().unwrap(),
         };
         (generation.number, generation)

@@ -19,9 +19,6 @@ use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 
 use crate::domain::measure::Timestamp;
 
-/// More names than this in one directory are not taken into memory.
-pub(super) const MOST_NAMES: usize = 20_000;
-
 /// As many links on one way as the kernel follows.
 const MOST_LINKS: usize = 40;
 
@@ -95,14 +92,6 @@ pub(super) struct Place {
     stat: FileStat,
 }
 
-/// The names in a directory.
-#[derive(Debug)]
-pub(super) enum Names {
-    All(Vec<OsString>),
-    /// There are more than [`MOST_NAMES`].
-    TooMany,
-}
-
 impl Place {
     /// Opens a directory as the kernel finds it, through links: for the places that Nix itself is told, only.
     pub(super) fn open(path: &Utf8Path) -> io::Result<Self> {
@@ -121,8 +110,13 @@ impl Place {
         Self::new(openat(&self.fd, name, flags, Mode::empty())?)
     }
 
-    /// Every name but `.` and `..`, sorted, so that the same directory is always told the same way.
-    pub(super) fn names(&self) -> io::Result<Names> {
+    /// Every name but `.` and `..`, sorted, so that the same directory is always listed the same way.
+    pub(super) fn names(&self) -> io::Result<Vec<OsString>> {
+        self.first_names(usize::MAX)
+    }
+
+    /// So many of its names, sorted: those that the file system lists first.
+    pub(super) fn first_names(&self, most: usize) -> io::Result<Vec<OsString>> {
         // A handle of its own: reading moves its place in the directory.
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let mut dir = Dir::from_fd(openat(&self.fd, ".", flags, Mode::empty())?)?;
@@ -133,13 +127,13 @@ impl Place {
             if name == b"." || name == b".." {
                 continue;
             }
-            if names.len() == MOST_NAMES {
-                return Ok(Names::TooMany);
+            if names.len() == most {
+                break;
             }
             names.push(OsString::from_vec(name.to_vec()));
         }
-        names.sort();
-        Ok(Names::All(names))
+        names.sort_unstable();
+        Ok(names)
     }
 
     /// What `name` is; `None` when there is nothing of that name.

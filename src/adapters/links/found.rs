@@ -1,7 +1,7 @@
 //! A root as it is found, before it is known where it comes from.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use camino::Utf8Path;
 
@@ -71,14 +71,14 @@ impl Found {
         kind: impl Fn(&Utf8Path, Option<&Utf8Path>) -> RootKind,
     ) -> GcRoot {
         let mut exact = true;
-        let mut text = |path: &Path| {
+        let mut text = |path: PathBuf| {
             let (path, same) = lossy(path);
             exact &= same;
             path
         };
-        let link = text(&self.link);
-        let entry = self.entry.map(|entry| text(&entry));
-        let target = self.target.map(|target| text(Path::new(&target)));
+        let link = text(self.link);
+        let entry = self.entry.map(&mut text);
+        let target = self.target.map(|target| text(PathBuf::from(target)));
         GcRoot {
             kind: kind(&link, entry.as_deref()),
             link,

@@ -39,7 +39,7 @@ pub(super) fn homes_away(
         };
         let (is_away, count) = away
             .entry(home)
-            .or_insert_with_key(|home| (is_away(home), 0));
+            .or_insert_with_key(|home| (is_away(home, users), 0));
         *count += usize::from(*is_away);
     }
     for (place, (_, count)) in away.into_iter().filter(|(_, (is_away, _))| *is_away) {
@@ -61,9 +61,9 @@ pub(super) fn homes_away(
 }
 
 /// Whether there is no home, or an empty one. What cannot be looked at is another matter, and told elsewhere.
-fn is_away(home: &Path) -> bool {
+fn is_away(home: &Path, users: &Users) -> bool {
     match fs::metadata(home) {
-        Ok(found) => found.is_dir() && super::roots::is_empty(home),
+        Ok(found) => found.is_dir() && users.may_be_unmounted(home),
         Err(error) => matches!(
             error.kind(),
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory

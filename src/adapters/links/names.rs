@@ -79,10 +79,10 @@ pub(super) fn resolve(dir: &Path, text: &OsStr) -> PathBuf {
 }
 
 /// A path for the types that know UTF-8 only, and whether it is the same letter for letter.
-pub(super) fn lossy(path: &Path) -> (Utf8PathBuf, bool) {
-    match Utf8Path::from_path(path) {
-        Some(path) => (path.to_path_buf(), true),
-        None => (path.to_string_lossy().into_owned().into(), false),
+pub(super) fn lossy(path: PathBuf) -> (Utf8PathBuf, bool) {
+    match Utf8PathBuf::from_path_buf(path) {
+        Ok(path) => (path, true),
+        Err(path) => (path.to_string_lossy().into_owned().into(), false),
     }
 }
 

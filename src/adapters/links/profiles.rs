@@ -1,7 +1,7 @@
 //! Where profiles are, and which of them are the same under two names.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::Path;
 
@@ -21,7 +21,11 @@ use super::scan::{Lens, Scan, scan};
 use super::site::{Role, Site};
 
 /// Directories nested deeper than this below `profiles` are not looked into.
-const DEEPEST: usize = 4;
+const DEEPEST: usize = 64;
+
+/// So many names in directories of one user are looked at on behalf of root. It is a bound on the time and memory that
+/// one user can take from everybody's run; no profile is near it.
+const MAX_NAMES_OF_A_USER: usize = 50_000;
 
 /// More directories than this are not visited because of roots alone.
 const MOST_REVEALED: usize = 1_000;
@@ -33,6 +37,8 @@ pub(super) struct Profiles<'a> {
     /// The directories of which every profile is known.
     dirs: BTreeMap<FileId, Utf8PathBuf>,
     found: BTreeMap<ProfilePath, Profile>,
+    /// How many names were looked at in directories of each user but those that are not bounded.
+    names: BTreeMap<u32, usize>,
 }
 
 impl<'a> Profiles<'a> {
@@ -41,6 +47,7 @@ impl<'a> Profiles<'a> {
             lens,
             dirs: BTreeMap::new(),
             found: BTreeMap::new(),
+            names: BTreeMap::new(),
         }
     }
 
@@ -270,8 +277,8 @@ impl<'a> Profiles<'a> {
         if self.dirs.contains_key(&site.place.id()) {
             return None;
         }
-        let mut scan = match scan(site, self.lens, findings) {
-            Ok(scan) => scan,
+        let names = match self.names(site) {
+            Ok(names) => names?,
             Err(error) => {
                 let ours = self.lens.actor.may_act_for(site.place.uid());
                 if site.role == Role::Revealed || !ours {
@@ -282,6 +289,7 @@ impl<'a> Profiles<'a> {
                 return None;
             }
         };
+        let mut scan = scan(site, names, self.lens, findings);
         if site.only.is_none() {
             self.dirs.insert(site.place.id(), site.dir.clone());
         }
@@ -289,6 +297,40 @@ impl<'a> Profiles<'a> {
             self.found.entry(profile.path.clone()).or_insert(profile);
         }
         Some(scan)
+    }
+
+    /// The names in a directory; `None` where its owner has too many.
+    fn names(&mut self, site: &Site) -> io::Result<Option<Vec<OsString>>> {
+        let uid = site.place.uid();
+        if self.lens.actor != Actor::Root || uid == 0 {
+            return site.place.names().map(Some);
+        }
+        let before = self.names.get(&uid).copied().unwrap_or_default();
+        let room = MAX_NAMES_OF_A_USER.saturating_sub(before);
+        let names = site.place.first_names(room.saturating_add(1))?;
+        self.names.insert(uid, before.saturating_add(names.len()));
+        Ok((names.len() <= room).then_some(names))
+    }
+
+    /// Blocks the profiles of users who have more names in their directories than are looked at. What was not read of
+    /// theirs is not known, and is nobody else's matter.
+    pub(super) fn block_too_many_names(&mut self, findings: &mut Findings) {
+        let many = |(_, count): &(&u32, &usize)| **count > MAX_NAMES_OF_A_USER;
+        let owners: Vec<u32> = self
+            .names
+            .iter()
+            .filter(many)
+            .map(|(uid, _)| *uid)
+            .collect();
+        for uid in owners {
+            let name = shown(self.lens.users.owner(uid).to_string());
+            let why = format!(
+                "{name} has more than {MAX_NAMES_OF_A_USER} names in directories of profiles; no profile of {name} is \
+                 touched until there are fewer"
+            );
+            findings.note(why.clone());
+            self.block(&why, |profile| profile.owner.uid == uid);
+        }
     }
 
     /// What nothing is asked of: profiles there are not known, hence not touched.

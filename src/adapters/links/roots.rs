@@ -4,11 +4,12 @@
 //! root; any other link is followed exactly once, and what it names must be a link into the store; a regular file
 //! with the name of a store path is a root of that path. Unlike the collector, nothing is removed on the way.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -17,14 +18,35 @@ use crate::domain::root::{Dangling, GcRoot, RootKind, RootState};
 use crate::domain::snapshot::Actor;
 use crate::domain::store_path::StorePath;
 
-use super::dirs::{FileKind, MOST_NAMES, Meta, Names, Place};
+use super::dirs::{FileKind, Meta, Place};
 use super::found::Found;
 use super::names::{Leads, leads, profile_of_link, resolve, shown, store_path_name};
 use super::store::Store;
 use super::users::Users;
 
-/// Directories nested deeper than this are not walked.
-const DEEPEST: usize = 16;
+/// So many directories, one in the other, stay open during a walk; those below them are reached again from the top.
+const MAX_OPEN: usize = 64;
+
+/// A directory that is still to be walked.
+struct Directory {
+    path: PathBuf,
+    depth: usize,
+    above: Option<Rc<Place>>,
+}
+
+impl Directory {
+    /// Opens it, through no link.
+    fn open(&self, top: &Place, top_path: &Path) -> io::Result<Place> {
+        let name = self.path.file_name().unwrap_or_default();
+        if let Some(above) = &self.above {
+            return above.child(name);
+        }
+        let below = self.path.strip_prefix(top_path).unwrap_or(&self.path);
+        let mut steps = below.iter();
+        let first = top.child(steps.next().unwrap_or_default())?;
+        steps.try_fold(first, |place, step| place.child(step))
+    }
+}
 
 /// Something that hides roots.
 #[derive(Debug, Clone)]
@@ -102,7 +124,7 @@ impl<'a> Roots<'a> {
     fn top(&mut self, state: &Place, name: &OsStr) {
         let path = self.state_dir.as_std_path().join(name);
         match (state.child(name), state.look(name)) {
-            (Ok(place), _) => self.directory(&place, &path, 0),
+            (Ok(place), _) => self.tree(place, &path),
             (Err(error), Ok(None)) if error.kind() == io::ErrorKind::NotFound => {
                 // A store that was never used has neither. Nix makes both with its database, so that roots have
                 // vanished where that stayed; when its place cannot be looked at, it may be there.
@@ -132,14 +154,37 @@ impl<'a> Roots<'a> {
         }
     }
 
-    fn directory(&mut self, place: &Place, path: &Path, depth: usize) {
+    /// Walks a directory and all below it. However deep they are nested, few of them are open at a time.
+    fn tree(&mut self, top: Place, path: &Path) {
+        let top = Rc::new(top);
+        let mut ahead = Vec::new();
+        self.directory(&top, path, 0, &mut ahead);
+        while let Some(next) = ahead.pop() {
+            match next.open(&top, path) {
+                Ok(place) => {
+                    self.directory(&Rc::new(place), &next.path, next.depth, &mut ahead);
+                }
+                // Gone since the directory above it was read.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => {
+                    self.is_there(&next.path);
+                    let why = format_args!(": {error}");
+                    self.unwalked.push(Hidden::at(&next.path, why));
+                }
+            }
+        }
+    }
+
+    fn directory(
+        &mut self,
+        place: &Rc<Place>,
+        path: &Path,
+        depth: usize,
+        ahead: &mut Vec<Directory>,
+    ) {
         self.is_there(path);
         let names = match place.names() {
-            Ok(Names::All(names)) => names,
-            Ok(Names::TooMany) => {
-                let why = format_args!(" has more than {MOST_NAMES} names");
-                return self.hidden.push(Hidden::at(path, why));
-            }
+            Ok(names) => names,
             Err(error) => {
                 let why = format_args!(": {error}");
                 return self.unwalked.push(Hidden::at(path, why));
@@ -148,7 +193,12 @@ impl<'a> Roots<'a> {
         for name in names {
             let path = path.join(&name);
             match place.look(&name) {
-                Ok(Some(meta)) => self.name(place, &name, path, meta, depth),
+                Ok(Some(meta)) if meta.kind == FileKind::Directory => ahead.push(Directory {
+                    above: (depth < MAX_OPEN).then(|| Rc::clone(place)),
+                    depth: depth + 1,
+                    path,
+                }),
+                Ok(Some(meta)) => self.name(place, &name, path, meta),
                 // Gone since the directory was read: Nix removes entries when it collects.
                 Ok(None) => {}
                 Err(error) => self.unreadable(Found::new(path), &error),
@@ -156,7 +206,7 @@ impl<'a> Roots<'a> {
         }
     }
 
-    fn name(&mut self, place: &Place, name: &OsStr, path: PathBuf, meta: Meta, depth: usize) {
+    fn name(&mut self, place: &Place, name: &OsStr, path: PathBuf, meta: Meta) {
         match meta.kind {
             FileKind::Link => match place.read_link(name) {
                 Ok(text) => self.link(path, text, meta),
@@ -164,27 +214,13 @@ impl<'a> Roots<'a> {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => self.unreadable(Found::new(path), &error),
             },
-            FileKind::Directory if depth == DEEPEST => {
-                let why = format_args!(" is nested deeper than {DEEPEST}");
-                self.hidden.push(Hidden::at(&path, why));
-            }
-            FileKind::Directory => match place.child(name) {
-                Ok(place) => self.directory(&place, &path, depth + 1),
-                // As above.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => {
-                    self.is_there(&path);
-                    let why = format_args!(": {error}");
-                    self.unwalked.push(Hidden::at(&path, why));
-                }
-            },
             FileKind::Regular => {
                 if let Some(store_path) = store_path_name(name.as_encoded_bytes()) {
                     self.root(Found::new(path).with(meta), store_path);
                 }
             }
-            // A FIFO, socket or device is no root; it is not opened.
-            FileKind::Other => {}
+            // A FIFO, socket or device is no root; it is not opened. A directory is walked by itself.
+            FileKind::Directory | FileKind::Other => {}
         }
     }
 
@@ -285,7 +321,9 @@ impl<'a> Roots<'a> {
         let dir = link.parent().unwrap_or(Path::new("/"));
         match fs::metadata(dir) {
             // An empty home is what is left of one that is not mounted.
-            Ok(_) if self.users.is_home(dir) && is_empty(dir) => Ok(Dangling::PlaceGone),
+            Ok(_) if self.users.is_home(dir) && self.users.may_be_unmounted(dir) => {
+                Ok(Dangling::PlaceGone)
+            }
             Ok(found) if found.is_dir() => Ok(Dangling::LinkGone),
             Ok(_) => Ok(Dangling::PlaceGone),
             Err(error) => match error.kind() {
@@ -361,7 +399,7 @@ impl<'a> Roots<'a> {
         let (users, mut all) = (self.users, self.found);
         all.sort_by_key(|found| !is_of_auto(found));
         let direct = all.iter().filter(|found| found.entry.is_none());
-        let mut seen: BTreeSet<PathBuf> = direct.map(|found| found.link.clone()).collect();
+        let mut seen: HashSet<PathBuf> = direct.map(|found| found.link.clone()).collect();
         let gone = [Dangling::LinkGone, Dangling::PlaceGone].map(RootState::Dangling);
         all.retain(|found| {
             let is_gone = gone.contains(&found.state) && !seen.contains(&found.link);

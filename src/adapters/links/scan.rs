@@ -11,7 +11,7 @@ use crate::domain::refusal::RefusalCode;
 use crate::domain::snapshot::Actor;
 
 use super::Findings;
-use super::dirs::{FileKind, Meta, Names};
+use super::dirs::{FileKind, Meta};
 use super::names::{generation_name, looks_like_a_generation, resolve, shown};
 use super::site::Site;
 use super::store::Store;
@@ -50,18 +50,13 @@ struct Reading<'a> {
     trouble: Option<String>,
 }
 
-/// Looks into a directory.
-///
-/// # Errors
-/// When its names cannot be read.
-pub(super) fn scan(site: &Site, lens: Lens<'_>, findings: &mut Findings) -> io::Result<Scan> {
-    let names = match site.place.names()? {
-        Names::All(names) => names,
-        Names::TooMany => {
-            let most = super::dirs::MOST_NAMES;
-            return Err(io::Error::other(format!("it has more than {most} names")));
-        }
-    };
+/// Looks at the names of a directory.
+pub(super) fn scan(
+    site: &Site,
+    names: Vec<OsString>,
+    lens: Lens<'_>,
+    findings: &mut Findings,
+) -> Scan {
     let mut reading = Reading {
         lens,
         site,
@@ -77,7 +72,7 @@ pub(super) fn scan(site: &Site, lens: Lens<'_>, findings: &mut Findings) -> io::
     }
     scan.profiles = reading.profiles(findings);
     reading.report(findings);
-    Ok(scan)
+    scan
 }
 
 impl Reading<'_> {

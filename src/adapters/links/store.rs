@@ -3,13 +3,22 @@
 use std::ffi::OsStr;
 use std::io;
 
+use camino::Utf8Path;
+
 use crate::domain::profile::Content;
 use crate::domain::store_path::{StoreDir, StorePath};
 
 use super::dirs::{FileKind, Place};
+use super::names::{Leads, leads, resolve};
 
 /// Either of these makes a store path look like something to boot from.
 const BOOTS: [&str; 2] = ["kernel", "boot.json"];
+
+/// Where a system lists its specialisations: NixOS since 20.03, and before.
+const SPECIALISATIONS: [&str; 2] = ["specialisation", "fine-tune"];
+
+/// No system has as many; a store path that somebody built to have more is not read to its end.
+const MAX_SPECIALISATIONS: usize = 1000;
 
 /// The store directory, opened once.
 #[derive(Debug)]
@@ -51,6 +60,51 @@ impl<'a> Store<'a> {
         } else {
             Ok(Content::Present(path))
         }
+    }
+
+    /// The systems that a system offers to boot beside its own. One that cannot be read is none: what a store path says
+    /// only adds to what is kept. No link is followed but to the store path that it names.
+    pub(super) fn specialisations(&self, system: &StorePath<String>) -> Vec<StorePath<String>> {
+        let name = system.to_string();
+        let Ok(system) = self
+            .place()
+            .and_then(|store| store.child(OsStr::new(&name)))
+        else {
+            return Vec::new();
+        };
+        let mut found = Vec::new();
+        for dir in SPECIALISATIONS {
+            let path = self.dir.as_path().join(&name).join(dir);
+            let Ok(dir) = self.below(&system, OsStr::new(dir), &path) else {
+                continue;
+            };
+            for name in dir.first_names(MAX_SPECIALISATIONS).unwrap_or_default() {
+                let Ok(text) = dir.read_link(&name) else {
+                    continue;
+                };
+                let at = resolve(path.as_std_path(), &text);
+                if let Leads::ToStorePath(other) = leads(at.as_os_str(), self.dir) {
+                    found.push(other);
+                }
+            }
+        }
+        found.sort();
+        found.dedup();
+        found
+    }
+
+    /// A directory of a store path, which may be a link to another store path's.
+    fn below(&self, above: &Place, name: &OsStr, path: &Utf8Path) -> io::Result<Place> {
+        let text = match above.child(name) {
+            Ok(place) => return Ok(place),
+            Err(_) => above.read_link(name)?,
+        };
+        let target = resolve(path.parent().unwrap_or(path).as_std_path(), &text);
+        let inside = target.strip_prefix(self.dir.as_path()).ok();
+        let inside = inside.ok_or(io::ErrorKind::NotFound)?;
+        let mut steps = inside.iter();
+        let first = steps.next().ok_or(io::ErrorKind::NotFound)?;
+        steps.try_fold(self.place()?.child(first)?, |place, step| place.child(step))
     }
 
     /// Whether it looks like something to boot from. What cannot be looked at does not: less is promised so.

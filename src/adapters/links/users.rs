@@ -1,8 +1,10 @@
 //! The machine's users, from the list that `places.passwd` names.
 
-use std::collections::BTreeMap;
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -25,16 +27,23 @@ pub(super) struct User {
 #[derive(Debug, Default)]
 pub(super) struct Users {
     pub(super) all: Vec<User>,
+    own_uid: u32,
     own_home: Option<Utf8PathBuf>,
     names: BTreeMap<u32, String>,
     /// A home as it is called, and as it is; the longest name first.
     homes: Vec<(Utf8PathBuf, PathBuf)>,
+    /// Every home, there or not, by each of its names.
+    home_names: OnceCell<HashSet<PathBuf>>,
 }
 
 impl Users {
     /// Reads the list, and where the homes are that `actor` looks into: everybody's for root, else their own.
     pub(super) fn read(places: &Places, actor: Actor, findings: &mut Findings) -> Self {
         let mut users = Self {
+            own_uid: match actor {
+                Actor::Root => 0,
+                Actor::User(uid) => uid,
+            },
             own_home: places.home.clone(),
             ..Self::default()
         };
@@ -92,7 +101,7 @@ impl Users {
     }
 
     /// Whether this is somebody's home.
-    pub(super) fn is_home(&self, path: &std::path::Path) -> bool {
+    pub(super) fn is_home(&self, path: &Path) -> bool {
         let own = self
             .homes
             .iter()
@@ -100,18 +109,35 @@ impl Users {
         own || self.all.iter().any(|user| user.home.as_std_path() == path)
     }
 
+    /// Whether a home is there and belongs to whoever runs this. When it is empty, its owner emptied it: what is left of a
+    /// home that is not mounted belongs to root, or is somebody else's.
+    fn is_own(&self, home: &Path) -> bool {
+        let named =
+            |of: &Utf8PathBuf| of.as_std_path() == home || below_real(of).as_deref() == Some(home);
+        let mut others = self.all.iter().filter(|user| user.uid != self.own_uid);
+        self.own_home.as_ref().is_some_and(named)
+            && !others.any(|user| named(&user.home))
+            && std::fs::metadata(home)
+                .is_ok_and(|found| found.is_dir() && found.uid() == self.own_uid)
+    }
+
+    /// Whether an empty directory may be what is left of somebody's home that is not mounted.
+    pub(super) fn may_be_unmounted(&self, home: &Path) -> bool {
+        !self.is_own(home) && super::roots::is_empty(home)
+    }
+
     /// The home that a path lies in, be it there or not; the innermost of them.
-    pub(super) fn home_of(&self, path: &std::path::Path) -> Option<PathBuf> {
-        let homes = self
-            .own_home
-            .iter()
-            .chain(self.all.iter().map(|user| &user.home));
-        let names =
-            homes.flat_map(|home| [Some(home.as_std_path().to_path_buf()), below_real(home)]);
-        let around = names
-            .flatten()
-            .filter(|home| path != home && path.starts_with(home));
-        around.max_by_key(|home| home.as_os_str().len())
+    pub(super) fn home_of(&self, path: &Path) -> Option<PathBuf> {
+        let names = self.home_names.get_or_init(|| {
+            let others = self.all.iter().map(|user| &user.home);
+            let homes = self.own_home.iter().chain(others);
+            let names = homes.flat_map(|home| [Some(home.into()), below_real(home)]);
+            names.flatten().collect()
+        });
+        let mut around = path.ancestors().skip(1);
+        around
+            .find(|above| names.contains(*above))
+            .map(Path::to_path_buf)
     }
 
     /// The homes that there are, as they are called; `Users::real_path` tells where they are.

@@ -11,18 +11,55 @@ use super::{
 use crate::domain::accept;
 use crate::domain::collect::CollectMethod;
 use crate::domain::job::{GenerationsOperation, Job, ProfileRef, RootPatterns};
-use crate::domain::profile::{Content, Generation, GenerationNumber, Profile};
+use crate::domain::profile::{Content, Generation, GenerationNumber, Profile, ProfilePath};
 use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::domain::retention::{self, Circumstances, Reason, Reasons, Verdict};
 use crate::domain::risk::{self, RiskLevel};
 use crate::domain::root::{Dangling, GcRoot, RootKind, RootState};
 use crate::domain::snapshot::{Actor, Hold, Pin, Snapshot};
 
+/// One run removes no more generations, and no more roots: its record must stay small enough to be written and read.
+pub const MAX_REMOVALS: usize = 10_000;
+
+/// Root removes no more generations of another user in one run: the time for them is taken from everybody else.
+pub const MAX_REMOVALS_OF_A_USER: usize = 500;
+
 /// What has been drawn up so far.
 #[derive(Default)]
 pub(super) struct Draft {
     pub(super) items: Vec<Item>,
     pub(super) actions: Vec<PlannedAction>,
+}
+
+/// How many generations are removed, in all and of each owner.
+#[derive(Default)]
+struct Removals {
+    all: usize,
+    of_owner: BTreeMap<u32, usize>,
+}
+
+impl Removals {
+    /// The verdicts, with those generations kept for a later run that are beyond the limits.
+    fn within_limits(&mut self, mut verdicts: Verdicts, owner: u32, actor: Actor) -> Verdicts {
+        let of_owner = self.of_owner.entry(owner).or_default();
+        let most = if actor == Actor::Root && owner != 0 {
+            MAX_REMOVALS_OF_A_USER
+        } else {
+            MAX_REMOVALS
+        };
+        for verdict in verdicts.values_mut() {
+            if !matches!(verdict, Verdict::Drop { .. }) {
+                continue;
+            }
+            if self.all >= MAX_REMOVALS || *of_owner >= most {
+                *verdict = Verdict::Keep(Reasons::one(Reason::LaterRun));
+            } else {
+                self.all += 1;
+                *of_owner += 1;
+            }
+        }
+        verdicts
+    }
 }
 
 impl Draft {
@@ -36,19 +73,23 @@ impl Draft {
         };
         let mut profiles: Vec<&Profile> = snapshot.profiles.iter().collect();
         profiles.sort_by(|a, b| a.path.cmp(&b.path));
+        // Root's first: what users have takes no place of theirs.
+        let (roots, others): (Vec<&Profile>, Vec<&Profile>) =
+            profiles.iter().partition(|profile| profile.owner.uid == 0);
+        let mut removals = Removals::default();
+        let mut verdicts: BTreeMap<&ProfilePath, Verdicts> = BTreeMap::new();
+        for profile in roots.into_iter().chain(others) {
+            let all = verdicts_of(profile, operation, snapshot, job);
+            let within = removals.within_limits(all, profile.owner.uid, snapshot.actor);
+            verdicts.insert(&profile.path, within);
+        }
         for profile in profiles {
-            self.profile(profile, operation, snapshot, job);
+            let verdicts = verdicts.remove(&profile.path).unwrap_or_default();
+            self.profile(profile, verdicts, job);
         }
     }
 
-    fn profile(
-        &mut self,
-        profile: &Profile,
-        operation: &GenerationsOperation,
-        snapshot: &Snapshot,
-        job: &Job,
-    ) {
-        let verdicts = verdicts_of(profile, operation, snapshot, job);
+    fn profile(&mut self, profile: &Profile, verdicts: Verdicts, job: &Job) {
         let risk = risk::of_generation(
             profile.kind.is_system(),
             !job.undo_window.is_zero(),
@@ -97,6 +138,7 @@ impl Draft {
         };
         let mut roots: Vec<&GcRoot> = snapshot.roots.iter().collect();
         roots.sort_by(|a, b| (&a.link, &a.entry).cmp(&(&b.link, &b.entry)));
+        let mut removed = 0;
         for root in roots {
             let RootState::Dangling(dangling) = root.state else {
                 continue;
@@ -111,7 +153,9 @@ impl Draft {
                 ),
                 &root.entry,
             ) {
+                (None, Some(_)) if removed == MAX_REMOVALS => Fate::Keep(KeepCause::LaterRun),
                 (None, Some(entry)) => {
+                    removed += 1;
                     let facts = RootFacts {
                         entry: entry.clone(),
                         link: root.link.clone(),
@@ -213,6 +257,32 @@ impl Draft {
         self.actions.splice(0..0, holds);
     }
 
+    /// Says whose generations are left for later runs.
+    pub(super) fn left_for_later(&self, snapshot: &Snapshot) -> Vec<String> {
+        let mut left: BTreeMap<&ProfilePath, usize> = BTreeMap::new();
+        for item in &self.items {
+            if let (Subject::Generation { profile, .. }, Fate::KeepGeneration(reasons)) =
+                (&item.subject, &item.fate)
+                && reasons.iter().any(|reason| *reason == Reason::LaterRun)
+            {
+                *left.entry(profile).or_default() += 1;
+            }
+        }
+        let mut of_owner: BTreeMap<String, usize> = BTreeMap::new();
+        for profile in &snapshot.profiles {
+            if let Some(count) = left.get(&profile.path) {
+                *of_owner.entry(profile.owner.to_string()).or_default() += count;
+            }
+        }
+        let note = |(owner, count): (String, usize)| {
+            format!(
+                "Generations of {owner} left for later runs: {count}. One run removes at most \
+                 {MAX_REMOVALS_OF_A_USER} of another user, and {MAX_REMOVALS} in all."
+            )
+        };
+        of_owner.into_iter().map(note).collect()
+    }
+
     /// Says how many roots Nix itself removes when it collects: every entry whose link it does not find (trap 17).
     pub(super) fn left_to_nix(&self, snapshot: &Snapshot) -> Option<String> {
         let mut actions = self.actions.iter().map(|planned| &planned.action);
@@ -220,15 +290,18 @@ impl Draft {
             return None;
         }
         let auto = snapshot.state_dir.join("gcroots/auto");
-        let removed = |entry: &Utf8PathBuf| {
-            let mut actions = self.actions.iter().map(|planned| &planned.action);
-            actions
-                .any(|action| matches!(action, Action::RemoveRoot(facts) if facts.entry == *entry))
-        };
+        let removed = self
+            .actions
+            .iter()
+            .filter_map(|planned| match &planned.action {
+                Action::RemoveRoot(facts) => Some(&facts.entry),
+                _ => None,
+            });
+        let removed: HashSet<&Utf8PathBuf> = removed.collect();
         let left = snapshot.roots.iter().filter(|root| {
             let gone = [Dangling::LinkGone, Dangling::PlaceGone].map(RootState::Dangling);
             let entry = root.entry.as_ref();
-            let in_auto = entry.is_some_and(|e| e.parent() == Some(&auto) && !removed(e));
+            let in_auto = entry.is_some_and(|e| e.parent() == Some(&auto) && !removed.contains(e));
             in_auto && gone.contains(&root.state)
         });
         let roots = match left.count() {

@@ -35,8 +35,8 @@ impl<'a> Ballot<'a> {
         generations.range(..=self.current).rev().map(|(_, g)| g)
     }
 
-    /// Those of them that lead to something on disk. The others stay anyway, but nobody can go back to them: where
-    /// they took a place of a rule, a broken link would let go of a generation that works.
+    /// Those of them that lead to something on disk. The others are kept anyway, and nobody can switch to them: if a
+    /// broken link took a place of a rule, a working generation would be removed instead.
     fn usable(&self) -> impl Iterator<Item = &'a Generation> + use<'a> {
         self.up_to_current()
             .filter(|g| g.content.on_disk().is_some())
@@ -75,13 +75,11 @@ impl<'a> Ballot<'a> {
             Content::Missing(_) => self.keep(number, Reason::TargetMissing),
             Content::Foreign => self.keep(number, Reason::TargetForeign),
         }
-        if let Some(path) = generation.content.store_path() {
-            if circumstances.booted.contains(path) {
-                self.keep(number, Reason::Booted);
-            }
-            if circumstances.running.contains(path) {
-                self.keep(number, Reason::Running);
-            }
+        if circumstances.booted.iter().any(|s| generation.offers(s)) {
+            self.keep(number, Reason::Booted);
+        }
+        if circumstances.running.iter().any(|s| generation.offers(s)) {
+            self.keep(number, Reason::Running);
         }
     }
 
@@ -96,14 +94,19 @@ impl<'a> Ballot<'a> {
     }
 
     /// Keeps the newest older system that looks bootable, or else the newest older one on disk; one that differs
-    /// from the current system before one that is the same, for that would be no way back.
+    /// from the current system before one that is the same, or a specialisation of the same: that is no way back.
     fn fallback(&mut self) {
         let generations = &self.profile.generations;
         let current = generations.get(&self.current);
-        let here = current.and_then(|g| g.content.store_path());
+        let is_same = |g: &Generation, other: &Generation| {
+            g.content
+                .store_path()
+                .is_some_and(|path| other.offers(path))
+        };
         let older = || self.usable().filter(|g| g.number < self.current);
         let bootable = || older().filter(|g| matches!(g.content, Content::Bootable(_)));
-        let differs = |g: &&Generation| g.content.store_path() != here;
+        let differs =
+            |g: &&Generation| !current.is_some_and(|here| is_same(g, here) || is_same(here, g));
         let choice = bootable()
             .find(differs)
             .or_else(|| bootable().next())
@@ -114,9 +117,15 @@ impl<'a> Ballot<'a> {
         }
     }
 
-    pub(super) fn last(&mut self, last: Option<u16>) {
+    /// Those of them that are not dated in the future. Such a date is wrong, and the generation is kept anyway: if it
+    /// took a place of a rule, a clock that was once ahead would remove generations.
+    fn dated(&self, now: Timestamp) -> impl Iterator<Item = &'a Generation> + use<'a> {
+        self.usable().filter(move |g| g.created <= now)
+    }
+
+    pub(super) fn last(&mut self, last: Option<u16>, now: Timestamp) {
         let Some(last) = last else { return };
-        for generation in self.usable().take(usize::from(last)) {
+        for generation in self.dated(now).take(usize::from(last)) {
             self.keep(generation.number, Reason::Last(last));
         }
     }
@@ -128,7 +137,7 @@ impl<'a> Ballot<'a> {
 
     /// What the policy of the machine keeps, beside every rule of the job.
     pub(super) fn floor(&mut self, floor: Floor, now: Timestamp) {
-        for generation in self.usable().take(usize::from(floor.last)) {
+        for generation in self.dated(now).take(usize::from(floor.last)) {
             self.keep(generation.number, Reason::PolicyLast(floor.last));
         }
         if !floor.within.is_zero() {
@@ -163,8 +172,7 @@ impl<'a> Ballot<'a> {
         if calendar.iter().all(|count| count.unwrap_or(0) == 0) {
             return;
         }
-        let trusted = |g: &&Generation| g.created <= circumstances.now;
-        let mut newest_first: Vec<&Generation> = self.usable().filter(trusted).collect();
+        let mut newest_first: Vec<&Generation> = self.dated(circumstances.now).collect();
         newest_first.sort_by_key(|g| std::cmp::Reverse((g.created, g.number)));
         let dated: Vec<(Date, &Generation)> = newest_first
             .into_iter()

@@ -43,6 +43,7 @@ impl Case {
                 number: number(n),
                 target: Utf8PathBuf::from(format!("/nix/store/{}", path(n))),
                 content: Content::Present(path(n)),
+                specialisations: Vec::new(),
                 created: start.after(Age::days(n)),
             };
             (number(n), generation)

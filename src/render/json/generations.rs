@@ -162,7 +162,7 @@ fn flags(
     pins: &[Pin],
 ) -> Vec<Flag> {
     let path = generation.content.store_path();
-    let one_of = |paths: &[StorePath<String>]| path.is_some_and(|path| paths.contains(path));
+    let one_of = |systems: &[StorePath<String>]| systems.iter().any(|s| generation.offers(s));
     let pinned = pins.iter().any(|pin| {
         pin.profile == profile.path
             && pin.number == generation.number

@@ -14,8 +14,8 @@ pub struct WhyDocument {
     pub schema: &'static str,
     /// The store path.
     pub path: String,
-    /// Whether anything keeps it.
-    pub live: bool,
+    /// Whether anything keeps it; null where no root that could be read does, and there may be others.
+    pub live: Option<bool>,
     /// The shortest chain from each of the nearest roots to it, the nearest first.
     pub chains: Vec<Vec<StepDocument>>,
     /// What a reader should know.
@@ -67,7 +67,7 @@ pub fn why(inspection: &Inspection, target: NodeIdx, most: usize) -> WhyDocument
     WhyDocument {
         schema: "nix-prune/why/1",
         path: inspection.path(target),
-        live: !chains.is_empty(),
+        live: (!chains.is_empty() || !inspection.is_at_most()).then_some(!chains.is_empty()),
         chains: chains
             .iter()
             .map(|(root, chain)| steps(inspection, root, chain))

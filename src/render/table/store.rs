@@ -51,10 +51,13 @@ pub fn dead_total(document: &DeadSum) -> Vec<String> {
 /// Why a path is alive: a chain a paragraph.
 pub fn why(document: &WhyDocument, view: &View) -> String {
     let mut page = Page::default();
-    let (state, paint) = if document.live {
-        ("live", Paint::Green)
-    } else {
-        ("dead: no root leads to it", Paint::Yellow)
+    let (state, paint) = match document.live {
+        Some(true) => ("live", Paint::Green),
+        Some(false) => ("dead: no root leads to it", Paint::Yellow),
+        None => (
+            "not known to be alive: no root that can be read leads to it",
+            Paint::Yellow,
+        ),
     };
     page.line(format!(
         "{} is {}",

@@ -92,12 +92,15 @@ fn trap_17_a_home_that_is_away_stops_the_collection() {
         fs::create_dir(&work).unwrap();
         let path = scratch.add_path("built", &[], 10).unwrap();
         scratch.add_root(&work.join("result"), &path).unwrap();
-        // Not mounted: an empty directory is left. Our own is the home of the scratch's user.
+        // Not mounted: nothing is left, or an empty directory of somebody else's.
         let elsewhere = scratch.base().join("elsewhere");
         for empty in [true, false] {
             fs::rename(scratch.home(), &elsewhere).unwrap();
             if empty {
                 fs::create_dir(scratch.home()).unwrap();
+                if std::os::unix::fs::chown(scratch.home(), Some(4242), None).is_err() {
+                    fs::remove_dir(scratch.home()).unwrap();
+                }
             }
             let ran = ends(&scratch, &["run", "--keep-last=1", "--yes"], 4);
             assert!(

@@ -352,3 +352,66 @@ proptest! {
         prop_assert_eq!(plan.actions, other.actions);
     }
 }
+
+/// A profile with more generations than one run may remove.
+fn flooded(path: &str, uid: u32, count: u32) -> Profile {
+    let mut profile = alice();
+    profile.path = profile_path(path);
+    profile.owner = owner(uid);
+    let like = profile.generations[&GenerationNumber(1)].clone();
+    profile.generations = (1..=count)
+        .map(|n| {
+            let mut generation = like.clone();
+            generation.number = GenerationNumber(n);
+            (generation.number, generation)
+        })
+        .collect();
+    profile.current = nix_prune::domain::profile::Current::Known(GenerationNumber(count));
+    profile
+}
+
+#[test]
+fn one_run_removes_a_bounded_number_of_generations_and_root_comes_first() {
+    use nix_prune::domain::plan::{MAX_REMOVALS, MAX_REMOVALS_OF_A_USER};
+    let removed = |plan: &Plan, uid: u32| {
+        let of = |planned: &&nix_prune::domain::plan::PlannedAction| matches!(&planned.action, Action::DropGeneration(facts) if facts.owner.uid == uid);
+        plan.actions.iter().filter(of).count()
+    };
+    // Two profiles of one user, whose paths come first, one of another, and one of root's.
+    let profiles = vec![
+        flooded("/a/p", 1000, 400),
+        flooded("/b/p", 1000, 400),
+        flooded("/c/p", 1001, 400),
+        flooded("/d/p", 0, 9_900),
+    ];
+    let plan = Plan::draw(&snapshot(profiles), &job());
+    assert_eq!(
+        plan.actions.len() - 3,
+        MAX_REMOVALS,
+        "collect, optimise and verify are beside them"
+    );
+    let root = removed(&plan, 0);
+    assert!(root > 9_800, "{root}");
+    assert_eq!(
+        removed(&plan, 1000) + removed(&plan, 1001),
+        MAX_REMOVALS - root
+    );
+    assert!(
+        plan.notes
+            .iter()
+            .any(|note| note.contains("left for later runs")),
+        "{:?}",
+        plan.notes
+    );
+    // The oldest go first, and what is left is named.
+    let plan = Plan::draw(&snapshot(vec![flooded("/a/p", 1000, 2_000)]), &job());
+    assert_eq!(removed(&plan, 1000), MAX_REMOVALS_OF_A_USER);
+    let Action::DropGeneration(first) = &plan.actions[0].action else {
+        panic!("{:?}", plan.actions[0]);
+    };
+    assert_eq!(first.number, GenerationNumber(1));
+    // A user's own run is not held to what root grants them.
+    let mut own = snapshot(vec![flooded("/a/p", 1000, 2_000)]);
+    own.actor = Actor::User(1000);
+    assert!(removed(&Plan::draw(&own, &job()), 1000) > 1_900);
+}

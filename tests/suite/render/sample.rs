@@ -55,6 +55,7 @@ fn profile(path: &str, kind: ProfileKind, owner: Owner, ages: &[u32]) -> Profile
         let generation = Generation {
             number: GenerationNumber(n),
             target: Utf8Path::new("/nix/store").join(store_path.to_string()),
+            specialisations: Vec::new(),
             content: if kind.is_system() {
                 Content::Bootable(store_path)
             } else {

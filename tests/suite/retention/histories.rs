@@ -241,6 +241,7 @@ fn generations(
             // Retention never reads the link's text.
             target: Utf8PathBuf::new(),
             content,
+            specialisations: Vec::new(),
             created: at(second, nanos),
         };
         generations.insert(generation.number, generation);

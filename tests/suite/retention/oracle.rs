@@ -98,9 +98,10 @@ fn by_rules(
     let rules = history.rules;
     let counted = |o: &Seen| o.on_disk && o.number <= current;
     let how_many = |test: &dyn Fn(&Seen) -> bool| all.iter().filter(|o| test(o)).count();
+    let past = |o: &Seen| counted(o) && o.nanos <= now;
     if let Some(last) = rules.last
-        && counted(g)
-        && how_many(&|o| counted(o) && o.number > g.number) < usize::from(last)
+        && past(g)
+        && how_many(&|o| past(o) && o.number > g.number) < usize::from(last)
     {
         reasons.insert("last".to_string());
     }
@@ -123,12 +124,11 @@ fn by_rules(
         ("yearly", rules.yearly),
     ];
     for (kind, (name, count)) in kinds.into_iter().enumerate() {
-        let dated = |o: &Seen| counted(o) && o.nanos <= now;
-        let newer = all.iter().filter(|o| dated(o) && later(o, g));
+        let newer = all.iter().filter(|o| past(o) && later(o, g));
         let newer: BTreeSet<&str> = newer.map(|o| o.buckets[kind].as_str()).collect();
         let bucket = &g.buckets[kind];
         let open = newer.len() < usize::from(count.unwrap_or(0));
-        if dated(g) && open && !newer.contains(bucket.as_str()) {
+        if past(g) && open && !newer.contains(bucket.as_str()) {
             reasons.insert(format!("{name} {bucket}"));
         }
     }
@@ -260,5 +260,6 @@ pub(super) fn code(reason: &Reason) -> &'static str {
         Reason::NotSelected => "notSelected",
         Reason::NotYours => "notYours",
         Reason::NotNeeded => "notNeeded",
+        Reason::LaterRun => "laterRun",
     }
 }

@@ -300,7 +300,9 @@ fn second_look(history: &History) -> Checked {
     let verdicts = judge(&history.profile, &least, &circumstances);
     let kept_by_last_alone = |number| {
         let usable = history.profile.generations.values().rev().find(|g| {
-            g.content.on_disk().is_some() && history.current().is_some_and(|c| g.number <= c)
+            g.content.on_disk().is_some()
+                && g.created <= history.now
+                && history.current().is_some_and(|c| g.number <= c)
         });
         usable.is_some_and(|g| g.number == number)
     };

@@ -305,3 +305,51 @@ fn trap_08_the_time_is_the_links_own(#[case] seconds: i64, #[case] nanoseconds: 
     let created = profile(&snapshot, &path).generations[&GenerationNumber(1)].created;
     assert_eq!(created.to_unix(), (seconds, nanoseconds));
 }
+
+#[test]
+fn specialisations_are_read_in_the_store_alone() {
+    let tree = Tree::new();
+    let path = tree.profile("state/profiles/system", &[1, 2, 3, 4]);
+    let system = |n: u32| format!("store/{}", Tree::base_name(&format!("system-{n}")));
+    let in_store = |name: &str| format!("{{}}/store/{}", Tree::base_name(name));
+    // As NixOS makes them; one by a relative text, one that is no link, one that leads out of the store.
+    tree.link(
+        &format!("{}/specialisation/work", system(1)),
+        &in_store("work"),
+    );
+    let relative = format!("../../{}", Tree::base_name("relative"));
+    tree.link(&format!("{}/specialisation/relative", system(1)), &relative);
+    tree.dir(&format!("{}/specialisation/directory", system(1)));
+    tree.link(&format!("{}/specialisation/out", system(1)), "{}/home/me");
+    // As older releases did.
+    tree.link(
+        &format!("{}/fine-tune/child-1", system(2)),
+        &in_store("child"),
+    );
+    // The directory is another store path's.
+    tree.link(
+        &format!("store/{}/spec/linked", Tree::base_name("other")),
+        &in_store("linked"),
+    );
+    tree.link(
+        &format!("{}/specialisation", system(3)),
+        &format!("{}/spec", in_store("other")),
+    );
+    // The directory is nobody's that Nix made.
+    tree.link("outside/work", &in_store("outside"));
+    tree.link(&format!("{}/specialisation", system(4)), "{}/outside");
+    let snapshot = tree.as_root();
+    let found = &profile(&snapshot, &path).generations;
+    let names = |n: u32| {
+        let paths = found[&GenerationNumber(n)].specialisations.iter();
+        let mut names: Vec<&str> = paths
+            .map(nix_prune::domain::store_path::StorePath::name)
+            .collect();
+        names.sort_unstable();
+        names
+    };
+    assert_eq!(names(1), ["relative", "work"]);
+    assert_eq!(names(2), ["child"]);
+    assert_eq!(names(3), ["linked"]);
+    assert!(names(4).is_empty());
+}

@@ -13,7 +13,7 @@ use nix_prune::domain::refusal::RefusalCode;
 use nix_prune::domain::root::{Dangling, RootState};
 use rstest::rstest;
 
-use super::tree::{Tree, codes, numbers, profile, root};
+use super::tree::{Tree, codes, give_away, numbers, profile, root};
 
 /// A tree with something of everything.
 fn busy() -> Tree {
@@ -240,30 +240,73 @@ fn links_to_links_are_followed_once() {
 }
 
 #[test]
-fn nesting_is_bounded() {
+fn roots_are_found_however_deep_they_are_nested() {
     let tree = Tree::new();
-    let deep = |n| format!("state/gcroots{}", "/d".repeat(n));
-    tree.to_store(&format!("{}/x", deep(16)), "p");
-    assert_eq!(
-        (tree.as_root().roots.len(), codes(&tree.as_root())),
-        (1, vec![])
-    );
-    tree.to_store(&format!("{}/x", deep(17)), "p");
-    assert_eq!(codes(&tree.as_root()), [RefusalCode::RootsUnreadable]);
+    // Deeper than directories are kept open, with a second directory beside each that must not keep any.
+    let mut dir = "state/gcroots".to_string();
+    for _ in 0..300 {
+        tree.dir(&format!("{dir}/e"));
+        dir.push_str("/d");
+    }
+    tree.to_store(&format!("{dir}/x"), "p");
+    let snapshot = tree.as_root();
+    assert_eq!((snapshot.roots.len(), codes(&snapshot)), (1, vec![]));
+    assert_eq!(snapshot.roots[0].link, tree.at(&format!("{dir}/x")));
 }
 
-#[rstest]
-#[case("state/gcroots/auto", RefusalCode::RootsUnreadable)]
-#[case("home/me/.local/state/nix/profiles", RefusalCode::ProfileUnreadable)]
-fn more_names_than_fit_are_refused(#[case] dir: &str, #[case] code: RefusalCode) {
+#[test]
+fn more_than_twenty_thousand_roots_in_one_directory_are_all_found() {
     let tree = Tree::new();
-    let dir = tree.dir(dir);
-    let first = dir.join("0");
-    fs::write(&first, "").unwrap();
-    for n in 1..=20_000 {
-        fs::hard_link(&first, dir.join(n.to_string())).unwrap();
+    let path = tree.store_path("p");
+    let count = 20_001;
+    for n in 0..count {
+        symlink(&path, tree.at(&format!("state/gcroots/auto/{n}"))).unwrap();
     }
-    assert_eq!(codes(&tree.as_root()), [code]);
-    fs::remove_file(first).unwrap();
-    assert_eq!(codes(&tree.as_root()), []);
+    let snapshot = tree.as_root();
+    assert_eq!(snapshot.roots.len(), count);
+    assert_eq!(codes(&snapshot), []);
+}
+
+#[test]
+fn a_user_with_too_many_names_costs_no_profile_but_their_own() {
+    let tree = Tree::new();
+    let system = tree.profile("state/profiles/system", &[1, 2]);
+    let theirs = tree.profile("state/profiles/per-user/them/a", &[1, 2]);
+    let dir = tree.dir("state/profiles/per-user/them/many");
+    fs::write(dir.join("0"), "").unwrap();
+    for n in 1..=50_000 {
+        fs::hard_link(dir.join("0"), dir.join(n.to_string())).unwrap();
+    }
+    let above = dir.parent().unwrap().to_path_buf();
+    let given = [dir, above].iter().all(|dir| give_away(dir));
+    if !given {
+        return;
+    }
+    let list = fs::read_to_string(&tree.places.passwd).unwrap();
+    tree.file(
+        "passwd",
+        &format!("{list}them:x:4242:100::/nowhere:/bin/sh\n"),
+    );
+    let snapshot = tree.as_root();
+    assert_eq!(codes(&snapshot), []);
+    assert_eq!(profile(&snapshot, &system).blocked, None);
+    let why = profile(&snapshot, &theirs).blocked.as_ref().unwrap();
+    assert!(why.contains("them has more than 50000 names"), "{why}");
+    assert!(snapshot.notes.contains(why), "{:?}", snapshot.notes);
+}
+
+#[test]
+fn notes_that_anybody_can_cause_are_counted_beyond_a_hundred() {
+    let tree = Tree::new();
+    tree.profile("state/profiles/system", &[1]);
+    for n in 0..20 {
+        tree.profile(&format!("state/profiles/d{n}/p"), &[1]);
+        for odd in 0..20 {
+            tree.to_store(&format!("state/profiles/d{n}/p-1-link~{odd}"), "odd");
+        }
+    }
+    let snapshot = tree.as_root();
+    assert_eq!(codes(&snapshot), [RefusalCode::OddName; 100]);
+    let last = snapshot.notes.last().unwrap();
+    assert!(last.contains("120 more"), "{last}");
 }

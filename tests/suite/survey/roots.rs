@@ -105,7 +105,7 @@ fn trap_18_live_roots(#[case] make: fn(&Tree) -> Utf8PathBuf) {
 #[case::path_gone(|t: &Tree| t.link(AUTO, &in_store("p")), Dangling::PathGone)]
 #[case::path_behind_gone(|t: &Tree| { t.link("x", &in_store("p")); t.link(AUTO, "{}/x") }, Dangling::PathGone)]
 #[case::file_without_path(|t: &Tree| t.file(&format!("state/gcroots/{}", Tree::base_name("p")), ""), Dangling::PathGone)]
-#[case::link_gone(|t: &Tree| t.link(AUTO, "{}/home/me/result"), Dangling::PlaceGone)]
+#[case::link_gone_from_an_empty_home(|t: &Tree| { t.other_user("home/other"); t.link(AUTO, "{}/home/other/result") }, Dangling::PlaceGone)]
 #[case::link_gone_from_a_used_home(|t: &Tree| { t.file("home/me/x", ""); t.link(AUTO, "{}/home/me/result") }, Dangling::LinkGone)]
 #[case::link_gone_from_an_empty_directory(|t: &Tree| { t.dir("home/me/p"); t.link(AUTO, "{}/home/me/p/result") }, Dangling::LinkGone)]
 #[case::link_gone_relative(|t: &Tree| t.link(AUTO, "b"), Dangling::LinkGone)]
@@ -127,7 +127,7 @@ fn trap_17_dangling_roots(#[case] make: fn(&Tree) -> Utf8PathBuf, #[case] why: D
         let found = root(&snapshot, &name);
         assert_eq!(found.state, dangling(why));
         assert_eq!(snapshot.roots.len(), 1);
-        let home_is_away = why == Dangling::PlaceGone && found.link.starts_with(tree.at("home/me"));
+        let home_is_away = why == Dangling::PlaceGone && found.link.starts_with(tree.at("home"));
         let expected = home_is_away.then_some(RefusalCode::RootsAway);
         assert_eq!(codes(&snapshot), Vec::from_iter(expected));
         assert_eq!(found.owner.as_ref().unwrap().uid, uid());
@@ -327,4 +327,31 @@ fn many_unreadable_roots_are_counted() {
     let snapshot = tree.as_root();
     assert_eq!(snapshot.refusals.len(), 11);
     assert!(snapshot.refusals[10].message.contains("21 more"));
+}
+
+#[test]
+fn ones_own_home_that_is_there_and_empty_is_not_away() {
+    let tree = Tree::new();
+    let home = tree.at("home/me");
+    let entry = tree.auto("a", &home.join("result"));
+    let own = Actor::User(uid());
+    let snapshot = tree.look(own);
+    assert_eq!(root(&snapshot, &entry).state, dangling(Dangling::LinkGone));
+    assert_eq!(codes(&snapshot), []);
+    // It is somebody else's as well, not there, or what somebody else left of it.
+    let away = |tree: &Tree| {
+        let snapshot = tree.look(own);
+        assert_eq!(root(&snapshot, &entry).state, dangling(Dangling::PlaceGone));
+        assert_eq!(codes(&snapshot), [RefusalCode::RootsAway]);
+    };
+    let list = fs::read_to_string(&tree.places.passwd).unwrap();
+    tree.other_user("home/me");
+    away(&tree);
+    fs::write(&tree.places.passwd, list).unwrap();
+    fs::remove_dir(&home).unwrap();
+    away(&tree);
+    tree.dir("home/me");
+    if super::tree::give_away(&home) {
+        away(&tree);
+    }
 }

@@ -140,6 +140,17 @@ impl Tree {
         tree
     }
 
+    /// Adds a user with this home, whose directory is ours all the same.
+    pub(super) fn other_user(&self, home: &str) -> Utf8PathBuf {
+        let home = self.dir(home);
+        let list = fs::read_to_string(&self.places.passwd).unwrap();
+        self.file(
+            "passwd",
+            &format!("{list}other:x:4242:100::{home}:/bin/sh\n"),
+        );
+        home
+    }
+
     pub(super) fn at(&self, path: &str) -> Utf8PathBuf {
         self.base.join(path)
     }

@@ -27,7 +27,7 @@ impl Reading<'_> {
         let mut generations = BTreeMap::new();
         let mine = self.generations_of(&path);
         for (number, name) in mine {
-            let Some((generation, error)) = self.generation(number, &name) else {
+            let Some((generation, error)) = self.generation(number, &name, kind) else {
                 let link = shown(self.site.dir.join(&name));
                 blocked.get_or_insert(format!("{link} is not a link"));
                 self.odd.push(shown(&name));
@@ -78,6 +78,7 @@ impl Reading<'_> {
         &self,
         number: GenerationNumber,
         name: &str,
+        kind: ProfileKind,
     ) -> Option<(Generation, Option<io::Error>)> {
         let entry = self.entries.get(name)?;
         let text = entry.text.as_ref()?;
@@ -91,9 +92,14 @@ impl Reading<'_> {
                 Err(error) => (Content::Missing(path), Some(error)),
             },
         };
+        // Nothing else boots, and what anybody may build is not read in vain.
+        let boots = kind.is_system() || self.site.role == Role::Asked;
+        let specialisations = content.on_disk().filter(|_| boots);
+        let specialisations = specialisations.map(|path| self.lens.store.specialisations(path));
         let generation = Generation {
             number,
             target: text.to_string_lossy().into_owned().into(),
+            specialisations: specialisations.unwrap_or_default(),
             content,
             created: entry.meta.modified,
         };

@@ -37,6 +37,45 @@ fn booted_and_running_are_known_by_their_path() {
 }
 
 #[test]
+fn a_generation_is_booted_and_running_by_its_specialisations_too() {
+    let mut case = Case::system(1..=9);
+    case.generation(2).specialisations = vec![path(20), path(21)];
+    case.generation(3).specialisations = vec![path(21)];
+    case.booted.push(path(20));
+    case.running.push(path(21));
+    assert_eq!(case.kept(last(1)), [2, 3, 8, 9]);
+    assert_eq!(case.reasons(last(1), 2), [Reason::Booted, Reason::Running]);
+    assert_eq!(case.reasons(last(1), 3), [Reason::Running]);
+}
+
+#[test]
+fn a_specialisation_of_the_current_system_is_no_way_back_and_neither_is_the_system_it_is_of() {
+    let mut case = Case::system(1..=9);
+    case.generation(9).specialisations = vec![path(8)];
+    case.generation(7).specialisations = vec![path(9)];
+    assert_eq!(case.kept(last(1)), [6, 9]);
+    // A specialisation that both have makes them no siblings.
+    case.generation(8).specialisations = vec![path(30)];
+    case.generation(9).specialisations = vec![path(30)];
+    assert_eq!(case.kept(last(1)), [8, 9]);
+}
+
+#[test]
+fn a_generation_of_the_future_is_kept_and_takes_no_place_of_a_rule() {
+    let future = "2027-01-01T00:00:00Z";
+    let case = Case::days(1..=9).created(8, future);
+    assert_eq!(case.kept(last(2)), [7, 8, 9]);
+    assert_eq!(case.reasons(last(2), 8), [Reason::FromTheFuture]);
+    // The current one as well.
+    let case = Case::days(1..=9).created(9, future);
+    assert_eq!(case.kept(last(1)), [8, 9]);
+    assert_eq!(
+        case.reasons(last(1), 9),
+        [Reason::Current, Reason::FromTheFuture]
+    );
+}
+
+#[test]
 fn pins_hold_until_their_time() {
     let case = Case::days(1..=9)
         .pin(1, None)

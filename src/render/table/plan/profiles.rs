@@ -73,7 +73,7 @@ fn groups(items: &[Item]) -> Vec<Group<'_>> {
             created: *created,
             fate: &item.fate,
         };
-        match groups.iter_mut().find(|group| group.path == profile) {
+        match groups.last_mut().filter(|group| group.path == profile) {
             Some(group) => group.rows.push(row),
             None => groups.push(Group {
                 path: profile,
@@ -109,10 +109,16 @@ impl Group<'_> {
         let mut grid = Grid::new(&["Number", "Created", "Age", "Verdict", "Why"])
             .numbers(&[0])
             .prose();
-        for row in &self.rows {
+        let (later, shown): (Vec<Row<'_>>, Vec<Row<'_>>) =
+            self.rows.iter().copied().partition(Row::is_for_later);
+        for row in shown {
             grid.row(row.cells(view));
         }
         grid.write(page, view.style);
+        if !later.is_empty() {
+            let generations = count(later.len(), "more generation");
+            page.line(format!("  {generations}: left for later runs"));
+        }
     }
 
     /// The one reason that keeps the whole profile from being touched, if there is one.
@@ -159,6 +165,13 @@ fn owner<'a>(plan: &'a Plan, profile: &ProfilePath) -> Option<&'a Owner> {
 impl Row<'_> {
     fn goes(&self) -> bool {
         matches!(self.fate, Fate::Drop { .. })
+    }
+
+    fn is_for_later(&self) -> bool {
+        match self.fate {
+            Fate::KeepGeneration(reasons) => reasons.iter().any(|r| *r == Reason::LaterRun),
+            Fate::Keep(_) | Fate::Drop { .. } => false,
+        }
     }
 
     fn is_current(&self) -> bool {

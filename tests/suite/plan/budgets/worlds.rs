@@ -298,6 +298,7 @@ fn of_paths(
         let generation = Generation {
             number: GenerationNumber(n),
             target: Utf8PathBuf::from(format!("/nix/store/{store_path}")),
+            specialisations: Vec::new(),
             content: if system {
                 Content::Bootable(store_path)
             } else {
