@@ -182,6 +182,7 @@ let
     in
     profile == "users"
     || profile == "home-manager"
+    || profile == "nix-collect-garbage"
     || (
       lib.hasPrefix "/" profile
       && (below == profile || (lib.hasPrefix "per-user/" below && !lib.hasPrefix "per-user/root/" below))

@@ -50,7 +50,7 @@ let
       default = profiles;
       description = ''
         The profiles that are thinned out: `system` (the machine's, and the named ones), `users` (users' own profiles and
-        channels), `home-manager`, or the absolute path of a profile.
+        channels), `home-manager`, `nix-collect-garbage` (what `nix-collect-garbage -d` takes in), or the absolute path of a profile.
       '';
     };
     keep = mkOption {

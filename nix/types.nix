@@ -47,7 +47,7 @@ in
   keep = types.ints.between 0 1000;
   calendar = matching "calendar expression of systemd.time(7), such as daily or Sat 04:30" calendar;
   span = matching "time span of systemd.time(7), such as 15min or 1h" "[0-9]+|[0-9]+ ?${unit}( ?[0-9]+ ?${unit})*";
-  profile = matching "system, users, home-manager, or the absolute path of a profile" "system|users|home-manager|/.+";
+  profile = matching "system, users, home-manager, nix-collect-garbage, or the absolute path of a profile" "system|users|home-manager|nix-collect-garbage|/.+";
   place = matching "absolute path" "/.*";
   safetyCheck = matching "code of a safety check, such as roots.unreadable" "[a-z]+\\.[a-z-]+";
   reason = matching "text that is not empty" ".*[^[:space:]].*";

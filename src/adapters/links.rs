@@ -96,6 +96,8 @@ pub struct Observer<'a> {
     pub zone: TimeZone,
     /// The profiles that the settings name by path.
     pub extra_profiles: Vec<Utf8PathBuf>,
+    /// Whether to look wherever `nix-collect-garbage -d` does.
+    pub all_of_nix: bool,
     /// What earlier runs have left behind.
     pub memory: &'a dyn Memory,
     /// Tells when the look began.
@@ -141,8 +143,11 @@ impl Survey for Observer<'_> {
         };
         let mut profiles = Profiles::new(lens);
         profiles.of_machine(&state, places, &mut findings);
-        profiles.of_users(places, &roots, &mut findings);
+        profiles.of_users(places, self.all_of_nix, &roots, &mut findings);
         profiles.asked_for(&self.extra_profiles, &roots, &mut findings);
+        if self.all_of_nix {
+            profiles.beside_own(places, &mut findings);
+        }
         profiles.revealed(&roots.reveals(&holds_dir), &mut findings);
         profiles.block_too_many_names(&mut findings);
 

@@ -186,7 +186,7 @@ pub struct JobArgs {
     /// A disk goal
     #[command(flatten)]
     pub budget: BudgetArgs,
-    /// Thin out only these profiles: `system`, `users`, `home-manager`, or a profile's path; repeatable
+    /// Thin out only these profiles: `system`, `users`, `home-manager`, `nix-collect-garbage`, or a path; repeatable
     #[arg(long = "profile", value_name = "PROFILE")]
     pub profiles: Vec<String>,
     /// Hold what is dropped for this long; 0s for not at all, which cannot be undone

@@ -190,8 +190,10 @@ impl Context {
         let mut selected = Vec::new();
         for text in &args.profiles {
             selected.push(ProfileSelector::parse(text).ok_or_else(|| {
-                usage(format!("`{text}` is not a profile"))
-                    .hint("Write `system`, `users`, `home-manager` or an absolute path.")
+                usage(format!("`{text}` is not a profile")).hint(format!(
+                    "Write {} or an absolute path.",
+                    ProfileSelector::WORDS.join(", ")
+                ))
             })?);
         }
         let selected = (!selected.is_empty()).then_some(selected);
@@ -232,11 +234,12 @@ impl Context {
 
     /// The survey for several jobs.
     pub(super) fn observer_of(&self, jobs: &[&Job]) -> Observer<'_> {
-        let operations = jobs
-            .iter()
-            .filter_map(|job| job.operations.generations.as_ref());
-        let named = operations.flat_map(|operation| &operation.profiles);
-        let named = named.filter_map(ProfileSelector::path);
+        let operations = || {
+            let jobs = jobs.iter();
+            jobs.filter_map(|job| job.operations.generations.as_ref())
+        };
+        let selectors = || operations().flat_map(|operation| &operation.profiles);
+        let named = selectors().filter_map(ProfileSelector::path);
         // A profile that the settings protect is looked for under the name they give it, so that another spelling of
         // it is noticed; one that is gone needs no protection.
         let protected = jobs.iter().flat_map(|job| &job.protect.generations);
@@ -250,6 +253,7 @@ impl Context {
             actor: self.actor,
             zone: self.zone.clone(),
             extra_profiles: named.chain(protected).collect(),
+            all_of_nix: selectors().any(|s| *s == ProfileSelector::NixCollectGarbage),
             memory: &self.journal,
             clock: &self.clock,
         }

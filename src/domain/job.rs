@@ -300,17 +300,24 @@ pub enum ProfileSelector {
     Users,
     /// `home-manager`: every home-manager profile.
     HomeManager,
+    /// `nix-collect-garbage`: what `nix-collect-garbage -d` takes in. Every profile in and below Nix's directories of
+    /// profiles, the machine's and one's own, and in the directory of the one that `~/.nix-profile` leads to.
+    NixCollectGarbage,
     /// One profile by its path.
     Path(ProfilePath),
 }
 
 impl ProfileSelector {
-    /// Reads `system`, `users`, `home-manager` or an absolute path.
+    /// The words that select profiles.
+    pub const WORDS: [&str; 4] = ["system", "users", "home-manager", "nix-collect-garbage"];
+
+    /// Reads one of [`Self::WORDS`] or an absolute path.
     pub fn parse(text: &str) -> Option<Self> {
         match text {
             "system" => Some(Self::System),
             "users" => Some(Self::Users),
             "home-manager" => Some(Self::HomeManager),
+            "nix-collect-garbage" => Some(Self::NixCollectGarbage),
             path => ProfilePath::new(Utf8Path::new(path)).ok().map(Self::Path),
         }
     }
@@ -332,6 +339,7 @@ impl ProfileSelector {
                 ProfileKind::User | ProfileKind::Default | ProfileKind::Channels
             ),
             Self::HomeManager => profile.kind == ProfileKind::HomeManager,
+            Self::NixCollectGarbage => profile.is_nix_own,
             Self::Path(path) => profile.path == *path,
         }
     }

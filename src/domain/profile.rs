@@ -250,6 +250,8 @@ pub struct Profile {
     pub owner: Owner,
     /// Which generation is current.
     pub current: Current,
+    /// Whether `nix-collect-garbage -d` takes it in, of whoever looks.
+    pub is_nix_own: bool,
     /// Its generations by number.
     pub generations: BTreeMap<GenerationNumber, Generation>,
     /// Why nothing of it may be touched, if there is such a reason beside `current`.

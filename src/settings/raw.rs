@@ -24,7 +24,7 @@ const FREE: &str = r"^(0*([5-9]|[1-8][0-9]|90)%|[0-9]+|[0-9]+(\.[0-9]{1,9})?[KMG
 const RISK: &str =
     "^([lL][oO][wW]|[mM][eE][dD][iI][uU][mM]|[hH][iI][gG][hH]|[cC][rR][iI][tT][iI][cC][aA][lL])$";
 /// What selects profiles.
-const SELECTOR: &str = "^(system|users|home-manager|/.*)$";
+const SELECTOR: &str = "^(system|users|home-manager|nix-collect-garbage|/.*)$";
 const JOB_NAME: &str = "^[a-zA-Z0-9][a-zA-Z0-9_-]{0,49}$";
 /// The profiles that are thinned out unless the settings say which.
 pub(super) const SELECTORS: [&str; 3] = ["system", "users", "home-manager"];
@@ -237,7 +237,7 @@ pub(super) struct Operations {
 #[derive(Debug, Clone, serde::Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Generations {
-    /// system, users, home-manager or absolute paths of profiles.
+    /// system, users, home-manager, nix-collect-garbage or absolute paths of profiles.
     #[schemars(extend("default" = SELECTORS, "minItems" = 1, "items" = { "type": "string", "pattern": SELECTOR }))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) profiles: Option<Vec<String>>,

@@ -209,6 +209,7 @@ impl Survey for World {
             owner: Owner { uid: 0, name: None },
             current: Current::Known(GenerationNumber(self.current.get())),
             generations: self.links.borrow().iter().map(generation).collect(),
+            is_nix_own: false,
             blocked: None,
         };
         let entries = self.entries.borrow();

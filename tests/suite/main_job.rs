@@ -88,6 +88,7 @@ impl Machine {
             actor,
             zone: TimeZone::UTC,
             extra_profiles: Vec::new(),
+            all_of_nix: false,
             memory: &self.journal,
             clock: &self.clock,
         }

@@ -76,6 +76,7 @@ pub(crate) fn profile(path: &str, kind: ProfileKind, uid: u32, count: u32) -> Pr
         kind,
         owner: owner(uid),
         current: Current::Known(GenerationNumber(count)),
+        is_nix_own: false,
         blocked: None,
     }
 }

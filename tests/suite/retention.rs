@@ -103,6 +103,7 @@ fn profile(dates: &[(u32, &str)], current: u32) -> Profile {
         },
         current: Current::Known(GenerationNumber(current)),
         generations: dates.iter().map(generation).collect(),
+        is_nix_own: false,
         blocked: None,
     }
 }

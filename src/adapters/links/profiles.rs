@@ -15,7 +15,7 @@ use crate::domain::snapshot::Actor;
 
 use super::Findings;
 use super::dirs::{FileId, Place, Reach, reach};
-use super::names::{generation_name, shown};
+use super::names::{generation_name, resolve, shown};
 use super::roots::Roots;
 use super::scan::{Lens, Scan, scan};
 use super::site::{Role, Site};
@@ -60,7 +60,11 @@ impl<'a> Profiles<'a> {
     pub(super) fn of_machine(&mut self, state: &Place, places: &Places, findings: &mut Findings) {
         let dir = places.state_dir.join("profiles");
         match state.child(OsStr::new("profiles")) {
-            Ok(place) => self.descend(&site(place, dir, Role::Top), 0, findings),
+            Ok(place) => {
+                let mut site = site(place, dir, Role::Top);
+                site.is_nix_own = true;
+                self.descend(&site, 0, findings);
+            }
             // A store that was never used has none. Where one was, the roots' look says that it is gone.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => unreadable(&dir, &error, findings),
@@ -68,9 +72,12 @@ impl<'a> Profiles<'a> {
     }
 
     fn descend(&mut self, site: &Site, depth: usize, findings: &mut Findings) {
-        let Some(scan) = self.visit(site, findings) else {
-            return;
-        };
+        if let Some(scan) = self.visit(site, findings) {
+            self.below(site, scan, depth, findings);
+        }
+    }
+
+    fn below(&mut self, site: &Site, scan: Scan, depth: usize, findings: &mut Findings) {
         for name in scan.directories {
             let path = site.dir.as_std_path().join(&name);
             let Some(utf8) = name.to_str() else {
@@ -85,7 +92,9 @@ impl<'a> Profiles<'a> {
             let dir = site.dir.join(utf8);
             match site.place.child(&name) {
                 Ok(place) => {
-                    let below = self::site(place, dir, site.role.below(utf8));
+                    let mut below = self::site(place, dir, site.role.below(utf8));
+                    below.is_nix_own = site.is_nix_own;
+                    below.link.clone_from(&site.link);
                     self.descend(&below, depth + 1, findings);
                 }
                 // Gone since the directory was read.
@@ -95,8 +104,15 @@ impl<'a> Profiles<'a> {
         }
     }
 
-    /// The profiles that users keep in their homes: everybody's for root, else one's own.
-    pub(super) fn of_users(&mut self, places: &Places, roots: &Roots<'_>, findings: &mut Findings) {
+    /// The profiles that users keep in their homes: everybody's for root, else one's own; with `deep` also those in the
+    /// directories below one's own, which are no users' profiles by their kind.
+    pub(super) fn of_users(
+        &mut self,
+        places: &Places,
+        deep: bool,
+        roots: &Roots<'_>,
+        findings: &mut Findings,
+    ) {
         let mut dirs: Vec<Utf8PathBuf> = places.own_profiles.clone().into_iter().collect();
         if self.lens.actor == Actor::Root {
             let homes = self.lens.users.homes();
@@ -111,12 +127,58 @@ impl<'a> Profiles<'a> {
                 Ok(Reach::There { place, link }) => {
                     let mut site = site(place, dir, Role::OfUser);
                     site.link = link;
-                    self.visit(&site, findings);
+                    // Root's own are below `per-user` for Nix.
+                    site.is_nix_own = self.lens.actor != Actor::Root
+                        && places.own_profiles.as_ref() == Some(&site.dir);
+                    let scan = self.visit(&site, findings);
+                    if let (Some(scan), true, true) = (scan, deep, site.is_nix_own) {
+                        site.role = Role::Revealed;
+                        self.below(&site, scan, 0, findings);
+                    }
                 }
                 // Most users have no profile.
                 Ok(Reach::Absent) => {}
                 Err(error) => self.out_of_reach(&dir, &error, roots, findings),
             }
+        }
+    }
+
+    /// The profiles in and below the directory of the one that `~/.nix-profile` leads to, or the same link below the
+    /// state directory where `use-xdg-base-directories` moved it.
+    pub(super) fn beside_own(&mut self, places: &Places, findings: &mut Findings) {
+        let home = places.home.as_ref().map(|home| home.join(".nix-profile"));
+        let state = places.own_profiles.as_ref().and_then(|dir| dir.parent());
+        let links = [home, state.map(|dir| dir.join("profile"))];
+        let mut leads = links.into_iter().flatten().filter_map(|link| {
+            let text = link.read_link_utf8().ok()?;
+            let dir = link.parent()?.as_std_path();
+            Utf8PathBuf::from_path_buf(resolve(dir, text.as_os_str())).ok()
+        });
+        let Some(dir) = leads
+            .next()
+            .and_then(|path| path.parent().map(Utf8Path::to_path_buf))
+        else {
+            return;
+        };
+        // A directory that is known already was looked at with the rest of Nix's own, or by itself.
+        match reach(&self.lens.users.real_path(&dir)) {
+            Ok(Reach::There { place, link }) => {
+                self.mark(place.id());
+                let mut site = site(place, dir, Role::Revealed);
+                site.link = link;
+                site.is_nix_own = true;
+                self.descend(&site, 0, findings);
+            }
+            Ok(Reach::Absent) => {}
+            Err(error) => self.unseen(&dir, &error, findings),
+        }
+    }
+
+    /// Marks the profiles of a directory that was looked at before as Nix's own.
+    fn mark(&mut self, dir: FileId) {
+        if let Some(dir) = self.dirs.get(&dir) {
+            let inside = self.found.values_mut().filter(|p| p.path.dir() == dir);
+            inside.for_each(|profile| profile.is_nix_own = true);
         }
     }
 
@@ -294,7 +356,9 @@ impl<'a> Profiles<'a> {
             self.dirs.insert(site.place.id(), site.dir.clone());
         }
         for profile in scan.profiles.drain(..) {
-            self.found.entry(profile.path.clone()).or_insert(profile);
+            let path = profile.path.clone();
+            let known = self.found.entry(path).or_insert(profile);
+            known.is_nix_own |= site.is_nix_own;
         }
         Some(scan)
     }
@@ -381,6 +445,7 @@ fn site(place: Place, dir: Utf8PathBuf, role: Role) -> Site {
         role,
         link: None,
         only: None,
+        is_nix_own: false,
     }
 }
 

@@ -52,6 +52,7 @@ impl Role {
             (Self::Top, "system-profiles") => Self::SystemProfiles,
             (Self::Top, "per-user") => Self::PerUser,
             (Self::PerUser | Self::OfUser, _) => Self::OfUser,
+            (Self::Revealed, _) => Self::Revealed,
             _ => Self::Elsewhere,
         }
     }
@@ -67,6 +68,8 @@ pub(super) struct Site {
     pub(super) link: Option<PathBuf>,
     /// The profiles that are asked for; without it, all.
     pub(super) only: Option<BTreeSet<String>>,
+    /// Whether `nix-collect-garbage -d` takes its profiles in.
+    pub(super) is_nix_own: bool,
 }
 
 impl Site {

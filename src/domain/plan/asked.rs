@@ -36,7 +36,9 @@ fn barred(snapshot: &Snapshot, job: &Job) -> Vec<Barred> {
                 let path = profile.path.to_path();
                 bar(profile, snapshot, false).map(|why| Barred { path, why })
             })),
-            ProfileSelector::Users | ProfileSelector::HomeManager => {}
+            ProfileSelector::Users
+            | ProfileSelector::HomeManager
+            | ProfileSelector::NixCollectGarbage => {}
         }
     }
     all

@@ -56,6 +56,7 @@ impl Case {
             owner: Owner { uid: 0, name: None },
             current: Current::Known(last),
             generations,
+            is_nix_own: false,
             blocked: None,
         };
         Self {

@@ -322,6 +322,7 @@ fn word(selector: &ProfileSelector) -> Value {
         ProfileSelector::System => "system".to_string(),
         ProfileSelector::Users => "users".to_string(),
         ProfileSelector::HomeManager => "home-manager".to_string(),
+        ProfileSelector::NixCollectGarbage => "nix-collect-garbage".to_string(),
         ProfileSelector::Path(path) => path.to_string(),
     })
 }

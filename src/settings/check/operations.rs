@@ -9,7 +9,7 @@ use crate::domain::job::{
 };
 use crate::domain::nearest::nearest;
 use crate::domain::retention::{KeepPolicy, KeepRules, MOST_KEPT};
-use crate::settings::raw::{self, Object, SELECTORS, Whole};
+use crate::settings::raw::{self, Object, Whole};
 
 pub(super) fn operations(
     raw: &raw::Operations,
@@ -137,7 +137,7 @@ fn profiles(
     at: &Pointer,
     findings: &mut Findings,
 ) -> Result<Vec<ProfileSelector>, Refused> {
-    let known = SELECTORS.join(", ");
+    let known = ProfileSelector::WORDS.join(", ");
     if words.is_empty() {
         let hint = format!("write some of {known} or absolute paths of profiles");
         return Err(findings.error(Code::ProfilesNone, at, "no profile is selected", &hint));
@@ -148,7 +148,8 @@ fn profiles(
             place(findings, &at, word)?;
         }
         ProfileSelector::parse(word).ok_or_else(|| {
-            let meant = nearest(word, SELECTORS).map(|meant| format!(", perhaps {meant}"));
+            let meant =
+                nearest(word, ProfileSelector::WORDS).map(|meant| format!(", perhaps {meant}"));
             let meant = meant.unwrap_or_default();
             let hint = format!("write one of {known} or the absolute path of a profile{meant}");
             let message = format!("`{word}` selects no profile");

@@ -63,6 +63,7 @@ impl<'a> Looker<'a> {
             actor,
             zone: TimeZone::UTC,
             extra_profiles: Vec::new(),
+            all_of_nix: false,
             memory: &self.journal,
             clock: &SystemClock,
         }

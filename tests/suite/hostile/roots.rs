@@ -258,3 +258,52 @@ fn a_root_that_leads_to_a_secret_file_is_neither_opened_nor_removed() {
         );
     }
 }
+
+#[test]
+fn the_word_nix_collect_garbage_selects_what_that_command_takes_in() {
+    with_each_nix(|nix| {
+        let scratch = store_of(nix);
+        let below_state =
+            ["direct", "extra/deep/p", "per-user/root/q"].map(|p| profiles(&scratch).join(p));
+        let home = scratch.home();
+        let elsewhere = ["work/blah", "work/sub/blub", "other/not"].map(|p| home.join(p));
+        let own = ["own", "nested/own"].map(|p| home_profiles(&scratch).join(p));
+        let all: Vec<Utf8PathBuf> = below_state
+            .iter()
+            .chain(&elsewhere)
+            .chain(&own)
+            .cloned()
+            .collect();
+        for profile in &all {
+            fs::create_dir_all(profile.parent().unwrap()).unwrap();
+            fill(&scratch, profile, 3);
+        }
+        let _ = fs::remove_file(home.join(".nix-profile"));
+        symlink(&elsewhere[0], home.join(".nix-profile")).unwrap();
+        let args = [
+            "plan",
+            "--json",
+            "--no-collect",
+            "--profile=nix-collect-garbage",
+            "--keep-last=1",
+        ];
+        let plan = json(&ends(&scratch, &args, 0));
+        let items = plan["items"].as_array().unwrap();
+        let removes = |profile: &Utf8Path| {
+            let of = |item: &&serde_json::Value| {
+                item["subject"]["profile"] == profile.as_str() && item["verdict"] == "drop"
+            };
+            items.iter().filter(of).count()
+        };
+        let ours: Vec<usize> = all.iter().map(|profile| removes(profile)).collect();
+        by_hand(&scratch, "nix-collect-garbage", &["-d"]);
+        // Nix before 2.14 looks below the state directory alone.
+        let old = nix.version.contains(" 2.8");
+        for (profile, ours) in all.iter().zip(ours) {
+            if !old || profile.starts_with(profiles(&scratch)) {
+                assert_eq!(3 - numbers(profile).len(), ours, "{profile}");
+            }
+        }
+        assert_eq!(removes(&elsewhere[2]), 0);
+    });
+}

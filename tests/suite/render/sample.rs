@@ -70,6 +70,7 @@ fn profile(path: &str, kind: ProfileKind, owner: Owner, ages: &[u32]) -> Profile
         owner,
         current: Current::Known(GenerationNumber(ages.len().try_into().unwrap())),
         generations: (1..).zip(ages).map(generation).collect(),
+        is_nix_own: false,
         blocked: None,
         path,
     }

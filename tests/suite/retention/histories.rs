@@ -173,6 +173,7 @@ fn history(length: usize, mut dice: Dice) -> History {
             owner: Owner { uid: 0, name: None },
             current,
             generations,
+            is_nix_own: false,
             blocked: dice.percent(2).then(|| "it is blocked".to_string()),
         },
         rules,

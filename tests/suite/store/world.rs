@@ -509,6 +509,7 @@ pub(super) fn look(scratch: &Scratch) -> (Snapshot, Inspection) {
         actor,
         zone: TimeZone::UTC,
         extra_profiles: Vec::new(),
+        all_of_nix: false,
         memory: &journal,
         clock: &SystemClock,
     };

@@ -38,6 +38,7 @@ fn as_user(tree: &Tree, uid: u32) -> Option<Snapshot> {
             actor: Actor::User(uid),
             zone: jiff::tz::TimeZone::UTC,
             extra_profiles: Vec::new(),
+            all_of_nix: false,
             memory: &super::tree::Fake::default(),
             clock: &super::tree::Stopped,
         };

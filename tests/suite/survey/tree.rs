@@ -94,6 +94,7 @@ pub(super) struct Tree {
     pub(super) places: Places,
     pub(super) memory: Fake,
     pub(super) extra: Vec<Utf8PathBuf>,
+    pub(super) all_of_nix: bool,
 }
 
 /// Our own user's number: what all files of a tree belong to.
@@ -123,6 +124,7 @@ impl Tree {
             places,
             memory: Fake::default(),
             extra: Vec::new(),
+            all_of_nix: false,
         };
         for dir in [
             "store",
@@ -243,6 +245,7 @@ impl Tree {
             actor,
             zone: TimeZone::UTC,
             extra_profiles: self.extra.clone(),
+            all_of_nix: self.all_of_nix,
             memory: &self.memory,
             clock: &Stopped,
         };

@@ -57,6 +57,7 @@ impl Reading<'_> {
             kind,
             owner: self.lens.users.owner(self.site.place.uid()),
             current,
+            is_nix_own: self.site.is_nix_own,
             generations,
             blocked,
         }

@@ -92,6 +92,7 @@ impl Made {
                 number: GenerationNumber(n),
                 target: format!("/nix/store/{}", path(n)).into(),
                 content: Content::Present(path(n)),
+                specialisations: Vec::new(),
                 created: now.before(age),
             };
             (GenerationNumber(n), generation)
@@ -102,6 +103,7 @@ impl Made {
             owner: Owner { uid: 0, name: None },
             current: Current::Known(GenerationNumber(self.current)),
             generations: self.ages.iter().map(generation).collect(),
+            is_nix_own: false,
             blocked: None,
         };
         let circumstances = Circumstances {
