@@ -7,6 +7,7 @@ pub mod accept;
 pub mod brake;
 pub mod budget;
 pub mod collect;
+pub mod elapsed;
 pub mod graph;
 pub mod inspection;
 pub mod job;

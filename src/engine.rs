@@ -10,6 +10,7 @@ mod mend;
 mod recover;
 mod run;
 mod undo;
+mod vanished;
 
 use delays::Delays;
 
@@ -117,7 +118,7 @@ where
         self.remember.begin(&lock, &mut receipt)?;
         let mut delays = Delays::default();
         for index in 0..receipt.entries.len() {
-            self.step(&lock, &mut receipt, index, &mut delays)?;
+            self.step(&lock, &mut receipt, index, None, &mut delays)?;
         }
         self.finish(&lock, receipt)
     }
@@ -160,12 +161,10 @@ where
     }
 
     fn finish(&self, lock: &R::Lock, mut receipt: Receipt) -> Result<Receipt, EngineError> {
+        // Before the run counts as ended, so that a run killed in between is settled and written down by the next one.
+        self.record_baseline(lock, &receipt);
         receipt.finished_at = Some(self.clock.now());
         self.keep_up(lock, &receipt, &receipt.run)?;
-        // Should this fail, the next run finds the roots of these holds in their place.
-        if let Err(error) = self.remember.holds_now(lock, &receipt) {
-            tracing::warn!("what vanished may be held once more: {}", told(&error));
-        }
         // The run is done and recorded: what stays for another time is no reason to call it failed.
         match self.remember.prune(lock, self.clock.now()) {
             Ok(0) => {}

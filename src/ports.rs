@@ -2,10 +2,11 @@
 
 use std::error::Error as StdError;
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::domain::budget::{Figure, Standing};
 use crate::domain::collect::{NotSelective, Selection};
+use crate::domain::elapsed::Uptime;
 use crate::domain::inspection::Inspection;
 use crate::domain::measure::{Bytes, Timestamp};
 use crate::domain::plan::{GenerationFacts, HoldFacts, RootFacts};
@@ -151,6 +152,13 @@ pub trait Perform {
     /// When the path is not valid or the root could not be made; then nothing must be dropped.
     fn hold(&self, path: &StorePath<String>, link: &Utf8Path) -> Result<(), PerformError>;
 
+    /// Makes each link a root of its path, and checks every one, as [`Perform::hold`]. Links named by [`nth_link`] from
+    /// one first link take a single call of Nix.
+    fn hold_all(&self, holds: &[(&StorePath<String>, &Utf8Path)]) -> Vec<Result<(), PerformError>> {
+        let holds = holds.iter();
+        holds.map(|(path, link)| self.hold(path, link)).collect()
+    }
+
     /// Drops one generation, if it is still what the facts say, and sees that it is gone and nothing else is.
     ///
     /// # Errors
@@ -234,6 +242,14 @@ pub trait Perform {
     /// # Errors
     /// When the file system does not say.
     fn free_bytes(&self) -> Result<Bytes, PerformError>;
+}
+
+/// The link that Nix makes for the path at `position`, from 0, of a call that was given the link `first`.
+pub fn nth_link(first: &Utf8Path, position: usize) -> Utf8PathBuf {
+    match position {
+        0 => first.to_path_buf(),
+        position => format!("{first}-{}", position + 1).into(),
+    }
 }
 
 /// How something looks that was planned or recorded.
@@ -323,6 +339,14 @@ pub enum PerformError {
         /// Why.
         source: std::io::Error,
     },
+    /// More was removed than should have been.
+    #[error("{what} failed: {more}")]
+    RemovedMore {
+        /// What was tried.
+        what: String,
+        /// What else is gone.
+        more: String,
+    },
     /// The user asked to stop while it was under way.
     #[error("{what} was interrupted")]
     Interrupted {
@@ -373,10 +397,11 @@ pub trait Remember {
         index: usize,
     ) -> Result<(), JournalError>;
 
-    /// Writes down what was seen of the roots, for the next run to notice what is missing; `run` is what it is about to do.
+    /// Writes down what was seen of the roots, for the next run to notice what is missing. The generations that `run` has
+    /// removed by then are not missed.
     ///
     /// # Errors
-    /// When it cannot be written; then nothing must be done.
+    /// When it cannot be written. A run that has not begun must do nothing then.
     fn saw(
         &self,
         lock: &Self::Lock,
@@ -384,15 +409,6 @@ pub trait Remember {
         run: &Receipt,
     ) -> Result<(), JournalError> {
         let _ = (lock, snapshot, run);
-        Ok(())
-    }
-
-    /// Writes down that the vanished roots which a run holds are not to be looked for any more.
-    ///
-    /// # Errors
-    /// When it cannot be written; then they may be held once more.
-    fn holds_now(&self, lock: &Self::Lock, run: &Receipt) -> Result<(), JournalError> {
-        let _ = (lock, run);
         Ok(())
     }
 
@@ -420,7 +436,7 @@ pub trait Remember {
         lock: &Self::Lock,
         run: &RunId,
         index: usize,
-    ) -> Result<camino::Utf8PathBuf, JournalError>;
+    ) -> Result<Utf8PathBuf, JournalError>;
 }
 
 /// Why something could not be remembered or recalled.
@@ -475,6 +491,11 @@ pub enum JournalError {
 pub trait Clock {
     /// The time now.
     fn now(&self) -> Timestamp;
+
+    /// How long the machine is up; `None` where that is not known.
+    fn uptime(&self) -> Option<Uptime> {
+        None
+    }
 }
 
 /// Tells whether somebody asked us to stop.

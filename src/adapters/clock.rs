@@ -1,7 +1,10 @@
 //! The time, and the zone whose calendar the machine follows.
 
+use std::fs;
+
 use jiff::tz::TimeZone;
 
+use crate::domain::elapsed::Uptime;
 use crate::domain::measure::Timestamp;
 use crate::ports::Clock;
 
@@ -12,6 +15,15 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         Timestamp::from(jiff::Timestamp::now())
+    }
+
+    fn uptime(&self) -> Option<Uptime> {
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        let uptime = fs::read_to_string("/proc/uptime").ok()?;
+        Some(Uptime {
+            boot: boot.trim().to_string(),
+            seconds: uptime.split('.').next()?.parse().ok()?,
+        })
     }
 }
 

@@ -318,10 +318,6 @@ impl Remember for Journal {
         self.remember_what_was_seen(lock, snapshot, run)
     }
 
-    fn holds_now(&self, lock: &RunLock, run: &Receipt) -> Result<(), JournalError> {
-        self.forget_what_is_held(lock, run)
-    }
-
     fn prune(&self, lock: &RunLock, now: Timestamp) -> Result<usize, JournalError> {
         self.forget_old_runs(lock, now)
     }

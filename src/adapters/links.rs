@@ -31,6 +31,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use jiff::tz::TimeZone;
 
 use crate::domain::budget::{Figure, Standing};
+use crate::domain::elapsed::Reading;
+use crate::domain::receipt::RunId;
 use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::domain::seen::Seen;
 use crate::domain::snapshot::{Actor, Hold, Pin, Snapshot};
@@ -80,6 +82,12 @@ pub trait Memory {
     /// # Errors
     /// When the record of it is there and cannot be read.
     fn last_seen(&self, store: &StoreDir) -> Result<Option<Seen>, JournalError>;
+
+    /// Whether there is the record of a run.
+    fn knows(&self, run: &RunId) -> bool {
+        let _ = run;
+        true
+    }
 
     /// The directory below which every hold's link is.
     fn holds_dir(&self) -> Utf8PathBuf;
@@ -133,9 +141,16 @@ impl Survey for Observer<'_> {
         );
         self.report(&store, &roots, &state, &mut findings);
         losses::homes_away(&roots, &users, &places.state_dir, &mut findings);
-        let ground = missing.report(&roots, &places.state_dir, &mut findings);
+        let uptime = self.clock.uptime();
+        let clock = Reading {
+            at: taken_at,
+            uptime: uptime.as_ref(),
+        };
+        let ground = missing.report(&roots, &places.state_dir, clock, &mut findings);
 
         let holds_dir = self.memory.holds_dir();
+        losses::holds_away(&roots, self.memory, self.actor, &mut findings);
+        losses::places_away(&roots, &users, &places.state_dir, &mut findings);
         let lens = Lens {
             actor: self.actor,
             store: &store,
@@ -155,6 +170,7 @@ impl Survey for Observer<'_> {
         let running = self.systems("current-system", &mut profiles, &mut findings);
         let pins = self.pins(&users, &mut profiles, &mut findings);
         let mut holds = self.holds(&mut findings);
+        losses::windows(&mut holds, &ground.skips, &mut findings);
         let kinds = Kinds {
             holds: &holds_dir,
             run_dir: &places.run_dir,

@@ -185,10 +185,26 @@ impl NixCli {
         link: &Utf8Path,
         account: Option<&Account>,
     ) -> Result<Output, ProcessError> {
-        let path = path.to_absolute_path(&self.places.store).into_string();
+        self.add_roots(&[path], link, account)
+    }
+
+    /// The same for many paths: the link of the first is `link`, and [`nth_link`](crate::ports::nth_link) names the others
+    /// (seen so in 2.8, 2.26 and 2.34). Nothing rests on that: each link is checked, and made alone where it is wrong.
+    fn add_roots(
+        &self,
+        paths: &[&StorePath<String>],
+        link: &Utf8Path,
+        account: Option<&Account>,
+    ) -> Result<Output, ProcessError> {
+        let paths = paths
+            .iter()
+            .map(|path| path.to_absolute_path(&self.places.store).into_string());
+        let paths: Vec<String> = paths.collect();
         self.persist_as(account, || {
             self.command(&self.nix_store, short(account))
-                .args(["--realise", &path, "--add-root", link.as_str()])
+                .args(["--realise"])
+                .args(&paths)
+                .args(["--add-root", link.as_str()])
                 .args(["--option", "substitute", "false"])
                 .run_as(account)
                 .run(&*self.interrupt)

@@ -40,6 +40,7 @@ pub(super) fn apply(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure
     }
     let nix = context.nix()?;
     let observer = context.observer(None);
+    run::recover_first(context, &observer, &nix)?;
     let mut plan = Plan {
         taken_at: saved.taken_at,
         machine: saved.machine,

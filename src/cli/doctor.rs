@@ -28,6 +28,7 @@ pub(super) fn doctor(context: &Context, args: &DoctorArgs) -> Result<Exit, Failu
     let mut checks = vec![nix(context), settings(context), needs::state(context)];
     checks.extend(needs::access(context));
     checks.extend(needs::locks(context));
+    checks.extend(state_in_memory(context));
     checks.extend(records(context));
     let settings = context.settings().ok();
     let jobs_of = settings.iter().flat_map(Settings::jobs);
@@ -80,6 +81,28 @@ fn settings(context: &Context) -> CheckDocument {
             ..wrong("settings", &failure)
         },
     }
+}
+
+fn state_in_memory(context: &Context) -> Option<CheckDocument> {
+    let dir = context.journal.dir();
+    let message = format!("{dir} is in memory, and gone with the next boot");
+    let hint = "Put it on a disk, or make it persistent: nothing is collected by a run that does not find the holds of earlier runs.";
+    is_in_memory(dir).then(|| doubtful("state", message, hint))
+}
+
+/// Whether a directory, or where it would be made, is on a file system that a boot empties.
+#[cfg(target_os = "linux")]
+fn is_in_memory(dir: &camino::Utf8Path) -> bool {
+    use nix::sys::statfs::{TMPFS_MAGIC, statfs};
+    let there = dir
+        .ancestors()
+        .find_map(|dir| statfs(dir.as_std_path()).ok());
+    there.is_some_and(|found| found.filesystem_type() == TMPFS_MAGIC)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_in_memory(_: &camino::Utf8Path) -> bool {
+    false
 }
 
 fn records(context: &Context) -> Vec<CheckDocument> {

@@ -43,7 +43,9 @@ fn release(context: &Context, args: &ReleaseArgs) -> Result<Exit, Failure> {
         (false, true) => hold.until <= now,
         (false, false) => runs.contains(&hold.run),
     };
-    let holds = context.journal.holds_in(&context.places.store)?;
+    // As above.
+    context.journal.holds_in(&context.places.store)?;
+    let holds = context.snapshot(None)?.holds;
     if let Some(run) = runs
         .iter()
         .find(|run| holds.iter().all(|hold| hold.run != **run))

@@ -50,7 +50,11 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
 /// Recovers interrupted runs before anything is planned: a plan made earlier would contain steps that the recovery does.
 ///
 /// Records that cannot be read are a refusal of the plan, which names them.
-fn recover_first(context: &Context, observer: &Observer<'_>, nix: &NixCli) -> Result<(), Failure> {
+pub(super) fn recover_first(
+    context: &Context,
+    observer: &Observer<'_>,
+    nix: &NixCli,
+) -> Result<(), Failure> {
     let records = context.journal.receipts();
     if records.is_ok_and(|records| records.iter().any(Receipt::is_interrupted)) {
         context.engine(observer, nix).resume()?;

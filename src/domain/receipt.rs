@@ -41,6 +41,14 @@ impl RunId {
         })
     }
 
+    /// When the run began, to the second; `None` of a name that does not say so.
+    pub fn started(&self) -> Option<Timestamp> {
+        let stamp = self.0.split('-').next()?;
+        let time = jiff::fmt::strtime::parse("%Y%m%dT%H%M%SZ", stamp).ok()?;
+        let time = time.to_datetime().ok()?.to_zoned(jiff::tz::TimeZone::UTC);
+        Some(Timestamp::from(time.ok()?.timestamp()))
+    }
+
     /// The name; it is also the base name of the record's file, and has no slash or dot in it.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -313,5 +321,7 @@ mod tests {
         let time = Timestamp::from_unix(1_795_385_804, 0).unwrap();
         assert_eq!(RunId::at(time, 1).as_str(), "20261122T221644Z");
         assert_eq!(RunId::at(time, 2).as_str(), "20261122T221644Z-2");
+        assert_eq!(RunId::at(time, 2).started(), Some(time));
+        assert_eq!(RunId("by-hand".to_string()).started(), None);
     }
 }

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
+use super::elapsed::{self, Reading, Skip, Uptime};
 use super::measure::{Age, Timestamp};
 use super::plan::Action;
-use super::receipt::{Entry, Outcome, Receipt};
+use super::receipt::{Entry, Outcome};
 use super::refusal::{Refusal, RefusalCode};
 use super::root::{Dangling, GcRoot, RootKind, RootState};
 use super::snapshot::{Held, Hold, Snapshot, VanishedRoot};
@@ -32,6 +33,10 @@ pub struct Ground {
     pub directories: BTreeSet<Utf8PathBuf>,
     /// Where file systems are mounted; `None` where the machine does not tell.
     pub mounts: Option<BTreeSet<Utf8PathBuf>>,
+    /// How long the machine is up; `None` where it does not tell.
+    pub uptime: Option<Uptime>,
+    /// What the clock skipped since holds were made that are there.
+    pub skips: Vec<Skip>,
 }
 
 /// What a run saw of the roots of a store.
@@ -49,11 +54,17 @@ pub struct Seen {
     /// The roots that somebody made and may miss, and what each led to.
     #[serde(default)]
     pub roots: BTreeMap<Utf8PathBuf, StorePath<String>>,
+    /// How long the machine was up.
+    #[serde(default)]
+    pub uptime: Option<Uptime>,
+    /// What the clock has skipped, as far as nothing has confirmed it.
+    #[serde(default)]
+    pub skips: Vec<Skip>,
 }
 
 impl Seen {
-    /// What this snapshot saw, but for what the run itself is about to take away. What was missing in it and was not let
-    /// pass, or is not held yet, is still missing in the next one.
+    /// What this snapshot saw. Roots that are missing in it and not held stay known, except those that the run itself has
+    /// removed: a removal that was only planned, or failed, forgets nothing. Refusals that stand are kept as well.
     pub fn of(snapshot: &Snapshot, run: &[Entry], before: Option<&Self>) -> Self {
         let live = snapshot
             .roots
@@ -79,48 +90,34 @@ impl Seen {
                 mounts.extend(before.away(&snapshot.ground).cloned());
             }
         }
+        // A clock that nobody has accepted must not become the one that later runs are compared with.
+        let clock = before.filter(|_| stands(RefusalCode::ClockJumped));
         Self {
             store: snapshot.store.clone(),
-            taken_at: snapshot.taken_at,
+            taken_at: clock.map_or(snapshot.taken_at, |before| before.taken_at),
+            uptime: match clock {
+                Some(before) => before.uptime.clone(),
+                None => snapshot.ground.uptime.clone(),
+            },
+            skips: match clock {
+                Some(before) => before.skips.clone(),
+                None => snapshot.ground.skips.clone(),
+            },
             directories,
             mounts,
             roots: roots_of(snapshot, run),
         }
     }
 
-    /// Forgets the vanished roots that a run holds now, so that the end of the hold is the end of them; tells whether
-    /// there were any.
-    pub fn forget_held(&mut self, run: &Receipt) -> bool {
-        let before = self.roots.len();
-        for entry in &run.entries {
-            if let (Action::HoldRoot(facts), Outcome::Done) = (&entry.action, entry.outcome)
-                && self.roots.get(&facts.link) == Some(&facts.store_path)
-            {
-                self.roots.remove(&facts.link);
-            }
-        }
-        self.roots.len() < before
-    }
-
     /// The roots that are gone since, by their links, but for those that have their hold already. One that leads
-    /// elsewhere now is not gone: its owner moved on. Nor is one that cannot be looked at, or may only be away.
+    /// elsewhere now is not gone: its owner moved on. Nor is one that cannot be looked at. One whose place is gone may only
+    /// be away; who lets that pass has what it kept for an undo window.
     ///
     /// That something else leads to the same path is no reason to leave one out: a hold may end in this very run, and a
     /// booted system with the next boot.
     pub fn gone(&self, roots: &[GcRoot], holds: &[Hold]) -> Vec<VanishedRoot> {
-        let is_there = |root: &&GcRoot| match root.state {
-            RootState::Dangling(Dangling::LinkGone | Dangling::NotARoot) => false,
-            RootState::Live
-            | RootState::Dangling(Dangling::PlaceGone | Dangling::PathGone)
-            | RootState::Unreadable(_) => true,
-        };
-        let there = roots.iter().filter(is_there).map(|root| &root.link);
-        let there: HashSet<&Utf8PathBuf> = there.collect();
-        let held = holds.iter().filter_map(|hold| match &hold.held {
-            Held::Root { root } if hold.intact => Some((root, &hold.store_path)),
-            _ => None,
-        });
-        let held: HashSet<(&Utf8PathBuf, &StorePath<String>)> = held.collect();
+        let there = present(roots);
+        let held = held_roots(holds);
         let gone = self.roots.iter();
         let gone = gone.filter(|root| !there.contains(root.0) && !held.contains(root));
         gone.map(|(link, store_path)| VanishedRoot {
@@ -141,6 +138,15 @@ impl Seen {
         let known = ground.mounts.as_ref();
         let gone = self.mounts.iter();
         gone.filter(move |at| known.is_some_and(|mounts| !mounts.contains(*at)))
+    }
+
+    /// What the clock has skipped until now.
+    pub fn skips(&self, now: Timestamp, uptime: Option<&Uptime>) -> Vec<Skip> {
+        let last = Reading {
+            at: self.taken_at,
+            uptime: self.uptime.as_ref(),
+        };
+        elapsed::skips(last, &self.skips, Reading { at: now, uptime })
     }
 
     /// Refuses to believe a clock that cannot be right. `newest` is the youngest generation that is not of the future.
@@ -173,31 +179,85 @@ impl Seen {
     }
 }
 
-/// The roots that the next run should look for: those that were missing already, and as many of the others as have room.
-fn roots_of(snapshot: &Snapshot, run: &[Entry]) -> BTreeMap<Utf8PathBuf, StorePath<String>> {
-    let drops = || {
-        run.iter().filter_map(|entry| match &entry.action {
-            Action::DropGeneration(facts) => Some(facts),
+/// The roots that were there in `before`, are gone in `after`, and were not removed by this run, in the order of their
+/// links. A root whose place is gone is gone too: what it kept is live no longer, wherever the place went.
+pub fn gone_between(before: &Snapshot, after: &Snapshot, run: &[Entry]) -> Vec<VanishedRoot> {
+    let there = present(&after.roots);
+    let held = held_roots(&after.holds);
+    let removed = Removed::by(run);
+    let known = before.roots.iter().filter(|root| match root.kind {
+        RootKind::Profile
+        | RootKind::Result
+        | RootKind::Direnv
+        | RootKind::Home
+        | RootKind::System
+        | RootKind::Other => root.state == RootState::Live,
+        RootKind::Process | RootKind::Temporary | RootKind::Hold => false,
+    });
+    let gone = known.filter_map(|root| Some((&root.link, root.store_path.as_ref()?)));
+    let gone = gone.filter(|(link, _)| !there.contains(link));
+    let gone =
+        gone.filter(|(link, path)| !held.contains(&(link, path)) && !removed.has(link, path));
+    let gone = gone.map(|(link, store_path)| VanishedRoot {
+        link: link.clone(),
+        store_path: store_path.clone(),
+    });
+    gone.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// The links of the roots that are there, or cannot be looked at.
+fn present(roots: &[GcRoot]) -> HashSet<&Utf8PathBuf> {
+    let is_there = |root: &&GcRoot| match root.state {
+        RootState::Dangling(Dangling::LinkGone | Dangling::PlaceGone | Dangling::NotARoot) => false,
+        RootState::Live | RootState::Dangling(Dangling::PathGone) | RootState::Unreadable(_) => {
+            true
+        }
+    };
+    let there = roots.iter().filter(is_there);
+    there.map(|root| &root.link).collect()
+}
+
+/// The roots in whose place there is a hold.
+fn held_roots(holds: &[Hold]) -> HashSet<(&Utf8PathBuf, &StorePath<String>)> {
+    let held = holds.iter().filter_map(|hold| match &hold.held {
+        Held::Root { root } if hold.intact => Some((root, &hold.store_path)),
+        _ => None,
+    });
+    held.collect()
+}
+
+/// The generations that a run has removed.
+struct Removed<'a>(HashSet<(String, &'a StorePath<String>)>);
+
+impl<'a> Removed<'a> {
+    fn by(run: &'a [Entry]) -> Self {
+        let done = run.iter().filter(|entry| entry.outcome == Outcome::Done);
+        let removed = done.filter_map(|entry| match &entry.action {
+            Action::DropGeneration(facts) => {
+                Some((facts.profile.link_name(facts.number), &facts.store_path))
+            }
             _ => None,
-        })
-    };
-    let dropped: HashSet<Utf8PathBuf> = drops()
-        .map(|facts| facts.profile.link(facts.number))
-        .collect();
-    // What is held from now on is safe until the next run, whatever other name the generation has among the roots.
-    let held: HashSet<&StorePath<String>> = drops()
-        .filter(|facts| !facts.hold.is_zero())
-        .map(|facts| &facts.store_path)
-        .collect();
-    let goes = |root: &GcRoot| {
-        dropped.contains(&root.link) || root.store_path.as_ref().is_some_and(|p| held.contains(p))
-    };
+        });
+        Self(removed.collect())
+    }
+
+    /// By the name of the link and its path: the directory may go by another name among the roots.
+    fn has(&self, link: &Utf8Path, path: &StorePath<String>) -> bool {
+        let name = link.file_name().map(str::to_string);
+        name.is_some_and(|name| self.0.contains(&(name, path)))
+    }
+}
+
+/// The roots that the next run should look for: those that are missing already and were not removed by this run, and as
+/// many of the others as have room.
+fn roots_of(snapshot: &Snapshot, run: &[Entry]) -> BTreeMap<Utf8PathBuf, StorePath<String>> {
+    let removed = Removed::by(run);
     let made = snapshot.roots.iter().filter(|root| match root.kind {
         RootKind::Profile
         | RootKind::Result
         | RootKind::Direnv
         | RootKind::Home
-        | RootKind::Other => root.state == RootState::Live && root.exact && !goes(root),
+        | RootKind::Other => root.state == RootState::Live && root.exact,
         // They come and go by themselves.
         RootKind::System | RootKind::Process | RootKind::Temporary | RootKind::Hold => false,
     });
@@ -208,7 +268,8 @@ fn roots_of(snapshot: &Snapshot, run: &[Entry]) -> BTreeMap<Utf8PathBuf, StorePa
     let mut left = ROOM;
     let mut of_owner: HashMap<Option<u32>, usize> = HashMap::new();
     let mut roots = BTreeMap::new();
-    for root in &snapshot.vanished {
+    let vanished = snapshot.vanished.iter();
+    for root in vanished.filter(|root| !removed.has(&root.link, &root.store_path)) {
         left = left.saturating_sub(root.link.as_str().len() + PER_ROOT);
         roots.insert(root.link.clone(), root.store_path.clone());
     }
@@ -256,6 +317,8 @@ mod tests {
             directories: BTreeSet::new(),
             mounts: BTreeSet::new(),
             roots: BTreeMap::new(),
+            uptime: None,
+            skips: Vec::new(),
         };
         let refusal = seen.clock(time(now), newest.map(time));
         assert_eq!(refusal.is_some(), says.is_some(), "{refusal:?}");

@@ -1,7 +1,8 @@
 //! What a run does for its budget, and how that came out.
 
+use super::collect::{LastLook, collect_after};
 use super::run::settle;
-use super::{Collection, Engine, collect};
+use super::{Collection, Engine};
 use crate::domain::budget::{Figure, Standing};
 use crate::domain::collect::{CollectMethod, NotSelective, Selection};
 use crate::domain::measure::{Bytes, Timestamp};
@@ -58,23 +59,30 @@ where
         &self,
         facts: CollectFacts,
         outcome: Option<&BudgetOutcome>,
+        last_look: LastLook<'_>,
     ) -> Collection {
         let before = facts.registered_before;
         let part = outcome.and_then(|b| b.planned.collects_most.map(|most| (b, most)));
         let Some((outcome, most)) = part else {
             return match before {
-                Some(_) => self.collect_part(before, None),
-                None => collect(self.survey, self.perform, self.interrupt, facts.method),
+                Some(_) => self.collect_part(before, None, last_look),
+                None => collect_after(
+                    self.survey,
+                    self.perform,
+                    self.interrupt,
+                    facts.method,
+                    last_look,
+                ),
             };
         };
-        let mut all = self.collect_part(before, Some(most));
+        let mut all = self.collect_part(before, Some(most), last_look);
         for _ in 1..MOST_ROUNDS {
             let now = self.survey.standing(outcome.planned.figure);
             let rest = now.to_free(outcome.planned.goal).unwrap_or_default();
             if rest == Bytes(0) || all.outcome.is_err() || self.interrupt.requested() {
                 break;
             }
-            let more = self.collect_part(before, Some(rest));
+            let more = self.collect_part(before, Some(rest), last_look);
             let idle = more.collected.paths == Some(0);
             all.join(more);
             if idle {
@@ -84,17 +92,23 @@ where
         all
     }
 
-    fn collect_part(&self, before: Option<Timestamp>, most: Option<Bytes>) -> Collection {
+    fn collect_part(
+        &self,
+        before: Option<Timestamp>,
+        most: Option<Bytes>,
+        last_look: LastLook<'_>,
+    ) -> Collection {
         let part = Part {
             survey: self.survey,
             before,
             most,
         };
-        collect(
+        collect_after(
             &part,
             self.perform,
             self.interrupt,
             CollectMethod::Selective,
+            last_look,
         )
     }
 }

@@ -58,6 +58,9 @@ impl Collection {
     }
 }
 
+/// A last look before anything is deleted; where it fails, nothing is.
+pub(super) type LastLook<'a> = &'a mut dyn FnMut() -> Result<(), PerformError>;
+
 /// Collects garbage. Nothing is ever forced: what Nix refuses stays, with all that it keeps, and the rest goes.
 pub fn collect<S: Survey, P: Perform, I: Interrupt>(
     survey: &S,
@@ -65,10 +68,23 @@ pub fn collect<S: Survey, P: Perform, I: Interrupt>(
     interrupt: &I,
     method: CollectMethod,
 ) -> Collection {
+    collect_after(survey, perform, interrupt, method, &mut || Ok(()))
+}
+
+/// The same after a last look: right before Nix collects, or right after it was found what is dead. A root that vanishes
+/// later is no part of what is deleted by name.
+pub(super) fn collect_after<S: Survey, P: Perform, I: Interrupt>(
+    survey: &S,
+    perform: &P,
+    interrupt: &I,
+    method: CollectMethod,
+    last_look: LastLook<'_>,
+) -> Collection {
     let mut collector = Collector {
         survey,
         perform,
         interrupt,
+        last_look,
         total: None,
         refused: Vec::new(),
         notes: Vec::new(),
@@ -86,6 +102,7 @@ struct Collector<'a, S, P, I> {
     survey: &'a S,
     perform: &'a P,
     interrupt: &'a I,
+    last_look: LastLook<'a>,
     total: Option<Collected>,
     refused: Vec<Refused>,
     notes: Vec<String>,
@@ -127,6 +144,7 @@ impl<S: Survey, P: Perform, I: Interrupt> Collector<'_, S, P, I> {
             self.notes
                 .push(format!("Nix collected everything dead itself: {why}"));
         }
+        (self.last_look)()?;
         let collected = self.perform.collect()?;
         if collected.paths.is_none() {
             // Every Nix ends with a count. Without one nothing is known; it is told, and decides nothing (trap 28).
@@ -143,6 +161,7 @@ impl<S: Survey, P: Perform, I: Interrupt> Collector<'_, S, P, I> {
         room: Room,
         method: CollectMethod,
     ) -> Result<(), PerformError> {
+        (self.last_look)()?;
         self.count(Collected {
             paths: Some(0),
             bytes: Some(Bytes(0)),

@@ -17,8 +17,6 @@ where
 {
     /// Makes roots again of the holds that lost theirs while their window is open. A collection that would come after
     /// one that cannot be mended is left out.
-    ///
-    /// A hold whose link is gone was ended by whoever removed it, and what is gone from the store cannot be held.
     pub(super) fn mend_holds(&self, snapshot: &Snapshot, receipt: &mut Receipt) {
         let collects = |entry: &&mut Entry| {
             entry.action.collection().is_some() && entry.outcome == Outcome::Pending
@@ -26,16 +24,22 @@ where
         let Some(collection) = receipt.entries.iter_mut().find(collects) else {
             return;
         };
+        if let Err(error) = self.mend(snapshot) {
+            settle(collection, Outcome::Failed, Some(told(&error)), self.clock);
+        }
+    }
+
+    /// A hold whose link is gone was ended by whoever removed it, and what is gone from the store cannot be held.
+    pub(super) fn mend(&self, snapshot: &Snapshot) -> Result<(), PerformError> {
         let open = snapshot
             .holds
             .iter()
             .filter(|hold| !hold.intact && hold.until > snapshot.taken_at);
         for hold in open {
             let facts = HoldFacts::from(hold);
-            match self.perform.see_hold(&facts) {
-                Ok(Sight::AsRecorded) => {}
-                Ok(_) => continue,
-                Err(error) => return self.leave_out(collection, &told(&error)),
+            match self.perform.see_hold(&facts).map_err(lost)? {
+                Sight::AsRecorded => {}
+                Sight::Gone | Sight::Unfinished | Sight::Different => continue,
             }
             match self.perform.hold(&facts.store_path, &facts.link) {
                 Ok(()) => {
@@ -43,14 +47,18 @@ where
                 }
                 // What it held is gone already.
                 Err(PerformError::Stale(why)) => tracing::warn!("{why}"),
-                Err(error) => return self.leave_out(collection, &told(&error)),
+                Err(error) => return Err(lost(error)),
             }
         }
+        Ok(())
     }
+}
 
-    fn leave_out(&self, collection: &mut Entry, why: &str) {
-        let why =
-            format!("a hold has lost its root, and a collection would take what it holds: {why}");
-        settle(collection, Outcome::Failed, Some(why), self.clock);
+fn lost(error: PerformError) -> PerformError {
+    PerformError::Nix {
+        what:
+            "restoring the root of a hold, without which a collection would delete what it holds,"
+                .to_string(),
+        source: error.into(),
     }
 }

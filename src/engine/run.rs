@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 
 use super::delays::{Delayer, Delays, changed_generation};
+use super::vanished::{Known, Links};
 use super::{Approved, Engine, EngineError, Proposal, pending};
 use crate::domain::job::Job;
-use crate::domain::measure::Timestamp;
+use crate::domain::measure::{Age, Timestamp};
 use crate::domain::plan::{
     Action, CollectFacts, GenerationFacts, HoldFacts, VanishedFacts, recheck,
 };
@@ -67,12 +68,17 @@ where
         self.mend_holds(&snapshot, &mut receipt);
         self.spare_without_collection(&mut receipt);
         let mut delays = Delays::default();
+        let known = Known {
+            snapshot: &snapshot,
+            window: job.map_or(Age::ZERO, |job| job.bound().undo_window),
+        };
+        self.hold_roots(&lock, &mut receipt)?;
         for index in 0..receipt.entries.len() {
             if self.interrupt.requested() {
                 self.skip_rest(&mut receipt);
                 break;
             }
-            self.step(&lock, &mut receipt, index, &mut delays)?;
+            self.step(&lock, &mut receipt, index, Some(known), &mut delays)?;
         }
         self.measure_budget(&mut receipt);
         self.finish(&lock, receipt)
@@ -114,6 +120,7 @@ where
     fn prepare_holds(&self, lock: &R::Lock, receipt: &mut Receipt) -> Result<(), EngineError> {
         let (run, started) = (receipt.run.clone(), receipt.started_at);
         let mut any = false;
+        let mut links = Links::default();
         for (index, entry) in receipt.entries.iter_mut().enumerate() {
             if entry.outcome != Outcome::Pending {
                 continue;
@@ -125,7 +132,7 @@ where
                     entry.undo = Some(Undo::RestoreGeneration { hold, until });
                 }
                 Action::HoldRoot(facts) => {
-                    let hold = self.remember.hold_link(lock, &run, index)?;
+                    let hold = links.next(|| self.remember.hold_link(lock, &run, index))?;
                     let until = started.after(facts.hold);
                     entry.undo = Some(Undo::Kept { hold, until });
                 }
@@ -146,6 +153,7 @@ where
         lock: &R::Lock,
         receipt: &mut Receipt,
         index: usize,
+        known: Option<Known<'_>>,
         delays: &mut Delays,
     ) -> Result<(), EngineError> {
         if let Some(entry) = receipt.entries.get_mut(index)
@@ -166,14 +174,15 @@ where
         let begun = self.clock.now();
         let mut note = None;
         let done = match &action {
-            Action::HoldRoot(facts) => self.hold_root(facts, entry.undo.as_ref()),
+            // They are held together, before the first step.
+            Action::HoldRoot(_) => return Ok(()),
             Action::DropGeneration(facts) => {
                 self.drop_generation(facts, entry.undo.as_ref(), receipt, &mut note)
             }
             Action::RemoveRoot(facts) => self.perform.remove_root(facts),
             Action::ReleaseHold(facts) => self.perform.release_hold(facts),
             Action::ReleaseEarly(facts) => self.perform.release_hold(&facts.hold),
-            Action::Collect(facts) => self.collect(*facts, receipt, &mut note),
+            Action::Collect(facts) => self.collect(*facts, lock, receipt, known, &mut note),
             Action::Optimise => self.perform.optimise(),
             Action::Verify { contents } => self.perform.verify(*contents),
             Action::RestoreGeneration(facts) => {
@@ -184,12 +193,15 @@ where
         let timed_out = matches!(done, Err(PerformError::TimedOut { .. }));
         let span = (begun, self.clock.now());
         self.add_delay(delays, &action, span, timed_out);
+        let removed_more = matches!(done, Err(PerformError::RemovedMore { .. }));
         if let Some(entry) = receipt.entries.get_mut(index) {
             match done {
                 Ok(()) => settle(entry, Outcome::Done, note, self.clock),
                 Err(error) => {
                     let outcome = match error {
                         PerformError::Stale(_) => Outcome::Stale,
+                        // The generation is gone and held.
+                        PerformError::RemovedMore { .. } => Outcome::Done,
                         _ => Outcome::Failed,
                     };
                     tracing::warn!(action = %summary(&action), error = %told(&error), "not done");
@@ -202,7 +214,9 @@ where
             }
         }
         self.keep_up_step(lock, receipt, index)?;
-        self.spare_what_vanished(receipt, index);
+        if let (true, Action::DropGeneration(facts)) = (removed_more, &action) {
+            self.stop_after(facts, receipt, known);
+        }
         Ok(())
     }
 
@@ -233,18 +247,6 @@ where
         }
     }
 
-    /// Holds what a vanished root kept.
-    fn hold_root(&self, facts: &VanishedFacts, undo: Option<&Undo>) -> Result<(), PerformError> {
-        match undo {
-            Some(Undo::Kept { hold, .. }) => self.perform.hold(&facts.store_path, hold),
-            // Nothing but a stale one lets a collection go on.
-            _ => Err(PerformError::Nix {
-                what: "holding it".to_string(),
-                source: "the hold has no place".into(),
-            }),
-        }
-    }
-
     /// Holds the closure, then drops the generation. Where the hold fails the generation stays; where the drop
     /// fails and the generation is still there, the hold is not needed.
     fn drop_generation(
@@ -268,7 +270,12 @@ where
         };
         match self.perform.see_generation(facts) {
             // Nix complained after the deed; what counts is that it is gone, held, and recorded so.
-            Ok(Sight::Gone) if !matches!(error, PerformError::Stale(_)) => {
+            Ok(Sight::Gone)
+                if !matches!(
+                    error,
+                    PerformError::Stale(_) | PerformError::RemovedMore { .. }
+                ) =>
+            {
                 *note = Some(told(&error));
                 Ok(())
             }
@@ -289,11 +296,15 @@ where
     fn collect(
         &self,
         facts: CollectFacts,
+        lock: &R::Lock,
         receipt: &mut Receipt,
+        known: Option<Known<'_>>,
         note: &mut Option<String>,
     ) -> Result<(), PerformError> {
         let before = self.perform.free_bytes().ok();
-        let collection = self.collect_for(facts, receipt.budget.as_ref());
+        let budget = receipt.budget.clone();
+        let mut last_look = || self.last_look(facts, lock, receipt, known);
+        let collection = self.collect_for(facts, budget.as_ref(), &mut last_look);
         let after = self.perform.free_bytes().ok();
         receipt.bytes.measured = before.zip(after).and_then(|(before, after)| {
             let difference = i128::from(after.0) - i128::from(before.0);
@@ -304,27 +315,6 @@ where
         receipt.bytes.paths = collection.collected.paths;
         *note = collection.detail();
         collection.outcome
-    }
-
-    /// Leaves out the collection that would take what a vanished root kept and nothing holds, and what is given up for
-    /// it. What is gone from the store has nothing to lose.
-    fn spare_what_vanished(&self, receipt: &mut Receipt, index: usize) {
-        let Some(entry) = receipt.entries.get(index) else {
-            return;
-        };
-        let (Action::HoldRoot(facts), Outcome::Failed) = (&entry.action, entry.outcome) else {
-            return;
-        };
-        let why = format!(
-            "{} is gone since the last run, what it kept could not be held, and a collection would take it",
-            facts.link
-        );
-        for entry in &mut receipt.entries {
-            if entry.action.collection().is_some() && entry.outcome == Outcome::Pending {
-                settle(entry, Outcome::Failed, Some(why.clone()), self.clock);
-            }
-        }
-        self.spare_without_collection(receipt);
     }
 
     pub(super) fn skip_rest(&self, receipt: &mut Receipt) {

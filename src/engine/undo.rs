@@ -52,7 +52,7 @@ where
                 self.skip_rest(&mut receipt);
                 break;
             }
-            self.step(&lock, &mut receipt, index, &mut delays)?;
+            self.step(&lock, &mut receipt, index, None, &mut delays)?;
         }
         self.mark_undone(&lock, &original.run, &receipt)?;
         self.finish(&lock, receipt)

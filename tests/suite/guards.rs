@@ -16,18 +16,22 @@ use camino::Utf8PathBuf;
 use nix_prune::adapters::scratch::Scratch;
 use serde_json::Value;
 
-use crate::support::{Ran, nixes, run, time};
+use crate::support::{Nix, Ran, nixes, run, time};
 
 /// A store of the newest Nix with five system generations and a dead path.
 fn machine() -> Option<Scratch> {
-    let scratch = Scratch::new(Some(&nixes().last()?.bin)).unwrap();
+    Some(machine_of(nixes().last()?))
+}
+
+fn machine_of(nix: &Nix) -> Scratch {
+    let scratch = Scratch::new(Some(&nix.bin)).unwrap();
     for n in 1..=5 {
         let path = scratch.add_path(&format!("system-{n}"), &[], 1000).unwrap();
         let date = time(&format!("2026-01-0{n}T00:00:00Z"));
         scratch.set_profile(&system(&scratch), &path, date).unwrap();
     }
     scratch.add_path("dead", &[], 10).unwrap();
-    Some(scratch)
+    scratch
 }
 
 fn system(scratch: &Scratch) -> Utf8PathBuf {

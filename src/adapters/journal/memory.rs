@@ -4,6 +4,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::Journal;
 use crate::adapters::links::Memory;
+use crate::domain::receipt::RunId;
 use crate::domain::seen::Seen;
 use crate::domain::snapshot::{Hold, Pin};
 use crate::domain::store_path::StoreDir;
@@ -24,6 +25,10 @@ impl Memory for Journal {
 
     fn last_seen(&self, store: &StoreDir) -> Result<Option<Seen>, JournalError> {
         self.last_seen(store)
+    }
+
+    fn knows(&self, run: &RunId) -> bool {
+        self.receipt_path(run).symlink_metadata().is_ok()
     }
 
     fn holds_dir(&self) -> Utf8PathBuf {

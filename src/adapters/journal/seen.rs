@@ -4,8 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{FILE_MODE, Journal, RunLock, unwritable, written};
 use crate::adapters::files;
-use crate::domain::plan::Action;
-use crate::domain::receipt::{Entry, Receipt};
+use crate::domain::receipt::Receipt;
 use crate::domain::seen::Seen;
 use crate::domain::snapshot::Snapshot;
 use crate::domain::store_path::StoreDir;
@@ -57,23 +56,6 @@ impl Journal {
         stores.push(Seen::of(snapshot, &run.entries, before.as_ref()));
         stores.sort_by(|a, b| a.store.as_path().cmp(b.store.as_path()));
         self.write_seen(stores)
-    }
-
-    pub(super) fn forget_what_is_held(
-        &self,
-        _lock: &RunLock,
-        run: &Receipt,
-    ) -> Result<(), JournalError> {
-        let holds = |entry: &Entry| matches!(entry.action, Action::HoldRoot(_));
-        if !run.entries.iter().any(holds) {
-            return Ok(());
-        }
-        let mut stores = self.seen()?;
-        let mut ours = stores.iter_mut().filter(|seen| seen.store == run.store);
-        if ours.any(|seen| seen.forget_held(run)) {
-            self.write_seen(stores)?;
-        }
-        Ok(())
     }
 
     fn write_seen(&self, stores: Vec<Seen>) -> Result<(), JournalError> {

@@ -6,21 +6,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::domain::elapsed::{Skip, window_end};
 use crate::domain::measure::Timestamp;
 use crate::domain::profile::{Generation, Profile, ProfileKind};
+use crate::domain::receipt::RunId;
 use crate::domain::refusal::RefusalCode;
 use crate::domain::root::{GcRoot, RootState};
-use crate::domain::snapshot::Hold;
+use crate::domain::snapshot::{Actor, Hold};
 use crate::domain::store_path::{StoreDir, StorePath};
 
-use super::Findings;
-use super::names::shown;
+use super::names::{profile_of_link, shown};
 use super::roots::Roots;
 use super::users::Users;
+use super::{Findings, Memory};
 
 /// So many numbers of a profile are told one by one.
 const MOST_TOLD: usize = 10;
@@ -68,6 +71,168 @@ fn is_away(home: &Path, users: &Users) -> bool {
             error.kind(),
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
         ),
+    }
+}
+
+/// Refuses a collection while entries lead into a directory of holds that is not there: the state directory is not
+/// mounted, another one was named, or it was replaced by an older copy. Nix would forget the holds.
+pub(super) fn holds_away(
+    roots: &Roots<'_>,
+    memory: &dyn Memory,
+    actor: Actor,
+    findings: &mut Findings,
+) {
+    let own = memory.holds_dir();
+    let mut away: BTreeMap<PathBuf, usize> = BTreeMap::new();
+    for link in roots.in_gone_places() {
+        let Some((dir, run)) = place_of_hold(link) else {
+            continue;
+        };
+        // A run that is on record ended its holds itself.
+        let is_lost = match fs::metadata(dir) {
+            Ok(found) => found.is_dir() && dir == own.as_std_path() && !memory.knows(&run),
+            Err(error) => {
+                let gone = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
+                gone.contains(&error.kind()) && !is_removed_by_its_owner(dir, actor)
+            }
+        };
+        if is_lost {
+            *away.entry(dir.to_path_buf()).or_default() += 1;
+        }
+    }
+    for (dir, count) in away {
+        let holds = match count {
+            1 => "1 hold of an earlier run leads".to_string(),
+            count => format!("{count} holds of earlier runs lead"),
+        };
+        findings.refuse_at(
+            [&*dir],
+            RefusalCode::RootsAway,
+            format!("{holds} into {}, where nothing is held now", shown(&dir)),
+            "mount the state directory, or name the right one with --state-dir; a collection would delete what was held. \
+             If it is gone for good, accept this once: Nix removes these entries then",
+        );
+    }
+}
+
+/// The directory of holds and the run that a link names: `DIR/holds/RUN/INDEX`.
+fn place_of_hold(link: &Path) -> Option<(&Path, RunId)> {
+    let index = link.file_name()?.to_str()?;
+    let run_dir = link.parent()?;
+    let run = RunId::try_from(run_dir.file_name()?.to_str()?.to_string()).ok()?;
+    let dir = run_dir.parent()?;
+    let is_hold = index.bytes().all(|b| b.is_ascii_digit() || b == b'-')
+        && dir.file_name()? == "holds"
+        && run.started().is_some();
+    is_hold.then_some((dir, run))
+}
+
+/// Refuses a collection while roots lead into a place that only root could have removed, and that may be the home of a
+/// user whom the list of users does not have, or a file system that no run has seen.
+///
+/// A place that an ordinary user could remove is that user's affair; what it kept is held for an undo window.
+pub(super) fn places_away(
+    roots: &Roots<'_>,
+    users: &Users,
+    state_dir: &Utf8Path,
+    findings: &mut Findings,
+) {
+    let mut away: BTreeMap<PathBuf, usize> = BTreeMap::new();
+    for link in roots.missing_links() {
+        let is_generation = Utf8Path::from_path(link)
+            .and_then(profile_of_link)
+            .is_some();
+        let in_known_home = users.home_of(link).is_some();
+        if link.starts_with(state_dir)
+            || place_of_hold(link).is_some()
+            || (in_known_home && !is_generation)
+        {
+            continue;
+        }
+        if let Some(place) = place_away(link, users) {
+            *away.entry(place).or_default() += 1;
+        }
+    }
+    for (place, count) in away {
+        let roots = if count == 1 {
+            "1 root leads".to_string()
+        } else {
+            format!("{count} roots lead")
+        };
+        let hint = format!(
+            "mount it; a collection would make Nix forget these roots. If it is gone for good, remove the links in \
+             {state_dir}/gcroots/auto that lead there, or accept this once: what the last run has seen there is held for \
+             an undo window more"
+        );
+        let message = format!(
+            "{} is empty or not there, and {roots} into it",
+            shown(&place)
+        );
+        findings.refuse_at([&*place], RefusalCode::RootsAway, message, &hint);
+    }
+}
+
+/// The place of a vanished link that may only be away: a missing directory right below one that root guards, or an empty
+/// one there. A directory that was emptied by the removal of this one link is not away, unless it stands beside homes.
+fn place_away(link: &Path, users: &Users) -> Option<PathBuf> {
+    let mut missing = link;
+    loop {
+        let dir = missing.parent()?;
+        match fs::metadata(dir) {
+            Ok(found) if found.is_dir() => {
+                if missing != link && is_guarded(&found) {
+                    return Some(missing.to_path_buf());
+                }
+                let above = fs::metadata(dir.parent()?).ok()?;
+                let may_be = missing != link || users.are_homes_in(dir.parent()?);
+                let is_mount_point = may_be && is_guarded(&above) && super::roots::is_empty(dir);
+                return is_mount_point.then(|| dir.to_path_buf());
+            }
+            Ok(_) => missing = dir,
+            Err(error) => match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => missing = dir,
+                // It cannot be looked at, which is told elsewhere.
+                _ => return None,
+            },
+        }
+    }
+}
+
+/// Whether an ordinary user other than us could have removed a directory that is not there.
+fn is_removed_by_its_owner(dir: &Path, actor: Actor) -> bool {
+    let above = dir
+        .ancestors()
+        .skip(1)
+        .find_map(|dir| fs::metadata(dir).ok());
+    above.is_some_and(|above| {
+        let ours = matches!(actor, Actor::User(uid) if above.uid() == uid);
+        !ours && !is_guarded(&above) && above.uid() != 0
+    })
+}
+
+/// Whether only root can remove what is in a directory.
+fn is_guarded(dir: &fs::Metadata) -> bool {
+    dir.uid() == 0 && dir.mode() & 0o022 == 0
+}
+
+/// Sets when the windows of holds end, by the time that is proven to have passed.
+pub(super) fn windows(holds: &mut [Hold], skips: &[Skip], findings: &mut Findings) {
+    let mut later = 0;
+    for hold in holds {
+        let end = window_end(hold, skips);
+        later += usize::from(end > hold.until);
+        hold.until = end;
+    }
+    if later > 0 {
+        let windows = if later == 1 {
+            "1 undo window ends".to_string()
+        } else {
+            format!("{later} undo windows end")
+        };
+        findings.note(format!(
+            "The clock has advanced more than this machine has seen pass since earlier runs: {windows} later by that. \
+             `nix-prune hold release` ends them at once"
+        ));
     }
 }
 

@@ -7,6 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::adapters::derivation::is_derivation;
 use crate::adapters::places::Places;
+use crate::domain::elapsed::Reading;
 use crate::domain::measure::Timestamp;
 use crate::domain::profile::Profile;
 use crate::domain::refusal::RefusalCode;
@@ -63,11 +64,16 @@ impl Missing {
         &self,
         roots: &Roots<'_>,
         state_dir: &Utf8Path,
+        clock: Reading<'_>,
         findings: &mut Findings,
     ) -> Ground {
+        let seen = self.seen.as_ref();
+        let skips = seen.map(|seen| seen.skips(clock.at, clock.uptime));
         let ground = Ground {
             directories: roots.directories.clone(),
             mounts: self.mounts.clone(),
+            uptime: clock.uptime.cloned(),
+            skips: skips.unwrap_or_default(),
         };
         for at in &self.away {
             let led_there = roots.in_gone_places().filter(|link| link.starts_with(at));

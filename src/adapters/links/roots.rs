@@ -384,6 +384,17 @@ impl<'a> Roots<'a> {
         found.map(|found| found.link.as_path())
     }
 
+    /// The links that are named and not there.
+    pub(super) fn missing_links(&self) -> impl Iterator<Item = &Path> {
+        let found = self.found.iter().filter(|found| {
+            matches!(
+                found.state,
+                RootState::Dangling(Dangling::PlaceGone | Dangling::LinkGone)
+            )
+        });
+        found.map(|found| found.link.as_path())
+    }
+
     /// The roots in the order of their links. A link that is there is one root, however many entries lead to it: the one
     /// of `gcroots/auto` is kept, which is Nix's own. Where the link is gone each entry is a root of its own, for there
     /// nothing else is left to be removed.

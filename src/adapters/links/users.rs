@@ -126,6 +126,12 @@ impl Users {
         !self.is_own(home) && super::roots::is_empty(home)
     }
 
+    /// Whether somebody's home is in this directory.
+    pub(super) fn are_homes_in(&self, dir: &std::path::Path) -> bool {
+        let mut homes = self.all.iter().filter(|user| user.uid != 0);
+        homes.any(|user| user.home.parent().is_some_and(|above| above == dir))
+    }
+
     /// The home that a path lies in, be it there or not; the innermost of them.
     pub(super) fn home_of(&self, path: &Path) -> Option<PathBuf> {
         let names = self.home_names.get_or_init(|| {

@@ -239,8 +239,8 @@ fn check_the_others(
         .map(ToString::to_string)
         .collect();
     if !lost.is_empty() {
-        let lost = format!("with it went the generations {}", lost.join(", "));
-        return Err(wrong(what(), &lost));
+        let more = format!("with it went the generations {}", lost.join(", "));
+        return Err(PerformError::RemovedMore { what: what(), more });
     }
     let current = dir
         .look(facts.profile.name())
@@ -254,7 +254,8 @@ fn check_the_others(
     if current.is_some_and(|seen| leads_to(&seen)) {
         Ok(())
     } else {
-        Err(wrong(what(), "the profile has lost its current generation"))
+        let more = "the profile has lost its current generation".to_string();
+        Err(PerformError::RemovedMore { what: what(), more })
     }
 }
 

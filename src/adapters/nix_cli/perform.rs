@@ -24,6 +24,10 @@ impl Perform for NixCli {
         self.make_hold(path, link)
     }
 
+    fn hold_all(&self, holds: &[(&StorePath<String>, &Utf8Path)]) -> Vec<Result<(), PerformError>> {
+        self.make_holds(holds)
+    }
+
     fn drop_generation(&self, facts: &GenerationFacts) -> Result<(), PerformError> {
         self.drop_generation_of(facts)
     }

@@ -1,5 +1,6 @@
 //! Holds, and entries of `gcroots/auto`.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -11,7 +12,7 @@ use super::{NixCli, failed};
 use crate::adapters::derivation::is_derivation;
 use crate::domain::plan::{HoldFacts, RootFacts};
 use crate::domain::store_path::StorePath;
-use crate::ports::{PerformError, Sight};
+use crate::ports::{PerformError, Sight, nth_link};
 
 impl NixCli {
     pub(super) fn make_hold(
@@ -54,6 +55,52 @@ impl NixCli {
             return Err(wrong("it vanished meanwhile"));
         }
         Ok(())
+    }
+
+    /// Makes many holds with as few calls of Nix as their links allow. Each is checked as one made alone, and one that is
+    /// not there after its call is made alone, which also names the reason where that fails.
+    pub(super) fn make_holds(
+        &self,
+        holds: &[(&StorePath<String>, &Utf8Path)],
+    ) -> Vec<Result<(), PerformError>> {
+        let mut rest = holds;
+        while let Some((_, first)) = rest.first() {
+            let of_one_call = rest.iter().enumerate();
+            let of_one_call =
+                of_one_call.take_while(|(at, (_, link))| nth_link(first, *at) == **link);
+            let (call, behind) = rest.split_at(of_one_call.count().max(1));
+            rest = behind;
+            let paths: Vec<&StorePath<String>> = call.iter().map(|(path, _)| *path).collect();
+            // One that cannot be held would fail the call, or shift the names of the links behind it.
+            let can_be_held = |path: &&StorePath<String>| {
+                !is_derivation(path) && self.is_on_disk(path).unwrap_or(false)
+            };
+            if paths.len() > 1
+                && is_plain(first)
+                && paths.iter().all(can_be_held)
+                && let Err(error) = self.add_roots(&paths, first, None)
+            {
+                tracing::debug!(%error, "holding one by one");
+            }
+        }
+        let entries = self.auto_texts();
+        let has_entry = |link: &Utf8Path| {
+            let entries = entries.as_ref().ok();
+            entries.is_some_and(|entries| entries.contains(link.as_str().as_bytes()))
+        };
+        let is_held = |path: &StorePath<String>, link: &Utf8Path| {
+            let expected = path.to_absolute_path(&self.places.store);
+            let leads = fs::read_link(link).is_ok_and(|text| text.as_os_str() == expected.as_str());
+            leads && has_entry(link) && self.is_on_disk(path).unwrap_or(false)
+        };
+        let each = holds.iter().map(|&(path, link)| {
+            if is_held(path, link) {
+                Ok(())
+            } else {
+                self.make_hold(path, link)
+            }
+        });
+        each.collect()
     }
 
     pub(super) fn remove_hold(&self, facts: &HoldFacts) -> Result<(), PerformError> {
@@ -173,17 +220,19 @@ impl NixCli {
 
     /// Whether an entry of `gcroots/auto` leads to a link.
     pub(super) fn has_auto_root(&self, link: &Utf8Path) -> Result<bool, PerformError> {
-        // The entry's name is a hash whose form is Nix's business; what it says is not.
+        Ok(self.auto_texts()?.contains(link.as_str().as_bytes()))
+    }
+
+    /// What the entries of `gcroots/auto` say. The name of an entry is a hash whose form is Nix's business.
+    fn auto_texts(&self) -> Result<HashSet<Vec<u8>>, PerformError> {
         let auto = self.places.state_dir.join("gcroots/auto");
         let failed = |source| cannot(format!("read {auto}"), source);
         let Some(dir) = Directory::open(&auto).map_err(failed)? else {
-            return Ok(false);
+            return Ok(HashSet::new());
         };
         let names = dir.names().map_err(failed)?;
-        Ok(names.iter().any(|name| {
-            dir.text(name)
-                .is_some_and(|text| text.as_bytes() == link.as_str().as_bytes())
-        }))
+        let texts = names.iter().filter_map(|name| dir.text(name));
+        Ok(texts.map(|text| text.as_bytes().to_vec()).collect())
     }
 }
 

@@ -45,6 +45,9 @@ pub fn plan(plan: &Plan, view: &View) -> String {
     page.finish()
 }
 
+/// The most holds of vanished roots that are listed one by one.
+pub(super) const MAX_HOLDS_SHOWN: usize = 10;
+
 /// Roots that lead nowhere, gathered under what is to become of them; a path a line, to be copied whole.
 fn roots(plan: &Plan, view: &View, page: &mut Page) {
     let roots = |vanished: bool| {
@@ -107,10 +110,23 @@ fn gathered<'a>(
         return;
     }
     page.heading(view, heading);
+    let held = reason::cause_sentence(KeepCause::HeldInstead);
     for (fate, members) in groups {
+        // Thousands of links come and go on a build machine.
+        let shown = if fate == held {
+            MAX_HOLDS_SHOWN
+        } else {
+            usize::MAX
+        };
         page.line(format!("  {fate}"));
-        for member in members {
-            page.line(format!("    {}", escape(&member)));
+        for member in members.iter().take(shown) {
+            page.line(format!("    {}", escape(member)));
+        }
+        if members.len() > shown {
+            let more = members.len() - shown;
+            page.line(format!(
+                "    {more} more; `nix-prune plan --json` lists them"
+            ));
         }
     }
 }
@@ -128,7 +144,21 @@ fn actions(plan: &Plan, view: &View, page: &mut Page) {
         _ => None,
     });
     let names: action::Names<'_> = names.collect();
+    let is_hold = |action: &Action| matches!(action, Action::HoldRoot(_));
+    let holds = plan
+        .actions
+        .iter()
+        .filter(|planned| is_hold(&planned.action));
+    let holds = holds.count();
     for (index, planned) in plan.actions.iter().enumerate() {
+        // They come first.
+        if index >= MAX_HOLDS_SHOWN && is_hold(&planned.action) {
+            if index == MAX_HOLDS_SHOWN {
+                let more = count(holds - MAX_HOLDS_SHOWN, "more vanished root");
+                page.line(format!("  {:digits$}  hold the paths of {more}", ""));
+            }
+            continue;
+        }
         let paint = match planned.risk {
             RiskLevel::Low => Paint::Dim,
             RiskLevel::Medium => Paint::Green,

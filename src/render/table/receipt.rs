@@ -1,10 +1,12 @@
 use crate::domain::measure::{Bytes, Timestamp};
+use crate::domain::plan::Action;
 use crate::domain::receipt::{Entry, FreedBytes, Outcome, Receipt, RunKind, Undo};
 use crate::render::action;
 use crate::render::json::is_open;
 use crate::render::text::{capital, count, escape, list};
 
 use super::grid::Grid;
+use super::plan::MAX_HOLDS_SHOWN;
 use super::{Page, Paint, View, budget};
 
 /// The record of a run: what was done and what was not, how much was freed, and how to undo it.
@@ -103,7 +105,15 @@ fn entries(receipt: &Receipt, outcome: Outcome, view: &View, page: &mut Page) {
     };
     page.gap();
     page.line(view.paint(&format!("{heading}: {}", entries.len()), paint));
+    let mut holds = 0;
     for entry in entries {
+        // Thousands of links come and go on a build machine; `--json` and `hold list` name every one.
+        if matches!(entry.action, Action::HoldRoot(_)) && entry.detail.is_none() {
+            holds += 1;
+            if holds > MAX_HOLDS_SHOWN {
+                continue;
+            }
+        }
         let undone = entry.undone_by.as_ref();
         let undone = undone.map_or(String::new(), |run| format!(" (undone by the run {run})"));
         let what = format!("{}{undone}", action::sentence(&entry.action));
@@ -111,6 +121,12 @@ fn entries(receipt: &Receipt, outcome: Outcome, view: &View, page: &mut Page) {
         if let Some(detail) = &entry.detail {
             page.line(format!("    {}", escape(detail)));
         }
+    }
+    if let Some(more) = holds.checked_sub(MAX_HOLDS_SHOWN).filter(|more| *more > 0) {
+        page.line(format!(
+            "  and holds for {} more; `nix-prune hold list` shows them",
+            count(more, "vanished root")
+        ));
     }
     if let Some(advice) = advice {
         page.line(advice);

@@ -3,7 +3,163 @@
 use nix_prune::domain::store_path::StorePath;
 
 use super::*;
-use crate::support::{by_hand, with_each_nix};
+use crate::support::{by_hand, script, with_each_nix};
+
+/// The commands of a Nix whose `nix-env` does something more when it has removed a generation.
+fn after_a_removal(scratch: &Scratch, nix: &Nix, more: &str) -> Utf8PathBuf {
+    let bin = scratch.base().join("bin");
+    fs::create_dir(&bin).unwrap();
+    for name in ["nix", "nix-store", "nix-collect-garbage"] {
+        symlink(nix.bin.join(name), bin.join(name)).unwrap();
+    }
+    let real = nix.bin.join("nix-env");
+    let text = format!("'{real}' \"$@\"; status=$?\n{more}\nexit $status");
+    script(&bin.join("nix-env"), &text);
+    bin
+}
+
+#[test]
+fn a_root_that_vanishes_during_a_run_is_held_before_anything_is_collected() {
+    for (what, method, window) in [
+        ("rm -f 'RESULT'", "auto", "7d"),
+        ("rm -f 'RESULT'", "whole", "0s"),
+        ("rm -f 'AUTO'/*", "selective", "7d"),
+        ("rm -rf 'THESIS'", "whole", "7d"),
+        ("rm -f 'DIRECT'", "auto", "0s"),
+    ] {
+        let Some(scratch) = machine() else { return };
+        let (link, _) = thesis(&scratch);
+        let direct = scratch.state_dir().join("gcroots/direct");
+        let kept = scratch.add_path("kept", &[], 10).unwrap();
+        symlink(kept.to_absolute_path(scratch.store()), &direct).unwrap();
+        let more = what
+            .replace("RESULT", link.as_str())
+            .replace("AUTO", scratch.state_dir().join("gcroots/auto").as_str())
+            .replace("THESIS", link.parent().unwrap().as_str())
+            .replace("DIRECT", direct.as_str());
+        let bin = after_a_removal(&scratch, nixes().last().unwrap(), &more);
+        let method = format!("--collect-method={method}");
+        let window = format!("--undo-window={window}");
+        let settings = scratch.base().join("unsafe.json");
+        let text = r#"{"version": 1, "safeMode": false, "jobs": {"all": {"maxRisk": "critical", "operations":
+            {"generations": {"profiles": ["system"], "keep": {"last": 2}}, "collect": {}}}}}"#;
+        fs::write(&settings, text).unwrap();
+        let args = ["run", "--yes", "--json", &method, &window];
+        let places = ["--config", settings.as_str(), "--nix-bin", bin.as_str()];
+        let args = [&args[..], &places].concat();
+        let receipt = json(&ends(&scratch, &args, 0));
+        assert!(
+            kinds(&receipt, "entries").contains(&"holdRoot".to_string()),
+            "{what}"
+        );
+        for name in ["thesis", "source", "kept"] {
+            assert!(on_disk(&scratch, name), "{what}: {name}");
+        }
+        assert!(!on_disk(&scratch, "dead"), "{what}: the rest goes");
+    }
+}
+
+#[test]
+fn a_removal_that_takes_a_kept_generation_stops_the_collection() {
+    with_each_nix(|nix| {
+        let scratch = machine_of(nix);
+        let real = nix.bin.join("nix-env");
+        let more = format!("'{real}' -p '{}' --delete-generations 4", system(&scratch));
+        let bin = after_a_removal(&scratch, nix, &more);
+        let args = ["run", "--keep-last=2", "--yes", "--nix-bin", bin.as_str()];
+        let ran = ends(&scratch, &args, 3);
+        assert!(
+            ran.stdout.contains("with it went the generations 4"),
+            "{}",
+            ran.stdout
+        );
+        assert!(on_disk(&scratch, "system-4") && on_disk(&scratch, "dead"));
+        // The next run holds it, and collects the rest.
+        ends(&scratch, &["run", "--keep-last=2", "--yes"], 0);
+        assert!(on_disk(&scratch, "system-4") && !on_disk(&scratch, "dead"));
+    });
+}
+
+#[test]
+fn a_removal_that_failed_and_an_undo_forget_nothing() {
+    let Some(scratch) = machine() else { return };
+    let everything = ["run", "--keep-last=50", "--yes"];
+    ends(&scratch, &everything, 0);
+    let bin = after_a_removal(&scratch, nixes().last().unwrap(), "");
+    script(&bin.join("nix-env"), "echo 'error: no luck' >&2; exit 1");
+    let fails = ["run", "--keep-last=2", "--yes", "--nix-bin", bin.as_str()];
+    ends(&scratch, &fails, 3);
+    let profile = system(&scratch);
+    by_hand(
+        &scratch,
+        "nix-env",
+        &["-p", profile.as_str(), "--delete-generations", "1"],
+    );
+    ends(&scratch, &everything, 0);
+    assert!(on_disk(&scratch, "system-1"));
+    // The same after a generation came back.
+    ends(&scratch, &["run", "--keep-last=2", "--yes"], 0);
+    ends(&scratch, &["undo"], 0);
+    by_hand(
+        &scratch,
+        "nix-env",
+        &["-p", profile.as_str(), "--delete-generations", "2"],
+    );
+    ends(&scratch, &everything, 0);
+    assert!(on_disk(&scratch, "system-2"));
+}
+
+#[test]
+fn many_vanished_roots_are_held_by_few_calls_and_told_in_few_lines() {
+    with_each_nix(|nix| {
+        let scratch = machine_of(nix);
+        let dir = scratch.home().join("ci");
+        let paths: Vec<_> = (0..30)
+            .map(|n| scratch.add_path(&format!("ci-{n}"), &[], 10).unwrap())
+            .collect();
+        fs::create_dir(&dir).unwrap();
+        for (n, path) in paths.iter().enumerate() {
+            let link = dir.join(n.to_string());
+            symlink(path.to_absolute_path(scratch.store()), &link).unwrap();
+            let entry = scratch.state_dir().join(format!("gcroots/auto/{n:032}"));
+            symlink(&link, entry).unwrap();
+        }
+        ends(&scratch, &["run", "--yes"], 0);
+        for n in 0..30 {
+            fs::remove_file(dir.join(n.to_string())).unwrap();
+        }
+        let ran = ends(&scratch, &["run", "--yes"], 0);
+        assert!(ran.stdout.lines().count() < 80, "{}", ran.stdout);
+        by_hand(&scratch, "nix-collect-garbage", &[]);
+        assert!((0..30).all(|n| on_disk(&scratch, &format!("ci-{n}"))));
+        let list = json(&ends(&scratch, &["hold", "list", "--json"], 0));
+        let holds = list["holds"].as_array().unwrap();
+        assert_eq!(holds.len(), 30);
+        assert!(holds.iter().all(|hold| hold["intact"] == true));
+    });
+}
+
+#[test]
+fn a_state_directory_that_is_away_stops_a_collection() {
+    let Some(scratch) = machine() else { return };
+    let run = ["run", "--keep-last=2", "--yes"];
+    ends(&scratch, &run, 0);
+    let (state, away) = (scratch.base().join("state"), scratch.base().join("away"));
+    fs::rename(&state, &away).unwrap();
+    let ran = ends(&scratch, &["run", "--yes"], 4);
+    assert!(ran.stderr.contains("--state-dir"), "{}", ran.stderr);
+    assert!(on_disk(&scratch, "system-1"));
+    fs::remove_dir_all(&state).unwrap();
+    fs::rename(&away, &state).unwrap();
+    ends(&scratch, &["undo"], 0);
+    assert_eq!(generations(&scratch), 5);
+    // Who has removed it for good says so once.
+    ends(&scratch, &run, 0);
+    fs::remove_dir_all(&state).unwrap();
+    ends(&scratch, &["run", "--yes", "--accept=roots.away"], 0);
+    assert!(!on_disk(&scratch, "system-1"));
+    ends(&scratch, &["run", "--yes"], 0);
+}
 
 /// A link of a build in a home, with what it leads to.
 fn thesis(scratch: &Scratch) -> (Utf8PathBuf, StorePath<String>) {

@@ -15,6 +15,7 @@ use nix_prune::domain::snapshot::{Held, Hold};
 use nix_prune::domain::store_path::StorePathRef;
 
 use super::tree::{NOW, Tree, codes, root};
+use crate::support::{is_root, skipped};
 
 /// The mounted file systems, as the kernel lists them.
 fn mount(tree: &Tree, places: &[&str]) {
@@ -220,7 +221,7 @@ fn what_keeps_the_same_path_for_now_is_no_reason_to_leave_a_root_out() {
 }
 
 #[test]
-fn what_is_changed_hidden_or_away_did_not_vanish() {
+fn a_link_that_leads_elsewhere_or_is_hidden_did_not_vanish() {
     let mut tree = Tree::new();
     let link = |name: &str| format!("home/me/{name}/result");
     for name in [
@@ -248,18 +249,18 @@ fn what_is_changed_hidden_or_away_did_not_vanish() {
     tree.file(&link("replaced"), "a file");
     fs::remove_dir_all(tree.at("home/me/away")).unwrap();
     fs::remove_file(tree.at("run/current-system")).unwrap();
-    assert_eq!(vanished(&tree), [link("replaced")], "a file keeps nothing");
+    // A file keeps nothing. A place that is gone keeps nothing either, wherever it went.
+    assert_eq!(vanished(&tree), [link("away"), link("replaced")]);
 }
 
 #[test]
-fn what_a_run_drops_itself_does_not_vanish() {
+fn only_a_generation_that_a_run_has_removed_is_forgotten() {
     let mut tree = Tree::new();
-    let profile = tree.rooted("state/profiles/system", &[1, 2, 3]);
-    tree.to_store("state/gcroots/same-under-another-name", "system-1");
+    let profile = tree.rooted("state/profiles/system", &[1, 2, 3, 4]);
     let snapshot = tree.as_root();
-    let generation = |number: u32| {
+    let generation = |number: u32, outcome: Outcome| {
         let seen = &snapshot.profiles[0].generations[&GenerationNumber(number)];
-        entry(Action::DropGeneration(GenerationFacts {
+        let action = Action::DropGeneration(GenerationFacts {
             profile: profile.clone(),
             profile_kind: snapshot.profiles[0].kind,
             owner: snapshot.profiles[0].owner.clone(),
@@ -267,16 +268,143 @@ fn what_a_run_drops_itself_does_not_vanish() {
             target: seen.target.clone(),
             store_path: seen.content.on_disk().unwrap().clone(),
             created: seen.created,
-            current: GenerationNumber(3),
+            current: GenerationNumber(4),
             hold: Age::days(7),
-        }))
+        });
+        Entry {
+            outcome,
+            ..entry(action)
+        }
     };
-    tree.memory.seen = Some(Seen::of(&snapshot, &[generation(1)], None));
-    for n in [1, 2] {
-        fs::remove_file(tree.at(&format!("state/profiles/system-{n}-link"))).unwrap();
+    let remove = |tree: &Tree, number: u32| {
+        let link = format!("state/profiles/system-{number}-link");
+        fs::remove_file(tree.at(&link)).unwrap();
+        link
+    };
+    // A run that is killed after its beginning has forgotten nothing.
+    let planned = [1, 2, 3].map(|number| generation(number, Outcome::Pending));
+    let at_its_beginning = Seen::of(&snapshot, &planned, None);
+    let removed = remove(&tree, 1);
+    tree.memory.seen = Some(at_its_beginning);
+    assert_eq!(vanished(&tree), [removed]);
+    // At its end, what it removed is not missed. What it failed to remove is, should somebody else remove it.
+    let run = [
+        generation(1, Outcome::Done),
+        generation(2, Outcome::Failed),
+        generation(3, Outcome::Stale),
+    ];
+    let at_its_end = Seen::of(&tree.as_root(), &run, tree.memory.seen.as_ref());
+    let failed = [2, 3].map(|number| remove(&tree, number));
+    tree.memory.seen = Some(at_its_end);
+    assert_eq!(vanished(&tree), failed);
+}
+
+#[test]
+fn entries_into_a_directory_of_holds_that_is_not_there_stop_a_collection() {
+    let mut tree = Tree::new();
+    tree.memory.holds_dir = Some(tree.at("state-of-ours/holds"));
+    let link = tree.to_store("state-of-ours/holds/20260101T000000Z/0-2", "held");
+    tree.auto("hold", &link);
+    assert_eq!(codes(&tree.as_root()), []);
+    let (dir, away) = (tree.at("state-of-ours"), tree.at("away"));
+    fs::rename(&dir, &away).unwrap();
+    for there in [false, true] {
+        if there {
+            fs::create_dir(&dir).unwrap();
+        }
+        let snapshot = tree.as_root();
+        assert_eq!(codes(&snapshot), [RefusalCode::RootsAway], "{there}");
+        assert_eq!(snapshot.refusals[0].places, [dir.join("holds")]);
     }
-    fs::remove_file(tree.at("state/gcroots/same-under-another-name")).unwrap();
-    assert_eq!(vanished(&tree), ["state/profiles/system-2-link"]);
+    // Another one by mistake does not make it right.
+    tree.memory.holds_dir = Some(tree.at("another/holds"));
+    assert_eq!(codes(&tree.as_root()), [RefusalCode::RootsAway]);
+    // An older copy of it does not know the run.
+    fs::create_dir(dir.join("holds")).unwrap();
+    tree.memory.holds_dir = Some(dir.join("holds"));
+    assert_eq!(codes(&tree.as_root()), [], "the run is on record");
+    tree.memory.forgotten = true;
+    assert_eq!(codes(&tree.as_root()), [RefusalCode::RootsAway]);
+}
+
+#[test]
+fn a_place_that_only_root_could_have_removed_stops_a_collection() {
+    if !is_root() {
+        return skipped("only root can make places that only root can remove");
+    }
+    let mut tree = Tree::new();
+    let links = [
+        "homes/ldap/.local/state/nix/profiles/profile-1-link",
+        "homes/ldap/project/result",
+        "disk/project/result",
+    ];
+    for (n, link) in links.iter().enumerate() {
+        let link = tree.to_store(link, &format!("built-{n}"));
+        tree.auto(&n.to_string(), &link);
+    }
+    let theirs = tree.to_store("homes/bob/project/result", "theirs");
+    tree.auto("theirs", &theirs);
+    std::os::unix::fs::chown(tree.at("homes/bob"), Some(4242), None).unwrap();
+    remember(&mut tree);
+    assert_eq!(codes(&tree.as_root()), []);
+
+    // What a user has removed from a place of their own is held, and stops nobody.
+    fs::remove_dir_all(tree.at("homes/bob/project")).unwrap();
+    assert_eq!(codes(&tree.as_root()), []);
+    assert_eq!(vanished(&tree), ["homes/bob/project/result"]);
+
+    for empty in [false, true] {
+        for place in ["homes/ldap", "disk"] {
+            let (place, away) = (tree.at(place), tree.at("away"));
+            fs::rename(&place, &away).unwrap();
+            if empty {
+                fs::create_dir(&place).unwrap();
+            }
+            let snapshot = tree.as_root();
+            assert_eq!(codes(&snapshot), [RefusalCode::RootsAway], "{place}");
+            assert_eq!(
+                snapshot.refusals[0].places.as_slice(),
+                std::slice::from_ref(&place)
+            );
+            // A run that does not let it pass forgets none of its roots.
+            remember(&mut tree);
+            let known = &tree.memory.seen.as_ref().unwrap().roots;
+            assert!(known.keys().any(|link| link.starts_with(&place)));
+            fs::remove_dir_all(&place).unwrap_or_default();
+            fs::rename(&away, &place).unwrap();
+            assert_eq!(codes(&tree.as_root()), []);
+        }
+    }
+}
+
+#[test]
+fn a_clock_that_jumped_ahead_ends_no_window() {
+    let mut tree = Tree::new();
+    remember(&mut tree);
+    let at = |days: i64| Timestamp::from_unix(NOW + days * 86_400, 0).unwrap();
+    hold(&mut tree, "state/gcroots/gone", "held");
+    let hold = &mut tree.memory.holds[0];
+    (hold.run, hold.until) = (RunId::at(at(-101), 1), at(-94));
+    let set = |tree: &mut Tree, days: i64| tree.memory.seen.as_mut().unwrap().taken_at = at(days);
+    let is_open = |tree: &Tree| {
+        let snapshot = tree.as_root();
+        (
+            snapshot.holds[0].until > snapshot.taken_at,
+            snapshot.notes.join("\n"),
+        )
+    };
+    set(&mut tree, -2);
+    assert!(!is_open(&tree).0, "the machine was off for a weekend");
+    set(&mut tree, -100);
+    let (open, notes) = is_open(&tree);
+    assert!(open && notes.contains("hold release"), "{notes}");
+    // The run writes down what was skipped, and the one a day later believes it.
+    remember(&mut tree);
+    assert!(is_open(&tree).0, "a second run at once proves nothing");
+    let seen = tree.memory.seen.as_mut().unwrap();
+    seen.skips[0].seen = at(-1);
+    set(&mut tree, -1);
+    assert!(!is_open(&tree).0);
 }
 
 #[test]

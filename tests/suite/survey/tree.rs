@@ -13,6 +13,7 @@ use nix_prune::adapters::links::{Memory, Observer};
 use nix_prune::adapters::places::Places;
 use nix_prune::domain::measure::Timestamp;
 use nix_prune::domain::profile::{GenerationNumber, Profile, ProfilePath};
+use nix_prune::domain::receipt::RunId;
 use nix_prune::domain::refusal::RefusalCode;
 use nix_prune::domain::root::GcRoot;
 use nix_prune::domain::seen::Seen;
@@ -34,6 +35,8 @@ pub(super) struct Fake {
     pub(super) broken_pins_of: Option<u32>,
     pub(super) broken_holds: bool,
     pub(super) holds_dir: Option<Utf8PathBuf>,
+    /// Whether there is no record of any run.
+    pub(super) forgotten: bool,
     pub(super) asked: Cell<usize>,
 }
 
@@ -70,6 +73,10 @@ impl Memory for Fake {
 
     fn last_seen(&self, _: &StoreDir) -> Result<Option<Seen>, JournalError> {
         Ok(self.seen.clone())
+    }
+
+    fn knows(&self, _: &RunId) -> bool {
+        !self.forgotten
     }
 
     fn holds_dir(&self) -> Utf8PathBuf {

@@ -1,0 +1,258 @@
+//! Roots that vanish, between two runs and while one is under way: what they kept is held before anything is collected.
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::run::settle;
+use super::{Engine, EngineError, pending};
+use crate::domain::measure::Age;
+use crate::domain::plan::{Action, CollectFacts, GenerationFacts, VanishedFacts, recheck};
+use crate::domain::receipt::{Outcome, Receipt, Undo};
+use crate::domain::risk::RiskLevel;
+use crate::domain::seen::gone_between;
+use crate::domain::snapshot::{Actor, Snapshot, VanishedRoot};
+use crate::domain::store_path::StorePath;
+use crate::ports::{
+    Cause, Clock, Interrupt, JournalError, Perform, PerformError, Remember, Survey, nth_link, told,
+};
+
+/// The most holds that are made in one call of Nix.
+const MAX_HOLDS_PER_CALL: usize = 200;
+/// The shortest time for which a root is held that vanished in the middle of a run: also without an undo window nobody
+/// has planned to delete what it kept.
+const MIN_HOLD: Age = Age::days(1);
+
+/// What a run knew when it began.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known<'a> {
+    /// The look under the lock.
+    pub(super) snapshot: &'a Snapshot,
+    /// The undo window.
+    pub(super) window: Age,
+}
+
+/// Names the links of consecutive holds so that one call of Nix makes many of them.
+#[derive(Debug, Default)]
+pub(super) struct Links {
+    first: Utf8PathBuf,
+    made: usize,
+}
+
+impl Links {
+    /// The next link; `name` names the first one of a call.
+    pub(super) fn next(
+        &mut self,
+        name: impl FnOnce() -> Result<Utf8PathBuf, JournalError>,
+    ) -> Result<Utf8PathBuf, JournalError> {
+        if self.made.is_multiple_of(MAX_HOLDS_PER_CALL) {
+            (self.first, self.made) = (name()?, 0);
+        }
+        let link = nth_link(&self.first, self.made);
+        self.made += 1;
+        Ok(link)
+    }
+}
+
+impl<S, P, R, C, I> Engine<'_, S, P, R, C, I>
+where
+    S: Survey,
+    P: Perform,
+    R: Remember,
+    C: Clock,
+    I: Interrupt,
+{
+    /// Holds what vanished roots kept, all of them before anything else is done. They are recorded together; a run that
+    /// is killed before that is settled by the next one.
+    pub(super) fn hold_roots(
+        &self,
+        lock: &R::Lock,
+        receipt: &mut Receipt,
+    ) -> Result<(), EngineError> {
+        let mut open = Vec::new();
+        for (index, entry) in receipt.entries.iter_mut().enumerate() {
+            let (Action::HoldRoot(facts), Outcome::Pending) = (&entry.action, entry.outcome) else {
+                continue;
+            };
+            if let Some(Undo::Kept { hold, .. }) = &entry.undo {
+                open.push((index, facts.store_path.clone(), hold.clone()));
+            } else {
+                let why = "the hold has no place".to_string();
+                settle(entry, Outcome::Failed, Some(why), self.clock);
+            }
+        }
+        if open.is_empty() {
+            return Ok(());
+        }
+        let holds: Vec<(&StorePath<String>, &Utf8Path)> = open
+            .iter()
+            .map(|(_, path, link)| (path, link.as_path()))
+            .collect();
+        let mut failed = None;
+        for ((index, ..), done) in open.iter().zip(self.perform.hold_all(&holds)) {
+            let Some(entry) = receipt.entries.get_mut(*index) else {
+                continue;
+            };
+            let (outcome, why) = match done {
+                Ok(()) => (Outcome::Done, None),
+                Err(error @ PerformError::Stale(_)) => (Outcome::Stale, Some(told(&error))),
+                Err(error) => (Outcome::Failed, Some(told(&error))),
+            };
+            settle(entry, outcome, why, self.clock);
+            if outcome == Outcome::Failed {
+                failed = Some(*index);
+            }
+        }
+        self.keep_up(lock, receipt, &receipt.run)?;
+        if let Some(index) = failed {
+            self.spare_what_vanished(receipt, index);
+        }
+        Ok(())
+    }
+
+    /// Looks again right before a collection, and holds what vanished since the first look without our doing.
+    pub(super) fn last_look(
+        &self,
+        facts: CollectFacts,
+        lock: &R::Lock,
+        receipt: &mut Receipt,
+        known: Option<Known<'_>>,
+    ) -> Result<(), PerformError> {
+        let Some(known) = known else {
+            return Err(PerformError::Stale("nobody has looked before".to_string()));
+        };
+        let mut now = self
+            .survey
+            .snapshot()
+            .map_err(|error| cannot_look(error.into()))?;
+        now.refusals
+            .retain(|seen| !seen.is_among(&receipt.accepted));
+        recheck(&Action::Collect(facts), &now, None).map_err(PerformError::Stale)?;
+        self.mend(&now)?;
+        let mut gone = gone_between(known.snapshot, &now, &receipt.entries);
+        // As in a plan: Nix makes no root of a derivation without building it.
+        gone.retain(|root| root.store_path.name().strip_suffix(".drv").is_none());
+        if gone.is_empty() {
+            return Ok(());
+        }
+        tracing::warn!(count = gone.len(), "roots vanished during the run");
+        self.hold_now(lock, receipt, known, gone)
+            .map_err(|error| cannot_look(error.into()))?;
+        let failed = receipt.entries.iter().find(|entry| {
+            matches!(entry.action, Action::HoldRoot(_)) && entry.outcome == Outcome::Failed
+        });
+        match failed.map(|entry| &entry.action) {
+            Some(Action::HoldRoot(facts)) => Err(cannot_look(not_held(facts).into())),
+            _ => Ok(()),
+        }
+    }
+
+    fn hold_now(
+        &self,
+        lock: &R::Lock,
+        receipt: &mut Receipt,
+        known: Known<'_>,
+        gone: Vec<VanishedRoot>,
+    ) -> Result<(), EngineError> {
+        let hold = known.window.max(MIN_HOLD);
+        let until = self.clock.now().after(hold);
+        let run = receipt.run.clone();
+        let mut links = Links::default();
+        for root in gone {
+            let index = receipt.entries.len();
+            let facts = VanishedFacts {
+                link: root.link,
+                store_path: root.store_path,
+                hold,
+            };
+            let mut entry = pending(Action::HoldRoot(facts), RiskLevel::Low);
+            let link = links.next(|| self.remember.hold_link(lock, &run, index))?;
+            entry.undo = Some(Undo::Kept { hold: link, until });
+            receipt.entries.push(entry);
+        }
+        self.keep_up(lock, receipt, &run)?;
+        self.hold_roots(lock, receipt)
+    }
+
+    /// Writes down the roots that are there at the end of a run. Should that fail, the record made at its beginning stays,
+    /// which knows more: roots that are held already may be held once more.
+    pub(super) fn record_baseline(&self, lock: &R::Lock, receipt: &Receipt) {
+        let saved = self
+            .survey
+            .snapshot()
+            .map_err(|error| told(&error))
+            .and_then(|mut snapshot| {
+                snapshot
+                    .refusals
+                    .retain(|seen| !seen.is_among(&receipt.accepted));
+                let saved = self.remember.saw(lock, &snapshot, receipt);
+                saved.map_err(|error| told(&error))
+            });
+        if let Err(error) = saved {
+            tracing::warn!("roots that are held already may be held once more: {error}");
+        }
+    }
+
+    /// Stops what would build on a removal that took more than it should. What another user's `nix-env` does to that
+    /// user's profiles stops nothing for others: the last look holds what it took.
+    pub(super) fn stop_after(
+        &self,
+        facts: &GenerationFacts,
+        receipt: &mut Receipt,
+        known: Option<Known<'_>>,
+    ) {
+        let ours = match known.map(|known| known.snapshot.actor) {
+            Some(Actor::User(uid)) => facts.owner.uid == uid,
+            Some(Actor::Root) | None => facts.owner.uid == 0,
+        };
+        let why = format!(
+            "removing generation {} of {} removed more than that",
+            facts.number, facts.profile
+        );
+        for entry in &mut receipt.entries {
+            if entry.outcome != Outcome::Pending {
+                continue;
+            }
+            match &entry.action {
+                Action::DropGeneration(other) if other.profile == facts.profile => {
+                    settle(entry, Outcome::Skipped, Some(why.clone()), self.clock);
+                }
+                Action::Collect(_) if ours => {
+                    settle(entry, Outcome::Failed, Some(why.clone()), self.clock);
+                }
+                _ => {}
+            }
+        }
+        self.spare_without_collection(receipt);
+    }
+
+    /// Leaves out the collection that would take what a vanished root kept and nothing holds, and what is given up for
+    /// it. What is gone from the store has nothing to lose.
+    fn spare_what_vanished(&self, receipt: &mut Receipt, index: usize) {
+        let Some(entry) = receipt.entries.get(index) else {
+            return;
+        };
+        let (Action::HoldRoot(facts), Outcome::Failed) = (&entry.action, entry.outcome) else {
+            return;
+        };
+        let why = not_held(facts);
+        for entry in &mut receipt.entries {
+            if entry.action.collection().is_some() && entry.outcome == Outcome::Pending {
+                settle(entry, Outcome::Failed, Some(why.clone()), self.clock);
+            }
+        }
+        self.spare_without_collection(receipt);
+    }
+}
+
+fn not_held(facts: &VanishedFacts) -> String {
+    format!(
+        "{} is gone since the last run, what it kept could not be held, and a collection would take it",
+        facts.link
+    )
+}
+
+fn cannot_look(source: Cause) -> PerformError {
+    PerformError::Nix {
+        what: "looking at the roots again before the collection".to_string(),
+        source,
+    }
+}
