@@ -10,7 +10,7 @@ use crate::ports::SurveyError;
 /// Every place that is looked at. Tests point each of them into a directory of their own.
 #[derive(Debug, Clone)]
 pub struct Places {
-    /// `NIX_STORE_DIR`, `/nix/store`.
+    /// `NIX_STORE_DIR`, `NIX_STORE`, `/nix/store`.
     pub store: StoreDir,
     /// `NIX_STATE_DIR`, `/nix/var/nix`.
     pub state_dir: Utf8PathBuf,
@@ -35,7 +35,12 @@ impl Places {
     /// # Errors
     /// When a variable that Nix reads is set to something that is not an absolute path in UTF-8.
     pub fn from_env() -> Result<Self, SurveyError> {
-        let store = variable("NIX_STORE_DIR")?.unwrap_or_else(|| "/nix/store".into());
+        // The older name counts where the newer one says nothing.
+        let named = match variable("NIX_STORE_DIR")? {
+            Some(store) => Some(("NIX_STORE_DIR", store)),
+            None => variable("NIX_STORE")?.map(|store| ("NIX_STORE", store)),
+        };
+        let (name, store) = named.unwrap_or(("NIX_STORE_DIR", "/nix/store".into()));
         let state_dir = variable("NIX_STATE_DIR")?.unwrap_or_else(|| "/nix/var/nix".into());
         let home = variable("HOME")?;
         let nix_state = match (variable("NIX_STATE_HOME")?, variable("XDG_STATE_HOME")?) {
@@ -44,7 +49,7 @@ impl Places {
             (None, None) => home.as_ref().map(|home| home.join(".local/state/nix")),
         };
         let store = StoreDir::new(&store).map_err(|path| SurveyError::Place {
-            variable: "NIX_STORE_DIR",
+            variable: name,
             value: path.into_string(),
         })?;
         Ok(Self {

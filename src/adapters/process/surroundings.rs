@@ -34,16 +34,18 @@ const OF_THE_MACHINE: [&str; 9] = [
 ];
 
 /// What is our own user's business. Another user has their own of each, or none.
-const OF_OURSELVES: [&str; 12] = [
+const OF_OURSELVES: [&str; 14] = [
     "HOME",
     "USER",
     "LOGNAME",
     "TMPDIR",
     "XDG_STATE_HOME",
     "XDG_CONFIG_HOME",
+    "XDG_CONFIG_DIRS",
     "XDG_CACHE_HOME",
     "XDG_DATA_HOME",
     "NIX_STATE_HOME",
+    "NIX_CONFIG_HOME",
     "NIX_USER_CONF_FILES",
     "NIX_CONFIG",
     "NIX_REMOTE",
@@ -118,7 +120,7 @@ mod tests {
     #[test]
     fn only_what_nix_needs_goes_through() {
         let environment = all().for_ourselves();
-        assert_eq!(environment.len(), FIXED.len() + 9 + 12);
+        assert_eq!(environment.len(), FIXED.len() + 9 + 14);
         assert_eq!(environment.get(OsStr::new("TZ")).unwrap(), "UTC");
         assert!(!environment.contains_key(OsStr::new("LD_PRELOAD")));
         assert!(!environment.contains_key(OsStr::new("LC_MESSAGES")));
