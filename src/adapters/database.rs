@@ -7,7 +7,9 @@
 //! the database, as every Nix command of root's does.
 
 mod chunk;
+mod indexes;
 mod open;
+mod realised;
 mod rows;
 
 use std::io;
@@ -77,6 +79,8 @@ pub struct Summary {
     pub references: u64,
     /// Outputs of derivations.
     pub outputs: u64,
+    /// Whether there are outputs of content-addressed derivations in a form that is not known.
+    pub outputs_untold: bool,
 }
 
 /// Nix's database in one state directory.
@@ -86,6 +90,7 @@ pub struct Database {
     schema: Utf8PathBuf,
     store: StoreDir,
     patience: Duration,
+    thorough: bool,
 }
 
 impl Database {
@@ -96,6 +101,17 @@ impl Database {
             schema: state_dir.join("db/schema"),
             store,
             patience: Duration::from_secs(5),
+            thorough: false,
+        }
+    }
+
+    /// The same, comparing every index with its table row by row, and not only their lengths. Nix finds its paths by the
+    /// indexes.
+    #[must_use]
+    pub fn thoroughly(self) -> Self {
+        Self {
+            thorough: true,
+            ..self
         }
     }
 
@@ -152,7 +168,8 @@ impl Database {
         let scanned = if state.is_locked_by_reading() {
             self.read_alone(connection, sink)
         } else {
-            self.read_by_two(connection, state.open(&self.file, self.patience)?, sink)
+            let open = || state.open(&self.file, self.patience);
+            self.read_by_several([connection, open()?, open()?], sink)
         };
         scanned.map_err(|error| match error {
             rows::ScanError::Sqlite(error) => state.explain(&self.file, error),
@@ -165,6 +182,11 @@ impl Database {
                 table,
                 row,
                 why,
+            },
+            rows::ScanError::Index { table, index } => DatabaseError::Index {
+                file: self.file.clone(),
+                table,
+                index,
             },
             rows::ScanError::OtherStore { row, path } => DatabaseError::OtherStore {
                 file: self.file.clone(),
@@ -191,26 +213,28 @@ impl Database {
         sink: &mut impl RowSink,
     ) -> Result<Summary, ScanError> {
         let (chunks, received) = mpsc::sync_channel::<Chunk>(WAITING);
+        let thorough = self.thorough;
         thread::scope(|scope| {
             let reader = Self::thread(scope, move || {
-                rows::scan(&connection, &mut |chunk| chunks.send(chunk).is_ok())
+                let mut give = |chunk| chunks.send(chunk).is_ok();
+                rows::scan(&connection, thorough, &mut give)
             })?;
             let poured = self.pour(received.into_iter(), sink);
-            let read = joined(reader);
-            poured.and_then(|summary| read.map(|()| summary))
+            joined(reader).and(poured)
         })
     }
 
-    /// Two threads read: one most of the references, the other the paths and then the rest.
-    fn read_by_two(
+    /// Two threads read: one most of the references, the other the paths and then the rest. A third looks at the indexes.
+    fn read_by_several(
         &self,
-        connection: Connection,
-        second: Connection,
+        [connection, second, third]: [Connection; 3],
         sink: &mut impl RowSink,
     ) -> Result<Summary, ScanError> {
         let (paths, all_paths) = mpsc::sync_channel::<Chunk>(WAITING);
         let (edges, most_edges) = mpsc::sync_channel::<Chunk>(EDGES_WAITING);
         let (rest, other_edges) = mpsc::sync_channel::<Chunk>(EDGES_WAITING);
+        let (counts, indexes) = mpsc::sync_channel::<Chunk>(WAITING);
+        let thorough = self.thorough;
         let (early, late) = rows::Span::split(&connection)?;
         thread::scope(|scope| {
             let of_edges = Self::thread(scope, move || {
@@ -226,11 +250,14 @@ impl Database {
                 }
                 Ok(())
             })?;
+            let of_indexes = Self::thread(scope, move || {
+                indexes::scan(&third, thorough, &mut |chunk| counts.send(chunk).is_ok())
+            })?;
             // In the order of the rows, so that all paths come first and edges lie as they lie in the database.
             let chunks = all_paths.into_iter().chain(most_edges).chain(other_edges);
-            let poured = self.pour(chunks, sink);
-            let read = joined(of_paths).and(joined(of_edges));
-            poured.and_then(|summary| read.map(|()| summary))
+            let poured = self.pour(chunks.chain(indexes), sink);
+            let read = [joined(of_paths), joined(of_edges), joined(of_indexes)];
+            read.into_iter().collect::<Result<(), _>>().and(poured)
         })
     }
 
@@ -243,6 +270,7 @@ impl Database {
     ) -> Result<Summary, ScanError> {
         let names = chunk::Names::of(&self.store);
         let mut summary = Summary::default();
+        // The lengths of the indexes come last, behind all rows that they are compared with.
         chunks.try_for_each(|chunk| chunk.pour(&names, sink, &mut summary))?;
         Ok(summary)
     }
@@ -352,6 +380,16 @@ pub enum DatabaseError {
         /// What is wrong with it.
         why: String,
     },
+    /// An index and its table are not of one moment.
+    #[error("{file} is damaged: the index {index} is not that of the rows in {table}")]
+    Index {
+        /// The database.
+        file: Utf8PathBuf,
+        /// The table.
+        table: &'static str,
+        /// The index.
+        index: String,
+    },
     /// The database is of another store directory.
     #[error("{file} is of another store: its path {row} is {path}, which is not in {store}")]
     OtherStore {
@@ -374,7 +412,33 @@ pub enum DatabaseError {
     },
 }
 
+/// What to do about a row that is wrong.
+pub const BAD_ROW: &str = "Nix has no command that mends a row. Copy the directory db of the state directory, stop nix-daemon, and restore \
+                           db.sqlite from the youngest backup from before the damage, or mend or delete that row with sqlite3. Nix deletes \
+                           what it does not find in the database, so look at `nix-prune doctor` before you collect.";
+
 impl DatabaseError {
+    /// Whether the database is known to be wrong, so that Nix would delete by it what is alive. What only cannot be read
+    /// is no damage.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::NotADatabase { .. }
+            | Self::Damaged { .. }
+            | Self::Layout { .. }
+            | Self::Row { .. }
+            | Self::Index { .. } => true,
+            Self::Missing { .. }
+            | Self::Unreadable { .. }
+            | Self::Busy { .. }
+            | Self::Changing { .. }
+            | Self::WalUnreadable { .. }
+            | Self::UnknownSchema { .. }
+            | Self::OtherStore { .. }
+            | Self::NoThread { .. }
+            | Self::Sqlite { .. } => false,
+        }
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> &'static str {
         match self {
@@ -385,8 +449,10 @@ impl DatabaseError {
             Self::NoThread { .. } => {
                 "Raise the limit on processes with `ulimit -u`, or with TasksMax= in a unit."
             }
-            Self::NotADatabase { .. } | Self::Damaged { .. } => {
-                "Restore the database from a backup, or let `nix-store --verify` look at it."
+            Self::NotADatabase { .. } | Self::Damaged { .. } | Self::Layout { .. } => {
+                "Copy the directory db of the state directory, stop nix-daemon, and restore db.sqlite from the youngest backup from before the damage. \
+                 Without a backup, write what can be read of the copy into a new file with `sqlite3 COPY .recover`. Then let `nix-store --verify` \
+                 and `nix-prune doctor` check it before you collect."
             }
             Self::Busy { .. } | Self::Changing { .. } => {
                 "Try again when no other Nix command is running; run `nix-store --verify` as root if none is."
@@ -394,14 +460,17 @@ impl DatabaseError {
             Self::WalUnreadable { .. } => {
                 "Run a Nix command as root, such as `nix-store --verify`; it makes the file anew."
             }
-            Self::UnknownSchema { .. } | Self::Layout { .. } => {
+            Self::UnknownSchema { .. } => {
                 "Use a version of this tool that knows the version of Nix."
             }
             Self::OtherStore { .. } => {
                 "Set NIX_STORE_DIR and NIX_STATE_DIR to the directories of one store."
             }
-            Self::Row { .. } => {
-                "Let `nix-store --verify` look at it, or restore the database from a backup."
+            Self::Row { .. } => BAD_ROW,
+            Self::Index { .. } => {
+                "Copy the directory db of the state directory, stop nix-daemon, and rebuild the index as root with `sqlite3 db.sqlite REINDEX`, or restore \
+                 db.sqlite from the youngest backup from before the damage. Then let `nix-store --verify` and `nix-prune doctor` check it \
+                 before you collect."
             }
             Self::Sqlite { .. } => "Look at the cause, and try again.",
         }

@@ -2,7 +2,9 @@
 
 #![cfg(test)]
 
+pub(crate) mod damage;
 pub(crate) mod real;
+mod realised;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -25,8 +27,11 @@ const TABLES: &str = "
         hash TEXT NOT NULL, registrationTime INTEGER NOT NULL, deriver TEXT, narSize INTEGER, ultimate INTEGER,
         sigs TEXT, ca TEXT);
     CREATE TABLE Refs (referrer INTEGER NOT NULL, reference INTEGER NOT NULL, PRIMARY KEY (referrer, reference));
+    CREATE INDEX IndexReferrer ON Refs(referrer);
+    CREATE INDEX IndexReference ON Refs(reference);
     CREATE TABLE DerivationOutputs (drv INTEGER NOT NULL, id TEXT NOT NULL, path TEXT NOT NULL,
-        PRIMARY KEY (drv, id));";
+        PRIMARY KEY (drv, id));
+    CREATE INDEX IndexDerivationOutputs ON DerivationOutputs(path);";
 
 fn name(n: u32) -> String {
     format!("{n:032}-path-{n}")
@@ -198,6 +203,8 @@ fn every_column_arrives() {
         sizes_unknown: 1,
         references: 2,
         outputs: 1,
+        // This table of realisations is none that is known.
+        outputs_untold: true,
     };
     assert_eq!(summary, expected);
 }

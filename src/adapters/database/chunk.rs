@@ -13,6 +13,14 @@ pub(super) enum Chunk {
     Paths(Paths),
     References(Vec<(i64, i64)>),
     Outputs(Outputs),
+    /// Outputs that only realisations have, with whether there are more in a form that is not known.
+    Realised(Outputs, bool),
+    /// How many entries an index has.
+    Index {
+        table: &'static str,
+        index: String,
+        entries: u64,
+    },
 }
 
 impl Chunk {
@@ -32,7 +40,31 @@ impl Chunk {
                 summary.references += references.len() as u64;
                 Ok(())
             }
-            Self::Outputs(outputs) => outputs.pour(names, sink, summary),
+            Self::Outputs(outputs) => {
+                outputs.pour(names, sink, "DerivationOutputs")?;
+                summary.outputs += outputs.rows.len() as u64;
+                Ok(())
+            }
+            Self::Realised(outputs, untold) => {
+                summary.outputs_untold |= untold;
+                outputs.pour(names, sink, "ValidPaths")
+            }
+            Self::Index {
+                table,
+                index,
+                entries,
+            } => {
+                let rows = match *table {
+                    "ValidPaths" => summary.paths,
+                    "Refs" => summary.references,
+                    _ => summary.outputs,
+                };
+                if rows == *entries {
+                    return Ok(());
+                }
+                let index = index.clone();
+                Err(ScanError::Index { table, index })
+            }
         }
     }
 }
@@ -159,15 +191,14 @@ impl Outputs {
         &self,
         names: &Names,
         sink: &mut impl RowSink,
-        summary: &mut Summary,
+        table: &'static str,
     ) -> Result<(), ScanError> {
         let mut rest = self.text.as_slice();
         for &(drv, length) in &self.rows {
             let (text, behind) = rest.split_at_checked(length).unwrap_or_default();
             rest = behind;
-            sink.output(drv, names.base_name(text, "DerivationOutputs", drv)?);
+            sink.output(drv, names.base_name(text, table, drv)?);
         }
-        summary.outputs += self.rows.len() as u64;
         Ok(())
     }
 }

@@ -128,6 +128,17 @@ impl State {
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => DatabaseError::Busy { file },
             ErrorCode::NotADatabase => DatabaseError::NotADatabase { file },
             ErrorCode::DatabaseCorrupt => DatabaseError::Damaged { file, source },
+            // A bad sector, or a file that is shorter than it says.
+            ErrorCode::SystemIoFailure
+                if matches!(
+                    failure.extended_code,
+                    ffi::SQLITE_IOERR_READ
+                        | ffi::SQLITE_IOERR_SHORT_READ
+                        | ffi::SQLITE_IOERR_CORRUPTFS
+                ) =>
+            {
+                DatabaseError::Damaged { file, source }
+            }
             ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::FileLockingProtocolFailed
                 if self.is_locked_by_reading() =>
             {

@@ -5,6 +5,7 @@ use rusqlite::types::{Type, ValueRef};
 use rusqlite::{Connection, Row};
 
 use super::chunk::{Chunk, Outputs, Path, Paths, ROWS};
+use super::{indexes, realised};
 
 const PATHS: &str = "SELECT id, path, registrationTime, deriver, narSize FROM ValidPaths";
 const REFERENCES: &str = "SELECT referrer, reference FROM Refs WHERE rowid > ?1 AND rowid <= ?2";
@@ -21,6 +22,11 @@ pub(super) enum ScanError {
         table: &'static str,
         row: i64,
         why: String,
+    },
+    /// An index is not that of its table.
+    Index {
+        table: &'static str,
+        index: String,
     },
     /// A path of another store directory.
     OtherStore {
@@ -39,6 +45,7 @@ impl From<rusqlite::Error> for ScanError {
 /// time; ends early, without an error, when that refuses.
 pub(super) fn scan(
     connection: &Connection,
+    thorough: bool,
     give: &mut dyn FnMut(Chunk) -> bool,
 ) -> Result<(), ScanError> {
     // Rolled back when it goes; there is nothing to commit.
@@ -46,6 +53,7 @@ pub(super) fn scan(
     let more = scan_paths(connection, give)? && scan_references(connection, Span::ALL, give)?;
     if more {
         scan_outputs(connection, give)?;
+        indexes::scan(connection, thorough, give)?;
     }
     Ok(())
 }
@@ -118,7 +126,7 @@ pub(super) fn scan_references(
     Ok(give(Chunk::References(chunk)))
 }
 
-/// Reads the outputs of derivations.
+/// Reads the outputs of derivations, and behind them those that only realisations have.
 pub(super) fn scan_outputs(
     connection: &Connection,
     give: &mut dyn FnMut(Chunk) -> bool,
@@ -133,7 +141,9 @@ pub(super) fn scan_outputs(
             return Ok(());
         }
     }
-    give(Chunk::Outputs(chunk));
+    if give(Chunk::Outputs(chunk)) {
+        realised::scan(connection, give)?;
+    }
     Ok(())
 }
 
@@ -165,7 +175,7 @@ fn push_path(chunk: &mut Paths, row: &Row<'_>) -> Result<(), ScanError> {
     Ok(())
 }
 
-fn text<'a>(
+pub(super) fn text<'a>(
     row: &'a Row<'_>,
     column: usize,
     table: &'static str,
@@ -180,7 +190,12 @@ fn text<'a>(
     }
 }
 
-fn number(row: &Row<'_>, column: usize, table: &'static str, id: i64) -> Result<i64, ScanError> {
+pub(super) fn number(
+    row: &Row<'_>,
+    column: usize,
+    table: &'static str,
+    id: i64,
+) -> Result<i64, ScanError> {
     match row.get_ref(column)? {
         ValueRef::Integer(number) => Ok(number),
         other => Err(wrong(

@@ -1,0 +1,165 @@
+//! Outputs of content-addressed derivations: Nix keeps them with their derivation, and has no row of DerivationOutputs for
+//! them.
+//!
+//! A realisation names its derivation by a hash that only the texts of the derivation and of all that it needs give. But
+//! the name of an output is that of its derivation and its own: so every derivation of that name, which has no other
+//! output recorded under the name, is taken for one that has it. That keeps more than Nix does, and never less.
+
+use std::collections::HashMap;
+
+use rusqlite::Connection;
+
+use super::chunk::{Chunk, Outputs, ROWS};
+use super::rows::{ScanError, number, text};
+
+const REALISED: &str = "SELECT DISTINCT v.id, v.path, r.outputName FROM Realisations r
+                        JOIN ValidPaths v ON v.id = r.outputPath";
+const DERIVATIONS: &str = "SELECT id, path FROM ValidPaths WHERE path LIKE '%.drv'";
+const RECORDED: &str = "SELECT count(*) FROM DerivationOutputs WHERE drv = ?1 AND id = ?2";
+
+/// An output, by what it is called and where it is.
+struct Realised {
+    output: String,
+    path: Vec<u8>,
+}
+
+/// Reads the outputs that realisations record.
+pub(super) fn scan(
+    connection: &Connection,
+    give: &mut dyn FnMut(Chunk) -> bool,
+) -> Result<(), ScanError> {
+    let mut untold = has_unknown_form(connection)?;
+    let mut chunk = Outputs::default();
+    if has_columns(connection, "Realisations")? {
+        let (by_drv, odd) = realised(connection)?;
+        untold |= odd;
+        if !by_drv.is_empty() {
+            chunk = match by_name(connection, &by_drv, give)? {
+                Some(chunk) => chunk,
+                None => return Ok(()),
+            };
+        }
+    }
+    give(Chunk::Realised(chunk, untold));
+    Ok(())
+}
+
+/// The realised outputs by the names of their derivations, and whether one is called in a way that tells none.
+fn realised(connection: &Connection) -> Result<(HashMap<Vec<u8>, Vec<Realised>>, bool), ScanError> {
+    let mut by_drv: HashMap<Vec<u8>, Vec<Realised>> = HashMap::new();
+    let mut odd = false;
+    let mut statement = connection.prepare(REALISED)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let id = number(row, 0, "ValidPaths", 0)?;
+        let path = text(row, 1, "ValidPaths", id)?;
+        let output = text(row, 2, "Realisations", id)?;
+        let Some(drv) = drv_name(path, output) else {
+            odd = true;
+            continue;
+        };
+        by_drv.entry(drv).or_default().push(Realised {
+            output: String::from_utf8_lossy(output).into_owned(),
+            path: path.to_vec(),
+        });
+    }
+    Ok((by_drv, odd))
+}
+
+/// Gives each derivation of one of these names its outputs; `None` when nobody takes them any more.
+fn by_name(
+    connection: &Connection,
+    by_drv: &HashMap<Vec<u8>, Vec<Realised>>,
+    give: &mut dyn FnMut(Chunk) -> bool,
+) -> Result<Option<Outputs>, ScanError> {
+    let mut chunk = Outputs::default();
+    let mut recorded = connection.prepare(RECORDED)?;
+    let mut statement = connection.prepare(DERIVATIONS)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let drv = number(row, 0, "ValidPaths", 0)?;
+        let name = name_of(text(row, 1, "ValidPaths", drv)?);
+        let name = name.and_then(|name| name.strip_suffix(b".drv"));
+        let Some(outputs) = name.and_then(|name| by_drv.get(name)) else {
+            continue;
+        };
+        for Realised { output, path } in outputs {
+            let count: i64 = recorded.query_row((drv, output), |row| row.get(0))?;
+            if count > 0 {
+                continue;
+            }
+            chunk.push(drv, path);
+            let full = chunk.rows.len() == ROWS;
+            if full && !give(Chunk::Realised(std::mem::take(&mut chunk), false)) {
+                return Ok(None);
+            }
+        }
+    }
+    Ok(Some(chunk))
+}
+
+/// Whether there are rows of a table that later versions have in place of this one.
+fn has_unknown_form(connection: &Connection) -> Result<bool, ScanError> {
+    const TABLES: &str = "SELECT name FROM sqlite_schema WHERE type = 'table' AND
+                          (name LIKE 'BuildTrace%' OR name = 'Realisations')";
+    let mut statement = connection.prepare(TABLES)?;
+    let names = statement.query_map([], |row| row.get::<_, String>(0))?;
+    for name in names.collect::<Result<Vec<_>, _>>()? {
+        if name == "Realisations" && has_columns(connection, &name)? {
+            continue;
+        }
+        let quoted = name.replace('"', "\"\"");
+        let any = format!("SELECT count(*) FROM (SELECT 1 FROM \"{quoted}\" LIMIT 1)");
+        if connection.query_row(&any, [], |row| row.get::<_, i64>(0))? > 0 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn has_columns(connection: &Connection, table: &str) -> Result<bool, ScanError> {
+    const COLUMNS: &str =
+        "SELECT count(*) FROM pragma_table_info(?1) WHERE name IN ('outputName', 'outputPath')";
+    let count: i64 = connection.query_row(COLUMNS, [table], |row| row.get(0))?;
+    Ok(count == 2)
+}
+
+/// The name of the derivation that has an output of this name at this path.
+fn drv_name(path: &[u8], output: &[u8]) -> Option<Vec<u8>> {
+    let name = name_of(path)?;
+    if output == b"out" {
+        return Some(name.to_vec());
+    }
+    let drv = name.strip_suffix(output)?.strip_suffix(b"-")?;
+    Some(drv.to_vec())
+}
+
+/// What stands behind the hash in the name of a store path.
+fn name_of(path: &[u8]) -> Option<&[u8]> {
+    const HASH: usize = crate::domain::store_path::ENCODED_DIGEST_SIZE;
+    let base = path.rsplit(|&byte| byte == b'/').next()?;
+    base.get(HASH..)?.strip_prefix(b"-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("a-1.0", "out", Some("a-1.0"))]
+    #[case("a-1.0-dev", "dev", Some("a-1.0"))]
+    #[case("a-1.0-dev", "out", Some("a-1.0-dev"))]
+    #[case("a-1.0", "dev", None)]
+    #[case("dev", "dev", None)]
+    fn an_output_has_the_name_of_its_derivation(
+        #[case] name: &str,
+        #[case] output: &str,
+        #[case] expected: Option<&str>,
+    ) {
+        let path = format!("/nix/store/00bgd045z0d4icpbc2yyz4gx48ak44la-{name}");
+        let found = drv_name(path.as_bytes(), output.as_bytes());
+        assert_eq!(found.as_deref(), expected.map(str::as_bytes));
+        assert_eq!(drv_name(b"/nix/store/short", b"out"), None);
+    }
+}
