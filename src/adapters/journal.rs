@@ -49,7 +49,8 @@ const MOST_BYTES: u64 = 64 << 20;
 const MOST_RUNS_A_SECOND: u32 = 10_000;
 /// A record changes as often as its run has actions, and is read faster than it changes.
 const MOST_READS: usize = 100;
-const FILE_MODE: u32 = 0o644;
+/// For the owner alone: an error text of Nix may have a line of its settings with a password.
+const FILE_MODE: u32 = 0o600;
 
 /// The journal in a directory.
 #[derive(Debug, Clone)]
@@ -373,7 +374,7 @@ fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
-/// Everybody may read the history of the machine, and only its owner a user's.
+/// The links of the machine's holds are roots, and everybody may look where those lead; the records are their owner's.
 fn dir_mode() -> u32 {
     if is_root() { 0o755 } else { 0o700 }
 }

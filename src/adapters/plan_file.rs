@@ -27,7 +27,8 @@ use crate::domain::visible::escape_json;
 /// The name of the form that is written and read.
 pub const SCHEMA: &str = "nix-prune/plan/1";
 const MOST_BYTES: u64 = 16 << 20;
-const FILE_MODE: u32 = 0o644;
+/// For the owner alone: a note may have an error text of Nix, and that a line of its settings with a password.
+const FILE_MODE: u32 = 0o600;
 const DIGEST: &str = "digest";
 
 /// What is taken from a saved plan.

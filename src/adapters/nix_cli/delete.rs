@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{SysconfVar, sysconf};
 
+use super::perform::plausible;
 use super::{LONG, NixCli, NixVersion, failed, parse};
 use crate::adapters::process::{Output, ProcessError};
 use crate::domain::store_path::StorePath;
@@ -45,6 +46,7 @@ impl NixCli {
     pub(super) fn delete_by_name(&self, paths: &[StorePath<String>]) -> Deleted {
         let there = |path: &&StorePath<String>| self.is_on_disk(path).unwrap_or(true);
         let before: Vec<&StorePath<String>> = paths.iter().filter(there).collect();
+        let used = self.used_bytes();
         let run = self.run_delete(paths);
         let (left, gone): (Vec<_>, Vec<_>) = before.into_iter().partition(there);
         let mut deleted = Deleted {
@@ -57,6 +59,7 @@ impl NixCli {
             Ok(ended) => self.judge(ended, paths, &left, &mut deleted),
             Err(error) => deleted.outcome = Err(failed(what(), error)),
         }
+        deleted.bytes = plausible(deleted.bytes, used);
         deleted
     }
 

@@ -20,6 +20,10 @@ impl Perform for NixCli {
         self.version().map(ToString::to_string)
     }
 
+    fn check_store(&self) -> Result<(), PerformError> {
+        self.in_force().map(drop)
+    }
+
     fn hold(&self, path: &StorePath<String>, link: &Utf8Path) -> Result<(), PerformError> {
         self.make_hold(path, link)
     }
@@ -65,13 +69,18 @@ impl Perform for NixCli {
     }
 
     fn collect(&self) -> Result<Collected, PerformError> {
+        let used = self.used_bytes();
         let output = self
             .collect_garbage()
             .map_err(|error| failed("collecting garbage".into(), error))?;
         // Lix says it on standard error. What is not understood is unknown, and nothing depends on it (trap 28).
         let collected = parse::collected(&output.stdout.text())
             .or_else(|| parse::collected(&output.stderr.text()));
-        Ok(collected.unwrap_or_default())
+        let collected = collected.unwrap_or_default();
+        Ok(Collected {
+            bytes: plausible(collected.bytes, used),
+            ..collected
+        })
     }
 
     fn deletion_room(&self) -> Result<Option<Room>, PerformError> {
@@ -102,5 +111,40 @@ impl Perform for NixCli {
             source,
         })?;
         Ok(disk.available)
+    }
+}
+
+impl NixCli {
+    /// What the file system of the store has in use.
+    pub(super) fn used_bytes(&self) -> Option<Bytes> {
+        let disk = fullness(self.places.store.as_path()).ok()?;
+        Some(disk.used)
+    }
+}
+
+/// What Nix says it freed, unless that is more than was used: it adds up sizes as files have them, whatever room they take, and
+/// says thousands of tebibytes of a store with sparse files (trap 26).
+pub(super) fn plausible(freed: Option<Bytes>, used: Option<Bytes>) -> Option<Bytes> {
+    freed.filter(|freed| used.is_none_or(|used| *freed <= used))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(Some(5), Some(5), Some(5))]
+    #[case(Some(6), Some(5), None)]
+    #[case(Some(6656 << 40), Some(1 << 40), None)]
+    #[case(Some(6), None, Some(6))]
+    #[case(None, Some(5), None)]
+    fn trap_26_more_than_was_used_is_not_passed_on(
+        #[case] freed: Option<u64>,
+        #[case] used: Option<u64>,
+        #[case] expected: Option<u64>,
+    ) {
+        let passed = plausible(freed.map(Bytes), used.map(Bytes));
+        assert_eq!(passed, expected.map(Bytes));
     }
 }

@@ -212,6 +212,9 @@ mod files_of_plans {
         save(&path, document()).unwrap();
         assert_eq!(load(&path).unwrap(), parsed(&sealed(document())).unwrap());
         assert_eq!(fs::read_dir(&dir).unwrap().count(), 1);
+        // A note in it may have what only its owner must read.
+        let mode = std::os::unix::fs::MetadataExt::mode(&path.metadata().unwrap());
+        assert_eq!(mode & 0o077, 0);
     }
 
     #[test]

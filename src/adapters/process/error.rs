@@ -158,7 +158,10 @@ pub(super) fn last_lines(text: &str) -> String {
         .lines()
         .rev()
         .map(str::trim)
-        .filter(|line| !line.is_empty())
+        // What Nix says behind every collection is no cause of anything, and may be negative.
+        .filter(|line| {
+            !line.is_empty() && !(line.starts_with("note: ") && line.contains("hard linking"))
+        })
         .take(LINES)
         .map(|line| escaped(line).chars().take(LENGTH).collect())
         .collect();
@@ -191,6 +194,12 @@ mod tests {
     fn commands_are_written(#[case] words: &[&str], #[case] text: &str) {
         let words = words.iter().map(OsString::from).collect();
         assert_eq!(CommandLine(words).to_string(), text);
+    }
+
+    #[test]
+    fn what_nix_says_of_hard_links_is_no_cause() {
+        let text = "error: it failed\nnote: hard linking is currently saving -4.0 KiB\nnote: currently hard linking saves -0.00 MiB\n";
+        assert_eq!(last_lines(text), "error: it failed");
     }
 
     #[test]

@@ -33,6 +33,10 @@ fn a_run_is_recorded_and_recalled() {
     first.finished_at = Some(time(SECOND + 5));
     journal.record(&lock, &first).unwrap();
     assert_eq!(journal.receipts().unwrap(), [first]);
+    // What Nix said in them may be for their owner alone.
+    let path = journal.dir().join("runs/20261122T221644Z.json");
+    let mode = path.metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o077, 0, "{path}");
 }
 
 #[test]
