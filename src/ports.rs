@@ -31,6 +31,10 @@ pub fn told(error: &dyn StdError) -> String {
     text
 }
 
+/// What to do where Nix works on another store.
+pub const OTHER_STORE: &str = "Look at `store` in the output of `nix config show`. Set it to `auto` in nix.conf, NIX_CONFIG and NIX_REMOTE, or run \
+                               nix-prune where that store is the local one: on its machine, or inside its root directory.";
+
 /// Looks, and changes nothing: creates, locks and unlinks nothing, and calls no Nix command that would.
 pub trait Survey {
     /// Takes a snapshot.
@@ -65,6 +69,9 @@ pub enum SurveyError {
         /// Why.
         source: std::io::Error,
     },
+    /// Nix works on another store than the one that is looked at.
+    #[error("Nix is not known to work on the local store")]
+    OtherStore(#[source] Cause),
     /// A directory that Nix needs is not an absolute UTF-8 path.
     #[error("{variable} is `{value}`, which is not an absolute path in UTF-8")]
     Place {
@@ -130,6 +137,10 @@ pub enum InspectTrouble {
     Interrupted,
     /// There is no database of this store directory: none at all, or another store's.
     NoDatabase,
+    /// The database is damaged.
+    Damaged,
+    /// Nix works on another store, or that cannot be told.
+    OtherStore,
 }
 
 /// Acts, one typed operation a call. Every deed is Nix's own, but for links of ours and for putting links back.
@@ -145,6 +156,14 @@ pub trait Perform {
     /// # Errors
     /// When Nix cannot be found or run, or is too old.
     fn nix_version(&self) -> Result<String, PerformError>;
+
+    /// Checks that Nix works on the store that is looked at, and on no other.
+    ///
+    /// # Errors
+    /// [`PerformError::OtherStore`] when it works on another store, or that cannot be told.
+    fn check_store(&self) -> Result<(), PerformError> {
+        Ok(())
+    }
 
     /// Makes `link` a root of `path`, and sees that it is one.
     ///
@@ -323,6 +342,9 @@ pub enum PerformError {
     /// Nix was not found, or is too old.
     #[error("Nix cannot be used")]
     Unusable(#[source] Cause),
+    /// Nix works on another store than the one that is looked at, or that cannot be told.
+    #[error("Nix is not known to work on the local store")]
+    OtherStore(#[source] Cause),
     /// A command of Nix's failed.
     #[error("{what} failed")]
     Nix {

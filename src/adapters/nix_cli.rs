@@ -30,6 +30,8 @@ use crate::domain::profile::{GenerationNumber, Owner, ProfilePath};
 use crate::domain::store_path::StorePath;
 use crate::ports::{Cause, Interrupt, PerformError};
 
+pub use settings::{InForce, Route};
+
 pub use parse::{
     MalformedInfo, MalformedRoot, MalformedVersion, NixVersion, PathInfo, PrintedRoot, RootSource,
     ValidPath,
@@ -296,14 +298,17 @@ impl NixCli {
         let paths = paths
             .iter()
             .map(|path| path.to_absolute_path(&self.places.store).into_string());
+        let paths: Vec<String> = paths.collect();
         let output = self
-            .command(&self.nix, SHORT)
-            .args(["--extra-experimental-features", "nix-command"])
-            .args(["path-info", "--json"])
-            .args(format.into_iter().flatten())
-            .args(["--offline", "--option", "substitute", "false", "--"])
-            .args(paths)
-            .run(&*self.interrupt)
+            .persist(|| {
+                self.command(&self.nix, SHORT)
+                    .args(["--extra-experimental-features", "nix-command"])
+                    .args(["path-info", "--json"])
+                    .args(format.into_iter().flatten())
+                    .args(["--offline", "--option", "substitute", "false", "--"])
+                    .args(paths.clone())
+                    .run(&*self.interrupt)
+            })
             .map_err(|error| failed(what(), error))?;
         parse::path_info(&output.stdout.text(), &self.places.store).map_err(|error| {
             PerformError::Nix {

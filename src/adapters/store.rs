@@ -11,10 +11,9 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use nix::unistd::geteuid;
 
 use super::disk::{DiskError, DiskUse, Meter};
-use super::nix_cli::NixCli;
+use super::nix_cli::{InForce, NixCli};
 use super::places::Places;
 use super::runtime_roots::{RuntimeRoots, read_processes, read_temporary};
 use super::tally::Tally;
@@ -26,9 +25,12 @@ use crate::domain::inspection::{Inspection, Seen, Stray};
 use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::domain::root::{Dangling, GcRoot, RootKind, RootState};
 use crate::domain::snapshot::Snapshot;
-use crate::ports::{Inspect, InspectError, Interrupt, Look, Running, Survey, SurveyError, told};
+use crate::ports::{
+    Inspect, InspectError, InspectTrouble, Interrupt, Look, PerformError, Running, Survey,
+    SurveyError, told,
+};
 use listing::Listing;
-use paths::ValidPaths;
+use paths::{ValidPaths, interrupted, other_store};
 use strangers::Both;
 
 /// What both flags keep is the most that Nix could keep: where they are not known, less looks dead.
@@ -37,10 +39,24 @@ const CAUTIOUS: KeepFlags = KeepFlags {
     outputs: true,
 };
 
+/// What a reader should know where Nix cannot be asked.
+const NOT_ASKED: &str = "Nix cannot be asked, so the store that is in force is not known, and keep-derivations and keep-outputs \
+                         are both taken for set: more may be dead than is told";
+
 /// How long a file's time may lag behind the clock.
 const TICK: Duration = Duration::from_millis(20);
 
+/// How closely the database, and the daemon that serves it, are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Care {
+    /// As far as it costs next to nothing: what is shown is of the tables, and nothing is deleted for it.
+    Quick,
+    /// As far as a collection relies on it.
+    Thorough,
+}
+
 /// Looks into the store of this machine.
+#[derive(Clone, Copy)]
 pub struct StoreReader<'a> {
     /// Where it is.
     pub places: &'a Places,
@@ -48,39 +64,15 @@ pub struct StoreReader<'a> {
     pub proc: &'a Utf8Path,
     /// Nix, to be asked for its settings; without it all is kept that Nix may keep.
     pub nix: Option<&'a NixCli>,
-    /// What the environment says of how the store is reached: `NIX_REMOTE`.
-    pub remote: Option<String>,
+    /// How closely the database is looked at.
+    pub care: Care,
     /// Tells when to stop.
     pub interrupt: &'a (dyn Interrupt + Sync),
 }
 
 impl Inspect for StoreReader<'_> {
     fn look(&self, survey: &impl Survey) -> Result<Look, SurveyError> {
-        let began = SystemTime::now();
-        thread::scope(|scope| {
-            let names = begin(scope, || self.names());
-            let flags = begin(scope, || self.flags());
-            let paths = self.valid_paths();
-            let (names, flags) = (names.result(), flags.result());
-            // While the names are looked up, what keeps paths is looked for: behind the paths, so that nothing is missed.
-            let (unknown, kept) = thread::scope(|scope| {
-                let unknown = begin(scope, || unknown(&paths, &names));
-                let kept = survey.snapshot().map(|snapshot| (snapshot, self.running()));
-                (unknown.result(), kept)
-            });
-            let (mut snapshot, running) = kept?;
-            let strangers = names.as_ref().ok();
-            let strangers = strangers.and_then(|names| self.mismatch(&paths, names, &snapshot));
-            snapshot.refusals.extend(strangers);
-            let seen = (&snapshot, &running);
-            let names = names.map(|_| unknown);
-            let store = paths.map(|paths| self.join(paths, seen, names, flags, began));
-            Ok(Look {
-                snapshot,
-                store,
-                running,
-            })
-        })
+        self.look_closely(survey).map(|(look, _)| look)
     }
 }
 
@@ -97,7 +89,12 @@ pub struct StoreSurvey<'a, S> {
 
 impl<S: Survey> Survey for StoreSurvey<'_, S> {
     fn snapshot(&self) -> Result<Snapshot, SurveyError> {
-        self.reader.guarded(self.survey)
+        let care = Care::Thorough;
+        let reader = StoreReader {
+            care,
+            ..self.reader
+        };
+        reader.guarded(self.survey)
     }
 
     fn standing(&self, figure: Figure) -> Standing {
@@ -105,9 +102,9 @@ impl<S: Survey> Survey for StoreSurvey<'_, S> {
         if figure == Figure::OnDisk {
             return standing;
         }
-        let paths = self.reader.valid_paths().ok();
-        let all = paths
-            .map(|paths| paths.graph)
+        let stored = self.reader.stored().ok();
+        let all = stored
+            .map(|stored| stored.paths.graph)
             .map(|graph| graph.nar_size(&graph.set_of([]).complement()));
         Standing {
             store_bytes: all,
@@ -116,10 +113,17 @@ impl<S: Survey> Survey for StoreSurvey<'_, S> {
     }
 
     fn dead(&self) -> Result<Selection, NotSelective> {
-        // With cautious flags less would go than Nix collects, and nobody would know.
-        self.reader.flags().map_err(NotSelective::Unknown)?;
         let unknown = |error: &dyn std::error::Error| NotSelective::Unknown(told(error));
-        let look = self.reader.look(self.survey).map_err(|e| unknown(&e))?;
+        let (look, untold) = self
+            .reader
+            .look_closely(self.survey)
+            .map_err(|e| unknown(&e))?;
+        let inspection = look.store.map_err(|error| match error.kind {
+            InspectTrouble::Damaged | InspectTrouble::OtherStore => {
+                NotSelective::Unsafe(told(&error))
+            }
+            _ => unknown(&error),
+        })?;
         let hides = |refusal: &&Refusal| {
             let accepted = self.accepted.as_deref();
             refusal.code == RefusalCode::RootsUnreadable
@@ -128,8 +132,34 @@ impl<S: Survey> Survey for StoreSurvey<'_, S> {
         if let Some(refusal) = look.snapshot.refusals.iter().find(hides) {
             return Err(NotSelective::Unknown(refusal.message.clone()));
         }
-        let inspection = look.store.map_err(|e| unknown(&e))?;
+        // With cautious flags less would go than Nix collects, and nobody would know; without all outputs, more.
+        if let Some(why) = untold {
+            return Err(NotSelective::Unknown(why));
+        }
         Ok(inspection.into_selection())
+    }
+}
+
+/// What is valid, and what Nix's settings make of it.
+struct Stored {
+    paths: ValidPaths,
+    /// Not known without Nix.
+    in_force: Option<InForce>,
+}
+
+impl Stored {
+    /// What of the outputs of derivations is not known, where anything hangs on it.
+    fn outputs_untold(&self) -> Option<String> {
+        let matters = self.in_force.as_ref().is_none_or(|it| it.flags.outputs);
+        let untold = self.paths.outputs_untold.as_ref();
+        untold.filter(|_| matters).cloned()
+    }
+
+    /// What is not known so that paths must not be chosen by what is known.
+    fn untold(&self) -> Option<String> {
+        let asked = self.in_force.as_ref().map(|_| ());
+        let untold = asked.ok_or("Nix cannot be asked".to_string()).err();
+        untold.or_else(|| self.outputs_untold())
     }
 }
 
@@ -147,56 +177,118 @@ impl StoreReader<'_> {
         Meter::new(store, self.interrupt, &tally.measured).measure(names)
     }
 
-    /// A snapshot that tells, too, when the database and the store directory do not belong together.
+    /// Looks, and tells what of it is not known so that paths must not be chosen by it.
+    fn look_closely(&self, survey: &impl Survey) -> Result<(Look, Option<String>), SurveyError> {
+        let began = SystemTime::now();
+        thread::scope(|scope| {
+            let names = begin(scope, || self.names());
+            let stored = self.stored();
+            let names = names.result();
+            // While the names are looked up, what keeps paths is looked for: behind the paths, so that nothing is missed.
+            let (unknown, kept) = thread::scope(|scope| {
+                let unknown = begin(scope, || unknown(&stored, &names));
+                let kept = survey.snapshot().map(|snapshot| (snapshot, self.running()));
+                (unknown.result(), kept)
+            });
+            let (mut snapshot, running) = kept?;
+            let names_read = names.as_ref().ok();
+            let refusal = self.refusal(&stored, names_read, &snapshot);
+            snapshot.refusals.extend(refusal);
+            let seen = (&snapshot, &running);
+            let names = names.map(|_| unknown);
+            let untold = stored.as_ref().ok().and_then(Stored::untold);
+            let store = stored.map(|stored| self.join(stored, seen, names, began));
+            let look = Look {
+                snapshot,
+                store,
+                running,
+            };
+            Ok((look, untold))
+        })
+    }
+
+    /// A snapshot that tells, too, when a collection would delete what the database does not know.
     fn guarded(&self, survey: &impl Survey) -> Result<Snapshot, SurveyError> {
         thread::scope(|scope| {
             let names = begin(scope, || self.names());
-            let paths = self.valid_paths();
+            let stored = match self.stored() {
+                Err(error) if error.kind == InspectTrouble::OtherStore => {
+                    return Err(SurveyError::OtherStore(error.source));
+                }
+                stored => stored,
+            };
             let mut snapshot = survey.snapshot()?;
-            let strangers = names.result().ok();
-            let strangers = strangers.and_then(|names| self.mismatch(&paths, &names, &snapshot));
-            snapshot.refusals.extend(strangers);
+            let names = names.result().ok();
+            let refusal = self.refusal(&stored, names.as_ref(), &snapshot);
+            snapshot.refusals.extend(refusal);
             Ok(snapshot)
         })
+    }
+
+    /// What stands in the way of a collection: damage that stays, or a database and a store directory that do not belong
+    /// together.
+    fn refusal(
+        &self,
+        stored: &Result<Stored, InspectError>,
+        names: Option<&Listing>,
+        snapshot: &Snapshot,
+    ) -> Option<Refusal> {
+        let damage = |stored: &Result<Stored, InspectError>| match stored {
+            Err(error) if error.kind == InspectTrouble::Damaged => Some(Refusal::new(
+                RefusalCode::StoreDamaged,
+                told(error),
+                error.hint.to_string(),
+            )),
+            _ => None,
+        };
+        damage(stored).or_else(|| self.mismatch(stored, names?, snapshot))
     }
 
     /// Whether the database and the store directory belong together. What came while we looked is no stranger: the
     /// database is asked once more, after everything else was seen.
     fn mismatch(
         &self,
-        paths: &Result<ValidPaths, InspectError>,
+        stored: &Result<Stored, InspectError>,
         names: &Listing,
         snapshot: &Snapshot,
     ) -> Option<Refusal> {
-        let look = |paths: &Result<ValidPaths, InspectError>| {
+        let look = |stored: &Result<Stored, InspectError>| {
             let both = Both {
-                graph: paths.as_ref().map(|paths| &paths.graph),
+                graph: stored.as_ref().map(|stored| &stored.paths.graph),
                 names,
                 store: &self.places.store,
             };
             both.mismatch(snapshot)
         };
-        let found = look(paths)?;
+        let found = look(stored)?;
         let found = if found.may_pass {
-            look(&self.valid_paths())?
+            look(&self.stored())?
         } else {
             found
         };
         Some(found.refusal)
     }
 
-    fn flags(&self) -> Result<KeepFlags, String> {
-        let nix = self.nix.ok_or("Nix was not found")?;
-        nix.keep_flags(!self.collects())
-            .map_err(|error| told(&error))
+    /// What Nix's settings come to; `None` without a Nix that can be used.
+    fn in_force(&self) -> Result<Option<InForce>, InspectError> {
+        match self.nix.map(NixCli::in_force) {
+            None | Some(Err(PerformError::Unusable(_))) => Ok(None),
+            Some(Ok(in_force)) => Ok(Some(in_force)),
+            Some(Err(error @ PerformError::Interrupted { .. })) => Err(interrupted(error)),
+            Some(Err(PerformError::OtherStore(source))) => Err(other_store(source)),
+            Some(Err(error)) => Err(other_store(error.into())),
+        }
     }
 
-    /// Whether a collection would be done with our own rights, and not a daemon's.
-    fn collects(&self) -> bool {
-        let remote = self.remote.as_deref().unwrap_or_default();
-        let db = self.places.state_dir.join("db");
-        let ours = || fs::metadata(db).is_ok_and(|db| db.uid() == geteuid().as_raw());
-        !remote.starts_with("unix://") && remote != "daemon" && (geteuid().is_root() || ours())
+    /// Reads the database while Nix is asked for its settings.
+    fn stored(&self) -> Result<Stored, InspectError> {
+        thread::scope(|scope| {
+            let asked = begin(scope, || self.in_force());
+            let read = self.read_database();
+            let in_force = asked.result()?;
+            let paths = self.valid_paths(in_force.as_ref(), read)?;
+            Ok(Stored { paths, in_force })
+        })
     }
 
     /// Reads the roots that live and die with processes. Read them after what they may keep.
@@ -236,30 +328,20 @@ impl StoreReader<'_> {
 
     fn join(
         &self,
-        paths: ValidPaths,
+        stored: Stored,
         (snapshot, running): (&Snapshot, &Running),
         names: io::Result<Vec<Stray>>,
-        flags: Result<KeepFlags, String>,
         began: SystemTime,
     ) -> Inspection {
         let store = &self.places.store;
-        let ValidPaths {
-            graph,
-            note,
-            outputs_untold,
-        } = paths;
+        let outputs_untold = stored.outputs_untold();
+        let ValidPaths { graph, note, .. } = stored.paths;
         let mut doubts = doubts_of(snapshot);
         doubts.extend(running.hidden.iter().cloned());
         let mut notes: Vec<String> = note.into_iter().collect();
-        let flags = flags.unwrap_or_else(|why| {
-            notes.push(format!(
-                "keep-derivations and keep-outputs are not known, so both are taken for set, and more may be dead than \
-                 is told: {why}"
-            ));
-            CAUTIOUS
-        });
-        // Nothing else hangs on outputs.
-        doubts.extend(outputs_untold.filter(|_| flags.outputs));
+        let flags = stored.in_force.as_ref().map_or(CAUTIOUS, |it| it.flags);
+        notes.extend(stored.in_force.is_none().then(|| NOT_ASKED.to_string()));
+        doubts.extend(outputs_untold);
         let mut names = names.unwrap_or_else(|error| {
             notes.push(format!(
                 "the store directory {store} cannot be read: {error}"
@@ -283,9 +365,9 @@ impl StoreReader<'_> {
 }
 
 /// Names that no valid path has.
-fn unknown(paths: &Result<ValidPaths, InspectError>, names: &io::Result<Listing>) -> Vec<Stray> {
-    match (paths, names) {
-        (Ok(paths), Ok(names)) => names.unknown_to(&paths.graph),
+fn unknown(stored: &Result<Stored, InspectError>, names: &io::Result<Listing>) -> Vec<Stray> {
+    match (stored, names) {
+        (Ok(stored), Ok(names)) => names.unknown_to(&stored.paths.graph),
         _ => Vec::new(),
     }
 }

@@ -36,7 +36,7 @@ Exit status:
   3   partly done
   4   refused by a safety rule, the risk ceiling, or the person asked
   5   the budget is not reached
-  69  Nix was not found or cannot be used
+  69  Nix was not found, cannot be used, or works on another store
   73  the state directory cannot be written
   75  another run or collection is under way; try again
   77  not permitted

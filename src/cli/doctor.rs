@@ -7,13 +7,14 @@ use super::brake::failed_in_a_row;
 use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::out;
+use crate::adapters::store::Care;
 use crate::domain::brake::MOST_FAILURES;
 use crate::domain::job::Job;
 use crate::domain::plan::Plan;
 use crate::domain::receipt::Receipt;
 use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::domain::snapshot::{Actor, Snapshot};
-use crate::ports::{Clock, Look, Remember};
+use crate::ports::{Clock, InspectTrouble, Look, Remember};
 use crate::render::json::{self, CheckDocument, CheckState};
 use crate::render::reason;
 use crate::render::text::{count, escape};
@@ -36,7 +37,7 @@ pub(super) fn doctor(context: &Context, args: &DoctorArgs) -> Result<Exit, Failu
         .filter(|job| job.is_enabled())
         .map(JobSettings::job)
         .collect();
-    let look = context.look_for(&enabled);
+    let look = context.look_with(Care::Thorough, &enabled);
     match &look {
         Ok(look) => checks.extend(store(look, &enabled)),
         Err(failure) => checks.push(wrong("roots", failure)),
@@ -172,8 +173,13 @@ fn store(look: &Look, jobs: &[&Job]) -> Vec<CheckDocument> {
     );
     match &look.store {
         Ok(store) => checks.push(fine("store", count(store.graph().len(), "valid path"))),
+        // The safety check has said it.
+        Err(error) if error.kind == InspectTrouble::Damaged => {}
         Err(error) => checks.push(CheckDocument {
-            state: CheckState::Warning,
+            state: match error.kind {
+                InspectTrouble::OtherStore => CheckState::Error,
+                _ => CheckState::Warning,
+            },
             hint: Some(error.hint.to_string()),
             ..fine("store", crate::ports::told(error))
         }),
@@ -189,10 +195,14 @@ fn refused(refusal: &Refusal, snapshot: &Snapshot, plans: &[Plan]) -> CheckDocum
         places,
         reason,
     } = refusal;
+    let place = match code {
+        RefusalCode::StoreDamaged | RefusalCode::StoreMismatch => "store",
+        _ => "roots",
+    };
     if let Some(reason) = reason {
         let message = format!("{code}: {message}; the settings accept it: {reason}");
         let hint = "Remove the entry of `accept` when the cause is gone.";
-        return doubtful("roots", message, hint);
+        return doubtful(place, message, hint);
     }
     let leave_alone = |plan: &&Plan| {
         let mut paths = plan.left_alone.iter();
@@ -223,7 +233,7 @@ fn refused(refusal: &Refusal, snapshot: &Snapshot, plans: &[Plan]) -> CheckDocum
         } else {
             hint.clone()
         }),
-        ..fine("roots", format!("{code}: {message}; {what}"))
+        ..fine(place, format!("{code}: {message}; {what}"))
     }
 }
 

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use crate::adapters::disk::DiskError;
 use crate::domain::refusal::Refusal;
 use crate::engine::{EngineError, GateError};
-use crate::ports::{InspectError, InspectTrouble, JournalError, PerformError, SurveyError, told};
+use crate::ports::{
+    InspectError, InspectTrouble, JournalError, OTHER_STORE, PerformError, SurveyError, told,
+};
 
 /// The exit codes: sysexits where one fits, so that systemd names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +105,7 @@ impl From<SurveyError> for Failure {
                 Exit::Unavailable,
                 "Check that Nix is installed here and that NIX_STATE_DIR is right.".to_string(),
             ),
+            SurveyError::OtherStore(_) => (Exit::Unavailable, OTHER_STORE.to_string()),
             SurveyError::Place { variable, .. } => (
                 Exit::Usage,
                 format!("Unset {variable} or make it an absolute path."),
@@ -117,7 +120,10 @@ impl From<InspectError> for Failure {
         let exit = match error.kind {
             InspectTrouble::Denied => Exit::NoPermission,
             InspectTrouble::Busy => Exit::TryAgain,
-            InspectTrouble::Unusable | InspectTrouble::NoDatabase => Exit::Unavailable,
+            InspectTrouble::Unusable
+            | InspectTrouble::NoDatabase
+            | InspectTrouble::Damaged
+            | InspectTrouble::OtherStore => Exit::Unavailable,
             InspectTrouble::Interrupted => Exit::Failed,
         };
         Self::new(exit, told(&error)).hint(error.hint)
@@ -197,7 +203,10 @@ impl From<EngineError> for Failure {
             }
             EngineError::OtherStore { .. } => Self::new(Exit::Refused, message)
                 .hint("Undo it with NIX_STORE_DIR and NIX_STATE_DIR as they were then."),
-            EngineError::Unusable(error) => error.into(),
+            EngineError::Unusable(error) => Self {
+                message,
+                ..Self::from(error)
+            },
             EngineError::OtherMachine => Self::new(Exit::Refused, message)
                 .hint("Draw a new plan here, with the same NIX_STORE_DIR and NIX_STATE_DIR."),
             EngineError::Changed { .. } => {
@@ -221,6 +230,7 @@ impl From<PerformError> for Failure {
             PerformError::Unusable(_) => Self::new(Exit::Unavailable, message).hint(
                 "Install Nix 2.8 or later, or name the directory of its commands with --nix-bin.",
             ),
+            PerformError::OtherStore(_) => Self::new(Exit::Unavailable, message).hint(OTHER_STORE),
             PerformError::File { source, .. } if is_denied(&source) => {
                 Self::new(Exit::NoPermission, message)
             }

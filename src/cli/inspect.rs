@@ -7,15 +7,15 @@ use camino::Utf8Path;
 use super::context::Context;
 use super::failure::{Exit, Failure};
 use crate::adapters::disk::DiskUse;
-use crate::adapters::store::StoreReader;
+use crate::adapters::store::{Care, StoreReader};
 use crate::domain::graph::{NodeIdx, StoreGraph, Weight};
 use crate::domain::inspection::{Inspection, Stray};
 use crate::domain::job::Job;
 use crate::domain::measure::Bytes;
 use crate::domain::plan::{Later, Plan, Prediction};
-use crate::domain::refusal::Refusal;
+use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::domain::snapshot::Snapshot;
-use crate::ports::{Inspect, InspectTrouble, Look, told};
+use crate::ports::{Inspect, InspectTrouble, Look, Perform, PerformError, told};
 
 /// As many paths are measured without being asked to.
 const FEW: usize = 2000;
@@ -51,17 +51,28 @@ impl Context {
     /// # Errors
     /// When nothing can be said at all.
     pub(super) fn look(&self, job: Option<&Job>) -> Result<Look, Failure> {
-        self.look_for(job.as_slice())
+        // What is let pass must be what is found again under the lock.
+        let passes = |job: &Job| job.accept.contains(&RefusalCode::StoreDamaged);
+        let care = if job.is_some_and(passes) {
+            Care::Thorough
+        } else {
+            Care::Quick
+        };
+        self.look_with(care, job.as_slice())
     }
 
-    /// The same for several jobs.
+    /// The same for several jobs, looking at the database so closely.
     ///
     /// # Errors
     /// As [`Context::look`].
-    pub(super) fn look_for(&self, jobs: &[&Job]) -> Result<Look, Failure> {
+    pub(super) fn look_with(&self, care: Care, jobs: &[&Job]) -> Result<Look, Failure> {
         let nix = self.nix().ok();
         let progress = self.progress(|| Some("Looking into the store".to_string()));
-        let look = self.reader(nix.as_ref()).look(&self.observer_of(jobs))?;
+        let reader = StoreReader {
+            care,
+            ..self.reader(nix.as_ref())
+        };
+        let look = reader.look(&self.observer_of(jobs))?;
         drop(progress);
         match look.store {
             // Not a look without the store, which takes as long again.
@@ -103,16 +114,26 @@ impl Context {
         Ok((snapshot, inspection))
     }
 
+    /// Checks that Nix works on the local store, where Nix can be asked.
+    ///
+    /// # Errors
+    /// When it works on another store.
+    pub(super) fn check_store(&self) -> Result<(), Failure> {
+        match self.nix().map(|nix| nix.check_store()) {
+            Ok(Err(error @ PerformError::OtherStore(_))) => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn reader<'a>(
         &'a self,
         nix: Option<&'a crate::adapters::nix_cli::NixCli>,
     ) -> StoreReader<'a> {
-        let remote = self.surroundings.get("NIX_REMOTE");
         StoreReader {
             places: &self.places,
             proc: Utf8Path::new("/proc"),
             nix,
-            remote: remote.map(|value| value.to_string_lossy().into_owned()),
+            care: Care::Quick,
             interrupt: &self.signals,
         }
     }
@@ -173,6 +194,8 @@ pub(super) fn draw(context: &Context, job: &Job, exact: Exact) -> Result<Plan, F
 }
 
 fn drawn(context: &Context, job: &Job, exact: Exact) -> Result<Plan, Failure> {
+    // A plan for a store that Nix does not work on could not be carried out, and its figures would be another store's.
+    context.check_store()?;
     if let Some(goal) = job.budget {
         return super::budget::draw(context, job, goal, exact);
     }
@@ -180,6 +203,10 @@ fn drawn(context: &Context, job: &Job, exact: Exact) -> Result<Plan, Failure> {
         return Ok(Plan::draw(&context.snapshot(Some(job))?, job));
     }
     let look = context.look(Some(job))?;
+    let look = match look.store {
+        Err(error) if error.kind == InspectTrouble::OtherStore => return Err(error.into()),
+        store => Look { store, ..look },
+    };
     let mut plan = Plan::draw(&look.snapshot, job);
     predict(context, &mut plan, &look, exact)?;
     Ok(plan)

@@ -40,6 +40,7 @@ impl Acceptance {
             | RefusalCode::JournalUnreadable
             | RefusalCode::UsersUnreadable
             | RefusalCode::StoreMismatch
+            | RefusalCode::StoreDamaged
             | RefusalCode::ClockJumped
             | RefusalCode::LimitGenerations
             | RefusalCode::LimitBytes

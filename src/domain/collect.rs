@@ -47,6 +47,9 @@ pub enum NotSelective {
     /// The look failed.
     #[error("what is dead cannot be told: {0}")]
     Unknown(String),
+    /// Nothing must be collected in any way: the database is damaged, or Nix works on another store.
+    #[error("{0}")]
+    Unsafe(String),
     /// This Nix may delete a path by name that its collector would keep.
     #[error("this version of Nix is not known to check paths by name as its collector does")]
     UntestedNix,
@@ -110,6 +113,7 @@ impl CollectMethod {
     /// The way where paths cannot be deleted by name.
     pub fn otherwise(self, why: NotSelective) -> Way {
         match self {
+            Self::Auto if matches!(why, NotSelective::Unsafe(_)) => Way::Neither(why),
             Self::Selective => Way::Neither(why),
             Self::Auto | Self::Whole => Way::Whole(Some(why)),
         }
@@ -151,6 +155,11 @@ mod tests {
         CollectMethod::Selective,
         Err(NotSelective::UntestedNix),
         "neither: UntestedNix"
+    )]
+    #[case(
+        CollectMethod::Auto,
+        Err(NotSelective::Unsafe("x".into())),
+        "neither: Unsafe(\"x\")"
     )]
     fn the_way_follows_from_the_method_and_the_look(
         #[case] method: CollectMethod,

@@ -69,6 +69,9 @@ pub enum RefusalCode {
     /// The store directory and the database are not of one store.
     #[serde(rename = "store.mismatch")]
     StoreMismatch,
+    /// The database is damaged, so that Nix would delete what is alive.
+    #[serde(rename = "store.damaged")]
+    StoreDamaged,
     /// The clock cannot be right.
     #[serde(rename = "clock.jumped")]
     ClockJumped,
@@ -107,7 +110,7 @@ enum Reach {
 
 impl RefusalCode {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::ProfileUnreadable,
         Self::CurrentUnknown,
         Self::ProfileAbsent,
@@ -122,6 +125,7 @@ impl RefusalCode {
         Self::JournalUnreadable,
         Self::UsersUnreadable,
         Self::StoreMismatch,
+        Self::StoreDamaged,
         Self::ClockJumped,
         Self::LimitGenerations,
         Self::LimitBytes,
@@ -148,6 +152,7 @@ impl RefusalCode {
             Self::JournalUnreadable => "journal.unreadable",
             Self::UsersUnreadable => "users.unreadable",
             Self::StoreMismatch => "store.mismatch",
+            Self::StoreDamaged => "store.damaged",
             Self::ClockJumped => "clock.jumped",
             Self::LimitGenerations => "limits.generations",
             Self::LimitBytes => "limits.bytes",
@@ -179,7 +184,8 @@ impl RefusalCode {
             | Self::Unrooted
             | Self::JournalUnreadable
             | Self::UsersUnreadable
-            | Self::StoreMismatch => Reach::Collection,
+            | Self::StoreMismatch
+            | Self::StoreDamaged => Reach::Collection,
             Self::ClockJumped
             | Self::LimitGenerations
             | Self::LimitBytes

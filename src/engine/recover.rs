@@ -17,7 +17,10 @@ where
     I: Interrupt,
 {
     /// Settles every interrupted run. Called under the lock, so none of them can still be under way.
+    ///
+    /// First it is checked that Nix works on the store that is looked at: what is recorded here would be done elsewhere.
     pub(super) fn recover(&self, lock: &R::Lock) -> Result<Vec<Receipt>, EngineError> {
+        self.perform.check_store().map_err(EngineError::Unusable)?;
         let mut interrupted = self.remember.receipts()?;
         interrupted.retain(Receipt::is_interrupted);
         if interrupted.is_empty() {

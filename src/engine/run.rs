@@ -5,13 +5,14 @@ use std::collections::HashSet;
 use super::delays::{Delayer, Delays, changed_generation};
 use super::vanished::{Known, Links};
 use super::{Approved, Engine, EngineError, Proposal, pending};
+use crate::domain::collect::CollectMethod;
 use crate::domain::job::Job;
 use crate::domain::measure::{Age, Timestamp};
 use crate::domain::plan::{
     Action, CollectFacts, GenerationFacts, HoldFacts, VanishedFacts, recheck,
 };
 use crate::domain::receipt::{BudgetOutcome, Entry, Outcome, Receipt, RunKind, Undo};
-use crate::domain::refusal::Refusal;
+use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::domain::risk::RiskLevel;
 use crate::domain::snapshot::{Held, Snapshot};
 use crate::ports::{Claim, Clock, Interrupt, Perform, PerformError, Remember, Sight, Survey, told};
@@ -302,6 +303,13 @@ where
         note: &mut Option<String>,
     ) -> Result<(), PerformError> {
         let before = self.perform.free_bytes().ok();
+        // Who lets damage pass has left it to Nix to find what is dead.
+        let damage = |it: &Refusal| it.code == RefusalCode::StoreDamaged;
+        let method = match facts.method {
+            CollectMethod::Auto if receipt.accepted.iter().any(damage) => CollectMethod::Whole,
+            method => method,
+        };
+        let facts = CollectFacts { method, ..facts };
         let budget = receipt.budget.clone();
         let mut last_look = || self.last_look(facts, lock, receipt, known);
         let collection = self.collect_for(facts, budget.as_ref(), &mut last_look);

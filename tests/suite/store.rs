@@ -12,7 +12,10 @@
 mod bytes;
 mod commands;
 mod daemon;
+mod damage;
 mod differential;
+mod in_force;
+mod realised;
 mod world;
 
 /// A number that a variable of the environment has, for longer runs.

@@ -1,4 +1,4 @@
-//! Outputs of content-addressed derivations: Nix keeps them with their derivation, and has no row of DerivationOutputs for
+//! Outputs of content-addressed derivations: Nix keeps them with their derivation, and has no row of `DerivationOutputs` for
 //! them.
 //!
 //! A realisation names its derivation by a hash that only the texts of the derivation and of all that it needs give. But
@@ -16,6 +16,9 @@ const REALISED: &str = "SELECT DISTINCT v.id, v.path, r.outputName FROM Realisat
                         JOIN ValidPaths v ON v.id = r.outputPath";
 const DERIVATIONS: &str = "SELECT id, path FROM ValidPaths WHERE path LIKE '%.drv'";
 const RECORDED: &str = "SELECT count(*) FROM DerivationOutputs WHERE drv = ?1 AND id = ?2";
+
+/// Outputs by the names of their derivations.
+type ByDrv = HashMap<Vec<u8>, Vec<Realised>>;
 
 /// An output, by what it is called and where it is.
 struct Realised {
@@ -45,8 +48,8 @@ pub(super) fn scan(
 }
 
 /// The realised outputs by the names of their derivations, and whether one is called in a way that tells none.
-fn realised(connection: &Connection) -> Result<(HashMap<Vec<u8>, Vec<Realised>>, bool), ScanError> {
-    let mut by_drv: HashMap<Vec<u8>, Vec<Realised>> = HashMap::new();
+fn realised(connection: &Connection) -> Result<(ByDrv, bool), ScanError> {
+    let mut by_drv = ByDrv::new();
     let mut odd = false;
     let mut statement = connection.prepare(REALISED)?;
     let mut rows = statement.query([])?;
@@ -69,7 +72,7 @@ fn realised(connection: &Connection) -> Result<(HashMap<Vec<u8>, Vec<Realised>>,
 /// Gives each derivation of one of these names its outputs; `None` when nobody takes them any more.
 fn by_name(
     connection: &Connection,
-    by_drv: &HashMap<Vec<u8>, Vec<Realised>>,
+    by_drv: &ByDrv,
     give: &mut dyn FnMut(Chunk) -> bool,
 ) -> Result<Option<Outputs>, ScanError> {
     let mut chunk = Outputs::default();

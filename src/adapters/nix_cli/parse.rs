@@ -3,6 +3,7 @@
 mod info;
 mod refusal;
 mod settings;
+mod store;
 mod version;
 
 use camino::Utf8PathBuf;
@@ -14,7 +15,8 @@ use crate::ports::Collected;
 pub use info::{MalformedInfo, PathInfo, ValidPath};
 pub(super) use info::{each_path_info, path_info};
 pub(super) use refusal::refusals;
-pub(super) use settings::keep_flags;
+pub(super) use settings::{keep_flags, value};
+pub(super) use store::{Setting, shown, store_setting};
 pub use version::{MalformedVersion, NixVersion};
 
 /// What a collection says of itself: `2 store paths deleted, 1.91 MiB freed`. `None` when there is no such line.

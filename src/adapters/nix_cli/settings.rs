@@ -1,6 +1,10 @@
-//! Nix's effective settings, from Nix itself.
+//! Nix's effective settings, from Nix itself: which store is in force, and what a live path keeps.
 
-use super::parse;
+use camino::Utf8PathBuf;
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::unistd::{AccessFlags, faccessat};
+
+use super::parse::{self, Setting};
 use super::{NixCli, SHORT, failed};
 use crate::adapters::process::ProcessError;
 use crate::domain::graph::KeepFlags;
@@ -8,31 +12,110 @@ use crate::ports::PerformError;
 
 /// Nix answered and did not tell the settings.
 #[derive(Debug, thiserror::Error)]
-#[error("`nix config show` did not tell keep-derivations and keep-outputs")]
+#[error("`nix config show` did not tell store, keep-derivations and keep-outputs")]
 struct Untold;
 
+/// Another store is in force than the one that is looked at.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the store in force is `{setting}`, not the local store {store} with its state in {state_dir}"
+)]
+struct Elsewhere {
+    setting: String,
+    store: String,
+    state_dir: Utf8PathBuf,
+}
+
+/// How Nix reaches the store that is looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Route {
+    /// It opens the files itself.
+    Files,
+    /// Through a daemon.
+    Daemon {
+        /// Its address, as Nix takes it for a store.
+        address: String,
+        /// Its socket.
+        socket: Utf8PathBuf,
+        /// Whether the socket lies where the daemon of this store has it.
+        is_own: bool,
+    },
+}
+
+/// What Nix's settings come to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InForce {
+    /// How the store is reached.
+    pub route: Route,
+    /// What a live path keeps beside its references (trap 24).
+    pub flags: KeepFlags,
+}
+
 impl NixCli {
-    /// What a live path keeps beside its references, as Nix itself would have it (trap 24): from its files, its
-    /// environment and its defaults, under the old names of the settings as well. Nothing is made and no store opened.
+    /// What Nix's settings come to, as Nix itself has them: from its files, its environment and its defaults, under the
+    /// old names of the settings as well. Nothing is made and no store opened.
     ///
     /// A daemon does not take the settings of an ordinary user, and its own are those of the machine. Which of both
-    /// would count hangs on whom it trusts, so where `through_daemon` is set, what either keeps is kept.
+    /// would count hangs on whom it trusts, so where there is a daemon, what either keeps is kept, and the store must be
+    /// the local one for both.
     ///
     /// # Errors
-    /// When Nix failed, or told no such settings.
-    pub fn keep_flags(&self, through_daemon: bool) -> Result<KeepFlags, PerformError> {
-        let ours = self.flags_with(&[])?;
-        if !through_daemon {
-            return Ok(ours);
+    /// [`PerformError::OtherStore`] when another store is in force, or it cannot be told which.
+    pub fn in_force(&self) -> Result<InForce, PerformError> {
+        self.version()?;
+        let (address, setting, flags) = self.settings_with(&[])?;
+        let route = self.route(&address, setting);
+        if route == Route::Files {
+            return Ok(InForce { route, flags });
         }
-        let machine = self.flags_with(&["NIX_USER_CONF_FILES", "NIX_CONFIG"])?;
-        Ok(KeepFlags {
-            derivations: ours.derivations || machine.derivations,
-            outputs: ours.outputs || machine.outputs,
-        })
+        let (_, _, machine) =
+            self.settings_with(&["NIX_USER_CONF_FILES", "NIX_CONFIG", "NIX_REMOTE"])?;
+        let flags = KeepFlags {
+            derivations: flags.derivations || machine.derivations,
+            outputs: flags.outputs || machine.outputs,
+        };
+        Ok(InForce { route, flags })
     }
 
-    fn flags_with(&self, emptied: &[&str]) -> Result<KeepFlags, PerformError> {
+    /// By default Nix opens the files where it may write to the state directory, and asks a daemon elsewhere.
+    fn route(&self, address: &str, setting: Setting) -> Route {
+        let state_dir = &self.places.state_dir;
+        let address = match setting {
+            Setting::Daemon(Some(_)) => address.to_string(),
+            _ => "daemon".to_string(),
+        };
+        let socket = match setting {
+            Setting::Files => return Route::Files,
+            Setting::Auto => {
+                let may = AccessFlags::R_OK | AccessFlags::W_OK;
+                let state_dir = state_dir.as_std_path();
+                if faccessat(AT_FDCWD, state_dir, may, AtFlags::AT_EACCESS).is_ok() {
+                    return Route::Files;
+                }
+                None
+            }
+            Setting::Daemon(socket) => socket,
+        };
+        let usual = state_dir.join("daemon-socket/socket");
+        let named = || {
+            let named = self.surroundings.get("NIX_DAEMON_SOCKET_PATH");
+            let named = named.and_then(|path| path.to_str());
+            named.filter(|path| !path.is_empty()).map(Utf8PathBuf::from)
+        };
+        let socket = socket.or_else(named).unwrap_or_else(|| usual.clone());
+        let is_own = socket.components().eq(usual.components());
+        Route::Daemon {
+            address,
+            socket,
+            is_own,
+        }
+    }
+
+    /// The setting `store` as it is written, what it means, and the keep flags.
+    fn settings_with(
+        &self,
+        emptied: &[&str],
+    ) -> Result<(String, Setting, KeepFlags), PerformError> {
         let what = || "asking Nix for its settings".to_string();
         let shown = self
             .show_settings(&["config", "show"], emptied)
@@ -41,11 +124,21 @@ impl NixCli {
                 ProcessError::Failed { .. } => self.show_settings(&["show-config"], emptied),
                 error => Err(error),
             });
-        let text = shown.map_err(|error| failed(what(), error))?;
-        parse::keep_flags(&text).ok_or_else(|| PerformError::Nix {
-            what: what(),
-            source: Box::new(Untold),
-        })
+        let text = shown.map_err(|error| match failed(what(), error) {
+            PerformError::Nix { source, .. } => PerformError::OtherStore(source),
+            other => other,
+        })?;
+        let told = parse::value(&text, "store").zip(parse::keep_flags(&text));
+        let (store, flags) = told.ok_or_else(|| PerformError::OtherStore(Box::new(Untold)))?;
+        let (dir, state_dir) = (&self.places.store, &self.places.state_dir);
+        let setting = parse::store_setting(store, dir, state_dir).ok_or_else(|| {
+            PerformError::OtherStore(Box::new(Elsewhere {
+                setting: parse::shown(store),
+                store: dir.to_string(),
+                state_dir: state_dir.clone(),
+            }))
+        })?;
+        Ok((store.to_string(), setting, flags))
     }
 
     fn show_settings(&self, words: &[&str], emptied: &[&str]) -> Result<String, ProcessError> {

@@ -4,7 +4,7 @@ use std::io::{self, BufReader, Read};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
-use super::{LONG, NixCli, NixVersion, failed, parse};
+use super::{LONG, NixCli, NixVersion, Route, failed, parse};
 use crate::adapters::threads::joined;
 use crate::ports::PerformError;
 
@@ -28,13 +28,14 @@ impl NixCli {
     pub fn valid_paths(&self, take: &mut (dyn FnMut(PathInfo) + Send)) -> Result<(), PerformError> {
         let what = || "asking nix-daemon for the store paths".to_string();
         let format = self.json_format()?;
-        let remote = self.surroundings.get("NIX_REMOTE");
-        let remote = remote.and_then(|remote| remote.to_str());
-        let daemon = remote.filter(|remote| remote.starts_with("unix://"));
+        let daemon = match self.in_force()?.route {
+            Route::Daemon { address, .. } => address,
+            Route::Files => "daemon".to_string(),
+        };
         let command = self
             .command(&self.nix, LONG)
             .args(["--extra-experimental-features", "nix-command"])
-            .args(["path-info", "--store", daemon.unwrap_or("daemon")])
+            .args(["path-info", "--store", &daemon])
             .args(["--all", "--json"])
             .args(format.into_iter().flatten())
             .args(["--offline", "--option", "substitute", "false"]);

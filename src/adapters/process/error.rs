@@ -159,9 +159,8 @@ pub(super) fn last_lines(text: &str) -> String {
         .rev()
         .map(str::trim)
         // What Nix says behind every collection is no cause of anything, and may be negative.
-        .filter(|line| {
-            !line.is_empty() && !(line.starts_with("note: ") && line.contains("hard linking"))
-        })
+        .filter(|line| !(line.starts_with("note: ") && line.contains("hard linking")))
+        .filter(|line| !line.is_empty())
         .take(LINES)
         .map(|line| escaped(line).chars().take(LENGTH).collect())
         .collect();

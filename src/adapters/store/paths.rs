@@ -1,16 +1,18 @@
 //! Where the valid paths are read: in the database, or from the daemon where that may not be read.
 
+use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::io;
 
-use nix::fcntl::{AT_FDCWD, AtFlags};
-use nix::unistd::{AccessFlags, faccessat};
+use camino::Utf8Path;
 
-use super::StoreReader;
+use super::{Care, StoreReader};
 use crate::adapters::daemon::{Untold, read_from_daemon};
-use crate::adapters::database::{Database, DatabaseError, PathRow, RowSink};
-use crate::adapters::nix_cli::NixCli;
-use crate::domain::graph::{GraphBuilder, StoreGraph};
-use crate::ports::{InspectError, InspectTrouble, PerformError, told};
+use crate::adapters::database::{BAD_ROW, Database, DatabaseError, PathRow, RowSink, Summary};
+use crate::adapters::nix_cli::{InForce, MalformedInfo, NixCli, PathInfo, Route};
+use crate::domain::graph::{GraphBuilder, GraphError, StoreGraph};
+use crate::domain::store_path::{StorePath, StorePathRef};
+use crate::ports::{Cause, InspectError, InspectTrouble, OTHER_STORE, PerformError, told};
 
 /// The valid paths of the store.
 pub(super) struct ValidPaths {
@@ -23,22 +25,45 @@ pub(super) struct ValidPaths {
 }
 
 impl StoreReader<'_> {
-    pub(super) fn valid_paths(&self) -> Result<ValidPaths, InspectError> {
-        self.check_local()?;
+    /// Reads the database, whoever may have to be asked instead.
+    pub(super) fn read_database(&self) -> Result<(Sink, Summary), DatabaseError> {
         let database = Database::new(&self.places.state_dir, self.places.store.clone());
-        let error = match database.read(Sink::default) {
-            Ok((sink, _)) => {
-                return Ok(ValidPaths {
-                    graph: sink.graph()?,
-                    note: None,
-                    outputs_untold: None,
-                });
-            }
-            Err(error) => error,
+        let database = match self.care {
+            Care::Quick => database,
+            Care::Thorough => database.thoroughly(),
         };
-        match self.nix {
-            Some(nix) if is_closed(&error) && self.has_daemon() => self.ask(nix, error),
-            _ => Err(refused(error)),
+        database.read(Sink::default)
+    }
+
+    /// What is valid, by the database or by the daemon.
+    pub(super) fn valid_paths(
+        &self,
+        in_force: Option<&InForce>,
+        read: Result<(Sink, Summary), DatabaseError>,
+    ) -> Result<ValidPaths, InspectError> {
+        let daemon = in_force.and_then(|in_force| match &in_force.route {
+            Route::Daemon { socket, is_own, .. } => Some((self.nix?, socket.as_path(), *is_own)),
+            Route::Files => None,
+        });
+        match read {
+            Ok((sink, summary)) => {
+                let graph = sink.graph()?;
+                check_rows(&graph)?;
+                if let Some((nix, socket, is_own)) = daemon
+                    && (self.care == Care::Thorough || !is_own)
+                {
+                    serves(nix, socket, is_own, &graph)?;
+                }
+                Ok(ValidPaths {
+                    graph,
+                    note: None,
+                    outputs_untold: summary.outputs_untold.then(|| UNTOLD.to_string()),
+                })
+            }
+            Err(error) => match daemon {
+                Some((nix, ..)) if is_closed(&error) => self.ask(nix, error),
+                _ => Err(refused(error)),
+            },
         }
     }
 
@@ -54,11 +79,16 @@ impl StoreReader<'_> {
                 )),
                 outputs_untold: doubt(untold),
             }),
-            Err(error @ PerformError::Interrupted { .. }) => Err(InspectError {
-                kind: InspectTrouble::Interrupted,
-                hint: "Nothing was changed.",
-                source: error.into(),
-            }),
+            Err(error @ PerformError::Interrupted { .. }) => Err(interrupted(error)),
+            // A daemon that has paths outside of this store directory serves another store.
+            Err(PerformError::Nix { source, .. })
+                if matches!(
+                    source.downcast_ref::<MalformedInfo>(),
+                    Some(MalformedInfo::Path(..))
+                ) =>
+            {
+                Err(other_store(source))
+            }
             Err(error) => {
                 let (why, asked) = (told(&closed), told(&error));
                 Err(InspectError {
@@ -68,32 +98,77 @@ impl StoreReader<'_> {
             }
         }
     }
+}
 
-    /// The database here is that of the store only where Nix itself would use it.
-    fn check_local(&self) -> Result<(), InspectError> {
-        match self.remote.as_deref().unwrap_or_default() {
-            "" | "auto" | "local" | "daemon" => Ok(()),
-            socket if socket.starts_with("unix://") => Ok(()),
-            remote => Err(InspectError {
-                kind: InspectTrouble::Unusable,
-                hint: "Run it on the machine that has the store.",
-                source: format!("NIX_REMOTE is `{remote}`, whose database is not here").into(),
-            }),
-        }
+/// So many of the newest paths are compared.
+const COMPARED: usize = 8;
+
+/// The database has outputs in a form that is not known.
+const UNTOLD: &str =
+    "the database has outputs of content-addressed derivations in a form that is not known";
+
+/// Whether a daemon serves the store whose database was read: it knows the newest paths, with the times at which they
+/// were registered. Where nothing can be compared, its socket has to lie where this store's daemon has it.
+fn serves(
+    nix: &NixCli,
+    socket: &Utf8Path,
+    is_own: bool,
+    graph: &StoreGraph,
+) -> Result<(), InspectError> {
+    // Nix takes the name of a derivation for what it makes.
+    let is_drv = |node| graph.base_name(node).strip_suffix(".drv").is_some();
+    let others = graph.nodes().filter(|&node| !is_drv(node));
+    let mut newest: Vec<_> = others.map(|n| (graph.registered(n), n)).collect();
+    newest.sort_unstable_by_key(|&(time, node)| (Reverse(time), node));
+    newest.truncate(COMPARED);
+    let parsed = newest.iter().filter_map(|&(time, node)| {
+        let path = StorePathRef::from_base_name(graph.base_name(node)).ok()?;
+        Some((path.to_owned(), time))
+    });
+    let newest: HashMap<StorePath<String>, i64> = parsed.collect();
+    let doubt = |why: &str| {
+        let what = format!("the daemon on {socket} is not known to serve this store: {why}");
+        Err(other_store(what.into()))
+    };
+    if newest.is_empty() {
+        return if is_own {
+            Ok(())
+        } else {
+            doubt("there are no paths to compare, and the socket is not the usual one")
+        };
     }
+    let paths: Vec<_> = newest.keys().cloned().collect();
+    let infos = match nix.path_info(&paths) {
+        Ok(infos) => infos,
+        Err(error @ PerformError::Interrupted { .. }) => return Err(interrupted(error)),
+        Err(error) => return doubt(&told(&error)),
+    };
+    let is_same = |info: &&PathInfo| {
+        // Nix does not write a time that is 0.
+        let valid = info.valid.as_ref();
+        let time = valid.map(|valid| valid.registered.unwrap_or_default());
+        time.is_some() && time == newest.get(&info.path).copied()
+    };
+    let same = infos.iter().filter(is_same).count();
+    // Some may have been deleted since.
+    if same * 2 > newest.len() {
+        return Ok(());
+    }
+    let all = newest.len();
+    doubt(&format!(
+        "of the {all} newest paths of the database it knows {same}"
+    ))
+}
 
-    /// Whether Nix itself would go through a daemon. By default it does where it may not write to the state directory.
-    fn has_daemon(&self) -> bool {
-        match self.remote.as_deref().unwrap_or_default() {
-            "" | "auto" => faccessat(
-                AT_FDCWD,
-                self.places.state_dir.as_std_path(),
-                AccessFlags::R_OK | AccessFlags::W_OK,
-                AtFlags::AT_EACCESS,
-            )
-            .is_err(),
-            remote => remote != "local",
-        }
+/// Rows that join paths to nothing are what is left of a path whose row is lost.
+fn check_rows(graph: &StoreGraph) -> Result<(), InspectError> {
+    match graph.orphan_rows() {
+        0 => Ok(()),
+        count => Err(InspectError {
+            kind: InspectTrouble::Damaged,
+            hint: BAD_ROW,
+            source: format!("{count} rows of the database name a path that has no row").into(),
+        }),
     }
 }
 
@@ -134,6 +209,7 @@ fn refused(error: DatabaseError) -> InspectError {
             InspectTrouble::NoDatabase
         }
         DatabaseError::Busy { .. } | DatabaseError::Changing { .. } => InspectTrouble::Busy,
+        error if error.is_damage() => InspectTrouble::Damaged,
         _ => InspectTrouble::Unusable,
     };
     InspectError {
@@ -143,16 +219,43 @@ fn refused(error: DatabaseError) -> InspectError {
     }
 }
 
+pub(super) fn interrupted(error: PerformError) -> InspectError {
+    InspectError {
+        kind: InspectTrouble::Interrupted,
+        hint: "Nothing was changed.",
+        source: error.into(),
+    }
+}
+
+pub(super) fn other_store(source: Cause) -> InspectError {
+    InspectError {
+        kind: InspectTrouble::OtherStore,
+        hint: OTHER_STORE,
+        source,
+    }
+}
+
 /// Makes a graph of the rows.
 #[derive(Default)]
-struct Sink(GraphBuilder);
+pub(super) struct Sink(GraphBuilder);
 
 impl Sink {
     fn graph(self) -> Result<StoreGraph, InspectError> {
-        self.0.finish().map_err(|error| InspectError {
-            kind: InspectTrouble::Unusable,
-            hint: "Let `nix-store --verify` look at the database.",
-            source: error.into(),
+        self.0.finish().map_err(|error| {
+            let (kind, hint) = match &error {
+                GraphError::DuplicateId { .. } | GraphError::DuplicatePath { .. } => {
+                    (InspectTrouble::Damaged, BAD_ROW)
+                }
+                GraphError::LatePath { .. } | GraphError::TooLarge => (
+                    InspectTrouble::Unusable,
+                    "Report it: this is a limit of nix-prune.",
+                ),
+            };
+            InspectError {
+                kind,
+                hint,
+                source: error.into(),
+            }
         })
     }
 }

@@ -12,7 +12,7 @@ use nix_prune::adapters::journal::Journal;
 use nix_prune::adapters::links::Observer;
 use nix_prune::adapters::nix_cli::NixCli;
 use nix_prune::adapters::places::Places;
-use nix_prune::adapters::store::{StoreReader, StoreSurvey};
+use nix_prune::adapters::store::{Care, StoreReader, StoreSurvey};
 use nix_prune::domain::collect::{NotSelective, Selection, Unregistered};
 use nix_prune::domain::snapshot::{Actor, Snapshot};
 use nix_prune::ports::{Inspect, Interrupt, Survey, SurveyError};
@@ -74,7 +74,7 @@ impl<'a> Looker<'a> {
             places: &self.places,
             proc: Utf8Path::new("/proc"),
             nix: Some(&self.nix),
-            remote: None,
+            care: Care::Thorough,
             interrupt: &Never,
         }
     }

@@ -5,7 +5,7 @@ use std::os::unix::fs::{chown, lchown, symlink};
 
 use camino::Utf8Path;
 
-use super::{ends, fill, json, link, links, numbers, on_disk, profiles, store, store_of};
+use super::{ends, fill, link, links, numbers, on_disk, profiles, store, store_of};
 use crate::support::{
     by_hand, is_root, listing, program, run_as, run_command, script, skipped, with_each_nix,
 };
@@ -195,18 +195,13 @@ fn trap_37_a_store_that_cannot_be_reached_costs_no_generation() {
                 .env("NIX_DAEMON_SOCKET_PATH", "/nowhere/socket")
                 .args(["run", "--keep-last=1", "--yes", "--json"]);
             let ran = run_command(&mut command);
-            assert_ne!(ran.status, 0, "{remote}");
+            assert_eq!(ran.status, 69, "{remote}: {}", ran.stderr);
             assert_eq!(
                 numbers(&system),
                 [1, 2, 3, 4, 5],
                 "{remote}: {}",
                 ran.stdout
             );
-            let ran = json(&ran);
-            let entries = ran["entries"].as_array().unwrap().iter();
-            // Where nothing is dead, nothing need be reached to collect it.
-            let mut done = entries.filter(|entry| entry["outcome"] == "done");
-            assert!(done.all(|entry| entry["action"]["kind"] == "collect"));
         }
     });
 }

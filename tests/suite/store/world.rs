@@ -16,7 +16,7 @@ use nix_prune::adapters::journal::Journal;
 use nix_prune::adapters::links::Observer;
 use nix_prune::adapters::places::Places;
 use nix_prune::adapters::scratch::Scratch;
-use nix_prune::adapters::store::StoreReader;
+use nix_prune::adapters::store::{Care, StoreReader};
 use nix_prune::domain::graph::KeepFlags;
 use nix_prune::domain::inspection::Inspection;
 use nix_prune::domain::snapshot::{Actor, Snapshot};
@@ -517,7 +517,7 @@ pub(super) fn look(scratch: &Scratch) -> (Snapshot, Inspection) {
         places: &places,
         proc: Utf8Path::new("/proc"),
         nix: Some(&nix),
-        remote: None,
+        care: Care::Thorough,
         interrupt: &Never,
     };
     let look = reader.look(&observer).unwrap();

@@ -4,21 +4,25 @@ use crate::domain::graph::KeepFlags;
 
 /// The two settings that decide what a live path keeps. `None` when one of them is missing or neither true nor false.
 pub(in crate::adapters::nix_cli) fn keep_flags(text: &str) -> Option<KeepFlags> {
-    let value = |name: &str| {
-        let mut values = text.lines().filter_map(|line| {
-            let (setting, value) = line.split_once('=')?;
-            (setting.trim() == name).then_some(value.trim())
-        });
-        match (values.next()?, values.next()) {
-            ("true", None) => Some(true),
-            ("false", None) => Some(false),
-            _ => None,
-        }
+    let is_set = |name: &str| match value(text, name) {
+        Some("true") => Some(true),
+        Some("false") => Some(false),
+        _ => None,
     };
     Some(KeepFlags {
-        derivations: value("keep-derivations")?,
-        outputs: value("keep-outputs")?,
+        derivations: is_set("keep-derivations")?,
+        outputs: is_set("keep-outputs")?,
     })
+}
+
+/// The value of a setting. `None` when it is missing or there twice.
+pub(in crate::adapters::nix_cli) fn value<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+    let mut values = text.lines().filter_map(|line| {
+        let (setting, value) = line.split_once('=')?;
+        (setting.trim() == name).then_some(value.trim())
+    });
+    let value = values.next()?;
+    values.next().is_none().then_some(value)
 }
 
 #[cfg(test)]
@@ -43,5 +47,16 @@ mod tests {
     ) {
         let told = keep_flags(text).map(|flags| (flags.derivations, flags.outputs));
         assert_eq!(told, expected);
+    }
+
+    #[rstest]
+    #[case(
+        "store = local?root=/a&b=c\nstore-dir = x\n",
+        Some("local?root=/a&b=c")
+    )]
+    #[case("store = auto\nstore = daemon\n", None)]
+    #[case("substituters = store\n", None)]
+    fn the_store_is_read(#[case] text: &str, #[case] expected: Option<&str>) {
+        assert_eq!(value(text, "store"), expected);
     }
 }
