@@ -50,22 +50,30 @@ pub struct Reading<'a> {
     pub uptime: Option<&'a Uptime>,
 }
 
-/// The skips that count at `now`: those known at the last run and not confirmed since, and the one since then.
+/// The skips that count at `now`, the oldest first: those known at the last run and not confirmed since, and the one
+/// since then.
 pub fn skips(last: Reading<'_>, known: &[Skip], now: Reading<'_>) -> Vec<Skip> {
     let new = skipped(last, now);
-    let proven = now
-        .at
-        .before(new.as_ref().map_or(Age::ZERO, |skip| skip.length));
-    let stands = |skip: &&Skip| {
+    let mut standing: Vec<Skip> = new.clone().into_iter().collect();
+    // From the newest: time that was skipped later confirms nothing. Only a machine that is often off for days is
+    // believed as soon as a later run has seen it.
+    for skip in known.iter().rev() {
         let confirm = if skip.booted {
             CONFIRM_OFF
         } else {
             CONFIRM_RUNNING
         };
+        let unproven = |later: &&Skip| !later.booted || Some(*later) == new.as_ref();
+        let later = standing.iter().filter(|later| later.after >= skip.seen);
+        let later = later.filter(unproven);
+        let proven = later.fold(now.at, |time, later| time.before(later.length));
         // A clock that was set back behind it has taken it back.
-        skip.seen <= now.at && skip.seen.after(confirm) > proven
-    };
-    known.iter().filter(stands).cloned().chain(new).collect()
+        if skip.seen <= now.at && skip.seen.after(confirm) > proven {
+            standing.push(skip.clone());
+        }
+    }
+    standing.reverse();
+    standing
 }
 
 fn skipped(last: Reading<'_>, now: Reading<'_>) -> Option<Skip> {
