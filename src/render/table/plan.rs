@@ -188,8 +188,7 @@ pub(super) fn refusals(refusals: &[Refusal], no_collection: bool, view: &View, p
         }
     }
     if no_collection {
-        let text =
-            "No garbage is collected while this stands, for what was not read may be a root.";
+        let text = "No garbage is collected while this stands.";
         page.line(format!("  {}", view.paint(text, Paint::Red)));
     }
 }
