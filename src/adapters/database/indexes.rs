@@ -31,11 +31,14 @@ pub(super) fn scan(
             if !thorough && !is_needed {
                 continue;
             }
-            let entries = index.count(connection, table)?;
             if thorough && index.digest(connection, table)? != index.expected(connection, table)? {
                 let index = index.name;
                 return Err(ScanError::Index { table, index });
             }
+            if !is_needed {
+                continue;
+            }
+            let entries = index.count(connection, table)?;
             let index = index.name;
             if !give(Chunk::Index {
                 table,

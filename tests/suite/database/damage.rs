@@ -102,7 +102,8 @@ fn a_database_that_is_in_order_passes_both_looks() {
     let writer = fixture.writer();
     writer
         .execute_batch(
-            "DROP INDEX IndexReference; CREATE INDEX Own ON Refs(reference) WHERE reference > 9",
+            "DROP INDEX IndexReference; CREATE INDEX Own ON Refs(reference) WHERE reference > 9;
+             CREATE INDEX OfDerivers ON ValidPaths(deriver)",
         )
         .unwrap();
     writer.close().unwrap();
