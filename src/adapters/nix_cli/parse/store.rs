@@ -18,7 +18,8 @@ pub(in crate::adapters::nix_cli) enum Setting {
 }
 
 /// Parameters of a store that do not say where it is.
-const HARMLESS: [&str; 12] = [
+const HARMLESS: [&str; 13] = [
+    "build-dir",
     "ignore-gc-delete-failure",
     "log",
     "max-connection-age",
@@ -126,11 +127,13 @@ mod tests {
         "local?store=/nix/store&state=/nix/var/nix/&real=/nix//store",
         Setting::Files
     )]
+    #[case("local?build-dir=/build&log=/var/log/nix", Setting::Files)]
     // As Nix 2.34 prints it.
     #[case("local://?state=/nix/var/nix&store=/nix/store", Setting::Files)]
     #[case("local?store=%2Fnix%2Fstore", Setting::Files)]
     #[case("daemon", Setting::Daemon(None))]
     #[case("unix://", Setting::Daemon(None))]
+    #[case("unix://?max-connections=3", Setting::Daemon(None))]
     #[case("unix:///run/a%20b", Setting::Daemon(Some("/run/a b".into())))]
     #[case("unix:///run/s?max-connections=2", Setting::Daemon(Some("/run/s".into())))]
     fn ways_to_the_local_store(#[case] text: &str, #[case] expected: Setting) {
