@@ -35,8 +35,22 @@ impl StoreReader<'_> {
         database.read(Sink::default)
     }
 
-    /// What is valid, by the database or by the daemon.
+    /// The valid paths, by the database or by the daemon.
     pub(super) fn valid_paths(
+        &self,
+        in_force: Option<&InForce>,
+        read: Result<(Sink, Summary), DatabaseError>,
+    ) -> Result<ValidPaths, InspectError> {
+        match self.valid_paths_by(in_force, read) {
+            // A collector may have deleted the newest paths before the daemon was asked about them.
+            Err(error) if error.kind == InspectTrouble::OtherStore => {
+                self.valid_paths_by(in_force, self.read_database())
+            }
+            result => result,
+        }
+    }
+
+    fn valid_paths_by(
         &self,
         in_force: Option<&InForce>,
         read: Result<(Sink, Summary), DatabaseError>,
@@ -119,7 +133,8 @@ fn serves(
     let is_drv = |node| graph.base_name(node).strip_suffix(".drv").is_some();
     let others = graph.nodes().filter(|&node| !is_drv(node));
     let mut newest: Vec<_> = others.map(|n| (graph.registered(n), n)).collect();
-    newest.sort_unstable_by_key(|&(time, node)| (Reverse(time), node));
+    // Of one second, the last rows: the first ones are the same in every copy of an image.
+    newest.sort_unstable_by_key(|&path| Reverse(path));
     newest.truncate(COMPARED);
     let parsed = newest.iter().filter_map(|&(time, node)| {
         let path = StorePathRef::from_base_name(graph.base_name(node)).ok()?;

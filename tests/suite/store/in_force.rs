@@ -270,6 +270,37 @@ fn the_local_store_is_collected_however_it_is_called(#[case] uri: &str) {
     });
 }
 
+/// The newest paths are deleted by another collector after the database was read.
+#[test]
+fn a_daemon_is_not_refused_for_paths_that_were_deleted_meanwhile() {
+    with_each_nix(|nix| {
+        let scratch = machine(nix);
+        let newest: Vec<String> = (1..=9)
+            .map(|n| {
+                let path = scratch.add_path(&format!("newest-{n}"), &[], 10).unwrap();
+                path.to_absolute_path(scratch.store()).into_string()
+            })
+            .collect();
+        let _daemon = Daemon::start(&scratch, nix, &scratch.base().join("sock"));
+        let done = scratch.base().join("done");
+        let delete = nix.bin.join("nix-store");
+        let bin = with_nix(
+            &scratch,
+            nix,
+            &format!(
+                "case \"$*\" in *path-info*) [ -e '{done}' ] || NIX_REMOTE=local '{delete}' --delete {} >&2; : > '{done}' ;; esac",
+                newest.join(" ")
+            ),
+        );
+        let mut command = program(&scratch);
+        command.env("NIX_REMOTE", "daemon");
+        command.args(RUN).args(["--nix-bin", bin.as_str()]);
+        let ran = run_command(&mut command);
+        assert_eq!(ran.status, 0, "{} {}", ran.stdout, ran.stderr);
+        assert!(done.exists(), "no daemon was asked");
+    });
+}
+
 /// What was removed is put back where it was removed, or not at all.
 #[test]
 fn an_undo_is_refused_in_another_store() {
