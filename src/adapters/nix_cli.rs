@@ -45,6 +45,8 @@ const SHORT_FOR_OTHERS: Duration = Duration::from_secs(30);
 const LONG: Duration = Duration::from_secs(24 * 60 * 60);
 /// For what only opens the store. A daemon that is slow for longer than this makes no run either.
 const OPEN: Duration = Duration::from_secs(10);
+/// A question about a few paths to a daemon, which may have much else to do.
+const QUESTION: Duration = Duration::from_secs(20);
 /// The oldest Nix whose commands do what we rely on.
 const FLOOR: NixVersion = NixVersion::new(2, 8, 0);
 
@@ -301,7 +303,7 @@ impl NixCli {
         let paths: Vec<String> = paths.collect();
         let output = self
             .persist(|| {
-                self.command(&self.nix, SHORT)
+                self.command(&self.nix, QUESTION)
                     .args(["--extra-experimental-features", "nix-command"])
                     .args(["path-info", "--json"])
                     .args(format.into_iter().flatten())
