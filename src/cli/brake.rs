@@ -1,26 +1,44 @@
 //! The brake before the gate.
 
 use super::context::Context;
-use crate::domain::brake::{Extent, alarms, pause};
-use crate::domain::job::Job;
+use crate::domain::brake::{Extent, Usual, alarms, pause};
+use crate::domain::job::{Job, JobName};
 use crate::domain::plan::Plan;
 use crate::domain::receipt::{Outcome, Receipt, RunKind};
+use crate::domain::store_path::StoreDir;
 use crate::ports::Remember;
 
 /// Adds what of the plan waits for a yes. Records that cannot be read are a refusal by themselves.
 pub(super) fn check(context: &Context, job: &Job, plan: &mut Plan) {
     let receipts = context.journal.receipts().unwrap_or_default();
-    let of_the_job = |receipt: &&Receipt| {
-        receipt.store == plan.store
-            && receipt.job.as_ref() == Some(&plan.job)
-            && matches!(receipt.kind, RunKind::Run | RunKind::Apply)
-            && !receipt.is_interrupted()
-    };
-    let earlier = || receipts.iter().rev().filter(of_the_job);
+    let earlier = || runs_of(&receipts, &plan.store, &plan.job);
     let extents: Vec<Extent> = earlier().filter_map(|receipt| receipt.extent).collect();
     let mut alarms = alarms(&Extent::of(plan), job.limits, extents);
     alarms.extend(pause(failed_in_a_row(context, earlier())));
     plan.alarm(alarms, &job.accept);
+}
+
+/// The job, with what its earlier runs removed.
+pub(super) fn with_usual(context: &Context, job: &Job) -> Job {
+    let receipts = context.journal.receipts().unwrap_or_default();
+    let earlier = runs_of(&receipts, &context.places.store, &job.name);
+    let mut job = job.clone();
+    job.limits.usual = Usual::of(earlier.filter_map(|receipt| receipt.extent));
+    job
+}
+
+/// The runs of a job on a store, the latest first.
+fn runs_of<'a>(
+    receipts: &'a [Receipt],
+    store: &'a StoreDir,
+    job: &'a JobName,
+) -> impl Iterator<Item = &'a Receipt> {
+    receipts.iter().rev().filter(move |receipt| {
+        receipt.store == *store
+            && receipt.job.as_ref() == Some(job)
+            && matches!(receipt.kind, RunKind::Run | RunKind::Apply)
+            && !receipt.is_interrupted()
+    })
 }
 
 /// How many of these runs, the latest first, failed one after the other since somebody acknowledged the last failure. A

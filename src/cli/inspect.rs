@@ -188,7 +188,7 @@ pub(super) fn names(graph: &StoreGraph, nodes: impl Iterator<Item = NodeIdx>) ->
 
 /// Draws the plan of a job, and predicts what it frees where it collects.
 pub(super) fn draw(context: &Context, job: &Job, exact: Exact) -> Result<Plan, Failure> {
-    let mut plan = drawn(context, job, exact)?;
+    let mut plan = drawn(context, &super::brake::with_usual(context, job), exact)?;
     super::brake::check(context, job, &mut plan);
     Ok(plan)
 }

@@ -18,6 +18,8 @@ const FEW_GENERATIONS: u64 = 20;
 const FEW_BYTES: Bytes = Bytes(10 << 30);
 /// Nor is the larger part of so few.
 const FEW_OF_ALL: u64 = 10;
+/// Per cent of all generations, which is never an unusual share.
+const HALF: u64 = 50;
 
 /// So many runs of a job fail one after the other before it pauses.
 pub const MOST_FAILURES: usize = 5;
@@ -29,9 +31,50 @@ pub struct Limits {
     pub generations: Option<u64>,
     /// So much may be deleted, by the store's own sizes.
     pub bytes: Option<Bytes>,
+    /// The most that earlier runs removed.
+    pub usual: Usual,
+}
+
+/// The most generations that a run of the same job removed lately; `None` where too few runs are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usual {
+    generations: Option<u64>,
+    /// Per cent of all generations.
+    share: Option<u64>,
+}
+
+impl Usual {
+    /// The most of earlier runs, the latest first.
+    pub fn of(earlier: impl IntoIterator<Item = Extent>) -> Self {
+        let earlier = last_runs(earlier);
+        Self {
+            generations: most(&earlier, |extent| Some(extent.generations)),
+            share: most(&earlier, Extent::share),
+        }
+    }
 }
 
 impl Limits {
+    /// How many of so many generations may be removed without a confirmation, but for the checks that are accepted.
+    pub fn most_unconfirmed(self, of: u64, accepted: impl Fn(RefusalCode) -> bool) -> u64 {
+        let usual = self.usual.generations;
+        let usual = usual.map(|most| most.saturating_mul(TIMES).max(FEW_GENERATIONS));
+        let share = self.usual.share.map(|most| {
+            let percent = most.saturating_mul(2).max(HALF);
+            (of.saturating_mul(percent) / 100).max(FEW_OF_ALL)
+        });
+        let limits = [
+            (RefusalCode::LimitGenerations, self.generations),
+            (RefusalCode::AnomalyGenerations, usual),
+            (RefusalCode::AnomalyShare, share),
+        ];
+        let in_force = limits.into_iter().filter(|(code, _)| !accepted(*code));
+        in_force
+            .filter_map(|(_, most)| most)
+            .min()
+            .unwrap_or(u64::MAX)
+    }
+
     /// What both allow.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
@@ -41,6 +84,7 @@ impl Limits {
         Self {
             generations: least(self.generations, other.generations),
             bytes: least(self.bytes, other.bytes),
+            usual: self.usual,
         }
     }
 }
@@ -96,12 +140,7 @@ pub fn alarms(
     limits: Limits,
     earlier: impl IntoIterator<Item = Extent>,
 ) -> Vec<Refusal> {
-    // Runs that had nothing to do say nothing about one that has.
-    let earlier: Vec<Extent> = earlier
-        .into_iter()
-        .filter(|extent| !extent.takes_nothing())
-        .take(LOOKED_BACK_AT)
-        .collect();
+    let earlier = last_runs(earlier);
     let alarms = [
         too_many(extent, limits),
         too_large(extent, limits),
@@ -110,6 +149,13 @@ pub fn alarms(
         unusual_share(extent, &earlier),
     ];
     alarms.into_iter().flatten().collect()
+}
+
+/// The last runs that removed something. The others say nothing about a run that does.
+fn last_runs(earlier: impl IntoIterator<Item = Extent>) -> Vec<Extent> {
+    let earlier = earlier.into_iter();
+    let earlier = earlier.filter(|extent| !extent.takes_nothing());
+    earlier.take(LOOKED_BACK_AT).collect()
 }
 
 /// Whether a job pauses, of which so many runs failed one after the other.
@@ -177,7 +223,7 @@ fn unusual_share(extent: &Extent, earlier: &[Extent]) -> Option<Refusal> {
     let most = most(earlier, Extent::share)?;
     let share = extent.share()?;
     let many = extent.generations > FEW_OF_ALL;
-    (many && share > 50 && share > most.saturating_mul(2)).then(|| {
+    (many && share > HALF && share > most.saturating_mul(2)).then(|| {
         let message = format!("{share} % of all generations are to go, and {most} % at most went in one of the last runs");
         alarm(RefusalCode::AnomalyShare, message)
     })
@@ -249,6 +295,7 @@ mod tests {
         let limits = Limits {
             generations: Some(5),
             bytes: Some(Bytes(2 * GIB)),
+            ..Limits::default()
         };
         assert_eq!(codes(extent(5, 9, 2), limits, &[]), Vec::<&str>::new());
         assert_eq!(codes(extent(6, 9, 2), limits, &[]), ["limits.generations"]);
@@ -259,5 +306,33 @@ mod tests {
         };
         assert_eq!(codes(unknown, limits, &[]), ["limits.bytes"]);
         assert_eq!(codes(unknown, Limits::default(), &[]), Vec::<&str>::new());
+    }
+
+    #[rstest]
+    #[case::few_and_many(&[extent(6, 100, 0); 3], 100)]
+    #[case::small(&[extent(1, 400, 0); 3], 30)]
+    #[case::a_large_share(&[extent(40, 100, 0); 3], 100)]
+    #[case::not_known(&[], 100)]
+    fn what_needs_no_confirmation_raises_no_alarm_and_one_more_does(
+        #[case] earlier: &[Extent],
+        #[case] of: u64,
+    ) {
+        for generations in [None, Some(5), Some(60)] {
+            let limits = Limits {
+                generations,
+                usual: Usual::of(earlier.iter().copied()),
+                ..Limits::default()
+            };
+            let most = limits.most_unconfirmed(of, |_| false);
+            for removed in 0..=of {
+                let alarms = codes(extent(removed, of, 0), limits, earlier);
+                assert_eq!(
+                    alarms.is_empty(),
+                    removed <= most,
+                    "{removed} of {most}: {alarms:?}"
+                );
+            }
+            assert_eq!(limits.most_unconfirmed(of, |_| true), u64::MAX);
+        }
     }
 }

@@ -32,9 +32,11 @@ pub(super) struct Draft {
 }
 
 /// How many generations are removed, in all and of each owner.
-#[derive(Default)]
 struct Removals {
     all: usize,
+    /// Root removes generations of other users up to this number of all: beyond it the run would need a confirmation.
+    /// No user may cause that for everybody.
+    most_unconfirmed: usize,
     of_owner: BTreeMap<u32, usize>,
 }
 
@@ -42,16 +44,19 @@ impl Removals {
     /// The verdicts, with those generations kept for a later run that are beyond the limits.
     fn within_limits(&mut self, mut verdicts: Verdicts, owner: u32, actor: Actor) -> Verdicts {
         let of_owner = self.of_owner.entry(owner).or_default();
-        let most = if actor == Actor::Root && owner != 0 {
-            MAX_REMOVALS_OF_A_USER
+        let (most, most_of_all) = if actor == Actor::Root && owner != 0 {
+            (
+                MAX_REMOVALS_OF_A_USER,
+                self.most_unconfirmed.min(MAX_REMOVALS),
+            )
         } else {
-            MAX_REMOVALS
+            (MAX_REMOVALS, MAX_REMOVALS)
         };
         for verdict in verdicts.values_mut() {
             if !matches!(verdict, Verdict::Drop { .. }) {
                 continue;
             }
-            if self.all >= MAX_REMOVALS || *of_owner >= most {
+            if self.all >= most_of_all || *of_owner >= most {
                 *verdict = Verdict::Keep(Reasons::one(Reason::LaterRun));
             } else {
                 self.all += 1;
@@ -73,13 +78,31 @@ impl Draft {
         };
         let mut profiles: Vec<&Profile> = snapshot.profiles.iter().collect();
         profiles.sort_by(|a, b| a.path.cmp(&b.path));
-        // Root's first: what users have takes no place of theirs.
-        let (roots, others): (Vec<&Profile>, Vec<&Profile>) =
-            profiles.iter().partition(|profile| profile.owner.uid == 0);
-        let mut removals = Removals::default();
+        let of: usize = profiles.iter().map(|p| p.generations.len()).sum();
+        let accepted = |code| job.accept.contains(&code);
+        let most_unconfirmed = job.limits.most_unconfirmed(of as u64, accepted);
+        let mut removals = Removals {
+            all: 0,
+            most_unconfirmed: usize::try_from(most_unconfirmed).unwrap_or(usize::MAX),
+            of_owner: BTreeMap::new(),
+        };
+        let mut judged: Vec<(&Profile, Verdicts)> = profiles
+            .iter()
+            .map(|profile| (*profile, verdicts_of(profile, operation, snapshot, job)))
+            .collect();
+        let mut dropped: BTreeMap<u32, usize> = BTreeMap::new();
+        for (profile, verdicts) in &judged {
+            let drops = |verdict: &&Verdict| matches!(verdict, Verdict::Drop { .. });
+            *dropped.entry(profile.owner.uid).or_default() +=
+                verdicts.values().filter(drops).count();
+        }
+        // Root's first, then those of users with few: nobody with many takes the place of others.
+        judged.sort_by_key(|(profile, _)| {
+            let uid = profile.owner.uid;
+            (uid != 0, dropped.get(&uid).copied(), uid)
+        });
         let mut verdicts: BTreeMap<&ProfilePath, Verdicts> = BTreeMap::new();
-        for profile in roots.into_iter().chain(others) {
-            let all = verdicts_of(profile, operation, snapshot, job);
+        for (profile, all) in judged {
             let within = removals.within_limits(all, profile.owner.uid, snapshot.actor);
             verdicts.insert(&profile.path, within);
         }
@@ -277,7 +300,8 @@ impl Draft {
         let note = |(owner, count): (String, usize)| {
             format!(
                 "Generations of {owner} left for later runs: {count}. One run removes at most \
-                 {MAX_REMOVALS_OF_A_USER} of another user, and {MAX_REMOVALS} in all."
+                 {MAX_REMOVALS_OF_A_USER} of another user, and {MAX_REMOVALS} in all; of other users no more than need \
+                 no confirmation."
             )
         };
         of_owner.into_iter().map(note).collect()

@@ -37,5 +37,6 @@ pub(super) fn limits(raw: &raw::Settings, findings: &mut Findings) -> Result<Lim
     Ok(Limits {
         generations: generations.transpose()?,
         bytes: bytes.transpose()?,
+        ..Limits::default()
     })
 }

@@ -415,3 +415,74 @@ fn one_run_removes_a_bounded_number_of_generations_and_root_comes_first() {
     own.actor = Actor::User(1000);
     assert!(removed(&Plan::draw(&own, &job()), 1000) > 1_900);
 }
+
+#[test]
+fn generations_of_another_user_never_need_a_confirmation() {
+    use nix_prune::domain::brake::{Extent, Limits, Usual, alarms};
+    use nix_prune::domain::refusal::RefusalCode;
+    let removed = |plan: &Plan, uid: u32| {
+        let of = |planned: &&nix_prune::domain::plan::PlannedAction| matches!(&planned.action, Action::DropGeneration(facts) if facts.owner.uid == uid);
+        plan.actions.iter().filter(of).count()
+    };
+    let usual = Extent {
+        generations: 6,
+        of_generations: Some(100),
+        nar_bytes: Some(nix_prune::domain::measure::Bytes(0)),
+    };
+    let earlier = [usual; 3];
+    let profiles = |own: u32| {
+        vec![
+            flooded("/a/p", 1000, 400),
+            flooded("/b/p", 1001, 12),
+            flooded("/c/p", 0, own),
+        ]
+    };
+    // Without what the others have, and the kept ones.
+    let of_root = |own: u32| {
+        removed(
+            &Plan::draw(&snapshot(vec![flooded("/c/p", 0, own)]), &job()),
+            0,
+        )
+    };
+    for generations in [None, Some(22)] {
+        let mut job = job();
+        job.limits = Limits {
+            generations,
+            usual: Usual::of(earlier),
+            ..Limits::default()
+        };
+        let plan = Plan::draw(&snapshot(profiles(12)), &job);
+        assert_eq!(alarms(&Extent::of(&plan), job.limits, earlier), []);
+        assert_eq!(removed(&plan, 0), of_root(12));
+        let (many, few) = (removed(&plan, 1000), removed(&plan, 1001));
+        assert!(
+            few > 5 && many > 0,
+            "the one with few comes first: {few}, {many}"
+        );
+        assert_eq!(many + few + of_root(12), usize::try_from(generations.unwrap_or(24)).unwrap());
+        assert!(
+            plan.notes
+                .iter()
+                .any(|note| note.contains("no confirmation")),
+            "{:?}",
+            plan.notes
+        );
+        // Root's own still need one, and are not left out.
+        let plan = Plan::draw(&snapshot(profiles(300)), &job);
+        assert_eq!(removed(&plan, 0), of_root(300));
+        assert!(!alarms(&Extent::of(&plan), job.limits, earlier).is_empty());
+        // So do those of a user's own run.
+        let mut own = snapshot(vec![flooded("/a/p", 1000, 400)]);
+        own.actor = Actor::User(1000);
+        let plan = Plan::draw(&own, &job);
+        assert!(removed(&plan, 1000) > 300);
+        assert!(!alarms(&Extent::of(&plan), job.limits, earlier).is_empty());
+        // An accepted check leaves nothing out.
+        job.accept.extend([
+            RefusalCode::LimitGenerations,
+            RefusalCode::AnomalyGenerations,
+            RefusalCode::AnomalyShare,
+        ]);
+        assert!(removed(&Plan::draw(&snapshot(profiles(12)), &job), 1000) > 300);
+    }
+}
