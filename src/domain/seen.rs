@@ -71,15 +71,19 @@ impl Seen {
             .iter()
             .filter(|root| root.state == RootState::Live && root.exact);
         let (mut directories, mut mounts) = (BTreeSet::new(), BTreeSet::new());
+        // One that has the store or its state on it as well is not noticed to be away: nothing is there then.
+        let all = snapshot.ground.mounts.iter().flatten();
+        let elsewhere: HashSet<&Utf8Path> = all
+            .map(Utf8PathBuf::as_path)
+            .filter(|at| at.as_str() != "/" && !snapshot.state_dir.starts_with(at))
+            .collect();
         for root in live {
             let name = root.entry.as_ref().unwrap_or(&root.link);
             let parent = name.parent().map(Utf8Path::to_path_buf);
             directories.extend(parent.filter(|dir| snapshot.ground.directories.contains(dir)));
-            let all = snapshot.ground.mounts.iter().flatten();
-            let on_the_way = all.filter(|at| at.as_str() != "/" && root.link.starts_with(at));
-            // One that has the store or its state on it as well is not noticed to be away: nothing is there then.
-            let elsewhere = on_the_way.filter(|at| !snapshot.state_dir.starts_with(at));
-            mounts.extend(elsewhere.cloned());
+            // There may be a million roots and hundreds of mounts: each root is looked up by the directories above it.
+            let on_the_way = root.link.ancestors().filter(|at| elsewhere.contains(at));
+            mounts.extend(on_the_way.map(Utf8Path::to_path_buf));
         }
         let stands = |code| snapshot.refusals.iter().any(|refusal| refusal.code == code);
         if let Some(before) = before {
