@@ -150,7 +150,7 @@ impl Survey for Observer<'_> {
 
         let holds_dir = self.memory.holds_dir();
         losses::holds_away(&roots, self.memory, self.actor, &mut findings);
-        losses::places_away(&roots, &users, &places.state_dir, &mut findings);
+        losses::places_away(&roots, &users, places, &missing, &mut findings);
         let lens = Lens {
             actor: self.actor,
             store: &store,

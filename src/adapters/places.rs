@@ -22,6 +22,10 @@ pub struct Places {
     pub machine_id: Utf8PathBuf,
     /// Where file systems are mounted: `/proc/self/mountinfo`.
     pub mounts: Utf8PathBuf,
+    /// What may be mounted: `/etc/fstab`.
+    pub fstab: Utf8PathBuf,
+    /// Where homes and disks are mounted that no list has.
+    pub disks: Vec<Utf8PathBuf>,
     /// Our own user's home.
     pub home: Option<Utf8PathBuf>,
     /// Where our own user's profiles are: `$NIX_STATE_HOME/profiles`, else `$XDG_STATE_HOME/nix/profiles`, else
@@ -59,6 +63,10 @@ impl Places {
             passwd: "/etc/passwd".into(),
             machine_id: "/etc/machine-id".into(),
             mounts: "/proc/self/mountinfo".into(),
+            fstab: "/etc/fstab".into(),
+            disks: ["/home", "/mnt", "/media", "/run/media"]
+                .map(Into::into)
+                .to_vec(),
             home,
             own_profiles: nix_state.map(|dir| dir.join("profiles")),
         })

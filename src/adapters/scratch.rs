@@ -176,6 +176,8 @@ impl Scratch {
             passwd: self.base.join("etc/passwd"),
             machine_id: self.base.join("etc/machine-id"),
             mounts: "/proc/self/mountinfo".into(),
+            fstab: "/etc/fstab".into(),
+            disks: Vec::new(),
             home: Some(self.home()),
             own_profiles: Some(self.home().join(".local/state/nix/profiles")),
         }

@@ -115,6 +115,8 @@ mod tests {
     use crate::domain::receipt::RunId;
     use crate::domain::snapshot::Held;
     use crate::domain::store_path::StorePathRef;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
     use rstest::rstest;
 
     const T0: i64 = 1_795_000_000;
@@ -199,5 +201,107 @@ mod tests {
         let mut old = hold();
         (old.run, old.until) = (RunId::at(at(-3000), 1), at(-2993));
         assert_eq!(window_end(&old, &[skip]), at(7));
+    }
+
+    /// A step of a machine: hours that really pass, hours that the clock is set ahead, and whether it is booted.
+    fn step() -> impl Strategy<Value = (u32, i64, bool)> {
+        let set = prop_oneof![4 => Just(0), 1 => 1..400_i64, 1 => 400..4000_i64];
+        (0..60_u32, set, proptest::bool::weighted(0.2))
+    }
+
+    proptest! {
+        #[test]
+        fn no_window_ends_before_so_much_time_was_seen_to_pass(steps in vec(step(), 1..40)) {
+            let mut run = World::new();
+            let mut confirmed = Vec::new();
+            for &(real, set, boot) in &steps {
+                let before = run.known.clone();
+                run.step(real, set, boot);
+                // What counts no longer was confirmed: so long ago was it seen, by the clock of later runs.
+                confirmed.extend(before.into_iter().filter(|skip| !run.known.contains(skip)));
+                for skip in &confirmed {
+                    let wait = if skip.booted { CONFIRM_OFF } else { CONFIRM_RUNNING };
+                    prop_assert!(skip.seen.after(wait) <= run.now);
+                }
+                if confirmed.is_empty() && run.ended() {
+                    // A boot proves no more than that the machine may have been off.
+                    prop_assert!(run.real + run.boots * 72 >= 7 * 24);
+                }
+            }
+        }
+
+        #[test]
+        fn a_window_ends_in_time_where_the_clock_is_right(
+            steps in vec((1..60_u32, Just(0), proptest::bool::weighted(0.3)), 1..40),
+        ) {
+            let mut run = World::new();
+            for (real, set, boot) in steps {
+                run.step(real, set, boot);
+                prop_assert_eq!(run.ended(), run.real >= 7 * 24);
+            }
+        }
+
+        #[test]
+        fn no_window_ends_within_a_week_of_a_boot_whose_clock_is_set(
+            steps in vec((0..10_u32, 0..4000_i64), 1..40),
+        ) {
+            let mut run = World::new();
+            for (real, set) in steps {
+                run.step(real, set, false);
+                prop_assert!(run.real >= 7 * 24 || !run.ended());
+            }
+        }
+    }
+
+    /// A machine, and what its runs write down.
+    struct World {
+        now: Timestamp,
+        uptime: Uptime,
+        known: Vec<Skip>,
+        real: i64,
+        boots: i64,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let (known, real, boots) = (Vec::new(), 0, 0);
+            Self {
+                now: at(0),
+                uptime: up("0", 0),
+                known,
+                real,
+                boots,
+            }
+        }
+
+        /// A machine that is booted is off for the time before.
+        fn step(&mut self, real: u32, set: i64, boot: bool) {
+            let (last, uptime) = (self.now, self.uptime.clone());
+            self.real += i64::from(real);
+            if boot {
+                self.boots += 1;
+                self.uptime = Uptime {
+                    boot: self.boots.to_string(),
+                    seconds: 0,
+                };
+            } else {
+                self.uptime.seconds += u64::from(real) * 3600;
+            }
+            let passed = (i64::from(real) + set) * 3600;
+            self.now = Timestamp::from_unix(last.to_unix().0 + passed, 0).unwrap();
+            let before = Reading {
+                at: last,
+                uptime: Some(&uptime),
+            };
+            let now = Reading {
+                at: self.now,
+                uptime: Some(&self.uptime),
+            };
+            self.known = skips(before, &self.known, now);
+        }
+
+        fn ended(&self) -> bool {
+            window_end(&hold(), &self.known) <= self.now
+        }
     }
 }

@@ -54,6 +54,9 @@ pub struct Seen {
     /// The roots that somebody made and may miss, and what each led to.
     #[serde(default)]
     pub roots: BTreeMap<Utf8PathBuf, StorePath<String>>,
+    /// The places that were away, and that nobody has let pass.
+    #[serde(default)]
+    pub away: BTreeSet<Utf8PathBuf>,
     /// How long the machine was up.
     #[serde(default)]
     pub uptime: Option<Uptime>,
@@ -94,6 +97,8 @@ impl Seen {
                 mounts.extend(before.away(&snapshot.ground).cloned());
             }
         }
+        let refusals = snapshot.refusals.iter();
+        let away = refusals.filter(|refusal| refusal.code == RefusalCode::RootsAway);
         // A clock that nobody has accepted must not become the one that later runs are compared with.
         let clock = before.filter(|_| stands(RefusalCode::ClockJumped));
         Self {
@@ -110,6 +115,7 @@ impl Seen {
             directories,
             mounts,
             roots: roots_of(snapshot, run),
+            away: away.flat_map(|refusal| refusal.places.clone()).collect(),
         }
     }
 
@@ -321,6 +327,7 @@ mod tests {
             directories: BTreeSet::new(),
             mounts: BTreeSet::new(),
             roots: BTreeMap::new(),
+            away: BTreeSet::new(),
             uptime: None,
             skips: Vec::new(),
         };

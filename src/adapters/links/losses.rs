@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::adapters::places::Places;
 use crate::domain::elapsed::{Skip, window_end};
 use crate::domain::measure::Timestamp;
 use crate::domain::profile::{Generation, Profile, ProfileKind};
@@ -20,6 +21,7 @@ use crate::domain::root::{GcRoot, RootState};
 use crate::domain::snapshot::{Actor, Hold};
 use crate::domain::store_path::{StoreDir, StorePath};
 
+use super::missing::Missing;
 use super::names::{profile_of_link, shown};
 use super::roots::Roots;
 use super::users::Users;
@@ -127,29 +129,27 @@ fn place_of_hold(link: &Path) -> Option<(&Path, RunId)> {
     is_hold.then_some((dir, run))
 }
 
-/// Refuses a collection while roots lead into a place that only root could have removed, and that may be the home of a
-/// user whom the list of users does not have, or a file system that no run has seen.
+/// Refuses a collection while roots lead into a place that may be a file system that is not mounted, or the home of a
+/// user whom the list of users does not have.
 ///
-/// A place that an ordinary user could remove is that user's affair; what it kept is held for an undo window.
+/// Root removes directories all the time, as users do: what they kept is held for an undo window, and stops nobody. A
+/// check is for what may come back: where homes and disks are mounted, and what no run has ever seen.
 pub(super) fn places_away(
     roots: &Roots<'_>,
     users: &Users,
-    state_dir: &Utf8Path,
+    places: &Places,
+    missing: &Missing,
     findings: &mut Findings,
 ) {
+    let state_dir = &places.state_dir;
     let mut away: BTreeMap<PathBuf, usize> = BTreeMap::new();
     for link in roots.missing_links() {
-        let is_generation = Utf8Path::from_path(link)
-            .and_then(profile_of_link)
-            .is_some();
-        let in_known_home = users.home_of(link).is_some();
-        if link.starts_with(state_dir)
-            || place_of_hold(link).is_some()
-            || (in_known_home && !is_generation)
-        {
+        if link.starts_with(state_dir) || place_of_hold(link).is_some() {
             continue;
         }
-        if let Some(place) = place_away(link, users) {
+        let unmounted = missing.unmounted(link).map(|at| at.as_std_path().into());
+        let place = unmounted.or_else(|| may_be_away(link, users, places, missing));
+        if let Some(place) = place {
             *away.entry(place).or_default() += 1;
         }
     }
@@ -172,6 +172,29 @@ pub(super) fn places_away(
     }
 }
 
+/// The place of a vanished link, where there is a reason to take it for one that is only away.
+fn may_be_away(link: &Path, users: &Users, places: &Places, missing: &Missing) -> Option<PathBuf> {
+    let is_of_home = is_generation_of_a_home(link);
+    if users.home_of(link).is_some() && !is_of_home {
+        return None;
+    }
+    let place = place_away(link, users)?;
+    let mut disks = places.disks.iter();
+    let on_disk =
+        disks.any(|disks| place.starts_with(disks) && !missing.is_on_mount_in(disks, &place));
+    // What was there is gone for good with the logout, or the service.
+    let comes_back = on_disk || !place.starts_with(&places.run_dir);
+    let is_beside_homes = || place.parent().is_some_and(|dir| users.are_homes_in(dir));
+    let may_be = on_disk || is_of_home || is_beside_homes() || missing.is_unknown(&place);
+    (comes_back && may_be).then_some(place)
+}
+
+/// Whether a link is a generation in the place that Nix has for them in homes. Builds leave generations anywhere.
+fn is_generation_of_a_home(link: &Path) -> bool {
+    let profile = Utf8Path::from_path(link).and_then(profile_of_link);
+    profile.is_some_and(|profile| profile.dir().ends_with("nix/profiles"))
+}
+
 /// The place of a vanished link that may only be away: a missing directory right below one that root guards, or an empty
 /// one there. A directory that was emptied by the removal of this one link is not away, unless it stands beside homes.
 fn place_away(link: &Path, users: &Users) -> Option<PathBuf> {
@@ -180,13 +203,12 @@ fn place_away(link: &Path, users: &Users) -> Option<PathBuf> {
         let dir = missing.parent()?;
         match fs::metadata(dir) {
             Ok(found) if found.is_dir() => {
-                if missing != link && is_guarded(&found) {
-                    return Some(missing.to_path_buf());
-                }
-                let above = fs::metadata(dir.parent()?).ok()?;
                 let may_be = missing != link || users.are_homes_in(dir.parent()?);
-                let is_mount_point = may_be && is_guarded(&above) && super::roots::is_empty(dir);
-                return is_mount_point.then(|| dir.to_path_buf());
+                let above = fs::metadata(dir.parent()?).ok()?;
+                if may_be && is_guarded(&above) && super::roots::is_empty(dir) {
+                    return Some(dir.to_path_buf());
+                }
+                return (missing != link && is_guarded(&found)).then(|| missing.to_path_buf());
             }
             Ok(_) => missing = dir,
             Err(error) => match error.kind() {

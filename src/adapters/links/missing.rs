@@ -1,7 +1,8 @@
 //! What the last run saw and this one does not: directories of roots, file systems that roots lead into, and time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
+use std::path::Path;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -25,6 +26,7 @@ pub(super) struct Missing {
     seen: Option<Seen>,
     mounts: Option<BTreeSet<Utf8PathBuf>>,
     away: Vec<Utf8PathBuf>,
+    unmounted: Vec<Utf8PathBuf>,
 }
 
 impl Missing {
@@ -47,16 +49,43 @@ impl Missing {
             ..Ground::default()
         };
         let away = seen.iter().flat_map(|seen| seen.away(&ground).cloned());
+        let away: Vec<Utf8PathBuf> = away.collect();
+        let is_unmounted = |at: &Utf8PathBuf| {
+            !away.contains(at) && mounts.as_ref().is_some_and(|mounts| !mounts.contains(at))
+        };
+        let listed = fs::read(&places.fstab).unwrap_or_default();
+        let unmounted = in_fstab(&listed).filter(is_unmounted).collect();
         Self {
-            away: away.collect(),
-            mounts,
             seen,
+            mounts,
+            away,
+            unmounted,
         }
     }
 
     /// The file systems that are not mounted any more.
     pub(super) fn mounts(&self) -> &[Utf8PathBuf] {
         &self.away
+    }
+
+    /// The innermost file system of `fstab` that is not mounted and that a link leads into, apart from those above.
+    pub(super) fn unmounted(&self, link: &Path) -> Option<&Utf8Path> {
+        let around = self.unmounted.iter().filter(|at| link.starts_with(at));
+        around
+            .max_by_key(|at| at.as_str().len())
+            .map(Utf8PathBuf::as_path)
+    }
+
+    /// Whether a place lies on a file system that is mounted below a directory.
+    pub(super) fn is_on_mount_in(&self, dir: &Utf8Path, place: &Path) -> bool {
+        let mut mounts = self.mounts.iter().flatten();
+        mounts.any(|at| at != dir && at.starts_with(dir) && place.starts_with(at))
+    }
+
+    /// Whether no run knows what was in a place: there was none, or it was away then and nobody has let it pass.
+    pub(super) fn is_unknown(&self, place: &Path) -> bool {
+        let seen = self.seen.as_ref();
+        seen.is_none_or(|seen| seen.away.iter().any(|at| at.as_std_path() == place))
     }
 
     /// Says what is missing of the roots; tells where they are now.
@@ -149,9 +178,56 @@ impl Missing {
 /// Where file systems are mounted, from the kernel's list; `None` where there is none, as on other systems than Linux.
 fn mounts(list: &Utf8Path) -> Option<BTreeSet<Utf8PathBuf>> {
     let text = fs::read(list).ok()?;
+    let lines: Vec<Vec<&[u8]>> = text
+        .split(|byte| *byte == b'\n')
+        .map(|line| line.split(|byte| *byte == b' ').collect())
+        .collect();
+    let by_id: HashMap<&[u8], &Vec<&[u8]>> = lines
+        .iter()
+        .filter_map(|line| Some((*line.first()?, line)))
+        .collect();
+    let kept = lines.iter().filter(|line| {
+        let above = line.get(1).and_then(|id| by_id.get(id));
+        !is_volatile(kind_in(line)) && !above.is_some_and(|above| is_same_place(line, above))
+    });
+    let points = kept.filter_map(|line| unescaped(line.get(4)?));
+    Some(points.collect())
+}
+
+/// The kind of file system, behind the fields of which there may be any number.
+fn kind_in<'a>(line: &[&'a [u8]]) -> &'a [u8] {
+    let mut behind = line.iter().skip_while(|field| **field != b"-");
+    behind.nth(1).copied().unwrap_or_default()
+}
+
+/// Whether a directory was mounted on itself, as systemd does for `ProtectHome=`: other processes do not see it.
+fn is_same_place(line: &[&[u8]], above: &[&[u8]]) -> bool {
+    let field = |line: &[&[u8]], n: usize| line.get(n).and_then(|name| unescaped(name));
+    let expected = || {
+        let (root, at) = (field(above, 3)?, field(above, 4)?);
+        let here = field(line, 4)?;
+        let below = here.strip_prefix(&at).ok()?;
+        Some(root.join(below).components().collect::<Utf8PathBuf>())
+    };
+    line.get(2) == above.get(2) && field(line, 3).is_some_and(|root| expected() == Some(root))
+}
+
+/// Whether such a file system is gone for good when it is not mounted, as `/run/user/1000` after the logout.
+fn is_volatile(kind: &[u8]) -> bool {
+    matches!(kind, b"tmpfs" | b"ramfs")
+}
+
+/// Where `fstab` would mount file systems.
+fn in_fstab(text: &[u8]) -> impl Iterator<Item = Utf8PathBuf> {
     let lines = text.split(|byte| *byte == b'\n');
-    let points = lines.filter_map(|line| line.split(|byte| *byte == b' ').nth(4));
-    Some(points.filter_map(unescaped).collect())
+    lines.filter_map(|line| {
+        let blanks = |byte: &u8| byte.is_ascii_whitespace();
+        let mut fields = line.split(blanks).filter(|field| !field.is_empty());
+        let is_comment = fields.next()?.starts_with(b"#");
+        let (at, kind) = (fields.next()?, fields.next().unwrap_or_default());
+        let at = unescaped(at).filter(|_| !is_comment && !is_volatile(kind))?;
+        Some(at.components().collect())
+    })
 }
 
 /// A name of the list: blanks and the like are three octal digits behind a backslash. One that is not UTF-8 is left out.
@@ -190,6 +266,37 @@ mod tests {
             unescaped(name.as_bytes()).as_deref(),
             path.map(Utf8Path::new)
         );
+    }
+
+    #[rstest]
+    #[case::of_the_home("/dev/x /home ext4 defaults 0 2", &["/home"])]
+    #[case::with_tabs("  LABEL=a\t/mnt/my\\040disk/\tbtrfs", &["/mnt/my disk"])]
+    #[case::with_a_comment("# /dev/x /home ext4", &[])]
+    #[case::of_swap("/dev/y none swap sw", &[])]
+    #[case::volatile("tmpfs /var/cache tmpfs size=1G", &[])]
+    #[case::broken("/dev/x\n\n/a \u{e4}\n/dev/x /srv", &["/srv"])]
+    fn fstab_names_what_may_be_mounted(#[case] text: &str, #[case] expected: &[&str]) {
+        let found: Vec<Utf8PathBuf> = in_fstab(text.as_bytes()).collect();
+        assert_eq!(found, expected);
+    }
+
+    #[rstest]
+    #[case::a_disk("2 1 8:2 / /home rw - ext4 /dev/y rw", true)]
+    #[case::a_subvolume("2 1 8:1 /@home /home rw shared:1 master:2 - btrfs /dev/x rw", true)]
+    #[case::another_directory("2 1 8:1 /srv/home /home rw - ext4 /dev/x rw", true)]
+    #[case::itself("2 1 8:1 /home /home ro shared:1 - ext4 /dev/x rw", false)]
+    #[case::volatile("2 1 0:9 / /home rw - tmpfs tmpfs rw", false)]
+    fn a_mount_counts_where_something_else_may_be_without_it(
+        #[case] line: &str,
+        #[case] counts: bool,
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let list = Utf8PathBuf::from_path_buf(dir.path().join("mounts")).unwrap();
+        let text = format!("1 0 8:1 / / rw - ext4 /dev/x rw\n{line}\n");
+        fs::write(&list, text).unwrap();
+        let found = mounts(&list).unwrap();
+        assert!(found.contains(Utf8Path::new("/")));
+        assert_eq!(found.contains(Utf8Path::new("/home")), counts);
     }
 
     #[test]

@@ -15,6 +15,9 @@ use crate::domain::snapshot::Actor;
 
 use super::Findings;
 
+/// The numbers below are those of services.
+const FIRST_PERSON: u32 = if cfg!(target_os = "macos") { 500 } else { 1000 };
+
 /// A user of the machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct User {
@@ -126,10 +129,11 @@ impl Users {
         !self.is_own(home) && super::roots::is_empty(home)
     }
 
-    /// Whether somebody's home is in this directory.
-    pub(super) fn are_homes_in(&self, dir: &std::path::Path) -> bool {
-        let mut homes = self.all.iter().filter(|user| user.uid != 0);
-        homes.any(|user| user.home.parent().is_some_and(|above| above == dir))
+    /// Whether somebody's home is in this directory. Services have theirs in `/var/lib`, and Nix's builders in `/var`.
+    pub(super) fn are_homes_in(&self, dir: &Path) -> bool {
+        let people = self.all.iter().filter(|user| user.uid >= FIRST_PERSON);
+        let mut homes = people.filter(|user| user.home.parent().is_some_and(|above| above == dir));
+        homes.any(|user| std::fs::metadata(&user.home).is_ok_and(|home| home.uid() == user.uid))
     }
 
     /// The home that a path lies in, be it there or not; the innermost of them.

@@ -136,6 +136,8 @@ mod tests {
             passwd: base.join("passwd"),
             machine_id: base.join("machine-id"),
             mounts: base.join("mounts"),
+            fstab: base.join("fstab"),
+            disks: Vec::new(),
             home: None,
             own_profiles: None,
         };

@@ -6,6 +6,7 @@ use nix_prune::domain::measure::Timestamp;
 use nix_prune::domain::profile::GenerationNumber;
 use nix_prune::domain::receipt::RunId;
 use nix_prune::domain::refusal::RefusalCode;
+use nix_prune::domain::seen::Seen;
 use nix_prune::domain::snapshot::{Held, Hold};
 use nix_prune::domain::store_path::StorePathRef;
 use rstest::rstest;
@@ -61,7 +62,8 @@ fn trap_14_what_no_job_selects_is_only_noted_unless_the_settings_name_it() {
 #[case::there(|tree: &Tree| { tree.file("home/her/x", ""); }, 0)]
 #[case::a_file(|tree: &Tree| { tree.file("home/her", ""); }, 0)]
 fn trap_17_roots_lead_into_a_home_that_is_away(#[case] make: fn(&Tree), #[case] away: usize) {
-    let tree = Tree::new();
+    let mut tree = Tree::new();
+    tree.memory.seen = Some(Seen::of(&tree.as_root(), &[], None));
     let me = format!("me:x:{}:100::{}:/bin/sh", uid(), tree.at("home/me"));
     let her = format!("her:x:4242:100::{}:/bin/sh", tree.at("home/her"));
     tree.file("passwd", &format!("{me}\n{her}\n"));

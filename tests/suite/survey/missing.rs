@@ -334,27 +334,39 @@ fn a_place_that_only_root_could_have_removed_stops_a_collection() {
     }
     let mut tree = Tree::new();
     let links = [
-        "homes/ldap/.local/state/nix/profiles/profile-1-link",
         "homes/ldap/project/result",
-        "disk/project/result",
+        "users/ldap/.local/state/nix/profiles/profile-1-link",
+        "media/disk/project/result",
+        "run/media/disk/project/result",
     ];
     for (n, link) in links.iter().enumerate() {
         let link = tree.to_store(link, &format!("built-{n}"));
         tree.auto(&n.to_string(), &link);
     }
-    let theirs = tree.to_store("homes/bob/project/result", "theirs");
+    // A person whom the list has: homes are here.
+    let home = tree.dir("homes/bob");
+    std::os::unix::fs::chown(&home, Some(4242), None).unwrap();
+    let users = fs::read_to_string(&tree.places.passwd).unwrap();
+    tree.file(
+        "passwd",
+        &format!("{users}bob:x:4242:100::{home}:/bin/sh\n"),
+    );
+    for other in ["homes/carol/x", "users/x", "media/x", "run/media/x"] {
+        tree.file(other, "");
+    }
+    let theirs = tree.to_store("homes/carol/project/result", "theirs");
     tree.auto("theirs", &theirs);
-    std::os::unix::fs::chown(tree.at("homes/bob"), Some(4242), None).unwrap();
+    std::os::unix::fs::chown(tree.at("homes/carol"), Some(4343), None).unwrap();
     remember(&mut tree);
-    assert_eq!(codes(&tree.as_root()), []);
+    assert_eq!(tree.as_root().refusals, []);
 
     // What a user has removed from a place of their own is held, and stops nobody.
-    fs::remove_dir_all(tree.at("homes/bob/project")).unwrap();
+    fs::remove_dir_all(tree.at("homes/carol/project")).unwrap();
     assert_eq!(codes(&tree.as_root()), []);
-    assert_eq!(vanished(&tree), ["homes/bob/project/result"]);
+    assert_eq!(vanished(&tree), ["homes/carol/project/result"]);
 
     for empty in [false, true] {
-        for place in ["homes/ldap", "disk"] {
+        for place in ["homes/ldap", "users/ldap", "media/disk", "run/media/disk"] {
             let (place, away) = (tree.at(place), tree.at("away"));
             fs::rename(&place, &away).unwrap();
             if empty {
@@ -375,6 +387,126 @@ fn a_place_that_only_root_could_have_removed_stops_a_collection() {
             assert_eq!(codes(&tree.as_root()), []);
         }
     }
+}
+
+/// Links in places of root's that are removed on machines every day, and the directories that are removed with them.
+const REMOVED_BY_ROOT: [(&str, &str); 10] = [
+    ("srv/ci/job/result", "srv/ci/job"),
+    ("srv/ci/job-2/.direnv/flake-profile-1-link", "srv/ci/job-2"),
+    ("builds/x/project/result", "builds/x"),
+    ("opt/x/result", "opt/x"),
+    ("etc/nixos/result", "etc/nixos"),
+    ("var/lib/private/service/result", "var/lib/private/service"),
+    ("var/lib/service/result", "var/lib/service"),
+    ("var/cache/service/a/result", "var/cache/service"),
+    ("run/user/1000/result", "run/user/1000"),
+    (
+        "home/me/project/.direnv/flake-profile-1-link",
+        "home/me/project",
+    ),
+];
+
+/// A machine with those, and users of services, who have homes beside them.
+fn with_places_of_root() -> Tree {
+    let tree = Tree::new();
+    for (n, (link, _)) in REMOVED_BY_ROOT.iter().enumerate() {
+        let link = tree.to_store(link, &format!("built-{n}"));
+        tree.auto(&n.to_string(), &link);
+    }
+    let mut users = fs::read_to_string(&tree.places.passwd).unwrap();
+    for (uid, home) in [(990, "var/lib/runner"), (30001, "var/cache/empty")] {
+        let path = tree.dir(home);
+        let owner = (uid == 990).then_some(uid);
+        std::os::unix::fs::chown(&path, owner, None).unwrap();
+        users += &format!("user-{uid}:x:{uid}:100::{path}:/bin/sh\n");
+    }
+    tree.file("passwd", &users);
+    tree
+}
+
+#[test]
+fn what_root_removed_is_held_and_stops_nothing() {
+    if !is_root() {
+        return skipped("only root can make places that only root can remove");
+    }
+    let mut tree = with_places_of_root();
+    remember(&mut tree);
+    // On a disk that is there as well.
+    let link = tree.to_store("media/disk/project/result", "on-disk");
+    tree.auto("on-disk", &link);
+    mount(&tree, &["/", tree.at("media/disk").as_str()]);
+    fs::remove_dir_all(tree.at("media/disk/project")).unwrap();
+    for (_, place) in REMOVED_BY_ROOT {
+        fs::remove_dir_all(tree.at(place)).unwrap();
+    }
+    for _ in 0..2 {
+        assert_eq!(tree.as_root().refusals, []);
+        let mut links = REMOVED_BY_ROOT.map(|(link, _)| link);
+        links.sort_unstable_by(|a, b| std::path::Path::new(a).cmp(std::path::Path::new(b)));
+        assert_eq!(vanished(&tree), links);
+        // The night after.
+        remember(&mut tree);
+    }
+    // What was made and removed between two runs stops nothing either.
+    let link = tree.to_store("srv/ci/job-3/result", "built-3");
+    tree.auto("job-3", &link);
+    fs::remove_dir_all(tree.at("srv/ci")).unwrap();
+    assert_eq!(codes(&tree.as_root()), []);
+}
+
+#[test]
+fn what_no_run_has_seen_stops_a_collection_until_it_is_let_pass() {
+    if !is_root() {
+        return skipped("only root can make places that only root can remove");
+    }
+    let mut tree = with_places_of_root();
+    let gone = [tree.at("srv/ci/job"), tree.at("run/user/1000")];
+    let away = gone.each_ref().map(|place| {
+        let away = place.with_extension("away");
+        fs::rename(place, &away).unwrap();
+        away
+    });
+    for _ in 0..3 {
+        let snapshot = tree.as_root();
+        assert_eq!(codes(&snapshot), [RefusalCode::RootsAway]);
+        assert_eq!(snapshot.refusals[0].places, gone[..1]);
+        remember(&mut tree);
+    }
+    fs::rename(&away[0], &gone[0]).unwrap();
+    assert_eq!(codes(&tree.as_root()), [], "it came back");
+    fs::rename(&gone[0], &away[0]).unwrap();
+    let mut accepted = tree.as_root();
+    accepted.refusals.clear();
+    tree.memory.seen = Some(Seen::of(&accepted, &[], tree.memory.seen.as_ref()));
+    assert_eq!(codes(&tree.as_root()), []);
+}
+
+#[test]
+fn a_file_system_of_fstab_that_is_not_mounted_stops_a_collection() {
+    let mut tree = Tree::new();
+    let link = tree.to_store("home/me/data/project/result", "built");
+    tree.auto("entry", &link);
+    let at = tree.at("home/me/data");
+    let escaped = at.as_str().replace(' ', "\\040");
+    tree.file("fstab", &format!("/dev/x\t{escaped}/ ext4 nofail 0 2\n"));
+    mount(&tree, &["/", &escaped]);
+    remember(&mut tree);
+    fs::remove_dir_all(at.join("project")).unwrap();
+    assert_eq!(codes(&tree.as_root()), [], "it is mounted");
+    mount(&tree, &["/"]);
+    assert_eq!(tree.as_root().refusals.len(), 1, "told once");
+    tree.memory.seen = None;
+    let snapshot = tree.as_root();
+    assert_eq!(codes(&snapshot), [RefusalCode::RootsAway]);
+    assert_eq!(snapshot.refusals[0].places, std::slice::from_ref(&at));
+    // A link that is not there, in a directory that is: a disk has its own.
+    fs::remove_file(tree.at("state/gcroots/auto/entry")).unwrap();
+    let link = tree.to_store("home/me/data/result", "other");
+    tree.auto("entry", &link);
+    fs::remove_file(&link).unwrap();
+    assert_eq!(codes(&tree.as_root()), [RefusalCode::RootsAway]);
+    tree.file("fstab", "");
+    assert_eq!(codes(&tree.as_root()), []);
 }
 
 #[test]

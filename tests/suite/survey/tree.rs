@@ -122,6 +122,8 @@ impl Tree {
             passwd: base.join("passwd"),
             machine_id: base.join("machine-id"),
             mounts: base.join("mounts"),
+            fstab: base.join("fstab"),
+            disks: vec![base.join("media"), base.join("run/media")],
             home: Some(base.join("home/me")),
             own_profiles: Some(base.join("home/me/.local/state/nix/profiles")),
         };
