@@ -459,7 +459,10 @@ fn generations_of_another_user_never_need_a_confirmation() {
             few > 5 && many > 0,
             "the one with few comes first: {few}, {many}"
         );
-        assert_eq!(many + few + of_root(12), usize::try_from(generations.unwrap_or(24)).unwrap());
+        assert_eq!(
+            many + few + of_root(12),
+            usize::try_from(generations.unwrap_or(24)).unwrap()
+        );
         assert!(
             plan.notes
                 .iter()

@@ -418,7 +418,7 @@ fn with_places_of_root() -> Tree {
         let path = tree.dir(home);
         let owner = (uid == 990).then_some(uid);
         std::os::unix::fs::chown(&path, owner, None).unwrap();
-        users += &format!("user-{uid}:x:{uid}:100::{path}:/bin/sh\n");
+        users.extend([format!("user-{uid}:x:{uid}:100::{path}:/bin/sh\n")]);
     }
     tree.file("passwd", &users);
     tree
