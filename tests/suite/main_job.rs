@@ -107,6 +107,11 @@ impl Machine {
         self.engine(&observer).apply(approved, Some(job)).unwrap()
     }
 
+    fn run_after(&self, days: u32, job: &Job) -> Receipt {
+        self.clock.0.set(self.clock.now().after(Age::days(days)));
+        self.run(job)
+    }
+
     fn undo(&self) -> Receipt {
         let observer = self.observer();
         self.engine(&observer).undo(None).unwrap()
@@ -305,10 +310,8 @@ fn a_year_is_thinned_out_held_undone_and_collected_with_every_nix() {
 
         // The run of the next day can tell that the window has ended. It frees them; the receipt says what Nix said.
         machine.run(&job);
-        machine.clock.0.set(machine.clock.now().after(Age::days(8)));
-        machine.run(&job);
-        machine.clock.0.set(machine.clock.now().after(Age::days(1)));
-        let last = machine.run(&job);
+        machine.run_after(8, &job);
+        let last = machine.run_after(1, &job);
         assert_eq!(last.count(Outcome::Done), last.entries.len(), "{last:#?}");
         assert!(dropped.iter().all(|p| !p.to_absolute_path(&store).exists()));
         assert_eq!(
