@@ -245,7 +245,7 @@ where
 
 fn not_held(facts: &VanishedFacts) -> String {
     format!(
-        "{} is gone since the last run, what it kept could not be held, and a collection would take it",
+        "the root {} is gone, and its store path could not be held: a collection would delete it",
         facts.link
     )
 }

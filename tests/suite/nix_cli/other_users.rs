@@ -254,8 +254,8 @@ fn printed_as_eve(account: &Account, script: &str) -> String {
         ("PATH", "/usr/bin:/bin:/run/current-system/sw/bin"),
         ("NIX_REMOTE", "local"),
         ("NIX_CONFIG", "x"),
-        ("NIX_USER_CONF_FILES", "/root/nix.conf"),
-        ("XDG_CONFIG_HOME", "/root/.config"),
+        ("NIX_USER_CONF_FILES", "/etc/of-root/nix.conf"),
+        ("XDG_CONFIG_HOME", "/etc/of-root"),
         ("SECRET", "of root"),
     ]
     .into_iter()
