@@ -1,5 +1,6 @@
 //! What deleting store paths would free: the blocks of every inode whose links all go with them.
 
+mod extents;
 mod walk;
 
 use std::collections::HashMap;
@@ -21,6 +22,9 @@ use crate::domain::measure::Bytes;
 use crate::ports::Interrupt;
 use walk::{Inode, Links, Seen, Walk};
 
+/// What XFS takes for an inode, unless it was made with another size. It gives the room of 64 back together.
+const XFS_INODE: u64 = 512;
+
 /// What deleting a set of store paths would free.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DiskUse {
@@ -30,14 +34,48 @@ pub struct DiskUse {
     pub inodes: u64,
     /// The blocks of files that stay because they have links elsewhere: they are not in `bytes`.
     pub shared: Bytes,
+    /// The blocks that a snapshot or a copy has too, and which stay with it: they are not in `bytes`.
+    pub elsewhere: Bytes,
     /// Files and directories that went away while they were looked at.
     pub vanished: u64,
     /// Files and directories that could not be looked at: what is in them is not in `bytes`.
     pub unreadable: u64,
     /// Some of the unreadable ones, with the reason.
     pub examples: Vec<String>,
-    /// The file system, where blocks may be compressed or belong to snapshots too, so that deleting may free less.
-    pub copy_on_write: Option<&'static str>,
+    /// Why deleting may free less than `bytes`; nothing where that is exact.
+    pub at_most: Vec<AtMost>,
+}
+
+/// Why a figure is only the most that is freed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AtMost {
+    /// Some files are compressed, and the file system does not say how far.
+    Compressed,
+    /// Some of the files share blocks, and the file system does not say with how many others.
+    Shared,
+    /// A lower layer of an overlay keeps what it has.
+    Layers,
+    /// Blocks may be compressed, or belong to snapshots, and this file system is not asked.
+    Unknown(&'static str),
+}
+
+/// How a file system lays out blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Layout {
+    /// Every inode has the blocks that it says.
+    Blocks,
+    /// Files may share blocks.
+    Shared,
+    /// Files may share blocks and be compressed, and small ones lie in metadata.
+    Btrfs,
+}
+
+/// What the type of a file system says of its blocks.
+#[derive(Debug, Clone, Copy)]
+struct FileSystem {
+    layout: Layout,
+    per_inode: u64,
+    at_most: Option<AtMost>,
 }
 
 /// Measures store paths, in parallel.
@@ -79,46 +117,83 @@ impl<'a> Meter<'a> {
     /// # Errors
     /// When the store directory cannot be opened, or somebody asked to stop. All else is counted.
     pub fn measure<N: AsRef<str> + Sync>(&self, names: &[N]) -> Result<DiskUse, DiskError> {
+        self.measured(names).map(|seen| seen.total)
+    }
+
+    /// What deleting each of these store paths would free after those before it. An inode counts where its last link
+    /// goes, so the sum of a beginning is what deleting that beginning frees.
+    ///
+    /// # Errors
+    /// As [`Meter::measure`].
+    pub fn measure_each<N: AsRef<str> + Sync>(&self, names: &[N]) -> Result<Vec<Bytes>, DiskError> {
+        let seen = self.measured(names)?;
+        let mut each = vec![Bytes(0); names.len()];
+        for (position, bytes) in seen.freed_at {
+            if let Some(sum) = each.get_mut(position) {
+                sum.0 = sum.0.saturating_add(bytes);
+            }
+        }
+        Ok(each)
+    }
+
+    fn measured<N: AsRef<str> + Sync>(&self, names: &[N]) -> Result<Seen, DiskError> {
         let failed = |source: Errno| DiskError::Store {
             store: self.store.clone(),
             source: source.into(),
         };
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let store = open(self.store.as_std_path(), flags, Mode::empty()).map_err(failed)?;
-        let walk = self.walk_all(store.as_fd(), names);
-        let Seen {
-            mut total,
-            open: mut unsettled,
-        } = walk;
+        let system = file_system(&store);
+        let mut seen = self.walk_all(store.as_fd(), system, names);
+        let mut unsettled = std::mem::take(&mut seen.open);
         // Most paths of a store that was never optimised have nothing to look up.
         if !unsettled.is_empty() {
-            self.find_in_links(store.as_fd(), &mut unsettled, &mut total);
+            self.find_in_links(store.as_fd(), &mut unsettled, &mut seen.total);
         }
         if self.interrupt.requested() {
             return Err(DiskError::Interrupted);
         }
-        for links in unsettled.values() {
+        for links in unsettled.into_values() {
             if links.seen >= links.all {
-                total.bytes.0 += links.bytes();
-                total.inodes += 1;
+                seen.free(links.size, links.last);
             } else {
-                total.shared.0 += links.bytes();
+                seen.total.shared.0 += links.size.bytes();
             }
         }
-        total.copy_on_write = copy_on_write(&store);
-        Ok(total)
+        let freed = extents::freed(std::mem::take(&mut seen.extents));
+        let total = &mut seen.total;
+        total.bytes.0 += freed.at.iter().map(|(_, bytes)| bytes).sum::<u64>();
+        total.elsewhere.0 += freed.kept;
+        total.at_most.extend(system.at_most);
+        if freed.compressed {
+            total.at_most.push(AtMost::Compressed);
+        }
+        if freed.shared {
+            total.at_most.push(AtMost::Shared);
+        }
+        seen.freed_at.extend(freed.at);
+        Ok(seen)
     }
 
     /// Walks the paths; each thread takes the next one that nobody has.
-    fn walk_all<N: AsRef<str> + Sync>(&self, store: BorrowedFd<'_>, names: &[N]) -> Seen {
+    fn walk_all<N: AsRef<str> + Sync>(
+        &self,
+        store: BorrowedFd<'_>,
+        system: FileSystem,
+        names: &[N],
+    ) -> Seen {
         let next = AtomicUsize::new(0);
         let work = || {
-            let mut walk = Walk::new(self.interrupt, self.seen);
-            while let Some(name) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let mut walk = Walk::new(system, self.interrupt, self.seen);
+            loop {
+                let position = next.fetch_add(1, Ordering::Relaxed);
+                let Some(name) = names.get(position) else {
+                    break;
+                };
                 if self.interrupt.requested() {
                     break;
                 }
-                walk.path(store, name.as_ref());
+                walk.path(store, name.as_ref(), position);
             }
             walk.finish()
         };
@@ -235,24 +310,44 @@ pub fn fullness(path: &Utf8Path) -> io::Result<Disk> {
     })
 }
 
-/// The name of the file system, if its blocks may be compressed or shared.
+/// What is known of the file system of the store.
 #[cfg(target_os = "linux")]
-fn copy_on_write(store: &OwnedFd) -> Option<&'static str> {
+fn file_system(store: &OwnedFd) -> FileSystem {
+    let magic =
+        nix::sys::statfs::fstatfs(store).map_or(0, |stat| i128::from(stat.filesystem_type().0));
+    let blocks = FileSystem {
+        layout: Layout::Blocks,
+        per_inode: 0,
+        at_most: None,
+    };
+    let at_most = |why| FileSystem {
+        at_most: Some(why),
+        ..blocks
+    };
     // From the kernel's `magic.h`, and from the sources of the file systems that are not in it.
-    const NAMES: [(u64, &str); 3] = [
-        (0x9123_683e, "btrfs"),
-        (0x2fc1_2fc1, "zfs"),
-        (0xca45_1a4e, "bcachefs"),
-    ];
-    let magic = nix::sys::statfs::fstatfs(store).ok()?.filesystem_type().0;
-    NAMES
-        .iter()
-        .find(|(number, _)| i128::from(magic) & 0xffff_ffff == i128::from(*number))
-        .map(|(_, name)| *name)
+    match magic & 0xffff_ffff {
+        0x5846_5342 => FileSystem {
+            layout: Layout::Shared,
+            per_inode: XFS_INODE,
+            at_most: None,
+        },
+        0x9123_683e => FileSystem {
+            layout: Layout::Btrfs,
+            ..blocks
+        },
+        0x794c_7630 => at_most(AtMost::Layers),
+        0x2fc1_2fc1 => at_most(AtMost::Unknown("zfs")),
+        0xca45_1a4e => at_most(AtMost::Unknown("bcachefs")),
+        _ => blocks,
+    }
 }
 
-/// The name of the file system, if its blocks may be compressed or shared: on macOS always.
+/// What is known of the file system of the store: on macOS it is always APFS.
 #[cfg(not(target_os = "linux"))]
-fn copy_on_write(_: &OwnedFd) -> Option<&'static str> {
-    cfg!(target_os = "macos").then_some("apfs")
+fn file_system(_: &OwnedFd) -> FileSystem {
+    FileSystem {
+        layout: Layout::Blocks,
+        per_inode: 0,
+        at_most: cfg!(target_os = "macos").then_some(AtMost::Unknown("apfs")),
+    }
 }

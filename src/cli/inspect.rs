@@ -6,7 +6,7 @@ use camino::Utf8Path;
 
 use super::context::Context;
 use super::failure::{Exit, Failure};
-use crate::adapters::disk::DiskUse;
+use crate::adapters::disk::{AtMost, DiskUse};
 use crate::adapters::store::{Care, StoreReader};
 use crate::domain::graph::{NodeIdx, StoreGraph, Weight};
 use crate::domain::inspection::{Inspection, Stray};
@@ -173,12 +173,31 @@ fn notes_on(used: &DiskUse) -> Vec<String> {
             used.examples.join(", ")
         ));
     }
-    if let Some(system) = used.copy_on_write {
+    if used.elsewhere > Bytes(0) {
         notes.push(format!(
-            "on {system} blocks may be compressed or belong to snapshots, so less may be freed on disk"
+            "another {} on disk stays, because snapshots or copies share it",
+            used.elsewhere
+        ));
+    }
+    if !used.at_most.is_empty() {
+        let why: Vec<_> = used.at_most.iter().map(|&why| because(why)).collect();
+        notes.push(format!(
+            "the bytes on disk are the most that is freed: {}",
+            why.join("; ")
         ));
     }
     notes
+}
+
+fn because(why: AtMost) -> String {
+    match why {
+        AtMost::Compressed => "some files are compressed".to_string(),
+        AtMost::Shared => "some files share blocks, perhaps with others that stay".to_string(),
+        AtMost::Layers => "a lower layer of the overlay keeps its files".to_string(),
+        AtMost::Unknown(system) => {
+            format!("on {system} blocks may be compressed or belong to snapshots")
+        }
+    }
 }
 
 /// The base names of paths.

@@ -9,10 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag};
+use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstatat};
 
-use super::DiskUse;
+use super::extents::{self, Extent, Extents};
+use super::{DiskUse, FileSystem, Layout};
 use crate::ports::Interrupt;
 
 /// The unit of `st_blocks`, whatever the file system's own is.
@@ -40,18 +41,36 @@ impl Inode {
     }
 }
 
+/// What an inode takes.
+#[derive(Debug, Clone)]
+pub(super) enum Size {
+    /// As many bytes, and nothing beside it has them.
+    Own(u64),
+    /// What its extents say.
+    Extents(Extents),
+}
+
+impl Size {
+    /// What it looks like from outside.
+    pub(super) fn bytes(&self) -> u64 {
+        match self {
+            Self::Own(bytes) => *bytes,
+            Self::Extents(extents) => {
+                let placed: u64 = extents.placed.iter().map(|extent| extent.length).sum();
+                placed + extents.own
+            }
+        }
+    }
+}
+
 /// What is known of the links of an inode that has several.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Links {
     pub(super) seen: u64,
     pub(super) all: u64,
-    blocks: u64,
-}
-
-impl Links {
-    pub(super) fn bytes(self) -> u64 {
-        self.blocks * BLOCK
-    }
+    /// The position of the last of the paths that have a link to it.
+    pub(super) last: usize,
+    pub(super) size: Size,
 }
 
 /// What one thread has seen.
@@ -61,25 +80,54 @@ pub(super) struct Seen {
     pub(super) total: DiskUse,
     /// Inodes of which not every link was seen.
     pub(super) open: HashMap<Inode, Links>,
+    /// The extents of the inodes that are certain, with the position of the path that each goes with; their bytes are
+    /// not in `total` yet.
+    pub(super) extents: Vec<(usize, Extent)>,
+    /// How much of `total` is freed when the path at a position goes after those before it; a position may come up again.
+    pub(super) freed_at: Vec<(usize, u64)>,
 }
 
 impl Seen {
-    fn count(&mut self, stat: &FileStat) {
-        let blocks = u64::try_from(stat.st_blocks).unwrap_or(0);
+    fn count(&mut self, stat: &FileStat, position: usize, size: impl FnOnce() -> Size) {
         let all = link_count(stat);
         let is_directory = kind(stat) == SFlag::S_IFDIR;
         // The links of a directory are its own `.` and the `..` of those in it.
         if all <= 1 || is_directory {
-            self.total.bytes.0 += blocks * BLOCK;
-            self.total.inodes += 1;
+            self.free(size(), position);
             return;
         }
+        let inode = Inode::of(stat);
+        // Its extents are asked for once.
+        let size = if self.open.contains_key(&inode) {
+            Size::Own(0)
+        } else {
+            size()
+        };
         let links = Links {
             seen: 1,
             all,
-            blocks,
+            last: position,
+            size,
         };
-        self.add(Inode::of(stat), links);
+        self.add(inode, links);
+    }
+
+    /// Counts an inode of which every link was seen, at the position of the last path that has one.
+    pub(super) fn free(&mut self, size: Size, position: usize) {
+        self.total.inodes += 1;
+        let own = match size {
+            Size::Own(bytes) => bytes,
+            Size::Extents(extents) => {
+                let placed = extents.placed.into_iter();
+                self.extents.extend(placed.map(|extent| (position, extent)));
+                extents.own
+            }
+        };
+        self.total.bytes.0 += own;
+        match self.freed_at.last_mut() {
+            Some((last, sum)) if *last == position => *sum += own,
+            _ => self.freed_at.push((position, own)),
+        }
     }
 
     /// Adds links to those that were seen; an inode that has them all needs no memory any more.
@@ -91,12 +139,12 @@ impl Seen {
             Entry::Occupied(mut entry) => {
                 let known = entry.get_mut();
                 known.seen += links.seen;
+                known.last = known.last.max(links.last);
                 // Should the count differ between two looks, the higher one promises less.
                 known.all = known.all.max(links.all);
                 if known.seen >= known.all {
-                    self.total.bytes.0 += known.bytes();
-                    self.total.inodes += 1;
-                    entry.remove();
+                    let links = entry.remove();
+                    self.free(links.size, links.last);
                 }
             }
         }
@@ -109,6 +157,8 @@ impl Seen {
         self.total.unreadable += other.total.unreadable;
         self.total.examples.extend(other.total.examples);
         self.total.examples.truncate(EXAMPLES);
+        self.extents.extend(other.extents);
+        self.freed_at.extend(other.freed_at);
         for (inode, links) in other.open {
             self.add(inode, links);
         }
@@ -124,23 +174,32 @@ struct Pending {
 /// One thread at work.
 pub(super) struct Walk<'a> {
     seen: Seen,
+    system: FileSystem,
     interrupt: &'a (dyn Interrupt + Sync),
     counter: &'a AtomicU64,
     uncounted: u64,
     stopped: bool,
+    /// Where the path that is walked stands among all of them.
+    position: usize,
     pending: Vec<Pending>,
     /// The names in a directory, each with a zero behind it; kept to be used again.
     names: Vec<u8>,
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(interrupt: &'a (dyn Interrupt + Sync), counter: &'a AtomicU64) -> Self {
+    pub(super) fn new(
+        system: FileSystem,
+        interrupt: &'a (dyn Interrupt + Sync),
+        counter: &'a AtomicU64,
+    ) -> Self {
         Self {
             seen: Seen::default(),
+            system,
             interrupt,
             counter,
             uncounted: 0,
             stopped: false,
+            position: 0,
             pending: Vec::new(),
             names: Vec::new(),
         }
@@ -153,7 +212,8 @@ impl<'a> Walk<'a> {
     }
 
     /// Counts a store path with all that is in it.
-    pub(super) fn path(&mut self, store: BorrowedFd<'_>, name: &str) {
+    pub(super) fn path(&mut self, store: BorrowedFd<'_>, name: &str, position: usize) {
+        self.position = position;
         let Ok(name) = CString::new(name) else {
             self.failed(c"a name with a zero byte", Errno::EINVAL);
             return;
@@ -208,7 +268,9 @@ impl<'a> Walk<'a> {
         }
         match fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(stat) => {
-                self.seen.count(&stat);
+                let system = self.system;
+                self.seen
+                    .count(&stat, self.position, || size(system, parent, name, &stat));
                 kind(&stat) == SFlag::S_IFDIR
             }
             Err(errno) => {
@@ -243,6 +305,35 @@ fn list(dir: &mut Dir, names: &mut Vec<u8>) -> nix::Result<()> {
         }
     }
     Ok(())
+}
+
+/// What an inode takes on such a file system.
+fn size(system: FileSystem, parent: BorrowedFd<'_>, name: &CStr, stat: &FileStat) -> Size {
+    let blocks = u64::try_from(stat.st_blocks).unwrap_or(0) * BLOCK + system.per_inode;
+    let is_file = kind(stat) == SFlag::S_IFREG;
+    match system.layout {
+        Layout::Btrfs | Layout::Shared if is_file && stat.st_blocks > 0 => {
+            let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+            let extents = openat(parent, name, flags, Mode::empty())
+                .map_err(Into::into)
+                .and_then(extents::of);
+            match extents {
+                // The blocks of such a file also count what describes its extents.
+                Ok(extents) if system.layout == Layout::Shared && extents.has_none_shared() => {
+                    Size::Own(blocks)
+                }
+                Ok(mut extents) => {
+                    extents.own += system.per_inode;
+                    Size::Extents(extents)
+                }
+                // A file that may not be read takes at most its blocks.
+                Err(_) => Size::Own(blocks),
+            }
+        }
+        // All but the contents of larger files lies in metadata, whose room is not given back.
+        Layout::Btrfs => Size::Own(0),
+        Layout::Blocks | Layout::Shared => Size::Own(blocks),
+    }
 }
 
 fn kind(stat: &FileStat) -> SFlag {
