@@ -35,6 +35,10 @@ pub fn told(error: &dyn StdError) -> String {
 pub const OTHER_STORE: &str = "Look at `store` in the output of `nix config show`. Set it to `auto` in nix.conf, NIX_CONFIG and NIX_REMOTE, or run \
                                nix-prune where that store is the local one: on its machine, or inside its root directory.";
 
+/// What to do where nix-daemon does not answer.
+pub const NO_ANSWER: &str = "Restart the daemon: `systemctl restart nix-daemon.socket nix-daemon.service`. `nix-prune doctor` shows whether it \
+                             answers, and whether it accepts the user.";
+
 /// Looks, and changes nothing: creates, locks and unlinks nothing, and calls no Nix command that would.
 pub trait Survey {
     /// Takes a snapshot.
@@ -72,6 +76,9 @@ pub enum SurveyError {
     /// Nix works on another store than the one that is looked at.
     #[error("Nix is not known to work on the local store")]
     OtherStore(#[source] Cause),
+    /// The daemon does not answer, so its store is not known.
+    #[error("Nix is not known to work on the local store")]
+    NoAnswer(#[source] Cause),
     /// A directory that Nix needs is not an absolute UTF-8 path.
     #[error("{variable} is `{value}`, which is not an absolute path in UTF-8")]
     Place {
@@ -141,6 +148,8 @@ pub enum InspectTrouble {
     Damaged,
     /// Nix works on another store, or that cannot be told.
     OtherStore,
+    /// The daemon does not answer, so its store is not known.
+    NoAnswer,
 }
 
 /// Acts, one typed operation a call. Every deed is Nix's own, but for links of ours and for putting links back.

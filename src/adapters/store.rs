@@ -119,7 +119,7 @@ impl<S: Survey> Survey for StoreSurvey<'_, S> {
             .look_closely(self.survey)
             .map_err(|e| unknown(&e))?;
         let inspection = look.store.map_err(|error| match error.kind {
-            InspectTrouble::Damaged | InspectTrouble::OtherStore => {
+            InspectTrouble::Damaged | InspectTrouble::OtherStore | InspectTrouble::NoAnswer => {
                 NotSelective::Unsafe(told(&error))
             }
             _ => unknown(&error),
@@ -214,6 +214,9 @@ impl StoreReader<'_> {
             let stored = match self.stored() {
                 Err(error) if error.kind == InspectTrouble::OtherStore => {
                     return Err(SurveyError::OtherStore(error.source));
+                }
+                Err(error) if error.kind == InspectTrouble::NoAnswer => {
+                    return Err(SurveyError::NoAnswer(error.source));
                 }
                 stored => stored,
             };

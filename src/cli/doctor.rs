@@ -39,7 +39,12 @@ pub(super) fn doctor(context: &Context, args: &DoctorArgs) -> Result<Exit, Failu
         .collect();
     let look = context.look_with(Care::Thorough, &enabled);
     match &look {
-        Ok(look) => checks.extend(store(look, &enabled)),
+        Ok(look) => {
+            let is_open = !checks
+                .iter()
+                .any(|check| check.name == needs::ACCESS && check.state == CheckState::Error);
+            checks.extend(store(look, &enabled, is_open));
+        }
         Err(failure) => checks.push(wrong("roots", failure)),
     }
     let snapshot = look.as_ref().ok().map(|look| &look.snapshot);
@@ -147,7 +152,8 @@ fn records(context: &Context) -> Vec<CheckDocument> {
     checks
 }
 
-fn store(look: &Look, jobs: &[&Job]) -> Vec<CheckDocument> {
+/// `is_open`: Nix opened the store when it was tried.
+fn store(look: &Look, jobs: &[&Job], is_open: bool) -> Vec<CheckDocument> {
     let snapshot = &look.snapshot;
     let mut checks = vec![fine(
         "roots",
@@ -175,9 +181,11 @@ fn store(look: &Look, jobs: &[&Job]) -> Vec<CheckDocument> {
         Ok(store) => checks.push(fine("store", count(store.graph().len(), "valid path"))),
         // The safety check has said it.
         Err(error) if error.kind == InspectTrouble::Damaged => {}
+        // So has the check of access.
+        Err(error) if error.kind == InspectTrouble::NoAnswer && !is_open => {}
         Err(error) => checks.push(CheckDocument {
             state: match error.kind {
-                InspectTrouble::OtherStore => CheckState::Error,
+                InspectTrouble::OtherStore | InspectTrouble::NoAnswer => CheckState::Error,
                 _ => CheckState::Warning,
             },
             hint: Some(error.hint.to_string()),

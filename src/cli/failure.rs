@@ -6,7 +6,8 @@ use crate::adapters::disk::DiskError;
 use crate::domain::refusal::Refusal;
 use crate::engine::{EngineError, GateError};
 use crate::ports::{
-    InspectError, InspectTrouble, JournalError, OTHER_STORE, PerformError, SurveyError, told,
+    InspectError, InspectTrouble, JournalError, NO_ANSWER, OTHER_STORE, PerformError, SurveyError,
+    told,
 };
 
 /// The exit codes: sysexits where one fits, so that systemd names them.
@@ -106,6 +107,7 @@ impl From<SurveyError> for Failure {
                 "Check that Nix is installed here and that NIX_STATE_DIR is right.".to_string(),
             ),
             SurveyError::OtherStore(_) => (Exit::Unavailable, OTHER_STORE.to_string()),
+            SurveyError::NoAnswer(_) => (Exit::Unavailable, NO_ANSWER.to_string()),
             SurveyError::Place { variable, .. } => (
                 Exit::Usage,
                 format!("Unset {variable} or make it an absolute path."),
@@ -123,7 +125,8 @@ impl From<InspectError> for Failure {
             InspectTrouble::Unusable
             | InspectTrouble::NoDatabase
             | InspectTrouble::Damaged
-            | InspectTrouble::OtherStore => Exit::Unavailable,
+            | InspectTrouble::OtherStore
+            | InspectTrouble::NoAnswer => Exit::Unavailable,
             InspectTrouble::Interrupted => Exit::Failed,
         };
         Self::new(exit, told(&error)).hint(error.hint)

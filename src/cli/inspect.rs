@@ -223,7 +223,14 @@ fn drawn(context: &Context, job: &Job, exact: Exact) -> Result<Plan, Failure> {
     }
     let look = context.look(Some(job))?;
     let look = match look.store {
-        Err(error) if error.kind == InspectTrouble::OtherStore => return Err(error.into()),
+        Err(error)
+            if matches!(
+                error.kind,
+                InspectTrouble::OtherStore | InspectTrouble::NoAnswer
+            ) =>
+        {
+            return Err(error.into());
+        }
         store => Look { store, ..look },
     };
     let mut plan = Plan::draw(&look.snapshot, job);

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::NixCli;
 use crate::adapters::process::{Account, Output, ProcessError};
+use crate::ports::PerformError;
 
 /// How long to wait before each further try, more or less. A unit of systemd that is started anew needs a second or two.
 const PAUSES: [Duration; 3] = [
@@ -17,6 +18,20 @@ const PAUSES: [Duration; 3] = [
 const LOOK: Duration = Duration::from_millis(50);
 
 impl NixCli {
+    /// Whether a command failed as no daemon answered it, or none that accepts our user.
+    pub fn is_no_answer(error: &PerformError) -> bool {
+        match error {
+            PerformError::TimedOut { .. } => true,
+            PerformError::Nix { source, .. } => match source.downcast_ref() {
+                Some(ProcessError::Failed { stderr, .. }) => {
+                    finds_no_daemon(stderr) || stderr.contains("cannot open connection to")
+                }
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
     /// Runs a command, and again while it finds no daemon; gives what the last try came to.
     pub(super) fn persist(
         &self,

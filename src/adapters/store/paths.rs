@@ -12,7 +12,9 @@ use crate::adapters::database::{BAD_ROW, Database, DatabaseError, PathRow, RowSi
 use crate::adapters::nix_cli::{InForce, MalformedInfo, NixCli, PathInfo, Route};
 use crate::domain::graph::{GraphBuilder, GraphError, StoreGraph};
 use crate::domain::store_path::{StorePath, StorePathRef};
-use crate::ports::{Cause, InspectError, InspectTrouble, OTHER_STORE, PerformError, told};
+use crate::ports::{
+    Cause, InspectError, InspectTrouble, NO_ANSWER, OTHER_STORE, PerformError, told,
+};
 
 /// The valid paths of the store.
 pub(super) struct ValidPaths {
@@ -156,6 +158,13 @@ fn serves(
     let infos = match nix.path_info(&paths) {
         Ok(infos) => infos,
         Err(error @ PerformError::Interrupted { .. }) => return Err(interrupted(error)),
+        Err(error) if NixCli::is_no_answer(&error) => {
+            return Err(InspectError {
+                kind: InspectTrouble::NoAnswer,
+                hint: NO_ANSWER,
+                source: format!("nix-daemon on {socket} does not answer: {}", told(&error)).into(),
+            });
+        }
         Err(error) => return doubt(&told(&error)),
     };
     let is_same = |info: &&PathInfo| {

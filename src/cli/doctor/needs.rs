@@ -18,6 +18,9 @@ use crate::ports::Perform;
 use crate::render::json::{CheckDocument, CheckState};
 use crate::render::text::count;
 
+/// The name of the check whether Nix opens the store.
+pub(super) const ACCESS: &str = "access";
+
 /// Whether records can be written, tried without leaving anything behind.
 pub(super) fn state(context: &Context) -> CheckDocument {
     let dir = context.journal.dir();
@@ -37,11 +40,11 @@ pub(super) fn access(context: &Context) -> Option<CheckDocument> {
         return None;
     }
     let Err(error) = nix.open_store() else {
-        return Some(fine("access", "Nix opens the store".to_string()));
+        return Some(fine(ACCESS, "Nix opens the store".to_string()));
     };
     let failure = Failure::from(error);
     let hint = hint(&failure.message);
-    Some(wrong("access", &failure.hint(hint)))
+    Some(wrong(ACCESS, &failure.hint(hint)))
 }
 
 fn has_store(context: &Context) -> bool {
