@@ -222,8 +222,8 @@ impl ImportError {
 /// When a flag is not the tool's, a value is none, or what is left does nothing.
 pub fn import(tool: Tool, words: &[String], around: &Around<'_>) -> Result<Imported, ImportError> {
     let draft = match tool {
-        Tool::NixGc => collect_garbage::nix_gc(words, around),
-        Tool::NixCollectGarbage => collect_garbage::collect_garbage(words, around),
+        Tool::NixGc => collect_garbage::nix_gc(words),
+        Tool::NixCollectGarbage => collect_garbage::collect_garbage(words),
         Tool::Nh => nh::nh(words, around),
         Tool::Angrr => angrr::angrr(words, around),
         Tool::HarmoniaGc => harmonia::harmonia(words, around),

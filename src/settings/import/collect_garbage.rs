@@ -4,7 +4,7 @@ use super::draft::{Budget, Collect, Draft, Generations, Job, Keep, Operations};
 use super::flags::{self, Flag, Takes, Word};
 use super::shell::{self, Freed};
 use super::spans;
-use super::{Around, ImportError, NoteKind, Scope};
+use super::{ImportError, NoteKind};
 
 const TOOL: &str = "nix-collect-garbage";
 
@@ -46,14 +46,14 @@ const GC: &[Flag] = &[
     Flag(&["--user"], Takes::Value),
 ];
 
-pub(super) fn collect_garbage(words: &[String], around: &Around<'_>) -> Result<Draft, ImportError> {
+pub(super) fn collect_garbage(words: &[String]) -> Result<Draft, ImportError> {
     let mut draft = Draft::default();
-    taken_over(words, around, &mut draft, "as nix-collect-garbage did")?;
+    taken_over(words, &mut draft, "as nix-collect-garbage did")?;
     Ok(draft)
 }
 
 /// The option `options` is a line of a shell script; the others say when it runs.
-pub(super) fn nix_gc(words: &[String], around: &Around<'_>) -> Result<Draft, ImportError> {
+pub(super) fn nix_gc(words: &[String]) -> Result<Draft, ImportError> {
     let mut draft = Draft::default();
     let mut options = String::new();
     for word in flags::read("nix.gc", GC, words)? {
@@ -72,16 +72,11 @@ pub(super) fn nix_gc(words: &[String], around: &Around<'_>) -> Result<Draft, Imp
         }
     }
     let words = shell::words(&options)?;
-    taken_over(&words, around, &mut draft, "as nix.gc did")?;
+    taken_over(&words, &mut draft, "as nix.gc did")?;
     Ok(draft)
 }
 
-fn taken_over(
-    words: &[String],
-    around: &Around<'_>,
-    draft: &mut Draft,
-    description: &str,
-) -> Result<(), ImportError> {
+fn taken_over(words: &[String], draft: &mut Draft, description: &str) -> Result<(), ImportError> {
     let (mut all_old, mut older_than, mut freed) = (false, None, None);
     for word in flags::read(TOOL, FLAGS, words)? {
         match word {
@@ -139,7 +134,7 @@ fn taken_over(
         (None, false) => None,
     };
     let generations = keep.map(|keep| Generations {
-        profiles: profiles(around.scope, draft),
+        profiles: vec![TOOL.to_string()],
         keep,
     });
     let (budget, collect) = goal(freed, draft);
@@ -261,20 +256,4 @@ fn in_days(value: &str) -> Option<u64> {
         _ => return None,
     };
     number.checked_mul(days)
-}
-
-/// The profiles that Nix looks at, as far as ours can name them without taking in others.
-pub(super) fn profiles(scope: Scope, draft: &mut Draft) -> Vec<String> {
-    match scope {
-        Scope::System => {
-            draft.note(
-                "profiles",
-                NoteKind::KeepsMore,
-                "Only system profiles are thinned out. Nix takes in root's own and those in /nix/var/nix/profiles/per-user; \
-                 add `users` and `home-manager` for them, which takes in every user's home as well.",
-            );
-            vec!["system".to_string()]
-        }
-        Scope::User => vec!["users".to_string(), "home-manager".to_string()],
-    }
 }

@@ -1,11 +1,11 @@
 //! harmonia-gc, formerly fast-nix-gc: its flags, and the options `services.harmonia.gc` that become them.
 
-use super::collect_garbage::{profiles, until_free};
+use super::collect_garbage::until_free;
 use super::draft::{Budget, Collect, Draft, Generations, Job, Keep, Operations};
 use super::flags::{self, Flag, Takes, Word};
 use super::shell;
 use super::spans;
-use super::{Around, ImportError, NoteKind};
+use super::{Around, ImportError, NoteKind, Scope};
 use crate::domain::budget::parse_size;
 use crate::domain::measure::{Age, Bytes};
 
@@ -217,5 +217,21 @@ fn free(value: &str, draft: &mut Draft) -> Result<Free, ImportError> {
         Err(_) => Err(wrong(
             "Write a size such as `50G`, or a percentage such as `20%`.",
         )),
+    }
+}
+
+/// The profiles that it looks at, as far as ours can name them without taking in others.
+fn profiles(scope: Scope, draft: &mut Draft) -> Vec<String> {
+    match scope {
+        Scope::System => {
+            draft.note(
+                "profiles",
+                NoteKind::KeepsMore,
+                "Only system profiles are thinned out. harmonia-gc takes in root's own and those in /nix/var/nix/profiles/per-user; \
+                 add `users` and `home-manager` for them, which takes in every user's home as well.",
+            );
+            vec!["system".to_string()]
+        }
+        Scope::User => vec!["users".to_string(), "home-manager".to_string()],
     }
 }

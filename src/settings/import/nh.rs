@@ -4,6 +4,7 @@ use camino::Utf8PathBuf;
 
 use super::draft::{Collect, Draft, Generations, Job, Keep, Operations, Optimise, Roots};
 use super::flags::{self, Flag, Takes, Word};
+use super::shell;
 use super::spans::{self, HUMANTIME};
 use super::{Around, ImportError, NoteKind};
 use crate::domain::job::ProfileSelector;
@@ -23,6 +24,10 @@ const FLAGS: &[Flag] = &[
     Flag(&["--verbose", "-v"], Takes::Nothing),
     Flag(&["--quiet", "-q"], Takes::Nothing),
     Flag(&["--elevation-strategy", "-e"], Takes::Value),
+    // The options of the module `programs.nh.clean`, which runs `nh clean all` with these words behind it.
+    Flag(&["--extraArgs"], Takes::Value),
+    Flag(&["--enable"], Takes::Value),
+    Flag(&["--dates"], Takes::Value),
 ];
 
 /// What the flags say.
@@ -44,12 +49,7 @@ pub(super) fn nh(words: &[String], around: &Around<'_>) -> Result<Draft, ImportE
         optimise: false,
     };
     let mut plain = Vec::new();
-    for word in flags::read("nh clean", FLAGS, words)? {
-        match word {
-            Word::Plain(word) => plain.push(word),
-            Word::Flag(name, value) => flag(name, &value, &mut said, &mut draft)?,
-        }
-    }
+    read(words, &mut plain, &mut said, &mut draft)?;
     let profiles = profiles(&plain, around, &mut said, &mut draft)?;
     if said.roots {
         draft.note(
@@ -64,7 +64,7 @@ pub(super) fn nh(words: &[String], around: &Around<'_>) -> Result<Draft, ImportE
         within: said.since.filter(|age| !age.is_zero()),
         ..Keep::default()
     };
-    if keep.within.is_some() {
+    if keep.within.is_some() && !profiles.is_empty() {
         draft.note(
             "--keep-since",
             NoteKind::KeepsMore,
@@ -79,11 +79,13 @@ pub(super) fn nh(words: &[String], around: &Around<'_>) -> Result<Draft, ImportE
             "The current generation always stays; nh would delete it.",
         );
     }
-    draft.note(
-        "--keep",
-        NoteKind::KeepsMore,
-        "It counts back from the current generation, and what is newer stays as well; nh counts from the highest number.",
-    );
+    if !profiles.is_empty() {
+        draft.note(
+            "--keep",
+            NoteKind::KeepsMore,
+            "It counts back from the current generation, and what is newer stays as well; nh counts from the highest number.",
+        );
+    }
     let operations = Operations {
         generations: (!profiles.is_empty()).then_some(Generations { profiles, keep }),
         roots: said.roots.then_some(Roots { dangling: true }),
@@ -99,6 +101,27 @@ pub(super) fn nh(words: &[String], around: &Around<'_>) -> Result<Draft, ImportE
         },
     )?;
     Ok(draft)
+}
+
+fn read(
+    words: &[String],
+    plain: &mut Vec<String>,
+    said: &mut Said,
+    draft: &mut Draft,
+) -> Result<(), ImportError> {
+    for word in flags::read("nh clean", FLAGS, words)? {
+        match word {
+            Word::Plain(word) => plain.push(word),
+            Word::Flag("--extraArgs", value) => {
+                if plain.is_empty() {
+                    plain.push("all".to_string());
+                }
+                read(&shell::words(&value)?, plain, said, draft)?;
+            }
+            Word::Flag(name, value) => flag(name, &value, said, draft)?,
+        }
+    }
+    Ok(())
 }
 
 fn flag(name: &str, value: &str, said: &mut Said, draft: &mut Draft) -> Result<(), ImportError> {
@@ -121,6 +144,10 @@ fn flag(name: &str, value: &str, said: &mut Said, draft: &mut Draft) -> Result<(
         "--ask" => draft.ignored(
             name,
             "`nix-prune run` asks on a terminal, unless --yes is said.",
+        ),
+        "--enable" | "--dates" => draft.ignored(
+            name,
+            "When jobs run is not a setting here: the modules and timers have options for it.",
         ),
         "--cross-filesystems" => draft.ignored(name, "Roots are found wherever they are."),
         _ => draft.ignored(name, "It decides nothing."),

@@ -103,7 +103,6 @@ pub(super) fn freed(text: &str) -> Result<Freed, ImportError> {
     let bytes = || u64::try_from(fixed.max(0)).ok();
     match available {
         0 => bytes().map(Freed::Bytes).ok_or_else(wrong),
-        // `df` counts in units of 1024 bytes.
         -1024 => bytes().map(Freed::UntilFree).ok_or_else(wrong),
         _ => Err(wrong()),
     }
@@ -128,7 +127,7 @@ pub(super) fn size(text: &str) -> Option<u64> {
     number.checked_mul(1 << shift)
 }
 
-/// A number of bytes, and how often the number of `df` is added to it.
+/// A number of bytes, and how often the bytes that are free are added to it, in 1024ths: `df` counts units of 1024 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Linear {
     fixed: i128,
@@ -243,7 +242,7 @@ impl Sum<'_> {
     }
 }
 
-/// What is free on the file system of the store, as `df` counts it: in units of 1024 bytes.
+/// What is free on the file system of the store, as `df` counts it: in units of 1024 bytes, or in bytes.
 ///
 /// The command is not run; only those forms are known of which it is certain what they print.
 fn bytes_of_df(command: &str) -> Option<Linear> {
@@ -252,7 +251,7 @@ fn bytes_of_df(command: &str) -> Option<Linear> {
         .map(|step| step.split_whitespace().collect::<Vec<_>>());
     let df = steps.next()?;
     let (program, arguments) = df.split_first()?;
-    let (mut is_column, mut is_store) = (false, false);
+    let (mut is_column, mut is_store, mut available) = (false, false, 1);
     if name_of(program) != "df" {
         return None;
     }
@@ -260,6 +259,7 @@ fn bytes_of_df(command: &str) -> Option<Linear> {
         match *argument {
             "-P" | "-k" | "-Pk" | "-kP" | "-l" | "--sync" => {}
             "--output=avail" => is_column = true,
+            "-B1" | "--block-size=1" => available = 1024,
             "/nix/store" | "/nix/store/" | "/nix" | "/nix/" => is_store = true,
             _ => return None,
         }
@@ -278,7 +278,7 @@ fn bytes_of_df(command: &str) -> Option<Linear> {
     }
     (is_store && is_last && is_fourth).then_some(Linear {
         fixed: 0,
-        available: 1,
+        available,
     })
 }
 
@@ -334,6 +334,7 @@ mod tests {
     #[case("$((500 * 1024**3 - 1024 * $(df --output=avail /nix/store | tail -n 1)))", Freed::UntilFree(500 * G))]
     #[case("$((5368709120 - 1024 * $(df -k --output=avail /nix | tail -1)))", Freed::UntilFree(5 * G))]
     #[case("$((5 * 1024**3 - $(df -P -k /nix/store | awk 'NR==2 {print $4}') * 1024))", Freed::UntilFree(5 * G))]
+    #[case("$(( ( 100 * 1024 * 1024 * 1024 ) - $( df --output=avail -B1 /nix/store | tail -1 ) ))", Freed::UntilFree(100 * G))]
     fn amounts_are_computed(#[case] text: &str, #[case] expected: Freed) {
         assert_eq!(freed(text).unwrap(), expected);
     }
@@ -351,6 +352,8 @@ mod tests {
     #[case("$((5 * 1024**3 - 2048 * $(df /nix/store | tail -n 1 | awk '{ print $4 }')))")]
     #[case("$((5 * 1024**3 - $(df /nix/store | tail -n 1 | awk '{ print $4 }')))")]
     #[case("$((5 * 1024**3 - 1024 * $(df /nix/store | tail -n 1 | awk '{ print $3 }')))")]
+    #[case("$((5 * 1024**3 - 1024 * $(df -B1 --output=avail /nix/store | tail -n 1)))")]
+    #[case("$((5 * 1024**3 - $(df -k --output=avail /nix/store | tail -n 1)))")]
     #[case("$((5 * 1024**3 - 1024 * $(df -BG --output=avail /nix/store | tail -n 1)))")]
     #[case("$((5 * 1024**3 - 1024 * $(df --output=avail /home | tail -n 1)))")]
     #[case("$((5 * 1024**3 - 1024 * $(rm -rf /nix/store | tail -n 1)))")]

@@ -155,6 +155,7 @@ fn generations(profiles: &[&str], keep: &Value) -> Value {
 }
 
 const OWN: &[&str] = &["users", "home-manager"];
+const NIXS: &[&str] = &["nix-collect-garbage"];
 /// What nh looks at on that machine.
 const NHS: &[&str] = &[
     "/home/u/.local/state/nix/profiles/home-manager",
@@ -172,16 +173,16 @@ const SYSTEM: &[&str] = &["/nix/var/nix/profiles/system"];
 
 #[rstest]
 #[case("nix-collect-garbage", "", json!({ "collect": {} }), &[])]
-#[case("nix-collect-garbage", "-d", json!({ "generations": generations(OWN, &json!({ "last": 1 })), "collect": {} }), &["--delete-old"])]
-#[case("nix-collect-garbage", "--delete-old", json!({ "generations": generations(OWN, &json!({ "last": 1 })), "collect": {} }), &["--delete-old"])]
-#[case("nix-collect-garbage", "--delete-older-than 30d", json!({ "generations": generations(OWN, &json!({ "within": "30d" })), "collect": {} }), &[])]
-#[case("nix-collect-garbage", "-d --delete-older-than 14d", json!({ "generations": generations(OWN, &json!({ "within": "14d" })), "collect": {} }), &["--delete-old"])]
+#[case("nix-collect-garbage", "-d", json!({ "generations": generations(NIXS, &json!({ "last": 1 })), "collect": {} }), &["--delete-old"])]
+#[case("nix-collect-garbage", "--delete-old", json!({ "generations": generations(NIXS, &json!({ "last": 1 })), "collect": {} }), &["--delete-old"])]
+#[case("nix-collect-garbage", "--delete-older-than 30d", json!({ "generations": generations(NIXS, &json!({ "within": "30d" })), "collect": {} }), &[])]
+#[case("nix-collect-garbage", "-d --delete-older-than 14d", json!({ "generations": generations(NIXS, &json!({ "within": "14d" })), "collect": {} }), &["--delete-old"])]
 #[case("nix-collect-garbage", "--max-freed 10G", json!({ "collect": {} }), &["--max-freed"])]
-#[case("nix-collect-garbage", "-dv --dry-run", json!({ "generations": generations(OWN, &json!({ "last": 1 })), "collect": {} }), &["--verbose", "--dry-run", "--delete-old"])]
+#[case("nix-collect-garbage", "-dv --dry-run", json!({ "generations": generations(NIXS, &json!({ "last": 1 })), "collect": {} }), &["--verbose", "--dry-run", "--delete-old"])]
 #[case("nix-collect-garbage", "--option keep-outputs true", json!({ "collect": {} }), &["--option"])]
 #[case("nix-gc", "", json!({ "collect": {} }), &[])]
-#[case("nix-gc", "--options '--delete-older-than 30d'", json!({ "generations": generations(OWN, &json!({ "within": "30d" })), "collect": {} }), &[])]
-#[case("nix-gc", "--options '-d'", json!({ "generations": generations(OWN, &json!({ "last": 1 })), "collect": {} }), &["--delete-old"])]
+#[case("nix-gc", "--options '--delete-older-than 30d'", json!({ "generations": generations(NIXS, &json!({ "within": "30d" })), "collect": {} }), &[])]
+#[case("nix-gc", "--options '-d'", json!({ "generations": generations(NIXS, &json!({ "last": 1 })), "collect": {} }), &["--delete-old"])]
 #[case("nix-gc", "--dates weekly --persistent true", json!({ "collect": {} }), &["--dates", "--persistent"])]
 #[case("nh", "clean all", json!({ "generations": generations(NHS_ALL, &json!({ "last": 1 })), "roots": { "dangling": true }, "collect": {} }), &["all", "gcroots", "--keep"])]
 #[case("nh", "clean all --keep 3 --keep-since 7d", json!({ "generations": generations(NHS_ALL, &json!({ "last": 3, "within": "7d" })), "roots": { "dangling": true }, "collect": {} }), &["all", "gcroots", "--keep-since", "--keep"])]
@@ -197,10 +198,10 @@ const SYSTEM: &[&str] = &["/nix/var/nix/profiles/system"];
 #[case("nix-sweep", "system --keep-max 8 --keep-newer 7d", json!({ "generations": generations(SYSTEM, &json!({ "last": 8, "within": "7d" })) }), &["keep"])]
 #[case("nix-sweep", "system --keep-max 8 --remove-older 30d", json!({ "generations": generations(SYSTEM, &json!({ "last": 8 })) }), &["remove-older", "keep"])]
 #[case("nix-sweep", "system --keep-max 8 --keep-min 0 --gc", json!({ "generations": generations(SYSTEM, &json!({ "last": 8 })), "collect": {} }), &["keep"])]
-#[case("nix-collect-garbage", "--max-freed 0 -d", json!({ "generations": generations(OWN, &json!({ "last": 1 })) }), &["--delete-old", "--max-freed"])]
+#[case("nix-collect-garbage", "--max-freed 0 -d", json!({ "generations": generations(NIXS, &json!({ "last": 1 })) }), &["--delete-old", "--max-freed"])]
 #[case("nix-collect-garbage", "-v --quiet --debug --log-format raw -L -j 4 --option cores 2", json!({ "collect": {} }), &["--verbose", "--quiet", "--debug", "--log-format", "--print-build-logs", "--max-jobs", "--option"])]
 #[case("nix-gc", "--options '--max-freed $((64 * 1024**3))'", json!({ "collect": {} }), &["--max-freed"])]
-#[case("nix-gc", "--options '--delete-older-than 7d --max-freed \"$((30 * 1024**3 - 1024 * $(df -P -k /nix/store | tail -n 1 | awk '{ print $4 }')))\"'", json!({ "generations": generations(OWN, &json!({ "within": "7d" })), "collect": {}, "budget": { "minFree": "30G" } }), &["--max-freed"])]
+#[case("nix-gc", "--options '--delete-older-than 7d --max-freed \"$((30 * 1024**3 - 1024 * $(df -P -k /nix/store | tail -n 1 | awk '{ print $4 }')))\"'", json!({ "generations": generations(NIXS, &json!({ "within": "7d" })), "collect": {}, "budget": { "minFree": "30G" } }), &["--max-freed"])]
 #[case("nix-gc", "--options '--max-freed $((1000 - 1024 * $(df -P -k /nix/store | tail -n 1 | awk '{ print $4 }')))'", json!({ "collect": {}, "budget": { "minFree": "1000" } }), &["--max-freed"])]
 #[case("harmonia-gc", "", json!({ "collect": {} }), &[])]
 #[case("fast-nix-gc", "--delete-older-than 2w --ensure-free 20% --keep-recent 1d --no-vacuum", json!({ "generations": generations(OWN, &json!({ "within": "14d" })), "collect": { "keepRecent": "1d" }, "budget": { "minFree": "20%" } }), &["--no-vacuum", "--ensure-free"])]
@@ -318,11 +319,29 @@ fn for_all_users_nh_names_what_it_looks_at_and_nothing_deeper() {
 }
 
 #[test]
-fn for_the_machine_only_what_can_be_named_is_thinned_out() {
+fn for_the_machine_nixs_own_profiles_have_a_word_and_those_of_harmonia_only_in_part() {
     let imported = take_over("nix-collect-garbage", "-d", Scope::System).unwrap();
+    let (operations, notes) = only_job(&imported);
+    assert_eq!(operations["generations"]["profiles"], json!(NIXS));
+    assert!(!notes.contains(&"profiles".to_string()));
+    let imported = take_over("harmonia-gc", "-d", Scope::System).unwrap();
     let (operations, notes) = only_job(&imported);
     assert_eq!(operations["generations"]["profiles"], json!(["system"]));
     assert!(notes.contains(&"profiles".to_string()));
+}
+
+#[test]
+fn the_module_of_nh_has_its_flags_in_one_word() {
+    let same = take_over("nh", "clean all --keep-since 4d --keep 3", Scope::System).unwrap();
+    let flags = "--keep-since 4d --keep 3";
+    for words in [
+        &["--extraArgs", flags][..],
+        &["all", "--extraArgs", flags, "--dates", "weekly"],
+    ] {
+        let words: Vec<String> = words.iter().map(ToString::to_string).collect();
+        let imported = import(Tool::Nh, &words, &around(Scope::System)).unwrap();
+        assert_eq!(imported.text, same.text);
+    }
 }
 
 fn jobs(imported: &Imported) -> Value {
