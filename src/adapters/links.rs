@@ -176,18 +176,19 @@ impl Survey for Observer<'_> {
             run_dir: &places.run_dir,
             is_generation: |link: &Utf8Path| profiles.has_generation(link),
         };
-        let roots = roots.into_vec(|link, entry| kinds.of(link, entry));
+        let mut roots = roots.into_vec(|link, entry| kinds.of(link, entry));
         let profiles = profiles.into_vec();
         missing.clock(taken_at, &profiles, &mut findings);
-        losses::rootless_generations(
+        let spared = losses::rootless_generations(
             &profiles,
             &roots,
-            &places.state_dir.join("profiles"),
+            self.actor,
+            places,
             &self.extra_profiles,
-            &places.store,
             &mut findings,
         );
         losses::rootless_holds(&mut holds, &roots, taken_at, &mut findings);
+        roots.extend(spared);
         let vanished = missing.roots(&roots, &holds, &store, &mut findings);
         let (refusals, notes) = findings.finish();
         Ok(Snapshot {

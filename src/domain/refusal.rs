@@ -45,7 +45,7 @@ pub enum RefusalCode {
     /// A directory of roots, or a root in it, could not be read.
     #[serde(rename = "roots.unreadable")]
     RootsUnreadable,
-    /// Roots are read with their owner's rights, and Nix cannot read them.
+    /// Roots are read with their owner's rights and Nix cannot read them, or generations of another user are no roots.
     #[serde(rename = "roots.hidden")]
     RootsHidden,
     /// Links in a home that is not there now lead to roots.

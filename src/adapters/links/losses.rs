@@ -17,9 +17,9 @@ use crate::domain::measure::Timestamp;
 use crate::domain::profile::{Generation, Profile, ProfileKind};
 use crate::domain::receipt::RunId;
 use crate::domain::refusal::RefusalCode;
-use crate::domain::root::{GcRoot, RootState};
+use crate::domain::root::{GcRoot, RootKind, RootState};
 use crate::domain::snapshot::{Actor, Hold};
-use crate::domain::store_path::{StoreDir, StorePath};
+use crate::domain::store_path::StorePath;
 
 use super::missing::Missing;
 use super::names::{profile_of_link, shown};
@@ -259,20 +259,25 @@ pub(super) fn windows(holds: &mut [Hold], skips: &[Skip], findings: &mut Finding
 }
 
 /// Refuses a collection while a generation that lies where Nix does not look for roots has no entry that makes it one.
+///
+/// Generations of other users stop nothing, because any user can remove such an entry: they are given back as roots, and
+/// garbage is collected by name, without what they keep.
 pub(super) fn rootless_generations(
     profiles: &[Profile],
     roots: &[GcRoot],
-    looked_in: &Utf8Path,
+    actor: Actor,
+    places: &Places,
     asked: &[Utf8PathBuf],
-    store: &StoreDir,
     findings: &mut Findings,
-) {
+) -> Vec<GcRoot> {
+    let (looked_in, store) = (places.state_dir.join("profiles"), &places.store);
+    let mut spared = Vec::new();
     let live = roots.iter().filter(|root| root.state == RootState::Live);
     let live: BTreeSet<&StorePath<String>> =
         live.filter_map(|root| root.store_path.as_ref()).collect();
     let elsewhere = profiles
         .iter()
-        .filter(|profile| !profile.path.dir().starts_with(looked_in));
+        .filter(|profile| !profile.path.dir().starts_with(&looked_in));
     for profile in elsewhere {
         let is_kept = |path: &StorePath<String>| live.contains(path);
         let path_of = |generation: &Generation| generation.content.on_disk().cloned();
@@ -293,24 +298,65 @@ pub(super) fn rootless_generations(
             numbers.push(format!("{} more", more + 1));
         }
         let name = shown(profile.path.to_path());
-        let message = format!(
-            "no entry of gcroots/auto makes a root of generation {} of {name}: a collection would take it",
+        let unrooted = format!(
+            "no entry of gcroots/auto makes a root of generation {} of {name}",
             numbers.join(", ")
         );
+        let message = format!("{unrooted}: a collection would take it");
         if profile.kind == ProfileKind::Other && !asked.contains(&profile.path.to_path()) {
             // Anybody can leave such links behind, and no job selects them: that must not stop a collection.
             findings.note(message);
             continue;
         }
         let link = shown(profile.path.link(first.number));
-        let hint = format!(
-            "make it one again, as its owner, with `nix-store --realise {} --add-root {link}`, or delete it with \
-             `nix-env --profile {name} --delete-generations {}`",
-            path.to_absolute_path(store),
-            first.number,
+        let mut hint = format!(
+            "make it one again, as its owner, with `nix-store --realise {} --add-root {link}`",
+            path.to_absolute_path(store)
         );
+        // Nix deletes no current generation.
+        if profile.current() != Some(first.number) {
+            let number = first.number;
+            let delete = format!(
+                ", or delete it with `nix-env --profile {name} --delete-generations {number}`"
+            );
+            hint.push_str(&delete);
+        }
         let place = profile.path.to_path();
-        findings.refuse_at([place.as_std_path()], RefusalCode::Unrooted, message, &hint);
+        let (code, message) = if is_of_another(profile, actor) {
+            let roots = lost.iter().map(|(it, path)| root_of(profile, it, path));
+            spared.extend(roots);
+            let message = format!(
+                "{unrooted}, which belongs to {}; garbage is collected by name, without what it keeps",
+                shown(profile.owner.to_string())
+            );
+            (RefusalCode::RootsHidden, message)
+        } else {
+            (RefusalCode::Unrooted, message)
+        };
+        findings.refuse_at([place.as_std_path()], code, message, &hint);
+    }
+    spared
+}
+
+fn is_of_another(profile: &Profile, actor: Actor) -> bool {
+    match actor {
+        Actor::Root => profile.owner.uid != 0,
+        Actor::User(uid) => profile.owner.uid != uid,
+    }
+}
+
+/// A generation as the root that it would be if Nix knew of it.
+fn root_of(profile: &Profile, generation: &Generation, path: &StorePath<String>) -> GcRoot {
+    GcRoot {
+        link: profile.path.link(generation.number),
+        entry: None,
+        exact: true,
+        target: Some(generation.target.clone()),
+        store_path: Some(path.clone()),
+        kind: RootKind::Profile,
+        owner: Some(profile.owner.clone()),
+        state: RootState::Live,
+        last_used: Some(generation.created),
     }
 }
 

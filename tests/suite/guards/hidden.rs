@@ -112,3 +112,43 @@ fn a_root_that_nobody_lets_us_read_stops_the_collection_until_the_settings_accep
     assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
     assert!(!on_disk(&scratch, "dead"));
 }
+
+/// Any user can make a profile in their home whose generations are no roots.
+#[test]
+fn a_generation_of_another_user_that_is_no_root_is_spared_and_the_rest_is_collected() {
+    if !is_root() {
+        return skipped("generations of another user, which take root");
+    }
+    with_each_nix(|nix| {
+        let scratch = machine_of(nix);
+        let library = scratch.add_path("env-library", &[], 10).unwrap();
+        let env = scratch.add_path("env", &[&library], 10).unwrap();
+        let dir = scratch.home().join(".local/state/nix/profiles");
+        fs::create_dir_all(&dir).unwrap();
+        let target = env.to_absolute_path(scratch.store());
+        symlink(target, dir.join("profile-1-link")).unwrap();
+        symlink("profile-1-link", dir.join("profile")).unwrap();
+        chown(&dir, Some(ALICE), None).unwrap();
+        let plan = ends(&scratch, &["plan"], 0);
+        assert!(plan.stdout.contains("roots.hidden"), "{}", plan.stdout);
+        let dead = ends(&scratch, &["dead"], 0);
+        assert!(!dead.stdout.contains("env"), "{}", dead.stdout);
+        for method in ["auto", "whole"] {
+            let method = format!("--collect-method={method}");
+            ends(&scratch, &["run", "--yes", &method], 0);
+            assert!(!on_disk(&scratch, "dead"));
+            for kept in ["env", "env-library"] {
+                assert!(on_disk(&scratch, kept), "{method}: {kept}");
+            }
+            scratch.add_path("dead", &[], 10).unwrap();
+        }
+        // It has not vanished, so that nothing has to hold it.
+        let holds = json(&ends(&scratch, &["hold", "list", "--json"], 0));
+        assert_eq!(holds["holds"].as_array().unwrap().len(), 0, "{holds}");
+        // One's own generation stops the collection, as before.
+        chown(&dir, Some(0), None).unwrap();
+        let ran = ends(&scratch, &["run", "--yes"], 4);
+        assert!(ran.stderr.contains("profile.unrooted"), "{}", ran.stderr);
+        assert!(on_disk(&scratch, "dead") && on_disk(&scratch, "env"));
+    });
+}
