@@ -451,7 +451,7 @@ impl DatabaseError {
             }
             Self::NotADatabase { .. } | Self::Damaged { .. } | Self::Layout { .. } => {
                 "Copy the directory db of the state directory, stop nix-daemon, and restore db.sqlite from the youngest backup from before the damage. \
-                 Without a backup, write what can be read of the copy into a new file with `sqlite3 COPY .recover`. Then let `nix-store --verify` \
+                 Without a backup, write what can be read of the copy into a new file with `sqlite3 COPY .recover`, which not every sqlite3 has. Then let `nix-store --verify` \
                  and `nix-prune doctor` check it before you collect."
             }
             Self::Busy { .. } | Self::Changing { .. } => {

@@ -146,7 +146,7 @@ fn records(context: &Context) -> Vec<CheckDocument> {
         doubtful(
             "records",
             message,
-            "It may be gone; `nix-prune hold release` ends what is left of it when its window has ended.",
+            "`nix-prune undo` cannot restore it if its store path is gone. The warning ends with its undo window.",
         )
     }));
     checks
