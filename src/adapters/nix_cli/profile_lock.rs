@@ -109,6 +109,17 @@ mod tests {
         assert!(begun.elapsed() < PATIENCE / 2);
     }
 
+    /// The owner of a file can take a lease on it, and an open that may block waits then.
+    #[test]
+    fn no_open_of_a_lock_waits() {
+        let temporary = tempfile::tempdir().unwrap();
+        let path = Utf8Path::from_path(temporary.path()).unwrap();
+        let dir = Directory::open(path).unwrap().unwrap();
+        let file = dir.open_file("demo.lock").unwrap();
+        let flags = nix::fcntl::fcntl(&file, nix::fcntl::FcntlArg::F_GETFL).unwrap();
+        assert_ne!(flags & nix::libc::O_NONBLOCK, 0);
+    }
+
     /// A lock file belongs to whoever owns the directory, and they may put anything in its place.
     #[rstest]
     fn only_a_regular_file_is_a_lock(

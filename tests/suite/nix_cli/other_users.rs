@@ -341,6 +341,30 @@ fn commands_of_other_users_get_nothing_of_roots() {
     assert_eq!(known, expected.iter().collect::<Vec<_>>());
 }
 
+/// What the starter of a run may have set for it, looser and tighter than a command of another user gets it.
+#[test]
+fn commands_of_other_users_do_not_inherit_the_umask_and_the_protection_of_the_run() {
+    if !is_root() {
+        return skipped("the umask of commands of other users, which takes root");
+    }
+    let started = |before: &str, script: &str| {
+        let become_it = format!("{before}; exec \"$@\"");
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", &become_it, "sh", env!("CARGO_BIN_EXE_nix-prune")]);
+        let uid = EVE.to_string();
+        command.args(["become-command-of-another-user", &uid, &uid, "60"]);
+        let ran = command.args(["/bin/sh", "-c", script]).output().unwrap();
+        String::from_utf8(ran.stdout).unwrap()
+    };
+    assert_eq!(started("umask 000", "umask"), "0022\n");
+    // Root of a container may not protect its processes, so that there is nothing to pass on.
+    let protect = "echo -500 > /proc/self/oom_score_adj";
+    let protected = started(protect, "cat /proc/self/oom_score_adj");
+    assert!(!protected.starts_with('-'), "{protected}");
+    // A tighter limit than ours stays.
+    assert_eq!(started("ulimit -t 7", "ulimit -Ht"), "7\n");
+}
+
 /// `plugin-files` in a user's own `nix.conf` names code that Nix loads: it must never be read in a run of root's.
 #[test]
 fn a_users_own_nix_conf_is_not_read_for_root() {

@@ -410,6 +410,9 @@ fn one_run_removes_a_bounded_number_of_generations_and_root_comes_first() {
         panic!("{:?}", plan.actions[0]);
     };
     assert_eq!(first.number, GenerationNumber(1));
+    // Nor does root remove more of its own than the record of a run has room for.
+    let plan = Plan::draw(&snapshot(vec![flooded("/d/p", 0, 11_000)]), &job());
+    assert_eq!(removed(&plan, 0), MAX_REMOVALS);
     // A user's own run is not held to what root grants them.
     let mut own = snapshot(vec![flooded("/a/p", 1000, 2_000)]);
     own.actor = Actor::User(1000);

@@ -141,3 +141,15 @@ fn trap_23_the_current_home_stays_while_its_link_does() {
         assert!(!matches!(fate, Some(Fate::Drop { .. })));
     }
 }
+
+#[test]
+fn one_run_removes_a_bounded_number_of_roots() {
+    use nix_prune::domain::plan::MAX_REMOVALS;
+    let mut snapshot = snapshot(Vec::new());
+    let roots = (0..MAX_REMOVALS + 2).map(|n| root(&n.to_string()));
+    snapshot.roots.extend(roots);
+    let plan = Plan::draw(&snapshot, &job());
+    let count = |fate: &Fate| plan.items.iter().filter(|item| item.fate == *fate).count();
+    assert_eq!(count(&removed()), MAX_REMOVALS);
+    assert_eq!(count(&kept(KeepCause::LaterRun)), 2);
+}
