@@ -18,6 +18,12 @@ const MAX_OWNER_SECONDS: i64 = 30;
 /// The delay by all other users together after which all of their steps are skipped.
 const MAX_RUN_SECONDS: i64 = 90;
 
+/// The time of all steps of another user after which the rest is skipped: a user can make each step slow without a delay
+/// of any single one.
+const MAX_OWNER_TOTAL_SECONDS: i64 = 120;
+/// The time of all steps of all other users after which all of their steps are skipped.
+const MAX_RUN_TOTAL_SECONDS: i64 = 300;
+
 /// The profile that a step changes, by its owner.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Delayer {
@@ -32,12 +38,16 @@ pub(super) enum Delayer {
 pub(super) struct Delays {
     seconds: BTreeMap<Delayer, i64>,
     of_others: i64,
+    /// The time of the steps of each other user, delay or not.
+    totals: BTreeMap<u32, i64>,
 }
 
 impl Delays {
     /// The reason to skip a step; `None` if it may be tried.
     pub(super) fn reason_to_skip(&self, delayer: &Delayer, owner: &Owner) -> Option<String> {
         let delay = self.seconds.get(delayer).copied().unwrap_or_default();
+        let of_all: i64 = self.totals.values().sum();
+        let total = |uid: &u32| self.totals.get(uid).copied().unwrap_or_default();
         match delayer {
             Delayer::Ours(profile) if delay >= MAX_OWNER_SECONDS => Some(format!(
                 "skipped: {profile} was locked for too long earlier in this run; the next run tries again"
@@ -48,6 +58,13 @@ impl Delays {
             Delayer::Theirs(_) if self.of_others >= MAX_RUN_SECONDS => Some(format!(
                 "skipped: profiles of other users have held up this run for {} s; the next run tries again",
                 self.of_others
+            )),
+            Delayer::Theirs(uid) if total(uid) >= MAX_OWNER_TOTAL_SECONDS => Some(format!(
+                "skipped: the generations of the user {owner} have taken {} s of this run; the next run tries again",
+                total(uid)
+            )),
+            Delayer::Theirs(_) if of_all >= MAX_RUN_TOTAL_SECONDS => Some(format!(
+                "skipped: the generations of other users have taken {of_all} s of this run; the next run tries again"
             )),
             Delayer::Ours(_) | Delayer::Theirs(_) => None,
         }
@@ -63,7 +80,9 @@ impl Delays {
     ) {
         let took = ended.to_unix().0.saturating_sub(begun.to_unix().0);
         let mut delay = 0;
-        if matches!(delayer, Delayer::Theirs(_)) {
+        if let Delayer::Theirs(uid) = delayer {
+            let total = self.totals.entry(uid).or_default();
+            *total = total.saturating_add(took.max(0));
             delay = took.saturating_sub(USUAL_SECONDS).max(0);
             self.of_others = self.of_others.saturating_add(delay);
         }
@@ -109,6 +128,26 @@ mod tests {
         }
         assert_eq!(tried, 3);
         let ours = Delayer::Ours("/state/profiles/system".into());
+        assert_eq!(delays.reason_to_skip(&ours, &owner(0)), None);
+    }
+
+    #[test]
+    fn many_short_steps_of_others_cannot_hold_up_a_run() {
+        let mut delays = Delays::default();
+        let mut tried: BTreeMap<u32, usize> = BTreeMap::new();
+        for uid in 1000..1005 {
+            for _ in 0..500 {
+                let delayer = Delayer::Theirs(uid);
+                if delays.reason_to_skip(&delayer, &owner(uid)).is_none() {
+                    delays.add(delayer, span(3), false);
+                    *tried.entry(uid).or_default() += 1;
+                }
+            }
+        }
+        assert_eq!(tried.values().copied().collect::<Vec<_>>(), [40, 40, 20]);
+        // Our own profiles may take as long as they need.
+        let ours = Delayer::Ours("/state/profiles/system".into());
+        delays.add(ours.clone(), span(3_000), false);
         assert_eq!(delays.reason_to_skip(&ours, &owner(0)), None);
     }
 
