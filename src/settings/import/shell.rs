@@ -356,6 +356,9 @@ mod tests {
     #[case("$((5 * 1024**3 - $(df -k --output=avail /nix/store | tail -n 1)))")]
     #[case("$((5 * 1024**3 - 1024 * $(df -BG --output=avail /nix/store | tail -n 1)))")]
     #[case("$((5 * 1024**3 - 1024 * $(df --output=avail /home | tail -n 1)))")]
+    #[case("$((5 * 1024**3 - 1024 * $(df -k /nix/store | tail -n 1)))")]
+    #[case("$((5 * 1024**3 - 1024 * $(df --output=avail | tail -n 1)))")]
+    #[case("$((5 * 1024**3 - 1024 * $(df --output=avail /nix/store)))")]
     #[case("$((5 * 1024**3 - 1024 * $(rm -rf /nix/store | tail -n 1)))")]
     fn other_amounts_are_not_guessed(#[case] text: &str) {
         assert!(freed(text).is_err(), "{text}");
