@@ -54,6 +54,7 @@ pub struct Reading<'a> {
 /// since then.
 pub fn skips(last: Reading<'_>, known: &[Skip], now: Reading<'_>) -> Vec<Skip> {
     let new = skipped(last, now);
+    let known = taken_back(known, last, now);
     let mut standing: Vec<Skip> = new.clone().into_iter().collect();
     // From the newest: time that was skipped later confirms nothing. Only a machine that is often off for days is
     // believed as soon as a later run has seen it.
@@ -64,11 +65,9 @@ pub fn skips(last: Reading<'_>, known: &[Skip], now: Reading<'_>) -> Vec<Skip> {
             CONFIRM_RUNNING
         };
         let unproven = |later: &&Skip| !later.booted || Some(*later) == new.as_ref();
-        let later = standing.iter().filter(|later| later.after >= skip.seen);
-        let later = later.filter(unproven);
+        let later = standing.iter().filter(unproven);
         let proven = later.fold(now.at, |time, later| time.before(later.length));
-        // A clock that was set back behind it has taken it back.
-        if skip.seen <= now.at && skip.seen.after(confirm) > proven {
+        if skip.seen.after(confirm) > proven {
             standing.push(skip.clone());
         }
     }
@@ -77,23 +76,53 @@ pub fn skips(last: Reading<'_>, known: &[Skip], now: Reading<'_>) -> Vec<Skip> {
 }
 
 fn skipped(last: Reading<'_>, now: Reading<'_>) -> Option<Skip> {
-    let claimed = now.at.to_unix().0.checked_sub(last.at.to_unix().0)?;
-    let claimed = u64::try_from(claimed).ok()?;
-    let up = now.uptime.map_or(0, |uptime| uptime.seconds);
-    let same = last.uptime.zip(now.uptime);
-    let same = same.filter(|(before, now)| before.boot == now.boot);
+    let claimed = seconds_between(last.at, now.at);
+    let same = proven(last, now);
     let (proven, allowed) = match same {
-        Some((before, _)) => (up.saturating_sub(before.seconds), SLACK),
-        None => (up, MAX_TIME_OFF),
+        Some(passed) => (passed, SLACK),
+        None => (now.uptime.map_or(0, |uptime| uptime.seconds), MAX_TIME_OFF),
     };
     let skipped = claimed.saturating_sub(proven);
     (skipped > allowed.as_seconds()).then(|| Skip {
         after: last.at,
-        // To the minute, so that a plan and its run come to the same.
-        length: Age::minutes(u32::try_from(skipped.div_ceil(60)).unwrap_or(u32::MAX)),
+        length: in_minutes(skipped),
         seen: now.at,
         booted: same.is_none(),
     })
+}
+
+/// The known skips, less what a clock that was set back has taken back: of the newest first. What is left of one is seen
+/// anew, or a clock that is only half right again would end windows.
+fn taken_back(known: &[Skip], last: Reading<'_>, now: Reading<'_>) -> Vec<Skip> {
+    let mut known = known.to_vec();
+    let mut back = seconds_between(now.at, last.at);
+    if back == 0 {
+        return known;
+    }
+    back = back.saturating_add(proven(last, now).unwrap_or(0));
+    while let Some(skip) = known.last_mut() {
+        let left = skip.length.as_seconds().saturating_sub(back);
+        if left > SLACK.as_seconds() {
+            (skip.length, skip.seen) = (in_minutes(left), now.at);
+            break;
+        }
+        back = back.saturating_sub(skip.length.as_seconds());
+        known.pop();
+    }
+    known
+}
+
+/// A span to the minute, so that a plan and its run have the same.
+fn in_minutes(seconds: u64) -> Age {
+    Age::minutes(u32::try_from(seconds.div_ceil(60)).unwrap_or(u32::MAX))
+}
+
+/// The seconds of one boot that passed between two readings; `None` where the machine was booted in between. A container
+/// that is started again may have the identity of its host's boot, and an uptime of its own.
+fn proven(last: Reading<'_>, now: Reading<'_>) -> Option<u64> {
+    let (before, now) = last.uptime.zip(now.uptime)?;
+    let passed = now.seconds.checked_sub(before.seconds)?;
+    (before.boot == now.boot).then_some(passed)
 }
 
 /// When the window of a hold ends: as much later as the clock skipped while it was open.
@@ -101,12 +130,20 @@ pub fn window_end(hold: &Hold, skips: &[Skip]) -> Timestamp {
     let made = hold.run.started();
     let mut end = hold.until;
     for skip in skips {
-        // A run whose name does not say when it began counts as an old one.
-        if made.is_none_or(|made| made <= skip.after) && end > skip.after {
-            end = end.after(skip.length);
+        if end <= skip.after {
+            continue;
         }
+        // A hold that was made before the clock was set back may lie in the middle of what it skipped later. A run whose
+        // name does not say when it began counts as an old one.
+        let since = made.map_or(u64::MAX, |made| seconds_between(made, skip.seen));
+        end = end.after(in_minutes(skip.length.as_seconds().min(since)));
     }
     end
+}
+
+fn seconds_between(earlier: Timestamp, later: Timestamp) -> u64 {
+    let seconds = later.to_unix().0.saturating_sub(earlier.to_unix().0);
+    u64::try_from(seconds).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -179,6 +216,11 @@ mod tests {
     #[case::set_ahead(&[(100, "a", 0), (101, "a", 1), (106, "a", 6), (107, "a", 7)], &[false, false, false, true])]
     #[case::set_ahead_step_by_step(&[(8, "a", 0), (20, "a", 0), (60, "a", 0), (200, "a", 0)], &[false, false, false, false])]
     #[case::set_ahead_and_back(&[(100, "a", 0), (1, "a", 1), (7, "a", 7)], &[false, false, true])]
+    #[case::set_ahead_and_half_back(&[(100, "a", 0), (50, "a", 0), (55, "a", 5), (57, "a", 7)], &[false, false, false, true])]
+    #[case::set_ahead_twice_and_back(&[(50, "a", 0), (100, "a", 0), (20, "a", 0), (25, "a", 5), (27, "a", 7)], &[false, false, false, false, true])]
+    #[case::ended_before_a_jump(&[(7, "a", 7), (107, "a", 7)], &[true, true])]
+    #[case::up_for_long_before_a_run(&[(9, "b", 9)], &[true])]
+    #[case::started_again_in_one_boot_of_the_host(&[(3, "a", 3), (5, "a", 1), (6, "a", 2), (7, "a", 3)], &[false, false, false, true])]
     #[case::ahead_and_booted(&[(100, "a", 0), (100, "b", 0), (101, "b", 1)], &[false, false, false])]
     fn windows_end_by_time_that_was_seen_to_pass(
         #[case] runs: &[(i64, &str, u64)],
@@ -203,105 +245,180 @@ mod tests {
         assert_eq!(window_end(&old, &[skip]), at(7));
     }
 
-    /// A step of a machine: hours that really pass, hours that the clock is set ahead, and whether it is booted.
-    fn step() -> impl Strategy<Value = (u32, i64, bool)> {
-        let set = prop_oneof![4 => Just(0), 1 => 1..400_i64, 1 => 400..4000_i64];
-        (0..60_u32, set, proptest::bool::weighted(0.2))
+    /// What happens to a machine before a run, in hours.
+    #[derive(Debug, Clone, Copy)]
+    enum Event {
+        /// It is on, awake or asleep.
+        On(u32),
+        /// A virtual machine is paused, and its clock is right again afterwards.
+        Paused(u32),
+        /// It is off, and on again for some time.
+        Off(u32, u32),
+        /// Somebody sets the clock ahead, or back.
+        Set(i64),
+        /// It is booted, with a clock that is so much ahead.
+        BootedAhead(i64),
     }
+
+    /// A machine whose clock is right: how long it may be off at once.
+    fn right(off: u32) -> impl Strategy<Value = Event> {
+        prop_oneof![
+            3 => (0..60_u32).prop_map(Event::On),
+            1 => (200..800_u32).prop_map(Event::On),
+            2 => (0..off, 0..30_u32).prop_map(|(off, on)| Event::Off(off, on)),
+        ]
+    }
+
+    fn paused() -> impl Strategy<Value = Event> {
+        (0..400_u32).prop_map(Event::Paused)
+    }
+
+    fn set() -> impl Strategy<Value = Event> {
+        prop_oneof![-300..300_i64, -4000..4000_i64].prop_map(Event::Set)
+    }
+
+    /// Machines: those that number their boots, those whose boots have one name, and those that have no uptime.
+    fn boots() -> impl Strategy<Value = Boots> {
+        prop_oneof![Just(Boots::Numbered), Just(Boots::OneName)]
+    }
+
+    /// Some undo windows, in hours; the usual one is of a week.
+    fn window() -> impl Strategy<Value = i64> {
+        prop_oneof![Just(24), Just(72), Just(168), Just(720)]
+    }
+
+    /// No window ends before its time by a clock that somebody sets. A longer one than the usual may end after a week.
+    const WEEK: i64 = 7 * 24;
 
     proptest! {
         #[test]
-        fn no_window_ends_before_so_much_time_was_seen_to_pass(steps in vec(step(), 1..40)) {
-            let mut run = World::new();
-            let mut confirmed = Vec::new();
-            for &(real, set, boot) in &steps {
-                let before = run.known.clone();
-                run.step(real, set, boot);
-                // What counts no longer was confirmed: so long ago was it seen, by the clock of later runs.
-                confirmed.extend(before.into_iter().filter(|skip| !run.known.contains(skip)));
-                for skip in &confirmed {
-                    let wait = if skip.booted { CONFIRM_OFF } else { CONFIRM_RUNNING };
-                    prop_assert!(skip.seen.after(wait) <= run.now);
-                }
-                if confirmed.is_empty() && run.ended() {
-                    // A boot proves no more than that the machine may have been off.
-                    prop_assert!(run.real + run.boots * 72 >= 7 * 24);
-                }
+        fn no_window_ends_before_its_time_by_a_clock_that_is_set(
+            events in vec(prop_oneof![4 => right(2000), 1 => paused(), 3 => set()], 1..40),
+            (boots, window) in (boots(), window()),
+        ) {
+            let mut machine = Machine::new(boots);
+            for event in events {
+                machine.run_after(event);
+                prop_assert!(machine.real >= window.min(WEEK) || !machine.has_ended(window), "{event:?}");
             }
+        }
+
+        #[test]
+        fn a_clock_that_is_ahead_since_a_boot_is_believed_after_a_day(
+            before in vec(right(70), 0..10),
+            ahead in 73..4000_i64,
+            after in vec(right(70), 0..10),
+            (boots, window) in (prop_oneof![boots(), Just(Boots::Unknown)], window()),
+        ) {
+            let mut machine = Machine::new(boots);
+            for event in before {
+                machine.run_after(event);
+            }
+            let begun = machine.real;
+            for event in [Event::BootedAhead(ahead)].into_iter().chain(after) {
+                machine.run_after(event);
+                let may_end = machine.real >= window || machine.real - begun >= 24;
+                // Without an uptime, times between runs count as times off.
+                let is_known = boots == Boots::Numbered || machine.real == begun;
+                prop_assert!(may_end || !is_known || !machine.has_ended(window), "{event:?}");
+            }
+        }
+
+        #[test]
+        fn where_the_clock_is_right_no_window_ends_before_its_time_and_every_window_ends(
+            events in vec(prop_oneof![4 => right(2000), 1 => paused()], 1..40),
+            boots in prop_oneof![boots(), Just(Boots::Unknown)],
+            window in window(),
+        ) {
+            let mut machine = Machine::new(boots);
+            for event in events {
+                machine.run_after(event);
+                prop_assert!(machine.real >= window || !machine.has_ended(window), "{event:?}");
+            }
+            for _ in 0..(window + WEEK) / 12 {
+                machine.run_after(Event::On(12));
+            }
+            prop_assert!(machine.has_ended(window));
         }
 
         #[test]
         fn a_window_ends_in_time_where_the_clock_is_right(
-            steps in vec((1..60_u32, Just(0), proptest::bool::weighted(0.3)), 1..40),
+            events in vec(right(70), 1..40),
+            window in window(),
         ) {
-            let mut run = World::new();
-            for (real, set, boot) in steps {
-                run.step(real, set, boot);
-                prop_assert_eq!(run.ended(), run.real >= 7 * 24);
+            let mut machine = Machine::new(Boots::Numbered);
+            for event in events {
+                machine.run_after(event);
+                prop_assert_eq!(machine.has_ended(window), machine.real >= window);
             }
         }
+    }
 
-        #[test]
-        fn no_window_ends_within_a_week_of_a_boot_whose_clock_is_set(
-            steps in vec((0..10_u32, 0..4000_i64), 1..40),
-        ) {
-            let mut run = World::new();
-            for (real, set) in steps {
-                run.step(real, set, false);
-                prop_assert!(run.real >= 7 * 24 || !run.ended());
-            }
-        }
+    /// How a machine tells one boot from another.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    enum Boots {
+        Numbered,
+        OneName,
+        Unknown,
     }
 
     /// A machine, and what its runs write down.
-    struct World {
+    struct Machine {
+        boots: Boots,
         now: Timestamp,
-        uptime: Uptime,
+        uptime: Option<Uptime>,
         known: Vec<Skip>,
+        /// The hours that have passed.
         real: i64,
-        boots: i64,
     }
 
-    impl World {
-        fn new() -> Self {
-            let (known, real, boots) = (Vec::new(), 0, 0);
+    impl Machine {
+        fn new(boots: Boots) -> Self {
             Self {
-                now: at(0),
-                uptime: up("0", 0),
-                known,
-                real,
                 boots,
+                now: at(0),
+                uptime: (boots != Boots::Unknown).then(|| up("0", 0)),
+                known: Vec::new(),
+                real: 0,
             }
         }
 
-        /// A machine that is booted is off for the time before.
-        fn step(&mut self, real: u32, set: i64, boot: bool) {
-            let (last, uptime) = (self.now, self.uptime.clone());
-            self.real += i64::from(real);
-            if boot {
-                self.boots += 1;
-                self.uptime = Uptime {
-                    boot: self.boots.to_string(),
-                    seconds: 0,
-                };
-            } else {
-                self.uptime.seconds += u64::from(real) * 3600;
+        fn run_after(&mut self, event: Event) {
+            let (last, before) = (self.now, self.uptime.clone());
+            let (passed, set, on) = match event {
+                Event::On(hours) => (hours, 0, hours),
+                Event::Paused(hours) => (hours, 0, 0),
+                Event::Off(off, on) => (off + on, 0, on),
+                Event::Set(hours) | Event::BootedAhead(hours) => (0, hours, 0),
+            };
+            if let Some(uptime) = &mut self.uptime {
+                if matches!(event, Event::Off(..) | Event::BootedAhead(_)) {
+                    uptime.seconds = 0;
+                    if self.boots == Boots::Numbered {
+                        uptime.boot.push('+');
+                    }
+                }
+                uptime.seconds += u64::from(on) * 3600;
             }
-            let passed = (i64::from(real) + set) * 3600;
-            self.now = Timestamp::from_unix(last.to_unix().0 + passed, 0).unwrap();
-            let before = Reading {
+            self.real += i64::from(passed);
+            let by_clock = (i64::from(passed) + set) * 3600;
+            self.now = Timestamp::from_unix(last.to_unix().0 + by_clock, 0).unwrap();
+            let last = Reading {
                 at: last,
-                uptime: Some(&uptime),
+                uptime: before.as_ref(),
             };
             let now = Reading {
                 at: self.now,
-                uptime: Some(&self.uptime),
+                uptime: self.uptime.as_ref(),
             };
-            self.known = skips(before, &self.known, now);
+            self.known = skips(last, &self.known, now);
         }
 
-        fn ended(&self) -> bool {
-            window_end(&hold(), &self.known) <= self.now
+        /// Whether a window of so many hours has ended that was opened at the beginning.
+        fn has_ended(&self, hours: i64) -> bool {
+            let mut hold = hold();
+            hold.until = Timestamp::from_unix(T0 + hours * 3600, 0).unwrap();
+            window_end(&hold, &self.known) <= self.now
         }
     }
 }
