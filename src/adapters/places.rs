@@ -98,3 +98,16 @@ pub fn variable(name: &'static str) -> Result<Option<Utf8PathBuf>, SurveyError> 
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_places_of_the_machine_are_its_own() {
+        let places = Places::from_env().unwrap();
+        let lists = [&places.passwd, &places.mounts, &places.fstab];
+        assert_eq!(lists, ["/etc/passwd", "/proc/self/mountinfo", "/etc/fstab"]);
+        assert_eq!(places.disks, ["/home", "/mnt", "/media", "/run/media"]);
+    }
+}

@@ -1,9 +1,12 @@
 //! Roots that are gone since the last run: what they kept is held, and not lost.
 
+use std::process::Command;
+
+use camino::Utf8Path;
 use nix_prune::domain::store_path::StorePath;
 
 use super::*;
-use crate::support::{by_hand, script, with_each_nix};
+use crate::support::{by_hand, is_root, program, run_command, script, skipped, with_each_nix};
 
 /// The commands of a Nix whose `nix-env` does something more when it has removed a generation.
 fn after_a_removal(scratch: &Scratch, nix: &Nix, more: &str) -> Utf8PathBuf {
@@ -107,6 +110,72 @@ fn a_removal_that_failed_and_an_undo_forget_nothing() {
     );
     ends(&scratch, &everything, 0);
     assert!(on_disk(&scratch, "system-2"));
+}
+
+#[test]
+fn a_release_forgets_nothing() {
+    let Some(scratch) = machine() else { return };
+    ends(&scratch, &["run", "--keep-last=2", "--yes"], 0);
+    let (link, _) = thesis(&scratch);
+    ends(&scratch, &["hold", "release", "--all", "--yes"], 0);
+    fs::remove_file(&link).unwrap();
+    ends(&scratch, &["run", "--keep-last=50", "--yes"], 0);
+    assert!(on_disk(&scratch, "thesis") && !on_disk(&scratch, "system-1"));
+}
+
+#[test]
+fn a_home_that_is_unmounted_during_a_run_stops_the_collection() {
+    let own = "mount --make-rprivate / && mount --bind etc/passwd /etc/passwd && mount --bind disk homes/her";
+    let unshare = |dir: &Utf8Path, script: &str| {
+        let mut command = Command::new("unshare");
+        command.arg("-m").args(["sh", "-c", script, "sh"]);
+        command.current_dir(dir);
+        command
+    };
+    let mut can = unshare(
+        "/".into(),
+        "mount --make-rprivate / && mount --bind /tmp /tmp",
+    );
+    if !is_root() || !can.output().is_ok_and(|ran| ran.status.success()) {
+        return skipped("only root in a namespace can unmount a home");
+    }
+    with_each_nix(|nix| {
+        let scratch = machine_of(nix);
+        let (home, disk) = (
+            scratch.base().join("homes/her"),
+            scratch.base().join("disk"),
+        );
+        for dir in [&home, &disk.join("project")] {
+            fs::create_dir_all(dir).unwrap();
+        }
+        let users = format!("root:x:0:0::/root:/bin/sh\nher:x:4242:100::{home}:/bin/sh\n");
+        fs::write(scratch.base().join("etc/passwd"), users).unwrap();
+        let path = scratch.add_path("hers", &[], 10).unwrap();
+        let link = "project/result";
+        symlink(path.to_absolute_path(scratch.store()), disk.join(link)).unwrap();
+        let entry = scratch.state_dir().join("gcroots/auto/hers");
+        symlink(home.join(link), entry).unwrap();
+        let unmounts = after_a_removal(&scratch, nix, &format!("umount -l '{home}' 2>&-"));
+        let run = |args: &[&str], status: i32| {
+            let mut run = unshare(scratch.base(), &format!("{own} && exec \"$@\""));
+            let ours = program(&scratch);
+            run.arg(ours.get_program()).args(args).env_clear();
+            run.envs(
+                ours.get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            );
+            let ran = run_command(&mut run);
+            assert_eq!(ran.status, status, "{}{}", ran.stdout, ran.stderr);
+            ran.stdout
+        };
+        let args = ["run", "--keep-last=2", "--yes"];
+        run(&["run", "--keep-last=50", "--no-collect", "--yes"], 0);
+        let said = run(&[&args[..], &["--nix-bin", unmounts.as_str()]].concat(), 3);
+        assert!(said.contains(home.as_str()), "{said}");
+        assert!(on_disk(&scratch, "hers") && on_disk(&scratch, "dead"));
+        run(&args, 0);
+        assert!(on_disk(&scratch, "hers") && !on_disk(&scratch, "dead"));
+    });
 }
 
 #[test]

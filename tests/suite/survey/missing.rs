@@ -1,7 +1,8 @@
 //! What the last run saw and this look does not.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown};
 
 use nix_prune::domain::measure::{Age, Timestamp};
 use nix_prune::domain::plan::{Action, GenerationFacts};
@@ -10,8 +11,8 @@ use nix_prune::domain::receipt::{Entry, Outcome, RunId};
 use nix_prune::domain::refusal::RefusalCode;
 use nix_prune::domain::risk::RiskLevel;
 use nix_prune::domain::root::{Dangling, GcRoot, RootState};
-use nix_prune::domain::seen::Seen;
-use nix_prune::domain::snapshot::{Held, Hold};
+use nix_prune::domain::seen::{Seen, gone_between};
+use nix_prune::domain::snapshot::{Actor, Held, Hold};
 use nix_prune::domain::store_path::StorePathRef;
 
 use super::tree::{NOW, Tree, codes, root};
@@ -125,6 +126,9 @@ fn the_clock_is_compared_with_the_last_run_and_the_youngest_generation() {
     let day = 86_400;
     assert_eq!(set(&mut tree, NOW + 60), []);
     assert_eq!(set(&mut tree, NOW + day), [RefusalCode::ClockJumped]);
+    // Nor does it become the one that later runs are compared with.
+    remember(&mut tree);
+    assert_eq!(codes(&tree.as_root()), [RefusalCode::ClockJumped]);
     assert_eq!(set(&mut tree, NOW - 100 * day), []);
     assert_eq!(set(&mut tree, NOW - 200 * day), [RefusalCode::ClockJumped]);
     tree.profile("state/profiles/system", &[1, 2]);
@@ -256,7 +260,10 @@ fn a_link_that_leads_elsewhere_or_is_hidden_did_not_vanish() {
 #[test]
 fn only_a_generation_that_a_run_has_removed_is_forgotten() {
     let mut tree = Tree::new();
-    let profile = tree.rooted("state/profiles/system", &[1, 2, 3, 4]);
+    let profile = tree.rooted("state/profiles/system", &[1, 2, 3, 4, 5]);
+    // Another profile may have a generation of the same name.
+    let twin = "state/profiles/other/system-1-link";
+    tree.to_store(twin, "other-1");
     let snapshot = tree.as_root();
     let generation = |number: u32, outcome: Outcome| {
         let seen = &snapshot.profiles[0].generations[&GenerationNumber(number)];
@@ -268,7 +275,7 @@ fn only_a_generation_that_a_run_has_removed_is_forgotten() {
             target: seen.target.clone(),
             store_path: seen.content.on_disk().unwrap().clone(),
             created: seen.created,
-            current: GenerationNumber(4),
+            current: GenerationNumber(5),
             hold: Age::days(7),
         });
         Entry {
@@ -292,11 +299,70 @@ fn only_a_generation_that_a_run_has_removed_is_forgotten() {
         generation(1, Outcome::Done),
         generation(2, Outcome::Failed),
         generation(3, Outcome::Stale),
+        generation(4, Outcome::Failed),
     ];
+    let meanwhile = remove(&tree, 4);
+    fs::remove_file(tree.at(twin)).unwrap();
     let at_its_end = Seen::of(&tree.as_root(), &run, tree.memory.seen.as_ref());
     let failed = [2, 3].map(|number| remove(&tree, number));
     tree.memory.seen = Some(at_its_end);
-    assert_eq!(vanished(&tree), failed);
+    let [second, third] = failed;
+    assert_eq!(
+        vanished(&tree),
+        [twin.to_string(), second, third, meanwhile]
+    );
+}
+
+#[test]
+fn what_vanishes_between_two_looks_of_a_run_is_told_from_what_it_removed() {
+    let mut tree = Tree::new();
+    let profile = tree.rooted("state/profiles/system", &[1, 2, 3]);
+    let links = ["gone", "hidden", "held", "there"].map(|name| {
+        let link = tree.to_store(&format!("home/me/{name}/result"), name);
+        tree.auto(name, &link);
+        link
+    });
+    tree.to_store("run/current-system", "running");
+    tree.link("state/gcroots/current-system", "{}/run/current-system");
+    let before = tree.as_root();
+    let system = before.profiles.iter().find(|it| it.path == profile);
+    let system = system.unwrap();
+    let seen = &system.generations[&GenerationNumber(1)];
+    let run = [Entry {
+        outcome: Outcome::Done,
+        ..entry(Action::DropGeneration(GenerationFacts {
+            profile: profile.clone(),
+            profile_kind: system.kind,
+            owner: system.owner.clone(),
+            number: GenerationNumber(1),
+            target: seen.target.clone(),
+            store_path: seen.content.on_disk().unwrap().clone(),
+            created: seen.created,
+            current: GenerationNumber(3),
+            hold: Age::days(7),
+        }))
+    }];
+    for number in [1, 2] {
+        fs::remove_file(tree.at(&format!("state/profiles/system-{number}-link"))).unwrap();
+    }
+    for link in [&links[0], &links[2], &tree.at("run/current-system")] {
+        fs::remove_file(link).unwrap();
+    }
+    hold(&mut tree, "home/me/held/result", "held");
+    let mut after = tree.as_root();
+    let hidden = after.roots.iter_mut().find(|root| root.link == links[1]);
+    hidden.unwrap().state = RootState::Unreadable("permission denied".to_string());
+    let gone = gone_between(&before, &after, &run);
+    let gone: Vec<_> = gone
+        .iter()
+        .map(|root| root.link.strip_prefix(&tree.base).unwrap())
+        .collect();
+    let expected = [
+        "home/me/gone/result",
+        "run/current-system",
+        "state/profiles/system-2-link",
+    ];
+    assert_eq!(gone, expected);
 }
 
 #[test]
@@ -328,6 +394,22 @@ fn entries_into_a_directory_of_holds_that_is_not_there_stop_a_collection() {
 }
 
 #[test]
+fn holds_that_their_owner_removed_stop_nobody_else() {
+    if !is_root() {
+        return skipped("only root can make what belongs to another user");
+    }
+    let tree = Tree::new();
+    let link = tree.to_store("homes/bob/state/holds/20260101T000000Z/0", "held");
+    tree.auto("hold", &link);
+    tree.file("homes/bob/x", "");
+    chown(tree.at("homes/bob"), Some(4242), None).unwrap();
+    fs::remove_dir_all(tree.at("homes/bob/state")).unwrap();
+    assert_eq!(codes(&tree.as_root()), []);
+    let theirs = tree.look(Actor::User(4242));
+    assert_eq!(codes(&theirs), [RefusalCode::RootsAway]);
+}
+
+#[test]
 fn a_place_that_only_root_could_have_removed_stops_a_collection() {
     if !is_root() {
         return skipped("only root can make places that only root can remove");
@@ -345,7 +427,7 @@ fn a_place_that_only_root_could_have_removed_stops_a_collection() {
     }
     // A person whom the list has: homes are here.
     let home = tree.dir("homes/bob");
-    std::os::unix::fs::chown(&home, Some(4242), None).unwrap();
+    chown(&home, Some(4242), None).unwrap();
     let users = fs::read_to_string(&tree.places.passwd).unwrap();
     tree.file(
         "passwd",
@@ -356,7 +438,7 @@ fn a_place_that_only_root_could_have_removed_stops_a_collection() {
     }
     let theirs = tree.to_store("homes/carol/project/result", "theirs");
     tree.auto("theirs", &theirs);
-    std::os::unix::fs::chown(tree.at("homes/carol"), Some(4343), None).unwrap();
+    chown(tree.at("homes/carol"), Some(4343), None).unwrap();
     remember(&mut tree);
     assert_eq!(tree.as_root().refusals, []);
 
@@ -364,6 +446,22 @@ fn a_place_that_only_root_could_have_removed_stops_a_collection() {
     fs::remove_dir_all(tree.at("homes/carol/project")).unwrap();
     assert_eq!(codes(&tree.as_root()), []);
     assert_eq!(vanished(&tree), ["homes/carol/project/result"]);
+
+    // A home that root made, with a link right in it.
+    let link = tree.to_store("homes/dave/result", "daves");
+    tree.auto("daves", &link);
+    remember(&mut tree);
+    fs::remove_file(&link).unwrap();
+    assert_eq!(tree.as_root().refusals[0].places, [tree.at("homes/dave")]);
+    tree.to_store("homes/dave/result", "daves");
+
+    // The generations of a home that the list has, in a directory of root's.
+    tree.rooted("home/me/.local/state/nix/profiles/profile", &[1]);
+    remember(&mut tree);
+    let (state, away) = (tree.at("home/me/.local/state"), tree.at("away"));
+    fs::rename(&state, &away).unwrap();
+    assert_eq!(codes(&tree.as_root()), [RefusalCode::RootsAway]);
+    fs::rename(&away, &state).unwrap();
 
     for empty in [false, true] {
         for place in ["homes/ldap", "users/ldap", "media/disk", "run/media/disk"] {
@@ -417,7 +515,7 @@ fn with_places_of_root() -> Tree {
     for (uid, home) in [(990, "var/lib/runner"), (30001, "var/cache/empty")] {
         let path = tree.dir(home);
         let owner = (uid == 990).then_some(uid);
-        std::os::unix::fs::chown(&path, owner, None).unwrap();
+        chown(&path, owner, None).unwrap();
         users.extend([format!("user-{uid}:x:{uid}:100::{path}:/bin/sh\n")]);
     }
     tree.file("passwd", &users);
@@ -460,6 +558,24 @@ fn what_no_run_has_seen_stops_a_collection_until_it_is_let_pass() {
         return skipped("only root can make places that only root can remove");
     }
     let mut tree = with_places_of_root();
+    // What their owners could have removed, in a home that the list has, and what was no directory of its own.
+    for (n, link) in ["srv/theirs/x/result", "tmp/build/result"]
+        .iter()
+        .enumerate()
+    {
+        let link = tree.to_store(link, &format!("theirs-{n}"));
+        tree.auto(&format!("theirs-{n}"), &link);
+    }
+    chown(tree.at("srv/theirs"), Some(4242), None).unwrap();
+    tree.file("tmp/another", "");
+    tree.file("srv/theirs/another", "");
+    fs::set_permissions(tree.at("tmp"), Permissions::from_mode(0o1777)).unwrap();
+    for place in ["srv/theirs/x", "tmp/build", "home/me/project"] {
+        fs::remove_dir_all(tree.at(place)).unwrap();
+    }
+    fs::remove_file(tree.at("opt/x/result")).unwrap();
+    tree.auto("state", &tree.at("state/profiles/gone/p-1-link"));
+    assert_eq!(codes(&tree.as_root()), []);
     let gone = [tree.at("srv/ci/job"), tree.at("run/user/1000")];
     let away = gone.each_ref().map(|place| {
         let away = place.with_extension("away");
