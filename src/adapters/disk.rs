@@ -20,7 +20,7 @@ use super::threads::joined;
 use crate::domain::budget::Disk;
 use crate::domain::measure::Bytes;
 use crate::ports::Interrupt;
-use walk::{Inode, Links, Seen, Walk};
+use walk::{Inode, Seen, Walk};
 
 /// What XFS takes for an inode, unless it was made with another size. It gives the room of 64 back together.
 const XFS_INODE: u64 = 512;
@@ -136,91 +136,127 @@ impl<'a> Meter<'a> {
         Ok(each)
     }
 
-    fn measured<N: AsRef<str> + Sync>(&self, names: &[N]) -> Result<Seen, DiskError> {
-        let failed = |source: Errno| DiskError::Store {
-            store: self.store.clone(),
-            source: source.into(),
+    /// What deleting each of these groups of store paths would free while the others stay.
+    ///
+    /// # Errors
+    /// As [`Meter::measure`].
+    pub fn measure_groups<N: AsRef<str> + Sync>(
+        &self,
+        groups: &[Vec<N>],
+    ) -> Result<Vec<DiskUse>, DiskError> {
+        let (store, system) = self.open()?;
+        let one = |done: &mut Vec<(usize, Seen)>, group, names: &Vec<N>| {
+            let mut walk = Walk::new(system, self.interrupt, self.seen);
+            for (position, name) in names.iter().enumerate() {
+                walk.path(store.as_fd(), name.as_ref(), position);
+            }
+            done.push((group, walk.finish()));
         };
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let store = open(self.store.as_std_path(), flags, Mode::empty()).map_err(failed)?;
-        let system = file_system(&store);
-        let mut seen = self.walk_all(store.as_fd(), system, names);
-        let mut unsettled = std::mem::take(&mut seen.open);
-        // Most paths of a store that was never optimised have nothing to look up.
-        if !unsettled.is_empty() {
-            self.find_in_links(store.as_fd(), &mut unsettled, &mut seen.total);
+        let all = self.in_threads(groups, Vec::new, one, |done| done);
+        let mut all: Vec<_> = all.into_iter().flatten().collect();
+        all.sort_unstable_by_key(|(group, _)| *group);
+        let mut in_links: HashMap<Inode, u64> = HashMap::new();
+        for (_, seen) in &all {
+            in_links.extend(seen.open.keys().map(|&inode| (inode, 0)));
+        }
+        let mut trouble = DiskUse::default();
+        if !in_links.is_empty() {
+            self.find_in_links(store.as_fd(), &mut trouble, |inode| {
+                if let Some(count) = in_links.get_mut(&inode) {
+                    *count += 1;
+                }
+            });
         }
         if self.interrupt.requested() {
             return Err(DiskError::Interrupted);
         }
-        for links in unsettled.into_values() {
-            if links.seen >= links.all {
-                seen.free(links.size, links.last);
-            } else {
-                seen.total.shared.0 += links.size.bytes();
+        let settled = all.into_iter().map(|(_, mut seen)| {
+            for (inode, links) in &mut seen.open {
+                links.seen += in_links.get(inode).copied().unwrap_or(0);
             }
-        }
-        let freed = extents::freed(std::mem::take(&mut seen.extents));
-        let total = &mut seen.total;
-        total.bytes.0 += freed.at.iter().map(|(_, bytes)| bytes).sum::<u64>();
-        total.elsewhere.0 += freed.kept;
-        total.at_most.extend(system.at_most);
-        if freed.compressed {
-            total.at_most.push(AtMost::Compressed);
-        }
-        if freed.shared {
-            total.at_most.push(AtMost::Shared);
-        }
-        seen.freed_at.extend(freed.at);
-        Ok(seen)
+            seen.total.unreadable += trouble.unreadable;
+            seen.total.examples.extend(trouble.examples.clone());
+            settle(seen, system).total
+        });
+        Ok(settled.collect())
     }
 
-    /// Walks the paths; each thread takes the next one that nobody has.
-    fn walk_all<N: AsRef<str> + Sync>(
+    fn open(&self) -> Result<(OwnedFd, FileSystem), DiskError> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        match open(self.store.as_std_path(), flags, Mode::empty()) {
+            Ok(store) => {
+                let system = file_system(&store);
+                Ok((store, system))
+            }
+            Err(source) => Err(DiskError::Store {
+                store: self.store.clone(),
+                source: source.into(),
+            }),
+        }
+    }
+
+    fn measured<N: AsRef<str> + Sync>(&self, names: &[N]) -> Result<Seen, DiskError> {
+        let (store, system) = self.open()?;
+        let walk = || Walk::new(system, self.interrupt, self.seen);
+        let one = |walk: &mut Walk<'_>, position, name: &N| {
+            walk.path(store.as_fd(), name.as_ref(), position);
+        };
+        let mut seen = Seen::default();
+        for other in self.in_threads(names, walk, one, Walk::finish) {
+            seen.absorb(other);
+        }
+        // Most paths of a store that was never optimised have nothing to look up.
+        if !seen.open.is_empty() {
+            let Seen { open, total, .. } = &mut seen;
+            self.find_in_links(store.as_fd(), total, |inode| {
+                if let Some(links) = open.get_mut(&inode) {
+                    links.seen += 1;
+                }
+            });
+        }
+        if self.interrupt.requested() {
+            return Err(DiskError::Interrupted);
+        }
+        Ok(settle(seen, system))
+    }
+
+    /// Works through items; each thread takes the next one that nobody has.
+    fn in_threads<I: Sync, W, T: Send>(
         &self,
-        store: BorrowedFd<'_>,
-        system: FileSystem,
-        names: &[N],
-    ) -> Seen {
+        items: &[I],
+        begin: impl Fn() -> W + Sync,
+        one: impl Fn(&mut W, usize, &I) + Sync,
+        finish: impl Fn(W) -> T + Sync,
+    ) -> Vec<T> {
         let next = AtomicUsize::new(0);
         let work = || {
-            let mut walk = Walk::new(system, self.interrupt, self.seen);
-            loop {
+            let mut working = begin();
+            while !self.interrupt.requested() {
                 let position = next.fetch_add(1, Ordering::Relaxed);
-                let Some(name) = names.get(position) else {
+                let Some(item) = items.get(position) else {
                     break;
                 };
-                if self.interrupt.requested() {
-                    break;
-                }
-                walk.path(store, name.as_ref(), position);
+                one(&mut working, position, item);
             }
-            walk.finish()
+            finish(working)
         };
         thread::scope(|scope| {
-            let others: Vec<_> = (1..self.threads.min(names.len()))
+            let others: Vec<_> = (1..self.threads.min(items.len()))
                 // Fewer threads only take longer.
                 .filter_map(|_| thread::Builder::new().spawn_scoped(scope, work).ok())
                 .collect();
-            let mut all = work();
-            for other in others {
-                all.absorb(joined(other));
-            }
+            let mut all = vec![work()];
+            all.extend(others.into_iter().map(joined));
             all
         })
     }
 
-    /// Counts the links that lie in `.links`: Nix removes these itself when no other is left. The names there are
+    /// Finds the inodes that lie in `.links`: Nix removes these links itself when no other is left. The names there are
     /// hashes of contents, so the inode numbers of the directory are gone through.
-    fn find_in_links(
-        &self,
-        store: BorrowedFd<'_>,
-        open: &mut HashMap<Inode, Links>,
-        total: &mut DiskUse,
-    ) {
+    fn find_in_links(&self, store: BorrowedFd<'_>, total: &mut DiskUse, found: impl FnMut(Inode)) {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
         let result = Dir::openat(store, ".links", flags, Mode::empty())
-            .and_then(|mut dir| self.count_entries(&mut dir, open));
+            .and_then(|mut dir| self.inodes_in(&mut dir, found));
         match result {
             Ok(()) | Err(Errno::ENOENT) => {}
             // Then no file that has a link there counts: too little is promised, never too much.
@@ -233,7 +269,7 @@ impl<'a> Meter<'a> {
         }
     }
 
-    fn count_entries(&self, dir: &mut Dir, open: &mut HashMap<Inode, Links>) -> nix::Result<()> {
+    fn inodes_in(&self, dir: &mut Dir, mut found: impl FnMut(Inode)) -> nix::Result<()> {
         let device = fstat(&*dir)?.st_dev;
         // On a stacked file system the numbers in a directory may not be those of the files.
         let mut numbers_hold = None;
@@ -266,12 +302,34 @@ impl<'a> Meter<'a> {
                     Err(errno) => return Err(errno),
                 }
             }
-            if let Some(links) = open.get_mut(&inode) {
-                links.seen += 1;
-            }
+            found(inode);
         }
         Ok(())
     }
+}
+
+/// Decides on the inodes of which not every link was seen, and on the extents of the others.
+fn settle(mut seen: Seen, system: FileSystem) -> Seen {
+    for links in std::mem::take(&mut seen.open).into_values() {
+        if links.seen >= links.all {
+            seen.free(links.size, links.last);
+        } else {
+            seen.total.shared.0 += links.size.bytes();
+        }
+    }
+    let freed = extents::freed(std::mem::take(&mut seen.extents));
+    let total = &mut seen.total;
+    total.bytes.0 += freed.at.iter().map(|(_, bytes)| bytes).sum::<u64>();
+    total.elsewhere.0 += freed.kept;
+    total.at_most.extend(system.at_most);
+    if freed.compressed {
+        total.at_most.push(AtMost::Compressed);
+    }
+    if freed.shared {
+        total.at_most.push(AtMost::Shared);
+    }
+    seen.freed_at.extend(freed.at);
+    seen
 }
 
 /// Why nothing was measured.

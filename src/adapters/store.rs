@@ -177,6 +177,19 @@ impl StoreReader<'_> {
         Meter::new(store, self.interrupt, &tally.measured).measure(names)
     }
 
+    /// What deleting each of these groups of paths frees on disk while the others stay.
+    ///
+    /// # Errors
+    /// As [`StoreReader::measure`].
+    pub fn measure_groups<N: AsRef<str> + Sync>(
+        &self,
+        groups: &[Vec<N>],
+        tally: &Tally,
+    ) -> Result<Vec<DiskUse>, DiskError> {
+        let store = self.places.store.as_path();
+        Meter::new(store, self.interrupt, &tally.measured).measure_groups(groups)
+    }
+
     /// Looks, and tells what of it is not known so that paths must not be chosen by it.
     fn look_closely(&self, survey: &impl Survey) -> Result<(Look, Option<String>), SurveyError> {
         let began = SystemTime::now();

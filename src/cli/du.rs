@@ -8,23 +8,33 @@ use super::out;
 use crate::domain::inspection::{GroupBy, Sets};
 use crate::render;
 
+/// How many of the largest paths or packages are measured, for the largest on disk to be among them.
+const MEASURED: usize = 2000;
+/// The same of roots, profiles, generations and users: what each keeps takes a walk through the graph.
+const MEASURED_BY_ROOTS: usize = 200;
+
 /// Lists what takes the room.
 pub(super) fn du(context: &Context, args: &DuArgs) -> Result<Exit, Failure> {
     let (snapshot, inspection) = context.look_at_dead()?;
-    let sets = if args.exact { Sets::Listed } else { Sets::Left };
-    let usage = inspection.usage(&snapshot, group(args.by), args.top, sets);
+    let by = group(args.by);
     let mut notes = inspection.notes();
-    let mut disk = Vec::new();
-    if args.exact {
-        for row in &usage.rows {
-            let names = names(inspection.graph(), row.set.iter().copied());
-            let measured = context.measure(&names, Exact::Always)?;
-            notes.extend(measured.notes);
-            disk.push(measured.bytes);
-        }
-    }
-    notes.dedup();
-    let document = render::json::du(&usage, &disk, notes);
+    let document = if args.exact {
+        let measured = match by {
+            GroupBy::Package | GroupBy::Path => MEASURED,
+            _ => MEASURED_BY_ROOTS,
+        };
+        let usage = inspection.usage(&snapshot, by, measured.max(args.top), Sets::Listed);
+        let sets = usage.rows.iter().map(|row| row.set.iter().copied());
+        let graph = inspection.graph();
+        let groups: Vec<_> = sets.map(|set| names(graph, set)).collect();
+        let disk = context.measure_groups(&groups)?;
+        let all = context.measure(&names(graph, graph.nodes()), Exact::Always)?;
+        notes.extend(all.notes);
+        render::json::du_on_disk(&usage, &disk, all.bytes, args.top, notes)
+    } else {
+        let usage = inspection.usage(&snapshot, by, args.top, Sets::Left);
+        render::json::du(&usage, notes)
+    };
     if args.json.json {
         out::json(&document)?;
     } else {

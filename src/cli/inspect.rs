@@ -146,15 +146,29 @@ impl Context {
         if exact == Exact::IfCheap && names.len() > FEW {
             return Ok(Measured::default());
         }
-        let shown = Arc::clone(&self.tally);
-        let progress =
-            self.progress(move || Some(format!("Measuring: {} files", shown.measured())));
+        let progress = self.measuring();
         let used = self.reader(None).measure(names, &self.tally)?;
         drop(progress);
         Ok(Measured {
             notes: notes_on(&used),
             bytes: Some(used.bytes),
         })
+    }
+
+    /// Measures what deleting each of several groups of store paths would free while the others stay.
+    ///
+    /// # Errors
+    /// As [`Context::measure`].
+    pub(super) fn measure_groups(&self, groups: &[Vec<&str>]) -> Result<Vec<Bytes>, Failure> {
+        let progress = self.measuring();
+        let used = self.reader(None).measure_groups(groups, &self.tally)?;
+        drop(progress);
+        Ok(used.into_iter().map(|used| used.bytes).collect())
+    }
+
+    fn measuring(&self) -> super::progress::Progress {
+        let shown = Arc::clone(&self.tally);
+        self.progress(move || Some(format!("Measuring: {} files", shown.measured())))
     }
 }
 

@@ -37,7 +37,7 @@ pub use dead::{
     DeadDocument, DeadPathDocument, DeadSum, DeadTotalDocument, dead, dead_by_name, dead_sum,
 };
 pub use doctor::{CheckDocument, CheckState, DoctorDocument, doctor};
-pub use du::{DuDocument, DuRowDocument, DuTotalDocument, du};
+pub use du::{DuDocument, DuRowDocument, DuTotalDocument, du, du_on_disk};
 pub use generations::{
     Flag, GenerationDocument, GenerationsDocument, ProfileDocument, generations,
 };

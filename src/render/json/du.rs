@@ -55,30 +55,64 @@ pub struct DuTotalDocument {
     pub dead_paths: u64,
     /// The size of these.
     pub dead_nar_bytes: Bytes,
+    /// What all of them take on disk; null where it was not measured.
+    pub disk_bytes: Option<Bytes>,
 }
 
-/// What takes the room, with what was measured of each row.
-pub fn du(usage: &Usage, disk: &[Option<Bytes>], notes: Vec<String>) -> DuDocument {
-    let row = |(index, row): (usize, &UsageRow)| DuRowDocument {
-        name: row.name.clone(),
-        paths: row.paths,
-        versions: row.versions,
-        nar_bytes: row.own,
-        closure_bytes: row.closure,
-        only_here_bytes: row.only_here,
-        disk_bytes: disk.get(index).copied().flatten(),
-    };
+/// What takes the room, by the store's own sizes.
+pub fn du(usage: &Usage, notes: Vec<String>) -> DuDocument {
     DuDocument {
         schema: "nix-prune/du/1",
         by: usage.by,
-        rows: usage.rows.iter().enumerate().map(row).collect(),
+        rows: usage.rows.iter().map(|row| document(row, None)).collect(),
         more: usage.more,
         total: DuTotalDocument {
             paths: usage.all.paths,
             nar_bytes: usage.all.nar_bytes,
             dead_paths: usage.dead.paths,
             dead_nar_bytes: usage.dead.nar_bytes,
+            disk_bytes: None,
         },
         notes,
+    }
+}
+
+/// The `top` largest on disk, with what was measured of each row, and of all paths.
+pub fn du_on_disk(
+    usage: &Usage,
+    disk: &[Bytes],
+    all: Option<Bytes>,
+    top: usize,
+    notes: Vec<String>,
+) -> DuDocument {
+    let sized = du(usage, notes);
+    let disk = disk.iter().copied();
+    let mut rows: Vec<_> = usage.rows.iter().zip(disk).collect();
+    rows.sort_by_key(|&(_, bytes)| std::cmp::Reverse(bytes));
+    let left_out = u64::try_from(rows.len().saturating_sub(top)).unwrap_or(u64::MAX);
+    rows.truncate(top);
+    DuDocument {
+        rows: rows
+            .into_iter()
+            .map(|(row, bytes)| document(row, Some(bytes)))
+            .collect(),
+        more: usage.more.saturating_add(left_out),
+        total: DuTotalDocument {
+            disk_bytes: all,
+            ..sized.total
+        },
+        ..sized
+    }
+}
+
+fn document(row: &UsageRow, disk_bytes: Option<Bytes>) -> DuRowDocument {
+    DuRowDocument {
+        name: row.name.clone(),
+        paths: row.paths,
+        versions: row.versions,
+        nar_bytes: row.own,
+        closure_bytes: row.closure,
+        only_here_bytes: row.only_here,
+        disk_bytes,
     }
 }

@@ -123,9 +123,12 @@ pub fn du(document: &DuDocument, view: &View) -> String {
     }
     let total = document.total;
     page.line(format!(
-        "{} in the store, {}; {} of them dead, {}. Sizes are the store's own{}.",
+        "{} in the store, {}{}; {} of them dead, {}. Sizes are the store's own{}.",
         capital(&count(total.paths, "path")),
         total.nar_bytes,
+        total
+            .disk_bytes
+            .map_or(String::new(), |bytes| format!(" ({bytes} on disk)")),
         total.dead_paths,
         total.dead_nar_bytes,
         if exact { " but for those on disk" } else { "" },

@@ -446,7 +446,7 @@ pub(crate) fn deep(store: &Inspection) -> NodeIdx {
 /// What takes the room of it.
 pub(crate) fn usage(store: &Inspection, snapshot: &Snapshot) -> DuDocument {
     let usage = store.usage(snapshot, GroupBy::Root, 20, Sets::Left);
-    json::du(&usage, &[], store.notes())
+    json::du(&usage, store.notes())
 }
 
 /// What is wrong with some settings.

@@ -463,7 +463,16 @@ fn du_divides_the_store(#[case] by: &str, #[case] rows: usize) {
     for row in all {
         assert!(row["diskBytes"].as_u64().unwrap() > 0, "{row}");
     }
-    let top = json(&scratch, &["du", "--by", by, "--top", "1", "--json"]);
+    let on_disk: Vec<_> = all.iter().map(|row| row["diskBytes"].as_u64()).collect();
+    assert!(on_disk.is_sorted_by(|a, b| a >= b), "{document}");
+    let total = document["total"]["diskBytes"].as_u64();
+    if by == "path" {
+        assert_eq!(total, on_disk.into_iter().sum(), "{document}");
+    }
+    let top = json(
+        &scratch,
+        &["du", "--by", by, "--exact", "--top", "1", "--json"],
+    );
     assert_eq!(
         (top["rows"].as_array().unwrap().len(), &top["more"]),
         (1, &Value::from(rows - 1))
