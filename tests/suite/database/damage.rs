@@ -147,6 +147,11 @@ fn a_table_that_lost_its_rows_is_damage(#[case] table: &str) {
     "UPDATE Refs SET reference = 2 WHERE referrer = 9",
     false
 )]
+#[case::of_another_row(
+    "IndexReference",
+    "UPDATE Refs SET rowid = 100000 WHERE rowid = (SELECT max(rowid) FROM Refs)",
+    false
+)]
 #[case::outputs_of_the_same_number(
     "IndexDerivationOutputs",
     "UPDATE DerivationOutputs SET path = '/nix/store/00000000000000000000000000000001-x' WHERE id = '7'",

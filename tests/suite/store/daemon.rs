@@ -303,18 +303,28 @@ fn what_a_daemon_cannot_tell_of_outputs_matters_where_they_are_kept() {
         let scratch = machine(nix);
         spoil_derivations(&scratch);
         let _daemon = hide(&scratch, nix);
-        let notes = || {
+        let notes = |own: bool| {
             let args = ["dead", "--json"];
-            let asked = run_command(program(&scratch).env("NIX_REMOTE", "daemon").args(args));
+            let mut command = program(&scratch);
+            command
+                .env("NIX_REMOTE", "daemon")
+                .env("NIX_CONFIG", format!("keep-outputs = {own}"));
+            let asked = run_command(command.args(args));
             document(&asked, &args).1
         };
         let floating = "less may be dead than is told: outputs of 1 derivations are known to the database alone; 1 \
                         derivations cannot be read";
         let conf = scratch.base().join("etc/nix.conf");
         let text = fs::read_to_string(&conf).unwrap();
-        for (keep, doubted) in [(true, true), (false, false)] {
+        // The daemon may take the setting of the machine or our own.
+        for (keep, own, doubted) in [
+            (true, true, true),
+            (true, false, true),
+            (false, true, true),
+            (false, false, false),
+        ] {
             fs::write(&conf, format!("{text}keep-outputs = {keep}\n")).unwrap();
-            let notes = notes();
+            let notes = notes(own);
             assert_eq!(notes.contains(floating), doubted, "{keep}: {notes}");
             assert_eq!(notes.contains("derivations"), doubted, "{keep}: {notes}");
         }

@@ -171,3 +171,31 @@ fn damage_can_be_let_pass() {
         );
     });
 }
+
+/// A later Nix may record outputs in a table that is not known: then nobody knows what `keep-outputs` keeps.
+#[test]
+fn outputs_in_a_form_that_is_not_known_are_doubted_where_they_are_kept() {
+    let Some(nix) = nixes().last() else { return };
+    let scratch = machine(nix);
+    sql(
+        &scratch,
+        "CREATE TABLE BuildTraceV99 (id INTEGER PRIMARY KEY); INSERT INTO BuildTraceV99 VALUES (1)",
+    );
+    let conf = scratch.base().join("etc/nix.conf");
+    let text = fs::read_to_string(&conf).unwrap();
+    for keep in [true, false] {
+        fs::write(&conf, format!("{text}keep-outputs = {keep}\n")).unwrap();
+        let ran = run(&scratch, &["dead", "--json"]);
+        assert_eq!(
+            ran.stdout.contains("in a form that is not known"),
+            keep,
+            "{}",
+            ran.stdout
+        );
+        // Nothing is chosen by name then.
+        let by_name = ["run", "--yes", "--collect-method", "selective"];
+        assert_eq!(run(&scratch, &by_name).status == 0, !keep);
+        let dead = scratch.path_named("dead-1.0").unwrap();
+        assert_eq!(dead.to_absolute_path(scratch.store()).exists(), keep);
+    }
+}

@@ -46,6 +46,9 @@ const RUN: [&str; 5] = ["run", "--yes", "--keep-last", "1", "--json"];
 /// Runs a job in a store of which `change` changes how it is meant, and sees that nothing is done in either store.
 fn assert_nothing_is_done(nix: &Nix, change: &dyn Fn(&Scratch, &Scratch, &mut Command)) {
     let (scratch, other) = (machine(nix), machine(nix));
+    let saved = scratch.base().join("saved-plan");
+    let planned = ["plan", "--keep-last", "1", "--out", saved.as_str()];
+    assert_eq!(run_command(program(&scratch).args(planned)).status, 0);
     let before = (contents(&scratch), contents(&other));
     let ran = |args: &[&str]| {
         let mut command = program(&scratch);
@@ -75,6 +78,8 @@ fn assert_nothing_is_done(nix: &Nix, change: &dyn Fn(&Scratch, &Scratch, &mut Co
         "--accept",
         "store.damaged",
     ]);
+    // A plan that was drawn when the store was another one.
+    refused(&["apply", "--yes", saved.as_str()]);
     refused(&["dead"]);
     let Ran { status, stdout, .. } = ran(&["doctor"]);
     assert_eq!(status, 1, "{stdout}");
@@ -161,12 +166,28 @@ fn the_daemon_of_another_store_is_refused(#[case] by_address: bool) {
 }
 
 /// Two stores of one directory: a daemon whose database is another one.
-#[test]
-fn a_daemon_with_another_database_for_the_same_store_directory_is_refused() {
+#[rstest]
+#[case::empty(None)]
+#[case::of_other_times(Some("UPDATE ValidPaths SET registrationTime = registrationTime + 7"))]
+#[case::with_one_path_in_common(Some(
+    "DELETE FROM Refs; DELETE FROM ValidPaths WHERE path NOT LIKE '%-library-1.0'"
+))]
+fn a_daemon_with_another_database_for_the_same_store_directory_is_refused(
+    #[case] change: Option<&str>,
+) {
     with_each_nix(|nix| {
         let scratch = machine(nix);
         let state = scratch.base().join("other-state");
-        fs::create_dir_all(&state).unwrap();
+        fs::create_dir_all(state.join("db")).unwrap();
+        if let Some(change) = change {
+            for entry in scratch.state_dir().join("db").read_dir_utf8().unwrap() {
+                let entry = entry.unwrap();
+                fs::copy(entry.path(), state.join("db").join(entry.file_name())).unwrap();
+            }
+            let copy = rusqlite::Connection::open(state.join("db/db.sqlite")).unwrap();
+            copy.execute_batch(change).unwrap();
+            copy.close().unwrap();
+        }
         let socket = scratch.base().join("sock");
         let variables = [("NIX_STATE_DIR", state.as_str())];
         let _daemon = Daemon::start_with(&scratch, nix, &socket, &variables);
@@ -413,5 +434,15 @@ fn the_store_directory_has_an_older_variable() {
         let ran = run_command(&mut command);
         assert_eq!(ran.status, 0, "{}", ran.stderr);
         assert!(ran.stdout.contains("dead-1.0"), "{}", ran.stdout);
+        // Nix itself must get the same directory, under whichever name.
+        let answer = scratch.base().join("answer");
+        let bin = with_nix(
+            &scratch,
+            nix,
+            &format!("echo \"${{NIX_STORE_DIR:-$NIX_STORE}}\" > '{answer}'"),
+        );
+        let _ = run_command(command.args(["--nix-bin", bin.as_str()]));
+        let got = fs::read_to_string(&answer).unwrap();
+        assert_eq!(got.trim_end(), scratch.store().as_path());
     });
 }
