@@ -13,7 +13,12 @@ pub(super) fn dead(context: &Context, args: &DeadArgs) -> Result<Exit, Failure> 
     let dead = inspection.dead();
     let names = names(inspection.graph(), dead.iter());
     let measured = context.measure(&names, Exact::asked(args.exact))?;
-    let sum = render::json::dead_sum(&inspection, measured.bytes, measured.notes);
+    let sum = render::json::dead_sum(
+        &inspection,
+        measured.bytes,
+        measured.at_most,
+        measured.notes,
+    );
     if args.json.json {
         out::json(&render::json::dead(&inspection, sum))?;
     } else {

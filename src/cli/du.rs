@@ -30,7 +30,7 @@ pub(super) fn du(context: &Context, args: &DuArgs) -> Result<Exit, Failure> {
         let disk = context.measure_groups(&groups)?;
         let all = context.measure(&names(graph, graph.nodes()), Exact::Always)?;
         notes.extend(all.notes);
-        render::json::du_on_disk(&usage, &disk, all.bytes, args.top, notes)
+        render::json::du_on_disk(&usage, &disk, (all.bytes, all.at_most), args.top, notes)
     } else {
         let usage = inspection.usage(&snapshot, by, args.top, Sets::Left);
         render::json::du(&usage, notes)

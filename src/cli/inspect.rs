@@ -41,6 +41,8 @@ impl Exact {
 pub(super) struct Measured {
     /// What would be freed.
     pub(super) bytes: Option<Bytes>,
+    /// Whether that is only the most.
+    pub(super) at_most: bool,
     /// What a reader should know.
     pub(super) notes: Vec<String>,
 }
@@ -152,6 +154,7 @@ impl Context {
         Ok(Measured {
             notes: notes_on(&used),
             bytes: Some(used.bytes),
+            at_most: !used.at_most.is_empty(),
         })
     }
 
@@ -306,6 +309,7 @@ pub(super) fn predict(
     plan.prediction = Prediction {
         nar_bytes: Some(forecast.now.nar_bytes),
         disk_bytes: measured.bytes,
+        disk_bytes_at_most: measured.at_most,
         paths: Some(forecast.now.paths),
         when_windows_end: Some(Later {
             nar_bytes: forecast.later.nar_bytes,

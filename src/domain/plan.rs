@@ -177,6 +177,9 @@ pub struct Prediction {
     pub nar_bytes: Option<Bytes>,
     /// On disk.
     pub disk_bytes: Option<Bytes>,
+    /// Whether `diskBytes` is only the most that is freed.
+    #[serde(default)]
+    pub disk_bytes_at_most: bool,
     /// How many store paths.
     pub paths: Option<u64>,
     /// What is freed besides when the holds of what is dropped end.

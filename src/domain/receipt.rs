@@ -247,6 +247,9 @@ pub enum Undo {
 pub struct FreedBytes {
     /// What the plan expected.
     pub predicted: Option<Bytes>,
+    /// Whether that was only the most that is freed.
+    #[serde(default)]
+    pub predicted_at_most: bool,
     /// What Nix said, as exactly as its line can be read.
     pub reported: Option<Bytes>,
     /// The free space of the store's file system, after minus before; others write to it too.

@@ -58,6 +58,7 @@ where
         let mut receipt = self.new_receipt(proposal.kind.clone(), &snapshot)?;
         receipt.job = Some(proposal.job.clone());
         receipt.bytes.predicted = proposal.prediction.disk_bytes;
+        receipt.bytes.predicted_at_most = proposal.prediction.disk_bytes_at_most;
         receipt.budget = proposal.budget.clone().map(BudgetOutcome::pending);
         receipt.extent = Some(proposal.extent);
         receipt.accepted.clone_from(accepted);

@@ -55,6 +55,8 @@ pub struct DeadTotalDocument {
     pub nar_bytes: Bytes,
     /// On disk; null where it was not measured.
     pub disk_bytes: Option<Bytes>,
+    /// Whether `diskBytes` is only the most that is freed.
+    pub disk_bytes_at_most: bool,
 }
 
 /// The dead paths of a store, with what is said of them.
@@ -86,7 +88,12 @@ pub fn dead_by_name(inspection: &Inspection) -> Vec<NodeIdx> {
 }
 
 /// What the dead paths of a store come to, with what was measured of them.
-pub fn dead_sum(inspection: &Inspection, disk: Option<Bytes>, notes: Vec<String>) -> DeadSum {
+pub fn dead_sum(
+    inspection: &Inspection,
+    disk: Option<Bytes>,
+    disk_bytes_at_most: bool,
+    notes: Vec<String>,
+) -> DeadSum {
     let weight = inspection.graph().weight(&inspection.dead());
     let strays = inspection.unregistered().iter();
     let strays = strays.map(|stray| inspection.store().as_path().join(&stray.name).into_string());
@@ -96,6 +103,7 @@ pub fn dead_sum(inspection: &Inspection, disk: Option<Bytes>, notes: Vec<String>
             count: weight.paths,
             nar_bytes: weight.nar_bytes,
             disk_bytes: disk,
+            disk_bytes_at_most,
         },
         at_most: inspection.is_at_most(),
         notes: inspection.notes().into_iter().chain(notes).collect(),

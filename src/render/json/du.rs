@@ -57,6 +57,8 @@ pub struct DuTotalDocument {
     pub dead_nar_bytes: Bytes,
     /// What all of them take on disk; null where it was not measured.
     pub disk_bytes: Option<Bytes>,
+    /// Whether `diskBytes` here and in the rows are only the most that is freed.
+    pub disk_bytes_at_most: bool,
 }
 
 /// What takes the room, by the store's own sizes.
@@ -72,6 +74,7 @@ pub fn du(usage: &Usage, notes: Vec<String>) -> DuDocument {
             dead_paths: usage.dead.paths,
             dead_nar_bytes: usage.dead.nar_bytes,
             disk_bytes: None,
+            disk_bytes_at_most: false,
         },
         notes,
     }
@@ -81,7 +84,7 @@ pub fn du(usage: &Usage, notes: Vec<String>) -> DuDocument {
 pub fn du_on_disk(
     usage: &Usage,
     disk: &[Bytes],
-    all: Option<Bytes>,
+    (all, disk_bytes_at_most): (Option<Bytes>, bool),
     top: usize,
     notes: Vec<String>,
 ) -> DuDocument {
@@ -99,6 +102,7 @@ pub fn du_on_disk(
         more: usage.more.saturating_add(left_out),
         total: DuTotalDocument {
             disk_bytes: all,
+            disk_bytes_at_most,
             ..sized.total
         },
         ..sized

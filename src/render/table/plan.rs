@@ -235,11 +235,17 @@ fn prediction(prediction: Prediction) -> Option<String> {
     let nar = prediction
         .nar_bytes
         .map(|bytes| format!("{bytes} by the store's own sizes"));
+    let most = at_most(prediction.disk_bytes_at_most);
     let disk = prediction
         .disk_bytes
-        .map(|bytes| format!("{bytes} on disk"));
+        .map(|bytes| format!("{most}{bytes} on disk"));
     let parts: Vec<String> = [paths, nar, disk].into_iter().flatten().collect();
     (!parts.is_empty()).then(|| format!("Predicted to be freed: {}.", list(&parts)))
+}
+
+/// The words before a figure that is only a bound.
+pub(super) fn at_most(is: bool) -> &'static str {
+    if is { "at most " } else { "" }
 }
 
 fn later(prediction: Prediction) -> Option<String> {

@@ -144,13 +144,15 @@ fn freed(receipt: &Receipt) -> Vec<String> {
     }
     let FreedBytes {
         predicted,
+        predicted_at_most,
         reported,
         measured,
         paths,
     } = receipt.bytes;
     let mut sentences = Vec::new();
     if let Some(bytes) = predicted {
-        sentences.push(format!("Predicted: {bytes} to be freed."));
+        let most = super::plan::at_most(predicted_at_most);
+        sentences.push(format!("Predicted: {most}{bytes} to be freed."));
     }
     match (reported, paths) {
         (Some(bytes), Some(paths)) => {

@@ -30,7 +30,12 @@ pub fn dead_total(document: &DeadSum) -> Vec<String> {
         count(total.count, "dead path"),
         format!("{} by the store's own sizes", total.nar_bytes),
     ];
-    parts.extend(total.disk_bytes.map(|bytes| format!("{bytes} on disk")));
+    let most = super::plan::at_most(total.disk_bytes_at_most);
+    parts.extend(
+        total
+            .disk_bytes
+            .map(|bytes| format!("{most}{bytes} on disk")),
+    );
     let at_most = if document.at_most { "At most " } else { "" };
     let mut lines = vec![format!("{at_most}{}.", list(&parts))];
     if !document.unregistered.is_empty() {
@@ -122,13 +127,14 @@ pub fn du(document: &DuDocument, view: &View) -> String {
         page.line(format!("{} more; `--top` shows them.", document.more));
     }
     let total = document.total;
+    let most = super::plan::at_most(total.disk_bytes_at_most);
     page.line(format!(
         "{} in the store, {}{}; {} of them dead, {}. Sizes are the store's own{}.",
         capital(&count(total.paths, "path")),
         total.nar_bytes,
         total
             .disk_bytes
-            .map_or(String::new(), |bytes| format!(" ({bytes} on disk)")),
+            .map_or(String::new(), |bytes| format!(" ({most}{bytes} on disk)")),
         total.dead_paths,
         total.dead_nar_bytes,
         if exact { " but for those on disk" } else { "" },

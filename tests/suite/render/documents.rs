@@ -34,7 +34,7 @@ fn sample_of(document: Document) -> Value {
         }
         Document::Dead => serde_json::to_value(json::dead(
             &store(),
-            json::dead_sum(&store(), None, Vec::new()),
+            json::dead_sum(&store(), None, false, Vec::new()),
         )),
         Document::Why => serde_json::to_value(json::why(&store(), sample::deep(&store()), 9)),
         Document::Doctor => serde_json::to_value(doctor()),
@@ -280,7 +280,10 @@ fn unknown_is_null_and_times_are_in_utc() {
     let plan = sample_of(Document::Plan);
     assert_eq!(
         plan["prediction"],
-        json!({"narBytes": null, "diskBytes": null, "paths": null, "whenWindowsEnd": null})
+        json!({
+            "narBytes": null, "diskBytes": null, "diskBytesAtMost": false, "paths": null,
+            "whenWindowsEnd": null
+        })
     );
     assert_eq!(plan["budget"], Value::Null);
     assert_eq!(plan["takenAt"], "2026-11-22T22:16:44Z");

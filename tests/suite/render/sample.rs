@@ -339,6 +339,7 @@ pub(crate) fn receipt(odd: &str) -> Receipt {
         entries: plan.actions.iter().enumerate().map(entry).collect(),
         bytes: FreedBytes {
             predicted: None,
+            predicted_at_most: false,
             reported: Some(Bytes(5_000_000_000)),
             measured: Some(-1_048_576),
             paths: Some(120),

@@ -38,7 +38,13 @@ fn views(odd: &str, color: bool, width: Option<u16>) -> Vec<(&'static str, Strin
         ("dead", table::dead(&store)),
         (
             "dead-total",
-            table::dead_total(&json::dead_sum(&store, Some(Bytes(4096)), Vec::new())).join("\n"),
+            table::dead_total(&json::dead_sum(
+                &store,
+                Some(Bytes(4096)),
+                false,
+                Vec::new(),
+            ))
+            .join("\n"),
         ),
         (
             "why",
@@ -252,4 +258,34 @@ proptest! {
             prop_assert!(is_harmless(&text), "{}: {:?}", name, text);
         }
     }
+}
+
+#[rstest]
+#[case::exact(false, "7.00 KiB on disk", "Predicted: 7.00 KiB to be freed.")]
+#[case::bound(
+    true,
+    "at most 7.00 KiB on disk",
+    "Predicted: at most 7.00 KiB to be freed."
+)]
+fn a_figure_that_is_a_bound_is_called_one(
+    #[case] at_most: bool,
+    #[case] planned: &str,
+    #[case] done: &str,
+) {
+    let snapshot = sample::calm_snapshot("");
+    let view = view(&snapshot, false, None);
+    let mut plan = Plan::draw(&snapshot, &sample::job(Age::days(7), ""));
+    plan.prediction.disk_bytes = Some(Bytes(7168));
+    plan.prediction.disk_bytes_at_most = at_most;
+    let text = table::plan(&plan, &view);
+    assert!(text.contains(&format!(": {planned}.")), "{text}");
+    let mut receipt = sample::receipt("");
+    receipt.bytes.predicted = Some(Bytes(7168));
+    receipt.bytes.predicted_at_most = at_most;
+    let text = table::receipt(&receipt, &view);
+    assert!(text.contains(done), "{text}");
+    let store = sample::inspection("", &snapshot);
+    let dead = json::dead_sum(&store, Some(Bytes(7168)), at_most, Vec::new());
+    let text = table::dead_total(&dead).join("\n");
+    assert!(text.contains(&format!(" and {planned}.")), "{text}");
 }
