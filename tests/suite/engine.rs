@@ -59,6 +59,9 @@ struct World {
     fail_hold: Cell<bool>,
     fail_drop: Cell<bool>,
     lie_about_drop: Cell<bool>,
+    removes_more: Cell<bool>,
+    /// Whose the profile is.
+    owner: Cell<u32>,
     /// The profile belongs to a user other than the one who runs this.
     of_another_user: Cell<bool>,
     /// The seconds that each drop and each restoring takes.
@@ -206,7 +209,10 @@ impl Survey for World {
         let profile = Profile {
             path: ProfilePath::new(Utf8Path::new(PROFILE)).unwrap(),
             kind: ProfileKind::System,
-            owner: Owner { uid: 0, name: None },
+            owner: Owner {
+                uid: self.owner.get(),
+                name: None,
+            },
             current: Current::Known(GenerationNumber(self.current.get())),
             generations: self.links.borrow().iter().map(generation).collect(),
             is_nix_own: false,
@@ -328,6 +334,12 @@ impl Perform for World {
         assert_ne!(n, self.current.get(), "the current generation was dropped");
         self.point(|| self.links.borrow_mut().remove(&n));
         self.drops.set(self.drops.get() + 1);
+        if self.removes_more.get() {
+            return Err(PerformError::RemovedMore {
+                what: "nix-env --delete-generations".to_string(),
+                more: "with it went the generations 8".to_string(),
+            });
+        }
         if self.lie_about_drop.get() {
             return Err(failed("nix-env --delete-generations"));
         }
@@ -608,6 +620,23 @@ fn a_user_holds_up_a_run_only_for_so_long(
     );
     assert_eq!(world.collections.get(), 1, "the garbage was collected");
     assert!(world.now.get() - NOW <= takes * 6);
+}
+
+#[rstest]
+#[case::of_roots_profile(0, 0)]
+#[case::of_another_users_profile(4242, 1)]
+fn a_removal_that_took_more_stops_the_others_there_and_roots_own_the_collection(
+    #[case] owner: u32,
+    #[case] collections: usize,
+) {
+    let world = World::new(9, 9);
+    world.owner.set(owner);
+    world.removes_more.set(true);
+    let receipt = run(&world, &job(Age::days(7))).unwrap();
+    assert_eq!(world.drops.get(), 1);
+    assert_eq!(receipt.count(Outcome::Skipped), 5);
+    assert_eq!(world.collections.get(), collections);
+    assert_eq!(receipt.count(Outcome::Failed), 1 - collections);
 }
 
 #[test]

@@ -271,6 +271,22 @@ fn nothing_goes_for_good_when_a_vanished_root_cannot_be_held() {
     assert_eq!(world.holds.borrow().len(), 6);
 }
 
+#[test]
+fn nothing_goes_for_good_when_a_removal_took_more() {
+    let world = World::new(9, 9);
+    let mut actions = for_good(&world);
+    let unheld = Plan::draw(&world.snapshot().unwrap(), &job_that_keeps_two()).actions;
+    let unheld = unheld
+        .into_iter()
+        .filter(|planned| matches!(planned.action, Action::DropGeneration(_)));
+    actions.splice(0..0, unheld);
+    world.removes_more.set(true);
+    let receipt = carry_out(&world, actions, report(1, None));
+    let outcomes: Vec<Outcome> = receipt.entries.iter().map(|entry| entry.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Done, Outcome::Stale, Outcome::Failed]);
+    assert_eq!(world.holds.borrow().len(), 6);
+}
+
 fn job_that_keeps_two() -> Job {
     let mut job = job(Age::days(0));
     let rules = KeepRules {
