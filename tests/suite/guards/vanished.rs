@@ -59,6 +59,36 @@ fn a_root_that_vanishes_during_a_run_is_held_before_anything_is_collected() {
             assert!(on_disk(&scratch, name), "{what}: {name}");
         }
         assert!(!on_disk(&scratch, "dead"), "{what}: the rest goes");
+        // Without an undo window it is held for a day.
+        ends(&scratch, &args, 0);
+        assert!(on_disk(&scratch, "thesis"), "{what}: held no longer");
+    }
+}
+
+#[test]
+fn a_root_that_vanishes_during_a_run_and_cannot_be_held_stops_the_collection() {
+    let Some(nix) = nixes().last() else { return };
+    for method in ["auto", "whole"] {
+        let scratch = machine_of(nix);
+        let (link, _) = thesis(&scratch);
+        let bin = after_a_removal(&scratch, nix, &format!("rm -f '{link}'"));
+        let real = nix.bin.join("nix-store");
+        fs::remove_file(bin.join("nix-store")).unwrap();
+        let fails = format!("test -L '{link}' && exec '{real}' \"$@\"\necho no luck >&2; exit 1");
+        script(&bin.join("nix-store"), &fails);
+        // One removal, so that all that fails is the hold of the root.
+        let method = format!("--collect-method={method}");
+        let args = [
+            "run",
+            "--keep-last=4",
+            "--yes",
+            &method,
+            "--nix-bin",
+            bin.as_str(),
+        ];
+        let ran = ends(&scratch, &args, 3);
+        assert!(ran.stdout.contains("could not be held"), "{}", ran.stdout);
+        assert!(on_disk(&scratch, "thesis") && on_disk(&scratch, "dead"));
     }
 }
 
@@ -170,9 +200,23 @@ fn a_home_that_is_unmounted_during_a_run_stops_the_collection() {
         };
         let args = ["run", "--keep-last=2", "--yes"];
         run(&["run", "--keep-last=50", "--no-collect", "--yes"], 0);
-        let said = run(&[&args[..], &["--nix-bin", unmounts.as_str()]].concat(), 3);
-        assert!(said.contains(home.as_str()), "{said}");
-        assert!(on_disk(&scratch, "hers") && on_disk(&scratch, "dead"));
+        for (keep, method) in [("4", "auto"), ("3", "whole")] {
+            let (keep, method) = (
+                format!("--keep-last={keep}"),
+                format!("--collect-method={method}"),
+            );
+            let args = [
+                "run",
+                &keep,
+                "--yes",
+                &method,
+                "--nix-bin",
+                unmounts.as_str(),
+            ];
+            let said = run(&args, 3);
+            assert!(said.contains(home.as_str()), "{said}");
+            assert!(on_disk(&scratch, "hers") && on_disk(&scratch, "dead"));
+        }
         run(&args, 0);
         assert!(on_disk(&scratch, "hers") && !on_disk(&scratch, "dead"));
     });

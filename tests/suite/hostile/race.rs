@@ -5,11 +5,12 @@ use std::fs;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
 use camino::Utf8Path;
 use nix_prune::adapters::scratch::Scratch;
 
-use super::{ends, fill, numbers, on_disk, profiles, store};
+use super::{ends, fill, home_profiles, numbers, on_disk, profiles, store};
 use crate::support::{by_hand, run};
 
 /// A path that is built of another one, which only the builder knows of meanwhile.
@@ -165,4 +166,123 @@ fn on_one_store(rounds: usize, ended: &mut BTreeMap<i32, usize>) -> Option<usize
     ends(&scratch, &["run", "--keep-last=1", "--yes"], 0);
     assert!(!numbers(&profile).is_empty());
     Some(built)
+}
+
+/// What somebody removes while a run goes on. Each is a root that the rules keep.
+#[derive(Debug, Clone, Copy)]
+enum Lost {
+    Result,
+    Project,
+    Generation,
+    Pinned,
+    Profile,
+}
+
+const LOST: [Lost; 5] = [
+    Lost::Result,
+    Lost::Project,
+    Lost::Generation,
+    Lost::Pinned,
+    Lost::Profile,
+];
+
+impl Lost {
+    /// Removes it, and names what it kept.
+    fn remove(self, scratch: &Scratch) -> &'static [&'static str] {
+        let system = profiles(scratch).join("system");
+        let project = scratch.home().join("project");
+        let delete = |number| {
+            let mut command = nix(scratch, "nix-env");
+            command.args(["-p", system.as_str(), "--delete-generations", number]);
+            assert!(command.output().unwrap().status.success());
+        };
+        match self {
+            Self::Result => fs::remove_file(project.join("result")).unwrap(),
+            Self::Project => fs::remove_dir_all(&project).unwrap(),
+            Self::Generation => delete("6"),
+            Self::Pinned => delete("2"),
+            Self::Profile => fs::remove_dir_all(home_profiles(scratch)).unwrap(),
+        }
+        match self {
+            Self::Result | Self::Project => &["project"],
+            Self::Generation => &["profilessystem-6"],
+            Self::Pinned => &["profilessystem-2"],
+            Self::Profile => &["profilesprofile-1", "profilesprofile-2"],
+        }
+    }
+}
+
+/// A machine that a run has seen, with one of each. Tells how long that run took.
+fn machine_with_all() -> Option<(Scratch, Duration)> {
+    let scratch = store()?;
+    let system = profiles(&scratch).join("system");
+    fill(&scratch, &system, 7);
+    fill(&scratch, &home_profiles(&scratch).join("profile"), 2);
+    let path = scratch.add_path("project", &[], 10).unwrap();
+    let link = scratch.home().join("project/result");
+    fs::create_dir_all(link.parent().unwrap()).unwrap();
+    scratch.add_root(&link, &path).unwrap();
+    scratch.add_path("dead", &[], 10).unwrap();
+    ends(&scratch, &["pin", "system:2"], 0);
+    let begun = Instant::now();
+    ends(
+        &scratch,
+        &["run", "--keep-last=50", "--no-collect", "--yes"],
+        0,
+    );
+    Some((scratch, begun.elapsed()))
+}
+
+#[test]
+fn what_vanishes_at_any_moment_of_a_run_is_held() {
+    let (mut ended, mut held, mut too_late) = (BTreeMap::new(), 0, 0);
+    for round in 0..rounds() {
+        let Some((scratch, first)) = machine_with_all() else {
+            return;
+        };
+        let lost = LOST[round % LOST.len()];
+        let method = ["auto", "whole", "selective"][round / LOST.len() % 3];
+        let method = format!("--collect-method={method}");
+        // A run that removes four generations takes some times as long as one that removes none.
+        let moment = first.mul_f64(f64::from(u32::try_from(round * 7 % 20).unwrap()) / 5.0);
+        let args = ["run", "--keep-last=2", "--yes", &method];
+        let (ran, at, names) = thread::scope(|scope| {
+            let ran = scope.spawn(|| {
+                let ran = run(&scratch, &args);
+                (ran, SystemTime::now())
+            });
+            thread::sleep(moment);
+            let names = lost.remove(&scratch);
+            let at = SystemTime::now();
+            let (ran, end) = ran.join().unwrap();
+            (ran, end.duration_since(at).unwrap_or_default(), names)
+        });
+        let what = format!("round {round}: {lost:?} {method}, {at:?} before the end");
+        let said = format!("{what}: {}{}", ran.stdout, ran.stderr);
+        assert!([0, 3, 4].contains(&ran.status), "{}: {said}", ran.status);
+        *ended.entry(ran.status).or_insert(0) += 1;
+        // Between our last look and its own, Nix takes what vanishes.
+        if method.ends_with("whole")
+            && at < first
+            && !names.iter().all(|name| on_disk(&scratch, name))
+        {
+            too_late += 1;
+            continue;
+        }
+        for name in names {
+            assert!(on_disk(&scratch, name), "{name} is lost: {said}");
+        }
+        let next = run(&scratch, &["run", "--keep-last=2", "--yes"]);
+        let said = format!("{said}{}{}", next.stdout, next.stderr);
+        // A profile whose place is gone stops the next one.
+        assert!([0, 4].contains(&next.status), "{}: {said}", next.status);
+        if next.status == 0 {
+            by_hand(&scratch, "nix-collect-garbage", &[]);
+            held += 1;
+        }
+        for name in names {
+            assert!(on_disk(&scratch, name), "{name} is lost later: {said}");
+        }
+    }
+    println!("exit statuses of runs: {ended:?}; held {held} times, too late {too_late} times");
 }
