@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -55,12 +56,10 @@ pub fn collector(state_dir: &Utf8Path, proc: &Utf8Path) -> Option<Collector> {
 
 /// Whoever holds a lock exclusively, with processes and locks as `proc` lists them.
 pub fn holder(lock: Utf8PathBuf, proc: &Utf8Path) -> Option<Collector> {
-    let file = fs::metadata(&lock).ok()?;
-    let device = (major(file.dev()), minor(file.dev()));
+    let file = Locked::find(&lock, proc)?;
     let list = fs::read_to_string(proc.join("locks")).ok()?;
-    let holder = list
-        .lines()
-        .find_map(|line| holder_of(line, device, file.ino()))?;
+    let mut holders = list.lines().filter_map(|line| holder_of(line, &file));
+    let holder = holders.find(|pid| file.may_be_held_by(*pid, proc))?;
     let process = u32::try_from(holder)
         .ok()
         .filter(|pid| *pid > 0)
@@ -70,6 +69,77 @@ pub fn holder(lock: Utf8PathBuf, proc: &Utf8Path) -> Option<Collector> {
             Process { pid, name }
         });
     Some(Collector { lock, process })
+}
+
+/// A lock file, as the list of locks names it and as `stat` does.
+struct Locked {
+    /// The device of its file system. On btrfs and overlays this is not the device of the file: each subvolume or layer has
+    /// one of its own.
+    system: (u32, u32),
+    device: u64,
+    inode: u64,
+}
+
+impl Locked {
+    fn find(lock: &Utf8Path, proc: &Utf8Path) -> Option<Self> {
+        let file = fs::metadata(lock).ok()?;
+        let own = (major(file.dev()), minor(file.dev()));
+        Some(Self {
+            system: device_of_system(lock, proc).unwrap_or(own),
+            device: file.dev(),
+            inode: file.ino(),
+        })
+    }
+
+    /// Whether a process may have this very file open. Only where the number of an inode is not unique in the file system is
+    /// that asked, and a process that cannot be looked into may.
+    fn may_be_held_by(&self, pid: i64, proc: &Utf8Path) -> bool {
+        if self.system == (major(self.device), minor(self.device)) || pid <= 0 {
+            return true;
+        }
+        let Ok(open) = fs::read_dir(proc.join(pid.to_string()).join("fd")) else {
+            return true;
+        };
+        let mut files = open.flatten().map(|file| fs::metadata(file.path()));
+        files.any(|file| match file {
+            Ok(file) => (file.dev(), file.ino()) == (self.device, self.inode),
+            Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
+        })
+    }
+}
+
+/// The device of the file system that a file is on, as the kernel lists mounts and locks.
+#[cfg(target_os = "linux")]
+fn device_of_system(path: &Utf8Path, proc: &Utf8Path) -> Option<(u32, u32)> {
+    use std::os::fd::AsRawFd;
+    use std::os::unix::fs::OpenOptionsExt;
+    // A handle that reads nothing, locks nothing and waits for nothing.
+    let handle = fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(nix::libc::O_PATH)
+        .open(path)
+        .ok()?;
+    let about = proc.join(format!("self/fdinfo/{}", handle.as_raw_fd()));
+    let about = fs::read_to_string(about).ok()?;
+    let mount = about
+        .lines()
+        .find_map(|line| line.strip_prefix("mnt_id:"))?;
+    let mounts = fs::read_to_string(proc.join("self/mountinfo")).ok()?;
+    device_of_mount(&mounts, mount.trim())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn device_of_system(_: &Utf8Path, _: &Utf8Path) -> Option<(u32, u32)> {
+    None
+}
+
+/// The device of a mount in the list of them: `36 35 0:42 /subvolume /mnt rw - btrfs /dev/sda1 rw`.
+#[cfg(any(test, target_os = "linux"))]
+fn device_of_mount(mounts: &str, id: &str) -> Option<(u32, u32)> {
+    let mut mounts = mounts.lines().map(str::split_whitespace);
+    let mut mount = mounts.find_map(|mut fields| (fields.next()? == id).then_some(fields))?;
+    let (major, minor) = mount.nth(1)?.split_once(':')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
 /// Waits until nobody collects, at most this long or until somebody asks to stop; says once whom it waits for.
@@ -99,17 +169,15 @@ pub fn wait_for_collector(
 /// The number of the process that a line of the list gives for an exclusive lock of this file; those that only wait for
 /// it have an arrow.
 ///
-/// `1: FLOCK  ADVISORY  WRITE 4711 fe:00:131 0 EOF`
-fn holder_of(line: &str, device: (u32, u32), inode: u64) -> Option<i64> {
+/// `1: FLOCK  ADVISORY  WRITE 4711 fe:00:131 0 EOF`, with the device of the file system in hexadecimal digits.
+fn holder_of(line: &str, file: &Locked) -> Option<i64> {
     let mut fields = line.split_whitespace().skip(1);
     let is_lock = fields.next() == Some("FLOCK") && fields.nth(1) == Some("WRITE");
     let pid = fields.next().filter(|_| is_lock)?.parse().ok()?;
-    let mut file = fields.next()?.split(':');
+    let mut listed = fields.next()?.split(':');
     let hex = |field: Option<&str>| u32::from_str_radix(field?, 16).ok();
-    let listed = (hex(file.next())?, hex(file.next())?);
-    // Of btrfs and the like the list and the file name different devices, both without a driver.
-    let same = listed == device || (listed.0 == 0 && device.0 == 0);
-    let is_it = same && file.next()?.parse() == Ok(inode);
+    let system = (hex(listed.next())?, hex(listed.next())?);
+    let is_it = system == file.system && listed.next()?.parse() == Ok(file.inode);
     is_it.then_some(pid)
 }
 
@@ -131,14 +199,69 @@ mod tests {
     #[case::nonsense("1: FLOCK", None)]
     #[case::nothing("", None)]
     fn a_line_names_the_holder(#[case] line: &str, #[case] holder: Option<i64>) {
-        assert_eq!(holder_of(line, (0xfe, 0), 131), holder);
+        assert_eq!(holder_of(line, &locked((0xfe, 0), 0xfe00)), holder);
     }
 
-    #[test]
-    fn devices_without_a_driver_are_taken_for_one() {
+    fn locked(system: (u32, u32), device: u64) -> Locked {
+        Locked {
+            system,
+            device,
+            inode: 131,
+        }
+    }
+
+    #[rstest]
+    #[case::the_same((0, 0x2a), Some(4711))]
+    #[case::another_without_a_driver((0, 0x31), None)]
+    #[case::another_driver((8, 0x2a), None)]
+    fn the_whole_number_of_the_device_counts(
+        #[case] system: (u32, u32),
+        #[case] holder: Option<i64>,
+    ) {
         let line = "1: FLOCK  ADVISORY  WRITE 4711 00:2a:131 0 EOF";
-        assert_eq!(holder_of(line, (0, 0x31), 131), Some(4711));
-        assert_eq!(holder_of(line, (8, 0x2a), 131), None);
+        assert_eq!(holder_of(line, &locked(system, 0x31)), holder);
+    }
+
+    #[rstest]
+    #[case("36", Some((0, 42)))]
+    #[case("3", None)]
+    #[case("35", Some((254, 1)))]
+    fn a_mount_names_the_device_of_its_file_system(
+        #[case] id: &str,
+        #[case] device: Option<(u32, u32)>,
+    ) {
+        let mounts =
+            "35 1 254:1 / / rw - ext4 /dev/vda rw\n36 35 0:42 /a /b rw - btrfs /dev/b rw\n";
+        assert_eq!(device_of_mount(mounts, id), device);
+    }
+
+    /// Two subvolumes of btrfs have files of the same number on one file system.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_process_that_has_another_file_of_that_number_open_does_not_hold_the_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = Utf8Path::from_path(dir.path()).unwrap();
+        let proc = Utf8Path::new("/proc");
+        let file = File::create(path.join("gc.lock")).unwrap();
+        let (device, inode) = (
+            file.metadata().unwrap().dev(),
+            file.metadata().unwrap().ino(),
+        );
+        let elsewhere = (0, u32::MAX);
+        let it = |device, inode, system| Locked {
+            system,
+            device,
+            inode,
+        };
+        let ours = i64::from(std::process::id());
+        assert!(it(device, inode, elsewhere).may_be_held_by(ours, proc));
+        assert!(!it(device + 1, inode, elsewhere).may_be_held_by(ours, proc));
+        // Where numbers are unique, the list is believed.
+        let own = (major(device + 1), minor(device + 1));
+        assert!(it(device + 1, inode, own).may_be_held_by(ours, proc));
+        // Of another namespace, or gone.
+        assert!(it(device + 1, inode, elsewhere).may_be_held_by(0, proc));
+        assert!(it(device + 1, inode, elsewhere).may_be_held_by(i64::from(i32::MAX), proc));
     }
 
     #[test]
