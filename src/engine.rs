@@ -110,7 +110,7 @@ where
     /// # Errors
     /// When there is no lock to be had or the record cannot be kept.
     pub fn release(&self, holds: Vec<HoldFacts>) -> Result<Receipt, EngineError> {
-        let lock = self.remember.lock()?;
+        let lock = self.lock()?;
         self.recover(&lock)?;
         let snapshot = self.survey.snapshot()?;
         let mut receipt = self.new_receipt(RunKind::Release, &snapshot)?;
@@ -133,8 +133,34 @@ where
         if receipts.is_empty() {
             return Ok(receipts);
         }
-        let lock = self.remember.lock()?;
+        let lock = self.lock()?;
         self.recover(&lock)
+    }
+
+    /// Takes the lock, with room for what is written under it. On a disk that was full before anything was set aside, the
+    /// room is what Nix sets aside for its collections.
+    fn lock(&self) -> Result<R::Lock, EngineError> {
+        let lock = match self.remember.lock() {
+            Err(error) if error.is_of_full_disk() => {
+                if !self.take_reserve_of_nix() {
+                    return Err(error.into());
+                }
+                self.remember.lock()?
+            }
+            lock => lock?,
+        };
+        if !self.remember.make_room(&lock) && self.take_reserve_of_nix() {
+            // Nix makes its reserve again whenever it opens the store.
+            self.remember.restock(&lock);
+        }
+        Ok(lock)
+    }
+
+    fn take_reserve_of_nix(&self) -> bool {
+        self.perform.give_up_reserve().unwrap_or_else(|error| {
+            tracing::debug!("the disk is full: {}", told(&error));
+            false
+        })
     }
 
     fn new_receipt(&self, kind: RunKind, snapshot: &Snapshot) -> Result<Receipt, EngineError> {
@@ -171,6 +197,7 @@ where
             Ok(count) => tracing::info!(count, "removed the records of old runs"),
             Err(error) => tracing::warn!("old records stay: {}", told(&error)),
         }
+        self.remember.restock(lock);
         Ok(receipt)
     }
 

@@ -265,6 +265,15 @@ pub trait Perform {
     /// When Nix failed or found something wrong.
     fn verify(&self, contents: bool) -> Result<(), PerformError>;
 
+    /// Removes what Nix itself has set aside for a full disk, as each of its collections does; true where there was any. Nix
+    /// makes it again.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    fn give_up_reserve(&self) -> Result<bool, PerformError> {
+        Ok(false)
+    }
+
     /// The free bytes of the store's file system.
     ///
     /// # Errors
@@ -405,6 +414,18 @@ pub trait Remember {
     /// [`JournalError::Locked`] when another run has it.
     fn lock(&self) -> Result<Self::Lock, JournalError>;
 
+    /// Sees that a run can write its records and Nix its own files, where the disk is full by giving up what was set aside;
+    /// false where nothing was.
+    fn make_room(&self, lock: &Self::Lock) -> bool {
+        let _ = lock;
+        true
+    }
+
+    /// Sets room aside for a run on a full disk, as far as there is some now.
+    fn restock(&self, lock: &Self::Lock) {
+        let _ = lock;
+    }
+
     /// Makes a new record for a run that begins now, under a name that no run has; the receipt's `run` is set.
     ///
     /// # Errors
@@ -516,6 +537,21 @@ pub enum JournalError {
     /// There is no such run.
     #[error("there is no run {0}")]
     NoSuchRun(String),
+}
+
+impl JournalError {
+    /// Whether something could not be written because the disk is full.
+    pub fn is_of_full_disk(&self) -> bool {
+        matches!(self, Self::Write { source, .. } if is_full(source))
+    }
+}
+
+/// Whether a file system has no room, or its owner may have no more of it.
+pub fn is_full(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
+    )
 }
 
 /// Tells the time.

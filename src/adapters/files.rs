@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 
 use camino::Utf8Path;
 use nix::errno::Errno;
@@ -17,6 +17,8 @@ use tempfile::NamedTempFile;
 pub const TEMPORARY_PREFIX: &str = ".nix-prune-tmp-";
 /// As much as the record of a run of some hundred actions takes.
 const PROBE_BYTES: usize = 64 << 10;
+/// What `stat` counts blocks in, whatever the file system's own are.
+const BLOCK: u64 = 512;
 
 /// Writes a file anew: after any fault there is the old file or the new one, and never a part of either.
 ///
@@ -43,6 +45,80 @@ pub fn write_new(path: &Utf8Path, bytes: &[u8], mode: u32) -> io::Result<()> {
         .persist_noclobber(path)
         .map_err(|failed| failed.error)?;
     sync_dir(dir)
+}
+
+/// Writes a file as [`write_atomically`] does, into another one that has its blocks already and takes the place of `path`:
+/// where that one is large enough, a full disk does not matter.
+///
+/// # Errors
+/// As [`write_atomically`]; then the other file is where it was.
+pub fn write_into(spare: &Utf8Path, path: &Utf8Path, bytes: &[u8]) -> io::Result<()> {
+    refuse_special(path)?;
+    let mut file = open_changeable(OpenOptions::new().write(true), spare)?;
+    file.write_all(bytes)?;
+    let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    if file.metadata()?.len() != length {
+        file.set_len(length)?;
+    }
+    file.sync_all()?;
+    fs::rename(spare, path)?;
+    sync_dir(directory_of(path)?)
+}
+
+/// Makes an empty file that has blocks for so many bytes, or sees that it has them.
+///
+/// # Errors
+/// When it cannot have them; then it is not there.
+pub fn set_aside(path: &Utf8Path, bytes: u64, mode: u32) -> io::Result<()> {
+    let has_blocks = |file: &fs::Metadata| file.is_file() && file.blocks() >= bytes / BLOCK;
+    if fs::symlink_metadata(path).is_ok_and(|file| has_blocks(&file)) {
+        return Ok(());
+    }
+    let file = open_changeable(OpenOptions::new().write(true).create(true).mode(mode), path)?;
+    let done = allocate(&file, bytes).or_else(|error| match error.raw_os_error() {
+        Some(code) if code == Errno::EOPNOTSUPP as i32 => fill_with_noise(&file, bytes),
+        _ => Err(error),
+    });
+    if done.is_err() {
+        fs::remove_file(path)?;
+    }
+    done
+}
+
+#[cfg(target_os = "linux")]
+fn allocate(file: &File, bytes: u64) -> io::Result<()> {
+    use nix::fcntl::{FallocateFlags, fallocate};
+    // Blocks behind the end stay when the file is written, also for lines that come later.
+    let flags = FallocateFlags::FALLOC_FL_KEEP_SIZE;
+    let length = i64::try_from(bytes).map_err(io::Error::other)?;
+    Ok(fallocate(file, flags, 0, length)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn allocate(_: &File, _: u64) -> io::Result<()> {
+    Err(Errno::EOPNOTSUPP.into())
+}
+
+/// Writes what no file system can store in less room.
+fn fill_with_noise(mut file: &File, bytes: u64) -> io::Result<()> {
+    let noise = File::open("/dev/urandom")?;
+    io::copy(&mut noise.take(bytes), &mut file)?;
+    file.sync_all()
+}
+
+/// Opens a regular file to change it; neither a link is followed nor a pipe waited for.
+fn open_changeable(options: &mut OpenOptions, path: &Utf8Path) -> io::Result<File> {
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let opened = options
+        .truncate(false)
+        .custom_flags(flags.bits())
+        .open(path);
+    let file = opened.map_err(name_the_link)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(invalid("it is not a regular file"))
+    }
 }
 
 /// Reads a regular file of at most `limit` bytes; neither a link is followed nor a pipe waited for.
@@ -202,12 +278,12 @@ fn directory_of(path: &Utf8Path) -> io::Result<&Utf8Path> {
 
 /// A temporary file with its contents on the disk; it is removed when it is dropped.
 fn written_in(dir: &Utf8Path, bytes: &[u8], mode: u32) -> io::Result<NamedTempFile> {
-    let mut temporary = tempfile::Builder::new()
+    let temporary = tempfile::Builder::new()
         .prefix(TEMPORARY_PREFIX)
         .rand_bytes(12)
         .tempfile_in(dir)
         .map_err(without_path)?;
-    temporary.write_all(bytes).map_err(without_path)?;
+    temporary.as_file().write_all(bytes)?;
     temporary
         .as_file()
         .set_permissions(Permissions::from_mode(mode))?;
@@ -374,5 +450,55 @@ mod tests {
         fs::write(dir.join("file"), "").unwrap();
         assert!(make_dir(&dir.join("link"), 0o755).is_err());
         assert!(make_dirs(&dir.join("file/x"), 0o755).is_err());
+    }
+
+    #[rstest]
+    #[case::empty("")]
+    #[case::cut_off("a part of a record that was killed, which is longer")]
+    fn a_file_is_written_into_one_that_has_blocks(#[case] left: &str) {
+        let (_guard, dir) = scratch();
+        let (spare, path) = (dir.join("spare"), dir.join("a.json"));
+        set_aside(&spare, 64 << 10, 0o600).unwrap();
+        fs::OpenOptions::new()
+            .write(true)
+            .open(&spare)
+            .unwrap()
+            .write_all(left.as_bytes())
+            .unwrap();
+        fs::write(&path, "the old one").unwrap();
+        let inode = fs::metadata(&spare).unwrap().ino();
+        write_into(&spare, &path, b"the new one").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "the new one");
+        assert_eq!(fs::metadata(&path).unwrap().ino(), inode);
+        assert_eq!(names(&dir), ["a.json"]);
+    }
+
+    #[test]
+    fn only_a_regular_file_is_written_into() {
+        let (_guard, dir) = scratch();
+        let (spare, path) = (dir.join("spare"), dir.join("a.json"));
+        fs::write(&path, "untouched").unwrap();
+        symlink("a.json", &spare).unwrap();
+        write_into(&spare, &dir.join("b.json"), b"new").unwrap_err();
+        fs::remove_file(&spare).unwrap();
+        nix::unistd::mkfifo(
+            spare.as_std_path(),
+            nix::sys::stat::Mode::from_bits_truncate(0o600),
+        )
+        .unwrap();
+        write_into(&spare, &path, b"new").unwrap_err();
+        set_aside(&spare, 1, 0o600).unwrap_err();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "untouched");
+    }
+
+    #[test]
+    fn where_no_blocks_can_be_had_beforehand_noise_takes_them() {
+        let (_guard, dir) = scratch();
+        let path = dir.join("spare");
+        let file = File::create(&path).unwrap();
+        fill_with_noise(&file, 100_000).unwrap();
+        let bytes = fs::read(&path).unwrap();
+        assert_eq!(bytes.len(), 100_000);
+        assert!((0..=255).all(|byte| bytes.contains(&byte)));
     }
 }

@@ -5,6 +5,7 @@
 //! runs/RUN.json         one receipt a run
 //! runs/RUN.steps        what became of its entries since, while it is under way
 //! holds/RUN/INDEX       the link that holds what entry INDEX of a run dropped
+//! reserve/NUMBER        room for the records of a run on a full disk
 //! pins.json             the generations that are never dropped
 //! seen.json             what the last run saw of the roots
 //! acknowledged.json     until when somebody has seen what failed
@@ -22,6 +23,7 @@ mod patience;
 mod pins;
 mod probe;
 mod prune;
+mod reserve;
 mod seen;
 mod steps;
 
@@ -235,11 +237,6 @@ impl Journal {
             .collect::<io::Result<_>>()
             .map_err(|source| unreadable(dir, source))
     }
-
-    fn make_dir(&self, path: &Utf8Path) -> Result<(), JournalError> {
-        files::make_dir(path, dir_mode()).map_err(|source| unwritable(path, source))?;
-        self.trusted(path)
-    }
 }
 
 impl Remember for Journal {
@@ -270,7 +267,7 @@ impl Remember for Journal {
             receipt.run = run;
             let path = self.receipt_path(&receipt.run);
             let text = written(&path, receipt)?;
-            match files::write_new(&path, &text, FILE_MODE) {
+            match self.write_new(&path, &text) {
                 Ok(()) => {
                     lock.steps.restart(&receipt.run, &text);
                     return Ok(());
@@ -287,8 +284,7 @@ impl Remember for Journal {
         let path = self.receipt_path(&receipt.run);
         let text = written(&path, receipt)?;
         lock.steps.forget();
-        files::write_atomically(&path, &text, FILE_MODE)
-            .map_err(|source| unwritable(&path, source))?;
+        self.write(&path, &text)?;
         lock.steps.restart(&receipt.run, &text);
         // They are of the record that was there before, and nobody believes them any more.
         let steps = steps::path_of(&path);
@@ -308,11 +304,20 @@ impl Remember for Journal {
         index: usize,
     ) -> Result<(), JournalError> {
         let steps = steps::path_of(&self.receipt_path(&receipt.run));
-        if lock.steps.append(&steps, receipt, index)? {
+        let write = |text: &[u8]| self.write(&steps, text);
+        if lock.steps.append(&steps, receipt, index, write)? {
             Ok(())
         } else {
             self.record(lock, receipt)
         }
+    }
+
+    fn make_room(&self, _lock: &RunLock) -> bool {
+        self.give_up_reserve()
+    }
+
+    fn restock(&self, lock: &RunLock) {
+        self.restock(lock);
     }
 
     fn saw(&self, lock: &RunLock, snapshot: &Snapshot, run: &Receipt) -> Result<(), JournalError> {

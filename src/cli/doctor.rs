@@ -25,6 +25,7 @@ pub(super) fn doctor(context: &Context, args: &DoctorArgs) -> Result<Exit, Failu
     if args.acknowledge {
         let lock = context.journal.lock()?;
         context.journal.acknowledge(&lock, context.clock.now())?;
+        context.journal.restock(&lock);
     }
     let mut checks = vec![nix(context), settings(context), needs::state(context)];
     checks.extend(needs::access(context));

@@ -10,6 +10,10 @@ use crate::ports::{
     told,
 };
 
+/// A record of some kilobytes must come before anything that frees space.
+const MAKE_ROOM: &str = "The disk is full, and the room that was set aside for this is not there or not enough. Free 1 MiB, for instance by removing a log or a \
+                         cache, and run this again.";
+
 /// The exit codes: sysexits where one fits, so that systemd names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Exit {
@@ -155,12 +159,14 @@ impl From<JournalError> for Failure {
             JournalError::Locked { .. } => (Exit::TryAgain, "Try again when it has ended."),
             JournalError::Write { source, .. } if is_denied(source) => (
                 Exit::NoPermission,
-                "Run as the user who owns the state directory, or name another one with --state-dir.",
+                "Run as the user who owns the state directory.",
             ),
-            JournalError::Write { .. } => (
-                Exit::CannotCreate,
-                "Make room or make the directory writable, or name another one with --state-dir.",
-            ),
+            JournalError::Write { .. } if error.is_of_full_disk() => {
+                (Exit::CannotCreate, MAKE_ROOM)
+            }
+            JournalError::Write { .. } => {
+                (Exit::CannotCreate, "Make the state directory writable.")
+            }
             JournalError::Read { source, .. } if is_denied(source) => (
                 Exit::NoPermission,
                 "Run as the user who owns the state directory.",

@@ -39,6 +39,7 @@ pub(super) fn pin(context: &Context, args: &PinArgs) -> Result<Exit, Failure> {
         created: context.clock.now(),
     };
     let changed = context.journal.add_pin(&lock, record)?;
+    context.journal.restock(&lock);
     show(&pin, true, changed, context, &args.json)
 }
 
@@ -53,6 +54,7 @@ pub(super) fn unpin(context: &Context, args: &UnpinArgs) -> Result<Exit, Failure
     };
     let lock = context.journal.lock()?;
     let changed = context.journal.remove_pin(&lock, &pin.profile, number)?;
+    context.journal.restock(&lock);
     show(&pin, false, changed, context, &args.json)
 }
 

@@ -35,7 +35,7 @@ where
     /// When nothing was done, or the record could not be kept; single failures are in the receipt.
     pub fn apply(&self, approved: Approved, job: Option<&Job>) -> Result<Receipt, EngineError> {
         let proposal = approved.into_proposal();
-        let lock = self.remember.lock()?;
+        let lock = self.lock()?;
         self.recover(&lock)?;
         let mut snapshot = self.survey.snapshot()?;
         let accepted = &proposal.accepted;

@@ -24,7 +24,7 @@ where
     /// # Errors
     /// When there is nothing to undo, or the record cannot be kept.
     pub fn undo(&self, run: Option<&RunId>) -> Result<Receipt, EngineError> {
-        let lock = self.remember.lock()?;
+        let lock = self.lock()?;
         self.recover(&lock)?;
         let original = self.to_undo(run)?;
         let snapshot = self.survey.snapshot()?;

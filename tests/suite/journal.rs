@@ -10,6 +10,7 @@ mod faults;
 mod holds;
 mod pins;
 mod prune;
+mod reserve;
 mod runs;
 mod steps;
 

@@ -7,6 +7,7 @@
 #![cfg(test)]
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
+mod full;
 mod tracer;
 pub(crate) mod world;
 
@@ -116,8 +117,16 @@ fn on_a_full_disk(step: &Step) -> Then {
 }
 
 /// Does harm, and sees that nothing is lost, the next run puts everything right, and undo works.
-fn harm_at(world: &World, case: &Case, steps: &[Step], (at, harm): (usize, Harm)) {
+/// As long as what `disk` gives is there, which is from the beginning until it is settled, the disk is as it makes it.
+fn harm_at<D>(
+    world: &World,
+    case: &Case,
+    steps: &[Step],
+    (at, harm): (usize, Harm),
+    disk: &dyn Fn() -> Option<D>,
+) {
     world.restore();
+    let disk = disk();
     let mut nth = 0;
     let traced = world.traced(case.args, &mut |step| {
         nth += 1;
@@ -153,9 +162,11 @@ fn harm_at(world: &World, case: &Case, steps: &[Step], (at, harm): (usize, Harm)
     world.not_collected();
     if case.args.contains(&"undo") {
         world.ends(case.next, &[0, 4]);
+        drop(disk);
     } else {
         // The recovery comes before the plan, so that no step of the plan is stale.
         world.ends(case.next, &[0]);
+        drop(disk);
         world.everything_done();
         world.kept();
         world.told_truly(case.releases);
@@ -190,7 +201,8 @@ fn try_case(
         if !chosen(nth) {
             continue;
         }
-        let attempt = AssertUnwindSafe(|| harm_at(&world, case, &steps, point));
+        let roomy = || None::<()>;
+        let attempt = AssertUnwindSafe(|| harm_at(&world, case, &steps, point, &roomy));
         if let Err(cause) = catch_unwind(attempt) {
             let (step, harm) = (steps.get(point.0), point.1);
             let (name, version) = (case.name, &nix.version);

@@ -242,6 +242,59 @@ pub(crate) fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
+/// Set in the process that has a small disk, to a place beside it.
+const SMALL_DISK: &str = "NIX_PRUNE_TEST_SMALL_DISK";
+
+/// Calls this binary for the test of that name alone, where `TMPDIR` is a disk in memory that is mounted with these
+/// options, in a namespace of its own; there `body` is run. Where nothing can be mounted, the test is skipped.
+pub(crate) fn on_small_disk(test: &str, options: &str, body: impl FnOnce()) {
+    if std::env::var_os(SMALL_DISK).is_some() {
+        return body();
+    }
+    if nixes().is_empty() {
+        return;
+    }
+    let dir = tempfile::Builder::new().prefix("np").tempdir().unwrap();
+    let mount = format!("mount -t tmpfs -o {options} tmpfs \"$TMPDIR\"");
+    let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
+    let (with, back) = if is_root() {
+        (vec!["--mount"], String::new())
+    } else {
+        // To mount takes root, and the tests are to run as whoever runs them.
+        let back = format!("unshare --user --map-user={uid} --map-group={gid}");
+        (vec!["--user", "--map-root-user", "--mount"], back)
+    };
+    let unshare = |script: &str| {
+        let mut command = Command::new("unshare");
+        command
+            .args(&with)
+            .args(["/bin/sh", "-c", script, "sh"])
+            .env("TMPDIR", dir.path())
+            .env(SMALL_DISK, std::env::temp_dir());
+        command
+    };
+    let can = unshare(&format!("{mount} && exec {back} true"));
+    if !{ can }.output().is_ok_and(|ran| ran.status.success()) {
+        return skipped(&format!("{test}: nothing can be mounted here"));
+    }
+    let ran = unshare(&format!("{mount} && exec {back} \"$@\""))
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout);
+    let errors = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.success(), "{said}{errors}");
+    assert!(said.contains("1 passed"), "{said}{errors}");
+}
+
+/// A temporary directory that is not on a small disk.
+pub(crate) fn roomy_dir() -> tempfile::TempDir {
+    let beside = std::env::var_os(SMALL_DISK).map(std::path::PathBuf::from);
+    let place = beside.unwrap_or_else(std::env::temp_dir);
+    tempfile::tempdir_in(place).unwrap()
+}
+
 /// A time, as RFC 3339 writes it.
 pub(crate) fn time(text: &str) -> Timestamp {
     text.parse().expect("a time")

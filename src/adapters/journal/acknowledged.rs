@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{FILE_MODE, Journal, RunLock, unwritable, written};
-use crate::adapters::files;
+use super::{Journal, RunLock, written};
 use crate::domain::measure::Timestamp;
 use crate::ports::JournalError;
 
@@ -43,6 +42,6 @@ impl Journal {
         let path = self.dir.join(NAME);
         let schema = Form::V1;
         let text = written(&path, &Record { schema, at })?;
-        files::write_atomically(&path, &text, FILE_MODE).map_err(|source| unwritable(&path, source))
+        self.write(&path, &text)
     }
 }

@@ -9,7 +9,7 @@ use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::Mode;
 use serde::{Deserialize, Serialize};
 
-use super::{FILE_MODE, Journal, RunLock, malformed, unreadable, unwritable, written};
+use super::{Journal, RunLock, malformed, unreadable, written};
 use crate::adapters::files;
 use crate::domain::measure::Timestamp;
 use crate::domain::profile::{GenerationNumber, ProfilePath};
@@ -134,7 +134,7 @@ impl Journal {
         let path = self.dir.join(NAME);
         let schema = PinsSchema::V1;
         let text = written(&path, &Pins { schema, pins })?;
-        files::write_atomically(&path, &text, FILE_MODE).map_err(|source| unwritable(&path, source))
+        self.write(&path, &text)
     }
 
     /// The pins of another user, from the usual place below their home.

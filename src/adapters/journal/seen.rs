@@ -2,15 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{FILE_MODE, Journal, RunLock, unwritable, written};
-use crate::adapters::files;
+use super::{Journal, RunLock, written};
 use crate::domain::receipt::Receipt;
 use crate::domain::seen::Seen;
 use crate::domain::snapshot::Snapshot;
 use crate::domain::store_path::StoreDir;
 use crate::ports::JournalError;
 
-const NAME: &str = "seen.json";
+pub(super) const NAME: &str = "seen.json";
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -62,6 +61,6 @@ impl Journal {
         let path = self.dir.join(NAME);
         let schema = Form::V1;
         let text = written(&path, &Record { schema, stores })?;
-        files::write_atomically(&path, &text, FILE_MODE).map_err(|source| unwritable(&path, source))
+        self.write(&path, &text)
     }
 }

@@ -21,11 +21,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Error as JsonError;
 use sha2::{Digest, Sha256};
 
-use super::{FILE_MODE, MOST_BYTES, malformed, unreadable, unwritable};
+use super::{MOST_BYTES, malformed, unreadable, unwritable};
 use crate::adapters::files;
 use crate::domain::receipt::{Entry, FreedBytes, Receipt, RunId};
 use crate::domain::visible::escape_json;
-use crate::ports::JournalError;
+use crate::ports::{JournalError, is_full};
 
 /// So many bytes of lines, and the record is written anew instead.
 const MOST_STEPS: u64 = 16 << 20;
@@ -94,12 +94,13 @@ impl Steps {
         self.0.replace(None);
     }
 
-    /// Writes a line for an entry; `false` where the record must be written wholly instead.
+    /// Writes a line for an entry, the first one with `write`; `false` where the record must be written wholly instead.
     pub(super) fn append(
         &self,
         path: &Utf8Path,
         receipt: &Receipt,
         index: usize,
+        write: impl FnOnce(&[u8]) -> Result<(), JournalError>,
     ) -> Result<bool, JournalError> {
         let mut slot = self.0.borrow_mut();
         let Some(base) = slot.as_mut().filter(|base| base.run == receipt.run) else {
@@ -111,35 +112,45 @@ impl Steps {
         let written = match &mut base.log {
             Some(log) if log.size > MOST_STEPS => return Ok(false),
             Some(log) => log.append(entry, index, receipt.bytes),
-            None => Log::begin(path, &base.digest, entry, index, receipt.bytes)
-                .map(|log| base.log = Some(log)),
+            None => match Log::text(&base.digest, entry, index, receipt.bytes) {
+                Ok((text, last)) => {
+                    write(text.as_bytes())?;
+                    Log::open(path, last).map(|log| base.log = Some(log))
+                }
+                Err(error) => Err(error),
+            },
         };
-        if let Err(source) = written {
-            // A part of a line may be there; nothing may go behind it.
-            *slot = None;
-            return Err(unwritable(path, source));
+        let Err(source) = written else {
+            return Ok(true);
+        };
+        // A part of a line may be there; nothing may go behind it.
+        *slot = None;
+        if is_full(&source) {
+            // The whole record can have the reserve.
+            return Ok(false);
         }
-        Ok(true)
+        Err(unwritable(path, source))
     }
 }
 
 impl Log {
-    /// Makes the file with its first two lines at once.
-    fn begin(
-        path: &Utf8Path,
+    /// The first two lines, which are written at once, and the digest of the second.
+    fn text(
         record: &str,
         entry: &Entry,
         index: usize,
         bytes: FreedBytes,
-    ) -> io::Result<Self> {
+    ) -> io::Result<(String, String)> {
         let head = serde_json::to_string(&Head {
             schema: Form::V1,
             of: record.to_string(),
         })?;
         let line = line(&digest(head.as_bytes()), entry, index, bytes)?;
-        let text = format!("{head}\n{line}\n");
-        // One that is there belongs to a record that was written anew since.
-        files::write_atomically(path, text.as_bytes(), FILE_MODE)?;
+        Ok((format!("{head}\n{line}\n"), digest(line.as_bytes())))
+    }
+
+    /// Opens the file that has them.
+    fn open(path: &Utf8Path, last: String) -> io::Result<Self> {
         let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
         let file = OpenOptions::new()
             .append(true)
@@ -148,7 +159,7 @@ impl Log {
             .map_err(files::name_the_link)?;
         Ok(Self {
             size: file.metadata()?.len(),
-            last: digest(line.as_bytes()),
+            last,
             file,
         })
     }

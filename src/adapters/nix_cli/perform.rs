@@ -1,8 +1,11 @@
 //! The port that the engine acts through.
 
+use std::io;
+
 use camino::Utf8Path;
 use nix::unistd::geteuid;
 
+use super::links::Directory;
 use super::{NixCli, failed, parse};
 use crate::adapters::disk::fullness;
 use crate::domain::measure::Bytes;
@@ -101,6 +104,22 @@ impl Perform for NixCli {
         self.verify_store(contents)
             .map(drop)
             .map_err(|error| failed("verifying the store".into(), error))
+    }
+
+    fn give_up_reserve(&self) -> Result<bool, PerformError> {
+        let dir = self.places.state_dir.join("db");
+        let failed = |source| PerformError::File {
+            what: format!("remove {dir}/reserved"),
+            source,
+        };
+        let Some(dir) = Directory::open(&dir).map_err(failed)? else {
+            return Ok(false);
+        };
+        match dir.unlink("reserved") {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(failed(error)),
+        }
     }
 
     fn free_bytes(&self) -> Result<Bytes, PerformError> {

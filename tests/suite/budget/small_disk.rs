@@ -1,53 +1,16 @@
 //! A file system of 64 MiB, in a mount namespace of its own, where what is free is what `statvfs` says.
 
-use std::process::Command;
-
 use camino::Utf8Path;
 use nix::sys::statvfs::statvfs;
 
 use super::{OWN, from_to, json, numbers, own_profile, thirty};
-use crate::support::{is_root, nixes, run, skipped};
+use crate::support::{nixes, on_small_disk, run};
 
-/// Set in the process that has the small disk.
-const HERE: &str = "NIX_PRUNE_TEST_SMALL_DISK";
 const TEST: &str = "budget::small_disk::just_enough_is_freed_on_a_small_disk";
 
 #[test]
 fn just_enough_is_freed_on_a_small_disk() {
-    if std::env::var_os(HERE).is_some() {
-        return nixes().last().map_or((), on_it);
-    }
-    if nixes().is_empty() {
-        return;
-    }
-    let dir = tempfile::Builder::new().prefix("np").tempdir().unwrap();
-    let mount = "mount -t tmpfs -o size=64m tmpfs \"$TMPDIR\"";
-    let unshare = |script: &str| {
-        let mut command = Command::new("unshare");
-        command
-            .args(["--mount", "/bin/sh", "-c", script, "sh"])
-            .env("TMPDIR", dir.path())
-            .env(HERE, "yes");
-        command
-    };
-    let can = is_root()
-        && unshare(mount)
-            .output()
-            .is_ok_and(|ran| ran.status.success());
-    if !can {
-        return skipped("a budget on a small disk: nothing can be mounted here");
-    }
-    let script = format!("{mount} && exec \"$@\"");
-    let this = std::env::current_exe().unwrap();
-    let ran = unshare(&script)
-        .arg(this)
-        .args(["--exact", TEST, "--nocapture"])
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&ran.stdout);
-    let errors = String::from_utf8_lossy(&ran.stderr);
-    assert!(ran.status.success(), "{text}{errors}");
-    assert!(text.contains("1 passed"), "{text}{errors}");
+    on_small_disk(TEST, "size=64m", || nixes().last().map_or((), on_it));
 }
 
 fn free(path: &Utf8Path) -> u64 {

@@ -1,0 +1,163 @@
+//! Room that is set aside while there is some, so that a run that frees space can begin on a full disk.
+//!
+//! ```text
+//! reserve/NUMBER   an empty file that has blocks
+//! ```
+//!
+//! A record that finds no room is written into one of these files, which takes its place: that needs neither a block nor an
+//! inode. When the disk is full most of them are removed for the files that Nix makes meanwhile.
+
+use std::fs;
+use std::io;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use nix::sys::statvfs::statvfs;
+
+use super::{FILE_MODE, Journal, RunLock, dir_mode, is_root, is_there, unwritable};
+use crate::adapters::files;
+use crate::ports::{JournalError, is_full};
+
+/// How many files there are. Nix makes two for each generation that is put back, and some more while it works.
+const FILES: usize = 24;
+/// How many of them are kept for records when the others are given up.
+const FILES_FOR_RECORDS: usize = 6;
+/// The least and the most that one of them has, in bytes.
+const MIN_BYTES: u64 = 16 << 10;
+const MAX_BYTES: u64 = 256 << 10;
+
+impl Journal {
+    pub(super) fn reserve_dir(&self) -> Utf8PathBuf {
+        self.dir.join("reserve")
+    }
+
+    fn reserved(&self, number: usize) -> Utf8PathBuf {
+        self.reserve_dir().join(number.to_string())
+    }
+
+    /// The files of the reserve that are there.
+    fn reserve(&self) -> Vec<Utf8PathBuf> {
+        let files = (0..FILES).map(|number| self.reserved(number));
+        files
+            .filter(|path| is_there(path).unwrap_or(false))
+            .collect()
+    }
+
+    /// Fills the reserve up, as far as there is room. A reserve that is too small is no failure of what was done.
+    pub fn restock(&self, _lock: &RunLock) {
+        if let Err(error) = self.fill() {
+            tracing::debug!(%error, "the reserve for a full disk is not complete");
+        }
+    }
+
+    fn fill(&self) -> io::Result<()> {
+        let dir = self.reserve_dir();
+        files::make_dir(&dir, dir_mode())?;
+        self.trusted(&dir).map_err(io::Error::other)?;
+        let bytes = self.bytes_of_a_record();
+        (0..FILES).try_for_each(|number| files::set_aside(&self.reserved(number), bytes, FILE_MODE))
+    }
+
+    /// As much as the largest record of late takes, with some room to grow.
+    fn bytes_of_a_record(&self) -> u64 {
+        let size = |path: &Utf8Path| fs::symlink_metadata(path).map_or(0, |file| file.len());
+        let runs = self.paths_in(&self.runs_dir()).unwrap_or_default();
+        let last = runs.iter().max().map_or(0, |path| size(path));
+        let largest = size(&self.dir.join(super::seen::NAME)).max(last);
+        let bytes = largest.saturating_add(largest / 2);
+        bytes.next_power_of_two().clamp(MIN_BYTES, MAX_BYTES)
+    }
+
+    /// Gives up what Nix needs of the reserve, where the disk is full; false where there is nothing left to give up.
+    pub(super) fn give_up_reserve(&self) -> bool {
+        if self.has_room() {
+            return true;
+        }
+        let reserve = self.reserve();
+        tracing::info!(dir = %self.reserve_dir(), "the disk is full: using the reserve");
+        for path in reserve.iter().skip(FILES_FOR_RECORDS) {
+            remove(path);
+        }
+        !reserve.is_empty()
+    }
+
+    /// Whether there is room for a record, and for what Nix writes meanwhile.
+    fn has_room(&self) -> bool {
+        let all = MIN_BYTES.saturating_mul(FILES as u64);
+        // A file system that does not tell is asked by writing.
+        let told = statvfs(self.dir.as_std_path()).map_or(true, |disk| {
+            // Root may use what is kept back for it.
+            let blocks = if is_root() {
+                disk.blocks_free()
+            } else {
+                disk.blocks_available()
+            };
+            // The types differ between platforms.
+            #[allow(clippy::useless_conversion)]
+            let (blocks, size, all_inodes, inodes) = (
+                u64::from(blocks),
+                u64::from(disk.fragment_size()),
+                u64::from(disk.files()),
+                u64::from(disk.files_available()),
+            );
+            // Some file systems make inodes as they are needed, and have no number of them.
+            let has_inodes = all_inodes == 0 || inodes > FILES as u64;
+            blocks.saturating_mul(size) > all && has_inodes
+        });
+        told && files::probe(&self.dir).is_ok()
+    }
+
+    /// Writes a document as [`files::write_atomically`] does, with the reserve where the disk is full.
+    pub(super) fn write(&self, path: &Utf8Path, bytes: &[u8]) -> Result<(), JournalError> {
+        let write = || files::write_atomically(path, bytes, FILE_MODE);
+        self.with_reserve(write, |spare| files::write_into(spare, path, bytes))
+            .map_err(|source| unwritable(path, source))
+    }
+
+    /// Writes a document as [`files::write_new`] does, with the reserve where the disk is full.
+    pub(super) fn write_new(&self, path: &Utf8Path, bytes: &[u8]) -> io::Result<()> {
+        let write = || files::write_new(path, bytes, FILE_MODE);
+        self.with_reserve(write, |spare| {
+            // Under the lock nobody else makes records.
+            if path.symlink_metadata().is_ok() {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            files::write_into(spare, path, bytes)
+        })
+    }
+
+    /// Makes a directory, with the reserve where the disk is full.
+    pub(super) fn make_dir(&self, path: &Utf8Path) -> Result<(), JournalError> {
+        let make = || files::make_dir(path, dir_mode());
+        self.with_reserve(make, |_| Err(io::ErrorKind::StorageFull.into()))
+            .map_err(|source| unwritable(path, source))?;
+        self.trusted(path)
+    }
+
+    /// Does something; where the disk is full, does it once more with a file of the reserve, which is removed before the next
+    /// attempt.
+    fn with_reserve(
+        &self,
+        act: impl Fn() -> io::Result<()>,
+        with: impl Fn(&Utf8Path) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut done = act();
+        for spare in self.reserve().iter().rev() {
+            if !done.as_ref().is_err_and(is_full) {
+                break;
+            }
+            done = with(spare);
+            let is_settled = |error: &io::Error| error.kind() == io::ErrorKind::AlreadyExists;
+            if !done.as_ref().map_or_else(is_settled, |()| true) {
+                remove(spare);
+                done = act();
+            }
+        }
+        done
+    }
+}
+
+fn remove(path: &Utf8Path) {
+    if let Err(error) = fs::remove_file(path) {
+        tracing::debug!(%path, %error, "a file of the reserve stays");
+    }
+}
