@@ -59,6 +59,7 @@ const FILE_MODE: u32 = 0o600;
 pub struct Journal {
     dir: Utf8PathBuf,
     patience: Option<Patience>,
+    usual: Vec<Utf8PathBuf>,
 }
 
 impl Journal {
@@ -67,7 +68,14 @@ impl Journal {
         Self {
             dir,
             patience: None,
+            usual: Vec::new(),
         }
+    }
+
+    /// The same, for a user whose records usually are in these directories.
+    #[must_use]
+    pub fn of_user_of(self, usual: Vec<Utf8PathBuf>) -> Self {
+        Self { usual, ..self }
     }
 
     /// The same, which waits for the lock at most this long, or until somebody asks to stop.

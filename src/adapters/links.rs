@@ -9,6 +9,7 @@
 #[cfg(target_os = "linux")]
 mod as_owner;
 mod dirs;
+mod elsewhere;
 mod found;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
@@ -24,6 +25,7 @@ mod site;
 mod store;
 mod users;
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -42,6 +44,7 @@ use crate::ports::{Cause, Clock, JournalError, Survey, SurveyError};
 use super::disk;
 use super::places::Places;
 use dirs::Place;
+pub use elsewhere::Elsewhere;
 use kinds::Kinds;
 use missing::Missing;
 use names::{lossy, shown};
@@ -91,6 +94,12 @@ pub trait Memory {
 
     /// The directory below which every hold's link is.
     fn holds_dir(&self) -> Utf8PathBuf;
+
+    /// What our user's other state directories keep of a store: the usual ones, and those `found` by their holds.
+    fn elsewhere(&self, found: &BTreeSet<&Utf8Path>, store: &StoreDir) -> Vec<Elsewhere> {
+        let _ = (found, store);
+        Vec::new()
+    }
 }
 
 /// Looks at a machine, and changes nothing.
@@ -168,7 +177,7 @@ impl Survey for Observer<'_> {
 
         let booted = self.systems("booted-system", &mut profiles, &mut findings);
         let running = self.systems("current-system", &mut profiles, &mut findings);
-        let pins = self.pins(&users, &mut profiles, &mut findings);
+        let mut pins = self.pins(&users, &mut profiles, &mut findings);
         let mut holds = self.holds(&mut findings);
         losses::windows(&mut holds, &ground.skips, &mut findings);
         let kinds = Kinds {
@@ -189,6 +198,14 @@ impl Survey for Observer<'_> {
         );
         losses::rootless_holds(&mut holds, &roots, taken_at, &mut findings);
         roots.extend(spared);
+        pins.extend(elsewhere::pins(
+            &roots,
+            &profiles,
+            &places.store,
+            self.memory,
+            taken_at,
+            &mut findings,
+        ));
         let vanished = missing.roots(&roots, &holds, &store, &mut findings);
         let (refusals, notes) = findings.finish();
         Ok(Snapshot {

@@ -18,7 +18,7 @@ use crate::adapters::links::Observer;
 use crate::adapters::nix_cli::NixCli;
 use crate::adapters::open_files;
 use crate::adapters::places::{Places, variable};
-use crate::adapters::process::Surroundings;
+use crate::adapters::process::{Account, Surroundings};
 use crate::adapters::scratch::Scratch;
 use crate::adapters::signals::Signals;
 use crate::adapters::tally::Tally;
@@ -30,6 +30,9 @@ use crate::engine::Engine;
 use crate::ports::{Clock, Survey, told};
 use crate::render::table::{Style, View};
 use crate::settings::{BUILTIN, Finding, JobSettings, NoJob, Settings, Severity};
+
+/// The variable that names the state directory, unless the option does.
+const STATE_DIR: &str = "NIX_PRUNE_STATE_DIR";
 
 /// The largest settings file that is read.
 pub(super) const SETTINGS_LIMIT: u64 = 4 << 20;
@@ -74,7 +77,10 @@ impl Context {
         environment::check(names)?;
         let places = Places::from_env()?;
         let actor = actor();
-        let state_dir = state_dir(&global, actor, &places)?;
+        let usual = usual_state_dir(actor, &places)?;
+        let state_dir = state_dir(&global, usual.clone())?;
+        let usual = usual.into_iter().chain(variable(STATE_DIR)?);
+        let usual = usual.chain(state_dir_at_home(actor, &places));
         let signals = Signals::catch().map_err(|error| {
             Failure::new(Exit::Failed, format!("cannot catch signals: {error}"))
         })?;
@@ -82,7 +88,7 @@ impl Context {
             global,
             places,
             actor,
-            journal: Journal::at(state_dir),
+            journal: Journal::at(state_dir).of_user_of(usual.collect()),
             clock: SystemClock,
             zone: clock::zone(),
             signals,
@@ -374,30 +380,38 @@ fn every_profile() -> Vec<ProfileSelector> {
     ]
 }
 
-fn state_dir(global: &Global, actor: Actor, places: &Places) -> Result<Utf8PathBuf, Failure> {
-    if let Some(dir) = &global.state_dir {
-        return if dir.is_absolute() {
-            Ok(dir.clone())
-        } else {
-            Err(Failure::new(
-                Exit::Usage,
-                format!("the state directory {dir} is not an absolute path"),
-            ))
-        };
-    }
-    if actor == Actor::Root {
-        return Ok("/var/lib/nix-prune".into());
-    }
-    let below = |dir: &Utf8Path| dir.join("nix-prune");
-    match (variable("XDG_STATE_HOME")?, &places.home) {
-        (Some(xdg), _) => Ok(below(&xdg)),
-        (None, Some(home)) => Ok(below(&home.join(".local/state"))),
-        (None, None) => Err(Failure::new(
+fn state_dir(global: &Global, usual: Option<Utf8PathBuf>) -> Result<Utf8PathBuf, Failure> {
+    match &global.state_dir {
+        Some(dir) if dir.is_absolute() => Ok(dir.clone()),
+        Some(dir) => Err(Failure::new(
             Exit::Usage,
-            "neither HOME nor XDG_STATE_HOME says where to keep records",
-        )
-        .hint("Name a directory with --state-dir.")),
+            format!("the state directory {dir} is not an absolute path"),
+        )),
+        None => usual.ok_or_else(|| {
+            Failure::new(
+                Exit::Usage,
+                "neither HOME nor XDG_STATE_HOME says where to keep records",
+            )
+            .hint("Name a directory with --state-dir.")
+        }),
     }
+}
+
+/// Where they are when `HOME` and `XDG_STATE_HOME` are as at a login.
+fn state_dir_at_home(actor: Actor, places: &Places) -> Option<Utf8PathBuf> {
+    let Actor::User(uid) = actor else {
+        return None;
+    };
+    let account = Account::find(&places.passwd, uid).ok().flatten()?;
+    Journal::default_dir(false, None, Utf8Path::from_path(&account.home))
+}
+
+/// Where the records of this user are when no option or variable of ours says otherwise.
+fn usual_state_dir(actor: Actor, places: &Places) -> Result<Option<Utf8PathBuf>, Failure> {
+    let state_home = variable("XDG_STATE_HOME")?;
+    let home = places.home.as_deref();
+    let is_root = actor == Actor::Root;
+    Ok(Journal::default_dir(is_root, state_home.as_deref(), home))
 }
 
 /// The text of settings, and what it is called.

@@ -6,7 +6,8 @@ use super::failure::{Exit, Failure};
 use super::undo::run_id;
 use super::{ask, out, run};
 use crate::domain::plan::HoldFacts;
-use crate::domain::snapshot::Hold;
+use crate::domain::refusal::RefusalCode;
+use crate::domain::snapshot::{Hold, Snapshot};
 use crate::ports::Clock;
 use crate::render;
 
@@ -22,12 +23,21 @@ fn list(context: &Context, args: &JsonArg) -> Result<Exit, Failure> {
     // The journal first: where it cannot be read, an empty list would be a lie.
     context.journal.holds_in(&context.places.store)?;
     let snapshot = context.snapshot(None)?;
+    warn_of_others(&snapshot);
     if args.json {
         out::json(&render::json::holds(&snapshot))?;
     } else {
         out::text(&render::table::holds(&snapshot, &context.view()));
     }
     Ok(Exit::Done)
+}
+
+/// Says that the usual state directory is another one, with holds of its own.
+pub(super) fn warn_of_others(snapshot: &Snapshot) {
+    let mut refusals = snapshot.refusals.iter();
+    if let Some(refusal) = refusals.find(|it| it.code == RefusalCode::StateElsewhere) {
+        tracing::warn!("{}", refusal.message);
+    }
 }
 
 fn release(context: &Context, args: &ReleaseArgs) -> Result<Exit, Failure> {
@@ -45,7 +55,9 @@ fn release(context: &Context, args: &ReleaseArgs) -> Result<Exit, Failure> {
     };
     // As above.
     context.journal.holds_in(&context.places.store)?;
-    let holds = context.snapshot(None)?.holds;
+    let snapshot = context.snapshot(None)?;
+    warn_of_others(&snapshot);
+    let holds = snapshot.holds;
     if let Some(run) = runs
         .iter()
         .find(|run| holds.iter().all(|hold| hold.run != **run))

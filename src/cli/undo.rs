@@ -3,15 +3,21 @@
 use super::args::UndoArgs;
 use super::context::Context;
 use super::failure::{Exit, Failure};
+use super::hold::warn_of_others;
 use super::run;
 use crate::domain::receipt::RunId;
+use crate::engine::EngineError;
 
 /// Undoes a run. It asks nothing: it only puts back, and never over anything.
 pub(super) fn undo(context: &Context, args: &UndoArgs) -> Result<Exit, Failure> {
     let run = args.run.clone().map(run_id).transpose()?;
     let nix = context.nix()?;
     let observer = context.observer(None);
-    let receipt = context.engine(&observer, &nix).undo(run.as_ref())?;
+    let undone = context.engine(&observer, &nix).undo(run.as_ref());
+    if let Err(EngineError::NothingToUndo { .. }) = &undone {
+        warn_of_others(&context.snapshot(None)?);
+    }
+    let receipt = undone?;
     run::show(context, &receipt, args.json.json)?;
     Ok(run::exit(&receipt))
 }

@@ -41,6 +41,7 @@ impl Acceptance {
             | RefusalCode::UsersUnreadable
             | RefusalCode::StoreMismatch
             | RefusalCode::StoreDamaged
+            | RefusalCode::StateElsewhere
             | RefusalCode::ClockJumped
             | RefusalCode::LimitGenerations
             | RefusalCode::LimitBytes

@@ -63,6 +63,9 @@ pub enum RefusalCode {
     /// The record of an earlier run could not be read, so that its holds are not known.
     #[serde(rename = "journal.unreadable")]
     JournalUnreadable,
+    /// Another state directory than the usual one is used, and that has pins or holds.
+    #[serde(rename = "state.elsewhere")]
+    StateElsewhere,
     /// The list of users could not be read.
     #[serde(rename = "users.unreadable")]
     UsersUnreadable,
@@ -110,7 +113,7 @@ enum Reach {
 
 impl RefusalCode {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::ProfileUnreadable,
         Self::CurrentUnknown,
         Self::ProfileAbsent,
@@ -123,6 +126,7 @@ impl RefusalCode {
         Self::Unrooted,
         Self::PinsUnreadable,
         Self::JournalUnreadable,
+        Self::StateElsewhere,
         Self::UsersUnreadable,
         Self::StoreMismatch,
         Self::StoreDamaged,
@@ -150,6 +154,7 @@ impl RefusalCode {
             Self::Unrooted => "profile.unrooted",
             Self::PinsUnreadable => "pins.unreadable",
             Self::JournalUnreadable => "journal.unreadable",
+            Self::StateElsewhere => "state.elsewhere",
             Self::UsersUnreadable => "users.unreadable",
             Self::StoreMismatch => "store.mismatch",
             Self::StoreDamaged => "store.damaged",
@@ -186,7 +191,8 @@ impl RefusalCode {
             | Self::UsersUnreadable
             | Self::StoreMismatch
             | Self::StoreDamaged => Reach::Collection,
-            Self::ClockJumped
+            Self::StateElsewhere
+            | Self::ClockJumped
             | Self::LimitGenerations
             | Self::LimitBytes
             | Self::AnomalyGenerations

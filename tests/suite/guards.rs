@@ -4,6 +4,7 @@
 
 mod accept;
 mod brake;
+mod elsewhere;
 mod hidden;
 mod seen;
 mod stores;

@@ -1,9 +1,15 @@
 //! What the survey asks of the records.
 
-use camino::{Utf8Path, Utf8PathBuf};
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
 
-use super::Journal;
-use crate::adapters::links::Memory;
+use camino::{Utf8Path, Utf8PathBuf};
+use nix::unistd::geteuid;
+
+use super::{Journal, unreadable};
+use crate::adapters::links::{Elsewhere, Memory};
 use crate::domain::receipt::RunId;
 use crate::domain::seen::Seen;
 use crate::domain::snapshot::{Hold, Pin};
@@ -33,5 +39,45 @@ impl Memory for Journal {
 
     fn holds_dir(&self) -> Utf8PathBuf {
         self.holds_dir()
+    }
+
+    fn elsewhere(&self, found: &BTreeSet<&Utf8Path>, store: &StoreDir) -> Vec<Elsewhere> {
+        let usual: Vec<&Utf8Path> = self.usual.iter().map(Utf8PathBuf::as_path).collect();
+        let at_home = usual.is_empty() || usual.iter().any(|dir| self.is_same(dir));
+        let ours =
+            |dir: &&Utf8Path| fs::metadata(dir).is_ok_and(|dir| dir.uid() == geteuid().as_raw());
+        let found = found.iter().copied().filter(ours);
+        let dirs: BTreeSet<&Utf8Path> = usual.into_iter().chain(found).collect();
+        let others = dirs.into_iter().filter(|dir| !self.is_same(dir));
+        let kept = |dir: &Utf8Path| {
+            match fs::metadata(dir) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    return Err(unreadable(dir, source));
+                }
+                _ => {}
+            }
+            let other = Self::at(dir.to_path_buf());
+            Ok((other.pins()?, other.holds_in(store)?))
+        };
+        let elsewhere = others.map(|dir| {
+            let kept = kept(dir);
+            Elsewhere {
+                dir: dir.to_path_buf(),
+                stops_run: !at_home || (kept.is_err() && self.usual.iter().any(|it| it == dir)),
+                kept,
+            }
+        });
+        elsewhere.collect()
+    }
+}
+
+impl Journal {
+    /// Whether a directory is this one, by whatever name.
+    fn is_same(&self, dir: &Utf8Path) -> bool {
+        let number = |dir: &Utf8Path| fs::metadata(dir).map(|dir| (dir.dev(), dir.ino()));
+        match (number(&self.dir), number(dir)) {
+            (Ok(own), Ok(other)) => own == other,
+            _ => self.dir == dir,
+        }
     }
 }

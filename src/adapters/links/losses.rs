@@ -118,7 +118,7 @@ pub(super) fn holds_away(
 }
 
 /// The directory of holds and the run that a link names: `DIR/holds/RUN/INDEX`.
-fn place_of_hold(link: &Path) -> Option<(&Path, RunId)> {
+pub(super) fn place_of_hold(link: &Path) -> Option<(&Path, RunId)> {
     let index = link.file_name()?.to_str()?;
     let run_dir = link.parent()?;
     let run = RunId::try_from(run_dir.file_name()?.to_str()?.to_string()).ok()?;

@@ -1,9 +1,12 @@
+use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use nix_prune::adapters::journal::{Journal, PinRecord};
+use nix_prune::adapters::links::Memory;
 use nix_prune::domain::profile::{GenerationNumber, ProfilePath};
+use nix_prune::domain::store_path::StoreDir;
 use nix_prune::ports::{JournalError, Remember};
 use rstest::rstest;
 use serde_json::json;
@@ -206,4 +209,40 @@ fn another_users_words_cannot_steer_a_terminal() {
 fn a_user_of_the_system_has_no_pins(#[case] home: &str) {
     let (_guard, _around, journal) = scratch();
     assert_eq!(journal.pins_of_user(Utf8Path::new(home), 0).unwrap(), []);
+}
+
+fn add(journal: &Journal, number: u32) {
+    let lock = journal.lock().unwrap();
+    journal.add_pin(&lock, pin(number, None)).unwrap();
+}
+
+/// The pins of the home count with another HOME; where they cannot be read nothing is done.
+#[test]
+fn pins_in_each_usual_directory_are_found() {
+    let (_guard, around, journal) = scratch();
+    let store = StoreDir::new(Utf8Path::new("/nix/store")).unwrap();
+    let at_home = Journal::at(around.join("home"));
+    let usual = vec![journal.dir().to_path_buf(), at_home.dir().to_path_buf()];
+    let journal = journal.of_user_of(usual.clone());
+    assert_eq!(journal.elsewhere(&BTreeSet::new(), &store).len(), 1);
+    add(&journal, 1);
+    add(&at_home, 2);
+    let number = |journal: &Journal| {
+        let mut others = journal.elsewhere(&BTreeSet::new(), &store);
+        let other = others.pop().unwrap();
+        assert!(others.is_empty());
+        let pins = other.kept.unwrap().0;
+        assert_eq!(pins.len(), 1);
+        (pins[0].number.0, other.stops_run)
+    };
+    assert_eq!(number(&journal), (2, false));
+    let away = Journal::at(around.join("away")).of_user_of(vec![usual[1].clone()]);
+    assert_eq!(number(&away), (2, true));
+    // By another name it is the same one.
+    symlink(&usual[1], around.join("link")).unwrap();
+    let linked = Journal::at(around.join("link")).of_user_of(vec![usual[1].clone()]);
+    assert!(linked.elsewhere(&BTreeSet::new(), &store).is_empty());
+    fs::write(at_home.dir().join("pins.json"), "{").unwrap();
+    let others = journal.elsewhere(&BTreeSet::new(), &store);
+    assert!(others[0].stops_run && others[0].kept.is_err());
 }
