@@ -1,4 +1,4 @@
-//! `docs/safety.md`: what it promises has a test, and the tables in it are those that the tests made.
+//! `docs/safety.md` and `SECURITY.md`: what they promise has a test, and the tables in the first are those that the tests made.
 
 #![cfg(test)]
 
@@ -109,9 +109,12 @@ fn tests() -> BTreeSet<String> {
 
 #[test]
 fn every_promise_names_tests_that_are_there() {
-    let text = fs::read_to_string(document()).unwrap();
-    let promised = promised(&text);
-    assert!(promised.len() > 40, "only {} promises", promised.len());
+    let security = document().with_file_name("../SECURITY.md");
+    let texts = [document(), security].map(|path| fs::read_to_string(path).unwrap());
+    let promised: Vec<_> = texts.iter().map(|text| promised(text)).collect();
+    let counts: Vec<_> = promised.iter().map(Vec::len).collect();
+    assert!(counts[0] > 40 && counts[1] > 20, "only {counts:?} promises");
+    let promised = promised.into_iter().flatten();
     let tests = tests();
     for (row, names) in promised {
         assert!(!names.is_empty(), "{row} names no test");
