@@ -110,8 +110,8 @@ fn tests() -> BTreeSet<String> {
 #[test]
 fn every_promise_names_tests_that_are_there() {
     let security = document().with_file_name("../SECURITY.md");
-    let texts = [document(), security].map(|path| fs::read_to_string(path).unwrap());
-    let promised: Vec<_> = texts.iter().map(|text| promised(text)).collect();
+    let documents = [document(), security].map(|path| fs::read_to_string(path).unwrap());
+    let promised: Vec<_> = documents.iter().map(|text| promised(text)).collect();
     let counts: Vec<_> = promised.iter().map(Vec::len).collect();
     assert!(counts[0] > 40 && counts[1] > 20, "only {counts:?} promises");
     let promised = promised.into_iter().flatten();
