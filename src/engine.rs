@@ -152,6 +152,7 @@ where
         if !self.remember.make_room(&lock) && self.take_reserve_of_nix() {
             // Nix makes its reserve again whenever it opens the store.
             self.remember.restock(&lock);
+            self.remember.make_room(&lock);
         }
         Ok(lock)
     }

@@ -65,15 +65,16 @@ pub fn write_into(spare: &Utf8Path, path: &Utf8Path, bytes: &[u8]) -> io::Result
     sync_dir(directory_of(path)?)
 }
 
-/// Makes an empty file that has blocks for so many bytes, or sees that it has them.
+/// Whether there is a file that has blocks for so many bytes.
+pub fn is_set_aside(path: &Utf8Path, bytes: u64) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|file| file.is_file() && file.blocks() >= bytes / BLOCK)
+}
+
+/// Makes an empty file that has blocks for so many bytes.
 ///
 /// # Errors
 /// When it cannot have them; then it is not there.
 pub fn set_aside(path: &Utf8Path, bytes: u64, mode: u32) -> io::Result<()> {
-    let has_blocks = |file: &fs::Metadata| file.is_file() && file.blocks() >= bytes / BLOCK;
-    if fs::symlink_metadata(path).is_ok_and(|file| has_blocks(&file)) {
-        return Ok(());
-    }
     let file = open_changeable(OpenOptions::new().write(true).create(true).mode(mode), path)?;
     let done = allocate(&file, bytes).or_else(|error| match error.raw_os_error() {
         Some(code) if code == Errno::EOPNOTSUPP as i32 => fill_with_noise(&file, bytes),

@@ -25,6 +25,12 @@ const FILES_FOR_RECORDS: usize = 6;
 const MIN_BYTES: u64 = 16 << 10;
 const MAX_BYTES: u64 = 256 << 10;
 
+/// What a file system has left.
+struct Room {
+    bytes: u64,
+    files: u64,
+}
+
 impl Journal {
     pub(super) fn reserve_dir(&self) -> Utf8PathBuf {
         self.dir.join("reserve")
@@ -53,8 +59,15 @@ impl Journal {
         let dir = self.reserve_dir();
         files::make_dir(&dir, dir_mode())?;
         self.trusted(&dir).map_err(io::Error::other)?;
-        let bytes = self.bytes_of_a_record();
-        (0..FILES).try_for_each(|number| files::set_aside(&self.reserved(number), bytes, FILE_MODE))
+        let size = self.bytes_of_a_record();
+        // The other half of what is left is for everybody else.
+        let Room { bytes, files } = self.room();
+        let most = usize::try_from((bytes / size).min(files) / 2).unwrap_or(usize::MAX);
+        let reserve = (0..FILES).map(|number| self.reserved(number));
+        let missing = reserve.filter(|path| !files::is_set_aside(path, size));
+        missing
+            .take(most)
+            .try_for_each(|path| files::set_aside(&path, size, FILE_MODE))
     }
 
     /// As much as the largest record of late takes, with some room to grow.
@@ -83,27 +96,39 @@ impl Journal {
     /// Whether there is room for a record, and for what Nix writes meanwhile.
     fn has_room(&self) -> bool {
         let all = MIN_BYTES.saturating_mul(FILES as u64);
-        // A file system that does not tell is asked by writing.
-        let told = statvfs(self.dir.as_std_path()).map_or(true, |disk| {
-            // Root may use what is kept back for it.
-            let blocks = if is_root() {
-                disk.blocks_free()
-            } else {
-                disk.blocks_available()
-            };
-            // The types differ between platforms.
-            #[allow(clippy::useless_conversion)]
-            let (blocks, size, all_inodes, inodes) = (
-                u64::from(blocks),
-                u64::from(disk.fragment_size()),
-                u64::from(disk.files()),
-                u64::from(disk.files_available()),
-            );
+        let Room { bytes, files } = self.room();
+        // Quotas show only when something is written.
+        bytes > all && files > FILES as u64 && files::probe(&self.dir).is_ok()
+    }
+
+    /// What the file system has left; without limit where it does not say.
+    fn room(&self) -> Room {
+        let unknown = Room {
+            bytes: u64::MAX,
+            files: u64::MAX,
+        };
+        let Ok(disk) = statvfs(self.dir.as_std_path()) else {
+            return unknown;
+        };
+        // Root may use what is kept back for it.
+        let blocks = if is_root() {
+            disk.blocks_free()
+        } else {
+            disk.blocks_available()
+        };
+        // The types differ between platforms.
+        #[allow(clippy::useless_conversion)]
+        let (blocks, size, all_files, files) = (
+            u64::from(blocks),
+            u64::from(disk.fragment_size()),
+            u64::from(disk.files()),
+            u64::from(disk.files_available()),
+        );
+        Room {
+            bytes: blocks.saturating_mul(size),
             // Some file systems make inodes as they are needed, and have no number of them.
-            let has_inodes = all_inodes == 0 || inodes > FILES as u64;
-            blocks.saturating_mul(size) > all && has_inodes
-        });
-        told && files::probe(&self.dir).is_ok()
+            files: if all_files == 0 { u64::MAX } else { files },
+        }
     }
 
     /// Writes a document as [`files::write_atomically`] does, with the reserve where the disk is full.
