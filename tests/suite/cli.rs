@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Lines, Write};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::process::{Child, ChildStderr, Stdio};
 use std::time::{Duration, Instant};
 
@@ -18,8 +18,8 @@ use rstest::rstest;
 use serde_json::Value;
 
 use crate::support::{
-    OnTerminal, Ran, by_hand, listing, nixes, program, run, run_command, script, skipped, time,
-    with_each_nix,
+    OnTerminal, Ran, by_hand, listing, nixes, on_small_disk, program, run, run_command, script,
+    skipped, time, with_each_nix,
 };
 
 /// A scratch store with nine system generations, of the newest Nix that is there.
@@ -379,6 +379,28 @@ fn another_collection_is_named_and_waited_for() {
     assert!(child.wait().unwrap().success(), "{rest:?}");
     let dead = scratch.path_named("dead").unwrap();
     assert!(!dead.to_absolute_path(scratch.store()).exists());
+}
+
+/// Both file systems have no device with a driver, and their inodes have the same numbers.
+#[test]
+fn a_lock_on_another_file_system_is_no_collection() {
+    let name = "cli::a_lock_on_another_file_system_is_no_collection";
+    on_small_disk(name, "size=4m", || {
+        let exclusive = FlockArg::LockExclusiveNonblock;
+        let disk = Utf8PathBuf::from_path_buf(std::env::temp_dir()).unwrap();
+        let lock = fs::File::create(disk.join("gc.lock")).unwrap();
+        let wanted = lock.metadata().unwrap().ino();
+        let file = |nth: u32| fs::File::create(disk.join(format!("other/{nth}"))).unwrap();
+        let mut files = (0..100).map(file);
+        let other = files.find(|file| file.metadata().unwrap().ino() == wanted);
+        let _other = Flock::lock(other.unwrap(), exclusive).unwrap();
+        let proc = Utf8Path::new("/proc");
+        assert_eq!(collector(&disk, proc), None);
+        let _lock = Flock::lock(lock, exclusive).unwrap();
+        if collector(&disk, proc).is_none() {
+            skipped("who collects: this kernel lists no locks");
+        }
+    });
 }
 
 /// How long: `NIX_PRUNE_TEST_LOCKED`, in seconds.

@@ -246,7 +246,7 @@ pub(crate) fn is_root() -> bool {
 const SMALL_DISK: &str = "NIX_PRUNE_TEST_SMALL_DISK";
 
 /// Calls this binary for the test of that name alone, where `TMPDIR` is a disk in memory that is mounted with these
-/// options, in a namespace of its own; there `body` is run. Where nothing can be mounted, the test is skipped.
+/// options, and has another one in `other`, in a namespace of its own; there `body` is run. Where nothing can be mounted, the test is skipped.
 pub(crate) fn on_small_disk(test: &str, options: &str, body: impl FnOnce()) {
     if std::env::var_os(SMALL_DISK).is_some() {
         return body();
@@ -255,7 +255,10 @@ pub(crate) fn on_small_disk(test: &str, options: &str, body: impl FnOnce()) {
         return;
     }
     let dir = tempfile::Builder::new().prefix("np").tempdir().unwrap();
-    let mount = format!("mount -t tmpfs -o {options} tmpfs \"$TMPDIR\"");
+    let mount = format!(
+        "mount -t tmpfs -o {options} tmpfs \"$TMPDIR\" && mkdir \"$TMPDIR/other\" && \
+         mount -t tmpfs tmpfs \"$TMPDIR/other\""
+    );
     let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
     let (with, back) = if is_root() {
         (vec!["--mount"], String::new())
