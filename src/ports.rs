@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::domain::budget::{Figure, Standing};
+use crate::domain::budget::{Figure, FreeSpace, Standing};
 use crate::domain::collect::{NotSelective, Selection};
 use crate::domain::elapsed::Uptime;
 use crate::domain::inspection::Inspection;
@@ -47,10 +47,25 @@ pub trait Survey {
     /// Only when nothing can be said at all; what cannot be read alone is a refusal in the snapshot.
     fn snapshot(&self) -> Result<Snapshot, SurveyError>;
 
-    /// How full the store is, in the figure that a budget asks for; what is not known is not told.
+    /// How full the store is, in the figure that a budget asks for, once the file system counts all that was freed; what
+    /// is not known is not told.
     fn standing(&self, figure: Figure) -> Standing {
         let _ = figure;
         Standing::default()
+    }
+
+    /// How much each of these names in the store directory frees on disk when it is deleted after those before it.
+    ///
+    /// # Errors
+    /// When that cannot be measured, or nobody can look.
+    fn weigh(&self, names: &[&str]) -> Result<Vec<Bytes>, NotSelective> {
+        let _ = names;
+        Err(NotSelective::NotLooked)
+    }
+
+    /// The kind of the store's file system, where it is known.
+    fn file_system(&self) -> Option<String> {
+        None
     }
 
     /// Finds what is dead now, by the store's database and all roots.
@@ -274,11 +289,11 @@ pub trait Perform {
         Ok(false)
     }
 
-    /// The free bytes of the store's file system.
+    /// How much of the store's file system is free once it counts all that was freed.
     ///
     /// # Errors
     /// When the file system does not say.
-    fn free_bytes(&self) -> Result<Bytes, PerformError>;
+    fn free_space(&self) -> Result<FreeSpace, PerformError>;
 }
 
 /// The link that Nix makes for the path at `position`, from 0, of a call that was given the link `first`.

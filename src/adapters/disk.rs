@@ -15,6 +15,8 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open};
 use nix::sys::stat::{Mode, fstat, fstatat};
 use nix::sys::statvfs::statvfs;
+#[cfg(target_os = "linux")]
+use nix::unistd::syncfs;
 
 use super::threads::joined;
 use crate::domain::budget::Disk;
@@ -348,7 +350,80 @@ pub enum DiskError {
     Interrupted,
 }
 
-/// How full the file system of `path` is.
+/// How full the file system of `path` is once everything that was deleted counts as free, for what is decided by it.
+///
+/// btrfs counts freed space up to 30 seconds late, and other file systems that free in the background do so too; `syncfs`
+/// makes them catch up. It waits for all that is to be written to that file system, so a command that only shows how full
+/// it is asks [`fullness`].
+///
+/// # Errors
+/// When the file system does not say how full it is.
+pub fn settled_fullness(path: &Utf8Path) -> io::Result<Disk> {
+    catch_up(path);
+    fullness(path)
+}
+
+/// Lets the file system count what was freed. Where that fails the figure is the one that it has.
+#[cfg(target_os = "linux")]
+fn catch_up(path: &Utf8Path) {
+    let done = open_directory(path).and_then(|directory| {
+        if counts_at_once(&directory) {
+            return Ok(());
+        }
+        syncfs(&directory)
+    });
+    if let Err(error) = done {
+        tracing::warn!(%path, %error, "what was freed may not be counted yet");
+    }
+}
+
+/// There is no call for one file system elsewhere.
+#[cfg(not(target_os = "linux"))]
+fn catch_up(_: &Utf8Path) {}
+
+/// Whether a file system counts freed blocks in the call that frees them, so that nothing has to be waited for.
+#[cfg(target_os = "linux")]
+fn counts_at_once(directory: &OwnedFd) -> bool {
+    // ext2 to ext4, and tmpfs.
+    matches!(magic(directory), 0xef53 | 0x0102_1994)
+}
+
+#[cfg(target_os = "linux")]
+fn open_directory(path: &Utf8Path) -> nix::Result<OwnedFd> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    open(path.as_std_path(), flags, Mode::empty())
+}
+
+/// The number of the kind of a file system; 0 where it is not known.
+#[cfg(target_os = "linux")]
+fn magic(directory: &OwnedFd) -> i128 {
+    let stat = nix::sys::statfs::fstatfs(directory);
+    stat.map_or(0, |stat| i128::from(stat.filesystem_type().0)) & 0xffff_ffff
+}
+
+/// The name of the kind of file system that `path` is on, where it is a known one.
+#[cfg(target_os = "linux")]
+pub fn file_system_name(path: &Utf8Path) -> Option<&'static str> {
+    // As below.
+    match magic(&open_directory(path).ok()?) {
+        0xef53 => Some("ext4"),
+        0x0102_1994 => Some("tmpfs"),
+        0x5846_5342 => Some("xfs"),
+        0x9123_683e => Some("btrfs"),
+        0x2fc1_2fc1 => Some("zfs"),
+        0xca45_1a4e => Some("bcachefs"),
+        0x794c_7630 => Some("overlay"),
+        _ => None,
+    }
+}
+
+/// The name of the kind of file system that `path` is on: on macOS always the same.
+#[cfg(not(target_os = "linux"))]
+pub fn file_system_name(_: &Utf8Path) -> Option<&'static str> {
+    cfg!(target_os = "macos").then_some("apfs")
+}
+
+/// How full the file system of `path` is, as it says at once.
 ///
 /// # Errors
 /// When the file system does not say.
@@ -371,8 +446,6 @@ pub fn fullness(path: &Utf8Path) -> io::Result<Disk> {
 /// What is known of the file system of the store.
 #[cfg(target_os = "linux")]
 fn file_system(store: &OwnedFd) -> FileSystem {
-    let magic =
-        nix::sys::statfs::fstatfs(store).map_or(0, |stat| i128::from(stat.filesystem_type().0));
     let blocks = FileSystem {
         layout: Layout::Blocks,
         per_inode: 0,
@@ -383,7 +456,7 @@ fn file_system(store: &OwnedFd) -> FileSystem {
         ..blocks
     };
     // From the kernel's `magic.h`, and from the sources of the file systems that are not in it.
-    match magic & 0xffff_ffff {
+    match magic(store) {
         0x5846_5342 => FileSystem {
             layout: Layout::Shared,
             per_inode: XFS_INODE,

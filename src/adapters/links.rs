@@ -124,7 +124,7 @@ pub struct Observer<'a> {
 impl Survey for Observer<'_> {
     fn standing(&self, _: Figure) -> Standing {
         Standing {
-            disk: disk::fullness(self.places.store.as_path()).ok(),
+            disk: disk::settled_fullness(self.places.store.as_path()).ok(),
             store_bytes: None,
         }
     }

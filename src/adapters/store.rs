@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::disk::{DiskError, DiskUse, Meter};
+use super::disk::{self, DiskError, DiskUse, Meter};
 use super::nix_cli::{InForce, NixCli};
 use super::places::Places;
 use super::runtime_roots::{RuntimeRoots, read_processes, read_temporary};
@@ -22,6 +22,7 @@ use crate::domain::budget::{Figure, Standing};
 use crate::domain::collect::{NotSelective, Selection};
 use crate::domain::graph::KeepFlags;
 use crate::domain::inspection::{Inspection, Seen, Stray};
+use crate::domain::measure::Bytes;
 use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::domain::root::{Dangling, GcRoot, RootKind, RootState};
 use crate::domain::snapshot::Snapshot;
@@ -112,6 +113,15 @@ impl<S: Survey> Survey for StoreSurvey<'_, S> {
         }
     }
 
+    fn weigh(&self, names: &[&str]) -> Result<Vec<Bytes>, NotSelective> {
+        let measured = self.reader.measure_each(names, &Tally::default());
+        measured.map_err(|error| NotSelective::Unknown(told(&error)))
+    }
+
+    fn file_system(&self) -> Option<String> {
+        disk::file_system_name(self.reader.places.store.as_path()).map(str::to_string)
+    }
+
     fn dead(&self) -> Result<Selection, NotSelective> {
         let unknown = |error: &dyn std::error::Error| NotSelective::Unknown(told(error));
         let (look, untold) = self
@@ -188,6 +198,19 @@ impl StoreReader<'_> {
     ) -> Result<Vec<DiskUse>, DiskError> {
         let store = self.places.store.as_path();
         Meter::new(store, self.interrupt, &tally.measured).measure_groups(groups)
+    }
+
+    /// What deleting each of these paths frees on disk after those before it.
+    ///
+    /// # Errors
+    /// As [`StoreReader::measure`].
+    pub fn measure_each<N: AsRef<str> + Sync>(
+        &self,
+        names: &[N],
+        tally: &Tally,
+    ) -> Result<Vec<Bytes>, DiskError> {
+        let store = self.places.store.as_path();
+        Meter::new(store, self.interrupt, &tally.measured).measure_each(names)
     }
 
     /// Looks, and tells what of it is not known so that paths must not be chosen by it.

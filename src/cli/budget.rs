@@ -6,14 +6,14 @@ use super::failure::{Exit, Failure};
 use super::inspect::{Exact, names, predict};
 use super::out;
 use crate::adapters::disk;
-use crate::domain::budget::{DiskGoal, Figure, Standing};
+use crate::domain::budget::{Contradiction, DiskGoal, Figure, Standing};
 use crate::domain::inspection::Inspection;
 use crate::domain::job::Job;
 use crate::domain::measure::Bytes;
 use crate::domain::plan::{Plan, Recent, Room};
 use crate::domain::receipt::Receipt;
 use crate::domain::snapshot::Snapshot;
-use crate::ports::Look;
+use crate::ports::{Look, Remember};
 use crate::render;
 
 /// Takes over the goal that the arguments give.
@@ -51,7 +51,7 @@ pub(super) fn draw(
     exact: Exact,
 ) -> Result<Plan, Failure> {
     let store = context.places.store.as_path();
-    let disk = disk::fullness(store).map_err(|error| {
+    let disk = disk::settled_fullness(store).map_err(|error| {
         let message = format!("cannot tell how full the file system of {store} is: {error}");
         Failure::new(Exit::Failed, message).hint("Check that NIX_STORE_DIR is right.")
     })?;
@@ -78,11 +78,13 @@ pub(super) fn draw(
     })?;
     standing.store_bytes = Some(inspection.graph().nar_size(&inspection.everything()));
     let to_free = standing.to_free(goal.budget).unwrap_or_default();
+    let contradiction = contradiction(context, goal)?;
     let room = Room {
         inspection: &inspection,
         standing,
         to_free,
         recent: recent(job, &snapshot),
+        contradiction: contradiction.as_ref(),
     };
     let weigh = |dead: &_| weigh(context, goal, &inspection, dead, room.recent);
     let mut plan = Plan::draw_within(&snapshot, job, goal, room, weigh)?;
@@ -95,6 +97,15 @@ pub(super) fn draw(
         predict(context, &mut plan, &look, exact)?;
     }
     Ok(plan)
+}
+
+/// The last run whose prediction the file system contradicted, where the goal is the file system's.
+fn contradiction(context: &Context, goal: DiskGoal) -> Result<Option<Contradiction>, Failure> {
+    if goal.budget.figure() == Figure::NarSize {
+        return Ok(None);
+    }
+    let receipts = context.journal.receipts()?;
+    Ok(Contradiction::last_of(&receipts, &context.places.store))
 }
 
 /// What the collection spares for its youth.

@@ -29,7 +29,7 @@ fn answer(global: Global, args: &DueArgs) -> Result<Exit, Failure> {
         return Ok(told(Due::NoBudget));
     };
     let store = context.places.store.as_path();
-    let disk = disk::fullness(store).map_err(|error| {
+    let disk = disk::settled_fullness(store).map_err(|error| {
         let message = format!("cannot tell how full the file system of {store} is: {error}");
         Failure::new(Exit::Failed, message).hint("Check that NIX_STORE_DIR is right.")
     })?;

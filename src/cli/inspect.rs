@@ -8,7 +8,8 @@ use super::context::Context;
 use super::failure::{Exit, Failure};
 use crate::adapters::disk::{AtMost, DiskUse};
 use crate::adapters::store::{Care, StoreReader};
-use crate::domain::graph::{NodeIdx, StoreGraph, Weight};
+use crate::domain::budget::Figure;
+use crate::domain::graph::{NodeIdx, NodeSet, StoreGraph, Weight};
 use crate::domain::inspection::{Inspection, Stray};
 use crate::domain::job::Job;
 use crate::domain::measure::Bytes;
@@ -175,6 +176,19 @@ impl Context {
     }
 }
 
+impl Context {
+    /// Measures what deleting each of these paths would free on disk after those before it.
+    ///
+    /// # Errors
+    /// As [`Context::measure`].
+    fn measure_each(&self, names: &[&str]) -> Result<Vec<Bytes>, Failure> {
+        let shown = Arc::clone(&self.tally);
+        let _progress =
+            self.progress(move || Some(format!("Measuring: {} files", shown.measured())));
+        Ok(self.reader(None).measure_each(names, &self.tally)?)
+    }
+}
+
 /// Something is not known to be dead while there may be roots that were not seen.
 pub(super) fn roots_are_hidden(refusal: &Refusal) -> Failure {
     let message = format!("it is not known what is dead: {}", refusal.message);
@@ -297,11 +311,17 @@ pub(super) fn predict(
         plan.notes.push(note);
         return Ok(());
     }
-    let forecast = inspection.forecast(&plan.actions);
+    let mut forecast = inspection.forecast(&plan.actions);
+    let part = part(context, plan, inspection, &forecast.dead)?;
+    let is_part = part.is_some();
+    if let Some(part) = part {
+        forecast.now = inspection.graph().weight(&part);
+        forecast.dead = part;
+    }
     let mut names = names(inspection.graph(), forecast.dead.iter());
     if spares_recent(plan) {
         plan.notes.push(spared(forecast.spared));
-    } else {
+    } else if !is_part {
         let strays = inspection.unregistered().iter().filter(|stray| stray.exact);
         names.extend(strays.map(|stray: &Stray| stray.name.as_str()));
     }
@@ -316,7 +336,35 @@ pub(super) fn predict(
             paths: forecast.later.paths,
         }),
     };
+    if let Some(report) = &mut plan.budget {
+        let frees = match report.figure {
+            Figure::OnDisk => measured.bytes,
+            Figure::NarSize => Some(forecast.now.nar_bytes),
+        };
+        report.frees = frees.unwrap_or(report.frees);
+    }
     plan.notes.extend(inspection.notes());
     plan.notes.extend(measured.notes);
     Ok(())
+}
+
+/// The dead paths that a budget needs, as the run chooses them; `None` where it needs all of them.
+fn part(
+    context: &Context,
+    plan: &Plan,
+    inspection: &Inspection,
+    dead: &NodeSet,
+) -> Result<Option<NodeSet>, Failure> {
+    let budget = plan.budget.as_ref();
+    let needed = budget.and_then(|report| Some((report.collects_most?, report.figure)));
+    let Some((goal, figure)) = needed else {
+        return Ok(None);
+    };
+    let (graph, flags) = (inspection.graph(), inspection.flags());
+    let oldest = graph.oldest_dead_by(dead, flags, goal, |nodes| match figure {
+        Figure::OnDisk => context.measure_each(&names(graph, nodes.iter().copied())),
+        Figure::NarSize => Ok(nodes.iter().map(|node| graph.nar_size_of(*node)).collect()),
+    })?;
+    // Where valid paths are not enough, names that the database does not know go as well.
+    Ok((oldest.weight >= goal).then(|| graph.set_of(oldest.nodes)))
 }

@@ -154,7 +154,8 @@ pub(super) fn exit(receipt: &Receipt) -> Exit {
     let done = receipt.count(Outcome::Done);
     let failed = receipt.count(Outcome::Failed);
     let undo = matches!(receipt.kind, RunKind::Undo(_));
-    match receipt.entries.len() - done {
+    // A budget that needs less than was planned is done.
+    match receipt.entries.len() - done - receipt.count(Outcome::Retained) {
         0 => Exit::Done,
         left if done == 0 && failed == left => Exit::Failed,
         _ if done == 0 && undo => Exit::Refused,

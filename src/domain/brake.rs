@@ -110,15 +110,14 @@ impl Extent {
         let dropped = actions
             .clone()
             .filter(|action| matches!(action, Action::DropGeneration(_)));
-        let part = plan.budget.as_ref().and_then(|budget| budget.collects_most);
         let collects = actions.any(|action| action.collection().is_some());
         Self {
             generations: dropped.count() as u64,
             of_generations: Some(seen.count() as u64).filter(|seen| *seen > 0),
-            nar_bytes: match (collects, part) {
-                (false, _) => Some(Bytes(0)),
-                (true, Some(part)) => Some(part),
-                (true, None) => plan.prediction.nar_bytes,
+            nar_bytes: if collects {
+                plan.prediction.nar_bytes
+            } else {
+                Some(Bytes(0))
             },
         }
     }

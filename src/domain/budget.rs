@@ -2,6 +2,7 @@
 
 mod goal;
 mod report;
+mod trial;
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::measure::Bytes;
 
 pub use goal::{DiskGoal, ReleaseHolds};
-pub use report::{BudgetReport, Figure, FreeLater, LeftOut, Standing, StillKept};
+pub use report::{BudgetReport, Figure, FreeLater, FreeSpace, LeftOut, Standing, StillKept};
+pub use trial::{BudgetEnd, Contradiction, Finding, Judge, Round, Trial};
 
 /// What is to hold after a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 mod selection;
 
-pub use selection::{Selection, Unregistered};
+pub use selection::{Part, Selection, Unregistered};
 
 /// How garbage is collected.
 #[derive(

@@ -20,6 +20,7 @@ mod why;
 
 use std::sync::OnceLock;
 
+pub use batches::Oldest;
 pub use builder::{GraphBuilder, GraphError};
 pub use closure::ClosureScratch;
 pub use packages::{PackageGroup, split_name};

@@ -6,7 +6,7 @@ use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::brake::Extent;
-use super::budget::{BudgetReport, Standing};
+use super::budget::{BudgetEnd, BudgetReport, Round, Standing};
 use super::job::JobName;
 use super::measure::{Bytes, Timestamp};
 use super::plan::Action;
@@ -146,6 +146,15 @@ pub struct BudgetOutcome {
     pub planned: BudgetReport,
     /// How full the store was after the run.
     pub after: Standing,
+    /// The rounds of the collection, in order.
+    #[serde(default)]
+    pub rounds: Vec<Round>,
+    /// Why there was no further round; null while the run is under way.
+    #[serde(default)]
+    pub ended: Option<BudgetEnd>,
+    /// The file system of the store, where its kind is known.
+    #[serde(default)]
+    pub file_system: Option<String>,
     /// How much is still missing, as measured then: 0 when the goal is reached, null where that is not known, and while
     /// the run is under way.
     pub missing: Option<Bytes>,
@@ -157,6 +166,9 @@ impl BudgetOutcome {
         Self {
             planned,
             after: Standing::default(),
+            rounds: Vec::new(),
+            ended: None,
+            file_system: None,
             missing: None,
         }
     }
@@ -207,6 +219,8 @@ pub enum Outcome {
     Done,
     /// Not done, because the world was not what the plan had relied on.
     Stale,
+    /// Not removed after all: the budget did not need it, or would have gained nothing by it.
+    Retained,
     /// Tried in vain.
     Failed,
     /// Not tried.
@@ -252,7 +266,8 @@ pub struct FreedBytes {
     pub predicted_at_most: bool,
     /// What Nix said, as exactly as its line can be read.
     pub reported: Option<Bytes>,
-    /// The free space of the store's file system, after minus before; others write to it too.
+    /// The free space of the store's file system, after minus before, once it counts all that was freed. What Nix's own
+    /// database and its reserve take counts as if it had not changed; others write to the file system too.
     pub measured: Option<i64>,
     /// How many store paths Nix said it deleted.
     pub paths: Option<u64>,

@@ -1,18 +1,28 @@
-//! What a run does for its budget, and how that came out.
+//! The budget of a run: choose what is dead by measured sizes, collect it, measure what that freed, and decide again.
+//!
+//! Holds and generations that a budget removes for good are removed here, a few at a time and only while the file system
+//! frees what is predicted: on one that shares blocks with snapshots it would all be lost for nothing.
 
-use super::collect::{LastLook, collect_after};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::collect::collect_from;
+use super::delays::Delays;
 use super::run::settle;
-use super::{Collection, Engine};
-use crate::domain::budget::{Figure, Standing};
-use crate::domain::collect::{CollectMethod, NotSelective, Selection};
+use super::vanished::Known;
+use super::{Collection, Engine, EngineError};
+use crate::domain::budget::{
+    BudgetEnd, BudgetReport, Contradiction, Figure, Finding, FreeSpace, Round, Standing, Trial,
+};
+use crate::domain::collect::{CollectMethod, NotSelective, Part};
 use crate::domain::measure::{Bytes, Timestamp};
 use crate::domain::plan::{Action, CollectFacts};
-use crate::domain::receipt::{BudgetOutcome, Entry, Outcome, Receipt};
-use crate::domain::snapshot::Snapshot;
-use crate::ports::{Clock, Interrupt, Perform, Remember, Survey, SurveyError};
+use crate::domain::receipt::{Entry, Outcome, Receipt};
+use crate::domain::store_path::StorePath;
+use crate::ports::{Clock, Interrupt, Perform, Remember, Survey};
 
-/// How often it is collected for a goal that was not reached the time before.
-const MOST_ROUNDS: usize = 8;
+/// The most rounds of one run. Every round deletes a path or removes a step, so it ends without this; other programs may
+/// go on making garbage.
+const MAX_ROUNDS: usize = 200;
 
 impl<S, P, R, C, I> Engine<'_, S, P, R, C, I>
 where
@@ -53,91 +63,364 @@ where
         }
     }
 
-    /// Collects what the budget needs: a part of what is dead, and more of it while the goal is not reached, for what
-    /// paths are by the store's own sizes is not what they are on disk. A part is never widened to the whole.
-    pub(super) fn collect_for(
-        &self,
-        facts: CollectFacts,
-        outcome: Option<&BudgetOutcome>,
-        last_look: LastLook<'_>,
-    ) -> Collection {
-        let before = facts.registered_before;
-        let part = outcome.and_then(|b| b.planned.collects_most.map(|most| (b, most)));
-        let Some((outcome, most)) = part else {
-            return match before {
-                Some(_) => self.collect_part(before, None, last_look),
-                None => collect_after(
-                    self.survey,
-                    self.perform,
-                    self.interrupt,
-                    facts.method,
-                    last_look,
-                ),
-            };
-        };
-        let mut all = self.collect_part(before, Some(most), last_look);
-        for _ in 1..MOST_ROUNDS {
-            let now = self.survey.standing(outcome.planned.figure);
-            let rest = now.to_free(outcome.planned.goal).unwrap_or_default();
-            if rest == Bytes(0) || all.outcome.is_err() || self.interrupt.requested() {
-                break;
-            }
-            let more = self.collect_part(before, Some(rest), last_look);
-            let idle = more.collected.paths == Some(0);
-            all.join(more);
-            if idle {
-                break;
-            }
-        }
-        all
+    /// Whether an entry waits for the rounds of the budget, which decide whether it is needed.
+    pub(super) fn waits_for_rounds(receipt: &Receipt, index: usize) -> bool {
+        let pending = |entry: &Entry| entry.outcome == Outcome::Pending;
+        let mut collections = receipt
+            .entries
+            .iter()
+            .filter(|e| e.action.collection().is_some());
+        let entry = receipt.entries.get(index);
+        goal_of(receipt).is_some()
+            && collections.any(pending)
+            && entry.is_some_and(|entry| pending(entry) && regret(&entry.action).is_some())
     }
 
+    /// Keeps what no round has removed.
+    pub(super) fn retain_rest(&self, receipt: &mut Receipt) {
+        let Some(outcome) = &receipt.budget else {
+            return;
+        };
+        let why = match outcome.ended {
+            Some(BudgetEnd::Reached) => "the goal is reached without it",
+            Some(BudgetEnd::NothingLeft) => "removing it frees nothing",
+            Some(BudgetEnd::Contradicted) => {
+                "the file system does not free what is predicted, so removing it may gain nothing"
+            }
+            Some(BudgetEnd::Unknown) => "it is not known what removing it frees",
+            Some(BudgetEnd::Stopped) | None => "nothing more is collected in this run",
+        };
+        for entry in &mut receipt.entries {
+            if entry.outcome == Outcome::Pending && regret(&entry.action).is_some() {
+                settle(entry, Outcome::Retained, Some(why.to_string()), self.clock);
+            }
+        }
+    }
+
+    /// Collects in rounds until the goal is reached, nothing is left, or a round freed nearly nothing.
+    ///
+    /// # Errors
+    /// When the record cannot be kept.
+    pub(super) fn collect_in_rounds(
+        &self,
+        collect: Collect<'_, R::Lock>,
+        receipt: &mut Receipt,
+        delays: &mut Delays,
+    ) -> Result<Collection, EngineError> {
+        let mut all = Collection::default();
+        let Some(planned) = goal_of(receipt).cloned() else {
+            return Ok(all);
+        };
+        // Records that cannot be read may have the contradiction.
+        let contradicted = self.remember.receipts().map_or(true, |receipts| {
+            Contradiction::last_of(&receipts, &receipt.store).is_some()
+        });
+        let mut rounds = Rounds {
+            trial: Trial::new(planned.figure, contradicted),
+            steps: steps_of(receipt),
+            spent: BTreeSet::new(),
+            start: self.measure(planned.figure),
+            planned,
+        };
+        let ended = self.run_rounds(collect, &mut rounds, &mut all, receipt, delays)?;
+        if let Some(outcome) = &mut receipt.budget {
+            outcome.ended = Some(ended);
+            outcome.file_system = self.survey.file_system();
+        }
+        self.retain_rest(receipt);
+        Ok(all)
+    }
+
+    fn run_rounds(
+        &self,
+        collect: Collect<'_, R::Lock>,
+        rounds: &mut Rounds,
+        all: &mut Collection,
+        receipt: &mut Receipt,
+        delays: &mut Delays,
+    ) -> Result<BudgetEnd, EngineError> {
+        let figure = rounds.planned.figure;
+        let mut before = rounds.start;
+        let mut finding = Finding::TooLittle;
+        for number in 0..MAX_ROUNDS {
+            let known = rounds.missing(before);
+            let missing = match known {
+                Some(Bytes(0)) => return Ok(BudgetEnd::Reached),
+                Some(missing) => missing,
+                // What is dead may go as it was planned, and nothing else.
+                None if number == 0 => rounds.planned.to_free,
+                None => return Ok(BudgetEnd::Unknown),
+            };
+            if finding == Finding::Contradicts {
+                return Ok(BudgetEnd::Contradicted);
+            }
+            let mut part = self.part(&collect.facts, rounds, missing);
+            let mut steps = 0;
+            while known.is_some()
+                && let Some(index) = rounds.next_step(&part, missing, steps, receipt)
+            {
+                if self.interrupt.requested() {
+                    return Ok(BudgetEnd::Stopped);
+                }
+                self.step(collect.lock, receipt, index, collect.known, delays)?;
+                // A step that took more than it should ends the collection.
+                if outcome_of(receipt, collect.index) != Some(Outcome::Pending) {
+                    return Ok(BudgetEnd::Stopped);
+                }
+                if outcome_of(receipt, index) == Some(Outcome::Done) {
+                    steps += 1;
+                    part = self.part(&collect.facts, rounds, missing);
+                }
+            }
+            let is_unknown = part.is_err();
+            if is_unknown && number > 0 {
+                return Ok(BudgetEnd::Unknown);
+            }
+            if let Ok(part) = &part
+                && part.selection.is_empty()
+                // Only a whole collection deletes names that are no store paths.
+                && (number > 0 || part.selection.foreign_names() == 0)
+            {
+                return Ok(if rounds.steps.is_empty() {
+                    BudgetEnd::NothingLeft
+                } else {
+                    BudgetEnd::Contradicted
+                });
+            }
+            if steps > 0 && part.as_ref().is_ok_and(|part| part.weight == Bytes(0)) {
+                // It was removed because it was to free something.
+                rounds.steps.clear();
+            }
+            if self.interrupt.requested() {
+                return Ok(BudgetEnd::Stopped);
+            }
+            let (collection, predicted) = self.collect_part(collect, rounds, part, receipt);
+            let after = self.measure(figure);
+            let round = Round {
+                steps,
+                predicted,
+                measured: before.freed_until(after, figure),
+            };
+            tracing::info!(predicted = %round.predicted, measured = ?round.measured, "measured what was freed");
+            let stopped = collection.outcome.is_err();
+            all.join(collection);
+            if let Some(outcome) = &mut receipt.budget {
+                outcome.rounds.push(round);
+            }
+            self.keep_up(collect.lock, receipt, &receipt.run)?;
+            if stopped {
+                return Ok(BudgetEnd::Stopped);
+            }
+            finding = rounds.trial.add(&round);
+            before = after;
+        }
+        Ok(BudgetEnd::Stopped)
+    }
+
+    /// The dead paths that are enough, least recently registered first; all of them where that is not enough.
+    fn part(
+        &self,
+        facts: &CollectFacts,
+        rounds: &Rounds,
+        missing: Bytes,
+    ) -> Result<Part, NotSelective> {
+        let mut dead = self.survey.dead()?;
+        if let Some(before) = facts.registered_before {
+            // A part of a second is left out, which spares what was registered in it.
+            dead = dead.before(before.to_unix().0);
+        }
+        for path in &rounds.spent {
+            dead.refused(path);
+        }
+        let goal = match facts.method {
+            CollectMethod::Whole => Bytes(u64::MAX),
+            CollectMethod::Auto | CollectMethod::Selective => missing,
+        };
+        dead.freeing(goal, |graph, names| match rounds.planned.figure {
+            Figure::OnDisk => self.survey.weigh(names),
+            Figure::NarSize => {
+                let size = |name: &&str| graph.find(name).map(|node| graph.nar_size_of(node));
+                Ok(names
+                    .iter()
+                    .map(|name| size(name).unwrap_or_default())
+                    .collect())
+            }
+        })
+    }
+
+    /// Collects a part, which is never widened to the whole, and tells what the paths that went were predicted to free.
     fn collect_part(
         &self,
-        before: Option<Timestamp>,
-        most: Option<Bytes>,
-        last_look: LastLook<'_>,
-    ) -> Collection {
-        let part = Part {
-            survey: self.survey,
-            before,
-            most,
+        collect: Collect<'_, R::Lock>,
+        rounds: &mut Rounds,
+        part: Result<Part, NotSelective>,
+        receipt: &mut Receipt,
+    ) -> (Collection, Bytes) {
+        let Collect {
+            facts, lock, known, ..
+        } = collect;
+        let (chosen, weights) = match part {
+            Ok(part) => (Ok(part.selection), part.registered),
+            Err(why) => (Err(why), BTreeMap::new()),
         };
-        collect_after(
-            &part,
+        let is_part = rounds.planned.collects_most.is_some() || facts.registered_before.is_some();
+        let method = if is_part || chosen.as_ref().is_ok_and(|it| !it.is_everything()) {
+            CollectMethod::Selective
+        } else {
+            facts.method
+        };
+        let mut last_look = || self.last_look(facts, lock, receipt, known);
+        let collection = collect_from(
+            self.survey,
             self.perform,
             self.interrupt,
-            CollectMethod::Selective,
-            last_look,
-        )
+            method,
+            || chosen,
+            &mut last_look,
+        );
+        let mut predicted = Bytes(0);
+        for (path, weight) in weights {
+            // Nix does not say which paths a whole collection deleted.
+            if collection
+                .deleted
+                .as_ref()
+                .is_none_or(|deleted| deleted.contains(&path))
+            {
+                predicted.0 = predicted.0.saturating_add(weight.0);
+            }
+            rounds.spent.insert(path);
+        }
+        (collection, predicted)
+    }
+
+    fn measure(&self, figure: Figure) -> Measured {
+        Measured {
+            standing: self.survey.standing(figure),
+            free: self.perform.free_space().ok(),
+        }
     }
 }
 
-/// Sees of what is dead only what is old enough, and of that only as much as is to go, least recently registered first.
-struct Part<'a, S> {
-    survey: &'a S,
-    before: Option<Timestamp>,
-    most: Option<Bytes>,
+/// A collection that is under way.
+#[derive(Debug)]
+pub(super) struct Collect<'a, L> {
+    pub(super) facts: CollectFacts,
+    pub(super) lock: &'a L,
+    /// Its entry.
+    pub(super) index: usize,
+    pub(super) known: Option<Known<'a>>,
 }
 
-impl<S: Survey> Survey for Part<'_, S> {
-    fn snapshot(&self) -> Result<Snapshot, SurveyError> {
-        self.survey.snapshot()
+impl<L> Clone for Collect<'_, L> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<L> Copy for Collect<'_, L> {}
+
+/// How full the store is, and what is free beside what Nix keeps for itself.
+#[derive(Debug, Clone, Copy)]
+struct Measured {
+    standing: Standing,
+    free: Option<FreeSpace>,
+}
+
+impl Measured {
+    /// How much more is free later.
+    fn freed_until(self, later: Self, figure: Figure) -> Option<i64> {
+        match figure {
+            Figure::OnDisk => self.free?.freed_until(later.free?),
+            Figure::NarSize => {
+                let (before, after) = (self.standing.store_bytes?, later.standing.store_bytes?);
+                i64::try_from(i128::from(before.0) - i128::from(after.0)).ok()
+            }
+        }
+    }
+}
+
+/// What the rounds of a run share.
+#[derive(Debug)]
+struct Rounds {
+    planned: BudgetReport,
+    start: Measured,
+    trial: Trial,
+    /// The entries that may be removed for good, with the least regret first.
+    steps: VecDeque<usize>,
+    /// Paths that were deleted or that Nix did not delete: they are not tried again.
+    spent: BTreeSet<StorePath<String>>,
+}
+
+impl Rounds {
+    /// How much must still go. What Nix's own files gave up does not count, for Nix takes it again.
+    fn missing(&self, now: Measured) -> Option<Bytes> {
+        let goal = self.planned.goal;
+        let missing = now.standing.to_free(goal)?;
+        let freed = self.start.freed_until(now, Figure::OnDisk);
+        let beside = freed.and_then(|freed| self.start.standing.after_freeing(freed).to_free(goal));
+        Some(match self.planned.figure {
+            Figure::OnDisk => missing.max(beside.unwrap_or_default()),
+            Figure::NarSize => missing,
+        })
     }
 
-    fn standing(&self, figure: Figure) -> Standing {
-        self.survey.standing(figure)
+    /// The next entry to remove for good in a round that has removed `steps` of them: only where no dead path is left to
+    /// collect first, and more only where what is dead is not enough.
+    fn next_step(
+        &mut self,
+        part: &Result<Part, NotSelective>,
+        missing: Bytes,
+        steps: u64,
+        receipt: &Receipt,
+    ) -> Option<usize> {
+        let part = part.as_ref().ok()?;
+        let nothing_dead = part.selection.is_empty();
+        if part.weight >= missing || (steps == 0 && !nothing_dead) {
+            return None;
+        }
+        let next = *self.steps.front()?;
+        // The undo window of a hold that has ended was not shortened by a prediction.
+        let has_ended = |entry: &Entry| matches!(entry.action, Action::ReleaseHold(_));
+        let ended = receipt.entries.get(next).is_some_and(has_ended);
+        let may = self.trial.steps().max(u64::from(ended));
+        // Steps that share their paths free them together.
+        if steps < may || (steps > 0 && nothing_dead) {
+            self.steps.pop_front()
+        } else {
+            None
+        }
     }
+}
 
-    fn dead(&self) -> Result<Selection, NotSelective> {
-        let mut chosen = self.survey.dead()?;
-        if let Some(before) = self.before {
-            // A part of a second is left out, which spares what was registered in it.
-            chosen = chosen.before(before.to_unix().0);
+/// The goal of a run that has not reached it.
+fn goal_of(receipt: &Receipt) -> Option<&BudgetReport> {
+    let planned = receipt.budget.as_ref().map(|outcome| &outcome.planned);
+    planned.filter(|planned| !planned.is_reached())
+}
+
+fn outcome_of(receipt: &Receipt, index: usize) -> Option<Outcome> {
+    receipt.entries.get(index).map(|entry| entry.outcome)
+}
+
+/// What is removed for good, in the order of regret: ended holds, open holds, generations, each from the oldest.
+fn regret(action: &Action) -> Option<(u8, Timestamp, String)> {
+    match action {
+        Action::ReleaseHold(facts) => Some((0, facts.until, facts.link.to_string())),
+        Action::ReleaseEarly(facts) => Some((1, facts.hold.until, facts.hold.link.to_string())),
+        Action::DropGeneration(facts) if facts.hold.is_zero() => {
+            let link = facts.profile.link(facts.number);
+            Some((2, facts.created, link.into_string()))
         }
-        if let Some(most) = self.most {
-            chosen = chosen.freeing(most);
-        }
-        Ok(chosen)
+        _ => None,
     }
+}
+
+/// The entries that are removed for good, with the least regret first.
+fn steps_of(receipt: &Receipt) -> VecDeque<usize> {
+    let pending = |(_, entry): &(usize, &Entry)| entry.outcome == Outcome::Pending;
+    let entries = receipt.entries.iter().enumerate().filter(pending);
+    let steps = entries.filter_map(|(index, entry)| Some((regret(&entry.action)?, index)));
+    let mut steps: Vec<_> = steps.collect();
+    steps.sort();
+    steps.into_iter().map(|(_, index)| index).collect()
 }

@@ -1,7 +1,10 @@
 //! Collecting garbage: by name where it is known what is dead, wholly elsewhere.
 
+use std::collections::BTreeSet;
+
 use crate::domain::collect::{CollectMethod, NotSelective, Selection, Way};
 use crate::domain::measure::Bytes;
+use crate::domain::store_path::StorePath;
 use crate::ports::{Collected, Deleted, Interrupt, Perform, PerformError, Refused, Room, Survey};
 
 /// How often Nix may refuse a path. After each time it is looked again, so that one root that came back costs a few
@@ -22,6 +25,24 @@ pub struct Collection {
     pub notes: Vec<String>,
     /// Whether it came to its end. A refusal is no failure.
     pub outcome: Result<(), PerformError>,
+    /// The paths that were deleted by name; `None` where Nix collected everything dead itself and does not say which.
+    pub deleted: Option<BTreeSet<StorePath<String>>>,
+}
+
+impl Default for Collection {
+    /// Of nothing.
+    fn default() -> Self {
+        Self {
+            collected: Collected {
+                paths: Some(0),
+                bytes: Some(Bytes(0)),
+            },
+            refused: Vec::new(),
+            notes: Vec::new(),
+            outcome: Ok(()),
+            deleted: Some(BTreeSet::new()),
+        }
+    }
 }
 
 impl Collection {
@@ -34,8 +55,19 @@ impl Collection {
             bytes: bytes.map(|(a, b)| Bytes(a.0.saturating_add(b.0))),
         };
         self.refused.extend(later.refused);
-        self.notes.extend(later.notes);
+        // A round says the same as the one before it.
+        let mut notes = later.notes;
+        notes.retain(|note| !self.notes.contains(note));
+        self.notes.extend(notes);
         self.outcome = later.outcome;
+        self.deleted = self
+            .deleted
+            .take()
+            .zip(later.deleted)
+            .map(|(mut all, more)| {
+                all.extend(more);
+                all
+            });
     }
 
     /// Everything that there is to say, on one line.
@@ -80,6 +112,19 @@ pub(super) fn collect_after<S: Survey, P: Perform, I: Interrupt>(
     method: CollectMethod,
     last_look: LastLook<'_>,
 ) -> Collection {
+    let look = || survey.dead();
+    collect_from(survey, perform, interrupt, method, look, last_look)
+}
+
+/// The same of what was found dead by another look.
+pub(super) fn collect_from<S: Survey, P: Perform, I: Interrupt>(
+    survey: &S,
+    perform: &P,
+    interrupt: &I,
+    method: CollectMethod,
+    look: impl FnOnce() -> Result<Selection, NotSelective>,
+    last_look: LastLook<'_>,
+) -> Collection {
     let mut collector = Collector {
         survey,
         perform,
@@ -88,9 +133,11 @@ pub(super) fn collect_after<S: Survey, P: Perform, I: Interrupt>(
         total: None,
         refused: Vec::new(),
         notes: Vec::new(),
+        deleted: Some(BTreeSet::new()),
     };
-    let outcome = collector.collect(method);
+    let outcome = collector.collect(method, look);
     Collection {
+        deleted: collector.deleted,
         collected: collector.total.unwrap_or_default(),
         refused: collector.refused,
         notes: collector.notes,
@@ -106,6 +153,7 @@ struct Collector<'a, S, P, I> {
     total: Option<Collected>,
     refused: Vec<Refused>,
     notes: Vec<String>,
+    deleted: Option<BTreeSet<StorePath<String>>>,
 }
 
 /// How deleting by name ended.
@@ -120,7 +168,11 @@ enum End {
 }
 
 impl<S: Survey, P: Perform, I: Interrupt> Collector<'_, S, P, I> {
-    fn collect(&mut self, method: CollectMethod) -> Result<(), PerformError> {
+    fn collect(
+        &mut self,
+        method: CollectMethod,
+        look: impl FnOnce() -> Result<Selection, NotSelective>,
+    ) -> Result<(), PerformError> {
         if method == CollectMethod::Whole {
             return self.wholly(None);
         }
@@ -130,7 +182,7 @@ impl<S: Survey, P: Perform, I: Interrupt> Collector<'_, S, P, I> {
                 _ => self.wholly(Some(NotSelective::UntestedNix)),
             };
         };
-        match method.way(|| self.survey.dead()) {
+        match method.way(look) {
             Way::Selective(chosen) => self.selectively(*chosen, room, method),
             Way::Whole(why) => self.wholly(why),
             Way::Neither(why) => Err(impossible(why)),
@@ -145,6 +197,7 @@ impl<S: Survey, P: Perform, I: Interrupt> Collector<'_, S, P, I> {
                 .push(format!("Nix collected everything dead itself: {why}"));
         }
         (self.last_look)()?;
+        self.deleted = None;
         let collected = self.perform.collect()?;
         if collected.paths.is_none() {
             // Every Nix ends with a count. Without one nothing is known; it is told, and decides nothing (trap 28).
@@ -221,6 +274,9 @@ impl<S: Survey, P: Perform, I: Interrupt> Collector<'_, S, P, I> {
                 bytes,
             });
             chosen.deleted(&paths);
+            if let Some(deleted) = &mut self.deleted {
+                deleted.extend(paths.iter().cloned());
+            }
             outcome?;
             let left = chosen.len();
             tracing::info!(deleted = paths.len(), left, "deleted dead paths");

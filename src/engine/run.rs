@@ -2,9 +2,11 @@
 
 use std::collections::HashSet;
 
+use super::budget::Collect;
+use super::collect::{LastLook, collect_after, collect_from};
 use super::delays::{Delayer, Delays, changed_generation};
 use super::vanished::{Known, Links};
-use super::{Approved, Engine, EngineError, Proposal, pending};
+use super::{Approved, Collection, Engine, EngineError, Proposal, pending};
 use crate::domain::collect::CollectMethod;
 use crate::domain::job::Job;
 use crate::domain::measure::{Age, Timestamp};
@@ -80,8 +82,11 @@ where
                 self.skip_rest(&mut receipt);
                 break;
             }
-            self.step(&lock, &mut receipt, index, Some(known), &mut delays)?;
+            if !Self::waits_for_rounds(&receipt, index) {
+                self.step(&lock, &mut receipt, index, Some(known), &mut delays)?;
+            }
         }
+        self.retain_rest(&mut receipt);
         self.measure_budget(&mut receipt);
         self.finish(&lock, receipt)
     }
@@ -173,18 +178,26 @@ where
         }
         let action = entry.action.clone();
         tracing::info!(action = %summary(&action), "starting");
+        if let Action::Collect(facts) = action {
+            let collect = Collect {
+                facts,
+                lock,
+                index,
+                known,
+            };
+            return self.collect(collect, receipt, delays);
+        }
         let begun = self.clock.now();
         let mut note = None;
         let done = match &action {
-            // They are held together, before the first step.
-            Action::HoldRoot(_) => return Ok(()),
+            // They are held together, before the first step; a collection is no single deed.
+            Action::HoldRoot(_) | Action::Collect(_) => return Ok(()),
             Action::DropGeneration(facts) => {
                 self.drop_generation(facts, entry.undo.as_ref(), receipt, &mut note)
             }
             Action::RemoveRoot(facts) => self.perform.remove_root(facts),
             Action::ReleaseHold(facts) => self.perform.release_hold(facts),
             Action::ReleaseEarly(facts) => self.perform.release_hold(&facts.hold),
-            Action::Collect(facts) => self.collect(*facts, lock, receipt, known, &mut note),
             Action::Optimise => self.perform.optimise(),
             Action::Verify { contents } => self.perform.verify(*contents),
             Action::RestoreGeneration(facts) => {
@@ -297,13 +310,17 @@ where
     /// Collects, with what Nix says and what the file system says of it.
     fn collect(
         &self,
-        facts: CollectFacts,
-        lock: &R::Lock,
+        collect: Collect<'_, R::Lock>,
         receipt: &mut Receipt,
-        known: Option<Known<'_>>,
-        note: &mut Option<String>,
-    ) -> Result<(), PerformError> {
-        let before = self.perform.free_bytes().ok();
+        delays: &mut Delays,
+    ) -> Result<(), EngineError> {
+        let Collect {
+            facts,
+            lock,
+            index,
+            known,
+        } = collect;
+        let before = self.perform.free_space().ok();
         // Who lets damage pass has left it to Nix to find what is dead.
         let damage = |it: &Refusal| it.code == RefusalCode::StoreDamaged;
         let method = match facts.method {
@@ -311,19 +328,62 @@ where
             method => method,
         };
         let facts = CollectFacts { method, ..facts };
-        let budget = receipt.budget.clone();
-        let mut last_look = || self.last_look(facts, lock, receipt, known);
-        let collection = self.collect_for(facts, budget.as_ref(), &mut last_look);
-        let after = self.perform.free_bytes().ok();
-        receipt.bytes.measured = before.zip(after).and_then(|(before, after)| {
-            let difference = i128::from(after.0) - i128::from(before.0);
-            i64::try_from(difference).ok()
-        });
+        let collection = if receipt.budget.is_some() {
+            let collect = Collect { facts, ..collect };
+            self.collect_in_rounds(collect, receipt, delays)?
+        } else {
+            self.collect_at_once(facts, &mut || self.last_look(facts, lock, receipt, known))
+        };
+        let after = self.perform.free_space().ok();
+        let measured = before.zip(after);
+        receipt.bytes.measured = measured.and_then(|(before, after)| before.freed_until(after));
         // Also of a collection that failed: much may have gone by then.
         receipt.bytes.reported = collection.collected.bytes;
         receipt.bytes.paths = collection.collected.paths;
-        *note = collection.detail();
-        collection.outcome
+        let note = collection.detail();
+        if let Some(entry) = receipt.entries.get_mut(index)
+            && entry.outcome == Outcome::Pending
+        {
+            let (outcome, detail) = match &collection.outcome {
+                Ok(()) => (Outcome::Done, note),
+                Err(error) => {
+                    tracing::warn!(error = %told(error), "not collected");
+                    let detail = [Some(told(error)), note];
+                    let detail: Vec<String> = detail.into_iter().flatten().collect();
+                    let outcome = match error {
+                        PerformError::Stale(_) => Outcome::Stale,
+                        _ => Outcome::Failed,
+                    };
+                    (outcome, Some(detail.join("; ")))
+                }
+            };
+            settle(entry, outcome, detail, self.clock);
+        }
+        self.keep_up_step(lock, receipt, index)
+    }
+
+    /// Collects everything that is dead, or everything that is old enough.
+    fn collect_at_once(&self, facts: CollectFacts, last_look: LastLook<'_>) -> Collection {
+        let Some(before) = facts.registered_before else {
+            return collect_after(
+                self.survey,
+                self.perform,
+                self.interrupt,
+                facts.method,
+                last_look,
+            );
+        };
+        // A part of a second is left out, which spares what was registered in it.
+        let look = || Ok(self.survey.dead()?.before(before.to_unix().0));
+        let method = CollectMethod::Selective;
+        collect_from(
+            self.survey,
+            self.perform,
+            self.interrupt,
+            method,
+            look,
+            last_look,
+        )
     }
 
     pub(super) fn skip_rest(&self, receipt: &mut Receipt) {

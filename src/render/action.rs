@@ -103,6 +103,7 @@ pub fn outcome_word(outcome: Outcome) -> &'static str {
         Outcome::Pending => "pending",
         Outcome::Done => "done",
         Outcome::Stale => "stale",
+        Outcome::Retained => "retained",
         Outcome::Failed => "failed",
         Outcome::Skipped => "skipped",
     }

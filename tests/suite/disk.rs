@@ -196,6 +196,44 @@ fn trap_27_a_file_twice_in_the_set_and_once_in_links_goes_only_with_both() {
 }
 
 #[test]
+fn each_path_counts_what_it_frees_after_those_before_it() {
+    let store = Store::new();
+    let names = ["a", "b", "c", "d", "e"];
+    for (n, name) in names.iter().enumerate() {
+        store.file(&format!("{name}/own"), 1000 * (n + 1) * (n + 1));
+    }
+    // In two, in three, in all, in `.links` as well, twice in one, and outside.
+    for (file, links) in [
+        ("a/two", &["c/two"][..]),
+        ("b/three", &["d/three", "e/three"]),
+        ("a/all", &["b/all", "c/all", "d/all", "e/all"]),
+        ("c/linked", &["d/linked", ".links/hash"]),
+        ("b/twice", &["b/again"]),
+        ("a/outside", &["e/outside", "elsewhere"]),
+    ] {
+        store.file(file, 20_000);
+        for link in links {
+            store.link(file, link);
+        }
+    }
+    for order in [names, ["e", "d", "c", "b", "a"], ["c", "a", "e", "b", "d"]] {
+        for threads in [1, 2, 5] {
+            let meter = AtomicU64::new(0);
+            let meter = Meter::new(store.dir(), &Never, &meter).with_threads(threads);
+            let each = meter.measure_each(&order).unwrap();
+            for beginning in 0..=order.len() {
+                let sum: u64 = each[..beginning].iter().map(|bytes| bytes.0).sum();
+                assert_eq!(
+                    sum,
+                    store.measure(&order[..beginning]).bytes.0,
+                    "{beginning} of {order:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn trap_27_a_file_twice_in_the_set_and_once_outside_stays() {
     let store = Store::new();
     let file = store.file("a/file", 8000);

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod budgets;
+mod rounds;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::tz::TimeZone;
+use nix_prune::domain::budget::FreeSpace;
 use nix_prune::domain::job::{
     CollectOperation, GenerationsOperation, Job, JobName, Operations, ProfileSelector,
     RootsOperation,
@@ -76,6 +78,8 @@ struct World {
     dead: RefCell<BTreeSet<StorePath<String>>>,
     collections: Cell<usize>,
     refusals: RefCell<Vec<nix_prune::domain::refusal::Refusal>>,
+    /// What a deletion frees, where a test is about that.
+    blocks: RefCell<Option<rounds::Blocks>>,
 }
 
 fn path(n: u32) -> StorePath<String> {
@@ -89,6 +93,13 @@ fn target(n: u32) -> Utf8PathBuf {
 
 fn created(n: u32) -> Timestamp {
     Timestamp::from_unix(NOW - i64::from(100 - n) * DAY, i64::from(n)).unwrap()
+}
+
+fn free(available: u64) -> FreeSpace {
+    FreeSpace {
+        available: Bytes(available),
+        nix_files: Bytes(0),
+    }
 }
 
 impl World {
@@ -160,6 +171,14 @@ impl World {
         self.disk.borrow_mut().insert(path(n));
     }
 
+    /// Whether a generation or a hold leads to a path.
+    fn is_kept(&self, path: &StorePath<String>) -> bool {
+        let links = self.links.borrow();
+        let mut targets = links.values().map(|(target, _)| target.as_str());
+        targets.any(|target| target.ends_with(&path.to_string()))
+            || self.holds.borrow().values().any(|held| held == path)
+    }
+
     /// What a collector does: everything goes that neither a generation nor a hold leads to.
     fn collect_garbage(&self) {
         let links = self.links.borrow();
@@ -190,12 +209,14 @@ impl Interrupt for World {
 impl Survey for World {
     fn snapshot(&self) -> Result<Snapshot, SurveyError> {
         let generation = |(&n, (target, created)): (&u32, &(Utf8PathBuf, Timestamp))| {
-            let on_disk = self.disk.borrow().contains(&path(n));
+            let named = StorePathRef::from_base_name(target.file_name().unwrap_or_default());
+            let path = named.map_or(path(n), |path| path.to_owned());
+            let on_disk = self.disk.borrow().contains(&path);
             let number = GenerationNumber(n);
             let content = if on_disk {
-                Content::Bootable(path(n))
+                Content::Bootable(path)
             } else {
-                Content::Missing(path(n))
+                Content::Missing(path)
             };
             let generation = Generation {
                 number,
@@ -438,7 +459,14 @@ impl Perform for World {
     }
 
     fn delete_paths(&self, paths: &[StorePath<String>]) -> Deleted {
-        let chosen = |path: &&StorePath<String>| self.dead.borrow_mut().remove(*path);
+        let chosen = |path: &&StorePath<String>| {
+            if let Some(blocks) = &mut *self.blocks.borrow_mut() {
+                assert!(!self.is_kept(path), "{path} is alive");
+                blocks.delete(path);
+                return self.disk.borrow_mut().remove(*path);
+            }
+            self.dead.borrow_mut().remove(*path)
+        };
         let gone: Vec<_> = paths.iter().filter(chosen).cloned().collect();
         assert_eq!(gone.len(), paths.len(), "nobody chose {paths:?}");
         Deleted {
@@ -457,10 +485,12 @@ impl Perform for World {
         Ok(())
     }
 
-    fn free_bytes(&self) -> Result<Bytes, PerformError> {
-        Ok(Bytes(
-            1_000_000 - 1000 * u64::try_from(self.disk.borrow().len()).unwrap(),
-        ))
+    fn free_space(&self) -> Result<FreeSpace, PerformError> {
+        if let Some(blocks) = &mut *self.blocks.borrow_mut() {
+            return Ok(free(blocks.available()));
+        }
+        let taken = 1000 * self.disk.borrow().len() + 50 * self.dead.borrow().len();
+        Ok(free(1_000_000 - u64::try_from(taken).unwrap()))
     }
 }
 

@@ -248,6 +248,15 @@ const SMALL_DISK: &str = "NIX_PRUNE_TEST_SMALL_DISK";
 /// Calls this binary for the test of that name alone, where `TMPDIR` is a disk in memory that is mounted with these
 /// options, and has another one in `other`, in a namespace of its own; there `body` is run. Where nothing can be mounted, the test is skipped.
 pub(crate) fn on_small_disk(test: &str, options: &str, body: impl FnOnce()) {
+    let mount = format!(
+        "mount -t tmpfs -o {options} tmpfs \"$TMPDIR\" && mkdir \"$TMPDIR/other\" && \
+         mount -t tmpfs tmpfs \"$TMPDIR/other\""
+    );
+    on_mounted(test, &mount, body);
+}
+
+/// The same where `mount`, a shell command, mounts something at `$TMPDIR`; `$IMAGE` is a file that it may make.
+pub(crate) fn on_mounted(test: &str, mount: &str, body: impl FnOnce()) {
     if std::env::var_os(SMALL_DISK).is_some() {
         return body();
     }
@@ -255,10 +264,7 @@ pub(crate) fn on_small_disk(test: &str, options: &str, body: impl FnOnce()) {
         return;
     }
     let dir = tempfile::Builder::new().prefix("np").tempdir().unwrap();
-    let mount = format!(
-        "mount -t tmpfs -o {options} tmpfs \"$TMPDIR\" && mkdir \"$TMPDIR/other\" && \
-         mount -t tmpfs tmpfs \"$TMPDIR/other\""
-    );
+    let image = tempfile::Builder::new().prefix("np").tempdir().unwrap();
     let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
     let (with, back) = if is_root() {
         (vec!["--mount"], String::new())
@@ -273,12 +279,13 @@ pub(crate) fn on_small_disk(test: &str, options: &str, body: impl FnOnce()) {
             .args(&with)
             .args(["/bin/sh", "-c", script, "sh"])
             .env("TMPDIR", dir.path())
+            .env("IMAGE", image.path().join("image"))
             .env(SMALL_DISK, std::env::temp_dir());
         command
     };
     let can = unshare(&format!("{mount} && exec {back} true"));
     if !{ can }.output().is_ok_and(|ran| ran.status.success()) {
-        return skipped(&format!("{test}: nothing can be mounted here"));
+        return skipped(&format!("{test}: this cannot be done here: {mount}"));
     }
     let ran = unshare(&format!("{mount} && exec {back} \"$@\""))
         .arg(std::env::current_exe().unwrap())

@@ -1,13 +1,15 @@
 //! The port that the engine acts through.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 
 use camino::Utf8Path;
 use nix::unistd::geteuid;
 
 use super::links::Directory;
 use super::{NixCli, failed, parse};
-use crate::adapters::disk::fullness;
+use crate::adapters::disk::{fullness, settled_fullness};
+use crate::domain::budget::FreeSpace;
 use crate::domain::measure::Bytes;
 use crate::domain::plan::{GenerationFacts, HoldFacts, RootFacts};
 use crate::domain::profile::Owner;
@@ -122,18 +124,38 @@ impl Perform for NixCli {
         }
     }
 
-    fn free_bytes(&self) -> Result<Bytes, PerformError> {
+    fn free_space(&self) -> Result<FreeSpace, PerformError> {
         let store = self.places.store.as_path();
         // What a user can get, not what is kept back for root.
-        let disk = fullness(store).map_err(|source| PerformError::File {
+        let disk = settled_fullness(store).map_err(|source| PerformError::File {
             what: format!("read the free space of {store}"),
             source,
         })?;
-        Ok(disk.available)
+        Ok(FreeSpace {
+            available: disk.available,
+            nix_files: self.database_blocks(),
+        })
     }
 }
 
 impl NixCli {
+    /// What the files of Nix's database take of the store's file system. Every collection gives up the reserve beside it and
+    /// the next command takes it again (trap 40); the log of the database grows with every path that is deleted.
+    fn database_blocks(&self) -> Bytes {
+        // The unit of `st_blocks`, whatever the file system's own is.
+        const BLOCK: u64 = 512;
+        let Ok(store) = std::fs::symlink_metadata(self.places.store.as_path()) else {
+            return Bytes(0);
+        };
+        let directory = self.places.state_dir.join("db");
+        let names = ["reserved", "db.sqlite", "db.sqlite-wal", "db.sqlite-shm"];
+        let files = names
+            .iter()
+            .filter_map(|name| std::fs::symlink_metadata(directory.join(name)).ok());
+        let beside = files.filter(|file| file.dev() == store.dev());
+        Bytes(beside.map(|file| file.blocks() * BLOCK).sum())
+    }
+
     /// What the file system of the store has in use.
     pub(super) fn used_bytes(&self) -> Option<Bytes> {
         let disk = fullness(self.places.store.as_path()).ok()?;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Budget, Disk, DiskGoal, ReleaseHolds};
+use super::{Budget, Contradiction, Disk, DiskGoal, ReleaseHolds};
 use crate::domain::measure::{Bytes, Timestamp};
 use crate::domain::risk::RiskLevel;
 
@@ -29,6 +29,16 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// The same after so many bytes more are free, or fewer.
+    #[must_use]
+    pub fn after_freeing(self, bytes: i64) -> Self {
+        let disk = self.disk.map(|disk| Disk {
+            used: Bytes(disk.used.0.saturating_add_signed(bytes.saturating_neg())),
+            available: Bytes(disk.available.0.saturating_add_signed(bytes)),
+        });
+        Self { disk, ..self }
+    }
+
     /// How many bytes must go until the goal is reached; `None` where what it is measured against is not known.
     pub fn to_free(self, budget: Budget) -> Option<Bytes> {
         let nothing = Disk {
@@ -39,6 +49,25 @@ impl Standing {
             Budget::MaxStore(_) => self.store_bytes.map(|store| budget.to_free(nothing, store)),
             _ => self.disk.map(|disk| budget.to_free(disk, Bytes(0))),
         }
+    }
+}
+
+/// How much of the store's file system is free, and how much of it Nix's own files take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FreeSpace {
+    /// The bytes that anybody may use.
+    pub available: Bytes,
+    /// What Nix's database and the reserve beside it take. They come and go with every command of Nix.
+    pub nix_files: Bytes,
+}
+
+impl FreeSpace {
+    /// How much more is free later, as if Nix's own files had not changed. What they gave up counts only as far as it became
+    /// free: a snapshot may have kept it.
+    pub fn freed_until(self, later: Self) -> Option<i64> {
+        let available = i128::from(later.available.0) - i128::from(self.available.0);
+        let given_up = i128::from(self.nix_files.0) - i128::from(later.nix_files.0);
+        i64::try_from(available - given_up.min(available.max(0))).ok()
     }
 }
 
@@ -58,7 +87,7 @@ pub struct BudgetReport {
     pub to_free: Bytes,
     /// How much the actions free at once.
     pub frees: Bytes,
-    /// How much of what is dead the collection deletes, by the store's own sizes; null for all of it.
+    /// How much of what is dead the collection is to free at least; null for all of it.
     #[serde(default)]
     pub collects_most: Option<Bytes>,
     /// How much is then still missing: nothing when the goal is reached.
@@ -71,6 +100,12 @@ pub struct BudgetReport {
     pub kept_by: Vec<StillKept>,
     /// What could go for the goal, and is riskier than the job may be.
     pub left_out: Vec<LeftOut>,
+    /// How many holds and generations stay because what they keep would free nothing on disk.
+    #[serde(default)]
+    pub free_nothing: u64,
+    /// The last run whose prediction the file system contradicted: until one agrees, nothing is removed without a hold.
+    #[serde(default)]
+    pub contradiction: Option<Contradiction>,
 }
 
 /// What becomes free at a time.
@@ -119,6 +154,8 @@ impl BudgetReport {
             reached_at: None,
             kept_by: Vec::new(),
             left_out: Vec::new(),
+            free_nothing: 0,
+            contradiction: None,
         }
     }
 

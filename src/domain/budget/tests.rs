@@ -119,3 +119,26 @@ proptest::proptest! {
         }
     }
 }
+
+#[rstest]
+#[case::the_reserve_goes(100, 150, 8, 0, 42)]
+#[case::the_database_grows(100, 150, 8, 10, 52)]
+#[case::a_snapshot_keeps_the_reserve(100, 100, 8, 0, 0)]
+#[case::and_a_part_of_it(100, 105, 8, 0, 0)]
+#[case::others_write(100, 90, 8, 0, -10)]
+#[case::others_write_and_the_database_grows(100, 90, 0, 8, -2)]
+#[case::all_there_is(0, u64::MAX >> 1, 0, 0, i64::MAX)]
+fn what_nix_keeps_for_itself_is_not_freed(
+    #[case] before: u64,
+    #[case] after: u64,
+    #[case] own_before: u64,
+    #[case] own_after: u64,
+    #[case] freed: i64,
+) {
+    let space = |available, nix_files| FreeSpace {
+        available: Bytes(available),
+        nix_files: Bytes(nix_files),
+    };
+    let freed_until = space(before, own_before).freed_until(space(after, own_after));
+    assert_eq!(freed_until, Some(freed));
+}

@@ -1,8 +1,8 @@
 //! The paths that are still to be deleted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::graph::{KeepFlags, NodeSet, StoreGraph};
+use crate::domain::graph::{KeepFlags, NodeSet, Oldest, StoreGraph};
 use crate::domain::measure::Bytes;
 use crate::domain::store_path::{StorePath, StorePathRef};
 
@@ -28,6 +28,17 @@ pub struct Selection {
     unregistered: BTreeSet<StorePath<String>>,
     foreign: u64,
     everything: bool,
+}
+
+/// A part of a selection, and what deleting it is predicted to free.
+#[derive(Debug)]
+pub struct Part {
+    /// What goes.
+    pub selection: Selection,
+    /// What that frees.
+    pub weight: Bytes,
+    /// What each of the valid paths in it frees after those before it. The others may belong to builds, which Nix spares.
+    pub registered: BTreeMap<StorePath<String>, Bytes>,
 }
 
 impl Selection {
@@ -60,11 +71,60 @@ impl Selection {
         self.only(chosen)
     }
 
-    /// Only as much as frees `goal` by the sizes of archives, least recently registered first.
-    #[must_use]
-    pub fn freeing(self, goal: Bytes) -> Self {
-        let chosen = self.graph.oldest_dead(&self.chosen, self.flags, goal);
-        self.only(chosen)
+    /// Only as much as frees `goal`, least recently registered first, and names that the database does not know last.
+    /// `weigh` gives what each of these names frees after those before it.
+    ///
+    /// # Errors
+    /// When something cannot be weighed.
+    pub fn freeing<E>(
+        self,
+        goal: Bytes,
+        weigh: impl FnOnce(&StoreGraph, &[&str]) -> Result<Vec<Bytes>, E>,
+    ) -> Result<Part, E> {
+        let others: Vec<String> = self.unregistered.iter().map(ToString::to_string).collect();
+        let mut of_others = Vec::new();
+        let Oldest {
+            nodes,
+            weights,
+            weight,
+        } = self
+            .graph
+            .oldest_dead_by(&self.chosen, self.flags, goal, |nodes| {
+                let others = others.iter().map(String::as_str);
+                let names: Vec<&str> = self.graph.base_names(nodes).chain(others).collect();
+                let mut weights = weigh(&self.graph, &names)?;
+                of_others = weights.split_off(nodes.len().min(weights.len()));
+                Ok(weights)
+            })?;
+        let names = self.graph.base_names(&nodes);
+        let registered = names.zip(weights);
+        let registered = registered.filter_map(|(name, weight)| Some((parse(name)?, weight)));
+        let registered = registered.collect();
+        let mut total = weight.0;
+        let mut more: BTreeSet<StorePath<String>> = BTreeSet::new();
+        for (path, bytes) in self.unregistered.iter().zip(of_others) {
+            if total >= goal.0 {
+                break;
+            }
+            more.insert(path.clone());
+            total = total.saturating_add(bytes.0);
+        }
+        let is_all =
+            nodes.len() as u64 == self.chosen.count() && more.len() == self.unregistered.len();
+        let selection = if is_all {
+            self
+        } else {
+            let chosen = self.graph.set_of(nodes);
+            Self {
+                unregistered: more,
+                ..self.only(chosen)
+            }
+        };
+        Ok(Part {
+            selection,
+            weight: Bytes(total),
+            registered,
+        })
     }
 
     fn only(mut self, chosen: NodeSet) -> Self {

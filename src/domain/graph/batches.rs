@@ -1,5 +1,7 @@
 //! In which order dead paths can be deleted, so that Nix never refuses one for what is to go after it.
 
+use std::convert::Infallible;
+
 use super::components::Components;
 use super::{KeepFlags, NodeIdx, NodeSet, StoreGraph, at};
 use crate::domain::measure::Bytes;
@@ -67,18 +69,44 @@ impl StoreGraph {
     /// As many of the dead paths as are needed to free `goal`, least recently registered first; all of them if they are
     /// not enough. A path counts as registered when the last of those that keep it was, for it cannot go before them.
     pub fn oldest_dead(&self, dead: &NodeSet, flags: KeepFlags, goal: Bytes) -> NodeSet {
-        let mut chosen = NodeSet::empty(self.len());
-        let mut freed = 0u64;
-        for unit in self.by_ripeness(dead, flags) {
-            if freed >= goal.0 {
+        let sizes = |nodes: &[NodeIdx]| -> Result<Vec<Bytes>, Infallible> {
+            Ok(nodes.iter().map(|node| self.nar_size_of(*node)).collect())
+        };
+        let Ok(oldest) = self.oldest_dead_by(dead, flags, goal, sizes);
+        self.set_of(oldest.nodes)
+    }
+
+    /// The same by other sizes: `weigh` gives what each of these paths frees after those before it.
+    ///
+    /// # Errors
+    /// When something cannot be weighed.
+    pub fn oldest_dead_by<E>(
+        &self,
+        dead: &NodeSet,
+        flags: KeepFlags,
+        goal: Bytes,
+        weigh: impl FnOnce(&[NodeIdx]) -> Result<Vec<Bytes>, E>,
+    ) -> Result<Oldest, E> {
+        let units = self.by_ripeness(dead, flags);
+        let lengths: Vec<usize> = units.iter().map(|unit| unit.nodes.len()).collect();
+        let mut nodes: Vec<NodeIdx> = units.into_iter().flat_map(|unit| unit.nodes).collect();
+        let mut weights = weigh(&nodes)?;
+        let (mut taken, mut weight) = (0, 0u64);
+        for length in lengths {
+            if weight >= goal.0 {
                 break;
             }
-            for node in unit.nodes {
-                chosen.insert(node);
-                freed = freed.saturating_add(self.nar_size_of(node).0);
-            }
+            let of_unit = weights.iter().skip(taken).take(length);
+            weight = of_unit.fold(weight, |sum, bytes| sum.saturating_add(bytes.0));
+            taken += length;
         }
-        chosen
+        nodes.truncate(taken);
+        weights.truncate(taken);
+        Ok(Oldest {
+            nodes,
+            weights,
+            weight: Bytes(weight),
+        })
     }
 
     /// The components of `dead` by the registration of the youngest path that keeps them; every beginning of this list
@@ -113,6 +141,17 @@ impl StoreGraph {
         units.sort_by_key(|unit| unit.since);
         units
     }
+}
+
+/// The paths that go first, with what each of them frees after those before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Oldest {
+    /// The paths, in the order in which they go.
+    pub nodes: Vec<NodeIdx>,
+    /// What each of them frees.
+    pub weights: Vec<Bytes>,
+    /// What they free together.
+    pub weight: Bytes,
 }
 
 /// Paths that keep each other, mostly one.

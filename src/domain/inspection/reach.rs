@@ -105,6 +105,28 @@ impl Ladder<'_> {
         climbed.filter(frees).map(|rung| rung.link.as_path())
     }
 
+    /// The same without those of which `weigh` says that what they keep frees nothing: blocks may stay with snapshots.
+    ///
+    /// # Errors
+    /// When something cannot be weighed.
+    pub fn links_that_free<E>(
+        &self,
+        climb: &Climb,
+        mut weigh: impl FnMut(&NodeSet) -> Result<Bytes, E>,
+    ) -> Result<Vec<&Utf8Path>, E> {
+        let (graph, flags) = (&self.inspection.graph, self.inspection.flags);
+        let nothing = weigh(&graph.set_of([]))?;
+        let other = climb.dead.without(&self.dead_after(0)).complement();
+        let mut links = Vec::new();
+        for rung in self.rungs.iter().take(climb.rungs) {
+            let kept = graph.live(&rung.nodes, flags).without(&other);
+            if !kept.is_empty() && weigh(&kept)? > nothing {
+                links.push(rung.link.as_path());
+            }
+        }
+        Ok(links)
+    }
+
     /// The links that can free something, in their order.
     pub fn links(&self) -> impl Iterator<Item = &Utf8Path> {
         self.rungs.iter().map(|rung| rung.link.as_path())
@@ -125,8 +147,8 @@ impl Ladder<'_> {
         graph.freed_by_order(&self.stays, &groups, flags)
     }
 
-    /// The fewest links, from the first, after which `enough` is dead; all of them if that is not enough. A larger set
-    /// must not weigh less.
+    /// The fewest links, from the first, after which `enough` is dead, or as much as all of them free. A larger set must
+    /// not weigh less.
     ///
     /// # Errors
     /// When something cannot be weighed.
@@ -145,9 +167,11 @@ impl Ladder<'_> {
             return Ok(none);
         }
         let mut best = at(self.rungs.len())?;
-        if best.bytes < enough {
-            return Ok(best);
+        if best.bytes <= none.bytes {
+            return Ok(none);
         }
+        // Where all of them are not enough, those behind the last that frees anything are left out.
+        let enough = enough.min(best.bytes);
         // Not enough below `low`, enough from `best` on.
         let mut low = 1;
         while low < best.rungs {

@@ -10,7 +10,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::{
     Action, DropRule, EarlyFacts, Fate, HoldFacts, Item, KeepCause, Plan, PlannedAction, Subject,
 };
-use crate::domain::budget::{BudgetReport, DiskGoal, Standing};
+use crate::domain::budget::{BudgetReport, Contradiction, DiskGoal, Standing};
 use crate::domain::graph::NodeSet;
 use crate::domain::inspection::Inspection;
 use crate::domain::job::Job;
@@ -32,6 +32,8 @@ pub struct Room<'a> {
     pub to_free: Bytes,
     /// What the collection spares for its youth.
     pub recent: Option<Recent>,
+    /// The last run whose prediction the file system contradicted: nothing is then removed without a hold.
+    pub contradiction: Option<&'a Contradiction>,
 }
 
 /// Paths that are too young to go.

@@ -1,4 +1,7 @@
-use crate::domain::budget::{BudgetReport, Disk, Figure, LeftOut, Standing};
+use crate::domain::budget::{
+    BudgetEnd, BudgetReport, Contradiction, Disk, Figure, LeftOut, Standing,
+};
+use crate::domain::measure::Bytes;
 use crate::domain::receipt::BudgetOutcome;
 use crate::render::text::{count, escape, list};
 
@@ -15,12 +18,12 @@ pub(super) fn write(report: &BudgetReport, view: &View, page: &mut Page) {
         say(page, "The goal is reached, so nothing is done.");
         return;
     }
-    let (to_free, frees) = (report.to_free, report.frees);
+    let to_free = report.to_free;
     let figure = figure(report.figure);
-    say(
-        page,
-        &format!("To go: {to_free} {figure}. This run frees {frees}."),
-    );
+    say(page, &format!("To go: {to_free} {figure}."));
+    if let Some(contradiction) = &report.contradiction {
+        say(page, &contradicted(contradiction, view));
+    }
     if report.missing.0 == 0 {
         say(page, "The goal is then reached.");
         return;
@@ -42,8 +45,61 @@ pub fn shortfall(outcome: &BudgetOutcome, view: &View) -> Vec<String> {
         }
         None => format!("it cannot be told whether there is {goal} now"),
     }];
+    sentences.extend(reason(outcome));
     sentences.extend(waiting(planned, view));
     sentences
+}
+
+/// Why a run with a budget removed nothing more for good.
+fn reason(outcome: &BudgetOutcome) -> Option<String> {
+    if outcome.ended != Some(BudgetEnd::Contradicted) {
+        return None;
+    }
+    let system = outcome.file_system.as_deref();
+    let causes = causes(system);
+    let system = system.map_or("the file system".to_string(), |name| {
+        format!("the file system ({name})")
+    });
+    let Some(last) = outcome.rounds.last() else {
+        return Some(format!(
+            "Nothing was removed without a hold, because {system} contradicted the last prediction. {causes}"
+        ));
+    };
+    let (predicted, measured) = (last.predicted, amount(last.measured.unwrap_or_default()));
+    Some(format!(
+        "The last deletion was predicted to free {predicted}, and {system} had {measured} free than before. {causes} \
+         Nothing more is removed without a hold."
+    ))
+}
+
+/// What may keep blocks that no store path uses any more.
+fn causes(file_system: Option<&str>) -> &'static str {
+    match file_system {
+        Some("overlay") => "The lower layer of the overlay keeps its files.",
+        Some("btrfs" | "zfs" | "bcachefs" | "apfs") => {
+            "Snapshots, or files that share extents, keep the blocks."
+        }
+        Some("xfs") => {
+            "Files that share extents may keep the blocks, or another program wrote meanwhile."
+        }
+        _ => "Another program wrote meanwhile, or something else keeps the blocks.",
+    }
+}
+
+fn contradicted(contradiction: &Contradiction, view: &View) -> String {
+    let (run, at) = (&contradiction.run, view.time(contradiction.at));
+    let (predicted, measured) = (contradiction.predicted, amount(contradiction.measured));
+    format!(
+        "Nothing is removed without a hold: the run {run} of {at} was predicted to free {predicted}, and the file \
+         system had {measured} free than before. Snapshots, files that share extents or a lower layer may keep the \
+         blocks."
+    )
+}
+
+/// So much more or less.
+fn amount(bytes: i64) -> String {
+    let change = if bytes < 0 { "less" } else { "more" };
+    format!("{} {change}", Bytes(bytes.unsigned_abs()))
 }
 
 /// How a run came out against its budget.
@@ -67,7 +123,7 @@ fn waiting(report: &BudgetReport, view: &View) -> Vec<String> {
             let sum: u64 = report.later.iter().map(|later| later.nar_bytes.0).sum();
             let last = report.later.last().map(|later| view.time(later.at));
             let last = last.unwrap_or_default();
-            let sum = crate::domain::measure::Bytes(sum);
+            let sum = Bytes(sum);
             text = format!("{text}, {sum} in all until {last}");
         }
         sentences.push(format!("{text}."));
@@ -77,7 +133,7 @@ fn waiting(report: &BudgetReport, view: &View) -> Vec<String> {
             "The goal is reached on {}, by the first run after that, if nothing else changes.",
             view.time(at)
         )),
-        None if report.missing.0 > 0 => {
+        None if report.missing.0 > 0 && report.contradiction.is_none() => {
             sentences.push("Waiting alone does not reach the goal.".to_string());
         }
         None => {}
@@ -87,6 +143,13 @@ fn waiting(report: &BudgetReport, view: &View) -> Vec<String> {
         sentences.push(format!(
             "Left out, because the job may not risk it: {}.",
             list(&parts)
+        ));
+    }
+    if report.free_nothing > 0 {
+        let steps = usize::try_from(report.free_nothing).unwrap_or(usize::MAX);
+        let steps = count(steps, "step");
+        sentences.push(format!(
+            "Left out: {steps} that would free nothing on disk, because snapshots or copies share the blocks."
         ));
     }
     if report.reached_at.is_none() && !report.kept_by.is_empty() {

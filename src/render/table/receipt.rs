@@ -15,6 +15,7 @@ pub fn receipt(receipt: &Receipt, view: &View) -> String {
     head(receipt, view, &mut page);
     for outcome in [
         Outcome::Done,
+        Outcome::Retained,
         Outcome::Stale,
         Outcome::Failed,
         Outcome::Skipped,
@@ -83,6 +84,11 @@ fn entries(receipt: &Receipt, outcome: Outcome, view: &View, page: &mut Page) {
     }
     let (heading, paint, advice) = match outcome {
         Outcome::Done => ("Done", Paint::Green, None),
+        Outcome::Retained => (
+            "Retained: not needed, or nothing to gain",
+            Paint::Green,
+            None,
+        ),
         Outcome::Stale => (
             "Not done, because something had changed since the plan",
             Paint::Yellow,
@@ -252,6 +258,7 @@ pub fn history(receipts: &[Receipt], view: &View) -> String {
 fn outcomes(receipt: &Receipt, view: &View) -> String {
     let all = [
         Outcome::Done,
+        Outcome::Retained,
         Outcome::Stale,
         Outcome::Failed,
         Outcome::Skipped,

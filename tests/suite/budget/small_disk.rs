@@ -1,24 +1,89 @@
-//! A file system of 64 MiB, in a mount namespace of its own, where what is free is what `statvfs` says.
+//! File systems of their own, each in a mount namespace, where what is free is what `statvfs` says.
 
-use camino::Utf8Path;
+use std::process::Command;
+
+use camino::{Utf8Path, Utf8PathBuf};
 use nix::sys::statvfs::statvfs;
+use nix_prune::adapters::disk::settled_fullness;
 
 use super::{OWN, from_to, json, numbers, own_profile, thirty};
-use crate::support::{nixes, on_small_disk, run};
+use crate::support::{Nix, nixes, on_mounted, on_small_disk, run};
 
 const TEST: &str = "budget::small_disk::just_enough_is_freed_on_a_small_disk";
+
+/// Mounts a btrfs in a file, which goes with the namespace.
+const BTRFS: &str = "truncate -s 512M \"$IMAGE\" && mkfs.btrfs -q -f \"$IMAGE\" && mount -o loop \"$IMAGE\" \"$TMPDIR\"";
+
+/// Runs a test of this name where there is a btrfs, with the newest Nix.
+fn on_btrfs(name: &str, body: impl FnOnce(&Nix)) {
+    let test = format!("budget::small_disk::{name}");
+    on_mounted(&test, BTRFS, || nixes().last().map_or((), body));
+}
 
 #[test]
 fn just_enough_is_freed_on_a_small_disk() {
     on_small_disk(TEST, "size=64m", || nixes().last().map_or((), on_it));
 }
 
-fn free(path: &Utf8Path) -> u64 {
-    let stat = statvfs(path.as_std_path()).unwrap();
-    stat.blocks_available() * stat.fragment_size()
+#[test]
+fn a_file_system_that_counts_late_costs_nothing_more() {
+    let name = "a_file_system_that_counts_late_costs_nothing_more";
+    on_btrfs(name, |nix| {
+        let scratch = thirty(nix);
+        let goal = free(scratch.store().as_path()) + 5 * OWN + OWN / 2;
+        let args = [
+            "run",
+            "--yes",
+            "--json",
+            "--keep-last",
+            "2",
+            "--undo-window",
+            "0s",
+        ];
+        for _ in 0..2 {
+            let ran = run(
+                &scratch,
+                &[&args[..], &["--until-free", &goal.to_string()]].concat(),
+            );
+            assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
+            let left = numbers(&own_profile(&scratch));
+            assert!(left == from_to(7, 30) || left == from_to(8, 30), "{left:?}");
+        }
+    });
 }
 
-fn on_it(nix: &crate::support::Nix) {
+#[test]
+fn what_a_snapshot_shares_is_not_removed_for_a_budget() {
+    let name = "what_a_snapshot_shares_is_not_removed_for_a_budget";
+    on_btrfs(name, |nix| {
+        let scratch = thirty(nix);
+        let dir = Utf8PathBuf::from(std::env::var("TMPDIR").unwrap());
+        let ran = Command::new("btrfs")
+            .args(["subvolume", "snapshot", "-r"])
+            .args([&dir, &dir.join("snapshot")])
+            .output()
+            .unwrap();
+        assert!(ran.status.success(), "{ran:?}");
+        let goal = (free(scratch.store().as_path()) + 20 * OWN).to_string();
+        let args = ["run", "--yes", "--keep-last", "2", "--until-free", &goal];
+        for release in ["never", "ifNeeded", "ifNeeded"] {
+            let ran = run(
+                &scratch,
+                &[&args[..], &["--release-holds", release]].concat(),
+            );
+            assert_eq!(ran.status, 5, "{}{}", ran.stdout, ran.stderr);
+            let why = "would free nothing on disk, because snapshots or copies share the blocks";
+            assert!(ran.stderr.contains(why), "{}", ran.stderr);
+            assert_eq!(numbers(&own_profile(&scratch)), from_to(1, 30));
+        }
+    });
+}
+
+fn free(path: &Utf8Path) -> u64 {
+    settled_fullness(path).unwrap().available.0
+}
+
+fn on_it(nix: &Nix) {
     let scratch = thirty(nix);
     let profile = own_profile(&scratch);
     let store = scratch.store().as_path();

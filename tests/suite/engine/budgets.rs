@@ -13,6 +13,8 @@ use super::*;
 /// Of each dead path, by its own size and on disk.
 const NAR: u64 = 100;
 const ON_DISK: u64 = 50;
+/// More than this world ever has free.
+const OUT_OF_REACH: u64 = 1_000_000;
 
 /// The world, with what is dead in it: paths of which each takes half of the room that its own size promises.
 struct Seen<'a>(&'a World);
@@ -39,9 +41,15 @@ impl Survey for Seen<'_> {
         }
     }
 
+    fn weigh(&self, names: &[&str]) -> Result<Vec<Bytes>, NotSelective> {
+        Ok(vec![Bytes(ON_DISK); names.len()])
+    }
+
     fn dead(&self) -> Result<Selection, NotSelective> {
         let mut builder = GraphBuilder::new();
-        for (id, path) in (1..).zip(&*self.0.dead.borrow()) {
+        let disk = self.0.disk.borrow();
+        let let_go = disk.iter().filter(|path| !self.0.is_kept(path));
+        for (id, path) in (1..).zip(self.0.dead.borrow().iter().chain(let_go)) {
             builder.add_path(id, &path.to_string(), NAR, id, None);
         }
         let graph = builder.finish().unwrap();
@@ -106,8 +114,8 @@ fn collect() -> PlannedAction {
 }
 
 #[rstest]
-#[case::the_first_part_is_enough(100, 200, 2, 0)]
-#[case::the_first_part_is_half_of_it(250, 250, 5, 0)]
+#[case::two_paths_are_enough(100, 100, 2, 0)]
+#[case::a_part_of_a_path_takes_it(201, 201, 5, 0)]
 #[case::all_of_it_is_not_enough(600, 600, 10, 100)]
 fn a_part_is_collected_until_the_goal_is_reached(
     #[case] to_free: u64,
@@ -188,7 +196,7 @@ fn for_good(world: &World) -> Vec<PlannedAction> {
 fn an_early_end_is_recorded_and_for_good() {
     let world = World::new(9, 9);
     let actions = for_good(&world);
-    let receipt = carry_out(&world, actions, report(1, None));
+    let receipt = carry_out(&world, actions, report(OUT_OF_REACH, None));
     assert_eq!(receipt.count(Outcome::Done), 2);
     assert!(receipt.undoable().next().is_none());
     assert!(!world.disk.borrow().contains(&path(1)));
@@ -239,7 +247,7 @@ fn nothing_goes_for_good_when_nothing_is_collected() {
         .into_iter()
         .filter(|planned| matches!(planned.action, Action::DropGeneration(_)));
     actions.splice(0..0, unheld);
-    let receipt = carry_out(&world, actions, report(1, None));
+    let receipt = carry_out(&world, actions, report(OUT_OF_REACH, None));
     assert_eq!(receipt.count(Outcome::Stale), receipt.entries.len());
     assert_eq!(receipt.entries.len(), 3);
     assert_eq!(world.numbers(), [7, 8, 9]);
@@ -265,7 +273,7 @@ fn nothing_goes_for_good_when_a_vanished_root_cannot_be_held() {
             risk,
         },
     );
-    let receipt = carry_out(&world, actions, report(1, None));
+    let receipt = carry_out(&world, actions, report(OUT_OF_REACH, None));
     let outcomes: Vec<Outcome> = receipt.entries.iter().map(|entry| entry.outcome).collect();
     assert_eq!(outcomes, [Outcome::Failed, Outcome::Stale, Outcome::Failed]);
     assert_eq!(world.holds.borrow().len(), 6);
@@ -274,17 +282,18 @@ fn nothing_goes_for_good_when_a_vanished_root_cannot_be_held() {
 #[test]
 fn nothing_goes_for_good_when_a_removal_took_more() {
     let world = World::new(9, 9);
-    let mut actions = for_good(&world);
-    let unheld = Plan::draw(&world.snapshot().unwrap(), &job_that_keeps_two()).actions;
-    let unheld = unheld
-        .into_iter()
-        .filter(|planned| matches!(planned.action, Action::DropGeneration(_)));
-    actions.splice(0..0, unheld);
+    let mut actions = Plan::draw(&world.snapshot().unwrap(), &job_that_keeps_two()).actions;
+    actions.retain(|planned| matches!(planned.action, Action::DropGeneration(_)));
+    assert_eq!(actions.len(), 7);
+    actions.push(collect());
     world.removes_more.set(true);
-    let receipt = carry_out(&world, actions, report(1, None));
+    let receipt = carry_out(&world, actions, report(OUT_OF_REACH, None));
     let outcomes: Vec<Outcome> = receipt.entries.iter().map(|entry| entry.outcome).collect();
-    assert_eq!(outcomes, [Outcome::Done, Outcome::Stale, Outcome::Failed]);
-    assert_eq!(world.holds.borrow().len(), 6);
+    let spared = [Outcome::Skipped; 6];
+    assert_eq!(outcomes[0], Outcome::Done);
+    assert_eq!(outcomes[1..7], spared);
+    assert_eq!(outcomes[7], Outcome::Failed);
+    assert_eq!(world.collections.get(), 0);
 }
 
 fn job_that_keeps_two() -> Job {
@@ -306,7 +315,11 @@ fn a_run_killed_at_an_early_end_is_settled_by_the_next_one() {
             let world = World::new(9, 9);
             let actions = for_good(&world);
             if !dies_at(&world, n, after, |world| {
-                drop(carry_out(world, actions.clone(), report(1, None)));
+                drop(carry_out(
+                    world,
+                    actions.clone(),
+                    report(OUT_OF_REACH, None),
+                ));
             }) {
                 break;
             }

@@ -33,6 +33,7 @@ impl World {
             standing: Standing::default(),
             to_free: Bytes(to_free),
             recent: self.recent,
+            contradiction: None,
         };
         let weigh = |dead: &NodeSet| -> Result<Bytes, Infallible> {
             Ok(self.inspection.graph().nar_size(dead))

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::domain::budget::{LeftOut, ReleaseHolds};
 use crate::domain::collect::CollectMethod;
-use crate::domain::inspection::Climb;
+use crate::domain::inspection::{Climb, Ladder};
 use crate::domain::job::CollectOperation;
 use crate::domain::measure::{Age, Timestamp};
 use crate::domain::plan::GenerationFacts;
@@ -57,17 +57,19 @@ pub(super) fn choose<E>(
 ) -> Result<Choice, E> {
     let steps = Steps::of(plan, snapshot, job);
     let mut ceiling = Ceiling::of(job);
-    let now = ceiling.allowed(steps.that_free_now(plan, job, goal));
+    let now = ceiling.allowed(steps.that_free_now(plan, job, goal, room));
     let recent = room.recent.map(|recent| recent.since);
     let ladder = room.inspection.ladder(&[], &links(&now), recent);
     let climb = ladder.climb(room.to_free, &mut weigh)?;
     let mut choice = Choice::default();
-    let gone = choice.take(&now, ladder.links_of(&climb));
+    let freeing = ladder.links_that_free(&climb, &mut weigh)?;
+    let mut idle = idle(&ladder, &climb, &freeing, room);
+    let gone = choice.take(&now, freeing.into_iter());
     // Nix's own collector takes everything.
     let whole = |c: CollectOperation| c.method == CollectMethod::Whole;
     let in_parts = !job.operations.collect.is_some_and(whole);
     if in_parts && gone.is_empty() && climb.bytes >= room.to_free {
-        choice.most = only_some(room, &climb);
+        choice.most = (climb.bytes > room.to_free).then_some(room.to_free);
     }
     let frees = match choice.most {
         Some(_) => room.to_free,
@@ -76,6 +78,7 @@ pub(super) fn choose<E>(
     if frees < room.to_free {
         // Nothing more can be done about it now; what waits for its window to end counts for the day when it does.
         let held = steps.generations.iter().filter(|s| !gone.contains(&s.link));
+        let held = held.filter(|step| room.contradiction.is_none() || step.is_held());
         let held = ceiling.allowed(held.cloned().collect());
         let waiting = steps.waiting(snapshot, room);
         let waiting = waiting.iter().map(|(link, _)| link.as_path());
@@ -86,16 +89,31 @@ pub(super) fn choose<E>(
             .collect();
         let ladder = room.inspection.ladder(&waiting, &links(&held), None);
         let climb = ladder.climb(room.to_free, &mut weigh)?;
-        choice.take(&held, ladder.links_of(&climb));
+        let freeing = ladder.links_that_free(&climb, &mut weigh)?;
+        idle.extend(self::idle(&ladder, &climb, &freeing, room));
+        choice.take(&held, freeing.into_iter());
     }
     let outcome = report::Outcome {
         goal,
         frees,
         left_out: ceiling.left_out(),
+        free_nothing: idle.len() as u64,
     };
     let report = report::write(outcome, &choice, &steps, snapshot, room, weigh)?;
     choice.report = Some(report);
     Ok(choice)
+}
+
+/// The links that are left out because what they keep frees nothing. Of a goal that is reached nobody asks.
+fn idle(
+    ladder: &Ladder<'_>,
+    climb: &Climb,
+    freeing: &[&Utf8Path],
+    room: Room<'_>,
+) -> HashSet<Utf8PathBuf> {
+    let links = ladder.links().filter(|link| !freeing.contains(link));
+    let links = links.filter(|_| climb.bytes < room.to_free);
+    links.map(Utf8Path::to_path_buf).collect()
 }
 
 /// What a job may risk. A budget plans nothing that the gate would refuse: it would refuse the rest with it, and a disk
@@ -134,12 +152,6 @@ impl Ceiling {
         };
         RiskLevel::ALL.into_iter().filter_map(count).collect()
     }
-}
-
-/// How much of what is dead is enough, where not all of it is needed.
-fn only_some(room: Room<'_>, climb: &Climb) -> Option<Bytes> {
-    let all = room.inspection.graph().nar_size(&climb.dead);
-    (all > room.to_free).then_some(room.to_free)
 }
 
 fn links(steps: &[Step]) -> Vec<&Utf8Path> {
@@ -231,8 +243,11 @@ impl Steps {
     }
 
     /// What makes room at once, and may be done for that: nothing irreversible without a collection that profits.
-    fn that_free_now(&self, plan: &Plan, job: &Job, goal: DiskGoal) -> Vec<Step> {
+    fn that_free_now(&self, plan: &Plan, job: &Job, goal: DiskGoal, room: Room<'_>) -> Vec<Step> {
         let mut steps = self.expired.clone();
+        if room.contradiction.is_some() {
+            return steps;
+        }
         let collects = plan
             .actions
             .iter()
@@ -248,6 +263,13 @@ impl Steps {
 }
 
 impl Step {
+    fn is_held(&self) -> bool {
+        match &self.planned.action {
+            Action::DropGeneration(facts) => !facts.hold.is_zero(),
+            _ => false,
+        }
+    }
+
     /// The same drop without a hold.
     fn not_held(&self) -> Self {
         let mut step = self.clone();

@@ -16,6 +16,7 @@ pub(super) struct Outcome {
     pub(super) goal: DiskGoal,
     pub(super) frees: Bytes,
     pub(super) left_out: Vec<LeftOut>,
+    pub(super) free_nothing: u64,
 }
 
 pub(super) fn write<E>(
@@ -30,6 +31,7 @@ pub(super) fn write<E>(
         goal,
         frees,
         left_out,
+        free_nothing,
     } = outcome;
     let missing = Bytes(room.to_free.0.saturating_sub(frees.0));
     let mut report = BudgetReport {
@@ -37,6 +39,8 @@ pub(super) fn write<E>(
         frees,
         missing,
         collects_most: choice.most,
+        contradiction: room.contradiction.cloned(),
+        free_nothing,
         ..BudgetReport::reached(goal, room.standing)
     };
     if missing == Bytes(0) {
@@ -120,7 +124,8 @@ impl Ends {
             }
         }
         let climb = ladder.climb(room.to_free, &mut weigh)?;
-        if climb.bytes >= room.to_free {
+        // What was predicted for now was wrong, and may be so for later.
+        if climb.bytes >= room.to_free && room.contradiction.is_none() {
             let last = ladder.links_of(&climb).last();
             let young = room.recent.map(|recent| recent.until);
             report.reached_at = last.and_then(end_of).max(young);

@@ -7,7 +7,9 @@ use nix_prune::domain::refusal::{Refusal, RefusalCode};
 use rstest::rstest;
 
 use super::super::*;
-use super::{Bytes, ReleaseHolds, World, taken};
+use super::{Bytes, Infallible, NodeSet, ReleaseHolds, Room, Standing, World, goal, taken};
+use nix_prune::domain::budget::Contradiction;
+use nix_prune::domain::receipt::RunId;
 
 const SIZE: u64 = 100;
 
@@ -129,6 +131,82 @@ fn who_needs_it_now_ends_windows_before_it_drops_for_good(
             .actions
             .iter()
             .position(|a| a.action.collection().is_some())
+    );
+}
+
+/// The plan for a goal on a file system that gives nothing back.
+fn where_nothing_frees(mode: ReleaseHolds) -> Plan {
+    let world = full();
+    let room = Room {
+        inspection: &world.inspection,
+        standing: Standing::default(),
+        to_free: Bytes(100 * SIZE),
+        recent: None,
+        contradiction: None,
+    };
+    let weigh = |_: &NodeSet| -> Result<Bytes, Infallible> { Ok(Bytes(0)) };
+    Plan::draw_within(&world.snapshot, &job(), goal(mode), room, weigh).unwrap()
+}
+
+#[test]
+fn what_frees_nothing_on_disk_stays() {
+    for mode in [ReleaseHolds::Never, ReleaseHolds::IfNeeded] {
+        let plan = where_nothing_frees(mode);
+        assert_eq!(removals(&plan), [""; 0]);
+        assert_eq!(
+            plan.budget.unwrap().free_nothing,
+            if mode == ReleaseHolds::Never { 4 } else { 6 }
+        );
+    }
+}
+
+#[test]
+fn after_a_contradiction_nothing_is_removed_without_a_hold() {
+    let contradiction = Contradiction {
+        run: RunId::at(time("2026-11-21T00:00:00Z"), 1),
+        at: time("2026-11-21T00:00:00Z"),
+        predicted: Bytes(1 << 30),
+        measured: 0,
+    };
+    let world = full();
+    let plan = |job: &Job, mode| {
+        let room = Room {
+            inspection: &world.inspection,
+            standing: Standing::default(),
+            to_free: Bytes(100 * SIZE),
+            recent: None,
+            contradiction: Some(&contradiction),
+        };
+        let weigh = |dead: &NodeSet| -> Result<Bytes, Infallible> {
+            Ok(world.inspection.graph().nar_size(dead))
+        };
+        Plan::draw_within(&world.snapshot, job, goal(mode), room, weigh).unwrap()
+    };
+    for mode in [ReleaseHolds::Never, ReleaseHolds::IfNeeded] {
+        let plan = plan(&job(), mode);
+        assert!(
+            taken(&plan)
+                .iter()
+                .all(|(link, for_good)| !for_good || link.contains("/holds/"))
+        );
+        assert_eq!(
+            removals(&plan),
+            ["drop profile:1", "drop profile:2", "release 1", "release 2"]
+        );
+        let report = plan.budget.unwrap();
+        assert_eq!(
+            (report.reached_at, report.contradiction),
+            (None, Some(contradiction.clone()))
+        );
+    }
+    // Without an undo window there is no hold.
+    let job = Job {
+        undo_window: Age::ZERO,
+        ..job()
+    };
+    assert_eq!(
+        removals(&plan(&job, ReleaseHolds::Never)),
+        ["release 1", "release 2"]
     );
 }
 
