@@ -288,6 +288,31 @@ fn a_disk_that_is_full_before_the_run_costs_nothing() {
     assert_eq!(numbers(&system), [1, 2, 3, 4, 5]);
 }
 
+#[test]
+fn every_command_that_writes_records_fills_the_reserve_up() {
+    let Some(scratch) = store() else { return };
+    let system = profiles(&scratch).join("system");
+    fill(&scratch, &system, 5);
+    let reserve = scratch.base().join("state/reserve");
+    let pin = format!("{system}:4");
+    let keep = ["run", "--keep-last=2", "--yes"];
+    let commands: [&[&str]; 7] = [
+        &keep,
+        &["undo"],
+        &keep,
+        &["hold", "release", "--all", "--yes"],
+        &["pin", &pin],
+        &["unpin", &pin],
+        &["doctor", "--acknowledge"],
+    ];
+    for args in commands {
+        let _ = fs::remove_dir_all(&reserve);
+        let ran = crate::support::run(&scratch, args);
+        let files = reserve.read_dir_utf8().map_or(0, Iterator::count);
+        assert_eq!(files, 24, "{args:?}: {}{}", ran.stdout, ran.stderr);
+    }
+}
+
 type Links = BTreeMap<String, (Utf8PathBuf, i64, i64)>;
 
 /// A run whose disk fills behind the second drop, an undo on the full disk, and one with room again; also the links before
