@@ -74,7 +74,7 @@ impl Journal {
 
     /// The same, for a user whose records usually are in these directories.
     #[must_use]
-    pub fn of_user_of(self, usual: Vec<Utf8PathBuf>) -> Self {
+    pub fn with_usual_directories(self, usual: Vec<Utf8PathBuf>) -> Self {
         Self { usual, ..self }
     }
 

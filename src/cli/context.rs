@@ -88,7 +88,7 @@ impl Context {
             global,
             places,
             actor,
-            journal: Journal::at(state_dir).of_user_of(usual.collect()),
+            journal: Journal::at(state_dir).with_usual_directories(usual.collect()),
             clock: SystemClock,
             zone: clock::zone(),
             signals,

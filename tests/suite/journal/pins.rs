@@ -223,7 +223,7 @@ fn pins_in_each_usual_directory_are_found() {
     let store = StoreDir::new(Utf8Path::new("/nix/store")).unwrap();
     let at_home = Journal::at(around.join("home"));
     let usual = vec![journal.dir().to_path_buf(), at_home.dir().to_path_buf()];
-    let journal = journal.of_user_of(usual.clone());
+    let journal = journal.with_usual_directories(usual.clone());
     assert_eq!(journal.elsewhere(&BTreeSet::new(), &store).len(), 1);
     add(&journal, 1);
     add(&at_home, 2);
@@ -236,11 +236,11 @@ fn pins_in_each_usual_directory_are_found() {
         (pins[0].number.0, other.stops_run)
     };
     assert_eq!(number(&journal), (2, false));
-    let away = Journal::at(around.join("away")).of_user_of(vec![usual[1].clone()]);
+    let away = Journal::at(around.join("away")).with_usual_directories(vec![usual[1].clone()]);
     assert_eq!(number(&away), (2, true));
     // By another name it is the same one.
     symlink(&usual[1], around.join("link")).unwrap();
-    let linked = Journal::at(around.join("link")).of_user_of(vec![usual[1].clone()]);
+    let linked = Journal::at(around.join("link")).with_usual_directories(vec![usual[1].clone()]);
     assert!(linked.elsewhere(&BTreeSet::new(), &store).is_empty());
     fs::write(at_home.dir().join("pins.json"), "{").unwrap();
     let others = journal.elsewhere(&BTreeSet::new(), &store);
