@@ -8,6 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use nix::dir::Dir;
@@ -350,36 +351,59 @@ pub enum DiskError {
     Interrupted,
 }
 
+/// How long a figure has to stay the same where a file system frees in the background, and how often it is looked at.
+const UNCHANGED: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(10);
+/// How long that is waited for: others may write all the time.
+const LONGEST_WAIT: Duration = Duration::from_secs(3);
+
 /// How full the file system of `path` is once everything that was deleted counts as free, for what is decided by it.
 ///
-/// btrfs counts freed space up to 30 seconds late, and other file systems that free in the background do so too; `syncfs`
-/// makes them catch up. It waits for all that is to be written to that file system, so a command that only shows how full
-/// it is asks [`fullness`].
+/// btrfs counts freed space up to 30 seconds late; `syncfs` makes it catch up. It waits for all that is to be written to that
+/// file system, so a command that only shows how full it is asks [`fullness`]. XFS frees the blocks of deleted files in the
+/// background, within milliseconds as a rule, and `syncfs` does not wait for that: the figure has to stay the same.
 ///
 /// # Errors
 /// When the file system does not say how full it is.
 pub fn settled_fullness(path: &Utf8Path) -> io::Result<Disk> {
-    catch_up(path);
-    fullness(path)
+    let frees_later = catch_up(path);
+    let mut disk = fullness(path)?;
+    let (begun, mut since) = (Instant::now(), Instant::now());
+    while frees_later && since.elapsed() < UNCHANGED && begun.elapsed() < LONGEST_WAIT {
+        thread::sleep(PAUSE);
+        let now = fullness(path)?;
+        if now != disk {
+            (disk, since) = (now, Instant::now());
+        }
+    }
+    Ok(disk)
 }
 
-/// Lets the file system count what was freed. Where that fails the figure is the one that it has.
+/// Lets the file system count what was freed, and tells whether it may do so a moment later all the same. Where that fails
+/// the figure is the one that it has.
 #[cfg(target_os = "linux")]
-fn catch_up(path: &Utf8Path) {
+fn catch_up(path: &Utf8Path) -> bool {
     let done = open_directory(path).and_then(|directory| {
         if counts_at_once(&directory) {
-            return Ok(());
+            return Ok(false);
         }
-        syncfs(&directory)
+        syncfs(&directory)?;
+        Ok(magic(&directory) != BTRFS)
     });
-    if let Err(error) = done {
+    done.unwrap_or_else(|error| {
         tracing::warn!(%path, %error, "what was freed may not be counted yet");
-    }
+        false
+    })
 }
 
 /// There is no call for one file system elsewhere.
 #[cfg(not(target_os = "linux"))]
-fn catch_up(_: &Utf8Path) {}
+fn catch_up(_: &Utf8Path) -> bool {
+    true
+}
+
+#[cfg(target_os = "linux")]
+const BTRFS: i128 = 0x9123_683e;
 
 /// Whether a file system counts freed blocks in the call that frees them, so that nothing has to be waited for.
 #[cfg(target_os = "linux")]
@@ -409,7 +433,7 @@ pub fn file_system_name(path: &Utf8Path) -> Option<&'static str> {
         0xef53 => Some("ext4"),
         0x0102_1994 => Some("tmpfs"),
         0x5846_5342 => Some("xfs"),
-        0x9123_683e => Some("btrfs"),
+        BTRFS => Some("btrfs"),
         0x2fc1_2fc1 => Some("zfs"),
         0xca45_1a4e => Some("bcachefs"),
         0x794c_7630 => Some("overlay"),
@@ -462,7 +486,7 @@ fn file_system(store: &OwnedFd) -> FileSystem {
             per_inode: XFS_INODE,
             at_most: None,
         },
-        0x9123_683e => FileSystem {
+        BTRFS => FileSystem {
             layout: Layout::Btrfs,
             ..blocks
         },
