@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use camino::Utf8PathBuf;
 use nix_prune::adapters::nix_cli::NixCli;
-use nix_prune::domain::collect::CollectMethod;
+use nix_prune::domain::collect::{CollectMethod, NotSelective};
 use nix_prune::domain::graph::KeepFlags;
 use nix_prune::engine::collect;
 use nix_prune::ports::{Perform, told};
@@ -80,6 +80,27 @@ fn trap_31_a_failure_that_is_no_refusal_is_told_with_what_went() {
         assert!(error.contains("no space left on device"), "{error}");
         assert_eq!(collection.collected.paths, Some(1));
         assert_eq!(store.names().len(), 6);
+    });
+}
+
+/// The look before a collection is the last: with "unknown", `auto` would leave a damaged database to Nix.
+#[test]
+fn a_database_that_was_damaged_since_the_plan_is_collected_by_nobody() {
+    with_each_nix(|nix| {
+        let store = Store::new(nix, KeepFlags::NIX_DEFAULT);
+        chain(&store);
+        store.root("top");
+        let looker = Looker::new(&store);
+        assert!(!looker.selection().is_empty());
+        let database = store.scratch.state_dir().join("db/db.sqlite");
+        let writer = rusqlite::Connection::open(&database).unwrap();
+        writer
+            .query_row("PRAGMA wal_checkpoint(truncate)", [], |_| Ok(()))
+            .unwrap();
+        writer.close().unwrap();
+        crate::database::damage::spoil(&database, "IndexReference", false);
+        let why = looker.refusal();
+        assert!(matches!(why, NotSelective::Unsafe(_)), "{why:?}");
     });
 }
 

@@ -90,6 +90,16 @@ impl<'a> Looker<'a> {
         (self.narrow)(survey.dead().unwrap())
     }
 
+    /// Why a look chooses nothing.
+    pub(super) fn refusal(&self) -> NotSelective {
+        let survey = StoreSurvey {
+            accepted: None,
+            survey: &self.observer(),
+            reader: self.reader(),
+        };
+        survey.dead().unwrap_err()
+    }
+
     /// What a look would choose in the middle of which, just behind the look for roots, something happens.
     pub(super) fn selection_around(&self, then: impl Fn()) -> Selection {
         let survey = StoreSurvey {
