@@ -379,8 +379,8 @@ pub fn settled_fullness(path: &Utf8Path) -> io::Result<Disk> {
     Ok(disk)
 }
 
-/// Lets the file system count what was freed, and tells whether it may do so a moment later all the same. Where that fails
-/// the figure is the one that it has.
+/// Lets the file system count what was freed. Returns whether it may count some of it a moment later all the same. Where
+/// the call fails, the figure is the one that the file system has.
 #[cfg(target_os = "linux")]
 fn catch_up(path: &Utf8Path) -> bool {
     let done = open_directory(path).and_then(|directory| {

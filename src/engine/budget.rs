@@ -248,7 +248,7 @@ where
         })
     }
 
-    /// Collects a part, which is never widened to the whole, and tells what the paths that went were predicted to free.
+    /// Collects a part, which is never widened to the whole. Returns what the deleted paths were predicted to free, too.
     fn collect_part(
         &self,
         collect: Collect<'_, R::Lock>,

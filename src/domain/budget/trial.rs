@@ -9,8 +9,8 @@ use crate::domain::store_path::StoreDir;
 
 /// Less than this is not judged: other programs, Nix's database and our own records write as much beside it.
 const MIN_JUDGED_BYTES: u64 = 1 << 20;
-/// A file system contradicts a prediction when it frees less than this part of it. Compression alone, which no
-/// prediction knows of, rarely saves more.
+/// A file system contradicts a prediction when it frees less than this part of it. Compression alone rarely saves more,
+/// where a file system does not say how far it compresses.
 const MIN_FREED_PART: i128 = 4;
 
 /// One round of a budget: a collection, with what was removed for good before it.
