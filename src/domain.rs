@@ -4,24 +4,24 @@
 //! reads the sources and refuses an import that would.
 
 pub mod accept;
-pub mod brake;
+pub mod analysis;
+pub mod baseline;
+pub mod blocker;
 pub mod budget;
 pub mod collect;
 pub mod elapsed;
 pub mod graph;
-pub mod inspection;
 pub mod job;
+pub mod limits;
 pub mod measure;
 pub mod nearest;
 pub mod plan;
 pub mod policy;
 pub mod profile;
 pub mod receipt;
-pub mod refusal;
 pub mod retention;
 pub mod risk;
 pub mod root;
-pub mod seen;
 pub mod snapshot;
 pub mod store_path;
 pub mod visible;

@@ -6,22 +6,23 @@ mod budget;
 mod collect;
 mod delays;
 mod gate;
-mod mend;
 mod recover;
+mod repair;
 mod run;
 mod undo;
 mod vanished;
 
 use delays::Delays;
 
+use crate::domain::blocker::CheckCode;
 use crate::domain::plan::HoldFacts;
 use crate::domain::receipt::{Entry, FreedBytes, Outcome, Receipt, ReceiptSchema, RunId, RunKind};
-use crate::domain::refusal::RefusalCode;
 use crate::domain::risk::RiskLevel;
 use crate::domain::snapshot::{MachineId, Snapshot};
 use crate::domain::store_path::StoreDir;
 use crate::ports::{
-    Clock, Interrupt, JournalError, Perform, PerformError, Remember, Survey, SurveyError, told,
+    Clock, Interrupt, JournalError, NixActions, PerformError, RunJournal, Survey, SurveyError,
+    error_chain,
 };
 
 pub use collect::{Collection, collect};
@@ -83,7 +84,7 @@ pub enum EngineError {
     #[error("{message}")]
     Refused {
         /// Its name.
-        code: RefusalCode,
+        code: CheckCode,
         /// What it is.
         message: String,
         /// What to do now.
@@ -100,8 +101,8 @@ pub enum EngineError {
 impl<S, P, R, C, I> Engine<'_, S, P, R, C, I>
 where
     S: Survey,
-    P: Perform,
-    R: Remember,
+    P: NixActions,
+    R: RunJournal,
     C: Clock,
     I: Interrupt,
 {
@@ -159,7 +160,7 @@ where
 
     fn take_reserve_of_nix(&self) -> bool {
         self.perform.give_up_reserve().unwrap_or_else(|error| {
-            tracing::debug!("the disk is full: {}", told(&error));
+            tracing::debug!("the disk is full: {}", error_chain(&error));
             false
         })
     }
@@ -191,19 +192,24 @@ where
         // Before the run counts as ended, so that a run killed in between is settled and written down by the next one.
         self.record_baseline(lock, &receipt);
         receipt.finished_at = Some(self.clock.now());
-        self.keep_up(lock, &receipt, &receipt.run)?;
+        self.save_record(lock, &receipt, &receipt.run)?;
         // The run is done and recorded: what stays for another time is no reason to call it failed.
         match self.remember.prune(lock, self.clock.now()) {
             Ok(0) => {}
             Ok(count) => tracing::info!(count, "removed the records of old runs"),
-            Err(error) => tracing::warn!("old records stay: {}", told(&error)),
+            Err(error) => tracing::warn!("old records stay: {}", error_chain(&error)),
         }
         self.remember.restock(lock);
         Ok(receipt)
     }
 
     /// Writes a record anew in the middle of a run; where that fails the run stops, and the next one settles it.
-    fn keep_up(&self, lock: &R::Lock, receipt: &Receipt, run: &RunId) -> Result<(), EngineError> {
+    fn save_record(
+        &self,
+        lock: &R::Lock,
+        receipt: &Receipt,
+        run: &RunId,
+    ) -> Result<(), EngineError> {
         self.remember
             .record(lock, receipt)
             .map_err(|source| EngineError::Stopped {
@@ -212,8 +218,8 @@ where
             })
     }
 
-    /// Writes down one entry in the middle of a run, as [`Engine::keep_up`].
-    fn keep_up_step(
+    /// Writes down one entry in the middle of a run, as [`Engine::save_record`].
+    fn append_step(
         &self,
         lock: &R::Lock,
         receipt: &Receipt,

@@ -6,7 +6,7 @@
 #[cfg(test)]
 mod tests;
 
-use crate::adapters::{journal, links, nix_cli, plan_file};
+use crate::adapters::{journal, nix_cli, plan_file, survey};
 use crate::cli;
 use crate::settings;
 
@@ -51,11 +51,11 @@ impl Target {
     pub fn run(self, input: &[u8]) {
         let text = std::str::from_utf8(input);
         match (self, text) {
-            (Self::Links, _) => links::fuzzing::read(input),
+            (Self::Links, _) => survey::fuzzing::read(input),
             (Self::Nix, text) => nix_cli::fuzzing::read(input, text.ok()),
             // The others come from files, which are refused when they are not UTF-8.
             (_, Err(_)) => {}
-            (Self::Settings, Ok(text)) => cli::fuzzing::draw(text, &settings::fuzzing::read(text)),
+            (Self::Settings, Ok(text)) => cli::fuzzing::build(text, &settings::fuzzing::read(text)),
             (Self::Journal, Ok(text)) => journal::fuzzing::read(text),
             (Self::Plan, Ok(text)) => plan_file::fuzzing::read(text),
         }

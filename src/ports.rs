@@ -4,10 +4,10 @@ use std::error::Error as StdError;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::domain::budget::{Figure, FreeSpace, Standing};
-use crate::domain::collect::{NotSelective, Selection};
+use crate::domain::analysis::StoreAnalysis;
+use crate::domain::budget::{DiskUsage, FreeSpace, SizeMetric};
+use crate::domain::collect::{DeletionSet, FullGcReason};
 use crate::domain::elapsed::Uptime;
-use crate::domain::inspection::Inspection;
 use crate::domain::measure::{Bytes, Timestamp};
 use crate::domain::plan::{GenerationFacts, HoldFacts, RootFacts};
 use crate::domain::profile::Owner;
@@ -20,7 +20,7 @@ use crate::domain::store_path::StorePath;
 pub type Cause = Box<dyn StdError + Send + Sync>;
 
 /// An error with its causes on one line, each behind a colon.
-pub fn told(error: &dyn StdError) -> String {
+pub fn error_chain(error: &dyn StdError) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
@@ -49,18 +49,18 @@ pub trait Survey {
 
     /// How full the store is, in the figure that a budget asks for, once the file system counts all that was freed; what
     /// is not known is not told.
-    fn standing(&self, figure: Figure) -> Standing {
+    fn standing(&self, figure: SizeMetric) -> DiskUsage {
         let _ = figure;
-        Standing::default()
+        DiskUsage::default()
     }
 
     /// How much each of these names in the store directory frees on disk when it is deleted after those before it.
     ///
     /// # Errors
     /// When that cannot be measured, or nobody can look.
-    fn weigh(&self, names: &[&str]) -> Result<Vec<Bytes>, NotSelective> {
+    fn weigh(&self, names: &[&str]) -> Result<Vec<Bytes>, FullGcReason> {
         let _ = names;
-        Err(NotSelective::NotLooked)
+        Err(FullGcReason::NotLooked)
     }
 
     /// The kind of the store's file system, where it is known.
@@ -72,8 +72,8 @@ pub trait Survey {
     ///
     /// # Errors
     /// When that cannot be told for sure, or nobody can look.
-    fn dead(&self) -> Result<Selection, NotSelective> {
-        Err(NotSelective::NotLooked)
+    fn dead(&self) -> Result<DeletionSet, FullGcReason> {
+        Err(FullGcReason::NotLooked)
     }
 }
 
@@ -105,29 +105,29 @@ pub enum SurveyError {
 }
 
 /// Looks into the store: what is valid, what is a root, what keeps what. Changes nothing, as a survey.
-pub trait Inspect {
+pub trait ReadStore {
     /// Reads what is valid, then takes a snapshot, then reads the roots of processes: what became valid meanwhile is not
     /// known, and what is known has had its roots looked for last.
     ///
     /// # Errors
     /// When there is no snapshot. Where only the store cannot be looked into, the snapshot comes without it.
-    fn look(&self, survey: &impl Survey) -> Result<Look, SurveyError>;
+    fn look(&self, survey: &impl Survey) -> Result<Observation, SurveyError>;
 }
 
 /// A snapshot, and the store behind it.
 #[derive(Debug)]
-pub struct Look {
+pub struct Observation {
     /// The snapshot.
     pub snapshot: Snapshot,
     /// The store.
-    pub store: Result<Inspection, InspectError>,
+    pub store: Result<StoreAnalysis, StoreReadError>,
     /// What is alive for the moment.
-    pub running: Running,
+    pub running: RunningRoots,
 }
 
 /// The roots that live and die with processes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Running {
+pub struct RunningRoots {
     /// Temporary roots, and what processes use of what is in the store directory.
     pub roots: Vec<GcRoot>,
     /// Why there may be more that were not seen.
@@ -137,9 +137,9 @@ pub struct Running {
 /// Why the store cannot be looked into.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot look into the store")]
-pub struct InspectError {
+pub struct StoreReadError {
     /// What kind of trouble it is.
-    pub kind: InspectTrouble,
+    pub kind: StoreReadTrouble,
     /// What to do about it.
     pub hint: &'static str,
     /// Why.
@@ -148,7 +148,7 @@ pub struct InspectError {
 
 /// What kind of trouble there is with looking into the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum InspectTrouble {
+pub enum StoreReadTrouble {
     /// It may not be read.
     Denied,
     /// It is in use just now.
@@ -168,7 +168,7 @@ pub enum InspectTrouble {
 }
 
 /// Acts, one typed operation a call. Every deed is Nix's own, but for links of ours and for putting links back.
-pub trait Perform {
+pub trait NixActions {
     /// Whether the profiles of `owner` belong to the user who runs this. Other users may delay what is done in theirs.
     fn is_ourselves(&self, owner: &Owner) -> bool {
         let _ = owner;
@@ -195,7 +195,7 @@ pub trait Perform {
     /// When the path is not valid or the root could not be made; then nothing must be dropped.
     fn hold(&self, path: &StorePath<String>, link: &Utf8Path) -> Result<(), PerformError>;
 
-    /// Makes each link a root of its path, and checks every one, as [`Perform::hold`]. Links named by [`nth_link`] from
+    /// Makes each link a root of its path, and checks every one, as [`NixActions::hold`]. Links named by [`nth_link`] from
     /// one first link take a single call of Nix.
     fn hold_all(&self, holds: &[(&StorePath<String>, &Utf8Path)]) -> Vec<Result<(), PerformError>> {
         let holds = holds.iter();
@@ -212,14 +212,17 @@ pub trait Perform {
     ///
     /// # Errors
     /// When that cannot be told.
-    fn see_generation(&self, facts: &GenerationFacts) -> Result<Sight, PerformError>;
+    fn see_generation(&self, facts: &GenerationFacts) -> Result<LinkState, PerformError>;
 
     /// Makes a generation's link again, with its target and time, and its root.
     ///
     /// # Errors
     /// [`PerformError::Stale`] when the number is taken or the path gone; nothing was done then.
-    fn restore_generation(&self, facts: &GenerationFacts, claim: Claim)
-    -> Result<(), PerformError>;
+    fn restore_generation(
+        &self,
+        facts: &GenerationFacts,
+        claim: RestoreMode,
+    ) -> Result<(), PerformError>;
 
     /// Removes an entry of `gcroots/auto` whose link is gone.
     ///
@@ -231,7 +234,7 @@ pub trait Perform {
     ///
     /// # Errors
     /// When that cannot be told.
-    fn see_root(&self, facts: &RootFacts) -> Result<Sight, PerformError>;
+    fn see_root(&self, facts: &RootFacts) -> Result<LinkState, PerformError>;
 
     /// Makes an entry again.
     ///
@@ -249,7 +252,7 @@ pub trait Perform {
     ///
     /// # Errors
     /// When that cannot be told.
-    fn see_hold(&self, facts: &HoldFacts) -> Result<Sight, PerformError>;
+    fn see_hold(&self, facts: &HoldFacts) -> Result<LinkState, PerformError>;
 
     /// Lets Nix collect garbage.
     ///
@@ -257,12 +260,12 @@ pub trait Perform {
     /// When Nix failed; much may have been deleted by then, all of it dead.
     fn collect(&self) -> Result<Collected, PerformError>;
 
-    /// What a call of [`Perform::delete_paths`] takes; `None` where this Nix is not known to check what it deletes by
+    /// What a call of [`NixActions::delete_paths`] takes; `None` where this Nix is not known to check what it deletes by
     /// name as its collector does.
     ///
     /// # Errors
-    /// As [`Perform::nix_version`].
-    fn deletion_room(&self) -> Result<Option<Room>, PerformError>;
+    /// As [`NixActions::nix_version`].
+    fn deletion_limit(&self) -> Result<Option<ArgLimit>, PerformError>;
 
     /// Lets Nix delete these paths as far as it finds them dead, and looks which went. Nix ends at the first one that is
     /// alive, so what is neither deleted nor refused was not tried. No paths at all let it only tidy up behind itself.
@@ -306,9 +309,9 @@ pub fn nth_link(first: &Utf8Path, position: usize) -> Utf8PathBuf {
 
 /// How something looks that was planned or recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sight {
+pub enum LinkState {
     /// It is there, as the facts say.
-    AsRecorded,
+    Unchanged,
     /// There is nothing under its name.
     Gone,
     /// A generation with the right target and another time: its restoring was interrupted.
@@ -319,7 +322,7 @@ pub enum Sight {
 
 /// How a generation's number is claimed when it is put back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Claim {
+pub enum RestoreMode {
     /// Nothing may be under its name.
     Fresh,
     /// A link with the right target may be there: an interrupted restoring is finished.
@@ -337,7 +340,7 @@ pub struct Collected {
 
 /// How much fits into one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Room {
+pub struct ArgLimit {
     /// Bytes in all.
     pub bytes: usize,
     /// Bytes that each path costs beyond its base name.
@@ -352,14 +355,14 @@ pub struct Deleted {
     /// How many bytes Nix says it freed.
     pub bytes: Option<Bytes>,
     /// Those that Nix refused.
-    pub refused: Vec<Refused>,
+    pub refused: Vec<UndeletedPath>,
     /// Whether Nix did what it could; a refusal is no failure.
     pub outcome: Result<(), PerformError>,
 }
 
 /// A path that Nix would not delete.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
+pub struct UndeletedPath {
     /// The path.
     pub path: StorePath<String>,
     /// Why.
@@ -419,7 +422,7 @@ pub enum PerformError {
 }
 
 /// Remembers runs. One run at a time holds the lock.
-pub trait Remember {
+pub trait RunJournal {
     /// What keeps others out while it lives.
     type Lock;
 

@@ -30,9 +30,9 @@ use std::sync::Arc;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::domain::accept::Acceptance;
-use crate::domain::brake::Limits;
 use crate::domain::job::{Job, JobName, Protect};
-use crate::domain::measure::Age;
+use crate::domain::limits::Limits;
+use crate::domain::measure::Span;
 use crate::domain::nearest::nearest;
 use crate::domain::policy::Policy;
 
@@ -60,7 +60,7 @@ pub const BUILTIN: &str = include_str!("settings/builtin.json");
 #[derive(Debug, Clone)]
 pub struct Settings {
     safe_mode: bool,
-    undo_window: Age,
+    undo_window: Span,
     protected_paths: Vec<Utf8PathBuf>,
     protect: Arc<Protect>,
     limits: Limits,
@@ -72,7 +72,7 @@ pub struct Settings {
 
 impl Settings {
     /// How long what was dropped is held where nobody says it.
-    pub const UNDO_WINDOW: Age = Age::days(7);
+    pub const UNDO_WINDOW: Span = Span::days(7);
 
     /// Reads and checks the settings of a file; gives the warnings beside them.
     ///
@@ -108,7 +108,7 @@ impl Settings {
     }
 
     /// How long what was dropped is held.
-    pub fn undo_window(&self) -> Age {
+    pub fn undo_window(&self) -> Span {
         self.undo_window
     }
 

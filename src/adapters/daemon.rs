@@ -10,7 +10,7 @@ use super::database::{PathRow, RowSink};
 use super::derivation::{DerivationError, read_outputs};
 use super::nix_cli::{NixCli, PathInfo};
 use crate::domain::store_path::StoreDir;
-use crate::ports::{Interrupt, PerformError, told};
+use crate::ports::{Interrupt, PerformError, error_chain};
 
 /// What could not be known of the outputs of derivations.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -73,7 +73,7 @@ fn read_derivations(
                 untold.unread += 1;
                 untold
                     .example
-                    .get_or_insert_with(|| format!("{file}: {}", told(&error)));
+                    .get_or_insert_with(|| format!("{file}: {}", error_chain(&error)));
             }
         }
     }

@@ -18,9 +18,9 @@ mod acknowledged;
 pub(crate) mod fuzzing;
 mod holds;
 mod lock;
-mod memory;
-mod patience;
+mod lock_wait;
 mod pins;
+mod previous_runs;
 mod probe;
 mod prune;
 mod reserve;
@@ -35,14 +35,14 @@ use serde::de::{DeserializeOwned, Error as _};
 
 use super::files::{self, trust};
 use super::signals::Signals;
-use crate::domain::measure::{Age, Timestamp};
+use crate::domain::measure::{Span, Timestamp};
 use crate::domain::receipt::{Receipt, RunId};
 use crate::domain::snapshot::Snapshot;
 use crate::domain::visible::escape_json;
-use crate::ports::{JournalError, Remember};
+use crate::ports::{JournalError, RunJournal};
 
 pub use lock::RunLock;
-use patience::Patience;
+use lock_wait::LockWait;
 pub use pins::PinRecord;
 
 /// The largest record that is written or read.
@@ -58,7 +58,7 @@ const FILE_MODE: u32 = 0o600;
 #[derive(Debug, Clone)]
 pub struct Journal {
     dir: Utf8PathBuf,
-    patience: Option<Patience>,
+    patience: Option<LockWait>,
     usual: Vec<Utf8PathBuf>,
 }
 
@@ -80,8 +80,8 @@ impl Journal {
 
     /// The same, which waits for the lock at most this long, or until somebody asks to stop.
     #[must_use]
-    pub fn patient(self, most: Age, signals: Signals) -> Self {
-        let patience = Some(Patience::new(most, signals));
+    pub fn patient(self, most: Span, signals: Signals) -> Self {
+        let patience = Some(LockWait::new(most, signals));
         Self { patience, ..self }
     }
 
@@ -247,7 +247,7 @@ impl Journal {
     }
 }
 
-impl Remember for Journal {
+impl RunJournal for Journal {
     type Lock = RunLock;
 
     fn lock(&self) -> Result<RunLock, JournalError> {

@@ -7,8 +7,8 @@ mod generations;
 mod links;
 mod parse;
 mod perform;
-mod persist;
 mod profile_lock;
+mod retry;
 mod rights;
 mod roots;
 mod settings;
@@ -23,9 +23,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use nix::unistd::geteuid;
 
 use super::collector::collector;
-use super::places::Places;
-use super::process::{Account, Command, Output, ProcessError, Program, Surroundings};
-use super::tally::Tally;
+use super::nix_dirs::NixDirs;
+use super::process::{Account, ChildEnv, Command, Output, ProcessError, Program};
+use super::progress_counter::Tally;
 use crate::domain::profile::{GenerationNumber, Owner, ProfilePath};
 use crate::domain::store_path::StorePath;
 use crate::ports::{Cause, Interrupt, PerformError};
@@ -55,8 +55,8 @@ const NEVER_VALID: &str = "00000000000000000000000000000000-nix-prune-doctor";
 
 /// Nix's commands, found once.
 pub struct NixCli {
-    places: Places,
-    surroundings: Surroundings,
+    places: NixDirs,
+    surroundings: ChildEnv,
     interrupt: Arc<dyn Interrupt + Send + Sync>,
     tally: Arc<Tally>,
     /// Whether a daemon was waited for in vain.
@@ -76,9 +76,9 @@ impl NixCli {
     /// # Errors
     /// [`PerformError::Unusable`] when one of them is missing.
     pub fn new(
-        places: Places,
+        places: NixDirs,
         bin: Option<&Utf8Path>,
-        surroundings: Surroundings,
+        surroundings: ChildEnv,
         interrupt: Arc<dyn Interrupt + Send + Sync>,
     ) -> Result<Self, PerformError> {
         let bin = bin.map(Utf8Path::as_std_path);

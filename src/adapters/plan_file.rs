@@ -14,11 +14,11 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::files;
+use crate::domain::blocker::Blocker;
 use crate::domain::budget::BudgetReport;
 use crate::domain::job::JobName;
 use crate::domain::measure::Timestamp;
 use crate::domain::plan::{Action, PlannedAction};
-use crate::domain::refusal::Refusal;
 use crate::domain::risk::RiskLevel;
 use crate::domain::snapshot::MachineId;
 use crate::domain::store_path::StoreDir;
@@ -54,10 +54,10 @@ pub struct SavedPlan {
     pub budget: Option<BudgetReport>,
     /// What could not be read.
     #[serde(default)]
-    pub refusals: Vec<Refusal>,
+    pub refusals: Vec<Blocker>,
     /// What would stop it and was let pass.
     #[serde(default)]
-    pub accepted: Vec<Refusal>,
+    pub accepted: Vec<Blocker>,
     /// Whether a collection was left out of it because of a refusal.
     #[serde(default)]
     pub collection_refused: bool,

@@ -2,9 +2,9 @@
 
 mod account;
 mod capture;
+mod child_env;
 mod error;
 mod launch;
-mod surroundings;
 mod watch;
 
 use std::ffi::{OsStr, OsString};
@@ -14,15 +14,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::tally::{Deletions, Tally};
+use super::progress_counter::{Deletions, Tally};
 use crate::ports::Interrupt;
 use watch::Give;
 
 pub use account::Account;
 pub use capture::Captured;
+pub use child_env::ChildEnv;
 pub use error::{CommandLine, Ended, ProcessError};
 pub use launch::{become_command, launch_with, launch_with_this_program};
-pub use surroundings::Surroundings;
 
 /// A program that was found, once, as an absolute path.
 ///
@@ -40,7 +40,7 @@ impl Program {
     pub fn find(
         name: &str,
         bin: Option<&Path>,
-        surroundings: &Surroundings,
+        surroundings: &ChildEnv,
     ) -> Result<Self, ProcessError> {
         let not_found = |place: String| ProcessError::NotFound {
             program: name.to_string(),
@@ -77,7 +77,7 @@ pub struct Output {
 #[derive(Debug, Clone)]
 pub struct Command<'a> {
     program: &'a Program,
-    surroundings: &'a Surroundings,
+    surroundings: &'a ChildEnv,
     account: Option<&'a Account>,
     args: Vec<OsString>,
     settings: Vec<(OsString, OsString)>,
@@ -104,7 +104,7 @@ impl Grace {
 
 impl<'a> Command<'a> {
     /// A command that may take `timeout`.
-    pub fn new(program: &'a Program, surroundings: &'a Surroundings, timeout: Duration) -> Self {
+    pub fn new(program: &'a Program, surroundings: &'a ChildEnv, timeout: Duration) -> Self {
         Self {
             program,
             surroundings,

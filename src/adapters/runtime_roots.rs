@@ -29,7 +29,7 @@ const LIMIT: u64 = 64 << 20;
 
 /// The places that keep one store path.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Places {
+pub struct NixDirs {
     /// The first few, named as Nix does: `/proc/12/exe`, `{temp:12}`.
     pub named: Vec<String>,
     /// How many there are beyond these.
@@ -40,7 +40,7 @@ pub struct Places {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RuntimeRoots {
     /// The store paths, valid or not. A temporary root keeps every name in the store directory that has its hash.
-    pub paths: BTreeMap<StorePath<String>, Places>,
+    pub paths: BTreeMap<StorePath<String>, NixDirs>,
     /// How many processes, or files of temporary roots, may not be looked into.
     pub denied: u64,
     /// Whether the processes of other users are not even shown, so that they are not counted in `denied`.
@@ -59,7 +59,7 @@ impl RuntimeRoots {
 
     /// The same as roots of `kind`, one a store path.
     pub fn to_gc_roots(&self, kind: RootKind, store: &StoreDir) -> Vec<GcRoot> {
-        let root = |(path, places): (&StorePath<String>, &Places)| GcRoot {
+        let root = |(path, places): (&StorePath<String>, &NixDirs)| GcRoot {
             link: Utf8PathBuf::from(places.named.first().cloned().unwrap_or_default()),
             entry: None,
             exact: true,

@@ -18,8 +18,8 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use super::nix_cli::NixCli;
-use super::places::Places;
-use super::process::{Command, Program, Surroundings};
+use super::nix_dirs::NixDirs;
+use super::process::{ChildEnv, Command, Program};
 use crate::domain::measure::Timestamp;
 use crate::domain::profile::{GenerationNumber, ProfilePath};
 use crate::domain::store_path::{StoreDir, StorePath, StorePathRef};
@@ -44,7 +44,7 @@ pub struct Scratch {
     store: StoreDir,
     nix_env: Program,
     nix_store: Program,
-    surroundings: Surroundings,
+    surroundings: ChildEnv,
 }
 
 impl Scratch {
@@ -79,7 +79,7 @@ impl Scratch {
         let base = root.join(name);
         let store = StoreDir::new(&base.join("nix/store")).map_err(|_| ScratchError::NotUtf8)?;
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let surroundings: Surroundings = variables(&base)
+        let surroundings: ChildEnv = variables(&base)
             .into_iter()
             .map(|(name, value)| (name, value.into()))
             .chain([("PATH".to_string(), path)])
@@ -163,13 +163,13 @@ impl Scratch {
     }
 
     /// The environment for commands in it.
-    pub fn surroundings(&self) -> &Surroundings {
+    pub fn surroundings(&self) -> &ChildEnv {
         &self.surroundings
     }
 
     /// Where everything is.
-    pub fn places(&self) -> Places {
-        Places {
+    pub fn places(&self) -> NixDirs {
+        NixDirs {
             store: self.store.clone(),
             state_dir: self.state_dir(),
             run_dir: self.base.join("run"),

@@ -1,8 +1,8 @@
 //! The store as a whole: database, store directory, roots and Nix's settings, joined.
 
+mod consistency;
 mod listing;
 mod paths;
-mod strangers;
 
 use std::fs;
 use std::io;
@@ -14,25 +14,25 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::disk::{self, DiskError, DiskUse, Meter};
 use super::nix_cli::{InForce, NixCli};
-use super::places::Places;
+use super::nix_dirs::NixDirs;
+use super::progress_counter::Tally;
 use super::runtime_roots::{RuntimeRoots, read_processes, read_temporary};
-use super::tally::Tally;
 use super::threads::begin;
-use crate::domain::budget::{Figure, Standing};
-use crate::domain::collect::{NotSelective, Selection};
+use crate::domain::analysis::{StoreAnalysis, StoreData, UnregisteredPath};
+use crate::domain::blocker::{Blocker, CheckCode};
+use crate::domain::budget::{DiskUsage, SizeMetric};
+use crate::domain::collect::{DeletionSet, FullGcReason};
 use crate::domain::graph::KeepFlags;
-use crate::domain::inspection::{Inspection, Seen, Stray};
 use crate::domain::measure::Bytes;
-use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::domain::root::{Dangling, GcRoot, RootKind, RootState};
 use crate::domain::snapshot::Snapshot;
 use crate::ports::{
-    Inspect, InspectError, InspectTrouble, Interrupt, Look, PerformError, Running, Survey,
-    SurveyError, told,
+    Interrupt, Observation, PerformError, ReadStore, RunningRoots, StoreReadError,
+    StoreReadTrouble, Survey, SurveyError, error_chain,
 };
+use consistency::StoreComparison;
 use listing::Listing;
 use paths::{ValidPaths, interrupted, other_store};
-use strangers::Both;
 
 /// What both flags keep is the most that Nix could keep: where they are not known, less looks dead.
 const CAUTIOUS: KeepFlags = KeepFlags {
@@ -60,7 +60,7 @@ pub enum Care {
 #[derive(Clone, Copy)]
 pub struct StoreReader<'a> {
     /// Where it is.
-    pub places: &'a Places,
+    pub places: &'a NixDirs,
     /// Where processes are: `/proc`.
     pub proc: &'a Utf8Path,
     /// Nix, to be asked for its settings; without it all is kept that Nix may keep.
@@ -71,8 +71,8 @@ pub struct StoreReader<'a> {
     pub interrupt: &'a (dyn Interrupt + Sync),
 }
 
-impl Inspect for StoreReader<'_> {
-    fn look(&self, survey: &impl Survey) -> Result<Look, SurveyError> {
+impl ReadStore for StoreReader<'_> {
+    fn look(&self, survey: &impl Survey) -> Result<Observation, SurveyError> {
         self.look_closely(survey).map(|(look, _)| look)
     }
 }
@@ -85,7 +85,7 @@ pub struct StoreSurvey<'a, S> {
     pub reader: StoreReader<'a>,
     /// For a collection by name alone: the refusals that were accepted. Another root that cannot be read by then keeps
     /// something that is not seen, and nothing is dead for sure.
-    pub accepted: Option<Vec<Refusal>>,
+    pub accepted: Option<Vec<Blocker>>,
 }
 
 impl<S: Survey> Survey for StoreSurvey<'_, S> {
@@ -98,53 +98,53 @@ impl<S: Survey> Survey for StoreSurvey<'_, S> {
         reader.guarded(self.survey)
     }
 
-    fn standing(&self, figure: Figure) -> Standing {
+    fn standing(&self, figure: SizeMetric) -> DiskUsage {
         let standing = self.survey.standing(figure);
-        if figure == Figure::OnDisk {
+        if figure == SizeMetric::OnDisk {
             return standing;
         }
         let stored = self.reader.stored().ok();
         let all = stored
             .map(|stored| stored.paths.graph)
             .map(|graph| graph.nar_size(&graph.set_of([]).complement()));
-        Standing {
+        DiskUsage {
             store_bytes: all,
             ..standing
         }
     }
 
-    fn weigh(&self, names: &[&str]) -> Result<Vec<Bytes>, NotSelective> {
+    fn weigh(&self, names: &[&str]) -> Result<Vec<Bytes>, FullGcReason> {
         let measured = self.reader.measure_each(names, &Tally::default());
-        measured.map_err(|error| NotSelective::Unknown(told(&error)))
+        measured.map_err(|error| FullGcReason::Unknown(error_chain(&error)))
     }
 
     fn file_system(&self) -> Option<String> {
         disk::file_system_name(self.reader.places.store.as_path()).map(str::to_string)
     }
 
-    fn dead(&self) -> Result<Selection, NotSelective> {
-        let unknown = |error: &dyn std::error::Error| NotSelective::Unknown(told(error));
+    fn dead(&self) -> Result<DeletionSet, FullGcReason> {
+        let unknown = |error: &dyn std::error::Error| FullGcReason::Unknown(error_chain(error));
         let (look, untold) = self
             .reader
             .look_closely(self.survey)
             .map_err(|e| unknown(&e))?;
         let inspection = look.store.map_err(|error| match error.kind {
-            InspectTrouble::Damaged | InspectTrouble::OtherStore | InspectTrouble::NoAnswer => {
-                NotSelective::Unsafe(told(&error))
-            }
+            StoreReadTrouble::Damaged
+            | StoreReadTrouble::OtherStore
+            | StoreReadTrouble::NoAnswer => FullGcReason::Unsafe(error_chain(&error)),
             _ => unknown(&error),
         })?;
-        let hides = |refusal: &&Refusal| {
+        let hides = |refusal: &&Blocker| {
             let accepted = self.accepted.as_deref();
-            refusal.code == RefusalCode::RootsUnreadable
+            refusal.code == CheckCode::RootsUnreadable
                 && accepted.is_some_and(|accepted| !refusal.is_among(accepted))
         };
         if let Some(refusal) = look.snapshot.refusals.iter().find(hides) {
-            return Err(NotSelective::Unknown(refusal.message.clone()));
+            return Err(FullGcReason::Unknown(refusal.message.clone()));
         }
         // With cautious flags less would go than Nix collects, and nobody would know; without all outputs, more.
         if let Some(why) = untold {
-            return Err(NotSelective::Unknown(why));
+            return Err(FullGcReason::Unknown(why));
         }
         Ok(inspection.into_selection())
     }
@@ -214,7 +214,10 @@ impl StoreReader<'_> {
     }
 
     /// Looks, and tells what of it is not known so that paths must not be chosen by it.
-    fn look_closely(&self, survey: &impl Survey) -> Result<(Look, Option<String>), SurveyError> {
+    fn look_closely(
+        &self,
+        survey: &impl Survey,
+    ) -> Result<(Observation, Option<String>), SurveyError> {
         let began = SystemTime::now();
         thread::scope(|scope| {
             let names = begin(scope, || self.names());
@@ -234,7 +237,7 @@ impl StoreReader<'_> {
             let names = names.map(|_| unknown);
             let untold = stored.as_ref().ok().and_then(Stored::untold);
             let store = stored.map(|stored| self.join(stored, seen, names, began));
-            let look = Look {
+            let look = Observation {
                 snapshot,
                 store,
                 running,
@@ -248,10 +251,10 @@ impl StoreReader<'_> {
         thread::scope(|scope| {
             let names = begin(scope, || self.names());
             let stored = match self.stored() {
-                Err(error) if error.kind == InspectTrouble::OtherStore => {
+                Err(error) if error.kind == StoreReadTrouble::OtherStore => {
                     return Err(SurveyError::OtherStore(error.source));
                 }
-                Err(error) if error.kind == InspectTrouble::NoAnswer => {
+                Err(error) if error.kind == StoreReadTrouble::NoAnswer => {
                     return Err(SurveyError::NoAnswer(error.source));
                 }
                 stored => stored,
@@ -268,14 +271,14 @@ impl StoreReader<'_> {
     /// together.
     fn refusal(
         &self,
-        stored: &Result<Stored, InspectError>,
+        stored: &Result<Stored, StoreReadError>,
         names: Option<&Listing>,
         snapshot: &Snapshot,
-    ) -> Option<Refusal> {
-        let damage = |stored: &Result<Stored, InspectError>| match stored {
-            Err(error) if error.kind == InspectTrouble::Damaged => Some(Refusal::new(
-                RefusalCode::StoreDamaged,
-                told(error),
+    ) -> Option<Blocker> {
+        let damage = |stored: &Result<Stored, StoreReadError>| match stored {
+            Err(error) if error.kind == StoreReadTrouble::Damaged => Some(Blocker::new(
+                CheckCode::StoreDamaged,
+                error_chain(error),
                 error.hint.to_string(),
             )),
             _ => None,
@@ -287,12 +290,12 @@ impl StoreReader<'_> {
     /// database is asked once more, after everything else was seen.
     fn mismatch(
         &self,
-        stored: &Result<Stored, InspectError>,
+        stored: &Result<Stored, StoreReadError>,
         names: &Listing,
         snapshot: &Snapshot,
-    ) -> Option<Refusal> {
-        let look = |stored: &Result<Stored, InspectError>| {
-            let both = Both {
+    ) -> Option<Blocker> {
+        let look = |stored: &Result<Stored, StoreReadError>| {
+            let both = StoreComparison {
                 graph: stored.as_ref().map(|stored| &stored.paths.graph),
                 names,
                 store: &self.places.store,
@@ -309,7 +312,7 @@ impl StoreReader<'_> {
     }
 
     /// What Nix's settings come to; `None` without a Nix that can be used.
-    fn in_force(&self) -> Result<Option<InForce>, InspectError> {
+    fn in_force(&self) -> Result<Option<InForce>, StoreReadError> {
         match self.nix.map(NixCli::in_force) {
             None | Some(Err(PerformError::Unusable(_))) => Ok(None),
             Some(Ok(in_force)) => Ok(Some(in_force)),
@@ -320,7 +323,7 @@ impl StoreReader<'_> {
     }
 
     /// Reads the database while Nix is asked for its settings.
-    fn stored(&self) -> Result<Stored, InspectError> {
+    fn stored(&self) -> Result<Stored, StoreReadError> {
         thread::scope(|scope| {
             let asked = begin(scope, || self.in_force());
             let read = self.read_database();
@@ -331,7 +334,7 @@ impl StoreReader<'_> {
     }
 
     /// Reads the roots that live and die with processes. Read them after what they may keep.
-    pub fn running(&self) -> Running {
+    pub fn running(&self) -> RunningRoots {
         let store = &self.places.store;
         let temporary = read_temporary(&self.places.state_dir, store);
         let processes = read_processes(self.proc, store);
@@ -355,7 +358,7 @@ impl StoreReader<'_> {
             "files of temporary roots",
         );
         not_seen.extend(hidden(&processes, "process", "processes"));
-        Running {
+        RunningRoots {
             roots,
             hidden: not_seen,
         }
@@ -368,10 +371,10 @@ impl StoreReader<'_> {
     fn join(
         &self,
         stored: Stored,
-        (snapshot, running): (&Snapshot, &Running),
-        names: io::Result<Vec<Stray>>,
+        (snapshot, running): (&Snapshot, &RunningRoots),
+        names: io::Result<Vec<UnregisteredPath>>,
         began: SystemTime,
-    ) -> Inspection {
+    ) -> StoreAnalysis {
         let store = &self.places.store;
         let outputs_untold = stored.outputs_untold();
         let ValidPaths { graph, note, .. } = stored.paths;
@@ -391,7 +394,7 @@ impl StoreReader<'_> {
         names.retain(|stray| !stray.exact || is_older(&store.as_path().join(&stray.name), began));
         let mut roots = snapshot.roots.clone();
         roots.extend(running.roots.iter().cloned());
-        Inspection::new(Seen {
+        StoreAnalysis::new(StoreData {
             store: store.clone(),
             graph,
             flags,
@@ -404,7 +407,10 @@ impl StoreReader<'_> {
 }
 
 /// Names that no valid path has.
-fn unknown(stored: &Result<Stored, InspectError>, names: &io::Result<Listing>) -> Vec<Stray> {
+fn unknown(
+    stored: &Result<Stored, StoreReadError>,
+    names: &io::Result<Listing>,
+) -> Vec<UnregisteredPath> {
     match (stored, names) {
         (Ok(stored), Ok(names)) => names.unknown_to(&stored.paths.graph),
         _ => Vec::new(),

@@ -11,13 +11,13 @@ use crate::adapters::plan_file;
 use crate::domain::accept;
 use crate::domain::plan::{Plan, Prediction};
 use crate::domain::receipt::RunKind;
-use crate::ports::told;
+use crate::ports::error_chain;
 use crate::render;
 
 /// Carries out a saved plan, all of it or nothing: what it relies on is looked at again under the lock.
 pub(super) fn apply(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure> {
     let mut saved = plan_file::load(&args.file).map_err(|error| {
-        let message = format!("nothing was done: {}", told(&error));
+        let message = format!("nothing was done: {}", error_chain(&error));
         Failure::new(Exit::Refused, message).hint(error.hint())
     })?;
     // What the settings protect today holds for yesterday's plan as well.

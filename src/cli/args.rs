@@ -4,9 +4,9 @@ use camino::Utf8PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
+use crate::domain::blocker::CheckCode;
 use crate::domain::collect::CollectMethod;
-use crate::domain::measure::{Age, Timestamp};
-use crate::domain::refusal::RefusalCode;
+use crate::domain::measure::{Span, Timestamp};
 use crate::domain::risk::RiskLevel;
 
 mod budget;
@@ -153,7 +153,7 @@ Exit status, as ExecCondition= of systemd wants it:
 
 impl Command {
     /// How long the command waits for another run; it is not patient unless that is asked for.
-    pub fn wait(&self) -> Option<Age> {
+    pub fn wait(&self) -> Option<Span> {
         match self {
             Self::Run(args) => args.wait.wait,
             Self::Apply(args) => args.wait.wait,
@@ -191,7 +191,7 @@ pub struct JobArgs {
     pub profiles: Vec<String>,
     /// Hold what is dropped for this long; 0s for not at all, which cannot be undone
     #[arg(long, value_name = "AGE", env = "NIX_PRUNE_UNDO_WINDOW")]
-    pub undo_window: Option<Age>,
+    pub undo_window: Option<Span>,
     /// Collect no garbage
     #[arg(long)]
     pub no_collect: bool,
@@ -200,10 +200,10 @@ pub struct JobArgs {
     pub collect_method: Option<CollectMethod>,
     /// Collect nothing that was registered within this time, such as 2d, nor what it needs
     #[arg(long, value_name = "AGE", conflicts_with = "no_collect")]
-    pub keep_recent: Option<Age>,
+    pub keep_recent: Option<Span>,
     /// Let this refusal pass, by its code; repeatable. It holds for what this plan shows, and is recorded
     #[arg(long = "accept", value_name = "CODE")]
-    pub accepts: Vec<RefusalCode>,
+    pub accepts: Vec<CheckCode>,
 }
 
 /// Keep rules; if any is given, they take the place of the job's.
@@ -214,7 +214,7 @@ pub struct KeepArgs {
     pub keep_last: Option<u16>,
     /// Keep generations not older than this, such as 14d, and the one active then
     #[arg(long, value_name = "AGE")]
-    pub keep_within: Option<Age>,
+    pub keep_within: Option<Span>,
     /// Keep the newest generation of each of this many days
     #[arg(long, value_name = "N")]
     pub keep_daily: Option<u16>,
@@ -263,7 +263,7 @@ pub struct WaitArg {
     /// Wait at most this long for another run or collection to end, such as 1h; otherwise exit with 75 at once where a
     /// run is under way, and after 15 minutes of another collection
     #[arg(long, value_name = "AGE")]
-    pub wait: Option<Age>,
+    pub wait: Option<Span>,
 }
 
 /// `run`.
@@ -434,7 +434,7 @@ pub enum When {
     /// A moment.
     At(Timestamp),
     /// A span from now.
-    For(Age),
+    For(Span),
 }
 
 impl std::str::FromStr for When {

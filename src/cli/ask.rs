@@ -42,7 +42,7 @@ pub(super) fn approve(
                 .collect();
             text.extend(consequences);
             confirm(&text, &context.signals)?;
-            plan.let_pass();
+            plan.accept_refusals();
             Ok(propose(plan)?)
         }
         Ok(_) if !yes && !plan.actions.is_empty() => {

@@ -1,20 +1,20 @@
 //! The brake before the gate.
 
 use super::context::Context;
-use crate::domain::brake::{Extent, Usual, alarms, pause};
 use crate::domain::job::{Job, JobName};
+use crate::domain::limits::{PlanSize, Usual, circuit_breaker, detect_anomalies};
 use crate::domain::plan::Plan;
 use crate::domain::receipt::{Outcome, Receipt, RunKind};
 use crate::domain::store_path::StoreDir;
-use crate::ports::Remember;
+use crate::ports::RunJournal;
 
 /// Adds what of the plan waits for a yes. Records that cannot be read are a refusal by themselves.
 pub(super) fn check(context: &Context, job: &Job, plan: &mut Plan) {
     let receipts = context.journal.receipts().unwrap_or_default();
     let earlier = || runs_of(&receipts, &plan.store, &plan.job);
-    let extents: Vec<Extent> = earlier().filter_map(|receipt| receipt.extent).collect();
-    let mut alarms = alarms(&Extent::of(plan), job.limits, extents);
-    alarms.extend(pause(failed_in_a_row(context, earlier())));
+    let extents: Vec<PlanSize> = earlier().filter_map(|receipt| receipt.extent).collect();
+    let mut alarms = detect_anomalies(&PlanSize::of(plan), job.limits, extents);
+    alarms.extend(circuit_breaker(failed_in_a_row(context, earlier())));
     plan.alarm(alarms, &job.accept);
 }
 

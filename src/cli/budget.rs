@@ -6,18 +6,18 @@ use super::failure::{Exit, Failure};
 use super::inspect::{Exact, names, predict};
 use super::out;
 use crate::adapters::disk;
-use crate::domain::budget::{Contradiction, DiskGoal, Figure, Standing};
-use crate::domain::inspection::Inspection;
+use crate::domain::analysis::StoreAnalysis;
+use crate::domain::budget::{Contradiction, DiskGoal, DiskUsage, SizeMetric};
 use crate::domain::job::Job;
 use crate::domain::measure::Bytes;
-use crate::domain::plan::{Plan, Recent, Room};
+use crate::domain::plan::{BudgetContext, Plan, Recent};
 use crate::domain::receipt::Receipt;
 use crate::domain::snapshot::Snapshot;
-use crate::ports::{Look, Remember};
+use crate::ports::{Observation, RunJournal};
 use crate::render;
 
 /// Takes over the goal that the arguments give.
-pub(super) fn take_over(job: &mut Job, args: &BudgetArgs) -> Result<(), Failure> {
+pub(super) fn apply_overrides(job: &mut Job, args: &BudgetArgs) -> Result<(), Failure> {
     if let Some(budget) = args.goal() {
         let release_holds = args.release_holds.unwrap_or_default();
         job.budget = Some(DiskGoal {
@@ -44,7 +44,7 @@ pub(super) fn take_over(job: &mut Job, args: &BudgetArgs) -> Result<(), Failure>
 ///
 /// # Errors
 /// When it cannot be told how much must go, or what: then nothing is chosen by guess.
-pub(super) fn draw(
+pub(super) fn build(
     context: &Context,
     job: &Job,
     goal: DiskGoal,
@@ -55,15 +55,17 @@ pub(super) fn draw(
         let message = format!("cannot tell how full the file system of {store} is: {error}");
         Failure::new(Exit::Failed, message).hint("Check that NIX_STORE_DIR is right.")
     })?;
-    let mut standing = Standing {
+    let mut standing = DiskUsage {
         disk: Some(disk),
         store_bytes: None,
     };
     if standing.to_free(goal.budget) == Some(Bytes(0)) {
         let snapshot = context.snapshot(Some(job))?;
-        return Ok(Plan::draw_reached(&snapshot, job, goal, standing));
+        return Ok(Plan::build_when_within_budget(
+            &snapshot, job, goal, standing,
+        ));
     }
-    let Look {
+    let Observation {
         snapshot,
         store,
         running,
@@ -79,7 +81,7 @@ pub(super) fn draw(
     standing.store_bytes = Some(inspection.graph().nar_size(&inspection.everything()));
     let to_free = standing.to_free(goal.budget).unwrap_or_default();
     let contradiction = contradiction(context, goal)?;
-    let room = Room {
+    let room = BudgetContext {
         inspection: &inspection,
         standing,
         to_free,
@@ -87,8 +89,8 @@ pub(super) fn draw(
         contradiction: contradiction.as_ref(),
     };
     let weigh = |dead: &_| weigh(context, goal, &inspection, dead, room.recent);
-    let mut plan = Plan::draw_within(&snapshot, job, goal, room, weigh)?;
-    let look = Look {
+    let mut plan = Plan::build_for_budget(&snapshot, job, goal, room, weigh)?;
+    let look = Observation {
         snapshot,
         store: Ok(inspection),
         running,
@@ -101,7 +103,7 @@ pub(super) fn draw(
 
 /// The last run whose prediction the file system contradicted, where the goal is the file system's.
 fn contradiction(context: &Context, goal: DiskGoal) -> Result<Option<Contradiction>, Failure> {
-    if goal.budget.figure() == Figure::NarSize {
+    if goal.budget.figure() == SizeMetric::NarSize {
         return Ok(None);
     }
     let receipts = context.journal.receipts()?;
@@ -124,11 +126,11 @@ fn recent(job: &Job, snapshot: &Snapshot) -> Option<Recent> {
 fn weigh(
     context: &Context,
     goal: DiskGoal,
-    inspection: &Inspection,
+    inspection: &StoreAnalysis,
     dead: &crate::domain::graph::NodeSet,
     recent: Option<Recent>,
 ) -> Result<Bytes, Failure> {
-    if goal.budget.figure() == Figure::NarSize {
+    if goal.budget.figure() == SizeMetric::NarSize {
         return Ok(inspection.graph().nar_size(dead));
     }
     let mut names = names(inspection.graph(), dead.iter());
@@ -142,7 +144,7 @@ fn weigh(
 }
 
 /// Says on standard error that a run did not reach its goal; `None` where it did, or had none.
-pub(super) fn missed(context: &Context, receipt: &Receipt) -> Option<Exit> {
+pub(super) fn report_shortfall(context: &Context, receipt: &Receipt) -> Option<Exit> {
     let outcome = receipt.budget.as_ref().filter(|b| !b.is_reached())?;
     let mut sentences = render::table::shortfall(outcome, &context.view()).into_iter();
     let message = sentences.next().unwrap_or_default();

@@ -14,20 +14,20 @@ use super::out;
 use crate::adapters::clock::{self, SystemClock};
 use crate::adapters::files::{self, trust};
 use crate::adapters::journal::Journal;
-use crate::adapters::links::Observer;
 use crate::adapters::nix_cli::NixCli;
+use crate::adapters::nix_dirs::{NixDirs, variable};
 use crate::adapters::open_files;
-use crate::adapters::places::{Places, variable};
-use crate::adapters::process::{Account, Surroundings};
+use crate::adapters::process::{Account, ChildEnv};
+use crate::adapters::progress_counter::Tally;
 use crate::adapters::scratch::Scratch;
 use crate::adapters::signals::Signals;
-use crate::adapters::tally::Tally;
+use crate::adapters::survey::Observer;
 use crate::domain::job::{GenerationsOperation, Job, ProfileRef, ProfileSelector};
-use crate::domain::measure::Age;
+use crate::domain::measure::Span;
 use crate::domain::retention::{KeepPolicy, KeepRules};
 use crate::domain::snapshot::{Actor, Snapshot};
 use crate::engine::Engine;
-use crate::ports::{Clock, Survey, told};
+use crate::ports::{Clock, Survey, error_chain};
 use crate::render::table::{Style, View};
 use crate::settings::{BUILTIN, Finding, JobSettings, NoJob, Settings, Severity};
 
@@ -42,7 +42,7 @@ pub(super) struct Context {
     /// The options of every command.
     pub(super) global: Global,
     /// Where things are.
-    pub(super) places: Places,
+    pub(super) places: NixDirs,
     /// Who we are.
     pub(super) actor: Actor,
     /// Our records.
@@ -54,11 +54,11 @@ pub(super) struct Context {
     /// Requests to stop.
     pub(super) signals: Signals,
     /// The environment that Nix's commands get a part of.
-    pub(super) surroundings: Surroundings,
+    pub(super) surroundings: ChildEnv,
     /// Whether no settings are looked for but those that are named.
     pub(super) alone: bool,
     /// How long to wait for another run or collection, where somebody said so.
-    pub(super) wait: Option<Age>,
+    pub(super) wait: Option<Span>,
     /// How far long work has come.
     pub(super) tally: Arc<Tally>,
 }
@@ -75,7 +75,7 @@ impl Context {
         })?;
         let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
         environment::check(names)?;
-        let places = Places::from_env()?;
+        let places = NixDirs::from_env()?;
         let actor = actor();
         let usual = usual_state_dir(actor, &places)?;
         let state_dir = state_dir(&global, usual.clone())?;
@@ -92,7 +92,7 @@ impl Context {
             clock: SystemClock,
             zone: clock::zone(),
             signals,
-            surroundings: Surroundings::of_this_process(),
+            surroundings: ChildEnv::of_this_process(),
             alone: false,
             wait: None,
             tally: Arc::default(),
@@ -177,7 +177,7 @@ impl Context {
         }
         job.accept.extend(&args.accepts);
         collection(&mut job, args)?;
-        super::budget::take_over(&mut job, &args.budget)?;
+        super::budget::apply_overrides(&mut job, &args.budget)?;
         let rules = KeepRules {
             last: args.keep.keep_last,
             within: args.keep.keep_within,
@@ -338,7 +338,7 @@ pub(super) fn named_job(settings: &Settings, name: Option<&str>) -> Result<Job, 
                 NoJob::Disabled { .. } => Exit::Refused,
                 NoJob::Unknown { .. } => Exit::Usage,
             };
-            Failure::new(exit, told(&error)).hint(names())
+            Failure::new(exit, error_chain(&error)).hint(names())
         });
     }
     let on_top = |job: &&JobSettings| job.is_enabled() && job.is_on_top();
@@ -398,7 +398,7 @@ fn state_dir(global: &Global, usual: Option<Utf8PathBuf>) -> Result<Utf8PathBuf,
 }
 
 /// Where they are when `HOME` and `XDG_STATE_HOME` are as at a login.
-fn state_dir_at_home(actor: Actor, places: &Places) -> Option<Utf8PathBuf> {
+fn state_dir_at_home(actor: Actor, places: &NixDirs) -> Option<Utf8PathBuf> {
     let Actor::User(uid) = actor else {
         return None;
     };
@@ -407,7 +407,7 @@ fn state_dir_at_home(actor: Actor, places: &Places) -> Option<Utf8PathBuf> {
 }
 
 /// Where the records of this user are when no option or variable of ours says otherwise.
-fn usual_state_dir(actor: Actor, places: &Places) -> Result<Option<Utf8PathBuf>, Failure> {
+fn usual_state_dir(actor: Actor, places: &NixDirs) -> Result<Option<Utf8PathBuf>, Failure> {
     let state_home = variable("XDG_STATE_HOME")?;
     let home = places.home.as_deref();
     let is_root = actor == Actor::Root;
@@ -454,7 +454,7 @@ pub(super) fn read_resolved(path: &Utf8Path) -> Result<String, Failure> {
 }
 
 fn unreadable(path: &Utf8Path, error: &dyn std::error::Error) -> Failure {
-    let message = format!("the settings {path} cannot be read: {}", told(error));
+    let message = format!("the settings {path} cannot be read: {}", error_chain(error));
     Failure::new(Exit::Config, message)
 }
 

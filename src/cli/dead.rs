@@ -12,7 +12,7 @@ pub(super) fn dead(context: &Context, args: &DeadArgs) -> Result<Exit, Failure> 
     let (_, inspection) = context.look_at_dead()?;
     let dead = inspection.dead();
     let names = names(inspection.graph(), dead.iter());
-    let measured = context.measure(&names, Exact::asked(args.exact))?;
+    let measured = context.measure(&names, Exact::from_flag(args.exact))?;
     let sum = render::json::dead_sum(
         &inspection,
         measured.bytes,
@@ -23,7 +23,7 @@ pub(super) fn dead(context: &Context, args: &DeadArgs) -> Result<Exit, Failure> 
         out::json(&render::json::dead(&inspection, sum))?;
     } else {
         out::text(&render::table::dead(&inspection));
-        out::said(&render::table::dead_total(&sum));
+        out::eprint_lines(&render::table::dead_total(&sum));
     }
     Ok(Exit::Done)
 }

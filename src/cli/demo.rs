@@ -12,8 +12,8 @@ use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::{dispatch_in, out};
 use crate::adapters::scratch::{NewPath, Scratch, ScratchError};
-use crate::domain::measure::{Age, Timestamp};
-use crate::ports::{Clock, PerformError, told};
+use crate::domain::measure::{Span, Timestamp};
+use crate::ports::{Clock, PerformError, error_chain};
 
 const KEEP: &str = "--keep-last 3 --keep-within 30d --keep-monthly 6";
 /// The ages of the twelve system generations, in days.
@@ -25,7 +25,7 @@ const USER: [u32; 4] = [200, 90, 20, 2];
 pub(super) fn demo(global: Global) -> Result<Exit, Failure> {
     let scratch = Scratch::new(global.nix_bin.as_deref()).map_err(not_made)?;
     let context = Context::scratch(global, &scratch)?;
-    let version = crate::ports::Perform::nix_version(&context.nix()?)?;
+    let version = crate::ports::NixActions::nix_version(&context.nix()?)?;
     say(&format!(
         "A scratch store in {}, for Nix {version}; your own is not touched.",
         scratch.base()
@@ -92,7 +92,10 @@ fn not_made(error: ScratchError) -> Failure {
         ScratchError::Nix(error) => PerformError::Unusable(error.into()).into(),
         error => Failure::new(
             Exit::CannotCreate,
-            format!("the scratch store could not be made: {}", told(&error)),
+            format!(
+                "the scratch store could not be made: {}",
+                error_chain(&error)
+            ),
         ),
     }
 }
@@ -123,7 +126,7 @@ fn fill(scratch: &Scratch, now: Timestamp) -> Result<(), ScratchError> {
     ] {
         for (n, days) in (1..).zip(ages) {
             let path = scratch.path_named(&format!("{prefix}-{n}"))?;
-            scratch.set_profile(profile, &path, now.before(Age::days(*days)))?;
+            scratch.set_profile(profile, &path, now.before(Span::days(*days)))?;
         }
     }
     let work = scratch.home().join("work");

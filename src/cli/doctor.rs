@@ -8,13 +8,13 @@ use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::out;
 use crate::adapters::store::Care;
-use crate::domain::brake::MOST_FAILURES;
+use crate::domain::blocker::{Blocker, CheckCode};
 use crate::domain::job::Job;
+use crate::domain::limits::FAILURES_BEFORE_PAUSE;
 use crate::domain::plan::Plan;
 use crate::domain::receipt::Receipt;
-use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::domain::snapshot::{Actor, Snapshot};
-use crate::ports::{Clock, InspectTrouble, Look, Remember};
+use crate::ports::{Clock, Observation, RunJournal, StoreReadTrouble};
 use crate::render::json::{self, CheckDocument, CheckState};
 use crate::render::reason;
 use crate::render::text::{count, escape};
@@ -55,7 +55,7 @@ pub(super) fn doctor(context: &Context, args: &DoctorArgs) -> Result<Exit, Failu
     if args.json.json {
         out::json(&document)?;
     } else {
-        out::text(&told(&document.checks));
+        out::text(&error_chain(&document.checks));
     }
     Ok(if document.sound {
         Exit::Done
@@ -67,7 +67,7 @@ pub(super) fn doctor(context: &Context, args: &DoctorArgs) -> Result<Exit, Failu
 fn nix(context: &Context) -> CheckDocument {
     let version = context
         .nix()
-        .and_then(|nix| Ok(crate::ports::Perform::nix_version(&nix)?));
+        .and_then(|nix| Ok(crate::ports::NixActions::nix_version(&nix)?));
     match version {
         Ok(version) => fine("nix", format!("Nix {version}")),
         Err(failure) => wrong("nix", &failure),
@@ -154,7 +154,7 @@ fn records(context: &Context) -> Vec<CheckDocument> {
 }
 
 /// `is_open`: Nix opened the store when it was tried.
-fn store(look: &Look, jobs: &[&Job], is_open: bool) -> Vec<CheckDocument> {
+fn store(look: &Observation, jobs: &[&Job], is_open: bool) -> Vec<CheckDocument> {
     let snapshot = &look.snapshot;
     let mut checks = vec![fine(
         "roots",
@@ -164,8 +164,8 @@ fn store(look: &Look, jobs: &[&Job], is_open: bool) -> Vec<CheckDocument> {
             count(snapshot.roots.len(), "root")
         ),
     )];
-    let plans: Vec<Plan> = jobs.iter().map(|job| Plan::draw(snapshot, job)).collect();
-    let mut refusals: Vec<&Refusal> = snapshot.refusals.iter().collect();
+    let plans: Vec<Plan> = jobs.iter().map(|job| Plan::build(snapshot, job)).collect();
+    let mut refusals: Vec<&Blocker> = snapshot.refusals.iter().collect();
     let of_plans = plans.iter();
     refusals.extend(of_plans.flat_map(|plan| plan.accepted.iter().chain(&plan.refusals)));
     refusals.sort();
@@ -181,23 +181,23 @@ fn store(look: &Look, jobs: &[&Job], is_open: bool) -> Vec<CheckDocument> {
     match &look.store {
         Ok(store) => checks.push(fine("store", count(store.graph().len(), "valid path"))),
         // The safety check has said it.
-        Err(error) if error.kind == InspectTrouble::Damaged => {}
+        Err(error) if error.kind == StoreReadTrouble::Damaged => {}
         // So has the check of access.
-        Err(error) if error.kind == InspectTrouble::NoAnswer && !is_open => {}
+        Err(error) if error.kind == StoreReadTrouble::NoAnswer && !is_open => {}
         Err(error) => checks.push(CheckDocument {
             state: match error.kind {
-                InspectTrouble::OtherStore | InspectTrouble::NoAnswer => CheckState::Error,
+                StoreReadTrouble::OtherStore | StoreReadTrouble::NoAnswer => CheckState::Error,
                 _ => CheckState::Warning,
             },
             hint: Some(error.hint.to_string()),
-            ..fine("store", crate::ports::told(error))
+            ..fine("store", crate::ports::error_chain(error))
         }),
     }
     checks
 }
 
-fn refused(refusal: &Refusal, snapshot: &Snapshot, plans: &[Plan]) -> CheckDocument {
-    let Refusal {
+fn refused(refusal: &Blocker, snapshot: &Snapshot, plans: &[Plan]) -> CheckDocument {
+    let Blocker {
         code,
         message,
         hint,
@@ -205,7 +205,7 @@ fn refused(refusal: &Refusal, snapshot: &Snapshot, plans: &[Plan]) -> CheckDocum
         reason,
     } = refusal;
     let place = match code {
-        RefusalCode::StoreDamaged | RefusalCode::StoreMismatch => "store",
+        CheckCode::StoreDamaged | CheckCode::StoreMismatch => "store",
         _ => "roots",
     };
     if let Some(reason) = reason {
@@ -225,7 +225,7 @@ fn refused(refusal: &Refusal, snapshot: &Snapshot, plans: &[Plan]) -> CheckDocum
         (CheckState::Warning, "nothing is stopped".to_string())
     } else if let Some(plan) = plans.iter().find(leave_alone) {
         // A job of the machine names profiles that are no business of an ordinary user.
-        let is_ours = snapshot.actor == Actor::Root || *code != RefusalCode::ProfileBlocked;
+        let is_ours = snapshot.actor == Actor::Root || *code != CheckCode::ProfileBlocked;
         let state = if is_ours {
             CheckState::Error
         } else {
@@ -270,7 +270,7 @@ fn jobs(context: &Context) -> Vec<CheckDocument> {
                 )
             }
             0 => fine("jobs", format!("{job}: the last run did not fail")),
-            failed if failed < MOST_FAILURES => doubtful(
+            failed if failed < FAILURES_BEFORE_PAUSE => doubtful(
                 "jobs",
                 format!("{job}: the last {} failed", count(failed, "run")),
                 "`nix-prune history` shows them.",
@@ -314,7 +314,7 @@ fn wrong(name: &str, failure: &Failure) -> CheckDocument {
 }
 
 /// A line for each, and its advice below.
-fn told(checks: &[CheckDocument]) -> String {
+fn error_chain(checks: &[CheckDocument]) -> String {
     let mut lines = Vec::new();
     for check in checks {
         let state = match check.state {

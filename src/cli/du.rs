@@ -5,7 +5,7 @@ use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::inspect::{Exact, names};
 use super::out;
-use crate::domain::inspection::{GroupBy, Sets};
+use crate::domain::analysis::{GroupBy, Sets};
 use crate::render;
 
 /// How many of the largest paths or packages are measured, for the largest on disk to be among them.

@@ -7,17 +7,17 @@ use super::context::{Context, named_job};
 use super::failure::{Exit, Failure};
 use super::out;
 use crate::adapters::disk;
-use crate::domain::budget::{Budget, Disk, Standing};
+use crate::domain::budget::{Budget, Disk, DiskUsage};
 use crate::domain::measure::Bytes;
 
 /// Says whether the job is due, by the exit status.
 ///
 /// # Errors
-/// Whatever stands in the way, always with [`Exit::Unanswered`]: systemd takes any smaller status of an
+/// Whatever stands in the way, always with [`Exit::DueUnknown`]: systemd takes any smaller status of an
 /// `ExecCondition=` for a no, and settings that cannot be read would look like a reached budget for ever.
 pub(super) fn due(global: Global, args: &DueArgs) -> Result<Exit, Failure> {
     answer(global, args).map_err(|failure| Failure {
-        exit: Exit::Unanswered,
+        exit: Exit::DueUnknown,
         ..failure
     })
 }
@@ -26,14 +26,14 @@ fn answer(global: Global, args: &DueArgs) -> Result<Exit, Failure> {
     let context = Context::new(global)?;
     let job = named_job(&context.settings()?, args.job.as_deref())?;
     let Some(goal) = job.budget else {
-        return Ok(told(Due::NoBudget));
+        return Ok(error_chain(Due::NoBudget));
     };
     let store = context.places.store.as_path();
     let disk = disk::settled_fullness(store).map_err(|error| {
         let message = format!("cannot tell how full the file system of {store} is: {error}");
         Failure::new(Exit::Failed, message).hint("Check that NIX_STORE_DIR is right.")
     })?;
-    Ok(told(Due::of(goal.budget, disk)))
+    Ok(error_chain(Due::of(goal.budget, disk)))
 }
 
 /// An answer, with what a person wants to know of it.
@@ -42,7 +42,7 @@ enum Due {
     /// Nothing stands against it.
     NoBudget,
     /// Only a look into the store can tell; `run` takes it.
-    Untold(Budget),
+    NeedsStoreScan(Budget),
     /// The goal is missed by so much.
     Missed(Budget, Bytes),
     /// The goal is reached.
@@ -51,25 +51,25 @@ enum Due {
 
 impl Due {
     fn of(budget: Budget, disk: Disk) -> Self {
-        let standing = Standing {
+        let standing = DiskUsage {
             disk: Some(disk),
             store_bytes: None,
         };
         match standing.to_free(budget) {
-            None => Self::Untold(budget),
+            None => Self::NeedsStoreScan(budget),
             Some(Bytes(0)) => Self::Reached(budget),
             Some(missing) => Self::Missed(budget, missing),
         }
     }
 }
 
-fn told(due: Due) -> Exit {
+fn error_chain(due: Due) -> Exit {
     let (exit, sentence) = match due {
         Due::NoBudget => (
             Exit::Done,
             "Due: the job has no budget that could be reached.".to_string(),
         ),
-        Due::Untold(goal) => (
+        Due::NeedsStoreScan(goal) => (
             Exit::Done,
             format!("Due: whether there is {goal}, only a run can tell."),
         ),
@@ -108,6 +108,6 @@ mod tests {
     #[test]
     fn how_large_a_store_is_is_not_guessed() {
         let budget = Budget::max_store(parse_size("1").unwrap()).unwrap();
-        assert_eq!(Due::of(budget, DISK), Due::Untold(budget));
+        assert_eq!(Due::of(budget, DISK), Due::NeedsStoreScan(budget));
     }
 }

@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 
 use crate::adapters::disk::DiskError;
-use crate::domain::refusal::Refusal;
+use crate::domain::blocker::Blocker;
 use crate::engine::{EngineError, GateError};
 use crate::ports::{
-    InspectError, InspectTrouble, JournalError, NO_ANSWER, OTHER_STORE, PerformError, SurveyError,
-    told,
+    JournalError, NO_ANSWER, OTHER_STORE, PerformError, StoreReadError, StoreReadTrouble,
+    SurveyError, error_chain,
 };
 
 /// A record of some kilobytes must come before anything that frees space.
@@ -42,7 +42,7 @@ pub(super) enum Exit {
     /// `due`: the goal is reached.
     NotDue,
     /// `due`: there is no answer.
-    Unanswered,
+    DueUnknown,
 }
 
 impl From<Exit> for u8 {
@@ -59,7 +59,7 @@ impl From<Exit> for u8 {
             Exit::TryAgain => 75,
             Exit::NoPermission => 77,
             Exit::Config => 78,
-            Exit::Unanswered => 255,
+            Exit::DueUnknown => 255,
         }
     }
 }
@@ -117,29 +117,29 @@ impl From<SurveyError> for Failure {
                 format!("Unset {variable} or make it an absolute path."),
             ),
         };
-        Self::new(exit, told(&error)).hint(hint)
+        Self::new(exit, error_chain(&error)).hint(hint)
     }
 }
 
-impl From<InspectError> for Failure {
-    fn from(error: InspectError) -> Self {
+impl From<StoreReadError> for Failure {
+    fn from(error: StoreReadError) -> Self {
         let exit = match error.kind {
-            InspectTrouble::Denied => Exit::NoPermission,
-            InspectTrouble::Busy => Exit::TryAgain,
-            InspectTrouble::Unusable
-            | InspectTrouble::NoDatabase
-            | InspectTrouble::Damaged
-            | InspectTrouble::OtherStore
-            | InspectTrouble::NoAnswer => Exit::Unavailable,
-            InspectTrouble::Interrupted => Exit::Failed,
+            StoreReadTrouble::Denied => Exit::NoPermission,
+            StoreReadTrouble::Busy => Exit::TryAgain,
+            StoreReadTrouble::Unusable
+            | StoreReadTrouble::NoDatabase
+            | StoreReadTrouble::Damaged
+            | StoreReadTrouble::OtherStore
+            | StoreReadTrouble::NoAnswer => Exit::Unavailable,
+            StoreReadTrouble::Interrupted => Exit::Failed,
         };
-        Self::new(exit, told(&error)).hint(error.hint)
+        Self::new(exit, error_chain(&error)).hint(error.hint)
     }
 }
 
 impl From<DiskError> for Failure {
     fn from(error: DiskError) -> Self {
-        let message = told(&error);
+        let message = error_chain(&error);
         match error {
             DiskError::Store { source, .. } if is_denied(&source) => {
                 Self::new(Exit::NoPermission, message).hint("Run as a user who may read it.")
@@ -154,7 +154,7 @@ impl From<DiskError> for Failure {
 
 impl From<JournalError> for Failure {
     fn from(error: JournalError) -> Self {
-        let message = told(&error);
+        let message = error_chain(&error);
         let (exit, hint) = match &error {
             JournalError::Locked { .. } => (Exit::TryAgain, "Try again when it has ended."),
             JournalError::Write { source, .. } if is_denied(source) => (
@@ -188,7 +188,7 @@ impl From<JournalError> for Failure {
 
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
-        let message = told(&error);
+        let message = error_chain(&error);
         match error {
             EngineError::Survey(error) => error.into(),
             EngineError::Journal(error) => match &error {
@@ -234,7 +234,7 @@ impl From<EngineError> for Failure {
 
 impl From<PerformError> for Failure {
     fn from(error: PerformError) -> Self {
-        let message = told(&error);
+        let message = error_chain(&error);
         match error {
             PerformError::Unusable(_) => Self::new(Exit::Unavailable, message).hint(
                 "Install Nix 2.8 or later, or name the directory of its commands with --nix-bin.",
@@ -252,8 +252,8 @@ impl From<GateError> for Failure {
     fn from(error: GateError) -> Self {
         let hint = match &error {
             GateError::Stopped { stops } => {
-                let hint = |stop: &Refusal| {
-                    let Refusal { code, hint, .. } = stop;
+                let hint = |stop: &Blocker| {
+                    let Blocker { code, hint, .. } = stop;
                     format!("{code}: {hint}; or say --accept {code}")
                 };
                 stops.iter().map(hint).collect::<Vec<_>>().join("\n")

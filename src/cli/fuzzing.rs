@@ -5,7 +5,7 @@ use crate::render::table::Style;
 use crate::settings::Finding;
 
 /// Draws the first of the findings: each takes as long as the others.
-pub(crate) fn draw(text: &str, findings: &[Finding]) {
+pub(crate) fn build(text: &str, findings: &[Finding]) {
     let plain = Style {
         color: false,
         width: None,

@@ -4,10 +4,10 @@ use super::args::GenerationsArgs;
 use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::out;
-use crate::domain::inspection::Sizes;
+use crate::domain::analysis::Sizes;
 use crate::domain::job::ProfileRef;
 use crate::domain::snapshot::Snapshot;
-use crate::ports::told;
+use crate::ports::error_chain;
 use crate::render;
 
 /// Lists profiles and generations.
@@ -45,7 +45,7 @@ fn look(
             store.remarks().to_vec(),
         ),
         Err(error) => {
-            let note = format!("sizes are not known: {}", told(&error));
+            let note = format!("sizes are not known: {}", error_chain(&error));
             (look.snapshot, None, vec![note])
         }
     })

@@ -5,7 +5,7 @@ use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::undo::run_id;
 use super::{out, run};
-use crate::ports::{Clock, Remember};
+use crate::ports::{Clock, RunJournal};
 use crate::render;
 
 /// Lists the runs, or shows one.

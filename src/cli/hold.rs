@@ -5,8 +5,8 @@ use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::undo::run_id;
 use super::{ask, out, run};
+use crate::domain::blocker::CheckCode;
 use crate::domain::plan::HoldFacts;
-use crate::domain::refusal::RefusalCode;
 use crate::domain::snapshot::{Hold, Snapshot};
 use crate::ports::Clock;
 use crate::render;
@@ -35,7 +35,7 @@ fn list(context: &Context, args: &JsonArg) -> Result<Exit, Failure> {
 /// Says that the usual state directory is another one, with holds of its own.
 pub(super) fn warn_of_others(snapshot: &Snapshot) {
     let mut refusals = snapshot.refusals.iter();
-    if let Some(refusal) = refusals.find(|it| it.code == RefusalCode::StateElsewhere) {
+    if let Some(refusal) = refusals.find(|it| it.code == CheckCode::StateElsewhere) {
         tracing::warn!("{}", refusal.message);
     }
 }

@@ -8,15 +8,17 @@ use super::context::Context;
 use super::failure::{Exit, Failure};
 use crate::adapters::disk::{AtMost, DiskUse};
 use crate::adapters::store::{Care, StoreReader};
-use crate::domain::budget::Figure;
+use crate::domain::analysis::{StoreAnalysis, UnregisteredPath};
+use crate::domain::blocker::{Blocker, CheckCode};
+use crate::domain::budget::SizeMetric;
 use crate::domain::graph::{NodeIdx, NodeSet, StoreGraph, Weight};
-use crate::domain::inspection::{Inspection, Stray};
 use crate::domain::job::Job;
 use crate::domain::measure::Bytes;
 use crate::domain::plan::{Later, Plan, Prediction};
-use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::domain::snapshot::Snapshot;
-use crate::ports::{Inspect, InspectTrouble, Look, Perform, PerformError, told};
+use crate::ports::{
+    NixActions, Observation, PerformError, ReadStore, StoreReadTrouble, error_chain,
+};
 
 /// As many paths are measured without being asked to.
 const FEW: usize = 2000;
@@ -32,7 +34,7 @@ pub(super) enum Exact {
 
 impl Exact {
     /// As `--exact` says.
-    pub(super) fn asked(exact: bool) -> Self {
+    pub(super) fn from_flag(exact: bool) -> Self {
         if exact { Self::Always } else { Self::IfCheap }
     }
 }
@@ -53,9 +55,9 @@ impl Context {
     ///
     /// # Errors
     /// When nothing can be said at all.
-    pub(super) fn look(&self, job: Option<&Job>) -> Result<Look, Failure> {
+    pub(super) fn look(&self, job: Option<&Job>) -> Result<Observation, Failure> {
         // What is let pass must be what is found again under the lock.
-        let passes = |job: &Job| job.accept.contains(&RefusalCode::StoreDamaged);
+        let passes = |job: &Job| job.accept.contains(&CheckCode::StoreDamaged);
         let care = if job.is_some_and(passes) {
             Care::Thorough
         } else {
@@ -68,7 +70,7 @@ impl Context {
     ///
     /// # Errors
     /// As [`Context::look`].
-    pub(super) fn look_with(&self, care: Care, jobs: &[&Job]) -> Result<Look, Failure> {
+    pub(super) fn look_with(&self, care: Care, jobs: &[&Job]) -> Result<Observation, Failure> {
         let nix = self.nix().ok();
         let progress = self.progress(|| Some("Looking into the store".to_string()));
         let reader = StoreReader {
@@ -79,8 +81,8 @@ impl Context {
         drop(progress);
         match look.store {
             // Not a look without the store, which takes as long again.
-            Err(error) if error.kind == InspectTrouble::Interrupted => Err(error.into()),
-            Err(error) => Ok(Look {
+            Err(error) if error.kind == StoreReadTrouble::Interrupted => Err(error.into()),
+            Err(error) => Ok(Observation {
                 store: Err(error),
                 ..look
             }),
@@ -88,7 +90,7 @@ impl Context {
                 if jobs.iter().any(|job| job.holds_what_vanished()) {
                     store.keep_vanished(&look.snapshot.vanished);
                 }
-                Ok(Look {
+                Ok(Observation {
                     store: Ok(store),
                     ..look
                 })
@@ -100,7 +102,7 @@ impl Context {
     ///
     /// # Errors
     /// When the store cannot be looked into.
-    pub(super) fn look_inside(&self) -> Result<(Snapshot, Inspection), Failure> {
+    pub(super) fn read_store(&self) -> Result<(Snapshot, StoreAnalysis), Failure> {
         let look = self.look(None)?;
         Ok((look.snapshot, look.store?))
     }
@@ -109,8 +111,8 @@ impl Context {
     ///
     /// # Errors
     /// When the store cannot be looked into, or something hides roots.
-    pub(super) fn look_at_dead(&self) -> Result<(Snapshot, Inspection), Failure> {
-        let (snapshot, inspection) = self.look_inside()?;
+    pub(super) fn look_at_dead(&self) -> Result<(Snapshot, StoreAnalysis), Failure> {
+        let (snapshot, inspection) = self.read_store()?;
         if let Some(refusal) = snapshot.hidden_roots().next() {
             return Err(roots_are_hidden(refusal));
         }
@@ -190,7 +192,7 @@ impl Context {
 }
 
 /// Something is not known to be dead while there may be roots that were not seen.
-pub(super) fn roots_are_hidden(refusal: &Refusal) -> Failure {
+pub(super) fn roots_are_hidden(refusal: &Blocker) -> Failure {
     let message = format!("it is not known what is dead: {}", refusal.message);
     Failure::new(Exit::Unavailable, message).hint(refusal.hint.clone())
 }
@@ -237,7 +239,7 @@ pub(super) fn names(graph: &StoreGraph, nodes: impl Iterator<Item = NodeIdx>) ->
 }
 
 /// Draws the plan of a job, and predicts what it frees where it collects.
-pub(super) fn draw(context: &Context, job: &Job, exact: Exact) -> Result<Plan, Failure> {
+pub(super) fn build(context: &Context, job: &Job, exact: Exact) -> Result<Plan, Failure> {
     let mut plan = drawn(context, &super::brake::with_usual(context, job), exact)?;
     super::brake::check(context, job, &mut plan);
     Ok(plan)
@@ -247,24 +249,24 @@ fn drawn(context: &Context, job: &Job, exact: Exact) -> Result<Plan, Failure> {
     // A plan for a store that Nix does not work on could not be carried out, and its figures would be another store's.
     context.check_store()?;
     if let Some(goal) = job.budget {
-        return super::budget::draw(context, job, goal, exact);
+        return super::budget::build(context, job, goal, exact);
     }
     if job.operations.collect.is_none() {
-        return Ok(Plan::draw(&context.snapshot(Some(job))?, job));
+        return Ok(Plan::build(&context.snapshot(Some(job))?, job));
     }
     let look = context.look(Some(job))?;
     let look = match look.store {
         Err(error)
             if matches!(
                 error.kind,
-                InspectTrouble::OtherStore | InspectTrouble::NoAnswer
+                StoreReadTrouble::OtherStore | StoreReadTrouble::NoAnswer
             ) =>
         {
             return Err(error.into());
         }
-        store => Look { store, ..look },
+        store => Observation { store, ..look },
     };
-    let mut plan = Plan::draw(&look.snapshot, job);
+    let mut plan = Plan::build(&look.snapshot, job);
     predict(context, &mut plan, &look, exact)?;
     Ok(plan)
 }
@@ -290,7 +292,7 @@ fn spared(weight: Weight) -> String {
 pub(super) fn predict(
     context: &Context,
     plan: &mut Plan,
-    look: &Look,
+    look: &Observation,
     exact: Exact,
 ) -> Result<(), Failure> {
     let collects =
@@ -301,7 +303,7 @@ pub(super) fn predict(
     let inspection = match &look.store {
         Ok(inspection) => inspection,
         Err(error) => {
-            let note = format!("what this frees is not known: {}", told(error));
+            let note = format!("what this frees is not known: {}", error_chain(error));
             plan.notes.push(note);
             return Ok(());
         }
@@ -323,7 +325,7 @@ pub(super) fn predict(
         plan.notes.push(spared(forecast.spared));
     } else if !is_part {
         let strays = inspection.unregistered().iter().filter(|stray| stray.exact);
-        names.extend(strays.map(|stray: &Stray| stray.name.as_str()));
+        names.extend(strays.map(|stray: &UnregisteredPath| stray.name.as_str()));
     }
     let measured = context.measure(&names, exact)?;
     plan.prediction = Prediction {
@@ -338,8 +340,8 @@ pub(super) fn predict(
     };
     if let Some(report) = &mut plan.budget {
         let frees = match report.figure {
-            Figure::OnDisk => measured.bytes,
-            Figure::NarSize => Some(forecast.now.nar_bytes),
+            SizeMetric::OnDisk => measured.bytes,
+            SizeMetric::NarSize => Some(forecast.now.nar_bytes),
         };
         report.frees = frees.unwrap_or(report.frees);
     }
@@ -352,7 +354,7 @@ pub(super) fn predict(
 fn part(
     context: &Context,
     plan: &Plan,
-    inspection: &Inspection,
+    inspection: &StoreAnalysis,
     dead: &NodeSet,
 ) -> Result<Option<NodeSet>, Failure> {
     let budget = plan.budget.as_ref();
@@ -362,8 +364,8 @@ fn part(
     };
     let (graph, flags) = (inspection.graph(), inspection.flags());
     let oldest = graph.oldest_dead_by(dead, flags, goal, |nodes| match figure {
-        Figure::OnDisk => context.measure_each(&names(graph, nodes.iter().copied())),
-        Figure::NarSize => Ok(nodes.iter().map(|node| graph.nar_size_of(*node)).collect()),
+        SizeMetric::OnDisk => context.measure_each(&names(graph, nodes.iter().copied())),
+        SizeMetric::NarSize => Ok(nodes.iter().map(|node| graph.nar_size_of(*node)).collect()),
     })?;
     // Where valid paths are not enough, names that the database does not know go as well.
     Ok((oldest.weight >= goal).then(|| graph.set_of(oldest.nodes)))

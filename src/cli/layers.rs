@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::context::{Context, SettingsText, invalid};
 use super::failure::{Exit, Failure};
-use crate::adapters::places::variable;
+use crate::adapters::nix_dirs::variable;
 use crate::domain::snapshot::Actor;
 use crate::settings::{Clamping, Layer, Platform, Report, Settings, stack};
 

@@ -9,8 +9,8 @@ use super::args::ColorChoice;
 use super::failure::{Exit, Failure};
 use super::progress::Log;
 use crate::domain::accept::Acceptance;
+use crate::domain::blocker::Blocker;
 use crate::domain::plan::Plan;
-use crate::domain::refusal::Refusal;
 use crate::render::json::to_text;
 use crate::render::table::Style;
 use crate::render::text::escape;
@@ -57,7 +57,7 @@ pub(super) fn json(document: &impl Serialize) -> Result<(), Failure> {
 }
 
 /// Says sentences on standard error; what comes from others in them is escaped already.
-pub(super) fn said(sentences: &[String]) {
+pub(super) fn eprint_lines(sentences: &[String]) {
     let text = sentences.join("\n") + "\n";
     // There is nowhere left to complain to.
     let _ = Log.write_all(text.as_bytes());
@@ -78,7 +78,7 @@ pub(super) fn failure(failure: &Failure) {
 
 /// Says on standard error what of a plan was asked for and not done.
 pub(super) fn refusals(plan: &Plan) {
-    let asked = |refusal: &Refusal| {
+    let asked = |refusal: &Blocker| {
         refusal.places.is_empty() || plan.left_alone.iter().any(|path| refusal.concerns(path))
     };
     for refusal in plan.left_out() {

@@ -8,7 +8,7 @@ use crate::adapters::journal::PinRecord;
 use crate::domain::job::ProfileRef;
 use crate::domain::profile::{GenerationNumber, Profile, ProfilePath};
 use crate::domain::snapshot::Pin;
-use crate::ports::{Clock, Remember};
+use crate::ports::{Clock, RunJournal};
 use crate::render;
 
 /// Pins a generation.

@@ -5,17 +5,17 @@ use camino::Utf8Path;
 use super::args::PlanArgs;
 use super::context::Context;
 use super::failure::{Exit, Failure};
-use super::inspect::{Exact, draw};
+use super::inspect::{Exact, build};
 use super::out;
 use crate::adapters::plan_file;
 use crate::domain::plan::Plan;
-use crate::ports::told;
+use crate::ports::error_chain;
 use crate::render;
 
 /// Draws the plan, prints it, and saves it when asked to.
 pub(super) fn plan(context: &Context, args: &PlanArgs) -> Result<Exit, Failure> {
     let job = context.job(&args.job)?;
-    let plan = draw(context, &job, Exact::asked(args.exact))?;
+    let plan = build(context, &job, Exact::from_flag(args.exact))?;
     if let Some(path) = &args.out {
         save(&plan, path)?;
     }
@@ -37,6 +37,6 @@ fn save(plan: &Plan, path: &Utf8Path) -> Result<(), Failure> {
     let document = serde_json::to_value(render::json::plan(plan))
         .map_err(|error| Failure::new(Exit::Failed, format!("cannot write the plan: {error}")))?;
     plan_file::save(path, document).map_err(|error| {
-        Failure::new(Exit::CannotCreate, told(&error)).hint("Name another file with --out.")
+        Failure::new(Exit::CannotCreate, error_chain(&error)).hint("Name another file with --out.")
     })
 }

@@ -4,7 +4,7 @@ use super::args::RootsArgs;
 use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::out;
-use crate::ports::told;
+use crate::ports::error_chain;
 use crate::render;
 
 /// Lists the roots.
@@ -23,7 +23,7 @@ pub(super) fn roots(context: &Context, args: &RootsArgs) -> Result<Exit, Failure
             Err(error) => {
                 snapshot
                     .notes
-                    .push(format!("sizes are not known: {}", told(&error)));
+                    .push(format!("sizes are not known: {}", error_chain(&error)));
                 None
             }
         };

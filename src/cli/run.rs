@@ -6,23 +6,23 @@ use std::time::Duration;
 use super::args::RunArgs;
 use super::context::Context;
 use super::failure::{Exit, Failure};
-use super::inspect::{Exact, draw};
+use super::inspect::{Exact, build};
 use super::progress::Progress;
 use super::{ask, out};
 use crate::adapters::collector;
-use crate::adapters::links::Observer;
 use crate::adapters::nix_cli::NixCli;
 use crate::adapters::store::StoreSurvey;
+use crate::adapters::survey::Observer;
 use crate::domain::job::Job;
-use crate::domain::measure::Age;
+use crate::domain::measure::Span;
 use crate::domain::plan::Plan;
 use crate::domain::receipt::{Outcome, Receipt, RunKind};
 use crate::engine::Approved;
-use crate::ports::{Clock, Remember};
+use crate::ports::{Clock, RunJournal};
 use crate::render;
 
 /// A collection takes minutes, and another one is no reason to wait for a day.
-const PATIENCE: Age = Age::minutes(15);
+const PATIENCE: Span = Span::minutes(15);
 
 /// Carries out a job.
 pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
@@ -36,7 +36,7 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     let nix = context.nix()?;
     let observer = context.observer(Some(&job));
     recover_first(context, &observer, &nix)?;
-    let mut plan = draw(context, &job, Exact::IfCheap)?;
+    let mut plan = build(context, &job, Exact::IfCheap)?;
     let view = context.view();
     if !args.json.json {
         out::text(&(render::table::plan(&plan, &view) + "\n"));
@@ -84,7 +84,7 @@ fn resume(context: &Context, json: bool) -> Result<Exit, Failure> {
 /// standard error what was not.
 pub(super) fn ended(context: &Context, plan: &Plan, receipt: &Receipt) -> Exit {
     out::refusals(plan);
-    let missed = super::budget::missed(context, receipt);
+    let missed = super::budget::report_shortfall(context, receipt);
     match (exit(receipt), missed) {
         (Exit::Done, Some(missed)) => missed,
         (Exit::Done, None) if plan.is_refused() => Exit::Refused,

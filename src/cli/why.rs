@@ -7,14 +7,14 @@ use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::inspect::roots_are_hidden;
 use super::out;
+use crate::domain::analysis::StoreAnalysis;
 use crate::domain::graph::NodeIdx;
-use crate::domain::inspection::Inspection;
 use crate::domain::store_path::{StorePath, StorePathRef};
 use crate::render;
 
 /// Shows the chains from roots to a path.
 pub(super) fn why(context: &Context, args: &WhyArgs) -> Result<Exit, Failure> {
-    let (snapshot, inspection) = context.look_inside()?;
+    let (snapshot, inspection) = context.read_store()?;
     let target = find(&inspection, &args.path)?;
     let mut document = render::json::why(&inspection, target, args.most);
     if let (true, Some(refusal)) = (document.chains.is_empty(), snapshot.hidden_roots().next()) {
@@ -41,7 +41,7 @@ pub(super) fn why(context: &Context, args: &WhyArgs) -> Result<Exit, Failure> {
 }
 
 /// The valid path that a text means: a store path, what lies below one, a base name, or a link that leads to one.
-fn find(inspection: &Inspection, text: &Utf8Path) -> Result<NodeIdx, Failure> {
+fn find(inspection: &StoreAnalysis, text: &Utf8Path) -> Result<NodeIdx, Failure> {
     let usage = |why: String| Failure::new(Exit::Usage, why);
     let path = store_path(inspection, text).ok_or_else(|| {
         usage(format!("{text} is not in the store {}", inspection.store()))
@@ -56,7 +56,7 @@ fn find(inspection: &Inspection, text: &Utf8Path) -> Result<NodeIdx, Failure> {
     })
 }
 
-fn store_path(inspection: &Inspection, text: &Utf8Path) -> Option<StorePath<String>> {
+fn store_path(inspection: &StoreAnalysis, text: &Utf8Path) -> Option<StorePath<String>> {
     let inside = |path: &Utf8Path| {
         let (path, _) = StorePathRef::from_absolute_path_full(path, inspection.store()).ok()?;
         Some(path.to_owned())

@@ -7,13 +7,13 @@ use camino::Utf8Path;
 use globset::{GlobBuilder, GlobMatcher};
 use serde::{Serialize, Serializer};
 
-use super::refusal::{Refusal, RefusalCode};
+use super::blocker::{Blocker, CheckCode};
 
 /// A safety check that the settings accept at one place, until somebody takes the entry out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Acceptance {
     /// The safety check.
-    pub code: RefusalCode,
+    pub code: CheckCode,
     /// The place.
     #[schemars(with = "String")]
     pub place: Place,
@@ -24,37 +24,37 @@ pub struct Acceptance {
 impl Acceptance {
     /// Whether the settings can accept this check: it must be about places, so that no entry accepts more than somebody
     /// wrote down. What is about the whole store, the clock or the size of a plan takes a new word each time.
-    pub fn is_possible(code: RefusalCode) -> bool {
+    pub fn is_possible(code: CheckCode) -> bool {
         match code {
-            RefusalCode::ProfileUnreadable
-            | RefusalCode::CurrentUnknown
-            | RefusalCode::ProfileAbsent
-            | RefusalCode::ProfileBlocked
-            | RefusalCode::RootsUnreadable
-            | RefusalCode::RootsAway
-            | RefusalCode::RootsVanished
-            | RefusalCode::Unrooted => true,
-            RefusalCode::OddName
-            | RefusalCode::RootsHidden
-            | RefusalCode::PinsUnreadable
-            | RefusalCode::JournalUnreadable
-            | RefusalCode::UsersUnreadable
-            | RefusalCode::StoreMismatch
-            | RefusalCode::StoreDamaged
-            | RefusalCode::StateElsewhere
-            | RefusalCode::ClockJumped
-            | RefusalCode::LimitGenerations
-            | RefusalCode::LimitBytes
-            | RefusalCode::AnomalyGenerations
-            | RefusalCode::AnomalyBytes
-            | RefusalCode::AnomalyShare
-            | RefusalCode::JobPaused => false,
+            CheckCode::ProfileUnreadable
+            | CheckCode::CurrentUnknown
+            | CheckCode::ProfileAbsent
+            | CheckCode::ProfileBlocked
+            | CheckCode::RootsUnreadable
+            | CheckCode::RootsAway
+            | CheckCode::RootsVanished
+            | CheckCode::Unrooted => true,
+            CheckCode::OddName
+            | CheckCode::RootsHidden
+            | CheckCode::PinsUnreadable
+            | CheckCode::JournalUnreadable
+            | CheckCode::UsersUnreadable
+            | CheckCode::StoreMismatch
+            | CheckCode::StoreDamaged
+            | CheckCode::StateElsewhere
+            | CheckCode::ClockJumped
+            | CheckCode::LimitGenerations
+            | CheckCode::LimitBytes
+            | CheckCode::AnomalyGenerations
+            | CheckCode::AnomalyBytes
+            | CheckCode::AnomalyShare
+            | CheckCode::JobPaused => false,
         }
     }
 
     /// The codes that the settings can accept.
-    pub fn codes() -> impl Iterator<Item = RefusalCode> {
-        RefusalCode::ALL
+    pub fn codes() -> impl Iterator<Item = CheckCode> {
+        CheckCode::ALL
             .into_iter()
             .filter(|code| Self::is_possible(*code))
     }
@@ -66,7 +66,7 @@ impl Acceptance {
 }
 
 /// Why these entries accept a refusal: the reasons, once each. `None` when they do not accept all places that it is about.
-pub fn reason(refusal: &Refusal, entries: &[Acceptance]) -> Option<String> {
+pub fn reason(refusal: &Blocker, entries: &[Acceptance]) -> Option<String> {
     let mut reasons: Vec<&str> = Vec::new();
     for place in &refusal.places {
         let covers = |entry: &&Acceptance| entry.code == refusal.code && entry.place.covers(place);
@@ -200,7 +200,7 @@ mod tests {
         assert!(matches!(Place::new(text), Err(NotAPlace::Everywhere(_))));
     }
 
-    fn entry(code: RefusalCode, place: &str) -> Acceptance {
+    fn entry(code: CheckCode, place: &str) -> Acceptance {
         Acceptance {
             code,
             place: Place::new(place).unwrap(),
@@ -210,14 +210,14 @@ mod tests {
 
     #[test]
     fn an_entry_accepts_its_own_check_where_it_covers_every_place() {
-        let refusal = |places: &[&str]| Refusal {
+        let refusal = |places: &[&str]| Blocker {
             places: places.iter().map(|place| (*place).into()).collect(),
-            ..Refusal::new(RefusalCode::RootsUnreadable, "x".into(), String::new())
+            ..Blocker::new(CheckCode::RootsUnreadable, "x".into(), String::new())
         };
         let (a, b) = ("/home/a", "/home/b");
         let entries = [
-            entry(RefusalCode::RootsUnreadable, a),
-            entry(RefusalCode::RootsAway, b),
+            entry(CheckCode::RootsUnreadable, a),
+            entry(CheckCode::RootsAway, b),
         ];
         assert_eq!(reason(&refusal(&[a]), &entries), Some("for /home/a".into()));
         assert_eq!(reason(&refusal(&[b]), &entries), None);
@@ -230,7 +230,7 @@ mod tests {
     fn what_stops_a_whole_run_is_never_accepted_for_good() {
         for code in Acceptance::codes() {
             assert!(
-                !code.stops_run() && code != RefusalCode::StoreMismatch,
+                !code.stops_run() && code != CheckCode::StoreMismatch,
                 "{code}"
             );
         }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::measure::Bytes;
 
 pub use goal::{DiskGoal, ReleaseHolds};
-pub use report::{BudgetReport, Figure, FreeLater, FreeSpace, LeftOut, Standing, StillKept};
+pub use report::{BudgetReport, DiskUsage, FreeLater, FreeSpace, LeftOut, SizeMetric, StillKept};
 pub use trial::{BudgetEnd, Contradiction, Finding, Judge, Round, Trial};
 
 /// What is to hold after a run.
@@ -162,10 +162,10 @@ impl Budget {
     }
 
     /// In which figure it is reached: the file system's, or the store's own.
-    pub fn figure(self) -> Figure {
+    pub fn figure(self) -> SizeMetric {
         match self {
-            Self::MinFree(_) | Self::MaxUsed(_) => Figure::OnDisk,
-            Self::MaxStore(_) => Figure::NarSize,
+            Self::MinFree(_) | Self::MaxUsed(_) => SizeMetric::OnDisk,
+            Self::MaxStore(_) => SizeMetric::NarSize,
         }
     }
 

@@ -9,9 +9,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-mod selection;
+mod deletion_set;
 
-pub use selection::{Part, Selection, Unregistered};
+pub use deletion_set::{DeletionSet, Part, Unregistered};
 
 /// How garbage is collected.
 #[derive(
@@ -40,7 +40,7 @@ impl fmt::Display for CollectMethod {
 
 /// Why paths are not, or not all, deleted by name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NotSelective {
+pub enum FullGcReason {
     /// Nothing looks for what is dead.
     #[error("nobody looked for what is dead")]
     NotLooked,
@@ -66,13 +66,13 @@ pub enum NotSelective {
 
 /// The way that a collection takes.
 #[derive(Debug)]
-pub enum Way {
+pub enum CollectStrategy {
     /// These paths, by name.
-    Selective(Box<Selection>),
+    Selective(Box<DeletionSet>),
     /// A whole collection; with the reason, where the other way had been preferred.
-    Whole(Option<NotSelective>),
+    Whole(Option<FullGcReason>),
     /// None: what was asked for cannot be done.
-    Neither(NotSelective),
+    Neither(FullGcReason),
 }
 
 /// A word that names no way to collect.
@@ -94,28 +94,28 @@ impl FromStr for CollectMethod {
 
 impl CollectMethod {
     /// Chooses the way. `look` tells what is dead, and is not called where that does not matter.
-    pub fn way(self, look: impl FnOnce() -> Result<Selection, NotSelective>) -> Way {
+    pub fn way(self, look: impl FnOnce() -> Result<DeletionSet, FullGcReason>) -> CollectStrategy {
         if self == Self::Whole {
-            return Way::Whole(None);
+            return CollectStrategy::Whole(None);
         }
         match look() {
             Err(why) => self.otherwise(why),
-            Ok(chosen) if self == Self::Auto && chosen.needs_a_whole_one() => {
-                Way::Whole(Some(NotSelective::ForeignNames(chosen.foreign_names())))
+            Ok(chosen) if self == Self::Auto && chosen.requires_full_gc() => {
+                CollectStrategy::Whole(Some(FullGcReason::ForeignNames(chosen.foreign_names())))
             }
             Ok(chosen) if self == Self::Auto && chosen.is_the_whole_store() => {
-                Way::Whole(Some(NotSelective::NothingLive))
+                CollectStrategy::Whole(Some(FullGcReason::NothingLive))
             }
-            Ok(chosen) => Way::Selective(Box::new(chosen)),
+            Ok(chosen) => CollectStrategy::Selective(Box::new(chosen)),
         }
     }
 
     /// The way where paths cannot be deleted by name.
-    pub fn otherwise(self, why: NotSelective) -> Way {
+    pub fn otherwise(self, why: FullGcReason) -> CollectStrategy {
         match self {
-            Self::Auto if matches!(why, NotSelective::Unsafe(_)) => Way::Neither(why),
-            Self::Selective => Way::Neither(why),
-            Self::Auto | Self::Whole => Way::Whole(Some(why)),
+            Self::Auto if matches!(why, FullGcReason::Unsafe(_)) => CollectStrategy::Neither(why),
+            Self::Selective => CollectStrategy::Neither(why),
+            Self::Auto | Self::Whole => CollectStrategy::Whole(Some(why)),
         }
     }
 }
@@ -126,56 +126,59 @@ mod tests {
     use crate::domain::graph::{GraphBuilder, KeepFlags};
     use rstest::rstest;
 
-    fn nothing_dead(foreign: u64) -> Selection {
+    fn nothing_dead(foreign: u64) -> DeletionSet {
         let graph = GraphBuilder::new().finish().unwrap();
         let dead = graph.set_of([]);
         let unregistered = Unregistered {
             paths: Vec::new(),
             foreign,
         };
-        Selection::new(graph, KeepFlags::NIX_DEFAULT, dead, unregistered)
+        DeletionSet::new(graph, KeepFlags::NIX_DEFAULT, dead, unregistered)
     }
 
-    fn told(way: &Way) -> String {
+    fn error_chain(way: &CollectStrategy) -> String {
         match way {
-            Way::Selective(_) => "selective".to_string(),
-            Way::Whole(None) => "whole".to_string(),
-            Way::Whole(Some(why)) => format!("whole: {why:?}"),
-            Way::Neither(why) => format!("neither: {why:?}"),
+            CollectStrategy::Selective(_) => "selective".to_string(),
+            CollectStrategy::Whole(None) => "whole".to_string(),
+            CollectStrategy::Whole(Some(why)) => format!("whole: {why:?}"),
+            CollectStrategy::Neither(why) => format!("neither: {why:?}"),
         }
     }
 
     #[rstest]
     #[case(CollectMethod::Auto, Ok(0), "selective")]
     #[case(CollectMethod::Auto, Ok(2), "whole: ForeignNames(2)")]
-    #[case(CollectMethod::Auto, Err(NotSelective::NotLooked), "whole: NotLooked")]
+    #[case(CollectMethod::Auto, Err(FullGcReason::NotLooked), "whole: NotLooked")]
     #[case(CollectMethod::Selective, Ok(0), "selective")]
     #[case(CollectMethod::Selective, Ok(2), "selective")]
     #[case(
         CollectMethod::Selective,
-        Err(NotSelective::UntestedNix),
+        Err(FullGcReason::UntestedNix),
         "neither: UntestedNix"
     )]
     #[case(
         CollectMethod::Auto,
-        Err(NotSelective::Unsafe("x".into())),
+        Err(FullGcReason::Unsafe("x".into())),
         "neither: Unsafe(\"x\")"
     )]
     fn the_way_follows_from_the_method_and_the_look(
         #[case] method: CollectMethod,
-        #[case] look: Result<u64, NotSelective>,
+        #[case] look: Result<u64, FullGcReason>,
         #[case] expected: &str,
     ) {
-        assert_eq!(told(&method.way(|| look.map(nothing_dead))), expected);
+        assert_eq!(
+            error_chain(&method.way(|| look.map(nothing_dead))),
+            expected
+        );
     }
 
-    fn one_path(dead: bool) -> Selection {
+    fn one_path(dead: bool) -> DeletionSet {
         let mut builder = GraphBuilder::new();
         let name = "0000000000000000000000000000000a-p";
         builder.add_path(1, name, 1, 1, None);
         let graph = builder.finish().unwrap();
         let dead = graph.set_of(graph.find(name).filter(|_| dead));
-        Selection::new(graph, KeepFlags::NIX_DEFAULT, dead, Unregistered::default())
+        DeletionSet::new(graph, KeepFlags::NIX_DEFAULT, dead, Unregistered::default())
     }
 
     #[rstest]
@@ -187,21 +190,24 @@ mod tests {
         #[case] dead: bool,
         #[case] expected: &str,
     ) {
-        assert_eq!(told(&method.way(|| Ok(one_path(dead)))), expected);
+        assert_eq!(error_chain(&method.way(|| Ok(one_path(dead)))), expected);
         // A part that was chosen is not widened, though it be all there is.
         let some = || one_path(dead).before(i64::MAX);
-        assert_eq!(told(&method.way(|| Ok(some()))), "selective");
+        assert_eq!(error_chain(&method.way(|| Ok(some()))), "selective");
     }
 
     #[test]
     fn a_choice_of_some_is_not_widened_for_a_foreign_name() {
         let some = |n| nothing_dead(n).before(0);
-        assert_eq!(told(&CollectMethod::Auto.way(|| Ok(some(2)))), "selective");
+        assert_eq!(
+            error_chain(&CollectMethod::Auto.way(|| Ok(some(2)))),
+            "selective"
+        );
     }
 
     #[test]
     fn a_whole_collection_needs_no_look() {
         let way = CollectMethod::Whole.way(|| panic!("it was looked"));
-        assert_eq!(told(&way), "whole");
+        assert_eq!(error_chain(&way), "whole");
     }
 }

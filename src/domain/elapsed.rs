@@ -4,18 +4,18 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::measure::{Age, Timestamp};
+use super::measure::{Span, Timestamp};
 use super::snapshot::Hold;
 
 /// What a clock may differ from the uptime between two runs of one boot.
-const SLACK: Age = Age::minutes(5);
+const SLACK: Span = Span::minutes(5);
 /// How long a machine may be off between two runs without any doubt: a long weekend.
-const MAX_TIME_OFF: Age = Age::days(3);
+const MAX_TIME_OFF: Span = Span::days(3);
 /// A machine that was off is believed so long after the first run that saw the new time.
-const CONFIRM_OFF: Age = Age::days(1);
+const CONFIRM_OFF: Span = Span::days(1);
 /// Within one boot, either the old time or the new one was wrong, or a virtual machine was paused. As long as the usual
 /// undo window, so that no such window ends early.
-const CONFIRM_RUNNING: Age = Age::days(7);
+const CONFIRM_RUNNING: Span = Span::days(7);
 
 /// How long the machine is up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +34,7 @@ pub struct Skip {
     /// The end of the run before.
     pub after: Timestamp,
     /// How much was skipped.
-    pub length: Age,
+    pub length: Span,
     /// When it was first seen.
     pub seen: Timestamp,
     /// Whether the machine was booted in between, so that it may have been off.
@@ -113,8 +113,8 @@ fn taken_back(known: &[Skip], last: Reading<'_>, now: Reading<'_>) -> Vec<Skip> 
 }
 
 /// A span to the minute, so that a plan and its run have the same.
-fn in_minutes(seconds: u64) -> Age {
-    Age::minutes(u32::try_from(seconds.div_ceil(60)).unwrap_or(u32::MAX))
+fn in_minutes(seconds: u64) -> Span {
+    Span::minutes(u32::try_from(seconds.div_ceil(60)).unwrap_or(u32::MAX))
 }
 
 /// The seconds of one boot that passed between two readings; `None` where the machine was booted in between. A container
@@ -233,7 +233,7 @@ mod tests {
     fn a_hold_made_after_a_skip_ends_by_the_new_time() {
         let skip = Skip {
             after: at(-3000),
-            length: Age::days(3000),
+            length: Span::days(3000),
             seen: at(0),
             booted: false,
         };

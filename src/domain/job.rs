@@ -8,13 +8,13 @@ use camino::{Utf8Path, Utf8PathBuf};
 use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::accept::Acceptance;
-use super::brake::Limits;
+use super::blocker::CheckCode;
 use super::budget::DiskGoal;
 use super::collect::CollectMethod;
-use super::measure::{Age, Timestamp};
+use super::limits::Limits;
+use super::measure::{Span, Timestamp};
 use super::policy::Policy;
 use super::profile::{GenerationNumber, Profile, ProfileKind, ProfilePath};
-use super::refusal::RefusalCode;
 use super::retention::KeepPolicy;
 use super::risk::RiskLevel;
 
@@ -72,7 +72,7 @@ pub struct Job {
     /// Refuses critical actions whatever `max_risk` says.
     pub safe_mode: bool,
     /// How long what was dropped is held.
-    pub undo_window: Age,
+    pub undo_window: Span,
     /// What the settings protect.
     pub protect: Arc<Protect>,
     /// The disk goal; with one the job removes only as much as it needs.
@@ -80,7 +80,7 @@ pub struct Job {
     /// The most that one run may do unasked.
     pub limits: Limits,
     /// What its owner lets pass although it would stop a run.
-    pub accept: BTreeSet<RefusalCode>,
+    pub accept: BTreeSet<CheckCode>,
     /// What the settings accept, each at a place and for a reason.
     pub accepted: Arc<[Acceptance]>,
     /// What the owner of the machine asks of it, whatever it says itself.
@@ -244,22 +244,22 @@ pub struct CollectOperation {
     /// How.
     pub method: CollectMethod,
     /// What was registered within this time stays, with all that it needs.
-    pub keep_recent: Option<Age>,
+    pub keep_recent: Option<Span>,
 }
 
 /// A collection that cannot be done as it is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a whole collection spares nothing for its youth")]
-pub struct WholeSparesNothing;
+pub struct KeepRecentNeedsSelective;
 
 impl CollectOperation {
     /// Refuses what cannot be done: Nix's own collector spares nothing for its youth.
     ///
     /// # Errors
     /// When both a whole collection and sparing what is recent are asked for.
-    pub fn check(self) -> Result<(), WholeSparesNothing> {
+    pub fn check(self) -> Result<(), KeepRecentNeedsSelective> {
         match (self.method, self.keep_recent) {
-            (CollectMethod::Whole, Some(_)) => Err(WholeSparesNothing),
+            (CollectMethod::Whole, Some(_)) => Err(KeepRecentNeedsSelective),
             _ => Ok(()),
         }
     }

@@ -59,7 +59,7 @@ impl Timestamp {
 
     /// The moment `age` before this one; the earliest that can be told when there is none.
     #[must_use]
-    pub fn before(self, age: Age) -> Self {
+    pub fn before(self, age: Span) -> Self {
         Self(
             self.0
                 .checked_sub(age.to_duration())
@@ -69,7 +69,7 @@ impl Timestamp {
 
     /// The moment `age` after this one; the latest that can be told when there is none.
     #[must_use]
-    pub fn after(self, age: Age) -> Self {
+    pub fn after(self, age: Span) -> Self {
         Self(
             self.0
                 .checked_add(age.to_duration())
@@ -115,7 +115,7 @@ impl fmt::Display for Timestamp {
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, schemars::JsonSchema,
 )]
 #[schemars(with = "String")]
-pub struct Age {
+pub struct Span {
     seconds: u64,
 }
 
@@ -127,7 +127,7 @@ const UNITS: [(char, u64); 5] = [
     ('s', 1),
 ];
 
-impl Age {
+impl Span {
     /// No time at all.
     pub const ZERO: Self = Self { seconds: 0 };
 
@@ -169,7 +169,7 @@ pub struct AgeError {
     text: String,
 }
 
-impl FromStr for Age {
+impl FromStr for Span {
     type Err = AgeError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -180,7 +180,7 @@ impl FromStr for Age {
 }
 
 /// Adds up `NUMBER UNIT` groups, exactly; a part of a second counts as a whole one, for a longer age keeps more.
-fn parse_age(mut text: &str) -> Option<Age> {
+fn parse_age(mut text: &str) -> Option<Span> {
     if text.is_empty() {
         return None;
     }
@@ -211,10 +211,10 @@ fn parse_age(mut text: &str) -> Option<Age> {
     }
     seconds = seconds.checked_add(u64::from(rest_of_second))?;
     // What jiff's calendar cannot reach is a mistake, not a policy.
-    (seconds <= 10_000 * 366 * 86_400).then_some(Age { seconds })
+    (seconds <= 10_000 * 366 * 86_400).then_some(Span { seconds })
 }
 
-impl fmt::Display for Age {
+impl fmt::Display for Span {
     /// The largest units that fit without a remainder: `2w`, `1d12h`; days are not gathered into weeks unless exact.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.seconds == 0 {
@@ -235,13 +235,13 @@ impl fmt::Display for Age {
     }
 }
 
-impl Serialize for Age {
+impl Serialize for Span {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(self)
     }
 }
 
-impl<'de> Deserialize<'de> for Age {
+impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         String::deserialize(from)?
             .parse()
@@ -266,7 +266,7 @@ mod tests {
     #[case("0s", 0)]
     #[case("0.0001s", 1)]
     fn ages_are_read(#[case] text: &str, #[case] seconds: u64) {
-        assert_eq!(text.parse::<Age>().unwrap().as_seconds(), seconds);
+        assert_eq!(text.parse::<Span>().unwrap().as_seconds(), seconds);
     }
 
     #[rstest]
@@ -286,7 +286,7 @@ mod tests {
     #[case("9999999w")]
     #[case("1ẗ")]
     fn other_texts_are_not_ages(#[case] text: &str) {
-        assert!(text.parse::<Age>().is_err());
+        assert!(text.parse::<Span>().is_err());
     }
 
     #[rstest]
@@ -295,9 +295,9 @@ mod tests {
     #[case(5_400, "1h30m")]
     #[case(129_600, "1d12h")]
     fn ages_are_written(#[case] seconds: u64, #[case] text: &str) {
-        let age = Age { seconds };
+        let age = Span { seconds };
         assert_eq!(age.to_string(), text);
-        assert_eq!(text.parse::<Age>().unwrap(), age);
+        assert_eq!(text.parse::<Span>().unwrap(), age);
     }
 
     #[rstest]
@@ -327,13 +327,13 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn written_ages_are_read_back(seconds in 0u64..300_000_000_000) {
-            let age = Age { seconds };
-            proptest::prop_assert_eq!(age.to_string().parse::<Age>(), Ok(age));
+            let age = Span { seconds };
+            proptest::prop_assert_eq!(age.to_string().parse::<Span>(), Ok(age));
         }
 
         #[test]
         fn no_text_panics(text in "\\PC*") {
-            let _ = text.parse::<Age>();
+            let _ = text.parse::<Span>();
         }
     }
 }

@@ -10,16 +10,16 @@ pub use self::action::{
     Action, CollectFacts, EarlyFacts, GenerationFacts, HoldFacts, PlannedAction, RootFacts,
     VanishedFacts,
 };
-use self::draft::Draft;
-pub use self::draft::{MAX_REMOVALS, MAX_REMOVALS_OF_A_USER, pins_of};
+pub use self::budget::{BudgetContext, Recent};
+use self::builder::PlanBuilder;
+pub use self::builder::{MAX_REMOVALS, MAX_REMOVALS_OF_A_USER, pins_of};
 pub use self::recheck::recheck;
-pub use self::within::{Recent, Room};
 use super::accept::Acceptance;
+use super::blocker::{self, Blocker, CheckCode};
 use super::budget::BudgetReport;
 use super::job::{Job, JobName};
 use super::measure::{Bytes, Timestamp};
 use super::profile::{GenerationNumber, ProfilePath};
-use super::refusal::{self, Refusal, RefusalCode};
 use super::retention::Reasons;
 use super::risk::RiskLevel;
 use super::root::RootKind;
@@ -28,9 +28,9 @@ use super::store_path::StoreDir;
 
 mod action;
 mod asked;
-mod draft;
+mod budget;
+mod builder;
 mod recheck;
-mod within;
 
 /// Something that was seen, and what is to become of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub struct Item {
     /// What it is.
     pub subject: Subject,
     /// What is to become of it.
-    pub fate: Fate,
+    pub fate: Decision,
 }
 
 /// What an item is.
@@ -77,7 +77,7 @@ pub enum Subject {
 
 /// What is to become of an item, with the reasons.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fate {
+pub enum Decision {
     /// A generation stays.
     KeepGeneration(Reasons),
     /// A root or hold stays.
@@ -97,19 +97,19 @@ pub enum KeepCause {
     /// A pattern of `protect.roots` matches.
     Protected,
     /// The place is gone, and may only be away: a home or disk that is not mounted.
-    PlaceGone,
+    ParentMissing,
     /// Its own link is still there; its owner can see it, and remove it.
-    LinkStillThere,
+    LinkExists,
     /// Its link is gone, and its entry lies outside `gcroots/auto`: its owner can see the entry, and remove it.
     EntryByHand,
     /// The job removes no dangling roots.
     NotSelected,
     /// Only root may remove it.
-    NotYours,
+    OtherOwner,
     /// Its name is not UTF-8, and could not be written down and put back exactly.
     NotUtf8,
     /// It is gone since the last run, and a hold takes its place.
-    HeldInstead,
+    CoveredByHold,
     /// Its undo window is still open.
     WindowOpen,
     /// The budget does not need its room.
@@ -155,9 +155,9 @@ pub struct Plan {
     /// How it stands to the job's budget, if there is one.
     pub budget: Option<BudgetReport>,
     /// What could not be read.
-    pub refusals: Vec<Refusal>,
+    pub refusals: Vec<Blocker>,
     /// What could not be read and was let pass.
-    pub accepted: Vec<Refusal>,
+    pub accepted: Vec<Blocker>,
     /// Every entry of the settings that accepts a safety check, whether it accepts one now or not.
     pub entries: Arc<[Acceptance]>,
     /// Whether a collection was asked for and left out because of a refusal.
@@ -202,26 +202,26 @@ impl Plan {
     /// Draws the plan of a job.
     ///
     /// Order: vanished roots, generations, dangling roots, expired holds, collect, optimise, verify.
-    pub fn draw(snapshot: &Snapshot, job: &Job) -> Self {
-        let held_to = job.held_to();
+    pub fn build(snapshot: &Snapshot, job: &Job) -> Self {
+        let policy_notes = job.policy_notes();
         let job = &job.bound();
-        let mut draft = Draft::default();
+        let mut draft = PlanBuilder::default();
         draft.generations(snapshot, job);
         draft.roots(snapshot, job);
         draft.holds(snapshot);
         let refusals = snapshot.refusals.iter().cloned();
         let refusals = refusals.chain(asked::blocked(snapshot, job));
-        let (refusals, accepted) = refusal::part(refusals, &job.accept, &job.accepted);
+        let (refusals, accepted) = blocker::split_accepted(refusals, &job.accept, &job.accepted);
         let refused = refusals.iter().any(|r| r.code.stops_collection());
         draft.store(snapshot, job, refused);
         draft.vanished(snapshot, job);
         let mut notes = snapshot.notes.clone();
         if job.operations.generations.is_some() {
-            notes.extend(draft::pins_in_vain(snapshot, job));
+            notes.extend(builder::pins_in_vain(snapshot, job));
         }
         notes.extend(draft.left_for_later(snapshot));
         notes.extend(draft.left_to_nix(snapshot));
-        notes.extend(held_to);
+        notes.extend(policy_notes);
         Self {
             taken_at: snapshot.taken_at,
             machine: snapshot.machine.clone(),
@@ -243,7 +243,7 @@ impl Plan {
     }
 
     /// The refusals that keep something from being done, and not the whole run.
-    pub fn left_out(&self) -> impl Iterator<Item = &Refusal> {
+    pub fn left_out(&self) -> impl Iterator<Item = &Blocker> {
         let collection = self.collection_refused;
         self.refusals.iter().filter(move |refusal| {
             refusal.code.keeps_profiles() || (collection && refusal.code.stops_collection())
@@ -256,21 +256,21 @@ impl Plan {
     }
 
     /// What stops the whole run until somebody lets it pass. A plan without actions has nothing to stop.
-    pub fn stops(&self) -> impl Iterator<Item = &Refusal> {
+    pub fn stops(&self) -> impl Iterator<Item = &Blocker> {
         let nothing = self.actions.is_empty();
         let stops = self.refusals.iter().filter(|r| r.code.stops_run());
         stops.filter(move |_| !nothing)
     }
 
     /// Adds what waits for a yes, but for what was let pass already.
-    pub fn alarm(&mut self, alarms: Vec<Refusal>, accept: &BTreeSet<RefusalCode>) {
+    pub fn alarm(&mut self, alarms: Vec<Blocker>, accept: &BTreeSet<CheckCode>) {
         // What a plan takes does not change after it was drawn: an alarm is known by its code.
-        let known = |alarm: &Refusal| {
+        let known = |alarm: &Blocker| {
             let mut told = self.accepted.iter().chain(&self.refusals);
             told.any(|refusal| refusal.code == alarm.code)
         };
-        let alarms: Vec<Refusal> = alarms.into_iter().filter(|alarm| !known(alarm)).collect();
-        let (stops, accepted) = refusal::part(alarms, accept, &[]);
+        let alarms: Vec<Blocker> = alarms.into_iter().filter(|alarm| !known(alarm)).collect();
+        let (stops, accepted) = blocker::split_accepted(alarms, accept, &[]);
         self.refusals.extend(stops);
         self.accepted.extend(accepted);
         self.refusals.sort();
@@ -278,11 +278,11 @@ impl Plan {
     }
 
     /// Lets pass what stops it, on somebody's word.
-    pub fn let_pass(&mut self) {
+    pub fn accept_refusals(&mut self) {
         let refusals = std::mem::take(&mut self.refusals);
         let (stops, others) = refusals.into_iter().partition(|r| r.code.stops_run());
         self.refusals = others;
-        self.accepted.extend::<Vec<Refusal>>(stops);
+        self.accepted.extend::<Vec<Blocker>>(stops);
         self.accepted.sort();
     }
 

@@ -2,7 +2,7 @@
 
 use super::budget::{DiskGoal, ReleaseHolds};
 use super::job::Job;
-use super::measure::Age;
+use super::measure::Span;
 use super::plan::Action;
 use super::risk::RiskLevel;
 
@@ -10,26 +10,26 @@ use super::risk::RiskLevel;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Policy {
     /// What stays of every profile, whatever a job's rules say.
-    pub keep: Floor,
+    pub keep: MinimumRetention,
     /// The highest risk that a job may have.
     pub max_risk: Option<RiskLevel>,
     /// The shortest undo window; no hold ends before its time then.
-    pub undo_window: Age,
+    pub undo_window: Span,
 }
 
 /// The least that stays of a profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Floor {
+pub struct MinimumRetention {
     /// This many, counted back from the current generation, which is the first.
     pub last: u16,
     /// What is not older than this, and the one that was active then.
-    pub within: Age,
+    pub within: Span,
 }
 
 /// A saved action that a policy does not let pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the policy asks for an undo window of at least {0}, and the plan has a shorter one")]
-pub struct ShortWindow(Age);
+pub struct ShortWindow(Span);
 
 impl Policy {
     /// The stricter of each.
@@ -40,7 +40,7 @@ impl Policy {
             (one, two) => one.or(two),
         };
         Self {
-            keep: Floor {
+            keep: MinimumRetention {
                 last: self.keep.last.max(other.keep.last),
                 within: self.keep.within.max(other.keep.within),
             },
@@ -105,7 +105,7 @@ impl Job {
     }
 
     /// What its policy holds it to, in sentences.
-    pub(super) fn held_to(&self) -> Vec<String> {
+    pub(super) fn policy_notes(&self) -> Vec<String> {
         let bound = self.bound();
         let mut notes = Vec::new();
         if bound.max_risk != self.max_risk {
@@ -137,12 +137,12 @@ mod tests {
     fn policies() -> impl Strategy<Value = Policy> {
         let risk = prop::option::of(prop::sample::select(RiskLevel::ALL.to_vec()));
         (0u16..9, 0u32..9, risk, 0u32..9).prop_map(|(last, within, max_risk, window)| Policy {
-            keep: Floor {
+            keep: MinimumRetention {
                 last,
-                within: Age::days(within),
+                within: Span::days(within),
             },
             max_risk,
-            undo_window: Age::days(window),
+            undo_window: Span::days(window),
         })
     }
 
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn a_saved_plan_holds_no_shorter_than_the_policy() {
         let policy = Policy {
-            undo_window: Age::days(7),
+            undo_window: Span::days(7),
             ..Policy::default()
         };
         let hold = |days| {
@@ -169,7 +169,7 @@ mod tests {
                 )
                 .unwrap()
                 .to_owned(),
-                hold: Age::days(days),
+                hold: Span::days(days),
             })
         };
         assert!(policy.allows(&hold(6)).is_err());

@@ -5,12 +5,12 @@ use std::fmt;
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 
-use super::brake::Extent;
-use super::budget::{BudgetEnd, BudgetReport, Round, Standing};
+use super::blocker::Blocker;
+use super::budget::{BudgetEnd, BudgetReport, DiskUsage, Round};
 use super::job::JobName;
+use super::limits::PlanSize;
 use super::measure::{Bytes, Timestamp};
 use super::plan::Action;
-use super::refusal::Refusal;
 use super::risk::RiskLevel;
 use super::snapshot::{Held, MachineId};
 use super::store_path::{StoreDir, StorePath};
@@ -128,13 +128,13 @@ pub struct Receipt {
     pub budget: Option<BudgetOutcome>,
     /// How much was planned to go; null of old records and of what no plan was drawn for.
     #[serde(default)]
-    pub extent: Option<Extent>,
+    pub extent: Option<PlanSize>,
     /// What would have stopped it and was let pass.
     #[serde(default)]
-    pub accepted: Vec<Refusal>,
+    pub accepted: Vec<Blocker>,
     /// What was refused of it before it began; the rest was done.
     #[serde(default)]
-    pub refused: Vec<Refusal>,
+    pub refused: Vec<Blocker>,
 }
 
 /// How a run came out against its budget.
@@ -145,7 +145,7 @@ pub struct BudgetOutcome {
     /// What the plan said.
     pub planned: BudgetReport,
     /// How full the store was after the run.
-    pub after: Standing,
+    pub after: DiskUsage,
     /// The rounds of the collection, in order.
     #[serde(default)]
     pub rounds: Vec<Round>,
@@ -165,7 +165,7 @@ impl BudgetOutcome {
     pub fn pending(planned: BudgetReport) -> Self {
         Self {
             planned,
-            after: Standing::default(),
+            after: DiskUsage::default(),
             rounds: Vec::new(),
             ended: None,
             file_system: None,

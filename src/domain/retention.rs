@@ -7,15 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::tz::TimeZone;
 
-use self::ballot::Ballot;
+use self::keep_reasons::KeepReasons;
 pub use self::policy::{KeepError, KeepPolicy, KeepRules, MOST_KEPT};
-use super::measure::{Age, Timestamp};
-use super::policy::Floor;
+use super::measure::{Span, Timestamp};
+use super::policy::MinimumRetention;
 use super::profile::{Current, CurrentUnknown, GenerationNumber, Profile};
 use super::snapshot::Pin;
 use super::store_path::StorePath;
 
-mod ballot;
+mod keep_reasons;
 mod policy;
 
 /// What holds for a profile beside its policy.
@@ -58,7 +58,7 @@ pub enum Reason {
     /// The rule `last`.
     Last(u16),
     /// The rule `within`.
-    Within(Age),
+    Within(Span),
     /// The rule `daily`: the newest of this day.
     Daily(String),
     /// The rule `weekly`: the newest of this ISO week.
@@ -70,13 +70,13 @@ pub enum Reason {
     /// The policy of the machine keeps so many.
     PolicyLast(u16),
     /// The policy of the machine keeps what is not older than this, and the one that was active then.
-    PolicyWithin(Age),
+    PolicyWithin(Span),
     /// Its link is dated after now, so that its age cannot be told.
-    FromTheFuture,
+    FutureTimestamp,
     /// Its store path is gone: it could be neither held nor brought back.
     TargetMissing,
     /// Its link does not lead straight to a store path.
-    TargetForeign,
+    TargetOutsideStore,
     /// The profile's current generation cannot be told.
     CurrentUnknown(String),
     /// The profile must not be touched.
@@ -84,7 +84,7 @@ pub enum Reason {
     /// The job has no rule for this profile.
     NotSelected,
     /// It belongs to another user.
-    NotYours,
+    OtherOwner,
     /// No rule keeps it, and the budget does not need its room.
     NotNeeded,
     /// No rule keeps it, and one run removes no more.
@@ -146,7 +146,7 @@ pub fn judge(
         Ok(current) => current,
         Err(reason) => return keep_all(profile, &reason),
     };
-    let mut ballot = Ballot::new(profile, current);
+    let mut ballot = KeepReasons::new(profile, current);
     ballot.always_kept(circumstances);
     ballot.last(policy.rules().last, circumstances.now);
     ballot.within(policy.rules().within, circumstances.now);
@@ -166,7 +166,7 @@ pub fn always_kept(
         Ok(current) => current,
         Err(reason) => return Some(Reasons::one(reason)),
     };
-    let mut ballot = Ballot::new(profile, current);
+    let mut ballot = KeepReasons::new(profile, current);
     ballot.standing(generation, circumstances);
     ballot.beside_standing(circumstances);
     ballot.reasons_of(number)
@@ -176,13 +176,13 @@ pub fn always_kept(
 pub fn kept_by_floor(
     profile: &Profile,
     number: GenerationNumber,
-    floor: Floor,
+    floor: MinimumRetention,
     circumstances: &Circumstances<'_>,
 ) -> bool {
     let Ok(current) = settled(profile) else {
         return true;
     };
-    let mut ballot = Ballot::new(profile, current);
+    let mut ballot = KeepReasons::new(profile, current);
     ballot.floor(floor, circumstances.now);
     ballot.reasons_of(number).is_some()
 }

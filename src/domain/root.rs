@@ -49,7 +49,7 @@ pub enum Dangling {
     /// The link that the entry names is gone, from a directory that is still there.
     LinkGone,
     /// The whole place that the entry names is gone: deleted, or not mounted now.
-    PlaceGone,
+    ParentMissing,
     /// The link is there, its store path is not.
     PathGone,
     /// What the entry names is there and is no link into the store: it holds nothing.

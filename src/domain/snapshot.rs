@@ -4,12 +4,12 @@ use camino::Utf8PathBuf;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
+use super::baseline::SnapshotScope;
+use super::blocker::{Blocker, CheckCode};
 use super::measure::Timestamp;
 use super::profile::{GenerationNumber, Profile, ProfilePath};
 use super::receipt::RunId;
-use super::refusal::{Refusal, RefusalCode};
 use super::root::GcRoot;
-use super::seen::Ground;
 use super::store_path::{StoreDir, StorePath};
 
 /// The state of a machine's profiles and roots at one moment. The only clock a decision knows is `taken_at`.
@@ -42,17 +42,17 @@ pub struct Snapshot {
     /// Roots that are gone since the last run, in the order of their links.
     pub vanished: Vec<VanishedRoot>,
     /// Where roots are and lead to.
-    pub ground: Ground,
+    pub ground: SnapshotScope,
     /// What could not be read.
-    pub refusals: Vec<Refusal>,
+    pub refusals: Vec<Blocker>,
     /// What a reader should know and need not act on.
     pub notes: Vec<String>,
 }
 
 impl Snapshot {
     /// What hides roots, so that it is not known what is alive.
-    pub fn hidden_roots(&self) -> impl Iterator<Item = &Refusal> {
-        let hides = |refusal: &&Refusal| refusal.code == RefusalCode::RootsUnreadable;
+    pub fn hidden_roots(&self) -> impl Iterator<Item = &Blocker> {
+        let hides = |refusal: &&Blocker| refusal.code == CheckCode::RootsUnreadable;
         self.refusals.iter().filter(hides)
     }
 }

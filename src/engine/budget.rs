@@ -11,14 +11,14 @@ use super::run::settle;
 use super::vanished::Known;
 use super::{Collection, Engine, EngineError};
 use crate::domain::budget::{
-    BudgetEnd, BudgetReport, Contradiction, Figure, Finding, FreeSpace, Round, Standing, Trial,
+    BudgetEnd, BudgetReport, Contradiction, DiskUsage, Finding, FreeSpace, Round, SizeMetric, Trial,
 };
-use crate::domain::collect::{CollectMethod, NotSelective, Part};
+use crate::domain::collect::{CollectMethod, FullGcReason, Part};
 use crate::domain::measure::{Bytes, Timestamp};
 use crate::domain::plan::{Action, CollectFacts};
 use crate::domain::receipt::{Entry, Outcome, Receipt};
 use crate::domain::store_path::StorePath;
-use crate::ports::{Clock, Interrupt, Perform, Remember, Survey};
+use crate::ports::{Clock, Interrupt, NixActions, RunJournal, Survey};
 
 /// The most rounds of one run. Every round deletes a path or removes a step, so it ends without this; other programs may
 /// go on making garbage.
@@ -27,13 +27,13 @@ const MAX_ROUNDS: usize = 200;
 impl<S, P, R, C, I> Engine<'_, S, P, R, C, I>
 where
     S: Survey,
-    P: Perform,
-    R: Remember,
+    P: NixActions,
+    R: RunJournal,
     C: Clock,
     I: Interrupt,
 {
     /// What a budget gives up for good, it gives up for a collection. Where that is left out, nothing would be freed.
-    pub(super) fn spare_without_collection(&self, receipt: &mut Receipt) {
+    pub(super) fn skip_without_collection(&self, receipt: &mut Receipt) {
         if receipt.budget.is_none() {
             return;
         }
@@ -207,7 +207,7 @@ where
             if let Some(outcome) = &mut receipt.budget {
                 outcome.rounds.push(round);
             }
-            self.keep_up(collect.lock, receipt, &receipt.run)?;
+            self.save_record(collect.lock, receipt, &receipt.run)?;
             if stopped {
                 return Ok(BudgetEnd::Stopped);
             }
@@ -223,7 +223,7 @@ where
         facts: &CollectFacts,
         rounds: &Rounds,
         missing: Bytes,
-    ) -> Result<Part, NotSelective> {
+    ) -> Result<Part, FullGcReason> {
         let mut dead = self.survey.dead()?;
         if let Some(before) = facts.registered_before {
             // A part of a second is left out, which spares what was registered in it.
@@ -237,8 +237,8 @@ where
             CollectMethod::Auto | CollectMethod::Selective => missing,
         };
         dead.freeing(goal, |graph, names| match rounds.planned.figure {
-            Figure::OnDisk => self.survey.weigh(names),
-            Figure::NarSize => {
+            SizeMetric::OnDisk => self.survey.weigh(names),
+            SizeMetric::NarSize => {
                 let size = |name: &&str| graph.find(name).map(|node| graph.nar_size_of(node));
                 Ok(names
                     .iter()
@@ -253,7 +253,7 @@ where
         &self,
         collect: Collect<'_, R::Lock>,
         rounds: &mut Rounds,
-        part: Result<Part, NotSelective>,
+        part: Result<Part, FullGcReason>,
         receipt: &mut Receipt,
     ) -> (Collection, Bytes) {
         let Collect {
@@ -293,7 +293,7 @@ where
         (collection, predicted)
     }
 
-    fn measure(&self, figure: Figure) -> Measured {
+    fn measure(&self, figure: SizeMetric) -> Measured {
         Measured {
             standing: self.survey.standing(figure),
             free: self.perform.free_space().ok(),
@@ -322,16 +322,16 @@ impl<L> Copy for Collect<'_, L> {}
 /// How full the store is, and what is free beside what Nix keeps for itself.
 #[derive(Debug, Clone, Copy)]
 struct Measured {
-    standing: Standing,
+    standing: DiskUsage,
     free: Option<FreeSpace>,
 }
 
 impl Measured {
     /// How much more is free later.
-    fn freed_until(self, later: Self, figure: Figure) -> Option<i64> {
+    fn freed_until(self, later: Self, figure: SizeMetric) -> Option<i64> {
         match figure {
-            Figure::OnDisk => self.free?.freed_until(later.free?),
-            Figure::NarSize => {
+            SizeMetric::OnDisk => self.free?.freed_until(later.free?),
+            SizeMetric::NarSize => {
                 let (before, after) = (self.standing.store_bytes?, later.standing.store_bytes?);
                 i64::try_from(i128::from(before.0) - i128::from(after.0)).ok()
             }
@@ -356,11 +356,11 @@ impl Rounds {
     fn missing(&self, now: Measured) -> Option<Bytes> {
         let goal = self.planned.goal;
         let missing = now.standing.to_free(goal)?;
-        let freed = self.start.freed_until(now, Figure::OnDisk);
+        let freed = self.start.freed_until(now, SizeMetric::OnDisk);
         let beside = freed.and_then(|freed| self.start.standing.after_freeing(freed).to_free(goal));
         Some(match self.planned.figure {
-            Figure::OnDisk => missing.max(beside.unwrap_or_default()),
-            Figure::NarSize => missing,
+            SizeMetric::OnDisk => missing.max(beside.unwrap_or_default()),
+            SizeMetric::NarSize => missing,
         })
     }
 
@@ -368,7 +368,7 @@ impl Rounds {
     /// collect first, and more only where what is dead is not enough.
     fn next_step(
         &mut self,
-        part: &Result<Part, NotSelective>,
+        part: &Result<Part, FullGcReason>,
         missing: Bytes,
         steps: u64,
         receipt: &Receipt,

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use crate::domain::collect::{CollectMethod, NotSelective, Selection, Way};
+use crate::domain::collect::{CollectMethod, CollectStrategy, DeletionSet, FullGcReason};
 use crate::domain::measure::Bytes;
 use crate::domain::store_path::StorePath;
-use crate::ports::{Collected, Deleted, Interrupt, Perform, PerformError, Refused, Room, Survey};
+use crate::ports::{
+    ArgLimit, Collected, Deleted, Interrupt, NixActions, PerformError, Survey, UndeletedPath,
+};
 
 /// How often Nix may refuse a path. After each time it is looked again, so that one root that came back costs a few
 /// refusals at most; more of them mean that we see less than Nix does.
@@ -20,7 +22,7 @@ pub struct Collection {
     /// How much went; of paths deleted by name, those that were seen to go.
     pub collected: Collected,
     /// What Nix refused, and what stays therefore.
-    pub refused: Vec<Refused>,
+    pub refused: Vec<UndeletedPath>,
     /// What there is to say beyond that.
     pub notes: Vec<String>,
     /// Whether it came to its end. A refusal is no failure.
@@ -94,7 +96,7 @@ impl Collection {
 pub(super) type LastLook<'a> = &'a mut dyn FnMut() -> Result<(), PerformError>;
 
 /// Collects garbage. Nothing is ever forced: what Nix refuses stays, with all that it keeps, and the rest goes.
-pub fn collect<S: Survey, P: Perform, I: Interrupt>(
+pub fn collect<S: Survey, P: NixActions, I: Interrupt>(
     survey: &S,
     perform: &P,
     interrupt: &I,
@@ -105,7 +107,7 @@ pub fn collect<S: Survey, P: Perform, I: Interrupt>(
 
 /// The same after a last look: right before Nix collects, or right after it was found what is dead. A root that vanishes
 /// later is no part of what is deleted by name.
-pub(super) fn collect_after<S: Survey, P: Perform, I: Interrupt>(
+pub(super) fn collect_after<S: Survey, P: NixActions, I: Interrupt>(
     survey: &S,
     perform: &P,
     interrupt: &I,
@@ -117,12 +119,12 @@ pub(super) fn collect_after<S: Survey, P: Perform, I: Interrupt>(
 }
 
 /// The same of what was found dead by another look.
-pub(super) fn collect_from<S: Survey, P: Perform, I: Interrupt>(
+pub(super) fn collect_from<S: Survey, P: NixActions, I: Interrupt>(
     survey: &S,
     perform: &P,
     interrupt: &I,
     method: CollectMethod,
-    look: impl FnOnce() -> Result<Selection, NotSelective>,
+    look: impl FnOnce() -> Result<DeletionSet, FullGcReason>,
     last_look: LastLook<'_>,
 ) -> Collection {
     let mut collector = Collector {
@@ -151,13 +153,13 @@ struct Collector<'a, S, P, I> {
     interrupt: &'a I,
     last_look: LastLook<'a>,
     total: Option<Collected>,
-    refused: Vec<Refused>,
+    refused: Vec<UndeletedPath>,
     notes: Vec<String>,
     deleted: Option<BTreeSet<StorePath<String>>>,
 }
 
 /// How deleting by name ended.
-enum End {
+enum CollectOutcome {
     /// Nothing was refused in the last call.
     Clean,
     /// The last call had a refusal.
@@ -167,31 +169,31 @@ enum End {
     },
 }
 
-impl<S: Survey, P: Perform, I: Interrupt> Collector<'_, S, P, I> {
+impl<S: Survey, P: NixActions, I: Interrupt> Collector<'_, S, P, I> {
     fn collect(
         &mut self,
         method: CollectMethod,
-        look: impl FnOnce() -> Result<Selection, NotSelective>,
+        look: impl FnOnce() -> Result<DeletionSet, FullGcReason>,
     ) -> Result<(), PerformError> {
         if method == CollectMethod::Whole {
             return self.wholly(None);
         }
-        let Some(room) = self.perform.deletion_room()? else {
-            return match method.otherwise(NotSelective::UntestedNix) {
-                Way::Neither(why) => Err(impossible(why)),
-                _ => self.wholly(Some(NotSelective::UntestedNix)),
+        let Some(room) = self.perform.deletion_limit()? else {
+            return match method.otherwise(FullGcReason::UntestedNix) {
+                CollectStrategy::Neither(why) => Err(impossible(why)),
+                _ => self.wholly(Some(FullGcReason::UntestedNix)),
             };
         };
         match method.way(look) {
-            Way::Selective(chosen) => self.selectively(*chosen, room, method),
-            Way::Whole(why) => self.wholly(why),
-            Way::Neither(why) => Err(impossible(why)),
+            CollectStrategy::Selective(chosen) => self.selectively(*chosen, room, method),
+            CollectStrategy::Whole(why) => self.wholly(why),
+            CollectStrategy::Neither(why) => Err(impossible(why)),
         }
     }
 
-    fn wholly(&mut self, why: Option<NotSelective>) -> Result<(), PerformError> {
+    fn wholly(&mut self, why: Option<FullGcReason>) -> Result<(), PerformError> {
         // Where nobody looks at all, there is nothing to say.
-        if let Some(why) = why.filter(|why| *why != NotSelective::NotLooked) {
+        if let Some(why) = why.filter(|why| *why != FullGcReason::NotLooked) {
             tracing::info!(%why, "collecting wholly");
             self.notes
                 .push(format!("Nix collected everything dead itself: {why}"));
@@ -210,8 +212,8 @@ impl<S: Survey, P: Perform, I: Interrupt> Collector<'_, S, P, I> {
 
     fn selectively(
         &mut self,
-        chosen: Selection,
-        room: Room,
+        chosen: DeletionSet,
+        room: ArgLimit,
         method: CollectMethod,
     ) -> Result<(), PerformError> {
         (self.last_look)()?;
@@ -219,16 +221,16 @@ impl<S: Survey, P: Perform, I: Interrupt> Collector<'_, S, P, I> {
             paths: Some(0),
             bytes: Some(Bytes(0)),
         });
-        if chosen.needs_a_whole_one() {
-            let why = NotSelective::ForeignNames(chosen.foreign_names());
+        if chosen.requires_full_gc() {
+            let why = FullGcReason::ForeignNames(chosen.foreign_names());
             self.notes.push(format!("some names stay: {why}"));
         }
         let may_be_whole = method == CollectMethod::Auto && chosen.is_everything();
-        let End::Refused { given_up } = self.delete(chosen, room)? else {
+        let CollectOutcome::Refused { given_up } = self.delete(chosen, room)? else {
             return Ok(());
         };
         if given_up > 0 {
-            let refusals = NotSelective::Refusals(self.refused.len());
+            let refusals = FullGcReason::Refusals(self.refused.len());
             if may_be_whole {
                 return self.wholly(Some(refusals));
             }
@@ -241,21 +243,25 @@ impl<S: Survey, P: Perform, I: Interrupt> Collector<'_, S, P, I> {
     }
 
     /// Deletes batch by batch until all is gone or refused.
-    fn delete(&mut self, mut chosen: Selection, room: Room) -> Result<End, PerformError> {
+    fn delete(
+        &mut self,
+        mut chosen: DeletionSet,
+        room: ArgLimit,
+    ) -> Result<CollectOutcome, PerformError> {
         loop {
             if self.batches(&mut chosen, room)? {
-                return Ok(End::Clean);
+                return Ok(CollectOutcome::Clean);
             }
             self.look_again(&mut chosen);
             if chosen.is_empty() || self.refused.len() >= MOST_REFUSALS {
                 let given_up = chosen.len();
-                return Ok(End::Refused { given_up });
+                return Ok(CollectOutcome::Refused { given_up });
             }
         }
     }
 
     /// Deletes up to the first refusal; tells whether there was none.
-    fn batches(&mut self, chosen: &mut Selection, room: Room) -> Result<bool, PerformError> {
+    fn batches(&mut self, chosen: &mut DeletionSet, room: ArgLimit) -> Result<bool, PerformError> {
         let cost = |name: &str| name.len() + room.per_path;
         for batch in chosen.batches(room.bytes, cost) {
             if self.interrupt.requested() {
@@ -288,7 +294,7 @@ impl<S: Survey, P: Perform, I: Interrupt> Collector<'_, S, P, I> {
         Ok(true)
     }
 
-    fn refuse(&mut self, chosen: &mut Selection, refused: Vec<Refused>) {
+    fn refuse(&mut self, chosen: &mut DeletionSet, refused: Vec<UndeletedPath>) {
         for refused in refused {
             tracing::warn!(path = %refused.path, why = refused.why, "Nix refused to delete");
             chosen.refused(&refused.path);
@@ -297,7 +303,7 @@ impl<S: Survey, P: Perform, I: Interrupt> Collector<'_, S, P, I> {
     }
 
     /// The world is not what it was: what came alive is taken out at once, instead of by a refusal each.
-    fn look_again(&self, chosen: &mut Selection) {
+    fn look_again(&self, chosen: &mut DeletionSet) {
         if chosen.is_empty() {
             return;
         }
@@ -327,7 +333,7 @@ impl<S: Survey, P: Perform, I: Interrupt> Collector<'_, S, P, I> {
     }
 }
 
-fn impossible(why: NotSelective) -> PerformError {
+fn impossible(why: FullGcReason) -> PerformError {
     PerformError::Nix {
         what: "collecting by name".to_string(),
         source: why.into(),

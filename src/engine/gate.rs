@@ -1,12 +1,12 @@
 //! The gate between a plan and the deed: the risk ceiling and safe mode.
 
-use crate::domain::brake::Extent;
+use crate::domain::blocker::Blocker;
 use crate::domain::budget::BudgetReport;
 use crate::domain::collect::CollectMethod;
 use crate::domain::job::JobName;
+use crate::domain::limits::PlanSize;
 use crate::domain::plan::{Action, Plan, PlannedAction, Prediction};
 use crate::domain::receipt::RunKind;
-use crate::domain::refusal::Refusal;
 use crate::domain::risk::{self, RiskLevel};
 use crate::domain::snapshot::MachineId;
 
@@ -30,13 +30,13 @@ pub struct Proposal {
     /// The disk goal, and how the plan stands to it.
     pub budget: Option<BudgetReport>,
     /// How much goes.
-    pub extent: Extent,
+    pub extent: PlanSize,
     /// What would stop it and was let pass.
-    pub accepted: Vec<Refusal>,
+    pub accepted: Vec<Blocker>,
     /// What was refused and is left out of it.
-    pub refused: Vec<Refusal>,
+    pub refused: Vec<Blocker>,
     /// What stops it.
-    pub stops: Vec<Refusal>,
+    pub stops: Vec<Blocker>,
 }
 
 impl Proposal {
@@ -51,7 +51,7 @@ impl Proposal {
             safe_mode: plan.safe_mode,
             prediction: plan.prediction,
             budget: plan.budget.clone(),
-            extent: Extent::of(plan),
+            extent: PlanSize::of(plan),
             accepted: plan.accepted.clone(),
             refused: plan.left_out().cloned().collect(),
             stops: plan.stops().cloned().collect(),
@@ -83,7 +83,7 @@ impl Approved {
     }
 
     /// What was accepted, where garbage is to be collected by name alone.
-    pub fn accepted_by_name(&self) -> Option<Vec<Refusal>> {
+    pub fn accepted_by_name(&self) -> Option<Vec<Blocker>> {
         let mut actions = self.proposal.actions.iter();
         let collection = actions.find_map(|planned| planned.action.collection())?;
         (collection.method == CollectMethod::Selective).then(|| self.proposal.accepted.clone())
@@ -101,7 +101,7 @@ pub enum GateError {
     #[error("{}", stops.iter().map(|stop| stop.message.as_str()).collect::<Vec<_>>().join("; "))]
     Stopped {
         /// What.
-        stops: Vec<Refusal>,
+        stops: Vec<Blocker>,
     },
     /// Safe mode refuses critical actions.
     #[error("safe mode refuses {count} critical {}", actions(*count))]

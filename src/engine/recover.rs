@@ -6,13 +6,16 @@ use super::{Engine, EngineError};
 use crate::domain::plan::Action;
 use crate::domain::receipt::{Entry, Outcome, Receipt, RunId, RunKind, Undo};
 use crate::domain::store_path::StorePath;
-use crate::ports::{Claim, Clock, Interrupt, Perform, PerformError, Remember, Sight, Survey, told};
+use crate::ports::{
+    Clock, Interrupt, LinkState, NixActions, PerformError, RestoreMode, RunJournal, Survey,
+    error_chain,
+};
 
 impl<S, P, R, C, I> Engine<'_, S, P, R, C, I>
 where
     S: Survey,
-    P: Perform,
-    R: Remember,
+    P: NixActions,
+    R: RunJournal,
     C: Clock,
     I: Interrupt,
 {
@@ -67,10 +70,10 @@ where
             Action::DropGeneration(facts) => self.perform.see_generation(facts),
             Action::RestoreGeneration(facts) => match self.perform.see_generation(facts) {
                 // The link is there and only its time or its root is missing: that is finished, not undone.
-                Ok(Sight::Unfinished | Sight::AsRecorded) => self
+                Ok(LinkState::Unfinished | LinkState::Unchanged) => self
                     .perform
-                    .restore_generation(facts, Claim::Resume)
-                    .map(|()| Sight::AsRecorded),
+                    .restore_generation(facts, RestoreMode::Resume)
+                    .map(|()| LinkState::Unchanged),
                 seen => seen,
             },
             Action::RemoveRoot(facts) | Action::RestoreRoot(facts) => self.perform.see_root(facts),
@@ -87,13 +90,13 @@ where
             Action::RestoreGeneration(_) | Action::RestoreRoot(_)
         );
         match seen {
-            Ok(Sight::Gone) if makes => not_begun(),
-            Ok(Sight::AsRecorded) if makes => found_done(),
-            Ok(Sight::Gone) => found_done(),
+            Ok(LinkState::Gone) if makes => not_begun(),
+            Ok(LinkState::Unchanged) if makes => found_done(),
+            Ok(LinkState::Gone) => found_done(),
             // The hold, should there be one, stays until its window ends: a `nix-env` that outlived us may still be
             // waiting for the profile's lock, and drop the generation after all.
-            Ok(Sight::AsRecorded) => not_begun(),
-            Ok(Sight::Unfinished | Sight::Different) => (
+            Ok(LinkState::Unchanged) => not_begun(),
+            Ok(LinkState::Unfinished | LinkState::Different) => (
                 Outcome::Stale,
                 "interrupted, and something else is in its place now".to_string(),
             ),
@@ -101,7 +104,7 @@ where
                 Outcome::Failed,
                 format!(
                     "interrupted, and it cannot be told how far it came: {}",
-                    told(&error)
+                    error_chain(&error)
                 ),
             ),
         }
@@ -114,8 +117,11 @@ where
         };
         match self.perform.hold(path, hold) {
             Ok(()) => (Outcome::Done, "interrupted, and held now".to_string()),
-            Err(error @ PerformError::Stale(_)) => (Outcome::Stale, told(&error)),
-            Err(error) => (Outcome::Failed, format!("interrupted; {}", told(&error))),
+            Err(error @ PerformError::Stale(_)) => (Outcome::Stale, error_chain(&error)),
+            Err(error) => (
+                Outcome::Failed,
+                format!("interrupted; {}", error_chain(&error)),
+            ),
         }
     }
 
@@ -126,7 +132,7 @@ where
         {
             let hold = hold_facts(facts, receipt, hold, *until);
             if let Err(error) = self.perform.release_hold(&hold) {
-                tracing::warn!(error = %told(&error), "a hold that is not needed stays until its window ends");
+                tracing::warn!(error = %error_chain(&error), "a hold that is not needed stays until its window ends");
             }
         }
     }
@@ -157,7 +163,7 @@ where
         if original == before {
             return Ok(());
         }
-        self.keep_up(lock, &original, &undo.run)
+        self.save_record(lock, &original, &undo.run)
     }
 }
 

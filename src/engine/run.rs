@@ -7,23 +7,26 @@ use super::collect::{LastLook, collect_after, collect_from};
 use super::delays::{Delayer, Delays, changed_generation};
 use super::vanished::{Known, Links};
 use super::{Approved, Collection, Engine, EngineError, Proposal, pending};
+use crate::domain::blocker::{Blocker, CheckCode};
 use crate::domain::collect::CollectMethod;
 use crate::domain::job::Job;
-use crate::domain::measure::{Age, Timestamp};
+use crate::domain::measure::{Span, Timestamp};
 use crate::domain::plan::{
     Action, CollectFacts, GenerationFacts, HoldFacts, VanishedFacts, recheck,
 };
 use crate::domain::receipt::{BudgetOutcome, Entry, Outcome, Receipt, RunKind, Undo};
-use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::domain::risk::RiskLevel;
 use crate::domain::snapshot::{Held, Snapshot};
-use crate::ports::{Claim, Clock, Interrupt, Perform, PerformError, Remember, Sight, Survey, told};
+use crate::ports::{
+    Clock, Interrupt, LinkState, NixActions, PerformError, RestoreMode, RunJournal, Survey,
+    error_chain,
+};
 
 impl<S, P, R, C, I> Engine<'_, S, P, R, C, I>
 where
     S: Survey,
-    P: Perform,
-    R: Remember,
+    P: NixActions,
+    R: RunJournal,
     C: Clock,
     I: Interrupt,
 {
@@ -45,7 +48,7 @@ where
         snapshot.refusals.retain(|seen| !seen.is_among(accepted));
         Self::same_machine(&proposal.machine, &snapshot)?;
         if let Some(stop) = snapshot.refusals.iter().find(|r| r.code.stops_run()) {
-            let Refusal {
+            let Blocker {
                 code,
                 message,
                 hint,
@@ -69,12 +72,12 @@ where
         self.remember.saw(&lock, &snapshot, &receipt)?;
         self.remember.begin(&lock, &mut receipt)?;
         self.prepare_holds(&lock, &mut receipt)?;
-        self.mend_holds(&snapshot, &mut receipt);
-        self.spare_without_collection(&mut receipt);
+        self.repair_holds(&snapshot, &mut receipt);
+        self.skip_without_collection(&mut receipt);
         let mut delays = Delays::default();
         let known = Known {
             snapshot: &snapshot,
-            window: job.map_or(Age::ZERO, |job| job.bound().undo_window),
+            window: job.map_or(Span::ZERO, |job| job.bound().undo_window),
         };
         self.hold_roots(&lock, &mut receipt)?;
         for index in 0..receipt.entries.len() {
@@ -168,7 +171,7 @@ where
             && let Some(why) = self.reason_to_skip(delays, &entry.action)
         {
             settle(entry, Outcome::Skipped, Some(why), self.clock);
-            return self.keep_up_step(lock, receipt, index);
+            return self.append_step(lock, receipt, index);
         }
         let Some(entry) = receipt.entries.get(index) else {
             return Ok(());
@@ -201,7 +204,7 @@ where
             Action::Optimise => self.perform.optimise(),
             Action::Verify { contents } => self.perform.verify(*contents),
             Action::RestoreGeneration(facts) => {
-                self.perform.restore_generation(facts, Claim::Fresh)
+                self.perform.restore_generation(facts, RestoreMode::Fresh)
             }
             Action::RestoreRoot(facts) => self.perform.restore_root(facts),
         };
@@ -219,8 +222,8 @@ where
                         PerformError::RemovedMore { .. } => Outcome::Done,
                         _ => Outcome::Failed,
                     };
-                    tracing::warn!(action = %summary(&action), error = %told(&error), "not done");
-                    let mut detail = told(&error);
+                    tracing::warn!(action = %summary(&action), error = %error_chain(&error), "not done");
+                    let mut detail = error_chain(&error);
                     if let Some(note) = note {
                         detail = format!("{detail}; {note}");
                     }
@@ -228,7 +231,7 @@ where
                 }
             }
         }
-        self.keep_up_step(lock, receipt, index)?;
+        self.append_step(lock, receipt, index)?;
         if let (true, Action::DropGeneration(facts)) = (removed_more, &action) {
             self.stop_after(facts, receipt, known);
         }
@@ -285,25 +288,27 @@ where
         };
         match self.perform.see_generation(facts) {
             // Nix complained after the deed; what counts is that it is gone, held, and recorded so.
-            Ok(Sight::Gone)
+            Ok(LinkState::Gone)
                 if !matches!(
                     error,
                     PerformError::Stale(_) | PerformError::RemovedMore { .. }
                 ) =>
             {
-                *note = Some(told(&error));
+                *note = Some(error_chain(&error));
                 Ok(())
             }
-            Ok(Sight::AsRecorded) => {
+            Ok(LinkState::Unchanged) => {
                 if let Some(hold) = hold
                     && let Err(error) = self.perform.release_hold(&hold)
                 {
-                    tracing::warn!(error = %told(&error), "a hold that is not needed stays until its window ends");
+                    tracing::warn!(error = %error_chain(&error), "a hold that is not needed stays until its window ends");
                 }
                 Err(error)
             }
             // What is there cannot be told for sure: the hold stays until its window ends.
-            Ok(Sight::Gone | Sight::Unfinished | Sight::Different) | Err(_) => Err(error),
+            Ok(LinkState::Gone | LinkState::Unfinished | LinkState::Different) | Err(_) => {
+                Err(error)
+            }
         }
     }
 
@@ -322,7 +327,7 @@ where
         } = collect;
         let before = self.perform.free_space().ok();
         // Who lets damage pass has left it to Nix to find what is dead.
-        let damage = |it: &Refusal| it.code == RefusalCode::StoreDamaged;
+        let damage = |it: &Blocker| it.code == CheckCode::StoreDamaged;
         let method = match facts.method {
             CollectMethod::Auto if receipt.accepted.iter().any(damage) => CollectMethod::Whole,
             method => method,
@@ -347,8 +352,8 @@ where
             let (outcome, detail) = match &collection.outcome {
                 Ok(()) => (Outcome::Done, note),
                 Err(error) => {
-                    tracing::warn!(error = %told(error), "not collected");
-                    let detail = [Some(told(error)), note];
+                    tracing::warn!(error = %error_chain(error), "not collected");
+                    let detail = [Some(error_chain(error)), note];
                     let detail: Vec<String> = detail.into_iter().flatten().collect();
                     let outcome = match error {
                         PerformError::Stale(_) => Outcome::Stale,
@@ -359,7 +364,7 @@ where
             };
             settle(entry, outcome, detail, self.clock);
         }
-        self.keep_up_step(lock, receipt, index)
+        self.append_step(lock, receipt, index)
     }
 
     /// Collects everything that is dead, or everything that is old enough.

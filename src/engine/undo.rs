@@ -6,13 +6,13 @@ use super::{Engine, EngineError, pending};
 use crate::domain::plan::Action;
 use crate::domain::receipt::{Entry, Outcome, Receipt, RunId, RunKind, Undo};
 use crate::domain::risk::RiskLevel;
-use crate::ports::{Clock, Interrupt, JournalError, Perform, Remember, Sight, Survey};
+use crate::ports::{Clock, Interrupt, JournalError, LinkState, NixActions, RunJournal, Survey};
 
 impl<S, P, R, C, I> Engine<'_, S, P, R, C, I>
 where
     S: Survey,
-    P: Perform,
-    R: Remember,
+    P: NixActions,
+    R: RunJournal,
     C: Clock,
     I: Interrupt,
 {
@@ -97,7 +97,7 @@ where
         !matches!(entry.outcome, Outcome::Done | Outcome::Pending)
             && entry.undone_by.is_none()
             && self.is_held(entry, receipt)
-            && matches!(self.perform.see_generation(facts), Ok(Sight::Gone))
+            && matches!(self.perform.see_generation(facts), Ok(LinkState::Gone))
     }
 
     /// Whether a generation is still held. A removed root alone does not make a run the latest one to undo: its link
@@ -106,7 +106,7 @@ where
         match (&entry.action, &entry.undo) {
             (Action::DropGeneration(facts), Some(Undo::RestoreGeneration { hold, until })) => {
                 let hold = hold_facts(facts, receipt, hold, *until);
-                matches!(self.perform.see_hold(&hold), Ok(Sight::AsRecorded))
+                matches!(self.perform.see_hold(&hold), Ok(LinkState::Unchanged))
             }
             _ => false,
         }

@@ -4,22 +4,23 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::run::settle;
 use super::{Engine, EngineError, pending};
-use crate::domain::measure::Age;
+use crate::domain::baseline::gone_between;
+use crate::domain::measure::Span;
 use crate::domain::plan::{Action, CollectFacts, GenerationFacts, VanishedFacts, recheck};
 use crate::domain::receipt::{Outcome, Receipt, Undo};
 use crate::domain::risk::RiskLevel;
-use crate::domain::seen::gone_between;
 use crate::domain::snapshot::{Actor, Snapshot, VanishedRoot};
 use crate::domain::store_path::StorePath;
 use crate::ports::{
-    Cause, Clock, Interrupt, JournalError, Perform, PerformError, Remember, Survey, nth_link, told,
+    Cause, Clock, Interrupt, JournalError, NixActions, PerformError, RunJournal, Survey,
+    error_chain, nth_link,
 };
 
 /// The most holds that are made in one call of Nix.
 const MAX_HOLDS_PER_CALL: usize = 200;
 /// The shortest time for which a root is held that vanished in the middle of a run: also without an undo window nobody
 /// has planned to delete what it kept.
-const MIN_HOLD: Age = Age::days(1);
+const MIN_HOLD: Span = Span::days(1);
 
 /// What a run knew when it began.
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +28,7 @@ pub(super) struct Known<'a> {
     /// The look under the lock.
     pub(super) snapshot: &'a Snapshot,
     /// The undo window.
-    pub(super) window: Age,
+    pub(super) window: Span,
 }
 
 /// Names the links of consecutive holds so that one call of Nix makes many of them.
@@ -55,8 +56,8 @@ impl Links {
 impl<S, P, R, C, I> Engine<'_, S, P, R, C, I>
 where
     S: Survey,
-    P: Perform,
-    R: Remember,
+    P: NixActions,
+    R: RunJournal,
     C: Clock,
     I: Interrupt,
 {
@@ -93,17 +94,17 @@ where
             };
             let (outcome, why) = match done {
                 Ok(()) => (Outcome::Done, None),
-                Err(error @ PerformError::Stale(_)) => (Outcome::Stale, Some(told(&error))),
-                Err(error) => (Outcome::Failed, Some(told(&error))),
+                Err(error @ PerformError::Stale(_)) => (Outcome::Stale, Some(error_chain(&error))),
+                Err(error) => (Outcome::Failed, Some(error_chain(&error))),
             };
             settle(entry, outcome, why, self.clock);
             if outcome == Outcome::Failed {
                 failed = Some(*index);
             }
         }
-        self.keep_up(lock, receipt, &receipt.run)?;
+        self.save_record(lock, receipt, &receipt.run)?;
         if let Some(index) = failed {
-            self.spare_what_vanished(receipt, index);
+            self.skip_what_vanished(receipt, index);
         }
         Ok(())
     }
@@ -168,7 +169,7 @@ where
             entry.undo = Some(Undo::Kept { hold: link, until });
             receipt.entries.push(entry);
         }
-        self.keep_up(lock, receipt, &run)?;
+        self.save_record(lock, receipt, &run)?;
         self.hold_roots(lock, receipt)
     }
 
@@ -178,13 +179,13 @@ where
         let saved = self
             .survey
             .snapshot()
-            .map_err(|error| told(&error))
+            .map_err(|error| error_chain(&error))
             .and_then(|mut snapshot| {
                 snapshot
                     .refusals
                     .retain(|seen| !seen.is_among(&receipt.accepted));
                 let saved = self.remember.saw(lock, &snapshot, receipt);
-                saved.map_err(|error| told(&error))
+                saved.map_err(|error| error_chain(&error))
             });
         if let Err(error) = saved {
             tracing::warn!("roots that are held already may be held once more: {error}");
@@ -221,12 +222,12 @@ where
                 _ => {}
             }
         }
-        self.spare_without_collection(receipt);
+        self.skip_without_collection(receipt);
     }
 
     /// Leaves out the collection that would take what a vanished root kept and nothing holds, and what is given up for
     /// it. What is gone from the store has nothing to lose.
-    fn spare_what_vanished(&self, receipt: &mut Receipt, index: usize) {
+    fn skip_what_vanished(&self, receipt: &mut Receipt, index: usize) {
         let Some(entry) = receipt.entries.get(index) else {
             return;
         };
@@ -239,7 +240,7 @@ where
                 settle(entry, Outcome::Failed, Some(why.clone()), self.clock);
             }
         }
-        self.spare_without_collection(receipt);
+        self.skip_without_collection(receipt);
     }
 }
 

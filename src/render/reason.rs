@@ -2,10 +2,10 @@
 //!
 //! Sentences carry what others wrote as they wrote it; a view for a terminal escapes them.
 
+use crate::domain::blocker::CheckCode;
 use crate::domain::measure::Timestamp;
 use crate::domain::plan::{DropRule, KeepCause};
 use crate::domain::profile::GenerationNumber;
-use crate::domain::refusal::RefusalCode;
 use crate::domain::retention::Reason;
 use crate::domain::root::{Dangling, RootKind, RootState};
 use crate::domain::snapshot::Held;
@@ -28,13 +28,13 @@ pub fn code(reason: &Reason) -> &'static str {
         Reason::Yearly(_) => "yearly",
         Reason::PolicyLast(_) => "policyLast",
         Reason::PolicyWithin(_) => "policyWithin",
-        Reason::FromTheFuture => "fromTheFuture",
+        Reason::FutureTimestamp => "fromTheFuture",
         Reason::TargetMissing => "targetMissing",
-        Reason::TargetForeign => "targetForeign",
+        Reason::TargetOutsideStore => "targetForeign",
         Reason::CurrentUnknown(_) => "currentUnknown",
         Reason::Blocked(_) => "blocked",
         Reason::NotSelected => "notSelected",
-        Reason::NotYours => "notYours",
+        Reason::OtherOwner => "notYours",
         Reason::NotNeeded => "notNeeded",
         Reason::LaterRun => "laterRun",
     }
@@ -63,13 +63,15 @@ pub fn sentence(reason: &Reason, time: &dyn Fn(Timestamp) -> String) -> String {
         Reason::Yearly(year) => format!("newest of {year} (yearly)"),
         Reason::PolicyLast(n) => format!("the policy keeps the last {n}"),
         Reason::PolicyWithin(age) => format!("the policy keeps what was active in the last {age}"),
-        Reason::FromTheFuture => "dated in the future, so that its age cannot be told".to_string(),
+        Reason::FutureTimestamp => {
+            "dated in the future, so that its age cannot be told".to_string()
+        }
         Reason::TargetMissing => "its store path is gone".to_string(),
-        Reason::TargetForeign => "its link does not lead straight to a store path".to_string(),
+        Reason::TargetOutsideStore => "its link does not lead straight to a store path".to_string(),
         Reason::CurrentUnknown(why) => format!("the current generation cannot be told: {why}"),
         Reason::Blocked(why) => format!("the profile must not be touched: {why}"),
         Reason::NotSelected => "the job does not select the profile".to_string(),
-        Reason::NotYours => "the profile belongs to another user".to_string(),
+        Reason::OtherOwner => "the profile belongs to another user".to_string(),
         Reason::NotNeeded => "no rule keeps it, and the budget does not need its room".to_string(),
         Reason::LaterRun => "no rule keeps it; left for a later run".to_string(),
     }
@@ -79,13 +81,13 @@ pub fn sentence(reason: &Reason, time: &dyn Fn(Timestamp) -> String) -> String {
 pub fn cause_code(cause: KeepCause) -> &'static str {
     match cause {
         KeepCause::Protected => "protected",
-        KeepCause::PlaceGone => "placeGone",
-        KeepCause::LinkStillThere => "linkStillThere",
+        KeepCause::ParentMissing => "placeGone",
+        KeepCause::LinkExists => "linkStillThere",
         KeepCause::EntryByHand => "entryByHand",
         KeepCause::NotSelected => "notSelected",
-        KeepCause::NotYours => "notYours",
+        KeepCause::OtherOwner => "notYours",
         KeepCause::NotUtf8 => "notUtf8",
-        KeepCause::HeldInstead => "heldInstead",
+        KeepCause::CoveredByHold => "heldInstead",
         KeepCause::WindowOpen => "windowOpen",
         KeepCause::NotNeeded => "notNeeded",
         KeepCause::LaterRun => "laterRun",
@@ -96,17 +98,17 @@ pub fn cause_code(cause: KeepCause) -> &'static str {
 pub fn cause_sentence(cause: KeepCause) -> &'static str {
     match cause {
         KeepCause::Protected => "the settings protect it",
-        KeepCause::PlaceGone => {
+        KeepCause::ParentMissing => {
             "the whole place that it names is gone, and may only be away, as an unmounted home is"
         }
-        KeepCause::LinkStillThere => "it is a link that its owner can see, and remove",
+        KeepCause::LinkExists => "it is a link that its owner can see, and remove",
         KeepCause::EntryByHand => {
             "the entry is outside gcroots/auto, so that Nix never removes it; its owner can"
         }
         KeepCause::NotSelected => "the job removes no dangling roots",
-        KeepCause::NotYours => "only root may remove it",
+        KeepCause::OtherOwner => "only root may remove it",
         KeepCause::NotUtf8 => "its name is not UTF-8, and could not be put back exactly",
-        KeepCause::HeldInstead => "what it kept is held, as long as an undo window",
+        KeepCause::CoveredByHold => "what it kept is held, as long as an undo window",
         KeepCause::WindowOpen => "its undo window is open",
         KeepCause::NotNeeded => "the budget does not need its room",
         KeepCause::LaterRun => "left for a later run",
@@ -147,7 +149,7 @@ pub fn state_problem(state: &RootState) -> Option<String> {
     let text = match state {
         RootState::Live => return None,
         RootState::Dangling(Dangling::LinkGone) => "the link is gone",
-        RootState::Dangling(Dangling::PlaceGone) => "the whole place is gone, or not mounted",
+        RootState::Dangling(Dangling::ParentMissing) => "the whole place is gone, or not mounted",
         RootState::Dangling(Dangling::PathGone) => "the store path is gone",
         RootState::Dangling(Dangling::NotARoot) => "it is no link into the store",
         RootState::Unreadable(why) => why,
@@ -171,7 +173,7 @@ pub fn kind_word(kind: RootKind) -> &'static str {
 }
 
 /// The code of a refusal, as in the JSON documents.
-pub fn refusal_code(code: RefusalCode) -> &'static str {
+pub fn refusal_code(code: CheckCode) -> &'static str {
     code.as_str()
 }
 
@@ -191,14 +193,18 @@ pub fn held(held: &Held) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::measure::Age;
+    use crate::domain::measure::Span;
     use rstest::rstest;
 
     #[rstest]
     #[case(Reason::Monthly("2026-05".into()), "monthly", "newest of 2026-05 (monthly)")]
     #[case(Reason::Last(5), "last", "one of the last 5 (last)")]
     #[case(Reason::Last(1), "last", "the last one (last)")]
-    #[case(Reason::Within(Age::days(14)), "within", "not older than 14d (within)")]
+    #[case(
+        Reason::Within(Span::days(14)),
+        "within",
+        "not older than 14d (within)"
+    )]
     #[case(Reason::Pinned { reason: None, until: None }, "pinned", "pinned")]
     #[case(
         Reason::Pinned { reason: Some("good kernel".into()), until: Timestamp::from_unix(0, 0) },
@@ -216,9 +222,9 @@ mod tests {
     }
 
     #[rstest]
-    #[case(RefusalCode::CurrentUnknown, "profile.current-unknown")]
-    #[case(RefusalCode::UsersUnreadable, "users.unreadable")]
-    fn refusals_have_their_serialised_code(#[case] code: RefusalCode, #[case] text: &str) {
+    #[case(CheckCode::CurrentUnknown, "profile.current-unknown")]
+    #[case(CheckCode::UsersUnreadable, "users.unreadable")]
+    fn refusals_have_their_serialised_code(#[case] code: CheckCode, #[case] text: &str) {
         assert_eq!(refusal_code(code), text);
     }
 

@@ -18,8 +18,8 @@ use super::finding::{Code, Finding, Pointer, Severity};
 use super::platform::Platform;
 use super::sanitize::Clamping;
 use super::{Report, Settings, check, read, sanitize};
-use crate::domain::brake::Limits;
-use crate::domain::measure::{Age, Bytes};
+use crate::domain::limits::Limits;
+use crate::domain::measure::{Bytes, Span};
 use crate::domain::risk::RiskLevel;
 
 /// One thing that is different.
@@ -153,7 +153,7 @@ fn safe_mode(old: bool, new: bool, ledger: &mut Ledger) {
     ledger.changed(&at, Value::Switch(old), Value::Switch(new), risk, message);
 }
 
-fn undo_window(old: Age, new: Age, ledger: &mut Ledger) {
+fn undo_window(old: Span, new: Span, ledger: &mut Ledger) {
     let at = Pointer::root().key("undoWindow");
     let words = if new.is_zero() {
         "nothing that is dropped can be put back"
@@ -210,12 +210,12 @@ impl Ledger {
     }
 
     /// A span of time that keeps the more the longer it is.
-    fn span(&mut self, at: &Pointer, old: Option<Age>, new: Option<Age>, words: &str) {
+    fn span(&mut self, at: &Pointer, old: Option<Span>, new: Option<Span>, words: &str) {
         if old == new {
             return;
         }
-        let risk = lowered(old.map(Age::as_seconds), new.map(Age::as_seconds));
-        let said = |age: Age| Value::Text(age.to_string());
+        let risk = lowered(old.map(Span::as_seconds), new.map(Span::as_seconds));
+        let said = |age: Span| Value::Text(age.to_string());
         self.add(at, old.map(said), new.map(said), risk, words);
     }
 

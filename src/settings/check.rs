@@ -19,7 +19,7 @@ use super::platform::Platform;
 use super::raw::{self, Whole};
 use super::{JobSettings, Said, Settings, VERSION};
 use crate::domain::job::{Job, Protect};
-use crate::domain::measure::Age;
+use crate::domain::measure::Span;
 
 /// Checks settings.
 pub(super) fn check(
@@ -181,7 +181,7 @@ impl Findings {
         self.all.iter().any(|f| f.severity == Severity::Error)
     }
 
-    fn age(&mut self, at: &Pointer, text: &str) -> Result<Age, Refused> {
+    fn age(&mut self, at: &Pointer, text: &str) -> Result<Span, Refused> {
         text.parse().map_err(|_| {
             self.error(
                 Code::AgeInvalid,

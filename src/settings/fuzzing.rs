@@ -63,7 +63,7 @@ fn mended_once(text: &str, platform: Platform, clamping: Clamping) {
         Ok((settings, findings)) => (Some(settings), findings),
         Err(findings) => (None, findings),
     };
-    assert_eq!(told(&report.findings), told(&findings));
+    assert_eq!(error_chain(&report.findings), error_chain(&findings));
     assert_eq!(all(report.settings.as_ref()), all(settings.as_ref()));
 }
 
@@ -71,7 +71,7 @@ fn written(raw: &raw::Settings) -> String {
     serde_json::to_string(raw).unwrap_or_default()
 }
 
-fn told(findings: &[Finding]) -> Vec<String> {
+fn error_chain(findings: &[Finding]) -> Vec<String> {
     let told = |f: &Finding| {
         format!(
             "{:?} {} {} {} {}",

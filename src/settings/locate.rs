@@ -32,7 +32,7 @@ pub(super) fn locate(text: &str, findings: &mut [Finding]) {
     let parsed = (!all_syntax).then(parse);
     let root = parsed.and_then(Result::ok).and_then(|parsed| parsed.value);
     for finding in findings.iter_mut() {
-        finding.span = told(text, finding);
+        finding.span = error_chain(text, finding);
     }
     if let Some(root) = &root {
         wanted(findings).find(None, root, findings);
@@ -107,7 +107,7 @@ impl Wanted {
 }
 
 /// The place that reading told, as far as it did.
-fn told(text: &str, finding: &Finding) -> Range<usize> {
+fn error_chain(text: &str, finding: &Finding) -> Range<usize> {
     let line = finding.line.unwrap_or(1).saturating_sub(1);
     let before: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
     let column = finding.column.unwrap_or(1).saturating_sub(1);

@@ -12,7 +12,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
 use crate::domain::accept::Acceptance as Acceptable;
-use crate::domain::refusal::RefusalCode;
+use crate::domain::blocker::CheckCode;
 
 /// Numbers with a unit each, and blanks around them.
 const AGE: &str = r"^\s*([0-9]+(\.[0-9]{1,9})?[smhdw])+\s*$";
@@ -114,7 +114,7 @@ pub(super) struct Acceptance {
 }
 
 fn codes() -> Vec<&'static str> {
-    Acceptable::codes().map(RefusalCode::as_str).collect()
+    Acceptable::codes().map(CheckCode::as_str).collect()
 }
 
 /// What no job can fall short of.

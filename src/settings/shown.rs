@@ -17,7 +17,7 @@ use super::layers::{Layer, Stack, stack};
 use super::platform::Platform;
 use super::raw::{self, Object, Whole};
 use super::{Settings, VERSION};
-use crate::domain::measure::Age;
+use crate::domain::measure::Span;
 use crate::domain::risk::RiskLevel;
 
 /// Settings as they hold; written as settings, they mean the same.
@@ -52,7 +52,7 @@ pub enum Origin {
 #[derive(Debug, Clone, Default)]
 pub struct Beside {
     /// The undo window.
-    pub undo_window: Option<(Age, Origin)>,
+    pub undo_window: Option<(Span, Origin)>,
     /// The ceiling of every job.
     pub max_risk: Option<(RiskLevel, Origin)>,
 }

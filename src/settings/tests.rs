@@ -45,7 +45,7 @@ fn the_base_is_valid_and_gives_no_finding() {
     assert_eq!(findings, []);
     let job = settings.job("daily").unwrap();
     assert!(settings.safe_mode() && job.safe_mode);
-    assert_eq!(job.undo_window, Age::days(7));
+    assert_eq!(job.undo_window, Span::days(7));
     assert_eq!(job.max_risk, RiskLevel::High);
     assert_eq!(settings.protected_paths().count(), 9);
 }

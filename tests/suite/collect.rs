@@ -11,11 +11,11 @@ mod stores;
 mod surprises;
 
 use nix_prune::adapters::database::{Database, PathRow, RowSink};
-use nix_prune::adapters::places::Places;
+use nix_prune::adapters::nix_dirs::NixDirs;
 use nix_prune::domain::collect::CollectMethod;
 use nix_prune::domain::graph::{GraphBuilder, KeepFlags, StoreGraph};
 use nix_prune::engine::{Collection, collect};
-use nix_prune::ports::told;
+use nix_prune::ports::error_chain;
 
 use looker::{Looker, Never};
 use stores::{Row, Store};
@@ -43,7 +43,7 @@ impl RowSink for Rows {
     }
 }
 
-fn graph_of(places: &Places) -> StoreGraph {
+fn graph_of(places: &NixDirs) -> StoreGraph {
     let database = Database::new(&places.state_dir, places.store.clone());
     let (rows, _) = database.read(|| Rows(GraphBuilder::new())).unwrap();
     rows.0.finish().unwrap()
@@ -57,7 +57,7 @@ fn selectively(store: &Store, looker: &Looker<'_>, room: usize) -> Collection {
 
 fn assert_done(collection: &Collection, paths: u64) {
     if let Err(error) = &collection.outcome {
-        panic!("{}: {collection:?}", told(error));
+        panic!("{}: {collection:?}", error_chain(error));
     }
     assert_eq!(collection.collected.paths, Some(paths), "{collection:?}");
 }

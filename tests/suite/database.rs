@@ -38,13 +38,13 @@ fn name(n: u32) -> String {
 }
 
 #[derive(Default, Debug, PartialEq)]
-struct Seen {
+struct StoreData {
     paths: BTreeMap<i64, (String, Option<u64>, i64, Option<String>)>,
     references: BTreeSet<(i64, i64)>,
     outputs: BTreeSet<(i64, String)>,
 }
 
-impl RowSink for Seen {
+impl RowSink for StoreData {
     fn path(&mut self, row: PathRow<'_>) {
         let path = (
             row.base_name.to_string(),
@@ -131,9 +131,9 @@ impl Fixture {
     }
 
     /// Reads, and sees that nothing has changed by it.
-    fn read(&self) -> Result<(Seen, Summary), DatabaseError> {
+    fn read(&self) -> Result<(StoreData, Summary), DatabaseError> {
         let before = listing(&self.db());
-        let result = self.database().read(Seen::default);
+        let result = self.database().read(StoreData::default);
         assert_eq!(listing(&self.db()), before);
         result
     }
@@ -189,7 +189,7 @@ fn every_column_arrives() {
         .unwrap();
     writer.close().unwrap();
     let (seen, summary) = fixture.read().unwrap();
-    let expected = Seen {
+    let expected = StoreData {
         paths: BTreeMap::from([
             (1, (name(1), None, 1001, Some(name(7)))),
             (2, (name(2), Some(200), 1002, None)),
@@ -254,7 +254,7 @@ fn what_is_read_beside_a_writer_is_of_one_moment(#[case] mode: &str) {
         });
         let began = Instant::now();
         while moments.len() < 20 && began.elapsed() < Duration::from_secs(60) {
-            let Ok((seen, _)) = fixture.database().read(Seen::default) else {
+            let Ok((seen, _)) = fixture.database().read(StoreData::default) else {
                 continue;
             };
             reads += 1;
@@ -488,7 +488,7 @@ fn child_reads_what_it_is_told() {
     let (store, state) = told.split_once(':').unwrap();
     let store = StoreDir::new(store.into()).unwrap();
     let (seen, _) = Database::new(state.into(), store)
-        .read(Seen::default)
+        .read(StoreData::default)
         .unwrap();
     println!("\nSEEN {}", seen.paths.len());
 }
@@ -566,7 +566,7 @@ fn real_nix_says_the_same_of_its_store_and_nothing_changes() {
         let db = nix.state_dir().join("db");
         let before = listing(&db);
         let database = Database::new(&nix.state_dir(), nix.store_dir());
-        let (seen, _) = database.read(Seen::default).unwrap();
+        let (seen, _) = database.read(StoreData::default).unwrap();
         assert_eq!(
             read_as_ordinary_user(&nix.store_dir(), &nix.state_dir()),
             seen.paths.len()

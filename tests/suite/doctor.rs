@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 use camino::{Utf8Path, Utf8PathBuf};
 use nix_prune::adapters::journal::Journal;
 use nix_prune::adapters::scratch::Scratch;
-use nix_prune::domain::measure::{Age, Timestamp};
+use nix_prune::domain::measure::{Span, Timestamp};
 use nix_prune::domain::receipt::Receipt;
-use nix_prune::ports::Remember;
+use nix_prune::ports::RunJournal;
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -419,7 +419,7 @@ fn ran_before(scratch: &Scratch, failed: &[bool]) {
     let lock = journal.lock().unwrap();
     let now: Timestamp = serde_json::from_value(json!(jiff::Timestamp::now().to_string())).unwrap();
     for (back, failed) in (1..=failed.len()).rev().zip(failed) {
-        let began = now.before(Age::minutes(u32::try_from(back).unwrap()));
+        let began = now.before(Span::minutes(u32::try_from(back).unwrap()));
         let outcome = if *failed { "failed" } else { "done" };
         let mut receipt: Receipt = serde_json::from_value(json!({
             "schema": "nix-prune/receipt/1", "run": "none", "kind": "run", "job": "default", "toolVersion": "0.1.0",

@@ -12,12 +12,13 @@ use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::tz::TimeZone;
+use nix_prune::domain::baseline::SnapshotScope;
 use nix_prune::domain::budget::FreeSpace;
 use nix_prune::domain::job::{
     CollectOperation, GenerationsOperation, Job, JobName, Operations, ProfileSelector,
     RootsOperation,
 };
-use nix_prune::domain::measure::{Age, Bytes, Timestamp};
+use nix_prune::domain::measure::{Bytes, Span, Timestamp};
 use nix_prune::domain::plan::{Action, GenerationFacts, HoldFacts, Plan, RootFacts};
 use nix_prune::domain::profile::{
     Content, Current, Generation, GenerationNumber, Owner, Profile, ProfileKind, ProfilePath,
@@ -26,13 +27,12 @@ use nix_prune::domain::receipt::{Outcome, Receipt, RunId, RunKind, Undo};
 use nix_prune::domain::retention::{KeepPolicy, KeepRules};
 use nix_prune::domain::risk::RiskLevel;
 use nix_prune::domain::root::{Dangling, GcRoot, RootKind, RootState};
-use nix_prune::domain::seen::Ground;
 use nix_prune::domain::snapshot::{Actor, Held, Hold, MachineId, Pin, Snapshot, VanishedRoot};
 use nix_prune::domain::store_path::{StoreDir, StorePath, StorePathRef};
 use nix_prune::engine::{Engine, EngineError, GateError, Proposal, gate};
 use nix_prune::ports::{
-    Claim, Clock, Collected, Deleted, Interrupt, JournalError, Perform, PerformError, Remember,
-    Room, Sight, Survey, SurveyError,
+    ArgLimit, Clock, Collected, Deleted, Interrupt, JournalError, LinkState, NixActions,
+    PerformError, RestoreMode, RunJournal, Survey, SurveyError,
 };
 use rstest::rstest;
 
@@ -77,7 +77,7 @@ struct World {
     /// Dead paths that are deleted by name, and how often it was collected wholly.
     dead: RefCell<BTreeSet<StorePath<String>>>,
     collections: Cell<usize>,
-    refusals: RefCell<Vec<nix_prune::domain::refusal::Refusal>>,
+    refusals: RefCell<Vec<nix_prune::domain::blocker::Blocker>>,
     /// What a deletion frees, where a test is about that.
     blocks: RefCell<Option<rounds::Blocks>>,
 }
@@ -291,7 +291,7 @@ impl Survey for World {
             pins: self.pins.borrow().clone(),
             holds: holds.collect(),
             vanished: self.still_vanished(),
-            ground: Ground::default(),
+            ground: SnapshotScope::default(),
             refusals: self.refusals.borrow().clone(),
             notes: Vec::new(),
         })
@@ -318,7 +318,7 @@ impl World {
     }
 }
 
-impl Perform for World {
+impl NixActions for World {
     fn is_ourselves(&self, _: &Owner) -> bool {
         !self.of_another_user.get()
     }
@@ -367,25 +367,25 @@ impl Perform for World {
         Ok(())
     }
 
-    fn see_generation(&self, facts: &GenerationFacts) -> Result<Sight, PerformError> {
+    fn see_generation(&self, facts: &GenerationFacts) -> Result<LinkState, PerformError> {
         Ok(match self.links.borrow().get(&facts.number.0) {
-            None => Sight::Gone,
+            None => LinkState::Gone,
             Some((target, time)) if *target == facts.target && *time == facts.created => {
-                Sight::AsRecorded
+                LinkState::Unchanged
             }
-            Some((target, _)) if *target == facts.target => Sight::Unfinished,
-            Some(_) => Sight::Different,
+            Some((target, _)) if *target == facts.target => LinkState::Unfinished,
+            Some(_) => LinkState::Different,
         })
     }
 
     fn restore_generation(
         &self,
         facts: &GenerationFacts,
-        claim: Claim,
+        claim: RestoreMode,
     ) -> Result<(), PerformError> {
         self.wait()?;
         let n = facts.number.0;
-        if claim == Claim::Fresh && self.links.borrow().contains_key(&n) {
+        if claim == RestoreMode::Fresh && self.links.borrow().contains_key(&n) {
             return Err(PerformError::Stale(format!("the number {n} is taken")));
         }
         if !self.disk.borrow().contains(&facts.store_path) {
@@ -410,11 +410,11 @@ impl Perform for World {
         Ok(())
     }
 
-    fn see_root(&self, facts: &RootFacts) -> Result<Sight, PerformError> {
+    fn see_root(&self, facts: &RootFacts) -> Result<LinkState, PerformError> {
         Ok(match self.entries.borrow().get(&facts.entry) {
-            None => Sight::Gone,
-            Some(link) if *link == facts.link => Sight::AsRecorded,
-            Some(_) => Sight::Different,
+            None => LinkState::Gone,
+            Some(link) if *link == facts.link => LinkState::Unchanged,
+            Some(_) => LinkState::Different,
         })
     }
 
@@ -432,11 +432,11 @@ impl Perform for World {
         Ok(())
     }
 
-    fn see_hold(&self, facts: &HoldFacts) -> Result<Sight, PerformError> {
+    fn see_hold(&self, facts: &HoldFacts) -> Result<LinkState, PerformError> {
         Ok(match self.holds.borrow().get(&facts.link) {
-            None => Sight::Gone,
-            Some(path) if *path == facts.store_path => Sight::AsRecorded,
-            Some(_) => Sight::Different,
+            None => LinkState::Gone,
+            Some(path) if *path == facts.store_path => LinkState::Unchanged,
+            Some(_) => LinkState::Different,
         })
     }
 
@@ -451,8 +451,8 @@ impl Perform for World {
         })
     }
 
-    fn deletion_room(&self) -> Result<Option<Room>, PerformError> {
-        Ok(Some(Room {
+    fn deletion_limit(&self) -> Result<Option<ArgLimit>, PerformError> {
+        Ok(Some(ArgLimit {
             bytes: 1,
             per_path: 1,
         }))
@@ -497,7 +497,7 @@ impl Perform for World {
 /// Dying releases a lock, as the kernel does; `locked` is another process's.
 struct Token;
 
-impl Remember for World {
+impl RunJournal for World {
     type Lock = Token;
 
     fn lock(&self) -> Result<Token, JournalError> {
@@ -549,7 +549,7 @@ impl Remember for World {
     }
 }
 
-fn job(window: Age) -> Job {
+fn job(window: Span) -> Job {
     Job {
         name: JobName::try_from("default".to_string()).unwrap(),
         max_risk: RiskLevel::High,
@@ -557,7 +557,7 @@ fn job(window: Age) -> Job {
         undo_window: window,
         protect: Arc::default(),
         budget: None,
-        limits: nix_prune::domain::brake::Limits::default(),
+        limits: nix_prune::domain::limits::Limits::default(),
         accept: BTreeSet::new(),
         accepted: std::sync::Arc::default(),
         policy: nix_prune::domain::policy::Policy::default(),
@@ -579,7 +579,7 @@ fn job(window: Age) -> Job {
 }
 
 fn run(world: &World, job: &Job) -> Result<Receipt, EngineError> {
-    let plan = Plan::draw(&world.snapshot().unwrap(), job);
+    let plan = Plan::build(&world.snapshot().unwrap(), job);
     let approved = gate(Proposal::of(&plan)).unwrap();
     world.engine().apply(approved, Some(job))
 }
@@ -588,7 +588,7 @@ fn run(world: &World, job: &Job) -> Result<Receipt, EngineError> {
 fn a_run_holds_drops_collects_and_is_undone() {
     let world = World::new(9, 9);
     let before = world.links.borrow().clone();
-    let receipt = run(&world, &job(Age::days(7))).unwrap();
+    let receipt = run(&world, &job(Span::days(7))).unwrap();
     assert_eq!(world.numbers(), [7, 8, 9]);
     assert_eq!(receipt.count(Outcome::Done), receipt.entries.len());
     assert_eq!(world.disk.borrow().len(), 9, "what was dropped is held");
@@ -629,7 +629,7 @@ fn a_user_holds_up_a_run_only_for_so_long(
     world.of_another_user.set(of_another_user);
     world.takes.set(takes);
     world.times_out.set(times_out);
-    let receipt = run(&world, &job(Age::days(7))).unwrap();
+    let receipt = run(&world, &job(Span::days(7))).unwrap();
     let skipped: Vec<&str> = receipt
         .entries
         .iter()
@@ -662,7 +662,7 @@ fn a_removal_that_took_more_stops_the_others_there_and_roots_own_the_collection(
     let world = World::new(9, 9);
     world.owner.set(owner);
     world.removes_more.set(true);
-    let receipt = run(&world, &job(Age::days(7))).unwrap();
+    let receipt = run(&world, &job(Span::days(7))).unwrap();
     assert_eq!(world.drops.get(), 1);
     assert_eq!(receipt.count(Outcome::Skipped), 5);
     assert_eq!(world.collections.get(), collections);
@@ -673,7 +673,7 @@ fn a_removal_that_took_more_stops_the_others_there_and_roots_own_the_collection(
 fn an_undo_gives_up_a_locked_profile_and_can_be_repeated() {
     let world = World::new(9, 9);
     let before = world.links.borrow().clone();
-    run(&world, &job(Age::days(7))).unwrap();
+    run(&world, &job(Span::days(7))).unwrap();
     world.of_another_user.set(true);
     world.times_out.set(true);
     let undone = world.engine().undo(None).unwrap();
@@ -688,7 +688,7 @@ fn an_undo_gives_up_a_locked_profile_and_can_be_repeated() {
 fn what_a_vanished_root_kept_is_held_first() {
     let world = World::new(9, 9);
     world.lose_root(50);
-    let receipt = run(&world, &job(Age::days(7))).unwrap();
+    let receipt = run(&world, &job(Span::days(7))).unwrap();
     assert!(matches!(receipt.entries[0].action, Action::HoldRoot(_)));
     assert!(world.disk.borrow().contains(&path(50)));
     assert_eq!(world.holds.borrow().len(), 7);
@@ -701,8 +701,8 @@ fn what_a_vanished_root_kept_is_held_first() {
 #[test]
 fn what_vanishes_between_plan_and_run_is_held_as_well() {
     let world = World::new(9, 9);
-    let job = job(Age::days(7));
-    let plan = Plan::draw(&world.snapshot().unwrap(), &job);
+    let job = job(Span::days(7));
+    let plan = Plan::build(&world.snapshot().unwrap(), &job);
     world.lose_root(50);
     let saved = Proposal {
         kind: RunKind::Apply,
@@ -717,10 +717,10 @@ fn what_vanishes_between_plan_and_run_is_held_as_well() {
 }
 
 #[rstest]
-#[case::no_undo_window(Age::ZERO, true)]
-#[case::no_collection(Age::days(7), false)]
+#[case::no_undo_window(Span::ZERO, true)]
+#[case::no_collection(Span::days(7), false)]
 fn nothing_is_held_where_that_is_not_asked_for_or_not_needed(
-    #[case] window: Age,
+    #[case] window: Span,
     #[case] collects: bool,
 ) {
     let world = World::new(9, 9);
@@ -744,7 +744,7 @@ fn what_a_vanished_root_kept_and_cannot_be_held_is_not_collected() {
     let world = World::new(9, 9);
     world.lose_root(50);
     world.fail_hold.set(true);
-    let receipt = run(&world, &job(Age::days(7))).unwrap();
+    let receipt = run(&world, &job(Span::days(7))).unwrap();
     assert_eq!(world.collections.get(), 0);
     assert!(world.disk.borrow().contains(&path(50)));
     let collect = receipt.entries.last().unwrap();
@@ -761,7 +761,7 @@ fn a_run_killed_at_any_point_loses_nothing_that_vanished_roots_kept() {
             let world = World::new(9, 9);
             world.lose_root(50);
             world.lose_root(51);
-            let job = job(Age::days(7));
+            let job = job(Span::days(7));
             if !dies_at(&world, n, after, |world| drop(run(world, &job))) {
                 break;
             }
@@ -784,9 +784,9 @@ fn a_run_killed_at_any_point_loses_nothing_that_vanished_roots_kept() {
 #[test]
 fn expired_holds_are_released_and_collected_and_cannot_be_undone() {
     let world = World::new(9, 9);
-    let first = run(&world, &job(Age::days(7))).unwrap();
+    let first = run(&world, &job(Span::days(7))).unwrap();
     world.now.set(NOW + 8 * DAY);
-    let second = run(&world, &job(Age::days(7))).unwrap();
+    let second = run(&world, &job(Span::days(7))).unwrap();
     assert_eq!(second.bytes.paths, Some(6));
     assert_eq!(second.bytes.reported, Some(Bytes(6000)));
     assert_eq!(second.bytes.measured, Some(6000));
@@ -807,7 +807,7 @@ fn expired_holds_are_released_and_collected_and_cannot_be_undone() {
 #[test]
 fn an_undo_does_not_take_a_number_that_is_taken() {
     let world = World::new(9, 9);
-    run(&world, &job(Age::days(7))).unwrap();
+    run(&world, &job(Span::days(7))).unwrap();
     world.links.borrow_mut().insert(3, (target(9), created(9)));
     let undone = world.engine().undo(None).unwrap();
     assert_eq!(undone.count(Outcome::Stale), 1);
@@ -823,7 +823,7 @@ fn an_undo_does_not_take_a_number_that_is_taken() {
 fn what_cannot_be_held_stays() {
     let world = World::new(9, 9);
     world.fail_hold.set(true);
-    let receipt = run(&world, &job(Age::days(7))).unwrap();
+    let receipt = run(&world, &job(Span::days(7))).unwrap();
     assert_eq!(world.numbers().len(), 9);
     assert_eq!(receipt.count(Outcome::Failed), 6);
 }
@@ -832,7 +832,7 @@ fn what_cannot_be_held_stays() {
 fn a_failed_drop_leaves_no_hold_behind() {
     let world = World::new(9, 9);
     world.fail_drop.set(true);
-    let receipt = run(&world, &job(Age::days(7))).unwrap();
+    let receipt = run(&world, &job(Span::days(7))).unwrap();
     assert_eq!(receipt.count(Outcome::Failed), 6);
     assert!(world.holds.borrow().is_empty());
 }
@@ -841,7 +841,7 @@ fn a_failed_drop_leaves_no_hold_behind() {
 fn a_drop_that_nix_complains_of_behind_the_deed_is_recorded_as_done_and_held() {
     let world = World::new(9, 9);
     world.lie_about_drop.set(true);
-    let receipt = run(&world, &job(Age::days(7))).unwrap();
+    let receipt = run(&world, &job(Span::days(7))).unwrap();
     assert_eq!(receipt.count(Outcome::Failed), 0);
     assert_eq!(world.holds.borrow().len(), 6);
     world.lie_about_drop.set(false);
@@ -853,7 +853,7 @@ fn a_drop_that_nix_complains_of_behind_the_deed_is_recorded_as_done_and_held() {
 fn what_changes_between_plan_and_deed_is_stale() {
     let world = World::new(9, 9);
     world.change_before_drop.set(true);
-    let receipt = run(&world, &job(Age::days(7))).unwrap();
+    let receipt = run(&world, &job(Span::days(7))).unwrap();
     assert_eq!(receipt.count(Outcome::Stale), 6);
     assert_eq!(world.numbers().len(), 9);
 }
@@ -861,8 +861,8 @@ fn what_changes_between_plan_and_deed_is_stale() {
 #[test]
 fn a_pin_set_between_plan_and_run_holds() {
     let world = World::new(9, 9);
-    let job = job(Age::days(7));
-    let plan = Plan::draw(&world.snapshot().unwrap(), &job);
+    let job = job(Span::days(7));
+    let plan = Plan::build(&world.snapshot().unwrap(), &job);
     world.pins.borrow_mut().push(Pin {
         profile: ProfilePath::new(Utf8Path::new(PROFILE)).unwrap(),
         number: GenerationNumber(4),
@@ -878,8 +878,8 @@ fn a_pin_set_between_plan_and_run_holds() {
 #[test]
 fn a_saved_plan_that_is_stale_is_refused_as_a_whole() {
     let world = World::new(9, 9);
-    let job = job(Age::days(7));
-    let plan = Plan::draw(&world.snapshot().unwrap(), &job);
+    let job = job(Span::days(7));
+    let plan = Plan::build(&world.snapshot().unwrap(), &job);
     world.links.borrow_mut().remove(&2);
     let proposal = Proposal {
         kind: RunKind::Apply,
@@ -894,8 +894,8 @@ fn a_saved_plan_that_is_stale_is_refused_as_a_whole() {
 #[test]
 fn a_plan_of_another_machine_is_refused() {
     let world = World::new(9, 9);
-    let job = job(Age::days(7));
-    let plan = Plan::draw(&world.snapshot().unwrap(), &job);
+    let job = job(Span::days(7));
+    let plan = Plan::build(&world.snapshot().unwrap(), &job);
     *world.machine.borrow_mut() = "another".to_string();
     let error = world
         .engine()
@@ -907,7 +907,7 @@ fn a_plan_of_another_machine_is_refused() {
 fn a_second_run_is_locked_out() {
     let world = World::new(9, 9);
     world.locked.set(true);
-    let error = run(&world, &job(Age::days(7)));
+    let error = run(&world, &job(Span::days(7)));
     assert!(matches!(
         error,
         Err(EngineError::Journal(JournalError::Locked { .. }))
@@ -919,7 +919,7 @@ fn a_second_run_is_locked_out() {
 fn a_request_to_stop_skips_the_rest_and_says_so() {
     let world = World::new(9, 9);
     world.stop_after_drops.set(Some(2));
-    let receipt = run(&world, &job(Age::days(7))).unwrap();
+    let receipt = run(&world, &job(Span::days(7))).unwrap();
     assert_eq!(receipt.count(Outcome::Done), 2);
     assert_eq!(receipt.count(Outcome::Skipped), receipt.entries.len() - 2);
     assert!(!receipt.is_interrupted());
@@ -927,13 +927,13 @@ fn a_request_to_stop_skips_the_rest_and_says_so() {
 }
 
 #[rstest]
-#[case(Age::days(7), RiskLevel::High, true, None)]
-#[case(Age::days(7), RiskLevel::Medium, true, Some(RiskLevel::High))]
-#[case(Age::ZERO, RiskLevel::Critical, true, Some(RiskLevel::Critical))]
-#[case(Age::ZERO, RiskLevel::High, false, Some(RiskLevel::Critical))]
-#[case(Age::ZERO, RiskLevel::Critical, false, None)]
+#[case(Span::days(7), RiskLevel::High, true, None)]
+#[case(Span::days(7), RiskLevel::Medium, true, Some(RiskLevel::High))]
+#[case(Span::ZERO, RiskLevel::Critical, true, Some(RiskLevel::Critical))]
+#[case(Span::ZERO, RiskLevel::High, false, Some(RiskLevel::Critical))]
+#[case(Span::ZERO, RiskLevel::Critical, false, None)]
 fn the_gate_stops_what_is_too_risky(
-    #[case] window: Age,
+    #[case] window: Span,
     #[case] ceiling: RiskLevel,
     #[case] safe: bool,
     #[case] stopped: Option<RiskLevel>,
@@ -942,7 +942,7 @@ fn the_gate_stops_what_is_too_risky(
     let mut job = job(window);
     job.max_risk = ceiling;
     job.safe_mode = safe;
-    let plan = Plan::draw(&world.snapshot().unwrap(), &job);
+    let plan = Plan::build(&world.snapshot().unwrap(), &job);
     match (gate(Proposal::of(&plan)), stopped) {
         (Ok(_), None) => {}
         (Err(GateError::SafeMode { count: 6 }), Some(RiskLevel::Critical)) => assert!(safe),
@@ -954,7 +954,7 @@ fn the_gate_stops_what_is_too_risky(
 #[test]
 fn a_saved_plan_cannot_say_that_its_risk_is_less_than_it_is() {
     let world = World::new(9, 9);
-    let plan = Plan::draw(&world.snapshot().unwrap(), &job(Age::ZERO));
+    let plan = Plan::build(&world.snapshot().unwrap(), &job(Span::ZERO));
     let mut proposal = Proposal::of(&plan);
     for action in &mut proposal.actions {
         action.risk = RiskLevel::Low;
@@ -1001,7 +1001,7 @@ fn a_run_killed_at_any_point_loses_nothing_and_is_settled_by_the_next_one() {
         for n in 0.. {
             let world = World::new(9, 9);
             let before = world.links.borrow().clone();
-            let job = job(Age::days(7));
+            let job = job(Span::days(7));
             if !dies_at(&world, n, after, |world| drop(run(world, &job))) {
                 break;
             }
@@ -1034,7 +1034,7 @@ fn an_undo_killed_at_any_point_is_finished_by_the_next_one() {
         for n in 0.. {
             let world = World::new(9, 9);
             let before = world.links.borrow().clone();
-            run(&world, &job(Age::days(7))).unwrap();
+            run(&world, &job(Span::days(7))).unwrap();
             if !dies_at(&world, n, after, |world| drop(world.engine().undo(None))) {
                 break;
             }

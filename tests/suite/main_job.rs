@@ -12,15 +12,15 @@ use std::sync::Arc;
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::tz::TimeZone;
 use nix_prune::adapters::journal::Journal;
-use nix_prune::adapters::links::Observer;
 use nix_prune::adapters::nix_cli::NixCli;
 use nix_prune::adapters::process;
 use nix_prune::adapters::scratch::{NewPath, Scratch, set_link_time};
+use nix_prune::adapters::survey::Observer;
 use nix_prune::domain::job::{
     CollectOperation, GenerationsOperation, Job, JobName, Operations, ProfileSelector,
     RootsOperation,
 };
-use nix_prune::domain::measure::{Age, Timestamp};
+use nix_prune::domain::measure::{Span, Timestamp};
 use nix_prune::domain::plan::Plan;
 use nix_prune::domain::receipt::{Outcome, Receipt};
 use nix_prune::domain::retention::{KeepPolicy, KeepRules};
@@ -59,7 +59,7 @@ struct Machine {
     scratch: Scratch,
     journal: Journal,
     clock: Hand,
-    places: nix_prune::adapters::places::Places,
+    places: nix_prune::adapters::nix_dirs::NixDirs,
     nix: NixCli,
 }
 
@@ -100,7 +100,7 @@ impl Machine {
     }
 
     fn run(&self, job: &Job) -> Receipt {
-        let plan = Plan::draw(&self.snapshot(), job);
+        let plan = Plan::build(&self.snapshot(), job);
         assert!(plan.refusals.is_empty(), "{:?}", plan.refusals);
         let approved = gate(Proposal::of(&plan)).unwrap();
         let observer = self.observer();
@@ -108,7 +108,7 @@ impl Machine {
     }
 
     fn run_after(&self, days: u32, job: &Job) -> Receipt {
-        self.clock.0.set(self.clock.now().after(Age::days(days)));
+        self.clock.0.set(self.clock.now().after(Span::days(days)));
         self.run(job)
     }
 
@@ -173,10 +173,10 @@ fn job(rules: KeepRules) -> Job {
         name: JobName::try_from("default".to_string()).unwrap(),
         max_risk: RiskLevel::High,
         safe_mode: true,
-        undo_window: Age::days(7),
+        undo_window: Span::days(7),
         protect: Arc::default(),
         budget: None,
-        limits: nix_prune::domain::brake::Limits::default(),
+        limits: nix_prune::domain::limits::Limits::default(),
         accept: std::collections::BTreeSet::new(),
         accepted: std::sync::Arc::default(),
         policy: nix_prune::domain::policy::Policy::default(),
@@ -241,7 +241,7 @@ fn a_year_is_thinned_out_held_undone_and_collected_with_every_nix() {
         // The plan says what was worked out by hand, and changes nothing.
         let state = machine.scratch.state_dir();
         let before = listing(&state);
-        let plan = Plan::draw(&machine.snapshot(), &job);
+        let plan = Plan::build(&machine.snapshot(), &job);
         let document = serde_json::to_value(render::json::plan(&plan)).unwrap();
         assert_eq!(listing(&state), before, "the plan changed something");
         let items = document["items"].as_array().unwrap().iter();
@@ -413,7 +413,7 @@ fn a_dangling_root_is_removed_alone_and_comes_back() {
 }
 
 fn last_run(machine: &Machine) -> nix_prune::domain::receipt::RunId {
-    use nix_prune::ports::Remember;
+    use nix_prune::ports::RunJournal;
     machine.journal.receipts().unwrap().pop().unwrap().run
 }
 

@@ -17,7 +17,7 @@ mod store;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use nix_prune::adapters::scratch::{NewPath, Scratch};
-use nix_prune::domain::measure::{Age, Timestamp};
+use nix_prune::domain::measure::{Span, Timestamp};
 use nix_prune::domain::plan::GenerationFacts;
 use nix_prune::domain::profile::{GenerationNumber, Owner, ProfileKind, ProfilePath};
 use nix_prune::domain::store_path::{StorePath, StorePathRef};
@@ -78,7 +78,7 @@ impl Fixture {
             store_path: path,
             created: created(number),
             current: GenerationNumber(3),
-            hold: Age::days(7),
+            hold: Span::days(7),
         }
     }
 

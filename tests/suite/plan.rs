@@ -11,12 +11,13 @@ mod roots;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::tz::TimeZone;
+use nix_prune::domain::baseline::SnapshotScope;
 use nix_prune::domain::job::{
     CollectOperation, GenerationsOperation, Job, JobName, Operations, ProfileSelector,
     RootsOperation, VerifyOperation,
 };
-use nix_prune::domain::measure::{Age, Timestamp};
-use nix_prune::domain::plan::{Action, Fate, Plan, Subject};
+use nix_prune::domain::measure::{Span, Timestamp};
+use nix_prune::domain::plan::{Action, Decision, Plan, Subject};
 use nix_prune::domain::profile::{
     Content, Current, Generation, GenerationNumber, Owner, Profile, ProfileKind, ProfilePath,
 };
@@ -24,7 +25,6 @@ use nix_prune::domain::receipt::RunId;
 use nix_prune::domain::retention::{KeepPolicy, KeepRules, Reason};
 use nix_prune::domain::risk::RiskLevel;
 use nix_prune::domain::root::{Dangling, GcRoot, RootKind, RootState};
-use nix_prune::domain::seen::Ground;
 use nix_prune::domain::snapshot::{Actor, Held, Hold, MachineId, Snapshot};
 use nix_prune::domain::store_path::{StoreDir, StorePath, StorePathRef};
 use std::sync::Arc;
@@ -66,7 +66,7 @@ pub(crate) fn profile(path: &str, kind: ProfileKind, uid: u32, count: u32) -> Pr
             } else {
                 Content::Present(store_path)
             },
-            created: start.after(Age::days(n)),
+            created: start.after(Span::days(n)),
         };
         (generation.number, generation)
     };
@@ -137,7 +137,7 @@ pub(crate) fn snapshot(profiles: Vec<Profile>) -> Snapshot {
         pins: Vec::new(),
         holds: Vec::new(),
         vanished: Vec::new(),
-        ground: Ground::default(),
+        ground: SnapshotScope::default(),
         refusals: Vec::new(),
         notes: Vec::new(),
     }
@@ -153,10 +153,10 @@ fn job() -> Job {
         name: JobName::try_from("daily".to_string()).unwrap(),
         max_risk: RiskLevel::High,
         safe_mode: true,
-        undo_window: Age::days(7),
+        undo_window: Span::days(7),
         protect: Arc::default(),
         budget: None,
-        limits: nix_prune::domain::brake::Limits::default(),
+        limits: nix_prune::domain::limits::Limits::default(),
         accept: std::collections::BTreeSet::new(),
         accepted: std::sync::Arc::default(),
         policy: nix_prune::domain::policy::Policy::default(),
@@ -219,7 +219,7 @@ fn reasons(plan: &Plan, path: &str, n: u32) -> Vec<Reason> {
             if *profile == profile_path(path) && number.0 == n)
     });
     match &of_it.unwrap().fate {
-        Fate::KeepGeneration(reasons) => reasons.iter().cloned().collect(),
+        Decision::KeepGeneration(reasons) => reasons.iter().cloned().collect(),
         _ => Vec::new(),
     }
 }

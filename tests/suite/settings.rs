@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 
 use camino::Utf8Path;
 use nix_prune::domain::job::{ProfileSelector, VerifyOperation};
-use nix_prune::domain::measure::Age;
+use nix_prune::domain::measure::Span;
 use nix_prune::domain::risk::RiskLevel;
 use nix_prune::settings::{
     BUILTIN, Clamping, Code, Finding, JobSettings, NoJob, Platform, Preset, Report, Settings,
@@ -116,7 +116,7 @@ fn the_builtin_settings_are_valid_and_say_what_they_promise() {
     assert_eq!(settings.jobs().count(), 1);
     let job = settings.job("default").unwrap();
     assert!(job.safe_mode && job.max_risk == RiskLevel::High);
-    assert_eq!(job.undo_window, Age::days(7));
+    assert_eq!(job.undo_window, Span::days(7));
     let operations = &job.operations;
     assert!(operations.collect.is_some() && !operations.optimise);
     assert!(operations.roots.is_none() && operations.verify.is_none());
@@ -130,7 +130,7 @@ fn the_builtin_settings_are_valid_and_say_what_they_promise() {
         ]
     );
     let rules = generations.keep.rules();
-    assert_eq!((rules.last, rules.within), (Some(5), Some(Age::days(14))));
+    assert_eq!((rules.last, rules.within), (Some(5), Some(Span::days(14))));
     assert_eq!(
         (rules.daily, rules.weekly, rules.monthly, rules.yearly),
         (None, None, None, None)

@@ -12,7 +12,7 @@ use crate::domain::plan::Action;
 use crate::domain::receipt::{Entry, Outcome, Receipt, RunId};
 use crate::domain::snapshot::Hold;
 use crate::domain::store_path::StoreDir;
-use crate::ports::{JournalError, Remember};
+use crate::ports::{JournalError, RunJournal};
 
 impl Journal {
     /// The directory of the links of all holds.

@@ -12,7 +12,7 @@ use crate::adapters::files::{self, trust};
 use crate::ports::JournalError;
 
 impl Journal {
-    /// Tries what [`Remember::lock`](crate::ports::Remember::lock) and a record need, and leaves nothing behind; false
+    /// Tries what [`RunJournal::lock`](crate::ports::RunJournal::lock) and a record need, and leaves nothing behind; false
     /// where the directory is not there yet and can be made.
     ///
     /// # Errors

@@ -3,14 +3,14 @@
 use std::fs;
 
 use super::{Journal, RunLock, holds, unwritable};
-use crate::domain::measure::{Age, Timestamp};
+use crate::domain::measure::{Span, Timestamp};
 use crate::domain::receipt::Receipt;
-use crate::ports::{JournalError, Remember};
+use crate::ports::{JournalError, RunJournal};
 
 /// The records of so many runs stay however old they are.
 const FEWEST: usize = 100;
 /// And those of a year, however many they are.
-const YOUNG: Age = Age::days(365);
+const YOUNG: Span = Span::days(365);
 
 impl Journal {
     /// Removes the oldest records, one after the other, as long as they are old, more than enough, and hold nothing; gives how many.

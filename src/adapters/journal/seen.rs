@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Journal, RunLock, written};
+use crate::domain::baseline::RootBaseline;
 use crate::domain::receipt::Receipt;
-use crate::domain::seen::Seen;
 use crate::domain::snapshot::Snapshot;
 use crate::domain::store_path::StoreDir;
 use crate::ports::JournalError;
@@ -15,7 +15,7 @@ pub(super) const NAME: &str = "seen.json";
 #[serde(deny_unknown_fields)]
 pub(super) struct Record {
     schema: Form,
-    stores: Vec<Seen>,
+    stores: Vec<RootBaseline>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -29,12 +29,12 @@ impl Journal {
     ///
     /// # Errors
     /// When the record of it cannot be read.
-    pub fn last_seen(&self, store: &StoreDir) -> Result<Option<Seen>, JournalError> {
+    pub fn last_seen(&self, store: &StoreDir) -> Result<Option<RootBaseline>, JournalError> {
         let stores = self.seen()?.into_iter();
         Ok(stores.into_iter().find(|seen| seen.store == *store))
     }
 
-    fn seen(&self) -> Result<Vec<Seen>, JournalError> {
+    fn seen(&self) -> Result<Vec<RootBaseline>, JournalError> {
         let path = self.dir.join(NAME);
         if self.is_absent(&path)? {
             return Ok(Vec::new());
@@ -52,12 +52,12 @@ impl Journal {
         let mut stores = self.seen().unwrap_or_default();
         let before = stores.iter().position(|seen| seen.store == snapshot.store);
         let before = before.map(|at| stores.swap_remove(at));
-        stores.push(Seen::of(snapshot, &run.entries, before.as_ref()));
+        stores.push(RootBaseline::of(snapshot, &run.entries, before.as_ref()));
         stores.sort_by(|a, b| a.store.as_path().cmp(b.store.as_path()));
         self.write_seen(stores)
     }
 
-    fn write_seen(&self, stores: Vec<Seen>) -> Result<(), JournalError> {
+    fn write_seen(&self, stores: Vec<RootBaseline>) -> Result<(), JournalError> {
         let path = self.dir.join(NAME);
         let schema = Form::V1;
         let text = written(&path, &Record { schema, stores })?;

@@ -9,7 +9,7 @@ use super::perform::plausible;
 use super::{LONG, NixCli, NixVersion, failed, parse};
 use crate::adapters::process::{Output, ProcessError};
 use crate::domain::store_path::StorePath;
-use crate::ports::{Deleted, PerformError, Refused, Room};
+use crate::ports::{ArgLimit, Deleted, PerformError, UndeletedPath};
 
 /// From here on Nix does not ask `keep-derivations` and `keep-outputs` when paths are named (trap 24). Lix counts on from
 /// 2.90 and was not tried either.
@@ -29,10 +29,10 @@ const BESIDE: usize = 64 << 10;
 type Ended = (Output, Result<(), ProcessError>);
 
 impl NixCli {
-    pub(super) fn room_for_paths(&self) -> Result<Option<Room>, PerformError> {
+    pub(super) fn room_for_paths(&self) -> Result<Option<ArgLimit>, PerformError> {
         let tested = *self.version()? < UNTESTED;
         let store = self.places.store.as_path().as_str();
-        Ok(tested.then(|| Room {
+        Ok(tested.then(|| ArgLimit {
             bytes: self.room.min(room_for_arguments(self.surroundings.size())),
             // A slash, the zero at the end, and the pointer to it.
             per_path: store.len() + 2 + size_of::<usize>(),
@@ -111,7 +111,7 @@ impl NixCli {
             Ok(()) => {
                 let known: BTreeSet<_> = deleted.refused.iter().map(|r| r.path.clone()).collect();
                 let silent = left.iter().filter(|path| !known.contains(**path));
-                deleted.refused.extend(silent.map(|&path| Refused {
+                deleted.refused.extend(silent.map(|&path| UndeletedPath {
                     path: path.clone(),
                     why: "Nix left it where it is".to_string(),
                 }));
@@ -158,7 +158,7 @@ fn raise_limit() {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::adapters::process::{Command, Program, Surroundings};
+    use crate::adapters::process::{ChildEnv, Command, Program};
     use rstest::rstest;
     use std::time::Duration;
 
@@ -201,7 +201,7 @@ mod tests {
     /// A command line that is as long as it may be, with the shortest and with the longest names, is taken.
     #[rstest]
     fn so_much_is_taken(#[values(1, 211)] length: usize, #[values(0, 100_000)] variable: usize) {
-        let surroundings: Surroundings = [("NIX_CONFIG", "x".repeat(variable))]
+        let surroundings: ChildEnv = [("NIX_CONFIG", "x".repeat(variable))]
             .into_iter()
             .chain([("PATH", std::env::var("PATH").unwrap())])
             .collect();

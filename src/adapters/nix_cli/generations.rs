@@ -11,7 +11,7 @@ use crate::adapters::derivation::is_derivation;
 use crate::adapters::process::Account;
 use crate::domain::plan::GenerationFacts;
 use crate::domain::profile::{GenerationNumber, ProfilePath};
-use crate::ports::{Claim, PerformError, Sight};
+use crate::ports::{LinkState, PerformError, RestoreMode};
 
 impl NixCli {
     pub(super) fn drop_generation_of(&self, facts: &GenerationFacts) -> Result<(), PerformError> {
@@ -35,21 +35,21 @@ impl NixCli {
         Ok(())
     }
 
-    pub(super) fn look_at_generation(facts: &GenerationFacts) -> Result<Sight, PerformError> {
+    pub(super) fn look_at_generation(facts: &GenerationFacts) -> Result<LinkState, PerformError> {
         // Without the directory nothing can be told: it may only be away, as a home that is not mounted is.
         let dir = open_profile_dir(facts)?;
         Ok(match look(&dir, facts)? {
-            None => Sight::Gone,
-            Some(seen) if is_recorded(&seen, facts) => Sight::AsRecorded,
-            Some(seen) if seen.says(facts.target.as_str()) => Sight::Unfinished,
-            Some(_) => Sight::Different,
+            None => LinkState::Gone,
+            Some(seen) if is_recorded(&seen, facts) => LinkState::Unchanged,
+            Some(seen) if seen.says(facts.target.as_str()) => LinkState::Unfinished,
+            Some(_) => LinkState::Different,
         })
     }
 
     pub(super) fn restore_generation_of(
         &self,
         facts: &GenerationFacts,
-        claim: Claim,
+        claim: RestoreMode,
     ) -> Result<(), PerformError> {
         let account = self.account(&facts.owner)?;
         self.check_restorable(facts)?;
@@ -100,7 +100,7 @@ impl NixCli {
         &self,
         dir: &Directory,
         owner: &Owner<'_>,
-        claim: Claim,
+        claim: RestoreMode,
     ) -> Result<(), PerformError> {
         let facts = owner.facts;
         let link = facts.profile.link_name(facts.number);
@@ -113,7 +113,7 @@ impl NixCli {
                 Err(error) => Err(error),
             }
         })?;
-        if !claimed && claim == Claim::Resume {
+        if !claimed && claim == RestoreMode::Resume {
             // An interrupted restoring left its link behind: what leads to the same path is finished, and stays even
             // if that fails.
             if let Some(seen) = look(dir, facts)?

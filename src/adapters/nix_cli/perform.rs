@@ -14,9 +14,11 @@ use crate::domain::measure::Bytes;
 use crate::domain::plan::{GenerationFacts, HoldFacts, RootFacts};
 use crate::domain::profile::Owner;
 use crate::domain::store_path::StorePath;
-use crate::ports::{Claim, Collected, Deleted, Perform, PerformError, Room, Sight};
+use crate::ports::{
+    ArgLimit, Collected, Deleted, LinkState, NixActions, PerformError, RestoreMode,
+};
 
-impl Perform for NixCli {
+impl NixActions for NixCli {
     fn is_ourselves(&self, owner: &Owner) -> bool {
         owner.uid == geteuid().as_raw()
     }
@@ -41,14 +43,14 @@ impl Perform for NixCli {
         self.drop_generation_of(facts)
     }
 
-    fn see_generation(&self, facts: &GenerationFacts) -> Result<Sight, PerformError> {
+    fn see_generation(&self, facts: &GenerationFacts) -> Result<LinkState, PerformError> {
         Self::look_at_generation(facts)
     }
 
     fn restore_generation(
         &self,
         facts: &GenerationFacts,
-        claim: Claim,
+        claim: RestoreMode,
     ) -> Result<(), PerformError> {
         self.restore_generation_of(facts, claim)
     }
@@ -57,7 +59,7 @@ impl Perform for NixCli {
         self.remove_dangling_root(facts)
     }
 
-    fn see_root(&self, facts: &RootFacts) -> Result<Sight, PerformError> {
+    fn see_root(&self, facts: &RootFacts) -> Result<LinkState, PerformError> {
         self.look_at_root(facts)
     }
 
@@ -69,7 +71,7 @@ impl Perform for NixCli {
         self.remove_hold(facts)
     }
 
-    fn see_hold(&self, facts: &HoldFacts) -> Result<Sight, PerformError> {
+    fn see_hold(&self, facts: &HoldFacts) -> Result<LinkState, PerformError> {
         self.look_at_hold(facts)
     }
 
@@ -88,7 +90,7 @@ impl Perform for NixCli {
         })
     }
 
-    fn deletion_room(&self) -> Result<Option<Room>, PerformError> {
+    fn deletion_limit(&self) -> Result<Option<ArgLimit>, PerformError> {
         self.room_for_paths()
     }
 

@@ -12,7 +12,7 @@ use super::{NixCli, failed};
 use crate::adapters::derivation::is_derivation;
 use crate::domain::plan::{HoldFacts, RootFacts};
 use crate::domain::store_path::StorePath;
-use crate::ports::{PerformError, Sight, nth_link};
+use crate::ports::{LinkState, PerformError, nth_link};
 
 impl NixCli {
     pub(super) fn make_hold(
@@ -130,29 +130,29 @@ impl NixCli {
         }
     }
 
-    pub(super) fn look_at_hold(&self, facts: &HoldFacts) -> Result<Sight, PerformError> {
+    pub(super) fn look_at_hold(&self, facts: &HoldFacts) -> Result<LinkState, PerformError> {
         let link = &facts.link;
         let failed = |source| cannot(format!("look at the hold {link}"), source);
         let (Some(dir), Some(name)) = (link.parent(), link.file_name()) else {
-            return Ok(Sight::Different);
+            return Ok(LinkState::Different);
         };
         let Some(dir) = Directory::open(dir).map_err(failed)? else {
-            return Ok(Sight::Gone);
+            return Ok(LinkState::Gone);
         };
         let expected = facts.store_path.to_absolute_path(&self.places.store);
         Ok(match dir.look(name).map_err(failed)? {
-            None => Sight::Gone,
-            Some(seen) if seen.says(expected.as_str()) => Sight::AsRecorded,
-            Some(_) => Sight::Different,
+            None => LinkState::Gone,
+            Some(seen) if seen.says(expected.as_str()) => LinkState::Unchanged,
+            Some(_) => LinkState::Different,
         })
     }
 
     pub(super) fn remove_dangling_root(&self, facts: &RootFacts) -> Result<(), PerformError> {
         let (dir, name) = self.auto_dir_of(facts)?;
         match look(&dir, name, facts)? {
-            Sight::AsRecorded => {}
-            Sight::Gone => return Err(stale(facts, "is not there any more")),
-            Sight::Unfinished | Sight::Different => {
+            LinkState::Unchanged => {}
+            LinkState::Gone => return Err(stale(facts, "is not there any more")),
+            LinkState::Unfinished | LinkState::Different => {
                 return Err(stale(facts, "leads elsewhere now"));
             }
         }
@@ -178,7 +178,7 @@ impl NixCli {
         Ok(())
     }
 
-    pub(super) fn look_at_root(&self, facts: &RootFacts) -> Result<Sight, PerformError> {
+    pub(super) fn look_at_root(&self, facts: &RootFacts) -> Result<LinkState, PerformError> {
         let (dir, name) = self.auto_dir_of(facts)?;
         look(&dir, name, facts)
     }
@@ -236,14 +236,14 @@ impl NixCli {
     }
 }
 
-fn look(dir: &Directory, name: &str, facts: &RootFacts) -> Result<Sight, PerformError> {
+fn look(dir: &Directory, name: &str, facts: &RootFacts) -> Result<LinkState, PerformError> {
     let seen: Option<Seen> = dir
         .look(name)
         .map_err(|source| cannot(format!("look at {}", dir.path().join(name)), source))?;
     Ok(match seen {
-        None => Sight::Gone,
-        Some(seen) if seen.says(facts.link.as_str()) => Sight::AsRecorded,
-        Some(_) => Sight::Different,
+        None => LinkState::Gone,
+        Some(seen) if seen.says(facts.link.as_str()) => LinkState::Unchanged,
+        Some(_) => LinkState::Different,
     })
 }
 

@@ -26,7 +26,7 @@ impl Interrupt for Soon {
     }
 }
 
-fn surroundings() -> Surroundings {
+fn surroundings() -> ChildEnv {
     [("PATH", "/usr/bin:/bin:/run/current-system/sw/bin")]
         .into_iter()
         .collect()
@@ -171,7 +171,7 @@ fn every_line_is_passed_on() {
 
 #[test]
 fn the_environment_is_ours_to_choose() {
-    let surroundings: Surroundings = [
+    let surroundings: ChildEnv = [
         ("PATH", "/usr/bin:/bin:/run/current-system/sw/bin"),
         ("LD_PRELOAD_X", "no"),
         ("TZ", "Asia/Tokyo"),
@@ -239,7 +239,7 @@ fn without_a_launcher_no_command_of_another_user_starts() {
 #[test]
 fn a_program_that_is_missing_is_named_with_the_way_out() {
     let dir = tempfile::tempdir().unwrap();
-    let surroundings = Surroundings::default();
+    let surroundings = ChildEnv::default();
     for bin in [None, Some(dir.path())] {
         let error = Program::find("nix-env", bin, &surroundings).unwrap_err();
         let text = error.to_string();
@@ -255,7 +255,7 @@ fn programs_keep_the_name_that_they_were_found_by() {
     let dir = tempfile::tempdir().unwrap();
     let sh = Program::find("sh", None, &surroundings()).unwrap();
     std::os::unix::fs::symlink(sh.path(), dir.path().join("nix-env")).unwrap();
-    let found = Program::find("nix-env", Some(dir.path()), &Surroundings::default()).unwrap();
+    let found = Program::find("nix-env", Some(dir.path()), &ChildEnv::default()).unwrap();
     assert_eq!(found.path(), dir.path().join("nix-env"));
 }
 

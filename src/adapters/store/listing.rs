@@ -5,8 +5,8 @@ use std::io;
 use camino::Utf8Path;
 
 use crate::adapters::store_dir::{StoreName, visit_names};
+use crate::domain::analysis::UnregisteredPath;
 use crate::domain::graph::StoreGraph;
-use crate::domain::inspection::Stray;
 use crate::domain::store_path::StorePathRef;
 
 /// Every name in the store directory but Nix's own and those that a build may be using, in the order of the file system.
@@ -70,8 +70,8 @@ impl Listing {
     }
 
     /// The names that are those of no valid path.
-    pub(super) fn unknown_to(&self, graph: &StoreGraph) -> Vec<Stray> {
-        let stray = |name: &str, exact| Stray {
+    pub(super) fn unknown_to(&self, graph: &StoreGraph) -> Vec<UnregisteredPath> {
+        let stray = |name: &str, exact| UnregisteredPath {
             name: name.to_string(),
             exact,
         };

@@ -13,7 +13,7 @@ use crate::adapters::nix_cli::{InForce, MalformedInfo, NixCli, PathInfo, Route};
 use crate::domain::graph::{GraphBuilder, GraphError, StoreGraph};
 use crate::domain::store_path::{StorePath, StorePathRef};
 use crate::ports::{
-    Cause, InspectError, InspectTrouble, NO_ANSWER, OTHER_STORE, PerformError, told,
+    Cause, NO_ANSWER, OTHER_STORE, PerformError, StoreReadError, StoreReadTrouble, error_chain,
 };
 
 /// The valid paths of the store.
@@ -42,10 +42,10 @@ impl StoreReader<'_> {
         &self,
         in_force: Option<&InForce>,
         read: Result<(Sink, Summary), DatabaseError>,
-    ) -> Result<ValidPaths, InspectError> {
+    ) -> Result<ValidPaths, StoreReadError> {
         match self.valid_paths_by(in_force, read) {
             // A collector may have deleted the newest paths before the daemon was asked about them.
-            Err(error) if error.kind == InspectTrouble::OtherStore => {
+            Err(error) if error.kind == StoreReadTrouble::OtherStore => {
                 self.valid_paths_by(in_force, self.read_database())
             }
             result => result,
@@ -56,7 +56,7 @@ impl StoreReader<'_> {
         &self,
         in_force: Option<&InForce>,
         read: Result<(Sink, Summary), DatabaseError>,
-    ) -> Result<ValidPaths, InspectError> {
+    ) -> Result<ValidPaths, StoreReadError> {
         let daemon = in_force.and_then(|in_force| match &in_force.route {
             Route::Daemon { socket, is_own, .. } => Some((self.nix?, socket.as_path(), *is_own)),
             Route::Files => None,
@@ -84,14 +84,14 @@ impl StoreReader<'_> {
     }
 
     /// Asks the daemon, as the database is closed to us.
-    fn ask(&self, nix: &NixCli, closed: DatabaseError) -> Result<ValidPaths, InspectError> {
+    fn ask(&self, nix: &NixCli, closed: DatabaseError) -> Result<ValidPaths, StoreReadError> {
         let mut sink = Sink::default();
         match read_from_daemon(nix, &self.places.store, self.interrupt, &mut sink) {
             Ok(untold) => Ok(ValidPaths {
                 graph: sink.graph()?,
                 note: Some(format!(
                     "the store's paths were asked of nix-daemon, for the database was closed: {}",
-                    told(&closed)
+                    error_chain(&closed)
                 )),
                 outputs_untold: doubt(untold),
             }),
@@ -106,8 +106,8 @@ impl StoreReader<'_> {
                 Err(other_store(source))
             }
             Err(error) => {
-                let (why, asked) = (told(&closed), told(&error));
-                Err(InspectError {
+                let (why, asked) = (error_chain(&closed), error_chain(&error));
+                Err(StoreReadError {
                     source: format!("{why}; nix-daemon was asked instead: {asked}").into(),
                     ..refused(closed)
                 })
@@ -130,7 +130,7 @@ fn serves(
     socket: &Utf8Path,
     is_own: bool,
     graph: &StoreGraph,
-) -> Result<(), InspectError> {
+) -> Result<(), StoreReadError> {
     // Nix takes the name of a derivation for what it makes.
     let is_drv = |node| graph.base_name(node).strip_suffix(".drv").is_some();
     let others = graph.nodes().filter(|&node| !is_drv(node));
@@ -159,13 +159,17 @@ fn serves(
         Ok(infos) => infos,
         Err(error @ PerformError::Interrupted { .. }) => return Err(interrupted(error)),
         Err(error) if NixCli::is_no_answer(&error) => {
-            return Err(InspectError {
-                kind: InspectTrouble::NoAnswer,
+            return Err(StoreReadError {
+                kind: StoreReadTrouble::NoAnswer,
                 hint: NO_ANSWER,
-                source: format!("nix-daemon on {socket} does not answer: {}", told(&error)).into(),
+                source: format!(
+                    "nix-daemon on {socket} does not answer: {}",
+                    error_chain(&error)
+                )
+                .into(),
             });
         }
-        Err(error) => return doubt(&told(&error)),
+        Err(error) => return doubt(&error_chain(&error)),
     };
     let is_same = |info: &&PathInfo| {
         // Nix does not write a time that is 0.
@@ -185,11 +189,11 @@ fn serves(
 }
 
 /// Rows that join paths to nothing are what is left of a path whose row is lost.
-fn check_rows(graph: &StoreGraph) -> Result<(), InspectError> {
+fn check_rows(graph: &StoreGraph) -> Result<(), StoreReadError> {
     match graph.orphan_rows() {
         0 => Ok(()),
-        count => Err(InspectError {
-            kind: InspectTrouble::Damaged,
+        count => Err(StoreReadError {
+            kind: StoreReadTrouble::Damaged,
             hint: BAD_ROW,
             source: format!("{count} rows of the database name a path that has no row").into(),
         }),
@@ -226,34 +230,34 @@ fn doubt(untold: Untold) -> Option<String> {
     (!doubts.is_empty()).then(|| doubts.join("; "))
 }
 
-fn refused(error: DatabaseError) -> InspectError {
+fn refused(error: DatabaseError) -> StoreReadError {
     let kind = match &error {
-        DatabaseError::Unreadable { .. } => InspectTrouble::Denied,
+        DatabaseError::Unreadable { .. } => StoreReadTrouble::Denied,
         DatabaseError::Missing { .. } | DatabaseError::OtherStore { .. } => {
-            InspectTrouble::NoDatabase
+            StoreReadTrouble::NoDatabase
         }
-        DatabaseError::Busy { .. } | DatabaseError::Changing { .. } => InspectTrouble::Busy,
-        error if error.is_damage() => InspectTrouble::Damaged,
-        _ => InspectTrouble::Unusable,
+        DatabaseError::Busy { .. } | DatabaseError::Changing { .. } => StoreReadTrouble::Busy,
+        error if error.is_damage() => StoreReadTrouble::Damaged,
+        _ => StoreReadTrouble::Unusable,
     };
-    InspectError {
+    StoreReadError {
         kind,
         hint: error.hint(),
         source: error.into(),
     }
 }
 
-pub(super) fn interrupted(error: PerformError) -> InspectError {
-    InspectError {
-        kind: InspectTrouble::Interrupted,
+pub(super) fn interrupted(error: PerformError) -> StoreReadError {
+    StoreReadError {
+        kind: StoreReadTrouble::Interrupted,
         hint: "Nothing was changed.",
         source: error.into(),
     }
 }
 
-pub(super) fn other_store(source: Cause) -> InspectError {
-    InspectError {
-        kind: InspectTrouble::OtherStore,
+pub(super) fn other_store(source: Cause) -> StoreReadError {
+    StoreReadError {
+        kind: StoreReadTrouble::OtherStore,
         hint: OTHER_STORE,
         source,
     }
@@ -264,18 +268,18 @@ pub(super) fn other_store(source: Cause) -> InspectError {
 pub(super) struct Sink(GraphBuilder);
 
 impl Sink {
-    fn graph(self) -> Result<StoreGraph, InspectError> {
+    fn graph(self) -> Result<StoreGraph, StoreReadError> {
         self.0.finish().map_err(|error| {
             let (kind, hint) = match &error {
                 GraphError::DuplicateId { .. } | GraphError::DuplicatePath { .. } => {
-                    (InspectTrouble::Damaged, BAD_ROW)
+                    (StoreReadTrouble::Damaged, BAD_ROW)
                 }
                 GraphError::LatePath { .. } | GraphError::TooLarge => (
-                    InspectTrouble::Unusable,
+                    StoreReadTrouble::Unusable,
                     "Report it: this is a limit of nix-prune.",
                 ),
             };
-            InspectError {
+            StoreReadError {
                 kind,
                 hint,
                 source: error.into(),

@@ -5,7 +5,7 @@ use clap::builder::PossibleValue;
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 
 use super::JsonArg;
-use crate::domain::measure::Age;
+use crate::domain::measure::Span;
 use crate::domain::risk::RiskLevel;
 use crate::settings::Preset;
 
@@ -67,7 +67,7 @@ pub struct ShowArgs {
     /// As `run --undo-window` would say it; otherwise `NIX_PRUNE_UNDO_WINDOW`
     // Without clap's `env`, so that a flag can be told from a variable.
     #[arg(long, value_name = "AGE")]
-    pub undo_window: Option<Age>,
+    pub undo_window: Option<Span>,
     /// As `run --max-risk` would say it; otherwise `NIX_PRUNE_MAX_RISK`
     #[arg(long, value_name = "LEVEL")]
     pub max_risk: Option<RiskLevel>,

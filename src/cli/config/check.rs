@@ -41,7 +41,7 @@ pub(super) fn check(context: &Context, args: &CheckArgs) -> Result<Exit, Failure
         findings.extend(together.iter().map(|f| finding(None, f)));
         out::json(&json::config_check(valid, findings, changes))?;
     } else {
-        let mut parts: Vec<String> = checked.iter().map(|c| told(context, c)).collect();
+        let mut parts: Vec<String> = checked.iter().map(|c| error_chain(context, c)).collect();
         parts.extend(
             together
                 .iter()
@@ -116,7 +116,7 @@ fn judge(mut findings: Vec<Finding>, level: Level) -> Vec<Finding> {
     findings
 }
 
-fn told(context: &Context, checked: &Checked) -> String {
+fn error_chain(context: &Context, checked: &Checked) -> String {
     let (text, findings, changes) = (&checked.text, &checked.findings, &checked.report.changes);
     let style = out::style(context.global.color);
     let mut parts: Vec<String> = Vec::new();

@@ -38,7 +38,7 @@ pub(super) fn diff(args: &DiffArgs) -> Result<Exit, Failure> {
     if args.json.json {
         out::json(&document(&before, valid, &assessment))?;
     } else {
-        out::text(&told(args, &before, &assessment));
+        out::text(&error_chain(args, &before, &assessment));
     }
     if assessment.risk() == Some(RiskLevel::Critical) {
         return Ok(Exit::Refused);
@@ -67,7 +67,7 @@ fn before(path: &Utf8Path) -> Before {
     Before::Invalid(first.map_or(String::new(), ToString::to_string))
 }
 
-fn told(args: &DiffArgs, before: &Before, assessment: &Assessment) -> String {
+fn error_chain(args: &DiffArgs, before: &Before, assessment: &Assessment) -> String {
     let old = escape(args.old.as_str());
     let mut lines = match before {
         Before::Valid(_) => Vec::new(),

@@ -45,7 +45,7 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<Exit, Failu
         if args.output.is_none() {
             out::text(&imported.text);
         }
-        out::said(&imported.notes.iter().map(sentence).collect::<Vec<_>>());
+        out::eprint_lines(&imported.notes.iter().map(sentence).collect::<Vec<_>>());
     }
     Ok(Exit::Done)
 }

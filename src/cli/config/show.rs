@@ -18,7 +18,7 @@ pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<Exit, Failure> 
     if args.json.json {
         out::json(&document)?;
     } else {
-        out::text(&told(&document));
+        out::text(&error_chain(&document));
         let sentence = |f: &json::FindingDocument| {
             format!(
                 "{}: {}; {}.",
@@ -28,7 +28,7 @@ pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<Exit, Failure> 
             )
         };
         if !document.findings.is_empty() {
-            out::said(&document.findings.iter().map(sentence).collect::<Vec<_>>());
+            out::eprint_lines(&document.findings.iter().map(sentence).collect::<Vec<_>>());
         }
     }
     Ok(Exit::Done)
@@ -114,7 +114,7 @@ fn value_document(shown: Shown, built_in: bool) -> ShownDocument {
 }
 
 /// Three columns, the value last: it may be long. Files are told by a number, as their names are long as well.
-fn told(document: &ConfigShowDocument) -> String {
+fn error_chain(document: &ConfigShowDocument) -> String {
     let files = match document.files.as_slice() {
         [] => "There is no settings file; the built-in settings hold.\n".to_string(),
         files => {

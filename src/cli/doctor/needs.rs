@@ -14,7 +14,7 @@ use crate::adapters::collector::holder;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::domain::snapshot::{Actor, Snapshot};
-use crate::ports::Perform;
+use crate::ports::NixActions;
 use crate::render::json::{CheckDocument, CheckState};
 use crate::render::text::count;
 

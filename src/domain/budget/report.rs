@@ -9,7 +9,7 @@ use crate::domain::risk::RiskLevel;
 /// What sizes are given in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub enum Figure {
+pub enum SizeMetric {
     /// Blocks of the file system.
     OnDisk,
     /// The store's own sizes.
@@ -21,14 +21,14 @@ pub enum Figure {
     Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
 )]
 #[serde(rename_all = "camelCase")]
-pub struct Standing {
+pub struct DiskUsage {
     /// How full the store's file system is.
     pub disk: Option<Disk>,
     /// The sum of the store's own sizes of all valid paths.
     pub store_bytes: Option<Bytes>,
 }
 
-impl Standing {
+impl DiskUsage {
     /// The same after so many bytes more are free, or fewer.
     #[must_use]
     pub fn after_freeing(self, bytes: i64) -> Self {
@@ -80,9 +80,9 @@ pub struct BudgetReport {
     /// Whether holds may be released for it.
     pub release_holds: ReleaseHolds,
     /// What it is measured against, as it is now.
-    pub now: Standing,
+    pub now: DiskUsage,
     /// What the sizes below are given in.
-    pub figure: Figure,
+    pub figure: SizeMetric,
     /// How much must go: nothing when the goal is reached.
     pub to_free: Bytes,
     /// How much the actions free at once.
@@ -140,7 +140,7 @@ pub struct LeftOut {
 
 impl BudgetReport {
     /// Of a goal that is reached.
-    pub fn reached(goal: DiskGoal, now: Standing) -> Self {
+    pub fn reached(goal: DiskGoal, now: DiskUsage) -> Self {
         Self {
             goal: goal.budget,
             release_holds: goal.release_holds,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Figure;
+use super::SizeMetric;
 use crate::domain::measure::{Bytes, Timestamp};
 use crate::domain::receipt::{Outcome, Receipt, RunId};
 use crate::domain::store_path::StoreDir;
@@ -93,8 +93,8 @@ pub struct Trial {
 
 impl Trial {
     /// Of a budget in this figure. The store's own sizes are not the file system's to contradict.
-    pub fn new(figure: Figure, contradicted: bool) -> Self {
-        let judge = (figure == Figure::OnDisk).then(Judge::default);
+    pub fn new(figure: SizeMetric, contradicted: bool) -> Self {
+        let judge = (figure == SizeMetric::OnDisk).then(Judge::default);
         Self {
             steps: u64::from(judge.is_none() || !contradicted),
             judge,
@@ -153,7 +153,7 @@ impl Contradiction {
 /// The last finding of a run, with the round that it is about.
 fn judged(receipt: &Receipt) -> Option<(Finding, Round)> {
     let rounds = match &receipt.budget {
-        Some(outcome) if outcome.planned.figure == Figure::NarSize => Vec::new(),
+        Some(outcome) if outcome.planned.figure == SizeMetric::NarSize => Vec::new(),
         Some(outcome) => outcome.rounds.clone(),
         None => whole_run(receipt).into_iter().collect(),
     };
@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn steps_double_while_predictions_hold_and_end_when_they_do_not() {
-        let mut trial = Trial::new(Figure::OnDisk, false);
+        let mut trial = Trial::new(SizeMetric::OnDisk, false);
         assert_eq!(trial.steps(), 1);
         for expected in [2, 4, 8] {
             trial.add(&round(MIB, 1 << 20));
@@ -231,7 +231,7 @@ mod tests {
         assert_eq!(trial.steps(), 0);
         trial.add(&round(2 * MIB, 2 << 20));
         assert_eq!(trial.steps(), 1);
-        assert_eq!(Trial::new(Figure::OnDisk, true).steps(), 0);
-        assert_eq!(Trial::new(Figure::NarSize, true).steps(), 1);
+        assert_eq!(Trial::new(SizeMetric::OnDisk, true).steps(), 0);
+        assert_eq!(Trial::new(SizeMetric::NarSize, true).steps(), 1);
     }
 }

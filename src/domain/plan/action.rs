@@ -4,7 +4,7 @@ use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::collect::CollectMethod;
-use crate::domain::measure::{Age, Timestamp};
+use crate::domain::measure::{Span, Timestamp};
 use crate::domain::profile::{GenerationNumber, Owner, ProfileKind, ProfilePath};
 use crate::domain::receipt::RunId;
 use crate::domain::risk::RiskLevel;
@@ -72,7 +72,7 @@ pub struct GenerationFacts {
     /// The generation that was current.
     pub current: GenerationNumber,
     /// How long its closure is held; zero for not at all.
-    pub hold: Age,
+    pub hold: Span,
 }
 
 /// What is known of an entry of `gcroots/auto`.
@@ -97,7 +97,7 @@ pub struct VanishedFacts {
     /// The store path that it led to.
     pub store_path: StorePath<String>,
     /// How long that is held.
-    pub hold: Age,
+    pub hold: Span,
 }
 
 /// What is known of a hold.

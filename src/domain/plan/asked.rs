@@ -2,9 +2,9 @@
 
 use camino::Utf8PathBuf;
 
+use crate::domain::blocker::{Blocker, CheckCode};
 use crate::domain::job::{Job, ProfileSelector};
 use crate::domain::profile::{Current, Profile};
-use crate::domain::refusal::{Refusal, RefusalCode};
 use crate::domain::snapshot::Snapshot;
 
 /// A profile that a job asks for, and why it is left alone.
@@ -54,22 +54,22 @@ fn bar(profile: &Profile, snapshot: &Snapshot, named: bool) -> Option<String> {
     }
 }
 
-fn is_about(refusal: &Refusal, barred: &Barred) -> bool {
+fn is_about(refusal: &Blocker, barred: &Barred) -> bool {
     // Our own pins are about every profile.
-    let everywhere = refusal.code == RefusalCode::PinsUnreadable && refusal.places.is_empty();
+    let everywhere = refusal.code == CheckCode::PinsUnreadable && refusal.places.is_empty();
     refusal.code.keeps_profiles() && (everywhere || refusal.concerns(&barred.path))
 }
 
 /// A refusal for each profile that is asked for and left alone without one.
-pub(super) fn blocked(snapshot: &Snapshot, job: &Job) -> Vec<Refusal> {
+pub(super) fn blocked(snapshot: &Snapshot, job: &Job) -> Vec<Blocker> {
     let told = |barred: &Barred| snapshot.refusals.iter().any(|r| is_about(r, barred));
     let untold = barred(snapshot, job)
         .into_iter()
         .filter(|barred| !told(barred));
-    let refusal = |Barred { path, why }: Barred| Refusal {
+    let refusal = |Barred { path, why }: Barred| Blocker {
         places: vec![path.clone()],
-        ..Refusal::new(
-            RefusalCode::ProfileBlocked,
+        ..Blocker::new(
+            CheckCode::ProfileBlocked,
             format!("the profile {path} is left alone: {why}"),
             "see to the cause, or take the profile out of the job".to_string(),
         )
@@ -78,7 +78,7 @@ pub(super) fn blocked(snapshot: &Snapshot, job: &Job) -> Vec<Refusal> {
 }
 
 /// The profiles that are asked for and left alone, as far as nobody accepts why.
-pub(super) fn left_alone(snapshot: &Snapshot, job: &Job, standing: &[Refusal]) -> Vec<Utf8PathBuf> {
+pub(super) fn left_alone(snapshot: &Snapshot, job: &Job, standing: &[Blocker]) -> Vec<Utf8PathBuf> {
     let barred = barred(snapshot, job).into_iter();
     let barred = barred.filter(|barred| standing.iter().any(|r| is_about(r, barred)));
     let mut paths: Vec<Utf8PathBuf> = barred.map(|barred| barred.path).collect();

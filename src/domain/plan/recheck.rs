@@ -1,7 +1,7 @@
 //! The second look, right before the deed.
 
-use super::draft::{hides_roots, keep_cause};
-use super::within::{holds_a_system, is_spared};
+use super::budget::{holds_a_system, is_spared};
+use super::builder::{hides_roots, keep_cause};
 use super::{Action, EarlyFacts, GenerationFacts, HoldFacts, VanishedFacts, pins_of};
 use crate::domain::collect::CollectMethod;
 use crate::domain::job::Job;
@@ -165,7 +165,7 @@ fn in_words(reason: &Reason) -> &'static str {
         Reason::Booted | Reason::Running => "is booted or running now",
         Reason::Pinned { .. } => "is pinned now",
         Reason::Fallback => "is the system to fall back to now",
-        Reason::FromTheFuture => "is dated after now",
+        Reason::FutureTimestamp => "is dated after now",
         _ => "must stay",
     }
 }

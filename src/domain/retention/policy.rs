@@ -1,13 +1,13 @@
 //! The keep rules, and what makes a policy of them.
 
-use crate::domain::measure::Age;
-use crate::domain::policy::Floor;
+use crate::domain::measure::Span;
+use crate::domain::policy::MinimumRetention;
 
 /// How much of a profile's history to keep. A policy that could keep nothing cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeepPolicy {
     rules: KeepRules,
-    floor: Floor,
+    floor: MinimumRetention,
 }
 
 /// The rules as they are written; each is optional.
@@ -28,7 +28,7 @@ pub struct KeepRules {
     pub last: Option<u16>,
     /// Keep what is not older than this, and the one that was active then.
     #[schemars(with = "Option<String>")]
-    pub within: Option<Age>,
+    pub within: Option<Span>,
     /// Keep the newest of each of this many days that have one.
     pub daily: Option<u16>,
     /// Keep the newest of each of this many ISO weeks that have one.
@@ -79,7 +79,7 @@ impl KeepPolicy {
         let counted = counts.iter().any(|(_, n)| n.is_some_and(|n| n > 0));
         let aged = rules.within.is_some_and(|age| !age.is_zero());
         if counted || aged {
-            let floor = Floor::default();
+            let floor = MinimumRetention::default();
             Ok(Self { rules, floor })
         } else {
             Err(KeepError::KeepsNothing)
@@ -88,12 +88,12 @@ impl KeepPolicy {
 
     /// The same with what stays in any case.
     #[must_use]
-    pub fn at_least(self, floor: Floor) -> Self {
+    pub fn at_least(self, floor: MinimumRetention) -> Self {
         Self { floor, ..self }
     }
 
     /// What stays whatever the rules say.
-    pub fn floor(&self) -> Floor {
+    pub fn floor(&self) -> MinimumRetention {
         self.floor
     }
 

@@ -44,7 +44,7 @@ impl Case {
                 target: Utf8PathBuf::from(format!("/nix/store/{}", path(n))),
                 content: Content::Present(path(n)),
                 specialisations: Vec::new(),
-                created: start.after(Age::days(n)),
+                created: start.after(Span::days(n)),
             };
             (number(n), generation)
         };
@@ -197,9 +197,9 @@ fn trap_3_within_keeps_the_one_that_was_active_at_the_cutoff(
 }
 
 #[rstest]
-#[case::exactly_at_the_cutoff("2026-11-12T12:00:00Z", &[Reason::Within(Age::days(10))])]
+#[case::exactly_at_the_cutoff("2026-11-12T12:00:00Z", &[Reason::Within(Span::days(10))])]
 #[case::a_nanosecond_before("2026-11-12T11:59:59.999999999Z", &[Reason::ActiveAtCutoff])]
-#[case::a_nanosecond_behind("2026-11-12T12:00:00.000000001Z", &[Reason::Within(Age::days(10))])]
+#[case::a_nanosecond_behind("2026-11-12T12:00:00.000000001Z", &[Reason::Within(Span::days(10))])]
 fn the_cutoff_is_exact(#[case] created: &str, #[case] reasons: &[Reason]) {
     let case = Case::days([1, 11, 12]).created(11, created);
     assert_eq!(case.reasons(within("10d"), 11), reasons);
@@ -228,7 +228,7 @@ fn of_equal_times_the_higher_number_was_active() {
 fn trap_8_a_time_after_now_keeps_and_stands_for_no_bucket() {
     let case = Case::days(1..=4).created(2, "2026-11-22T12:00:00.000000001Z");
     assert_eq!(case.kept(daily(2)), [2, 3, 4]);
-    assert_eq!(case.reasons(daily(2), 2), [Reason::FromTheFuture]);
+    assert_eq!(case.reasons(daily(2), 2), [Reason::FutureTimestamp]);
     let case = case.created(2, NOW);
     assert_eq!(
         case.reasons(daily(2), 2),
@@ -267,7 +267,7 @@ fn all_reasons_are_shown_in_their_order() {
     case.now = time("2026-11-04T00:00:00Z");
     let rules = KeepRules {
         last: Some(1),
-        within: Some(Age::days(1)),
+        within: Some(Span::days(1)),
         daily: Some(1),
         weekly: Some(1),
         monthly: Some(1),
@@ -283,7 +283,7 @@ fn all_reasons_are_shown_in_their_order() {
         Reason::Running,
         pinned,
         Reason::Last(1),
-        Reason::Within(Age::days(1)),
+        Reason::Within(Span::days(1)),
         Reason::Daily("2026-11-03".to_string()),
         Reason::Weekly("2026-W45".to_string()),
         Reason::Monthly("2026-11".to_string()),
@@ -324,7 +324,7 @@ fn times_at_the_ends_of_the_calendar_are_judged() {
 #[case(KeepRules::default(), Err(KeepError::KeepsNothing))]
 #[case(last(0), Err(KeepError::KeepsNothing))]
 #[case(within("0s"), Err(KeepError::KeepsNothing))]
-#[case(KeepRules { last: Some(0), within: Some(Age::ZERO), ..daily(0) }, Err(KeepError::KeepsNothing))]
+#[case(KeepRules { last: Some(0), within: Some(Span::ZERO), ..daily(0) }, Err(KeepError::KeepsNothing))]
 #[case(last(1), Ok(()))]
 #[case(daily(1), Ok(()))]
 #[case(within("1s"), Ok(()))]

@@ -1,8 +1,8 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::domain::analysis::StoreAnalysis;
 use crate::domain::graph::{NodeIdx, StoreGraph};
-use crate::domain::inspection::Inspection;
 use crate::domain::measure::{Bytes, Timestamp};
 
 /// What a collection would delete.
@@ -60,7 +60,7 @@ pub struct DeadTotalDocument {
 }
 
 /// The dead paths of a store, with what is said of them.
-pub fn dead(inspection: &Inspection, sum: DeadSum) -> DeadDocument {
+pub fn dead(inspection: &StoreAnalysis, sum: DeadSum) -> DeadDocument {
     let graph = inspection.graph();
     let path = |node: NodeIdx| DeadPathDocument {
         path: inspection.path(node),
@@ -76,7 +76,7 @@ pub fn dead(inspection: &Inspection, sum: DeadSum) -> DeadDocument {
 }
 
 /// The dead paths in the order of their names.
-pub fn dead_by_name(inspection: &Inspection) -> Vec<NodeIdx> {
+pub fn dead_by_name(inspection: &StoreAnalysis) -> Vec<NodeIdx> {
     let (graph, dead) = (inspection.graph(), inspection.dead());
     let mut sorted: Vec<(u64, NodeIdx)> = dead.iter().map(|n| (beginning(graph, n), n)).collect();
     // Nearly always the beginning tells which comes first, without a look at the names.
@@ -89,7 +89,7 @@ pub fn dead_by_name(inspection: &Inspection) -> Vec<NodeIdx> {
 
 /// What the dead paths of a store come to, with what was measured of them.
 pub fn dead_sum(
-    inspection: &Inspection,
+    inspection: &StoreAnalysis,
     disk: Option<Bytes>,
     disk_bytes_at_most: bool,
     notes: Vec<String>,

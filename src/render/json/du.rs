@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::domain::inspection::{GroupBy, Usage, UsageRow};
+use crate::domain::analysis::{GroupBy, Usage, UsageRow};
 use crate::domain::measure::Bytes;
 
 /// What takes the room of the store.

@@ -1,12 +1,12 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::domain::inspection::Sizes;
+use crate::domain::analysis::Sizes;
+use crate::domain::blocker::Blocker;
 use crate::domain::job::Job;
 use crate::domain::measure::{Bytes, Timestamp};
 use crate::domain::plan::pins_of;
 use crate::domain::profile::{Current, Generation, GenerationNumber, Owner, Profile, ProfileKind};
-use crate::domain::refusal::Refusal;
 use crate::domain::snapshot::{Pin, Snapshot};
 use crate::domain::store_path::StorePath;
 
@@ -22,7 +22,7 @@ pub struct GenerationsDocument {
     /// Every profile.
     pub profiles: Vec<ProfileDocument>,
     /// What could not be read.
-    pub refusals: Vec<Refusal>,
+    pub refusals: Vec<Blocker>,
     /// What a reader should know.
     pub notes: Vec<String>,
 }

@@ -2,12 +2,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::domain::accept::Acceptance;
+use crate::domain::blocker::Blocker;
 use crate::domain::budget::BudgetReport;
 use crate::domain::job::JobName;
 use crate::domain::measure::Timestamp;
-use crate::domain::plan::{Fate, Item, Plan, PlannedAction, Prediction, Subject};
+use crate::domain::plan::{Decision, Item, Plan, PlannedAction, Prediction, Subject};
 use crate::domain::profile::GenerationNumber;
-use crate::domain::refusal::Refusal;
 use crate::domain::risk::RiskLevel;
 use crate::domain::root::RootKind;
 use crate::domain::snapshot::{Held, MachineId};
@@ -44,9 +44,9 @@ pub struct PlanDocument {
     /// The disk goal and how the plan stands to it; null where there is none.
     pub budget: Option<BudgetReport>,
     /// What could not be read.
-    pub refusals: Vec<Refusal>,
+    pub refusals: Vec<Blocker>,
     /// What would stop a run or a collection and was let pass.
-    pub accepted: Vec<Refusal>,
+    pub accepted: Vec<Blocker>,
     /// Every entry of `accept` in the settings, whether it accepts something now or not.
     pub accept: Vec<Acceptance>,
     /// Whether a collection was asked for and left out because of a refusal.
@@ -160,19 +160,19 @@ pub fn plan(plan: &Plan) -> PlanDocument {
 fn item_document(item: &Item) -> ItemDocument {
     let utc = |time: Timestamp| time.to_string();
     let (verdict, reasons, because, risk) = match &item.fate {
-        Fate::KeepGeneration(reasons) => (
+        Decision::KeepGeneration(reasons) => (
             VerdictDocument::Keep,
             reasons.iter().map(reason::code).collect(),
             reasons.iter().map(|r| reason::sentence(r, &utc)).collect(),
             None,
         ),
-        Fate::Keep(cause) => (
+        Decision::Keep(cause) => (
             VerdictDocument::Keep,
             vec![reason::cause_code(*cause)],
             vec![reason::cause_sentence(*cause).to_string()],
             None,
         ),
-        Fate::Drop { rule, risk } => (
+        Decision::Drop { rule, risk } => (
             VerdictDocument::Drop,
             vec![reason::rule_code(*rule)],
             vec![reason::rule_sentence(*rule).to_string()],

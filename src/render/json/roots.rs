@@ -1,10 +1,10 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::domain::inspection::Sizes;
+use crate::domain::analysis::Sizes;
+use crate::domain::blocker::Blocker;
 use crate::domain::measure::{Bytes, Timestamp};
 use crate::domain::profile::Owner;
-use crate::domain::refusal::Refusal;
 use crate::domain::root::{GcRoot, RootKind, RootState};
 use crate::domain::snapshot::Snapshot;
 use crate::render::reason;
@@ -21,7 +21,7 @@ pub struct RootsDocument {
     /// Every root.
     pub roots: Vec<RootDocument>,
     /// What could not be read.
-    pub refusals: Vec<Refusal>,
+    pub refusals: Vec<Blocker>,
     /// What a reader should know.
     pub notes: Vec<String>,
 }

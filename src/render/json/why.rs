@@ -1,8 +1,8 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::domain::analysis::{StoreAnalysis, StoreRoot};
 use crate::domain::graph::{Chain, NodeIdx, Via};
-use crate::domain::inspection::{Inspection, StoreRoot};
 use crate::domain::root::RootKind;
 
 /// Why a path is alive.
@@ -62,7 +62,7 @@ impl From<Via> for ViaDocument {
 }
 
 /// Why a path is alive, at most so many chains.
-pub fn why(inspection: &Inspection, target: NodeIdx, most: usize) -> WhyDocument {
+pub fn why(inspection: &StoreAnalysis, target: NodeIdx, most: usize) -> WhyDocument {
     let chains = inspection.why(target, most);
     WhyDocument {
         schema: "nix-prune/why/1",
@@ -76,7 +76,7 @@ pub fn why(inspection: &Inspection, target: NodeIdx, most: usize) -> WhyDocument
     }
 }
 
-fn steps(inspection: &Inspection, root: &StoreRoot, chain: &Chain) -> Vec<StepDocument> {
+fn steps(inspection: &StoreAnalysis, root: &StoreRoot, chain: &Chain) -> Vec<StepDocument> {
     let step = |step: &crate::domain::graph::Step| {
         let root = (step.via == Via::Root).then_some(&root.root);
         StepDocument {

@@ -1,5 +1,5 @@
 use crate::domain::budget::{
-    BudgetEnd, BudgetReport, Contradiction, Disk, Figure, LeftOut, Standing,
+    BudgetEnd, BudgetReport, Contradiction, Disk, DiskUsage, LeftOut, SizeMetric,
 };
 use crate::domain::measure::Bytes;
 use crate::domain::receipt::BudgetOutcome;
@@ -167,8 +167,8 @@ fn left_out(left: &LeftOut) -> String {
     format!("{} of the risk {}", count(steps, "step"), left.risk)
 }
 
-fn standing(standing: Standing, figure: Figure) -> Option<String> {
-    if figure == Figure::NarSize {
+fn standing(standing: DiskUsage, figure: SizeMetric) -> Option<String> {
+    if figure == SizeMetric::NarSize {
         let bytes = standing.store_bytes?;
         return Some(format!("a store of {bytes}, by its own sizes"));
     }
@@ -178,9 +178,9 @@ fn standing(standing: Standing, figure: Figure) -> Option<String> {
     Some(format!("{available} free, {used} used ({percent}%)"))
 }
 
-fn figure(figure: Figure) -> &'static str {
+fn figure(figure: SizeMetric) -> &'static str {
     match figure {
-        Figure::OnDisk => "on disk",
-        Figure::NarSize => "by the store's own sizes",
+        SizeMetric::OnDisk => "on disk",
+        SizeMetric::NarSize => "by the store's own sizes",
     }
 }

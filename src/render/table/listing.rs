@@ -1,4 +1,4 @@
-use crate::domain::inspection::Sizes;
+use crate::domain::analysis::Sizes;
 use crate::domain::root::{Dangling, GcRoot, RootState, is_in_auto};
 use crate::domain::snapshot::Snapshot;
 use crate::render::json::{Flag, GenerationsDocument, PinDocument, ProfileDocument};
@@ -132,7 +132,7 @@ fn root_cells(root: &GcRoot, view: &View) -> Vec<String> {
     // Where the link is gone the entry is all that is left; Nix itself removes those of `gcroots/auto`.
     let is_gone = matches!(
         root.state,
-        RootState::Dangling(Dangling::LinkGone | Dangling::PlaceGone)
+        RootState::Dangling(Dangling::LinkGone | Dangling::ParentMissing)
     );
     let by_hand = root
         .entry

@@ -1,6 +1,6 @@
 use crate::domain::accept::Acceptance;
-use crate::domain::plan::{Action, Fate, Item, KeepCause, Plan, Prediction, Subject};
-use crate::domain::refusal::Refusal;
+use crate::domain::blocker::Blocker;
+use crate::domain::plan::{Action, Decision, Item, KeepCause, Plan, Prediction, Subject};
 use crate::domain::risk::RiskLevel;
 use crate::domain::root::is_in_auto;
 use crate::render::text::{capital, count, escape, list};
@@ -55,7 +55,7 @@ fn roots(plan: &Plan, view: &View, page: &mut Page) {
             .iter()
             .filter_map(move |item| match &item.subject {
                 Subject::Root { link, entry, .. }
-                    if vanished == (item.fate == Fate::Keep(KeepCause::HeldInstead)) =>
+                    if vanished == (item.fate == Decision::Keep(KeepCause::CoveredByHold)) =>
                 {
                     let by_hand = entry.as_ref().filter(|entry| !is_in_auto(entry));
                     let text =
@@ -94,12 +94,12 @@ fn gathered<'a>(
     let mut groups: Vec<(String, Vec<String>)> = Vec::new();
     for (item, text) in items {
         let fate = match &item.fate {
-            Fate::Drop { rule, .. } => format!("goes: {}", reason::rule_sentence(*rule)),
-            Fate::Keep(cause @ KeepCause::HeldInstead) => {
+            Decision::Drop { rule, .. } => format!("goes: {}", reason::rule_sentence(*rule)),
+            Decision::Keep(cause @ KeepCause::CoveredByHold) => {
                 reason::cause_sentence(*cause).to_string()
             }
-            Fate::Keep(cause) => format!("stays: {}", reason::cause_sentence(*cause)),
-            Fate::KeepGeneration(_) => "stays".to_string(),
+            Decision::Keep(cause) => format!("stays: {}", reason::cause_sentence(*cause)),
+            Decision::KeepGeneration(_) => "stays".to_string(),
         };
         match groups.iter_mut().find(|(name, _)| *name == fate) {
             Some((_, members)) => members.push(text),
@@ -110,7 +110,7 @@ fn gathered<'a>(
         return;
     }
     page.heading(view, heading);
-    let held = reason::cause_sentence(KeepCause::HeldInstead);
+    let held = reason::cause_sentence(KeepCause::CoveredByHold);
     for (fate, members) in groups {
         // Thousands of links come and go on a build machine.
         let shown = if fate == held {
@@ -173,7 +173,7 @@ fn actions(plan: &Plan, view: &View, page: &mut Page) {
 }
 
 /// What was refused, each with what to do about it.
-pub(super) fn refusals(refusals: &[Refusal], no_collection: bool, view: &View, page: &mut Page) {
+pub(super) fn refusals(refusals: &[Blocker], no_collection: bool, view: &View, page: &mut Page) {
     if refusals.is_empty() {
         return;
     }
@@ -195,7 +195,7 @@ pub(super) fn refusals(refusals: &[Refusal], no_collection: bool, view: &View, p
 
 /// The safety checks that are accepted, with the reasons of the settings; `entries` that accept nothing now are shown as
 /// well, so that nobody forgets them.
-pub(super) fn accepted(accepted: &[Refusal], entries: &[Acceptance], view: &View, page: &mut Page) {
+pub(super) fn accepted(accepted: &[Blocker], entries: &[Acceptance], view: &View, page: &mut Page) {
     if accepted.is_empty() && entries.is_empty() {
         return;
     }

@@ -1,4 +1,4 @@
-use crate::domain::inspection::{GroupBy, Inspection};
+use crate::domain::analysis::{GroupBy, StoreAnalysis};
 use crate::domain::measure::Bytes;
 use crate::render::json::{
     DeadSum, DuDocument, DuRowDocument, StepDocument, ViaDocument, WhyDocument, dead_by_name,
@@ -11,7 +11,7 @@ use super::plan::notes;
 use super::{Page, Paint, View};
 
 /// The dead paths, one a line and nothing else.
-pub fn dead(inspection: &Inspection) -> String {
+pub fn dead(inspection: &StoreAnalysis) -> String {
     let mut text = String::new();
     let store = escape(inspection.store().as_path().join("").as_str());
     // There may be a million: the text grows in place, without one for each line.

@@ -1,15 +1,15 @@
 //! What the owner of the machine asks of every job, before and after.
 
 use super::{Ledger, Value};
-use crate::domain::measure::Age;
-use crate::domain::policy::{Floor, Policy};
+use crate::domain::measure::Span;
+use crate::domain::policy::{MinimumRetention, Policy};
 use crate::domain::risk::RiskLevel;
 use crate::settings::finding::Pointer;
 
 pub(super) fn compare(old: Policy, new: Policy, ledger: &mut Ledger) {
     let at = Pointer::root().key("policy");
     let Policy {
-        keep: Floor { last, within },
+        keep: MinimumRetention { last, within },
         max_risk,
         undo_window,
     } = old;
@@ -17,7 +17,7 @@ pub(super) fn compare(old: Policy, new: Policy, ledger: &mut Ledger) {
     let count = |n: u16| (n > 0).then_some(u64::from(n));
     let words = "how many generations stay of every profile";
     ledger.number(&keep.key("last"), count(last), count(new.keep.last), words);
-    let span = |age: Age| (!age.is_zero()).then_some(age);
+    let span = |age: Span| (!age.is_zero()).then_some(age);
     let words = "how old a generation of any profile may be";
     ledger.span(
         &keep.key("within"),

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::place::place;
 use super::{Code, Findings, Pointer, Refused, each};
 use crate::domain::accept::{Acceptance, NotAPlace, Place};
+use crate::domain::blocker::CheckCode;
 use crate::domain::job::RootPatterns;
 use crate::domain::nearest::nearest;
-use crate::domain::refusal::RefusalCode;
 use crate::settings::raw::{self, Object};
 
 pub(super) fn accepted(
@@ -56,11 +56,11 @@ fn acceptance(
     })
 }
 
-fn code(text: &str, at: &Pointer, findings: &mut Findings) -> Result<RefusalCode, Refused> {
-    let known = RefusalCode::ALL.into_iter();
+fn code(text: &str, at: &Pointer, findings: &mut Findings) -> Result<CheckCode, Refused> {
+    let known = CheckCode::ALL.into_iter();
     let (message, hint) = match known.clone().find(|code| code.as_str() == text) {
         Some(code) if Acceptance::is_possible(code) => return Ok(code),
-        Some(code) if RefusalCode::acceptable().any(|other| other == code) => (
+        Some(code) if CheckCode::acceptable().any(|other| other == code) => (
             format!("`{code}` is about no place, and settings cannot accept it"),
             format!("remove the entry; `--accept {code}` accepts it for one run"),
         ),
@@ -69,7 +69,7 @@ fn code(text: &str, at: &Pointer, findings: &mut Findings) -> Result<RefusalCode
             "remove the entry".to_string(),
         ),
         None => {
-            let codes: Vec<&str> = Acceptance::codes().map(RefusalCode::as_str).collect();
+            let codes: Vec<&str> = Acceptance::codes().map(CheckCode::as_str).collect();
             let hint = match nearest(text, codes.iter().copied()) {
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None => format!("write one of {}", codes.join(", ")),

@@ -1,8 +1,8 @@
 //! The most that one run may do unasked.
 
 use super::{Code, Findings, Pointer, Refused};
-use crate::domain::brake::Limits;
 use crate::domain::budget::parse_size;
+use crate::domain::limits::Limits;
 use crate::settings::raw::{self, Object, Whole};
 
 /// More generations than any machine has.

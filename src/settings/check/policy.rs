@@ -1,8 +1,8 @@
 //! What the owner of the machine asks of every job.
 
 use super::{Code, Findings, Pointer, Refused};
-use crate::domain::measure::Age;
-use crate::domain::policy::{Floor, Policy};
+use crate::domain::measure::Span;
+use crate::domain::policy::{MinimumRetention, Policy};
 use crate::domain::retention::MOST_KEPT;
 use crate::domain::risk::RiskLevel;
 use crate::settings::raw::{self, Object, Whole};
@@ -14,7 +14,7 @@ pub(super) fn policy(raw: &raw::Settings, findings: &mut Findings) -> Result<Pol
     let at = Pointer::root().key("policy");
     let keep = match &raw.keep_at_least {
         Some(Object(keep)) => floor(keep, &at.key("keepAtLeast"), findings),
-        None => Ok(Floor::default()),
+        None => Ok(MinimumRetention::default()),
     };
     let max_risk = raw.max_risk.as_ref().map(|text| {
         text.parse::<RiskLevel>().map_err(|_| {
@@ -31,11 +31,15 @@ pub(super) fn policy(raw: &raw::Settings, findings: &mut Findings) -> Result<Pol
     Ok(Policy {
         keep: keep?,
         max_risk: max_risk.transpose()?,
-        undo_window: undo_window.transpose()?.unwrap_or(Age::ZERO),
+        undo_window: undo_window.transpose()?.unwrap_or(Span::ZERO),
     })
 }
 
-fn floor(raw: &raw::Floor, at: &Pointer, findings: &mut Findings) -> Result<Floor, Refused> {
+fn floor(
+    raw: &raw::Floor,
+    at: &Pointer,
+    findings: &mut Findings,
+) -> Result<MinimumRetention, Refused> {
     let last = raw.last.map(|Whole(value)| {
         let count = u16::try_from(value).ok().filter(|&n| n <= MOST_KEPT);
         count.ok_or_else(|| {
@@ -46,8 +50,8 @@ fn floor(raw: &raw::Floor, at: &Pointer, findings: &mut Findings) -> Result<Floo
     });
     let within = raw.within.as_ref();
     let within = within.map(|text| findings.age(&at.key("within"), text));
-    Ok(Floor {
+    Ok(MinimumRetention {
         last: last.transpose()?.unwrap_or(0),
-        within: within.transpose()?.unwrap_or(Age::ZERO),
+        within: within.transpose()?.unwrap_or(Span::ZERO),
     })
 }

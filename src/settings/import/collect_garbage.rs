@@ -217,7 +217,7 @@ fn written(bytes: u64) -> String {
 }
 
 /// Nix takes a whole number of days, at least one, and nothing else.
-fn days(value: &str) -> Result<crate::domain::measure::Age, ImportError> {
+fn days(value: &str) -> Result<crate::domain::measure::Span, ImportError> {
     let number = value.strip_suffix('d').filter(|number| {
         let digits = number.bytes().all(|b| b.is_ascii_digit());
         digits && !number.is_empty()

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{ImportError, Imported, Note, NoteKind};
 use crate::domain::job::JobName;
-use crate::domain::measure::Age;
+use crate::domain::measure::Span;
 use crate::domain::retention::{KeepPolicy, KeepRules, MOST_KEPT};
 use crate::domain::visible::escape_json;
 use crate::settings::{Settings, VERSION};
@@ -61,7 +61,7 @@ pub(super) struct Keep {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) last: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) within: Option<Age>,
+    pub(super) within: Option<Span>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) daily: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -81,7 +81,7 @@ pub(super) struct Roots {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Collect {
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) keep_recent: Option<Age>,
+    pub(super) keep_recent: Option<Span>,
 }
 
 #[derive(Serialize)]

@@ -7,7 +7,7 @@ use super::shell;
 use super::spans;
 use super::{Around, ImportError, NoteKind, Scope};
 use crate::domain::budget::parse_size;
-use crate::domain::measure::{Age, Bytes};
+use crate::domain::measure::{Bytes, Span};
 
 const TOOL: &str = "harmonia-gc";
 
@@ -46,8 +46,8 @@ const AGES: &[(&[&str], u64)] = &[
 #[derive(Default)]
 struct Said {
     all_old: bool,
-    older_than: Option<Age>,
-    keep_recent: Option<Age>,
+    older_than: Option<Span>,
+    keep_recent: Option<Span>,
     free: Option<Free>,
 }
 
@@ -170,7 +170,7 @@ fn flag(name: &str, value: &str, said: &mut Said, draft: &mut Draft) -> Result<(
     Ok(())
 }
 
-fn age(what: &str, value: &str) -> Result<Age, ImportError> {
+fn age(what: &str, value: &str) -> Result<Span, ImportError> {
     // Its own letters only: a bare 0 has none.
     let one = value
         .bytes()

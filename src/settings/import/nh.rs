@@ -33,7 +33,7 @@ const FLAGS: &[Flag] = &[
 /// What the flags say.
 struct Said {
     keep: u64,
-    since: Option<crate::domain::measure::Age>,
+    since: Option<crate::domain::measure::Span>,
     collect: bool,
     roots: bool,
     optimise: bool,

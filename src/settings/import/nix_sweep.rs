@@ -11,7 +11,7 @@ use super::nh::absolute;
 use super::spans::{self, DURATION_STR};
 use super::{Around, ImportError, NoteKind, Scope};
 use crate::domain::budget::Budget as Goal;
-use crate::domain::measure::Age;
+use crate::domain::measure::Span;
 
 const TOOL: &str = "nix-sweep";
 
@@ -279,7 +279,7 @@ fn add(
 /// nix-sweep removes what is too old or too many, but for what is young enough or among the first; ours only says what
 /// stays, so that of two ways to remove one is left out.
 fn keep(preset: &Preset, draft: &mut Draft) -> Result<Option<Keep>, ImportError> {
-    let age = |what: &str, text: &Option<String>| -> Result<Option<Age>, ImportError> {
+    let age = |what: &str, text: &Option<String>| -> Result<Option<Span>, ImportError> {
         let read = |text: &String| spans::read(what, text, DURATION_STR);
         let age = text.as_ref().map(read).transpose()?;
         Ok(age.filter(|age| !age.is_zero()))

@@ -1,7 +1,7 @@
 //! Spans of time as other tools write them.
 
 use super::ImportError;
-use crate::domain::measure::Age;
+use crate::domain::measure::Span;
 
 /// A unit: its names, and its seconds.
 type Unit = (&'static [&'static str], u64);
@@ -29,7 +29,7 @@ pub(super) const DURATION_STR: &[Unit] = &[
 ];
 
 /// Reads `7d`, `1 week`, `1h 30m`: whole numbers with units, added up.
-pub(super) fn read(what: &str, text: &str, units: &[Unit]) -> Result<Age, ImportError> {
+pub(super) fn read(what: &str, text: &str, units: &[Unit]) -> Result<Span, ImportError> {
     let wrong = || {
         ImportError::new(
             format!("`{text}` of {what} is no span of time that can be taken over"),
@@ -67,6 +67,6 @@ pub(super) fn read(what: &str, text: &str, units: &[Unit]) -> Result<Age, Import
 }
 
 /// A span of so many seconds, if ours can say it.
-pub(super) fn age(seconds: u64) -> Option<Age> {
+pub(super) fn age(seconds: u64) -> Option<Span> {
     format!("{seconds}s").parse().ok()
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::measure::{Age, Bytes};
+use crate::domain::measure::{Bytes, Span};
 use crate::settings::{Clamping, Platform, Report};
 
 fn layer(name: String, value: &Value) -> Layer {
@@ -50,11 +50,11 @@ fn a_key_that_counts_more_wins_and_one_that_is_not_said_does_not() {
     let upper = with_job("b", &keep(2), &json!({ "undoWindow": "1d" }));
     let stack = stacked(&[lower, upper]);
     assert!(!stack.settings.safe_mode());
-    assert_eq!(stack.settings.undo_window(), Age::days(1));
+    assert_eq!(stack.settings.undo_window(), Span::days(1));
     assert_eq!(stack.safe_mode_from.as_deref(), Some("file 0"));
     assert_eq!(stack.undo_window_from.as_deref(), Some("file 1"));
     for job in stack.settings.jobs() {
-        assert_eq!(job.job().undo_window, Age::days(1));
+        assert_eq!(job.job().undo_window, Span::days(1));
         assert!(!job.job().safe_mode);
         assert_eq!(job.is_on_top(), job.job().name.to_string() == "b");
     }
@@ -169,7 +169,7 @@ fn a_policy_is_told_where_it_bites() {
     );
     let bound = stack.settings.job("b").unwrap().bound();
     assert_eq!(bound.max_risk, RiskLevel::Medium);
-    assert_eq!(bound.undo_window, Age::days(2));
+    assert_eq!(bound.undo_window, Span::days(2));
 }
 
 fn accepting(name: &str, entries: &[(&str, &str)]) -> Value {
@@ -263,7 +263,7 @@ proptest! {
                 // What flags and variables say is said of the job, as the command line does it.
                 let mut job = found.job().clone();
                 job.max_risk = flag_risk;
-                job.undo_window = Age::days(flag_window);
+                job.undo_window = Span::days(flag_window);
                 for bound in [job.bound(), found.job().bound()] {
                     prop_assert!(bound.max_risk <= policy.ceiling(RiskLevel::Critical));
                     prop_assert!(bound.undo_window >= policy.undo_window);

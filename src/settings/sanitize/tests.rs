@@ -28,10 +28,10 @@ fn with(pointer: &str, value: Value) -> Value {
 fn sanitized(document: &Value, clamping: Clamping) -> (Value, Vec<Change>) {
     let raw = read(&document.to_string()).settings.unwrap();
     let (clean, changes, _) = sanitize(raw, clamping);
-    (told(&clean), changes)
+    (error_chain(&clean), changes)
 }
 
-fn told(raw: &raw::Settings) -> Value {
+fn error_chain(raw: &raw::Settings) -> Value {
     let mut value = serde_json::to_value(raw).unwrap();
     forget_null(&mut value);
     value

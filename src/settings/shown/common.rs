@@ -1,8 +1,8 @@
 //! What adds up over all files: each item has the first file that asks for it.
 
 use super::{InForce, file};
-use crate::domain::brake::Limits;
 use crate::domain::job::{ProfileRef, ProtectedGeneration};
+use crate::domain::limits::Limits;
 use crate::settings::finding::Pointer;
 use crate::settings::raw::{self, Object, Whole};
 use crate::settings::{Layer, Settings};

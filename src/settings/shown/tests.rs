@@ -193,11 +193,11 @@ fn each_value_has_its_origin() {
     let file = |n: usize| Origin::File(format!("file {n}"));
     let flag = Origin::Flag("--undo-window".to_string());
     let short = Beside {
-        undo_window: Some((Age::ZERO, flag.clone())),
+        undo_window: Some((Span::ZERO, flag.clone())),
         max_risk: None,
     };
     let long = Beside {
-        undo_window: Some((Age::days(9), flag.clone())),
+        undo_window: Some((Span::days(9), flag.clone())),
         max_risk: Some((RiskLevel::Critical, Origin::Environment("X".to_string()))),
     };
     let none = Beside::default();

@@ -8,7 +8,7 @@ use std::fs;
 use nix_prune::domain::collect::CollectMethod;
 use nix_prune::domain::graph::KeepFlags;
 use nix_prune::engine::collect;
-use nix_prune::ports::{Perform, PerformError};
+use nix_prune::ports::{NixActions, PerformError};
 
 use super::looker::{Blind, Looker, Never, StopAfter};
 use super::stores::{Dice, Row, Store, any_store};
@@ -102,7 +102,7 @@ fn thousands_of_paths_go_in_several_batches() {
         let store = Store::new(nix, KeepFlags::NIX_DEFAULT);
         many(&store, 5_000);
         let looker = Looker::new(&store);
-        let room = store.scratch.nix().unwrap().deletion_room().unwrap();
+        let room = store.scratch.nix().unwrap().deletion_limit().unwrap();
         let cost = |name: &str| name.len() + room.unwrap().per_path;
         let batches = looker.selection().batches(80_000, cost);
         assert!(batches.len() > 4, "{}", batches.len());
@@ -119,7 +119,7 @@ fn as_much_as_fits_goes_in_one_call() {
         many(&store, 9_000);
         let looker = Looker::new(&store);
         let cli = store.scratch.nix().unwrap();
-        let room = cli.deletion_room().unwrap().unwrap();
+        let room = cli.deletion_limit().unwrap().unwrap();
         let cost = |name: &str| name.len() + room.per_path;
         let batches = looker.selection().batches(room.bytes, cost);
         let largest = batches.iter().map(Vec::len).max().unwrap();

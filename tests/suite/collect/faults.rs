@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use camino::Utf8PathBuf;
 use nix_prune::adapters::nix_cli::NixCli;
-use nix_prune::domain::collect::{CollectMethod, NotSelective};
+use nix_prune::domain::collect::{CollectMethod, FullGcReason};
 use nix_prune::domain::graph::KeepFlags;
 use nix_prune::engine::collect;
-use nix_prune::ports::{Perform, told};
+use nix_prune::ports::{NixActions, error_chain};
 
 use super::looker::{Looker, Never};
 use super::stores::{Row, Store};
@@ -72,7 +72,7 @@ fn trap_31_a_failure_that_is_no_refusal_is_told_with_what_went() {
         let cli = with_fake(&store, nix, "nix-store", text).with_room(1);
         let looker = Looker::new(&store);
         let collection = collect(&looker, &cli, &Never, CollectMethod::Selective);
-        let error = told(collection.outcome.as_ref().unwrap_err());
+        let error = error_chain(collection.outcome.as_ref().unwrap_err());
         assert!(
             error.starts_with("deleting dead paths failed: `"),
             "{error}"
@@ -100,7 +100,7 @@ fn a_database_that_was_damaged_since_the_plan_is_collected_by_nobody() {
         writer.close().unwrap();
         crate::database::damage::spoil(&database, "IndexReference", false);
         let why = looker.refusal();
-        assert!(matches!(why, NotSelective::Unsafe(_)), "{why:?}");
+        assert!(matches!(why, FullGcReason::Unsafe(_)), "{why:?}");
     });
 }
 
@@ -148,7 +148,7 @@ fn trap_31_a_nix_that_ends_well_and_does_nothing_has_failed() {
         let looker = Looker::new(&store);
         let collection = collect(&looker, &cli, &Never, CollectMethod::Selective);
         // What Nix says is one thing; what went is another.
-        let error = told(collection.outcome.as_ref().unwrap_err());
+        let error = error_chain(collection.outcome.as_ref().unwrap_err());
         assert!(error.contains("ended well and deleted nothing"), "{error}");
         assert_eq!(store.names().len(), 7);
     });
@@ -164,7 +164,7 @@ fn trap_24_a_nix_that_was_not_tried_collects_wholly() {
             let cli = with_fake(&store, nix, "nix", &text);
             let looker = Looker::new(&store);
             let none = collect(&looker, &cli, &Never, CollectMethod::Selective);
-            let error = told(none.outcome.as_ref().unwrap_err());
+            let error = error_chain(none.outcome.as_ref().unwrap_err());
             let why = "is not known to check paths by name";
             assert!(error.contains(why), "{error}");
             assert_eq!(store.names().len(), 7);

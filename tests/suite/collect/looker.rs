@@ -9,13 +9,13 @@ use camino::Utf8Path;
 use jiff::tz::TimeZone;
 use nix_prune::adapters::clock::SystemClock;
 use nix_prune::adapters::journal::Journal;
-use nix_prune::adapters::links::Observer;
 use nix_prune::adapters::nix_cli::NixCli;
-use nix_prune::adapters::places::Places;
+use nix_prune::adapters::nix_dirs::NixDirs;
 use nix_prune::adapters::store::{Care, StoreReader, StoreSurvey};
-use nix_prune::domain::collect::{NotSelective, Selection, Unregistered};
+use nix_prune::adapters::survey::Observer;
+use nix_prune::domain::collect::{DeletionSet, FullGcReason, Unregistered};
 use nix_prune::domain::snapshot::{Actor, Snapshot};
-use nix_prune::ports::{Inspect, Interrupt, Survey, SurveyError};
+use nix_prune::ports::{Interrupt, ReadStore, Survey, SurveyError};
 
 use super::stores::Store;
 use crate::support::is_root;
@@ -25,11 +25,11 @@ type Meanwhile<'a> = Box<dyn Fn(u32) + 'a>;
 
 /// Looks as the program does.
 pub(super) struct Looker<'a> {
-    places: Places,
+    places: NixDirs,
     nix: NixCli,
     journal: Journal,
     pub(super) looks: Cell<u32>,
-    pub(super) narrow: fn(Selection) -> Selection,
+    pub(super) narrow: fn(DeletionSet) -> DeletionSet,
     meanwhile: Option<Meanwhile<'a>>,
 }
 
@@ -79,7 +79,7 @@ impl<'a> Looker<'a> {
         }
     }
 
-    pub(super) fn selection(&self) -> Selection {
+    pub(super) fn selection(&self) -> DeletionSet {
         // What came just now is not told for unregistered: it may have its row in a moment.
         std::thread::sleep(Duration::from_millis(25));
         let survey = StoreSurvey {
@@ -91,7 +91,7 @@ impl<'a> Looker<'a> {
     }
 
     /// Why a look chooses nothing.
-    pub(super) fn refusal(&self) -> NotSelective {
+    pub(super) fn refusal(&self) -> FullGcReason {
         let survey = StoreSurvey {
             accepted: None,
             survey: &self.observer(),
@@ -101,7 +101,7 @@ impl<'a> Looker<'a> {
     }
 
     /// What a look would choose in the middle of which, just behind the look for roots, something happens.
-    pub(super) fn selection_around(&self, then: impl Fn()) -> Selection {
+    pub(super) fn selection_around(&self, then: impl Fn()) -> DeletionSet {
         let survey = StoreSurvey {
             accepted: None,
             survey: &Then {
@@ -114,13 +114,18 @@ impl<'a> Looker<'a> {
     }
 
     /// What a look would choose that sees no root at all.
-    pub(super) fn blind_selection(&self) -> Selection {
+    pub(super) fn blind_selection(&self) -> DeletionSet {
         let look = self.reader().look(&self.observer()).unwrap().store.unwrap();
         // The graph of a look cannot be had without its roots, so a copy is read.
         let flags = look.flags();
         let graph = super::graph_of(&self.places);
         let dead = graph.dead(&[], flags);
-        (self.narrow)(Selection::new(graph, flags, dead, Unregistered::default()))
+        (self.narrow)(DeletionSet::new(
+            graph,
+            flags,
+            dead,
+            Unregistered::default(),
+        ))
     }
 }
 
@@ -129,7 +134,7 @@ impl Survey for Looker<'_> {
         panic!("nobody needs one");
     }
 
-    fn dead(&self) -> Result<Selection, NotSelective> {
+    fn dead(&self) -> Result<DeletionSet, FullGcReason> {
         let selection = self.selection();
         self.looks.set(self.looks.get() + 1);
         if let Some(meanwhile) = &self.meanwhile {
@@ -154,10 +159,10 @@ impl<F: Fn()> Survey for Then<'_, F> {
 }
 
 /// Chose once, whatever the roots are, and cannot look again.
-pub(super) struct Blind(RefCell<Option<Selection>>);
+pub(super) struct Blind(RefCell<Option<DeletionSet>>);
 
 impl Blind {
-    pub(super) fn with(selection: Selection) -> Self {
+    pub(super) fn with(selection: DeletionSet) -> Self {
         Self(RefCell::new(Some(selection)))
     }
 }
@@ -167,9 +172,9 @@ impl Survey for Blind {
         panic!("nobody needs one");
     }
 
-    fn dead(&self) -> Result<Selection, NotSelective> {
+    fn dead(&self) -> Result<DeletionSet, FullGcReason> {
         let seen = self.0.borrow_mut().take();
-        seen.ok_or_else(|| NotSelective::Unknown("the second look fails".to_string()))
+        seen.ok_or_else(|| FullGcReason::Unknown("the second look fails".to_string()))
     }
 }
 

@@ -402,7 +402,7 @@ fn planned(text: &str) -> String {
     // Two years and a month between them, so that no bucket has all.
     for generation in machine.profiles[0].generations.values_mut().take(2) {
         let years = if generation.number.0 == 1 { 2 } else { 1 };
-        let age = nix_prune::domain::measure::Age::days(365 * years);
+        let age = nix_prune::domain::measure::Span::days(365 * years);
         generation.created = generation.created.before(age);
     }
     let report = Report::of(text, Platform::Linux, Clamping::Refuse);
@@ -412,7 +412,7 @@ fn planned(text: &str) -> String {
         .map(|f| format!("{} {}", f.code, f.pointer));
     let found: Vec<String> = found.collect();
     let plan = report.settings.map(|settings| {
-        let plan = Plan::draw(&machine, settings.job("daily").unwrap());
+        let plan = Plan::build(&machine, settings.job("daily").unwrap());
         serde_json::to_string(&json::plan(&plan)).unwrap()
     });
     format!("{found:?} {plan:?}")

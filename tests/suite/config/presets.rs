@@ -23,7 +23,7 @@ fn what_stays(#[case] preset: Preset, #[case] stays: &str, #[case] dangling: boo
         let report = Report::of(preset.text(), platform, Clamping::Refuse);
         assert_eq!(report.findings, []);
         let settings = report.settings.unwrap();
-        let plan = Plan::draw(&machine, settings.job("daily").unwrap());
+        let plan = Plan::build(&machine, settings.job("daily").unwrap());
         let gone = crate::plan::gone(&plan, SYSTEM);
         let kept: Vec<u32> = (1..=52).filter(|n| !gone.contains(n)).collect();
         assert_eq!(kept, numbers(stays));

@@ -8,7 +8,7 @@ use nix_prune::adapters::database::DatabaseError;
 use rstest::rstest;
 use rusqlite::Connection;
 
-use super::{Fixture, Seen, add, name};
+use super::{Fixture, StoreData, add, name};
 
 /// A database with thirty paths, references between them, and outputs.
 fn fixture() -> Fixture {
@@ -73,9 +73,9 @@ fn change_without_index(fixture: &Fixture, index: &str, change: &str) {
     reopened("INSERT INTO sqlite_schema SELECT * FROM Kept; DROP TABLE Kept");
 }
 
-fn thorough(fixture: &Fixture) -> Result<Seen, DatabaseError> {
+fn thorough(fixture: &Fixture) -> Result<StoreData, DatabaseError> {
     let database = fixture.database().thoroughly();
-    database.read(Seen::default).map(|(seen, _)| seen)
+    database.read(StoreData::default).map(|(seen, _)| seen)
 }
 
 fn assert_index(error: &DatabaseError, expected: &str) {

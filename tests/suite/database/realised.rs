@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use rstest::rstest;
 
-use super::{Fixture, Seen};
+use super::{Fixture, StoreData};
 
 const REALISATIONS: &str = "CREATE TABLE Realisations (id INTEGER PRIMARY KEY, drvPath TEXT NOT NULL, outputName TEXT NOT NULL,
     outputPath INTEGER NOT NULL, signatures TEXT);";
@@ -26,7 +26,7 @@ fn read(statements: &[String]) -> (BTreeSet<(i64, i64)>, bool) {
     let writer = fixture.writer();
     writer.execute_batch(&statements.join("\n")).unwrap();
     writer.close().unwrap();
-    let (Seen { outputs, .. }, summary) = fixture.read().unwrap();
+    let (StoreData { outputs, .. }, summary) = fixture.read().unwrap();
     let number = |name: &str| name[..32].parse::<i64>().unwrap();
     let outputs = outputs.iter().map(|(drv, output)| (*drv, number(output)));
     (outputs.collect(), summary.outputs_untold)

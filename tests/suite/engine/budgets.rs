@@ -1,12 +1,12 @@
 //! What the engine does for a disk goal.
 
+use nix_prune::domain::blocker::{Blocker, CheckCode};
 use nix_prune::domain::budget::{
-    Amount, Budget, BudgetReport, Disk, DiskGoal, Figure, ReleaseHolds, Standing,
+    Amount, Budget, BudgetReport, Disk, DiskGoal, DiskUsage, ReleaseHolds, SizeMetric,
 };
-use nix_prune::domain::collect::{CollectMethod, NotSelective, Selection, Unregistered};
+use nix_prune::domain::collect::{CollectMethod, DeletionSet, FullGcReason, Unregistered};
 use nix_prune::domain::graph::{GraphBuilder, KeepFlags};
 use nix_prune::domain::plan::{CollectFacts, EarlyFacts, PlannedAction, VanishedFacts};
-use nix_prune::domain::refusal::{Refusal, RefusalCode};
 
 use super::*;
 
@@ -17,35 +17,35 @@ const ON_DISK: u64 = 50;
 const OUT_OF_REACH: u64 = 1_000_000;
 
 /// The world, with what is dead in it: paths of which each takes half of the room that its own size promises.
-struct Seen<'a>(&'a World);
+struct StoreData<'a>(&'a World);
 
-impl Seen<'_> {
+impl StoreData<'_> {
     fn available(&self) -> u64 {
         10_000 - ON_DISK * u64::try_from(self.0.dead.borrow().len()).unwrap()
     }
 }
 
-impl Survey for Seen<'_> {
+impl Survey for StoreData<'_> {
     fn snapshot(&self) -> Result<Snapshot, SurveyError> {
         self.0.snapshot()
     }
 
-    fn standing(&self, _: Figure) -> Standing {
+    fn standing(&self, _: SizeMetric) -> DiskUsage {
         let disk = Disk {
             used: Bytes(0),
             available: Bytes(self.available()),
         };
-        Standing {
+        DiskUsage {
             disk: Some(disk),
             store_bytes: None,
         }
     }
 
-    fn weigh(&self, names: &[&str]) -> Result<Vec<Bytes>, NotSelective> {
+    fn weigh(&self, names: &[&str]) -> Result<Vec<Bytes>, FullGcReason> {
         Ok(vec![Bytes(ON_DISK); names.len()])
     }
 
-    fn dead(&self) -> Result<Selection, NotSelective> {
+    fn dead(&self) -> Result<DeletionSet, FullGcReason> {
         let mut builder = GraphBuilder::new();
         let disk = self.0.disk.borrow();
         let let_go = disk.iter().filter(|path| !self.0.is_kept(path));
@@ -54,7 +54,7 @@ impl Survey for Seen<'_> {
         }
         let graph = builder.finish().unwrap();
         let dead = graph.set_of(graph.nodes());
-        Ok(Selection::new(
+        Ok(DeletionSet::new(
             graph,
             KeepFlags::NIX_DEFAULT,
             dead,
@@ -78,7 +78,7 @@ fn report(goal: u64, collects_most: Option<u64>) -> BudgetReport {
     BudgetReport {
         to_free: Bytes(1),
         collects_most: collects_most.map(Bytes),
-        ..BudgetReport::reached(goal, Standing::default())
+        ..BudgetReport::reached(goal, DiskUsage::default())
     }
 }
 
@@ -87,15 +87,15 @@ fn carry_out(world: &World, actions: Vec<PlannedAction>, budget: BudgetReport) -
     let job = Job {
         safe_mode: false,
         max_risk: RiskLevel::Critical,
-        ..job(Age::days(7))
+        ..job(Span::days(7))
     };
-    let plan = Plan::draw(&world.snapshot().unwrap(), &job);
+    let plan = Plan::build(&world.snapshot().unwrap(), &job);
     let proposal = Proposal {
         actions,
         budget: Some(budget),
         ..Proposal::of(&plan)
     };
-    let survey = Seen(world);
+    let survey = StoreData(world);
     let engine = Engine {
         survey: &survey,
         perform: world,
@@ -124,7 +124,7 @@ fn a_part_is_collected_until_the_goal_is_reached(
     #[case] missing: u64,
 ) {
     let world = with_dead(10);
-    let goal = Seen(&world).available() + to_free;
+    let goal = StoreData(&world).available() + to_free;
     let receipt = carry_out(&world, vec![collect()], report(goal, Some(most)));
     assert_eq!(receipt.count(Outcome::Done), 1);
     assert_eq!(world.dead.borrow().len(), 10 - deleted);
@@ -145,8 +145,8 @@ fn a_part_is_collected_until_the_goal_is_reached(
 #[test]
 fn a_part_is_never_widened_to_the_whole() {
     let world = with_dead(3);
-    let job = job(Age::days(7));
-    let plan = Plan::draw(&world.snapshot().unwrap(), &job);
+    let job = job(Span::days(7));
+    let plan = Plan::build(&world.snapshot().unwrap(), &job);
     let proposal = Proposal {
         actions: vec![collect()],
         budget: Some(report(1, Some(NAR))),
@@ -165,7 +165,7 @@ fn a_part_is_never_widened_to_the_whole() {
 
 /// A world with an open hold of generation 1, and what a budget that needs it at once would do.
 fn for_good(world: &World) -> Vec<PlannedAction> {
-    run(world, &job(Age::days(7))).unwrap();
+    run(world, &job(Span::days(7))).unwrap();
     let snapshot = world.snapshot().unwrap();
     let hold = snapshot
         .holds
@@ -207,8 +207,8 @@ fn an_early_end_is_recorded_and_for_good() {
 
 #[test]
 fn what_was_let_pass_is_recorded_and_what_came_since_stops_the_collection() {
-    let refusal = |message: &str| Refusal {
-        code: RefusalCode::RootsAway,
+    let refusal = |message: &str| Blocker {
+        code: CheckCode::RootsAway,
         message: message.to_string(),
         hint: String::new(),
         places: Vec::new(),
@@ -218,10 +218,10 @@ fn what_was_let_pass_is_recorded_and_what_came_since_stops_the_collection() {
         let world = World::new(9, 9);
         world.refusals.borrow_mut().push(refusal("/home/a is away"));
         let job = Job {
-            accept: [RefusalCode::RootsAway].into(),
-            ..job(Age::days(7))
+            accept: [CheckCode::RootsAway].into(),
+            ..job(Span::days(7))
         };
-        let plan = Plan::draw(&world.snapshot().unwrap(), &job);
+        let plan = Plan::build(&world.snapshot().unwrap(), &job);
         let approved = gate(Proposal::of(&plan)).unwrap();
         world.refusals.replace(vec![refusal(later)]);
         let receipt = world.engine().apply(approved, Some(&job)).unwrap();
@@ -234,15 +234,15 @@ fn what_was_let_pass_is_recorded_and_what_came_since_stops_the_collection() {
 fn nothing_goes_for_good_when_nothing_is_collected() {
     let world = World::new(9, 9);
     let mut actions = for_good(&world);
-    world.refusals.borrow_mut().push(Refusal {
-        code: RefusalCode::RootsUnreadable,
+    world.refusals.borrow_mut().push(Blocker {
+        code: CheckCode::RootsUnreadable,
         message: "the roots cannot be read".to_string(),
         hint: String::new(),
         places: Vec::new(),
         reason: None,
     });
     let snapshot = world.snapshot().unwrap();
-    let unheld = Plan::draw(&snapshot, &job_that_keeps_two()).actions;
+    let unheld = Plan::build(&snapshot, &job_that_keeps_two()).actions;
     let unheld = unheld
         .into_iter()
         .filter(|planned| matches!(planned.action, Action::DropGeneration(_)));
@@ -263,7 +263,7 @@ fn nothing_goes_for_good_when_a_vanished_root_cannot_be_held() {
     let vanished = Action::HoldRoot(VanishedFacts {
         link: "/gone/50/result".into(),
         store_path: path(50),
-        hold: Age::days(7),
+        hold: Span::days(7),
     });
     let risk = RiskLevel::Low;
     actions.insert(
@@ -282,7 +282,7 @@ fn nothing_goes_for_good_when_a_vanished_root_cannot_be_held() {
 #[test]
 fn nothing_goes_for_good_when_a_removal_took_more() {
     let world = World::new(9, 9);
-    let mut actions = Plan::draw(&world.snapshot().unwrap(), &job_that_keeps_two()).actions;
+    let mut actions = Plan::build(&world.snapshot().unwrap(), &job_that_keeps_two()).actions;
     actions.retain(|planned| matches!(planned.action, Action::DropGeneration(_)));
     assert_eq!(actions.len(), 7);
     actions.push(collect());
@@ -297,7 +297,7 @@ fn nothing_goes_for_good_when_a_removal_took_more() {
 }
 
 fn job_that_keeps_two() -> Job {
-    let mut job = job(Age::days(0));
+    let mut job = job(Span::days(0));
     let rules = KeepRules {
         last: Some(2),
         ..KeepRules::default()

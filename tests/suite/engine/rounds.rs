@@ -1,10 +1,10 @@
 //! The rounds of a budget on file systems that free what they are to free, or do not: they lag, lie, compress and share.
 
 use nix_prune::domain::budget::{
-    Amount, Budget, BudgetEnd, BudgetReport, Disk, DiskGoal, Figure, Finding, Judge, ReleaseHolds,
-    Standing,
+    Amount, Budget, BudgetEnd, BudgetReport, Disk, DiskGoal, DiskUsage, Finding, Judge,
+    ReleaseHolds, SizeMetric,
 };
-use nix_prune::domain::collect::{NotSelective, Selection, Unregistered};
+use nix_prune::domain::collect::{DeletionSet, FullGcReason, Unregistered};
 use nix_prune::domain::graph::{GraphBuilder, KeepFlags};
 use nix_prune::domain::plan::{CollectFacts, EarlyFacts, PlannedAction};
 use proptest::prelude::*;
@@ -76,15 +76,15 @@ impl Blocks {
 }
 
 /// Looks at a world with a file system.
-struct Seen<'a>(&'a World);
+struct StoreData<'a>(&'a World);
 
-impl Survey for Seen<'_> {
+impl Survey for StoreData<'_> {
     fn snapshot(&self) -> Result<Snapshot, SurveyError> {
         self.0.snapshot()
     }
 
-    fn standing(&self, _: Figure) -> Standing {
-        Standing {
+    fn standing(&self, _: SizeMetric) -> DiskUsage {
+        DiskUsage {
             disk: Some(Disk {
                 used: Bytes(u64::MAX / 2),
                 available: self.0.free_space().unwrap().available,
@@ -93,14 +93,14 @@ impl Survey for Seen<'_> {
         }
     }
 
-    fn weigh(&self, names: &[&str]) -> Result<Vec<Bytes>, NotSelective> {
+    fn weigh(&self, names: &[&str]) -> Result<Vec<Bytes>, FullGcReason> {
         let blocks = self.0.blocks.borrow();
         let sizes = &blocks.as_ref().unwrap().sizes;
         let size = |name: &&str| sizes[&StorePathRef::from_base_name(name).unwrap().to_owned()];
         Ok(names.iter().map(|name| Bytes(size(name))).collect())
     }
 
-    fn dead(&self) -> Result<Selection, NotSelective> {
+    fn dead(&self) -> Result<DeletionSet, FullGcReason> {
         let disk = self.0.disk.borrow();
         let mut builder = GraphBuilder::new();
         for path in &*disk {
@@ -112,7 +112,7 @@ impl Survey for Seen<'_> {
         let dead = disk.iter().filter(|path| !self.0.is_kept(path));
         let dead = graph.set_of(dead.filter_map(|path| graph.find(&path.to_string())));
         let none = Unregistered::default();
-        Ok(Selection::new(graph, KeepFlags::NIX_DEFAULT, dead, none))
+        Ok(DeletionSet::new(graph, KeepFlags::NIX_DEFAULT, dead, none))
     }
 }
 
@@ -147,7 +147,7 @@ fn run_for(world: &World, to_free: u64) -> Receipt {
         budget: Budget::MinFree(Amount::Bytes(Bytes(available(world) + to_free * MIB))),
         release_holds: ReleaseHolds::IfNeeded,
     };
-    let mut job = job(Age::days(0));
+    let mut job = job(Span::days(0));
     job.safe_mode = false;
     job.max_risk = RiskLevel::Critical;
     let rules = KeepRules {
@@ -157,7 +157,7 @@ fn run_for(world: &World, to_free: u64) -> Receipt {
     job.operations.generations.as_mut().unwrap().keep = KeepPolicy::new(rules).unwrap();
     job.operations.roots = None;
     let snapshot = world.snapshot().unwrap();
-    let plan = Plan::draw(&snapshot, &job);
+    let plan = Plan::build(&snapshot, &job);
     let mut actions: Vec<PlannedAction> = plan.actions.clone();
     actions.retain(|planned| matches!(planned.action, Action::DropGeneration(_)));
     actions.extend(snapshot.holds.iter().map(|hold| PlannedAction {
@@ -175,11 +175,11 @@ fn run_for(world: &World, to_free: u64) -> Receipt {
         actions,
         budget: Some(BudgetReport {
             to_free: Bytes(to_free * MIB),
-            ..BudgetReport::reached(goal, Standing::default())
+            ..BudgetReport::reached(goal, DiskUsage::default())
         }),
         ..Proposal::of(&plan)
     };
-    let survey = Seen(world);
+    let survey = StoreData(world);
     let engine = Engine {
         survey: &survey,
         perform: world,

@@ -11,7 +11,7 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 use nix_prune::adapters::journal::Journal;
 use nix_prune::domain::receipt::{Receipt, RunId};
-use nix_prune::ports::{JournalError, Remember};
+use nix_prune::ports::{JournalError, RunJournal};
 
 use super::{SECOND, is_root, names, receipt, scratch, time};
 

@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 use camino::{Utf8Path, Utf8PathBuf};
 use nix_prune::adapters::journal::{Journal, RunLock};
 use nix_prune::domain::receipt::{Entry, Outcome, Receipt, RunId};
-use nix_prune::ports::{JournalError, Remember};
+use nix_prune::ports::{JournalError, RunJournal};
 use rstest::rstest;
 use serde_json::{Value, json};
 

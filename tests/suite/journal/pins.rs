@@ -4,10 +4,10 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use nix_prune::adapters::journal::{Journal, PinRecord};
-use nix_prune::adapters::links::Memory;
+use nix_prune::adapters::survey::Memory;
 use nix_prune::domain::profile::{GenerationNumber, ProfilePath};
 use nix_prune::domain::store_path::StoreDir;
-use nix_prune::ports::{JournalError, Remember};
+use nix_prune::ports::{JournalError, RunJournal};
 use rstest::rstest;
 use serde_json::json;
 

@@ -3,16 +3,16 @@ use std::os::unix::fs::symlink;
 
 use camino::Utf8Path;
 use nix_prune::adapters::journal::{Journal, RunLock};
-use nix_prune::domain::measure::{Age, Timestamp};
+use nix_prune::domain::measure::{Span, Timestamp};
 use nix_prune::domain::receipt::Receipt;
-use nix_prune::ports::Remember;
+use nix_prune::ports::RunJournal;
 use rstest::rstest;
 use serde_json::json;
 
 use super::{SECOND, receipt, scratch, time};
 
 fn days(days: u32) -> Timestamp {
-    time(SECOND).after(Age::days(days))
+    time(SECOND).after(Span::days(days))
 }
 
 /// A record for each of so many days.

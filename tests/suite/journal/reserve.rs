@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 use nix_prune::adapters::journal::Journal;
-use nix_prune::ports::Remember;
+use nix_prune::ports::RunJournal;
 
 use super::{SECOND, names, receipt, scratch, time};
 use crate::support::listing;

@@ -3,7 +3,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 
 use nix_prune::adapters::journal::Journal;
 use nix_prune::domain::receipt::{Outcome, Receipt, RunId, RunKind};
-use nix_prune::ports::{JournalError, Remember};
+use nix_prune::ports::{JournalError, RunJournal};
 use rstest::rstest;
 
 use super::{SECOND, is_root, names, receipt, scratch, time};

@@ -7,7 +7,7 @@ use camino::Utf8PathBuf;
 use nix_prune::adapters::journal::{Journal, RunLock};
 use nix_prune::domain::measure::Bytes;
 use nix_prune::domain::receipt::{Outcome, Receipt};
-use nix_prune::ports::{JournalError, Remember};
+use nix_prune::ports::{JournalError, RunJournal};
 
 use super::{names, scratch};
 

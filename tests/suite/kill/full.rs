@@ -7,7 +7,7 @@ use std::io::Write;
 use camino::{Utf8Path, Utf8PathBuf};
 use nix_prune::adapters::journal::Journal;
 use nix_prune::adapters::scratch::{NewPath, Scratch};
-use nix_prune::ports::Remember;
+use nix_prune::ports::RunJournal;
 
 use super::*;
 use crate::support::{by_hand, on_small_disk, run, with_each_nix};

@@ -11,7 +11,7 @@ use nix_prune::adapters::journal::Journal;
 use nix_prune::adapters::scratch::{NewPath, Scratch};
 use nix_prune::domain::plan::{Action, GenerationFacts};
 use nix_prune::domain::receipt::{Outcome, Receipt};
-use nix_prune::ports::Remember;
+use nix_prune::ports::RunJournal;
 
 use super::tracer::{self, Step, Then, Traced};
 use crate::support::{Nix, Ran, by_hand, program, run, run_command, time};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use camino::Utf8Path;
 use nix_prune::adapters::scratch::Scratch;
-use nix_prune::domain::measure::{Age, Timestamp};
+use nix_prune::domain::measure::{Span, Timestamp};
 
 use super::{document, planned, write};
 use crate::support::{Nix, by_hand, run, with_each_nix};
@@ -19,7 +19,7 @@ fn system(nix: &Nix, now: Timestamp, back: usize) -> Scratch {
     for (n, age) in AGES.into_iter().enumerate() {
         let path = scratch.add_path(&format!("system-{n}"), &[], 100).unwrap();
         // Half a day off the whole days, so that the test may take its time.
-        let made = now.before(Age::days(age)).before("12h".parse().unwrap());
+        let made = now.before(Span::days(age)).before("12h".parse().unwrap());
         scratch.set_profile(&system, &path, made).unwrap();
     }
     if back > 0 {

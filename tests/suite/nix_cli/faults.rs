@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use camino::Utf8PathBuf;
 use nix_prune::adapters::nix_cli::NixCli;
 use nix_prune::adapters::scratch::Scratch;
-use nix_prune::ports::{Collected, Interrupt, Perform, PerformError, Sight};
+use nix_prune::ports::{Collected, Interrupt, LinkState, NixActions, PerformError};
 use rstest::rstest;
 
 use super::{Fixture, chain};
@@ -83,7 +83,7 @@ fn exit_0_of_nix_env_is_not_believed() {
             chain(&error)
         );
         let sight = fakes.cli().see_generation(&fakes.f.facts(1)).unwrap();
-        assert_eq!(sight, Sight::AsRecorded);
+        assert_eq!(sight, LinkState::Unchanged);
     });
 }
 
@@ -112,7 +112,7 @@ fn what_is_gone_counts_as_dropped_even_if_nix_env_fails_afterwards() {
         fakes.replace("nix-env", "'REAL' \"$@\"; exit 1");
         fakes.cli().drop_generation(&fakes.f.facts(1)).unwrap();
         let sight = fakes.cli().see_generation(&fakes.f.facts(1)).unwrap();
-        assert_eq!(sight, Sight::Gone);
+        assert_eq!(sight, LinkState::Gone);
     });
 }
 
@@ -184,7 +184,7 @@ fn a_generation_that_cannot_be_put_back_leaves_no_half_of_it(#[case] text: &str)
         }
         fakes.replace("nix-store", text);
         assert!(
-            cli.restore_generation(&facts, nix_prune::ports::Claim::Fresh)
+            cli.restore_generation(&facts, nix_prune::ports::RestoreMode::Fresh)
                 .is_err()
         );
         let link = fakes.f.link(1);

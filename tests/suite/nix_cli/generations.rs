@@ -7,7 +7,7 @@ use nix_prune::adapters::scratch::{Scratch, set_link_time};
 use nix_prune::domain::plan::{GenerationFacts, HoldFacts};
 use nix_prune::domain::profile::GenerationNumber;
 use nix_prune::domain::snapshot::Held;
-use nix_prune::ports::{Perform, PerformError, Sight};
+use nix_prune::ports::{LinkState, NixActions, PerformError};
 
 use super::{Fixture, assert_stale, created};
 use crate::support::{by_hand, listing, time, with_each_nix};
@@ -20,19 +20,22 @@ fn round_trip(scratch: Scratch) {
     let (before, on_disk) = (listing(f.profile.dir()), facts.target.clone());
 
     nix.hold(&facts.store_path, &hold).unwrap();
-    assert_eq!(nix.see_generation(&facts).unwrap(), Sight::AsRecorded);
+    assert_eq!(nix.see_generation(&facts).unwrap(), LinkState::Unchanged);
     nix.drop_generation(&facts).unwrap();
-    assert_eq!(nix.see_generation(&facts).unwrap(), Sight::Gone);
+    assert_eq!(nix.see_generation(&facts).unwrap(), LinkState::Gone);
     assert!(f.link(1).symlink_metadata().is_err());
-    assert_eq!(nix.see_generation(&f.facts(2)).unwrap(), Sight::AsRecorded);
+    assert_eq!(
+        nix.see_generation(&f.facts(2)).unwrap(),
+        LinkState::Unchanged
+    );
 
     // The hold keeps it, and what it refers to, through a collection.
     by_hand(&f.scratch, "nix-collect-garbage", &[]);
     assert!(on_disk.exists());
 
-    nix.restore_generation(&facts, nix_prune::ports::Claim::Fresh)
+    nix.restore_generation(&facts, nix_prune::ports::RestoreMode::Fresh)
         .unwrap();
-    assert_eq!(nix.see_generation(&facts).unwrap(), Sight::AsRecorded);
+    assert_eq!(nix.see_generation(&facts).unwrap(), LinkState::Unchanged);
     let link = |listing: &std::collections::BTreeMap<String, String>, name: &str| {
         // Everything but the time of change, which is now.
         let words: Vec<_> = listing[name].split(' ').map(str::to_string).collect();
@@ -187,7 +190,7 @@ fn a_profile_directory_that_became_a_link_is_left_alone() {
             Err(PerformError::File { .. })
         ));
         assert!(matches!(
-            cli.restore_generation(&f.facts(1), nix_prune::ports::Claim::Fresh),
+            cli.restore_generation(&f.facts(1), nix_prune::ports::RestoreMode::Fresh),
             Err(PerformError::File { .. })
         ));
         assert_eq!(listing(&away), before);
@@ -200,13 +203,13 @@ fn what_stands_under_a_number_is_told_apart() {
         let f = Fixture::new(Scratch::new(Some(&nix.bin)).unwrap());
         let cli = f.scratch.nix().unwrap();
         let sight = || cli.see_generation(&f.facts(1)).unwrap();
-        assert_eq!(sight(), Sight::AsRecorded);
+        assert_eq!(sight(), LinkState::Unchanged);
         set_link_time(&f.link(1), created(2)).unwrap();
-        assert_eq!(sight(), Sight::Unfinished);
+        assert_eq!(sight(), LinkState::Unfinished);
         fs::remove_file(f.link(1)).unwrap();
-        assert_eq!(sight(), Sight::Gone);
+        assert_eq!(sight(), LinkState::Gone);
         fs::create_dir(f.link(1)).unwrap();
-        assert_eq!(sight(), Sight::Different);
+        assert_eq!(sight(), LinkState::Different);
         // A directory that is away tells nothing.
         fs::rename(f.profile.dir(), f.scratch.base().join("away")).unwrap();
         assert_stale(cli.see_generation(&f.facts(1)), "has lost its directory");
@@ -252,7 +255,7 @@ fn nothing_is_put_back_where_something_is_or_from_what_is_gone() {
             change(&f, &mut facts);
             let before = listing(&f.scratch.base().join("."));
             assert_stale(
-                cli.restore_generation(&facts, nix_prune::ports::Claim::Fresh),
+                cli.restore_generation(&facts, nix_prune::ports::RestoreMode::Fresh),
                 words,
             );
             let mut after = listing(&f.scratch.base().join("."));
@@ -274,10 +277,10 @@ fn a_path_that_is_on_disk_but_not_valid_is_not_put_back() {
         by_hand(&f.scratch, "nix-collect-garbage", &[]);
         fs::write(&facts.target, "an impostor").unwrap();
         let error = cli
-            .restore_generation(&facts, nix_prune::ports::Claim::Fresh)
+            .restore_generation(&facts, nix_prune::ports::RestoreMode::Fresh)
             .unwrap_err();
         assert!(matches!(error, PerformError::Nix { .. }), "{error:?}");
-        assert_eq!(cli.see_generation(&facts).unwrap(), Sight::Gone);
+        assert_eq!(cli.see_generation(&facts).unwrap(), LinkState::Gone);
         assert!(cli.hold(&facts.store_path, &f.hold(0)).is_err());
     });
 }
@@ -292,8 +295,8 @@ fn nothing_is_put_back_while_another_nix_holds_the_profile() {
         let lock = fs::File::create(f.profile.dir().join("demo.lock")).unwrap();
         let lock = nix::fcntl::Flock::lock(lock, nix::fcntl::FlockArg::LockExclusive).unwrap();
         std::thread::scope(|scope| {
-            let restored =
-                scope.spawn(|| cli.restore_generation(&facts, nix_prune::ports::Claim::Fresh));
+            let restored = scope
+                .spawn(|| cli.restore_generation(&facts, nix_prune::ports::RestoreMode::Fresh));
             std::thread::sleep(std::time::Duration::from_millis(300));
             // It waits, as Nix would.
             assert!(!restored.is_finished());
@@ -301,7 +304,7 @@ fn nothing_is_put_back_while_another_nix_holds_the_profile() {
             drop(lock);
             restored.join().unwrap().unwrap();
         });
-        assert_eq!(cli.see_generation(&facts).unwrap(), Sight::AsRecorded);
+        assert_eq!(cli.see_generation(&facts).unwrap(), LinkState::Unchanged);
     });
 }
 
@@ -342,9 +345,9 @@ fn a_newer_generation_than_the_current_one_can_go_and_come_back() {
         };
         cli.hold(&facts.store_path, &f.hold(0)).unwrap();
         cli.drop_generation(&facts).unwrap();
-        cli.restore_generation(&facts, nix_prune::ports::Claim::Fresh)
+        cli.restore_generation(&facts, nix_prune::ports::RestoreMode::Fresh)
             .unwrap();
-        assert_eq!(cli.see_generation(&facts).unwrap(), Sight::AsRecorded);
+        assert_eq!(cli.see_generation(&facts).unwrap(), LinkState::Unchanged);
         assert_eq!(profile.read_link_utf8().unwrap(), "demo-1-link");
     });
 }

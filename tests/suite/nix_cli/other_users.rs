@@ -7,12 +7,12 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix_prune::adapters::process::{self, Account, Program, Surroundings};
+use nix_prune::adapters::process::{self, Account, ChildEnv, Program};
 use nix_prune::adapters::scratch::{Scratch, set_link_time};
-use nix_prune::domain::measure::Age;
+use nix_prune::domain::measure::Span;
 use nix_prune::domain::plan::GenerationFacts;
 use nix_prune::domain::profile::{GenerationNumber, Owner, ProfileKind, ProfilePath};
-use nix_prune::ports::{Interrupt, Perform, PerformError, Sight};
+use nix_prune::ports::{Interrupt, LinkState, NixActions, PerformError};
 
 use super::{assert_stale, created};
 use crate::support::{Nix, by_hand, is_root, listing, run_command, skipped, with_each_nix};
@@ -67,7 +67,7 @@ impl Machine {
             store_path: paths[0].clone(),
             created: created(1),
             current: GenerationNumber(2),
-            hold: Age::days(7),
+            hold: Span::days(7),
         };
         Self {
             scratch,
@@ -141,10 +141,10 @@ fn a_users_generation_goes_and_comes_back_as_the_users() {
         fs::create_dir_all(hold.parent().unwrap()).unwrap();
         cli.hold(&m.facts.store_path, &hold).unwrap();
         cli.drop_generation(&m.facts).unwrap();
-        assert_eq!(cli.see_generation(&m.facts).unwrap(), Sight::Gone);
-        cli.restore_generation(&m.facts, nix_prune::ports::Claim::Fresh)
+        assert_eq!(cli.see_generation(&m.facts).unwrap(), LinkState::Gone);
+        cli.restore_generation(&m.facts, nix_prune::ports::RestoreMode::Fresh)
             .unwrap();
-        assert_eq!(cli.see_generation(&m.facts).unwrap(), Sight::AsRecorded);
+        assert_eq!(cli.see_generation(&m.facts).unwrap(), LinkState::Unchanged);
         let link = m
             .facts
             .profile
@@ -175,7 +175,7 @@ fn a_directory_that_is_not_the_users_any_more_is_left_alone() {
             "lies in a directory of the user 4243 now",
         );
         assert_stale(
-            cli.restore_generation(&m.facts, nix_prune::ports::Claim::Fresh),
+            cli.restore_generation(&m.facts, nix_prune::ports::RestoreMode::Fresh),
             "lies in a directory of the user 4243 now",
         );
         assert_eq!(listing(m.facts.profile.dir()), before);
@@ -199,7 +199,7 @@ fn a_link_of_a_user_does_not_lead_root_into_a_directory_of_its_own() {
         symlink(&trap, &state).unwrap();
         let before = listing(&trap);
         let error = cli
-            .restore_generation(&m.facts, nix_prune::ports::Claim::Fresh)
+            .restore_generation(&m.facts, nix_prune::ports::RestoreMode::Fresh)
             .unwrap_err();
         assert!(matches!(error, PerformError::File { .. }), "{error:?}");
         assert_eq!(listing(&trap), before);
@@ -217,7 +217,7 @@ fn trap_44_nobody_acts_for_a_user_whom_nobody_knows() {
         let before = listing(f.profile.dir());
         for error in [
             cli.drop_generation(&facts).unwrap_err(),
-            cli.restore_generation(&facts, nix_prune::ports::Claim::Fresh)
+            cli.restore_generation(&facts, nix_prune::ports::RestoreMode::Fresh)
                 .unwrap_err(),
         ] {
             assert!(
@@ -250,7 +250,7 @@ fn eve(home: &str) -> Account {
 /// What a script of `/bin/sh` prints that runs as the user, with variables of root's around it.
 fn printed_as_eve(account: &Account, script: &str) -> String {
     process::launch_with(env!("CARGO_BIN_EXE_nix-prune"));
-    let surroundings: Surroundings = [
+    let surroundings: ChildEnv = [
         ("PATH", "/usr/bin:/bin:/run/current-system/sw/bin"),
         ("NIX_REMOTE", "local"),
         ("NIX_CONFIG", "x"),
@@ -409,7 +409,7 @@ fn a_pipe_in_the_place_of_a_profiles_lock_stops_nothing() {
         chown(&lock, Some(EVE), Some(EVE)).unwrap();
         let begun = Instant::now();
         let error = cli
-            .restore_generation(&m.facts, nix_prune::ports::Claim::Fresh)
+            .restore_generation(&m.facts, nix_prune::ports::RestoreMode::Fresh)
             .unwrap_err();
         assert!(
             super::chain(&error).contains("profile.lock is not a regular file"),
@@ -417,7 +417,7 @@ fn a_pipe_in_the_place_of_a_profiles_lock_stops_nothing() {
         );
         assert!(begun.elapsed() < Duration::from_secs(5));
         fs::remove_file(&lock).unwrap();
-        cli.restore_generation(&m.facts, nix_prune::ports::Claim::Fresh)
+        cli.restore_generation(&m.facts, nix_prune::ports::RestoreMode::Fresh)
             .unwrap();
     });
 }

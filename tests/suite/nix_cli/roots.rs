@@ -9,7 +9,7 @@ use nix_prune::adapters::scratch::Scratch;
 use nix_prune::domain::plan::{HoldFacts, RootFacts};
 use nix_prune::domain::profile::GenerationNumber;
 use nix_prune::domain::snapshot::Held;
-use nix_prune::ports::{Perform, PerformError, Sight};
+use nix_prune::ports::{LinkState, NixActions, PerformError};
 
 use super::{Fixture, assert_stale, chain};
 use crate::support::{listing, time, with_each_nix};
@@ -138,16 +138,16 @@ fn trap_16_a_dangling_root_goes_and_comes_back() {
         let cli = f.scratch.nix().unwrap();
         let facts = f.dangling();
         let text = facts.entry.read_link_utf8().unwrap();
-        assert_eq!(cli.see_root(&facts).unwrap(), Sight::AsRecorded);
+        assert_eq!(cli.see_root(&facts).unwrap(), LinkState::Unchanged);
         cli.remove_root(&facts).unwrap();
-        assert_eq!(cli.see_root(&facts).unwrap(), Sight::Gone);
+        assert_eq!(cli.see_root(&facts).unwrap(), LinkState::Gone);
         assert_stale(cli.remove_root(&facts), "is not there any more");
         cli.restore_root(&facts).unwrap();
         assert_eq!(facts.entry.read_link_utf8().unwrap(), text);
         assert_stale(cli.restore_root(&facts), "is taken");
         fs::remove_file(&facts.entry).unwrap();
         fs::write(&facts.entry, "").unwrap();
-        assert_eq!(cli.see_root(&facts).unwrap(), Sight::Different);
+        assert_eq!(cli.see_root(&facts).unwrap(), LinkState::Different);
         assert_stale(cli.restore_root(&facts), "is taken");
     });
 }

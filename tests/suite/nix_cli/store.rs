@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use camino::Utf8PathBuf;
 use nix_prune::adapters::scratch::{NewPath, Scratch};
 use nix_prune::domain::measure::Bytes;
-use nix_prune::ports::{Perform, PerformError};
+use nix_prune::ports::{NixActions, PerformError};
 
 use super::Fixture;
 use crate::support::{by_hand, listing, with_each_nix};

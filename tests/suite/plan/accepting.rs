@@ -1,23 +1,23 @@
 //! Refusals and what they reach: what is accepted where, and which profiles were asked for.
 
 use nix_prune::domain::accept::{Acceptance, Place};
+use nix_prune::domain::blocker::{Blocker, CheckCode};
 use nix_prune::domain::collect::CollectMethod;
 use nix_prune::domain::plan::recheck;
 use nix_prune::domain::profile::{Current, CurrentUnknown};
-use nix_prune::domain::refusal::{Refusal, RefusalCode};
 use rstest::rstest;
 
 use super::*;
 
-fn refusal(code: RefusalCode, places: &[&str]) -> Refusal {
-    Refusal {
+fn refusal(code: CheckCode, places: &[&str]) -> Blocker {
+    Blocker {
         places: places.iter().map(|place| (*place).into()).collect(),
-        ..Refusal::new(code, format!("{code} at {places:?}"), "look".to_string())
+        ..Blocker::new(code, format!("{code} at {places:?}"), "look".to_string())
     }
 }
 
-fn accepting(entries: &[(RefusalCode, &str)]) -> Job {
-    let entry = |(code, place): &(RefusalCode, &str)| Acceptance {
+fn accepting(entries: &[(CheckCode, &str)]) -> Job {
+    let entry = |(code, place): &(CheckCode, &str)| Acceptance {
         code: *code,
         place: Place::new(place).unwrap(),
         reason: format!("because of {place}"),
@@ -29,21 +29,21 @@ fn accepting(entries: &[(RefusalCode, &str)]) -> Job {
 }
 
 #[rstest]
-#[case::its_place(&["/home/a/result"], &[(RefusalCode::RootsUnreadable, "/home/a")], true)]
-#[case::a_pattern(&["/home/a/result"], &[(RefusalCode::RootsUnreadable, "/home/*/result")], true)]
-#[case::another_place(&["/home/b/result"], &[(RefusalCode::RootsUnreadable, "/home/a")], false)]
-#[case::another_code(&["/home/a/result"], &[(RefusalCode::RootsAway, "/home/a")], false)]
-#[case::one_of_two(&["/home/a/x", "/home/b/x"], &[(RefusalCode::RootsUnreadable, "/home/a")], false)]
-#[case::both(&["/home/a/x", "/home/b/x"], &[(RefusalCode::RootsUnreadable, "/home/a"), (RefusalCode::RootsUnreadable, "/home/b")], true)]
-#[case::no_place(&[], &[(RefusalCode::RootsUnreadable, "/home")], false)]
+#[case::its_place(&["/home/a/result"], &[(CheckCode::RootsUnreadable, "/home/a")], true)]
+#[case::a_pattern(&["/home/a/result"], &[(CheckCode::RootsUnreadable, "/home/*/result")], true)]
+#[case::another_place(&["/home/b/result"], &[(CheckCode::RootsUnreadable, "/home/a")], false)]
+#[case::another_code(&["/home/a/result"], &[(CheckCode::RootsAway, "/home/a")], false)]
+#[case::one_of_two(&["/home/a/x", "/home/b/x"], &[(CheckCode::RootsUnreadable, "/home/a")], false)]
+#[case::both(&["/home/a/x", "/home/b/x"], &[(CheckCode::RootsUnreadable, "/home/a"), (CheckCode::RootsUnreadable, "/home/b")], true)]
+#[case::no_place(&[], &[(CheckCode::RootsUnreadable, "/home")], false)]
 fn the_settings_accept_a_check_where_they_say(
     #[case] places: &[&str],
-    #[case] entries: &[(RefusalCode, &str)],
+    #[case] entries: &[(CheckCode, &str)],
     #[case] passes: bool,
 ) {
     let mut snapshot = snapshot(vec![alice()]);
-    snapshot.refusals = vec![refusal(RefusalCode::RootsUnreadable, places)];
-    let plan = Plan::draw(&snapshot, &accepting(entries));
+    snapshot.refusals = vec![refusal(CheckCode::RootsUnreadable, places)];
+    let plan = Plan::build(&snapshot, &accepting(entries));
     assert_eq!(steps(&plan).contains(&"collect".to_string()), passes);
     assert_eq!(plan.collection_refused, !passes);
     assert_eq!(plan.accepted.len(), usize::from(passes));
@@ -59,9 +59,9 @@ fn the_settings_accept_a_check_where_they_say(
 #[test]
 fn what_was_accepted_by_the_settings_lets_nothing_else_pass_at_the_last_moment() {
     let mut snapshot = snapshot(vec![alice()]);
-    snapshot.refusals = vec![refusal(RefusalCode::RootsAway, &["/mnt/a"])];
-    let plan = Plan::draw(&snapshot, &accepting(&[(RefusalCode::RootsAway, "/mnt")]));
-    let came_since = refusal(RefusalCode::RootsAway, &["/mnt/b"]);
+    snapshot.refusals = vec![refusal(CheckCode::RootsAway, &["/mnt/a"])];
+    let plan = Plan::build(&snapshot, &accepting(&[(CheckCode::RootsAway, "/mnt")]));
+    let came_since = refusal(CheckCode::RootsAway, &["/mnt/b"]);
     assert!(snapshot.refusals[0].is_among(&plan.accepted));
     assert!(!came_since.is_among(&plan.accepted));
 }
@@ -81,7 +81,7 @@ fn left_alone(selectors: &[&str], actor: Actor, change: fn(&mut Snapshot)) -> Ve
     let parse = |text: &&str| ProfileSelector::parse(text).unwrap();
     let operation = job.operations.generations.as_mut().unwrap();
     operation.profiles = selectors.iter().map(parse).collect();
-    let plan = Plan::draw(&snapshot, &job);
+    let plan = Plan::build(&snapshot, &job);
     assert_eq!(plan.is_refused(), !plan.left_alone.is_empty());
     // Nothing of this is a reason to leave garbage.
     assert!(steps(&plan).contains(&"collect".to_string()));
@@ -97,7 +97,7 @@ fn blur(snapshot: &mut Snapshot) {
     for profile in &mut snapshot.profiles {
         profile.current = Current::Unknown(CurrentUnknown::NoLink);
         let path = profile.path.to_path();
-        let refusal = refusal(RefusalCode::CurrentUnknown, &[path.as_str()]);
+        let refusal = refusal(CheckCode::CurrentUnknown, &[path.as_str()]);
         snapshot.refusals.push(refusal);
     }
 }
@@ -145,11 +145,11 @@ fn another_users_profile_is_asked_for_by_its_path_alone() {
 #[case::another("/home/alice", false)]
 fn the_settings_accept_that_a_profile_is_left_alone(#[case] place: &str, #[case] passes: bool) {
     let mut snapshot = snapshot(vec![system()]);
-    snapshot.refusals = vec![refusal(RefusalCode::ProfileAbsent, &[BOB])];
-    let mut job = accepting(&[(RefusalCode::ProfileAbsent, place)]);
+    snapshot.refusals = vec![refusal(CheckCode::ProfileAbsent, &[BOB])];
+    let mut job = accepting(&[(CheckCode::ProfileAbsent, place)]);
     let operation = job.operations.generations.as_mut().unwrap();
     operation.profiles = vec![ProfileSelector::parse(BOB).unwrap()];
-    let plan = Plan::draw(&snapshot, &job);
+    let plan = Plan::build(&snapshot, &job);
     assert_eq!(plan.left_alone.is_empty(), passes);
     assert_eq!(plan.is_refused(), !passes);
 }
@@ -166,7 +166,7 @@ fn beside_hidden_roots_garbage_is_collected_by_name(
 ) {
     let mut snapshot = snapshot(vec![alice()]);
     let entries: Vec<_> = accepted
-        .map(|place| (RefusalCode::RootsUnreadable, place))
+        .map(|place| (CheckCode::RootsUnreadable, place))
         .into_iter()
         .collect();
     let mut job = accepting(&entries);
@@ -180,9 +180,9 @@ fn beside_hidden_roots_garbage_is_collected_by_name(
             .find(|action| action.collection().is_some())
             .unwrap()
     };
-    let before = collection(&Plan::draw(&snapshot, &job));
-    snapshot.refusals = vec![refusal(RefusalCode::RootsHidden, &["/nfs/alice/result"])];
-    let action = collection(&Plan::draw(&snapshot, &job));
+    let before = collection(&Plan::build(&snapshot, &job));
+    snapshot.refusals = vec![refusal(CheckCode::RootsHidden, &["/nfs/alice/result"])];
+    let action = collection(&Plan::build(&snapshot, &job));
     let method = if by_name {
         CollectMethod::Selective
     } else {

@@ -6,10 +6,10 @@ mod worlds;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 
-use nix_prune::domain::budget::{Amount, Budget, DiskGoal, ReleaseHolds, Standing};
+use nix_prune::domain::budget::{Amount, Budget, DiskGoal, DiskUsage, ReleaseHolds};
 use nix_prune::domain::graph::NodeSet;
 use nix_prune::domain::measure::Bytes;
-use nix_prune::domain::plan::Room;
+use nix_prune::domain::plan::BudgetContext;
 use nix_prune::engine::{Proposal, gate};
 use proptest::prelude::*;
 
@@ -28,9 +28,9 @@ fn goal(release_holds: ReleaseHolds) -> DiskGoal {
 impl World {
     /// The plan that has to free so much, by the store's own sizes.
     fn within(&self, job: &Job, to_free: u64, release_holds: ReleaseHolds) -> Plan {
-        let room = Room {
+        let room = BudgetContext {
             inspection: &self.inspection,
-            standing: Standing::default(),
+            standing: DiskUsage::default(),
             to_free: Bytes(to_free),
             recent: self.recent,
             contradiction: None,
@@ -38,7 +38,7 @@ impl World {
         let weigh = |dead: &NodeSet| -> Result<Bytes, Infallible> {
             Ok(self.inspection.graph().nar_size(dead))
         };
-        Plan::draw_within(&self.snapshot, job, goal(release_holds), room, weigh).unwrap()
+        Plan::build_for_budget(&self.snapshot, job, goal(release_holds), room, weigh).unwrap()
     }
 }
 
@@ -69,7 +69,7 @@ proptest! {
     fn a_budget_takes_a_part_of_what_the_rules_let_go(choices: Choices, to_free in 0u64..6_000) {
         let world = World::of(&choices);
         let job = world.job();
-        let without = taken(&Plan::draw(&world.snapshot, &job));
+        let without = taken(&Plan::build(&world.snapshot, &job));
         let open: Vec<String> = world.open_holds().map(|hold| hold.link.to_string()).collect();
         for mode in MODES {
             let plan = world.within(&job, to_free, mode);
@@ -148,7 +148,7 @@ proptest! {
 }
 
 fn is_dropped(item: &nix_prune::domain::plan::Item) -> bool {
-    matches!(item.fate, Fate::Drop { .. })
+    matches!(item.fate, Decision::Drop { .. })
 }
 
 /// Whether an action takes an item away.

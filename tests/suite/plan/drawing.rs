@@ -1,8 +1,8 @@
 //! Plans of generations and holds, risk, refusals and the order of things.
 
+use nix_prune::domain::blocker::{Blocker, CheckCode};
 use nix_prune::domain::job::{ProfileRef, ProfileSelector, ProtectedGeneration};
-use nix_prune::domain::plan::{Action, DropRule, Fate, Item, KeepCause, Subject};
-use nix_prune::domain::refusal::{Refusal, RefusalCode};
+use nix_prune::domain::plan::{Action, Decision, DropRule, Item, KeepCause, Subject};
 use nix_prune::domain::snapshot::Pin;
 use proptest::prelude::*;
 use rstest::rstest;
@@ -14,7 +14,7 @@ fn generations_come_first_and_the_store_last() {
     let mut snapshot = snapshot(vec![system(), alice()]);
     snapshot.roots = vec![root("b"), root("a")];
     snapshot.holds = vec![hold(2, NOW), hold(1, "2026-11-20T00:00:00Z")];
-    let plan = Plan::draw(&snapshot, &job());
+    let plan = Plan::build(&snapshot, &job());
     let expected = [
         "drop profile:1",
         "drop profile:2",
@@ -42,20 +42,20 @@ fn an_empty_snapshot_and_an_idle_job_make_an_empty_plan() {
         roots: idle.operations.roots,
         ..Operations::default()
     };
-    let plan = Plan::draw(&snapshot(Vec::new()), &idle);
+    let plan = Plan::build(&snapshot(Vec::new()), &idle);
     assert!(plan.items.is_empty() && plan.actions.is_empty());
     assert_eq!(plan.risk(), None);
     idle.operations = Operations::default();
     let mut full = snapshot(vec![system(), alice()]);
     full.roots = vec![root("a")];
-    let plan = Plan::draw(&full, &idle);
+    let plan = Plan::build(&full, &idle);
     assert!(plan.items.is_empty() && plan.actions.is_empty());
 }
 
 #[test]
 fn an_action_carries_the_facts_it_relies_on() {
     let snapshot = snapshot(vec![alice()]);
-    let plan = Plan::draw(&snapshot, &job());
+    let plan = Plan::build(&snapshot, &job());
     let Action::DropGeneration(facts) = &plan.actions[0].action else {
         panic!("{:?}", plan.actions[0]);
     };
@@ -68,21 +68,21 @@ fn an_action_carries_the_facts_it_relies_on() {
     assert_eq!(Some(&facts.store_path), generation.content.on_disk());
     assert_eq!(facts.created, generation.created);
     assert_eq!(facts.current, GenerationNumber(4));
-    assert_eq!(facts.hold, Age::days(7));
+    assert_eq!(facts.hold, Span::days(7));
 }
 
 #[rstest]
-#[case(RefusalCode::ProfileUnreadable, false)]
-#[case(RefusalCode::CurrentUnknown, false)]
-#[case(RefusalCode::ProfileAbsent, false)]
-#[case(RefusalCode::OddName, false)]
-#[case(RefusalCode::RootsUnreadable, true)]
-#[case(RefusalCode::PinsUnreadable, false)]
-#[case(RefusalCode::Unrooted, true)]
-#[case(RefusalCode::JournalUnreadable, true)]
-#[case(RefusalCode::UsersUnreadable, true)]
-fn a_refusal_takes_the_collection_out_and_is_named(#[case] code: RefusalCode, #[case] stops: bool) {
-    let refusal = |code, message: &str| Refusal {
+#[case(CheckCode::ProfileUnreadable, false)]
+#[case(CheckCode::CurrentUnknown, false)]
+#[case(CheckCode::ProfileAbsent, false)]
+#[case(CheckCode::OddName, false)]
+#[case(CheckCode::RootsUnreadable, true)]
+#[case(CheckCode::PinsUnreadable, false)]
+#[case(CheckCode::Unrooted, true)]
+#[case(CheckCode::JournalUnreadable, true)]
+#[case(CheckCode::UsersUnreadable, true)]
+fn a_refusal_takes_the_collection_out_and_is_named(#[case] code: CheckCode, #[case] stops: bool) {
+    let refusal = |code, message: &str| Blocker {
         code,
         message: message.to_string(),
         hint: "look".to_string(),
@@ -92,19 +92,19 @@ fn a_refusal_takes_the_collection_out_and_is_named(#[case] code: RefusalCode, #[
     let mut snapshot = snapshot(vec![alice()]);
     let (first, second) = (refusal(code, "a"), refusal(code, "b"));
     snapshot.refusals = vec![second.clone(), first.clone(), second.clone()];
-    let plan = Plan::draw(&snapshot, &job());
+    let plan = Plan::build(&snapshot, &job());
     assert_eq!(!steps(&plan).contains(&"collect".to_string()), stops);
     assert_eq!(plan.collection_refused, stops);
     assert_eq!(plan.refusals, [first, second]);
     // What was never asked for was not refused either.
     let mut job = job();
     job.operations.collect = None;
-    assert!(!Plan::draw(&snapshot, &job).collection_refused);
+    assert!(!Plan::build(&snapshot, &job).collection_refused);
 }
 
 #[test]
 fn an_accepted_refusal_stops_nothing_is_named_and_lets_no_other_pass() {
-    let refusal = |code: RefusalCode| Refusal {
+    let refusal = |code: CheckCode| Blocker {
         code,
         message: format!("{code} stands"),
         hint: "look".to_string(),
@@ -112,19 +112,19 @@ fn an_accepted_refusal_stops_nothing_is_named_and_lets_no_other_pass() {
         reason: None,
     };
     let collects = |plan: &Plan| steps(plan).contains(&"collect".to_string());
-    for code in RefusalCode::acceptable().filter(|code| code.stops_collection()) {
+    for code in CheckCode::acceptable().filter(|code| code.stops_collection()) {
         let mut snapshot = snapshot(vec![alice()]);
         snapshot.refusals = vec![refusal(code)];
-        let accepting = |accept: &[RefusalCode]| Job {
+        let accepting = |accept: &[CheckCode]| Job {
             accept: accept.iter().copied().collect(),
             ..job()
         };
-        let plan = Plan::draw(&snapshot, &accepting(&[code]));
+        let plan = Plan::build(&snapshot, &accepting(&[code]));
         assert!(collects(&plan) && !plan.collection_refused, "{code}");
         assert_eq!(plan.refusals, []);
         assert_eq!(plan.accepted, [refusal(code)]);
-        for other in RefusalCode::acceptable().filter(|other| *other != code) {
-            let plan = Plan::draw(&snapshot, &accepting(&[other]));
+        for other in CheckCode::acceptable().filter(|other| *other != code) {
+            let plan = Plan::build(&snapshot, &accepting(&[other]));
             assert_eq!(plan.accepted, [], "{other}");
             assert_eq!(plan.refusals, [refusal(code)]);
             assert!(!collects(&plan), "{other} let {code} pass");
@@ -132,7 +132,7 @@ fn an_accepted_refusal_stops_nothing_is_named_and_lets_no_other_pass() {
         // What is let pass takes no generation that stayed because of it.
         assert_eq!(
             gone(&plan, ALICE),
-            gone(&Plan::draw(&snapshot, &job()), ALICE)
+            gone(&Plan::build(&snapshot, &job()), ALICE)
         );
     }
 }
@@ -152,14 +152,14 @@ fn risk_follows_from_the_circumstances(
 ) {
     let mut job = job();
     job.undo_window = window.parse().unwrap();
-    let plan = Plan::draw(&snapshot(vec![profile(path, kind, 0, 4)]), &job);
+    let plan = Plan::build(&snapshot(vec![profile(path, kind, 0, 4)]), &job);
     assert_eq!(gone(&plan, path), [1, 2]);
     assert_eq!(plan.risk(), Some(risk));
     let rule = DropRule::NoRuleKeepsIt;
     assert!(
         plan.items
             .iter()
-            .any(|i| i.fate == Fate::Drop { rule, risk })
+            .any(|i| i.fate == Decision::Drop { rule, risk })
     );
     assert!(plan.actions.iter().take(2).all(|a| a.risk == risk));
 }
@@ -202,7 +202,7 @@ fn fewer_than_two_to_boot_from_is_critical(#[case] looks: &str, #[case] risk: Ri
             until: None,
         })
         .to_vec();
-    let plan = Plan::draw(&snapshot, &with_last(1));
+    let plan = Plan::build(&snapshot, &with_last(1));
     assert_eq!(gone(&plan, SYSTEM), [1]);
     assert_eq!(plan.actions[0].risk, risk);
 }
@@ -224,16 +224,16 @@ fn what_is_not_selected_or_not_ours_stays_and_says_so() {
     let mut snapshot = snapshot(vec![other, system(), alice()]);
     snapshot.actor = Actor::User(1000);
     let mut job = job();
-    let plan = Plan::draw(&snapshot, &job);
+    let plan = Plan::build(&snapshot, &job);
     assert_eq!(gone(&plan, ALICE), [1, 2]);
-    assert_eq!(reasons(&plan, SYSTEM, 1), [Reason::NotYours]);
+    assert_eq!(reasons(&plan, SYSTEM, 1), [Reason::OtherOwner]);
     assert_eq!(reasons(&plan, "/srv/profile", 1), [Reason::NotSelected]);
     let profiles = &mut job.operations.generations.as_mut().unwrap().profiles;
     profiles.push(ProfileSelector::Path(profile_path("/srv/profile")));
-    assert_eq!(gone(&Plan::draw(&snapshot, &job), "/srv/profile"), [1, 2]);
+    assert_eq!(gone(&Plan::build(&snapshot, &job), "/srv/profile"), [1, 2]);
     snapshot.actor = Actor::User(1001);
-    let plan = Plan::draw(&snapshot, &job);
-    assert_eq!(reasons(&plan, ALICE, 1), [Reason::NotYours]);
+    let plan = Plan::build(&snapshot, &job);
+    assert_eq!(reasons(&plan, ALICE, 1), [Reason::OtherOwner]);
     assert!(gone(&plan, "/srv/profile").is_empty());
 }
 
@@ -242,7 +242,7 @@ fn trap_12_a_profile_without_a_known_current_one_is_left_alone() {
     let (mut unknown, mut blocked) = (system(), alice());
     unknown.current = Current::Known(GenerationNumber(9));
     blocked.blocked = Some("its directory is writable by others".to_string());
-    let plan = Plan::draw(&snapshot(vec![unknown, blocked]), &job());
+    let plan = Plan::build(&snapshot(vec![unknown, blocked]), &job());
     assert_eq!(steps(&plan), ["collect", "optimise", "verify true"]);
     assert!(matches!(
         reasons(&plan, SYSTEM, 1)[..],
@@ -266,7 +266,7 @@ fn the_settings_pin_by_name_and_by_path(#[case] profile: ProfileRef, #[case] goe
             number: GenerationNumber(1),
             reason: Some("last good kernel".to_string()),
         });
-    let plan = Plan::draw(
+    let plan = Plan::build(
         &snapshot(vec![super::profile(SYSTEM, ProfileKind::System, 0, 3)]),
         &job,
     );
@@ -291,7 +291,7 @@ fn a_recorded_pin_counts_for_its_own_profile_only() {
         reason: None,
         until: None,
     });
-    let plan = Plan::draw(&snapshot, &job());
+    let plan = Plan::build(&snapshot, &job());
     assert_eq!(gone(&plan, SYSTEM), [1, 2]);
     assert_eq!(gone(&plan, ALICE), [2]);
 }
@@ -303,13 +303,13 @@ fn a_recorded_pin_counts_for_its_own_profile_only() {
 fn a_hold_is_released_when_its_window_ends(#[case] until: &str, #[case] released: bool) {
     let mut snapshot = snapshot(Vec::new());
     snapshot.holds.push(hold(1, until));
-    let plan = Plan::draw(&snapshot, &job());
+    let plan = Plan::build(&snapshot, &job());
     assert_eq!(steps(&plan).contains(&"release 1".to_string()), released);
     let fate = if released {
         let (rule, risk) = (DropRule::WindowEnded, RiskLevel::Low);
-        Fate::Drop { rule, risk }
+        Decision::Drop { rule, risk }
     } else {
-        Fate::Keep(KeepCause::WindowOpen)
+        Decision::Keep(KeepCause::WindowOpen)
     };
     assert_eq!(
         plan.items
@@ -341,13 +341,13 @@ proptest! {
         let mut mixed = snapshot(profiles);
         mixed.roots = roots;
         mixed.holds = holds;
-        let plan = Plan::draw(&mixed, &job());
+        let plan = Plan::build(&mixed, &job());
         prop_assert!(plan.items.iter().map(rank).is_sorted());
         let mut sorted = mixed.clone();
         sorted.profiles.sort_by(|a, b| a.path.cmp(&b.path));
         sorted.roots.sort_by(|a, b| a.link.cmp(&b.link));
         sorted.holds.sort_by(|a, b| a.link.cmp(&b.link));
-        let other = Plan::draw(&sorted, &job());
+        let other = Plan::build(&sorted, &job());
         prop_assert_eq!(plan.items, other.items);
         prop_assert_eq!(plan.actions, other.actions);
     }
@@ -384,7 +384,7 @@ fn one_run_removes_a_bounded_number_of_generations_and_root_comes_first() {
         flooded("/c/p", 1001, 400),
         flooded("/d/p", 0, 9_900),
     ];
-    let plan = Plan::draw(&snapshot(profiles), &job());
+    let plan = Plan::build(&snapshot(profiles), &job());
     assert_eq!(
         plan.actions.len() - 3,
         MAX_REMOVALS,
@@ -404,30 +404,30 @@ fn one_run_removes_a_bounded_number_of_generations_and_root_comes_first() {
         plan.notes
     );
     // The oldest go first, and what is left is named.
-    let plan = Plan::draw(&snapshot(vec![flooded("/a/p", 1000, 2_000)]), &job());
+    let plan = Plan::build(&snapshot(vec![flooded("/a/p", 1000, 2_000)]), &job());
     assert_eq!(removed(&plan, 1000), MAX_REMOVALS_OF_A_USER);
     let Action::DropGeneration(first) = &plan.actions[0].action else {
         panic!("{:?}", plan.actions[0]);
     };
     assert_eq!(first.number, GenerationNumber(1));
     // Nor does root remove more of its own than the record of a run has room for.
-    let plan = Plan::draw(&snapshot(vec![flooded("/d/p", 0, 11_000)]), &job());
+    let plan = Plan::build(&snapshot(vec![flooded("/d/p", 0, 11_000)]), &job());
     assert_eq!(removed(&plan, 0), MAX_REMOVALS);
     // A user's own run is not held to what root grants them.
     let mut own = snapshot(vec![flooded("/a/p", 1000, 2_000)]);
     own.actor = Actor::User(1000);
-    assert!(removed(&Plan::draw(&own, &job()), 1000) > 1_900);
+    assert!(removed(&Plan::build(&own, &job()), 1000) > 1_900);
 }
 
 #[test]
 fn generations_of_another_user_never_need_a_confirmation() {
-    use nix_prune::domain::brake::{Extent, Limits, Usual, alarms};
-    use nix_prune::domain::refusal::RefusalCode;
+    use nix_prune::domain::blocker::CheckCode;
+    use nix_prune::domain::limits::{Limits, PlanSize, Usual, detect_anomalies};
     let removed = |plan: &Plan, uid: u32| {
         let of = |planned: &&nix_prune::domain::plan::PlannedAction| matches!(&planned.action, Action::DropGeneration(facts) if facts.owner.uid == uid);
         plan.actions.iter().filter(of).count()
     };
-    let usual = Extent {
+    let usual = PlanSize {
         generations: 6,
         of_generations: Some(100),
         nar_bytes: Some(nix_prune::domain::measure::Bytes(0)),
@@ -443,7 +443,7 @@ fn generations_of_another_user_never_need_a_confirmation() {
     // Without what the others have, and the kept ones.
     let of_root = |own: u32| {
         removed(
-            &Plan::draw(&snapshot(vec![flooded("/c/p", 0, own)]), &job()),
+            &Plan::build(&snapshot(vec![flooded("/c/p", 0, own)]), &job()),
             0,
         )
     };
@@ -454,8 +454,11 @@ fn generations_of_another_user_never_need_a_confirmation() {
             usual: Usual::of(earlier),
             ..Limits::default()
         };
-        let plan = Plan::draw(&snapshot(profiles(12)), &job);
-        assert_eq!(alarms(&Extent::of(&plan), job.limits, earlier), []);
+        let plan = Plan::build(&snapshot(profiles(12)), &job);
+        assert_eq!(
+            detect_anomalies(&PlanSize::of(&plan), job.limits, earlier),
+            []
+        );
         assert_eq!(removed(&plan, 0), of_root(12));
         let (many, few) = (removed(&plan, 1000), removed(&plan, 1001));
         assert!(
@@ -474,21 +477,21 @@ fn generations_of_another_user_never_need_a_confirmation() {
             plan.notes
         );
         // Root's own still need one, and are not left out.
-        let plan = Plan::draw(&snapshot(profiles(300)), &job);
+        let plan = Plan::build(&snapshot(profiles(300)), &job);
         assert_eq!(removed(&plan, 0), of_root(300));
-        assert!(!alarms(&Extent::of(&plan), job.limits, earlier).is_empty());
+        assert!(!detect_anomalies(&PlanSize::of(&plan), job.limits, earlier).is_empty());
         // So do those of a user's own run.
         let mut own = snapshot(vec![flooded("/a/p", 1000, 400)]);
         own.actor = Actor::User(1000);
-        let plan = Plan::draw(&own, &job);
+        let plan = Plan::build(&own, &job);
         assert!(removed(&plan, 1000) > 300);
-        assert!(!alarms(&Extent::of(&plan), job.limits, earlier).is_empty());
+        assert!(!detect_anomalies(&PlanSize::of(&plan), job.limits, earlier).is_empty());
         // An accepted check leaves nothing out.
         job.accept.extend([
-            RefusalCode::LimitGenerations,
-            RefusalCode::AnomalyGenerations,
-            RefusalCode::AnomalyShare,
+            CheckCode::LimitGenerations,
+            CheckCode::AnomalyGenerations,
+            CheckCode::AnomalyShare,
         ]);
-        assert!(removed(&Plan::draw(&snapshot(profiles(12)), &job), 1000) > 300);
+        assert!(removed(&Plan::build(&snapshot(profiles(12)), &job), 1000) > 300);
     }
 }

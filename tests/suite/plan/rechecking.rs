@@ -1,9 +1,9 @@
 //! The second look: whatever changed since the plan makes the action stale.
 
+use nix_prune::domain::blocker::{Blocker, CheckCode};
 use nix_prune::domain::job::{ProfileRef, ProtectedGeneration, RootPatterns};
 use nix_prune::domain::plan::recheck;
 use nix_prune::domain::profile::CurrentUnknown;
-use nix_prune::domain::refusal::{Refusal, RefusalCode};
 use nix_prune::domain::snapshot::Pin;
 use rstest::rstest;
 
@@ -19,7 +19,7 @@ fn before() -> Snapshot {
 
 /// The action of the plan that these words name.
 fn planned(snapshot: &Snapshot, words: &str) -> Action {
-    let plan = Plan::draw(snapshot, &job());
+    let plan = Plan::build(snapshot, &job());
     let action = plan.actions.iter().find(|a| step(&a.action) == words);
     action.unwrap().action.clone()
 }
@@ -41,7 +41,7 @@ fn pin(n: u32, until: Option<&str>) -> Pin {
 #[test]
 fn what_has_not_changed_is_fresh() {
     let snapshot = before();
-    let plan = Plan::draw(&snapshot, &job());
+    let plan = Plan::build(&snapshot, &job());
     assert!(plan.actions.len() > 8);
     for planned in &plan.actions {
         assert_eq!(recheck(&planned.action, &snapshot, Some(&job())), Ok(()));
@@ -56,7 +56,7 @@ fn what_has_not_changed_is_fresh() {
 #[case::another_was_pinned(|s: &mut Snapshot| s.pins.push(pin(2, None)))]
 #[case::a_pin_that_is_over(|s: &mut Snapshot| s.pins.push(pin(1, Some(NOW))))]
 #[case::another_was_booted(|s: &mut Snapshot| s.booted.push(path_of("system", 4)))]
-#[case::odd_names_beside(|s: &mut Snapshot| s.refusals.push(refusal(RefusalCode::OddName)))]
+#[case::odd_names_beside(|s: &mut Snapshot| s.refusals.push(refusal(CheckCode::OddName)))]
 fn what_does_not_concern_the_action_does_not_matter(#[case] change: fn(&mut Snapshot)) {
     let mut snapshot = before();
     let action = planned(&snapshot, "drop system:1");
@@ -136,7 +136,7 @@ fn a_pin_in_the_settings_of_now_counts() {
 #[case::gone(|s: &mut Snapshot| { s.roots.remove(0); })]
 #[case::alive(|s: &mut Snapshot| s.roots[0].state = RootState::Live)]
 #[case::unreadable(|s: &mut Snapshot| s.roots[0].state = RootState::Unreadable(String::new()))]
-#[case::place_gone(|s: &mut Snapshot| s.roots[0].state = RootState::Dangling(Dangling::PlaceGone))]
+#[case::place_gone(|s: &mut Snapshot| s.roots[0].state = RootState::Dangling(Dangling::ParentMissing))]
 #[case::path_gone(|s: &mut Snapshot| s.roots[0].state = RootState::Dangling(Dangling::PathGone))]
 #[case::another_link(|s: &mut Snapshot| s.roots[0].link = "/elsewhere".into())]
 #[case::another_entry(|s: &mut Snapshot| s.roots[0].entry = Some(Utf8Path::new(AUTO).join("c")))]
@@ -177,8 +177,8 @@ fn any_fact_that_changed_makes_a_release_stale(#[case] change: fn(&mut Snapshot)
     assert!(recheck(&action, &snapshot, Some(&job())).is_err());
 }
 
-fn refusal(code: RefusalCode) -> Refusal {
-    Refusal {
+fn refusal(code: CheckCode) -> Blocker {
+    Blocker {
         code,
         message: "a directory could not be read".to_string(),
         hint: String::new(),
@@ -194,11 +194,9 @@ fn a_refusal_stops_the_collection_at_the_last_moment() {
         planned(&snapshot, "collect"),
         planned(&snapshot, "optimise"),
     );
-    snapshot.refusals.push(refusal(RefusalCode::OddName));
+    snapshot.refusals.push(refusal(CheckCode::OddName));
     assert_eq!(recheck(&collect, &snapshot, None), Ok(()));
-    snapshot
-        .refusals
-        .push(refusal(RefusalCode::RootsUnreadable));
+    snapshot.refusals.push(refusal(CheckCode::RootsUnreadable));
     let message = "a directory could not be read".to_string();
     assert_eq!(recheck(&collect, &snapshot, None), Err(message));
     assert_eq!(recheck(&optimise, &snapshot, None), Ok(()));

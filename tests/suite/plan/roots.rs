@@ -1,51 +1,51 @@
 //! Dangling roots, by cause.
 
 use nix_prune::domain::job::RootPatterns;
-use nix_prune::domain::plan::{DropRule, Fate, KeepCause};
+use nix_prune::domain::plan::{Decision, DropRule, KeepCause};
 use rstest::rstest;
 
 use super::*;
 
 /// The fate of one root, as the only thing that is there.
-fn fate(root: GcRoot, actor: Actor, job: &Job) -> Option<Fate> {
+fn fate(root: GcRoot, actor: Actor, job: &Job) -> Option<Decision> {
     let mut snapshot = snapshot(Vec::new());
     snapshot.roots.push(root);
     snapshot.actor = actor;
-    let plan = Plan::draw(&snapshot, job);
+    let plan = Plan::build(&snapshot, job);
     let fate = plan.items.first().map(|item| item.fate.clone());
     let goes = steps(&plan).iter().any(|step| step.starts_with("remove"));
-    assert_eq!(goes, matches!(fate, Some(Fate::Drop { .. })));
+    assert_eq!(goes, matches!(fate, Some(Decision::Drop { .. })));
     fate
 }
 
-fn kept(cause: KeepCause) -> Fate {
-    Fate::Keep(cause)
+fn kept(cause: KeepCause) -> Decision {
+    Decision::Keep(cause)
 }
 
-fn removed() -> Fate {
+fn removed() -> Decision {
     let (rule, risk) = (DropRule::Dangling, RiskLevel::Low);
-    Fate::Drop { rule, risk }
+    Decision::Drop { rule, risk }
 }
 
 #[rstest]
 #[case::trap_16_the_link_is_gone(RootState::Dangling(Dangling::LinkGone), Some(removed()))]
 #[case::trap_17_the_place_is_gone(
-    RootState::Dangling(Dangling::PlaceGone),
-    Some(kept(KeepCause::PlaceGone))
+    RootState::Dangling(Dangling::ParentMissing),
+    Some(kept(KeepCause::ParentMissing))
 )]
 #[case::the_store_path_is_gone(
     RootState::Dangling(Dangling::PathGone),
-    Some(kept(KeepCause::LinkStillThere))
+    Some(kept(KeepCause::LinkExists))
 )]
 #[case::it_holds_nothing(
     RootState::Dangling(Dangling::NotARoot),
-    Some(kept(KeepCause::LinkStillThere))
+    Some(kept(KeepCause::LinkExists))
 )]
 #[case::it_is_alive(RootState::Live, None)]
 #[case::it_cannot_be_read(RootState::Unreadable("permission denied".to_string()), None)]
 fn a_root_goes_only_when_its_link_is_gone(
     #[case] state: RootState,
-    #[case] expected: Option<Fate>,
+    #[case] expected: Option<Decision>,
 ) {
     let root = GcRoot { state, ..root("a") };
     assert_eq!(fate(root, Actor::Root, &job()), expected);
@@ -62,8 +62,11 @@ fn a_root_goes_only_when_its_link_is_gone(
     Some(kept(KeepCause::EntryByHand))
 )]
 #[case::another_state(Some("/other/gcroots/auto/x"), Some(kept(KeepCause::EntryByHand)))]
-#[case::no_entry(None, Some(kept(KeepCause::LinkStillThere)))]
-fn only_entries_of_auto_are_removed(#[case] entry: Option<&str>, #[case] expected: Option<Fate>) {
+#[case::no_entry(None, Some(kept(KeepCause::LinkExists)))]
+fn only_entries_of_auto_are_removed(
+    #[case] entry: Option<&str>,
+    #[case] expected: Option<Decision>,
+) {
     let root = GcRoot {
         entry: entry.map(Utf8PathBuf::from),
         ..root("a")
@@ -87,7 +90,7 @@ fn a_name_that_is_not_exact_stays() {
 #[case("/home/*/src/**", Some(kept(KeepCause::Protected)))]
 #[case("/home/alice/src/a/result", Some(kept(KeepCause::Protected)))]
 #[case("/home/*/result", Some(removed()))]
-fn patterns_protect_roots(#[case] pattern: &str, #[case] expected: Option<Fate>) {
+fn patterns_protect_roots(#[case] pattern: &str, #[case] expected: Option<Decision>) {
     let mut job = job();
     std::sync::Arc::make_mut(&mut job.protect).roots = RootPatterns::new([pattern]).unwrap();
     assert_eq!(fate(root("a"), Actor::Root, &job), expected);
@@ -107,13 +110,13 @@ fn a_job_that_removes_none_keeps_all() {
 
 #[rstest]
 #[case(1000, Some(1000), Some(removed()))]
-#[case(1000, Some(0), Some(kept(KeepCause::NotYours)))]
-#[case(1001, Some(1000), Some(kept(KeepCause::NotYours)))]
-#[case(1000, None, Some(kept(KeepCause::NotYours)))]
+#[case(1000, Some(0), Some(kept(KeepCause::OtherOwner)))]
+#[case(1001, Some(1000), Some(kept(KeepCause::OtherOwner)))]
+#[case(1000, None, Some(kept(KeepCause::OtherOwner)))]
 fn a_user_removes_only_their_own(
     #[case] actor: u32,
     #[case] of: Option<u32>,
-    #[case] expected: Option<Fate>,
+    #[case] expected: Option<Decision>,
 ) {
     let root = GcRoot {
         owner: of.map(owner),
@@ -128,7 +131,7 @@ fn trap_23_the_current_home_stays_while_its_link_does() {
         RootState::Live,
         RootState::Dangling(Dangling::PathGone),
         RootState::Dangling(Dangling::NotARoot),
-        RootState::Dangling(Dangling::PlaceGone),
+        RootState::Dangling(Dangling::ParentMissing),
     ] {
         let root = GcRoot {
             kind: RootKind::Home,
@@ -138,7 +141,7 @@ fn trap_23_the_current_home_stays_while_its_link_does() {
             ..root("a")
         };
         let fate = fate(root, Actor::Root, &job());
-        assert!(!matches!(fate, Some(Fate::Drop { .. })));
+        assert!(!matches!(fate, Some(Decision::Drop { .. })));
     }
 }
 
@@ -148,8 +151,8 @@ fn one_run_removes_a_bounded_number_of_roots() {
     let mut snapshot = snapshot(Vec::new());
     let roots = (0..MAX_REMOVALS + 2).map(|n| root(&n.to_string()));
     snapshot.roots.extend(roots);
-    let plan = Plan::draw(&snapshot, &job());
-    let count = |fate: &Fate| plan.items.iter().filter(|item| item.fate == *fate).count();
+    let plan = Plan::build(&snapshot, &job());
+    let count = |fate: &Decision| plan.items.iter().filter(|item| item.fate == *fate).count();
     assert_eq!(count(&removed()), MAX_REMOVALS);
     assert_eq!(count(&kept(KeepCause::LaterRun)), 2);
 }

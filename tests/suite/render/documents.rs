@@ -1,6 +1,6 @@
 use jsonschema::Validator;
-use nix_prune::domain::inspection::Inspection;
-use nix_prune::domain::measure::Age;
+use nix_prune::domain::analysis::StoreAnalysis;
+use nix_prune::domain::measure::Span;
 use nix_prune::domain::plan::{Action, CollectFacts, HoldFacts, PlannedAction};
 use nix_prune::domain::receipt::Receipt;
 use nix_prune::domain::risk::RiskLevel;
@@ -18,7 +18,7 @@ fn sample_of(document: Document) -> Value {
     let value = match document {
         Document::Generations => serde_json::to_value(json::generations(
             &sample::snapshot(""),
-            Some(&sample::job(Age::days(7), "")),
+            Some(&sample::job(Span::days(7), "")),
             None,
         )),
         Document::Roots => serde_json::to_value(json::roots(&sample::snapshot(""), None)),
@@ -113,7 +113,7 @@ fn config_show() -> json::ConfigShowDocument {
     }
 }
 
-fn store() -> Inspection {
+fn store() -> StoreAnalysis {
     sample::inspection("", &sample::snapshot(""))
 }
 
@@ -393,7 +393,7 @@ fn what_goes_has_a_risk_and_what_stays_has_none() {
 #[test]
 fn an_undo_window_that_has_ended_is_not_promised() {
     let receipts = sample::receipts("");
-    let later = sample::now().after(Age::days(8));
+    let later = sample::now().after(Span::days(8));
     let undoable = |at| {
         let document = json::history(&receipts, at);
         document

@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::tz::TimeZone;
+use nix_prune::domain::analysis::{GroupBy, Sets, StoreAnalysis, StoreData, UnregisteredPath};
+use nix_prune::domain::baseline::SnapshotScope;
+use nix_prune::domain::blocker::{Blocker, CheckCode};
 use nix_prune::domain::graph::{GraphBuilder, KeepFlags, NodeIdx};
-use nix_prune::domain::inspection::{GroupBy, Inspection, Seen, Sets, Stray};
 use nix_prune::domain::job::{
     CollectOperation, GenerationsOperation, Job, JobName, Operations, ProfileSelector,
     RootsOperation, VerifyOperation,
 };
-use nix_prune::domain::measure::{Age, Bytes, Timestamp};
+use nix_prune::domain::measure::{Bytes, Span, Timestamp};
 use nix_prune::domain::plan::{Action, Plan};
 use nix_prune::domain::profile::{
     Content, Current, CurrentUnknown, Generation, GenerationNumber, Owner, Profile, ProfileKind,
@@ -20,11 +22,9 @@ use nix_prune::domain::profile::{
 use nix_prune::domain::receipt::{
     Entry, FreedBytes, Outcome, Receipt, ReceiptSchema, RunId, RunKind, Undo,
 };
-use nix_prune::domain::refusal::{Refusal, RefusalCode};
 use nix_prune::domain::retention::{KeepPolicy, KeepRules};
 use nix_prune::domain::risk::RiskLevel;
 use nix_prune::domain::root::{Dangling, GcRoot, RootKind, RootState};
-use nix_prune::domain::seen::Ground;
 use nix_prune::domain::snapshot::{Actor, Held, Hold, MachineId, Pin, Snapshot, VanishedRoot};
 use nix_prune::domain::store_path::{StoreDir, StorePath, StorePathRef};
 use nix_prune::render::json::{self, DuDocument};
@@ -35,7 +35,7 @@ pub(crate) fn now() -> Timestamp {
 }
 
 fn days_ago(days: u32) -> Timestamp {
-    now().before(Age::days(days))
+    now().before(Span::days(days))
 }
 
 fn store_path(n: u32, name: &str) -> StorePath<String> {
@@ -178,7 +178,12 @@ pub(crate) fn snapshot(odd: &str) -> Snapshot {
         roots: vec![
             root("result", RootKind::Result, RootState::Live, odd),
             root("gone", RootKind::Result, dangling(Dangling::LinkGone), odd),
-            root("away", RootKind::Result, dangling(Dangling::PlaceGone), odd),
+            root(
+                "away",
+                RootKind::Result,
+                dangling(Dangling::ParentMissing),
+                odd,
+            ),
             root("empty", RootKind::Direnv, dangling(Dangling::PathGone), odd),
             root("file", RootKind::Other, dangling(Dangling::NotARoot), odd),
             root(
@@ -194,34 +199,34 @@ pub(crate) fn snapshot(odd: &str) -> Snapshot {
             profile: ProfilePath::new(Utf8Path::new("/nix/var/nix/profiles/system")).unwrap(),
             number: GenerationNumber(4),
             reason: Some(format!("last good kernel{odd}")),
-            until: Some(now().after(Age::days(30))),
+            until: Some(now().after(Span::days(30))),
         }],
         holds: vec![
             hold(1, days_ago(1), true, odd),
-            hold(2, now().after(Age::days(3)), true, odd),
-            hold(3, now().after(Age::days(4)), false, odd),
+            hold(2, now().after(Span::days(3)), true, odd),
+            hold(3, now().after(Span::days(4)), false, odd),
             Hold {
                 held: Held::Root {
                     root: format!("/home/alice/old/result{odd}").into(),
                 },
-                ..hold(4, now().after(Age::days(5)), true, odd)
+                ..hold(4, now().after(Span::days(5)), true, odd)
             },
         ],
         vanished: vec![VanishedRoot {
             link: format!("/home/alice/thesis/result{odd}").into(),
             store_path: store_path(60, "thesis"),
         }],
-        ground: Ground::default(),
+        ground: SnapshotScope::default(),
         refusals: vec![
-            Refusal {
-                code: RefusalCode::CurrentUnknown,
+            Blocker {
+                code: CheckCode::CurrentUnknown,
                 message: format!("the current generation of home-manager{odd} cannot be told"),
                 hint: format!("link the profile{odd} to one of its generations by its bare name"),
                 places: Vec::new(),
                 reason: None,
             },
-            Refusal {
-                code: RefusalCode::RootsUnreadable,
+            Blocker {
+                code: CheckCode::RootsUnreadable,
                 message: format!(
                     "cannot look at the root /home/bob/result{odd}: Permission denied"
                 ),
@@ -229,8 +234,8 @@ pub(crate) fn snapshot(odd: &str) -> Snapshot {
                 places: vec![format!("/home/bob/result{odd}").into()],
                 reason: None,
             },
-            Refusal {
-                code: RefusalCode::OddName,
+            Blocker {
+                code: CheckCode::OddName,
                 message: format!("system-007-link{odd} is no name of a generation"),
                 hint: "rename it, or leave it".to_string(),
                 places: Vec::new(),
@@ -249,10 +254,10 @@ pub(crate) fn calm_snapshot(odd: &str) -> Snapshot {
 }
 
 /// A job that does everything but for `default`.
-pub(crate) fn job(undo_window: Age, odd: &str) -> Job {
+pub(crate) fn job(undo_window: Span, odd: &str) -> Job {
     let rules = KeepRules {
         last: Some(2),
-        within: Some(Age::days(14)),
+        within: Some(Span::days(14)),
         monthly: Some(3),
         ..KeepRules::default()
     };
@@ -264,7 +269,7 @@ pub(crate) fn job(undo_window: Age, odd: &str) -> Job {
         undo_window,
         protect: Arc::default(),
         budget: None,
-        limits: nix_prune::domain::brake::Limits::default(),
+        limits: nix_prune::domain::limits::Limits::default(),
         accept: BTreeSet::new(),
         accepted: std::sync::Arc::default(),
         policy: nix_prune::domain::policy::Policy::default(),
@@ -289,12 +294,12 @@ pub(crate) fn job(undo_window: Age, odd: &str) -> Job {
 
 /// A plan with everything in it.
 pub(crate) fn plan(odd: &str) -> Plan {
-    Plan::draw(&snapshot(odd), &job(Age::days(7), odd))
+    Plan::build(&snapshot(odd), &job(Span::days(7), odd))
 }
 
 /// A receipt of a calm plan in which all that can happen did.
 pub(crate) fn receipt(odd: &str) -> Receipt {
-    let plan = Plan::draw(&calm_snapshot(odd), &job(Age::days(7), odd));
+    let plan = Plan::build(&calm_snapshot(odd), &job(Span::days(7), odd));
     let run = RunId::at(now(), 1);
     let outcomes = [
         (Outcome::Done, None),
@@ -311,7 +316,7 @@ pub(crate) fn receipt(odd: &str) -> Receipt {
         let undo = match (&planned.action, outcome) {
             (Action::DropGeneration(_), Outcome::Done) => Some(Undo::RestoreGeneration {
                 hold: format!("/nix/var/nix/gcroots/nix-prune/{run}/{index}").into(),
-                until: now().after(Age::days(7)),
+                until: now().after(Span::days(7)),
             }),
             (Action::RemoveRoot(_), Outcome::Done) => Some(Undo::RestoreRoot),
             _ => None,
@@ -378,7 +383,7 @@ pub(crate) fn receipts(odd: &str) -> Vec<Receipt> {
 
 /// A store in which every generation of a snapshot is valid and refers to a path of its own and one of all; a path is
 /// dead, another is kept as a deriver, a name is in no row.
-pub(crate) fn inspection(odd: &str, snapshot: &Snapshot) -> Inspection {
+pub(crate) fn inspection(odd: &str, snapshot: &Snapshot) -> StoreAnalysis {
     let names: BTreeSet<String> = snapshot
         .profiles
         .iter()
@@ -422,12 +427,12 @@ pub(crate) fn inspection(odd: &str, snapshot: &Snapshot) -> Inspection {
             last_used: None,
         });
     }
-    Inspection::new(Seen {
+    StoreAnalysis::new(StoreData {
         store: snapshot.store.clone(),
         graph: graph.finish().unwrap(),
         flags: KeepFlags::NIX_DEFAULT,
         roots,
-        names: vec![Stray {
+        names: vec![UnregisteredPath {
             name: format!("junk{odd}"),
             exact: true,
         }],
@@ -439,13 +444,13 @@ pub(crate) fn inspection(odd: &str, snapshot: &Snapshot) -> Inspection {
 }
 
 /// The path that is kept as a deriver.
-pub(crate) fn deep(store: &Inspection) -> NodeIdx {
+pub(crate) fn deep(store: &StoreAnalysis) -> NodeIdx {
     let drv = store_path(901, "shared.drv").to_string();
     store.graph().find(&drv).unwrap()
 }
 
 /// What takes the room of it.
-pub(crate) fn usage(store: &Inspection, snapshot: &Snapshot) -> DuDocument {
+pub(crate) fn usage(store: &StoreAnalysis, snapshot: &Snapshot) -> DuDocument {
     let usage = store.usage(snapshot, GroupBy::Root, 20, Sets::Left);
     json::du(&usage, store.notes())
 }

@@ -1,5 +1,5 @@
 use nix_prune::domain::job::{Job, Operations};
-use nix_prune::domain::measure::{Age, Bytes};
+use nix_prune::domain::measure::{Bytes, Span};
 use nix_prune::domain::plan::{Action, Plan};
 use nix_prune::domain::snapshot::Snapshot;
 use nix_prune::render::{Style, View, json, table};
@@ -17,15 +17,18 @@ fn views(odd: &str, color: bool, width: Option<u16>) -> Vec<(&'static str, Strin
     let snapshot = sample::snapshot(odd);
     let calm = sample::calm_snapshot(odd);
     let view = view(&snapshot, color, width);
-    let (week, none) = (sample::job(Age::days(7), odd), sample::job(Age::ZERO, odd));
+    let (week, none) = (
+        sample::job(Span::days(7), odd),
+        sample::job(Span::ZERO, odd),
+    );
     let receipts = sample::receipts(odd);
     let store = sample::inspection(odd, &snapshot);
     let sizes = store.sizes(&snapshot);
     vec![
-        ("plan", table::plan(&Plan::draw(&calm, &week), &view)),
+        ("plan", table::plan(&Plan::build(&calm, &week), &view)),
         (
             "plan-refused",
-            table::plan(&Plan::draw(&snapshot, &none), &view),
+            table::plan(&Plan::build(&snapshot, &none), &view),
         ),
         (
             "generations",
@@ -127,9 +130,9 @@ fn a_plan_without_actions_says_so() {
     snapshot.holds.clear();
     let job = Job {
         operations: Operations::default(),
-        ..sample::job(Age::days(7), "")
+        ..sample::job(Span::days(7), "")
     };
-    let plan = Plan::draw(&snapshot, &job);
+    let plan = Plan::build(&snapshot, &job);
     let view = view(&snapshot, false, None);
     assert_eq!(
         table::consequences(&plan, &view),
@@ -140,22 +143,22 @@ fn a_plan_without_actions_says_so() {
 
 #[rstest]
 #[case(
-    Age::days(7),
+    Span::days(7),
     "back until 2026-11-29 22:16",
     "What cannot be undone: the end of 1 hold"
 )]
 #[case(
-    Age::ZERO,
+    Span::ZERO,
     "put 1 dangling root back",
     "the loss of 7 generations, the end of 1 hold"
 )]
 fn consequences_tell_what_can_be_undone(
-    #[case] window: Age,
+    #[case] window: Span,
     #[case] can: &str,
     #[case] cannot: &str,
 ) {
     let snapshot = sample::calm_snapshot("");
-    let plan = Plan::draw(&snapshot, &sample::job(window, ""));
+    let plan = Plan::build(&snapshot, &sample::job(window, ""));
     let text = table::consequences(&plan, &view(&snapshot, false, None)).join("\n");
     assert!(text.contains(can) && text.contains(cannot), "{text}");
     assert!(text.contains("deletion of dead store paths"), "{text}");
@@ -274,7 +277,7 @@ fn a_figure_that_is_a_bound_is_called_one(
 ) {
     let snapshot = sample::calm_snapshot("");
     let view = view(&snapshot, false, None);
-    let mut plan = Plan::draw(&snapshot, &sample::job(Age::days(7), ""));
+    let mut plan = Plan::build(&snapshot, &sample::job(Span::days(7), ""));
     plan.prediction.disk_bytes = Some(Bytes(7168));
     plan.prediction.disk_bytes_at_most = at_most;
     let text = table::plan(&plan, &view);

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::tz::TimeZone;
-use nix_prune::domain::measure::{Age, Timestamp};
+use nix_prune::domain::measure::{Span, Timestamp};
 use nix_prune::domain::profile::{
     Content, Current, CurrentUnknown, Generation, GenerationNumber, Owner, Profile, ProfileKind,
     ProfilePath,
@@ -313,7 +313,7 @@ fn rules(
             2 => dice.between(0, 100_000),
             _ => dice.between(0, 20_000_000),
         };
-        format!("{seconds}s").parse::<Age>().unwrap()
+        format!("{seconds}s").parse::<Span>().unwrap()
     });
     let rules = KeepRules {
         last: count(dice),

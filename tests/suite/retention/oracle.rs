@@ -13,7 +13,7 @@ use super::zones::offset_at;
 /// The reasons to keep each generation; none means that it goes.
 pub(super) type Opinion = BTreeMap<u32, BTreeSet<String>>;
 
-struct Seen {
+struct StoreData {
     number: u32,
     nanos: i128,
     path: Option<StorePath<String>>,
@@ -25,7 +25,7 @@ struct Seen {
 
 /// What the design says of a history.
 pub(super) fn opinion(history: &History) -> Opinion {
-    let all: Vec<Seen> = seen(history);
+    let all: Vec<StoreData> = seen(history);
     let blanket = |why: &str| {
         let reasons = BTreeSet::from([why.to_string()]);
         all.iter().map(|g| (g.number, reasons.clone())).collect()
@@ -52,7 +52,7 @@ pub(super) fn opinion(history: &History) -> Opinion {
     opinion
 }
 
-fn standing(g: &Seen, current: u32, now: i128, history: &History) -> BTreeSet<String> {
+fn standing(g: &StoreData, current: u32, now: i128, history: &History) -> BTreeSet<String> {
     let content = &history.profile.generations[&GenerationNumber(g.number)].content;
     let among =
         |paths: &[StorePath<String>]| paths.iter().any(|path| Some(path) == g.path.as_ref());
@@ -76,17 +76,17 @@ fn standing(g: &Seen, current: u32, now: i128, history: &History) -> BTreeSet<St
 }
 
 /// The best older system: bootable before not, another than the current one before the same, then the newest.
-fn is_fallback(g: &Seen, all: &[Seen], current: u32, kind: ProfileKind) -> bool {
+fn is_fallback(g: &StoreData, all: &[StoreData], current: u32, kind: ProfileKind) -> bool {
     let system = kind == ProfileKind::System || kind == ProfileKind::NamedSystem;
     let here = all.iter().find(|g| g.number == current).unwrap();
-    let rank = |g: &Seen| (g.bootable, g.path != here.path, g.number);
-    let eligible = |g: &Seen| g.on_disk && g.number < current;
+    let rank = |g: &StoreData| (g.bootable, g.path != here.path, g.number);
+    let eligible = |g: &StoreData| g.on_disk && g.number < current;
     system && eligible(g) && !all.iter().any(|o| eligible(o) && rank(o) > rank(g))
 }
 
 fn by_rules(
-    g: &Seen,
-    all: &[Seen],
+    g: &StoreData,
+    all: &[StoreData],
     current: u32,
     now: i128,
     history: &History,
@@ -96,9 +96,9 @@ fn by_rules(
         return reasons;
     }
     let rules = history.rules;
-    let counted = |o: &Seen| o.on_disk && o.number <= current;
-    let how_many = |test: &dyn Fn(&Seen) -> bool| all.iter().filter(|o| test(o)).count();
-    let past = |o: &Seen| counted(o) && o.nanos <= now;
+    let counted = |o: &StoreData| o.on_disk && o.number <= current;
+    let how_many = |test: &dyn Fn(&StoreData) -> bool| all.iter().filter(|o| test(o)).count();
+    let past = |o: &StoreData| counted(o) && o.nanos <= now;
     if let Some(last) = rules.last
         && past(g)
         && how_many(&|o| past(o) && o.number > g.number) < usize::from(last)
@@ -110,7 +110,7 @@ fn by_rules(
         if g.nanos >= cutoff {
             reasons.insert("within".to_string());
         }
-        let before = |o: &Seen| counted(o) && o.nanos < cutoff;
+        let before = |o: &StoreData| counted(o) && o.nanos < cutoff;
         let highest = how_many(&|o| before(o) && o.number > g.number) == 0;
         let latest = how_many(&|o| before(o) && later(o, g)) == 0;
         if before(g) && (highest || latest) {
@@ -135,7 +135,7 @@ fn by_rules(
     reasons
 }
 
-fn later(a: &Seen, b: &Seen) -> bool {
+fn later(a: &StoreData, b: &StoreData) -> bool {
     (a.nanos, a.number) > (b.nanos, b.number)
 }
 
@@ -143,7 +143,7 @@ fn nanos((seconds, nanoseconds): (i64, i64)) -> i128 {
     i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds)
 }
 
-fn seen(history: &History) -> Vec<Seen> {
+fn seen(history: &History) -> Vec<StoreData> {
     let generations = history.profile.generations.iter();
     generations
         .map(|(number, g)| {
@@ -155,7 +155,7 @@ fn seen(history: &History) -> Vec<Seen> {
                 Content::Missing(path) => (Some(path.clone()), false, false),
                 Content::Foreign => (None, false, false),
             };
-            Seen {
+            StoreData {
                 number: number.0,
                 nanos: nanos(g.created.to_unix()),
                 path,
@@ -252,13 +252,13 @@ pub(super) fn code(reason: &Reason) -> &'static str {
         Reason::Yearly(_) => "yearly",
         Reason::PolicyLast(_) => "policyLast",
         Reason::PolicyWithin(_) => "policyWithin",
-        Reason::FromTheFuture => "fromTheFuture",
+        Reason::FutureTimestamp => "fromTheFuture",
         Reason::TargetMissing => "targetMissing",
-        Reason::TargetForeign => "targetForeign",
+        Reason::TargetOutsideStore => "targetForeign",
         Reason::CurrentUnknown(_) => "currentUnknown",
         Reason::Blocked(_) => "blocked",
         Reason::NotSelected => "notSelected",
-        Reason::NotYours => "notYours",
+        Reason::OtherOwner => "notYours",
         Reason::NotNeeded => "notNeeded",
         Reason::LaterRun => "laterRun",
     }

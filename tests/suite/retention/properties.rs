@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use jiff::tz::TimeZone;
-use nix_prune::domain::measure::Age;
-use nix_prune::domain::policy::Floor;
+use nix_prune::domain::measure::Span;
+use nix_prune::domain::policy::MinimumRetention;
 use nix_prune::domain::profile::{Content, GenerationNumber};
 use nix_prune::domain::retention::{
     KeepPolicy, KeepRules, Verdict, always_kept, judge, kept_by_floor,
@@ -69,9 +69,9 @@ proptest! {
     #[test]
     fn a_policy_of_the_machine_holds_beside_any_rules(history in histories()) {
         let mut dice = history.dice.clone();
-        let floor = Floor {
+        let floor = MinimumRetention {
             last: u16::try_from(dice.below(6)).unwrap(),
-            within: Age::days(u32::try_from(dice.below(40)).unwrap()),
+            within: Span::days(u32::try_from(dice.below(40)).unwrap()),
         };
         let zone = history.zone().time_zone();
         let circumstances = history.circumstances(&zone);
@@ -257,7 +257,7 @@ fn one_more(rules: KeepRules, dice: &mut Dice) -> KeepRules {
     added
 }
 
-fn seconds(seconds: u64) -> Age {
+fn seconds(seconds: u64) -> Span {
     format!("{seconds}s").parse().unwrap()
 }
 

@@ -5,8 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
-use nix_prune::domain::refusal::RefusalCode;
-use nix_prune::ports::told;
+use nix_prune::domain::blocker::CheckCode;
+use nix_prune::ports::error_chain;
 
 use super::number;
 use super::world::{KINDS, World};
@@ -26,8 +26,8 @@ fn print_dead(world: &World) -> Vec<Utf8PathBuf> {
     loop {
         match nix.print_dead() {
             Ok(dead) => return dead,
-            Err(error) if left > 0 && told(&error).contains("/proc/") => left -= 1,
-            Err(error) => panic!("{}", told(&error)),
+            Err(error) if left > 0 && error_chain(&error).contains("/proc/") => left -= 1,
+            Err(error) => panic!("{}", error_chain(&error)),
         }
         std::thread::sleep(Duration::from_millis(250));
     }
@@ -41,7 +41,7 @@ fn difference(nix: &Nix, seed: u64) -> (Vec<&'static str>, Option<String>) {
     let hidden = snapshot
         .refusals
         .iter()
-        .any(|r| r.code == RefusalCode::RootsUnreadable);
+        .any(|r| r.code == CheckCode::RootsUnreadable);
     assert!(!hidden, "seed {seed}: {:?}", snapshot.refusals);
     let dead = inspection.dead();
     let mut ours: BTreeSet<String> = dead.iter().map(|node| inspection.path(node)).collect();

@@ -6,7 +6,7 @@ use std::fs;
 
 use camino::Utf8PathBuf;
 use nix_prune::adapters::scratch::Scratch;
-use nix_prune::ports::told;
+use nix_prune::ports::error_chain;
 
 use super::number;
 use super::world::{Dice, look};
@@ -92,7 +92,7 @@ fn dead(scratch: &Scratch) -> (BTreeSet<String>, BTreeSet<String>) {
     // Last, for it deletes (trap 45).
     let nix = scratch.nix().unwrap();
     let theirs = nix.print_dead();
-    let theirs = theirs.unwrap_or_else(|error| panic!("{}", told(&error)));
+    let theirs = theirs.unwrap_or_else(|error| panic!("{}", error_chain(&error)));
     (
         ours,
         theirs.into_iter().map(Utf8PathBuf::into_string).collect(),

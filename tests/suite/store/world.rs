@@ -13,14 +13,14 @@ use jiff::tz::TimeZone;
 use nix::fcntl::{Flock, FlockArg};
 use nix_prune::adapters::clock::SystemClock;
 use nix_prune::adapters::journal::Journal;
-use nix_prune::adapters::links::Observer;
-use nix_prune::adapters::places::Places;
+use nix_prune::adapters::nix_dirs::NixDirs;
 use nix_prune::adapters::scratch::Scratch;
 use nix_prune::adapters::store::{Care, StoreReader};
+use nix_prune::adapters::survey::Observer;
+use nix_prune::domain::analysis::StoreAnalysis;
 use nix_prune::domain::graph::KeepFlags;
-use nix_prune::domain::inspection::Inspection;
 use nix_prune::domain::snapshot::{Actor, Snapshot};
-use nix_prune::ports::{Inspect, Interrupt};
+use nix_prune::ports::{Interrupt, ReadStore};
 use rusqlite::Connection;
 
 use crate::support::{Nix, by_hand, is_root};
@@ -487,16 +487,16 @@ impl World {
     }
 
     /// What our own look says.
-    pub(super) fn look(&self) -> (Snapshot, Inspection) {
+    pub(super) fn look(&self) -> (Snapshot, StoreAnalysis) {
         look(&self.scratch)
     }
 }
 
 /// What our own look says of a scratch store.
-pub(super) fn look(scratch: &Scratch) -> (Snapshot, Inspection) {
+pub(super) fn look(scratch: &Scratch) -> (Snapshot, StoreAnalysis) {
     // What came just now is not told for unregistered: it may have its row in a moment.
     std::thread::sleep(Duration::from_millis(25));
-    let places: Places = scratch.places();
+    let places: NixDirs = scratch.places();
     let nix = scratch.nix().unwrap();
     let journal = Journal::at(scratch.base().join("state"));
     let actor = if is_root() {

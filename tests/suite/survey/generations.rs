@@ -2,8 +2,8 @@
 
 use std::fs;
 
+use nix_prune::domain::blocker::CheckCode;
 use nix_prune::domain::profile::{Content, Current, CurrentUnknown, GenerationNumber};
-use nix_prune::domain::refusal::RefusalCode;
 use rstest::rstest;
 
 use super::tree::{NOW, Tree, codes, names, numbers, profile, touch};
@@ -29,7 +29,7 @@ fn trap_12_only_the_bare_name_tells_the_current_one(#[case] text: &str, #[case] 
     assert_eq!(found.current, unknown, "{what}");
     assert_eq!(numbers(found), [1, 2]);
     assert!(
-        codes(&snapshot).contains(&RefusalCode::CurrentUnknown),
+        codes(&snapshot).contains(&CheckCode::CurrentUnknown),
         "{what}"
     );
 }
@@ -57,8 +57,8 @@ fn trap_05_an_unknown_current_generation_is_refused(
         Current::Unknown(CurrentUnknown::Dangling(_))
     );
     // Nothing but its link kept the system that is gone.
-    let vanished = dangling.then_some(RefusalCode::RootsVanished);
-    let expected = [RefusalCode::CurrentUnknown].into_iter().chain(vanished);
+    let vanished = dangling.then_some(CheckCode::RootsVanished);
+    let expected = [CheckCode::CurrentUnknown].into_iter().chain(vanished);
     assert_eq!(codes(&snapshot), expected.collect::<Vec<_>>());
     let refusal = &snapshot.refusals[0];
     assert_eq!(refusal.places, [path.to_path()]);
@@ -79,7 +79,7 @@ fn a_link_without_generations_is_a_profile_that_lost_them() {
             .iter()
             .all(|p| p.generations.is_empty() && p.current().is_none())
     );
-    let (unknown, vanished) = (RefusalCode::CurrentUnknown, RefusalCode::RootsVanished);
+    let (unknown, vanished) = (CheckCode::CurrentUnknown, CheckCode::RootsVanished);
     assert_eq!(codes(&snapshot), [unknown, vanished, unknown]);
     assert!(
         snapshot.refusals[0]
@@ -170,7 +170,7 @@ fn trap_07_odd_names_are_told_and_left_alone(#[case] name: &str) {
     let snapshot = tree.as_root();
     assert_eq!(numbers(profile(&snapshot, &path)), [1, 2]);
     assert_eq!(profile(&snapshot, &path).blocked, None);
-    assert_eq!(codes(&snapshot), [RefusalCode::OddName]);
+    assert_eq!(codes(&snapshot), [CheckCode::OddName]);
     let message = &snapshot.refusals[0].message;
     assert!(
         message.contains("system-") && !message.contains(['\n', '\u{1b}']),
@@ -222,7 +222,7 @@ fn a_generation_that_is_no_link_blocks_its_profile(#[case] make: fn(&Tree)) {
             .unwrap()
             .contains("system-2-link is not a link")
     );
-    assert_eq!(codes(&snapshot), [RefusalCode::OddName]);
+    assert_eq!(codes(&snapshot), [CheckCode::OddName]);
 }
 
 #[test]

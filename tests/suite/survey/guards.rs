@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use nix_prune::domain::refusal::RefusalCode;
+use nix_prune::domain::blocker::CheckCode;
 use rstest::rstest;
 
 use super::tree::{Tree, codes, give_away, names, numbers, profile, uid};
@@ -89,7 +89,7 @@ fn what_cannot_be_read_is_refused(#[case] make: fn(&Tree)) {
     let tree = Tree::new();
     make(&tree);
     for snapshot in [tree.as_root(), tree.as_me()] {
-        assert_eq!(codes(&snapshot), [RefusalCode::ProfileUnreadable]);
+        assert_eq!(codes(&snapshot), [CheckCode::ProfileUnreadable]);
         assert!(snapshot.refusals[0].message.contains("home/me/.local"));
     }
 }
@@ -101,7 +101,7 @@ fn trap_17_roots_behind_a_link_that_leads_nowhere_are_away() {
     let dir = "home/me/.local/state/nix/profiles";
     tree.link(dir, "{}/away");
     for snapshot in [tree.as_root(), tree.as_me()] {
-        assert_eq!(codes(&snapshot), [RefusalCode::ProfileUnreadable]);
+        assert_eq!(codes(&snapshot), [CheckCode::ProfileUnreadable]);
         assert!(!snapshot.refusals[0].code.stops_collection());
     }
     tree.auto("a", &tree.at(&format!("{dir}/profile-1-link")));
@@ -109,7 +109,7 @@ fn trap_17_roots_behind_a_link_that_leads_nowhere_are_away() {
         let away = snapshot
             .refusals
             .iter()
-            .find(|r| r.code == RefusalCode::RootsAway);
+            .find(|r| r.code == CheckCode::RootsAway);
         assert_eq!(away.unwrap().places, [tree.at(dir)]);
     }
 }
@@ -121,7 +121,7 @@ fn a_linked_profiles_directory_is_refused() {
     tree.profile("elsewhere/system", &[1]);
     tree.link("state/profiles", "{}/elsewhere");
     let snapshot = tree.as_root();
-    let expected = [RefusalCode::RootsUnreadable, RefusalCode::ProfileUnreadable];
+    let expected = [CheckCode::RootsUnreadable, CheckCode::ProfileUnreadable];
     assert_eq!(codes(&snapshot), expected);
     assert!(snapshot.profiles.is_empty());
 }
@@ -151,7 +151,7 @@ fn deep_directories_are_noted() {
 fn root_needs_the_list_of_users() {
     let tree = Tree::new();
     fs::remove_file(&tree.places.passwd).unwrap();
-    assert_eq!(codes(&tree.as_root()), [RefusalCode::UsersUnreadable]);
+    assert_eq!(codes(&tree.as_root()), [CheckCode::UsersUnreadable]);
     assert_eq!(codes(&tree.as_me()), []);
 }
 
@@ -194,7 +194,7 @@ fn an_unknown_booted_system_blocks_all_of_them(#[case] text: &str, #[case] unkno
     }
     assert_eq!(profile(&snapshot, &other).blocked, None);
     assert_eq!(
-        codes(&snapshot).contains(&RefusalCode::RootsUnreadable),
+        codes(&snapshot).contains(&CheckCode::RootsUnreadable),
         unknown
     );
 }

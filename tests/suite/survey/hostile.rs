@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
-use nix_prune::domain::refusal::RefusalCode;
+use nix_prune::domain::blocker::CheckCode;
 use nix_prune::domain::root::{Dangling, RootState};
 use rstest::rstest;
 
@@ -102,7 +102,7 @@ fn a_profiles_place_that_is_a_fifo_is_not_opened() {
     tree.dir("home/me/.local/state/nix");
     let path = tree.at("home/me/.local/state/nix/profiles");
     mkfifo(path.as_std_path(), Mode::S_IRWXU).unwrap();
-    assert_eq!(codes(&tree.as_root()), [RefusalCode::ProfileUnreadable]);
+    assert_eq!(codes(&tree.as_root()), [CheckCode::ProfileUnreadable]);
 }
 
 #[rstest]
@@ -123,7 +123,7 @@ fn strange_names_are_names(#[case] name: &str) {
     let found = root(&snapshot, &entry);
     assert_eq!((found.link.as_path(), found.exact), (link.as_path(), true));
     assert_eq!(numbers(profile(&snapshot, &path)), [1, 2]);
-    assert_eq!(codes(&snapshot), [RefusalCode::RootsUnreadable]);
+    assert_eq!(codes(&snapshot), [CheckCode::RootsUnreadable]);
     for refusal in &snapshot.refusals {
         assert!(
             !refusal.message.contains(['\n', '\u{1b}', '\u{202e}']),
@@ -170,7 +170,7 @@ fn profiles_that_are_not_utf_8_are_refused() {
     symlink(tree.store_path("p"), at(b"system-\xff-link")).unwrap();
     fs::create_dir(at(b"dir\xff")).unwrap();
     let snapshot = tree.as_root();
-    let expected = [RefusalCode::OddName, RefusalCode::ProfileUnreadable];
+    let expected = [CheckCode::OddName, CheckCode::ProfileUnreadable];
     assert_eq!(codes(&snapshot), expected);
     assert_eq!(numbers(profile(&snapshot, &path)), [1, 2]);
 }
@@ -306,7 +306,7 @@ fn notes_that_anybody_can_cause_are_counted_beyond_a_hundred() {
         }
     }
     let snapshot = tree.as_root();
-    assert_eq!(codes(&snapshot), [RefusalCode::OddName; 100]);
+    assert_eq!(codes(&snapshot), [CheckCode::OddName; 100]);
     let last = snapshot.notes.last().unwrap();
     assert!(last.contains("120 more"), "{last}");
 }

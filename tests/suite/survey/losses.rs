@@ -2,11 +2,11 @@
 
 use std::fs;
 
+use nix_prune::domain::baseline::RootBaseline;
+use nix_prune::domain::blocker::CheckCode;
 use nix_prune::domain::measure::Timestamp;
 use nix_prune::domain::profile::GenerationNumber;
 use nix_prune::domain::receipt::RunId;
-use nix_prune::domain::refusal::RefusalCode;
-use nix_prune::domain::seen::Seen;
 use nix_prune::domain::snapshot::{Held, Hold};
 use nix_prune::domain::store_path::StorePathRef;
 use rstest::rstest;
@@ -23,7 +23,7 @@ fn trap_14_a_generation_in_a_home_needs_a_root() {
     assert_eq!(codes(&tree.as_root()), []);
     tree.profile(&format!("{DIR}/home-manager"), &[1, 3]);
     for snapshot in [tree.as_root(), tree.as_me()] {
-        assert_eq!(codes(&snapshot), [RefusalCode::Unrooted]);
+        assert_eq!(codes(&snapshot), [CheckCode::Unrooted]);
         let refusal = &snapshot.refusals[0];
         assert!(
             refusal.message.contains("generation 1, 3 of"),
@@ -53,7 +53,7 @@ fn trap_14_what_no_job_selects_is_only_noted_unless_the_settings_name_it() {
         snapshot.notes
     );
     tree.extra = vec![path.to_path()];
-    assert_eq!(codes(&tree.as_root()), [RefusalCode::Unrooted]);
+    assert_eq!(codes(&tree.as_root()), [CheckCode::Unrooted]);
 }
 
 #[rstest]
@@ -63,7 +63,7 @@ fn trap_14_what_no_job_selects_is_only_noted_unless_the_settings_name_it() {
 #[case::a_file(|tree: &Tree| { tree.file("home/her", ""); }, 0)]
 fn trap_17_roots_lead_into_a_home_that_is_away(#[case] make: fn(&Tree), #[case] away: usize) {
     let mut tree = Tree::new();
-    tree.memory.seen = Some(Seen::of(&tree.as_root(), &[], None));
+    tree.memory.seen = Some(RootBaseline::of(&tree.as_root(), &[], None));
     let me = format!("me:x:{}:100::{}:/bin/sh", uid(), tree.at("home/me"));
     let her = format!("her:x:4242:100::{}:/bin/sh", tree.at("home/her"));
     tree.file("passwd", &format!("{me}\n{her}\n"));
@@ -75,7 +75,7 @@ fn trap_17_roots_lead_into_a_home_that_is_away(#[case] make: fn(&Tree), #[case] 
     if away == 0 {
         assert_eq!(codes(&snapshot), []);
     } else {
-        assert_eq!(codes(&snapshot), [RefusalCode::RootsAway]);
+        assert_eq!(codes(&snapshot), [CheckCode::RootsAway]);
         let message = &snapshot.refusals[0].message;
         assert!(
             message.contains("home/her") && message.contains("2 roots"),

@@ -1,6 +1,6 @@
 //! What earlier runs have left behind: pins and holds.
 
-use nix_prune::domain::refusal::RefusalCode;
+use nix_prune::domain::blocker::CheckCode;
 
 use super::tree::{Tree, codes, give_away, profile, uid};
 
@@ -44,7 +44,7 @@ fn unreadable_pins_block_everything() {
     let mine = tree.rooted("home/me/.local/state/nix/profiles/profile", &[1, 2]);
     tree.memory.broken_pins = true;
     for snapshot in [tree.as_root(), tree.as_me()] {
-        assert_eq!(codes(&snapshot), [RefusalCode::PinsUnreadable]);
+        assert_eq!(codes(&snapshot), [CheckCode::PinsUnreadable]);
         assert!(snapshot.refusals[0].message.contains("broken on purpose"));
         for path in [&system, &mine] {
             assert!(profile(&snapshot, path).blocked.is_some());
@@ -69,7 +69,7 @@ fn unreadable_pins_of_a_user_block_their_profiles() {
     let system = tree.profile("state/profiles/system", &[1, 2]);
     tree.memory.broken_pins_of = Some(4242);
     let snapshot = tree.as_root();
-    assert_eq!(codes(&snapshot), [RefusalCode::PinsUnreadable]);
+    assert_eq!(codes(&snapshot), [CheckCode::PinsUnreadable]);
     let hers = profile(&snapshot, &tree.path("state/profiles/per-user/her/profile"));
     assert!(hers.blocked.as_ref().unwrap().contains("pins of her"));
     assert_eq!(profile(&snapshot, &system).blocked, None);
@@ -94,6 +94,6 @@ fn unreadable_holds_are_refused() {
     let mut tree = Tree::new();
     tree.memory.broken_holds = true;
     let snapshot = tree.as_root();
-    assert_eq!(codes(&snapshot), [RefusalCode::JournalUnreadable]);
+    assert_eq!(codes(&snapshot), [CheckCode::JournalUnreadable]);
     assert!(snapshot.holds.is_empty());
 }

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
 
-use nix_prune::domain::measure::{Age, Timestamp};
+use nix_prune::domain::baseline::{RootBaseline, gone_between};
+use nix_prune::domain::blocker::CheckCode;
+use nix_prune::domain::measure::{Span, Timestamp};
 use nix_prune::domain::plan::{Action, GenerationFacts};
 use nix_prune::domain::profile::{GenerationNumber, Owner};
 use nix_prune::domain::receipt::{Entry, Outcome, RunId};
-use nix_prune::domain::refusal::RefusalCode;
 use nix_prune::domain::risk::RiskLevel;
 use nix_prune::domain::root::{Dangling, GcRoot, RootState};
-use nix_prune::domain::seen::{Seen, gone_between};
 use nix_prune::domain::snapshot::{Actor, Held, Hold};
 use nix_prune::domain::store_path::StorePathRef;
 
@@ -26,7 +26,7 @@ fn mount(tree: &Tree, places: &[&str]) {
 
 /// A look whose results the next one remembers.
 fn remember(tree: &mut Tree) {
-    let seen = Seen::of(&tree.as_root(), &[], tree.memory.seen.as_ref());
+    let seen = RootBaseline::of(&tree.as_root(), &[], tree.memory.seen.as_ref());
     tree.memory.seen = Some(seen);
 }
 
@@ -42,17 +42,17 @@ fn a_directory_of_roots_that_vanished_stops_a_collection_until_it_is_let_pass() 
     assert_eq!(codes(&tree.as_root()), [], "it had no roots");
     fs::remove_dir_all(tree.at("state/gcroots/machines")).unwrap();
     let snapshot = tree.as_root();
-    assert_eq!(codes(&snapshot), [RefusalCode::RootsVanished]);
+    assert_eq!(codes(&snapshot), [CheckCode::RootsVanished]);
     assert!(snapshot.refusals[0].message.contains("gcroots/machines/a"));
     // A run that did not let it pass does not forget it, and one that did does.
     remember(&mut tree);
-    assert_eq!(codes(&tree.as_root()), [RefusalCode::RootsVanished]);
+    assert_eq!(codes(&tree.as_root()), [CheckCode::RootsVanished]);
     let mut accepted = tree.as_root();
     accepted.refusals.clear();
-    tree.memory.seen = Some(Seen::of(&accepted, &[], tree.memory.seen.as_ref()));
+    tree.memory.seen = Some(RootBaseline::of(&accepted, &[], tree.memory.seen.as_ref()));
     assert_eq!(codes(&tree.as_root()), []);
     fs::remove_dir_all(tree.at("state/profiles/per-user/bob")).unwrap();
-    assert_eq!(codes(&tree.as_root()), [RefusalCode::RootsVanished]);
+    assert_eq!(codes(&tree.as_root()), [CheckCode::RootsVanished]);
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn roots_on_a_file_system_that_is_not_mounted_now_stop_a_collection() {
     fs::create_dir(at.join("project")).unwrap();
     mount(&tree, &["/", elsewhere.as_str()]);
     let snapshot = tree.as_root();
-    assert_eq!(codes(&snapshot), [RefusalCode::RootsAway]);
+    assert_eq!(codes(&snapshot), [CheckCode::RootsAway]);
     assert_eq!(
         snapshot.refusals[0].message.matches("1 root leads").count(),
         1
@@ -90,11 +90,11 @@ fn roots_on_a_file_system_that_is_not_mounted_now_stop_a_collection() {
         .iter()
         .find(|root| root.link == link)
         .unwrap();
-    assert_eq!(root.state, RootState::Dangling(Dangling::PlaceGone));
+    assert_eq!(root.state, RootState::Dangling(Dangling::ParentMissing));
     remember(&mut tree);
     assert_eq!(
         codes(&tree.as_root()),
-        [RefusalCode::RootsAway],
+        [CheckCode::RootsAway],
         "not forgotten"
     );
     // Where nothing leads there, nothing is lost.
@@ -125,12 +125,12 @@ fn the_clock_is_compared_with_the_last_run_and_the_youngest_generation() {
     };
     let day = 86_400;
     assert_eq!(set(&mut tree, NOW + 60), []);
-    assert_eq!(set(&mut tree, NOW + day), [RefusalCode::ClockJumped]);
+    assert_eq!(set(&mut tree, NOW + day), [CheckCode::ClockJumped]);
     // Nor does it become the one that later runs are compared with.
     remember(&mut tree);
-    assert_eq!(codes(&tree.as_root()), [RefusalCode::ClockJumped]);
+    assert_eq!(codes(&tree.as_root()), [CheckCode::ClockJumped]);
     assert_eq!(set(&mut tree, NOW - 100 * day), []);
-    assert_eq!(set(&mut tree, NOW - 200 * day), [RefusalCode::ClockJumped]);
+    assert_eq!(set(&mut tree, NOW - 200 * day), [CheckCode::ClockJumped]);
     tree.profile("state/profiles/system", &[1, 2]);
     assert_eq!(
         set(&mut tree, NOW - 200 * day),
@@ -276,7 +276,7 @@ fn only_a_generation_that_a_run_has_removed_is_forgotten() {
             store_path: seen.content.on_disk().unwrap().clone(),
             created: seen.created,
             current: GenerationNumber(5),
-            hold: Age::days(7),
+            hold: Span::days(7),
         });
         Entry {
             outcome,
@@ -290,7 +290,7 @@ fn only_a_generation_that_a_run_has_removed_is_forgotten() {
     };
     // A run that is killed after its beginning has forgotten nothing.
     let planned = [1, 2, 3].map(|number| generation(number, Outcome::Pending));
-    let at_its_beginning = Seen::of(&snapshot, &planned, None);
+    let at_its_beginning = RootBaseline::of(&snapshot, &planned, None);
     let removed = remove(&tree, 1);
     tree.memory.seen = Some(at_its_beginning);
     assert_eq!(vanished(&tree), [removed]);
@@ -303,7 +303,7 @@ fn only_a_generation_that_a_run_has_removed_is_forgotten() {
     ];
     let meanwhile = remove(&tree, 4);
     fs::remove_file(tree.at(twin)).unwrap();
-    let at_its_end = Seen::of(&tree.as_root(), &run, tree.memory.seen.as_ref());
+    let at_its_end = RootBaseline::of(&tree.as_root(), &run, tree.memory.seen.as_ref());
     let failed = [2, 3].map(|number| remove(&tree, number));
     tree.memory.seen = Some(at_its_end);
     let [second, third] = failed;
@@ -339,7 +339,7 @@ fn what_vanishes_between_two_looks_of_a_run_is_told_from_what_it_removed() {
             store_path: seen.content.on_disk().unwrap().clone(),
             created: seen.created,
             current: GenerationNumber(3),
-            hold: Age::days(7),
+            hold: Span::days(7),
         }))
     }];
     for number in [1, 2] {
@@ -379,18 +379,18 @@ fn entries_into_a_directory_of_holds_that_is_not_there_stop_a_collection() {
             fs::create_dir(&dir).unwrap();
         }
         let snapshot = tree.as_root();
-        assert_eq!(codes(&snapshot), [RefusalCode::RootsAway], "{there}");
+        assert_eq!(codes(&snapshot), [CheckCode::RootsAway], "{there}");
         assert_eq!(snapshot.refusals[0].places, [dir.join("holds")]);
     }
     // Another one by mistake does not make it right.
     tree.memory.holds_dir = Some(tree.at("another/holds"));
-    assert_eq!(codes(&tree.as_root()), [RefusalCode::RootsAway]);
+    assert_eq!(codes(&tree.as_root()), [CheckCode::RootsAway]);
     // An older copy of it does not know the run.
     fs::create_dir(dir.join("holds")).unwrap();
     tree.memory.holds_dir = Some(dir.join("holds"));
     assert_eq!(codes(&tree.as_root()), [], "the run is on record");
     tree.memory.forgotten = true;
-    assert_eq!(codes(&tree.as_root()), [RefusalCode::RootsAway]);
+    assert_eq!(codes(&tree.as_root()), [CheckCode::RootsAway]);
 }
 
 #[test]
@@ -406,7 +406,7 @@ fn holds_that_their_owner_removed_stop_nobody_else() {
     fs::remove_dir_all(tree.at("homes/bob/state")).unwrap();
     assert_eq!(codes(&tree.as_root()), []);
     let theirs = tree.look(Actor::User(4242));
-    assert_eq!(codes(&theirs), [RefusalCode::RootsAway]);
+    assert_eq!(codes(&theirs), [CheckCode::RootsAway]);
 }
 
 #[test]
@@ -460,7 +460,7 @@ fn a_place_that_only_root_could_have_removed_stops_a_collection() {
     remember(&mut tree);
     let (state, away) = (tree.at("home/me/.local/state"), tree.at("away"));
     fs::rename(&state, &away).unwrap();
-    assert_eq!(codes(&tree.as_root()), [RefusalCode::RootsAway]);
+    assert_eq!(codes(&tree.as_root()), [CheckCode::RootsAway]);
     fs::rename(&away, &state).unwrap();
 
     for empty in [false, true] {
@@ -471,7 +471,7 @@ fn a_place_that_only_root_could_have_removed_stops_a_collection() {
                 fs::create_dir(&place).unwrap();
             }
             let snapshot = tree.as_root();
-            assert_eq!(codes(&snapshot), [RefusalCode::RootsAway], "{place}");
+            assert_eq!(codes(&snapshot), [CheckCode::RootsAway], "{place}");
             assert_eq!(
                 snapshot.refusals[0].places.as_slice(),
                 std::slice::from_ref(&place)
@@ -584,7 +584,7 @@ fn what_no_run_has_seen_stops_a_collection_until_it_is_let_pass() {
     });
     for _ in 0..3 {
         let snapshot = tree.as_root();
-        assert_eq!(codes(&snapshot), [RefusalCode::RootsAway]);
+        assert_eq!(codes(&snapshot), [CheckCode::RootsAway]);
         assert_eq!(snapshot.refusals[0].places, gone[..1]);
         remember(&mut tree);
     }
@@ -593,7 +593,7 @@ fn what_no_run_has_seen_stops_a_collection_until_it_is_let_pass() {
     fs::rename(&gone[0], &away[0]).unwrap();
     let mut accepted = tree.as_root();
     accepted.refusals.clear();
-    tree.memory.seen = Some(Seen::of(&accepted, &[], tree.memory.seen.as_ref()));
+    tree.memory.seen = Some(RootBaseline::of(&accepted, &[], tree.memory.seen.as_ref()));
     assert_eq!(codes(&tree.as_root()), []);
 }
 
@@ -613,14 +613,14 @@ fn a_file_system_of_fstab_that_is_not_mounted_stops_a_collection() {
     assert_eq!(tree.as_root().refusals.len(), 1, "told once");
     tree.memory.seen = None;
     let snapshot = tree.as_root();
-    assert_eq!(codes(&snapshot), [RefusalCode::RootsAway]);
+    assert_eq!(codes(&snapshot), [CheckCode::RootsAway]);
     assert_eq!(snapshot.refusals[0].places, std::slice::from_ref(&at));
     // A link that is not there, in a directory that is: a disk has its own.
     fs::remove_file(tree.at("state/gcroots/auto/entry")).unwrap();
     let link = tree.to_store("home/me/data/result", "other");
     tree.auto("entry", &link);
     fs::remove_file(&link).unwrap();
-    assert_eq!(codes(&tree.as_root()), [RefusalCode::RootsAway]);
+    assert_eq!(codes(&tree.as_root()), [CheckCode::RootsAway]);
     tree.file("fstab", "");
     assert_eq!(codes(&tree.as_root()), []);
 }
@@ -672,7 +672,7 @@ fn roots_without_end_stop_nobody_elses_from_being_remembered() {
     };
     // A hundred megabytes of names, and ours behind them.
     snapshot.roots.splice(0..0, (0..25_000).map(of_another));
-    let seen = Seen::of(&snapshot, &[], tree.memory.seen.as_ref());
+    let seen = RootBaseline::of(&snapshot, &[], tree.memory.seen.as_ref());
     assert!(seen.roots.contains_key(&ours.link));
     assert!(seen.roots.len() > 1000);
     let bytes: usize = seen.roots.keys().map(|link| link.as_str().len()).sum();

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use nix_prune::domain::blocker::CheckCode;
 use nix_prune::domain::measure::Timestamp;
 use nix_prune::domain::profile::{Current, GenerationNumber, ProfileKind};
-use nix_prune::domain::refusal::RefusalCode;
 use nix_prune::domain::snapshot::Actor;
 use rstest::rstest;
 
@@ -184,7 +184,7 @@ fn a_profile_that_the_settings_name_must_be_there(#[case] path: &str) {
     tree.profile("state/profiles/system", &[1]);
     tree.extra = vec![tree.at(path)];
     let snapshot = tree.as_root();
-    assert_eq!(codes(&snapshot), [RefusalCode::ProfileAbsent]);
+    assert_eq!(codes(&snapshot), [CheckCode::ProfileAbsent]);
     assert!(snapshot.refusals[0].message.contains(path));
     assert_eq!(snapshot.refusals[0].places, [tree.at(path)]);
 }
@@ -203,7 +203,7 @@ fn an_absent_profile_comes_with_the_one_that_was_meant(
     tree.profile("state/profiles/system", &[1]);
     tree.extra = vec![tree.at(asked)];
     let snapshot = tree.as_root();
-    assert_eq!(codes(&snapshot), [RefusalCode::ProfileAbsent]);
+    assert_eq!(codes(&snapshot), [CheckCode::ProfileAbsent]);
     let hint = &snapshot.refusals[0].hint;
     let question = meant.map(|meant| format!("did you mean {}?", tree.at(meant)));
     match question {

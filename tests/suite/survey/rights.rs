@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use nix_prune::domain::refusal::RefusalCode;
+use nix_prune::domain::blocker::CheckCode;
 use nix_prune::domain::root::RootState;
 use nix_prune::domain::snapshot::{Actor, Snapshot};
 
@@ -33,7 +33,7 @@ fn as_user(tree: &Tree, uid: u32) -> Option<Snapshot> {
     let places = tree.places.clone();
     let look = move || {
         nix::unistd::setfsuid(nix::unistd::Uid::from_raw(uid));
-        let observer = nix_prune::adapters::links::Observer {
+        let observer = nix_prune::adapters::survey::Observer {
             places: &places,
             actor: Actor::User(uid),
             zone: jiff::tz::TimeZone::UTC,
@@ -76,7 +76,7 @@ fn what_we_may_not_read_is_not_gone() {
         allow(&tree, dir, 0o755);
     }
     if let Some(own) = own {
-        assert_eq!(codes(&own), [RefusalCode::RootsUnreadable; 3]);
+        assert_eq!(codes(&own), [CheckCode::RootsUnreadable; 3]);
     }
     let Some(seen) = seen else { return };
     let state = &root(&seen, &entry).state;
@@ -110,7 +110,7 @@ fn a_store_that_we_may_not_search_is_not_empty() {
             .unwrap()
             .contains("cannot look at")
     );
-    assert!(codes(&seen).contains(&RefusalCode::ProfileUnreadable));
+    assert!(codes(&seen).contains(&CheckCode::ProfileUnreadable));
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn own_profiles_that_can_only_be_listed_are_refused() {
     let open = as_somebody(&tree, actor);
     for seen in [listed, locked].into_iter().flatten() {
         assert_eq!(seen.profiles, []);
-        assert_eq!(codes(&seen), [RefusalCode::ProfileUnreadable]);
+        assert_eq!(codes(&seen), [CheckCode::ProfileUnreadable]);
     }
     if let Some(open) = open {
         let path = tree.path(&format!("{dir}/profile"));

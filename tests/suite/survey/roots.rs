@@ -3,9 +3,9 @@
 use std::fs;
 
 use camino::Utf8PathBuf;
-use nix_prune::domain::refusal::RefusalCode;
+use nix_prune::domain::baseline::RootBaseline;
+use nix_prune::domain::blocker::CheckCode;
 use nix_prune::domain::root::{Dangling, RootKind, RootState};
-use nix_prune::domain::seen::Seen;
 use nix_prune::domain::snapshot::{Actor, Snapshot};
 use rstest::rstest;
 
@@ -106,13 +106,13 @@ fn trap_18_live_roots(#[case] make: fn(&Tree) -> Utf8PathBuf) {
 #[case::path_gone(|t: &Tree| t.link(AUTO, &in_store("p")), Dangling::PathGone)]
 #[case::path_behind_gone(|t: &Tree| { t.link("x", &in_store("p")); t.link(AUTO, "{}/x") }, Dangling::PathGone)]
 #[case::file_without_path(|t: &Tree| t.file(&format!("state/gcroots/{}", Tree::base_name("p")), ""), Dangling::PathGone)]
-#[case::link_gone_from_an_empty_home(|t: &Tree| { t.other_user("home/other"); t.link(AUTO, "{}/home/other/result") }, Dangling::PlaceGone)]
+#[case::link_gone_from_an_empty_home(|t: &Tree| { t.other_user("home/other"); t.link(AUTO, "{}/home/other/result") }, Dangling::ParentMissing)]
 #[case::link_gone_from_a_used_home(|t: &Tree| { t.file("home/me/x", ""); t.link(AUTO, "{}/home/me/result") }, Dangling::LinkGone)]
 #[case::link_gone_from_an_empty_directory(|t: &Tree| { t.dir("home/me/p"); t.link(AUTO, "{}/home/me/p/result") }, Dangling::LinkGone)]
 #[case::link_gone_relative(|t: &Tree| t.link(AUTO, "b"), Dangling::LinkGone)]
-#[case::place_gone(|t: &Tree| t.link(AUTO, "{}/mnt/disk/result"), Dangling::PlaceGone)]
-#[case::place_is_a_file(|t: &Tree| { t.file("f", ""); t.link(AUTO, "{}/f/result") }, Dangling::PlaceGone)]
-#[case::place_is_a_dangling_link(|t: &Tree| { t.link("l", "away"); t.link(AUTO, "{}/l/result") }, Dangling::PlaceGone)]
+#[case::place_gone(|t: &Tree| t.link(AUTO, "{}/mnt/disk/result"), Dangling::ParentMissing)]
+#[case::place_is_a_file(|t: &Tree| { t.file("f", ""); t.link(AUTO, "{}/f/result") }, Dangling::ParentMissing)]
+#[case::place_is_a_dangling_link(|t: &Tree| { t.link("l", "away"); t.link(AUTO, "{}/l/result") }, Dangling::ParentMissing)]
 #[case::directory(|t: &Tree| t.link(AUTO, "{}/home"), Dangling::NotARoot)]
 #[case::file(|t: &Tree| t.link(AUTO, "{}/passwd"), Dangling::NotARoot)]
 #[case::link_elsewhere(|t: &Tree| { t.link("x", "passwd"); t.link(AUTO, "{}/x") }, Dangling::NotARoot)]
@@ -124,14 +124,15 @@ fn trap_18_live_roots(#[case] make: fn(&Tree) -> Utf8PathBuf) {
 fn trap_17_dangling_roots(#[case] make: fn(&Tree) -> Utf8PathBuf, #[case] why: Dangling) {
     let mut tree = Tree::new();
     // What a first run finds gone is another matter.
-    tree.memory.seen = Some(Seen::of(&tree.as_root(), &[], None));
+    tree.memory.seen = Some(RootBaseline::of(&tree.as_root(), &[], None));
     let name = make(&tree);
     for snapshot in [tree.as_root(), tree.as_me()] {
         let found = root(&snapshot, &name);
         assert_eq!(found.state, dangling(why));
         assert_eq!(snapshot.roots.len(), 1);
-        let home_is_away = why == Dangling::PlaceGone && found.link.starts_with(tree.at("home"));
-        let expected = home_is_away.then_some(RefusalCode::RootsAway);
+        let home_is_away =
+            why == Dangling::ParentMissing && found.link.starts_with(tree.at("home"));
+        let expected = home_is_away.then_some(CheckCode::RootsAway);
         assert_eq!(codes(&snapshot), Vec::from_iter(expected));
         assert_eq!(found.owner.as_ref().unwrap().uid, uid());
     }
@@ -225,7 +226,7 @@ fn roots_do_not_vanish_silently(#[case] gone: &[&str], #[case] used: bool, #[cas
         let snapshot = tree.look(actor);
         assert_eq!(
             codes(&snapshot),
-            vec![RefusalCode::RootsUnreadable; usize::from(refused)]
+            vec![CheckCode::RootsUnreadable; usize::from(refused)]
         );
         assert!(
             snapshot
@@ -242,7 +243,7 @@ fn a_linked_gcroots_hides_all_roots() {
     fs::rename(tree.at("state/gcroots"), tree.at("elsewhere")).unwrap();
     tree.link("state/gcroots", "../elsewhere");
     for actor in [Actor::Root, Actor::User(uid() + 1)] {
-        assert_eq!(codes(&tree.look(actor)), [RefusalCode::RootsUnreadable]);
+        assert_eq!(codes(&tree.look(actor)), [CheckCode::RootsUnreadable]);
     }
 }
 
@@ -252,7 +253,7 @@ fn a_missing_store_directory_is_refused() {
     tree.profile("state/profiles/system", &[1]);
     fs::rename(tree.at("store"), tree.at("away")).unwrap();
     let snapshot = tree.as_root();
-    assert!(codes(&snapshot).contains(&RefusalCode::RootsUnreadable));
+    assert!(codes(&snapshot).contains(&CheckCode::RootsUnreadable));
     let found = &snapshot.profiles[0];
     assert!(found.blocked.is_some());
     assert!(
@@ -274,7 +275,7 @@ fn a_missing_store_directory_is_refused_without_any_root() {
     let tree = Tree::new();
     fs::remove_dir(tree.at("store")).unwrap();
     for snapshot in [tree.as_root(), tree.as_me()] {
-        assert_eq!(codes(&snapshot), [RefusalCode::RootsUnreadable]);
+        assert_eq!(codes(&snapshot), [CheckCode::RootsUnreadable]);
         assert!(snapshot.refusals[0].message.contains("store directory"));
     }
 }
@@ -305,7 +306,7 @@ fn an_unreadable_root_is_refused_with_the_rights_of_the_collector() {
     for actor in [Actor::Root, Actor::User(uid())] {
         let snapshot = tree.look(actor);
         assert!(is_unreadable(&snapshot, &entry));
-        assert_eq!(codes(&snapshot), [RefusalCode::RootsUnreadable]);
+        assert_eq!(codes(&snapshot), [CheckCode::RootsUnreadable]);
         assert!(snapshot.refusals[0].message.contains("loop/result"));
     }
 }
@@ -344,8 +345,11 @@ fn ones_own_home_that_is_there_and_empty_is_not_away() {
     // It is somebody else's as well, not there, or what somebody else left of it.
     let away = |tree: &Tree| {
         let snapshot = tree.look(own);
-        assert_eq!(root(&snapshot, &entry).state, dangling(Dangling::PlaceGone));
-        assert_eq!(codes(&snapshot), [RefusalCode::RootsAway]);
+        assert_eq!(
+            root(&snapshot, &entry).state,
+            dangling(Dangling::ParentMissing)
+        );
+        assert_eq!(codes(&snapshot), [CheckCode::RootsAway]);
     };
     let list = fs::read_to_string(&tree.places.passwd).unwrap();
     tree.other_user("home/me");

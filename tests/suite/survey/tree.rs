@@ -9,14 +9,14 @@ use jiff::tz::TimeZone;
 use nix::fcntl::AT_FDCWD;
 use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::time::TimeSpec;
-use nix_prune::adapters::links::{Memory, Observer};
-use nix_prune::adapters::places::Places;
+use nix_prune::adapters::nix_dirs::NixDirs;
+use nix_prune::adapters::survey::{Memory, Observer};
+use nix_prune::domain::baseline::RootBaseline;
+use nix_prune::domain::blocker::CheckCode;
 use nix_prune::domain::measure::Timestamp;
 use nix_prune::domain::profile::{GenerationNumber, Profile, ProfilePath};
 use nix_prune::domain::receipt::RunId;
-use nix_prune::domain::refusal::RefusalCode;
 use nix_prune::domain::root::GcRoot;
-use nix_prune::domain::seen::Seen;
 use nix_prune::domain::snapshot::{Actor, Hold, Pin, Snapshot};
 use nix_prune::domain::store_path::StoreDir;
 use nix_prune::ports::{Clock, JournalError, Survey, SurveyError};
@@ -30,7 +30,7 @@ pub(super) struct Fake {
     pub(super) pins: Vec<Pin>,
     pub(super) theirs: Vec<(u32, Pin)>,
     pub(super) holds: Vec<Hold>,
-    pub(super) seen: Option<Seen>,
+    pub(super) seen: Option<RootBaseline>,
     pub(super) broken_pins: bool,
     pub(super) broken_pins_of: Option<u32>,
     pub(super) broken_holds: bool,
@@ -71,7 +71,7 @@ impl Memory for Fake {
         Ok(self.holds.clone())
     }
 
-    fn last_seen(&self, _: &StoreDir) -> Result<Option<Seen>, JournalError> {
+    fn last_seen(&self, _: &StoreDir) -> Result<Option<RootBaseline>, JournalError> {
         Ok(self.seen.clone())
     }
 
@@ -98,7 +98,7 @@ impl Clock for Stopped {
 pub(super) struct Tree {
     _dir: tempfile::TempDir,
     pub(super) base: Utf8PathBuf,
-    pub(super) places: Places,
+    pub(super) places: NixDirs,
     pub(super) memory: Fake,
     pub(super) extra: Vec<Utf8PathBuf>,
     pub(super) all_of_nix: bool,
@@ -115,7 +115,7 @@ impl Tree {
         let dir = tempfile::tempdir().unwrap();
         // The directory of temporary files may be reached through a link; nothing here is about that.
         let base = Utf8PathBuf::from_path_buf(dir.path().canonicalize().unwrap()).unwrap();
-        let places = Places {
+        let places = NixDirs {
             store: StoreDir::new(&base.join("store")).unwrap(),
             state_dir: base.join("state"),
             run_dir: base.join("run"),
@@ -329,7 +329,7 @@ pub(super) fn numbers(profile: &Profile) -> Vec<u32> {
 }
 
 /// The codes of all refusals.
-pub(super) fn codes(snapshot: &Snapshot) -> Vec<RefusalCode> {
+pub(super) fn codes(snapshot: &Snapshot) -> Vec<CheckCode> {
     snapshot
         .refusals
         .iter()

@@ -3,19 +3,19 @@
 use camino::Utf8Path;
 
 use crate::domain::store_path::{StoreDir, StorePathRef};
-use crate::ports::Refused;
+use crate::ports::UndeletedPath;
 
 /// The longest reason that is kept.
 const LONGEST: usize = 200;
 
 /// The refusals in what a deletion wrote: `error: Cannot delete path 'PATH' since it is still alive. To find out …`.
-pub(in crate::adapters::nix_cli) fn refusals(text: &str, store: &StoreDir) -> Vec<Refused> {
+pub(in crate::adapters::nix_cli) fn refusals(text: &str, store: &StoreDir) -> Vec<UndeletedPath> {
     text.lines()
         .filter_map(|line| refusal(line, store))
         .collect()
 }
 
-fn refusal(line: &str, store: &StoreDir) -> Option<Refused> {
+fn refusal(line: &str, store: &StoreDir) -> Option<UndeletedPath> {
     let (_, rest) = line.split_once("annot delete path ")?;
     let quote = rest.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
     let (path, why) = rest.strip_prefix(quote)?.split_once(quote)?;
@@ -33,7 +33,7 @@ fn refusal(line: &str, store: &StoreDir) -> Option<Refused> {
         "" => "Nix does not say why".to_string(),
         why => why.escape_debug().to_string().replace("\\'", "'"),
     };
-    Some(Refused {
+    Some(UndeletedPath {
         path: path.to_owned(),
         why,
     })

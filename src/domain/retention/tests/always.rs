@@ -65,13 +65,13 @@ fn a_generation_of_the_future_is_kept_and_takes_no_place_of_a_rule() {
     let future = "2027-01-01T00:00:00Z";
     let case = Case::days(1..=9).created(8, future);
     assert_eq!(case.kept(last(2)), [7, 8, 9]);
-    assert_eq!(case.reasons(last(2), 8), [Reason::FromTheFuture]);
+    assert_eq!(case.reasons(last(2), 8), [Reason::FutureTimestamp]);
     // The current one as well.
     let case = Case::days(1..=9).created(9, future);
     assert_eq!(case.kept(last(1)), [8, 9]);
     assert_eq!(
         case.reasons(last(1), 9),
-        [Reason::Current, Reason::FromTheFuture]
+        [Reason::Current, Reason::FutureTimestamp]
     );
 }
 

@@ -1,5 +1,5 @@
 use crate::domain::measure::Timestamp;
-use crate::domain::plan::{Action, Fate, Item, Plan, Subject};
+use crate::domain::plan::{Action, Decision, Item, Plan, Subject};
 use crate::domain::profile::{GenerationNumber, Owner, ProfilePath};
 use crate::domain::retention::Reason;
 use crate::render::reason;
@@ -17,7 +17,7 @@ struct Group<'a> {
 struct Row<'a> {
     number: GenerationNumber,
     created: Timestamp,
-    fate: &'a Fate,
+    fate: &'a Decision,
 }
 
 /// Every profile: those that the job does not touch in a line together, the others each with its generations.
@@ -26,7 +26,7 @@ pub(super) fn write(plan: &Plan, view: &View, page: &mut Page) {
     for group in groups(&plan.items) {
         if group.all_are(&Reason::NotSelected) {
             not_selected.push(group);
-        } else if group.all_are(&Reason::NotYours) {
+        } else if group.all_are(&Reason::OtherOwner) {
             not_yours.push(group);
         } else {
             group.write(plan, view, page);
@@ -87,8 +87,8 @@ fn groups(items: &[Item]) -> Vec<Group<'_>> {
 impl Group<'_> {
     fn all_are(&self, reason: &Reason) -> bool {
         let is = |row: &Row<'_>| match row.fate {
-            Fate::KeepGeneration(reasons) => reasons.iter().all(|r| r == reason),
-            Fate::Keep(_) | Fate::Drop { .. } => false,
+            Decision::KeepGeneration(reasons) => reasons.iter().all(|r| r == reason),
+            Decision::Keep(_) | Decision::Drop { .. } => false,
         };
         self.rows.iter().all(is)
     }
@@ -124,8 +124,8 @@ impl Group<'_> {
     /// The one reason that keeps the whole profile from being touched, if there is one.
     fn ban(&self) -> Option<&Reason> {
         let reason = self.rows.iter().find_map(|row| match row.fate {
-            Fate::KeepGeneration(reasons) => reasons.iter().next(),
-            Fate::Keep(_) | Fate::Drop { .. } => None,
+            Decision::KeepGeneration(reasons) => reasons.iter().next(),
+            Decision::Keep(_) | Decision::Drop { .. } => None,
         })?;
         let is_ban = matches!(reason, Reason::CurrentUnknown(_) | Reason::Blocked(_));
         (is_ban && self.all_are(reason)).then_some(reason)
@@ -164,32 +164,32 @@ fn owner<'a>(plan: &'a Plan, profile: &ProfilePath) -> Option<&'a Owner> {
 
 impl Row<'_> {
     fn goes(&self) -> bool {
-        matches!(self.fate, Fate::Drop { .. })
+        matches!(self.fate, Decision::Drop { .. })
     }
 
     fn is_for_later(&self) -> bool {
         match self.fate {
-            Fate::KeepGeneration(reasons) => reasons.iter().any(|r| *r == Reason::LaterRun),
-            Fate::Keep(_) | Fate::Drop { .. } => false,
+            Decision::KeepGeneration(reasons) => reasons.iter().any(|r| *r == Reason::LaterRun),
+            Decision::Keep(_) | Decision::Drop { .. } => false,
         }
     }
 
     fn is_current(&self) -> bool {
         match self.fate {
-            Fate::KeepGeneration(reasons) => reasons.iter().any(|r| *r == Reason::Current),
-            Fate::Keep(_) | Fate::Drop { .. } => false,
+            Decision::KeepGeneration(reasons) => reasons.iter().any(|r| *r == Reason::Current),
+            Decision::Keep(_) | Decision::Drop { .. } => false,
         }
     }
 
     fn cells(&self, view: &View) -> Vec<String> {
         let time = |time| view.time(time);
         let why = match self.fate {
-            Fate::KeepGeneration(reasons) => {
+            Decision::KeepGeneration(reasons) => {
                 let all: Vec<String> = reasons.iter().map(|r| reason::sentence(r, &time)).collect();
                 all.join("; ")
             }
-            Fate::Keep(cause) => reason::cause_sentence(*cause).to_string(),
-            Fate::Drop { rule, .. } => reason::rule_sentence(*rule).to_string(),
+            Decision::Keep(cause) => reason::cause_sentence(*cause).to_string(),
+            Decision::Drop { rule, .. } => reason::rule_sentence(*rule).to_string(),
         };
         let verdict = if self.goes() {
             view.paint("goes", Paint::Yellow)

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::measure::{Age, Timestamp};
+use crate::domain::measure::{Span, Timestamp};
 use crate::domain::profile::{
     Content, Current, Generation, GenerationNumber, Owner, Profile, ProfileKind, ProfilePath,
 };
@@ -87,7 +87,7 @@ impl Made {
             StorePathRef::from_base_name(&name).unwrap().to_owned()
         };
         let generation = |(&n, &age): (&u32, &u64)| {
-            let age: Age = format!("{age}s").parse().unwrap();
+            let age: Span = format!("{age}s").parse().unwrap();
             let generation = Generation {
                 number: GenerationNumber(n),
                 target: format!("/nix/store/{}", path(n)).into(),

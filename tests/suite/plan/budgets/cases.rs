@@ -1,13 +1,15 @@
 //! Budgets case by case: what is written down, what is left out and why, and the second look.
 
+use nix_prune::domain::analysis::{StoreAnalysis, StoreData};
+use nix_prune::domain::blocker::{Blocker, CheckCode};
 use nix_prune::domain::graph::{GraphBuilder, KeepFlags};
-use nix_prune::domain::inspection::{Inspection, Seen};
 use nix_prune::domain::plan::{EarlyFacts, HoldFacts, Recent, recheck};
-use nix_prune::domain::refusal::{Refusal, RefusalCode};
 use rstest::rstest;
 
 use super::super::*;
-use super::{Bytes, Infallible, NodeSet, ReleaseHolds, Room, Standing, World, goal, taken};
+use super::{
+    BudgetContext, Bytes, DiskUsage, Infallible, NodeSet, ReleaseHolds, World, goal, taken,
+};
 use nix_prune::domain::budget::Contradiction;
 use nix_prune::domain::receipt::RunId;
 
@@ -38,7 +40,7 @@ fn world(profiles: Vec<Profile>, holds: Vec<Hold>) -> World {
         state: RootState::Live,
         ..root("any")
     };
-    let inspection = Inspection::new(Seen {
+    let inspection = StoreAnalysis::new(StoreData {
         store: StoreDir::new(Utf8Path::new("/nix/store")).unwrap(),
         graph: builder.finish().unwrap(),
         flags: KeepFlags::NIX_DEFAULT,
@@ -137,15 +139,15 @@ fn who_needs_it_now_ends_windows_before_it_drops_for_good(
 /// The plan for a goal on a file system that gives nothing back.
 fn where_nothing_frees(mode: ReleaseHolds) -> Plan {
     let world = full();
-    let room = Room {
+    let room = BudgetContext {
         inspection: &world.inspection,
-        standing: Standing::default(),
+        standing: DiskUsage::default(),
         to_free: Bytes(100 * SIZE),
         recent: None,
         contradiction: None,
     };
     let weigh = |_: &NodeSet| -> Result<Bytes, Infallible> { Ok(Bytes(0)) };
-    Plan::draw_within(&world.snapshot, &job(), goal(mode), room, weigh).unwrap()
+    Plan::build_for_budget(&world.snapshot, &job(), goal(mode), room, weigh).unwrap()
 }
 
 #[test]
@@ -170,9 +172,9 @@ fn after_a_contradiction_nothing_is_removed_without_a_hold() {
     };
     let world = full();
     let plan = |job: &Job, mode| {
-        let room = Room {
+        let room = BudgetContext {
             inspection: &world.inspection,
-            standing: Standing::default(),
+            standing: DiskUsage::default(),
             to_free: Bytes(100 * SIZE),
             recent: None,
             contradiction: Some(&contradiction),
@@ -180,7 +182,7 @@ fn after_a_contradiction_nothing_is_removed_without_a_hold() {
         let weigh = |dead: &NodeSet| -> Result<Bytes, Infallible> {
             Ok(world.inspection.graph().nar_size(dead))
         };
-        Plan::draw_within(&world.snapshot, job, goal(mode), room, weigh).unwrap()
+        Plan::build_for_budget(&world.snapshot, job, goal(mode), room, weigh).unwrap()
     };
     for mode in [ReleaseHolds::Never, ReleaseHolds::IfNeeded] {
         let plan = plan(&job(), mode);
@@ -201,7 +203,7 @@ fn after_a_contradiction_nothing_is_removed_without_a_hold() {
     }
     // Without an undo window there is no hold.
     let job = Job {
-        undo_window: Age::ZERO,
+        undo_window: Span::ZERO,
         ..job()
     };
     assert_eq!(
@@ -344,8 +346,8 @@ fn without_a_collection_nothing_goes_for_good() {
         ["drop profile:1", "release 1", "release 2"]
     );
     let mut world = full();
-    world.snapshot.refusals.push(Refusal {
-        code: RefusalCode::RootsUnreadable,
+    world.snapshot.refusals.push(Blocker {
+        code: CheckCode::RootsUnreadable,
         message: String::new(),
         hint: String::new(),
         places: Vec::new(),

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use nix_prune::domain::analysis::{StoreAnalysis, StoreData};
 use nix_prune::domain::graph::{GraphBuilder, KeepFlags, NodeIdx};
-use nix_prune::domain::inspection::{Inspection, Seen};
 use nix_prune::domain::plan::Recent;
 use proptest::prelude::*;
 
@@ -79,7 +79,7 @@ impl Arbitrary for Choices {
 /// A snapshot with its store.
 pub(super) struct World {
     pub(super) snapshot: Snapshot,
-    pub(super) inspection: Inspection,
+    pub(super) inspection: StoreAnalysis,
     pub(super) recent: Option<Recent>,
     job: Job,
 }
@@ -106,7 +106,7 @@ impl World {
         ]);
         let hold = |(n, &(path, days, of_system)): (u32, &(usize, i8, bool))| {
             let now = time(NOW);
-            let span = Age::days(u32::from(days.unsigned_abs()));
+            let span = Span::days(u32::from(days.unsigned_abs()));
             Hold {
                 until: if days > 0 {
                     now.after(span)
@@ -155,13 +155,13 @@ impl World {
             snapshot,
             recent: choices.recent.map(|since| Recent {
                 since,
-                until: time(NOW).after(Age::days(2)),
+                until: time(NOW).after(Span::days(2)),
             }),
             job: job_of(choices),
         }
     }
 
-    pub(super) fn from_parts(snapshot: Snapshot, inspection: Inspection, job: Job) -> Self {
+    pub(super) fn from_parts(snapshot: Snapshot, inspection: StoreAnalysis, job: Job) -> Self {
         Self {
             snapshot,
             inspection,
@@ -188,7 +188,7 @@ impl World {
         to_free: u64,
         mode: ReleaseHolds,
     ) -> (BTreeSet<(String, bool)>, u64) {
-        let full = Plan::draw(&self.snapshot, job);
+        let full = Plan::build(&self.snapshot, job);
         let may =
             |risk: RiskLevel| risk <= job.max_risk && !(job.safe_mode && risk > RiskLevel::High);
         let mut generations = Vec::new();
@@ -304,7 +304,7 @@ fn of_paths(
             } else {
                 Content::Present(store_path)
             },
-            created: start.after(Age::days(n)),
+            created: start.after(Span::days(n)),
         };
         (generation.number, generation)
     };
@@ -313,7 +313,7 @@ fn of_paths(
     profile
 }
 
-fn inspect(choices: &Choices, roots: Vec<GcRoot>) -> Inspection {
+fn inspect(choices: &Choices, roots: Vec<GcRoot>) -> StoreAnalysis {
     let mut builder = GraphBuilder::new();
     for (n, (size, _)) in (0u32..).zip(&choices.paths) {
         let name = path_of("any", n).to_string();
@@ -327,7 +327,7 @@ fn inspect(choices: &Choices, roots: Vec<GcRoot>) -> Inspection {
             }
         }
     }
-    Inspection::new(Seen {
+    StoreAnalysis::new(StoreData {
         store: StoreDir::new(Utf8Path::new("/nix/store")).unwrap(),
         graph: builder.finish().unwrap(),
         flags: KeepFlags::NIX_DEFAULT,
@@ -345,7 +345,7 @@ fn job_of(choices: &Choices) -> Job {
         ..KeepRules::default()
     };
     job.operations.generations.as_mut().unwrap().keep = KeepPolicy::new(keep).unwrap();
-    job.undo_window = Age::days(choices.window);
+    job.undo_window = Span::days(choices.window);
     job.safe_mode = choices.safe_mode;
     job.max_risk = if choices.safe_mode {
         RiskLevel::High

@@ -1,0 +1,113 @@
+//! Where Nix and this machine keep things: the same variables as Nix's own, read once.
+
+use std::env;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::domain::store_path::StoreDir;
+use crate::ports::SurveyError;
+
+/// Every place that is looked at. Tests point each of them into a directory of their own.
+#[derive(Debug, Clone)]
+pub struct NixDirs {
+    /// `NIX_STORE_DIR`, `NIX_STORE`, `/nix/store`.
+    pub store: StoreDir,
+    /// `NIX_STATE_DIR`, `/nix/var/nix`.
+    pub state_dir: Utf8PathBuf,
+    /// Where `booted-system` and `current-system` are: `/run`.
+    pub run_dir: Utf8PathBuf,
+    /// The list of the machine's users: `/etc/passwd`.
+    pub passwd: Utf8PathBuf,
+    /// The machine's own name for itself: `/etc/machine-id`.
+    pub machine_id: Utf8PathBuf,
+    /// Where file systems are mounted: `/proc/self/mountinfo`.
+    pub mounts: Utf8PathBuf,
+    /// What may be mounted: `/etc/fstab`.
+    pub fstab: Utf8PathBuf,
+    /// Where homes and disks are mounted that no list has.
+    pub disks: Vec<Utf8PathBuf>,
+    /// Our own user's home.
+    pub home: Option<Utf8PathBuf>,
+    /// Where our own user's profiles are: `$NIX_STATE_HOME/profiles`, else `$XDG_STATE_HOME/nix/profiles`, else
+    /// `~/.local/state/nix/profiles`.
+    pub own_profiles: Option<Utf8PathBuf>,
+}
+
+impl NixDirs {
+    /// Reads the environment.
+    ///
+    /// # Errors
+    /// When a variable that Nix reads is set to something that is not an absolute path in UTF-8.
+    pub fn from_env() -> Result<Self, SurveyError> {
+        // The older name counts where the newer one says nothing.
+        let named = match variable("NIX_STORE_DIR")? {
+            Some(store) => Some(("NIX_STORE_DIR", store)),
+            None => variable("NIX_STORE")?.map(|store| ("NIX_STORE", store)),
+        };
+        let (name, store) = named.unwrap_or(("NIX_STORE_DIR", "/nix/store".into()));
+        let state_dir = variable("NIX_STATE_DIR")?.unwrap_or_else(|| "/nix/var/nix".into());
+        let home = variable("HOME")?;
+        let nix_state = match (variable("NIX_STATE_HOME")?, variable("XDG_STATE_HOME")?) {
+            (Some(nix), _) => Some(nix),
+            (None, Some(xdg)) => Some(xdg.join("nix")),
+            (None, None) => home.as_ref().map(|home| home.join(".local/state/nix")),
+        };
+        let store = StoreDir::new(&store).map_err(|path| SurveyError::Place {
+            variable: name,
+            value: path.into_string(),
+        })?;
+        Ok(Self {
+            store,
+            state_dir,
+            run_dir: "/run".into(),
+            passwd: "/etc/passwd".into(),
+            machine_id: "/etc/machine-id".into(),
+            mounts: "/proc/self/mountinfo".into(),
+            fstab: "/etc/fstab".into(),
+            disks: ["/home", "/mnt", "/media", "/run/media"]
+                .map(Into::into)
+                .to_vec(),
+            home,
+            own_profiles: nix_state.map(|dir| dir.join("profiles")),
+        })
+    }
+
+    /// The directory of a user's profiles below their home, where nothing else is known of them.
+    pub fn profiles_below(home: &Utf8Path) -> Utf8PathBuf {
+        home.join(".local/state/nix/profiles")
+    }
+}
+
+/// An absolute path from the environment, without slashes at its end; unset and empty are the same, as for Nix.
+///
+/// # Errors
+/// When it is set to something else.
+pub fn variable(name: &'static str) -> Result<Option<Utf8PathBuf>, SurveyError> {
+    let Some(value) = env::var_os(name).filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    match Utf8PathBuf::from_os_string(value) {
+        Ok(path) if path.is_absolute() => Ok(Some(path.components().collect())),
+        Ok(path) => Err(SurveyError::Place {
+            variable: name,
+            value: path.into_string(),
+        }),
+        Err(value) => Err(SurveyError::Place {
+            variable: name,
+            value: value.to_string_lossy().into_owned(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_places_of_the_machine_are_its_own() {
+        let places = NixDirs::from_env().unwrap();
+        let lists = [&places.passwd, &places.mounts, &places.fstab];
+        assert_eq!(lists, ["/etc/passwd", "/proc/self/mountinfo", "/etc/fstab"]);
+        assert_eq!(places.disks, ["/home", "/mnt", "/media", "/run/media"]);
+    }
+}

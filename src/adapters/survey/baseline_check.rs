@@ -1,0 +1,308 @@
+//! What the last run saw and this one does not: directories of roots, file systems that roots lead into, and time.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs;
+use std::path::Path;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::adapters::derivation::is_derivation;
+use crate::adapters::nix_dirs::NixDirs;
+use crate::domain::baseline::{RootBaseline, SnapshotScope};
+use crate::domain::blocker::CheckCode;
+use crate::domain::elapsed::Reading;
+use crate::domain::measure::Timestamp;
+use crate::domain::profile::Profile;
+use crate::domain::root::GcRoot;
+use crate::domain::snapshot::{Hold, VanishedRoot};
+
+use super::names::shown;
+use super::roots::Roots;
+use super::store::Store;
+use super::{Findings, Memory, error_chain};
+
+/// The last run's look beside what is mounted now.
+pub(super) struct Missing {
+    seen: Option<RootBaseline>,
+    mounts: Option<BTreeSet<Utf8PathBuf>>,
+    away: Vec<Utf8PathBuf>,
+    unmounted: Vec<Utf8PathBuf>,
+}
+
+impl Missing {
+    pub(super) fn since_the_last_run(
+        memory: &dyn Memory,
+        places: &NixDirs,
+        findings: &mut Findings,
+    ) -> Self {
+        let seen = memory.last_seen(&places.store).unwrap_or_else(|error| {
+            findings.refuse(
+                CheckCode::JournalUnreadable,
+                format!("cannot read what the last run saw: {}", error_chain(error)),
+                "repair or remove the record; without it nobody notices which roots are missing",
+            );
+            None
+        });
+        let mounts = mounts(&places.mounts);
+        let ground = SnapshotScope {
+            mounts: mounts.clone(),
+            ..SnapshotScope::default()
+        };
+        let away = seen.iter().flat_map(|seen| seen.away(&ground).cloned());
+        let away: Vec<Utf8PathBuf> = away.collect();
+        let is_unmounted = |at: &Utf8PathBuf| {
+            !away.contains(at) && mounts.as_ref().is_some_and(|mounts| !mounts.contains(at))
+        };
+        let listed = fs::read(&places.fstab).unwrap_or_default();
+        let unmounted = in_fstab(&listed).filter(is_unmounted).collect();
+        Self {
+            seen,
+            mounts,
+            away,
+            unmounted,
+        }
+    }
+
+    /// The file systems that are not mounted any more.
+    pub(super) fn mounts(&self) -> &[Utf8PathBuf] {
+        &self.away
+    }
+
+    /// The innermost file system of `fstab` that is not mounted and that a link leads into, apart from those above.
+    pub(super) fn unmounted(&self, link: &Path) -> Option<&Utf8Path> {
+        let around = self.unmounted.iter().filter(|at| link.starts_with(at));
+        around
+            .max_by_key(|at| at.as_str().len())
+            .map(Utf8PathBuf::as_path)
+    }
+
+    /// Whether a place lies on a file system that is mounted below a directory.
+    pub(super) fn is_on_mount_in(&self, dir: &Utf8Path, place: &Path) -> bool {
+        let mut mounts = self.mounts.iter().flatten();
+        mounts.any(|at| at != dir && at.starts_with(dir) && place.starts_with(at))
+    }
+
+    /// Whether no run knows what was in a place: there was none, or it was away then and nobody has let it pass.
+    pub(super) fn is_unknown(&self, place: &Path) -> bool {
+        let seen = self.seen.as_ref();
+        seen.is_none_or(|seen| seen.away.iter().any(|at| at.as_std_path() == place))
+    }
+
+    /// Says what is missing of the roots; tells where they are now.
+    pub(super) fn report(
+        &self,
+        roots: &Roots<'_>,
+        state_dir: &Utf8Path,
+        clock: Reading<'_>,
+        findings: &mut Findings,
+    ) -> SnapshotScope {
+        let seen = self.seen.as_ref();
+        let skips = seen.map(|seen| seen.skips(clock.at, clock.uptime));
+        let ground = SnapshotScope {
+            directories: roots.directories.clone(),
+            mounts: self.mounts.clone(),
+            uptime: clock.uptime.cloned(),
+            skips: skips.unwrap_or_default(),
+        };
+        for at in &self.away {
+            let led_there = roots.in_gone_places().filter(|link| link.starts_with(at));
+            let roots = match led_there.count() {
+                0 => continue,
+                1 => "1 root leads".to_string(),
+                count => format!("{count} roots lead"),
+            };
+            let (place, at) = (at.as_std_path(), shown(at));
+            let hint = format!(
+                "mount it; a collection would make Nix forget these roots. If it is gone for good, remove the links in \
+                 {state_dir}/gcroots/auto that lead there"
+            );
+            findings.refuse_at(
+                [place],
+                CheckCode::RootsAway,
+                format!("a file system was mounted at {at} at the last run and is not now, and {roots} into it"),
+                &hint,
+            );
+        }
+        let gone: Vec<_> = self.seen.iter().flat_map(|s| s.vanished(&ground)).collect();
+        // What lies in another one that is gone is told with it.
+        let inside = |dir: &Utf8Path| gone.iter().any(|o| *o != dir && dir.starts_with(o));
+        for dir in gone.iter().filter(|dir| !inside(dir)) {
+            findings.refuse_at(
+                [dir.as_std_path()],
+                CheckCode::RootsVanished,
+                format!("{} had roots in it at the last run, and is gone", shown(dir)),
+                "put it back, from a backup if need be; a collection would take what its roots kept",
+            );
+        }
+        ground
+    }
+
+    /// The roots that the last run saw and that are gone, while the store has what they kept. Derivations are left out:
+    /// Nix makes no root of one without building it, and whoever needs it makes it again from its source.
+    pub(super) fn roots(
+        &self,
+        roots: &[GcRoot],
+        holds: &[Hold],
+        store: &Store<'_>,
+        findings: &mut Findings,
+    ) -> Vec<VanishedRoot> {
+        let gone = self.seen.iter().flat_map(|seen| seen.gone(roots, holds));
+        let mut gone: Vec<VanishedRoot> = gone.collect();
+        gone.retain(|root| !is_derivation(&root.store_path));
+        // What cannot be looked at may be there: holding it tells.
+        gone.retain(|root| store.has(&root.store_path).unwrap_or(true));
+        match gone.len() {
+            0 => {}
+            1 => findings.note(
+                "1 root is gone since the last run, and the store still has what it kept"
+                    .to_string(),
+            ),
+            count => findings.note(format!(
+                "{count} roots are gone since the last run, and the store still has what they kept"
+            )),
+        }
+        gone
+    }
+
+    /// Says that the clock cannot be right.
+    pub(super) fn clock(&self, now: Timestamp, profiles: &[Profile], findings: &mut Findings) {
+        let generations = profiles.iter().flat_map(|p| p.generations.values());
+        let created = generations.map(|generation| generation.created);
+        let newest = created.filter(|created| *created <= now).max();
+        if let Some(refusal) = self.seen.as_ref().and_then(|seen| seen.clock(now, newest)) {
+            findings.refusals.push(refusal);
+        }
+    }
+}
+
+/// Where file systems are mounted, from the kernel's list; `None` where there is none, as on other systems than Linux.
+fn mounts(list: &Utf8Path) -> Option<BTreeSet<Utf8PathBuf>> {
+    let text = fs::read(list).ok()?;
+    let lines: Vec<Vec<&[u8]>> = text
+        .split(|byte| *byte == b'\n')
+        .map(|line| line.split(|byte| *byte == b' ').collect())
+        .collect();
+    let by_id: HashMap<&[u8], &Vec<&[u8]>> = lines
+        .iter()
+        .filter_map(|line| Some((*line.first()?, line)))
+        .collect();
+    let kept = lines.iter().filter(|line| {
+        let above = line.get(1).and_then(|id| by_id.get(id));
+        !is_volatile(kind_in(line)) && !above.is_some_and(|above| is_same_place(line, above))
+    });
+    let points = kept.filter_map(|line| unescaped(line.get(4)?));
+    Some(points.collect())
+}
+
+/// The kind of file system, behind the fields of which there may be any number.
+fn kind_in<'a>(line: &[&'a [u8]]) -> &'a [u8] {
+    let mut behind = line.iter().skip_while(|field| **field != b"-");
+    behind.nth(1).copied().unwrap_or_default()
+}
+
+/// Whether a directory was mounted on itself, as systemd does for `ProtectHome=`: other processes do not see it.
+fn is_same_place(line: &[&[u8]], above: &[&[u8]]) -> bool {
+    let field = |line: &[&[u8]], n: usize| line.get(n).and_then(|name| unescaped(name));
+    let expected = || {
+        let (root, at) = (field(above, 3)?, field(above, 4)?);
+        let here = field(line, 4)?;
+        let below = here.strip_prefix(&at).ok()?;
+        Some(root.join(below).components().collect::<Utf8PathBuf>())
+    };
+    line.get(2) == above.get(2) && field(line, 3).is_some_and(|root| expected() == Some(root))
+}
+
+/// Whether such a file system is gone for good when it is not mounted, as `/run/user/1000` after the logout.
+fn is_volatile(kind: &[u8]) -> bool {
+    matches!(kind, b"tmpfs" | b"ramfs")
+}
+
+/// Where `fstab` would mount file systems.
+fn in_fstab(text: &[u8]) -> impl Iterator<Item = Utf8PathBuf> {
+    let lines = text.split(|byte| *byte == b'\n');
+    lines.filter_map(|line| {
+        let blanks = |byte: &u8| byte.is_ascii_whitespace();
+        let mut fields = line.split(blanks).filter(|field| !field.is_empty());
+        let is_comment = fields.next()?.starts_with(b"#");
+        let (at, kind) = (fields.next()?, fields.next().unwrap_or_default());
+        let at = unescaped(at).filter(|_| !is_comment && !is_volatile(kind))?;
+        Some(at.components().collect())
+    })
+}
+
+/// A name of the list: blanks and the like are three octal digits behind a backslash. One that is not UTF-8 is left out.
+fn unescaped(name: &[u8]) -> Option<Utf8PathBuf> {
+    let mut bytes = Vec::with_capacity(name.len());
+    let mut rest = name;
+    while let Some((first, behind)) = rest.split_first() {
+        let digits = behind.get(..3).filter(|_| *first == b'\\');
+        let octal = digits.and_then(|d| u8::from_str_radix(std::str::from_utf8(d).ok()?, 8).ok());
+        bytes.push(octal.unwrap_or(*first));
+        rest = if octal.is_some() {
+            behind.get(3..)?
+        } else {
+            behind
+        };
+    }
+    let path = Utf8PathBuf::from(String::from_utf8(bytes).ok()?);
+    path.is_absolute().then_some(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("/home", Some("/home"))]
+    #[case("/mnt/my\\040disk", Some("/mnt/my disk"))]
+    #[case("/mnt/a\\134b\\011c", Some("/mnt/a\\b\tc"))]
+    #[case("/mnt/\\9", Some("/mnt/\\9"))]
+    #[case("/mnt/\\", Some("/mnt/\\"))]
+    #[case("net:[4026531840]", None)]
+    #[case("", None)]
+    fn names_of_the_list_are_unescaped(#[case] name: &str, #[case] path: Option<&str>) {
+        assert_eq!(
+            unescaped(name.as_bytes()).as_deref(),
+            path.map(Utf8Path::new)
+        );
+    }
+
+    #[rstest]
+    #[case::of_the_home("/dev/x /home ext4 defaults 0 2", &["/home"])]
+    #[case::with_tabs("  LABEL=a\t/mnt/my\\040disk/\tbtrfs", &["/mnt/my disk"])]
+    #[case::with_a_comment("# /dev/x /home ext4", &[])]
+    #[case::of_swap("/dev/y none swap sw", &[])]
+    #[case::volatile("tmpfs /var/cache tmpfs size=1G", &[])]
+    #[case::broken("/dev/x\n\n/a \u{e4}\n/dev/x /srv", &["/srv"])]
+    fn fstab_names_what_may_be_mounted(#[case] text: &str, #[case] expected: &[&str]) {
+        let found: Vec<Utf8PathBuf> = in_fstab(text.as_bytes()).collect();
+        assert_eq!(found, expected);
+    }
+
+    #[rstest]
+    #[case::a_disk("2 1 8:2 / /home rw - ext4 /dev/y rw", true)]
+    #[case::a_subvolume("2 1 8:1 /@home /home rw shared:1 master:2 - btrfs /dev/x rw", true)]
+    #[case::another_directory("2 1 8:1 /srv/home /home rw - ext4 /dev/x rw", true)]
+    #[case::itself("2 1 8:1 /home /home ro shared:1 - ext4 /dev/x rw", false)]
+    #[case::volatile("2 1 0:9 / /home rw - tmpfs tmpfs rw", false)]
+    fn a_mount_counts_where_something_else_may_be_without_it(
+        #[case] line: &str,
+        #[case] counts: bool,
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let list = Utf8PathBuf::from_path_buf(dir.path().join("mounts")).unwrap();
+        let text = format!("1 0 8:1 / / rw - ext4 /dev/x rw\n{line}\n");
+        fs::write(&list, text).unwrap();
+        let found = mounts(&list).unwrap();
+        assert!(found.contains(Utf8Path::new("/")));
+        assert_eq!(found.contains(Utf8Path::new("/home")), counts);
+    }
+
+    #[test]
+    fn the_kernels_own_list_has_the_root_in_it() {
+        if let Some(mounts) = mounts(Utf8Path::new("/proc/self/mountinfo")) {
+            assert!(mounts.contains(Utf8Path::new("/")));
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Directories by their descriptor: what is looked at below one cannot be exchanged for another place meanwhile.
+//!
+//! Nothing is opened but directories, so that a FIFO or a device cannot make us wait; everything else is looked at
+//! with `lstat` and `readlink`.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::Metadata;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use camino::Utf8Path;
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, open, openat, readlinkat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
+
+use crate::domain::measure::Timestamp;
+
+/// As many links on one way as the kernel follows.
+const MOST_LINKS: usize = 40;
+
+/// On Linux a handle needs the right to search only, as every use of a path does.
+#[cfg(target_os = "linux")]
+const HANDLE: OFlag = OFlag::O_PATH;
+#[cfg(not(target_os = "linux"))]
+const HANDLE: OFlag = OFlag::O_RDONLY;
+
+/// What tells one file from another on a running machine.
+pub(super) type FileId = (nix::libc::dev_t, nix::libc::ino_t);
+
+/// What kind of file a name stands for, never through a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FileKind {
+    Link,
+    Directory,
+    Regular,
+    Other,
+}
+
+/// What `lstat` says of a name.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Meta {
+    pub(super) kind: FileKind,
+    pub(super) uid: u32,
+    pub(super) modified: Timestamp,
+}
+
+impl From<&FileStat> for Meta {
+    fn from(stat: &FileStat) -> Self {
+        let kind = match SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT {
+            SFlag::S_IFLNK => FileKind::Link,
+            SFlag::S_IFDIR => FileKind::Directory,
+            SFlag::S_IFREG => FileKind::Regular,
+            _ => FileKind::Other,
+        };
+        Self {
+            kind,
+            uid: stat.st_uid,
+            modified: time(stat.st_mtime, stat.st_mtime_nsec),
+        }
+    }
+}
+
+impl From<&Metadata> for Meta {
+    fn from(found: &Metadata) -> Self {
+        let kind = match found.file_type() {
+            kind if kind.is_symlink() => FileKind::Link,
+            kind if kind.is_dir() => FileKind::Directory,
+            kind if kind.is_file() => FileKind::Regular,
+            _ => FileKind::Other,
+        };
+        Self {
+            kind,
+            uid: found.uid(),
+            modified: time(found.mtime(), found.mtime_nsec()),
+        }
+    }
+}
+
+/// A time beyond the calendar counts as the latest of all: what is dated after now is kept.
+fn time(seconds: i64, nanoseconds: i64) -> Timestamp {
+    Timestamp::from_unix(seconds, nanoseconds).unwrap_or(Timestamp::from(jiff::Timestamp::MAX))
+}
+
+/// A directory.
+#[derive(Debug)]
+pub(super) struct DirHandle {
+    fd: OwnedFd,
+    stat: FileStat,
+}
+
+impl DirHandle {
+    /// Opens a directory as the kernel finds it, through links: for the places that Nix itself is told, only.
+    pub(super) fn open(path: &Utf8Path) -> io::Result<Self> {
+        let flags = HANDLE | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        Self::new(open(path.as_std_path(), flags, Mode::empty())?)
+    }
+
+    fn new(fd: OwnedFd) -> io::Result<Self> {
+        let stat = fstat(&fd)?;
+        Ok(Self { fd, stat })
+    }
+
+    /// Opens the directory `name`, which must not be a link.
+    pub(super) fn child(&self, name: &OsStr) -> io::Result<Self> {
+        let flags = HANDLE | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        Self::new(openat(&self.fd, name, flags, Mode::empty())?)
+    }
+
+    /// Every name but `.` and `..`, sorted, so that the same directory is always listed the same way.
+    pub(super) fn names(&self) -> io::Result<Vec<OsString>> {
+        self.first_names(usize::MAX)
+    }
+
+    /// So many of its names, sorted: those that the file system lists first.
+    pub(super) fn first_names(&self, most: usize) -> io::Result<Vec<OsString>> {
+        // A handle of its own: reading moves its place in the directory.
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let mut dir = Dir::from_fd(openat(&self.fd, ".", flags, Mode::empty())?)?;
+        let mut names = Vec::new();
+        for entry in dir.iter() {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            if name == b"." || name == b".." {
+                continue;
+            }
+            if names.len() == most {
+                break;
+            }
+            names.push(OsString::from_vec(name.to_vec()));
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// What `name` is; `None` when there is nothing of that name.
+    pub(super) fn look(&self, name: &OsStr) -> io::Result<Option<Meta>> {
+        match fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(Meta::from(&stat))),
+            // Absence is an answer here: either it was the question, or the name went since the directory was read.
+            Err(Errno::ENOENT) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The text of the link `name`.
+    pub(super) fn read_link(&self, name: &OsStr) -> io::Result<OsString> {
+        Ok(readlinkat(&self.fd, name)?)
+    }
+
+    /// Whose directory it is.
+    pub(super) fn uid(&self) -> u32 {
+        self.stat.st_uid
+    }
+
+    /// What tells it from every other directory.
+    pub(super) fn id(&self) -> FileId {
+        (self.stat.st_dev, self.stat.st_ino)
+    }
+
+    /// Whether others than its owner can exchange what is in it.
+    pub(super) fn is_open_to_others(&self) -> bool {
+        let mode = Mode::from_bits_truncate(self.stat.st_mode);
+        mode.intersects(Mode::S_IWGRP | Mode::S_IWOTH) && !mode.contains(Mode::S_ISVTX)
+    }
+}
+
+/// What stands at the end of a way.
+#[derive(Debug)]
+pub(super) enum Reach {
+    /// There is no such directory.
+    Absent,
+    /// There is.
+    There {
+        place: DirHandle,
+        /// The first link on the way that somebody else than root could have made.
+        link: Option<PathBuf>,
+    },
+}
+
+/// Goes to a directory one step at a time from `/`, and remembers links on the way.
+///
+/// Links are followed, for reading: what is kept at another place is better shown than missed. Who acts is told of
+/// the link. A link of root's in a directory where only root can make one (`/home -> usr/home`) is the machine's own
+/// layout and does not count.
+pub(super) fn reach(path: &Path) -> io::Result<Reach> {
+    let mut walk = Walk {
+        place: DirHandle::open(Utf8Path::new("/"))?,
+        at: PathBuf::from("/"),
+        ahead: Vec::new(),
+        hops: 0,
+        link: None,
+    };
+    walk.expect(path, false);
+    while let Some((name, of_link)) = walk.ahead.pop() {
+        match walk.place.child(&name) {
+            Ok(place) => {
+                walk.place = place;
+                walk.at.push(&name);
+            }
+            Err(error) => match (walk.place.look(&name)?, error.kind()) {
+                (Some(meta), _) if meta.kind == FileKind::Link => walk.follow(&name, meta)?,
+                // A directory that was never made is normal; one that a link names and that is not there may be
+                // away only, with everything in it.
+                (None, io::ErrorKind::NotFound) if !of_link => return Ok(Reach::Absent),
+                (None, io::ErrorKind::NotFound) => {
+                    let at = walk.at.join(&name);
+                    let why = format!("a link leads to {}, which is not there", at.display());
+                    return Err(io::Error::other(why));
+                }
+                _ => return Err(error),
+            },
+        }
+    }
+    Ok(Reach::There {
+        place: walk.place,
+        link: walk.link,
+    })
+}
+
+struct Walk {
+    place: DirHandle,
+    at: PathBuf,
+    /// The steps ahead, the next one last, and whether a link's text names it.
+    ahead: Vec<(OsString, bool)>,
+    hops: usize,
+    link: Option<PathBuf>,
+}
+
+impl Walk {
+    fn expect(&mut self, path: &Path, of_link: bool) {
+        let steps = path.as_os_str().as_bytes().split(|b| *b == b'/').rev();
+        let steps = steps.filter(|step| !step.is_empty() && *step != b".");
+        let steps = steps.map(|step| (OsStr::from_bytes(step).to_os_string(), of_link));
+        self.ahead.extend(steps);
+    }
+
+    fn follow(&mut self, name: &OsStr, meta: Meta) -> io::Result<()> {
+        self.hops += 1;
+        if self.hops > MOST_LINKS {
+            return Err(Errno::ELOOP.into());
+        }
+        let layout = meta.uid == 0 && self.place.uid() == 0 && !self.place.is_open_to_others();
+        if !layout && self.link.is_none() {
+            self.link = Some(self.at.join(name));
+        }
+        let text = PathBuf::from(self.place.read_link(name)?);
+        if text.is_absolute() {
+            self.place = DirHandle::open(Utf8Path::new("/"))?;
+            self.at = PathBuf::from("/");
+        }
+        self.expect(&text, true);
+        Ok(())
+    }
+}

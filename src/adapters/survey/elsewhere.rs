@@ -1,0 +1,103 @@
+//! Pins and holds in another state directory than the one in use.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::domain::blocker::CheckCode;
+use crate::domain::measure::Timestamp;
+use crate::domain::profile::Profile;
+use crate::domain::root::GcRoot;
+use crate::domain::snapshot::{Hold, Pin};
+use crate::domain::store_path::StoreDir;
+use crate::ports::JournalError;
+
+use super::names::shown;
+use super::unprotected::place_of_hold;
+use super::{Findings, Memory, error_chain};
+
+/// What another state directory keeps.
+#[derive(Debug)]
+pub struct Elsewhere {
+    /// The directory.
+    pub dir: Utf8PathBuf,
+    /// Whether no run may do anything while there is something: runs of this user belong there and not where this one is, or
+    /// the pins that count here as well cannot be read.
+    pub stops_run: bool,
+    /// The pins and the holds, or why they are not known.
+    pub kept: Result<(Vec<Pin>, Vec<Hold>), JournalError>,
+}
+
+/// Refuses a run in a state directory that is not the usual one while that has pins or holds; gives the pins that other
+/// state directories have of these profiles, which keep their generations in any case.
+pub(super) fn pins(
+    roots: &[GcRoot],
+    profiles: &[Profile],
+    store: &StoreDir,
+    memory: &dyn Memory,
+    now: Timestamp,
+    findings: &mut Findings,
+) -> Vec<Pin> {
+    let links = roots.iter().map(|root| root.link.as_path());
+    let found: BTreeSet<&Utf8Path> = links.filter_map(state_dir_of).collect();
+    let is_relevant = |pin: &Pin| {
+        profiles.iter().any(|profile| profile.path == pin.profile)
+            && pin.until.is_none_or(|until| until > now)
+    };
+    let own = memory.holds_dir();
+    let own = shown(own.parent().unwrap_or(&own));
+    let mut all = Vec::new();
+    for Elsewhere {
+        dir,
+        stops_run,
+        kept,
+    } in memory.elsewhere(&found, store)
+    {
+        let why = match kept {
+            Ok((mut pins, holds)) => {
+                pins.retain(is_relevant);
+                let counts = (pins.len(), holds.len());
+                all.extend(pins);
+                match counts {
+                    (0, 0) => continue,
+                    (pins, holds) => format!(
+                        "{} has {} and {}",
+                        shown(&dir),
+                        counted(pins, "pin"),
+                        counted(holds, "hold")
+                    ),
+                }
+            }
+            Err(error) => error_chain(error),
+        };
+        if stops_run {
+            findings.refuse_at(
+                [dir.as_std_path()],
+                CheckCode::StateElsewhere,
+                format!("{own} is not the usual state directory, and a run there does not know what is kept: {why}"),
+                &format!(
+                    "use --state-dir {0}, which also works on a full disk. If it is not needed any more, end what it keeps \
+                     with `nix-prune --state-dir {0} hold release --all` and `unpin`",
+                    shown(&dir)
+                ),
+            );
+        }
+    }
+    all
+}
+
+/// The state directory that the link of a hold is in.
+fn state_dir_of(link: &Utf8Path) -> Option<&Utf8Path> {
+    let (holds, _) = place_of_hold(link.as_std_path())?;
+    holds
+        .parent()
+        .and_then(|dir: &Path| Utf8Path::from_path(dir))
+}
+
+fn counted(count: usize, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        count => format!("{count} {what}s"),
+    }
+}

@@ -1,0 +1,94 @@
+//! A root as it is found, before it is known where it comes from.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use camino::Utf8Path;
+
+use crate::domain::measure::Timestamp;
+use crate::domain::root::{Dangling, GcRoot, RootKind, RootState};
+use crate::domain::store_path::StorePath;
+
+use super::dirs::Meta;
+use super::names::lossy;
+use super::users::Users;
+
+/// A root by the names that the file system has.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) link: PathBuf,
+    pub(super) entry: Option<PathBuf>,
+    target: Option<OsString>,
+    pub(super) store_path: Option<StorePath<String>>,
+    pub(super) owner: Option<u32>,
+    pub(super) state: RootState,
+    last_used: Option<Timestamp>,
+}
+
+impl Found {
+    /// A name below `gcroots` or `profiles` that holds nothing, as far as is known yet.
+    pub(super) fn new(link: PathBuf) -> Self {
+        Self {
+            link,
+            entry: None,
+            target: None,
+            store_path: None,
+            owner: None,
+            state: RootState::Dangling(Dangling::NotARoot),
+            last_used: None,
+        }
+    }
+
+    /// A link that `entry` leads to.
+    pub(super) fn indirect(link: PathBuf, entry: PathBuf) -> Self {
+        Self {
+            entry: Some(entry),
+            ..Self::new(link)
+        }
+    }
+
+    /// The same with the link's owner and time.
+    pub(super) fn with(self, link: Meta) -> Self {
+        Self {
+            owner: Some(link.uid),
+            last_used: Some(link.modified),
+            ..self
+        }
+    }
+
+    /// The same with the link's text.
+    pub(super) fn with_target(self, text: OsString) -> Self {
+        Self {
+            target: Some(text),
+            ..self
+        }
+    }
+
+    /// The root.
+    pub(super) fn into_root(
+        self,
+        users: &Users,
+        kind: impl Fn(&Utf8Path, Option<&Utf8Path>) -> RootKind,
+    ) -> GcRoot {
+        let mut exact = true;
+        let mut text = |path: PathBuf| {
+            let (path, same) = lossy(path);
+            exact &= same;
+            path
+        };
+        let link = text(self.link);
+        let entry = self.entry.map(&mut text);
+        let target = self.target.map(|target| text(PathBuf::from(target)));
+        GcRoot {
+            kind: kind(&link, entry.as_deref()),
+            link,
+            entry,
+            exact,
+            target,
+            store_path: self.store_path,
+            owner: self.owner.map(|uid| users.owner(uid)),
+            state: self.state,
+            last_used: self.last_used,
+        }
+    }
+}

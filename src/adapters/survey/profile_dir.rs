@@ -1,0 +1,98 @@
+//! Directories of profiles: what each is for, and whether root may act in it.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use camino::Utf8PathBuf;
+
+use crate::domain::profile::ProfileKind;
+use crate::domain::snapshot::Actor;
+
+use super::dirs::DirHandle;
+use super::names::shown;
+use super::users::Users;
+
+/// What a directory is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum DirKind {
+    /// `$NIX_STATE_DIR/profiles`.
+    Top,
+    /// `system-profiles` in it.
+    SystemProfiles,
+    /// `per-user` in it.
+    PerUser,
+    /// A user's own directory of profiles.
+    OfUser,
+    /// Another one below `profiles`.
+    Elsewhere,
+    /// One that the settings name a profile in.
+    Asked,
+    /// One that a root has revealed.
+    Revealed,
+}
+
+impl DirKind {
+    pub(super) fn kind(self, name: &str) -> ProfileKind {
+        match (self, name) {
+            (Self::Top, "system") => ProfileKind::System,
+            (Self::Top, "default") => ProfileKind::Default,
+            (Self::SystemProfiles, _) => ProfileKind::NamedSystem,
+            (Self::OfUser, "channels") => ProfileKind::Channels,
+            (Self::OfUser | Self::Asked | Self::Revealed, "home-manager") => {
+                ProfileKind::HomeManager
+            }
+            (Self::OfUser, _) => ProfileKind::User,
+            _ => ProfileKind::Other,
+        }
+    }
+
+    /// What a directory in this one is for.
+    pub(super) fn below(self, name: &str) -> Self {
+        match (self, name) {
+            (Self::Top, "system-profiles") => Self::SystemProfiles,
+            (Self::Top, "per-user") => Self::PerUser,
+            (Self::PerUser | Self::OfUser, _) => Self::OfUser,
+            (Self::Revealed, _) => Self::Revealed,
+            _ => Self::Elsewhere,
+        }
+    }
+}
+
+/// A directory to look into.
+#[derive(Debug)]
+pub(super) struct ProfileDir {
+    pub(super) place: DirHandle,
+    pub(super) dir: Utf8PathBuf,
+    pub(super) role: DirKind,
+    /// A link on the way that somebody else than root could have made.
+    pub(super) link: Option<PathBuf>,
+    /// The profiles that are asked for; without it, all.
+    pub(super) only: Option<BTreeSet<String>>,
+    /// Whether `nix-collect-garbage -d` takes its profiles in.
+    pub(super) is_nix_own: bool,
+}
+
+impl ProfileDir {
+    /// Why nothing in this directory may be touched, for root: whoever could exchange what is in it while we act
+    /// would have root act on another place.
+    pub(super) fn is_unsafe(&self, actor: Actor, users: &Users) -> Option<String> {
+        if actor != Actor::Root {
+            return None;
+        }
+        let (dir, uid) = (shown(&self.dir), self.place.uid());
+        if let Some(link) = &self.link {
+            let link = shown(link);
+            return Some(format!(
+                "{dir} is reached through the link {link}; its owner may prune it"
+            ));
+        }
+        if self.place.is_open_to_others() {
+            return Some(format!("others than its owner may write to {dir}"));
+        }
+        (uid != 0 && !users.knows(uid)).then(|| {
+            format!(
+                "{dir} belongs to user {uid}, who is not in the list of users; pins are not known"
+            )
+        })
+    }
+}

@@ -1,0 +1,465 @@
+//! Where profiles are, and which of them are the same under two names.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::Path;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::adapters::nix_dirs::NixDirs;
+use crate::domain::blocker::CheckCode;
+use crate::domain::nearest::nearest;
+use crate::domain::profile::{Profile, ProfilePath};
+use crate::domain::snapshot::Actor;
+
+use super::Findings;
+use super::dirs::{DirHandle, FileId, Reach, reach};
+use super::names::{generation_name, resolve, shown};
+use super::profile_dir::{DirKind, ProfileDir};
+use super::roots::Roots;
+use super::scan::{Scan, ScanContext, scan};
+
+/// Directories nested deeper than this below `profiles` are not looked into.
+const DEEPEST: usize = 64;
+
+/// So many names in directories of one user are looked at on behalf of root. It is a bound on the time and memory that
+/// one user can take from everybody's run; no profile is near it.
+const MAX_NAMES_OF_A_USER: usize = 50_000;
+
+/// More directories than this are not visited because of roots alone.
+const MOST_REVEALED: usize = 1_000;
+
+/// The profiles found so far, and the directories they are in.
+#[derive(Debug)]
+pub(super) struct Profiles<'a> {
+    lens: ScanContext<'a>,
+    /// The directories of which every profile is known.
+    dirs: BTreeMap<FileId, Utf8PathBuf>,
+    found: BTreeMap<ProfilePath, Profile>,
+    /// How many names were looked at in directories of each user but those that are not bounded.
+    names: BTreeMap<u32, usize>,
+}
+
+impl<'a> Profiles<'a> {
+    pub(super) fn new(lens: ScanContext<'a>) -> Self {
+        Self {
+            lens,
+            dirs: BTreeMap::new(),
+            found: BTreeMap::new(),
+            names: BTreeMap::new(),
+        }
+    }
+
+    /// All of them, in the order of their paths.
+    pub(super) fn into_vec(self) -> Vec<Profile> {
+        self.found.into_values().collect()
+    }
+
+    /// Everything in and below `$NIX_STATE_DIR/profiles`.
+    pub(super) fn of_machine(
+        &mut self,
+        state: &DirHandle,
+        places: &NixDirs,
+        findings: &mut Findings,
+    ) {
+        let dir = places.state_dir.join("profiles");
+        match state.child(OsStr::new("profiles")) {
+            Ok(place) => {
+                let mut site = site(place, dir, DirKind::Top);
+                site.is_nix_own = true;
+                self.descend(&site, 0, findings);
+            }
+            // A store that was never used has none. Where one was, the roots' look says that it is gone.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => unreadable(&dir, &error, findings),
+        }
+    }
+
+    fn descend(&mut self, site: &ProfileDir, depth: usize, findings: &mut Findings) {
+        if let Some(scan) = self.visit(site, findings) {
+            self.below(site, scan, depth, findings);
+        }
+    }
+
+    fn below(&mut self, site: &ProfileDir, scan: Scan, depth: usize, findings: &mut Findings) {
+        for name in scan.directories {
+            let path = site.dir.as_std_path().join(&name);
+            let Some(utf8) = name.to_str() else {
+                let error = io::Error::other("its name is not UTF-8");
+                unreadable(&path, &error, findings);
+                continue;
+            };
+            if depth == DEEPEST {
+                findings.note(format!("did not look for profiles in {}", shown(&path)));
+                continue;
+            }
+            let dir = site.dir.join(utf8);
+            match site.place.child(&name) {
+                Ok(place) => {
+                    let mut below = self::site(place, dir, site.role.below(utf8));
+                    below.is_nix_own = site.is_nix_own;
+                    below.link.clone_from(&site.link);
+                    self.descend(&below, depth + 1, findings);
+                }
+                // Gone since the directory was read.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => unreadable(&dir, &error, findings),
+            }
+        }
+    }
+
+    /// The profiles that users keep in their homes: everybody's for root, else one's own; with `deep` also those in the
+    /// directories below one's own, which are no users' profiles by their kind.
+    pub(super) fn of_users(
+        &mut self,
+        places: &NixDirs,
+        deep: bool,
+        roots: &Roots<'_>,
+        findings: &mut Findings,
+    ) {
+        let mut dirs: Vec<Utf8PathBuf> = places.own_profiles.clone().into_iter().collect();
+        if self.lens.actor == Actor::Root {
+            let homes = self.lens.users.homes();
+            dirs.extend(homes.map(NixDirs::profiles_below));
+        }
+        let mut seen = BTreeSet::new();
+        for dir in dirs {
+            if !seen.insert(dir.clone()) {
+                continue;
+            }
+            match reach(&self.lens.users.real_path(&dir)) {
+                Ok(Reach::There { place, link }) => {
+                    let mut site = site(place, dir, DirKind::OfUser);
+                    site.link = link;
+                    // Root's own are below `per-user` for Nix.
+                    site.is_nix_own = self.lens.actor != Actor::Root
+                        && places.own_profiles.as_ref() == Some(&site.dir);
+                    let scan = self.visit(&site, findings);
+                    if let (Some(scan), true, true) = (scan, deep, site.is_nix_own) {
+                        site.role = DirKind::Revealed;
+                        self.below(&site, scan, 0, findings);
+                    }
+                }
+                // Most users have no profile.
+                Ok(Reach::Absent) => {}
+                Err(error) => self.out_of_reach(&dir, &error, roots, findings),
+            }
+        }
+    }
+
+    /// The profiles in and below the directory of the one that `~/.nix-profile` leads to, or the same link below the
+    /// state directory where `use-xdg-base-directories` moved it.
+    pub(super) fn beside_own(&mut self, places: &NixDirs, findings: &mut Findings) {
+        let home = places.home.as_ref().map(|home| home.join(".nix-profile"));
+        let state = places.own_profiles.as_ref().and_then(|dir| dir.parent());
+        let links = [home, state.map(|dir| dir.join("profile"))];
+        let mut leads = links.into_iter().flatten().filter_map(|link| {
+            let text = link.read_link_utf8().ok()?;
+            let dir = link.parent()?.as_std_path();
+            Utf8PathBuf::from_path_buf(resolve(dir, text.as_os_str())).ok()
+        });
+        let Some(dir) = leads
+            .next()
+            .and_then(|path| path.parent().map(Utf8Path::to_path_buf))
+        else {
+            return;
+        };
+        // A directory that is known already was looked at with the rest of Nix's own, or by itself.
+        match reach(&self.lens.users.real_path(&dir)) {
+            Ok(Reach::There { place, link }) => {
+                self.mark(place.id());
+                let mut site = site(place, dir, DirKind::Revealed);
+                site.link = link;
+                site.is_nix_own = true;
+                self.descend(&site, 0, findings);
+            }
+            Ok(Reach::Absent) => {}
+            Err(error) => self.unseen(&dir, &error, findings),
+        }
+    }
+
+    /// Marks the profiles of a directory that was looked at before as Nix's own.
+    fn mark(&mut self, dir: FileId) {
+        if let Some(dir) = self.dirs.get(&dir) {
+            let inside = self.found.values_mut().filter(|p| p.path.dir() == dir);
+            inside.for_each(|profile| profile.is_nix_own = true);
+        }
+    }
+
+    /// The profiles that the settings name by path.
+    pub(super) fn asked_for(
+        &mut self,
+        paths: &[Utf8PathBuf],
+        roots: &Roots<'_>,
+        findings: &mut Findings,
+    ) {
+        for path in paths {
+            let Ok(profile) = ProfilePath::new(&path.components().collect::<Utf8PathBuf>()) else {
+                let path = shown(path);
+                findings.refuse(
+                    CheckCode::ProfileAbsent,
+                    format!("there is no profile {path}: this is not an absolute path"),
+                    "correct its path in the settings, or remove it there",
+                );
+                continue;
+            };
+            if self.found.contains_key(&profile) {
+                continue;
+            }
+            match reach(&self.lens.users.real_path(profile.dir())) {
+                Ok(Reach::There { place, .. }) if self.dirs.contains_key(&place.id()) => {
+                    if !self.block_other_name(&profile, place.id(), findings) {
+                        self.absent(&profile, findings);
+                    }
+                }
+                Ok(Reach::There { place, link }) => {
+                    let mut site = site(place, profile.dir().to_path_buf(), DirKind::Asked);
+                    site.link = link;
+                    site.only = Some(BTreeSet::from([profile.name().to_string()]));
+                    self.visit(&site, findings);
+                    if !self.found.contains_key(&profile) {
+                        self.absent(&profile, findings);
+                    }
+                }
+                Ok(Reach::Absent) => self.absent(&profile, findings),
+                Err(error) => self.out_of_reach(profile.dir(), &error, roots, findings),
+            }
+        }
+    }
+
+    /// Refuses a profile that is not there, with the one that was perhaps meant.
+    fn absent(&self, asked: &ProfilePath, findings: &mut Findings) {
+        let path = asked.to_path();
+        let correct = "correct its path in the settings, or remove it there";
+        let hint = match self.perhaps_meant(asked) {
+            Some(meant) => format!("did you mean {}? {correct}", shown(meant.to_path())),
+            None => correct.to_string(),
+        };
+        findings.refuse_at(
+            [path.as_std_path()],
+            CheckCode::ProfileAbsent,
+            format!("there is no profile {}", shown(&path)),
+            &hint,
+        );
+    }
+
+    /// The profile of nearly this name in the same directory, or of the same name in another.
+    fn perhaps_meant(&self, asked: &ProfilePath) -> Option<&ProfilePath> {
+        // People copy the name of a generation as well.
+        let name = generation_name(asked.name()).map_or(asked.name(), |(profile, _)| profile);
+        let beside = || self.found.keys().filter(|path| path.dir() == asked.dir());
+        let near = nearest(name, beside().map(ProfilePath::name));
+        let near = beside().find(|path| Some(path.name()) == near);
+        near.or_else(|| self.found.keys().find(|path| path.name() == name))
+    }
+
+    /// Refuses a directory that the way does not reach. A collection is refused only where roots lead into it that are
+    /// not found now: Nix would forget them.
+    fn out_of_reach(
+        &self,
+        dir: &Utf8Path,
+        error: &io::Error,
+        roots: &Roots<'_>,
+        findings: &mut Findings,
+    ) {
+        unreadable(dir, error, findings);
+        let real = self.lens.users.real_path(dir);
+        let below = |link: &&Path| link.starts_with(dir.as_std_path()) || link.starts_with(&real);
+        let lead = match roots.in_gone_places().filter(below).count() {
+            0 => return,
+            1 => "1 root leads".to_string(),
+            count => format!("{count} roots lead"),
+        };
+        findings.refuse_at(
+            [dir.as_std_path()],
+            CheckCode::RootsAway,
+            format!(
+                "{} cannot be reached, and {lead} into it: {error}",
+                shown(dir)
+            ),
+            "mount or repair it; a collection would make Nix forget these roots",
+        );
+    }
+
+    /// What the settings say of a profile by another name would not be heeded, a pin least of all: nothing of it is
+    /// touched then.
+    fn block_other_name(
+        &mut self,
+        asked: &ProfilePath,
+        dir: FileId,
+        findings: &mut Findings,
+    ) -> bool {
+        let known = self.dirs.get(&dir).map(|dir| dir.join(asked.name()));
+        let known = known.and_then(|path| ProfilePath::new(&path).ok());
+        let Some(profile) = known.and_then(|known| self.found.get_mut(&known)) else {
+            return false;
+        };
+        let (asked, path) = (shown(asked.to_path()), shown(profile.path.to_path()));
+        let why = format!("the settings call {path} by its other name {asked}; write {path} there");
+        findings.note(why.clone());
+        profile.blocked.get_or_insert(why);
+        true
+    }
+
+    /// The profiles in other places, of which there are generations among the roots.
+    pub(super) fn revealed(&mut self, paths: &BTreeSet<ProfilePath>, findings: &mut Findings) {
+        let known: BTreeSet<&Utf8Path> = self.dirs.values().map(Utf8PathBuf::as_path).collect();
+        let mut names: BTreeMap<Utf8PathBuf, BTreeSet<String>> = BTreeMap::new();
+        for path in paths {
+            if !known.contains(path.dir()) && !self.found.contains_key(path) {
+                let of_dir = names.entry(path.dir().to_path_buf()).or_default();
+                of_dir.insert(path.name().to_string());
+            }
+        }
+        if let Some(more) = names.len().checked_sub(MOST_REVEALED + 1) {
+            let more = more + 1;
+            findings.note(format!(
+                "did not look for profiles in {more} more directories"
+            ));
+        }
+        for (dir, names) in names.into_iter().take(MOST_REVEALED) {
+            let (place, link) = match reach(&self.lens.users.real_path(&dir)) {
+                Ok(Reach::There { place, link }) => (place, link),
+                // The root itself says that it leads nowhere.
+                Ok(Reach::Absent) => continue,
+                Err(error) => {
+                    self.unseen(&dir, &error, findings);
+                    continue;
+                }
+            };
+            let ours = self.lens.actor.may_act_for(place.uid());
+            if !ours || self.dirs.contains_key(&place.id()) {
+                continue;
+            }
+            let mut site = site(place, dir, DirKind::Revealed);
+            site.link = link;
+            site.only = Some(names);
+            self.visit(&site, findings);
+        }
+    }
+
+    /// Takes in the profiles of a directory, unless they are known under another name already.
+    fn visit(&mut self, site: &ProfileDir, findings: &mut Findings) -> Option<Scan> {
+        if self.dirs.contains_key(&site.place.id()) {
+            return None;
+        }
+        let names = match self.names(site) {
+            Ok(names) => names?,
+            Err(error) => {
+                let ours = self.lens.actor.may_act_for(site.place.uid());
+                if site.role == DirKind::Revealed || !ours {
+                    self.unseen(&site.dir, &error, findings);
+                } else {
+                    unreadable(&site.dir, &error, findings);
+                }
+                return None;
+            }
+        };
+        let mut scan = scan(site, names, self.lens, findings);
+        if site.only.is_none() {
+            self.dirs.insert(site.place.id(), site.dir.clone());
+        }
+        for profile in scan.profiles.drain(..) {
+            let path = profile.path.clone();
+            let known = self.found.entry(path).or_insert(profile);
+            known.is_nix_own |= site.is_nix_own;
+        }
+        Some(scan)
+    }
+
+    /// The names in a directory; `None` where its owner has too many.
+    fn names(&mut self, site: &ProfileDir) -> io::Result<Option<Vec<OsString>>> {
+        let uid = site.place.uid();
+        if self.lens.actor != Actor::Root || uid == 0 {
+            return site.place.names().map(Some);
+        }
+        let before = self.names.get(&uid).copied().unwrap_or_default();
+        let room = MAX_NAMES_OF_A_USER.saturating_sub(before);
+        let names = site.place.first_names(room.saturating_add(1))?;
+        self.names.insert(uid, before.saturating_add(names.len()));
+        Ok((names.len() <= room).then_some(names))
+    }
+
+    /// Blocks the profiles of users who have more names in their directories than are looked at. What was not read of
+    /// theirs is not known, and is nobody else's matter.
+    pub(super) fn block_too_many_names(&mut self, findings: &mut Findings) {
+        let many = |(_, count): &(&u32, &usize)| **count > MAX_NAMES_OF_A_USER;
+        let owners: Vec<u32> = self
+            .names
+            .iter()
+            .filter(many)
+            .map(|(uid, _)| *uid)
+            .collect();
+        for uid in owners {
+            let name = shown(self.lens.users.owner(uid).to_string());
+            let why = format!(
+                "{name} has more than {MAX_NAMES_OF_A_USER} names in directories of profiles; no profile of {name} is \
+                 touched until there are fewer"
+            );
+            findings.note(why.clone());
+            self.block(&why, |profile| profile.owner.uid == uid);
+        }
+    }
+
+    /// What nothing is asked of: profiles there are not known, hence not touched.
+    fn unseen(&self, dir: &Utf8Path, error: &io::Error, findings: &mut Findings) {
+        if self.lens.actor == Actor::Root {
+            findings.note(format!(
+                "did not look for profiles in {}: {error}",
+                shown(dir)
+            ));
+        }
+    }
+
+    /// The profile that `path` names, which may be another name of its directory.
+    pub(super) fn known_name(&self, path: &ProfilePath) -> Option<ProfilePath> {
+        if self.found.contains_key(path) {
+            return Some(path.clone());
+        }
+        let Ok(Reach::There { place, .. }) = reach(&self.lens.users.real_path(path.dir())) else {
+            return None;
+        };
+        let dir = self.dirs.get(&place.id())?;
+        let known = ProfilePath::new(&dir.join(path.name())).ok()?;
+        self.found.contains_key(&known).then_some(known)
+    }
+
+    /// Every profile found.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Profile> {
+        self.found.values()
+    }
+
+    /// Blocks every profile of which `which` holds.
+    pub(super) fn block(&mut self, why: &str, which: impl Fn(&Profile) -> bool) {
+        for profile in self.found.values_mut().filter(|profile| which(profile)) {
+            profile.blocked.get_or_insert_with(|| why.to_string());
+        }
+    }
+
+    /// Whether a link is a generation of a known profile.
+    pub(super) fn has_generation(&self, link: &Utf8Path) -> bool {
+        super::names::profile_of_link(link).is_some_and(|path| self.found.contains_key(&path))
+    }
+}
+
+fn site(place: DirHandle, dir: Utf8PathBuf, role: DirKind) -> ProfileDir {
+    ProfileDir {
+        place,
+        dir,
+        role,
+        link: None,
+        only: None,
+        is_nix_own: false,
+    }
+}
+
+fn unreadable(dir: impl AsRef<Path>, error: &io::Error, findings: &mut Findings) {
+    let dir = dir.as_ref();
+    findings.refuse_at(
+        [dir],
+        CheckCode::ProfileUnreadable,
+        format!("cannot look for profiles in {}: {error}", shown(dir)),
+        "make it readable; until then no profile in it is touched",
+    );
+}

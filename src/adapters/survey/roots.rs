@@ -1,0 +1,433 @@
+//! Roots that are links or files, found as Nix's own collector finds them.
+//!
+//! Below `gcroots` and `profiles`, without following linked directories: a link whose text lies in the store is a
+//! root; any other link is followed exactly once, and what it names must be a link into the store; a regular file
+//! with the name of a store path is a root of that path. Unlike the collector, nothing is removed on the way.
+
+use std::collections::{BTreeSet, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::domain::profile::ProfilePath;
+use crate::domain::root::{Dangling, GcRoot, RootKind, RootState};
+use crate::domain::snapshot::Actor;
+use crate::domain::store_path::StorePath;
+
+use super::dirs::{DirHandle, FileKind, Meta};
+use super::found::Found;
+use super::names::{Leads, leads, profile_of_link, resolve, shown, store_path_name};
+use super::store::Store;
+use super::users::Users;
+
+/// So many directories, one in the other, stay open during a walk; those below them are reached again from the top.
+const MAX_OPEN: usize = 64;
+
+/// A directory that is still to be walked.
+struct Directory {
+    path: PathBuf,
+    depth: usize,
+    above: Option<Rc<DirHandle>>,
+}
+
+impl Directory {
+    /// Opens it, through no link.
+    fn open(&self, top: &DirHandle, top_path: &Path) -> io::Result<DirHandle> {
+        let name = self.path.file_name().unwrap_or_default();
+        if let Some(above) = &self.above {
+            return above.child(name);
+        }
+        let below = self.path.strip_prefix(top_path).unwrap_or(&self.path);
+        let mut steps = below.iter();
+        let first = top.child(steps.next().unwrap_or_default())?;
+        steps.try_fold(first, |place, step| place.child(step))
+    }
+}
+
+/// Something that hides roots.
+#[derive(Debug, Clone)]
+pub(super) struct Hidden {
+    /// The root or the directory; `None` where it hides the roots of everybody.
+    pub(super) place: Option<PathBuf>,
+    /// What it is, and why.
+    pub(super) what: String,
+}
+
+impl Hidden {
+    fn at(place: &Path, why: impl std::fmt::Display) -> Self {
+        Self {
+            place: Some(place.to_path_buf()),
+            what: format!("{}{why}", shown(place)),
+        }
+    }
+
+    fn everywhere(what: String) -> Self {
+        Self { place: None, what }
+    }
+}
+
+/// What a walk over the roots has found, and what it has not.
+#[derive(Debug)]
+pub(super) struct Roots<'a> {
+    actor: Actor,
+    store: &'a Store<'a>,
+    users: &'a Users,
+    state_dir: &'a Utf8Path,
+    /// The file systems that were there at the last run and are not mounted now.
+    mounts_away: &'a [Utf8PathBuf],
+    found: Vec<Found>,
+    /// Every directory below `gcroots` and `profiles`.
+    pub(super) directories: BTreeSet<Utf8PathBuf>,
+    /// Roots that could not be looked at: which, and why.
+    pub(super) unreadable: Vec<Hidden>,
+    /// Links that only their owner may read, and that Nix does not see therefore.
+    pub(super) concealed: Vec<PathBuf>,
+    /// Directories that could not be walked.
+    pub(super) unwalked: Vec<Hidden>,
+    /// What hides roots from everybody, Nix included or not: it always stops a collection.
+    pub(super) hidden: Vec<Hidden>,
+}
+
+impl<'a> Roots<'a> {
+    /// Walks `gcroots` and `profiles`.
+    pub(super) fn walk(
+        actor: Actor,
+        state: &DirHandle,
+        state_dir: &'a Utf8Path,
+        store: &'a Store<'a>,
+        users: &'a Users,
+        mounts_away: &'a [Utf8PathBuf],
+    ) -> Self {
+        let mut roots = Self {
+            actor,
+            store,
+            users,
+            state_dir,
+            mounts_away,
+            found: Vec::new(),
+            directories: BTreeSet::new(),
+            unreadable: Vec::new(),
+            concealed: Vec::new(),
+            unwalked: Vec::new(),
+            hidden: Vec::new(),
+        };
+        for name in ["gcroots", "profiles"] {
+            roots.top(state, OsStr::new(name));
+        }
+        roots
+    }
+
+    fn top(&mut self, state: &DirHandle, name: &OsStr) {
+        let path = self.state_dir.as_std_path().join(name);
+        match (state.child(name), state.look(name)) {
+            (Ok(place), _) => self.tree(place, &path),
+            (Err(error), Ok(None)) if error.kind() == io::ErrorKind::NotFound => {
+                // A store that was never used has neither. Nix makes both with its database, so that roots have
+                // vanished where that stayed; when its place cannot be looked at, it may be there.
+                let used = !matches!(state.look(OsStr::new("db")), Ok(None));
+                if used && name == "gcroots" {
+                    let what = format!("{} has vanished", shown(&path));
+                    self.hidden.push(Hidden::everywhere(what));
+                }
+            }
+            // The collector does not follow a link here, nor do we: all roots would be hidden from both.
+            (Err(error), Ok(Some(meta))) if meta.kind != FileKind::Directory => {
+                let why = format!("{} is not a directory: {error}", shown(&path));
+                self.hidden.push(Hidden::everywhere(why));
+            }
+            (Err(error), _) => {
+                self.is_there(&path);
+                let what = format!("{}: {error}", shown(&path));
+                self.unwalked.push(Hidden::everywhere(what));
+            }
+        }
+    }
+
+    /// Remembers a directory, be it readable or not. One whose name is not UTF-8 is not missed when it goes.
+    fn is_there(&mut self, path: &Path) {
+        if let Some(path) = Utf8Path::from_path(path) {
+            self.directories.insert(path.to_path_buf());
+        }
+    }
+
+    /// Walks a directory and all below it. However deep they are nested, few of them are open at a time.
+    fn tree(&mut self, top: DirHandle, path: &Path) {
+        let top = Rc::new(top);
+        let mut ahead = Vec::new();
+        self.directory(&top, path, 0, &mut ahead);
+        while let Some(next) = ahead.pop() {
+            match next.open(&top, path) {
+                Ok(place) => {
+                    self.directory(&Rc::new(place), &next.path, next.depth, &mut ahead);
+                }
+                // Gone since the directory above it was read.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => {
+                    self.is_there(&next.path);
+                    let why = format_args!(": {error}");
+                    self.unwalked.push(Hidden::at(&next.path, why));
+                }
+            }
+        }
+    }
+
+    fn directory(
+        &mut self,
+        place: &Rc<DirHandle>,
+        path: &Path,
+        depth: usize,
+        ahead: &mut Vec<Directory>,
+    ) {
+        self.is_there(path);
+        let names = match place.names() {
+            Ok(names) => names,
+            Err(error) => {
+                let why = format_args!(": {error}");
+                return self.unwalked.push(Hidden::at(path, why));
+            }
+        };
+        for name in names {
+            let path = path.join(&name);
+            match place.look(&name) {
+                Ok(Some(meta)) if meta.kind == FileKind::Directory => ahead.push(Directory {
+                    above: (depth < MAX_OPEN).then(|| Rc::clone(place)),
+                    depth: depth + 1,
+                    path,
+                }),
+                Ok(Some(meta)) => self.name(place, &name, path, meta),
+                // Gone since the directory was read: Nix removes entries when it collects.
+                Ok(None) => {}
+                Err(error) => self.unreadable(Found::new(path), &error),
+            }
+        }
+    }
+
+    fn name(&mut self, place: &DirHandle, name: &OsStr, path: PathBuf, meta: Meta) {
+        match meta.kind {
+            FileKind::Link => match place.read_link(name) {
+                Ok(text) => self.link(path, text, meta),
+                // As above.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => self.unreadable(Found::new(path), &error),
+            },
+            FileKind::Regular => {
+                if let Some(store_path) = store_path_name(name.as_encoded_bytes()) {
+                    self.root(Found::new(path).with(meta), store_path);
+                }
+            }
+            // A FIFO, socket or device is no root; it is not opened. A directory is walked by itself.
+            FileKind::Directory | FileKind::Other => {}
+        }
+    }
+
+    fn link(&mut self, path: PathBuf, text: OsString, meta: Meta) {
+        match leads(&text, self.store.dir) {
+            Leads::ToStorePath(store_path) => {
+                self.root(Found::new(path).with(meta).with_target(text), store_path);
+            }
+            Leads::IntoStore => {
+                let found = Found::new(path).with(meta).with_target(text);
+                self.dangling(found, Dangling::NotARoot);
+            }
+            Leads::Elsewhere => {
+                let dir = path.parent().unwrap_or(Path::new("/"));
+                self.indirect(Found::indirect(resolve(dir, &text), path), meta);
+            }
+        }
+    }
+
+    /// Follows an entry, once. The way there may lead through links, as the collector's does; what stands at its end
+    /// is looked at and not followed.
+    fn indirect(&mut self, mut found: Found, entry: Meta) {
+        let link = match fs::symlink_metadata(&found.link) {
+            Ok(link) => link,
+            Err(error) if self.is_hidden(&error) => return self.as_owner(found, &error),
+            Err(error) => {
+                return match self.why_gone(&found.link, &error) {
+                    Ok(why) => {
+                        // Whose link it was cannot be seen any more; whose entry it is can.
+                        found.owner = Some(entry.uid);
+                        self.dangling(found, why);
+                    }
+                    Err(error) => self.unreadable(found, &error),
+                };
+            }
+        };
+        found = found.with(Meta::from(&link));
+        if !link.is_symlink() {
+            return self.dangling(found, Dangling::NotARoot);
+        }
+        match fs::read_link(&found.link).map(PathBuf::into_os_string) {
+            Ok(text) => match leads(&text, self.store.dir) {
+                Leads::ToStorePath(store_path) => self.root(found.with_target(text), store_path),
+                Leads::IntoStore | Leads::Elsewhere => {
+                    self.dangling(found.with_target(text), Dangling::NotARoot);
+                }
+            },
+            // Whatever took its place since a moment ago, the next look will tell.
+            Err(error) => self.unreadable(found, &error),
+        }
+    }
+
+    /// Whether root is denied what the owner of the place may see.
+    fn is_hidden(&self, error: &io::Error) -> bool {
+        self.actor == Actor::Root && error.kind() == io::ErrorKind::PermissionDenied
+    }
+
+    /// Reads a link that root may not read with its owner's rights. Nix reads it as root, and counts no root then.
+    #[cfg(target_os = "linux")]
+    fn as_owner(&mut self, found: Found, denied: &io::Error) {
+        match super::as_owner::read_link(&found.link) {
+            Ok((link, text)) => {
+                let found = found.with(Meta::from(&link));
+                match leads(&text, self.store.dir) {
+                    Leads::ToStorePath(store_path) => {
+                        self.concealed.push(found.link.clone());
+                        self.root(found.with_target(text), store_path);
+                    }
+                    Leads::IntoStore | Leads::Elsewhere => {
+                        self.dangling(found.with_target(text), Dangling::NotARoot);
+                    }
+                }
+            }
+            // Its owner sees that it is gone; nothing is kept by it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.dangling(found, Dangling::NotARoot);
+            }
+            Err(_) => self.unreadable(found, denied),
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn as_owner(&mut self, found: Found, denied: &io::Error) {
+        self.unreadable(found, denied);
+    }
+
+    /// Tells a link that somebody removed from one whose place is away (trap 17): a home or disk that is not mounted.
+    fn why_gone(&self, link: &Path, error: &io::Error) -> io::Result<Dangling> {
+        match error.kind() {
+            io::ErrorKind::NotADirectory => return Ok(Dangling::ParentMissing),
+            io::ErrorKind::NotFound => {}
+            // Everything else tells nothing about the link.
+            kind => return Err(io::Error::new(kind, error.to_string())),
+        }
+        if self.mounts_away.iter().any(|at| link.starts_with(at)) {
+            return Ok(Dangling::ParentMissing);
+        }
+        let dir = link.parent().unwrap_or(Path::new("/"));
+        match fs::metadata(dir) {
+            // An empty home is what is left of one that is not mounted.
+            Ok(_) if self.users.is_home(dir) && self.users.may_be_unmounted(dir) => {
+                Ok(Dangling::ParentMissing)
+            }
+            Ok(found) if found.is_dir() => Ok(Dangling::LinkGone),
+            Ok(_) => Ok(Dangling::ParentMissing),
+            Err(error) => match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                    Ok(Dangling::ParentMissing)
+                }
+                _ => Err(error),
+            },
+        }
+    }
+
+    fn root(&mut self, mut found: Found, path: StorePath<String>) {
+        // The collector asks its database whether the path is valid, which is read in a later step. A path that is on
+        // disk and not valid counts as live here: too much is kept so, never too little.
+        found.state = match self.store.has(&path) {
+            Ok(true) => RootState::Live,
+            Ok(false) => RootState::Dangling(Dangling::PathGone),
+            Err(error) => return self.unreadable(found, &error),
+        };
+        found.store_path = Some(path);
+        self.found.push(found);
+    }
+
+    fn dangling(&mut self, mut found: Found, why: Dangling) {
+        // Links that lead to a directory, such as `gcroots/profiles` of every machine, are the collector's way through
+        // and no roots; only an entry of `gcroots/auto` was once meant to be one.
+        if why == Dangling::NotARoot && found.entry.is_some() && !self.in_auto(&found) {
+            return;
+        }
+        found.state = RootState::Dangling(why);
+        self.found.push(found);
+    }
+
+    fn unreadable(&mut self, mut found: Found, error: &io::Error) {
+        let why = format_args!(": {error}");
+        self.unreadable.push(Hidden::at(&found.link, why));
+        found.state = RootState::Unreadable(error.to_string());
+        self.found.push(found);
+    }
+
+    fn in_auto(&self, found: &Found) -> bool {
+        let auto = self.state_dir.join("gcroots/auto");
+        let dir = found.entry.as_deref().and_then(Path::parent);
+        dir == Some(auto.as_std_path())
+    }
+
+    /// The profiles of which there are generations among the entries of `gcroots/auto`, holds apart.
+    pub(super) fn reveals(&self, holds: &Utf8Path) -> BTreeSet<ProfilePath> {
+        let in_auto = |found: &&Found| self.in_auto(found) && found.store_path.is_some();
+        let links = self.found.iter().filter(in_auto);
+        let links = links.filter_map(|found| Utf8Path::from_path(&found.link));
+        let links = links.filter(|link| !link.starts_with(holds));
+        links.filter_map(profile_of_link).collect()
+    }
+
+    /// The links that were named in places that are gone.
+    pub(super) fn in_gone_places(&self) -> impl Iterator<Item = &Path> {
+        let gone = RootState::Dangling(Dangling::ParentMissing);
+        let found = self.found.iter().filter(move |found| found.state == gone);
+        found.map(|found| found.link.as_path())
+    }
+
+    /// The links that are named and not there.
+    pub(super) fn missing_links(&self) -> impl Iterator<Item = &Path> {
+        let found = self.found.iter().filter(|found| {
+            matches!(
+                found.state,
+                RootState::Dangling(Dangling::ParentMissing | Dangling::LinkGone)
+            )
+        });
+        found.map(|found| found.link.as_path())
+    }
+
+    /// The roots in the order of their links. A link that is there is one root, however many entries lead to it: the one
+    /// of `gcroots/auto` is kept, which is Nix's own. Where the link is gone each entry is a root of its own, for there
+    /// nothing else is left to be removed.
+    pub(super) fn into_vec(
+        self,
+        kind: impl Fn(&Utf8Path, Option<&Utf8Path>) -> RootKind,
+    ) -> Vec<GcRoot> {
+        let auto = self.state_dir.join("gcroots/auto");
+        let is_of_auto = |found: &Found| {
+            let entry = found.entry.as_deref();
+            entry.and_then(Path::parent) == Some(auto.as_std_path())
+        };
+        let (users, mut all) = (self.users, self.found);
+        all.sort_by_key(|found| !is_of_auto(found));
+        let direct = all.iter().filter(|found| found.entry.is_none());
+        let mut seen: HashSet<PathBuf> = direct.map(|found| found.link.clone()).collect();
+        let gone = [Dangling::LinkGone, Dangling::ParentMissing].map(RootState::Dangling);
+        all.retain(|found| {
+            let is_gone = gone.contains(&found.state) && !seen.contains(&found.link);
+            found.entry.is_none() || is_gone || seen.insert(found.link.clone())
+        });
+        let mut roots: Vec<GcRoot> = all
+            .into_iter()
+            .map(|found| found.into_root(users, &kind))
+            .collect();
+        roots.sort_by(|a, b| (&a.link, &a.entry).cmp(&(&b.link, &b.entry)));
+        roots
+    }
+}
+
+/// Whether there is nothing in a directory; one that cannot be read is not known to be empty.
+pub(super) fn is_empty(dir: &Path) -> bool {
+    fs::read_dir(dir).is_ok_and(|mut names| names.next().is_none())
+}

@@ -1,0 +1,222 @@
+//! One directory of profiles: which of its names belong together, and what they say.
+
+mod profile;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
+use std::io;
+
+use crate::domain::blocker::CheckCode;
+use crate::domain::profile::{Profile, ProfilePath};
+use crate::domain::snapshot::Actor;
+
+use super::Findings;
+use super::dirs::{FileKind, Meta};
+use super::names::{generation_name, looks_like_a_generation, resolve, shown};
+use super::profile_dir::ProfileDir;
+use super::store::Store;
+use super::users::Users;
+
+/// So many odd names of one directory are told one by one.
+const MOST_TOLD: usize = 10;
+
+/// What a directory has.
+#[derive(Debug, Default)]
+pub(super) struct Scan {
+    pub(super) profiles: Vec<Profile>,
+    pub(super) directories: Vec<OsString>,
+}
+
+/// What is needed to understand a directory.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ScanContext<'a> {
+    pub(super) actor: Actor,
+    pub(super) store: &'a Store<'a>,
+    pub(super) users: &'a Users,
+}
+
+struct Entry {
+    meta: Meta,
+    /// The text, of a link.
+    text: Option<OsString>,
+}
+
+struct Reading<'a> {
+    lens: ScanContext<'a>,
+    site: &'a ProfileDir,
+    entries: BTreeMap<String, Entry>,
+    odd: Vec<String>,
+    /// What could not be looked at: no profile beside it may be touched then.
+    trouble: Option<String>,
+}
+
+/// Looks at the names of a directory.
+pub(super) fn scan(
+    site: &ProfileDir,
+    names: Vec<OsString>,
+    lens: ScanContext<'_>,
+    findings: &mut Findings,
+) -> Scan {
+    let mut reading = Reading {
+        lens,
+        site,
+        entries: BTreeMap::new(),
+        odd: Vec::new(),
+        trouble: None,
+    };
+    let mut scan = Scan::default();
+    for name in names {
+        if let Some(directory) = reading.take(name) {
+            scan.directories.push(directory);
+        }
+    }
+    scan.profiles = reading.profiles(findings);
+    reading.report(findings);
+    scan
+}
+
+impl Reading<'_> {
+    /// Looks at one name; gives it back if it is a directory.
+    fn take(&mut self, name: OsString) -> Option<OsString> {
+        let meta = match self.site.place.look(&name) {
+            Ok(Some(meta)) => meta,
+            // Gone since the directory was read: a generation that somebody dropped, or a link under way.
+            Ok(None) => return None,
+            Err(error) => {
+                self.stumble(&name, &error);
+                return None;
+            }
+        };
+        let Some(text) = name.to_str().map(ToString::to_string) else {
+            if meta.kind != FileKind::Directory && self.site.only.is_none() {
+                self.odd.push(shown(&name));
+            }
+            return (meta.kind == FileKind::Directory).then_some(name);
+        };
+        if !self.is_asked_for(&text) {
+            return None;
+        }
+        let link = match meta.kind {
+            FileKind::Link => match self.site.place.read_link(&name) {
+                Ok(link) => Some(link),
+                Err(error) => {
+                    self.stumble(&name, &error);
+                    return None;
+                }
+            },
+            _ => None,
+        };
+        self.entries.insert(text, Entry { meta, text: link });
+        (meta.kind == FileKind::Directory).then_some(name)
+    }
+
+    fn is_asked_for(&self, name: &str) -> bool {
+        let only = self.site.only.as_ref();
+        only.is_none_or(|only| only.iter().any(|asked| name.starts_with(asked.as_str())))
+    }
+
+    fn stumble(&mut self, name: &OsStr, error: &io::Error) {
+        let path = self.site.dir.as_std_path().join(name);
+        let why = || format!("cannot read {}: {error}", shown(&path));
+        self.trouble.get_or_insert_with(why);
+    }
+
+    fn profiles(&mut self, findings: &mut Findings) -> Vec<Profile> {
+        let names = self.profile_names();
+        let mut profiles = Vec::new();
+        for name in &names {
+            if self
+                .site
+                .only
+                .as_ref()
+                .is_some_and(|only| !only.contains(name))
+            {
+                continue;
+            }
+            match ProfilePath::new(&self.site.dir.join(name)) {
+                Ok(path) if path.dir() == self.site.dir && path.name() == name => {
+                    profiles.push(self.profile(path, findings));
+                }
+                // The path of another place must never stand for this one.
+                _ => self.odd.push(shown(name)),
+            }
+        }
+        self.find_odd_names(&names);
+        profiles
+    }
+
+    /// The profiles: names of which there are generations, and links that say they have some.
+    fn profile_names(&self) -> BTreeSet<String> {
+        let claims = |name: &str| self.entries.get(name).is_some_and(|e| self.claims(name, e));
+        let mut names: BTreeSet<String> = BTreeSet::new();
+        for (name, entry) in &self.entries {
+            if claims(name) {
+                names.insert(name.clone());
+            }
+            if entry.text.is_none() {
+                continue;
+            }
+            // `.nix-profile-1-link` that leads to `.nix-profile-1-link-7-link` is a profile; alone it does not make
+            // a generation of `.nix-profile` as well (trap 7). Beside that profile's link, Nix takes it for one.
+            if let Some((profile, _)) = generation_name(name)
+                && (!claims(name) || self.entries.contains_key(profile))
+            {
+                names.insert(profile.to_string());
+            }
+        }
+        names
+    }
+
+    /// Whether the link says that it is a profile, of generations beside it. A link to another profile, as root's
+    /// `default` may be, is another name of that one and no profile.
+    fn claims(&self, name: &str, entry: &Entry) -> bool {
+        let Some(text) = entry.text.as_deref() else {
+            return false;
+        };
+        let path = resolve(self.site.dir.as_std_path(), text);
+        let generation = path.file_name().and_then(OsStr::to_str);
+        path.parent() == Some(self.site.dir.as_std_path())
+            && generation
+                .and_then(generation_name)
+                .is_some_and(|(of, _)| of == name)
+    }
+
+    fn find_odd_names(&mut self, profiles: &BTreeSet<String>) {
+        for name in self.entries.keys() {
+            let of_another = generation_name(name).is_some_and(|(of, _)| profiles.contains(of));
+            if of_another || profiles.contains(name) {
+                continue;
+            }
+            let mut prefixes = name.match_indices('-').filter_map(|(at, _)| name.get(..at));
+            if prefixes.any(|p| profiles.contains(p) && looks_like_a_generation(p, name)) {
+                self.odd.push(shown(name));
+            }
+        }
+    }
+
+    fn report(&mut self, findings: &mut Findings) {
+        let dir = shown(&self.site.dir);
+        if let Some(trouble) = self.trouble.take() {
+            findings.refuse_at(
+                [self.site.dir.as_std_path()],
+                CheckCode::ProfileUnreadable,
+                trouble,
+                "make it readable; until then no profile in its directory is touched",
+            );
+        }
+        self.odd.sort();
+        self.odd.dedup();
+        let hint = "rename or remove it, if it is not needed; it was not touched";
+        for name in self.odd.iter().take(MOST_TOLD) {
+            let message = format!("{dir}/{name} looks like a generation and is none");
+            findings.refuse(CheckCode::OddName, message, hint);
+        }
+        if let Some(more) = self.odd.len().checked_sub(MOST_TOLD + 1) {
+            let message = format!(
+                "{dir} has {} more names that look like generations",
+                more + 1
+            );
+            findings.refuse(CheckCode::OddName, message, hint);
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! One profile: its link, its generations, and what they lead to.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+
+use camino::Utf8Path;
+
+use crate::domain::blocker::CheckCode;
+use crate::domain::profile::{
+    Content, Current, CurrentUnknown, Generation, GenerationNumber, Profile, ProfileKind,
+    ProfilePath,
+};
+
+use super::super::Findings;
+use super::super::names::{generation_target, resolve, shown};
+use super::super::profile_dir::DirKind;
+use super::Reading;
+
+impl Reading<'_> {
+    pub(super) fn profile(&mut self, path: ProfilePath, findings: &mut Findings) -> Profile {
+        let kind = self.site.role.kind(path.name());
+        let mut blocked = self
+            .site
+            .is_unsafe(self.lens.actor, self.lens.users)
+            .or_else(|| self.trouble.clone());
+        let mut generations = BTreeMap::new();
+        let mine = self.generations_of(&path);
+        for (number, name) in mine {
+            let Some((generation, error)) = self.generation(number, &name, kind) else {
+                let link = shown(self.site.dir.join(&name));
+                blocked.get_or_insert(format!("{link} is not a link"));
+                self.odd.push(shown(&name));
+                continue;
+            };
+            generations.insert(number, generation);
+            if let Some(error) = error {
+                let link = shown(path.link(number));
+                let why = format!("cannot look at what {link} leads to: {error}");
+                let hint = "find out what is wrong with the store directory";
+                let place = path.to_path();
+                findings.refuse_at(
+                    [place.as_std_path()],
+                    CheckCode::ProfileUnreadable,
+                    why.clone(),
+                    hint,
+                );
+                blocked.get_or_insert(why);
+            }
+        }
+        let current = self.current(&path, &generations);
+        if let Current::Unknown(why) = &current {
+            self.report_unknown(&path, kind, why, generations.keys().last(), findings);
+        }
+        Profile {
+            path,
+            kind,
+            owner: self.lens.users.owner(self.site.place.uid()),
+            current,
+            is_nix_own: self.site.is_nix_own,
+            generations,
+            blocked,
+        }
+    }
+
+    /// The numbers and names of a profile's generations: all names begin with the profile's, so that they are found
+    /// together in the sorted entries.
+    fn generations_of(&self, path: &ProfilePath) -> Vec<(GenerationNumber, String)> {
+        let prefix = format!("{}-", path.name());
+        self.entries
+            .range(prefix.clone()..)
+            .take_while(|(name, _)| name.starts_with(&prefix))
+            .filter_map(|(name, _)| Some((path.number_of(name)?, name.clone())))
+            .collect()
+    }
+
+    /// A generation, with the error when its store path cannot be seen; `None` when the name is not a link.
+    fn generation(
+        &self,
+        number: GenerationNumber,
+        name: &str,
+        kind: ProfileKind,
+    ) -> Option<(Generation, Option<io::Error>)> {
+        let entry = self.entries.get(name)?;
+        let text = entry.text.as_ref()?;
+        let path = text.to_str().map(Utf8Path::new);
+        let path = path.and_then(|text| generation_target(text, self.lens.store.dir));
+        let (content, error) = match path {
+            None => (Content::Foreign, None),
+            Some(path) => match self.lens.store.content(path.clone()) {
+                Ok(content) => (content, None),
+                // What is not known to be there is not there: such a generation is kept.
+                Err(error) => (Content::Missing(path), Some(error)),
+            },
+        };
+        // Nothing else boots, and what anybody may build is not read in vain.
+        let boots = kind.is_system() || self.site.role == DirKind::Asked;
+        let specialisations = content.on_disk().filter(|_| boots);
+        let specialisations = specialisations.map(|path| self.lens.store.specialisations(path));
+        let generation = Generation {
+            number,
+            target: text.to_string_lossy().into_owned().into(),
+            specialisations: specialisations.unwrap_or_default(),
+            content,
+            created: entry.meta.modified,
+        };
+        Some((generation, error))
+    }
+
+    fn current(
+        &self,
+        path: &ProfilePath,
+        generations: &BTreeMap<GenerationNumber, Generation>,
+    ) -> Current {
+        let Some(entry) = self.entries.get(path.name()) else {
+            return Current::Unknown(CurrentUnknown::NoLink);
+        };
+        let Some(text) = &entry.text else {
+            return Current::Unknown(CurrentUnknown::NotALink);
+        };
+        // Only the bare name counts: with any other text Nix itself does not know the current generation, and its
+        // own commands would delete it (trap 12).
+        match text.to_str().and_then(|text| path.number_of(text)) {
+            Some(number) if generations.contains_key(&number) => Current::Known(number),
+            Some(number) => Current::Unknown(CurrentUnknown::Dangling(number)),
+            None => Current::Unknown(CurrentUnknown::OtherText(shown(text))),
+        }
+    }
+
+    /// The generation that the profile's link leads to, if it is not there.
+    fn missing_generation(&self, path: &ProfilePath) -> Option<PathBuf> {
+        let text = self.entries.get(path.name())?.text.as_deref()?;
+        let link = resolve(self.site.dir.as_std_path(), text);
+        let name = link.file_name()?.to_str()?;
+        let beside = link.parent() == Some(self.site.dir.as_std_path());
+        let is_gone = path.number_of(name).is_some() && !self.entries.contains_key(name);
+        (beside && is_gone).then_some(link)
+    }
+
+    fn report_unknown(
+        &self,
+        path: &ProfilePath,
+        kind: ProfileKind,
+        why: &CurrentUnknown,
+        newest: Option<&GenerationNumber>,
+        findings: &mut Findings,
+    ) {
+        let (place, profile) = (path.to_path(), shown(path.to_path()));
+        let message = format!("the current generation of {profile} is not known: {why}");
+        if self.site.role == DirKind::Revealed && kind == ProfileKind::Other {
+            // Anybody can leave such links behind, and no job selects them: that must not stop a collection.
+            findings.note(message);
+            return;
+        }
+        let hint = match newest {
+            Some(number) => format!(
+                "choose it with `nix-env --profile {profile} --switch-generation NUMBER`, such as {number}; until then \
+                 every generation stays"
+            ),
+            None => format!(
+                "it has no generation to choose; remove the link {profile}, or make a generation with `nix-env --profile \
+                 {profile} --set PATH`"
+            ),
+        };
+        findings.refuse_at(
+            [place.as_std_path()],
+            CheckCode::CurrentUnknown,
+            message,
+            &hint,
+        );
+        if let Some(link) = self.missing_generation(path).filter(|_| kind.is_system()) {
+            // Only root can remove one there. Its link alone kept the system, so that a collection would take it.
+            findings.refuse_at(
+                [place.as_std_path()],
+                CheckCode::RootsVanished,
+                format!("{} is gone, and {profile} leads to it", shown(link)),
+                "put it back from a backup, or choose another generation; a collection would take what it kept",
+            );
+        }
+    }
+}

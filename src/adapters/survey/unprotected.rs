@@ -1,0 +1,398 @@
+//! What a collection would take although somebody wants it: seen from the roots that are missing.
+//!
+//! Nix forgets an entry of `gcroots/auto` whose link it does not find, and asks nobody whether a home is only away
+//! (trap 17). Profiles in homes live by such entries alone (trap 14), and so do our holds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::adapters::nix_dirs::NixDirs;
+use crate::domain::blocker::CheckCode;
+use crate::domain::elapsed::{Skip, window_end};
+use crate::domain::measure::Timestamp;
+use crate::domain::profile::{Generation, Profile, ProfileKind};
+use crate::domain::receipt::RunId;
+use crate::domain::root::{GcRoot, RootKind, RootState};
+use crate::domain::snapshot::{Actor, Hold};
+use crate::domain::store_path::StorePath;
+
+use super::baseline_check::Missing;
+use super::names::{profile_of_link, shown};
+use super::roots::Roots;
+use super::users::Users;
+use super::{Findings, Memory};
+
+/// So many numbers of a profile are told one by one.
+const MOST_TOLD: usize = 10;
+
+/// Refuses a collection while roots lead into a home that is not there or empty, as one is that is not mounted.
+pub(super) fn homes_away(
+    roots: &Roots<'_>,
+    users: &Users,
+    state_dir: &Utf8Path,
+    findings: &mut Findings,
+) {
+    let mut away: BTreeMap<PathBuf, (bool, usize)> = BTreeMap::new();
+    for link in roots.in_gone_places() {
+        let Some(home) = users.home_of(link) else {
+            continue;
+        };
+        let (is_away, count) = away
+            .entry(home)
+            .or_insert_with_key(|home| (is_away(home, users), 0));
+        *count += usize::from(*is_away);
+    }
+    for (place, (_, count)) in away.into_iter().filter(|(_, (is_away, _))| *is_away) {
+        let (home, roots) = (
+            shown(&place),
+            if count == 1 {
+                "root leads"
+            } else {
+                "roots lead"
+            },
+        );
+        let message = format!("the home {home} is empty or not there, and {count} {roots} into it");
+        let hint = format!(
+            "mount or unlock it; a collection would make Nix forget these roots. If it is gone for good, remove the \
+             links in {state_dir}/gcroots/auto that lead there"
+        );
+        findings.refuse_at([&*place], CheckCode::RootsAway, message, &hint);
+    }
+}
+
+/// Whether there is no home, or an empty one. What cannot be looked at is another matter, and told elsewhere.
+fn is_away(home: &Path, users: &Users) -> bool {
+    match fs::metadata(home) {
+        Ok(found) => found.is_dir() && users.may_be_unmounted(home),
+        Err(error) => matches!(
+            error.kind(),
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+        ),
+    }
+}
+
+/// Refuses a collection while entries lead into a directory of holds that is not there: the state directory is not
+/// mounted, another one was named, or it was replaced by an older copy. Nix would forget the holds.
+pub(super) fn holds_away(
+    roots: &Roots<'_>,
+    memory: &dyn Memory,
+    actor: Actor,
+    findings: &mut Findings,
+) {
+    let own = memory.holds_dir();
+    let mut away: BTreeMap<PathBuf, usize> = BTreeMap::new();
+    for link in roots.in_gone_places() {
+        let Some((dir, run)) = place_of_hold(link) else {
+            continue;
+        };
+        // A run that is on record ended its holds itself.
+        let is_lost = match fs::metadata(dir) {
+            Ok(found) => found.is_dir() && dir == own.as_std_path() && !memory.knows(&run),
+            Err(error) => {
+                let gone = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
+                gone.contains(&error.kind()) && !is_removed_by_its_owner(dir, actor)
+            }
+        };
+        if is_lost {
+            *away.entry(dir.to_path_buf()).or_default() += 1;
+        }
+    }
+    for (dir, count) in away {
+        let holds = match count {
+            1 => "1 hold of an earlier run leads".to_string(),
+            count => format!("{count} holds of earlier runs lead"),
+        };
+        findings.refuse_at(
+            [&*dir],
+            CheckCode::RootsAway,
+            format!("{holds} into {}, where nothing is held now", shown(&dir)),
+            "mount the state directory, or name the right one with --state-dir; a collection would delete what was held. \
+             If it is gone for good, accept this once: Nix removes these entries then",
+        );
+    }
+}
+
+/// The directory of holds and the run that a link names: `DIR/holds/RUN/INDEX`.
+pub(super) fn place_of_hold(link: &Path) -> Option<(&Path, RunId)> {
+    let index = link.file_name()?.to_str()?;
+    let run_dir = link.parent()?;
+    let run = RunId::try_from(run_dir.file_name()?.to_str()?.to_string()).ok()?;
+    let dir = run_dir.parent()?;
+    let is_hold = index.bytes().all(|b| b.is_ascii_digit() || b == b'-')
+        && dir.file_name()? == "holds"
+        && run.started().is_some();
+    is_hold.then_some((dir, run))
+}
+
+/// Refuses a collection while roots lead into a place that may be a file system that is not mounted, or the home of a
+/// user whom the list of users does not have.
+///
+/// Root removes directories all the time, as users do: what they kept is held for an undo window, and stops nobody. A
+/// check is for what may come back: where homes and disks are mounted, and what no run has ever seen.
+pub(super) fn places_away(
+    roots: &Roots<'_>,
+    users: &Users,
+    places: &NixDirs,
+    missing: &Missing,
+    findings: &mut Findings,
+) {
+    let state_dir = &places.state_dir;
+    let mut away: BTreeMap<PathBuf, usize> = BTreeMap::new();
+    for link in roots.missing_links() {
+        if link.starts_with(state_dir) || place_of_hold(link).is_some() {
+            continue;
+        }
+        let unmounted = missing.unmounted(link).map(|at| at.as_std_path().into());
+        let place = unmounted.or_else(|| may_be_away(link, users, places, missing));
+        if let Some(place) = place {
+            *away.entry(place).or_default() += 1;
+        }
+    }
+    for (place, count) in away {
+        let roots = if count == 1 {
+            "1 root leads".to_string()
+        } else {
+            format!("{count} roots lead")
+        };
+        let hint = format!(
+            "mount it; a collection would make Nix forget these roots. If it is gone for good, remove the links in \
+             {state_dir}/gcroots/auto that lead there, or accept this once: what the last run has seen there is held for \
+             an undo window more"
+        );
+        let message = format!(
+            "{} is empty or not there, and {roots} into it",
+            shown(&place)
+        );
+        findings.refuse_at([&*place], CheckCode::RootsAway, message, &hint);
+    }
+}
+
+/// The place of a vanished link, where there is a reason to take it for one that is only away.
+fn may_be_away(link: &Path, users: &Users, places: &NixDirs, missing: &Missing) -> Option<PathBuf> {
+    let is_of_home = is_generation_of_a_home(link);
+    if users.home_of(link).is_some() && !is_of_home {
+        return None;
+    }
+    let place = place_away(link, users)?;
+    let mut disks = places.disks.iter();
+    let on_disk =
+        disks.any(|disks| place.starts_with(disks) && !missing.is_on_mount_in(disks, &place));
+    // What was there is gone for good with the logout, or the service.
+    let comes_back = on_disk || !place.starts_with(&places.run_dir);
+    let is_beside_homes = || place.parent().is_some_and(|dir| users.are_homes_in(dir));
+    let may_be = on_disk || is_of_home || is_beside_homes() || missing.is_unknown(&place);
+    (comes_back && may_be).then_some(place)
+}
+
+/// Whether a link is a generation in the place that Nix has for them in homes. Builds leave generations anywhere.
+fn is_generation_of_a_home(link: &Path) -> bool {
+    let profile = Utf8Path::from_path(link).and_then(profile_of_link);
+    profile.is_some_and(|profile| profile.dir().ends_with("nix/profiles"))
+}
+
+/// The place of a vanished link that may only be away: a missing directory right below one that root guards, or an empty
+/// one there. A directory that was emptied by the removal of this one link is not away, unless it stands beside homes.
+fn place_away(link: &Path, users: &Users) -> Option<PathBuf> {
+    let mut missing = link;
+    loop {
+        let dir = missing.parent()?;
+        match fs::metadata(dir) {
+            Ok(found) if found.is_dir() => {
+                let may_be = missing != link || users.are_homes_in(dir.parent()?);
+                let above = fs::metadata(dir.parent()?).ok()?;
+                if may_be && is_guarded(&above) && super::roots::is_empty(dir) {
+                    return Some(dir.to_path_buf());
+                }
+                return (missing != link && is_guarded(&found)).then(|| missing.to_path_buf());
+            }
+            Ok(_) => missing = dir,
+            Err(error) => match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => missing = dir,
+                // It cannot be looked at, which is told elsewhere.
+                _ => return None,
+            },
+        }
+    }
+}
+
+/// Whether an ordinary user other than us could have removed a directory that is not there.
+fn is_removed_by_its_owner(dir: &Path, actor: Actor) -> bool {
+    let above = dir
+        .ancestors()
+        .skip(1)
+        .find_map(|dir| fs::metadata(dir).ok());
+    above.is_some_and(|above| {
+        let ours = matches!(actor, Actor::User(uid) if above.uid() == uid);
+        !ours && !is_guarded(&above) && above.uid() != 0
+    })
+}
+
+/// Whether only root can remove what is in a directory.
+fn is_guarded(dir: &fs::Metadata) -> bool {
+    dir.uid() == 0 && dir.mode() & 0o022 == 0
+}
+
+/// Sets when the windows of holds end, by the time that is proven to have passed.
+pub(super) fn windows(holds: &mut [Hold], skips: &[Skip], findings: &mut Findings) {
+    let mut later = 0;
+    for hold in holds {
+        let end = window_end(hold, skips);
+        later += usize::from(end > hold.until);
+        hold.until = end;
+    }
+    if later > 0 {
+        let windows = if later == 1 {
+            "1 undo window ends".to_string()
+        } else {
+            format!("{later} undo windows end")
+        };
+        findings.note(format!(
+            "The clock has advanced more than this machine has seen pass since earlier runs: {windows} later by that. \
+             `nix-prune hold release` ends them at once"
+        ));
+    }
+}
+
+/// Refuses a collection while a generation that lies where Nix does not look for roots has no entry that makes it one.
+///
+/// Generations of other users stop nothing, because any user can remove such an entry: they are given back as roots, and
+/// garbage is collected by name, without what they keep.
+pub(super) fn rootless_generations(
+    profiles: &[Profile],
+    roots: &[GcRoot],
+    actor: Actor,
+    places: &NixDirs,
+    asked: &[Utf8PathBuf],
+    findings: &mut Findings,
+) -> Vec<GcRoot> {
+    let (looked_in, store) = (places.state_dir.join("profiles"), &places.store);
+    let mut spared = Vec::new();
+    let live = roots.iter().filter(|root| root.state == RootState::Live);
+    let live: BTreeSet<&StorePath<String>> =
+        live.filter_map(|root| root.store_path.as_ref()).collect();
+    let elsewhere = profiles
+        .iter()
+        .filter(|profile| !profile.path.dir().starts_with(&looked_in));
+    for profile in elsewhere {
+        let is_kept = |path: &StorePath<String>| live.contains(path);
+        let path_of = |generation: &Generation| generation.content.on_disk().cloned();
+        let generations = profile.generations.values();
+        let lost: Vec<(&Generation, StorePath<String>)> = generations
+            .filter_map(|generation| Some((generation, path_of(generation)?)))
+            .filter(|(_, path)| !is_kept(path))
+            .collect();
+        let Some((first, path)) = lost.first() else {
+            continue;
+        };
+        let mut numbers: Vec<String> = lost
+            .iter()
+            .take(MOST_TOLD)
+            .map(|(generation, _)| generation.number.to_string())
+            .collect();
+        if let Some(more) = lost.len().checked_sub(MOST_TOLD + 1) {
+            numbers.push(format!("{} more", more + 1));
+        }
+        let name = shown(profile.path.to_path());
+        let unrooted = format!(
+            "no entry of gcroots/auto makes a root of generation {} of {name}",
+            numbers.join(", ")
+        );
+        let message = format!("{unrooted}: a collection would take it");
+        if profile.kind == ProfileKind::Other && !asked.contains(&profile.path.to_path()) {
+            // Anybody can leave such links behind, and no job selects them: that must not stop a collection.
+            findings.note(message);
+            continue;
+        }
+        let link = shown(profile.path.link(first.number));
+        let mut hint = format!(
+            "make it one again, as its owner, with `nix-store --realise {} --add-root {link}`",
+            path.to_absolute_path(store)
+        );
+        // Nix deletes no current generation.
+        if profile.current() != Some(first.number) {
+            let number = first.number;
+            let delete = format!(
+                ", or delete it with `nix-env --profile {name} --delete-generations {number}`"
+            );
+            hint.push_str(&delete);
+        }
+        let place = profile.path.to_path();
+        let (code, message) = if is_of_another(profile, actor) {
+            let roots = lost.iter().map(|(it, path)| root_of(profile, it, path));
+            spared.extend(roots);
+            let message = format!(
+                "{unrooted}, which belongs to {}; garbage is collected by name, without what it keeps",
+                shown(profile.owner.to_string())
+            );
+            (CheckCode::RootsHidden, message)
+        } else {
+            (CheckCode::Unrooted, message)
+        };
+        findings.refuse_at([place.as_std_path()], code, message, &hint);
+    }
+    spared
+}
+
+fn is_of_another(profile: &Profile, actor: Actor) -> bool {
+    match actor {
+        Actor::Root => profile.owner.uid != 0,
+        Actor::User(uid) => profile.owner.uid != uid,
+    }
+}
+
+/// A generation as the root that it would be if Nix knew of it.
+fn root_of(profile: &Profile, generation: &Generation, path: &StorePath<String>) -> GcRoot {
+    GcRoot {
+        link: profile.path.link(generation.number),
+        entry: None,
+        exact: true,
+        target: Some(generation.target.clone()),
+        store_path: Some(path.clone()),
+        kind: RootKind::Profile,
+        owner: Some(profile.owner.clone()),
+        state: RootState::Live,
+        last_used: Some(generation.created),
+    }
+}
+
+/// Finds the holds whose link no entry makes a root any more, and says which will not keep what they promised.
+pub(super) fn rootless_holds(
+    holds: &mut [Hold],
+    roots: &[GcRoot],
+    now: Timestamp,
+    findings: &mut Findings,
+) {
+    let live = roots.iter().filter(|root| root.state == RootState::Live);
+    let live: BTreeSet<&Utf8Path> = live.map(|root| root.link.as_path()).collect();
+    let (mut forgotten, mut broken) = (0, 0);
+    for hold in holds {
+        let open = usize::from(hold.until > now);
+        if !hold.intact {
+            broken += open;
+        } else if !live.contains(hold.link.as_path()) {
+            hold.intact = false;
+            forgotten += open;
+        }
+    }
+    let holds = |count| match count {
+        1 => "1 hold has".to_string(),
+        count => format!("{count} holds have"),
+    };
+    if forgotten > 0 {
+        let holds = holds(forgotten);
+        findings.note(format!(
+            "{holds} lost the entry in gcroots/auto; the next run that collects makes it again first"
+        ));
+    }
+    if broken > 0 {
+        let holds = holds(broken);
+        findings.note(format!(
+            "{holds} lost the link or the store path before the undo window ended, and cannot be undone"
+        ));
+    }
+}

@@ -1,0 +1,243 @@
+//! The machine's users, from the list that `places.passwd` names.
+
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, HashSet};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::adapters::nix_dirs::NixDirs;
+use crate::domain::blocker::CheckCode;
+use crate::domain::profile::Owner;
+use crate::domain::snapshot::Actor;
+
+use super::Findings;
+
+/// The numbers below are those of services.
+const FIRST_PERSON: u32 = if cfg!(target_os = "macos") { 500 } else { 1000 };
+
+/// A user of the machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct User {
+    pub(super) name: String,
+    pub(super) uid: u32,
+    pub(super) home: Utf8PathBuf,
+}
+
+/// All users, and where the homes that we look into really are.
+#[derive(Debug, Default)]
+pub(super) struct Users {
+    pub(super) all: Vec<User>,
+    own_uid: u32,
+    own_home: Option<Utf8PathBuf>,
+    names: BTreeMap<u32, String>,
+    /// A home as it is called, and as it is; the longest name first.
+    homes: Vec<(Utf8PathBuf, PathBuf)>,
+    /// Every home, there or not, by each of its names.
+    home_names: OnceCell<HashSet<PathBuf>>,
+}
+
+impl Users {
+    /// Reads the list, and where the homes are that `actor` looks into: everybody's for root, else their own.
+    pub(super) fn read(places: &NixDirs, actor: Actor, findings: &mut Findings) -> Self {
+        let mut users = Self {
+            own_uid: match actor {
+                Actor::Root => 0,
+                Actor::User(uid) => uid,
+            },
+            own_home: places.home.clone(),
+            ..Self::default()
+        };
+        match std::fs::read(places.passwd.as_std_path()) {
+            Ok(bytes) => users.all = parse(&String::from_utf8_lossy(&bytes)),
+            // Without the list root knows neither whose profiles there are nor what is pinned in them; a user only
+            // misses the names of others.
+            Err(error) if actor == Actor::Root => findings.refuse(
+                CheckCode::UsersUnreadable,
+                format!("cannot read the list of users {}: {error}", places.passwd),
+                "make it readable; without it the profiles and pins of users are not known",
+            ),
+            Err(_) => {}
+        }
+        for user in &users.all {
+            let name = || user.name.clone();
+            users.names.entry(user.uid).or_insert_with(name);
+        }
+        let mut homes: Vec<Utf8PathBuf> = places.home.clone().into_iter().collect();
+        if actor == Actor::Root {
+            homes.extend(users.all.iter().map(|user| user.home.clone()));
+        }
+        homes.sort();
+        homes.dedup();
+        homes.sort_by_key(|home| std::cmp::Reverse(home.as_str().len()));
+        for home in homes {
+            match real_home(&home) {
+                Ok(Some(real)) => users.homes.push((home, real)),
+                Ok(None) => {}
+                Err(error) => findings.refuse_at(
+                    [home.as_std_path()],
+                    CheckCode::ProfileUnreadable,
+                    format!(
+                        "cannot find the home {}: {error}",
+                        super::names::shown(&home)
+                    ),
+                    "mount it or make it readable; profiles in it are not known",
+                ),
+            }
+        }
+        users
+    }
+
+    /// The user as the owner of something.
+    pub(super) fn owner(&self, uid: u32) -> Owner {
+        Owner {
+            uid,
+            name: self.names.get(&uid).cloned(),
+        }
+    }
+
+    /// Whether the list has the user.
+    pub(super) fn knows(&self, uid: u32) -> bool {
+        self.names.contains_key(&uid)
+    }
+
+    /// Whether this is somebody's home.
+    pub(super) fn is_home(&self, path: &Path) -> bool {
+        let own = self
+            .homes
+            .iter()
+            .any(|(home, _)| home.as_std_path() == path);
+        own || self.all.iter().any(|user| user.home.as_std_path() == path)
+    }
+
+    /// Whether a home is there and belongs to whoever runs this. When it is empty, its owner emptied it: what is left of a
+    /// home that is not mounted belongs to root, or is somebody else's.
+    fn is_own(&self, home: &Path) -> bool {
+        let named =
+            |of: &Utf8PathBuf| of.as_std_path() == home || below_real(of).as_deref() == Some(home);
+        let mut others = self.all.iter().filter(|user| user.uid != self.own_uid);
+        self.own_home.as_ref().is_some_and(named)
+            && !others.any(|user| named(&user.home))
+            && std::fs::metadata(home)
+                .is_ok_and(|found| found.is_dir() && found.uid() == self.own_uid)
+    }
+
+    /// Whether an empty directory may be what is left of somebody's home that is not mounted.
+    pub(super) fn may_be_unmounted(&self, home: &Path) -> bool {
+        !self.is_own(home) && super::roots::is_empty(home)
+    }
+
+    /// Whether somebody's home is in this directory. Services have theirs in `/var/lib`, and Nix's builders in `/var`.
+    pub(super) fn are_homes_in(&self, dir: &Path) -> bool {
+        let people = self.all.iter().filter(|user| user.uid >= FIRST_PERSON);
+        let mut homes = people.filter(|user| user.home.parent().is_some_and(|above| above == dir));
+        homes.any(|user| std::fs::metadata(&user.home).is_ok_and(|home| home.uid() == user.uid))
+    }
+
+    /// The home that a path lies in, be it there or not; the innermost of them.
+    pub(super) fn home_of(&self, path: &Path) -> Option<PathBuf> {
+        let names = self.home_names.get_or_init(|| {
+            let others = self.all.iter().map(|user| &user.home);
+            let homes = self.own_home.iter().chain(others);
+            let names = homes.flat_map(|home| [Some(home.into()), below_real(home)]);
+            names.flatten().collect()
+        });
+        let mut around = path.ancestors().skip(1);
+        around
+            .find(|above| names.contains(*above))
+            .map(Path::to_path_buf)
+    }
+
+    /// The homes that there are, as they are called; `Users::real_path` tells where they are.
+    pub(super) fn homes(&self) -> impl Iterator<Item = &Utf8Path> {
+        self.homes.iter().map(|(home, _)| home.as_path())
+    }
+
+    /// The path with the home at its beginning resolved: above a home, links are the machine's own affair.
+    pub(super) fn real_path(&self, path: &Utf8Path) -> PathBuf {
+        for (home, real) in &self.homes {
+            if let Ok(below) = path.strip_prefix(home) {
+                return real.join(below.as_std_path());
+            }
+        }
+        path.as_std_path().to_path_buf()
+    }
+}
+
+/// A home under the real name of the directory above it, which is there when the home itself is not.
+fn below_real(home: &Utf8Path) -> Option<PathBuf> {
+    let above = std::fs::canonicalize(home.parent()?.as_std_path()).ok()?;
+    Some(above.join(home.file_name()?))
+}
+
+/// Where a home really is; `None` for one that is not there or is no directory.
+fn real_home(home: &Utf8Path) -> io::Result<Option<PathBuf>> {
+    match std::fs::canonicalize(home.as_std_path()) {
+        // `/dev/null` and the like: there is nothing below it, and there never was.
+        Ok(real) if !real.is_dir() => Ok(None),
+        Ok(real) => Ok(Some(real)),
+        // Users of services have a home that was never made. A home that is only away has entries under
+        // `gcroots/auto`, and these stop a collection.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The users in a text like `/etc/passwd`; lines that are none are left out, as every reader of it does.
+fn parse(text: &str) -> Vec<User> {
+    text.lines().filter_map(parse_line).collect()
+}
+
+fn parse_line(line: &str) -> Option<User> {
+    let mut fields = line.split(':');
+    let name = fields.next()?;
+    let uid = fields.nth(1)?.parse().ok()?;
+    let home = Utf8Path::new(fields.nth(2)?);
+    fields.next()?;
+    let valid = !name.is_empty() && !name.starts_with(['#', '+', '-']) && home.is_absolute();
+    valid.then(|| User {
+        name: name.to_string(),
+        uid,
+        home: home.components().collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("alice:x:1000:100:Alice:/home/alice:/bin/sh", Some(("alice", 1000, "/home/alice")))]
+    #[case("alice:x:1000:100::/home//alice/:", Some(("alice", 1000, "/home/alice")))]
+    #[case("root:x:0:0:root:/root:/bin/sh:more", Some(("root", 0, "/root")))]
+    #[case("nobody:x:65534:65534::/:/bin/false", Some(("nobody", 65534, "/")))]
+    #[case("", None)]
+    #[case("alice", None)]
+    #[case("alice:x:1000:100::/home/alice", None)]
+    #[case("alice:x::100::/home/alice:/bin/sh", None)]
+    #[case("alice:x:-1:100::/home/alice:/bin/sh", None)]
+    #[case("alice:x:4294967296:100::/home/alice:/bin/sh", None)]
+    #[case("alice:x:1000:100::home/alice:/bin/sh", None)]
+    #[case("alice:x:1000:100:::/bin/sh", None)]
+    #[case(":x:1000:100::/home/alice:/bin/sh", None)]
+    #[case("# alice:x:1000:100::/home/alice:/bin/sh", None)]
+    #[case("+::::::", None)]
+    fn lines_are_users_or_left_out(#[case] line: &str, #[case] user: Option<(&str, u32, &str)>) {
+        let user = user.map(|(name, uid, home)| User {
+            name: name.to_string(),
+            uid,
+            home: home.into(),
+        });
+        assert_eq!(parse_line(line), user);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_list_panics(text: String) {
+            let _ = parse(&text);
+        }
+    }
+}

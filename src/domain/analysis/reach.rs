@@ -1,0 +1,187 @@
+//! How much dies when roots go one after the other, and how many must go until it is enough.
+
+use std::collections::HashMap;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::{StoreAnalysis, StoreRoot};
+use crate::domain::graph::{NodeIdx, NodeSet, Weight};
+use crate::domain::measure::Bytes;
+
+/// Links that may go, in this order, while every other root stays.
+#[derive(Debug)]
+pub struct RemovalSequence<'a> {
+    inspection: &'a StoreAnalysis,
+    stays: Vec<NodeIdx>,
+    rungs: Vec<Candidate>,
+}
+
+#[derive(Debug)]
+struct Candidate {
+    link: Utf8PathBuf,
+    nodes: Vec<NodeIdx>,
+}
+
+/// How far a ladder is climbed.
+#[derive(Debug)]
+pub struct CumulativeFreed {
+    /// How many links go.
+    rungs: usize,
+    /// What is dead then.
+    pub dead: NodeSet,
+    /// How much that is, as it was weighed.
+    pub bytes: Bytes,
+}
+
+impl StoreAnalysis {
+    /// The links `gone` and those of `rungs` may go, nothing else. Paths that were registered at or after `recent`, in
+    /// seconds since 1970, stay with all that they need.
+    ///
+    /// A link that is no root here, or whose path something keeps that stays, is no rung: that it goes frees nothing.
+    pub fn ladder<'a>(
+        &'a self,
+        gone: &[&Utf8Path],
+        rungs: &[&Utf8Path],
+        recent: Option<i64>,
+    ) -> RemovalSequence<'a> {
+        let mut by_link: HashMap<&Utf8Path, Vec<NodeIdx>> = HashMap::new();
+        for link in gone.iter().chain(rungs) {
+            by_link.insert(link, Vec::new());
+        }
+        let mut stays = Vec::new();
+        for StoreRoot { root, node } in &self.roots {
+            match by_link.get_mut(root.link.as_path()) {
+                Some(nodes) => nodes.push(*node),
+                None => stays.push(*node),
+            }
+        }
+        if let Some(recent) = recent {
+            let young = |node: &NodeIdx| self.graph.registered(*node) >= recent;
+            stays.extend(self.graph.nodes().filter(young));
+        }
+        let live = self.graph.live(&stays, self.flags);
+        let mut kept = Vec::new();
+        for &link in rungs {
+            let nodes = by_link.remove(link).unwrap_or_default();
+            if nodes.iter().any(|&node| !live.contains(node)) {
+                let link = link.to_path_buf();
+                kept.push(Candidate { link, nodes });
+            }
+        }
+        RemovalSequence {
+            inspection: self,
+            stays,
+            rungs: kept,
+        }
+    }
+
+    /// The links that alone keep the most, `gone` left out, at most `most` of them.
+    pub fn largest_without(&self, gone: &[&Utf8Path], most: usize) -> Vec<(String, Bytes)> {
+        let links: Vec<_> = self
+            .by_link()
+            .into_iter()
+            .filter(|roots| roots.iter().all(|r| !gone.contains(&r.root.link.as_path())))
+            .collect();
+        let nodes = |roots: &Vec<&StoreRoot>| roots.iter().map(|r| r.node).collect();
+        let groups: Vec<Vec<NodeIdx>> = links.iter().map(nodes).collect();
+        let weights = self.graph.exclusive(&groups, self.flags);
+        let named = links.iter().zip(weights).filter_map(|(roots, weight)| {
+            let root = roots.first().filter(|_| weight.nar_bytes > Bytes(0))?;
+            Some((super::usage::root_name(root, self), weight.nar_bytes))
+        });
+        let mut named: Vec<(String, Bytes)> = named.collect();
+        named.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        named.truncate(most);
+        named
+    }
+}
+
+impl RemovalSequence<'_> {
+    /// The links that go in a climb, in their order. One whose path is kept by another that stays is not among them: it
+    /// frees nothing yet.
+    pub fn links_of(&self, climb: &CumulativeFreed) -> impl Iterator<Item = &Utf8Path> {
+        let climbed = self.rungs.iter().take(climb.rungs);
+        let frees = |rung: &&Candidate| rung.nodes.iter().any(|&node| climb.dead.contains(node));
+        climbed.filter(frees).map(|rung| rung.link.as_path())
+    }
+
+    /// The same without those of which `weigh` says that what they keep frees nothing: blocks may stay with snapshots.
+    ///
+    /// # Errors
+    /// When something cannot be weighed.
+    pub fn links_that_free<E>(
+        &self,
+        climb: &CumulativeFreed,
+        mut weigh: impl FnMut(&NodeSet) -> Result<Bytes, E>,
+    ) -> Result<Vec<&Utf8Path>, E> {
+        let (graph, flags) = (&self.inspection.graph, self.inspection.flags);
+        let nothing = weigh(&graph.set_of([]))?;
+        let other = climb.dead.without(&self.dead_after(0)).complement();
+        let mut links = Vec::new();
+        for rung in self.rungs.iter().take(climb.rungs) {
+            let kept = graph.live(&rung.nodes, flags).without(&other);
+            if !kept.is_empty() && weigh(&kept)? > nothing {
+                links.push(rung.link.as_path());
+            }
+        }
+        Ok(links)
+    }
+
+    /// The links that can free something, in their order.
+    pub fn links(&self) -> impl Iterator<Item = &Utf8Path> {
+        self.rungs.iter().map(|rung| rung.link.as_path())
+    }
+
+    /// What is dead when the first so many links are gone.
+    pub fn dead_after(&self, rungs: usize) -> NodeSet {
+        let standing = self.rungs.iter().skip(rungs);
+        let standing = standing.flat_map(|rung| rung.nodes.iter().copied());
+        let roots: Vec<NodeIdx> = self.stays.iter().copied().chain(standing).collect();
+        self.inspection.graph.dead(&roots, self.inspection.flags)
+    }
+
+    /// What each link frees after those before it, by the store's own sizes.
+    pub fn freed_by_each(&self) -> Vec<Weight> {
+        let groups: Vec<&[NodeIdx]> = self.rungs.iter().map(|r| r.nodes.as_slice()).collect();
+        let (graph, flags) = (&self.inspection.graph, self.inspection.flags);
+        graph.freed_by_order(&self.stays, &groups, flags)
+    }
+
+    /// The fewest links, from the first, after which `enough` is dead, or as much as all of them free. A larger set must
+    /// not weigh less.
+    ///
+    /// # Errors
+    /// When something cannot be weighed.
+    pub fn climb<E>(
+        &self,
+        enough: Bytes,
+        mut weigh: impl FnMut(&NodeSet) -> Result<Bytes, E>,
+    ) -> Result<CumulativeFreed, E> {
+        let mut at = |rungs: usize| -> Result<CumulativeFreed, E> {
+            let dead = self.dead_after(rungs);
+            let bytes = weigh(&dead)?;
+            Ok(CumulativeFreed { rungs, dead, bytes })
+        };
+        let none = at(0)?;
+        if none.bytes >= enough || self.rungs.is_empty() {
+            return Ok(none);
+        }
+        let mut best = at(self.rungs.len())?;
+        if best.bytes <= none.bytes {
+            return Ok(none);
+        }
+        // Where all of them are not enough, those behind the last that frees anything are left out.
+        let enough = enough.min(best.bytes);
+        // Not enough below `low`, enough from `best` on.
+        let mut low = 1;
+        while low < best.rungs {
+            let middle = at(usize::midpoint(low, best.rungs - 1))?;
+            if middle.bytes >= enough {
+                best = middle;
+            } else {
+                low = middle.rungs + 1;
+            }
+        }
+        Ok(best)
+    }
+}

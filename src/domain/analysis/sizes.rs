@@ -1,0 +1,100 @@
+//! What each root and generation costs.
+
+use std::collections::HashMap;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::{StoreAnalysis, is_runtime};
+use crate::domain::graph::{KeepFlags, NodeIdx};
+use crate::domain::measure::Bytes;
+use crate::domain::root::GcRoot;
+use crate::domain::snapshot::Snapshot;
+use crate::domain::store_path::StorePath;
+
+/// What something costs, by the store's own sizes; unknown is `None`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Size {
+    /// The size of the closure: the path with all that it refers to.
+    pub closure: Option<Bytes>,
+    /// The size of what would be dead if this alone were gone, with what the keep flags add to closures.
+    pub only_here: Option<Bytes>,
+}
+
+/// What the roots and generations of a snapshot cost.
+#[derive(Debug, Default)]
+pub struct Sizes {
+    closures: HashMap<String, Bytes>,
+    only_here: HashMap<Utf8PathBuf, Bytes>,
+    /// Of what processes use: one of them may use many paths, so the path belongs to the name.
+    running: HashMap<(Utf8PathBuf, String), Bytes>,
+}
+
+impl StoreAnalysis {
+    /// What the roots and generations of a snapshot cost.
+    pub fn sizes(&self, snapshot: &Snapshot) -> Sizes {
+        let generations = snapshot
+            .profiles
+            .iter()
+            .flat_map(|p| p.generations.values());
+        let of_generations = generations.filter_map(|g| g.content.store_path());
+        let of_generations = of_generations.filter_map(|path| self.graph.find(&path.to_string()));
+        let mut nodes: Vec<NodeIdx> = self.root_nodes(|_| true);
+        nodes.extend(of_generations);
+        nodes.sort_unstable();
+        nodes.dedup();
+        let weights = self.graph.closure_sizes(&nodes, KeepFlags::REFERENCES);
+        let name = |node: &NodeIdx| self.graph.base_name(*node).to_string();
+        let closures = nodes.iter().map(name);
+        let closures = closures.zip(weights.iter().map(|weight| weight.nar_bytes));
+        let links = self.by_link();
+        let groups: Vec<Vec<NodeIdx>> = links
+            .iter()
+            .map(|roots| roots.iter().map(|root| root.node).collect())
+            .collect();
+        let exclusive = self.graph.exclusive(&groups, self.flags);
+        let (mut only_here, mut running) = (HashMap::new(), HashMap::new());
+        for (roots, weight) in links.iter().zip(exclusive) {
+            let Some(root) = roots.first() else { continue };
+            let link = root.root.link.clone();
+            if is_runtime(root.root.kind) {
+                let path = self.graph.base_name(root.node).to_string();
+                running.insert((link, path), weight.nar_bytes);
+            } else {
+                only_here.insert(link, weight.nar_bytes);
+            }
+        }
+        Sizes {
+            closures: closures.collect(),
+            only_here,
+            running,
+        }
+    }
+}
+
+impl Sizes {
+    /// What a root costs: as [`Sizes::of`], and for what a process uses, what this use alone keeps.
+    pub fn of_root(&self, root: &GcRoot) -> Size {
+        let size = self.of(&root.link, root.store_path.as_ref());
+        let path = match &root.store_path {
+            Some(path) if is_runtime(root.kind) => path.to_string(),
+            _ => return size,
+        };
+        let key = (root.link.clone(), path);
+        let only_here = self.running.get(&key).copied();
+        Size {
+            only_here: size.closure.and(only_here),
+            ..size
+        }
+    }
+
+    /// What a link costs that leads to `path`. Where the link is no root, nothing hangs on it alone; where the path is
+    /// not valid, nothing is known.
+    pub fn of(&self, link: &Utf8Path, path: Option<&StorePath<String>>) -> Size {
+        let closure = path.and_then(|path| self.closures.get(&path.to_string()).copied());
+        let only_here = self.only_here.get(link).copied().unwrap_or_default();
+        Size {
+            closure,
+            only_here: closure.map(|_| only_here),
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What a plan says of its budget: what it frees, what is missing, when the rest comes, what keeps it.
+
+use super::choice::{RemovalOrder, RemovalSet};
+use super::{
+    Action, BudgetContext, BudgetReport, Bytes, DiskGoal, HashMap, NodeSet, PlannedAction,
+    Snapshot, Utf8Path, Utf8PathBuf,
+};
+use crate::domain::budget::{FreeLater, LeftOut, StillKept};
+use crate::domain::measure::Timestamp;
+
+/// How many roots that keep the rest are named.
+const NAMED: usize = 5;
+
+/// What came out of the choice.
+pub(super) struct Outcome {
+    pub(super) goal: DiskGoal,
+    pub(super) frees: Bytes,
+    pub(super) left_out: Vec<LeftOut>,
+    pub(super) free_nothing: u64,
+}
+
+pub(super) fn write<E>(
+    outcome: Outcome,
+    choice: &RemovalSet,
+    steps: &RemovalOrder,
+    snapshot: &Snapshot,
+    room: BudgetContext<'_>,
+    weigh: impl FnMut(&NodeSet) -> Result<Bytes, E>,
+) -> Result<BudgetReport, E> {
+    let Outcome {
+        goal,
+        frees,
+        left_out,
+        free_nothing,
+    } = outcome;
+    let missing = Bytes(room.to_free.0.saturating_sub(frees.0));
+    let mut report = BudgetReport {
+        to_free: room.to_free,
+        frees,
+        missing,
+        collects_most: choice.most,
+        contradiction: room.contradiction.cloned(),
+        free_nothing,
+        ..BudgetReport::reached(goal, room.standing)
+    };
+    if missing == Bytes(0) {
+        return Ok(report);
+    }
+    let ends = Ends::of(choice, steps, snapshot, room);
+    ends.later(&mut report, room, weigh)?;
+    let inspection = room.inspection;
+    let all = ends.all();
+    let kept = inspection.largest_without(&all, NAMED);
+    report.kept_by = kept
+        .into_iter()
+        .map(|(root, only_here_bytes)| StillKept {
+            root,
+            only_here_bytes,
+        })
+        .collect();
+    report.left_out = left_out;
+    Ok(report)
+}
+
+/// What is gone after the run, and what goes when windows end, from the earliest end.
+struct Ends {
+    gone: Vec<Utf8PathBuf>,
+    ends: Vec<(Timestamp, Utf8PathBuf)>,
+}
+
+impl Ends {
+    fn of(
+        choice: &RemovalSet,
+        steps: &RemovalOrder,
+        snapshot: &Snapshot,
+        room: BudgetContext<'_>,
+    ) -> Self {
+        let mut gone: Vec<Utf8PathBuf> = choice.released.iter().cloned().collect();
+        gone.extend(choice.early.iter().filter_map(early_link));
+        let mut ends: Vec<(Timestamp, Utf8PathBuf)> = Vec::new();
+        for (link, until) in steps.waiting(snapshot, room) {
+            if !gone.contains(&link) {
+                ends.push((until, link));
+            }
+        }
+        for (link, planned) in &choice.dropped {
+            match &planned.action {
+                Action::DropGeneration(facts) if !facts.hold.is_zero() => {
+                    ends.push((snapshot.taken_at.after(facts.hold), link.clone()));
+                }
+                _ => gone.push(link.clone()),
+            }
+        }
+        ends.sort();
+        Self { gone, ends }
+    }
+
+    fn all(&self) -> Vec<&Utf8Path> {
+        let ends = self.ends.iter().map(|(_, link)| link);
+        self.gone
+            .iter()
+            .chain(ends)
+            .map(Utf8PathBuf::as_path)
+            .collect()
+    }
+
+    fn later<E>(
+        &self,
+        report: &mut BudgetReport,
+        room: BudgetContext<'_>,
+        mut weigh: impl FnMut(&NodeSet) -> Result<Bytes, E>,
+    ) -> Result<(), E> {
+        let gone: Vec<&Utf8Path> = self.gone.iter().map(Utf8PathBuf::as_path).collect();
+        let links: Vec<&Utf8Path> = self.ends.iter().map(|(_, link)| link.as_path()).collect();
+        let ladder = room.inspection.ladder(&gone, &links, None);
+        let by_link = self.ends.iter().map(|(at, link)| (link.as_path(), *at));
+        let by_link: HashMap<&Utf8Path, Timestamp> = by_link.collect();
+        let end_of = |link: &Utf8Path| by_link.get(link).copied();
+        for (link, freed) in ladder.links().zip(ladder.freed_by_each()) {
+            let Some(at) = end_of(link).filter(|_| freed.nar_bytes > Bytes(0)) else {
+                continue;
+            };
+            match report.later.last_mut() {
+                Some(last) if last.at == at => last.nar_bytes.0 += freed.nar_bytes.0,
+                _ => report.later.push(FreeLater {
+                    at,
+                    nar_bytes: freed.nar_bytes,
+                }),
+            }
+        }
+        let climb = ladder.climb(room.to_free, &mut weigh)?;
+        // What was predicted for now was wrong, and may be so for later.
+        if climb.bytes >= room.to_free && room.contradiction.is_none() {
+            let last = ladder.links_of(&climb).last();
+            let young = room.recent.map(|recent| recent.until);
+            report.reached_at = last.and_then(end_of).max(young);
+        }
+        Ok(())
+    }
+}
+
+fn early_link(planned: &PlannedAction) -> Option<Utf8PathBuf> {
+    match &planned.action {
+        Action::ReleaseEarly(facts) => Some(facts.hold.link.clone()),
+        _ => None,
+    }
+}

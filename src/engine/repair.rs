@@ -1,0 +1,71 @@
+//! Holds that stopped holding, put right before a collection could take what they promised.
+
+use super::Engine;
+use super::run::settle;
+use crate::domain::plan::HoldFacts;
+use crate::domain::receipt::{Entry, Outcome, Receipt};
+use crate::domain::snapshot::Snapshot;
+use crate::ports::{
+    Clock, Interrupt, LinkState, NixActions, PerformError, RunJournal, Survey, error_chain,
+};
+
+impl<S, P, R, C, I> Engine<'_, S, P, R, C, I>
+where
+    S: Survey,
+    P: NixActions,
+    R: RunJournal,
+    C: Clock,
+    I: Interrupt,
+{
+    /// Makes roots again of the holds that lost theirs while their window is open. A collection that would come after
+    /// one that cannot be mended is left out.
+    pub(super) fn repair_holds(&self, snapshot: &Snapshot, receipt: &mut Receipt) {
+        let collects = |entry: &&mut Entry| {
+            entry.action.collection().is_some() && entry.outcome == Outcome::Pending
+        };
+        let Some(collection) = receipt.entries.iter_mut().find(collects) else {
+            return;
+        };
+        if let Err(error) = self.mend(snapshot) {
+            settle(
+                collection,
+                Outcome::Failed,
+                Some(error_chain(&error)),
+                self.clock,
+            );
+        }
+    }
+
+    /// A hold whose link is gone was ended by whoever removed it, and what is gone from the store cannot be held.
+    pub(super) fn mend(&self, snapshot: &Snapshot) -> Result<(), PerformError> {
+        let open = snapshot
+            .holds
+            .iter()
+            .filter(|hold| !hold.intact && hold.until > snapshot.taken_at);
+        for hold in open {
+            let facts = HoldFacts::from(hold);
+            match self.perform.see_hold(&facts).map_err(lost)? {
+                LinkState::Unchanged => {}
+                LinkState::Gone | LinkState::Unfinished | LinkState::Different => continue,
+            }
+            match self.perform.hold(&facts.store_path, &facts.link) {
+                Ok(()) => {
+                    tracing::warn!(link = %facts.link, "a hold had lost its root, and has it again");
+                }
+                // What it held is gone already.
+                Err(PerformError::Stale(why)) => tracing::warn!("{why}"),
+                Err(error) => return Err(lost(error)),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn lost(error: PerformError) -> PerformError {
+    PerformError::Nix {
+        what:
+            "restoring the root of a hold, without which a collection would delete what it holds,"
+                .to_string(),
+        source: error.into(),
+    }
+}
