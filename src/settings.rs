@@ -1,28 +1,30 @@
-//! What a machine's owner wrote down: text to `raw` (the shape) to `sanitize` (what can mean one thing only) to checked
-//! [`Settings`] (the rules), all steps pure.
+//! The settings: text to a tree with positions (`syntax`), to declared keys (`reader`, `keys`), to checked [`Settings`]
+//! (`rules`). All steps are pure.
 //!
-//! Only the last type can be used, and only `check` makes it, so that no job runs on settings that were not checked.
-//! Reading the file is the caller's business.
+//! Only the last type can be used, and only `rules` makes it, so that no job runs on settings that were not checked. The
+//! caller reads the file.
 
-mod assess;
-mod check;
+mod declare;
+mod diff;
 mod finding;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
-mod gone;
 mod import;
+mod keys;
 mod layers;
-mod locate;
 mod migrate;
 mod platform;
 mod preset;
-mod raw;
-mod read;
+mod reader;
 mod reference;
-mod sanitize;
-mod shown;
+mod rules;
+mod schema;
+mod show;
+mod slot;
+mod syntax;
 #[cfg(test)]
 mod tests;
+mod values;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,17 +37,23 @@ use crate::domain::limits::Limits;
 use crate::domain::measure::Span;
 use crate::domain::nearest::nearest;
 use crate::domain::policy::Policy;
+use declare::Key;
+use reader::Reader;
+use slot::{Group, Slot};
+use syntax::{At, Node};
 
-pub use assess::{Assessment, Difference, Value};
+pub use diff::{Difference, SettingsDiff};
 pub use finding::{Code, Finding, Pointer, Severity};
 pub use import::{Around, Entry, ImportError, Imported, Note, NoteKind, Scope, Tool, import};
 pub use layers::{Layer, Stack, stack};
 pub use migrate::{Migration, Unmigrated, migrate};
 pub use platform::Platform;
 pub use preset::Preset;
+pub use reader::{Change, ChangeKind, Clamping};
 pub use reference::reference;
-pub use sanitize::{Change, ChangeKind, Clamping};
-pub use shown::{Beside, InForce, Origin, Shown, Written};
+pub use schema::schema;
+pub use show::{Effective, Overrides, Shown};
+pub use slot::Origin;
 
 /// The version of the settings that is understood.
 pub const VERSION: i64 = 1 + OLDER_VERSIONS as i64;
@@ -66,14 +74,12 @@ pub struct Settings {
     limits: Limits,
     accepted: Arc<[Acceptance]>,
     policy: Policy,
-    said: Said,
     jobs: BTreeMap<JobName, JobSettings>,
+    /// What they were made of, with defaults.
+    keys: keys::Settings,
 }
 
 impl Settings {
-    /// How long what was dropped is held where nobody says it.
-    pub const UNDO_WINDOW: Span = Span::days(7);
-
     /// Reads and checks the settings of a file; gives the warnings beside them.
     ///
     /// # Errors
@@ -165,69 +171,90 @@ impl Settings {
     }
 }
 
-/// Everything that there is to say of a text.
+/// Everything that there is to say about a text.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
     /// What it means, unless something is wrong with it.
     pub settings: Option<Settings>,
-    /// What is written there, mended, if it is valid.
+    /// The keys that it writes, if it is valid.
     pub written: Option<Written>,
-    /// What is wrong or doubtful, each with its place in the text.
+    /// What is wrong or doubtful, in the order of the text.
     pub findings: Vec<Finding>,
-    /// What was taken for something else than was written.
+    /// What was corrected.
     pub changes: Vec<Change>,
 }
 
-impl Report {
-    /// Reads, mends and checks a text.
-    pub fn of(text: &str, platform: Platform, clamping: Clamping) -> Self {
-        let mut read = read::read(text);
-        let of_the_shape = read.findings.len();
-        let mut report = match read.settings.take() {
-            Some(raw) => Self::checked(raw, &read, platform, clamping),
-            None => Self::default(),
-        };
-        report.findings.splice(0..0, read.findings);
-        locate::locate(text, &mut report.findings);
-        let (of_the_shape, _) = report.findings.split_at_mut(of_the_shape);
-        of_the_shape.sort_by_key(|finding| finding.span.start);
-        report
-    }
+/// What a file writes; only a check makes one.
+#[derive(Debug, Clone)]
+pub struct Written(keys::Settings);
 
-    /// What there is to say beyond the shape.
-    fn checked(
-        raw: raw::Settings,
-        read: &read::Read,
-        platform: Platform,
-        clamping: Clamping,
-    ) -> Self {
-        let (clean, mut changes, gone) = sanitize::sanitize(raw, clamping);
-        let (settings, mut findings) = match check::check(&clean, platform) {
-            Ok((settings, warnings)) => (Some(settings), warnings),
-            Err(findings) => (None, findings),
-        };
-        for finding in &mut findings {
-            finding.pointer = read.gone.restore(&gone.restore(&finding.pointer));
-        }
-        for change in &mut changes {
-            change.pointer = read.gone.restore(&change.pointer);
-        }
-        findings.retain(|finding| !read.explains(finding));
-        let settings = settings.filter(|_| read.findings.is_empty());
+impl Report {
+    /// Reads, corrects and checks a text.
+    pub fn of(text: &str, platform: Platform, clamping: Clamping) -> Self {
+        let parsed = Parsed::of(text, platform, clamping);
+        let error = |finding: &Finding| finding.severity == Severity::Error;
+        let is_valid = !parsed.findings.iter().any(error);
         Self {
-            written: settings.is_some().then_some(Written(clean)),
-            settings,
-            findings,
-            changes,
+            settings: parsed.settings.filter(|_| is_valid),
+            written: parsed.keys.filter(|_| is_valid).map(Written),
+            findings: parsed.findings,
+            changes: parsed.changes,
         }
     }
 }
 
-/// What is written, and not taken for said.
-#[derive(Debug, Clone, Copy, Default)]
-struct Said {
-    safe_mode: Option<bool>,
-    undo_window: bool,
+/// What a text says, whether or not it can be used.
+#[derive(Default)]
+struct Parsed {
+    /// What it means, as far as no value is missing; it may break rules all the same.
+    settings: Option<Settings>,
+    keys: Option<keys::Settings>,
+    findings: Vec<Finding>,
+    changes: Vec<Change>,
+}
+
+impl Parsed {
+    fn of(text: &str, platform: Platform, clamping: Clamping) -> Self {
+        let mut parsed = Self::default();
+        match syntax::parse(text) {
+            Ok((mut node, duplicates)) => {
+                reader::tidy(
+                    &mut node,
+                    keys::Settings::KEYS,
+                    At::Root,
+                    clamping,
+                    &mut parsed.changes,
+                );
+                parsed.read(&node, duplicates, platform);
+                for finding in &mut parsed.findings {
+                    if finding.span.is_empty() {
+                        finding.span = node.span_of(&finding.pointer, finding.code);
+                    }
+                }
+                parsed.findings.sort_by_key(|finding| finding.span.start);
+            }
+            Err(findings) => parsed.findings = findings,
+        }
+        syntax::number_lines(text, &mut parsed.findings);
+        parsed
+    }
+
+    /// The version comes first: keys of a later one are not ours to call unknown.
+    fn read(&mut self, node: &Node, duplicates: Vec<Finding>, platform: Platform) {
+        if let Some(finding) =
+            migrate::version_of(node).and_then(|found| migrate::refused(found, VERSION))
+        {
+            self.findings.push(finding);
+            return;
+        }
+        let mut reader = Reader::beside(duplicates);
+        let keys = <keys::Settings as Slot>::read(&mut reader, At::Root, node, &Key::PLAIN);
+        if let Some(keys) = keys.filter(|_| !reader.gives_up()) {
+            self.settings = rules::settings(keys.clone(), platform, &mut reader);
+            self.keys = Some(keys);
+        }
+        self.findings = reader.findings;
+    }
 }
 
 /// A job and what the settings say about it.
@@ -236,7 +263,7 @@ pub struct JobSettings {
     job: Job,
     description: Option<String>,
     enabled: bool,
-    on_top: bool,
+    is_in_highest_file: bool,
 }
 
 impl JobSettings {
@@ -250,9 +277,9 @@ impl JobSettings {
         self.description.as_deref()
     }
 
-    /// Whether the settings that count most have it.
-    pub fn is_on_top(&self) -> bool {
-        self.on_top
+    /// Whether the highest file has it.
+    pub fn is_in_highest_file(&self) -> bool {
+        self.is_in_highest_file
     }
 
     /// Whether it is to run at all.
@@ -280,9 +307,4 @@ pub enum NoJob {
         /// Its name.
         name: String,
     },
-}
-
-/// Describes the shape of the settings; what JSON Schema cannot say, the check does.
-pub fn schema() -> schemars::Schema {
-    schemars::schema_for!(raw::Settings)
 }

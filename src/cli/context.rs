@@ -341,7 +341,7 @@ pub(super) fn named_job(settings: &Settings, name: Option<&str>) -> Result<Job, 
             Failure::new(exit, error_chain(&error)).hint(names())
         });
     }
-    let on_top = |job: &&JobSettings| job.is_enabled() && job.is_on_top();
+    let on_top = |job: &&JobSettings| job.is_enabled() && job.is_in_highest_file();
     let mut enabled = settings.jobs().filter(on_top);
     if let (Some(only), None) = (enabled.next(), enabled.next()) {
         return Ok(only.job().clone());

@@ -9,7 +9,7 @@ use super::context::{Context, SettingsText, invalid};
 use super::failure::{Exit, Failure};
 use crate::adapters::nix_dirs::variable;
 use crate::domain::snapshot::Actor;
-use crate::settings::{Clamping, Layer, Platform, Report, Settings, stack};
+use crate::settings::{Clamping, Finding, Layer, Platform, Report, Settings, stack};
 
 /// The file for the whole machine.
 const SYSTEM: &str = "/etc/nix-prune/config.json";
@@ -22,7 +22,8 @@ impl Context {
     /// assumed in its place.
     pub(super) fn settings(&self) -> Result<Settings, Failure> {
         let layers = self.layers()?;
-        let Some(stack) = stack(&layers) else {
+        let stack = stack(&layers, Platform::HERE).map_err(|findings| together(&findings))?;
+        let Some(stack) = stack else {
             return Self::builtin();
         };
         if let [_, _, ..] = layers.as_slice() {
@@ -138,4 +139,14 @@ pub(super) fn layer(text: &SettingsText) -> Result<Layer, Failure> {
         settings,
         written,
     })
+}
+
+/// Files that are valid each by itself and cannot be used together.
+pub(super) fn together(findings: &[Finding]) -> Failure {
+    let findings: Vec<String> = findings.iter().map(ToString::to_string).collect();
+    let message = format!(
+        "the settings files cannot be used together: {}",
+        findings.join("; ")
+    );
+    Failure::new(Exit::Config, message).hint("`nix-prune config check` reports on each file.")
 }

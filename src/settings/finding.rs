@@ -113,22 +113,6 @@ impl Pointer {
         Self(format!("{}/{index}", self.0))
     }
 
-    /// The place around it; the whole document for itself.
-    pub(super) fn parent(&self) -> Self {
-        Self(
-            self.0
-                .rsplit_once('/')
-                .map_or("", |(parent, _)| parent)
-                .to_string(),
-        )
-    }
-
-    /// Whether it is that place or one within it.
-    pub(super) fn is_within(&self, place: &Self) -> bool {
-        let below = self.0.strip_prefix(&place.0);
-        below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
-    }
-
     /// The keys and indices that it names.
     pub(super) fn segments(&self) -> impl Iterator<Item = String> {
         let parts = self.0.split('/').skip(1);
@@ -194,8 +178,6 @@ codes! {
     MissingKey = "missing-key",
     /// A value has the wrong type.
     WrongType = "wrong-type",
-    /// A key that this release does not act on.
-    NotYet = "not-yet",
     /// The version is not said.
     VersionMissing = "version.missing",
     /// The settings are of a version before the first.
@@ -276,6 +258,14 @@ codes! {
     ReleaseHolds = "budget.release-holds",
     /// A percentage is too small or too large.
     MaxUsedRange = "budget.max-used",
+}
+
+impl Code {
+    /// Whether it is about a key, whatever its value is.
+    pub(super) fn is_about_the_key(self) -> bool {
+        let about_keys = [Self::UnknownKey, Self::DuplicateKey, Self::JobName];
+        about_keys.contains(&self)
+    }
 }
 
 impl fmt::Display for Code {

@@ -1,9 +1,9 @@
 //! What must hold of any text that is taken for settings.
 
-use super::sanitize::sanitize;
-use super::{
-    Assessment, Clamping, Finding, Platform, Report, Settings, Severity, check, raw, read,
-};
+use super::reader::tidy;
+use super::slot::{Group, Slot};
+use super::syntax::{self, At};
+use super::{Clamping, Finding, Parsed, Platform, Report, Settings, SettingsDiff, Severity, keys};
 
 /// Reads a text in every way; gives what was found.
 pub(crate) fn read(text: &str) -> Vec<Finding> {
@@ -24,8 +24,8 @@ pub(crate) fn read(text: &str) -> Vec<Finding> {
         );
         mended_once(text, platform, clamping);
         if clamping == Clamping::Refuse {
-            let same = Assessment::of_text(report.settings.as_ref(), text, platform);
-            let changes = same.0.map(|assessment| assessment.changes);
+            let same = SettingsDiff::of_text(report.settings.as_ref(), text, platform);
+            let changes = same.0.map(|diff| diff.changes);
             if report.settings.is_some() {
                 assert_eq!(changes, Some(Vec::new()), "settings differ from themselves");
             }
@@ -47,38 +47,44 @@ fn lies_inside(text: &str, finding: &Finding) {
     assert_eq!(finding.column, Some(span.start - begun + 1), "{finding:?}");
 }
 
-/// What is mended needs no mending, and says what it said.
+/// What is corrected needs no correction, and means the same.
 fn mended_once(text: &str, platform: Platform, clamping: Clamping) {
-    let Some(raw) = read::read(text).settings else {
+    let Ok((mut node, duplicates)) = syntax::parse(text) else {
         return;
     };
-    let (clean, changes, _) = sanitize(raw.clone(), clamping);
-    assert_eq!(changes.is_empty(), written(&raw) == written(&clean));
-    let (again, more, _) = sanitize(clean.clone(), clamping);
-    assert_eq!(more, []);
-    assert_eq!(written(&again), written(&clean));
-    let report = Report::of(&written(&clean), platform, Clamping::Refuse);
-    assert_eq!(report.changes, []);
-    let (settings, findings) = match check::check(&clean, platform) {
-        Ok((settings, findings)) => (Some(settings), findings),
-        Err(findings) => (None, findings),
+    let tidied = |node: &mut syntax::Node| {
+        let (before, mut changes) = (serde_json::Value::from(&*node), Vec::new());
+        tidy(node, keys::Settings::KEYS, At::Root, clamping, &mut changes);
+        assert_eq!(
+            changes.is_empty(),
+            before == serde_json::Value::from(&*node)
+        );
+        changes
     };
-    assert_eq!(error_chain(&report.findings), error_chain(&findings));
-    assert_eq!(all(report.settings.as_ref()), all(settings.as_ref()));
+    tidied(&mut node);
+    assert_eq!(tidied(&mut node), []);
+    let clean = serde_json::Value::from(&node).to_string();
+    let first = Parsed::of(text, platform, clamping);
+    let again = Parsed::of(&clean, platform, Clamping::Refuse);
+    assert_eq!(again.changes, []);
+    // Items keep their places in the text, which are others in the corrected one.
+    if duplicates.is_empty() && first.changes.iter().all(|change| change.to.is_some()) {
+        assert_eq!(told(&again.findings), told(&first.findings));
+    }
+    assert_eq!(written(again.keys.as_ref()), written(first.keys.as_ref()));
+    assert_eq!(all(again.settings.as_ref()), all(first.settings.as_ref()));
 }
 
-fn written(raw: &raw::Settings) -> String {
-    serde_json::to_string(raw).unwrap_or_default()
+fn written(keys: Option<&keys::Settings>) -> Option<String> {
+    keys.map(|keys| keys.part().json().to_string())
 }
 
-fn error_chain(findings: &[Finding]) -> Vec<String> {
-    let told = |f: &Finding| {
-        format!(
-            "{:?} {} {} {} {}",
-            f.severity, f.code, f.pointer, f.message, f.hint
-        )
-    };
-    findings.iter().map(told).collect()
+/// Messages quote numbers as they are written, which is not how they are written again.
+fn told(findings: &[Finding]) -> Vec<String> {
+    let told = |f: &Finding| format!("{:?} {} {} {}", f.severity, f.code, f.pointer, f.hint);
+    let mut told: Vec<String> = findings.iter().map(told).collect();
+    told.sort();
+    told
 }
 
 fn all(settings: Option<&Settings>) -> String {

@@ -10,13 +10,11 @@ use std::fmt;
 
 use jsonc_parser::cst::{CstInputValue, CstObject, CstRootNode};
 
-use super::check;
-use super::finding::{Finding, Severity};
-use super::locate::STRICT;
+use super::finding::{Code, Finding, Pointer, Severity};
 use super::platform::Platform;
-use super::raw::Whole;
-use super::sanitize::Clamping;
-use super::{OLDER_VERSIONS, Report, read};
+use super::reader::Clamping;
+use super::syntax::{Node, STRICT, Value, number_lines, parse};
+use super::{OLDER_VERSIONS, Report, values};
 
 /// The step from each older version to the next; a new version without its step does not compile.
 const STEPS: [Step; OLDER_VERSIONS as usize] = [];
@@ -82,11 +80,17 @@ fn along(
         text: text.to_string(),
         findings,
     };
-    let from = match read::version(text) {
-        Ok(Some(Whole(from))) => from,
-        // What hides the version is among the findings.
-        Ok(None) => return Err(unmigrated(text, findings_in(text))),
-        Err(findings) => return Err(unmigrated(text, findings)),
+    let node = match parse(text) {
+        Ok((node, duplicates)) if duplicates.is_empty() => node,
+        // Of a key that is written twice it is not clear what it says.
+        Ok((_, mut findings)) | Err(mut findings) => {
+            number_lines(text, &mut findings);
+            return Err(unmigrated(text, findings));
+        }
+    };
+    let Some(from) = version_of(&node) else {
+        // What is wrong with the version is among the findings.
+        return Err(unmigrated(text, findings_in(text)));
     };
     let to = i64::try_from(steps.len())
         .unwrap_or(i64::MAX)
@@ -101,8 +105,12 @@ fn along(
     let root = CstRootNode::parse(text, &STRICT).ok();
     let object = root.as_ref().and_then(CstRootNode::object_value);
     let (Some(root), Some(object), [_, ..]) = (root, object, ahead) else {
-        let finding = check::version(Some(Whole(from)), to);
-        return Err(unmigrated(text, read::located(text, finding)));
+        let mut findings: Vec<Finding> = refused(from, to).into_iter().collect();
+        for finding in &mut findings {
+            finding.span = node.span_of(&finding.pointer, finding.code);
+        }
+        number_lines(text, &mut findings);
+        return Err(unmigrated(text, findings));
     };
     for step in ahead {
         (step.edit)(&object);
@@ -124,4 +132,42 @@ fn along(
         text: new,
         steps: ahead.iter().map(|step| step.about).collect(),
     })
+}
+
+/// The version that a text says it is of.
+pub(super) fn version_of(node: &Node) -> Option<i64> {
+    let Value::Object(settings) = &node.value else {
+        return None;
+    };
+    match &settings.get("version")?.value {
+        Value::Number(number) => values::whole(number),
+        _ => None,
+    }
+}
+
+/// What is wrong with a version where another one is understood.
+pub(super) fn refused(found: i64, understood: i64) -> Option<Finding> {
+    let (code, message, hint) = if found > understood {
+        (
+            Code::VersionNewer,
+            format!("the settings are of version {found}, and version {understood} is understood"),
+            format!("update nix-prune, or write the settings for version {understood}"),
+        )
+    } else if found < 1 {
+        (
+            Code::VersionOlder,
+            format!("there is no version {found} of the settings; version 1 is the first"),
+            format!("write {understood}"),
+        )
+    } else if found < understood {
+        (
+            Code::VersionOlder,
+            format!("the settings are of version {found}, and version {understood} is understood"),
+            format!("let `nix-prune config migrate` write them for version {understood}"),
+        )
+    } else {
+        return None;
+    };
+    let at = Pointer::root().key("version");
+    Some(Finding::error(code, &at, &message, &hint))
 }

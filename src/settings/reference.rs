@@ -1,26 +1,25 @@
-//! The settings in words, as the schema has them.
+//! The reference of the settings (`docs/settings.md`), from their declaration.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use serde_json::{Map, Value};
-
+use super::declare::{Default, Key, Required, default_json};
 use super::finding::Code;
+use super::keys::Settings;
 use super::preset::Preset;
-
-type Object = Map<String, Value>;
+use super::slot::Group;
+use super::values::Shape;
 
 /// The whole page.
 pub fn reference() -> String {
     let mut page = String::from(
         "# Settings\n\n\
-         This page is written from the code: a test refuses it where it is not current.\n\n\
+         This page is generated from the code; a test fails where it is not current.\n\n\
          A file in JSON, UTF-8, 4 MiB at most. Every key that is not here is an error, and so is one that is written \
-         twice.\n`null` is as good as absent wherever a key may be absent. `nix-prune config check` says everything \
-         that is wrong at once,\n`nix-prune config schema` prints a JSON Schema for editors.\n\n\
-         ## To begin with\n\n\
+         twice.\n`null` is the same as absent wherever a key may be absent. `nix-prune config check` reports every error at \
+         once,\n`nix-prune config schema` prints a JSON Schema for editors.\n\n\
+         ## Presets\n\n\
          `nix-prune config init --preset NAME` writes one of these, and a guide beside it:\n\n\
-         | name | what it is for |\n| --- | --- |\n",
+         | Name | Purpose |\n| --- | --- |\n",
     );
     for preset in Preset::ALL {
         row(&mut page, &[&code(preset.name()), preset.about()]);
@@ -28,8 +27,8 @@ pub fn reference() -> String {
     page.push('\n');
     page.push_str(&keys());
     page.push_str(
-        "\n## What a check finds\n\nEach finding has one of these names; they do not change.\n\n\
-         | name | meaning |\n| --- | --- |\n",
+        "\n## Findings\n\nEach finding of `config check` has one of these codes; they do not change.\n\n\
+         | Code | Meaning |\n| --- | --- |\n",
     );
     for finding in Code::ALL {
         row(&mut page, &[&code(finding.as_str()), finding.meaning()]);
@@ -37,142 +36,73 @@ pub fn reference() -> String {
     page
 }
 
-/// Every key: what it means, what may stand there, and what holds where it does not.
+/// Every key: what it means, its value, its default, and the flag for one run.
 pub(super) fn keys() -> String {
-    let schema = super::schema();
-    let root = schema.as_object().cloned().unwrap_or_default();
-    let mut writer = Writer {
-        definitions: root.get("$defs").and_then(Value::as_object).cloned(),
-        seen: BTreeSet::new(),
-        page: String::new(),
-    };
-    writer.object(&root, "");
-    writer.page
+    let mut page = String::new();
+    group(&mut page, "", Settings::DOC, Settings::KEYS);
+    page
 }
 
-struct Writer {
-    definitions: Option<Object>,
-    seen: BTreeSet<String>,
-    page: String,
-}
-
-impl Writer {
-    /// A table of the keys of an object, and then those of the objects in it.
-    fn object(&mut self, schema: &Object, path: &str) {
-        let title = if path.is_empty() {
-            "The file".to_string()
-        } else {
-            code(path)
-        };
-        if !self.page.is_empty() {
-            self.page.push('\n');
-        }
-        // Writing to a string cannot fail.
-        let _ = writeln!(self.page, "## {title}\n\n{}\n", text(schema));
-        row(&mut self.page, &["key", "meaning", "value", "otherwise"]);
-        row(&mut self.page, &["---"; 4]);
-        let required = schema.get("required").and_then(Value::as_array).cloned();
-        let required = required.unwrap_or_default();
-        let properties = schema.get("properties").and_then(Value::as_object);
-        let mut inner = Vec::new();
-        for (name, property) in properties.into_iter().flatten() {
-            let Some(property) = property.as_object() else {
-                continue;
-            };
-            let otherwise = match property.get("default") {
-                Some(default) => code(&default.to_string()),
-                None if required.contains(&name.as_str().into()) => "must be there".to_string(),
-                None => "nothing".to_string(),
-            };
-            let mut meaning = text(property);
-            if property.get("x-not-yet").is_some() {
-                meaning.push_str(" **No release acts on it yet: it is refused.**");
-            }
-            let (value, below) = Self::value(property);
-            row(&mut self.page, &[&code(name), &meaning, &value, &otherwise]);
-            let path = [path, name].join(if path.is_empty() { "" } else { "." });
-            inner.extend(below.map(|(steps, name)| (format!("{path}{steps}"), name)));
-        }
-        for (path, name) in inner {
-            if self.seen.insert(name.clone())
-                && let Some(definition) = self.definition(&name)
-            {
-                self.object(&definition, &path);
-            }
-        }
-    }
-
-    /// What may stand in a place, and the object that is in it with the way there.
-    fn value(schema: &Object) -> (String, Option<(String, String)>) {
-        if let Some(name) = reference_of(schema) {
-            return ("an object".to_string(), Some((String::new(), name)));
-        }
-        let kinds: Vec<&str> = match schema.get("type") {
-            Some(Value::String(kind)) => vec![kind],
-            Some(Value::Array(kinds)) => kinds.iter().filter_map(Value::as_str).collect(),
-            _ => Vec::new(),
-        };
-        let kind = kinds.into_iter().find(|kind| *kind != "null");
-        let inner = |key: &str| schema.get(key).and_then(Value::as_object);
-        match kind {
-            Some("boolean") => ("true or false".to_string(), None),
-            Some("integer") => (whole(schema), None),
-            Some("array") => match inner("items").and_then(reference_of) {
-                Some(name) => (
-                    "a list of objects".to_string(),
-                    Some(("[]".to_string(), name)),
-                ),
-                None => ("a list of texts".to_string(), None),
-            },
-            Some("object") => match inner("additionalProperties").and_then(reference_of) {
-                Some(name) => (
-                    "an object for each name".to_string(),
-                    Some((".NAME".to_string(), name)),
-                ),
-                None => ("an object".to_string(), None),
-            },
-            _ => (words(schema), None),
-        }
-    }
-
-    fn definition(&self, name: &str) -> Option<Object> {
-        self.definitions.as_ref()?.get(name)?.as_object().cloned()
-    }
-}
-
-fn whole(schema: &Object) -> String {
-    let end = |key: &str| schema.get(key).and_then(Value::as_i64);
-    match (end("minimum"), end("maximum")) {
-        (Some(least), Some(most)) if least == most => format!("{least}"),
-        (Some(least), Some(most)) => format!("a whole number from {least} to {most}"),
-        _ => "a whole number".to_string(),
-    }
-}
-
-fn words(schema: &Object) -> String {
-    let choices = schema.get("enum").and_then(Value::as_array);
-    let choices = choices.into_iter().flatten().filter_map(Value::as_str);
-    let choices: Vec<String> = choices.map(code).collect();
-    if choices.is_empty() {
-        "a text".to_string()
+/// A table of the keys of a group, and then those of the groups in it.
+fn group(page: &mut String, path: &str, doc: &str, keys: &[&Key]) {
+    let title = if path.is_empty() {
+        "The file".to_string()
     } else {
-        choices.join(", ")
+        code(path)
+    };
+    if !page.is_empty() {
+        page.push('\n');
+    }
+    // Writing to a string cannot fail.
+    let _ = writeln!(page, "## {title}\n\n{doc}\n");
+    row(page, &["Key", "Meaning", "Value", "Default", "Flag"]);
+    row(page, &["---"; 5]);
+    for key in keys {
+        let default = match (default_json(key), key.default, key.required) {
+            (Some(default), ..) => code(&default.to_string()),
+            (_, Default::CriticalPaths, _) => "critical paths".to_string(),
+            (_, _, Required::No) => "none".to_string(),
+            _ => "required".to_string(),
+        };
+        let flag = key.flag.map(code).unwrap_or_default();
+        let value = value(&(key.shape)(), key);
+        row(page, &[&code(key.name), key.doc, &value, &default, &flag]);
+    }
+    for key in keys {
+        let path = [path, key.name].join(if path.is_empty() { "" } else { "." });
+        inner(page, &path, &(key.shape)());
     }
 }
 
-/// The definition that a schema refers to, `null` aside.
-fn reference_of(schema: &Object) -> Option<String> {
-    let direct = schema.get("$ref").and_then(Value::as_str);
-    let choices = schema.get("anyOf").and_then(Value::as_array);
-    let mut among = choices.into_iter().flatten();
-    let among = || among.find_map(|choice| choice.get("$ref").and_then(Value::as_str));
-    let name = direct.or_else(among)?;
-    name.strip_prefix("#/$defs/").map(str::to_string)
+fn inner(page: &mut String, path: &str, shape: &Shape) {
+    match shape {
+        Shape::Group(doc, keys) => group(page, path, doc, keys),
+        Shape::Named(doc, keys) => group(page, &format!("{path}.NAME"), doc, keys),
+        Shape::List(item) => inner(page, &format!("{path}[]"), item),
+        _ => {}
+    }
 }
 
-fn text(schema: &Object) -> String {
-    let text = schema.get("description").and_then(Value::as_str);
-    text.unwrap_or_default().replace('\n', " ")
+fn value(shape: &Shape, key: &Key) -> String {
+    match shape {
+        Shape::Switch => "true or false".to_string(),
+        Shape::Whole => match key.range {
+            Some((least, most)) if least == most => least.to_string(),
+            Some((least, most)) => format!("a whole number from {least} to {most}"),
+            None => "a whole number".to_string(),
+        },
+        Shape::Text(_) => "string".to_string(),
+        Shape::Words(words) => {
+            let words: Vec<String> = words.iter().map(|word| code(word)).collect();
+            words.join(", ")
+        }
+        Shape::List(item) => match **item {
+            Shape::Group(..) => "a list of objects".to_string(),
+            _ => "a list of strings".to_string(),
+        },
+        Shape::Group(..) => "an object".to_string(),
+        Shape::Named(..) => "an object for each name".to_string(),
+    }
 }
 
 fn code(text: &str) -> String {

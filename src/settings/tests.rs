@@ -61,7 +61,7 @@ fn the_base_is_valid_and_gives_no_finding() {
 #[case::budget_without_goal("/jobs/daily/budget", json!({}), &["budget.goals /jobs/daily/budget"])]
 #[case::budget_only_holds("/jobs/daily/budget/releaseHolds", json!("ifNeeded"), &["budget.goals /jobs/daily/budget"])]
 #[case::two_goals("/jobs/daily/budget", json!({"minFree": "1G", "maxStore": "1G"}), &["budget.goals /jobs/daily/budget"])]
-#[case::two_goals_one_bad("/jobs/daily/budget", json!({"minFree": "1G", "maxUsed": 9}), &["budget.max-used /jobs/daily/budget/maxUsed", "budget.goals /jobs/daily/budget"])]
+#[case::two_goals_one_bad("/jobs/daily/budget", json!({"minFree": "1G", "maxUsed": 9}), &["budget.goals /jobs/daily/budget", "budget.max-used /jobs/daily/budget/maxUsed"])]
 #[case::free_4_percent("/jobs/daily/budget/minFree", json!("4%"), &["budget.min-free /jobs/daily/budget/minFree"])]
 #[case::free_5_percent("/jobs/daily/budget/minFree", json!("5%"), &[])]
 #[case::free_90_percent("/jobs/daily/budget/minFree", json!("90%"), &[])]
@@ -92,9 +92,6 @@ fn the_base_is_valid_and_gives_no_finding() {
 #[case::collect_by_name("/jobs/daily/operations/collect", json!({"method": "selective", "keepRecent": "1.5d"}), &[])]
 #[case::collect_wholly("/jobs/daily/operations/collect", json!({"method": "whole"}), &[])]
 #[case::collect_by_truth("/jobs/daily/operations/collect", json!(true), &["wrong-type /jobs/daily/operations/collect"])]
-#[case::rules_empty("/jobs/daily/operations/roots/rules", json!([]), &[])]
-#[case::boot_menu_not_wanted("/jobs/daily/operations/generations/refreshBootMenu", json!(false), &[])]
-#[case::boot_menu_wanted("/jobs/daily/operations/generations/refreshBootMenu", json!(true), &["not-yet /jobs/daily/operations/generations/refreshBootMenu"])]
 fn check_cases(#[case] pointer: &str, #[case] value: Value, #[case] expected: &[&str]) {
     assert_eq!(found(&base_with(pointer, value)), expected);
 }
@@ -195,7 +192,7 @@ fn risk_words_are_read_in_any_case(#[case] word: &str, #[case] level: Option<Ris
 #[case(true, "critical", &["error max-risk.safe-mode"])]
 #[case(true, "high", &[])]
 #[case(false, "high", &["warning safe-mode.off"])]
-#[case(false, "Critical", &["warning safe-mode.off", "warning max-risk.critical"])]
+#[case(false, "Critical", &["warning max-risk.critical", "warning safe-mode.off"])]
 fn critical_work_needs_the_safe_mode_off(
     #[case] safe: bool,
     #[case] risk: &str,
@@ -281,15 +278,16 @@ fn an_unknown_key_names_the_nearest(#[case] pointer: &str, #[case] nearest: &str
 fn an_odd_unknown_key_is_told_as_it_is(#[case] key: &str, #[case] hint: &str) {
     let text = json!({ "version": 1, key: 1 }).to_string();
     let findings = parse(&text).unwrap_err();
-    assert_eq!(findings[0].code, Code::UnknownKey);
-    assert_eq!(findings[0].pointer.as_str(), format!("/{key}"));
-    assert!(findings[0].hint.contains(hint), "{}", findings[0].hint);
+    let mut unknown = findings.iter().filter(|f| f.code == Code::UnknownKey);
+    let finding = unknown.next().unwrap();
+    assert_eq!(finding.pointer.as_str(), format!("/{key}"));
+    assert!(finding.hint.contains(hint), "{}", finding.hint);
     let told = key.replace('\u{1b}', "\\u{1b}");
     assert_eq!(
-        findings[0].message,
+        finding.message,
         format!("the key `{told}` is not known here")
     );
-    assert!(!findings[0].to_string().contains('\u{1b}'));
+    assert!(!finding.to_string().contains('\u{1b}'));
 }
 
 #[test]

@@ -95,20 +95,20 @@ fn everything_that_is_wrong_is_said_at_once_with_its_place() {
         told,
         [
             "3:3 unknown-key /saveMode",
+            "4:17 age.invalid /undoWindow",
             "6:23 wrong-type /protect/paths/1",
             "7:21 missing-key /protect/generations/0",
             "7:59 wrong-type /protect/generations/1/profile",
             "7:72 wrong-type /protect/generations/1/number",
             "7:77 unknown-key /protect/generations/1/zz",
             "12:7 duplicate-key /jobs/daily/maxRisk",
+            "12:18 max-risk.unknown /jobs/daily/maxRisk",
+            "13:30 budget.max-used /jobs/daily/budget/maxUsed",
             "15:44 wrong-type /jobs/daily/operations/generations/keep/last",
             "15:49 unknown-key /jobs/daily/operations/generations/keep/withn",
             "16:9 wrong-type /jobs/daily/operations/collect",
-            "19:14 unknown-key /jobs/b@d/operation",
-            "4:17 age.invalid /undoWindow",
             "19:5 jobs.name /jobs/b@d",
-            "12:18 max-risk.unknown /jobs/daily/maxRisk",
-            "13:30 budget.max-used /jobs/daily/budget/maxUsed",
+            "19:14 unknown-key /jobs/b@d/operation",
         ]
     );
 }
@@ -159,7 +159,7 @@ fn a_percentage_is_clamped_only_when_that_is_asked_for() {
     assert_eq!(ran.status, 0, "{}", ran.stdout);
     assert!(
         ran.stdout
-            .contains("/jobs/a/budget/maxUsed: 150 is taken for 95.")
+            .contains("/jobs/a/budget/maxUsed: 150 is out of range; 95 is used.")
     );
     let ran = check_text(text, &["--sanitize", "--json"]);
     let document: Value = serde_json::from_str(&ran.stdout).unwrap();
@@ -272,9 +272,9 @@ fn a_place_in_a_list_is_that_of_the_text_whatever_was_left_out_before() {
     };
     let expected = [
         "/protect/roots/0",
+        "/protect/roots/2",
         "/protect/paths/2",
         "/protect/paths/11",
-        "/protect/roots/2",
     ];
     assert_eq!(places("findings"), expected);
     assert_eq!(places("changes"), ["/protect/paths/11", "/protect/paths"]);

@@ -41,7 +41,7 @@ pub(super) fn check(context: &Context, args: &CheckArgs) -> Result<Exit, Failure
         findings.extend(together.iter().map(|f| finding(None, f)));
         out::json(&json::config_check(valid, findings, changes))?;
     } else {
-        let mut parts: Vec<String> = checked.iter().map(|c| error_chain(context, c)).collect();
+        let mut parts: Vec<String> = checked.iter().map(|c| summary(context, c)).collect();
         parts.extend(
             together
                 .iter()
@@ -97,7 +97,10 @@ fn together(checked: &[Checked]) -> Vec<Finding> {
     });
     let layers: Option<Vec<Layer>> = layers.collect();
     match layers.as_deref() {
-        Some(layers @ [_, _, ..]) => stack(layers).map_or(Vec::new(), |stack| stack.findings),
+        Some(layers @ [_, _, ..]) => match stack(layers, Platform::HERE) {
+            Ok(stack) => stack.map_or(Vec::new(), |stack| stack.findings),
+            Err(findings) => findings,
+        },
         _ => Vec::new(),
     }
 }
@@ -116,7 +119,7 @@ fn judge(mut findings: Vec<Finding>, level: Level) -> Vec<Finding> {
     findings
 }
 
-fn error_chain(context: &Context, checked: &Checked) -> String {
+fn summary(context: &Context, checked: &Checked) -> String {
     let (text, findings, changes) = (&checked.text, &checked.findings, &checked.report.changes);
     let style = out::style(context.global.color);
     let mut parts: Vec<String> = Vec::new();
@@ -150,9 +153,9 @@ fn sentence(change: &Change) -> String {
     let (at, from) = (escape(&at), escape(&from));
     let to = change.to.clone().unwrap_or_default();
     match change.kind {
-        ChangeKind::Blanks => format!("{at}: blanks around `{from}` are left out."),
-        ChangeKind::Duplicate => format!("{at}: `{from}` is there already, and is left out."),
-        ChangeKind::Clamped => format!("{at}: {from} is taken for {}.", escape(&to)),
+        ChangeKind::Whitespace => format!("{at}: white space around `{from}` is removed."),
+        ChangeKind::Duplicate => format!("{at}: `{from}` is listed already and is removed."),
+        ChangeKind::Clamped => format!("{at}: {from} is out of range; {} is used.", escape(&to)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `config diff`: what other settings would change, and how risky that is.
 
 use camino::Utf8Path;
+use serde_json::Value;
 
 use super::super::args::DiffArgs;
 use super::super::context::{SettingsText, invalid};
@@ -9,9 +10,7 @@ use super::super::out;
 use crate::domain::risk::RiskLevel;
 use crate::render::json::{self, BeforeDocument, DifferenceDocument, ValueDocument};
 use crate::render::text::escape;
-use crate::settings::{
-    Assessment, Clamping, Difference, Platform, Report, Settings, Severity, Value,
-};
+use crate::settings::{Clamping, Difference, Platform, Report, Settings, SettingsDiff, Severity};
 
 /// The settings that are to be replaced.
 enum Before {
@@ -30,20 +29,20 @@ pub(super) fn diff(args: &DiffArgs) -> Result<Exit, Failure> {
         Before::Valid(settings) => Some(&**settings),
         Before::Absent | Before::Invalid(_) => None,
     };
-    let (assessment, findings) = Assessment::of_text(old, &new.text, Platform::HERE);
-    let Some(assessment) = assessment else {
+    let (changes, findings) = SettingsDiff::of_text(old, &new.text, Platform::HERE);
+    let Some(changes) = changes else {
         return Err(invalid(&new, &findings));
     };
     let valid = findings.iter().all(|f| f.severity == Severity::Warning);
     if args.json.json {
-        out::json(&document(&before, valid, &assessment))?;
+        out::json(&document(&before, valid, &changes))?;
     } else {
-        out::text(&error_chain(args, &before, &assessment));
+        out::text(&summary(args, &before, &changes));
     }
-    if assessment.risk() == Some(RiskLevel::Critical) {
+    if changes.risk() == Some(RiskLevel::Critical) {
         return Ok(Exit::Refused);
     }
-    // What is not valid for lack of a critical path is critical, and was dealt with.
+    // Settings that leave a critical path unprotected are critical, which was handled above.
     Ok(if valid { Exit::Done } else { Exit::Config })
 }
 
@@ -67,7 +66,7 @@ fn before(path: &Utf8Path) -> Before {
     Before::Invalid(first.map_or(String::new(), ToString::to_string))
 }
 
-fn error_chain(args: &DiffArgs, before: &Before, assessment: &Assessment) -> String {
+fn summary(args: &DiffArgs, before: &Before, diff: &SettingsDiff) -> String {
     let old = escape(args.old.as_str());
     let mut lines = match before {
         Before::Valid(_) => Vec::new(),
@@ -77,8 +76,8 @@ fn error_chain(args: &DiffArgs, before: &Before, assessment: &Assessment) -> Str
             escape(why)
         )],
     };
-    lines.extend(assessment.changes.iter().map(line));
-    lines.push(match (assessment.changes.len(), assessment.risk()) {
+    lines.extend(diff.changes.iter().map(line));
+    lines.push(match (diff.changes.len(), diff.risk()) {
         (_, None) => "The settings say the same.".to_string(),
         (1, Some(risk)) => format!("1 change, of the risk {risk}."),
         (count, Some(risk)) => format!("{count} changes, the highest risk is {risk}."),
@@ -88,41 +87,47 @@ fn error_chain(args: &DiffArgs, before: &Before, assessment: &Assessment) -> Str
 
 fn line(change: &Difference) -> String {
     let at = escape(change.pointer.as_str());
-    let said = |value: &Value| escape(&value.to_string());
+    let text = |value: &Value| match value {
+        Value::String(text) => escape(text),
+        other => escape(&other.to_string()),
+    };
     let values = match (&change.old, &change.new) {
-        (Some(old), Some(new)) => format!("{} -> {}", said(old), said(new)),
-        (Some(old), None) => format!("- {}", said(old)),
-        (None, Some(new)) => format!("+ {}", said(new)),
+        (Some(old), Some(new)) => format!("{} -> {}", text(old), text(new)),
+        (Some(old), None) => format!("- {}", text(old)),
+        (None, Some(new)) => format!("+ {}", text(new)),
         (None, None) => String::new(),
     };
     format!(
         "{:<8}  {at}: {values} ({})",
         change.risk.as_str(),
-        escape(&change.message)
+        escape(change.message)
     )
 }
 
-fn document(before: &Before, valid: bool, assessment: &Assessment) -> json::ConfigDiffDocument {
+fn document(before: &Before, valid: bool, diff: &SettingsDiff) -> json::ConfigDiffDocument {
     let before = match before {
         Before::Valid(_) => BeforeDocument::Valid,
         Before::Absent => BeforeDocument::Absent,
         Before::Invalid(_) => BeforeDocument::Invalid,
     };
-    let changes = assessment.changes.iter().map(difference).collect();
-    json::config_diff(before, valid, changes, assessment.risk())
+    let changes = diff.changes.iter().map(difference).collect();
+    json::config_diff(before, valid, changes, diff.risk())
 }
 
 fn difference(change: &Difference) -> DifferenceDocument {
     let value = |value: &Value| match value {
-        Value::Switch(on) => ValueDocument::Switch(*on),
-        Value::Number(number) => ValueDocument::Number(*number),
-        Value::Text(text) => ValueDocument::Text(text.clone()),
+        Value::Bool(on) => ValueDocument::Switch(*on),
+        Value::String(text) => ValueDocument::Text(text.clone()),
+        other => match other.as_u64() {
+            Some(number) => ValueDocument::Number(number),
+            None => ValueDocument::Text(other.to_string()),
+        },
     };
     DifferenceDocument {
         pointer: change.pointer.to_string(),
         old: change.old.as_ref().map(value),
         new: change.new.as_ref().map(value),
         risk: change.risk,
-        message: change.message.clone(),
+        message: change.message.to_string(),
     }
 }

@@ -37,7 +37,7 @@ pub(super) fn migrate(context: &Context, args: &MigrateArgs) -> Result<Exit, Fai
     if args.json.json {
         out::json(&json::config_migrate(documents))?;
     } else if !args.print {
-        out::text(&error_chain(&documents));
+        out::text(&summary(&documents));
     }
     Ok(Exit::Done)
 }
@@ -139,7 +139,7 @@ fn unwritten(path: &Utf8Path, error: &io::Error) -> Failure {
         .hint("Everything is as it was. Make room or see to its permissions, and try again; `--print` shows the new text.")
 }
 
-fn error_chain(documents: &[MigratedDocument]) -> String {
+fn summary(documents: &[MigratedDocument]) -> String {
     if documents.is_empty() {
         return "There is no settings file; the built-in settings need no migration.".to_string();
     }

@@ -5,12 +5,12 @@ use std::str::FromStr;
 use super::super::args::ShowArgs;
 use super::super::context::{Context, SettingsText, named_job};
 use super::super::failure::{Exit, Failure};
-use super::super::layers::layer;
+use super::super::layers::{layer, together};
 use super::super::out;
 use super::check::finding;
 use crate::render::json::{self, ConfigShowDocument, OriginDocument, ShownDocument};
 use crate::render::text::escape;
-use crate::settings::{Beside, InForce, Origin, Platform, Shown};
+use crate::settings::{Effective, Origin, Overrides, Platform, Shown};
 
 /// Prints every value with where it comes from, or the document of them.
 pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<Exit, Failure> {
@@ -18,7 +18,7 @@ pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<Exit, Failure> 
     if args.json.json {
         out::json(&document)?;
     } else {
-        out::text(&error_chain(&document));
+        out::text(&summary(&document));
         let sentence = |f: &json::FindingDocument| {
             format!(
                 "{}: {}; {}.",
@@ -35,17 +35,16 @@ pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<Exit, Failure> 
 }
 
 fn document(context: &Context, args: &ShowArgs) -> Result<ConfigShowDocument, Failure> {
-    let unprintable = |error| Failure::new(Exit::Failed, format!("cannot write JSON: {error}"));
     let mut layers = context.layers()?;
     let files: Vec<String> = layers.iter().map(|layer| layer.name.clone()).collect();
     if layers.is_empty() {
         layers.push(layer(&SettingsText::builtin())?);
     }
-    let beside = beside(args)?;
-    let shown = InForce::of(&layers, &beside, Platform::HERE)
+    let shown = Effective::of(&layers, &overrides(args)?, Platform::HERE)
+        .map_err(|findings| together(&findings))?
         .ok_or_else(|| Failure::new(Exit::Failed, "there are no settings"))?;
     let built_in = files.is_empty();
-    let values = shown.values().map_err(unprintable)?.into_iter();
+    let values = shown.values().into_iter();
     // One file warns by itself, when it is read.
     let findings = if layers.len() > 1 {
         shown.findings.as_slice()
@@ -54,26 +53,26 @@ fn document(context: &Context, args: &ShowArgs) -> Result<ConfigShowDocument, Fa
     };
     Ok(ConfigShowDocument {
         files,
-        default_job: named_job(&shown.checked, None)
+        default_job: named_job(&shown.settings, None)
             .ok()
             .map(|job| job.name.to_string()),
         values: values
             .map(|value| value_document(value, built_in))
             .collect(),
         findings: findings.iter().map(|f| finding(None, f)).collect(),
-        ..json::config_show(shown.document().map_err(unprintable)?)
+        ..json::config_show(shown.document())
     })
 }
 
-fn beside(args: &ShowArgs) -> Result<Beside, Failure> {
-    Ok(Beside {
-        undo_window: said(args.undo_window, "--undo-window", "NIX_PRUNE_UNDO_WINDOW")?,
-        max_risk: said(args.max_risk, "--max-risk", "NIX_PRUNE_MAX_RISK")?,
+fn overrides(args: &ShowArgs) -> Result<Overrides, Failure> {
+    Ok(Overrides {
+        undo_window: given(args.undo_window, "--undo-window", "NIX_PRUNE_UNDO_WINDOW")?,
+        max_risk: given(args.max_risk, "--max-risk", "NIX_PRUNE_MAX_RISK")?,
     })
 }
 
-/// A flag counts more than the variable of the same meaning.
-fn said<T: FromStr<Err: std::fmt::Display>>(
+/// A flag takes precedence over the variable of the same meaning.
+fn given<T: FromStr<Err: std::fmt::Display>>(
     flag: Option<T>,
     name: &str,
     variable: &str,
@@ -114,9 +113,9 @@ fn value_document(shown: Shown, built_in: bool) -> ShownDocument {
 }
 
 /// Three columns, the value last: it may be long. Files are told by a number, as their names are long as well.
-fn error_chain(document: &ConfigShowDocument) -> String {
+fn summary(document: &ConfigShowDocument) -> String {
     let files = match document.files.as_slice() {
-        [] => "There is no settings file; the built-in settings hold.\n".to_string(),
+        [] => "There is no settings file; the built-in settings are in force.\n".to_string(),
         files => {
             let lines = files.iter().zip(1..);
             let lines = lines.map(|(file, n)| format!("  file {n}  {}\n", escape(file)));
@@ -129,7 +128,7 @@ fn error_chain(document: &ConfigShowDocument) -> String {
         }
     };
     let job = match &document.default_job {
-        Some(job) => format!("Where no job is named, it is {}.\n\n", escape(job)),
+        Some(job) => format!("Default job: {}\n\n", escape(job)),
         None => {
             "A job must be named: there are several, and none called `default`.\n\n".to_string()
         }

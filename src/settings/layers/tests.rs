@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::measure::{Bytes, Span};
-use crate::settings::{Clamping, Platform, Report};
+use crate::settings::syntax::At;
+use crate::settings::{Clamping, Report};
 
 fn layer(name: String, value: &Value) -> Layer {
     let report = Report::of(&value.to_string(), Platform::Linux, Clamping::Refuse);
@@ -25,7 +26,7 @@ fn stacked(values: &[Value]) -> Stack {
         .enumerate()
         .map(|(i, value)| layer(format!("file {i}"), value))
         .collect();
-    stack(&layers).unwrap()
+    stack(&layers, Platform::Linux).unwrap().unwrap()
 }
 
 fn with_job(name: &str, job: &Value, more: &Value) -> Value {
@@ -51,12 +52,18 @@ fn a_key_that_counts_more_wins_and_one_that_is_not_said_does_not() {
     let stack = stacked(&[lower, upper]);
     assert!(!stack.settings.safe_mode());
     assert_eq!(stack.settings.undo_window(), Span::days(1));
-    assert_eq!(stack.safe_mode_from.as_deref(), Some("file 0"));
-    assert_eq!(stack.undo_window_from.as_deref(), Some("file 1"));
+    let origin = |key: &str| {
+        let mut leaves = Vec::new();
+        stack.settings.keys.part().leaves(At::Root, &mut leaves);
+        let found = leaves.into_iter().find(|(at, ..)| at.as_str() == key);
+        found.unwrap().2
+    };
+    assert_eq!(origin("/safeMode"), Origin::File("file 0".to_string()));
+    assert_eq!(origin("/undoWindow"), Origin::File("file 1".to_string()));
     for job in stack.settings.jobs() {
         assert_eq!(job.job().undo_window, Span::days(1));
         assert!(!job.job().safe_mode);
-        assert_eq!(job.is_on_top(), job.job().name.to_string() == "b");
+        assert_eq!(job.is_in_highest_file(), job.job().name.to_string() == "b");
     }
 }
 

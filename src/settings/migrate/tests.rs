@@ -129,7 +129,7 @@ fn settings_of_today_are_of_the_present_version() {
 
 #[test]
 fn an_older_version_is_told_how_to_be_brought_forward() {
-    let told = |found| check::version(Some(Whole(found)), 3).map(|f| (f.message, f.hint));
+    let told = |found| refused(found, 3).map(|f| (f.message, f.hint));
     assert_eq!(told(3), None);
     let (message, hint) = told(2).unwrap();
     assert_eq!(

@@ -322,60 +322,33 @@ fn leaves(value: &Value, key: &str, into: &mut BTreeSet<(String, String)>) {
     }
 }
 
-/// The keys of the schema that hold a value, and of those the ones that no release acts on.
-#[derive(Default)]
-struct Keys {
-    all: BTreeSet<String>,
-    not_yet: BTreeSet<String>,
-}
-
-impl Keys {
-    fn of_schema() -> Self {
-        let root = serde_json::to_value(schema()).unwrap();
-        let mut keys = Self::default();
-        keys.gather(&root, &root, "", false);
-        keys
+/// The keys of the schema that hold a value.
+fn keys_of(schema: &Value, key: &str, into: &mut BTreeSet<String>) {
+    let none = Map::new();
+    let properties = schema["properties"].as_object().unwrap_or(&none);
+    for (name, property) in properties {
+        let dot = if key.is_empty() { "" } else { "." };
+        keys_of(property, &format!("{key}{dot}{name}"), into);
     }
-
-    fn gather(&mut self, root: &Value, schema: &Value, key: &str, not_yet: bool) {
-        let among = schema["anyOf"].as_array().into_iter().flatten();
-        let mut named = std::iter::once(schema).chain(among);
-        let definition = named.find_map(|choice| choice["$ref"].as_str());
-        let inner = definition.map_or(schema, |name| {
-            root.pointer(name.trim_start_matches('#')).unwrap()
-        });
-        let not_yet = not_yet || schema["x-not-yet"] == true;
-        let none = Map::new();
-        let properties = inner["properties"].as_object().unwrap_or(&none);
-        for (name, property) in properties {
-            let dot = if key.is_empty() { "" } else { "." };
-            self.gather(root, property, &format!("{key}{dot}{name}"), not_yet);
-        }
-        if inner["items"].is_object() {
-            self.gather(root, &inner["items"], &format!("{key}[]"), not_yet);
-        } else if inner["additionalProperties"].is_object() {
-            self.gather(
-                root,
-                &inner["additionalProperties"],
-                &format!("{key}.NAME"),
-                not_yet,
-            );
-        } else if properties.is_empty() {
-            let into = if not_yet {
-                &mut self.not_yet
-            } else {
-                &mut self.all
-            };
-            into.insert(key.to_string());
-        }
+    if schema["items"].is_object() {
+        keys_of(&schema["items"], &format!("{key}[]"), into);
+    } else if schema["additionalProperties"].is_object() {
+        keys_of(
+            &schema["additionalProperties"],
+            &format!("{key}.NAME"),
+            into,
+        );
+    } else if properties.is_empty() {
+        into.insert(key.to_string());
     }
 }
 
 #[test]
 fn every_key_of_the_schema_has_its_row() {
-    let keys = Keys::of_schema();
+    let mut keys = BTreeSet::new();
+    keys_of(&schema(), "", &mut keys);
     let rows: BTreeSet<String> = rows().iter().map(|row| row.0.to_string()).collect();
-    assert_eq!(rows, keys.all);
+    assert_eq!(rows, keys);
 }
 
 #[test]
@@ -466,42 +439,4 @@ fn every_other_key_changes_what_the_program_says() {
         });
         assert_ne!(one, other, "{key} changes nothing");
     }
-}
-
-#[test]
-fn a_key_that_no_release_acts_on_is_refused() {
-    let keys = Keys::of_schema();
-    let expected = [
-        (
-            "refreshBootMenu",
-            operations(json!({ "generations": { "refreshBootMenu": true } })),
-        ),
-        (
-            "rules[].kind",
-            operations(json!({ "roots": { "rules": [{ "kind": "result", "unusedFor": "1d" }] } })),
-        ),
-        (
-            "leftovers.buildDirs",
-            operations(json!({ "leftovers": { "buildDirs": "1d" } })),
-        ),
-        (
-            "leftovers.buildLogs",
-            operations(json!({ "leftovers": { "buildLogs": "1d" } })),
-        ),
-        (
-            "leftovers.nixCache",
-            operations(json!({ "leftovers": { "nixCache": "1d" } })),
-        ),
-    ];
-    for (key, over) in &expected {
-        assert!(keys.not_yet.iter().any(|k| k.ends_with(key)), "{key}");
-        let text = laid_over(&base(), over).to_string();
-        let found = Report::of(&text, Platform::Linux, Clamping::Refuse).findings;
-        assert!(
-            found.iter().any(|f| f.code.as_str() == "not-yet"),
-            "{key}: {found:?}"
-        );
-    }
-    // `unusedFor` belongs to its rule.
-    assert_eq!(keys.not_yet.len(), expected.len() + 1, "{:?}", keys.not_yet);
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use nix_prune::settings::{
-    BUILTIN, Beside, Clamping, InForce, Layer, Origin, Platform, Preset, Report, schema,
+    BUILTIN, Clamping, Effective, Layer, Origin, Overrides, Platform, Preset, Report, schema,
 };
 use serde_json::Value;
 
@@ -21,14 +21,14 @@ fn valid() -> Vec<String> {
     files.chain(presets).chain([BUILTIN.to_string()]).collect()
 }
 
-fn in_force(text: &str) -> Option<InForce> {
+fn in_force(text: &str) -> Option<Effective> {
     let report = Report::of(text, Platform::Linux, Clamping::Refuse);
     let layer = Layer {
         name: "file".to_string(),
         settings: report.settings?,
         written: report.written?,
     };
-    InForce::of(&[layer], &Beside::default(), Platform::Linux)
+    Effective::of(&[layer], &Overrides::default(), Platform::Linux).unwrap()
 }
 
 /// What the schema says of a place.
@@ -63,7 +63,7 @@ fn what_is_filled_in_is_the_default_of_the_schema() {
             continue;
         };
         let mut lists: BTreeMap<String, Vec<Value>> = BTreeMap::new();
-        for shown in shown.values().unwrap() {
+        for shown in shown.values() {
             let at = shown.pointer.as_str().to_string();
             // What is protected by default hangs on the platform.
             if shown.origin != Origin::Default || at.starts_with("/protect/paths") {
@@ -143,7 +143,7 @@ fn a_person_sees_where_each_value_comes_from() {
     assert_eq!(ran.status, 0, "{}", ran.stderr);
     let own = home.base().join(".config/nix-prune/config.json");
     let head = format!(
-        "Settings, each file over the one before:\n  file 1  {own}\n  file 2  {above}\nWhere no job is named, it is weekly.\n\n"
+        "Settings, each file over the one before:\n  file 1  {own}\n  file 2  {above}\nDefault job: weekly\n\n"
     );
     // A file of the machine itself would come first.
     if !Utf8Path::new("/etc/nix-prune/config.json").exists() {
@@ -210,7 +210,8 @@ fn without_a_file_the_built_in_settings_are_shown_and_a_broken_one_shows_none() 
         return;
     }
     let shown = Home::new(None).show(&[], &[]);
-    let head = "There is no settings file; the built-in settings hold.\nWhere no job is named, it is default.\n\n";
+    let head =
+        "There is no settings file; the built-in settings are in force.\nDefault job: default\n\n";
     assert!(shown.stdout.starts_with(head), "{}", shown.stdout);
     assert_eq!(line(&shown.stdout, "/version"), ["built-in", "1"]);
     let ran = Home::new(Some("{ \"version\": 1, \"jbos\": {} }")).show(&[], &[]);

@@ -68,7 +68,7 @@ fn within() {
     fs::write(&file, settings("own", &json!({ "last": 1 }), &json!({}))).unwrap();
     let (dropped, job, stderr) = plan(&[]);
     assert_eq!((dropped, job), (4, json!("own")), "{stderr}");
-    assert!(stderr.contains("policy asks for"), "{stderr}");
+    assert!(stderr.contains("policy requires"), "{stderr}");
     assert_eq!(plan(&["--keep-last", "1"]).0, 4);
     // Root does not follow the home of somebody else.
     chown(&home, Some(12_345), None).unwrap();

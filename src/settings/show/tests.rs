@@ -25,8 +25,10 @@ fn layers(texts: &[String]) -> Vec<Layer> {
         .collect()
 }
 
-fn shown(layers: &[Layer], beside: &Beside) -> InForce {
-    InForce::of(layers, beside, Platform::Linux).unwrap()
+fn shown(layers: &[Layer], overrides: &Overrides) -> Effective {
+    Effective::of(layers, overrides, Platform::Linux)
+        .unwrap()
+        .unwrap()
 }
 
 /// What settings do, as far as it can be told: jobs as bound, and what is protected.
@@ -50,8 +52,8 @@ fn meaning(settings: &Settings) -> String {
     format!("{jobs:#?} {:?} {roots:?} {paths:?}", protect.generations)
 }
 
-fn origin(shown: &InForce, pointer: &str) -> (Value, Origin) {
-    let values = shown.values().unwrap();
+fn origin(shown: &Effective, pointer: &str) -> (Value, Origin) {
+    let values = shown.values();
     let found = values.into_iter().find(|v| v.pointer.as_str() == pointer);
     let found = found.unwrap_or_else(|| panic!("no {pointer}"));
     (found.value, found.origin)
@@ -139,14 +141,14 @@ proptest! {
     #[test]
     fn what_is_shown_means_what_holds(texts in prop::collection::vec(files(), 1..4)) {
         let layers = layers(&texts);
-        let first = shown(&layers, &Beside::default());
-        let text = serde_json::to_string(&first.document().unwrap()).unwrap();
+        let first = shown(&layers, &Overrides::default());
+        let text = serde_json::to_string(&first.document()).unwrap();
         let again = layer("again", &text);
-        prop_assert_eq!(meaning(&again.settings), meaning(&first.checked), "{}", text);
+        prop_assert_eq!(meaning(&again.settings), meaning(&first.settings), "{}", text);
         // Shown once more, nothing is left to fill in, nothing is bound any further.
-        let second = shown(&[again], &Beside::default());
-        prop_assert_eq!(&second.document().unwrap(), &first.document().unwrap());
-        for value in second.values().unwrap() {
+        let second = shown(&[again], &Overrides::default());
+        prop_assert_eq!(&second.document(), &first.document());
+        for value in second.values() {
             prop_assert_eq!(value.origin, Origin::File("again".to_string()), "{}", value.pointer);
         }
     }
@@ -155,7 +157,7 @@ proptest! {
     #[test]
     fn the_file_that_is_named_says_it(texts in prop::collection::vec(files(), 1..4)) {
         let layers = layers(&texts);
-        for value in shown(&layers, &Beside::default()).values().unwrap() {
+        for value in shown(&layers, &Overrides::default()).values() {
             let Origin::File(name) = &value.origin else { continue };
             let number: usize = name.strip_prefix("file ").unwrap().parse().unwrap();
             let file = &texts[number];
@@ -174,10 +176,10 @@ proptest! {
 fn presets_and_the_built_in_settings_mean_the_same_when_shown() {
     let presets = Preset::ALL.map(|preset| preset.text().to_string());
     for text in presets.into_iter().chain([BUILTIN.to_string()]) {
-        let first = shown(&[layer("first", &text)], &Beside::default());
-        let document = serde_json::to_string(&first.document().unwrap()).unwrap();
+        let first = shown(&[layer("first", &text)], &Overrides::default());
+        let document = serde_json::to_string(&first.document()).unwrap();
         let again = layer("again", &document);
-        assert_eq!(meaning(&again.settings), meaning(&first.checked));
+        assert_eq!(meaning(&again.settings), meaning(&first.settings));
     }
 }
 
@@ -192,15 +194,15 @@ fn each_value_has_its_origin() {
     let layers = layers(&[lower.to_string(), upper.to_string()]);
     let file = |n: usize| Origin::File(format!("file {n}"));
     let flag = Origin::Flag("--undo-window".to_string());
-    let short = Beside {
+    let short = Overrides {
         undo_window: Some((Span::ZERO, flag.clone())),
         max_risk: None,
     };
-    let long = Beside {
+    let long = Overrides {
         undo_window: Some((Span::days(9), flag.clone())),
         max_risk: Some((RiskLevel::Critical, Origin::Environment("X".to_string()))),
     };
-    let none = Beside::default();
+    let none = Overrides::default();
     let table = [
         (&none, "/version", json!(1), file(1)),
         (&none, "/safeMode", json!(true), file(1)),
@@ -228,9 +230,9 @@ fn each_value_has_its_origin() {
         (&long, "/undoWindow", json!("9d"), flag.clone()),
         (&long, "/jobs/b/maxRisk", json!("medium"), Origin::Policy),
     ];
-    for (beside, pointer, value, from) in table {
+    for (overrides, pointer, value, from) in table {
         assert_eq!(
-            origin(&shown(&layers, beside), pointer),
+            origin(&shown(&layers, overrides), pointer),
             (value, from),
             "{pointer}"
         );

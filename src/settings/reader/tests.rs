@@ -1,9 +1,12 @@
+//! Corrections: what is changed, and that nothing else is.
+
 use proptest::prelude::*;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::*;
-use crate::settings::read::read;
+use super::{At, Change, ChangeKind, Clamping, tidy};
+use crate::settings::slot::Group;
+use crate::settings::{keys, syntax};
 
 fn document() -> Value {
     json!({
@@ -24,28 +27,18 @@ fn with(pointer: &str, value: Value) -> Value {
     document
 }
 
-/// The settings as they are meant, without what nobody wrote, and the changes.
+/// The document as it is corrected, and the changes.
 fn sanitized(document: &Value, clamping: Clamping) -> (Value, Vec<Change>) {
-    let raw = read(&document.to_string()).settings.unwrap();
-    let (clean, changes, _) = sanitize(raw, clamping);
-    (error_chain(&clean), changes)
-}
-
-fn error_chain(raw: &raw::Settings) -> Value {
-    let mut value = serde_json::to_value(raw).unwrap();
-    forget_null(&mut value);
-    value
-}
-
-fn forget_null(value: &mut Value) {
-    if let Value::Object(object) = value {
-        object.retain(|_, value| !value.is_null());
-    }
-    match value {
-        Value::Object(object) => object.values_mut().for_each(forget_null),
-        Value::Array(items) => items.iter_mut().for_each(forget_null),
-        _ => {}
-    }
+    let (mut node, _) = syntax::parse(&document.to_string()).unwrap();
+    let mut changes = Vec::new();
+    tidy(
+        &mut node,
+        keys::Settings::KEYS,
+        At::Root,
+        clamping,
+        &mut changes,
+    );
+    (Value::from(&node), changes)
 }
 
 /// Does to a document what the changes say.
@@ -53,7 +46,7 @@ fn replayed(mut document: Value, changes: &[Change]) -> Value {
     for change in changes {
         let at = document.pointer_mut(change.pointer.as_str()).unwrap();
         match change.kind {
-            ChangeKind::Blanks => {
+            ChangeKind::Whitespace => {
                 assert_eq!(*at, json!(change.from));
                 *at = json!(change.to.as_ref().unwrap());
             }

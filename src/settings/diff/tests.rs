@@ -3,7 +3,7 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::{Assessment, Platform, RiskLevel, Settings};
+use super::{Platform, RiskLevel, Settings, SettingsDiff};
 
 /// Settings with one job, and everything in it that a row may change.
 fn base() -> Value {
@@ -73,9 +73,9 @@ fn with(changes: &[(&str, Value)]) -> Value {
     value
 }
 
-fn assess(old: &Value, new: &Value) -> Assessment {
+fn assess(old: &Value, new: &Value) -> SettingsDiff {
     let here = Platform::Linux;
-    Assessment::of(Some(&settings(old, here)), &settings(new, here), here)
+    SettingsDiff::of(Some(&settings(old, here)), &settings(new, here), here)
 }
 
 const KEEP: &str = "/jobs/daily/operations/generations/keep";
@@ -224,16 +224,20 @@ fn together_they_are_exactly_four() {
         ("/jobs/weekly", job),
     ]);
     let assessment = assess(&base(), &new);
+    let changes = assessment.changes.iter().map(|change| {
+        json!({ "pointer": change.pointer, "old": change.old, "new": change.new, "risk": change.risk,
+                "message": change.message })
+    });
     assert_eq!(
-        serde_json::to_value(&assessment.changes).unwrap(),
+        changes.collect::<Value>(),
         json!([
             { "pointer": "/jobs/weekly", "old": null, "new": "generations", "risk": "high", "message": "a new job" },
             { "pointer": "/safeMode", "old": true, "new": false, "risk": "high",
-              "message": "jobs may do what is critical, if they are allowed to" },
+              "message": "critical actions are allowed where a job allows them" },
             { "pointer": "/jobs/daily/budget/maxUsed", "old": 50, "new": 60, "risk": "low",
               "message": "the goal is looser" },
             { "pointer": "/protect/paths/10", "old": null, "new": "/data", "risk": "low",
-              "message": "the path is protected" },
+              "message": "protected" },
         ])
     );
     assert_eq!(assessment.risk(), Some(RiskLevel::High));
@@ -256,7 +260,7 @@ fn a_critical_path_that_goes_is_critical() {
     let old = settings(&mac, Platform::MacOs);
     mac["protect"]["paths"] = critical(&[]);
     let new = settings(&mac, Platform::Linux);
-    let assessment = Assessment::of(Some(&old), &new, Platform::MacOs);
+    let assessment = SettingsDiff::of(Some(&old), &new, Platform::MacOs);
     let gone: Vec<_> = assessment.changes.iter().map(|c| c.old.clone()).collect();
     assert_eq!(gone.len(), 3);
     assert_eq!(assessment.risk(), Some(RiskLevel::Critical));
@@ -279,7 +283,7 @@ fn another_order_is_no_change() {
         Settings::parse_for(&text, Platform::Linux).unwrap().0
     };
     let old = settings(&base(), Platform::Linux);
-    let assessment = Assessment::of(Some(&old), &other, Platform::Linux);
+    let assessment = SettingsDiff::of(Some(&old), &other, Platform::Linux);
     assert_eq!(assessment.changes, []);
     assert_eq!(assessment.risk(), None);
 }
@@ -287,7 +291,7 @@ fn another_order_is_no_change() {
 #[test]
 fn where_nothing_was_everything_is_added() {
     let new = settings(&base(), Platform::Linux);
-    let assessment = Assessment::of(None, &new, Platform::Linux);
+    let assessment = SettingsDiff::of(None, &new, Platform::Linux);
     let found: Vec<&str> = assessment
         .changes
         .iter()

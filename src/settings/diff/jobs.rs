@@ -1,0 +1,142 @@
+//! What a job may do, before and after: its goal, and the highest risk that it can reach.
+
+use serde_json::Value;
+
+use super::{At, DiffBuilder, Jobs, Part, Risk};
+use crate::domain::budget::{Amount, Budget, DiskGoal, ReleaseHolds};
+use crate::domain::job::{Job, ProfileSelector};
+use crate::domain::risk::{self, RiskLevel};
+
+impl DiffBuilder<'_> {
+    pub(super) fn operation(&mut self, at: At<'_>, is_new: bool, risk: Risk, jobs: Jobs<'_>) {
+        let removes = jobs.new.filter(|_| is_new && risk == Risk::Removes);
+        let operation = removes.and_then(|job| Some((job, job.operations.generations.as_ref()?)));
+        let level = operation.map_or(RiskLevel::Low, |(job, o)| reach_of(&o.profiles, job));
+        let message = if is_new {
+            "the job does this as well"
+        } else {
+            "the job no longer does this"
+        };
+        let (was, is) = (Value::Bool(!is_new), Value::Bool(is_new));
+        self.add(at, Some(was), Some(is), (level, message));
+    }
+
+    pub(super) fn budget(&mut self, at: At<'_>, jobs: Jobs<'_>) {
+        let goal = |job: Option<&Job>| job.and_then(|job| job.budget);
+        let release = |goal| jobs.new.map_or(RiskLevel::Low, |job| early(goal, job));
+        let text = |goal: DiskGoal| Value::from(goal.budget.to_string());
+        match (goal(jobs.old), goal(jobs.new)) {
+            (None, None) => {}
+            (None, Some(is)) => {
+                let change = (release(is), "the job removes only what the goal needs");
+                self.add(at, None, Some(text(is)), change);
+            }
+            (Some(was), None) => {
+                let change = (RiskLevel::Medium, "the job removes all that no rule keeps");
+                self.add(at, Some(text(was)), None, change);
+            }
+            (Some(was), Some(is)) => {
+                self.goals(at, was.budget, is.budget);
+                if was.release_holds != is.release_holds {
+                    let message = match is.release_holds {
+                        ReleaseHolds::Never => "no hold is released early",
+                        ReleaseHolds::IfNeeded => "holds may be released early, irreversibly",
+                    };
+                    let text = |goal: DiskGoal| Some(goal.release_holds.to_string().into());
+                    let at = At::Key(&at, "releaseHolds");
+                    self.add(at, text(was), text(is), (release(is), message));
+                }
+            }
+        }
+    }
+
+    fn goals(&mut self, at: At<'_>, was: Budget, is: Budget) {
+        let (key, is_stricter) = match (was, is) {
+            (was, is) if was == is => return,
+            (Budget::MinFree(Amount::Bytes(was)), Budget::MinFree(Amount::Bytes(is))) => {
+                ("minFree", is > was)
+            }
+            (Budget::MinFree(Amount::Percent(was)), Budget::MinFree(Amount::Percent(is))) => {
+                ("minFree", is > was)
+            }
+            (Budget::MaxUsed(was), Budget::MaxUsed(is)) => ("maxUsed", is < was),
+            (Budget::MaxStore(was), Budget::MaxStore(is)) => ("maxStore", is < was),
+            // Which of the two is stricter depends on the machine.
+            (was, is) => {
+                let (was, is) = (was.to_string().into(), is.to_string().into());
+                let change = (RiskLevel::Medium, "another goal");
+                return self.add(at, Some(was), Some(is), change);
+            }
+        };
+        let change = if is_stricter {
+            (RiskLevel::Medium, "the goal is stricter")
+        } else {
+            (RiskLevel::Low, "the goal is looser")
+        };
+        self.add(
+            At::Key(&at, key),
+            Some(amount(was)),
+            Some(amount(is)),
+            change,
+        );
+    }
+}
+
+/// The names of a job's operations.
+pub(super) fn operations(job: &Part) -> Value {
+    let json = job.json();
+    let names = json.get("operations").and_then(Value::as_object);
+    let names: Vec<&str> = names
+        .into_iter()
+        .flatten()
+        .map(|(name, _)| name.as_str())
+        .collect();
+    if names.is_empty() {
+        "nothing".into()
+    } else {
+        names.join(", ").into()
+    }
+}
+
+fn amount(budget: Budget) -> Value {
+    match budget {
+        Budget::MinFree(amount) => amount.to_string().into(),
+        Budget::MaxUsed(percent) => percent.get().into(),
+        Budget::MaxStore(bytes) => bytes.to_string().into(),
+    }
+}
+
+/// The highest risk of anything that a job may do.
+pub(super) fn reach(job: &Job) -> RiskLevel {
+    let generations = job.operations.generations.as_ref();
+    let removes = generations.map_or(RiskLevel::Low, |o| reach_of(&o.profiles, job));
+    removes.max(job.budget.map_or(RiskLevel::Low, |goal| early(goal, job)))
+}
+
+/// The highest risk of removing generations of these profiles, as far as the job may go.
+pub(super) fn reach_of(profiles: &[ProfileSelector], job: &Job) -> RiskLevel {
+    let held = !job.undo_window.is_zero();
+    let risks = profiles.iter().map(|selector| {
+        // What a path leads to is known only on the machine.
+        let may_be_a_system =
+            matches!(selector, ProfileSelector::System | ProfileSelector::Path(_));
+        risk::of_generation(may_be_a_system, held, 0)
+    });
+    risks.max().unwrap_or(RiskLevel::Low).min(highest(job))
+}
+
+fn early(goal: DiskGoal, job: &Job) -> RiskLevel {
+    match goal.release_holds {
+        ReleaseHolds::Never => RiskLevel::Low,
+        // Holds of any profile, whatever profiles this job selects.
+        ReleaseHolds::IfNeeded => risk::of_early_release(true).min(highest(job)),
+    }
+}
+
+fn highest(job: &Job) -> RiskLevel {
+    if job.safe_mode {
+        job.max_risk.min(RiskLevel::High)
+    } else {
+        job.max_risk
+    }
+}

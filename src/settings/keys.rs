@@ -1,0 +1,246 @@
+//! Every key of the settings, declared once: meaning, name, type, default, range, merge rule, risk of a change, flag.
+//!
+//! To add a key, add it here, and use it in `rules.rs`, where keys become what a job does.
+
+use camino::Utf8PathBuf;
+
+use super::declare::{Default, Key, Merge, Required, Risk, Tidy, keys};
+use super::finding::Code;
+use super::platform::Platform;
+use super::reader::Reader;
+use super::slot::{Group, List, Named, Origin, Part, Slot, Sourced, fill, over};
+use super::syntax::{At, Object};
+use super::values::{MaxStore, MinFree, Reason, RootPattern};
+use crate::domain::accept::Place;
+use crate::domain::blocker::CheckCode;
+use crate::domain::budget::{Budget as Goal, ReleaseHolds};
+use crate::domain::collect::CollectMethod;
+use crate::domain::job::{ProfileRef, ProfileSelector, RootPatterns};
+use crate::domain::measure::{Bytes, Span};
+use crate::domain::retention::MOST_KEPT;
+use crate::domain::risk::RiskLevel;
+
+/// The numbers of keep rules.
+const KEPT: Option<(i64, i64)> = Some((0, MOST_KEPT as i64));
+/// The percentages that a file system can be kept below.
+const USED: Option<(i64, i64)> = Some((Goal::LEAST_USED as i64, Goal::MOST_USED as i64));
+
+keys! {
+    /// The settings of nix-prune.
+    Settings {
+        /// The version of the settings.
+        version "version": Sourced<u64> {
+            required: Required::As(Code::VersionMissing), range: Some((super::VERSION, super::VERSION)),
+            risk: Risk::Meaningless,
+        };
+        /// Refuse critical actions, whatever a job allows.
+        safe_mode "safeMode": Sourced<bool> { default: Default::Json("true"), risk: Risk::Guard };
+        /// How long removed generations and roots stay restorable, such as `7d`; `0s` for not at all.
+        undo_window "undoWindow": Sourced<Span> {
+            default: Default::Json(r#""7d""#), risk: Risk::Keeps, flag: Some("--undo-window"),
+        };
+        /// Per-run limits: a larger run needs a confirmation. The strictest file wins.
+        limits "limits": Limits { merge: Merge::Union, risk: Risk::Each };
+        /// What no job may remove. The lists of all files are added up.
+        protect "protect": Protect { default: Default::Json("{}"), merge: Merge::Union, risk: Risk::Each };
+        /// Safety checks that are accepted at a place, until the entry is removed. Every plan shows them. Only the entries
+        /// of the lowest file count, which is the machine's where there is one.
+        accept "accept": List<Acceptance> {
+            default: Default::Json("[]"), items: (0, RootPatterns::MOST), items_code: Code::AcceptMany,
+            merge: Merge::Lowest, risk: Risk::Accepts,
+        };
+        /// Minimum retention enforced on every job, flag and other file. The strictest file wins.
+        policy "policy": Policy { merge: Merge::Union, risk: Risk::Each };
+        /// The jobs by name. A job of a higher file replaces the whole job of that name.
+        jobs "jobs": Named<Job> {
+            required: Required::As(Code::JobsNone), items: (1, usize::MAX), items_code: Code::JobsNone,
+            risk: Risk::Job,
+        };
+    }
+
+    /// Per-run limits: what a run may do without a confirmation on the terminal or `--accept`.
+    Limits {
+        /// The most generations that one run removes.
+        max_generations "maxGenerationsPerRun": Sourced<u64> {
+            range: Some((0, 100_000)), code: Code::LimitsGenerations, merge: Merge::Least, risk: Risk::Allows,
+        };
+        /// The most bytes that one run deletes, in NAR sizes, such as `50G`.
+        max_bytes "maxBytesPerRun": Sourced<Bytes> {
+            code: Code::LimitsBytes, merge: Merge::Least, risk: Risk::Allows,
+        };
+    }
+
+    /// What no job may remove.
+    Protect {
+        /// Paths that are never removed. A list must contain every critical path of the platform, which are the default.
+        paths "paths": List<Sourced<Utf8PathBuf>> {
+            default: Default::CriticalPaths, merge: Merge::Union, risk: Risk::Protects, tidy: Tidy::Paths,
+        };
+        /// Pinned generations, which are never removed.
+        generations "generations": List<Pin> {
+            default: Default::Json("[]"), merge: Merge::Union, risk: Risk::Protects,
+        };
+        /// Patterns for links of GC roots that are never removed, such as `/home/*/keep/**`.
+        roots "roots": List<Sourced<RootPattern>> {
+            default: Default::Json("[]"), items: (0, RootPatterns::MOST), items_code: Code::RootPatternsMany,
+            code: Code::RootPattern, merge: Merge::Union, risk: Risk::Protects,
+        };
+    }
+
+    /// A generation that is never removed.
+    Pin {
+        /// The profile, by its path or by its name in Nix's profiles directory.
+        profile "profile": Sourced<ProfileRef> { required: Required::Yes, code: Code::PinProfile };
+        /// The number of the generation.
+        number "number": Sourced<u64> {
+            required: Required::Yes, range: Some((0, 4_294_967_295)), code: Code::PinNumber,
+        };
+        /// Why it is pinned.
+        reason "reason": Sourced<String>;
+    }
+
+    /// A safety check that is accepted at a place.
+    Acceptance {
+        /// The safety check.
+        code "code": Sourced<CheckCode> { required: Required::Yes, code: Code::AcceptCode };
+        /// An absolute path, which stands for everything below it as well, or a pattern such as `/home/*/result`. Its first
+        /// name has no wildcard.
+        place "place": Sourced<Place> { required: Required::Yes, code: Code::AcceptPlace };
+        /// Why it is accepted.
+        reason "reason": Sourced<Reason> { required: Required::Yes, code: Code::AcceptReason };
+    }
+
+    /// Minimum retention enforced on every job.
+    Policy {
+        /// What is kept of every profile, whatever a job's rules say.
+        keep_at_least "keepAtLeast": MinimumRetention { merge: Merge::Union, risk: Risk::Each };
+        /// The highest risk that any job may have: low, medium, high or critical.
+        max_risk "maxRisk": Sourced<RiskLevel> { merge: Merge::Least, risk: Risk::Ceiling };
+        /// The shortest undo window, such as `1d`. With it no hold is released early.
+        undo_window "undoWindow": Sourced<Span> { merge: Merge::Greatest, risk: Risk::Keeps };
+    }
+
+    /// What is kept of every profile.
+    MinimumRetention {
+        /// This many generations, counted back from the current one.
+        last "last": Sourced<u64> {
+            range: KEPT, code: Code::KeepRange, merge: Merge::Greatest, risk: Risk::Keeps,
+        };
+        /// Generations not older than this, such as `7d`, and the one that was active then.
+        within "within": Sourced<Span> { merge: Merge::Greatest, risk: Risk::Keeps };
+    }
+
+    /// A named set of operations.
+    Job {
+        /// What it is for.
+        description "description": Sourced<String> { tidy: Tidy::Trim };
+        /// Whether it runs at all.
+        enabled "enabled": Sourced<bool> { default: Default::Json("true"), risk: Risk::Enables };
+        /// Actions above this level stop a run: low, medium, high or critical.
+        max_risk "maxRisk": Sourced<RiskLevel> {
+            default: Default::Json(r#""high""#), risk: Risk::Ceiling, flag: Some("--max-risk"),
+        };
+        /// The disk goal. With one the job removes only what it needs.
+        budget "budget": Budget { risk: Risk::Budget };
+        /// What the job does, in this order.
+        operations "operations": Operations;
+    }
+
+    /// The disk goal of a job: one of the sizes, and whether holds may end early for it.
+    Budget {
+        /// The least free space, such as `50G` or `20%`.
+        min_free "minFree": Sourced<MinFree> { code: Code::MinFree, flag: Some("--until-free") };
+        /// The most of the file system that is used, in percent.
+        max_used "maxUsed": Sourced<u64> {
+            range: USED, code: Code::MaxUsedRange, tidy: Tidy::Clamp, flag: Some("--max-used"),
+        };
+        /// The largest store, such as `200G`.
+        max_store "maxStore": Sourced<MaxStore> { code: Code::MaxStore, flag: Some("--max-store") };
+        /// Whether holds are released before their window ends: never or ifNeeded.
+        release_holds "releaseHolds": Sourced<ReleaseHolds> {
+            default: Default::Json(r#""never""#), code: Code::ReleaseHolds, flag: Some("--release-holds"),
+        };
+    }
+
+    /// The operations of a job, in the order in which they run.
+    Operations {
+        /// Remove generations that no rule keeps.
+        generations "generations": Generations { risk: Risk::Removes };
+        /// Remove GC roots.
+        roots "roots": Roots { risk: Risk::Each };
+        /// Collect garbage.
+        collect "collect": Collect;
+        /// Hard-link equal files in the store.
+        optimise "optimise": Optimise;
+        /// Check the store.
+        verify "verify": Verify;
+    }
+
+    /// Which profiles lose generations, and which generations are kept.
+    Generations {
+        /// system, users, home-manager, nix-collect-garbage or absolute paths of profiles.
+        profiles "profiles": List<Sourced<ProfileSelector>> {
+            default: Default::Json(r#"["system", "users", "home-manager"]"#), items: (1, usize::MAX),
+            items_code: Code::ProfilesNone, risk: Risk::Removes, flag: Some("--profile"),
+        };
+        /// What is kept.
+        keep "keep": Keep;
+    }
+
+    /// Keep rules; a generation is kept if any of them keeps it.
+    Keep {
+        /// This many generations, counted back from the current one.
+        last "last": Sourced<u64> {
+            range: KEPT, code: Code::KeepRange, risk: Risk::Keeps, flag: Some("--keep-last"),
+        };
+        /// Generations not older than this, such as `14d`.
+        within "within": Sourced<Span> { risk: Risk::Keeps, flag: Some("--keep-within") };
+        /// The newest of each of this many days.
+        daily "daily": Sourced<u64> {
+            range: KEPT, code: Code::KeepRange, risk: Risk::Keeps, flag: Some("--keep-daily"),
+        };
+        /// The newest of each of this many ISO weeks.
+        weekly "weekly": Sourced<u64> {
+            range: KEPT, code: Code::KeepRange, risk: Risk::Keeps, flag: Some("--keep-weekly"),
+        };
+        /// The newest of each of this many months.
+        monthly "monthly": Sourced<u64> {
+            range: KEPT, code: Code::KeepRange, risk: Risk::Keeps, flag: Some("--keep-monthly"),
+        };
+        /// The newest of each of this many years.
+        yearly "yearly": Sourced<u64> {
+            range: KEPT, code: Code::KeepRange, risk: Risk::Keeps, flag: Some("--keep-yearly"),
+        };
+    }
+
+    /// Which GC roots are removed.
+    Roots {
+        /// Remove roots whose link is gone.
+        dangling "dangling": Sourced<bool> { default: Default::Json("false") };
+    }
+
+    /// How garbage is collected.
+    Collect {
+        /// auto (delete listed paths where that equals a full collection), selective (delete listed paths or nothing) or whole
+        /// (nix-collect-garbage).
+        method "method": Sourced<CollectMethod> {
+            default: Default::Json(r#""auto""#), code: Code::CollectMethod, flag: Some("--collect-method"),
+        };
+        /// Do not delete paths registered within this time, such as `2d`, or their dependencies.
+        keep_recent "keepRecent": Sourced<Span> { risk: Risk::Spares, flag: Some("--keep-recent") };
+    }
+
+    /// Hard-links equal files in the store.
+    Optimise {
+        /// Enable this operation.
+        enabled "enabled": Sourced<bool> { required: Required::Yes };
+    }
+
+    /// Checks the store.
+    Verify {
+        /// Enable this operation.
+        enabled "enabled": Sourced<bool> { required: Required::Yes };
+        /// Read and hash the contents of every path.
+        contents "contents": Sourced<bool> { default: Default::Json("false") };
+    }
+}

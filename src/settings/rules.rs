@@ -1,0 +1,412 @@
+//! The rules between keys, and what keys become: jobs with everything that bears on them.
+
+use std::collections::BTreeSet;
+use std::num::TryFromIntError;
+use std::sync::Arc;
+
+use camino::Utf8PathBuf;
+
+use super::finding::{Code, Finding, Pointer};
+use super::keys;
+use super::platform::Platform;
+use super::reader::Reader;
+use super::slot::{Slot, Sourced};
+use super::syntax::At;
+use super::{JobSettings, Settings};
+use crate::domain::accept::Acceptance;
+use crate::domain::budget::{Budget, DiskGoal};
+use crate::domain::job::{
+    CollectOperation, GenerationsOperation, Job, JobName, Operations, Protect, ProtectedGeneration,
+    RootPatterns, RootsOperation, VerifyOperation,
+};
+use crate::domain::limits::Limits;
+use crate::domain::measure::Span;
+use crate::domain::policy::{MinimumRetention, Policy};
+use crate::domain::profile::GenerationNumber;
+use crate::domain::retention::{KeepPolicy, KeepRules};
+use crate::domain::risk::RiskLevel;
+
+/// More jobs than this are worth a remark.
+const MANY_JOBS: usize = 10;
+const JOBS: At<'static> = At::Key(&At::Root, "jobs");
+
+/// Checks the rules between keys, and makes the settings of them. There are none where a value is missing or wrong, which
+/// is among the findings.
+pub(super) fn settings(
+    mut keys: keys::Settings,
+    platform: Platform,
+    reader: &mut Reader,
+) -> Option<Settings> {
+    keys.fill(platform);
+    let safe_mode = !matches!(value(keys.safe_mode.as_ref()), Some(false));
+    if !safe_mode {
+        reader.warn(
+            Code::SafeModeOff,
+            At::Key(&At::Root, "safeMode"),
+            "the safe mode is off: a job may do what nothing can undo, if its `maxRisk` allows it",
+            "write `true`, unless that is what you want",
+        );
+    }
+    let protected = protected(keys.protect.as_ref(), platform, reader);
+    let jobs: Vec<Option<(JobName, JobSettings)>> = keys
+        .jobs
+        .iter()
+        .flat_map(|jobs| &jobs.0)
+        .map(|(name, job)| {
+            let settings = self::job(name, job, safe_mode, reader)?;
+            Some((settings.job.name.clone(), settings))
+        })
+        .collect();
+    if jobs.len() > MANY_JOBS {
+        let message = format!(
+            "there are {} jobs; more than {MANY_JOBS} are hard to survey",
+            jobs.len()
+        );
+        reader.warn(Code::JobsMany, JOBS, &message, "combine some of them");
+    }
+    let undo_window = value(keys.undo_window.as_ref())?;
+    let (protected_paths, protect) = protected?;
+    let (protect, accepted) = (Arc::new(protect), accepted(&keys)?);
+    let (limits, policy) = (limits(&keys), policy(&keys)?);
+    let mut jobs: Vec<(JobName, JobSettings)> = jobs.into_iter().collect::<Option<_>>()?;
+    for (_, settings) in &mut jobs {
+        let job = &mut settings.job;
+        job.undo_window = undo_window;
+        job.protect = Arc::clone(&protect);
+        job.accepted = Arc::clone(&accepted);
+        job.limits = limits;
+        job.policy = policy;
+    }
+    let settings = Settings {
+        safe_mode,
+        undo_window,
+        protected_paths,
+        protect,
+        limits,
+        accepted,
+        policy,
+        jobs: jobs.into_iter().collect(),
+        keys,
+    };
+    reader.findings.extend(settings.policy_conflicts());
+    Some(settings)
+}
+
+fn value<T: Clone>(key: Option<&Sourced<T>>) -> Option<T> {
+    key.map(|sourced| sourced.value.clone())
+}
+
+fn protected(
+    protect: Option<&keys::Protect>,
+    platform: Platform,
+    reader: &mut Reader,
+) -> Option<(Vec<Utf8PathBuf>, Protect)> {
+    let protect = protect?;
+    let at = At::Key(&At::Root, "protect");
+    let at = At::Key(&at, "paths");
+    let paths = protect.paths.as_ref()?.items.iter();
+    let paths: Vec<Utf8PathBuf> = paths.map(|path| path.value.clone()).collect();
+    // Letter for letter: no prefix covers a path, and `/` does not stand in for the others.
+    let listed: BTreeSet<&str> = paths.iter().map(|path| path.as_str()).collect();
+    let missing = platform.critical_paths();
+    let missing: Vec<&str> = missing.filter(|path| !listed.contains(path)).collect();
+    if !missing.is_empty() && !reader.is_misshapen(at) {
+        reader.error(
+            Code::MissingCritical,
+            at,
+            &format!("critical paths are not protected: {}", missing.join(" ")),
+            "write each of them as an item of its own, or leave `paths` out to protect all of them",
+        );
+    }
+    let pins = protect.generations.as_ref()?.items.iter().map(|pin| {
+        Some(ProtectedGeneration {
+            profile: value(pin.profile.as_ref())?,
+            number: GenerationNumber(u32::try_from(value(pin.number.as_ref())?).ok()?),
+            reason: value(pin.reason.as_ref()),
+        })
+    });
+    let patterns = protect.roots.as_ref()?.items.iter();
+    let patterns = RootPatterns::new(patterns.map(|pattern| pattern.value.0.as_str()));
+    if let Err(error) = &patterns {
+        let at = At::Key(&At::Root, "protect");
+        let message = format!("the patterns cannot be used together: {error}");
+        reader.error(
+            Code::RootPattern,
+            At::Key(&at, "roots"),
+            &message,
+            "use fewer",
+        );
+    }
+    let protect = Protect {
+        generations: pins.collect::<Option<_>>()?,
+        roots: patterns.ok()?,
+    };
+    Some((paths, protect))
+}
+
+fn accepted(keys: &keys::Settings) -> Option<Arc<[Acceptance]>> {
+    let entries = keys.accept.as_ref()?.items.iter().map(|entry| {
+        Some(Acceptance {
+            code: value(entry.code.as_ref())?,
+            place: value(entry.place.as_ref())?,
+            reason: value(entry.reason.as_ref())?.0,
+        })
+    });
+    entries.collect()
+}
+
+fn limits(keys: &keys::Settings) -> Limits {
+    let limits = keys.limits.as_ref();
+    Limits {
+        generations: limits.and_then(|limits| value(limits.max_generations.as_ref())),
+        bytes: limits.and_then(|limits| value(limits.max_bytes.as_ref())),
+        ..Limits::default()
+    }
+}
+
+fn policy(keys: &keys::Settings) -> Option<Policy> {
+    let Some(policy) = &keys.policy else {
+        return Some(Policy::default());
+    };
+    let keep = policy.keep_at_least.as_ref();
+    Some(Policy {
+        keep: MinimumRetention {
+            last: count(keep.and_then(|keep| value(keep.last.as_ref())))
+                .ok()?
+                .unwrap_or(0),
+            within: keep
+                .and_then(|keep| value(keep.within.as_ref()))
+                .unwrap_or(Span::ZERO),
+        },
+        max_risk: value(policy.max_risk.as_ref()),
+        undo_window: value(policy.undo_window.as_ref()).unwrap_or(Span::ZERO),
+    })
+}
+
+/// The declared range fits.
+fn count(number: Option<u64>) -> Result<Option<u16>, TryFromIntError> {
+    number.map(u16::try_from).transpose()
+}
+
+fn job(name: &str, keys: &keys::Job, safe_mode: bool, reader: &mut Reader) -> Option<JobSettings> {
+    let at = At::Key(&JOBS, name);
+    let max_risk = value(keys.max_risk.as_ref());
+    if max_risk == Some(RiskLevel::Critical) {
+        let at = At::Key(&at, "maxRisk");
+        if safe_mode {
+            reader.error(
+                Code::RiskAgainstSafeMode,
+                at,
+                "the job may do what is critical, and the safe mode refuses that",
+                "write high; or write `\"safeMode\": false`, if nothing needs to bring this machine back",
+            );
+        } else {
+            reader.warn(
+                Code::RiskCritical,
+                at,
+                "DANGER: with the safe mode off, this job may irreversibly remove every generation that the machine could go \
+                 back to, without asking",
+                "write high",
+            );
+        }
+    }
+    let enabled = value(keys.enabled.as_ref());
+    let budget = match &keys.budget {
+        Some(budget) => self::budget(budget, At::Key(&at, "budget"), reader).map(Some),
+        None => Some(None),
+    };
+    let none = keys::Operations::default();
+    let at = At::Key(&at, "operations");
+    let operations = operations(keys.operations.as_ref().unwrap_or(&none), at, reader);
+    // What is refused already is not missed as well.
+    let idle = operations.as_ref().is_some_and(Operations::is_empty);
+    if idle && enabled == Some(true) && !reader.is_misshapen(at) {
+        reader.error(
+            Code::JobWithoutOperation,
+            at,
+            "the job is enabled and does nothing",
+            "write one of generations, roots, collect, optimise or verify, or write `\"enabled\": false` for the job",
+        );
+    }
+    let job = Job {
+        name: JobName::try_from(name.to_string()).ok()?,
+        max_risk: max_risk?,
+        safe_mode,
+        // What all jobs have in common is filled in by the caller.
+        undo_window: Span::ZERO,
+        protect: Arc::default(),
+        budget: budget?,
+        limits: Limits::default(),
+        // By its code alone a check is accepted for one run, by whoever sees what it found.
+        accept: BTreeSet::new(),
+        accepted: Arc::default(),
+        policy: Policy::default(),
+        operations: operations?,
+    };
+    Some(JobSettings {
+        job,
+        description: value(keys.description.as_ref()),
+        enabled: enabled?,
+        is_in_highest_file: true,
+    })
+}
+
+/// One goal, and what it may cost.
+fn budget(keys: &keys::Budget, at: At<'_>, reader: &mut Reader) -> Option<DiskGoal> {
+    let goals = [
+        value(keys.min_free.as_ref()).map(|goal| goal.0),
+        value(keys.max_used.as_ref()).and_then(|percent| Budget::max_used(percent).ok()),
+        value(keys.max_store.as_ref()).map(|goal| goal.0),
+    ];
+    let wrong = ["minFree", "maxUsed", "maxStore"];
+    let wrong = wrong
+        .iter()
+        .filter(|key| reader.is_faulty(At::Key(&at, key)));
+    let written = wrong.count() + goals.iter().flatten().count();
+    if written != 1 && !reader.is_misshapen(at) {
+        let message = match written {
+            0 => "the budget has no goal".to_string(),
+            more => format!("the budget has {more} goals, and they may contradict each other"),
+        };
+        let hint = "write one of minFree, maxUsed and maxStore";
+        reader.error(Code::BudgetGoals, at, &message, hint);
+    }
+    let [goal] = <[Budget; 1]>::try_from(goals.into_iter().flatten().collect::<Vec<_>>()).ok()?;
+    Some(DiskGoal {
+        budget: goal,
+        release_holds: value(keys.release_holds.as_ref())?,
+    })
+}
+
+fn operations(keys: &keys::Operations, at: At<'_>, reader: &mut Reader) -> Option<Operations> {
+    let generations = keys.generations.as_ref();
+    let generations =
+        generations.map(|keys| self::generations(keys, At::Key(&at, "generations"), reader));
+    let collect = keys.collect.as_ref();
+    let collect = collect.map(|keys| self::collect(keys, At::Key(&at, "collect"), reader));
+    let dangling = keys
+        .roots
+        .as_ref()
+        .and_then(|roots| value(roots.dangling.as_ref()));
+    let verify = keys.verify.as_ref();
+    let verify = verify.filter(|verify| value(verify.enabled.as_ref()) == Some(true));
+    let optimise = keys.optimise.as_ref();
+    Some(Operations {
+        generations: transposed(generations)?,
+        roots: (dangling == Some(true)).then_some(RootsOperation { dangling: true }),
+        collect: transposed(collect)?,
+        optimise: optimise.and_then(|optimise| value(optimise.enabled.as_ref())) == Some(true),
+        verify: verify.map(|verify| VerifyOperation {
+            contents: value(verify.contents.as_ref()) == Some(true),
+        }),
+    })
+}
+
+/// What is written and cannot be used takes away all of it.
+#[allow(clippy::option_option, reason = "not written, wrong, or there")]
+fn transposed<T>(written: Option<Option<T>>) -> Option<Option<T>> {
+    match written {
+        Some(None) => None,
+        other => Some(other.flatten()),
+    }
+}
+
+fn collect(keys: &keys::Collect, at: At<'_>, reader: &mut Reader) -> Option<CollectOperation> {
+    let operation = CollectOperation {
+        method: value(keys.method.as_ref())?,
+        keep_recent: value(keys.keep_recent.as_ref()),
+    };
+    if let Err(error) = operation.check() {
+        let hint = "leave out the method, or write selective";
+        let at = At::Key(&at, "keepRecent");
+        reader.error(Code::CollectRecent, at, &error.to_string(), hint);
+        return None;
+    }
+    Some(operation)
+}
+
+fn generations(
+    keys: &keys::Generations,
+    at: At<'_>,
+    reader: &mut Reader,
+) -> Option<GenerationsOperation> {
+    let none = keys::Keep::default();
+    let keep = keys.keep.as_ref().unwrap_or(&none);
+    let rules = KeepRules {
+        last: count(value(keep.last.as_ref())).ok()?,
+        within: value(keep.within.as_ref()),
+        daily: count(value(keep.daily.as_ref())).ok()?,
+        weekly: count(value(keep.weekly.as_ref())).ok()?,
+        monthly: count(value(keep.monthly.as_ref())).ok()?,
+        yearly: count(value(keep.yearly.as_ref())).ok()?,
+    };
+    let at = At::Key(&at, "keep");
+    let keep = match KeepPolicy::new(rules) {
+        _ if reader.is_faulty(at) => None,
+        Ok(keep) => Some(keep),
+        Err(error) => {
+            let hint = "write a rule above zero, such as `\"last\": 5` or `\"within\": \"14d\"`";
+            reader.error(Code::KeepsNothing, at, &error.to_string(), hint);
+            None
+        }
+    };
+    let profiles = keys.profiles.as_ref()?.items.iter();
+    Some(GenerationsOperation {
+        profiles: profiles.map(|profile| profile.value.clone()).collect(),
+        keep: keep?,
+    })
+}
+
+impl Settings {
+    /// Where jobs ask for more than the policy allows; the policy holds all the same.
+    pub(super) fn policy_conflicts(&self) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let mut warn = |code, at: &Pointer, message: &str, hint: &str| {
+            findings.push(Finding::warning(code, at, message, hint));
+        };
+        let policy = self.policy;
+        if self.undo_window < policy.undo_window {
+            let (window, least) = (self.undo_window, policy.undo_window);
+            let message =
+                format!("the undo window is {window}, and the policy requires at least {least}");
+            let hint = format!("write `{least}`, which holds in any case");
+            let at = Pointer::root().key("undoWindow");
+            warn(Code::PolicyWindow, &at, &message, &hint);
+        }
+        for (name, found) in &self.jobs {
+            let (job, bound) = (&found.job, found.job.bound());
+            let at = JOBS.pointer().key(&name.to_string());
+            if bound.max_risk != job.max_risk {
+                let (risk, most) = (job.max_risk, bound.max_risk);
+                let message = format!(
+                    "the job may have the risk {risk}, and the policy allows at most {most}"
+                );
+                let hint = format!("write `{most}`, which holds in any case");
+                warn(Code::PolicyRisk, &at.key("maxRisk"), &message, &hint);
+            }
+            if bound.budget != job.budget {
+                warn(
+                    Code::PolicyWindow,
+                    &at.key("budget").key("releaseHolds"),
+                    "the budget would release holds early, and the policy forbids that",
+                    "write `never`, which holds in any case",
+                );
+            }
+            let Some(operation) = &job.operations.generations else {
+                continue;
+            };
+            let (rules, floor) = (operation.keep.rules(), policy.keep);
+            let fewer = rules.last.unwrap_or(0) < floor.last;
+            let shorter = rules.within.unwrap_or_default() < floor.within;
+            if fewer || shorter {
+                warn(
+                    Code::PolicyKeep,
+                    &at.key("operations").key("generations").key("keep"),
+                    "the rules may keep less than the policy requires",
+                    "write at least as much; the policy holds in any case",
+                );
+            }
+        }
+        findings
+    }
+}

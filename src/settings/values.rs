@@ -1,0 +1,264 @@
+//! The types of values: how each is written in JSON, read, ordered, and described in the schema.
+
+mod words;
+
+use std::fmt::Debug;
+
+use serde_json::Value as Json;
+
+use super::declare::Key;
+use super::finding::Code;
+use super::syntax::{Node, Value};
+use crate::domain::budget::{Amount, Budget, BudgetError, parse_size};
+use crate::domain::measure::{Bytes, Span};
+
+pub(super) use words::RootPattern;
+
+/// What JSON may stand at a key, for the schema and the reference.
+pub(super) enum Shape {
+    Switch,
+    /// A whole number; the key has its range.
+    Whole,
+    /// Text that matches a pattern.
+    Text(Option<&'static str>),
+    /// One of these words.
+    Words(Vec<&'static str>),
+    List(Box<Shape>),
+    /// An object, what it is, and its keys.
+    Group(&'static str, &'static [&'static Key]),
+    /// Such an object for each name.
+    Named(&'static str, &'static [&'static Key]),
+}
+
+/// Why a value cannot be used.
+pub(super) enum Fault {
+    /// It is not JSON of this type.
+    Type(&'static str),
+    /// It is, and means nothing here.
+    Value {
+        /// The code of the finding, if it is not that of the key.
+        code: Option<Code>,
+        message: String,
+        hint: String,
+    },
+}
+
+impl Fault {
+    fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Value {
+            code: None,
+            message: message.into(),
+            hint: hint.into(),
+        }
+    }
+
+    fn with_code(code: Code, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Value {
+            code: Some(code),
+            message: message.into(),
+            hint: hint.into(),
+        }
+    }
+}
+
+/// The type of one value.
+pub(super) trait Type: Sized + Clone + Debug {
+    fn shape() -> Shape;
+    fn read(value: &Value, key: &Key) -> Result<Self, Fault>;
+
+    /// Its place in the order of such values, if they have one; values of the same weight mean the same.
+    fn weight(&self) -> Option<u64> {
+        None
+    }
+
+    /// How `config show` writes it.
+    fn written(&self, node: &Node) -> Json {
+        node.into()
+    }
+}
+
+impl Type for bool {
+    fn shape() -> Shape {
+        Shape::Switch
+    }
+
+    fn read(value: &Value, _: &Key) -> Result<Self, Fault> {
+        match value {
+            Value::Bool(on) => Ok(*on),
+            _ => Err(Fault::Type("true or false")),
+        }
+    }
+}
+
+impl Type for u64 {
+    fn shape() -> Shape {
+        Shape::Whole
+    }
+
+    fn read(value: &Value, key: &Key) -> Result<Self, Fault> {
+        let (least, most) = key.range.unwrap_or((0, i64::MAX));
+        let number = match value {
+            Value::Number(number) => whole(number),
+            _ => None,
+        };
+        let number = number.ok_or(Fault::Type("a whole number"))?;
+        let allowed = Some(number).filter(|number| (least..=most).contains(number));
+        let allowed = allowed.and_then(|number| Self::try_from(number).ok());
+        allowed.ok_or_else(|| {
+            let message = format!("`{}` cannot be {number}", key.name);
+            Fault::new(message, format!("write a number from {least} to {most}"))
+        })
+    }
+
+    fn weight(&self) -> Option<u64> {
+        Some(*self)
+    }
+}
+
+/// A whole number as JSON has it; one beyond 64 bits signed is the greatest, for no range reaches that far.
+pub(super) fn whole(number: &str) -> Option<i64> {
+    let as_signed = number.parse().ok().filter(|_| number != "-0");
+    as_signed.or_else(|| number.parse::<u64>().ok().map(|_| i64::MAX))
+}
+
+/// A value that is written as text.
+pub(super) trait Word: Sized + Clone + Debug {
+    const PATTERN: Option<&'static str> = None;
+
+    /// The words that it can be, if it is one of a few.
+    fn words() -> Vec<&'static str> {
+        Vec::new()
+    }
+
+    fn parse(text: &str) -> Result<Self, Fault>;
+
+    fn weight(&self) -> Option<u64> {
+        None
+    }
+
+    /// How `config show` writes it.
+    fn written(&self, text: &str) -> String {
+        text.to_string()
+    }
+}
+
+impl<T: Word> Type for T {
+    fn shape() -> Shape {
+        match T::words() {
+            words if words.is_empty() => Shape::Text(T::PATTERN),
+            words => Shape::Words(words),
+        }
+    }
+
+    fn read(value: &Value, _: &Key) -> Result<Self, Fault> {
+        match value {
+            Value::Text(text) => T::parse(text),
+            _ => Err(Fault::Type("text")),
+        }
+    }
+
+    fn weight(&self) -> Option<u64> {
+        Word::weight(self)
+    }
+
+    fn written(&self, node: &Node) -> Json {
+        match &node.value {
+            Value::Text(text) => Word::written(self, text).into(),
+            _ => node.into(),
+        }
+    }
+}
+
+impl Word for String {
+    fn parse(text: &str) -> Result<Self, Fault> {
+        Ok(text.to_string())
+    }
+}
+
+/// Why something is protected or accepted.
+#[derive(Debug, Clone)]
+pub(super) struct Reason(pub(super) String);
+
+impl Word for Reason {
+    const PATTERN: Option<&'static str> = Some(r"\S");
+
+    fn parse(text: &str) -> Result<Self, Fault> {
+        match text.trim() {
+            "" => Err(Fault::new(
+                "the reason is empty",
+                "write why the check is accepted there; every plan shows it",
+            )),
+            reason => Ok(Self(reason.to_string())),
+        }
+    }
+}
+
+impl Word for Span {
+    const PATTERN: Option<&'static str> = Some(r"^\s*([0-9]+(\.[0-9]{1,9})?[smhdw])+\s*$");
+
+    fn parse(text: &str) -> Result<Self, Fault> {
+        text.parse().map_err(|_| {
+            Fault::with_code(
+                Code::AgeInvalid,
+                format!("`{text}` is not a duration"),
+                "write numbers with s, m, h, d or w behind them, such as `14d`, `1.5d` or `1h30m`",
+            )
+        })
+    }
+
+    fn weight(&self) -> Option<u64> {
+        Some(self.as_seconds())
+    }
+}
+
+const SIZE: &str = r"^([0-9]+|[0-9]+(\.[0-9]{1,9})?[KMGT])$";
+const SIZE_HINT: &str = "write a size such as `50G` or `1.5T`";
+
+impl Word for Bytes {
+    const PATTERN: Option<&'static str> = Some(SIZE);
+
+    fn parse(text: &str) -> Result<Self, Fault> {
+        parse_size(text).map_err(|_| Fault::new(format!("`{text}` is not a size"), SIZE_HINT))
+    }
+
+    fn weight(&self) -> Option<u64> {
+        Some(self.0)
+    }
+}
+
+/// A goal of the budget that is a size of the store.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct MaxStore(pub(super) Budget);
+
+impl Word for MaxStore {
+    const PATTERN: Option<&'static str> = Some(SIZE);
+
+    fn parse(text: &str) -> Result<Self, Fault> {
+        let budget = parse_size(text).and_then(Budget::max_store);
+        budget
+            .map(Self)
+            .map_err(|error| goal_fault(&error, SIZE_HINT))
+    }
+}
+
+/// A goal of the budget that is free space.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct MinFree(pub(super) Budget);
+
+impl Word for MinFree {
+    const PATTERN: Option<&'static str> =
+        Some(r"^(0*([5-9]|[1-8][0-9]|90)%|[0-9]+|[0-9]+(\.[0-9]{1,9})?[KMGT])$");
+
+    fn parse(text: &str) -> Result<Self, Fault> {
+        let budget = text.parse::<Amount>().and_then(Budget::min_free);
+        let hint = "write a size such as `50G`, or 5 to 90 percent such as `20%`";
+        budget.map(Self).map_err(|error| goal_fault(&error, hint))
+    }
+}
+
+/// The first half of the error says what is wrong; the hint says what to write instead.
+fn goal_fault(error: &BudgetError, hint: &str) -> Fault {
+    let message = error.to_string();
+    let wrong = message.split(';').next().unwrap_or_default();
+    Fault::new(wrong, hint)
+}

@@ -1,0 +1,195 @@
+//! Words, paths and patterns.
+
+use camino::Utf8PathBuf;
+
+use super::{Code, Fault, Word};
+use crate::domain::accept::{Acceptance, NotAPlace, Place};
+use crate::domain::blocker::CheckCode;
+use crate::domain::budget::ReleaseHolds;
+use crate::domain::collect::CollectMethod;
+use crate::domain::job::{ProfileRef, ProfileSelector, RootPatterns};
+use crate::domain::nearest::nearest;
+use crate::domain::risk::RiskLevel;
+
+impl Word for RiskLevel {
+    const PATTERN: Option<&'static str> = Some(
+        "^([lL][oO][wW]|[mM][eE][dD][iI][uU][mM]|[hH][iI][gG][hH]|[cC][rR][iI][tT][iI][cC][aA][lL])$",
+    );
+
+    fn parse(text: &str) -> Result<Self, Fault> {
+        text.parse().map_err(|_| {
+            Fault::with_code(
+                Code::RiskUnknown,
+                format!("`{text}` is not a risk level"),
+                "write low, medium, high or critical",
+            )
+        })
+    }
+
+    fn weight(&self) -> Option<u64> {
+        let mut below = Self::ALL.into_iter().enumerate();
+        below.find_map(|(place, level)| (level == *self).then_some(place as u64))
+    }
+
+    fn written(&self, _: &str) -> String {
+        self.to_string()
+    }
+}
+
+impl Word for ReleaseHolds {
+    fn words() -> Vec<&'static str> {
+        vec!["never", "ifNeeded"]
+    }
+
+    fn parse(text: &str) -> Result<Self, Fault> {
+        one_of(text, &Self::words())
+    }
+}
+
+impl Word for CollectMethod {
+    fn words() -> Vec<&'static str> {
+        vec!["auto", "selective", "whole"]
+    }
+
+    fn parse(text: &str) -> Result<Self, Fault> {
+        one_of(text, &Self::words())
+    }
+}
+
+fn one_of<T: std::str::FromStr>(text: &str, words: &[&str]) -> Result<T, Fault> {
+    let hint = || format!("write {}", words.join(" or "));
+    text.parse()
+        .map_err(|_| Fault::new(format!("`{text}` is not allowed here"), hint()))
+}
+
+/// Checks an absolute path (or pattern) without `.`, `..`, doubled or trailing slashes or white space around it.
+///
+/// Paths are compared letter for letter: a pattern or pin in another spelling would protect nothing, unnoticed.
+fn normal_path(text: &str) -> Result<&str, Fault> {
+    if !text.trim_start().starts_with('/') {
+        let message = format!("`{text}` is not absolute");
+        return Err(Fault::with_code(
+            Code::PathRelative,
+            message,
+            "write the whole path, from `/`",
+        ));
+    }
+    let parts = || text.trim().split('/').filter(|p| !matches!(*p, "" | "."));
+    let normal = format!("/{}", parts().collect::<Vec<_>>().join("/"));
+    let hint = if parts().any(|part| part == "..") {
+        "write the path that it leads to, without `..`".to_string()
+    } else if normal != text {
+        format!("write `{normal}`")
+    } else {
+        return Ok(text);
+    };
+    let message = format!("`{text}` is not normalised");
+    Err(Fault::with_code(Code::PathNotNormalised, message, hint))
+}
+
+impl Word for Utf8PathBuf {
+    const PATTERN: Option<&'static str> = Some(r"^\s*/");
+
+    fn parse(text: &str) -> Result<Self, Fault> {
+        normal_path(text).map(Self::from)
+    }
+}
+
+/// A pattern for the links of roots.
+#[derive(Debug, Clone)]
+pub(in crate::settings) struct RootPattern(pub(in crate::settings) String);
+
+impl Word for RootPattern {
+    const PATTERN: Option<&'static str> = Some("^/");
+
+    fn parse(text: &str) -> Result<Self, Fault> {
+        let text = normal_path(text)?;
+        RootPatterns::check(text).map_err(|error| pattern_fault(&error))?;
+        Ok(Self(text.to_string()))
+    }
+}
+
+fn pattern_fault(error: &impl ToString) -> Fault {
+    Fault::new(
+        format!("the pattern cannot be read: {}", error.to_string()),
+        "write a path in which `*` stands for a name and `**` for any number of them",
+    )
+}
+
+impl Word for ProfileRef {
+    const PATTERN: Option<&'static str> = Some(".");
+
+    fn parse(text: &str) -> Result<Self, Fault> {
+        if text.contains('/') {
+            normal_path(text)?;
+        }
+        let is_name = text == text.trim() && !matches!(text, "." | "..");
+        Self::parse(text).filter(|_| is_name).ok_or_else(|| {
+            Fault::new(
+                format!("`{text}` is not a profile"),
+                "write its path, or its name in Nix's profiles directory, such as `system`",
+            )
+        })
+    }
+}
+
+impl Word for ProfileSelector {
+    const PATTERN: Option<&'static str> =
+        Some("^(system|users|home-manager|nix-collect-garbage|/.*)$");
+
+    fn parse(text: &str) -> Result<Self, Fault> {
+        if text.contains('/') {
+            normal_path(text)?;
+        }
+        Self::parse(text).ok_or_else(|| {
+            let meant = nearest(text, Self::WORDS).map(|meant| format!(", perhaps {meant}"));
+            let (meant, known) = (meant.unwrap_or_default(), Self::WORDS.join(", "));
+            let hint = format!("write one of {known} or the absolute path of a profile{meant}");
+            Fault::with_code(
+                Code::ProfileUnknown,
+                format!("`{text}` selects no profile"),
+                hint,
+            )
+        })
+    }
+}
+
+impl Word for CheckCode {
+    fn words() -> Vec<&'static str> {
+        Acceptance::codes().map(Self::as_str).collect()
+    }
+
+    fn parse(text: &str) -> Result<Self, Fault> {
+        let mut known = Self::ALL.into_iter();
+        Err(match known.find(|code| code.as_str() == text) {
+            Some(code) if Acceptance::is_possible(code) => return Ok(code),
+            Some(code) if Self::acceptable().any(|other| other == code) => Fault::new(
+                format!("`{code}` is not about a place, and settings cannot accept it"),
+                format!("remove the entry; `--accept {code}` accepts it for one run"),
+            ),
+            Some(code) => Fault::new(format!("`{code}` stops nothing"), "remove the entry"),
+            None => {
+                let codes = Self::words();
+                let hint = match nearest(text, codes.iter().copied()) {
+                    Some(meant) => format!("did you mean `{meant}`?"),
+                    None => format!("write one of {}", codes.join(", ")),
+                };
+                Fault::new(format!("`{text}` is not a safety check"), hint)
+            }
+        })
+    }
+}
+
+impl Word for Place {
+    const PATTERN: Option<&'static str> = Some(r"^/[^/*?{}\[\]\\]+(/|$)");
+
+    fn parse(text: &str) -> Result<Self, Fault> {
+        Self::new(normal_path(text)?).map_err(|error| match error {
+            NotAPlace::Pattern(error) => pattern_fault(&error),
+            NotAPlace::Everywhere(_) => Fault::new(
+                error.to_string(),
+                "write the place that it is about; its first name must have no wildcard",
+            ),
+        })
+    }
+}
