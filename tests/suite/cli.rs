@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use crate::support::{
     OnTerminal, Ran, by_hand, listing, nixes, on_small_disk, program, run, run_command, script,
-    skipped, time, with_each_nix,
+    skipped, time, wait_for, with_each_nix,
 };
 
 /// A scratch store with nine system generations, of the newest Nix that is there.
@@ -742,17 +742,6 @@ fn slow_bin(dir: &Utf8Path) -> Utf8PathBuf {
     bin
 }
 
-fn wait_for(path: &Utf8Path) {
-    let begun = Instant::now();
-    while !path.exists() {
-        assert!(
-            begun.elapsed() < Duration::from_secs(60),
-            "{path} never came"
-        );
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
 #[rstest]
 #[case(Signal::SIGINT)]
 #[case(Signal::SIGTERM)]
@@ -775,7 +764,8 @@ fn an_interrupt_in_the_middle_leaves_a_record_that_tells_the_truth(#[case] signa
         .stderr(Stdio::piped())
         .spawn();
     let child = child.unwrap();
-    wait_for(&scratch.base().join("begun"));
+    let begun = scratch.base().join("begun");
+    wait_for("nix-env to begin", || begun.exists());
     kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
     let output = child.wait_with_output().unwrap();
     let stdout = String::from_utf8_lossy(&output.stdout);
@@ -821,7 +811,8 @@ fn a_run_that_is_killed_is_settled_by_the_next_one() {
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    wait_for(&scratch.base().join("begun"));
+    let begun = scratch.base().join("begun");
+    wait_for("nix-env to begin", || begun.exists());
     child.kill().unwrap();
     child.wait().unwrap();
     // Its nix-env goes on by itself, and ends its one deed.

@@ -13,13 +13,12 @@ mod shown;
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use rstest::rstest;
 use serde_json::Value;
 
-use crate::support::{Ran, run_command};
+use crate::support::{Ran, command, run_command};
 
 fn fixture(name: &str) -> Utf8PathBuf {
     Utf8Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -29,7 +28,7 @@ fn fixture(name: &str) -> Utf8PathBuf {
 
 /// The program with an empty environment.
 fn config(args: &[&str]) -> Ran {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_nix-prune"));
+    let mut command = command(env!("CARGO_BIN_EXE_nix-prune"));
     run_command(command.env_clear().arg("config").args(args))
 }
 

@@ -10,7 +10,6 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -38,7 +37,7 @@ impl Store {
     /// Where every inode has the blocks that it says: on XFS and btrfs what `du` counts is not what is freed.
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let kind = Command::new("stat")
+        let kind = crate::support::command("stat")
             .args(["-f", "-c", "%T"])
             .arg(dir.path())
             .output();
@@ -89,7 +88,7 @@ fn blocks(path: &Utf8Path) -> u64 {
 
 /// What `du` says, which counts every inode once.
 fn du(dir: &Utf8Path, names: &[&str]) -> u64 {
-    let output = Command::new("du")
+    let output = crate::support::command("du")
         .args(["-s", "-c", "--block-size=1", "--"])
         .args(names)
         .current_dir(dir)
@@ -387,7 +386,7 @@ fn what_may_not_be_read_is_counted_and_named() {
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
     let exe = store.dir().join("suite");
     fs::copy(std::env::current_exe().unwrap(), &exe).unwrap();
-    let mut command = Command::new(&exe);
+    let mut command = crate::support::command(&exe);
     command
         .args(["--exact", "disk::child_measures_what_it_is_told"])
         .arg("--nocapture")

@@ -21,7 +21,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Daemon, Nix, Ran, is_root, listing, nixes, program, run, run_command, skipped, time,
+    Daemon, Nix, Ran, command, is_root, listing, nixes, program, run, run_command, skipped, time,
     with_each_nix,
 };
 
@@ -338,13 +338,13 @@ fn a_lock_that_is_held_is_named_with_its_holder() {
 
 /// `doctor` in a mount namespace of its own, behind some words of shell; `None` where that cannot be had.
 fn doctor_behind(scratch: &Scratch, words: &str) -> Option<Ran> {
-    let can = Command::new("unshare").args(["-m", "true"]).output();
+    let can = command("unshare").args(["-m", "true"]).output();
     if !is_root() || !can.is_ok_and(|can| can.status.success()) {
         skipped("file systems without room or read only, which take root and a mount namespace");
         return None;
     }
     let ours = program(scratch);
-    let mut command = Command::new("unshare");
+    let mut command = command("unshare");
     command.env_clear();
     for (name, value) in ours.get_envs() {
         command.env(name, value.unwrap_or_default());

@@ -4,11 +4,10 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
 
 use rstest::rstest;
 
-use crate::support::{Ran, run_command};
+use crate::support::{Ran, command, run_command};
 
 /// Asks with these settings, where there is no Nix, no store database and no state directory, but a store directory.
 fn asked(settings: &str, args: &[&str]) -> (Ran, tempfile::TempDir) {
@@ -17,7 +16,7 @@ fn asked(settings: &str, args: &[&str]) -> (Ran, tempfile::TempDir) {
     fs::create_dir(base.join("store")).unwrap();
     fs::write(base.join("settings.json"), settings).unwrap();
     fs::set_permissions(base.join("settings.json"), PermissionsExt::from_mode(0o644)).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_nix-prune"));
+    let mut command = command(env!("CARGO_BIN_EXE_nix-prune"));
     command
         .env_clear()
         .env("PATH", "/nowhere")
@@ -98,7 +97,7 @@ fn a_store_that_is_not_there_is_never_a_no() {
     fs::remove_dir(dir.path().join("store")).unwrap();
     let settings = dir.path().join("settings.json");
     fs::write(&settings, with_budget(r#"{ "minFree": "1K" }"#)).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_nix-prune"));
+    let mut command = command(env!("CARGO_BIN_EXE_nix-prune"));
     command
         .env_clear()
         .env("NIX_STORE_DIR", dir.path().join("store"))

@@ -19,7 +19,7 @@ use nix_prune::adapters::scratch::Scratch;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::support::{Ran, nixes, program, run, run_command, time};
+use crate::support::{Ran, command, nixes, program, run, run_command, time};
 
 const BASE: &str = r#"{ "version": 1, "jobs": { "daily": { "operations": { "generations": { "keep": { "last": 5 } } } } } }"#;
 
@@ -48,7 +48,7 @@ impl Bare {
     }
 
     fn program(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_nix-prune"));
+        let mut command = command(env!("CARGO_BIN_EXE_nix-prune"));
         command.env_clear().env("HOME", self.base());
         command
     }

@@ -31,7 +31,7 @@ fn run(scratch: &Scratch, before: &str, words: &str) -> Output {
 }
 
 fn command(scratch: &Scratch, script: &str) -> Command {
-    let mut command = Command::new("/bin/sh");
+    let mut command = crate::support::command("/bin/sh");
     command
         .args(["-c", script])
         .env_clear()

@@ -33,7 +33,7 @@ use nix_prune::render;
 
 use crate::retention::{YEAR_NOW, year_of_generations, year_rules};
 use crate::support::{
-    Daemon, Nix, by_hand, is_root, listing, program, run_command, script, skipped, time,
+    Daemon, Nix, by_hand, command, is_root, listing, program, run_command, script, skipped, time,
     with_each_nix,
 };
 
@@ -467,7 +467,7 @@ fn an_ordinary_user_of_a_daemon_thins_out_their_own_profile() {
         for n in 1..=9u32 {
             let path = scratch.add_path(&format!("env-{n}"), &[], 1000).unwrap();
             let path = path.to_absolute_path(scratch.store());
-            let mut set = Command::new(nix.bin.join("nix-env"));
+            let mut set = command(nix.bin.join("nix-env"));
             set.env_clear()
                 .env("PATH", std::env::var_os("PATH").unwrap())
                 .envs(scratch.env())

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use nix_prune::adapters::scratch::Scratch;
 
-use crate::support::{by_hand, program, run_command, time, with_each_nix};
+use crate::support::{by_hand, command, program, run_command, time, with_each_nix};
 
 const README: &str = include_str!("../../README.md");
 
@@ -84,7 +84,7 @@ fn the_configurations_of_the_readme_are_those_of_the_template() {
 
 #[test]
 fn the_exit_statuses_of_the_readme_are_those_of_the_help() {
-    let scratchless = std::process::Command::new(env!("CARGO_BIN_EXE_nix-prune"))
+    let scratchless = command(env!("CARGO_BIN_EXE_nix-prune"))
         .arg("--help")
         .output()
         .unwrap();

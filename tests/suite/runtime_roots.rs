@@ -7,9 +7,8 @@ use std::fs;
 use std::io::Read as _;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use nix::fcntl::{Flock, FlockArg};
@@ -19,6 +18,7 @@ use rstest::rstest;
 use tempfile::TempDir;
 
 use crate::database::real;
+use crate::support::{Over, wait_for};
 
 const A: &str = "00bgd045z0d4icpbc2yyz4gx48ak44la-a";
 const B: &str = "11bgd045z0d4icpbc2yyz4gx48ak44la-b";
@@ -212,7 +212,7 @@ fn trap_20_what_may_not_be_seen_is_counted() {
     }
     let exe = proc.dir().join("suite");
     fs::copy(std::env::current_exe().unwrap(), &exe).unwrap();
-    let mut command = Command::new(&exe);
+    let mut command = crate::support::command(&exe);
     command
         .args(["--exact", "runtime_roots::child_reads_what_it_is_told"])
         .arg("--nocapture")
@@ -294,17 +294,6 @@ impl Drop for Ended {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
-    }
-}
-
-fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !done() {
-        assert!(
-            begun.elapsed() < Duration::from_secs(60),
-            "waited for {what}"
-        );
-        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
@@ -449,18 +438,16 @@ fn real_builds_go_on_while_somebody_looks_all_the_time() {
                 }
                 looks
             });
-            let built = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                for n in 0..15 {
-                    let file = nix.root().join("file");
-                    fs::write(&file, n.to_string()).unwrap();
-                    nix.run("nix-store", &["--add", file.as_str()]);
-                }
-                nix.run("nix-store", &["--gc"])
-            }));
-            done.store(true, Ordering::Relaxed);
-            let looks = looker.join().unwrap();
-            assert!(built.unwrap().contains("15 store paths deleted"));
-            looks
+            let over = Over(&done);
+            for n in 0..15 {
+                let file = nix.root().join("file");
+                fs::write(&file, n.to_string()).unwrap();
+                nix.run("nix-store", &["--add", file.as_str()]);
+            }
+            let collected = nix.run("nix-store", &["--gc"]);
+            assert!(collected.contains("15 store paths deleted"));
+            drop(over);
+            looker.join().unwrap()
         });
         assert!(looks > 10);
     }
@@ -483,7 +470,7 @@ fn trap_20_real_nix_finds_the_same_in_a_process() {
         fs::create_dir(nix.root().join("place")).unwrap();
         let place = nix.root().join("place");
         let place = nix.run("nix-store", &["--add", place.as_str()]);
-        let child = Command::new(&program)
+        let child = crate::support::command(&program)
             .arg("1000")
             .env_clear()
             .env("NAMED", format!("x:{named}/bin:{}/gone", nix.store_dir()))

@@ -10,6 +10,8 @@
 )]
 #![allow(dead_code)]
 
+mod children;
+
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::fs;
@@ -27,6 +29,8 @@ use nix::pty::openpty;
 use nix::unistd::Pid;
 use nix_prune::adapters::scratch::Scratch;
 use nix_prune::domain::measure::Timestamp;
+
+pub(crate) use children::{Over, command, wait_for};
 
 /// A Nix to test with.
 #[derive(Debug, Clone)]
@@ -111,7 +115,7 @@ fn bin_on_path() -> Option<Utf8PathBuf> {
 
 fn nix_in(bin: Utf8PathBuf) -> Nix {
     // As root, any other program of Nix's would create /nix to tell its version.
-    let output = Command::new(bin.join("nix")).arg("--version").output();
+    let output = command(bin.join("nix")).arg("--version").output();
     let output = output.unwrap_or_else(|error| panic!("cannot run {bin}/nix: {error}"));
     let version = String::from_utf8_lossy(&output.stdout).trim().to_string();
     assert!(output.status.success(), "{bin}/nix --version failed");
@@ -138,7 +142,7 @@ pub(crate) struct Ran {
 
 /// Our program in a scratch store: nothing of the environment reaches it but what is given here.
 pub(crate) fn program(scratch: &Scratch) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_nix-prune"));
+    let mut command = command(env!("CARGO_BIN_EXE_nix-prune"));
     let path = match scratch.bin() {
         Some(bin) => format!("{bin}:/usr/bin:/bin"),
         None => std::env::var("PATH").unwrap_or_default(),
@@ -182,7 +186,7 @@ pub(crate) fn by_hand(scratch: &Scratch, tool: &str, args: &[&str]) -> Ran {
         Some(bin) => bin.join(tool),
         None => tool.into(),
     };
-    let mut command = Command::new(&tool);
+    let mut command = command(&tool);
     command
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
@@ -209,7 +213,7 @@ impl Daemon {
         socket: &Utf8Path,
         variables: &[(&str, &str)],
     ) -> Self {
-        let child = Command::new(nix.bin.join("nix-daemon"))
+        let child = command(nix.bin.join("nix-daemon"))
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap())
             .envs(scratch.env())
@@ -274,7 +278,7 @@ pub(crate) fn on_mounted(test: &str, mount: &str, body: impl FnOnce()) {
         (vec!["--user", "--map-root-user", "--mount"], back)
     };
     let unshare = |script: &str| {
-        let mut command = Command::new("unshare");
+        let mut command = command("unshare");
         command
             .args(&with)
             .args(["/bin/sh", "-c", script, "sh"])
@@ -315,7 +319,7 @@ pub(crate) fn time(text: &str) -> Timestamp {
 /// Another process writes it: a file that is open for writing in this one, with threads that start programs, may be
 /// "busy" when it is run.
 pub(crate) fn script(path: &Utf8Path, text: &str) {
-    let mut child = Command::new("/bin/sh")
+    let mut child = command("/bin/sh")
         .args([
             "-c",
             "cat > \"$1\" && chmod 755 \"$1\"",

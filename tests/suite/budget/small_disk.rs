@@ -1,13 +1,11 @@
 //! File systems of their own, each in a mount namespace, where what is free is what `statvfs` says.
 
-use std::process::Command;
-
 use camino::{Utf8Path, Utf8PathBuf};
 use nix::sys::statvfs::statvfs;
 use nix_prune::adapters::disk::settled_fullness;
 
 use super::{OWN, from_to, json, numbers, own_profile, thirty};
-use crate::support::{Nix, nixes, on_mounted, on_small_disk, run};
+use crate::support::{Nix, command, nixes, on_mounted, on_small_disk, run};
 
 const TEST: &str = "budget::small_disk::just_enough_is_freed_on_a_small_disk";
 
@@ -58,7 +56,7 @@ fn what_a_snapshot_shares_is_not_removed_for_a_budget() {
     on_btrfs(name, |nix| {
         let scratch = thirty(nix);
         let dir = Utf8PathBuf::from(std::env::var("TMPDIR").unwrap());
-        let ran = Command::new("btrfs")
+        let ran = command("btrfs")
             .args(["subvolume", "snapshot", "-r"])
             .args([&dir, &dir.join("snapshot")])
             .output()

@@ -2,7 +2,6 @@
 
 #![cfg(test)]
 
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix_prune::adapters::scratch::Scratch;
@@ -13,7 +12,7 @@ use nix_prune::engine::collect;
 use super::looker::{Blind, Looker, Never};
 use super::stores::{Row, Store};
 use super::{BOTH, KEPT_BY_MIDDLE, assert_done, chain, many, refused, selectively};
-use crate::support::{by_hand, with_each_nix};
+use crate::support::{Over, by_hand, command, with_each_nix};
 
 #[test]
 fn what_comes_alive_meanwhile_is_refused_and_the_rest_goes() {
@@ -109,7 +108,7 @@ fn trap_20_a_process_that_we_do_not_see_is_heeded() {
     with_each_nix(|nix| {
         let store = Store::new(nix, KeepFlags::NIX_DEFAULT);
         chain(&store);
-        let mut process = Command::new("sleep")
+        let mut process = command("sleep")
             .arg("600")
             .env("HELD", store.absolute("middle").as_str())
             .spawn()
@@ -199,8 +198,9 @@ fn builds_go_on_while_paths_are_deleted() {
                 }
                 built
             });
+            let over = Over(&stop);
             let collection = selectively(&store, &looker, 5_000);
-            stop.store(true, Ordering::Relaxed);
+            drop(over);
             (collection, builder.join().unwrap())
         });
         assert!(collection.outcome.is_ok(), "{collection:?}");

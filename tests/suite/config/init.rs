@@ -3,17 +3,16 @@
 use std::fs;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
-use std::process::Command;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use nix_prune::settings::Preset;
 
 use super::check;
-use crate::support::{Ran, is_root, listing, run_command};
+use crate::support::{Ran, command, is_root, listing, run_command};
 
 /// The program for somebody whose home is `home`.
 fn init(home: &Utf8Path, args: &[&str]) -> Ran {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_nix-prune"));
+    let mut command = command(env!("CARGO_BIN_EXE_nix-prune"));
     let command = command.env_clear().env("HOME", home).current_dir(home);
     run_command(command.args(["config", "init"]).args(args))
 }
@@ -81,7 +80,7 @@ fn what_is_there_stays_unless_it_is_to_be_written_over() {
 fn without_a_name_it_is_the_file_that_is_read() {
     const ANYBODY: u32 = 65_533;
     let (_dir, home) = home();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_nix-prune"));
+    let mut command = command(env!("CARGO_BIN_EXE_nix-prune"));
     command.env_clear().env("HOME", &home).current_dir("/");
     if is_root() {
         // Root's own is the machine's, which is not for a test to write.

@@ -2,13 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::process::Command;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use rstest::rstest;
 use serde_json::Value;
 
-use crate::support::{Ran, run_command};
+use crate::support::{Ran, command, run_command};
 
 const COLLECTS: &str =
     r#"{ "version": 1, "jobs": { "mine": { "operations": { "collect": {} } } } }"#;
@@ -42,7 +41,7 @@ impl Files {
     }
 
     fn config(&self, args: &[&str]) -> Ran {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_nix-prune"));
+        let mut command = command(env!("CARGO_BIN_EXE_nix-prune"));
         command.env_clear().env("HOME", &self.home);
         command
             .args(["--config", self.other.as_str(), "config"])

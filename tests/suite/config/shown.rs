@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::process::Command;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use nix_prune::settings::{
@@ -11,7 +10,7 @@ use nix_prune::settings::{
 use serde_json::Value;
 
 use super::fixture;
-use crate::support::{Ran, run_command};
+use crate::support::{Ran, command, run_command};
 
 /// Texts of valid settings.
 fn valid() -> Vec<String> {
@@ -112,7 +111,7 @@ impl Home {
     }
 
     fn show(&self, args: &[&str], variables: &[(&str, &str)]) -> Ran {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_nix-prune"));
+        let mut command = command(env!("CARGO_BIN_EXE_nix-prune"));
         command.env_clear().env("HOME", self.base());
         command.envs(variables.iter().copied());
         run_command(command.args(["config", "show"]).args(args))

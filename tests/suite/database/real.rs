@@ -68,7 +68,7 @@ impl RealStore {
 
     /// A command of this Nix.
     pub(crate) fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(self.bin.join(program));
+        let mut command = crate::support::command(self.bin.join(program));
         command
             .env_clear()
             .env("PATH", format!("{}:/usr/bin:/bin", self.bin.display()))

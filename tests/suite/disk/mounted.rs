@@ -3,7 +3,6 @@
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::unix::fs::symlink;
-use std::process::Command;
 use std::sync::atomic::AtomicU64;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -15,7 +14,7 @@ use rstest::rstest;
 use tempfile::TempDir;
 
 use super::Never;
-use crate::support::skipped;
+use crate::support::{command, skipped};
 
 const SIZE: u64 = 400 << 20;
 
@@ -37,7 +36,7 @@ impl Mounted {
         let (image, at) = (base.join("image"), base.join("mounted"));
         File::create(&image).unwrap().set_len(SIZE).unwrap();
         fs::create_dir(&at).unwrap();
-        let make = Command::new(format!("mkfs.{kind}"))
+        let make = command(format!("mkfs.{kind}"))
             .args(["-q", image.as_str()])
             .output();
         if !make.is_ok_and(|made| made.status.success()) {
@@ -46,7 +45,7 @@ impl Mounted {
             ));
             return None;
         }
-        let mount = Command::new("mount")
+        let mount = command("mount")
             .args(["-o", &format!("loop{options}"), image.as_str(), at.as_str()])
             .output()
             .unwrap();
@@ -93,9 +92,9 @@ impl Mounted {
 
 impl Drop for Mounted {
     fn drop(&mut self) {
-        let umount = Command::new("umount").arg(&self.at).output();
+        let umount = command("umount").arg(&self.at).output();
         if umount.is_ok_and(|ended| !ended.status.success()) {
-            let _ = Command::new("umount")
+            let _ = command("umount")
                 .arg("-l")
                 .arg(self.dir.path().join("mounted"))
                 .output();
@@ -170,7 +169,7 @@ fn a_copy_that_shares_its_blocks_frees_them_once(#[case] kind: &str) {
         fill(&store, name);
     }
     let copy = |from: &str, to: &str| {
-        let cp = Command::new("cp")
+        let cp = command("cp")
             .args([
                 "--reflink=always",
                 store.join(from).as_str(),
@@ -195,7 +194,7 @@ fn a_snapshot_keeps_what_is_deleted() {
     };
     fill(&mounted.store(), "old");
     let at = &mounted.at;
-    let snapshot = Command::new("btrfs")
+    let snapshot = command("btrfs")
         .args(["-q", "subvolume", "snapshot", "-r", at.as_str()])
         .arg(at.join("snapshot"))
         .status();

@@ -1,10 +1,9 @@
 //! Roots that root may not read, as on NFS with `root_squash`: root without the right to override permissions stands in.
 
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::process::Command;
 
 use super::*;
-use crate::support::{is_root, program, run_command, skipped, with_each_nix};
+use crate::support::{command, is_root, program, run_command, skipped, with_each_nix};
 
 const ALICE: u32 = 4242;
 const OTHER: u32 = 4243;
@@ -35,7 +34,7 @@ fn squashed(bin: &camino::Utf8Path, innermost: u32) -> Scratch {
 /// Runs our program as root that may not override permissions.
 fn unprivileged(scratch: &Scratch, args: &[&str]) -> Ran {
     let program = program(scratch);
-    let mut command = Command::new("setpriv");
+    let mut command = command("setpriv");
     command.args([
         "--bounding-set=-dac_override,-dac_read_search",
         "--inh-caps=-dac_override,-dac_read_search",
@@ -51,7 +50,7 @@ fn unprivileged(scratch: &Scratch, args: &[&str]) -> Ran {
 }
 
 fn can_be_tried() -> bool {
-    let there = Command::new("setpriv").arg("--version").output().is_ok();
+    let there = command("setpriv").arg("--version").output().is_ok();
     let traversed = |dir: &std::path::Path| {
         dir.ancestors()
             .all(|dir| fs::metadata(dir).is_ok_and(|found| found.permissions().mode() & 0o001 != 0))

@@ -1,12 +1,12 @@
 //! Roots that are gone since the last run: what they kept is held, and not lost.
 
-use std::process::Command;
-
 use camino::Utf8Path;
 use nix_prune::domain::store_path::StorePath;
 
 use super::*;
-use crate::support::{by_hand, is_root, program, run_command, script, skipped, with_each_nix};
+use crate::support::{
+    by_hand, command, is_root, program, run_command, script, skipped, with_each_nix,
+};
 
 /// The commands of a Nix whose `nix-env` does something more when it has removed a generation.
 fn after_a_removal(scratch: &Scratch, nix: &Nix, more: &str) -> Utf8PathBuf {
@@ -157,7 +157,7 @@ fn a_release_forgets_nothing() {
 fn a_home_that_is_unmounted_during_a_run_stops_the_collection() {
     let own = "mount --make-rprivate / && mount --bind etc/passwd /etc/passwd && mount --bind disk homes/her";
     let unshare = |dir: &Utf8Path, script: &str| {
-        let mut command = Command::new("unshare");
+        let mut command = command("unshare");
         command.arg("-m").args(["sh", "-c", script, "sh"]);
         command.current_dir(dir);
         command

@@ -11,7 +11,7 @@ use camino::Utf8Path;
 use nix_prune::adapters::scratch::Scratch;
 
 use super::{ends, fill, home_profiles, numbers, on_disk, profiles, store};
-use crate::support::{by_hand, run};
+use crate::support::{Over, by_hand, command, run};
 
 /// A path that is built of another one, which only the builder knows of meanwhile.
 const BUILD: &str = r#"let build = name: from: derivation { inherit name from; system = builtins.currentSystem;
@@ -24,7 +24,7 @@ fn rounds() -> usize {
 }
 
 fn nix(scratch: &Scratch, tool: &str) -> Command {
-    let mut command = Command::new(scratch.bin().unwrap().join(tool));
+    let mut command = command(scratch.bin().unwrap().join(tool));
     command
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
@@ -119,6 +119,7 @@ fn on_one_store(rounds: usize, ended: &mut BTreeMap<i32, usize>) -> Option<usize
                 })
                 .into_iter()
                 .collect();
+            let over = Over(&stop);
             let collected = nix(&scratch, "nix-collect-garbage").output().unwrap();
             assert!(collected.status.success());
             for ran in runs {
@@ -132,7 +133,7 @@ fn on_one_store(rounds: usize, ended: &mut BTreeMap<i32, usize>) -> Option<usize
                 );
                 *ended.entry(ran.status).or_insert(0) += 1;
             }
-            stop.store(true, Ordering::Relaxed);
+            drop(over);
             switcher.join().unwrap();
             builder.join().unwrap()
         });

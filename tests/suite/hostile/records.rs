@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use camino::Utf8PathBuf;
 use nix_prune::adapters::scratch::Scratch;
 
 use super::{ends, fill, json, link, links, numbers, outcomes, profiles, store};
-use crate::support::{by_hand, is_root, program, run_command, script, skipped};
+use crate::support::{by_hand, command, is_root, program, run_command, script, skipped};
 
 #[test]
 fn two_stores_that_share_their_records_keep_to_their_own_holds() {
@@ -200,7 +199,7 @@ fn with_a_tiny_disk(scratch: &Scratch, text: &str) -> Option<crate::support::Ran
 
 /// The same with a file system of another size, or with so many inodes.
 fn with_a_disk(scratch: &Scratch, size: &str, text: &str) -> Option<crate::support::Ran> {
-    let can = Command::new("unshare")
+    let can = command("unshare")
         .args(["-m", "mount", "-t", "tmpfs", "none", "/mnt"])
         .output();
     if !is_root() || !can.is_ok_and(|can| can.status.success()) {
@@ -221,7 +220,7 @@ fn with_a_disk(scratch: &Scratch, size: &str, text: &str) -> Option<crate::suppo
         .get_envs()
         .map(|(k, v)| (k.to_owned(), v.map(ToOwned::to_owned)))
         .collect();
-    command = Command::new("unshare");
+    command = crate::support::command("unshare");
     command.env_clear();
     for (name, value) in environment {
         if let Some(value) = value {

@@ -4,7 +4,7 @@ use std::env;
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ fn called() -> Option<Journal> {
 /// Calls this binary for `test` alone, behind some words of shell, and waits until it prints `ready`.
 fn call(test: &str, shell: &str, journal: &Journal) -> (Child, BufReader<impl Read>) {
     let this = env::current_exe().unwrap();
-    let mut child = Command::new("/bin/sh")
+    let mut child = crate::support::command("/bin/sh")
         .args(["-c", &format!("{shell}exec \"$0\" \"$@\"")])
         .arg(this)
         .args([

@@ -78,7 +78,7 @@ struct Tracer<'a> {
 /// Whether programs can be traced here.
 pub(crate) fn possible() -> bool {
     let mut last = |_: &Step| Then::GoOn;
-    let mut command = Command::new("/bin/true");
+    let mut command = crate::support::command("/bin/true");
     command.env_clear();
     trace(&command, Utf8Path::new("/nowhere"), &mut last).is_ok()
 }
@@ -92,7 +92,7 @@ pub(crate) fn trace(
     let output = roomy_dir();
     let file = |name: &str| File::create(output.path().join(name)).unwrap();
     // The shell waits for a line, and becomes the program when it has come and we watch.
-    let mut shell = Command::new("/bin/sh");
+    let mut shell = crate::support::command("/bin/sh");
     shell
         .args(["-c", "read go; exec \"$0\" \"$@\" </dev/null"])
         .arg(command.get_program())

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use nix_prune::domain::receipt::{Outcome, Receipt};
 use nix_prune::ports::RunJournal;
 
 use super::tracer::{self, Step, Then, Traced};
-use crate::support::{Nix, Ran, by_hand, program, run, run_command, time};
+use crate::support::{Nix, Ran, by_hand, command, program, run, run_command, time};
 
 const SETTINGS: &str = r#"{
   "version": 1,
@@ -99,7 +98,7 @@ impl World {
     fn shell(&self, script: &str) {
         let base = self.scratch.base();
         let saved = base.with_extension("saved");
-        let mut command = Command::new("/bin/sh");
+        let mut command = command("/bin/sh");
         command.args(["-c", script, "sh", base.as_str(), saved.as_str()]);
         expect(&run_command(&mut command), &[0]);
     }
@@ -202,7 +201,7 @@ impl World {
 
     fn is_valid(&self, path: &Utf8Path) -> bool {
         let bin = self.scratch.bin().unwrap();
-        let mut command = Command::new(bin.join("nix-store"));
+        let mut command = command(bin.join("nix-store"));
         command
             .env_clear()
             .envs(self.scratch.env())

@@ -2,12 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::chown;
-use std::process::Command;
 
 use serde_json::json;
 
 use super::{document, planned, settings, ten};
-use crate::support::{is_root, nixes, program, run_command, skipped};
+use crate::support::{command, is_root, nixes, program, run_command, skipped};
 
 /// Set in the process that has an `/etc` of its own.
 const HERE: &str = "NIX_PRUNE_TEST_OWN_ETC";
@@ -25,7 +24,7 @@ fn the_files_of_the_machine_and_of_users_count_as_they_must() {
                cp \"$TMPDIR\"/passwd \"$TMPDIR\"/group /etc && mkdir -m 755 /etc/nix-prune";
     let dir = tempfile::Builder::new().prefix("np").tempdir().unwrap();
     let unshare = |script: &str| {
-        let mut command = Command::new("unshare");
+        let mut command = command("unshare");
         command
             .args(["--mount", "/bin/sh", "-c", script, "sh"])
             .env("TMPDIR", dir.path())

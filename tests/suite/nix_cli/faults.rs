@@ -11,7 +11,7 @@ use nix_prune::ports::{Collected, Interrupt, LinkState, NixActions, PerformError
 use rstest::rstest;
 
 use super::{Fixture, chain};
-use crate::support::{Nix, listing, script, with_each_nix};
+use crate::support::{Nix, listing, script, wait_for, with_each_nix};
 
 /// A directory of programs, each the real one but for what is replaced.
 struct Fakes {
@@ -271,9 +271,7 @@ fn a_request_to_stop_ends_a_collection() {
         let cli = fakes.cli_with(Arc::clone(&flag));
         std::thread::scope(|scope| {
             let collected = scope.spawn(|| cli.collect());
-            while !begun.exists() {
-                std::thread::sleep(std::time::Duration::from_millis(5));
-            }
+            wait_for("the collection to begin", || begun.exists());
             flag.0.store(true, Ordering::SeqCst);
             let error = collected.join().unwrap().unwrap_err();
             assert!(

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use nix_prune::adapters::process::{self, Account, ChildEnv, Program};
@@ -15,7 +15,9 @@ use nix_prune::domain::profile::{GenerationNumber, Owner, ProfileKind, ProfilePa
 use nix_prune::ports::{Interrupt, LinkState, NixActions, PerformError};
 
 use super::{assert_stale, created};
-use crate::support::{Nix, by_hand, is_root, listing, run_command, skipped, with_each_nix};
+use crate::support::{
+    Nix, by_hand, command, is_root, listing, run_command, skipped, with_each_nix,
+};
 
 const EVE: u32 = 4242;
 
@@ -86,7 +88,7 @@ impl Drop for Machine {
 
 fn start_daemon(scratch: &Scratch) -> Child {
     let socket = scratch.base().join("sock");
-    let daemon = Command::new(scratch.bin().unwrap().join("nix-daemon"))
+    let daemon = command(scratch.bin().unwrap().join("nix-daemon"))
         .env_clear()
         .env("PATH", "/usr/bin:/bin")
         .envs(scratch.env())
@@ -104,7 +106,7 @@ fn start_daemon(scratch: &Scratch) -> Child {
 }
 
 fn as_eve(scratch: &Scratch, tool: &str, args: &[String]) {
-    let mut command = Command::new(scratch.bin().unwrap().join(tool));
+    let mut command = command(scratch.bin().unwrap().join(tool));
     command
         .env_clear()
         .env("PATH", "/usr/bin:/bin")
@@ -349,7 +351,7 @@ fn commands_of_other_users_do_not_inherit_the_umask_and_the_protection_of_the_ru
     }
     let started = |before: &str, script: &str| {
         let become_it = format!("{before}; exec \"$@\"");
-        let mut command = std::process::Command::new("sh");
+        let mut command = command("sh");
         command.args(["-c", &become_it, "sh", env!("CARGO_BIN_EXE_nix-prune")]);
         let uid = EVE.to_string();
         command.args(["become-command-of-another-user", &uid, &uid, "60"]);

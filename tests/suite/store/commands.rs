@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use camino::Utf8Path;
 use nix_prune::adapters::scratch::Scratch;
@@ -11,7 +11,9 @@ use rstest::rstest;
 use rusqlite::Connection;
 use serde_json::Value;
 
-use crate::support::{by_hand, is_root, listing, nixes, program, run, run_as, run_command, time};
+use crate::support::{
+    by_hand, command, is_root, listing, nixes, program, run, run_as, run_command, time,
+};
 
 /// A store of the newest Nix: an application that refers to a library, kept by a link; something dead.
 fn machine() -> Option<(Scratch, StorePath<String>, StorePath<String>)> {
@@ -166,7 +168,7 @@ fn trap_20_why_names_a_process_and_a_temporary_root() {
         return;
     };
     let dead = scratch.path_named("dead-1.0").unwrap();
-    let mut child = Command::new("sleep")
+    let mut child = command("sleep")
         .arg("60")
         .env("KEEPS", absolute(&scratch, &dead))
         .stdin(Stdio::null())
@@ -221,7 +223,7 @@ fn trap_20_roots_lists_what_processes_use_and_temporary_roots() {
     let [dead, application, library] =
         [&dead, &application, &library].map(|path| absolute(&scratch, path));
     let never = absolute(&scratch, &scratch.path_named("never").unwrap());
-    let mut child = Command::new("sleep")
+    let mut child = command("sleep")
         .arg("60")
         .env("KEEPS", format!("{dead} {application} {never}"))
         .stdin(Stdio::null())
@@ -496,7 +498,7 @@ fn a_database_that_cannot_be_read_is_named(#[case] harm: &str, #[case] status: i
     let Some((scratch, _, library)) = machine() else {
         return;
     };
-    let harmed = Command::new("/bin/sh")
+    let harmed = command("/bin/sh")
         .args(["-c", harm])
         .current_dir(scratch.state_dir())
         .status();

@@ -7,7 +7,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use nix_prune::adapters::scratch::Scratch;
 use rstest::rstest;
 
-use crate::support::{Daemon, Nix, Ran, listing, nixes, program, run_command, time, with_each_nix};
+use crate::support::{
+    Daemon, Nix, Ran, command, listing, nixes, program, run_command, time, with_each_nix,
+};
 
 /// A store with three generations of a profile, a library that they need and something dead.
 fn machine(nix: &Nix) -> Scratch {
@@ -405,7 +407,7 @@ fn a_run_sees_the_settings_that_nix_config_show_shows_by_hand(
         } else {
             &["config", "show"]
         };
-        let mut by_hand = Command::new(nix.bin.join("nix"));
+        let mut by_hand = command(nix.bin.join("nix"));
         by_hand
             .env_clear()
             .envs(scratch.env())
