@@ -129,7 +129,8 @@ pub(crate) fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
 fn a_process_that_does_not_end_is_killed_with_what_it_started() {
     let mut since = BTreeMap::new();
     // The outer shell ends at once; the inner one has the output, and would keep it open.
-    let script = "sh -c 'echo $$; sleep 1000; true' & exec sleep 1000";
+    // It says so only when its own child is there, so that no child is missed below.
+    let script = "sh -c 'sleep 1000 & echo $$; wait' & exec sleep 1000";
     let mut child = Command::new("sh")
         .args(["-c", script])
         .stdout(std::process::Stdio::piped())
