@@ -9,6 +9,7 @@ use super::inspect::{Exact, predict};
 use super::{ask, out, run};
 use crate::adapters::plan_file;
 use crate::domain::accept;
+use crate::domain::effective_job::EffectiveJob;
 use crate::domain::plan::{Plan, Prediction};
 use crate::domain::receipt::RunKind;
 use crate::ports::error_chain;
@@ -25,15 +26,15 @@ pub(super) fn apply(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure
     let mut job = named_job(&settings, Some(&saved.job.to_string()))
         .or_else(|_| named_job(&Context::builtin()?, None))?;
     job.protect = Arc::clone(settings.protect());
-    job.policy = settings.policy();
     job.limits = settings.limits();
     job.accepted = Arc::clone(settings.accepted());
+    let job = EffectiveJob::new(job, settings.policy());
     // What the settings accepted yesterday they must still accept.
     saved.accepted.retain(|refusal| {
         refusal.reason.is_none() || accept::reason(refusal, &job.accepted).is_some()
     });
     for planned in &saved.actions {
-        job.policy.allows(&planned.action).map_err(|error| {
+        job.policy().allows(&planned.action).map_err(|error| {
             let failure = Failure::new(Exit::Refused, format!("nothing was done: {error}"));
             failure.hint("Draw a new plan.")
         })?;
@@ -47,7 +48,7 @@ pub(super) fn apply(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure
         store: saved.store,
         job: saved.job,
         max_risk: job
-            .policy
+            .policy()
             .ceiling(args.consent.max_risk.unwrap_or(saved.max_risk)),
         safe_mode: saved.safe_mode || settings.safe_mode(),
         items: Vec::new(),

@@ -1,7 +1,8 @@
 //! The brake before the gate.
 
 use super::context::Context;
-use crate::domain::job::{Job, JobName};
+use crate::domain::effective_job::EffectiveJob;
+use crate::domain::job::JobName;
 use crate::domain::limits::{PlanSize, Usual, circuit_breaker, detect_anomalies};
 use crate::domain::plan::Plan;
 use crate::domain::receipt::{Outcome, Receipt, RunKind};
@@ -9,7 +10,7 @@ use crate::domain::store_path::StoreDir;
 use crate::ports::RunJournal;
 
 /// Adds what of the plan waits for a yes. Records that cannot be read are a refusal by themselves.
-pub(super) fn check(context: &Context, job: &Job, plan: &mut Plan) {
+pub(super) fn check(context: &Context, job: &EffectiveJob, plan: &mut Plan) {
     let receipts = context.journal.receipts().unwrap_or_default();
     let earlier = || runs_of(&receipts, &plan.store, &plan.job);
     let extents: Vec<PlanSize> = earlier().filter_map(|receipt| receipt.extent).collect();
@@ -19,12 +20,11 @@ pub(super) fn check(context: &Context, job: &Job, plan: &mut Plan) {
 }
 
 /// The job, with what its earlier runs removed.
-pub(super) fn with_usual(context: &Context, job: &Job) -> Job {
+pub(super) fn with_usual(context: &Context, job: &EffectiveJob) -> EffectiveJob {
     let receipts = context.journal.receipts().unwrap_or_default();
     let earlier = runs_of(&receipts, &context.places.store, &job.name);
-    let mut job = job.clone();
-    job.limits.usual = Usual::of(earlier.filter_map(|receipt| receipt.extent));
-    job
+    job.clone()
+        .with_usual(Usual::of(earlier.filter_map(|receipt| receipt.extent)))
 }
 
 /// The runs of a job on a store, the latest first.

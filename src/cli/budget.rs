@@ -8,6 +8,7 @@ use super::out;
 use crate::adapters::disk;
 use crate::domain::analysis::StoreAnalysis;
 use crate::domain::budget::{Contradiction, DiskGoal, DiskUsage, SizeMetric};
+use crate::domain::effective_job::EffectiveJob;
 use crate::domain::job::Job;
 use crate::domain::measure::Bytes;
 use crate::domain::plan::{BudgetContext, Plan, Recent};
@@ -46,7 +47,7 @@ pub(super) fn apply_overrides(job: &mut Job, args: &BudgetArgs) -> Result<(), Fa
 /// When it cannot be told how much must go, or what: then nothing is chosen by guess.
 pub(super) fn build(
     context: &Context,
-    job: &Job,
+    job: &EffectiveJob,
     goal: DiskGoal,
     exact: Exact,
 ) -> Result<Plan, Failure> {
@@ -61,9 +62,7 @@ pub(super) fn build(
     };
     if standing.to_free(goal.budget) == Some(Bytes(0)) {
         let snapshot = context.snapshot(Some(job))?;
-        return Ok(Plan::build_when_within_budget(
-            &snapshot, job, goal, standing,
-        ));
+        return Ok(Plan::build_when_within_budget(&snapshot, job, standing));
     }
     let Observation {
         snapshot,
@@ -89,7 +88,7 @@ pub(super) fn build(
         contradiction: contradiction.as_ref(),
     };
     let weigh = |dead: &_| weigh(context, goal, &inspection, dead, room.recent);
-    let mut plan = Plan::build_for_budget(&snapshot, job, goal, room, weigh)?;
+    let mut plan = Plan::build_for_budget(&snapshot, job, room, weigh)?;
     let look = Observation {
         snapshot,
         store: Ok(inspection),
@@ -111,7 +110,7 @@ fn contradiction(context: &Context, goal: DiskGoal) -> Result<Option<Contradicti
 }
 
 /// What the collection spares for its youth.
-fn recent(job: &Job, snapshot: &Snapshot) -> Option<Recent> {
+fn recent(job: &EffectiveJob, snapshot: &Snapshot) -> Option<Recent> {
     let collect = job.operations.collect?;
     let since = collect.cutoff(snapshot.taken_at)?;
     let until = snapshot.taken_at.after(collect.keep_recent?);

@@ -22,9 +22,11 @@ use crate::adapters::progress_counter::Tally;
 use crate::adapters::scratch::Scratch;
 use crate::adapters::signals::Signals;
 use crate::adapters::survey::Observer;
+use crate::domain::effective_job::EffectiveJob;
 use crate::domain::job::{GenerationsOperation, Job, ProfileRef, ProfileSelector};
 use crate::domain::measure::Span;
 use crate::domain::retention::{KeepPolicy, KeepRules};
+use crate::domain::risk::RiskLevel;
 use crate::domain::snapshot::{Actor, Snapshot};
 use crate::engine::Engine;
 use crate::ports::{Clock, Survey, error_chain};
@@ -169,9 +171,14 @@ impl Context {
     ///
     /// # Errors
     /// When there is no such job, or the changes are no policy.
-    pub(super) fn job(&self, args: &JobArgs) -> Result<Job, Failure> {
+    pub(super) fn job(
+        &self,
+        args: &JobArgs,
+        max_risk: Option<RiskLevel>,
+    ) -> Result<EffectiveJob, Failure> {
         let settings = self.settings()?;
         let mut job = named_job(&settings, args.job.as_deref())?;
+        job.max_risk = max_risk.unwrap_or(job.max_risk);
         if let Some(window) = args.undo_window {
             job.undo_window = window;
         }
@@ -222,24 +229,24 @@ impl Context {
                     .hint("Say at least one --keep rule."));
             }
         }
-        Ok(job)
+        Ok(EffectiveJob::new(job, settings.policy()))
     }
 
     /// Looks, for the profiles that a job names besides those found.
     ///
     /// # Errors
     /// When nothing can be said at all.
-    pub(super) fn snapshot(&self, job: Option<&Job>) -> Result<Snapshot, Failure> {
+    pub(super) fn snapshot(&self, job: Option<&EffectiveJob>) -> Result<Snapshot, Failure> {
         Ok(self.observer(job).snapshot()?)
     }
 
     /// The survey.
-    pub(super) fn observer(&self, job: Option<&Job>) -> Observer<'_> {
+    pub(super) fn observer(&self, job: Option<&EffectiveJob>) -> Observer<'_> {
         self.observer_of(job.as_slice())
     }
 
     /// The survey for several jobs.
-    pub(super) fn observer_of(&self, jobs: &[&Job]) -> Observer<'_> {
+    pub(super) fn observer_of(&self, jobs: &[&EffectiveJob]) -> Observer<'_> {
         let operations = || {
             let jobs = jobs.iter();
             jobs.filter_map(|job| job.operations.generations.as_ref())

@@ -9,7 +9,7 @@ use super::failure::{Exit, Failure};
 use super::out;
 use crate::adapters::store::Care;
 use crate::domain::blocker::{Blocker, CheckCode};
-use crate::domain::job::Job;
+use crate::domain::effective_job::EffectiveJob;
 use crate::domain::limits::FAILURES_BEFORE_PAUSE;
 use crate::domain::plan::Plan;
 use crate::domain::receipt::Receipt;
@@ -33,11 +33,8 @@ pub(super) fn doctor(context: &Context, args: &DoctorArgs) -> Result<Exit, Failu
     checks.extend(state_in_memory(context));
     checks.extend(records(context));
     let settings = context.settings().ok();
-    let jobs_of = settings.iter().flat_map(Settings::jobs);
-    let enabled: Vec<&Job> = jobs_of
-        .filter(|job| job.is_enabled())
-        .map(JobSettings::job)
-        .collect();
+    let enabled: Vec<EffectiveJob> = settings.iter().flat_map(enabled_jobs).collect();
+    let enabled: Vec<&EffectiveJob> = enabled.iter().collect();
     let look = context.look_with(Care::Thorough, &enabled);
     match &look {
         Ok(look) => {
@@ -62,6 +59,12 @@ pub(super) fn doctor(context: &Context, args: &DoctorArgs) -> Result<Exit, Failu
     } else {
         Exit::Failed
     })
+}
+
+fn enabled_jobs(settings: &Settings) -> Vec<EffectiveJob> {
+    let enabled = settings.jobs().filter(|job| job.is_enabled());
+    let bind = |job: &JobSettings| EffectiveJob::new(job.job().clone(), settings.policy());
+    enabled.map(bind).collect()
 }
 
 fn nix(context: &Context) -> CheckDocument {
@@ -154,7 +157,7 @@ fn records(context: &Context) -> Vec<CheckDocument> {
 }
 
 /// `is_open`: Nix opened the store when it was tried.
-fn store(look: &Observation, jobs: &[&Job], is_open: bool) -> Vec<CheckDocument> {
+fn store(look: &Observation, jobs: &[&EffectiveJob], is_open: bool) -> Vec<CheckDocument> {
     let snapshot = &look.snapshot;
     let mut checks = vec![fine(
         "roots",

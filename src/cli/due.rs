@@ -8,6 +8,7 @@ use super::failure::{Exit, Failure};
 use super::out;
 use crate::adapters::disk;
 use crate::domain::budget::{Budget, Disk, DiskUsage};
+use crate::domain::effective_job::EffectiveJob;
 use crate::domain::measure::Bytes;
 
 /// Says whether the job is due, by the exit status.
@@ -24,7 +25,9 @@ pub(super) fn due(global: Global, args: &DueArgs) -> Result<Exit, Failure> {
 
 fn answer(global: Global, args: &DueArgs) -> Result<Exit, Failure> {
     let context = Context::new(global)?;
-    let job = named_job(&context.settings()?, args.job.as_deref())?;
+    let settings = context.settings()?;
+    let job = named_job(&settings, args.job.as_deref())?;
+    let job = EffectiveJob::new(job, settings.policy());
     let Some(goal) = job.budget else {
         return Ok(error_chain(Due::NoBudget));
     };

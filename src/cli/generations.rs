@@ -5,6 +5,7 @@ use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::out;
 use crate::domain::analysis::Sizes;
+use crate::domain::effective_job::EffectiveJob;
 use crate::domain::job::ProfileRef;
 use crate::domain::snapshot::Snapshot;
 use crate::ports::error_chain;
@@ -15,7 +16,10 @@ pub(super) fn generations(context: &Context, args: &GenerationsArgs) -> Result<E
     let (mut snapshot, sizes, notes) = look(context, args.no_sizes)?;
     // What the settings pin shows as pinned; to list what is there they need not be valid.
     let settings = context.settings().ok();
-    let protecting = settings.and_then(|s| s.jobs().next().map(|job| job.job().clone()));
+    let protecting = settings.and_then(|settings| {
+        let job = settings.jobs().next()?.job().clone();
+        Some(EffectiveJob::new(job, settings.policy()))
+    });
     if !args.profiles.is_empty() {
         select(&mut snapshot, &args.profiles)?;
     }

@@ -11,8 +11,8 @@ use crate::adapters::store::{Care, StoreReader};
 use crate::domain::analysis::{StoreAnalysis, UnregisteredPath};
 use crate::domain::blocker::{Blocker, CheckCode};
 use crate::domain::budget::SizeMetric;
+use crate::domain::effective_job::EffectiveJob;
 use crate::domain::graph::{NodeIdx, NodeSet, StoreGraph, Weight};
-use crate::domain::job::Job;
 use crate::domain::measure::Bytes;
 use crate::domain::plan::{Later, Plan, Prediction};
 use crate::domain::snapshot::Snapshot;
@@ -55,9 +55,9 @@ impl Context {
     ///
     /// # Errors
     /// When nothing can be said at all.
-    pub(super) fn look(&self, job: Option<&Job>) -> Result<Observation, Failure> {
+    pub(super) fn look(&self, job: Option<&EffectiveJob>) -> Result<Observation, Failure> {
         // What is let pass must be what is found again under the lock.
-        let passes = |job: &Job| job.accept.contains(&CheckCode::StoreDamaged);
+        let passes = |job: &EffectiveJob| job.accept.contains(&CheckCode::StoreDamaged);
         let care = if job.is_some_and(passes) {
             Care::Thorough
         } else {
@@ -70,7 +70,11 @@ impl Context {
     ///
     /// # Errors
     /// As [`Context::look`].
-    pub(super) fn look_with(&self, care: Care, jobs: &[&Job]) -> Result<Observation, Failure> {
+    pub(super) fn look_with(
+        &self,
+        care: Care,
+        jobs: &[&EffectiveJob],
+    ) -> Result<Observation, Failure> {
         let nix = self.nix().ok();
         let progress = self.progress(|| Some("Looking into the store".to_string()));
         let reader = StoreReader {
@@ -239,13 +243,13 @@ pub(super) fn names(graph: &StoreGraph, nodes: impl Iterator<Item = NodeIdx>) ->
 }
 
 /// Draws the plan of a job, and predicts what it frees where it collects.
-pub(super) fn build(context: &Context, job: &Job, exact: Exact) -> Result<Plan, Failure> {
+pub(super) fn build(context: &Context, job: &EffectiveJob, exact: Exact) -> Result<Plan, Failure> {
     let mut plan = drawn(context, &super::brake::with_usual(context, job), exact)?;
     super::brake::check(context, job, &mut plan);
     Ok(plan)
 }
 
-fn drawn(context: &Context, job: &Job, exact: Exact) -> Result<Plan, Failure> {
+fn drawn(context: &Context, job: &EffectiveJob, exact: Exact) -> Result<Plan, Failure> {
     // A plan for a store that Nix does not work on could not be carried out, and its figures would be another store's.
     context.check_store()?;
     if let Some(goal) = job.budget {

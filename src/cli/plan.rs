@@ -14,7 +14,7 @@ use crate::render;
 
 /// Draws the plan, prints it, and saves it when asked to.
 pub(super) fn plan(context: &Context, args: &PlanArgs) -> Result<Exit, Failure> {
-    let job = context.job(&args.job)?;
+    let job = context.job(&args.job, None)?;
     let plan = build(context, &job, Exact::from_flag(args.exact))?;
     if let Some(path) = &args.out {
         save(&plan, path)?;

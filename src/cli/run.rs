@@ -13,7 +13,7 @@ use crate::adapters::collector;
 use crate::adapters::nix_cli::NixCli;
 use crate::adapters::store::StoreSurvey;
 use crate::adapters::survey::Observer;
-use crate::domain::job::Job;
+use crate::domain::effective_job::EffectiveJob;
 use crate::domain::measure::Span;
 use crate::domain::plan::Plan;
 use crate::domain::receipt::{Outcome, Receipt, RunKind};
@@ -29,10 +29,7 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     if args.resume {
         return resume(context, args.json.json);
     }
-    let mut job = context.job(&args.job)?;
-    if let Some(level) = args.consent.max_risk {
-        job.max_risk = level;
-    }
+    let job = context.job(&args.job, args.consent.max_risk)?;
     let nix = context.nix()?;
     let observer = context.observer(Some(&job));
     recover_first(context, &observer, &nix)?;
@@ -98,7 +95,7 @@ pub(super) fn carry_out(
     observer: &Observer<'_>,
     nix: &NixCli,
     approved: Approved,
-    job: &Job,
+    job: &EffectiveJob,
 ) -> Result<Receipt, Failure> {
     if approved.collects() {
         wait_for_collector(context)?;

@@ -13,7 +13,6 @@ use super::budget::DiskGoal;
 use super::collect::CollectMethod;
 use super::limits::Limits;
 use super::measure::{Span, Timestamp};
-use super::policy::Policy;
 use super::profile::{GenerationNumber, Profile, ProfileKind, ProfilePath};
 use super::retention::KeepPolicy;
 use super::risk::RiskLevel;
@@ -83,8 +82,6 @@ pub struct Job {
     pub accept: BTreeSet<CheckCode>,
     /// What the settings accept, each at a place and for a reason.
     pub accepted: Arc<[Acceptance]>,
-    /// What the owner of the machine asks of it, whatever it says itself.
-    pub policy: Policy,
     /// What to do.
     pub operations: Operations,
 }

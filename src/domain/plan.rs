@@ -17,7 +17,8 @@ pub use self::recheck::recheck;
 use super::accept::Acceptance;
 use super::blocker::{self, Blocker, CheckCode};
 use super::budget::BudgetReport;
-use super::job::{Job, JobName};
+use super::effective_job::EffectiveJob;
+use super::job::JobName;
 use super::measure::{Bytes, Timestamp};
 use super::profile::{GenerationNumber, ProfilePath};
 use super::retention::Reasons;
@@ -202,9 +203,7 @@ impl Plan {
     /// Draws the plan of a job.
     ///
     /// Order: vanished roots, generations, dangling roots, expired holds, collect, optimise, verify.
-    pub fn build(snapshot: &Snapshot, job: &Job) -> Self {
-        let policy_notes = job.policy_notes();
-        let job = &job.bound();
+    pub fn build(snapshot: &Snapshot, job: &EffectiveJob) -> Self {
         let mut draft = PlanBuilder::default();
         draft.generations(snapshot, job);
         draft.roots(snapshot, job);
@@ -221,7 +220,7 @@ impl Plan {
         }
         notes.extend(draft.left_for_later(snapshot));
         notes.extend(draft.left_to_nix(snapshot));
-        notes.extend(policy_notes);
+        notes.extend(job.policy_notes().iter().cloned());
         Self {
             taken_at: snapshot.taken_at,
             machine: snapshot.machine.clone(),

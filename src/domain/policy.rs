@@ -1,7 +1,6 @@
 //! What the owner of a machine asks of every job, whoever wrote it: more can be asked for, never less.
 
 use super::budget::{DiskGoal, ReleaseHolds};
-use super::job::Job;
 use super::measure::Span;
 use super::plan::Action;
 use super::risk::RiskLevel;
@@ -82,50 +81,6 @@ impl Policy {
         } else {
             Ok(())
         }
-    }
-}
-
-impl Job {
-    /// Whether a run holds what vanished roots kept.
-    pub fn holds_what_vanished(&self) -> bool {
-        self.operations.collect.is_some() && !self.bound().undo_window.is_zero()
-    }
-
-    /// The job as far as its policy lets it go. Whatever else asked for more, a plan is drawn for this.
-    #[must_use]
-    pub fn bound(&self) -> Self {
-        let mut job = self.clone();
-        job.max_risk = self.policy.ceiling(self.max_risk);
-        job.undo_window = self.undo_window.max(self.policy.undo_window);
-        job.budget = self.budget.map(|goal| self.policy.bound_goal(goal));
-        if let Some(operation) = &mut job.operations.generations {
-            operation.keep = operation.keep.clone().at_least(self.policy.keep);
-        }
-        job
-    }
-
-    /// What its policy holds it to, in sentences.
-    pub(super) fn policy_notes(&self) -> Vec<String> {
-        let bound = self.bound();
-        let mut notes = Vec::new();
-        if bound.max_risk != self.max_risk {
-            notes.push(format!(
-                "The policy allows at most the risk {}; the job would have {}.",
-                bound.max_risk, self.max_risk
-            ));
-        }
-        if bound.undo_window != self.undo_window {
-            notes.push(format!(
-                "The policy asks for an undo window of at least {}; the job would have {}.",
-                bound.undo_window, self.undo_window
-            ));
-        }
-        if bound.budget != self.budget {
-            notes.push(
-                "The policy lets no hold end before its time, though the budget would.".to_string(),
-            );
-        }
-        notes
     }
 }
 

@@ -9,7 +9,7 @@ use super::vanished::{Known, Links};
 use super::{Approved, Collection, Engine, EngineError, Proposal, pending};
 use crate::domain::blocker::{Blocker, CheckCode};
 use crate::domain::collect::CollectMethod;
-use crate::domain::job::Job;
+use crate::domain::effective_job::EffectiveJob;
 use crate::domain::measure::{Span, Timestamp};
 use crate::domain::plan::{
     Action, CollectFacts, GenerationFacts, HoldFacts, VanishedFacts, recheck,
@@ -38,7 +38,11 @@ where
     ///
     /// # Errors
     /// When nothing was done, or the record could not be kept; single failures are in the receipt.
-    pub fn apply(&self, approved: Approved, job: Option<&Job>) -> Result<Receipt, EngineError> {
+    pub fn apply(
+        &self,
+        approved: Approved,
+        job: Option<&EffectiveJob>,
+    ) -> Result<Receipt, EngineError> {
         let proposal = approved.into_proposal();
         let lock = self.lock()?;
         self.recover(&lock)?;
@@ -77,7 +81,7 @@ where
         let mut delays = Delays::default();
         let known = Known {
             snapshot: &snapshot,
-            window: job.map_or(Span::ZERO, |job| job.bound().undo_window),
+            window: job.map_or(Span::ZERO, |job| job.undo_window),
         };
         self.hold_roots(&lock, &mut receipt)?;
         for index in 0..receipt.entries.len() {
@@ -99,7 +103,7 @@ where
         &self,
         proposal: &Proposal,
         snapshot: &Snapshot,
-        job: Option<&Job>,
+        job: Option<&EffectiveJob>,
     ) -> Result<Vec<Entry>, EngineError> {
         let mut entries = Vec::new();
         let mut changes = Vec::new();
@@ -405,13 +409,13 @@ where
 fn newly_vanished(
     proposal: &Proposal,
     snapshot: &Snapshot,
-    job: Option<&Job>,
+    job: Option<&EffectiveJob>,
 ) -> Vec<VanishedFacts> {
     let mut actions = proposal.actions.iter().map(|planned| &planned.action);
     if actions.all(|action| action.collection().is_none()) {
         return Vec::new();
     }
-    let window = job.map(|job| job.bound().undo_window);
+    let window = job.map(|job| job.undo_window);
     let Some(hold) = window.filter(|window| !window.is_zero()) else {
         return Vec::new();
     };

@@ -15,6 +15,7 @@ use super::syntax::At;
 use super::{JobSettings, Settings};
 use crate::domain::accept::Acceptance;
 use crate::domain::budget::{Budget, DiskGoal};
+use crate::domain::effective_job::EffectiveJob;
 use crate::domain::job::{
     CollectOperation, GenerationsOperation, Job, JobName, Operations, Protect, ProtectedGeneration,
     RootPatterns, RootsOperation, VerifyOperation,
@@ -75,7 +76,6 @@ pub(super) fn settings(
         job.protect = Arc::clone(&protect);
         job.accepted = Arc::clone(&accepted);
         job.limits = limits;
-        job.policy = policy;
     }
     let settings = Settings {
         safe_mode,
@@ -240,7 +240,6 @@ fn job(name: &str, keys: &keys::Job, safe_mode: bool, reader: &mut Reader) -> Op
         // By its code alone a check is accepted for one run, by whoever sees what it found.
         accept: BTreeSet::new(),
         accepted: Arc::default(),
-        policy: Policy::default(),
         operations: operations?,
     };
     Some(JobSettings {
@@ -374,7 +373,8 @@ impl Settings {
             warn(Code::PolicyWindow, &at, &message, &hint);
         }
         for (name, found) in &self.jobs {
-            let (job, bound) = (&found.job, found.job.bound());
+            let job = &found.job;
+            let bound = EffectiveJob::new(job.clone(), policy);
             let at = JOBS.pointer().key(&name.to_string());
             if bound.max_risk != job.max_risk {
                 let (risk, most) = (job.max_risk, bound.max_risk);

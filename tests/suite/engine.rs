@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use crate::support::{plan_of, unrestricted};
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::tz::TimeZone;
 use nix_prune::domain::baseline::SnapshotScope;
@@ -19,7 +20,7 @@ use nix_prune::domain::job::{
     RootsOperation,
 };
 use nix_prune::domain::measure::{Bytes, Span, Timestamp};
-use nix_prune::domain::plan::{Action, GenerationFacts, HoldFacts, Plan, RootFacts};
+use nix_prune::domain::plan::{Action, GenerationFacts, HoldFacts, RootFacts};
 use nix_prune::domain::profile::{
     Content, Current, Generation, GenerationNumber, Owner, Profile, ProfileKind, ProfilePath,
 };
@@ -560,7 +561,6 @@ fn job(window: Span) -> Job {
         limits: nix_prune::domain::limits::Limits::default(),
         accept: BTreeSet::new(),
         accepted: std::sync::Arc::default(),
-        policy: nix_prune::domain::policy::Policy::default(),
         operations: Operations {
             generations: Some(GenerationsOperation {
                 profiles: vec![ProfileSelector::System],
@@ -579,9 +579,9 @@ fn job(window: Span) -> Job {
 }
 
 fn run(world: &World, job: &Job) -> Result<Receipt, EngineError> {
-    let plan = Plan::build(&world.snapshot().unwrap(), job);
+    let plan = plan_of(&world.snapshot().unwrap(), job);
     let approved = gate(Proposal::of(&plan)).unwrap();
-    world.engine().apply(approved, Some(job))
+    world.engine().apply(approved, Some(&unrestricted(job)))
 }
 
 #[test]
@@ -702,16 +702,21 @@ fn what_a_vanished_root_kept_is_held_first() {
 fn what_vanishes_between_plan_and_run_is_held_as_well() {
     let world = World::new(9, 9);
     let job = job(Span::days(7));
-    let plan = Plan::build(&world.snapshot().unwrap(), &job);
+    let plan = plan_of(&world.snapshot().unwrap(), &job);
     world.lose_root(50);
     let saved = Proposal {
         kind: RunKind::Apply,
         ..Proposal::of(&plan)
     };
-    let error = world.engine().apply(gate(saved).unwrap(), Some(&job));
+    let error = world
+        .engine()
+        .apply(gate(saved).unwrap(), Some(&unrestricted(&job)));
     assert!(matches!(error, Err(EngineError::Changed { .. })));
     let approved = gate(Proposal::of(&plan)).unwrap();
-    world.engine().apply(approved, Some(&job)).unwrap();
+    world
+        .engine()
+        .apply(approved, Some(&unrestricted(&job)))
+        .unwrap();
     assert!(world.disk.borrow().contains(&path(50)));
     assert_eq!(world.collections.get(), 1);
 }
@@ -862,7 +867,7 @@ fn what_changes_between_plan_and_deed_is_stale() {
 fn a_pin_set_between_plan_and_run_holds() {
     let world = World::new(9, 9);
     let job = job(Span::days(7));
-    let plan = Plan::build(&world.snapshot().unwrap(), &job);
+    let plan = plan_of(&world.snapshot().unwrap(), &job);
     world.pins.borrow_mut().push(Pin {
         profile: ProfilePath::new(Utf8Path::new(PROFILE)).unwrap(),
         number: GenerationNumber(4),
@@ -870,7 +875,10 @@ fn a_pin_set_between_plan_and_run_holds() {
         until: None,
     });
     let approved = gate(Proposal::of(&plan)).unwrap();
-    let receipt = world.engine().apply(approved, Some(&job)).unwrap();
+    let receipt = world
+        .engine()
+        .apply(approved, Some(&unrestricted(&job)))
+        .unwrap();
     assert_eq!(receipt.count(Outcome::Stale), 1);
     assert_eq!(world.numbers(), [4, 7, 8, 9]);
 }
@@ -879,13 +887,15 @@ fn a_pin_set_between_plan_and_run_holds() {
 fn a_saved_plan_that_is_stale_is_refused_as_a_whole() {
     let world = World::new(9, 9);
     let job = job(Span::days(7));
-    let plan = Plan::build(&world.snapshot().unwrap(), &job);
+    let plan = plan_of(&world.snapshot().unwrap(), &job);
     world.links.borrow_mut().remove(&2);
     let proposal = Proposal {
         kind: RunKind::Apply,
         ..Proposal::of(&plan)
     };
-    let error = world.engine().apply(gate(proposal).unwrap(), Some(&job));
+    let error = world
+        .engine()
+        .apply(gate(proposal).unwrap(), Some(&unrestricted(&job)));
     assert!(matches!(error, Err(EngineError::Changed { .. })));
     assert!(world.journal.borrow().is_empty());
     assert_eq!(world.numbers().len(), 8);
@@ -895,11 +905,12 @@ fn a_saved_plan_that_is_stale_is_refused_as_a_whole() {
 fn a_plan_of_another_machine_is_refused() {
     let world = World::new(9, 9);
     let job = job(Span::days(7));
-    let plan = Plan::build(&world.snapshot().unwrap(), &job);
+    let plan = plan_of(&world.snapshot().unwrap(), &job);
     *world.machine.borrow_mut() = "another".to_string();
-    let error = world
-        .engine()
-        .apply(gate(Proposal::of(&plan)).unwrap(), Some(&job));
+    let error = world.engine().apply(
+        gate(Proposal::of(&plan)).unwrap(),
+        Some(&unrestricted(&job)),
+    );
     assert!(matches!(error, Err(EngineError::OtherMachine)));
 }
 
@@ -942,7 +953,7 @@ fn the_gate_stops_what_is_too_risky(
     let mut job = job(window);
     job.max_risk = ceiling;
     job.safe_mode = safe;
-    let plan = Plan::build(&world.snapshot().unwrap(), &job);
+    let plan = plan_of(&world.snapshot().unwrap(), &job);
     match (gate(Proposal::of(&plan)), stopped) {
         (Ok(_), None) => {}
         (Err(GateError::SafeMode { count: 6 }), Some(RiskLevel::Critical)) => assert!(safe),
@@ -954,7 +965,7 @@ fn the_gate_stops_what_is_too_risky(
 #[test]
 fn a_saved_plan_cannot_say_that_its_risk_is_less_than_it_is() {
     let world = World::new(9, 9);
-    let plan = Plan::build(&world.snapshot().unwrap(), &job(Span::ZERO));
+    let plan = plan_of(&world.snapshot().unwrap(), &job(Span::ZERO));
     let mut proposal = Proposal::of(&plan);
     for action in &mut proposal.actions {
         action.risk = RiskLevel::Low;

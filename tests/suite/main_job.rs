@@ -21,7 +21,6 @@ use nix_prune::domain::job::{
     RootsOperation,
 };
 use nix_prune::domain::measure::{Span, Timestamp};
-use nix_prune::domain::plan::Plan;
 use nix_prune::domain::receipt::{Outcome, Receipt};
 use nix_prune::domain::retention::{KeepPolicy, KeepRules};
 use nix_prune::domain::risk::RiskLevel;
@@ -33,8 +32,8 @@ use nix_prune::render;
 
 use crate::retention::{YEAR_NOW, year_of_generations, year_rules};
 use crate::support::{
-    Daemon, Nix, by_hand, command, is_root, listing, program, run_command, script, skipped, time,
-    with_each_nix,
+    Daemon, Nix, by_hand, command, is_root, listing, plan_of, program, run_command, script,
+    skipped, time, unrestricted, with_each_nix,
 };
 
 /// A clock that is set by hand.
@@ -100,11 +99,13 @@ impl Machine {
     }
 
     fn run(&self, job: &Job) -> Receipt {
-        let plan = Plan::build(&self.snapshot(), job);
+        let plan = plan_of(&self.snapshot(), job);
         assert!(plan.refusals.is_empty(), "{:?}", plan.refusals);
         let approved = gate(Proposal::of(&plan)).unwrap();
         let observer = self.observer();
-        self.engine(&observer).apply(approved, Some(job)).unwrap()
+        self.engine(&observer)
+            .apply(approved, Some(&unrestricted(job)))
+            .unwrap()
     }
 
     fn run_after(&self, days: u32, job: &Job) -> Receipt {
@@ -179,7 +180,6 @@ fn job(rules: KeepRules) -> Job {
         limits: nix_prune::domain::limits::Limits::default(),
         accept: std::collections::BTreeSet::new(),
         accepted: std::sync::Arc::default(),
-        policy: nix_prune::domain::policy::Policy::default(),
         operations: Operations {
             generations: Some(GenerationsOperation {
                 profiles: vec![ProfileSelector::System, ProfileSelector::Users],
@@ -241,7 +241,7 @@ fn a_year_is_thinned_out_held_undone_and_collected_with_every_nix() {
         // The plan says what was worked out by hand, and changes nothing.
         let state = machine.scratch.state_dir();
         let before = listing(&state);
-        let plan = Plan::build(&machine.snapshot(), &job);
+        let plan = plan_of(&machine.snapshot(), &job);
         let document = serde_json::to_value(render::json::plan(&plan)).unwrap();
         assert_eq!(listing(&state), before, "the plan changed something");
         let items = document["items"].as_array().unwrap().iter();

@@ -159,7 +159,6 @@ fn job() -> Job {
         limits: nix_prune::domain::limits::Limits::default(),
         accept: std::collections::BTreeSet::new(),
         accepted: std::sync::Arc::default(),
-        policy: nix_prune::domain::policy::Policy::default(),
         operations: Operations {
             generations: Some(GenerationsOperation {
                 profiles: vec![

@@ -28,7 +28,22 @@ use camino::{Utf8Path, Utf8PathBuf};
 use nix::pty::openpty;
 use nix::unistd::Pid;
 use nix_prune::adapters::scratch::Scratch;
+use nix_prune::domain::effective_job::EffectiveJob;
+use nix_prune::domain::job::Job;
 use nix_prune::domain::measure::Timestamp;
+use nix_prune::domain::plan::Plan;
+use nix_prune::domain::policy::Policy;
+use nix_prune::domain::snapshot::Snapshot;
+
+/// A job on a machine without a policy.
+pub(crate) fn unrestricted(job: &Job) -> EffectiveJob {
+    EffectiveJob::new(job.clone(), Policy::default())
+}
+
+/// The plan of a job on a machine without a policy.
+pub(crate) fn plan_of(snapshot: &Snapshot, job: &Job) -> Plan {
+    Plan::build(snapshot, &unrestricted(job))
+}
 
 pub(crate) use children::{Over, command, wait_for};
 

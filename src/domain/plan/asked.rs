@@ -3,7 +3,8 @@
 use camino::Utf8PathBuf;
 
 use crate::domain::blocker::{Blocker, CheckCode};
-use crate::domain::job::{Job, ProfileSelector};
+use crate::domain::effective_job::EffectiveJob;
+use crate::domain::job::ProfileSelector;
 use crate::domain::profile::{Current, Profile};
 use crate::domain::snapshot::Snapshot;
 
@@ -15,7 +16,7 @@ struct Barred {
 
 /// The profiles that a job names by path, and the machine's where it selects `system`. Other groups are whatever is there:
 /// one user's broken profile is shown, and is no failure of the job.
-fn barred(snapshot: &Snapshot, job: &Job) -> Vec<Barred> {
+fn barred(snapshot: &Snapshot, job: &EffectiveJob) -> Vec<Barred> {
     let operation = job.operations.generations.as_ref();
     let selectors = operation.map(|operation| operation.profiles.as_slice());
     let mut all = Vec::new();
@@ -61,7 +62,7 @@ fn is_about(refusal: &Blocker, barred: &Barred) -> bool {
 }
 
 /// A refusal for each profile that is asked for and left alone without one.
-pub(super) fn blocked(snapshot: &Snapshot, job: &Job) -> Vec<Blocker> {
+pub(super) fn blocked(snapshot: &Snapshot, job: &EffectiveJob) -> Vec<Blocker> {
     let told = |barred: &Barred| snapshot.refusals.iter().any(|r| is_about(r, barred));
     let untold = barred(snapshot, job)
         .into_iter()
@@ -78,7 +79,11 @@ pub(super) fn blocked(snapshot: &Snapshot, job: &Job) -> Vec<Blocker> {
 }
 
 /// The profiles that are asked for and left alone, as far as nobody accepts why.
-pub(super) fn left_alone(snapshot: &Snapshot, job: &Job, standing: &[Blocker]) -> Vec<Utf8PathBuf> {
+pub(super) fn left_alone(
+    snapshot: &Snapshot,
+    job: &EffectiveJob,
+    standing: &[Blocker],
+) -> Vec<Utf8PathBuf> {
     let barred = barred(snapshot, job).into_iter();
     let barred = barred.filter(|barred| standing.iter().any(|r| is_about(r, barred)));
     let mut paths: Vec<Utf8PathBuf> = barred.map(|barred| barred.path).collect();

@@ -14,8 +14,8 @@ use super::{
 use crate::domain::analysis::StoreAnalysis;
 use crate::domain::blocker::CheckCode;
 use crate::domain::budget::{BudgetReport, Contradiction, DiskGoal, DiskUsage};
+use crate::domain::effective_job::EffectiveJob;
 use crate::domain::graph::NodeSet;
-use crate::domain::job::Job;
 use crate::domain::measure::{Bytes, Timestamp};
 use crate::domain::profile::ProfilePath;
 use crate::domain::retention::{Reason, Reasons};
@@ -50,15 +50,14 @@ impl Plan {
     /// Draws the plan of a job whose goal is reached: nothing is done.
     pub fn build_when_within_budget(
         snapshot: &Snapshot,
-        job: &Job,
-        goal: DiskGoal,
+        job: &EffectiveJob,
         standing: DiskUsage,
     ) -> Self {
         let mut plan = Self::build(snapshot, job);
         plan.restrict_to(&RemovalSet::default());
         plan.actions.clear();
         plan.collection_refused = false;
-        plan.budget = Some(BudgetReport::reached(goal, standing));
+        plan.budget = job.budget.map(|goal| BudgetReport::reached(goal, standing));
         plan
     }
 
@@ -73,21 +72,17 @@ impl Plan {
     /// When something cannot be weighed.
     pub fn build_for_budget<E>(
         snapshot: &Snapshot,
-        job: &Job,
-        goal: DiskGoal,
+        job: &EffectiveJob,
         room: BudgetContext<'_>,
         weigh: impl FnMut(&NodeSet) -> Result<Bytes, E>,
     ) -> Result<Self, E> {
         if room.to_free == Bytes(0) {
-            return Ok(Self::build_when_within_budget(
-                snapshot,
-                job,
-                goal,
-                room.standing,
-            ));
+            return Ok(Self::build_when_within_budget(snapshot, job, room.standing));
         }
         let mut plan = Self::build(snapshot, job);
-        let (job, goal) = (&job.bound(), job.policy.bound_goal(goal));
+        let Some(goal) = job.budget else {
+            return Ok(plan);
+        };
         let choice = choice::choose(&plan, snapshot, job, goal, room, weigh)?;
         plan.restrict_to(&choice);
         plan.budget = choice.report;
@@ -177,7 +172,7 @@ fn pins_are_unknown(profile: &ProfilePath, snapshot: &Snapshot) -> bool {
 }
 
 /// Whether somebody said that what a hold keeps must stay.
-pub(super) fn is_spared(hold: &HoldFacts, snapshot: &Snapshot, job: Option<&Job>) -> bool {
+pub(super) fn is_spared(hold: &HoldFacts, snapshot: &Snapshot, job: Option<&EffectiveJob>) -> bool {
     let protected = |link| job.is_some_and(|job| job.protect.roots.matches(link));
     let spared = match &hold.held {
         Held::Generation { profile, number } => {

@@ -11,7 +11,8 @@ use super::{
 use crate::domain::accept;
 use crate::domain::blocker::{Blocker, CheckCode};
 use crate::domain::collect::CollectMethod;
-use crate::domain::job::{GenerationsOperation, Job, ProfileRef, RootPatterns};
+use crate::domain::effective_job::EffectiveJob;
+use crate::domain::job::{GenerationsOperation, ProfileRef, RootPatterns};
 use crate::domain::profile::{Content, Generation, GenerationNumber, Profile, ProfilePath};
 use crate::domain::retention::{self, Circumstances, Reason, Reasons, Verdict};
 use crate::domain::risk::{self, RiskLevel};
@@ -72,7 +73,7 @@ impl PlanBuilder {
         self.actions.push(PlannedAction { action, risk });
     }
 
-    pub(super) fn generations(&mut self, snapshot: &Snapshot, job: &Job) {
+    pub(super) fn generations(&mut self, snapshot: &Snapshot, job: &EffectiveJob) {
         let Some(operation) = &job.operations.generations else {
             return;
         };
@@ -112,7 +113,7 @@ impl PlanBuilder {
         }
     }
 
-    fn profile(&mut self, profile: &Profile, verdicts: Verdicts, job: &Job) {
+    fn profile(&mut self, profile: &Profile, verdicts: Verdicts, job: &EffectiveJob) {
         let risk = risk::of_generation(
             profile.kind.is_system(),
             !job.undo_window.is_zero(),
@@ -155,7 +156,7 @@ impl PlanBuilder {
         }
     }
 
-    pub(super) fn roots(&mut self, snapshot: &Snapshot, job: &Job) {
+    pub(super) fn roots(&mut self, snapshot: &Snapshot, job: &EffectiveJob) {
         let Some(operation) = job.operations.roots else {
             return;
         };
@@ -223,7 +224,7 @@ impl PlanBuilder {
         }
     }
 
-    pub(super) fn store(&mut self, snapshot: &Snapshot, job: &Job, refused: bool) {
+    pub(super) fn store(&mut self, snapshot: &Snapshot, job: &EffectiveJob, refused: bool) {
         if let Some(collect) = job.operations.collect.filter(|_| !refused) {
             let method = if hides_roots(snapshot, Some(job)) {
                 CollectMethod::Selective
@@ -249,7 +250,7 @@ impl PlanBuilder {
 impl PlanBuilder {
     /// Holds what vanished roots kept, before all else: a collection would take it. Without one nothing is lost, and the
     /// run after it still knows of them.
-    pub(super) fn vanished(&mut self, snapshot: &Snapshot, job: &Job) {
+    pub(super) fn vanished(&mut self, snapshot: &Snapshot, job: &EffectiveJob) {
         let collects = |planned: &PlannedAction| planned.action.collection().is_some();
         if !job.holds_what_vanished() || !self.actions.iter().any(collects) {
             return;
@@ -342,7 +343,7 @@ impl PlanBuilder {
 
 /// Whether there are roots that Nix cannot read, so that its own collector would delete what they keep. Who accepts
 /// `roots.unreadable` there accepts that.
-pub(super) fn hides_roots(snapshot: &Snapshot, job: Option<&Job>) -> bool {
+pub(super) fn hides_roots(snapshot: &Snapshot, job: Option<&EffectiveJob>) -> bool {
     let accepted = |hidden: &Blocker| {
         let unreadable = Blocker {
             code: CheckCode::RootsUnreadable,
@@ -365,7 +366,7 @@ fn verdicts_of(
     profile: &Profile,
     operation: &GenerationsOperation,
     snapshot: &Snapshot,
-    job: &Job,
+    job: &EffectiveJob,
 ) -> Verdicts {
     if !operation.selects(profile) {
         return retention::keep_all(profile, &Reason::NotSelected);
@@ -406,7 +407,7 @@ fn bootable_left(profile: &Profile, verdicts: &Verdicts) -> usize {
 type Verdicts = BTreeMap<GenerationNumber, Verdict>;
 
 /// The pins of a profile: the recorded ones and the settings'.
-pub fn pins_of(profile: &Profile, snapshot: &Snapshot, job: &Job) -> Vec<Pin> {
+pub fn pins_of(profile: &Profile, snapshot: &Snapshot, job: &EffectiveJob) -> Vec<Pin> {
     let recorded = snapshot.pins.iter().filter(|p| p.profile == profile.path);
     let protected = job.protect.generations.iter();
     let protected = protected.filter(|p| p.profile.names(&profile.path));
@@ -420,7 +421,7 @@ pub fn pins_of(profile: &Profile, snapshot: &Snapshot, job: &Job) -> Vec<Pin> {
 }
 
 /// Says which generations that the settings protect were not found: a name with a slip in it protects nothing.
-pub(super) fn pins_in_vain(snapshot: &Snapshot, job: &Job) -> Vec<String> {
+pub(super) fn pins_in_vain(snapshot: &Snapshot, job: &EffectiveJob) -> Vec<String> {
     let mut notes = Vec::new();
     for protected in &job.protect.generations {
         let named = |p: &&Profile| protected.profile.names(&p.path);

@@ -4,7 +4,7 @@ use super::budget::{holds_a_system, is_spared};
 use super::builder::{hides_roots, keep_cause};
 use super::{Action, EarlyFacts, GenerationFacts, HoldFacts, VanishedFacts, pins_of};
 use crate::domain::collect::CollectMethod;
-use crate::domain::job::Job;
+use crate::domain::effective_job::EffectiveJob;
 use crate::domain::retention::{self, Circumstances, Reason};
 use crate::domain::root::{Dangling, GcRoot, RootState};
 use crate::domain::snapshot::{Hold, Snapshot, VanishedRoot};
@@ -13,7 +13,11 @@ use crate::domain::snapshot::{Hold, Snapshot, VanishedRoot};
 ///
 /// # Errors
 /// What the action relied on and does not hold any more.
-pub fn recheck(action: &Action, snapshot: &Snapshot, job: Option<&Job>) -> Result<(), String> {
+pub fn recheck(
+    action: &Action,
+    snapshot: &Snapshot,
+    job: Option<&EffectiveJob>,
+) -> Result<(), String> {
     match action {
         Action::HoldRoot(facts) => recheck_vanished(facts, snapshot),
         Action::DropGeneration(facts) => recheck_generation(facts, snapshot, job),
@@ -84,7 +88,11 @@ fn recheck_hold(facts: &HoldFacts, snapshot: &Snapshot) -> Result<(), String> {
     }
 }
 
-fn recheck_early(facts: &EarlyFacts, snapshot: &Snapshot, job: Option<&Job>) -> Result<(), String> {
+fn recheck_early(
+    facts: &EarlyFacts,
+    snapshot: &Snapshot,
+    job: Option<&EffectiveJob>,
+) -> Result<(), String> {
     recheck_hold(&facts.hold, snapshot)?;
     let hold = &facts.hold;
     if is_spared(hold, snapshot, job) {
@@ -100,7 +108,7 @@ fn recheck_early(facts: &EarlyFacts, snapshot: &Snapshot, job: Option<&Job>) -> 
 fn recheck_generation(
     facts: &GenerationFacts,
     snapshot: &Snapshot,
-    job: Option<&Job>,
+    job: Option<&EffectiveJob>,
 ) -> Result<(), String> {
     let of = |what: &str| format!("{what} of {}", facts.profile);
     let profile = snapshot.profiles.iter().find(|p| p.path == facts.profile);
@@ -144,7 +152,7 @@ fn recheck_generation(
         let reasons: Vec<&str> = reasons.iter().map(in_words).collect();
         return Err(format!("{this} {}", reasons.join(" and ")));
     }
-    let floor = job.map(|job| job.policy.keep).unwrap_or_default();
+    let floor = job.map(|job| job.policy().keep).unwrap_or_default();
     if retention::kept_by_floor(profile, number, floor, &circumstances) {
         return Err(format!("{this} is kept by the policy of the machine"));
     }

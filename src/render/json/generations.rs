@@ -3,7 +3,7 @@ use serde::Serialize;
 
 use crate::domain::analysis::Sizes;
 use crate::domain::blocker::Blocker;
-use crate::domain::job::Job;
+use crate::domain::effective_job::EffectiveJob;
 use crate::domain::measure::{Bytes, Timestamp};
 use crate::domain::plan::pins_of;
 use crate::domain::profile::{Current, Generation, GenerationNumber, Owner, Profile, ProfileKind};
@@ -100,7 +100,7 @@ impl Flag {
 /// settings.
 pub fn generations(
     snapshot: &Snapshot,
-    job: Option<&Job>,
+    job: Option<&EffectiveJob>,
     sizes: Option<&Sizes>,
 ) -> GenerationsDocument {
     let profile = |profile: &Profile| {

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::domain::effective_job::EffectiveJob;
 use crate::domain::measure::{Bytes, Span};
 use crate::settings::syntax::At;
 use crate::settings::{Clamping, Report};
@@ -174,7 +175,8 @@ fn a_policy_is_told_where_it_bites() {
             ),
         ]
     );
-    let bound = stack.settings.job("b").unwrap().bound();
+    let job = stack.settings.job("b").unwrap().clone();
+    let bound = EffectiveJob::new(job, stack.settings.policy());
     assert_eq!(bound.max_risk, RiskLevel::Medium);
     assert_eq!(bound.undo_window, Span::days(2));
 }
@@ -271,7 +273,8 @@ proptest! {
                 let mut job = found.job().clone();
                 job.max_risk = flag_risk;
                 job.undo_window = Span::days(flag_window);
-                for bound in [job.bound(), found.job().bound()] {
+                for job in [job, found.job().clone()] {
+                    let bound = EffectiveJob::new(job, stack.settings.policy());
                     prop_assert!(bound.max_risk <= policy.ceiling(RiskLevel::Critical));
                     prop_assert!(bound.undo_window >= policy.undo_window);
                     let floor = bound.operations.generations.as_ref().unwrap().keep.floor();

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::domain::effective_job::EffectiveJob;
 use crate::settings::{BUILTIN, Clamping, Preset, Report};
 
 fn layer(name: &str, text: &str) -> Layer {
@@ -36,7 +37,8 @@ fn meaning(settings: &Settings) -> String {
     let jobs: Vec<String> = settings
         .jobs()
         .map(|found| {
-            let mut job = found.job().bound();
+            let job = EffectiveJob::new(found.job().clone(), settings.policy());
+            let mut job = crate::domain::job::Job::clone(&job);
             // Sets of patterns are compared by their texts.
             job.protect = std::sync::Arc::default();
             format!("{job:?} {} {:?}", found.is_enabled(), found.description())

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use nix_prune::adapters::scratch::Scratch;
+use nix_prune::domain::effective_job::EffectiveJob;
 use nix_prune::domain::plan::Plan;
 use nix_prune::domain::profile::ProfileKind;
 use nix_prune::render::json;
@@ -385,7 +386,9 @@ fn planned(text: &str) -> String {
         .map(|f| format!("{} {}", f.code, f.pointer));
     let found: Vec<String> = found.collect();
     let plan = report.settings.map(|settings| {
-        let plan = Plan::build(&machine, settings.job("daily").unwrap());
+        let job = settings.job("daily").unwrap().clone();
+        let bound = EffectiveJob::new(job, settings.policy());
+        let plan = Plan::build(&machine, &bound);
         serde_json::to_string(&json::plan(&plan)).unwrap()
     });
     format!("{found:?} {plan:?}")

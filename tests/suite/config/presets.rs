@@ -1,5 +1,6 @@
 //! Presets do what they say.
 
+use nix_prune::domain::effective_job::EffectiveJob;
 use nix_prune::domain::plan::{Action, Plan};
 use nix_prune::domain::profile::ProfileKind;
 use nix_prune::settings::{Clamping, Platform, Preset, Report};
@@ -23,7 +24,9 @@ fn what_stays(#[case] preset: Preset, #[case] stays: &str, #[case] dangling: boo
         let report = Report::of(preset.text(), platform, Clamping::Refuse);
         assert_eq!(report.findings, []);
         let settings = report.settings.unwrap();
-        let plan = Plan::build(&machine, settings.job("daily").unwrap());
+        let job = settings.job("daily").unwrap().clone();
+        let bound = EffectiveJob::new(job, settings.policy());
+        let plan = Plan::build(&machine, &bound);
         let gone = crate::plan::gone(&plan, SYSTEM);
         let kept: Vec<u32> = (1..=52).filter(|n| !gone.contains(n)).collect();
         assert_eq!(kept, numbers(stays));

@@ -9,6 +9,7 @@ use nix_prune::domain::graph::{GraphBuilder, KeepFlags};
 use nix_prune::domain::plan::{CollectFacts, EarlyFacts, PlannedAction, VanishedFacts};
 
 use super::*;
+use crate::support::{plan_of, unrestricted};
 
 /// Of each dead path, by its own size and on disk.
 const NAR: u64 = 100;
@@ -89,7 +90,7 @@ fn carry_out(world: &World, actions: Vec<PlannedAction>, budget: BudgetReport) -
         max_risk: RiskLevel::Critical,
         ..job(Span::days(7))
     };
-    let plan = Plan::build(&world.snapshot().unwrap(), &job);
+    let plan = plan_of(&world.snapshot().unwrap(), &job);
     let proposal = Proposal {
         actions,
         budget: Some(budget),
@@ -103,7 +104,9 @@ fn carry_out(world: &World, actions: Vec<PlannedAction>, budget: BudgetReport) -
         clock: world,
         interrupt: world,
     };
-    engine.apply(gate(proposal).unwrap(), Some(&job)).unwrap()
+    engine
+        .apply(gate(proposal).unwrap(), Some(&unrestricted(&job)))
+        .unwrap()
 }
 
 fn collect() -> PlannedAction {
@@ -146,7 +149,7 @@ fn a_part_is_collected_until_the_goal_is_reached(
 fn a_part_is_never_widened_to_the_whole() {
     let world = with_dead(3);
     let job = job(Span::days(7));
-    let plan = Plan::build(&world.snapshot().unwrap(), &job);
+    let plan = plan_of(&world.snapshot().unwrap(), &job);
     let proposal = Proposal {
         actions: vec![collect()],
         budget: Some(report(1, Some(NAR))),
@@ -155,7 +158,7 @@ fn a_part_is_never_widened_to_the_whole() {
     // This world does not tell what is dead.
     let receipt = world
         .engine()
-        .apply(gate(proposal).unwrap(), Some(&job))
+        .apply(gate(proposal).unwrap(), Some(&unrestricted(&job)))
         .unwrap();
     assert_eq!(receipt.count(Outcome::Failed), 1);
     assert_eq!(world.collections.get(), 0);
@@ -221,10 +224,13 @@ fn what_was_let_pass_is_recorded_and_what_came_since_stops_the_collection() {
             accept: [CheckCode::RootsAway].into(),
             ..job(Span::days(7))
         };
-        let plan = Plan::build(&world.snapshot().unwrap(), &job);
+        let plan = plan_of(&world.snapshot().unwrap(), &job);
         let approved = gate(Proposal::of(&plan)).unwrap();
         world.refusals.replace(vec![refusal(later)]);
-        let receipt = world.engine().apply(approved, Some(&job)).unwrap();
+        let receipt = world
+            .engine()
+            .apply(approved, Some(&unrestricted(&job)))
+            .unwrap();
         assert_eq!(world.collections.get(), collections, "{later}");
         assert_eq!(receipt.accepted, [refusal("/home/a is away")]);
     }
@@ -242,7 +248,7 @@ fn nothing_goes_for_good_when_nothing_is_collected() {
         reason: None,
     });
     let snapshot = world.snapshot().unwrap();
-    let unheld = Plan::build(&snapshot, &job_that_keeps_two()).actions;
+    let unheld = plan_of(&snapshot, &job_that_keeps_two()).actions;
     let unheld = unheld
         .into_iter()
         .filter(|planned| matches!(planned.action, Action::DropGeneration(_)));
@@ -282,7 +288,7 @@ fn nothing_goes_for_good_when_a_vanished_root_cannot_be_held() {
 #[test]
 fn nothing_goes_for_good_when_a_removal_took_more() {
     let world = World::new(9, 9);
-    let mut actions = Plan::build(&world.snapshot().unwrap(), &job_that_keeps_two()).actions;
+    let mut actions = plan_of(&world.snapshot().unwrap(), &job_that_keeps_two()).actions;
     actions.retain(|planned| matches!(planned.action, Action::DropGeneration(_)));
     assert_eq!(actions.len(), 7);
     actions.push(collect());

@@ -10,6 +10,7 @@ use nix_prune::domain::plan::{CollectFacts, EarlyFacts, PlannedAction};
 use proptest::prelude::*;
 
 use super::*;
+use crate::support::{plan_of, unrestricted};
 
 const MIB: u64 = 1 << 20;
 /// Dead paths have numbers from here on.
@@ -157,7 +158,7 @@ fn run_for(world: &World, to_free: u64) -> Receipt {
     job.operations.generations.as_mut().unwrap().keep = KeepPolicy::new(rules).unwrap();
     job.operations.roots = None;
     let snapshot = world.snapshot().unwrap();
-    let plan = Plan::build(&snapshot, &job);
+    let plan = plan_of(&snapshot, &job);
     let mut actions: Vec<PlannedAction> = plan.actions.clone();
     actions.retain(|planned| matches!(planned.action, Action::DropGeneration(_)));
     actions.extend(snapshot.holds.iter().map(|hold| PlannedAction {
@@ -187,7 +188,9 @@ fn run_for(world: &World, to_free: u64) -> Receipt {
         clock: world,
         interrupt: world,
     };
-    engine.apply(gate(proposal).unwrap(), Some(&job)).unwrap()
+    engine
+        .apply(gate(proposal).unwrap(), Some(&unrestricted(&job)))
+        .unwrap()
 }
 
 fn ended(receipt: &Receipt) -> BudgetEnd {

@@ -8,6 +8,7 @@ use nix_prune::domain::profile::{Current, CurrentUnknown};
 use rstest::rstest;
 
 use super::*;
+use crate::support::{plan_of, unrestricted};
 
 fn refusal(code: CheckCode, places: &[&str]) -> Blocker {
     Blocker {
@@ -43,7 +44,7 @@ fn the_settings_accept_a_check_where_they_say(
 ) {
     let mut snapshot = snapshot(vec![alice()]);
     snapshot.refusals = vec![refusal(CheckCode::RootsUnreadable, places)];
-    let plan = Plan::build(&snapshot, &accepting(entries));
+    let plan = plan_of(&snapshot, &accepting(entries));
     assert_eq!(steps(&plan).contains(&"collect".to_string()), passes);
     assert_eq!(plan.collection_refused, !passes);
     assert_eq!(plan.accepted.len(), usize::from(passes));
@@ -60,7 +61,7 @@ fn the_settings_accept_a_check_where_they_say(
 fn what_was_accepted_by_the_settings_lets_nothing_else_pass_at_the_last_moment() {
     let mut snapshot = snapshot(vec![alice()]);
     snapshot.refusals = vec![refusal(CheckCode::RootsAway, &["/mnt/a"])];
-    let plan = Plan::build(&snapshot, &accepting(&[(CheckCode::RootsAway, "/mnt")]));
+    let plan = plan_of(&snapshot, &accepting(&[(CheckCode::RootsAway, "/mnt")]));
     let came_since = refusal(CheckCode::RootsAway, &["/mnt/b"]);
     assert!(snapshot.refusals[0].is_among(&plan.accepted));
     assert!(!came_since.is_among(&plan.accepted));
@@ -81,7 +82,7 @@ fn left_alone(selectors: &[&str], actor: Actor, change: fn(&mut Snapshot)) -> Ve
     let parse = |text: &&str| ProfileSelector::parse(text).unwrap();
     let operation = job.operations.generations.as_mut().unwrap();
     operation.profiles = selectors.iter().map(parse).collect();
-    let plan = Plan::build(&snapshot, &job);
+    let plan = plan_of(&snapshot, &job);
     assert_eq!(plan.is_refused(), !plan.left_alone.is_empty());
     // Nothing of this is a reason to leave garbage.
     assert!(steps(&plan).contains(&"collect".to_string()));
@@ -149,7 +150,7 @@ fn the_settings_accept_that_a_profile_is_left_alone(#[case] place: &str, #[case]
     let mut job = accepting(&[(CheckCode::ProfileAbsent, place)]);
     let operation = job.operations.generations.as_mut().unwrap();
     operation.profiles = vec![ProfileSelector::parse(BOB).unwrap()];
-    let plan = Plan::build(&snapshot, &job);
+    let plan = plan_of(&snapshot, &job);
     assert_eq!(plan.left_alone.is_empty(), passes);
     assert_eq!(plan.is_refused(), !passes);
 }
@@ -180,16 +181,19 @@ fn beside_hidden_roots_garbage_is_collected_by_name(
             .find(|action| action.collection().is_some())
             .unwrap()
     };
-    let before = collection(&Plan::build(&snapshot, &job));
+    let before = collection(&plan_of(&snapshot, &job));
     snapshot.refusals = vec![refusal(CheckCode::RootsHidden, &["/nfs/alice/result"])];
-    let action = collection(&Plan::build(&snapshot, &job));
+    let action = collection(&plan_of(&snapshot, &job));
     let method = if by_name {
         CollectMethod::Selective
     } else {
         asked
     };
     assert_eq!(action.collection().unwrap().method, method);
-    assert!(recheck(&action, &snapshot, Some(&job)).is_ok());
+    assert!(recheck(&action, &snapshot, Some(&unrestricted(&job))).is_ok());
     // They came since the plan.
-    assert_eq!(recheck(&before, &snapshot, Some(&job)).is_err(), by_name);
+    assert_eq!(
+        recheck(&before, &snapshot, Some(&unrestricted(&job))).is_err(),
+        by_name
+    );
 }

@@ -14,6 +14,8 @@ use nix_prune::engine::{Proposal, gate};
 use proptest::prelude::*;
 
 use super::*;
+use crate::support::{plan_of, unrestricted};
+use nix_prune::domain::effective_job::EffectiveJob;
 use worlds::{Choices, World};
 
 const MODES: [ReleaseHolds; 2] = [ReleaseHolds::Never, ReleaseHolds::IfNeeded];
@@ -23,6 +25,15 @@ fn goal(release_holds: ReleaseHolds) -> DiskGoal {
         budget: Budget::MinFree(Amount::Bytes(Bytes(1))),
         release_holds,
     }
+}
+
+/// The job with this goal.
+fn with_goal(job: &Job, goal: DiskGoal) -> EffectiveJob {
+    let budget = Some(goal);
+    unrestricted(&Job {
+        budget,
+        ..job.clone()
+    })
 }
 
 impl World {
@@ -38,7 +49,13 @@ impl World {
         let weigh = |dead: &NodeSet| -> Result<Bytes, Infallible> {
             Ok(self.inspection.graph().nar_size(dead))
         };
-        Plan::build_for_budget(&self.snapshot, job, goal(release_holds), room, weigh).unwrap()
+        Plan::build_for_budget(
+            &self.snapshot,
+            &with_goal(job, goal(release_holds)),
+            room,
+            weigh,
+        )
+        .unwrap()
     }
 }
 
@@ -69,7 +86,7 @@ proptest! {
     fn a_budget_takes_a_part_of_what_the_rules_let_go(choices: Choices, to_free in 0u64..6_000) {
         let world = World::of(&choices);
         let job = world.job();
-        let without = taken(&Plan::build(&world.snapshot, &job));
+        let without = taken(&plan_of(&world.snapshot, &job));
         let open: Vec<String> = world.open_holds().map(|hold| hold.link.to_string()).collect();
         for mode in MODES {
             let plan = world.within(&job, to_free, mode);

@@ -8,13 +8,14 @@ use proptest::prelude::*;
 use rstest::rstest;
 
 use super::*;
+use crate::support::plan_of;
 
 #[test]
 fn generations_come_first_and_the_store_last() {
     let mut snapshot = snapshot(vec![system(), alice()]);
     snapshot.roots = vec![root("b"), root("a")];
     snapshot.holds = vec![hold(2, NOW), hold(1, "2026-11-20T00:00:00Z")];
-    let plan = Plan::build(&snapshot, &job());
+    let plan = plan_of(&snapshot, &job());
     let expected = [
         "drop profile:1",
         "drop profile:2",
@@ -42,20 +43,20 @@ fn an_empty_snapshot_and_an_idle_job_make_an_empty_plan() {
         roots: idle.operations.roots,
         ..Operations::default()
     };
-    let plan = Plan::build(&snapshot(Vec::new()), &idle);
+    let plan = plan_of(&snapshot(Vec::new()), &idle);
     assert!(plan.items.is_empty() && plan.actions.is_empty());
     assert_eq!(plan.risk(), None);
     idle.operations = Operations::default();
     let mut full = snapshot(vec![system(), alice()]);
     full.roots = vec![root("a")];
-    let plan = Plan::build(&full, &idle);
+    let plan = plan_of(&full, &idle);
     assert!(plan.items.is_empty() && plan.actions.is_empty());
 }
 
 #[test]
 fn an_action_carries_the_facts_it_relies_on() {
     let snapshot = snapshot(vec![alice()]);
-    let plan = Plan::build(&snapshot, &job());
+    let plan = plan_of(&snapshot, &job());
     let Action::DropGeneration(facts) = &plan.actions[0].action else {
         panic!("{:?}", plan.actions[0]);
     };
@@ -92,14 +93,14 @@ fn a_refusal_takes_the_collection_out_and_is_named(#[case] code: CheckCode, #[ca
     let mut snapshot = snapshot(vec![alice()]);
     let (first, second) = (refusal(code, "a"), refusal(code, "b"));
     snapshot.refusals = vec![second.clone(), first.clone(), second.clone()];
-    let plan = Plan::build(&snapshot, &job());
+    let plan = plan_of(&snapshot, &job());
     assert_eq!(!steps(&plan).contains(&"collect".to_string()), stops);
     assert_eq!(plan.collection_refused, stops);
     assert_eq!(plan.refusals, [first, second]);
     // What was never asked for was not refused either.
     let mut job = job();
     job.operations.collect = None;
-    assert!(!Plan::build(&snapshot, &job).collection_refused);
+    assert!(!plan_of(&snapshot, &job).collection_refused);
 }
 
 #[test]
@@ -119,21 +120,18 @@ fn an_accepted_refusal_stops_nothing_is_named_and_lets_no_other_pass() {
             accept: accept.iter().copied().collect(),
             ..job()
         };
-        let plan = Plan::build(&snapshot, &accepting(&[code]));
+        let plan = plan_of(&snapshot, &accepting(&[code]));
         assert!(collects(&plan) && !plan.collection_refused, "{code}");
         assert_eq!(plan.refusals, []);
         assert_eq!(plan.accepted, [refusal(code)]);
         for other in CheckCode::acceptable().filter(|other| *other != code) {
-            let plan = Plan::build(&snapshot, &accepting(&[other]));
+            let plan = plan_of(&snapshot, &accepting(&[other]));
             assert_eq!(plan.accepted, [], "{other}");
             assert_eq!(plan.refusals, [refusal(code)]);
             assert!(!collects(&plan), "{other} let {code} pass");
         }
         // What is let pass takes no generation that stayed because of it.
-        assert_eq!(
-            gone(&plan, ALICE),
-            gone(&Plan::build(&snapshot, &job()), ALICE)
-        );
+        assert_eq!(gone(&plan, ALICE), gone(&plan_of(&snapshot, &job()), ALICE));
     }
 }
 
@@ -152,7 +150,7 @@ fn risk_follows_from_the_circumstances(
 ) {
     let mut job = job();
     job.undo_window = window.parse().unwrap();
-    let plan = Plan::build(&snapshot(vec![profile(path, kind, 0, 4)]), &job);
+    let plan = plan_of(&snapshot(vec![profile(path, kind, 0, 4)]), &job);
     assert_eq!(gone(&plan, path), [1, 2]);
     assert_eq!(plan.risk(), Some(risk));
     let rule = DropRule::NoRuleKeepsIt;
@@ -202,7 +200,7 @@ fn fewer_than_two_to_boot_from_is_critical(#[case] looks: &str, #[case] risk: Ri
             until: None,
         })
         .to_vec();
-    let plan = Plan::build(&snapshot, &with_last(1));
+    let plan = plan_of(&snapshot, &with_last(1));
     assert_eq!(gone(&plan, SYSTEM), [1]);
     assert_eq!(plan.actions[0].risk, risk);
 }
@@ -224,15 +222,15 @@ fn what_is_not_selected_or_not_ours_stays_and_says_so() {
     let mut snapshot = snapshot(vec![other, system(), alice()]);
     snapshot.actor = Actor::User(1000);
     let mut job = job();
-    let plan = Plan::build(&snapshot, &job);
+    let plan = plan_of(&snapshot, &job);
     assert_eq!(gone(&plan, ALICE), [1, 2]);
     assert_eq!(reasons(&plan, SYSTEM, 1), [Reason::OtherOwner]);
     assert_eq!(reasons(&plan, "/srv/profile", 1), [Reason::NotSelected]);
     let profiles = &mut job.operations.generations.as_mut().unwrap().profiles;
     profiles.push(ProfileSelector::Path(profile_path("/srv/profile")));
-    assert_eq!(gone(&Plan::build(&snapshot, &job), "/srv/profile"), [1, 2]);
+    assert_eq!(gone(&plan_of(&snapshot, &job), "/srv/profile"), [1, 2]);
     snapshot.actor = Actor::User(1001);
-    let plan = Plan::build(&snapshot, &job);
+    let plan = plan_of(&snapshot, &job);
     assert_eq!(reasons(&plan, ALICE, 1), [Reason::OtherOwner]);
     assert!(gone(&plan, "/srv/profile").is_empty());
 }
@@ -242,7 +240,7 @@ fn trap_12_a_profile_without_a_known_current_one_is_left_alone() {
     let (mut unknown, mut blocked) = (system(), alice());
     unknown.current = Current::Known(GenerationNumber(9));
     blocked.blocked = Some("its directory is writable by others".to_string());
-    let plan = Plan::build(&snapshot(vec![unknown, blocked]), &job());
+    let plan = plan_of(&snapshot(vec![unknown, blocked]), &job());
     assert_eq!(steps(&plan), ["collect", "optimise", "verify true"]);
     assert!(matches!(
         reasons(&plan, SYSTEM, 1)[..],
@@ -266,7 +264,7 @@ fn the_settings_pin_by_name_and_by_path(#[case] profile: ProfileRef, #[case] goe
             number: GenerationNumber(1),
             reason: Some("last good kernel".to_string()),
         });
-    let plan = Plan::build(
+    let plan = plan_of(
         &snapshot(vec![super::profile(SYSTEM, ProfileKind::System, 0, 3)]),
         &job,
     );
@@ -291,7 +289,7 @@ fn a_recorded_pin_counts_for_its_own_profile_only() {
         reason: None,
         until: None,
     });
-    let plan = Plan::build(&snapshot, &job());
+    let plan = plan_of(&snapshot, &job());
     assert_eq!(gone(&plan, SYSTEM), [1, 2]);
     assert_eq!(gone(&plan, ALICE), [2]);
 }
@@ -303,7 +301,7 @@ fn a_recorded_pin_counts_for_its_own_profile_only() {
 fn a_hold_is_released_when_its_window_ends(#[case] until: &str, #[case] released: bool) {
     let mut snapshot = snapshot(Vec::new());
     snapshot.holds.push(hold(1, until));
-    let plan = Plan::build(&snapshot, &job());
+    let plan = plan_of(&snapshot, &job());
     assert_eq!(steps(&plan).contains(&"release 1".to_string()), released);
     let fate = if released {
         let (rule, risk) = (DropRule::WindowEnded, RiskLevel::Low);
@@ -341,13 +339,13 @@ proptest! {
         let mut mixed = snapshot(profiles);
         mixed.roots = roots;
         mixed.holds = holds;
-        let plan = Plan::build(&mixed, &job());
+        let plan = plan_of(&mixed, &job());
         prop_assert!(plan.items.iter().map(rank).is_sorted());
         let mut sorted = mixed.clone();
         sorted.profiles.sort_by(|a, b| a.path.cmp(&b.path));
         sorted.roots.sort_by(|a, b| a.link.cmp(&b.link));
         sorted.holds.sort_by(|a, b| a.link.cmp(&b.link));
-        let other = Plan::build(&sorted, &job());
+        let other = plan_of(&sorted, &job());
         prop_assert_eq!(plan.items, other.items);
         prop_assert_eq!(plan.actions, other.actions);
     }
@@ -384,7 +382,7 @@ fn one_run_removes_a_bounded_number_of_generations_and_root_comes_first() {
         flooded("/c/p", 1001, 400),
         flooded("/d/p", 0, 9_900),
     ];
-    let plan = Plan::build(&snapshot(profiles), &job());
+    let plan = plan_of(&snapshot(profiles), &job());
     assert_eq!(
         plan.actions.len() - 3,
         MAX_REMOVALS,
@@ -404,19 +402,19 @@ fn one_run_removes_a_bounded_number_of_generations_and_root_comes_first() {
         plan.notes
     );
     // The oldest go first, and what is left is named.
-    let plan = Plan::build(&snapshot(vec![flooded("/a/p", 1000, 2_000)]), &job());
+    let plan = plan_of(&snapshot(vec![flooded("/a/p", 1000, 2_000)]), &job());
     assert_eq!(removed(&plan, 1000), MAX_REMOVALS_OF_A_USER);
     let Action::DropGeneration(first) = &plan.actions[0].action else {
         panic!("{:?}", plan.actions[0]);
     };
     assert_eq!(first.number, GenerationNumber(1));
     // Nor does root remove more of its own than the record of a run has room for.
-    let plan = Plan::build(&snapshot(vec![flooded("/d/p", 0, 11_000)]), &job());
+    let plan = plan_of(&snapshot(vec![flooded("/d/p", 0, 11_000)]), &job());
     assert_eq!(removed(&plan, 0), MAX_REMOVALS);
     // A user's own run is not held to what root grants them.
     let mut own = snapshot(vec![flooded("/a/p", 1000, 2_000)]);
     own.actor = Actor::User(1000);
-    assert!(removed(&Plan::build(&own, &job()), 1000) > 1_900);
+    assert!(removed(&plan_of(&own, &job()), 1000) > 1_900);
 }
 
 #[test]
@@ -443,7 +441,7 @@ fn generations_of_another_user_never_need_a_confirmation() {
     // Without what the others have, and the kept ones.
     let of_root = |own: u32| {
         removed(
-            &Plan::build(&snapshot(vec![flooded("/c/p", 0, own)]), &job()),
+            &plan_of(&snapshot(vec![flooded("/c/p", 0, own)]), &job()),
             0,
         )
     };
@@ -454,7 +452,7 @@ fn generations_of_another_user_never_need_a_confirmation() {
             usual: Usual::of(earlier),
             ..Limits::default()
         };
-        let plan = Plan::build(&snapshot(profiles(12)), &job);
+        let plan = plan_of(&snapshot(profiles(12)), &job);
         assert_eq!(
             detect_anomalies(&PlanSize::of(&plan), job.limits, earlier),
             []
@@ -477,13 +475,13 @@ fn generations_of_another_user_never_need_a_confirmation() {
             plan.notes
         );
         // Root's own still need one, and are not left out.
-        let plan = Plan::build(&snapshot(profiles(300)), &job);
+        let plan = plan_of(&snapshot(profiles(300)), &job);
         assert_eq!(removed(&plan, 0), of_root(300));
         assert!(!detect_anomalies(&PlanSize::of(&plan), job.limits, earlier).is_empty());
         // So do those of a user's own run.
         let mut own = snapshot(vec![flooded("/a/p", 1000, 400)]);
         own.actor = Actor::User(1000);
-        let plan = Plan::build(&own, &job);
+        let plan = plan_of(&own, &job);
         assert!(removed(&plan, 1000) > 300);
         assert!(!detect_anomalies(&PlanSize::of(&plan), job.limits, earlier).is_empty());
         // An accepted check leaves nothing out.
@@ -492,6 +490,6 @@ fn generations_of_another_user_never_need_a_confirmation() {
             CheckCode::AnomalyGenerations,
             CheckCode::AnomalyShare,
         ]);
-        assert!(removed(&Plan::build(&snapshot(profiles(12)), &job), 1000) > 300);
+        assert!(removed(&plan_of(&snapshot(profiles(12)), &job), 1000) > 300);
     }
 }

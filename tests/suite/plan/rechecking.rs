@@ -8,6 +8,7 @@ use nix_prune::domain::snapshot::Pin;
 use rstest::rstest;
 
 use super::*;
+use crate::support::{plan_of, unrestricted};
 
 /// A snapshot with a plan that has every kind of action.
 fn before() -> Snapshot {
@@ -19,7 +20,7 @@ fn before() -> Snapshot {
 
 /// The action of the plan that these words name.
 fn planned(snapshot: &Snapshot, words: &str) -> Action {
-    let plan = Plan::build(snapshot, &job());
+    let plan = plan_of(snapshot, &job());
     let action = plan.actions.iter().find(|a| step(&a.action) == words);
     action.unwrap().action.clone()
 }
@@ -41,10 +42,13 @@ fn pin(n: u32, until: Option<&str>) -> Pin {
 #[test]
 fn what_has_not_changed_is_fresh() {
     let snapshot = before();
-    let plan = Plan::build(&snapshot, &job());
+    let plan = plan_of(&snapshot, &job());
     assert!(plan.actions.len() > 8);
     for planned in &plan.actions {
-        assert_eq!(recheck(&planned.action, &snapshot, Some(&job())), Ok(()));
+        assert_eq!(
+            recheck(&planned.action, &snapshot, Some(&unrestricted(&job()))),
+            Ok(())
+        );
         assert_eq!(recheck(&planned.action, &snapshot, None), Ok(()));
     }
 }
@@ -61,7 +65,10 @@ fn what_does_not_concern_the_action_does_not_matter(#[case] change: fn(&mut Snap
     let mut snapshot = before();
     let action = planned(&snapshot, "drop system:1");
     change(&mut snapshot);
-    assert_eq!(recheck(&action, &snapshot, Some(&job())), Ok(()));
+    assert_eq!(
+        recheck(&action, &snapshot, Some(&unrestricted(&job()))),
+        Ok(())
+    );
 }
 
 #[rstest]
@@ -99,7 +106,7 @@ fn any_fact_that_changed_makes_a_drop_stale(#[case] change: fn(&mut Snapshot)) {
     let mut snapshot = before();
     let action = planned(&snapshot, "drop system:1");
     change(&mut snapshot);
-    let changed = recheck(&action, &snapshot, Some(&job())).unwrap_err();
+    let changed = recheck(&action, &snapshot, Some(&unrestricted(&job()))).unwrap_err();
     assert!(changed.contains(SYSTEM), "{changed}");
     assert!(recheck(&action, &snapshot, None).is_err());
 }
@@ -128,7 +135,7 @@ fn a_pin_in_the_settings_of_now_counts() {
             number: GenerationNumber(1),
             reason: None,
         });
-    let changed = recheck(&action, &snapshot, Some(&job)).unwrap_err();
+    let changed = recheck(&action, &snapshot, Some(&unrestricted(&job))).unwrap_err();
     assert!(changed.ends_with("is pinned now"), "{changed}");
 }
 
@@ -148,7 +155,7 @@ fn any_fact_that_changed_makes_a_removal_stale(#[case] change: fn(&mut Snapshot)
     let mut snapshot = before();
     let action = planned(&snapshot, "remove a");
     change(&mut snapshot);
-    assert!(recheck(&action, &snapshot, Some(&job())).is_err());
+    assert!(recheck(&action, &snapshot, Some(&unrestricted(&job()))).is_err());
     assert!(recheck(&action, &snapshot, None).is_err());
 }
 
@@ -159,7 +166,7 @@ fn a_root_that_is_protected_by_now_stays() {
     let mut job = job();
     std::sync::Arc::make_mut(&mut job.protect).roots =
         RootPatterns::new(["/home/alice/**"]).unwrap();
-    assert!(recheck(&action, &snapshot, Some(&job)).is_err());
+    assert!(recheck(&action, &snapshot, Some(&unrestricted(&job))).is_err());
 }
 
 #[rstest]
@@ -174,7 +181,7 @@ fn any_fact_that_changed_makes_a_release_stale(#[case] change: fn(&mut Snapshot)
     let mut snapshot = before();
     let action = planned(&snapshot, "release 1");
     change(&mut snapshot);
-    assert!(recheck(&action, &snapshot, Some(&job())).is_err());
+    assert!(recheck(&action, &snapshot, Some(&unrestricted(&job()))).is_err());
 }
 
 fn refusal(code: CheckCode) -> Blocker {

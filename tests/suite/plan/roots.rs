@@ -5,13 +5,14 @@ use nix_prune::domain::plan::{Decision, DropRule, KeepCause};
 use rstest::rstest;
 
 use super::*;
+use crate::support::plan_of;
 
 /// The fate of one root, as the only thing that is there.
 fn fate(root: GcRoot, actor: Actor, job: &Job) -> Option<Decision> {
     let mut snapshot = snapshot(Vec::new());
     snapshot.roots.push(root);
     snapshot.actor = actor;
-    let plan = Plan::build(&snapshot, job);
+    let plan = plan_of(&snapshot, job);
     let fate = plan.items.first().map(|item| item.fate.clone());
     let goes = steps(&plan).iter().any(|step| step.starts_with("remove"));
     assert_eq!(goes, matches!(fate, Some(Decision::Drop { .. })));
@@ -151,7 +152,7 @@ fn one_run_removes_a_bounded_number_of_roots() {
     let mut snapshot = snapshot(Vec::new());
     let roots = (0..MAX_REMOVALS + 2).map(|n| root(&n.to_string()));
     snapshot.roots.extend(roots);
-    let plan = Plan::build(&snapshot, &job());
+    let plan = plan_of(&snapshot, &job());
     let count = |fate: &Decision| plan.items.iter().filter(|item| item.fate == *fate).count();
     assert_eq!(count(&removed()), MAX_REMOVALS);
     assert_eq!(count(&kept(KeepCause::LaterRun)), 2);

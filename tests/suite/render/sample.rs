@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::support::plan_of;
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::tz::TimeZone;
 use nix_prune::domain::analysis::{GroupBy, Sets, StoreAnalysis, StoreData, UnregisteredPath};
@@ -272,7 +273,6 @@ pub(crate) fn job(undo_window: Span, odd: &str) -> Job {
         limits: nix_prune::domain::limits::Limits::default(),
         accept: BTreeSet::new(),
         accepted: std::sync::Arc::default(),
-        policy: nix_prune::domain::policy::Policy::default(),
         operations: Operations {
             generations: Some(GenerationsOperation {
                 profiles: vec![
@@ -294,12 +294,12 @@ pub(crate) fn job(undo_window: Span, odd: &str) -> Job {
 
 /// A plan with everything in it.
 pub(crate) fn plan(odd: &str) -> Plan {
-    Plan::build(&snapshot(odd), &job(Span::days(7), odd))
+    plan_of(&snapshot(odd), &job(Span::days(7), odd))
 }
 
 /// A receipt of a calm plan in which all that can happen did.
 pub(crate) fn receipt(odd: &str) -> Receipt {
-    let plan = Plan::build(&calm_snapshot(odd), &job(Span::days(7), odd));
+    let plan = plan_of(&calm_snapshot(odd), &job(Span::days(7), odd));
     let run = RunId::at(now(), 1);
     let outcomes = [
         (Outcome::Done, None),

@@ -1,12 +1,13 @@
 use nix_prune::domain::job::{Job, Operations};
 use nix_prune::domain::measure::{Bytes, Span};
-use nix_prune::domain::plan::{Action, Plan};
+use nix_prune::domain::plan::Action;
 use nix_prune::domain::snapshot::Snapshot;
 use nix_prune::render::{Style, View, json, table};
 use proptest::prelude::*;
 use rstest::rstest;
 
 use super::{assert_kept, sample};
+use crate::support::{plan_of, unrestricted};
 
 fn view(snapshot: &Snapshot, color: bool, width: Option<u16>) -> View {
     View::of(snapshot, Style { color, width })
@@ -25,15 +26,15 @@ fn views(odd: &str, color: bool, width: Option<u16>) -> Vec<(&'static str, Strin
     let store = sample::inspection(odd, &snapshot);
     let sizes = store.sizes(&snapshot);
     vec![
-        ("plan", table::plan(&Plan::build(&calm, &week), &view)),
+        ("plan", table::plan(&plan_of(&calm, &week), &view)),
         (
             "plan-refused",
-            table::plan(&Plan::build(&snapshot, &none), &view),
+            table::plan(&plan_of(&snapshot, &none), &view),
         ),
         (
             "generations",
             table::generations(
-                &json::generations(&snapshot, Some(&week), Some(&sizes)),
+                &json::generations(&snapshot, Some(&unrestricted(&week)), Some(&sizes)),
                 &view,
             ),
         ),
@@ -132,7 +133,7 @@ fn a_plan_without_actions_says_so() {
         operations: Operations::default(),
         ..sample::job(Span::days(7), "")
     };
-    let plan = Plan::build(&snapshot, &job);
+    let plan = plan_of(&snapshot, &job);
     let view = view(&snapshot, false, None);
     assert_eq!(
         table::consequences(&plan, &view),
@@ -158,7 +159,7 @@ fn consequences_tell_what_can_be_undone(
     #[case] cannot: &str,
 ) {
     let snapshot = sample::calm_snapshot("");
-    let plan = Plan::build(&snapshot, &sample::job(window, ""));
+    let plan = plan_of(&snapshot, &sample::job(window, ""));
     let text = table::consequences(&plan, &view(&snapshot, false, None)).join("\n");
     assert!(text.contains(can) && text.contains(cannot), "{text}");
     assert!(text.contains("deletion of dead store paths"), "{text}");
@@ -277,7 +278,7 @@ fn a_figure_that_is_a_bound_is_called_one(
 ) {
     let snapshot = sample::calm_snapshot("");
     let view = view(&snapshot, false, None);
-    let mut plan = Plan::build(&snapshot, &sample::job(Span::days(7), ""));
+    let mut plan = plan_of(&snapshot, &sample::job(Span::days(7), ""));
     plan.prediction.disk_bytes = Some(Bytes(7168));
     plan.prediction.disk_bytes_at_most = at_most;
     let text = table::plan(&plan, &view);

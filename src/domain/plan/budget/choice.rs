@@ -1,9 +1,9 @@
 //! How far a budget has to go, and with what.
 
 use super::{
-    Action, BudgetContext, BudgetReport, Bytes, DiskGoal, EarlyFacts, HashMap, HashSet, HoldFacts,
-    Job, NodeSet, Plan, PlannedAction, Snapshot, Utf8Path, Utf8PathBuf, holds_a_system, is_spared,
-    report,
+    Action, BudgetContext, BudgetReport, Bytes, DiskGoal, EarlyFacts, EffectiveJob, HashMap,
+    HashSet, HoldFacts, NodeSet, Plan, PlannedAction, Snapshot, Utf8Path, Utf8PathBuf,
+    holds_a_system, is_spared, report,
 };
 use crate::domain::analysis::{CumulativeFreed, RemovalSequence};
 use crate::domain::budget::{LeftOut, ReleaseHolds};
@@ -51,7 +51,7 @@ pub(super) struct RemovalOrder {
 pub(super) fn choose<E>(
     plan: &Plan,
     snapshot: &Snapshot,
-    job: &Job,
+    job: &EffectiveJob,
     goal: DiskGoal,
     room: BudgetContext<'_>,
     mut weigh: impl FnMut(&NodeSet) -> Result<Bytes, E>,
@@ -125,7 +125,7 @@ struct UpperBound {
 }
 
 impl UpperBound {
-    fn of(job: &Job) -> Self {
+    fn of(job: &EffectiveJob) -> Self {
         let highest = if job.safe_mode {
             job.max_risk.min(RiskLevel::High)
         } else {
@@ -184,7 +184,7 @@ impl RemovalSet {
 }
 
 impl RemovalOrder {
-    fn of(plan: &Plan, snapshot: &Snapshot, job: &Job) -> Self {
+    fn of(plan: &Plan, snapshot: &Snapshot, job: &EffectiveJob) -> Self {
         let mut expired = Vec::new();
         let mut generations: Vec<(&GenerationFacts, Step)> = Vec::new();
         for planned in &plan.actions {
@@ -247,7 +247,7 @@ impl RemovalOrder {
     fn that_free_now(
         &self,
         plan: &Plan,
-        job: &Job,
+        job: &EffectiveJob,
         goal: DiskGoal,
         room: BudgetContext<'_>,
     ) -> Vec<Step> {

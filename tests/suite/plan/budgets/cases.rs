@@ -9,7 +9,9 @@ use rstest::rstest;
 use super::super::*;
 use super::{
     BudgetContext, Bytes, DiskUsage, Infallible, NodeSet, ReleaseHolds, World, goal, taken,
+    with_goal,
 };
+use crate::support::unrestricted;
 use nix_prune::domain::budget::Contradiction;
 use nix_prune::domain::receipt::RunId;
 
@@ -147,7 +149,7 @@ fn where_nothing_frees(mode: ReleaseHolds) -> Plan {
         contradiction: None,
     };
     let weigh = |_: &NodeSet| -> Result<Bytes, Infallible> { Ok(Bytes(0)) };
-    Plan::build_for_budget(&world.snapshot, &job(), goal(mode), room, weigh).unwrap()
+    Plan::build_for_budget(&world.snapshot, &with_goal(&job(), goal(mode)), room, weigh).unwrap()
 }
 
 #[test]
@@ -182,7 +184,7 @@ fn after_a_contradiction_nothing_is_removed_without_a_hold() {
         let weigh = |dead: &NodeSet| -> Result<Bytes, Infallible> {
             Ok(world.inspection.graph().nar_size(dead))
         };
-        Plan::build_for_budget(&world.snapshot, job, goal(mode), room, weigh).unwrap()
+        Plan::build_for_budget(&world.snapshot, &with_goal(job, goal(mode)), room, weigh).unwrap()
     };
     for mode in [ReleaseHolds::Never, ReleaseHolds::IfNeeded] {
         let plan = plan(&job(), mode);
@@ -330,7 +332,7 @@ fn what_is_pinned_or_protected_is_not_ended_early() {
         assert_eq!(removals(&plan), expected, "{way}");
         let facts = early(&world.snapshot.holds[2], false);
         assert!(
-            recheck(&facts, &world.snapshot, Some(&job)).is_err(),
+            recheck(&facts, &world.snapshot, Some(&unrestricted(&job))).is_err(),
             "{way}"
         );
     }

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 
 use super::super::*;
 use super::{Action, ReleaseHolds};
+use crate::support::plan_of;
 
 /// What a world is made from.
 #[derive(Debug, Clone)]
@@ -188,7 +189,7 @@ impl World {
         to_free: u64,
         mode: ReleaseHolds,
     ) -> (BTreeSet<(String, bool)>, u64) {
-        let full = Plan::build(&self.snapshot, job);
+        let full = plan_of(&self.snapshot, job);
         let may =
             |risk: RiskLevel| risk <= job.max_risk && !(job.safe_mode && risk > RiskLevel::High);
         let mut generations = Vec::new();

@@ -1,0 +1,104 @@
+//! A job bound by the policy of its machine.
+
+use std::ops::Deref;
+
+use super::budget::DiskGoal;
+use super::job::Job;
+use super::limits::Usual;
+use super::measure::Span;
+use super::policy::Policy;
+use super::risk::RiskLevel;
+
+/// A job as far as the policy of its machine allows it. Plans, rechecks and views take this type and never a [`Job`]
+/// as written, which may remove more than the policy permits.
+#[derive(Debug, Clone)]
+pub struct EffectiveJob {
+    bound: Job,
+    policy: Policy,
+    notes: Vec<String>,
+}
+
+impl EffectiveJob {
+    /// Binds a job, with every change that the command line makes to it. There is no other way to make one.
+    pub fn new(mut job: Job, policy: Policy) -> Self {
+        let limits = PolicyLimits {
+            max_risk: policy.ceiling(job.max_risk),
+            undo_window: job.undo_window.max(policy.undo_window),
+            budget: job.budget.map(|goal| policy.bound_goal(goal)),
+        };
+        let notes = limits.differences(&job);
+        job.max_risk = limits.max_risk;
+        job.undo_window = limits.undo_window;
+        job.budget = limits.budget;
+        if let Some(operation) = &mut job.operations.generations {
+            operation.keep = operation.keep.clone().at_least(policy.keep);
+        }
+        let bound = job;
+        Self {
+            bound,
+            policy,
+            notes,
+        }
+    }
+
+    /// The policy that binds it.
+    pub fn policy(&self) -> Policy {
+        self.policy
+    }
+
+    /// What the policy changes of the job, in sentences.
+    pub(super) fn policy_notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Whether a run holds what vanished roots kept.
+    pub fn holds_what_vanished(&self) -> bool {
+        self.bound.operations.collect.is_some() && !self.bound.undo_window.is_zero()
+    }
+
+    /// The same job, with what its earlier runs removed.
+    #[must_use]
+    pub fn with_usual(mut self, usual: Usual) -> Self {
+        self.bound.limits.usual = usual;
+        self
+    }
+}
+
+/// Reads only: what the policy bound cannot be changed any more.
+impl Deref for EffectiveJob {
+    type Target = Job;
+    fn deref(&self) -> &Job {
+        &self.bound
+    }
+}
+
+/// What a policy leaves of a job.
+struct PolicyLimits {
+    max_risk: RiskLevel,
+    undo_window: Span,
+    budget: Option<DiskGoal>,
+}
+
+impl PolicyLimits {
+    fn differences(&self, job: &Job) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.max_risk != job.max_risk {
+            notes.push(format!(
+                "The policy allows at most the risk {}; the job would have {}.",
+                self.max_risk, job.max_risk
+            ));
+        }
+        if self.undo_window != job.undo_window {
+            notes.push(format!(
+                "The policy asks for an undo window of at least {}; the job would have {}.",
+                self.undo_window, job.undo_window
+            ));
+        }
+        if self.budget != job.budget {
+            notes.push(
+                "The policy lets no hold end before its time, though the budget would.".to_string(),
+            );
+        }
+        notes
+    }
+}
