@@ -172,7 +172,8 @@ pub(crate) fn target() -> PathBuf {
 /// Every Nix that there is to measure against; the last is the newest.
 pub(crate) fn bins() -> Vec<PathBuf> {
     if let Ok(named) = std::env::var("NIX_PRUNE_TEST_NIX") {
-        return named.split(':').map(PathBuf::from).collect();
+        let named = named.split(':').map(PathBuf::from);
+        return named.filter(|bin| bin.join("nix-store").exists()).collect();
     }
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/nix");
     let fetched = fs::read_dir(dir).into_iter().flatten();

@@ -357,7 +357,7 @@ fn files(dir: &Utf8Path) -> Vec<(String, u64, u64, i64, i64)> {
 
 #[test]
 fn trap_32_the_temporary_roots_of_a_real_build_are_seen_and_it_is_not_disturbed() {
-    for bin in real::versions("trap_32_the_temporary_roots_of_a_real_build_are_seen") {
+    for bin in real::versions() {
         let nix = real::RealStore::new(&bin);
         let mut build = waiting_build(&nix);
         let dir = nix.state_dir().join("temproots");
@@ -405,7 +405,7 @@ fn trap_32_the_temporary_roots_of_a_real_build_are_seen_and_it_is_not_disturbed(
 
 #[test]
 fn what_a_killed_nix_left_is_stale_and_stays_there() {
-    for bin in real::versions("what_a_killed_nix_left_is_stale_and_stays_there") {
+    for bin in real::versions() {
         let nix = real::RealStore::new(&bin);
         let mut build = waiting_build(&nix);
         assert!(!names(&read_temporary(&nix.state_dir(), &nix.store_dir())).is_empty());
@@ -425,7 +425,7 @@ fn what_a_killed_nix_left_is_stale_and_stays_there() {
 
 #[test]
 fn real_builds_go_on_while_somebody_looks_all_the_time() {
-    for bin in real::versions("real_builds_go_on_while_somebody_looks_all_the_time") {
+    for bin in real::versions() {
         let nix = real::RealStore::new(&bin);
         let done = AtomicBool::new(false);
         let looks = std::thread::scope(|scope| {
@@ -455,7 +455,7 @@ fn real_builds_go_on_while_somebody_looks_all_the_time() {
 
 #[test]
 fn trap_20_real_nix_finds_the_same_in_a_process() {
-    for bin in real::versions("trap_20_real_nix_finds_the_same_in_a_process") {
+    for bin in real::versions() {
         let nix = real::RealStore::new(&bin);
         let add = |name: &str, from: &str| {
             let file = nix.root().join(name);

@@ -57,20 +57,32 @@ pub(crate) struct Nix {
 }
 
 /// Every Nix to test with: those of `NIX_PRUNE_TEST_NIX` (directories, with colons between), else those that
-/// `scripts/nix-toolchain` has brought, else the one on `PATH`. Without any, it says aloud that tests are skipped.
+/// `scripts/nix-toolchain` has brought, else the one on `PATH`. Without any, the test fails, unless the variable is `none`.
 pub(crate) fn nixes() -> &'static [Nix] {
     static FOUND: OnceLock<Vec<Nix>> = OnceLock::new();
-    FOUND.get_or_init(|| {
+    let found = FOUND.get_or_init(|| {
         let bins = named_bins()
             .or_else(fetched_bins)
             .unwrap_or_else(|| bin_on_path().into_iter().collect());
         let nixes: Vec<Nix> = bins.into_iter().map(nix_in).collect();
-        if nixes.is_empty() {
-            skipped("no Nix is there, so nothing was tested with a real one");
+        if nixes.is_empty() && without_nix() {
+            skipped("NIX_PRUNE_TEST_NIX is none, so nothing was tested with a real Nix");
         }
         nixes
-    })
+    });
+    assert!(
+        !found.is_empty() || without_nix(),
+        "there is no Nix to test with; NIX_PRUNE_TEST_NIX=none skips the tests that need one"
+    );
+    found
 }
+
+/// Whether the tests are to run without any Nix.
+fn without_nix() -> bool {
+    std::env::var_os(NIXES).is_some_and(|list| list == "none")
+}
+
+const NIXES: &str = "NIX_PRUNE_TEST_NIX";
 
 /// Runs a test with every Nix in turn; what fails is told with the version.
 pub(crate) fn with_each_nix(test: impl Fn(&Nix)) {
@@ -98,7 +110,10 @@ pub(crate) fn skipped(why: &str) {
 }
 
 fn named_bins() -> Option<Vec<Utf8PathBuf>> {
-    let list = std::env::var("NIX_PRUNE_TEST_NIX").ok()?;
+    let list = std::env::var(NIXES).ok()?;
+    if without_nix() {
+        return Some(Vec::new());
+    }
     let bins = list.split(':').filter(|bin| !bin.is_empty());
     let bins: Vec<_> = bins.map(Utf8PathBuf::from).collect();
     // What was asked for and is not there must not pass for tested.

@@ -1,7 +1,6 @@
 //! Real Nix, of every version at hand, on a store of a test's own.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -9,17 +8,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use nix_prune::domain::store_path::StoreDir;
 use tempfile::TempDir;
 
-/// The directories of `NIX_PRUNE_TEST_NIX`; says so aloud when there are none.
-pub(crate) fn versions(test: &str) -> Vec<PathBuf> {
-    let list = std::env::var_os("NIX_PRUNE_TEST_NIX").unwrap_or_default();
-    let found: Vec<PathBuf> = std::env::split_paths(&list)
-        .filter(|bin| bin.join("nix-store").exists())
-        .collect();
-    if found.is_empty() {
-        let mut err = std::io::stderr();
-        writeln!(err, "SKIPPED: {test}: no real Nix in NIX_PRUNE_TEST_NIX").unwrap();
-    }
-    found
+/// The directories of every Nix to test with.
+pub(crate) fn versions() -> Vec<PathBuf> {
+    let bins = crate::support::nixes().iter();
+    bins.map(|nix| nix.bin.clone().into()).collect()
 }
 
 /// A store and the Nix that serves it.

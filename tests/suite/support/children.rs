@@ -34,7 +34,10 @@ pub(crate) fn watch() {
             let mut since = BTreeMap::new();
             loop {
                 thread::sleep(PAUSE);
-                kill_the_old(&mut since, LONGEST);
+                for killed in kill_the_old(&mut since, LONGEST) {
+                    // Not by eprintln!, which is kept back until the test has ended.
+                    let _ = writeln!(std::io::stderr(), "HANGS: {killed}");
+                }
             }
         });
     });
@@ -43,8 +46,9 @@ pub(crate) fn watch() {
 /// A process: its number, and when it began, because numbers come again.
 type Process = (i32, u64);
 
-/// Kills each process below this one that has been there for so long, with all that are below it.
-fn kill_the_old(since: &mut BTreeMap<Process, Instant>, longest: Duration) {
+/// Kills each process below this one that has been there for so long, with all that are below it, and names them.
+fn kill_the_old(since: &mut BTreeMap<Process, Instant>, longest: Duration) -> Vec<String> {
+    let mut killed = Vec::new();
     let parents = parents();
     let ours = below(&parents, Pid::this().as_raw());
     since.retain(|process, _| ours.contains(process));
@@ -53,19 +57,18 @@ fn kill_the_old(since: &mut BTreeMap<Process, Instant>, longest: Duration) {
         if begun.elapsed() < longest {
             continue;
         }
-        // Not by eprintln!, which is kept back until the test has ended.
-        let _ = writeln!(
-            std::io::stderr(),
-            "HANGS: process {} below a test has run for {} s and is killed: {}",
+        killed.push(format!(
+            "process {} below a test has run for {} s and is killed: {}",
             process.0,
             begun.elapsed().as_secs(),
             words(process.0)
-        );
+        ));
         for (pid, _) in below(&parents, process.0) {
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
         let _ = kill(Pid::from_raw(process.0), Signal::SIGKILL);
     }
+    killed
 }
 
 /// Every process that is no zombie, with its parent.
@@ -128,7 +131,7 @@ pub(crate) fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
 #[test]
 fn a_process_that_does_not_end_is_killed_with_what_it_started() {
     let mut since = BTreeMap::new();
-    // The outer shell ends at once; the inner one has the output, and would keep it open.
+    // The inner shell has the output as well, and would keep it open.
     // It says so only when its own child is there, so that no child is missed below.
     let script = "sh -c 'sleep 1000 & echo $$; wait' & exec sleep 1000";
     let mut child = Command::new("sh")
@@ -145,7 +148,9 @@ fn a_process_that_does_not_end_is_killed_with_what_it_started() {
     only_it.retain(|process, _| process.0 == pid);
     let process = *only_it.keys().next().unwrap();
     since.insert(process, Instant::now().checked_sub(LONGEST).unwrap());
-    kill_the_old(&mut since, LONGEST);
+    let killed = kill_the_old(&mut since, LONGEST);
+    assert_eq!(killed.len(), 1, "{killed:?}");
+    assert!(killed[0].ends_with("killed: sleep 1000 "), "{killed:?}");
     assert!(!child.wait().unwrap().success());
     let mut rest = Vec::new();
     std::io::Read::read_to_end(&mut output, &mut rest).unwrap();
