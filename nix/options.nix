@@ -85,11 +85,11 @@ let
           (types.enum [
             "auto"
             "selective"
-            "whole"
+            "full"
           ])
           ''
             How garbage is collected: by name where that does the same as Nix's own collector (`auto`, as if it were not set),
-            by name or not at all (`selective`), or by Nix's own collector (`whole`).
+            by name or not at all (`selective`), or by Nix's own collector (`full`).
           ''
           (example "selective");
       keepRecent =
@@ -203,8 +203,8 @@ let
 
   settings = {
     version = mkOption {
-      type = types.enum [ 1 ];
-      default = 1;
+      type = types.enum [ 2 ];
+      default = 2;
       description = "The version of the settings.";
     };
     safeMode = mkOption {

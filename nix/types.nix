@@ -12,8 +12,8 @@ let
       descriptionClass = "noun";
     };
 
-  age = "([0-9]+(\\.[0-9]{1,9})?[wdhms])+";
-  size = "[0-9]+(\\.[0-9]{1,9})?[KMGT]|[0-9]+";
+  age = "([0-9]+(\\.[0-9]{1,9})?(s|min|h|d|w|mo|y))+";
+  size = "[0-9]+(\\.[0-9]{1,9})?[kKmMgGtT]([iI]?[bB])?|[0-9]+[bB]|0+";
   percent = "([5-9]|[1-8][0-9]|90)%";
 
   # The calendar expressions of systemd.time(7), part by part.
@@ -35,9 +35,9 @@ let
   unit = "(us|ms|s|sec|seconds?|m|min|minutes?|h|hr|hours?|d|days?|w|weeks?)";
 in
 {
-  age = matching "age, such as 14d, 1.5d or 1h30m" " *${age} *";
-  size = matching "size, such as 200G or 1.5T" size;
-  amount = matching "size such as 50G, or 5% to 90%" "${size}|${percent}";
+  age = matching "duration, such as 14d, 1.5d or 1h30min" " *${age} *";
+  size = matching "size with a unit, such as 200G or 1.5T" size;
+  amount = matching "size with a unit such as 50G, or 5% to 90%" "${size}|${percent}";
   risk = types.enum [
     "low"
     "medium"

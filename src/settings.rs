@@ -59,7 +59,7 @@ pub use slot::Origin;
 pub const VERSION: i64 = 1 + OLDER_VERSIONS as i64;
 
 /// How many versions came before it.
-const OLDER_VERSIONS: u8 = 0;
+const OLDER_VERSIONS: u8 = 1;
 
 /// The text of the settings that hold where nobody wrote any.
 pub const BUILTIN: &str = include_str!("settings/builtin.json");
@@ -225,7 +225,7 @@ impl Parsed {
                     clamping,
                     &mut parsed.changes,
                 );
-                parsed.read(&node, duplicates, platform);
+                parsed.read(&mut node, duplicates, platform);
                 for finding in &mut parsed.findings {
                     if finding.span.is_empty() {
                         finding.span = node.span_of(&finding.pointer, finding.code);
@@ -240,14 +240,25 @@ impl Parsed {
     }
 
     /// The version comes first: keys of a later one are not ours to call unknown.
-    fn read(&mut self, node: &Node, duplicates: Vec<Finding>, platform: Platform) {
-        if let Some(finding) =
-            migrate::version_of(node).and_then(|found| migrate::refused(found, VERSION))
+    fn read(&mut self, node: &mut Node, duplicates: Vec<Finding>, platform: Platform) {
+        let version = migrate::version_of(node).unwrap_or(VERSION);
+        if version != 1
+            && let Some(finding) = migrate::refused(version, VERSION)
         {
             self.findings.push(finding);
             return;
         }
         let mut reader = Reader::beside(duplicates);
+        if version == 1 {
+            reader.is_version_1 = true;
+            migrate::set_version(node);
+            reader.warn(
+                Code::VersionOlder,
+                At::Key(&At::Root, "version"),
+                "the settings are of version 1, in which `m` is minutes and a bare number is bytes",
+                "let `nix-prune config migrate` write them for version 2",
+            );
+        }
         let keys = <keys::Settings as Slot>::read(&mut reader, At::Root, node, &Key::PLAIN);
         if let Some(keys) = keys.filter(|_| !reader.gives_up()) {
             self.settings = rules::settings(keys.clone(), platform, &mut reader);

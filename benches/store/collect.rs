@@ -139,7 +139,7 @@ fn check(nix: &Store, shape: Shape) {
 /// A run of a job that does nothing but collect.
 fn program(nix: &Store) -> Command {
     let config = nix.dir().join("settings.json");
-    let job = r#"{"version": 1, "jobs": {"default": {"operations": {"collect": {}}}}}"#;
+    let job = r#"{"version": 2, "jobs": {"default": {"operations": {"collect": {}}}}}"#;
     fs::write(&config, job).unwrap();
     let mut command = nix.program(&["run", "--yes"]);
     command.arg("--config").arg(config);

@@ -77,9 +77,9 @@ fn timed<T>(what: impl FnOnce() -> T) -> Duration {
 fn shapes(size: usize) -> Vec<(&'static str, String)> {
     let protect = |list: &str, begin: &str, item: &dyn Fn(usize) -> String| {
         let items = repeated(size, ",", item);
-        format!(r#"{{ "version": 1, {JOB}, "protect": {{ "{list}": [{begin}{items}] }} }}"#)
+        format!(r#"{{ "version": 2, {JOB}, "protect": {{ "{list}": [{begin}{items}] }} }}"#)
     };
-    let beside = |what: String| format!(r#"{{ "version": 1, {JOB}, {what} }}"#);
+    let beside = |what: String| format!(r#"{{ "version": 2, {JOB}, {what} }}"#);
     let jobs = |item: &dyn Fn(usize) -> String| jobs_of(&repeated(size, ",\n", item));
     let paths = format!("{CRITICAL},");
     vec![
@@ -117,7 +117,7 @@ fn shapes(size: usize) -> Vec<(&'static str, String)> {
         (
             "as many pins as jobs",
             format!(
-                r#"{{ "version": 1, "protect": {{ "generations": [{}] }}, "jobs": {{ {} }} }}"#,
+                r#"{{ "version": 2, "protect": {{ "generations": [{}] }}, "jobs": {{ {} }} }}"#,
                 repeated(size / 2, ",", |n| format!(
                     r#"{{"profile":"system","number":{n}}}"#
                 )),
@@ -176,7 +176,7 @@ fn shapes(size: usize) -> Vec<(&'static str, String)> {
 }
 
 fn jobs_of(jobs: &str) -> String {
-    format!("{{ \"version\": 1, \"jobs\": {{\n{jobs}\n}} }}")
+    format!("{{ \"version\": 2, \"jobs\": {{\n{jobs}\n}} }}")
 }
 
 fn repeated(size: usize, between: &str, item: impl Fn(usize) -> String) -> String {

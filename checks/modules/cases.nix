@@ -157,7 +157,7 @@ in
       enable = true;
       settings.jobs.by-hand = {
         description = "never by itself";
-        operations.collect.method = "whole";
+        operations.collect.method = "full";
       };
       jobs.off = {
         enabled = false;

@@ -31,12 +31,13 @@ let
 in
 {
   nixos =
-    each [ "${option}.operations.generations.keep.within" "age, such as 14d" ]
+    each [ "${option}.operations.generations.keep.within" "duration, such as 14d" ]
       (within: keep { inherit within; })
       [
         ""
         "d"
         "7"
+        "6m"
         "1.xd"
         "-1d"
         "7 d d"
@@ -45,7 +46,7 @@ in
         14
       ]
     ++
-      each [ "services.nix-prune.settings.undoWindow" "age" ]
+      each [ "services.nix-prune.settings.undoWindow" "duration" ]
         (undoWindow: settings { inherit undoWindow; })
         [
           "a week"
@@ -71,7 +72,7 @@ in
           "  "
         ]
     ++
-      each [ "${option}.operations.collect.keepRecent" "age" ]
+      each [ "${option}.operations.collect.keepRecent" "duration" ]
         (keepRecent: job { operations.collect = { inherit keepRecent; }; })
         [
           "2 d"
@@ -88,11 +89,11 @@ in
       1001
     ]
     ++
-      each [ "${option}.budget.minFree" "size such as 50G, or 5% to 90%" ]
+      each [ "${option}.budget.minFree" "size with a unit such as 50G, or 5% to 90%" ]
         (minFree: job { budget = { inherit minFree; }; })
         [
           "50 G"
-          "50GB"
+          "50"
           "4%"
           "91%"
           "20.5%"
@@ -108,7 +109,7 @@ in
           "80%"
         ]
     ++
-      each [ "${option}.budget.maxStore" "size, such as 200G" ]
+      each [ "${option}.budget.maxStore" "size with a unit, such as 200G" ]
         (maxStore: job { budget = { inherit maxStore; }; })
         [
           "20%"
@@ -180,7 +181,7 @@ in
         [
           [ "home/*/keep" ]
         ]
-    ++ each [ "services.nix-prune.settings.version" ] (version: settings { inherit version; }) [ 2 ]
+    ++ each [ "services.nix-prune.settings.version" ] (version: settings { inherit version; }) [ 1 ]
     ++ [
       # keys that are not there
       (row (job { maxRsk = "low"; }) [

@@ -195,7 +195,7 @@ pub struct JobArgs {
     /// Collect no garbage
     #[arg(long)]
     pub no_collect: bool,
-    /// How to collect garbage: auto, selective (by name or not at all) or whole (as Nix does it)
+    /// How to collect garbage: auto, selective (by name or not at all) or full (as Nix does it)
     #[arg(long, value_name = "HOW", conflicts_with = "no_collect")]
     pub collect_method: Option<CollectMethod>,
     /// Collect nothing that was registered within this time, such as 2d, nor what it needs

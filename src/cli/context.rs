@@ -329,7 +329,7 @@ fn collection(job: &mut Job, args: &JobArgs) -> Result<(), Failure> {
     collect.keep_recent = args.keep_recent.or(collect.keep_recent);
     collect.check().map_err(|error| {
         Failure::new(Exit::Usage, error.to_string())
-            .hint("Leave one of the two out: --collect-method=whole, or what is recent.")
+            .hint("Leave one of the two out: --collect-method=full, or what is recent.")
     })
 }
 

@@ -146,7 +146,7 @@ fn fill(scratch: &Scratch, now: Timestamp) -> Result<(), ScratchError> {
 }
 
 const SETTINGS: &str = r#"{
-  "version": 1,
+  "version": 2,
   "jobs": {
     "default": {
       "operations": {

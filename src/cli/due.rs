@@ -97,8 +97,8 @@ mod tests {
     #[rstest]
     #[case("30%", None)]
     #[case("31%", Some(10))]
-    #[case("300", None)]
-    #[case("301", Some(1))]
+    #[case("300B", None)]
+    #[case("301B", Some(1))]
     fn a_goal_is_reached_or_missed(#[case] least: &str, #[case] missing: Option<u64>) {
         let budget = Budget::min_free(least.parse().unwrap()).unwrap();
         let expected = match missing {
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn how_large_a_store_is_is_not_guessed() {
-        let budget = Budget::max_store(parse_size("1").unwrap()).unwrap();
+        let budget = Budget::max_store(parse_size("1B").unwrap()).unwrap();
         assert_eq!(Due::of(budget, DISK), Due::NeedsStoreScan(budget));
     }
 }

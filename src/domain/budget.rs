@@ -86,7 +86,9 @@ pub struct Disk {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BudgetError {
     /// The text is not a size.
-    #[error("`{0}` is not a size; write a number with K, M, G or T behind it, such as 50G or 1.5T")]
+    #[error(
+        "`{0}` is not a size; write a number with a unit, such as 50G or 50GiB (1024), 50GB (1000) or 1.5T"
+    )]
     Size(String),
     /// The text is neither a size nor a percentage.
     #[error("`{0}` is neither a size such as 50G nor a whole percentage such as 20%")]
@@ -228,8 +230,8 @@ impl fmt::Display for Amount {
     }
 }
 
-/// Reads a size: bytes, or an integer or decimal with K, M, G or T for powers of 1024. A part of a byte counts as a whole
-/// one.
+/// Reads a size: a number with a unit, in any case. K, M, G and T, with or without `iB`, are powers of 1024, with `B` powers
+/// of 1000, and `B` alone is bytes; only 0 needs no unit. A part of a byte counts as a whole one.
 ///
 /// # Errors
 /// When it is not one, or more than 64 bits hold.
@@ -239,16 +241,43 @@ pub fn parse_size(text: &str) -> Result<Bytes, BudgetError> {
         .ok_or_else(|| BudgetError::Size(text.to_string()))
 }
 
+/// A size that version 1 of the settings wrote, in which a bare number is bytes, with a unit.
+pub fn respelled_size(text: &str) -> Option<String> {
+    let is_bare = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let bare = is_bare.then(|| match text.trim_start_matches('0') {
+        "" => "0".to_string(),
+        number => format!("{number}B"),
+    });
+    bare.filter(|text| size(text).is_some())
+}
+
 fn size(text: &str) -> Option<u64> {
-    let units = [('K', 10), ('M', 20), ('G', 30), ('T', 40)];
-    let unit = units.iter().find(|(unit, _)| text.ends_with(*unit));
-    let (number, shift) = match unit {
-        Some((unit, shift)) => (text.strip_suffix(*unit)?, *shift),
-        None => (text, 0),
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.');
+    let (number, unit) = text.split_at(end.unwrap_or(text.len()));
+    let unit = unit.to_ascii_uppercase();
+    let (letter, rest) = unit.split_at(unit.chars().next().map_or(0, char::len_utf8));
+    let base: u64 = match (letter, rest) {
+        ("B", "") => 1,
+        ("", "") if number.bytes().all(|b| b == b'0') => 1,
+        (_, "" | "IB") => 1024,
+        (_, "B") => 1000,
+        _ => return None,
     };
+    let power = match letter {
+        "" | "B" => 0,
+        "K" => 1,
+        "M" => 2,
+        "G" => 3,
+        "T" => 4,
+        _ => return None,
+    };
+    if power == 0 && base != 1 {
+        return None;
+    }
+    let scale = base.pow(power);
     let (whole, fraction) = match number.split_once('.') {
         // There is no part of a byte to write.
-        Some((_, _)) if shift == 0 => return None,
+        Some(_) if scale == 1 => return None,
         Some((_, "")) => return None,
         Some(parts) => parts,
         None => (number, ""),
@@ -257,15 +286,15 @@ fn size(text: &str) -> Option<u64> {
     if whole.is_empty() || !digits(whole) || !digits(fraction) || fraction.len() > 9 {
         return None;
     }
-    let power = 10u128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
+    let parts = 10u128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
     let part = if fraction.is_empty() {
         0
     } else {
         fraction.parse().ok()?
     };
     let whole: u64 = whole.parse().ok()?;
-    let bytes = u128::from(whole).checked_mul(power)?.checked_add(part)? << shift;
-    u64::try_from(bytes.div_ceil(power)).ok()
+    let bytes = u128::from(whole).checked_mul(parts)?.checked_add(part)?;
+    u64::try_from(bytes.checked_mul(scale.into())?.div_ceil(parts)).ok()
 }
 
 #[cfg(test)]

@@ -24,7 +24,8 @@ pub enum CollectMethod {
     Auto,
     /// By name or not at all.
     Selective,
-    /// As Nix does it.
+    /// With `nix-collect-garbage`.
+    #[serde(rename = "full", alias = "whole")]
     Whole,
 }
 
@@ -33,7 +34,7 @@ impl fmt::Display for CollectMethod {
         f.write_str(match self {
             Self::Auto => "auto",
             Self::Selective => "selective",
-            Self::Whole => "whole",
+            Self::Whole => "full",
         })
     }
 }
@@ -77,7 +78,7 @@ pub enum CollectStrategy {
 
 /// A word that names no way to collect.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no way to collect garbage; write auto, selective or whole")]
+#[error("unknown collection method `{0}`; write auto, selective or full")]
 pub struct NotAMethod(String);
 
 impl FromStr for CollectMethod {
@@ -86,7 +87,7 @@ impl FromStr for CollectMethod {
         match text {
             "auto" => Ok(Self::Auto),
             "selective" => Ok(Self::Selective),
-            "whole" => Ok(Self::Whole),
+            "full" => Ok(Self::Whole),
             _ => Err(NotAMethod(text.to_string())),
         }
     }

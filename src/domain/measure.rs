@@ -108,9 +108,10 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// A span of time that is never negative, to the second: `30s`, `15m`, `2h`, `1h30m`, `1.5d`, `2w`.
+/// A span of time that is never negative, to the second: `30s`, `15min`, `2h`, `1h30min`, `1.5d`, `2w`, `6mo`, `1y`.
 ///
-/// A day is 24 hours and a week seven days; calendar days are the business of the keep rules' buckets.
+/// A day is 24 hours, a week seven days, a month 30.44 and a year 365.25 days; calendar days are the business of the keep
+/// rules' buckets.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, schemars::JsonSchema,
 )]
@@ -119,13 +120,17 @@ pub struct Span {
     seconds: u64,
 }
 
-const UNITS: [(char, u64); 5] = [
-    ('w', 7 * 86_400),
-    ('d', 86_400),
-    ('h', 3_600),
-    ('m', 60),
-    ('s', 1),
+const UNITS: [(&str, u64); 7] = [
+    ("y", 31_557_600),
+    ("mo", 2_630_016),
+    ("w", 7 * 86_400),
+    ("d", 86_400),
+    ("h", 3_600),
+    ("min", 60),
+    ("s", 1),
 ];
+/// The units that a span is written with: months and years would not be exact, and people say `14d`.
+const WRITTEN: [&str; 4] = ["d", "h", "min", "s"];
 
 impl Span {
     /// No time at all.
@@ -155,28 +160,59 @@ impl Span {
         self.seconds
     }
 
+    /// A span that version 1 of the settings wrote, in which `m` is a minute, in the words of today.
+    pub fn respelled(text: &str) -> Option<String> {
+        let respelled = minutes(text, "min");
+        respelled.parse::<Self>().is_ok().then_some(respelled)
+    }
+
     fn to_duration(self) -> SignedDuration {
         SignedDuration::from_secs(i64::try_from(self.seconds).unwrap_or(i64::MAX))
     }
 }
 
-/// Why a text is not an age.
+/// Why a text is not a span of time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{text}` is not an age; write numbers with s, m, h, d or w behind them, such as 14d, 1.5d or 1h30m"
-)]
-pub struct AgeError {
-    text: String,
+pub enum AgeError {
+    /// It is not one.
+    #[error(
+        "`{0}` is not a duration; write numbers with s, min, h, d, w, mo or y, such as 14d, 1.5d or 1h30min"
+    )]
+    NotOne(String),
+    /// It has a unit that could be two.
+    #[error("`{0}` could mean minutes or months; write `{minutes}` or `{months}`", minutes = minutes(.0, "min"), months = minutes(.0, "mo"))]
+    Ambiguous(String),
 }
 
 impl FromStr for Span {
     type Err = AgeError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        parse_age(text.trim()).ok_or_else(|| AgeError {
-            text: text.to_string(),
-        })
+        match parse_age(text.trim()) {
+            Some(age) => Ok(age),
+            None if parse_age(minutes(text, "min").trim()).is_some() => {
+                Err(AgeError::Ambiguous(text.to_string()))
+            }
+            None => Err(AgeError::NotOne(text.to_string())),
+        }
     }
+}
+
+/// A text in which each bare `m` is written out.
+fn minutes(text: &str, unit: &str) -> String {
+    let mut out = String::new();
+    let mut letters = text.chars().peekable();
+    let mut before = None;
+    while let Some(c) = letters.next() {
+        let is_bare = |c: Option<char>| !c.is_some_and(|c| c.is_ascii_alphabetic());
+        if c == 'm' && is_bare(before) && is_bare(letters.peek().copied()) {
+            out.push_str(unit);
+        } else {
+            out.push(c);
+        }
+        before = Some(c);
+    }
+    out
 }
 
 /// Adds up `NUMBER UNIT` groups, exactly; a part of a second counts as a whole one, for a longer age keeps more.
@@ -188,9 +224,10 @@ fn parse_age(mut text: &str) -> Option<Span> {
     while !text.is_empty() {
         let at = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
         let (number, behind) = text.split_at(at);
-        let unit = behind.chars().next()?;
+        let end = behind.find(|c: char| !c.is_ascii_alphabetic());
+        let (unit, rest) = behind.split_at(end.unwrap_or(behind.len()));
         let (_, scale) = UNITS.iter().find(|(name, _)| *name == unit)?;
-        text = behind.strip_prefix(unit)?;
+        text = rest;
         let (whole, fraction) = match number.split_once('.') {
             Some((whole, fraction)) if !fraction.is_empty() => (whole, fraction),
             Some(_) => return None,
@@ -222,8 +259,7 @@ impl fmt::Display for Span {
         }
         let mut left = self.seconds;
         for (unit, scale) in UNITS {
-            // "14d" is what people write; weeks only appear in sums that a person would not say in days.
-            if unit == 'w' {
+            if !WRITTEN.contains(&unit) {
                 continue;
             }
             if left >= scale {
@@ -243,9 +279,10 @@ impl Serialize for Span {
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        String::deserialize(from)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        let text = String::deserialize(from)?;
+        // Records of earlier releases have `1h30m`.
+        let respelled = Self::respelled(&text).unwrap_or(text);
+        respelled.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -256,9 +293,11 @@ mod tests {
 
     #[rstest]
     #[case("30s", 30)]
-    #[case("15m", 900)]
+    #[case("15min", 900)]
     #[case("2h", 7_200)]
-    #[case("1h30m", 5_400)]
+    #[case("1h30min", 5_400)]
+    #[case("6mo", 15_780_096)]
+    #[case("1y", 31_557_600)]
     #[case("1d", 86_400)]
     #[case("1.5d", 129_600)]
     #[case("2w", 1_209_600)]
@@ -281,7 +320,10 @@ mod tests {
     #[case("+1d")]
     #[case("7 d d")]
     #[case("1e3d")]
-    #[case("1y")]
+    #[case("15m")]
+    #[case("1h30m")]
+    #[case("1mon")]
+    #[case("1M")]
     #[case("99999999999999999999d")]
     #[case("9999999w")]
     #[case("1ẗ")]
@@ -289,10 +331,20 @@ mod tests {
         assert!(text.parse::<Span>().is_err());
     }
 
+    #[test]
+    fn a_bare_m_names_both_readings_and_was_a_minute_before() {
+        let error = "1h6m".parse::<Span>().unwrap_err().to_string();
+        assert!(error.contains("`1h6min` or `1h6mo`"), "{error}");
+        assert_eq!(Span::respelled(" 1h6m ").as_deref(), Some(" 1h6min "));
+        assert_eq!(Span::respelled("6 m"), None);
+        let read = |text: &str| serde_json::from_value::<Span>(text.into()).unwrap();
+        assert_eq!(read("1h30m"), read("90min"));
+    }
+
     #[rstest]
     #[case(0, "0s")]
     #[case(86_400 * 14, "14d")]
-    #[case(5_400, "1h30m")]
+    #[case(5_400, "1h30min")]
     #[case(129_600, "1d12h")]
     fn ages_are_written(#[case] seconds: u64, #[case] text: &str) {
         let age = Span { seconds };

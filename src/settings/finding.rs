@@ -180,7 +180,7 @@ codes! {
     WrongType = "wrong-type",
     /// The version is not said.
     VersionMissing = "version.missing",
-    /// The settings are of a version before the first.
+    /// The settings are of an older version, or of one before the first.
     VersionOlder = "version.older",
     /// The settings are of a version that came later.
     VersionNewer = "version.newer",

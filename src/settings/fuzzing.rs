@@ -53,17 +53,17 @@ fn mended_once(text: &str, platform: Platform, clamping: Clamping) {
         return;
     };
     let tidied = |node: &mut syntax::Node| {
-        let (before, mut changes) = (serde_json::Value::from(&*node), Vec::new());
+        let (before, mut changes) = (serde_json::Value::from(&node.value), Vec::new());
         tidy(node, keys::Settings::KEYS, At::Root, clamping, &mut changes);
         assert_eq!(
             changes.is_empty(),
-            before == serde_json::Value::from(&*node)
+            before == serde_json::Value::from(&node.value)
         );
         changes
     };
     tidied(&mut node);
     assert_eq!(tidied(&mut node), []);
-    let clean = serde_json::Value::from(&node).to_string();
+    let clean = serde_json::Value::from(&node.value).to_string();
     let first = Parsed::of(text, platform, clamping);
     let again = Parsed::of(&clean, platform, Clamping::Refuse);
     assert_eq!(again.changes, []);

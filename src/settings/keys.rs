@@ -221,7 +221,7 @@ keys! {
 
     /// How garbage is collected.
     Collect {
-        /// auto (delete listed paths where that equals a full collection), selective (delete listed paths or nothing) or whole
+        /// auto (delete listed paths where that equals a full collection), selective (delete listed paths or nothing) or full
         /// (nix-collect-garbage).
         method "method": Sourced<CollectMethod> {
             default: Default::Json(r#""auto""#), code: Code::CollectMethod, flag: Some("--collect-method"),

@@ -10,14 +10,59 @@ use std::fmt;
 
 use jsonc_parser::cst::{CstInputValue, CstObject, CstRootNode};
 
+use super::declare::Key;
 use super::finding::{Code, Finding, Pointer, Severity};
 use super::platform::Platform;
-use super::reader::Clamping;
+use super::reader::{Clamping, RETIRED};
+use super::slot::Group;
 use super::syntax::{Node, STRICT, Value, number_lines, parse};
+use super::values::Shape;
 use super::{OLDER_VERSIONS, Report, values};
 
 /// The step from each older version to the next; a new version without its step does not compile.
-const STEPS: [Step; OLDER_VERSIONS as usize] = [];
+const STEPS: [Step; OLDER_VERSIONS as usize] = [Step {
+    about: "Minutes are written `min`, sizes have a unit, `collect.method` `whole` is `full`; keys that no release acted on \
+            are removed.",
+    edit: |settings| respell(settings, super::keys::Settings::KEYS),
+}];
+
+/// Writes the values of version 1 as version 2 has them.
+fn respell(object: &CstObject, keys: &[&Key]) {
+    for name in RETIRED {
+        if let Some(property) = object
+            .get(name)
+            .filter(|_| keys.iter().all(|key| key.name != name))
+        {
+            property.remove();
+        }
+    }
+    for key in keys {
+        let Some(value) = object.get(key.name).and_then(|property| property.value()) else {
+            continue;
+        };
+        match ((key.shape)(), value.as_object()) {
+            (Shape::Group(_, keys), Some(object)) => respell(&object, keys),
+            (Shape::Named(_, keys), Some(entries)) => {
+                let entries = entries.properties().into_iter();
+                let objects = entries.filter_map(|entry| entry.value()?.as_object());
+                objects.for_each(|object| respell(&object, keys));
+            }
+            (Shape::Text(_, respell) | Shape::Words(_, respell), None) => {
+                let Some(text) = value.as_string_lit() else {
+                    continue;
+                };
+                if let Some(new) = text
+                    .decoded_value()
+                    .ok()
+                    .and_then(|old| respell(&old).filter(|new| *new != old))
+                {
+                    text.set_raw_value(serde_json::Value::from(new).to_string());
+                }
+            }
+            _ => {}
+        }
+    }
+}
 
 /// What makes settings of one version those of the next. The version itself is not its business.
 #[derive(Clone, Copy)]
@@ -142,6 +187,15 @@ pub(super) fn version_of(node: &Node) -> Option<i64> {
     match &settings.get("version")?.value {
         Value::Number(number) => values::whole(number),
         _ => None,
+    }
+}
+
+/// What is read of a text is of the present version.
+pub(super) fn set_version(node: &mut Node) {
+    if let Value::Object(settings) = &mut node.value
+        && let Some(version) = settings.get_mut("version")
+    {
+        version.value = Value::Number(super::VERSION.to_string());
     }
 }
 

@@ -6,6 +6,8 @@ mod tests;
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
 
+use serde_json::Value as Json;
+
 use super::declare::{Key, Required, Tidy};
 use super::finding::{Code, Finding, Pointer, Severity};
 use super::slot::Slot;
@@ -58,12 +60,17 @@ pub enum Clamping {
     Clamp,
 }
 
+/// Keys of version 1 that no release acted on.
+pub(super) const RETIRED: [&str; 3] = ["leftovers", "refreshBootMenu", "rules"];
+
 /// What has been found so far.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
     pub(super) findings: Vec<Finding>,
     /// How many faults of the shape there are: keys and types.
     shape_faults: usize,
+    /// Whether the text is of version 1, which is read as it was meant.
+    pub(super) is_version_1: bool,
     /// Where the shape is wrong, and the keys that were perhaps meant by unknown ones.
     misshapen: BTreeSet<Pointer>,
     /// Where a value is wrong.
@@ -120,14 +127,24 @@ impl Reader {
         self.error(code, at, message, hint);
     }
 
+    /// Whether version 1 had the key, and it says nothing.
+    fn is_retired(&self, name: &str, node: &Node) -> bool {
+        let is_empty = match &node.value {
+            Value::Null | Value::Bool(false) => true,
+            Value::List(items) => items.is_empty(),
+            _ => false,
+        };
+        self.is_version_1 && is_empty && RETIRED.contains(&name)
+    }
+
     pub(super) fn wrong_type(&mut self, at: At<'_>, node: &Node, expected: &str) {
         let message = format!("{node} is not {expected}");
         self.shape_fault(Code::WrongType, at, &message, &format!("write {expected}"));
     }
 
     pub(super) fn unknown_keys(&mut self, at: At<'_>, object: &Object, keys: &[&Key]) {
-        for name in object.keys() {
-            if keys.iter().any(|key| key.name == name) {
+        for (name, node) in object {
+            if keys.iter().any(|key| key.name == name) || self.is_retired(name, node) {
                 continue;
             }
             let known = keys.iter().map(|key| key.name);
@@ -179,9 +196,22 @@ impl Reader {
     }
 
     /// Reads one value.
-    pub(super) fn value<T: Type>(&mut self, at: At<'_>, node: &Node, key: &Key) -> Option<T> {
-        match T::read(&node.value, key) {
-            Ok(value) => Some(value),
+    pub(super) fn value<T: Type>(
+        &mut self,
+        at: At<'_>,
+        node: &Node,
+        key: &Key,
+    ) -> Option<(T, Json)> {
+        let older = match &node.value {
+            Value::Text(text) if self.is_version_1 => T::version_1(text).map(Value::Text),
+            _ => None,
+        };
+        let value = older.as_ref().unwrap_or(&node.value);
+        match T::read(value, key) {
+            Ok(read) => {
+                let written = read.written(value);
+                Some((read, written))
+            }
             Err(Fault::Type(expected)) => {
                 self.wrong_type(at, node, expected);
                 None

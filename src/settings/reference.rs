@@ -91,8 +91,8 @@ fn value(shape: &Shape, key: &Key) -> String {
             Some((least, most)) => format!("a whole number from {least} to {most}"),
             None => "a whole number".to_string(),
         },
-        Shape::Text(_) => "string".to_string(),
-        Shape::Words(words) => {
+        Shape::Text(..) => "string".to_string(),
+        Shape::Words(words, _) => {
             let words: Vec<String> = words.iter().map(|word| code(word)).collect();
             words.join(", ")
         }

@@ -72,11 +72,11 @@ fn shape(shape: &Shape, key: &Key) -> Map<String, Value> {
             }
             schema
         }
-        Shape::Text(pattern) => {
+        Shape::Text(pattern, _) => {
             let pattern = pattern.map(|pattern| ("pattern", json!(pattern)));
             object([("type", json!("string"))].into_iter().chain(pattern))
         }
-        Shape::Words(words) => object([("type", json!("string")), ("enum", json!(words))]),
+        Shape::Words(words, _) => object([("type", json!("string")), ("enum", json!(words))]),
         Shape::List(item) => {
             let item = self::shape(item, &Key::PLAIN);
             object([("type", json!("array")), ("items", Value::Object(item))])

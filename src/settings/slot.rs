@@ -150,10 +150,10 @@ impl<T: Type> Slot for Sourced<T> {
     }
 
     fn read(reader: &mut Reader, at: At<'_>, node: &Node, key: &'static Key) -> Option<Self> {
-        let value = reader.value::<T>(at, node, key)?;
+        let (value, written) = reader.value::<T>(at, node, key)?;
         Some(Self {
-            written: value.written(node),
             value,
+            written,
             origin: Origin::Default,
         })
     }

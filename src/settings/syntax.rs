@@ -211,17 +211,20 @@ impl fmt::Display for Node {
 }
 
 /// The tree as plain JSON.
-impl From<&Node> for serde_json::Value {
-    fn from(node: &Node) -> Self {
-        match &node.value {
+impl From<&Value> for serde_json::Value {
+    fn from(value: &Value) -> Self {
+        match value {
             Value::Null => Self::Null,
             Value::Bool(on) => Self::Bool(*on),
             Value::Number(number) => serde_json::from_str(number).unwrap_or(Self::Null),
             Value::Text(text) => Self::String(text.clone()),
-            Value::List(items) => items.iter().map(|(_, item)| Self::from(item)).collect(),
+            Value::List(items) => items
+                .iter()
+                .map(|(_, item)| Self::from(&item.value))
+                .collect(),
             Value::Object(object) => {
                 let entries = object.iter();
-                let entries = entries.map(|(key, node)| (key.clone(), Self::from(node)));
+                let entries = entries.map(|(key, node)| (key.clone(), Self::from(&node.value)));
                 Self::Object(entries.collect())
             }
         }

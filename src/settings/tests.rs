@@ -22,7 +22,7 @@ fn found(text: &str) -> Vec<String> {
 
 /// Valid settings with one job, and nothing that is optional.
 fn base() -> Value {
-    json!({ "version": 1, "jobs": { "daily": { "operations": { "generations": { "keep": { "last": 5 } } } } } })
+    json!({ "version": 2, "jobs": { "daily": { "operations": { "generations": { "keep": { "last": 5 } } } } } })
 }
 
 /// The base with the value put at a pointer; objects on the way are made.
@@ -66,7 +66,7 @@ fn the_base_is_valid_and_gives_no_finding() {
 #[case::free_5_percent("/jobs/daily/budget/minFree", json!("5%"), &[])]
 #[case::free_90_percent("/jobs/daily/budget/minFree", json!("90%"), &[])]
 #[case::free_91_percent("/jobs/daily/budget/minFree", json!("91%"), &["budget.min-free /jobs/daily/budget/minFree"])]
-#[case::free_no_size("/jobs/daily/budget/minFree", json!("50GB"), &["budget.min-free /jobs/daily/budget/minFree"])]
+#[case::free_no_size("/jobs/daily/budget/minFree", json!("50 GB"), &["budget.min-free /jobs/daily/budget/minFree"])]
 #[case::free_nothing("/jobs/daily/budget/minFree", json!("0"), &["budget.min-free /jobs/daily/budget/minFree"])]
 #[case::free_a_number("/jobs/daily/budget/minFree", json!(50), &["wrong-type /jobs/daily/budget/minFree"])]
 #[case::store_a_size("/jobs/daily/budget/maxStore", json!("1.5T"), &[])]
@@ -75,7 +75,7 @@ fn the_base_is_valid_and_gives_no_finding() {
 #[case::usage_a_fraction("/jobs/daily/budget/maxUsed", json!(80.5), &["wrong-type /jobs/daily/budget/maxUsed"])]
 #[case::version_missing("/version", Value::Null, &["version.missing /version"])]
 #[case::version_older("/version", json!(0), &["version.older /version"])]
-#[case::version_newer("/version", json!(2), &["version.newer /version"])]
+#[case::version_newer("/version", json!(3), &["version.newer /version"])]
 #[case::version_huge("/version", json!(u64::MAX), &["version.newer /version"])]
 #[case::version_a_text("/version", json!("1"), &["wrong-type /version"])]
 #[case::protected_empty("/protect/paths", json!([]), &["protect.paths.missing-critical /protect/paths"])]
@@ -90,7 +90,7 @@ fn the_base_is_valid_and_gives_no_finding() {
 #[case::optimise_unsaid("/jobs/daily/operations/optimise", json!({}), &["missing-key /jobs/daily/operations/optimise"])]
 #[case::collect("/jobs/daily/operations/collect", json!({}), &[])]
 #[case::collect_by_name("/jobs/daily/operations/collect", json!({"method": "selective", "keepRecent": "1.5d"}), &[])]
-#[case::collect_wholly("/jobs/daily/operations/collect", json!({"method": "whole"}), &[])]
+#[case::collect_wholly("/jobs/daily/operations/collect", json!({"method": "full"}), &[])]
 #[case::collect_by_truth("/jobs/daily/operations/collect", json!(true), &["wrong-type /jobs/daily/operations/collect"])]
 fn check_cases(#[case] pointer: &str, #[case] value: Value, #[case] expected: &[&str]) {
     assert_eq!(found(&base_with(pointer, value)), expected);
@@ -131,7 +131,7 @@ fn keep_zero_is_valid_beside_a_rule_that_keeps() {
 #[case("a\n", false)]
 fn job_names(#[case] name: &str, #[case] valid: bool) {
     let job = json!({ "operations": { "collect": {} } });
-    let text = json!({ "version": 1, "jobs": { name: job } }).to_string();
+    let text = json!({ "version": 2, "jobs": { name: job } }).to_string();
     let findings = found(&text);
     assert_eq!(findings.is_empty(), valid, "{findings:?}");
     assert!(valid || findings == [format!("jobs.name /jobs/{name}")]);
@@ -139,9 +139,9 @@ fn job_names(#[case] name: &str, #[case] valid: bool) {
 
 #[rstest]
 #[case("30s", Some(30))]
-#[case("15m", Some(900))]
+#[case("15min", Some(900))]
 #[case("2h", Some(7_200))]
-#[case("1h30m", Some(5_400))]
+#[case("1h30min", Some(5_400))]
 #[case("1d", Some(86_400))]
 #[case("1.5d", Some(129_600))]
 #[case("30d", Some(2_592_000))]
@@ -153,6 +153,9 @@ fn job_names(#[case] name: &str, #[case] valid: bool) {
 #[case("-1d", None)]
 #[case("7 d d", None)]
 #[case("1e3d", None)]
+#[case("6mo", Some(15_780_096))]
+#[case("1y", Some(31_557_600))]
+#[case("6m", None)]
 fn ages(#[case] text: &str, #[case] seconds: Option<u64>) {
     let window = parse(&base_with("/undoWindow", json!(text)));
     assert_eq!(
@@ -276,7 +279,7 @@ fn an_unknown_key_names_the_nearest(#[case] pointer: &str, #[case] nearest: &str
 #[case("\u{1b}[31m", "known here")]
 #[case("x`y", "known here")]
 fn an_odd_unknown_key_is_told_as_it_is(#[case] key: &str, #[case] hint: &str) {
-    let text = json!({ "version": 1, key: 1 }).to_string();
+    let text = json!({ "version": 2, key: 1 }).to_string();
     let findings = parse(&text).unwrap_err();
     let mut unknown = findings.iter().filter(|f| f.code == Code::UnknownKey);
     let finding = unknown.next().unwrap();
@@ -294,7 +297,7 @@ fn an_odd_unknown_key_is_told_as_it_is(#[case] key: &str, #[case] hint: &str) {
 fn a_newer_version_is_refused_with_the_one_that_is_understood() {
     let findings = parse(r#"{ "version": 7, "somethingNew": {} }"#).unwrap_err();
     assert_eq!(findings.len(), 1);
-    assert!(findings[0].message.contains("version 1 is understood"));
+    assert!(findings[0].message.contains("version 2 is understood"));
 }
 
 #[rstest]

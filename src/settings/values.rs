@@ -8,9 +8,9 @@ use serde_json::Value as Json;
 
 use super::declare::Key;
 use super::finding::Code;
-use super::syntax::{Node, Value};
-use crate::domain::budget::{Amount, Budget, BudgetError, parse_size};
-use crate::domain::measure::{Bytes, Span};
+use super::syntax::Value;
+use crate::domain::budget::{Amount, Budget, BudgetError, parse_size, respelled_size};
+use crate::domain::measure::{AgeError, Bytes, Span};
 
 pub(super) use words::RootPattern;
 
@@ -20,15 +20,18 @@ pub(super) enum Shape {
     /// A whole number; the key has its range.
     Whole,
     /// Text that matches a pattern.
-    Text(Option<&'static str>),
+    Text(Option<&'static str>, Respell),
     /// One of these words.
-    Words(Vec<&'static str>),
+    Words(Vec<&'static str>, Respell),
     List(Box<Shape>),
     /// An object, what it is, and its keys.
     Group(&'static str, &'static [&'static Key]),
     /// Such an object for each name.
     Named(&'static str, &'static [&'static Key]),
 }
+
+/// What version 1 wrote, in the words of today.
+pub(super) type Respell = fn(&str) -> Option<String>;
 
 /// Why a value cannot be used.
 pub(super) enum Fault {
@@ -72,8 +75,13 @@ pub(super) trait Type: Sized + Clone + Debug {
     }
 
     /// How `config show` writes it.
-    fn written(&self, node: &Node) -> Json {
-        node.into()
+    fn written(&self, value: &Value) -> Json {
+        value.into()
+    }
+
+    /// What version 1 wrote, in the words of today; `None` if it is the same.
+    fn version_1(_: &str) -> Option<String> {
+        None
     }
 }
 
@@ -140,13 +148,18 @@ pub(super) trait Word: Sized + Clone + Debug {
     fn written(&self, text: &str) -> String {
         text.to_string()
     }
+
+    /// What version 1 wrote, in the words of today; `None` if it is the same.
+    fn version_1(_: &str) -> Option<String> {
+        None
+    }
 }
 
 impl<T: Word> Type for T {
     fn shape() -> Shape {
         match T::words() {
-            words if words.is_empty() => Shape::Text(T::PATTERN),
-            words => Shape::Words(words),
+            words if words.is_empty() => Shape::Text(T::PATTERN, <T as Word>::version_1),
+            words => Shape::Words(words, <T as Word>::version_1),
         }
     }
 
@@ -161,11 +174,15 @@ impl<T: Word> Type for T {
         Word::weight(self)
     }
 
-    fn written(&self, node: &Node) -> Json {
-        match &node.value {
+    fn written(&self, value: &Value) -> Json {
+        match value {
             Value::Text(text) => Word::written(self, text).into(),
-            _ => node.into(),
+            _ => value.into(),
         }
+    }
+
+    fn version_1(text: &str) -> Option<String> {
+        <T as Word>::version_1(text)
     }
 }
 
@@ -194,16 +211,22 @@ impl Word for Reason {
 }
 
 impl Word for Span {
-    const PATTERN: Option<&'static str> = Some(r"^\s*([0-9]+(\.[0-9]{1,9})?[smhdw])+\s*$");
+    const PATTERN: Option<&'static str> =
+        Some(r"^\s*([0-9]+(\.[0-9]{1,9})?(s|min|h|d|w|mo|y))+\s*$");
 
     fn parse(text: &str) -> Result<Self, Fault> {
-        text.parse().map_err(|_| {
-            Fault::with_code(
-                Code::AgeInvalid,
-                format!("`{text}` is not a duration"),
-                "write numbers with s, m, h, d or w behind them, such as `14d`, `1.5d` or `1h30m`",
-            )
+        text.parse().map_err(|error: AgeError| {
+            // The first half of the error says what is wrong, the second what to write instead.
+            let error = error.to_string();
+            let (message, hint) = error
+                .rsplit_once("; ")
+                .unwrap_or((&error, "write such as `14d`"));
+            Fault::with_code(Code::AgeInvalid, message, hint)
         })
+    }
+
+    fn version_1(text: &str) -> Option<String> {
+        Self::respelled(text)
     }
 
     fn weight(&self) -> Option<u64> {
@@ -211,14 +234,18 @@ impl Word for Span {
     }
 }
 
-const SIZE: &str = r"^([0-9]+|[0-9]+(\.[0-9]{1,9})?[KMGT])$";
-const SIZE_HINT: &str = "write a size such as `50G` or `1.5T`";
+const SIZE: &str = r"^(0+|[0-9]+[bB]|[0-9]+(\.[0-9]{1,9})?[kKmMgGtT]([iI]?[bB])?)$";
+const SIZE_HINT: &str = "write a size with a unit, such as `50G` (1024) or `50GB` (1000)";
 
 impl Word for Bytes {
     const PATTERN: Option<&'static str> = Some(SIZE);
 
     fn parse(text: &str) -> Result<Self, Fault> {
         parse_size(text).map_err(|_| Fault::new(format!("`{text}` is not a size"), SIZE_HINT))
+    }
+
+    fn version_1(text: &str) -> Option<String> {
+        respelled_size(text)
     }
 
     fn weight(&self) -> Option<u64> {
@@ -239,6 +266,10 @@ impl Word for MaxStore {
             .map(Self)
             .map_err(|error| goal_fault(&error, SIZE_HINT))
     }
+
+    fn version_1(text: &str) -> Option<String> {
+        respelled_size(text)
+    }
 }
 
 /// A goal of the budget that is free space.
@@ -246,13 +277,18 @@ impl Word for MaxStore {
 pub(super) struct MinFree(pub(super) Budget);
 
 impl Word for MinFree {
-    const PATTERN: Option<&'static str> =
-        Some(r"^(0*([5-9]|[1-8][0-9]|90)%|[0-9]+|[0-9]+(\.[0-9]{1,9})?[KMGT])$");
+    const PATTERN: Option<&'static str> = Some(
+        r"^(0*([5-9]|[1-8][0-9]|90)%|0+|[0-9]+[bB]|[0-9]+(\.[0-9]{1,9})?[kKmMgGtT]([iI]?[bB])?)$",
+    );
 
     fn parse(text: &str) -> Result<Self, Fault> {
         let budget = text.parse::<Amount>().and_then(Budget::min_free);
-        let hint = "write a size such as `50G`, or 5 to 90 percent such as `20%`";
+        let hint = "write a size with a unit such as `50G`, or 5 to 90 percent such as `20%`";
         budget.map(Self).map_err(|error| goal_fault(&error, hint))
+    }
+
+    fn version_1(text: &str) -> Option<String> {
+        respelled_size(text)
     }
 }
 

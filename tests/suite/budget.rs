@@ -76,7 +76,7 @@ fn numbers(profile: &Utf8PathBuf) -> Vec<u32> {
 
 /// The size of the store, by its own sizes.
 fn store_bytes(scratch: &Scratch) -> u64 {
-    let plan = json(&run(scratch, &["plan", "--json", "--max-store", "1"]));
+    let plan = json(&run(scratch, &["plan", "--json", "--max-store", "1K"]));
     plan["budget"]["now"]["storeBytes"].as_u64().unwrap()
 }
 
@@ -90,7 +90,7 @@ fn of_thirty_generations_just_enough_of_the_oldest_go() {
         let scratch = thirty(nix);
         let profile = own_profile(&scratch);
         // What seven generations keep, less a byte: six are not enough.
-        let goal = (store_bytes(&scratch) - 6 * OWN - 100_000).to_string();
+        let goal = format!("{}B", store_bytes(&scratch) - 6 * OWN - 100_000);
         let args = [
             "--keep-last",
             "2",
@@ -109,7 +109,7 @@ fn of_thirty_generations_just_enough_of_the_oldest_go() {
         assert_eq!(numbers(&profile), from_to(8, 30));
         let outcome = &json(&ran)["budget"];
         assert_eq!(outcome["missing"], 0);
-        assert!(store_bytes(&scratch) <= goal.parse().unwrap());
+        assert!(store_bytes(&scratch) <= goal.trim_end_matches('B').parse().unwrap());
         assert_eq!(outcome["after"]["storeBytes"], store_bytes(&scratch));
         // Reached: nothing is done.
         let ran = run(&scratch, &[&["run", "--yes", "--json"], &args[..]].concat());
@@ -125,7 +125,7 @@ fn what_is_held_counts_for_the_day_its_window_ends() {
         return;
     };
     let system = scratch.state_dir().join("profiles/system");
-    let goal = (store_bytes(&scratch) - 6 * OWN - 100_000).to_string();
+    let goal = format!("{}B", store_bytes(&scratch) - 6 * OWN - 100_000);
     let args = ["--keep-last", "2", "--max-store", &goal];
     let run_it = || run(&scratch, &[&["run", "--yes"], &args[..]].concat());
     let ran = run_it();
@@ -167,7 +167,7 @@ fn open_holds_end_for_a_goal_that_needs_it_now() {
     };
     let profile = own_profile(&scratch);
     let all = store_bytes(&scratch);
-    let goal = |generations: u64| (all - generations * OWN + 100_000).to_string();
+    let goal = |generations: u64| format!("{}B", all - generations * OWN + 100_000);
     let run_it = |goal: &str, more: &[&str]| {
         let args = [
             "run",
@@ -216,7 +216,7 @@ fn a_goal_out_of_reach_says_what_keeps_the_rest() {
         "--undo-window",
         "0s",
         "--max-store",
-        "1",
+        "1K",
     ];
     let ran = run(&scratch, &args);
     assert_eq!(ran.status, 5, "{}{}", ran.stdout, ran.stderr);
@@ -236,7 +236,7 @@ fn a_saved_plan_keeps_its_goal() {
     let Some(scratch) = newest(10, own_profile) else {
         return;
     };
-    let goal = (store_bytes(&scratch) - OWN).to_string();
+    let goal = format!("{}B", store_bytes(&scratch) - OWN);
     let args = [
         "--keep-last",
         "2",
@@ -269,7 +269,7 @@ fn a_reached_goal_needs_no_database_and_any_other_does() {
     let scratch = filled(nix, 2, own_profile);
     fs::write(scratch.state_dir().join("db/db.sqlite"), "not a database").unwrap();
     for command in [&["plan"][..], &["run", "--yes"]] {
-        let reached = [command, &["--until-free", "1", "--keep-last", "1"]].concat();
+        let reached = [command, &["--until-free", "1K", "--keep-last", "1"]].concat();
         let ran = run(&scratch, &reached);
         assert_eq!(ran.status, 0, "{}", ran.stderr);
         assert!(
@@ -278,7 +278,7 @@ fn a_reached_goal_needs_no_database_and_any_other_does() {
             "{}",
             ran.stdout
         );
-        let missed = [command, &["--max-store", "1", "--keep-last", "1"]].concat();
+        let missed = [command, &["--max-store", "1K", "--keep-last", "1"]].concat();
         let ran = run(&scratch, &missed);
         assert_eq!(ran.status, 69, "{}", ran.stderr);
         assert!(
@@ -300,7 +300,7 @@ fn goals_on_the_command_line_are_looked_at() {
     by_hand(&scratch, "nix-store", &["--verify"]);
     for args in [
         &["--until-free", "4%"][..],
-        &["--until-free", "50GB"],
+        &["--until-free", "50"],
         &["--until-free", "0"],
         &["--max-used", "9"],
         &["--max-used", "96"],

@@ -171,7 +171,7 @@ fn the_risk_ceiling_refuses_the_whole_plan() {
 
 #[rstest]
 #[case::nothing_kept(&["plan", "--keep-last", "0"], "could keep nothing")]
-#[case::no_age(&["plan", "--keep-within", "1y"], "1y")]
+#[case::no_age(&["plan", "--keep-within", "1m"], "1mo")]
 #[case::no_profile(&["plan", "--profile", "sytem"], "sytem")]
 #[case::no_job(&["plan", "weekly"], "weekly")]
 #[case::no_risk(&["run", "--max-risk", "some"], "some")]
@@ -226,18 +226,18 @@ fn a_nix_that_is_missing_or_too_old_is_said_so() {
 
 #[rstest]
 #[case::not_json("{", "settings")]
-#[case::unknown_key(r#"{"version": 1, "jobz": {}}"#, "jobs")]
+#[case::unknown_key(r#"{"version": 2, "jobz": {}}"#, "jobs")]
 #[case::unknown_version(r#"{"version": 2, "jobs": {}}"#, "version")]
 #[case::keeps_nothing(
-    r#"{"version": 1, "jobs": {"a": {"operations": {"generations": {"keep": {"last": 0}}}}}}"#,
+    r#"{"version": 2, "jobs": {"a": {"operations": {"generations": {"keep": {"last": 0}}}}}}"#,
     "keep"
 )]
 #[case::not_yet(
-    r#"{"version": 1, "jobs": {"a": {"operations": {"collect": {}, "leftovers": {}}}}}"#,
+    r#"{"version": 2, "jobs": {"a": {"operations": {"collect": {}, "leftovers": {}}}}}"#,
     "leftovers"
 )]
 #[case::whole_and_recent(
-    r#"{"version": 1, "jobs": {"a": {"operations": {"collect": {"method": "whole", "keepRecent": "2d"}}}}}"#,
+    r#"{"version": 2, "jobs": {"a": {"operations": {"collect": {"method": "full", "keepRecent": "2d"}}}}}"#,
     "spares nothing"
 )]
 fn settings_that_are_not_valid_stop_everything(#[case] text: &str, #[case] says: &str) {
@@ -897,7 +897,7 @@ fn a_users_settings_that_others_can_write_are_refused_by_root() {
     let file = scratch.base().join("settings.json");
     fs::write(
         &file,
-        r#"{"version": 1, "jobs": {"a": {"operations": {"collect": {}}}}}"#,
+        r#"{"version": 2, "jobs": {"a": {"operations": {"collect": {}}}}}"#,
     )
     .unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();

@@ -7,6 +7,7 @@
 
 mod init;
 mod keys;
+mod nix;
 mod presets;
 mod several;
 mod shown;
@@ -48,12 +49,12 @@ fn relative_paths(count: usize) -> String {
     let paths: Vec<String> = (0..count).map(|n| format!("\"p{n}\"")).collect();
     let paths = paths.join(",");
     format!(
-        r#"{{ "version": 1, "protect": {{ "paths": [{paths}] }}, "jobs": {{ "a": {{ "operations": {{ "collect": {{}} }} }} }} }}"#
+        r#"{{ "version": 2, "protect": {{ "paths": [{paths}] }}, "jobs": {{ "a": {{ "operations": {{ "collect": {{}} }} }} }} }}"#
     )
 }
 
 const EVERYTHING: &str = r#"{
-  "version": 1,
+  "version": 2,
   "saveMode": true,
   "undoWindow": "7 d d",
   "protect": {
@@ -152,7 +153,7 @@ fn levels(#[case] level: &str, #[case] status: i32, #[case] told: usize, #[case]
 
 #[test]
 fn a_percentage_is_clamped_only_when_that_is_asked_for() {
-    let text = br#"{ "version": 1, "jobs": { "a": { "budget": { "maxUsed": 150 }, "operations": { "collect": {} } } } }"#;
+    let text = br#"{ "version": 2, "jobs": { "a": { "budget": { "maxUsed": 150 }, "operations": { "collect": {} } } } }"#;
     assert_eq!(check_text(text, &[]).status, 78);
     let ran = check_text(text, &["--sanitize"]);
     assert_eq!(ran.status, 0, "{}", ran.stdout);
@@ -170,7 +171,7 @@ fn a_percentage_is_clamped_only_when_that_is_asked_for() {
 #[case::nothing(b"", 78, "write settings")]
 #[case::not_utf8(b"\xff", 78, "it is not UTF-8")]
 #[case::byte_order_mark(b"\xef\xbb\xbf{}", 78, "remove the byte order mark")]
-#[case::number_too_large(b"{\"version\": 1e400}", 78, "number out of range")]
+#[case::number_too_large(b"{\"version\": 2e400}", 78, "number out of range")]
 #[case::nul(b"{\"version\": \0}", 78, "syntax")]
 fn odd_texts(#[case] text: &[u8], #[case] status: i32, #[case] says: &str) {
     let ran = check_text(text, &[]);
@@ -191,7 +192,7 @@ fn nesting_without_end_is_refused() {
 #[test]
 fn a_line_without_end_is_shown_in_part() {
     let paths = vec!["\"/p\""; 50_000].join(",");
-    let text = format!(r#"{{ "version": 1, "protect": {{ "paths": [{paths}, 3] }} }}"#);
+    let text = format!(r#"{{ "version": 2, "protect": {{ "paths": [{paths}, 3] }} }}"#);
     let ran = check_text(text.as_bytes(), &[]);
     assert_eq!(ran.status, 78);
     assert!(ran.stdout.contains("/protect/paths/50000"));
@@ -200,7 +201,7 @@ fn a_line_without_end_is_shown_in_part() {
 
 #[rstest]
 #[case::of_the_rules(relative_paths(3000), 3001)]
-#[case::of_the_shape(format!("{{ \"version\": 1, {} \"jobs\": {{}} }}", "\"x\": 1, ".repeat(3000)), 101)]
+#[case::of_the_shape(format!("{{ \"version\": 2, {} \"jobs\": {{}} }}", "\"x\": 1, ".repeat(3000)), 101)]
 fn of_very_many_faults_a_person_sees_the_first(#[case] text: String, #[case] told: usize) {
     let ran = check_text(text.as_bytes(), &[]);
     assert_eq!(ran.status, 78);
@@ -221,7 +222,7 @@ fn of_very_many_faults_a_person_sees_the_first(#[case] text: String, #[case] tol
 
 #[test]
 fn a_hostile_text_commands_no_terminal() {
-    let text = "{ \"version\": 1, \"\u{9b}31m\\u001b[2J\u{7f}\": \"\u{202e}x\", \"jobs\": { \"\\u001b[2J\": [\"\u{9b}\"] } }";
+    let text = "{ \"version\": 2, \"\u{9b}31m\\u001b[2J\u{7f}\": \"\u{202e}x\", \"jobs\": { \"\\u001b[2J\": [\"\u{9b}\"] } }";
     for args in [&[][..], &["--json"]] {
         let ran = check_text(text.as_bytes(), args);
         assert_eq!(ran.status, 78);
@@ -244,11 +245,11 @@ fn what_is_no_file_is_no_settings() {
 fn the_schema_is_the_one_that_is_kept() {
     let ran = config(&["schema"]);
     assert_eq!((ran.status, ran.stderr.as_str()), (0, ""));
-    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/schemas/settings-1.json");
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/schemas/settings-2.json");
     if std::env::var_os("NIX_PRUNE_BLESS").is_some_and(|value| value == "1") {
         fs::write(&kept, &ran.stdout).unwrap();
     }
-    let told = "docs/schemas/settings-1.json is not current; look, then NIX_PRUNE_BLESS=1";
+    let told = "docs/schemas/settings-2.json is not current; look, then NIX_PRUNE_BLESS=1";
     assert_eq!(
         fs::read_to_string(kept).unwrap_or_default(),
         ran.stdout,
@@ -258,7 +259,7 @@ fn the_schema_is_the_one_that_is_kept() {
 
 #[test]
 fn a_place_in_a_list_is_that_of_the_text_whatever_was_left_out_before() {
-    let text = r#"{ "version": 1, "jobs": { "a": { "operations": { "collect": {} } } },
+    let text = r#"{ "version": 2, "jobs": { "a": { "operations": { "collect": {} } } },
         "protect": { "roots": [3, "/a/*", "b"], "paths":
         ["/usr", "/usr/", 3, "/", "/etc", "/var", "/bin", "/sbin", "/boot", "/nix/store", "/nix/var", " relative "] } }"#;
     let ran = check_text(text.as_bytes(), &["--json"]);

@@ -32,7 +32,7 @@ fn asked(settings: &str, args: &[&str]) -> (Ran, tempfile::TempDir) {
 
 fn with_budget(budget: &str) -> String {
     format!(
-        r#"{{ "version": 1, "jobs": {{
+        r#"{{ "version": 2, "jobs": {{
             "daily": {{ "budget": {budget}, "operations": {{ "collect": {{}} }} }},
             "free": {{ "operations": {{ "collect": {{}} }} }},
             "off": {{ "enabled": false }} }} }}"#
@@ -80,9 +80,9 @@ fn the_exit_status_is_the_answer(
 
 #[rstest]
 #[case::no_json("no JSON", &["daily"])]
-#[case::invalid(r#"{ "version": 1, "jobs": { "daily": { "budget": { "minFree": "much" }, "operations": { "collect": {} } } } }"#, &["daily"])]
-#[case::unknown(r#"{ "version": 1, "jobs": { "daily": { "operations": { "collect": {} } } } }"#, &["weekly"])]
-#[case::disabled(r#"{ "version": 1, "jobs": { "daily": { "enabled": false } } }"#, &["daily"])]
+#[case::invalid(r#"{ "version": 2, "jobs": { "daily": { "budget": { "minFree": "much" }, "operations": { "collect": {} } } } }"#, &["daily"])]
+#[case::unknown(r#"{ "version": 2, "jobs": { "daily": { "operations": { "collect": {} } } } }"#, &["weekly"])]
+#[case::disabled(r#"{ "version": 2, "jobs": { "daily": { "enabled": false } } }"#, &["daily"])]
 fn what_cannot_be_answered_is_never_a_no(#[case] settings: &str, #[case] args: &[&str]) {
     // systemd takes 1 to 254 of a condition for "not now", and only 255 for a failure that its owner hears of.
     let (ran, _dir) = asked(settings, args);

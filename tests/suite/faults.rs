@@ -59,7 +59,7 @@ const ACTIONS: [(&str, &str, &str, &[&str]); 8] = [
         "collect wholly",
         "nix-collect-garbage",
         "",
-        &["run", "all", "--collect-method=whole", "--yes"],
+        &["run", "all", "--collect-method=full", "--yes"],
     ),
     ("optimise", "nix-store", "--optimise", RUN),
     ("verify", "nix-store", "--verify", RUN),

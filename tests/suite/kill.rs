@@ -49,7 +49,7 @@ const CASES: [Case; 4] = [
     },
     Case {
         name: "`run`, collecting wholly",
-        args: &["run", "all", "--collect-method=whole", "--yes"],
+        args: &["run", "all", "--collect-method=full", "--yes"],
         before: &[],
         next: RUN,
         releases: false,

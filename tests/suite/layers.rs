@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Ran, command, nixes, program, run, run_command, time};
 
-const BASE: &str = r#"{ "version": 1, "jobs": { "daily": { "operations": { "generations": { "keep": { "last": 5 } } } } } }"#;
+const BASE: &str = r#"{ "version": 2, "jobs": { "daily": { "operations": { "generations": { "keep": { "last": 5 } } } } } }"#;
 
 /// A scratch store whose system has ten generations, one a month; `None` where no Nix is there.
 fn ten() -> Option<Scratch> {
@@ -80,7 +80,7 @@ fn own(scratch: &Scratch, text: &str) {
 
 fn settings(job: &str, keep: &Value, more: &Value) -> String {
     let operations = json!({ "generations": { "keep": keep } });
-    let mut value = json!({ "version": 1, "jobs": { job: { "operations": operations } } });
+    let mut value = json!({ "version": 2, "jobs": { job: { "operations": operations } } });
     for (key, more) in more.as_object().unwrap() {
         value[key] = more.clone();
     }
@@ -283,8 +283,8 @@ fn diff(old: &Utf8Path, new: &Utf8Path, json: bool) -> Ran {
 #[rstest]
 #[case::the_same(BASE, &BASE.replace("\"last\": 5", "\"last\":  5"), 0, json!(null), 0)]
 #[case::medium(BASE, &BASE.replace("\"last\": 5", "\"last\": 4"), 0, json!("medium"), 1)]
-#[case::critical(BASE, &BASE.replace("\"daily\": {", "\"daily\": { \"maxRisk\": \"critical\",").replace("\"version\": 1", "\"version\": 1, \"safeMode\": false"), 4, json!("critical"), 2)]
-#[case::unprotected(BASE, &BASE.replace("\"version\": 1", "\"version\": 1, \"protect\": { \"paths\": [] }"), 4, json!("critical"), 9)]
+#[case::critical(BASE, &BASE.replace("\"daily\": {", "\"daily\": { \"maxRisk\": \"critical\",").replace("\"version\": 2", "\"version\": 2, \"safeMode\": false"), 4, json!("critical"), 2)]
+#[case::unprotected(BASE, &BASE.replace("\"version\": 2", "\"version\": 2, \"protect\": { \"paths\": [] }"), 4, json!("critical"), 9)]
 #[case::no_use("[]", BASE, 0, json!("high"), 1)]
 fn a_difference_is_told_with_its_risk(
     #[case] old: &str,

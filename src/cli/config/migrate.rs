@@ -147,13 +147,10 @@ fn summary(documents: &[MigratedDocument]) -> String {
     for document in documents {
         let file = escape(&document.file);
         match &document.backup {
-            None => lines.push(format!(
-                "{file}: of version {}, the present one; not changed.",
-                document.to
-            )),
+            None => lines.push(format!("{file}: already version {}.", document.to)),
             Some(backup) => {
                 lines.push(format!(
-                    "{file}: of version {} now, and was of version {}. The old text is {}.",
+                    "{file}: version {} now, from version {}. The old text is kept in {}.",
                     document.to,
                     document.from,
                     escape(backup)

@@ -8,7 +8,7 @@ use super::{Platform, RiskLevel, Settings, SettingsDiff};
 /// Settings with one job, and everything in it that a row may change.
 fn base() -> Value {
     json!({
-        "version": 1,
+        "version": 2,
         "safeMode": true,
         "undoWindow": "7d",
         "protect": {
@@ -277,7 +277,7 @@ fn another_order_is_no_change() {
         // Keys too: serde_json writes them in order, so that the text is turned around by hand.
         let jobs = new["jobs"].clone();
         let text = format!(
-            "{{\"jobs\": {jobs}, \"accept\": {}, \"undoWindow\": \"168h\", \"policy\": {}, \"limits\": {}, \"protect\": {}, \"version\": 1}}",
+            "{{\"jobs\": {jobs}, \"accept\": {}, \"undoWindow\": \"168h\", \"policy\": {}, \"limits\": {}, \"protect\": {}, \"version\": 2}}",
             new["accept"], new["policy"], new["limits"], new["protect"]
         );
         Settings::parse_for(&text, Platform::Linux).unwrap().0

@@ -212,7 +212,7 @@ fn written(bytes: u64) -> String {
         .find(|(_, shift)| bytes.trailing_zeros() >= *shift);
     match whole {
         Some((unit, shift)) => format!("{}{unit}", bytes >> shift),
-        None => bytes.to_string(),
+        None => format!("{bytes}B"),
     }
 }
 

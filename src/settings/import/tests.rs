@@ -202,7 +202,7 @@ const SYSTEM: &[&str] = &["/nix/var/nix/profiles/system"];
 #[case("nix-collect-garbage", "-v --quiet --debug --log-format raw -L -j 4 --option cores 2", json!({ "collect": {} }), &["--verbose", "--quiet", "--debug", "--log-format", "--print-build-logs", "--max-jobs", "--option"])]
 #[case("nix-gc", "--options '--max-freed $((64 * 1024**3))'", json!({ "collect": {} }), &["--max-freed"])]
 #[case("nix-gc", "--options '--delete-older-than 7d --max-freed \"$((30 * 1024**3 - 1024 * $(df -P -k /nix/store | tail -n 1 | awk '{ print $4 }')))\"'", json!({ "generations": generations(NIXS, &json!({ "within": "7d" })), "collect": {}, "budget": { "minFree": "30G" } }), &["--max-freed"])]
-#[case("nix-gc", "--options '--max-freed $((1000 - 1024 * $(df -P -k /nix/store | tail -n 1 | awk '{ print $4 }')))'", json!({ "collect": {}, "budget": { "minFree": "1000" } }), &["--max-freed"])]
+#[case("nix-gc", "--options '--max-freed $((1000 - 1024 * $(df -P -k /nix/store | tail -n 1 | awk '{ print $4 }')))'", json!({ "collect": {}, "budget": { "minFree": "1000B" } }), &["--max-freed"])]
 #[case("harmonia-gc", "", json!({ "collect": {} }), &[])]
 #[case("fast-nix-gc", "--delete-older-than 2w --ensure-free 20% --keep-recent 1d --no-vacuum", json!({ "generations": generations(OWN, &json!({ "within": "14d" })), "collect": { "keepRecent": "1d" }, "budget": { "minFree": "20%" } }), &["--no-vacuum", "--ensure-free"])]
 #[case("harmonia-gc", "--automatic true --deleteOlderThan 1m --ensureFree 50g --keepRecent 12h", json!({ "generations": generations(OWN, &json!({ "within": "30d" })), "collect": { "keepRecent": "12h" }, "budget": { "minFree": "50G" } }), &["--automatic", "--ensure-free"])]

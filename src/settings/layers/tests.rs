@@ -31,7 +31,7 @@ fn stacked(values: &[Value]) -> Stack {
 }
 
 fn with_job(name: &str, job: &Value, more: &Value) -> Value {
-    let mut value = json!({ "version": 1, "jobs": { name: job } });
+    let mut value = json!({ "version": 2, "jobs": { name: job } });
     for (key, more) in more.as_object().unwrap() {
         value[key] = more.clone();
     }

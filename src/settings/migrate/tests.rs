@@ -1,5 +1,4 @@
-//! No version came before the first, so that the ladder is climbed with steps made up here, and the real one is looked at
-//! for what must hold of any.
+//! Steps from version to version: made up ones, and the real one.
 
 use jsonc_parser::cst::ObjectPropName;
 use rstest::rstest;
@@ -146,4 +145,46 @@ fn an_older_version_is_told_how_to_be_brought_forward() {
         "there is no version 0 of the settings; version 1 is the first"
     );
     assert_eq!(hint, "write 3");
+}
+
+const OLDER: [&str; 3] = [
+    include_str!("../../../tests/fixtures/settings/version-1/good/words.json"),
+    include_str!("../../../tests/fixtures/settings/version-1/good/full.json"),
+    include_str!("../../../tests/fixtures/settings/version-1/good/many-jobs.json"),
+];
+
+#[test]
+fn version_1_means_the_same_before_and_after_its_migration() {
+    let meaning = |text: &str| {
+        let report = Report::of(text, Platform::Linux, Clamping::Refuse);
+        let settings = report.settings.unwrap();
+        let jobs: Vec<String> = settings.jobs().map(|job| format!("{job:?}")).collect();
+        let older = report.findings.iter().any(|f| f.code == Code::VersionOlder);
+        (jobs, older)
+    };
+    for old in OLDER {
+        let Migration::Older { text, from, to, .. } = migrate(old, Platform::Linux).unwrap() else {
+            panic!("{old}");
+        };
+        assert_eq!((from, to), (1, 2));
+        let (before, after) = (meaning(old), meaning(&text));
+        assert_eq!(before.0, after.0);
+        assert!(before.1 && !after.1);
+        assert_eq!(migrate(&text, Platform::Linux).unwrap(), Migration::Current);
+    }
+    let Migration::Older { text, .. } = migrate(OLDER[0], Platform::Linux).unwrap() else {
+        unreachable!("it is older");
+    };
+    for new in [
+        "1h30min",
+        "\"4096B\"",
+        "\"53687091200B\"",
+        "90min",
+        "\"full\"",
+    ] {
+        assert!(text.contains(new), "{text}");
+    }
+    for gone in ["refreshBootMenu", "rules", "leftovers", "whole"] {
+        assert!(!text.contains(gone), "{text}");
+    }
 }

@@ -10,7 +10,7 @@ use crate::settings::{keys, syntax};
 
 fn document() -> Value {
     json!({
-        "version": 1,
+        "version": 2,
         "safeMode": false,
         "protect": { "paths": ["/usr", "/etc"] },
         "jobs": { "daily": {
@@ -38,7 +38,7 @@ fn sanitized(document: &Value, clamping: Clamping) -> (Value, Vec<Change>) {
         clamping,
         &mut changes,
     );
-    (Value::from(&node), changes)
+    (Value::from(&node.value), changes)
 }
 
 /// Does to a document what the changes say.

@@ -122,7 +122,7 @@ fn files() -> impl Strategy<Value = String> {
                     ((*name).to_string(), job)
                 })
                 .collect();
-            let mut file = json!({ "version": 1, "jobs": jobs });
+            let mut file = json!({ "version": 2, "jobs": jobs });
             if off {
                 file["safeMode"] = false.into();
             }
@@ -187,11 +187,11 @@ fn presets_and_the_built_in_settings_mean_the_same_when_shown() {
 
 #[test]
 fn each_value_has_its_origin() {
-    let lower = json!({ "version": 1, "safeMode": false, "undoWindow": "3d",
+    let lower = json!({ "version": 2, "safeMode": false, "undoWindow": "3d",
         "protect": { "roots": ["/a/*"] }, "policy": { "undoWindow": "1d", "maxRisk": "medium" },
         "jobs": { "a": { "maxRisk": "critical", "operations": { "collect": {} } },
             "b": { "operations": { "collect": {} } } } });
-    let upper = json!({ "version": 1, "safeMode": true, "protect": { "roots": ["/b", "/a/*"] },
+    let upper = json!({ "version": 2, "safeMode": true, "protect": { "roots": ["/b", "/a/*"] },
         "jobs": { "b": { "maxRisk": "low", "operations": { "verify": { "enabled": true } } } } });
     let layers = layers(&[lower.to_string(), upper.to_string()]);
     let file = |n: usize| Origin::File(format!("file {n}"));
@@ -206,7 +206,7 @@ fn each_value_has_its_origin() {
     };
     let none = Overrides::default();
     let table = [
-        (&none, "/version", json!(1), file(1)),
+        (&none, "/version", json!(2), file(1)),
         (&none, "/safeMode", json!(true), file(1)),
         (&none, "/undoWindow", json!("3d"), file(0)),
         (&none, "/protect/roots/0", json!("/a/*"), file(0)),
@@ -239,7 +239,7 @@ fn each_value_has_its_origin() {
             "{pointer}"
         );
     }
-    let lower = json!({ "version": 1, "safeMode": false,
+    let lower = json!({ "version": 2, "safeMode": false,
         "jobs": { "a": { "maxRisk": "critical", "operations": { "collect": {} } } } });
     let layers = self::layers(&[lower.to_string(), upper.to_string()]);
     let safe = (json!("high"), Origin::SafeMode);

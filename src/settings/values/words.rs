@@ -48,11 +48,15 @@ impl Word for ReleaseHolds {
 
 impl Word for CollectMethod {
     fn words() -> Vec<&'static str> {
-        vec!["auto", "selective", "whole"]
+        vec!["auto", "selective", "full"]
     }
 
     fn parse(text: &str) -> Result<Self, Fault> {
         one_of(text, &Self::words())
+    }
+
+    fn version_1(text: &str) -> Option<String> {
+        (text == "whole").then(|| "full".to_string())
     }
 }
 

@@ -41,7 +41,7 @@ fn a_file_system_that_counts_late_costs_nothing_more() {
         for _ in 0..2 {
             let ran = run(
                 &scratch,
-                &[&args[..], &["--until-free", &goal.to_string()]].concat(),
+                &[&args[..], &["--until-free", &format!("{goal}B")]].concat(),
             );
             assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
             let left = numbers(&own_profile(&scratch));
@@ -62,7 +62,7 @@ fn what_a_snapshot_shares_is_not_removed_for_a_budget() {
             .output()
             .unwrap();
         assert!(ran.status.success(), "{ran:?}");
-        let goal = (free(scratch.store().as_path()) + 20 * OWN).to_string();
+        let goal = format!("{}B", free(scratch.store().as_path()) + 20 * OWN);
         let args = ["run", "--yes", "--keep-last", "2", "--until-free", &goal];
         for release in ["never", "ifNeeded", "ifNeeded"] {
             let ran = run(
@@ -88,7 +88,7 @@ fn on_it(nix: &Nix) {
     // Records and the database are on the same disk, and take some room meanwhile.
     let before = free(store);
     let goal = before + 5 * OWN + OWN / 2;
-    let until = goal.to_string();
+    let until = format!("{goal}B");
     let run_with = |goal: &[&str]| {
         let args = ["run", "--yes", "--keep-last", "2", "--undo-window", "0s"];
         run(&scratch, &[&args, goal].concat())

@@ -40,7 +40,7 @@ impl Watched {
     fn command(&self, collect: &Value, args: &[&str]) -> std::process::Command {
         let settings = self.store.scratch.base().join("settings.json");
         let jobs = json!({"gc": {"operations": {"collect": collect}}});
-        let text = json!({"version": 1, "jobs": jobs}).to_string();
+        let text = json!({"version": 2, "jobs": jobs}).to_string();
         fs::write(&settings, text).unwrap();
         let mut command = program(&self.store.scratch);
         command.args(args).args(["--config", settings.as_str()]);
@@ -111,8 +111,8 @@ fn a_run_deletes_by_name_what_nix_would_collect() {
 }
 
 #[rstest]
-#[case::as_set(json!({"method": "whole"}), &[], false)]
-#[case::for_this_time(json!({"method": "selective"}), &["--collect-method=whole"], false)]
+#[case::as_set(json!({"method": "full"}), &[], false)]
+#[case::for_this_time(json!({"method": "selective"}), &["--collect-method=full"], false)]
 #[case::for_a_foreign_name(json!({}), &[], true)]
 fn a_whole_collection_is_nixs_own(
     #[case] collect: Value,
@@ -273,7 +273,7 @@ fn a_job_that_collects_nothing_spares_nothing() {
     let Some(nix) = nixes().last() else { return };
     let store = Store::new(nix, KeepFlags::NIX_DEFAULT);
     let settings = store.scratch.base().join("settings.json");
-    let text = r#"{"version": 1, "jobs": {"v": {"operations": {"verify": {"enabled": true}}}}}"#;
+    let text = r#"{"version": 2, "jobs": {"v": {"operations": {"verify": {"enabled": true}}}}}"#;
     fs::write(&settings, text).unwrap();
     for (args, says) in [
         (vec!["--keep-recent=2d"], "collects no garbage"),

@@ -51,7 +51,7 @@ fn accepted(code: &str, place: &str, reason: &str) -> Value {
 
 fn base() -> Value {
     let mut base = operations(json!({ "generations": { "keep": { "last": 1 } }, "collect": {} }));
-    base["version"] = json!(1);
+    base["version"] = json!(2);
     base
 }
 
@@ -71,7 +71,7 @@ fn rows() -> Vec<Row> {
         settings
     };
     let mut rows = vec![
-        Row("version", Plan, json!({}), json!({ "version": 2 })),
+        Row("version", Plan, json!({}), json!({ "version": 3 })),
         Row("safeMode", Plan, risky(true), risky(false)),
         Row(
             "undoWindow",
@@ -148,7 +148,7 @@ fn rows() -> Vec<Row> {
         Row(
             "jobs.NAME.budget.minFree",
             on_store,
-            budget(json!({ "minFree": "1" })),
+            budget(json!({ "minFree": "1K" })),
             budget(json!({ "minFree": "1T" })),
         ),
         Row(
@@ -160,14 +160,14 @@ fn rows() -> Vec<Row> {
         Row(
             "jobs.NAME.budget.maxStore",
             on_store,
-            budget(json!({ "maxStore": "1" })),
+            budget(json!({ "maxStore": "1K" })),
             budget(json!({ "maxStore": "1T" })),
         ),
         Row(
             "jobs.NAME.budget.releaseHolds",
             on_store,
-            budget(json!({ "maxStore": "1", "releaseHolds": "never" })),
-            budget(json!({ "maxStore": "1", "releaseHolds": "ifNeeded" })),
+            budget(json!({ "maxStore": "1K", "releaseHolds": "never" })),
+            budget(json!({ "maxStore": "1K", "releaseHolds": "ifNeeded" })),
         ),
         Row(
             "jobs.NAME.operations.generations.profiles[]",
@@ -185,7 +185,7 @@ fn rows() -> Vec<Row> {
             "jobs.NAME.operations.collect.method",
             Plan,
             operations(json!({ "collect": { "method": "auto" } })),
-            operations(json!({ "collect": { "method": "whole" } })),
+            operations(json!({ "collect": { "method": "full" } })),
         ),
         Row(
             "jobs.NAME.operations.collect.keepRecent",

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::support::{Ran, command, run_command};
 
 const COLLECTS: &str =
-    r#"{ "version": 1, "jobs": { "mine": { "operations": { "collect": {} } } } }"#;
+    r#"{ "version": 2, "jobs": { "mine": { "operations": { "collect": {} } } } }"#;
 
 /// A home with its own settings, and others beside them.
 struct Files {
@@ -62,8 +62,8 @@ fn findings(ran: &Ran) -> Vec<(String, String, String)> {
 #[test]
 fn without_a_file_every_file_in_force_is_checked() {
     let files = Files::new(
-        r#"{ "version": 1, "undoWindow": "x", "jobs": {} }"#,
-        r#"{ "version": 1, "safeMode": 3, "jobs": { "a": { "operations": { "collect": {} } } } }"#,
+        r#"{ "version": 2, "undoWindow": "x", "jobs": {} }"#,
+        r#"{ "version": 2, "safeMode": 3, "jobs": { "a": { "operations": { "collect": {} } } } }"#,
     );
     let ran = files.config(&["check", "--json"]);
     assert_eq!(ran.status, 78, "{ran:?}");
@@ -89,7 +89,7 @@ fn without_a_file_every_file_in_force_is_checked() {
 #[test]
 fn what_only_several_files_give_rise_to_is_told_as_theirs() {
     let files = Files::new(
-        r#"{ "version": 1, "policy": { "maxRisk": "medium" }, "jobs": { "a": { "maxRisk": "low", "operations": { "collect": {} } } } }"#,
+        r#"{ "version": 2, "policy": { "maxRisk": "medium" }, "jobs": { "a": { "maxRisk": "low", "operations": { "collect": {} } } } }"#,
         COLLECTS,
     );
     let ran = files.config(&["check", "--json"]);
@@ -113,7 +113,7 @@ fn what_only_several_files_give_rise_to_is_told_as_theirs() {
 
 #[test]
 fn what_is_of_the_present_version_is_not_written() {
-    let files = Files::new(COLLECTS, &COLLECTS.replace(": 1", ":  1"));
+    let files = Files::new(COLLECTS, &COLLECTS.replace(": 2", ":  2"));
     let before = |path: &Utf8PathBuf| {
         let there = fs::metadata(path).unwrap();
         (
@@ -126,17 +126,12 @@ fn what_is_of_the_present_version_is_not_written() {
     let as_they_were = [before(&files.own), before(&files.other)];
     let ran = files.config(&["migrate"]);
     assert_eq!(ran.status, 0, "{ran:?}");
-    assert_eq!(
-        ran.stdout
-            .matches("of version 1, the present one; not changed.")
-            .count(),
-        2
-    );
+    assert_eq!(ran.stdout.matches(": already version 2.").count(), 2);
     let ran = files.config(&["migrate", files.own.as_str(), "--json"]);
     let document: Value = serde_json::from_str(&ran.stdout).unwrap();
     let expected = serde_json::json!({
         "schema": "nix-prune/config-migrate/1",
-        "files": [{ "file": files.own, "from": 1, "to": 1, "backup": null, "steps": [] }],
+        "files": [{ "file": files.own, "from": 2, "to": 2, "backup": null, "steps": [] }],
     });
     assert_eq!(document, expected);
     let ran = files.config(&["migrate", files.own.as_str(), "--print"]);
@@ -149,7 +144,7 @@ fn what_is_of_the_present_version_is_not_written() {
 }
 
 #[rstest]
-#[case::newer(r#"{ "version": 2 }"#, "update nix-prune")]
+#[case::newer(r#"{ "version": 3 }"#, "update nix-prune")]
 #[case::before_the_first(r#"{ "version": 0 }"#, "there is no version 0")]
 #[case::none("{}", "`version` is missing")]
 #[case::no_json("version = 1", "write JSON")]
@@ -159,4 +154,34 @@ fn what_cannot_be_migrated_is_left_as_it_is(#[case] text: &str, #[case] says: &s
     assert_eq!(ran.status, 78, "{ran:?}");
     assert!(ran.stderr.contains(says), "{ran:?}");
     assert_eq!(fs::read_to_string(&files.other).unwrap(), text);
+}
+
+#[test]
+fn version_1_is_rewritten_beside_a_backup_and_until_then_read_with_a_warning() {
+    let old = r#"{ "version": 1, "undoWindow": "90m", "jobs": { "mine": { "operations": { "collect": { "method": "whole" } } } } }"#;
+    let files = Files::new(COLLECTS, old);
+    let ran = files.config(&["check", files.other.as_str(), "--json"]);
+    let found: Vec<String> = findings(&ran)
+        .into_iter()
+        .map(|(_, _, code)| code)
+        .collect();
+    assert_eq!((ran.status, found), (0, vec!["version.older".to_string()]));
+    assert!(
+        ran.stdout.contains("nix-prune config migrate"),
+        "{}",
+        ran.stdout
+    );
+    let ran = files.config(&["migrate", files.other.as_str()]);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    let new = old.replace("\"version\": 1", "\"version\": 2");
+    let new = new.replace("90m", "90min").replace("whole", "full");
+    assert_eq!(fs::read_to_string(&files.other).unwrap(), new);
+    let backup = files.other.with_file_name("other.json.version-1");
+    assert_eq!(fs::read_to_string(backup).unwrap(), old);
+    assert_eq!(
+        files
+            .config(&["check", files.other.as_str(), "--level", "strict"])
+            .status,
+        0
+    );
 }

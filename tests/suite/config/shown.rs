@@ -118,9 +118,9 @@ impl Home {
     }
 }
 
-const OWN: &str = r#"{ "version": 1, "undoWindow": "3d", "policy": { "maxRisk": "medium" },
+const OWN: &str = r#"{ "version": 2, "undoWindow": "3d", "policy": { "maxRisk": "medium" },
     "jobs": { "nightly": { "description": "thin out", "operations": { "generations": { "keep": { "last": 4 } } } } } }"#;
-const ABOVE: &str = r#"{ "version": 1, "jobs": { "weekly": { "maxRisk": "high", "operations": { "collect": {} } } } }"#;
+const ABOVE: &str = r#"{ "version": 2, "jobs": { "weekly": { "maxRisk": "high", "operations": { "collect": {} } } } }"#;
 
 fn line<'a>(text: &'a str, key: &str) -> Vec<&'a str> {
     let line = text
@@ -212,8 +212,8 @@ fn without_a_file_the_built_in_settings_are_shown_and_a_broken_one_shows_none() 
     let head =
         "There is no settings file; the built-in settings are in force.\nDefault job: default\n\n";
     assert!(shown.stdout.starts_with(head), "{}", shown.stdout);
-    assert_eq!(line(&shown.stdout, "/version"), ["built-in", "1"]);
-    let ran = Home::new(Some("{ \"version\": 1, \"jbos\": {} }")).show(&[], &[]);
+    assert_eq!(line(&shown.stdout, "/version"), ["built-in", "2"]);
+    let ran = Home::new(Some("{ \"version\": 2, \"jbos\": {} }")).show(&[], &[]);
     assert_eq!((ran.status, ran.stdout.as_str()), (78, ""));
     assert!(ran.stderr.contains("are not valid"), "{}", ran.stderr);
 }

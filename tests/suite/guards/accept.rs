@@ -59,7 +59,7 @@ fn the_settings_accept_a_check_at_a_place() {
         let entry = |place: &String| serde_json::json!({ "code": "profile.unrooted", "place": place, "reason": "NFS\u{1b}[2J" });
         let entries: Vec<Value> = places.iter().map(entry).collect();
         let document = serde_json::json!({
-            "version": 1,
+            "version": 2,
             "accept": entries,
             "jobs": { "daily": { "operations": { "collect": {} } } }
         });
@@ -118,7 +118,7 @@ fn a_saved_plan_passes_with_what_the_settings_still_accept() {
     );
     let settings = |place: &str| {
         let document = serde_json::json!({
-            "version": 1,
+            "version": 2,
             "accept": [{ "code": "profile.unrooted", "place": place, "reason": "NFS" }],
             "jobs": { "daily": { "operations": { "collect": {} } } }
         });
@@ -150,7 +150,7 @@ fn a_profile_that_is_not_there_is_no_nothing_to_do() {
     );
     let named = scratch.state_dir().join("profiles/sytem");
     let settings = |profiles: &[&str]| {
-        let document = serde_json::json!({ "version": 1, "jobs": { "daily": { "operations": {
+        let document = serde_json::json!({ "version": 2, "jobs": { "daily": { "operations": {
             "generations": { "profiles": profiles, "keep": { "last": 3 } }
         } } } });
         fs::write(&file, document.to_string()).unwrap();

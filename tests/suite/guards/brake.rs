@@ -8,7 +8,7 @@ use std::io::Write;
 fn limited(scratch: &Scratch, limits: &str) -> String {
     let file = scratch.base().join("limited.json");
     let text = format!(
-        r#"{{ "version": 1, "limits": {limits}, "jobs": {{ "default": {{ "operations":
+        r#"{{ "version": 2, "limits": {limits}, "jobs": {{ "default": {{ "operations":
             {{ "generations": {{ "keep": {{ "last": 1 }} }}, "collect": {{}} }} }} }} }}"#
     );
     fs::write(&file, text).unwrap();

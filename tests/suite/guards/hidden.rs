@@ -78,7 +78,7 @@ fn what_a_root_keeps_that_only_its_owner_may_read_stays_and_the_rest_is_collecte
         assert!(on_disk(&scratch, "kept"));
         // Nix's own collector cannot be asked for then.
         scratch.add_path("dead-later", &[], 10).unwrap();
-        let ran = unprivileged(&scratch, &["run", "--yes", "--collect-method=whole"]);
+        let ran = unprivileged(&scratch, &["run", "--yes", "--collect-method=full"]);
         assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
         assert!(!on_disk(&scratch, "dead-later"));
         assert!(on_disk(&scratch, "kept"));
@@ -98,7 +98,7 @@ fn a_root_that_nobody_lets_us_read_stops_the_collection_until_the_settings_accep
     assert!(on_disk(&scratch, "dead") && on_disk(&scratch, "kept"));
     let file = scratch.base().join("accepting.json");
     let settings = serde_json::json!({
-        "version": 1,
+        "version": 2,
         "accept": [{
             "code": "roots.unreadable",
             "place": scratch.base().join("nfs/alice/**"),
@@ -132,7 +132,7 @@ fn a_generation_of_another_user_that_is_no_root_is_spared_and_the_rest_is_collec
         assert!(plan.stdout.contains("roots.hidden"), "{}", plan.stdout);
         let dead = ends(&scratch, &["dead"], 0);
         assert!(!dead.stdout.contains("env"), "{}", dead.stdout);
-        for method in ["auto", "whole"] {
+        for method in ["auto", "full"] {
             let method = format!("--collect-method={method}");
             ends(&scratch, &["run", "--yes", &method], 0);
             assert!(!on_disk(&scratch, "dead"));

@@ -45,7 +45,7 @@ fn accident_the_state_of_another_store_collects_nothing() {
         for args in [
             ["run", "--yes", "--json"],
             ["run", "--yes", "--accept=roots.away"],
-            ["run", "--yes", "--collect-method=whole"],
+            ["run", "--yes", "--collect-method=full"],
         ] {
             let ran = with_state(&ours, state, &args);
             assert_eq!(ran.status, 4, "{args:?}: {}{}", ran.stdout, ran.stderr);
@@ -119,7 +119,7 @@ fn one_generation_that_an_old_copy_of_the_database_does_not_know_is_enough() {
 
 #[rstest]
 #[case::by_name(&[])]
-#[case::wholly(&["--collect-method=whole"])]
+#[case::wholly(&["--collect-method=full"])]
 fn a_saved_plan_is_stopped_by_a_database_that_lost_its_rows_since(#[case] how: &[&str]) {
     let Some(scratch) = machine() else { return };
     let file = scratch.base().join("plan");

@@ -25,9 +25,9 @@ fn after_a_removal(scratch: &Scratch, nix: &Nix, more: &str) -> Utf8PathBuf {
 fn a_root_that_vanishes_during_a_run_is_held_before_anything_is_collected() {
     for (what, method, window) in [
         ("rm -f 'RESULT'", "auto", "7d"),
-        ("rm -f 'RESULT'", "whole", "0s"),
+        ("rm -f 'RESULT'", "full", "0s"),
         ("rm -f 'AUTO'/*", "selective", "7d"),
-        ("rm -rf 'THESIS'", "whole", "7d"),
+        ("rm -rf 'THESIS'", "full", "7d"),
         ("rm -f 'DIRECT'", "auto", "0s"),
     ] {
         let Some(scratch) = machine() else { return };
@@ -44,7 +44,7 @@ fn a_root_that_vanishes_during_a_run_is_held_before_anything_is_collected() {
         let method = format!("--collect-method={method}");
         let window = format!("--undo-window={window}");
         let settings = scratch.base().join("unsafe.json");
-        let text = r#"{"version": 1, "safeMode": false, "jobs": {"all": {"maxRisk": "critical", "operations":
+        let text = r#"{"version": 2, "safeMode": false, "jobs": {"all": {"maxRisk": "critical", "operations":
             {"generations": {"profiles": ["system"], "keep": {"last": 2}}, "collect": {}}}}}"#;
         fs::write(&settings, text).unwrap();
         let args = ["run", "--yes", "--json", &method, &window];
@@ -68,7 +68,7 @@ fn a_root_that_vanishes_during_a_run_is_held_before_anything_is_collected() {
 #[test]
 fn a_root_that_vanishes_during_a_run_and_cannot_be_held_stops_the_collection() {
     let Some(nix) = nixes().last() else { return };
-    for method in ["auto", "whole"] {
+    for method in ["auto", "full"] {
         let scratch = machine_of(nix);
         let (link, _) = thesis(&scratch);
         let bin = after_a_removal(&scratch, nix, &format!("rm -f '{link}'"));
@@ -200,7 +200,7 @@ fn a_home_that_is_unmounted_during_a_run_stops_the_collection() {
         };
         let args = ["run", "--keep-last=2", "--yes"];
         run(&["run", "--keep-last=50", "--no-collect", "--yes"], 0);
-        for (keep, method) in [("4", "auto"), ("3", "whole")] {
+        for (keep, method) in [("4", "auto"), ("3", "full")] {
             let (keep, method) = (
                 format!("--keep-last={keep}"),
                 format!("--collect-method={method}"),

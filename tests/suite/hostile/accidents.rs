@@ -34,7 +34,7 @@ fn accident_an_empty_policy_is_an_error_and_not_an_order_to_drop_everything(#[ca
     let Some(scratch) = five() else { return };
     let config = scratch.base().join("settings.json");
     let text = format!(
-        r#"{{ "version": 1, "jobs": {{ "all": {{ "operations":
+        r#"{{ "version": 2, "jobs": {{ "all": {{ "operations":
             {{ "generations": {{ "profiles": ["system"], "keep": {keep} }}, "collect": {{}} }} }} }} }}"#
     );
     fs::write(&config, text).unwrap();
@@ -135,7 +135,7 @@ fn trap_38_without_links_in_run_the_current_system_and_one_to_fall_back_to_stay(
         let auto = scratch.state_dir().join("gcroots/auto");
         fs::create_dir_all(&auto).unwrap();
         symlink("/host/home/somebody/result", auto.join("theirs")).unwrap();
-        let settings = r#"{ "version": 1, "jobs": { "all": { "operations": {
+        let settings = r#"{ "version": 2, "jobs": { "all": { "operations": {
             "generations": { "profiles": ["system"], "keep": { "last": 1 } },
             "roots": { "dangling": true } } } } }"#;
         let config = scratch.base().join("settings.json");
@@ -177,7 +177,7 @@ fn trap_42_what_settings_say_is_read_by_no_shell() {
     let config = scratch.base().join("settings.json");
     let keep = r#""keep": { "last": 1 }"#;
     let text = format!(
-        r#"{{ "version": 1, "jobs": {{ "all": {{ "description": "$(touch pwned)", "operations":
+        r#"{{ "version": 2, "jobs": {{ "all": {{ "description": "$(touch pwned)", "operations":
             {{ "generations": {{ "profiles": ["{profile}"], {keep} }}, "collect": {{}} }} }} }} }}"#
     );
     fs::write(&config, text).unwrap();

@@ -111,7 +111,7 @@ fn on_one_store(rounds: usize, ended: &mut BTreeMap<i32, usize>) -> Option<usize
         built = thread::scope(|scope| {
             let builder = scope.spawn(|| build(&scratch, &results, built, &stop));
             let switcher = scope.spawn(|| switch(&scratch, &profile, round, &stop));
-            let runs: Vec<_> = ["auto", "whole"]
+            let runs: Vec<_> = ["auto", "full"]
                 .map(|how| format!("--collect-method={how}"))
                 .map(|how| {
                     let scratch = &scratch;
@@ -242,7 +242,7 @@ fn what_vanishes_at_any_moment_of_a_run_is_held() {
             return;
         };
         let lost = LOST[round % LOST.len()];
-        let method = ["auto", "whole", "selective"][round / LOST.len() % 3];
+        let method = ["auto", "full", "selective"][round / LOST.len() % 3];
         let method = format!("--collect-method={method}");
         // A run that removes four generations takes some times as long as one that removes none.
         let moment = first.mul_f64(f64::from(u32::try_from(round * 7 % 20).unwrap()) / 5.0);
@@ -263,7 +263,7 @@ fn what_vanishes_at_any_moment_of_a_run_is_held() {
         assert!([0, 3, 4].contains(&ran.status), "{}: {said}", ran.status);
         *ended.entry(ran.status).or_insert(0) += 1;
         // Between our last look and its own, Nix takes what vanishes.
-        if method.ends_with("whole")
+        if method.ends_with("full")
             && at < first
             && !names.iter().all(|name| on_disk(&scratch, name))
         {

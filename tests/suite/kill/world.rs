@@ -16,7 +16,7 @@ use super::tracer::{self, Step, Then, Traced};
 use crate::support::{Nix, Ran, by_hand, command, program, run, run_command, time};
 
 const SETTINGS: &str = r#"{
-  "version": 1,
+  "version": 2,
   "jobs": { "all": { "operations": {
     "generations": { "profiles": ["system", "users"], "keep": { "last": 2 } },
     "roots": { "dangling": true },

@@ -173,7 +173,7 @@ fn beside_hidden_roots_garbage_is_collected_by_name(
     let mut job = accepting(&entries);
     job.operations.collect = Some(CollectOperation {
         method: asked,
-        keep_recent: None,
+        ..CollectOperation::default()
     });
     let collection = |plan: &Plan| {
         let mut actions = plan.actions.iter().map(|planned| planned.action.clone());

@@ -97,7 +97,7 @@ fn nothing_is_collected_by_a_damaged_database(#[case] how: &str) {
     with_each_nix(|nix| {
         let scratch = machine(nix);
         harm(&scratch, how);
-        for method in ["auto", "selective", "whole"] {
+        for method in ["auto", "selective", "full"] {
             let ran = run(
                 &scratch,
                 &["run", "--yes", "--json", "--collect-method", method],

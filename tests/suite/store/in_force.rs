@@ -71,7 +71,7 @@ fn assert_nothing_is_done(nix: &Nix, change: &dyn Fn(&Scratch, &Scratch, &mut Co
         assert!(!said.contains("secret"), "{args:?}: {said}");
     };
     refused(&RUN);
-    refused(&["run", "--yes", "--collect-method", "whole"]);
+    refused(&["run", "--yes", "--collect-method", "full"]);
     refused(&[
         "run",
         "--yes",
