@@ -19,6 +19,7 @@ pub mod nearest;
 pub mod plan;
 pub mod policy;
 pub mod profile;
+pub mod protected;
 pub mod receipt;
 pub mod retention;
 pub mod risk;

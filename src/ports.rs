@@ -11,6 +11,7 @@ use crate::domain::elapsed::Uptime;
 use crate::domain::measure::{Bytes, Timestamp};
 use crate::domain::plan::{GenerationFacts, HoldFacts, RootFacts};
 use crate::domain::profile::Owner;
+use crate::domain::protected::ProtectedPaths;
 use crate::domain::receipt::{Receipt, RunId};
 use crate::domain::root::GcRoot;
 use crate::domain::snapshot::Snapshot;
@@ -227,8 +228,12 @@ pub trait NixActions {
     /// Removes an entry of `gcroots/auto` whose link is gone.
     ///
     /// # Errors
-    /// [`PerformError::Stale`] when it is not that any more; nothing was done then.
-    fn remove_root(&self, facts: &RootFacts) -> Result<(), PerformError>;
+    /// [`PerformError::Stale`] when it is not that any more; nothing was done then. Neither where its link is protected.
+    fn remove_root(
+        &self,
+        facts: &RootFacts,
+        protected: &ProtectedPaths,
+    ) -> Result<(), PerformError>;
 
     /// Tells whether an entry is as the facts say.
     ///

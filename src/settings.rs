@@ -29,8 +29,6 @@ mod values;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use camino::{Utf8Path, Utf8PathBuf};
-
 use crate::domain::accept::Acceptance;
 use crate::domain::job::{Job, JobName, Protect};
 use crate::domain::limits::Limits;
@@ -69,7 +67,6 @@ pub const BUILTIN: &str = include_str!("settings/builtin.json");
 pub struct Settings {
     safe_mode: bool,
     undo_window: Span,
-    protected_paths: Vec<Utf8PathBuf>,
     protect: Arc<Protect>,
     limits: Limits,
     accepted: Arc<[Acceptance]>,
@@ -136,11 +133,6 @@ impl Settings {
     /// The most that one run may do unasked.
     pub fn limits(&self) -> Limits {
         self.limits
-    }
-
-    /// The places that no operation may remove.
-    pub fn protected_paths(&self) -> impl Iterator<Item = &Utf8Path> {
-        self.protected_paths.iter().map(Utf8PathBuf::as_path)
     }
 
     /// All jobs by name, disabled ones too.

@@ -1,5 +1,6 @@
 //! Files that are written wholly or not at all, and read so that a hostile file can neither block nor mislead.
 
+pub mod remove;
 pub mod trust;
 
 use std::ffi::OsStr;
@@ -10,8 +11,10 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 
 use camino::Utf8Path;
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
+use nix::fcntl::{AT_FDCWD, OFlag};
 use tempfile::NamedTempFile;
+
+use remove::{Removal, remove_at, remove_own};
 
 /// What the names of our temporary files begin with; one that is still there was left by a run that was killed.
 pub const TEMPORARY_PREFIX: &str = ".nix-prune-tmp-";
@@ -81,7 +84,7 @@ pub fn set_aside(path: &Utf8Path, bytes: u64, mode: u32) -> io::Result<()> {
         _ => Err(error),
     });
     if done.is_err() {
-        fs::remove_file(path)?;
+        remove_own(path)?;
     }
     done
 }
@@ -246,7 +249,7 @@ pub fn remove_leftovers(dir: &Utf8Path) -> io::Result<()> {
     for name in names {
         let name = name?;
         if is_leftover(&name.file_name())
-            && let Err(error) = fs::remove_file(name.path())
+            && let Err(error) = remove_at(AT_FDCWD, &name.path(), Removal::Own)
         {
             tracing::debug!(path = %name.path().display(), %error, "a leftover stays");
         }

@@ -33,6 +33,7 @@ use std::io;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::de::{DeserializeOwned, Error as _};
 
+use super::files::remove::remove_own;
 use super::files::{self, trust};
 use super::signals::Signals;
 use crate::domain::measure::{Span, Timestamp};
@@ -296,7 +297,7 @@ impl RunJournal for Journal {
         lock.steps.restart(&receipt.run, &text);
         // They are of the record that was there before, and nobody believes them any more.
         let steps = steps::path_of(&path);
-        match fs::remove_file(&steps) {
+        match remove_own(&steps) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 tracing::debug!(%steps, %error, "steps that are out of date stay");
             }

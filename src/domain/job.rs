@@ -14,6 +14,7 @@ use super::collect::CollectMethod;
 use super::limits::Limits;
 use super::measure::{Span, Timestamp};
 use super::profile::{GenerationNumber, Profile, ProfileKind, ProfilePath};
+use super::protected::ProtectedPaths;
 use super::retention::KeepPolicy;
 use super::risk::RiskLevel;
 
@@ -93,20 +94,8 @@ pub struct Protect {
     pub generations: Vec<ProtectedGeneration>,
     /// Roots whose link matches one of these.
     pub roots: RootPatterns,
-}
-
-impl Protect {
-    /// Both: whatever either protects.
-    #[must_use]
-    pub fn and(&self, other: &Self) -> Self {
-        let mut generations = self.generations.clone();
-        let more = other.generations.iter();
-        generations.extend(more.filter(|pin| !self.generations.contains(pin)).cloned());
-        Self {
-            generations,
-            roots: self.roots.and(&other.roots),
-        }
-    }
+    /// Paths that no operation removes.
+    pub paths: ProtectedPaths,
 }
 
 /// A generation that the settings pin.
@@ -153,7 +142,7 @@ impl ProfileRef {
 #[derive(Debug, Clone, Default)]
 pub struct RootPatterns {
     texts: Vec<String>,
-    sets: Vec<GlobSet>,
+    set: GlobSet,
 }
 
 impl RootPatterns {
@@ -171,8 +160,8 @@ impl RootPatterns {
             set.add(glob(pattern)?);
             texts.push(pattern.to_string());
         }
-        let sets = vec![set.build()?];
-        Ok(Self { texts, sets })
+        let set = set.build()?;
+        Ok(Self { texts, set })
     }
 
     /// Whether a text is a pattern; all of them are compiled together.
@@ -185,18 +174,7 @@ impl RootPatterns {
 
     /// Whether one of them matches.
     pub fn matches(&self, link: &Utf8Path) -> bool {
-        self.sets.iter().any(|set| set.is_match(link))
-    }
-
-    /// Both: whatever either matches.
-    #[must_use]
-    pub fn and(&self, other: &Self) -> Self {
-        let mut both = self.clone();
-        let texts = other.texts.iter();
-        both.texts
-            .extend(texts.filter(|text| !self.texts.contains(text)).cloned());
-        both.sets.extend(other.sets.iter().cloned());
-        both
+        self.set.is_match(link)
     }
 
     /// The patterns as they are written.

@@ -97,6 +97,8 @@ pub enum Decision {
 pub enum KeepCause {
     /// A pattern of `protect.roots` matches.
     Protected,
+    /// A path of `protect.paths` covers its link.
+    ProtectedPath,
     /// The place is gone, and may only be away: a home or disk that is not mounted.
     ParentMissing,
     /// Its own link is still there; its owner can see it, and remove it.

@@ -14,6 +14,7 @@ use crate::domain::measure::{Span, Timestamp};
 use crate::domain::plan::{
     Action, CollectFacts, GenerationFacts, HoldFacts, VanishedFacts, recheck,
 };
+use crate::domain::protected::ProtectedPaths;
 use crate::domain::receipt::{BudgetOutcome, Entry, Outcome, Receipt, RunKind, Undo};
 use crate::domain::risk::RiskLevel;
 use crate::domain::snapshot::{Held, Snapshot};
@@ -82,6 +83,7 @@ where
         let known = Known {
             snapshot: &snapshot,
             window: job.map_or(Span::ZERO, |job| job.undo_window),
+            protected: job.map(|job| &job.protect.paths),
         };
         self.hold_roots(&lock, &mut receipt)?;
         for index in 0..receipt.entries.len() {
@@ -202,7 +204,12 @@ where
             Action::DropGeneration(facts) => {
                 self.drop_generation(facts, entry.undo.as_ref(), receipt, &mut note)
             }
-            Action::RemoveRoot(facts) => self.perform.remove_root(facts),
+            Action::RemoveRoot(facts) => {
+                let nothing = ProtectedPaths::default();
+                let protected = known.and_then(|known| known.protected);
+                self.perform
+                    .remove_root(facts, protected.unwrap_or(&nothing))
+            }
             Action::ReleaseHold(facts) => self.perform.release_hold(facts),
             Action::ReleaseEarly(facts) => self.perform.release_hold(&facts.hold),
             Action::Optimise => self.perform.optimise(),

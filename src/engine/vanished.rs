@@ -7,6 +7,7 @@ use super::{Engine, EngineError, pending};
 use crate::domain::baseline::gone_between;
 use crate::domain::measure::Span;
 use crate::domain::plan::{Action, CollectFacts, GenerationFacts, VanishedFacts, recheck};
+use crate::domain::protected::ProtectedPaths;
 use crate::domain::receipt::{Outcome, Receipt, Undo};
 use crate::domain::risk::RiskLevel;
 use crate::domain::snapshot::{Actor, Snapshot, VanishedRoot};
@@ -29,6 +30,8 @@ pub(super) struct Known<'a> {
     pub(super) snapshot: &'a Snapshot,
     /// The undo window.
     pub(super) window: Span,
+    /// The paths that the settings protect.
+    pub(super) protected: Option<&'a ProtectedPaths>,
 }
 
 /// Names the links of consecutive holds so that one call of Nix makes many of them.

@@ -81,6 +81,7 @@ pub fn sentence(reason: &Reason, time: &dyn Fn(Timestamp) -> String) -> String {
 pub fn cause_code(cause: KeepCause) -> &'static str {
     match cause {
         KeepCause::Protected => "protected",
+        KeepCause::ProtectedPath => "protectedPath",
         KeepCause::ParentMissing => "placeGone",
         KeepCause::LinkExists => "linkStillThere",
         KeepCause::EntryByHand => "entryByHand",
@@ -98,6 +99,7 @@ pub fn cause_code(cause: KeepCause) -> &'static str {
 pub fn cause_sentence(cause: KeepCause) -> &'static str {
     match cause {
         KeepCause::Protected => "the settings protect it",
+        KeepCause::ProtectedPath => "its link is in a path that the settings protect",
         KeepCause::ParentMissing => {
             "the whole place that it names is gone, and may only be away, as an unmounted home is"
         }

@@ -24,6 +24,7 @@ use crate::domain::limits::Limits;
 use crate::domain::measure::Span;
 use crate::domain::policy::{MinimumRetention, Policy};
 use crate::domain::profile::GenerationNumber;
+use crate::domain::protected::ProtectedPaths;
 use crate::domain::retention::{KeepPolicy, KeepRules};
 use crate::domain::risk::RiskLevel;
 
@@ -66,8 +67,7 @@ pub(super) fn settings(
         reader.warn(Code::JobsMany, JOBS, &message, "combine some of them");
     }
     let undo_window = value(keys.undo_window.as_ref())?;
-    let (protected_paths, protect) = protected?;
-    let (protect, accepted) = (Arc::new(protect), accepted(&keys)?);
+    let (protect, accepted) = (Arc::new(protected?), accepted(&keys)?);
     let (limits, policy) = (limits(&keys), policy(&keys)?);
     let mut jobs: Vec<(JobName, JobSettings)> = jobs.into_iter().collect::<Option<_>>()?;
     for (_, settings) in &mut jobs {
@@ -80,7 +80,6 @@ pub(super) fn settings(
     let settings = Settings {
         safe_mode,
         undo_window,
-        protected_paths,
         protect,
         limits,
         accepted,
@@ -100,7 +99,7 @@ fn protected(
     protect: Option<&keys::Protect>,
     platform: Platform,
     reader: &mut Reader,
-) -> Option<(Vec<Utf8PathBuf>, Protect)> {
+) -> Option<Protect> {
     let protect = protect?;
     let at = At::Key(&At::Root, "protect");
     let at = At::Key(&at, "paths");
@@ -137,11 +136,11 @@ fn protected(
             "use fewer",
         );
     }
-    let protect = Protect {
+    Some(Protect {
         generations: pins.collect::<Option<_>>()?,
         roots: patterns.ok()?,
-    };
-    Some((paths, protect))
+        paths: ProtectedPaths::new(paths),
+    })
 }
 
 fn accepted(keys: &keys::Settings) -> Option<Arc<[Acceptance]>> {

@@ -47,7 +47,7 @@ fn the_base_is_valid_and_gives_no_finding() {
     assert!(settings.safe_mode() && job.safe_mode);
     assert_eq!(job.undo_window, Span::days(7));
     assert_eq!(job.max_risk, RiskLevel::High);
-    assert_eq!(settings.protected_paths().count(), 9);
+    assert_eq!(settings.protect().paths.iter().count(), 9);
 }
 
 #[rstest]

@@ -24,6 +24,7 @@ use nix_prune::domain::plan::{Action, GenerationFacts, HoldFacts, RootFacts};
 use nix_prune::domain::profile::{
     Content, Current, Generation, GenerationNumber, Owner, Profile, ProfileKind, ProfilePath,
 };
+use nix_prune::domain::protected::ProtectedPaths;
 use nix_prune::domain::receipt::{Outcome, Receipt, RunId, RunKind, Undo};
 use nix_prune::domain::retention::{KeepPolicy, KeepRules};
 use nix_prune::domain::risk::RiskLevel;
@@ -406,7 +407,7 @@ impl NixActions for World {
         Ok(())
     }
 
-    fn remove_root(&self, facts: &RootFacts) -> Result<(), PerformError> {
+    fn remove_root(&self, facts: &RootFacts, _: &ProtectedPaths) -> Result<(), PerformError> {
         self.point(|| self.entries.borrow_mut().remove(&facts.entry));
         Ok(())
     }

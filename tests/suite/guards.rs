@@ -6,6 +6,7 @@ mod accept;
 mod brake;
 mod elsewhere;
 mod hidden;
+mod protected;
 mod seen;
 mod stores;
 mod vanished;

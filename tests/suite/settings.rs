@@ -145,7 +145,13 @@ fn a_job_has_everything_that_bears_on_it() {
         Some(VerifyOperation { contents: true })
     );
     assert_eq!(check.protect.generations, daily.protect.generations);
-    assert!(settings.protected_paths().any(|path| path == "/srv/builds"));
+    assert!(
+        settings
+            .protect()
+            .paths
+            .iter()
+            .any(|path| path == "/srv/builds")
+    );
 }
 
 #[test]

@@ -1,8 +1,7 @@
 //! Records that nobody needs any more.
 
-use std::fs;
-
 use super::{Journal, RunLock, holds, unwritable};
+use crate::adapters::files::remove::remove_own;
 use crate::domain::measure::{Span, Timestamp};
 use crate::domain::receipt::Receipt;
 use crate::ports::{JournalError, RunJournal};
@@ -31,7 +30,7 @@ impl Journal {
                 break;
             }
             let path = self.receipt_path(&receipt.run);
-            fs::remove_file(&path).map_err(|source| unwritable(&path, source))?;
+            remove_own(&path).map_err(|source| unwritable(&path, source))?;
             gone += 1;
         }
         Ok(gone)

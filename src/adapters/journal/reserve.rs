@@ -15,6 +15,7 @@ use nix::sys::statvfs::statvfs;
 
 use super::{FILE_MODE, Journal, RunLock, dir_mode, is_root, is_there, unwritable};
 use crate::adapters::files;
+use crate::adapters::files::remove::remove_own;
 use crate::ports::{JournalError, is_full};
 
 /// How many files there are. Nix makes two for each generation that is put back, and some more while it works.
@@ -182,7 +183,7 @@ impl Journal {
 }
 
 fn remove(path: &Utf8Path) {
-    if let Err(error) = fs::remove_file(path) {
+    if let Err(error) = remove_own(path) {
         tracing::debug!(%path, %error, "a file of the reserve stays");
     }
 }

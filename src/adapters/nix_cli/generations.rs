@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io;
 
-use super::links::{Directory, Seen};
+use super::links::{Directory, Removal, Seen};
 use super::profile_lock::ProfileLock;
 use super::rights::with_rights_of;
 use super::{NixCli, failed};
@@ -133,7 +133,7 @@ impl NixCli {
             // Half a generation, without a root or with a wrong time, is worse than none: the hold still has it.
             let ours = |seen: &Seen| seen.says(facts.target.as_str());
             let removed = owner.act("remove the link", || match dir.look(&link)? {
-                Some(seen) if ours(&seen) => dir.unlink(&link),
+                Some(seen) if ours(&seen) => dir.unlink(&link, Removal::Own),
                 _ => Ok(()),
             });
             if let Err(error) = removed {

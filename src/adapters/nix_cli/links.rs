@@ -12,10 +12,13 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat, readlinkat};
 use nix::sys::stat::{FileStat, Mode, SFlag, UtimensatFlags, fstat, fstatat, utimensat};
 use nix::sys::time::TimeSpec;
-use nix::unistd::{UnlinkatFlags, symlinkat, unlinkat};
+use nix::unistd::symlinkat;
 
 use crate::adapters::files::name_the_link;
+use crate::adapters::files::remove::remove_at;
 use crate::domain::measure::Timestamp;
+
+pub(super) use crate::adapters::files::remove::Removal;
 
 /// A directory that was opened once: what happens to its name does not matter from then on.
 pub(super) struct Directory {
@@ -96,8 +99,8 @@ impl Directory {
     }
 
     /// Removes a link or file.
-    pub(super) fn unlink(&self, name: &str) -> io::Result<()> {
-        Ok(unlinkat(&self.fd, name, UnlinkatFlags::NoRemoveDir)?)
+    pub(super) fn unlink(&self, name: &str, removal: Removal<'_>) -> io::Result<()> {
+        remove_at(&self.fd, name, removal)
     }
 
     /// Sets the modification time of a link itself.

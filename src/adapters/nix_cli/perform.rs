@@ -6,13 +6,14 @@ use std::os::unix::fs::MetadataExt;
 use camino::Utf8Path;
 use nix::unistd::geteuid;
 
-use super::links::Directory;
+use super::links::{Directory, Removal};
 use super::{NixCli, failed, parse};
 use crate::adapters::disk::{fullness, settled_fullness};
 use crate::domain::budget::FreeSpace;
 use crate::domain::measure::Bytes;
 use crate::domain::plan::{GenerationFacts, HoldFacts, RootFacts};
 use crate::domain::profile::Owner;
+use crate::domain::protected::ProtectedPaths;
 use crate::domain::store_path::StorePath;
 use crate::ports::{
     ArgLimit, Collected, Deleted, LinkState, NixActions, PerformError, RestoreMode,
@@ -55,8 +56,12 @@ impl NixActions for NixCli {
         self.restore_generation_of(facts, claim)
     }
 
-    fn remove_root(&self, facts: &RootFacts) -> Result<(), PerformError> {
-        self.remove_dangling_root(facts)
+    fn remove_root(
+        &self,
+        facts: &RootFacts,
+        protected: &ProtectedPaths,
+    ) -> Result<(), PerformError> {
+        self.remove_dangling_root(facts, protected)
     }
 
     fn see_root(&self, facts: &RootFacts) -> Result<LinkState, PerformError> {
@@ -119,7 +124,7 @@ impl NixActions for NixCli {
         let Some(dir) = Directory::open(&dir).map_err(failed)? else {
             return Ok(false);
         };
-        match dir.unlink("reserved") {
+        match dir.unlink("reserved", Removal::Own) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(failed(error)),

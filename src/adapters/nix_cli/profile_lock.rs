@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::links::Directory;
+use super::links::{Directory, Removal};
 use crate::ports::Interrupt;
 
 /// A Nix command holds the lock for moments only, but for as long as it builds where it also installs.
@@ -53,7 +53,7 @@ impl<'d> ProfileLock<'d> {
     pub(super) fn release(mut self) {
         // Removing it is tidiness; the mark tells those who wait for it that it is gone. Without the first the second
         // must not be done, or the file would lock out everybody for good.
-        if self.dir.unlink(&self.name).is_ok() {
+        if self.dir.unlink(&self.name, Removal::Own).is_ok() {
             let _ = self.file.write_all(b"d");
         }
         // The file is closed in a moment, but a child that starts just now may still have it.

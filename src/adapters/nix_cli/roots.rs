@@ -7,10 +7,11 @@ use std::os::unix::ffi::OsStrExt;
 
 use camino::{Utf8Component, Utf8Path};
 
-use super::links::{Directory, Seen};
+use super::links::{Directory, Removal, Seen};
 use super::{NixCli, failed};
 use crate::adapters::derivation::is_derivation;
 use crate::domain::plan::{HoldFacts, RootFacts};
+use crate::domain::protected::ProtectedPaths;
 use crate::domain::store_path::StorePath;
 use crate::ports::{LinkState, PerformError, nth_link};
 
@@ -121,7 +122,7 @@ impl NixCli {
         let expected = facts.store_path.to_absolute_path(&self.places.store);
         match dir.look(name).map_err(failed)? {
             None => Ok(()),
-            Some(seen) if seen.says(expected.as_str()) => match dir.unlink(name) {
+            Some(seen) if seen.says(expected.as_str()) => match dir.unlink(name, Removal::Own) {
                 // Somebody else released it in this moment.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
                 done => done.map_err(failed),
@@ -147,7 +148,11 @@ impl NixCli {
         })
     }
 
-    pub(super) fn remove_dangling_root(&self, facts: &RootFacts) -> Result<(), PerformError> {
+    pub(super) fn remove_dangling_root(
+        &self,
+        facts: &RootFacts,
+        protected: &ProtectedPaths,
+    ) -> Result<(), PerformError> {
         let (dir, name) = self.auto_dir_of(facts)?;
         match look(&dir, name, facts)? {
             LinkState::Unchanged => {}
@@ -165,7 +170,9 @@ impl NixCli {
             return Err(stale(facts, "leads to a place that is gone"));
         }
         let failed = |source| cannot(format!("remove the root {}", facts.entry), source);
-        dir.unlink(name).map_err(failed)?;
+        let link = &facts.link;
+        dir.unlink(name, Removal::Root { link, protected })
+            .map_err(failed)?;
         // A build may have made the link again just now, and its entry before we removed it.
         if link_is_there(facts)? {
             match dir.link(name, facts.link.as_str()) {

@@ -12,7 +12,7 @@ use crate::domain::accept;
 use crate::domain::blocker::{Blocker, CheckCode};
 use crate::domain::collect::CollectMethod;
 use crate::domain::effective_job::EffectiveJob;
-use crate::domain::job::{GenerationsOperation, ProfileRef, RootPatterns};
+use crate::domain::job::{GenerationsOperation, ProfileRef, Protect};
 use crate::domain::profile::{Content, Generation, GenerationNumber, Profile, ProfilePath};
 use crate::domain::retention::{self, Circumstances, Reason, Reasons, Verdict};
 use crate::domain::risk::{self, RiskLevel};
@@ -172,7 +172,7 @@ impl PlanBuilder {
                     root,
                     dangling,
                     snapshot,
-                    Some(&job.protect.roots),
+                    Some(&job.protect),
                     operation.dangling,
                 ),
                 &root.entry,
@@ -446,14 +446,17 @@ pub(super) fn keep_cause(
     root: &GcRoot,
     dangling: Dangling,
     snapshot: &Snapshot,
-    protected: Option<&RootPatterns>,
+    protect: Option<&Protect>,
     selected: bool,
 ) -> Option<KeepCause> {
     let auto = snapshot.state_dir.join("gcroots/auto");
     let in_auto = |entry: &Utf8PathBuf| entry.parent() == Some(&auto);
     match dangling {
         _ if !root.exact => Some(KeepCause::NotUtf8),
-        _ if protected.is_some_and(|p| p.matches(&root.link)) => Some(KeepCause::Protected),
+        _ if protect.is_some_and(|p| p.roots.matches(&root.link)) => Some(KeepCause::Protected),
+        _ if protect.is_some_and(|p| p.paths.covering(&root.link).is_some()) => {
+            Some(KeepCause::ProtectedPath)
+        }
         Dangling::ParentMissing => Some(KeepCause::ParentMissing),
         Dangling::PathGone | Dangling::NotARoot => Some(KeepCause::LinkExists),
         Dangling::LinkGone if root.entry.is_none() => Some(KeepCause::LinkExists),

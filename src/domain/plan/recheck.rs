@@ -22,12 +22,12 @@ pub fn recheck(
         Action::HoldRoot(facts) => recheck_vanished(facts, snapshot),
         Action::DropGeneration(facts) => recheck_generation(facts, snapshot, job),
         Action::RemoveRoot(facts) => {
-            let protected = job.map(|job| &job.protect.roots);
+            let protect = job.map(|job| &*job.protect);
             let is_it = |root: &&GcRoot| {
                 root.entry.as_ref() == Some(&facts.entry)
                     && root.link == facts.link
                     && root.state == RootState::Dangling(Dangling::LinkGone)
-                    && keep_cause(root, Dangling::LinkGone, snapshot, protected, true).is_none()
+                    && keep_cause(root, Dangling::LinkGone, snapshot, protect, true).is_none()
             };
             let found = snapshot.roots.iter().find(is_it);
             found.map(|_| ()).ok_or_else(|| {

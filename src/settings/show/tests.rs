@@ -45,10 +45,7 @@ fn meaning(settings: &Settings) -> String {
         })
         .collect();
     let protect = settings.protect();
-    let mut paths: Vec<&str> = settings
-        .protected_paths()
-        .map(camino::Utf8Path::as_str)
-        .collect();
+    let mut paths: Vec<&str> = protect.paths.iter().map(camino::Utf8Path::as_str).collect();
     paths.sort_unstable();
     let roots: Vec<&str> = protect.roots.texts().collect();
     format!("{jobs:#?} {:?} {roots:?} {paths:?}", protect.generations)

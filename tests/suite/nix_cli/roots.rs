@@ -8,6 +8,7 @@ use nix_prune::adapters::nix_cli::RootSource;
 use nix_prune::adapters::scratch::Scratch;
 use nix_prune::domain::plan::{HoldFacts, RootFacts};
 use nix_prune::domain::profile::GenerationNumber;
+use nix_prune::domain::protected::ProtectedPaths;
 use nix_prune::domain::snapshot::Held;
 use nix_prune::ports::{LinkState, NixActions, PerformError};
 
@@ -139,9 +140,12 @@ fn trap_16_a_dangling_root_goes_and_comes_back() {
         let facts = f.dangling();
         let text = facts.entry.read_link_utf8().unwrap();
         assert_eq!(cli.see_root(&facts).unwrap(), LinkState::Unchanged);
-        cli.remove_root(&facts).unwrap();
+        cli.remove_root(&facts, &ProtectedPaths::default()).unwrap();
         assert_eq!(cli.see_root(&facts).unwrap(), LinkState::Gone);
-        assert_stale(cli.remove_root(&facts), "is not there any more");
+        assert_stale(
+            cli.remove_root(&facts, &ProtectedPaths::default()),
+            "is not there any more",
+        );
         cli.restore_root(&facts).unwrap();
         assert_eq!(facts.entry.read_link_utf8().unwrap(), text);
         assert_stale(cli.restore_root(&facts), "is taken");
@@ -149,6 +153,26 @@ fn trap_16_a_dangling_root_goes_and_comes_back() {
         fs::write(&facts.entry, "").unwrap();
         assert_eq!(cli.see_root(&facts).unwrap(), LinkState::Different);
         assert_stale(cli.restore_root(&facts), "is taken");
+    });
+}
+
+/// Whatever was planned: the place where links are removed refuses it once more.
+#[test]
+fn a_root_below_a_protected_path_is_not_removed() {
+    with_each_nix(|nix| {
+        let f = Fixture::new(Scratch::new(Some(&nix.bin)).unwrap());
+        let cli = f.scratch.nix().unwrap();
+        let facts = f.dangling();
+        let place = facts.link.parent().unwrap();
+        let before = listing(f.scratch.base());
+        let protected = ProtectedPaths::new(vec!["/".into(), place.into()]);
+        let error = cli.remove_root(&facts, &protected).unwrap_err();
+        let why = format!("{} is below the protected path {place}", facts.link);
+        assert!(chain(&error).ends_with(&why), "{}", chain(&error));
+        assert_eq!(listing(f.scratch.base()), before);
+        let elsewhere = ProtectedPaths::new(vec!["/".into(), place.join("sub")]);
+        cli.remove_root(&facts, &elsewhere).unwrap();
+        assert_eq!(cli.see_root(&facts).unwrap(), LinkState::Gone);
     });
 }
 
@@ -201,7 +225,7 @@ fn trap_17_a_root_that_leads_somewhere_or_to_a_place_that_is_away_stays() {
             let mut facts = f.dangling();
             change(&f, &mut facts);
             let before = listing(f.scratch.base());
-            assert_stale(cli.remove_root(&facts), words);
+            assert_stale(cli.remove_root(&facts, &ProtectedPaths::default()), words);
             assert_eq!(listing(f.scratch.base()), before, "{words}");
         }
     });

@@ -4,6 +4,7 @@ use nix_prune::domain::blocker::{Blocker, CheckCode};
 use nix_prune::domain::job::{ProfileRef, ProtectedGeneration, RootPatterns};
 use nix_prune::domain::plan::recheck;
 use nix_prune::domain::profile::CurrentUnknown;
+use nix_prune::domain::protected::ProtectedPaths;
 use nix_prune::domain::snapshot::Pin;
 use rstest::rstest;
 
@@ -166,6 +167,12 @@ fn a_root_that_is_protected_by_now_stays() {
     let mut job = job();
     std::sync::Arc::make_mut(&mut job.protect).roots =
         RootPatterns::new(["/home/alice/**"]).unwrap();
+    assert!(recheck(&action, &snapshot, Some(&unrestricted(&job))).is_err());
+    let protect = std::sync::Arc::make_mut(&mut job.protect);
+    (protect.roots, protect.paths) = (
+        RootPatterns::default(),
+        ProtectedPaths::new(vec!["/home/alice".into()]),
+    );
     assert!(recheck(&action, &snapshot, Some(&unrestricted(&job))).is_err());
 }
 

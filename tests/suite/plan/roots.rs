@@ -2,6 +2,7 @@
 
 use nix_prune::domain::job::RootPatterns;
 use nix_prune::domain::plan::{Decision, DropRule, KeepCause};
+use nix_prune::domain::protected::ProtectedPaths;
 use rstest::rstest;
 
 use super::*;
@@ -94,6 +95,17 @@ fn a_name_that_is_not_exact_stays() {
 fn patterns_protect_roots(#[case] pattern: &str, #[case] expected: Option<Decision>) {
     let mut job = job();
     std::sync::Arc::make_mut(&mut job.protect).roots = RootPatterns::new([pattern]).unwrap();
+    assert_eq!(fate(root("a"), Actor::Root, &job), expected);
+}
+
+#[rstest]
+#[case::below("/home/alice", Some(kept(KeepCause::ProtectedPath)))]
+#[case::itself("/home/alice/src/a/result", Some(kept(KeepCause::ProtectedPath)))]
+#[case::a_prefix_of_its_text("/home/ali", Some(removed()))]
+#[case::everything_is_below_it("/", Some(removed()))]
+fn a_root_below_a_protected_path_stays(#[case] path: &str, #[case] expected: Option<Decision>) {
+    let mut job = job();
+    std::sync::Arc::make_mut(&mut job.protect).paths = ProtectedPaths::new(vec![path.into()]);
     assert_eq!(fate(root("a"), Actor::Root, &job), expected);
 }
 
