@@ -47,7 +47,7 @@ fn all_of(make: Make, size: u32) -> Duration {
     black_box(graph.closure_sizes(&roots, BOTH));
     black_box(graph.freed_by_order(&[], &groups, BOTH));
     let dead = graph.dead(&[], BOTH);
-    black_box(graph.deletion_batches(&dead, BOTH, 5_000));
+    black_box(graph.deletion_batches_by(&dead, BOTH, 5_000, |_| 1));
     if let (Some(first), Some(last)) = (roots.first(), graph.nodes().last()) {
         black_box(graph.why(&[*first], last, BOTH, 1));
     }

@@ -19,7 +19,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 use nix::unistd::geteuid;
 
 use super::collector::collector;
@@ -32,10 +32,7 @@ use crate::ports::{Cause, Interrupt, PerformError};
 
 pub use settings::{InForce, Route};
 
-pub use parse::{
-    MalformedInfo, MalformedRoot, MalformedVersion, NixVersion, PathInfo, PrintedRoot, RootSource,
-    ValidPath,
-};
+pub use parse::{MalformedInfo, MalformedVersion, NixVersion, PathInfo, ValidPath};
 
 /// For what takes milliseconds, and longer only when another Nix command holds the database or the profile.
 const SHORT: Duration = Duration::from_secs(60);
@@ -251,43 +248,6 @@ impl NixCli {
                 .args(contents)
                 .run(&*self.interrupt)
         })
-    }
-
-    /// What Nix itself holds for garbage.
-    ///
-    /// This **deletes**: stale entries of `gcroots/auto`, and whatever in the store directory is not named like a
-    /// store path (trap 45). Only tests call it, to compare.
-    ///
-    /// # Errors
-    /// When Nix failed.
-    pub fn print_dead(&self) -> Result<Vec<Utf8PathBuf>, PerformError> {
-        Ok(parse::dead(&self.gc("--print-dead")?))
-    }
-
-    /// What Nix itself takes for roots.
-    ///
-    /// This **deletes** stale entries of `gcroots/auto` (trap 45). Only tests call it, to compare.
-    ///
-    /// # Errors
-    /// When Nix failed, or printed what is no list of roots.
-    pub fn print_roots(&self) -> Result<Vec<PrintedRoot>, PerformError> {
-        let text = self.gc("--print-roots")?;
-        parse::roots(&text, &self.places.store).map_err(|error| PerformError::Nix {
-            what: "listing the roots".into(),
-            source: error.into(),
-        })
-    }
-
-    fn gc(&self, option: &str) -> Result<String, PerformError> {
-        let mut text = Vec::new();
-        self.command(&self.nix_store, SHORT)
-            .args(["--gc", option])
-            .run_lines(&*self.interrupt, &mut |line| {
-                text.extend_from_slice(line);
-                text.push(b'\n');
-            })
-            .map_err(|error| failed(format!("`nix-store --gc {option}`"), error))?;
-        Ok(String::from_utf8_lossy(&text).into_owned())
     }
 
     /// What Nix knows of store paths; those that are not valid come back as such.

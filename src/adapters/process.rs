@@ -16,7 +16,6 @@ use std::time::Duration;
 
 use super::progress_counter::{Deletions, Tally};
 use crate::ports::Interrupt;
-use watch::Give;
 
 pub use account::Account;
 pub use capture::Captured;
@@ -168,7 +167,7 @@ impl<'a> Command<'a> {
     /// # Errors
     /// When it could not be started, failed, took too long or was interrupted.
     pub fn run(self, interrupt: &dyn Interrupt) -> Result<Output, ProcessError> {
-        let (output, ended) = self.watch(interrupt, Give::Nothing)?;
+        let (output, ended) = self.watch(interrupt, None)?;
         ended.map(|()| output)
     }
 
@@ -180,20 +179,7 @@ impl<'a> Command<'a> {
         self,
         interrupt: &dyn Interrupt,
     ) -> Result<(Output, Result<(), ProcessError>), ProcessError> {
-        self.watch(interrupt, Give::Nothing)
-    }
-
-    /// Runs it to its end and gives every line of its standard output to `line`; the output then has none of it.
-    ///
-    /// # Errors
-    /// As [`Command::run`], and [`ProcessError::Cut`] when a line was too long or the output did not end.
-    pub fn run_lines(
-        self,
-        interrupt: &dyn Interrupt,
-        line: &mut dyn FnMut(&[u8]),
-    ) -> Result<Output, ProcessError> {
-        let (output, ended) = self.watch(interrupt, Give::Lines(line))?;
-        ended.map(|()| output)
+        self.watch(interrupt, None)
     }
 
     /// Runs it to its end and gives its standard output to `block` as it comes, some 64 KiB at a time; the output then
@@ -206,7 +192,7 @@ impl<'a> Command<'a> {
         interrupt: &dyn Interrupt,
         block: &mut dyn FnMut(&[u8]),
     ) -> Result<Output, ProcessError> {
-        let (output, ended) = self.watch(interrupt, Give::Blocks(block))?;
+        let (output, ended) = self.watch(interrupt, Some(block))?;
         ended.map(|()| output)
     }
 

@@ -52,11 +52,6 @@ pub struct RuntimeRoots {
 }
 
 impl RuntimeRoots {
-    /// Whether all was seen that there is.
-    pub fn is_complete(&self) -> bool {
-        self.denied == 0 && !self.others_hidden && self.problems.is_empty()
-    }
-
     /// The same as roots of `kind`, one a store path.
     pub fn to_gc_roots(&self, kind: RootKind, store: &StoreDir) -> Vec<GcRoot> {
         let root = |(path, places): (&StorePath<String>, &NixDirs)| GcRoot {

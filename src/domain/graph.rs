@@ -22,7 +22,6 @@ use std::sync::OnceLock;
 
 pub use batches::Oldest;
 pub use builder::{GraphBuilder, GraphError};
-pub use closure::ClosureScratch;
 pub use packages::{PackageGroup, split_name};
 pub use set::NodeSet;
 pub use why::{Chain, Step, Via};

@@ -2,7 +2,6 @@
 //!
 //! Sentences carry what others wrote as they wrote it; a view for a terminal escapes them.
 
-use crate::domain::blocker::CheckCode;
 use crate::domain::measure::Timestamp;
 use crate::domain::plan::{DropRule, KeepCause};
 use crate::domain::profile::GenerationNumber;
@@ -174,11 +173,6 @@ pub fn kind_word(kind: RootKind) -> &'static str {
     }
 }
 
-/// The code of a refusal, as in the JSON documents.
-pub fn refusal_code(code: CheckCode) -> &'static str {
-    code.as_str()
-}
-
 /// A generation by its number and profile.
 pub fn generation(number: GenerationNumber, profile: &(impl std::fmt::Display + ?Sized)) -> String {
     format!("generation {number} of {profile}")
@@ -195,6 +189,7 @@ pub fn held(held: &Held) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::blocker::CheckCode;
     use crate::domain::measure::Span;
     use rstest::rstest;
 
@@ -227,7 +222,7 @@ mod tests {
     #[case(CheckCode::CurrentUnknown, "profile.current-unknown")]
     #[case(CheckCode::UsersUnreadable, "users.unreadable")]
     fn refusals_have_their_serialised_code(#[case] code: CheckCode, #[case] text: &str) {
-        assert_eq!(refusal_code(code), text);
+        assert_eq!(code.as_str(), text);
     }
 
     #[rstest]

@@ -11,9 +11,7 @@ mod oracle;
 
 use std::collections::BTreeSet;
 
-use nix_prune::domain::graph::{
-    Chain, ClosureScratch, KeepFlags, NodeIdx, NodeSet, StoreGraph, Via, Weight,
-};
+use nix_prune::domain::graph::{Chain, KeepFlags, NodeIdx, NodeSet, StoreGraph, Via, Weight};
 use nix_prune::domain::measure::Bytes;
 use oracle::{FLAGS, Groups, Spec, Store, any_spec, listed_spec};
 use proptest::prelude::*;
@@ -43,6 +41,17 @@ fn weight(spec: &Spec, paths: &Store) -> Weight {
         paths: paths.len() as u64,
         nar_bytes: Bytes(paths.iter().map(|&n| spec.sizes[n]).sum()),
     }
+}
+
+/// The oldest dead paths of at least these bytes.
+fn oldest_dead(graph: &StoreGraph, dead: &NodeSet, flags: KeepFlags, goal: u64) -> NodeSet {
+    let sizes = |nodes: &[NodeIdx]| -> Result<Vec<Bytes>, std::convert::Infallible> {
+        Ok(nodes.iter().map(|&node| graph.nar_size_of(node)).collect())
+    };
+    let oldest = graph
+        .oldest_dead_by(dead, flags, Bytes(goal), sizes)
+        .unwrap();
+    graph.set_of(oldest.nodes)
 }
 
 proptest! {
@@ -118,14 +127,13 @@ proptest! {
         let (graph, roots) = (spec.graph(), roots.flat(spec.len()));
         // More than one pass of 64.
         let roots: Vec<usize> = roots.iter().cycle().take(roots.len() * 30).copied().collect();
-        let mut scratch = ClosureScratch::default();
         for flags in FLAGS {
             let roots_of = nodes(&spec, &graph, &roots);
             let together = graph.closure_sizes(&roots_of, flags);
             prop_assert_eq!(together.len(), roots.len());
             for ((&root, &node), together) in roots.iter().zip(&roots_of).zip(together) {
                 let naive = weight(&spec, &spec.closure(&[root], flags));
-                prop_assert_eq!(graph.closure_size(node, flags, &mut scratch), naive);
+                prop_assert_eq!(graph.closure_sizes(&[node], flags), [naive]);
                 prop_assert_eq!(together, naive);
             }
         }
@@ -164,7 +172,7 @@ proptest! {
         let (graph, roots) = (spec.graph(), roots.flat(spec.len()));
         for flags in FLAGS {
             let dead = graph.dead(&nodes(&spec, &graph, &roots), flags);
-            let batches = graph.deletion_batches(&dead, flags, limit);
+            let batches = graph.deletion_batches_by(&dead, flags, limit, |_| 1);
             let mut gone = Store::new();
             for batch in &batches {
                 let batch_of = names(&spec, &graph, batch.iter().copied());
@@ -202,7 +210,7 @@ proptest! {
         let (graph, roots) = (spec.graph(), roots.flat(spec.len()));
         for flags in FLAGS {
             let dead = graph.dead(&nodes(&spec, &graph, &roots), flags);
-            let chosen = set(&spec, &graph, &graph.oldest_dead(&dead, flags, Bytes(goal)));
+            let chosen = set(&spec, &graph, &oldest_dead(&graph, &dead, flags, goal));
             let dead = set(&spec, &graph, &dead);
             prop_assert!(chosen.is_subset(&dead));
             prop_assert!(spec.keepers_of(&chosen, flags).is_subset(&chosen));

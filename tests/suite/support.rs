@@ -210,8 +210,25 @@ pub(crate) fn run_command(command: &mut Command) -> Ran {
     }
 }
 
+/// What Nix holds for dead. This **deletes**: stale entries of `gcroots/auto`, and what in the store directory is not
+/// named like a store path (trap 45).
+pub(crate) fn print_dead(scratch: &Scratch) -> Result<Vec<Utf8PathBuf>, String> {
+    let ran = run_by_hand(scratch, "nix-store", &["--gc", "--print-dead"]);
+    let paths = ran.stdout.lines().filter(|line| line.starts_with('/'));
+    match ran.status {
+        0 => Ok(paths.map(Utf8PathBuf::from).collect()),
+        _ => Err(ran.stderr),
+    }
+}
+
 /// Runs one of Nix's programs by hand in a scratch store; it has to succeed.
 pub(crate) fn by_hand(scratch: &Scratch, tool: &str, args: &[&str]) -> Ran {
+    let ran = run_by_hand(scratch, tool, args);
+    assert_eq!(ran.status, 0, "{tool} {args:?}: {}", ran.stderr);
+    ran
+}
+
+fn run_by_hand(scratch: &Scratch, tool: &str, args: &[&str]) -> Ran {
     let tool = match scratch.bin() {
         Some(bin) => bin.join(tool),
         None => tool.into(),
@@ -223,9 +240,7 @@ pub(crate) fn by_hand(scratch: &Scratch, tool: &str, args: &[&str]) -> Ran {
         .envs(scratch.env())
         .args(args)
         .stdin(Stdio::null());
-    let ran = run_command(&mut command);
-    assert_eq!(ran.status, 0, "{tool} {args:?}: {}", ran.stderr);
-    ran
+    run_command(&mut command)
 }
 
 /// A daemon on a socket of its own; it ends with this.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, PipeReader, Read};
+use std::io::{PipeReader, Read};
 use std::sync::mpsc::{Sender, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -12,8 +12,6 @@ use std::time::Duration;
 const HEAD: usize = 768 * 1024;
 /// What the end of an output may take. There is what Nix says of its result, and why it failed.
 const TAIL: usize = 256 * 1024;
-/// The longest line that is passed on.
-const LINE: u64 = 1024 * 1024;
 
 /// After so many small pieces a command is taken for one that writes line after line for long, as a collector does.
 const MANY: u32 = 256;
@@ -124,39 +122,6 @@ pub(super) fn drain(
         }
     }
     // Nobody listens any more where the command was given up.
-    let _ = ended.send(());
-}
-
-/// Reads a pipe to its end and sends each line, without its end. The reader waits when nobody takes them.
-pub(super) fn drain_lines(
-    pipe: PipeReader,
-    shared: &Shared,
-    lines: &SyncSender<Vec<u8>>,
-    ended: &Sender<()>,
-) {
-    let mut pipe = BufReader::with_capacity(64 * 1024, pipe);
-    // Whatever happens, the pipe is read to its end: a command must not fail because we do not listen.
-    let mut passing_on = true;
-    loop {
-        let mut line = Vec::new();
-        match pipe.by_ref().take(LINE).read_until(b'\n', &mut line) {
-            Ok(0) => break shared.with(|captured| captured.ended = true),
-            Ok(n) => {
-                if line.last() == Some(&b'\n') {
-                    line.pop();
-                } else if n as u64 == LINE {
-                    // A part of a line would be taken for another line.
-                    passing_on = false;
-                }
-                passing_on = passing_on && lines.send(line).is_ok();
-                if !passing_on {
-                    shared.with(|captured| captured.dropped += n as u64);
-                }
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(_) => break,
-        }
-    }
     let _ = ended.send(());
 }
 

@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
-use super::capture::{Shared, drain, drain_blocks, drain_lines};
+use super::capture::{Shared, drain, drain_blocks};
 use super::error::last_lines;
 use super::{Command, Output, ProcessError};
 use crate::ports::Interrupt;
@@ -23,9 +23,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 const AFTER_THE_END: Duration = Duration::from_secs(2);
 /// How long a killed command has to vanish; one that waits for a broken disk does not.
 const AFTER_THE_KILL: Duration = Duration::from_secs(30);
-/// How many lines may wait to be taken.
-const LINES: usize = 4096;
-/// How many blocks may: a MiB in all.
+/// How many blocks may wait to be taken: a MiB in all.
 const BLOCKS: usize = 16;
 
 /// What comes from the threads that read.
@@ -44,49 +42,26 @@ enum Request {
     Interrupt,
 }
 
-/// Takes a piece of output.
-type Take<'l> = &'l mut dyn FnMut(&[u8]);
-
-/// Who takes the standard output, and in what pieces.
-pub(super) enum Give<'l> {
-    /// Nobody; its beginning and end are kept.
-    Nothing,
-    /// Line by line.
-    Lines(Take<'l>),
-    /// As it comes.
-    Blocks(Take<'l>),
-}
-
-impl Give<'_> {
-    fn is_something(&self) -> bool {
-        !matches!(self, Self::Nothing)
-    }
-
-    fn taker(&mut self) -> Option<Take<'_>> {
-        match self {
-            Self::Nothing => None,
-            Self::Lines(take) | Self::Blocks(take) => Some(*take),
-        }
-    }
-}
+/// Takes the standard output as it comes; without one its beginning and end are kept.
+type Take<'l> = Option<&'l mut dyn FnMut(&[u8])>;
 
 impl Command<'_> {
     pub(super) fn watch(
         self,
         interrupt: &dyn Interrupt,
-        mut give: Give<'_>,
+        mut take: Take<'_>,
     ) -> Result<(Output, Result<(), ProcessError>), ProcessError> {
         let command = self.command_line();
         if interrupt.requested() {
             return Err(ProcessError::Interrupted { command });
         }
         tracing::debug!(%command, "running");
-        let (handle, mut pipes) = match self.start(&give) {
+        let (handle, mut pipes) = match self.start(take.is_some()) {
             Ok(started) => started,
             Err(source) => return Err(ProcessError::Spawn { command, source }),
         };
-        let waited = self.wait(&handle, interrupt, &mut pipes, &mut give);
-        pipes.wait_for_the_rest(&mut give);
+        let waited = self.wait(&handle, interrupt, &mut pipes, &mut take);
+        pipes.wait_for_the_rest(&mut take);
         let (stdout, stderr) = (pipes.stdout.so_far(), pipes.stderr.so_far());
         let last = last_lines(&stderr.text());
         let (status, request) = match waited {
@@ -96,9 +71,7 @@ impl Command<'_> {
         };
         let ended = match (status.success(), request) {
             // What ended well in the last moment has done its work.
-            (true, _) if give.is_something() && !stdout.is_whole() => {
-                Err(ProcessError::Cut { command })
-            }
+            (true, _) if take.is_some() && !stdout.is_whole() => Err(ProcessError::Cut { command }),
             (true, _) => Ok(()),
             (false, Some(Request::Interrupt)) => Err(ProcessError::Interrupted { command }),
             (false, Some(Request::Timeout)) => Err(ProcessError::TimedOut {
@@ -117,7 +90,7 @@ impl Command<'_> {
 
     /// Starts the threads that read what the command writes, and then the command: without the first there must not be
     /// the second.
-    fn start(&self, give: &Give<'_>) -> io::Result<(Handle, Pipes)> {
+    fn start(&self, in_blocks: bool) -> io::Result<(Handle, Pipes)> {
         let (stdout_end, stdout_pipe) = io::pipe()?;
         let (stderr_end, stderr_pipe) = io::pipe()?;
         let (ended, ends) = mpsc::channel();
@@ -133,21 +106,13 @@ impl Command<'_> {
             });
         })?;
         let shared = stdout.clone();
-        let pieces = match give {
-            Give::Lines(_) => {
-                let (send, lines) = mpsc::sync_channel(LINES);
-                in_a_thread(move || drain_lines(stdout_end, &shared, &send, &ended))?;
-                Some(lines)
-            }
-            Give::Blocks(_) => {
-                let (send, blocks) = mpsc::sync_channel(BLOCKS);
-                in_a_thread(move || drain_blocks(stdout_end, &shared, &send, &ended))?;
-                Some(blocks)
-            }
-            Give::Nothing => {
-                in_a_thread(move || drain(stdout_end, &shared, &ended, |_| {}))?;
-                None
-            }
+        let pieces = if in_blocks {
+            let (send, blocks) = mpsc::sync_channel(BLOCKS);
+            in_a_thread(move || drain_blocks(stdout_end, &shared, &send, &ended))?;
+            Some(blocks)
+        } else {
+            in_a_thread(move || drain(stdout_end, &shared, &ended, |_| {}))?;
+            None
         };
         // The expression, with our ends for writing, is dropped here: otherwise the pipes would never end.
         let handle = self
@@ -171,14 +136,14 @@ impl Command<'_> {
         handle: &Handle,
         interrupt: &dyn Interrupt,
         pipes: &mut Pipes,
-        give: &mut Give<'_>,
+        take: &mut Take<'_>,
     ) -> io::Result<Option<(std::process::ExitStatus, Option<Request>)>> {
         let started = Instant::now();
         let mut pause = FIRST_PAUSE;
         let mut request: Option<(Request, Instant)> = None;
         let mut killed: Option<Instant> = None;
         loop {
-            pipes.take(pause, give);
+            pipes.take(pause, take);
             pause = (pause * 2).min(LONGEST_PAUSE);
             // From here on the command is not waited for by anybody else, so its group is still its own.
             if let Some(output) = handle.try_wait()? {
@@ -215,8 +180,8 @@ impl Command<'_> {
 
 impl Pipes {
     /// Passes pieces on for a while, or until there is something new to see.
-    fn take(&mut self, pause: Duration, give: &mut Give<'_>) {
-        if let (Some(pieces), Some(take)) = (&self.pieces, give.taker()) {
+    fn take(&mut self, pause: Duration, take: &mut Take<'_>) {
+        if let (Some(pieces), Some(take)) = (&self.pieces, take) {
             let until = Instant::now() + pause;
             loop {
                 let left = until.saturating_duration_since(Instant::now());
@@ -239,10 +204,10 @@ impl Pipes {
     }
 
     /// Takes what is still in the pipes of a command that has ended, but does not wait for what it left behind.
-    fn wait_for_the_rest(&mut self, give: &mut Give<'_>) {
+    fn wait_for_the_rest(&mut self, take: &mut Take<'_>) {
         let ended = Instant::now();
         while self.open > 0 && ended.elapsed() < AFTER_THE_END {
-            self.take(LONGEST_PAUSE, give);
+            self.take(LONGEST_PAUSE, take);
         }
     }
 }

@@ -1,28 +1,16 @@
 //! In which order dead paths can be deleted, so that Nix never refuses one for what is to go after it.
 
-use std::convert::Infallible;
-
 use super::components::Components;
 use super::{KeepFlags, NodeIdx, NodeSet, StoreGraph, at};
 use crate::domain::measure::Bytes;
 
 impl StoreGraph {
-    /// Dead paths in batches of at most `limit`: what keeps a path comes in the same batch or in an earlier one, that is
+    /// Dead paths in batches that cost at most `limit`: what keeps a path comes in the same batch or in an earlier one, that is
     /// referrers before what they refer to and outputs before their deriver. Paths that keep each other stay together,
-    /// even where they are more than `limit`.
+    /// even where they cost more than `limit`.
     ///
     /// The batches so far can be deleted whatever becomes of the others if `dead` holds, with each path, all that keeps
-    /// it, as [`StoreGraph::dead`], [`StoreGraph::dead_before`] and [`StoreGraph::oldest_dead`] give it.
-    pub fn deletion_batches(
-        &self,
-        dead: &NodeSet,
-        flags: KeepFlags,
-        limit: usize,
-    ) -> Vec<Vec<NodeIdx>> {
-        self.deletion_batches_by(dead, flags, limit, |_| 1)
-    }
-
-    /// The same with batches whose paths cost at most `limit` together.
+    /// it, as [`StoreGraph::dead`], [`StoreGraph::dead_before`] and [`StoreGraph::oldest_dead_by`] give it.
     pub fn deletion_batches_by(
         &self,
         dead: &NodeSet,
@@ -68,15 +56,7 @@ impl StoreGraph {
 
     /// As many of the dead paths as are needed to free `goal`, least recently registered first; all of them if they are
     /// not enough. A path counts as registered when the last of those that keep it was, for it cannot go before them.
-    pub fn oldest_dead(&self, dead: &NodeSet, flags: KeepFlags, goal: Bytes) -> NodeSet {
-        let sizes = |nodes: &[NodeIdx]| -> Result<Vec<Bytes>, Infallible> {
-            Ok(nodes.iter().map(|node| self.nar_size_of(*node)).collect())
-        };
-        let Ok(oldest) = self.oldest_dead_by(dead, flags, goal, sizes);
-        self.set_of(oldest.nodes)
-    }
-
-    /// The same by other sizes: `weigh` gives what each of these paths frees after those before it.
+    /// `weigh` gives what each of these paths frees after those before it.
     ///
     /// # Errors
     /// When something cannot be weighed.

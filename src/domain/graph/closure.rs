@@ -5,59 +5,10 @@ use std::collections::HashMap;
 use super::components::Components;
 use super::{KeepFlags, NodeIdx, StoreGraph, Weight, at};
 
-/// Room for walks, to be used again: a walk costs what it visits, not what the store holds.
-#[derive(Debug, Default)]
-pub struct ClosureScratch {
-    /// The last walk that came to each node.
-    seen: Vec<u32>,
-    walk: u32,
-    todo: Vec<u32>,
-}
-
-impl ClosureScratch {
-    /// Begins a walk in a graph of so many nodes.
-    fn begin(&mut self, nodes: usize) {
-        self.todo.clear();
-        if self.seen.len() != nodes || self.walk == u32::MAX {
-            self.seen.clear();
-            self.seen.resize(nodes, 0);
-            self.walk = 0;
-        }
-        self.walk += 1;
-    }
-
-    fn visit(&mut self, node: u32) {
-        if let Some(seen) = self.seen.get_mut(node as usize)
-            && *seen != self.walk
-        {
-            *seen = self.walk;
-            self.todo.push(node);
-        }
-    }
-}
-
 /// How many roots are followed at once: a bit each.
 const LANES: usize = 64;
 
 impl StoreGraph {
-    /// The closure of one path: how many paths, and the sum of their sizes.
-    pub fn closure_size(
-        &self,
-        root: NodeIdx,
-        flags: KeepFlags,
-        scratch: &mut ClosureScratch,
-    ) -> Weight {
-        let kept = self.kept(flags);
-        let mut weight = Weight::default();
-        scratch.begin(self.len());
-        scratch.visit(root.0);
-        while let Some(node) = scratch.todo.pop() {
-            weight.add(self.weight_of(node));
-            kept.each(node, |next| scratch.visit(next));
-        }
-        weight
-    }
-
     /// The closures of many paths, 64 in one pass over what they reach: a generation shares nearly all with the next,
     /// and a walk for each would do the same work over and over.
     pub fn closure_sizes(&self, roots: &[NodeIdx], flags: KeepFlags) -> Vec<Weight> {

@@ -1,10 +1,10 @@
 //! Shapes on which a recursive or quadratic walk would not end well.
 
-use nix_prune::domain::graph::{
-    ClosureScratch, GraphBuilder, KeepFlags, NodeIdx, StoreGraph, Weight,
-};
+use nix_prune::domain::graph::{GraphBuilder, KeepFlags, NodeIdx, StoreGraph, Weight};
 use nix_prune::domain::measure::Bytes;
 use rstest::rstest;
+
+use super::oldest_dead;
 
 const MANY: u32 = 200_000;
 
@@ -54,14 +54,12 @@ fn ask_all(graph: &StoreGraph, root: NodeIdx, target: NodeIdx, chain: usize) {
     let shared = graph.exclusive(&[vec![root], vec![target]], BOTH);
     assert_eq!(shared[1], Weight::default());
     assert_eq!(graph.closure_sizes(&[root], BOTH), [ones(size)]);
-    let mut scratch = ClosureScratch::default();
-    assert_eq!(graph.closure_size(root, BOTH, &mut scratch), ones(size));
     assert_eq!(graph.why(&[root], target, BOTH, 3)[0].steps.len(), chain);
     let all = graph.dead(&[], BOTH);
-    let batches = graph.deletion_batches(&all, BOTH, 1000);
+    let batches = graph.deletion_batches_by(&all, BOTH, 1000, |_| 1);
     assert_eq!(batches.concat().len(), graph.len());
     assert_eq!(batches[0][0], root);
-    assert!(!graph.oldest_dead(&all, BOTH, Bytes(1)).is_empty());
+    assert!(!oldest_dead(graph, &all, BOTH, 1).is_empty());
 }
 
 #[rstest]
@@ -133,10 +131,10 @@ fn cycles_by_both_keep_flags() {
     let top = graph.find(&drv(0)).unwrap();
     let bottom = graph.find(&out(PAIRS - 1)).unwrap();
     let all = graph.dead(&[], BOTH);
-    assert_eq!(graph.deletion_batches(&all, BOTH, 10).len(), 1);
+    assert_eq!(graph.deletion_batches_by(&all, BOTH, 10, |_| 1).len(), 1);
     assert_eq!(
         graph
-            .deletion_batches(&all, KeepFlags::REFERENCES, 10)
+            .deletion_batches_by(&all, KeepFlags::REFERENCES, 10, |_| 1)
             .len(),
         20_000
     );
@@ -153,5 +151,5 @@ fn cycles_by_both_keep_flags() {
         graph.closure_sizes(&[top, bottom], BOTH),
         [ones(2 * PAIRS); 2]
     );
-    assert_eq!(graph.oldest_dead(&all, BOTH, Bytes(1)), all);
+    assert_eq!(oldest_dead(&graph, &all, BOTH, 1), all);
 }

@@ -9,7 +9,7 @@ use nix_prune::domain::measure::Bytes;
 use nix_prune::ports::{NixActions, PerformError};
 
 use super::Fixture;
-use crate::support::{by_hand, listing, with_each_nix};
+use crate::support::{by_hand, listing, print_dead, with_each_nix};
 
 #[test]
 fn the_version_is_the_one_that_nix_tells() {
@@ -148,7 +148,7 @@ fn dead_paths_are_those_that_a_collection_takes() {
             .map(|path| path.to_absolute_path(f.scratch.store()))
             .into();
         let cli = f.scratch.nix().unwrap();
-        let mut printed = cli.print_dead().unwrap();
+        let mut printed = print_dead(&f.scratch).unwrap();
         printed.sort();
         let mut expected = dead.clone();
         expected.sort();

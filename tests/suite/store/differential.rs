@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use camino::Utf8PathBuf;
 use nix_prune::domain::blocker::CheckCode;
-use nix_prune::ports::error_chain;
 
 use super::number;
 use super::world::{KINDS, World};
-use crate::support::{Nix, nixes, words};
+use crate::support::{Nix, nixes, print_dead, words};
 
 /// How many random stores there are without a word.
 const STORES: u64 = 200;
@@ -20,14 +19,13 @@ const FIRST: u64 = 1;
 
 /// What Nix holds for dead. It gives up on a process of anybody's whose working directory has too long a name, as other
 /// tests have: then once more.
-fn print_dead(world: &World) -> Vec<Utf8PathBuf> {
-    let nix = world.scratch.nix().unwrap();
+fn dead_by_nix(world: &World) -> Vec<Utf8PathBuf> {
     let mut left = 20;
     loop {
-        match nix.print_dead() {
+        match print_dead(&world.scratch) {
             Ok(dead) => return dead,
-            Err(error) if left > 0 && error_chain(&error).contains("/proc/") => left -= 1,
-            Err(error) => panic!("{}", error_chain(&error)),
+            Err(error) if left > 0 && error.contains("/proc/") => left -= 1,
+            Err(error) => panic!("{error}"),
         }
         std::thread::sleep(Duration::from_millis(250));
     }
@@ -49,7 +47,7 @@ fn difference(nix: &Nix, seed: u64) -> (Vec<&'static str>, Option<String>) {
     let strays = inspection.unregistered().iter();
     ours.extend(strays.map(|stray| store.join(&stray.name).into_string()));
     // Last, for it deletes (trap 45).
-    let theirs: BTreeSet<String> = print_dead(&world)
+    let theirs: BTreeSet<String> = dead_by_nix(&world)
         .into_iter()
         .map(Utf8PathBuf::into_string)
         .collect();

@@ -6,11 +6,10 @@ use std::fs;
 
 use camino::Utf8PathBuf;
 use nix_prune::adapters::scratch::Scratch;
-use nix_prune::ports::error_chain;
 
 use super::number;
 use super::world::{Dice, look};
-use crate::support::{Nix, by_hand, nixes, run};
+use crate::support::{Nix, by_hand, nixes, print_dead, run};
 
 /// How many random stores there are without a word.
 const STORES: u64 = 9;
@@ -90,9 +89,7 @@ fn dead(scratch: &Scratch) -> (BTreeSet<String>, BTreeSet<String>) {
     let ours = inspection.dead();
     let ours = ours.iter().map(|node| inspection.path(node)).collect();
     // Last, for it deletes (trap 45).
-    let nix = scratch.nix().unwrap();
-    let theirs = nix.print_dead();
-    let theirs = theirs.unwrap_or_else(|error| panic!("{}", error_chain(&error)));
+    let theirs = print_dead(scratch).unwrap();
     (
         ours,
         theirs.into_iter().map(Utf8PathBuf::into_string).collect(),

@@ -2,6 +2,7 @@ use camino::Utf8Path;
 use rstest::rstest;
 
 use super::*;
+use crate::domain::store_path::{StoreDir, StorePath, StorePathRef};
 
 const A: &str = "/nix/store/00000000000000000000000000000000-a";
 const B: &str = "/nix/store/11111111111111111111111111111111-b-1.0";
@@ -98,52 +99,6 @@ fn versions_are_ordered_by_their_numbers() {
 }
 
 #[rstest]
-#[case::plain("/a/result -> {A}", RootSource::Link("/a/result".into()))]
-#[case::quoted("\"/a/result\" -> {A}", RootSource::Link("/a/result".into()))]
-#[case::arrow("/a -> b/result -> {A}", RootSource::Link("/a -> b/result".into()))]
-#[case::escaped(r#""/a \"b\" \\c" -> {A}"#, RootSource::Link(r#"/a "b" \c"#.into()))]
-#[case::plain_quote(r#"/a "b" \c -> {A}"#, RootSource::Link(r#"/a "b" \c"#.into()))]
-#[case::newline("\"/a\nb\n\nc\" -> {A}", RootSource::Link("/a\nb\n\nc".into()))]
-#[case::newline_and_quote("\"/a\\\" -> {B}\n/b\" -> {A}", RootSource::Link(format!("/a\" -> {B}\n/b").into()))]
-#[case::returns("/a\r\nb -> {A}", RootSource::Link("/a\r\nb".into()))]
-#[case::temporary("{temp:1} -> {A}", RootSource::Pseudo("{temp:1}".into()))]
-#[case::temporary_quoted("\"{temp:1}\" -> {A}", RootSource::Pseudo("{temp:1}".into()))]
-#[case::determinate("{nix-process:77} -> {A}", RootSource::Pseudo("{nix-process:77}".into()))]
-#[case::censored("\"{censored}\" -> {A}", RootSource::Pseudo("{censored}".into()))]
-#[case::process("/proc/1/maps -> {A}", RootSource::Process("/proc/1/maps".into()))]
-#[case::kernel("\"/proc/sys/kernel/modprobe\" -> {A}", RootSource::Process("/proc/sys/kernel/modprobe".into()))]
-fn trap_19_and_20_roots_of_all_versions_are_read(#[case] line: &str, #[case] source: RootSource) {
-    let text = format!(
-        "/first -> {B}\n{}\n/last -> {B}\n",
-        line.replace("{A}", A).replace("{B}", B)
-    );
-    let roots = roots(&text, &store()).unwrap();
-    let sources: Vec<_> = roots.iter().map(|root| root.source.clone()).collect();
-    let expected = [
-        RootSource::Link("/first".into()),
-        source,
-        RootSource::Link("/last".into()),
-    ];
-    assert_eq!(sources, expected);
-    assert_eq!(roots[1].store_path, path(A));
-}
-
-#[rstest]
-#[case("nonsense")]
-#[case("/a -> /elsewhere/00000000000000000000000000000000-a")]
-#[case("/a -> /nix/store/short-a")]
-#[case("a -> {A}")]
-fn what_is_no_root_is_an_error(#[case] line: &str) {
-    assert!(roots(&line.replace("{A}", A), &store()).is_err());
-}
-
-#[test]
-fn dead_paths_are_listed() {
-    let text = format!("{A}\n/nix/store/junkfile\nnote: x\n");
-    assert_eq!(dead(&text), [A, "/nix/store/junkfile"]);
-}
-
-#[rstest]
 #[case::list(r#"[{"path":"{A}","narHash":"x","narSize":7,"references":["{B}"],"deriver":"{B}","registrationTime":9}]"#)]
 #[case::by_path(r#"{"{A}":{"ca":null,"narSize":7,"references":["{B}"],"deriver":"{B}","registrationTime":9,"signatures":[]}}"#)]
 #[case::format_2(
@@ -217,21 +172,7 @@ proptest::proptest! {
         let _ = collected(&text);
         let _ = NixVersion::parse(&text);
         let _ = NixVersion::parse(&format!("nix ({text}"));
-        let _ = roots(&text, &store());
         let _ = path_info(&text, &store());
         let _ = size(&text);
-    }
-
-    #[test]
-    fn any_link_is_read_back_from_both_forms(name in "[^\r]{0,40}") {
-        let link = format!("/{name}");
-        let quoted = link.replace('\\', "\\\\").replace('"', "\\\"");
-        for text in [format!("{link} -> {A}\n"), format!("\"{quoted}\" -> {A}\n")] {
-            let roots = roots(&text, &store()).unwrap();
-            proptest::prop_assert_eq!(roots.len(), 1);
-            let source = &roots[0].source;
-            let same = matches!(source, RootSource::Link(l) | RootSource::Process(l) if l == &link);
-            proptest::prop_assert!(same, "{:?}", source);
-        }
     }
 }
