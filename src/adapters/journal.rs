@@ -40,7 +40,7 @@ use crate::domain::measure::{Span, Timestamp};
 use crate::domain::receipt::{Receipt, RunId};
 use crate::domain::snapshot::Snapshot;
 use crate::domain::visible::escape_json;
-use crate::ports::{JournalError, RunJournal};
+use crate::ports::{JournalError, RunJournal, error_chain};
 
 pub use lock::RunLock;
 use lock_wait::LockWait;
@@ -330,7 +330,11 @@ impl RunJournal for Journal {
     }
 
     fn saw(&self, lock: &RunLock, snapshot: &Snapshot, run: &Receipt) -> Result<(), JournalError> {
-        self.remember_what_was_seen(lock, snapshot, run)
+        self.remember_what_was_seen(lock, snapshot, run)?;
+        if let Err(error) = self.remove_empty_hold_dirs(lock, snapshot) {
+            tracing::debug!(error = %error_chain(&error), "empty directories of holds stay");
+        }
+        Ok(())
     }
 
     fn prune(&self, lock: &RunLock, now: Timestamp) -> Result<usize, JournalError> {

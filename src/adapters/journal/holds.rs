@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use super::{Journal, RunLock, is_there, unreadable, unwritable};
 use crate::domain::plan::Action;
 use crate::domain::receipt::{Entry, Outcome, Receipt, RunId};
-use crate::domain::snapshot::Hold;
+use crate::domain::snapshot::{Hold, Snapshot};
 use crate::domain::store_path::StoreDir;
 use crate::ports::{JournalError, RunJournal};
 
@@ -37,16 +37,29 @@ impl Journal {
         Ok(holds)
     }
 
-    /// Removes the directories of runs that hold nothing any more; to be called when no link is about to be made.
+    /// Removes the empty directories of runs that have ended. One that a root still leads into stays: without it the root
+    /// would look like a hold on a file system that is not mounted.
     ///
     /// # Errors
     /// When one cannot be looked at or removed.
-    pub fn remove_empty_hold_dirs(&self, _lock: &RunLock) -> Result<(), JournalError> {
+    pub fn remove_empty_hold_dirs(
+        &self,
+        _lock: &RunLock,
+        snapshot: &Snapshot,
+    ) -> Result<(), JournalError> {
+        if snapshot.hidden_roots().next().is_some() {
+            return Ok(());
+        }
         for dir in self.paths_in(&self.holds_dir())? {
-            let ours = dir
-                .file_name()
-                .is_some_and(|name| RunId::try_from(name.to_string()).is_ok());
-            if !ours || !is_dir(&dir)? {
+            let name = dir.file_name().unwrap_or_default().to_string();
+            let Ok(run) = RunId::try_from(name) else {
+                continue;
+            };
+            let is_root_there = snapshot
+                .roots
+                .iter()
+                .any(|root| root.link.starts_with(&dir));
+            if is_root_there || !is_dir(&dir)? || !self.has_ended(&run, &snapshot.store)? {
                 continue;
             }
             match fs::remove_dir(&dir) {
@@ -57,6 +70,16 @@ impl Journal {
             }
         }
         Ok(())
+    }
+
+    /// Whether there is the record of a run in this store that is not to be recovered.
+    fn has_ended(&self, run: &RunId, store: &StoreDir) -> Result<bool, JournalError> {
+        let path = self.receipt_path(run);
+        if !is_there(&path)? {
+            return Ok(false);
+        }
+        let receipt = self.receipt_in(&path)?;
+        Ok(receipt.store == *store && !receipt.is_interrupted())
     }
 
     pub(super) fn holds_of(&self, run: &RunId) -> Utf8PathBuf {

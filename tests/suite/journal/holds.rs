@@ -3,7 +3,9 @@ use std::os::unix::fs::symlink;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use nix_prune::adapters::journal::{Journal, RunLock};
+use nix_prune::domain::blocker::{Blocker, CheckCode};
 use nix_prune::domain::receipt::{Entry, Outcome, Receipt, RunId};
+use nix_prune::domain::snapshot::Snapshot;
 use nix_prune::ports::{JournalError, RunJournal};
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -224,20 +226,52 @@ fn a_link_in_the_place_of_the_directory_is_refused() {
 }
 
 #[test]
-fn only_empty_directories_of_runs_are_removed() {
-    let world = World::with(Outcome::Done);
+fn only_empty_directories_of_ended_runs_that_no_root_leads_into_are_removed() {
+    let mut world = World::with(Outcome::Done);
     world.link(&world.store.join(PATH));
     let holds = world.journal.holds_dir();
+    // Of a run without a record, and of none.
     for name in ["20200101T000000Z", "not a run"] {
         fs::create_dir(holds.join(name)).unwrap();
     }
     fs::write(holds.join("file"), "").unwrap();
     symlink(&world.store, holds.join("link")).unwrap();
-    world.journal.remove_empty_hold_dirs(&world.lock).unwrap();
     let run = world.receipt.run.to_string();
-    assert_eq!(names(&holds), [&run, "file", "link", "not a run"]);
+    let mut snapshot = crate::plan::snapshot(Vec::new());
+    snapshot.store = world.receipt.store.clone();
+    let left = |world: &World, snapshot: &Snapshot| {
+        world
+            .journal
+            .saw(&world.lock, snapshot, &world.receipt)
+            .unwrap();
+        names(&holds).contains(&run)
+    };
+    world.receipt.finished_at = Some(time(SECOND));
+    world.journal.record(&world.lock, &world.receipt).unwrap();
+    assert!(left(&world, &snapshot));
     assert_eq!(world.intact(), [true]);
     fs::remove_file(&world.link).unwrap();
-    world.journal.remove_empty_hold_dirs(&world.lock).unwrap();
-    assert_eq!(names(&holds), ["file", "link", "not a run"]);
+    // The entry of the hold is still there, roots may be hidden, or the run is to be recovered.
+    let mut entry = crate::plan::root("a");
+    entry.link.clone_from(&world.link);
+    snapshot.roots.push(entry);
+    assert!(left(&world, &snapshot));
+    snapshot.roots.clear();
+    snapshot.refusals.push(Blocker::new(
+        CheckCode::RootsUnreadable,
+        String::new(),
+        String::new(),
+    ));
+    assert!(left(&world, &snapshot));
+    snapshot.refusals.clear();
+    world.receipt.finished_at = None;
+    world.journal.record(&world.lock, &world.receipt).unwrap();
+    assert!(left(&world, &snapshot));
+    world.receipt.finished_at = Some(time(SECOND));
+    world.journal.record(&world.lock, &world.receipt).unwrap();
+    assert!(!left(&world, &snapshot));
+    assert_eq!(
+        names(&holds),
+        ["20200101T000000Z", "file", "link", "not a run"]
+    );
 }
