@@ -1,5 +1,6 @@
 //! Nix's own commands, typed. What they print is read leniently and only reported; what they did is looked at.
 
+mod access;
 mod delete;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
@@ -30,6 +31,7 @@ use crate::domain::profile::{GenerationNumber, Owner, ProfilePath};
 use crate::domain::store_path::StorePath;
 use crate::ports::{Cause, Interrupt, PerformError};
 
+pub use access::{StoreAccess, names_daemon};
 pub use settings::{InForce, Route};
 
 pub use parse::{MalformedInfo, MalformedVersion, NixVersion, PathInfo, ValidPath};

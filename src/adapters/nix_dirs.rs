@@ -31,6 +31,8 @@ pub struct NixDirs {
     /// Where our own user's profiles are: `$NIX_STATE_HOME/profiles`, else `$XDG_STATE_HOME/nix/profiles`, else
     /// `~/.local/state/nix/profiles`.
     pub own_profiles: Option<Utf8PathBuf>,
+    /// `NIX_REMOTE`: the store that Nix is told to use.
+    pub remote: Option<String>,
 }
 
 impl NixDirs {
@@ -69,6 +71,7 @@ impl NixDirs {
                 .to_vec(),
             home,
             own_profiles: nix_state.map(|dir| dir.join("profiles")),
+            remote: env::var_os("NIX_REMOTE").map(|remote| remote.to_string_lossy().into_owned()),
         })
     }
 

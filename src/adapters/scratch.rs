@@ -180,6 +180,7 @@ impl Scratch {
             disks: Vec::new(),
             home: Some(self.home()),
             own_profiles: Some(self.home().join(".local/state/nix/profiles")),
+            remote: None,
         }
     }
 

@@ -439,11 +439,7 @@ fn doubts_of(snapshot: &Snapshot) -> Vec<String> {
         doubts.push(format!("{unreadable} roots cannot be read"));
     }
     if doubts.is_empty() {
-        let told = snapshot
-            .notes
-            .iter()
-            .filter(|note| note.contains("cannot be read; the daemon"));
-        doubts.extend(told.cloned());
+        doubts.extend(snapshot.unseen_roots.clone());
     }
     doubts
 }

@@ -26,7 +26,6 @@ mod unprotected;
 mod users;
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -42,6 +41,7 @@ use crate::domain::store_path::{StoreDir, StorePath};
 use crate::ports::{Cause, Clock, JournalError, Survey, SurveyError};
 
 use super::disk;
+use super::nix_cli::StoreAccess;
 use super::nix_dirs::NixDirs;
 use baseline_check::Missing;
 use dirs::DirHandle;
@@ -148,7 +148,7 @@ impl Survey for Observer<'_> {
             &users,
             missing.mounts(),
         );
-        self.report(&store, &roots, &state, &mut findings);
+        let unseen_roots = self.report(&store, &roots, &mut findings);
         unprotected::homes_away(&roots, &users, &places.state_dir, &mut findings);
         let uptime = self.clock.uptime();
         let clock = Reading {
@@ -225,19 +225,19 @@ impl Survey for Observer<'_> {
             ground,
             refusals,
             notes,
+            unseen_roots,
         })
     }
 }
 
 impl Observer<'_> {
-    /// Says what of store and roots could not be seen.
+    /// Reports what of the store and the roots could not be read. Returns the roots that only the daemon can read.
     fn report(
         &self,
         store: &Store<'_>,
         roots: &Roots<'_>,
-        state: &DirHandle,
         findings: &mut Findings,
-    ) {
+    ) -> Option<String> {
         if let Some(first) = roots.concealed.first() {
             let (first, more) = (shown(first), roots.concealed.len() - 1);
             let more = match more {
@@ -273,7 +273,7 @@ impl Observer<'_> {
             refuse(hidden.what.clone(), &[hidden]);
         }
         let (unreadable, unwalked) = (&roots.unreadable, &roots.unwalked);
-        if self.collects(state) {
+        if StoreAccess::of(self.places, self.actor) == StoreAccess::Direct {
             let mut all = unwalked.iter().chain(unreadable);
             for hidden in all.by_ref().take(MOST_TOLD) {
                 let message = format!("cannot look at the root {}", hidden.what);
@@ -284,7 +284,7 @@ impl Observer<'_> {
                 let message = format!("cannot look at {} more roots", more.len());
                 refuse(message, &more);
             }
-            return;
+            return None;
         }
         // The daemon collects, and sees what we do not.
         let counted = |n: usize, one: &str, more: &str| match n {
@@ -297,21 +297,15 @@ impl Observer<'_> {
             counted(unwalked.len(), "directory of roots", "directories of roots"),
         ];
         let counts: Vec<String> = counts.into_iter().flatten().collect();
-        if !counts.is_empty() {
-            let counts = counts.join(" and ");
-            findings.note(format!(
-                "{counts} of other users cannot be read; the daemon sees them"
-            ));
+        if counts.is_empty() {
+            return None;
         }
-    }
-
-    /// Whether a collection would be done with our own rights, and not a daemon's.
-    fn collects(&self, state: &DirHandle) -> bool {
-        match (self.actor, state.look(OsStr::new("db"))) {
-            (Actor::Root, _) => true,
-            (Actor::User(uid), Ok(Some(db))) => db.uid == uid,
-            (Actor::User(_), _) => false,
-        }
+        let unseen = format!(
+            "{} of other users cannot be read; the daemon sees them",
+            counts.join(" and ")
+        );
+        findings.note(unseen.clone());
+        Some(unseen)
     }
 
     fn systems(

@@ -47,6 +47,8 @@ pub struct Snapshot {
     pub refusals: Vec<Blocker>,
     /// What a reader should know and need not act on.
     pub notes: Vec<String>,
+    /// The roots of other users that we could not read and nix-daemon, which collects, can: what they keep only looks dead.
+    pub unseen_roots: Option<String>,
 }
 
 impl Snapshot {

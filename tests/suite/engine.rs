@@ -280,6 +280,7 @@ impl Survey for World {
                 })
         });
         Ok(Snapshot {
+            unseen_roots: None,
             taken_at: self.now(),
             zone: TimeZone::UTC,
             machine: MachineId(self.machine.borrow().clone()),

@@ -124,6 +124,7 @@ fn hold(n: u32, until: &str) -> Hold {
 
 pub(crate) fn snapshot(profiles: Vec<Profile>) -> Snapshot {
     Snapshot {
+        unseen_roots: None,
         taken_at: time(NOW),
         zone: TimeZone::UTC,
         machine: MachineId("a machine".to_string()),

@@ -155,6 +155,7 @@ mod tests {
             disks: Vec::new(),
             home: None,
             own_profiles: None,
+            remote: None,
         };
         let stop = Arc::new(AfterTheFirst::default());
         let path = [("PATH", "/usr/bin:/bin")].into_iter().collect();

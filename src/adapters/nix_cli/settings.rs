@@ -1,9 +1,8 @@
 //! Nix's effective settings, from Nix itself: which store is in force, and what a live path keeps.
 
 use camino::Utf8PathBuf;
-use nix::fcntl::{AT_FDCWD, AtFlags};
-use nix::unistd::{AccessFlags, faccessat};
 
+use super::access::may_write;
 use super::parse::{self, Setting};
 use super::{NixCli, SHORT, failed};
 use crate::adapters::process::ProcessError;
@@ -87,9 +86,7 @@ impl NixCli {
         let socket = match setting {
             Setting::Files => return Route::Files,
             Setting::Auto => {
-                let may = AccessFlags::R_OK | AccessFlags::W_OK;
-                let state_dir = state_dir.as_std_path();
-                if faccessat(AT_FDCWD, state_dir, may, AtFlags::AT_EACCESS).is_ok() {
+                if may_write(state_dir) {
                     return Route::Files;
                 }
                 None

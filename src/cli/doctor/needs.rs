@@ -1,7 +1,6 @@
 //! What a run needs beside what it reads: a store that answers, directories that can be written, locks that are free.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use nix::errno::Errno;
@@ -11,10 +10,11 @@ use nix::unistd::{AccessFlags, Uid, faccessat};
 
 use super::{doubtful, fine, wrong};
 use crate::adapters::collector::holder;
+use crate::adapters::nix_cli::{StoreAccess, names_daemon};
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::domain::snapshot::{Actor, Snapshot};
-use crate::ports::NixActions;
+use crate::ports::{NixActions, PerformError, error_chain};
 use crate::render::json::{CheckDocument, CheckState};
 use crate::render::text::count;
 
@@ -42,23 +42,23 @@ pub(super) fn access(context: &Context) -> Option<CheckDocument> {
     let Err(error) = nix.open_store() else {
         return Some(fine(ACCESS, "Nix opens the store".to_string()));
     };
+    let hint = match &error {
+        PerformError::TimedOut { .. } => {
+            "Restart the daemon: `systemctl restart nix-daemon.service`. Without a daemon another Nix command may hold the store's lock."
+        }
+        error => hint(&error_chain(error)),
+    };
     let failure = Failure::from(error);
-    let hint = hint(&failure.message);
     Some(wrong(ACCESS, &failure.hint(hint)))
 }
 
 fn has_store(context: &Context) -> bool {
     let state = &context.places.state_dir;
-    let remote = context.surroundings.get("NIX_REMOTE");
-    let is_told = remote.is_some_and(|remote| {
-        let remote = remote.to_string_lossy();
-        remote == "daemon" || remote.starts_with("unix:")
-    });
     let made = ["db/db.sqlite", "daemon-socket/socket"];
-    is_told || made.iter().any(|name| state.join(name).exists())
+    names_daemon(&context.places) || made.iter().any(|name| state.join(name).exists())
 }
 
-/// What to do about the reasons for which Nix does not open a store.
+/// What to do about the reasons that Nix gives for not opening a store.
 fn hint(message: &str) -> &'static str {
     let says = |text: &str| message.contains(text);
     if says("cannot connect to") {
@@ -66,8 +66,6 @@ fn hint(message: &str) -> &'static str {
     } else if says("not allowed to connect") || says("cannot open connection to") {
         // A daemon that refuses a user may close the socket before it says so.
         "Add the user to `allowed-users` in nix.conf and restart the daemon, or run as root."
-    } else if says("took longer than") {
-        "Restart the daemon: `systemctl restart nix-daemon.service`. Without a daemon another Nix command may hold the store's lock."
     } else if says("remounting") || says("Read-only") {
         "Mount the file system of the store writable."
     } else if says("No space left") {
@@ -81,7 +79,8 @@ fn hint(message: &str) -> &'static str {
 pub(super) fn directories(context: &Context, snapshot: Option<&Snapshot>) -> Vec<CheckDocument> {
     let state = &context.places.state_dir;
     let mut checks = Vec::new();
-    if changes_state(state) {
+    // Where a daemon changes the state directory, the daemon needs the rights.
+    if StoreAccess::of(&context.places, context.actor) == StoreAccess::Direct {
         let own = ["profiles", "gcroots", "gcroots/auto"].map(|name| state.join(name));
         let blocked = own.iter().filter_map(|dir| Some((dir, refused(dir)?)));
         let blocked: Vec<(&Utf8PathBuf, Errno)> = blocked.collect();
@@ -123,15 +122,6 @@ pub(super) fn directories(context: &Context, snapshot: Option<&Snapshot>) -> Vec
         )
     }));
     checks
-}
-
-/// Whether our user changes Nix's state directory itself; where a daemon does it, the daemon needs the rights.
-fn changes_state(state: &Utf8Path) -> bool {
-    let own = Uid::effective();
-    own.is_root()
-        || state
-            .metadata()
-            .is_ok_and(|data| data.uid() == own.as_raw())
 }
 
 /// Whether the file system of Nix's state has no room for another root.

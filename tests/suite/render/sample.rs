@@ -169,6 +169,7 @@ fn hold(number: u32, until: Timestamp, intact: bool, odd: &str) -> Hold {
 pub(crate) fn snapshot(odd: &str) -> Snapshot {
     let dangling = |kind| RootState::Dangling(kind);
     Snapshot {
+        unseen_roots: None,
         taken_at: now(),
         zone: TimeZone::UTC,
         machine: MachineId("0123456789abcdef".to_string()),

@@ -126,6 +126,7 @@ impl Tree {
             disks: vec![base.join("media"), base.join("run/media")],
             home: Some(base.join("home/me")),
             own_profiles: Some(base.join("home/me/.local/state/nix/profiles")),
+            remote: None,
         };
         let tree = Self {
             _dir: dir,
