@@ -1,6 +1,8 @@
 //! What deleting store paths would free: the blocks of every inode whose links all go with them.
 
 mod extents;
+mod fullness;
+mod kind;
 mod walk;
 
 use std::collections::HashMap;
@@ -8,25 +10,20 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open};
 use nix::sys::stat::{Mode, fstat, fstatat};
-use nix::sys::statvfs::statvfs;
-#[cfg(target_os = "linux")]
-use nix::unistd::syncfs;
 
 use super::threads::joined;
-use crate::domain::budget::Disk;
 use crate::domain::measure::Bytes;
 use crate::ports::Interrupt;
+use kind::Kind;
 use walk::{Inode, Seen, Walk};
 
-/// What XFS takes for an inode, unless it was made with another size. It gives the room of 64 back together.
-const XFS_INODE: u64 = 512;
+pub use fullness::{file_system_name, fullness, settled_fullness};
 
 /// What deleting a set of store paths would free.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -185,10 +182,9 @@ impl<'a> Meter<'a> {
     }
 
     fn open(&self) -> Result<(OwnedFd, FileSystem), DiskError> {
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        match open(self.store.as_std_path(), flags, Mode::empty()) {
+        match open_directory(&self.store) {
             Ok(store) => {
-                let system = file_system(&store);
+                let system = Kind::of(&store).blocks();
                 Ok((store, system))
             }
             Err(source) => Err(DiskError::Store {
@@ -351,158 +347,7 @@ pub enum DiskError {
     Interrupted,
 }
 
-/// How long a figure has to stay the same where a file system frees in the background, and how often it is looked at.
-const UNCHANGED: Duration = Duration::from_millis(100);
-const PAUSE: Duration = Duration::from_millis(10);
-/// How long that is waited for: others may write all the time.
-const LONGEST_WAIT: Duration = Duration::from_secs(3);
-
-/// How full the file system of `path` is once everything that was deleted counts as free, for what is decided by it.
-///
-/// btrfs counts freed space up to 30 seconds late; `syncfs` makes it catch up. It waits for all that is to be written to that
-/// file system, so a command that only shows how full it is asks [`fullness`]. XFS frees the blocks of deleted files in the
-/// background, within milliseconds as a rule, and `syncfs` does not wait for that: the figure has to stay the same.
-///
-/// # Errors
-/// When the file system does not say how full it is.
-pub fn settled_fullness(path: &Utf8Path) -> io::Result<Disk> {
-    let frees_later = catch_up(path);
-    let mut disk = fullness(path)?;
-    let (begun, mut since) = (Instant::now(), Instant::now());
-    while frees_later && since.elapsed() < UNCHANGED && begun.elapsed() < LONGEST_WAIT {
-        thread::sleep(PAUSE);
-        let now = fullness(path)?;
-        if now != disk {
-            (disk, since) = (now, Instant::now());
-        }
-    }
-    Ok(disk)
-}
-
-/// Lets the file system count what was freed. Returns whether it may count some of it a moment later all the same. Where
-/// the call fails, the figure is the one that the file system has.
-#[cfg(target_os = "linux")]
-fn catch_up(path: &Utf8Path) -> bool {
-    let done = open_directory(path).and_then(|directory| {
-        if counts_at_once(&directory) {
-            return Ok(false);
-        }
-        syncfs(&directory)?;
-        Ok(magic(&directory) != BTRFS)
-    });
-    done.unwrap_or_else(|error| {
-        tracing::warn!(%path, %error, "what was freed may not be counted yet");
-        false
-    })
-}
-
-/// There is no call for one file system elsewhere.
-#[cfg(not(target_os = "linux"))]
-fn catch_up(_: &Utf8Path) -> bool {
-    true
-}
-
-#[cfg(target_os = "linux")]
-const BTRFS: i128 = 0x9123_683e;
-
-/// Whether a file system counts freed blocks in the call that frees them, so that nothing has to be waited for.
-#[cfg(target_os = "linux")]
-fn counts_at_once(directory: &OwnedFd) -> bool {
-    // ext2 to ext4, and tmpfs.
-    matches!(magic(directory), 0xef53 | 0x0102_1994)
-}
-
-#[cfg(target_os = "linux")]
 fn open_directory(path: &Utf8Path) -> nix::Result<OwnedFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     open(path.as_std_path(), flags, Mode::empty())
-}
-
-/// The number of the kind of a file system; 0 where it is not known.
-#[cfg(target_os = "linux")]
-fn magic(directory: &OwnedFd) -> i128 {
-    let stat = nix::sys::statfs::fstatfs(directory);
-    stat.map_or(0, |stat| i128::from(stat.filesystem_type().0)) & 0xffff_ffff
-}
-
-/// The name of the kind of file system that `path` is on, where it is a known one.
-#[cfg(target_os = "linux")]
-pub fn file_system_name(path: &Utf8Path) -> Option<&'static str> {
-    // As below.
-    match magic(&open_directory(path).ok()?) {
-        0xef53 => Some("ext4"),
-        0x0102_1994 => Some("tmpfs"),
-        0x5846_5342 => Some("xfs"),
-        BTRFS => Some("btrfs"),
-        0x2fc1_2fc1 => Some("zfs"),
-        0xca45_1a4e => Some("bcachefs"),
-        0x794c_7630 => Some("overlay"),
-        _ => None,
-    }
-}
-
-/// The name of the kind of file system that `path` is on: on macOS always the same.
-#[cfg(not(target_os = "linux"))]
-pub fn file_system_name(_: &Utf8Path) -> Option<&'static str> {
-    cfg!(target_os = "macos").then_some("apfs")
-}
-
-/// How full the file system of `path` is, as it says at once.
-///
-/// # Errors
-/// When the file system does not say.
-pub fn fullness(path: &Utf8Path) -> io::Result<Disk> {
-    let stat = statvfs(path.as_std_path())?;
-    // The types differ between platforms.
-    #[allow(clippy::useless_conversion)]
-    let (all, free, available, size) = (
-        u64::from(stat.blocks()),
-        u64::from(stat.blocks_free()),
-        u64::from(stat.blocks_available()),
-        u64::from(stat.fragment_size()),
-    );
-    Ok(Disk {
-        used: Bytes(all.saturating_sub(free).saturating_mul(size)),
-        available: Bytes(available.saturating_mul(size)),
-    })
-}
-
-/// What is known of the file system of the store.
-#[cfg(target_os = "linux")]
-fn file_system(store: &OwnedFd) -> FileSystem {
-    let blocks = FileSystem {
-        layout: Layout::Blocks,
-        per_inode: 0,
-        at_most: None,
-    };
-    let at_most = |why| FileSystem {
-        at_most: Some(why),
-        ..blocks
-    };
-    // From the kernel's `magic.h`, and from the sources of the file systems that are not in it.
-    match magic(store) {
-        0x5846_5342 => FileSystem {
-            layout: Layout::Shared,
-            per_inode: XFS_INODE,
-            at_most: None,
-        },
-        BTRFS => FileSystem {
-            layout: Layout::Btrfs,
-            ..blocks
-        },
-        0x794c_7630 => at_most(AtMost::Layers),
-        0x2fc1_2fc1 => at_most(AtMost::Unknown("zfs")),
-        0xca45_1a4e => at_most(AtMost::Unknown("bcachefs")),
-        _ => blocks,
-    }
-}
-
-/// What is known of the file system of the store: on macOS it is always APFS.
-#[cfg(not(target_os = "linux"))]
-fn file_system(_: &OwnedFd) -> FileSystem {
-    FileSystem {
-        layout: Layout::Blocks,
-        per_inode: 0,
-        at_most: cfg!(target_os = "macos").then_some(AtMost::Unknown("apfs")),
-    }
 }
