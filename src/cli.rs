@@ -3,7 +3,6 @@
 mod apply;
 pub mod args;
 mod ask;
-mod brake;
 mod budget;
 mod config;
 mod context;

@@ -9,6 +9,7 @@ pub mod baseline;
 pub mod blocker;
 pub mod budget;
 pub mod collect;
+pub mod disk_use;
 pub mod effective_job;
 pub mod elapsed;
 pub mod graph;

@@ -1,11 +1,13 @@
-//! The only orchestration: gate, apply, undo, release, recover. It decides the order, nothing else.
+//! The only orchestration: plan, gate, apply, undo, release, recover. It decides the order, nothing else.
 //!
 //! `gate` is the one way from a plan to something that can be carried out: [`Approved`] has no other constructor.
 
 mod budget;
+mod checks;
 mod collect;
 mod delays;
 mod gate;
+mod plan;
 mod recover;
 mod repair;
 mod run;
@@ -25,22 +27,23 @@ use crate::ports::{
     error_chain,
 };
 
+pub use checks::failed_in_a_row;
 pub use collect::{Collection, collect};
 pub use gate::{Approved, GateError, Proposal, gate};
+pub use plan::{Exact, PlanError, Planner, names};
 
 /// The world, as the engine sees it.
-#[derive(Debug, Clone, Copy)]
-pub struct Engine<'a, S, P, R, C, I> {
+pub struct Engine<'a, R> {
     /// Looks.
-    pub survey: &'a S,
+    pub survey: &'a dyn Survey,
     /// Acts.
-    pub perform: &'a P,
+    pub perform: &'a dyn NixActions,
     /// Remembers.
     pub remember: &'a R,
     /// Tells the time.
-    pub clock: &'a C,
+    pub clock: &'a dyn Clock,
     /// Tells when to stop.
-    pub interrupt: &'a I,
+    pub interrupt: &'a dyn Interrupt,
 }
 
 /// Why nothing, or nothing more, was done.
@@ -98,14 +101,7 @@ pub enum EngineError {
     },
 }
 
-impl<S, P, R, C, I> Engine<'_, S, P, R, C, I>
-where
-    S: Survey,
-    P: NixActions,
-    R: RunJournal,
-    C: Clock,
-    I: Interrupt,
-{
+impl<R: RunJournal> Engine<'_, R> {
     /// Releases holds before their time, by hand. This cannot be undone.
     ///
     /// # Errors

@@ -5,8 +5,9 @@ use std::error::Error as StdError;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::domain::analysis::StoreAnalysis;
-use crate::domain::budget::{DiskUsage, FreeSpace, SizeMetric};
+use crate::domain::budget::{Disk, DiskUsage, FreeSpace, SizeMetric};
 use crate::domain::collect::{DeletionSet, FullGcReason};
+use crate::domain::disk_use::DiskUse;
 use crate::domain::elapsed::Uptime;
 use crate::domain::measure::{Bytes, Timestamp};
 use crate::domain::plan::{GenerationFacts, HoldFacts, RootFacts};
@@ -112,7 +113,49 @@ pub trait ReadStore {
     ///
     /// # Errors
     /// When there is no snapshot. Where only the store cannot be looked into, the snapshot comes without it.
-    fn look(&self, survey: &impl Survey) -> Result<Observation, SurveyError>;
+    fn look(&self, survey: &dyn Survey) -> Result<Observation, SurveyError>;
+
+    /// How full the store's file system is, once it counts all that was freed.
+    ///
+    /// # Errors
+    /// When the file system does not say.
+    fn fullness(&self) -> Result<Disk, DiskError>;
+
+    /// What deleting these names in the store directory would free on disk.
+    ///
+    /// # Errors
+    /// When the store directory cannot be opened, or somebody asked to stop.
+    fn measure(&self, names: &[&str]) -> Result<DiskUse, DiskError>;
+
+    /// What deleting each of these names would free on disk after those before it.
+    ///
+    /// # Errors
+    /// As [`ReadStore::measure`].
+    fn measure_each(&self, names: &[&str]) -> Result<Vec<Bytes>, DiskError>;
+}
+
+/// Why nothing was measured.
+#[derive(Debug, thiserror::Error)]
+pub enum DiskError {
+    /// The store directory cannot be opened.
+    #[error("cannot open the store directory {store}")]
+    Store {
+        /// The directory.
+        store: Utf8PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file system does not say how full it is.
+    #[error("cannot tell how full the file system of {store} is")]
+    Fullness {
+        /// The store directory.
+        store: Utf8PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Somebody asked to stop.
+    #[error("measuring was interrupted")]
+    Interrupted,
 }
 
 /// A snapshot, and the store behind it.
@@ -494,6 +537,14 @@ pub trait RunJournal {
     fn prune(&self, lock: &Self::Lock, now: Timestamp) -> Result<usize, JournalError> {
         let _ = (lock, now);
         Ok(0)
+    }
+
+    /// When somebody said last that they have seen what failed.
+    ///
+    /// # Errors
+    /// When the record of it cannot be read.
+    fn acknowledged(&self) -> Result<Option<Timestamp>, JournalError> {
+        Ok(None)
     }
 
     /// Every record, from the oldest.

@@ -6,7 +6,6 @@ mod kind;
 mod walk;
 
 use std::collections::HashMap;
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
@@ -18,46 +17,14 @@ use nix::fcntl::{AtFlags, OFlag, open};
 use nix::sys::stat::{Mode, fstat, fstatat};
 
 use super::threads::joined;
+pub use crate::domain::disk_use::{AtMost, DiskUse};
 use crate::domain::measure::Bytes;
+pub use crate::ports::DiskError;
 use crate::ports::Interrupt;
 use kind::Kind;
 use walk::{Inode, Seen, Walk};
 
 pub use fullness::{file_system_name, fullness, settled_fullness};
-
-/// What deleting a set of store paths would free.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct DiskUse {
-    /// The blocks of every inode that would go.
-    pub bytes: Bytes,
-    /// How many inodes would go.
-    pub inodes: u64,
-    /// The blocks of files that stay because they have links elsewhere: they are not in `bytes`.
-    pub shared: Bytes,
-    /// The blocks that a snapshot or a copy has too, and which stay with it: they are not in `bytes`.
-    pub elsewhere: Bytes,
-    /// Files and directories that went away while they were looked at.
-    pub vanished: u64,
-    /// Files and directories that could not be looked at: what is in them is not in `bytes`.
-    pub unreadable: u64,
-    /// Some of the unreadable ones, with the reason.
-    pub examples: Vec<String>,
-    /// Why deleting may free less than `bytes`; nothing where that is exact.
-    pub at_most: Vec<AtMost>,
-}
-
-/// Why a figure is only the most that is freed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AtMost {
-    /// Some files are compressed, and the file system does not say how far.
-    Compressed,
-    /// Some of the files share blocks, and the file system does not say with how many others.
-    Shared,
-    /// A lower layer of an overlay keeps what it has.
-    Layers,
-    /// Blocks may be compressed, or belong to snapshots, and this file system is not asked.
-    Unknown(&'static str),
-}
 
 /// How a file system lays out blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -329,22 +296,6 @@ fn settle(mut seen: Seen, system: FileSystem) -> Seen {
     }
     seen.freed_at.extend(freed.at);
     seen
-}
-
-/// Why nothing was measured.
-#[derive(Debug, thiserror::Error)]
-pub enum DiskError {
-    /// The store directory cannot be opened.
-    #[error("cannot open the store directory {store}")]
-    Store {
-        /// The directory.
-        store: Utf8PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// Somebody asked to stop.
-    #[error("measuring was interrupted")]
-    Interrupted,
 }
 
 fn open_directory(path: &Utf8Path) -> nix::Result<OwnedFd> {

@@ -251,6 +251,10 @@ impl Journal {
 impl RunJournal for Journal {
     type Lock = RunLock;
 
+    fn acknowledged(&self) -> Result<Option<Timestamp>, JournalError> {
+        Self::acknowledged(self)
+    }
+
     fn lock(&self) -> Result<RunLock, JournalError> {
         if !self.dir.is_absolute() {
             self.trusted(&self.dir)?;

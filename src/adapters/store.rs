@@ -20,7 +20,7 @@ use super::runtime_roots::{RuntimeRoots, read_processes, read_temporary};
 use super::threads::begin;
 use crate::domain::analysis::{StoreAnalysis, StoreData, UnregisteredPath};
 use crate::domain::blocker::{Blocker, CheckCode};
-use crate::domain::budget::{DiskUsage, SizeMetric};
+use crate::domain::budget::{Disk, DiskUsage, SizeMetric};
 use crate::domain::collect::{DeletionSet, FullGcReason};
 use crate::domain::graph::KeepFlags;
 use crate::domain::measure::Bytes;
@@ -72,8 +72,24 @@ pub struct StoreReader<'a> {
 }
 
 impl ReadStore for StoreReader<'_> {
-    fn look(&self, survey: &impl Survey) -> Result<Observation, SurveyError> {
+    fn look(&self, survey: &dyn Survey) -> Result<Observation, SurveyError> {
         self.look_closely(survey).map(|(look, _)| look)
+    }
+
+    fn fullness(&self) -> Result<Disk, DiskError> {
+        let store = self.places.store.as_path();
+        disk::settled_fullness(store).map_err(|source| DiskError::Fullness {
+            store: store.to_path_buf(),
+            source,
+        })
+    }
+
+    fn measure(&self, names: &[&str]) -> Result<DiskUse, DiskError> {
+        Self::measure(self, names, &Tally::default())
+    }
+
+    fn measure_each(&self, names: &[&str]) -> Result<Vec<Bytes>, DiskError> {
+        Self::measure_each(self, names, &Tally::default())
     }
 }
 
@@ -174,6 +190,12 @@ impl Stored {
 }
 
 impl StoreReader<'_> {
+    /// The same, looking so closely.
+    #[must_use]
+    pub fn with_care(self, care: Care) -> Self {
+        Self { care, ..self }
+    }
+
     /// What deleting these paths, and names that are no paths, would free on disk.
     ///
     /// # Errors
@@ -216,7 +238,7 @@ impl StoreReader<'_> {
     /// Looks, and tells what of it is not known so that paths must not be chosen by it.
     fn look_closely(
         &self,
-        survey: &impl Survey,
+        survey: &dyn Survey,
     ) -> Result<(Observation, Option<String>), SurveyError> {
         let began = SystemTime::now();
         thread::scope(|scope| {
@@ -247,7 +269,7 @@ impl StoreReader<'_> {
     }
 
     /// A snapshot that tells, too, when a collection would delete what the database does not know.
-    fn guarded(&self, survey: &impl Survey) -> Result<Snapshot, SurveyError> {
+    fn guarded(&self, survey: &dyn Survey) -> Result<Snapshot, SurveyError> {
         thread::scope(|scope| {
             let names = begin(scope, || self.names());
             let stored = match self.stored() {

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use super::args::ApplyArgs;
 use super::context::{Context, named_job};
 use super::failure::{Exit, Failure};
-use super::inspect::{Exact, predict};
-use super::{ask, out, run};
+use super::{ask, inspect, out, run};
 use crate::adapters::plan_file;
 use crate::domain::accept;
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::plan::{Plan, Prediction};
 use crate::domain::receipt::RunKind;
+use crate::engine::Exact;
 use crate::ports::error_chain;
 use crate::render;
 
@@ -42,7 +42,7 @@ pub(super) fn apply(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure
     let nix = context.nix()?;
     let observer = context.observer(None);
     run::recover_first(context, &observer, &nix)?;
-    let mut plan = Plan {
+    let plan = Plan {
         taken_at: saved.taken_at,
         machine: saved.machine,
         store: saved.store,
@@ -62,19 +62,7 @@ pub(super) fn apply(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure
         left_alone: saved.left_alone,
         notes: Vec::new(),
     };
-    if plan
-        .actions
-        .iter()
-        .any(|planned| planned.action.collection().is_some())
-    {
-        predict(
-            context,
-            &mut plan,
-            &context.look(Some(&job))?,
-            Exact::IfCheap,
-        )?;
-    }
-    super::brake::check(context, &job, &mut plan);
+    let mut plan = inspect::renew(context, &job, plan, Exact::IfCheap)?;
     let view = context.view();
     if !args.json.json {
         out::text(&(render::table::plan(&plan, &view) + "\n"));

@@ -300,7 +300,7 @@ impl Context {
         &'a self,
         survey: &'a S,
         perform: &'a NixCli,
-    ) -> Engine<'a, S, NixCli, Journal, SystemClock, Signals> {
+    ) -> Engine<'a, Journal> {
         Engine {
             survey,
             perform,

@@ -3,8 +3,8 @@
 use super::args::DeadArgs;
 use super::context::Context;
 use super::failure::{Exit, Failure};
-use super::inspect::{Exact, names};
 use super::out;
+use crate::engine::{Exact, names};
 use crate::render;
 
 /// Lists the dead paths.
@@ -12,13 +12,13 @@ pub(super) fn dead(context: &Context, args: &DeadArgs) -> Result<Exit, Failure> 
     let (_, inspection) = context.look_at_dead()?;
     let dead = inspection.dead();
     let names = names(inspection.graph(), dead.iter());
-    let measured = context.measure(&names, Exact::from_flag(args.exact))?;
-    let sum = render::json::dead_sum(
-        &inspection,
-        measured.bytes,
-        measured.at_most,
-        measured.notes,
-    );
+    let is_measured = Exact::from_flag(args.exact).measures(names.len());
+    let measured = is_measured.then(|| context.measure(&names)).transpose()?;
+    let (bytes, at_most, notes) = match &measured {
+        Some(used) => (Some(used.bytes), !used.at_most.is_empty(), used.notes()),
+        None => (None, false, Vec::new()),
+    };
+    let sum = render::json::dead_sum(&inspection, bytes, at_most, notes);
     if args.json.json {
         out::json(&render::json::dead(&inspection, sum))?;
     } else {

@@ -3,7 +3,6 @@
 mod needs;
 
 use super::args::DoctorArgs;
-use super::brake::failed_in_a_row;
 use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::out;
@@ -14,6 +13,7 @@ use crate::domain::limits::FAILURES_BEFORE_PAUSE;
 use crate::domain::plan::Plan;
 use crate::domain::receipt::Receipt;
 use crate::domain::snapshot::{Actor, Snapshot};
+use crate::engine::failed_in_a_row;
 use crate::ports::{Clock, Observation, RunJournal, StoreReadTrouble};
 use crate::render::json::{self, CheckDocument, CheckState};
 use crate::render::reason;
@@ -262,7 +262,7 @@ fn jobs(context: &Context) -> Vec<CheckDocument> {
         let runs = receipts.iter().rev().filter(of_the_job);
         let refused = runs.clone().next().map(|run| &run.refused);
         let refused = refused.filter(|refused| !refused.is_empty());
-        match failed_in_a_row(context, runs) {
+        match failed_in_a_row(&context.journal, runs) {
             0 if let Some(refused) = refused => {
                 let mut codes: Vec<&str> = refused.iter().map(|r| r.code.as_str()).collect();
                 codes.dedup();

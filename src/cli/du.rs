@@ -3,9 +3,9 @@
 use super::args::{Division, DuArgs};
 use super::context::Context;
 use super::failure::{Exit, Failure};
-use super::inspect::{Exact, names};
 use super::out;
 use crate::domain::analysis::{GroupBy, Sets};
+use crate::engine::names;
 use crate::render;
 
 /// How many of the largest paths or packages are measured, for the largest on disk to be among them.
@@ -28,9 +28,15 @@ pub(super) fn du(context: &Context, args: &DuArgs) -> Result<Exit, Failure> {
         let graph = inspection.graph();
         let groups: Vec<_> = sets.map(|set| names(graph, set)).collect();
         let disk = context.measure_groups(&groups)?;
-        let all = context.measure(&names(graph, graph.nodes()), Exact::Always)?;
-        notes.extend(all.notes);
-        render::json::du_on_disk(&usage, &disk, (all.bytes, all.at_most), args.top, notes)
+        let all = context.measure(&names(graph, graph.nodes()))?;
+        notes.extend(all.notes());
+        render::json::du_on_disk(
+            &usage,
+            &disk,
+            (Some(all.bytes), !all.at_most.is_empty()),
+            args.top,
+            notes,
+        )
     } else {
         let usage = inspection.usage(&snapshot, by, args.top, Sets::Left);
         render::json::du(&usage, notes)

@@ -6,10 +6,10 @@ use super::args::{DueArgs, Global};
 use super::context::{Context, named_job};
 use super::failure::{Exit, Failure};
 use super::out;
-use crate::adapters::disk;
 use crate::domain::budget::{Budget, Disk, DiskUsage};
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::measure::Bytes;
+use crate::ports::ReadStore;
 
 /// Says whether the job is due, by the exit status.
 ///
@@ -31,11 +31,7 @@ fn answer(global: Global, args: &DueArgs) -> Result<Exit, Failure> {
     let Some(goal) = job.budget else {
         return Ok(error_chain(Due::NoBudget));
     };
-    let store = context.places.store.as_path();
-    let disk = disk::settled_fullness(store).map_err(|error| {
-        let message = format!("cannot tell how full the file system of {store} is: {error}");
-        Failure::new(Exit::Failed, message).hint("Check that NIX_STORE_DIR is right.")
-    })?;
+    let disk = context.reader(None).fullness()?;
     Ok(error_chain(Due::of(goal.budget, disk)))
 }
 

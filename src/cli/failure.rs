@@ -2,12 +2,11 @@
 
 use std::process::ExitCode;
 
-use crate::adapters::disk::DiskError;
 use crate::domain::blocker::Blocker;
-use crate::engine::{EngineError, GateError};
+use crate::engine::{EngineError, GateError, PlanError};
 use crate::ports::{
-    JournalError, NO_ANSWER, OTHER_STORE, PerformError, StoreReadError, StoreReadTrouble,
-    SurveyError, error_chain,
+    DiskError, JournalError, NO_ANSWER, OTHER_STORE, PerformError, StoreReadError,
+    StoreReadTrouble, SurveyError, error_chain,
 };
 
 /// A record of some kilobytes must come before anything that frees space.
@@ -144,6 +143,9 @@ impl From<DiskError> for Failure {
             DiskError::Store { source, .. } if is_denied(&source) => {
                 Self::new(Exit::NoPermission, message).hint("Run as a user who may read it.")
             }
+            DiskError::Fullness { .. } => {
+                Self::new(Exit::Failed, message).hint("Check that NIX_STORE_DIR is right.")
+            }
             DiskError::Store { .. } => {
                 Self::new(Exit::Unavailable, message).hint("Check that NIX_STORE_DIR is right.")
             }
@@ -183,6 +185,23 @@ impl From<JournalError> for Failure {
             JournalError::NoSuchRun(_) => (Exit::Usage, "`nix-prune history` lists the runs."),
         };
         Self::new(exit, message).hint(hint)
+    }
+}
+
+impl From<PlanError> for Failure {
+    fn from(error: PlanError) -> Self {
+        let message = error_chain(&error);
+        match error {
+            PlanError::BudgetUnknown(error) => Self {
+                message,
+                ..Self::from(error)
+            },
+            PlanError::Store(error) => error.into(),
+            PlanError::Survey(error) => error.into(),
+            PlanError::Disk(error) => error.into(),
+            PlanError::Journal(error) => error.into(),
+            PlanError::Nix(error) => error.into(),
+        }
     }
 }
 

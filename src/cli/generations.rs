@@ -41,7 +41,7 @@ fn look(
     if no_sizes {
         return Ok((context.snapshot(None)?, None, Vec::new()));
     }
-    let look = context.look(None)?;
+    let look = context.look()?;
     Ok(match look.store {
         Ok(store) => (
             look.snapshot.clone(),

@@ -5,17 +5,18 @@ use camino::Utf8Path;
 use super::args::PlanArgs;
 use super::context::Context;
 use super::failure::{Exit, Failure};
-use super::inspect::{Exact, build};
+use super::inspect;
 use super::out;
 use crate::adapters::plan_file;
 use crate::domain::plan::Plan;
+use crate::engine::Exact;
 use crate::ports::error_chain;
 use crate::render;
 
 /// Draws the plan, prints it, and saves it when asked to.
 pub(super) fn plan(context: &Context, args: &PlanArgs) -> Result<Exit, Failure> {
     let job = context.job(&args.job, None)?;
-    let plan = build(context, &job, Exact::from_flag(args.exact))?;
+    let plan = inspect::plan(context, &job, Exact::from_flag(args.exact))?;
     if let Some(path) = &args.out {
         save(&plan, path)?;
     }

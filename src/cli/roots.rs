@@ -13,7 +13,7 @@ pub(super) fn roots(context: &Context, args: &RootsArgs) -> Result<Exit, Failure
         let snapshot = context.snapshot(None)?;
         (snapshot, context.reader(None).running(), None)
     } else {
-        let look = context.look(None)?;
+        let look = context.look()?;
         let mut snapshot = look.snapshot;
         let sizes = match look.store {
             Ok(store) => {

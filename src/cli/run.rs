@@ -6,9 +6,8 @@ use std::time::Duration;
 use super::args::RunArgs;
 use super::context::Context;
 use super::failure::{Exit, Failure};
-use super::inspect::{Exact, build};
 use super::progress::Progress;
-use super::{ask, out};
+use super::{ask, inspect, out};
 use crate::adapters::collector;
 use crate::adapters::nix_cli::NixCli;
 use crate::adapters::store::StoreSurvey;
@@ -17,7 +16,7 @@ use crate::domain::effective_job::EffectiveJob;
 use crate::domain::measure::Span;
 use crate::domain::plan::Plan;
 use crate::domain::receipt::{Outcome, Receipt, RunKind};
-use crate::engine::Approved;
+use crate::engine::{Approved, Exact};
 use crate::ports::{Clock, RunJournal};
 use crate::render;
 
@@ -33,7 +32,7 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     let nix = context.nix()?;
     let observer = context.observer(Some(&job));
     recover_first(context, &observer, &nix)?;
-    let mut plan = build(context, &job, Exact::IfCheap)?;
+    let mut plan = inspect::plan(context, &job, Exact::IfCheap)?;
     let view = context.view();
     if !args.json.json {
         out::text(&(render::table::plan(&plan, &view) + "\n"));

@@ -287,6 +287,17 @@ impl Plan {
         self.accepted.sort();
     }
 
+    /// What it collects.
+    pub fn collections(&self) -> impl Iterator<Item = &CollectFacts> {
+        let actions = self.actions.iter();
+        actions.filter_map(|planned| planned.action.collection())
+    }
+
+    /// Whether garbage is to be collected.
+    pub fn collects(&self) -> bool {
+        self.collections().next().is_some()
+    }
+
     /// The highest risk of its actions; `None` when there are none.
     pub fn risk(&self) -> Option<RiskLevel> {
         self.actions.iter().map(|a| a.risk).max()

@@ -18,20 +18,13 @@ use crate::domain::measure::{Bytes, Timestamp};
 use crate::domain::plan::{Action, CollectFacts};
 use crate::domain::receipt::{Entry, Outcome, Receipt};
 use crate::domain::store_path::StorePath;
-use crate::ports::{Clock, Interrupt, NixActions, RunJournal, Survey};
+use crate::ports::RunJournal;
 
 /// The most rounds of one run. Every round deletes a path or removes a step, so it ends without this; other programs may
 /// go on making garbage.
 const MAX_ROUNDS: usize = 200;
 
-impl<S, P, R, C, I> Engine<'_, S, P, R, C, I>
-where
-    S: Survey,
-    P: NixActions,
-    R: RunJournal,
-    C: Clock,
-    I: Interrupt,
-{
+impl<R: RunJournal> Engine<'_, R> {
     /// What a budget gives up for good, it gives up for a collection. Where that is left out, nothing would be freed.
     pub(super) fn skip_without_collection(&self, receipt: &mut Receipt) {
         if receipt.budget.is_none() {

@@ -96,10 +96,10 @@ impl Collection {
 pub(super) type LastLook<'a> = &'a mut dyn FnMut() -> Result<(), PerformError>;
 
 /// Collects garbage. Nothing is ever forced: what Nix refuses stays, with all that it keeps, and the rest goes.
-pub fn collect<S: Survey, P: NixActions, I: Interrupt>(
-    survey: &S,
-    perform: &P,
-    interrupt: &I,
+pub fn collect(
+    survey: &dyn Survey,
+    perform: &dyn NixActions,
+    interrupt: &dyn Interrupt,
     method: CollectMethod,
 ) -> Collection {
     collect_after(survey, perform, interrupt, method, &mut || Ok(()))
@@ -107,10 +107,10 @@ pub fn collect<S: Survey, P: NixActions, I: Interrupt>(
 
 /// The same after a last look: right before Nix collects, or right after it was found what is dead. A root that vanishes
 /// later is no part of what is deleted by name.
-pub(super) fn collect_after<S: Survey, P: NixActions, I: Interrupt>(
-    survey: &S,
-    perform: &P,
-    interrupt: &I,
+pub(super) fn collect_after(
+    survey: &dyn Survey,
+    perform: &dyn NixActions,
+    interrupt: &dyn Interrupt,
     method: CollectMethod,
     last_look: LastLook<'_>,
 ) -> Collection {
@@ -119,10 +119,10 @@ pub(super) fn collect_after<S: Survey, P: NixActions, I: Interrupt>(
 }
 
 /// The same of what was found dead by another look.
-pub(super) fn collect_from<S: Survey, P: NixActions, I: Interrupt>(
-    survey: &S,
-    perform: &P,
-    interrupt: &I,
+pub(super) fn collect_from(
+    survey: &dyn Survey,
+    perform: &dyn NixActions,
+    interrupt: &dyn Interrupt,
     method: CollectMethod,
     look: impl FnOnce() -> Result<DeletionSet, FullGcReason>,
     last_look: LastLook<'_>,
@@ -147,10 +147,10 @@ pub(super) fn collect_from<S: Survey, P: NixActions, I: Interrupt>(
     }
 }
 
-struct Collector<'a, S, P, I> {
-    survey: &'a S,
-    perform: &'a P,
-    interrupt: &'a I,
+struct Collector<'a> {
+    survey: &'a dyn Survey,
+    perform: &'a dyn NixActions,
+    interrupt: &'a dyn Interrupt,
     last_look: LastLook<'a>,
     total: Option<Collected>,
     refused: Vec<UndeletedPath>,
@@ -169,7 +169,7 @@ enum CollectOutcome {
     },
 }
 
-impl<S: Survey, P: NixActions, I: Interrupt> Collector<'_, S, P, I> {
+impl Collector<'_> {
     fn collect(
         &mut self,
         method: CollectMethod,

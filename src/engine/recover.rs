@@ -6,19 +6,9 @@ use super::{Engine, EngineError};
 use crate::domain::plan::Action;
 use crate::domain::receipt::{Entry, Outcome, Receipt, RunId, RunKind, Undo};
 use crate::domain::store_path::StorePath;
-use crate::ports::{
-    Clock, Interrupt, LinkState, NixActions, PerformError, RestoreMode, RunJournal, Survey,
-    error_chain,
-};
+use crate::ports::{LinkState, PerformError, RestoreMode, RunJournal, error_chain};
 
-impl<S, P, R, C, I> Engine<'_, S, P, R, C, I>
-where
-    S: Survey,
-    P: NixActions,
-    R: RunJournal,
-    C: Clock,
-    I: Interrupt,
-{
+impl<R: RunJournal> Engine<'_, R> {
     /// Settles every interrupted run. Called under the lock, so none of them can still be under way.
     ///
     /// First it is checked that Nix works on the store that is looked at: what is recorded here would be done elsewhere.

@@ -5,18 +5,9 @@ use super::run::settle;
 use crate::domain::plan::HoldFacts;
 use crate::domain::receipt::{Entry, Outcome, Receipt};
 use crate::domain::snapshot::Snapshot;
-use crate::ports::{
-    Clock, Interrupt, LinkState, NixActions, PerformError, RunJournal, Survey, error_chain,
-};
+use crate::ports::{LinkState, PerformError, RunJournal, error_chain};
 
-impl<S, P, R, C, I> Engine<'_, S, P, R, C, I>
-where
-    S: Survey,
-    P: NixActions,
-    R: RunJournal,
-    C: Clock,
-    I: Interrupt,
-{
+impl<R: RunJournal> Engine<'_, R> {
     /// Makes roots again of the holds that lost theirs while their window is open. A collection that would come after
     /// one that cannot be mended is left out.
     pub(super) fn repair_holds(&self, snapshot: &Snapshot, receipt: &mut Receipt) {

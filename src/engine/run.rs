@@ -18,19 +18,9 @@ use crate::domain::protected::ProtectedPaths;
 use crate::domain::receipt::{BudgetOutcome, Entry, Outcome, Receipt, RunKind, Undo};
 use crate::domain::risk::RiskLevel;
 use crate::domain::snapshot::{Held, Snapshot};
-use crate::ports::{
-    Clock, Interrupt, LinkState, NixActions, PerformError, RestoreMode, RunJournal, Survey,
-    error_chain,
-};
+use crate::ports::{Clock, LinkState, PerformError, RestoreMode, RunJournal, error_chain};
 
-impl<S, P, R, C, I> Engine<'_, S, P, R, C, I>
-where
-    S: Survey,
-    P: NixActions,
-    R: RunJournal,
-    C: Clock,
-    I: Interrupt,
-{
+impl<R: RunJournal> Engine<'_, R> {
     /// Carries out an approved proposal: lock, settle what was interrupted, look again, write the record with
     /// everything pending, then do and record one action after the other.
     ///
@@ -468,7 +458,7 @@ pub(super) fn settle(
     entry: &mut Entry,
     outcome: Outcome,
     detail: Option<String>,
-    clock: &impl Clock,
+    clock: &dyn Clock,
 ) {
     entry.outcome = outcome;
     entry.detail = detail;

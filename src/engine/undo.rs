@@ -6,16 +6,9 @@ use super::{Engine, EngineError, pending};
 use crate::domain::plan::Action;
 use crate::domain::receipt::{Entry, Outcome, Receipt, RunId, RunKind, Undo};
 use crate::domain::risk::RiskLevel;
-use crate::ports::{Clock, Interrupt, JournalError, LinkState, NixActions, RunJournal, Survey};
+use crate::ports::{JournalError, LinkState, RunJournal};
 
-impl<S, P, R, C, I> Engine<'_, S, P, R, C, I>
-where
-    S: Survey,
-    P: NixActions,
-    R: RunJournal,
-    C: Clock,
-    I: Interrupt,
-{
+impl<R: RunJournal> Engine<'_, R> {
     /// Undoes a run, or without one the latest run that has something to undo.
     ///
     /// Each generation comes back with its number, target and time, or not at all; what cannot come back is said in

@@ -12,10 +12,7 @@ use crate::domain::receipt::{Outcome, Receipt, Undo};
 use crate::domain::risk::RiskLevel;
 use crate::domain::snapshot::{Actor, Snapshot, VanishedRoot};
 use crate::domain::store_path::StorePath;
-use crate::ports::{
-    Cause, Clock, Interrupt, JournalError, NixActions, PerformError, RunJournal, Survey,
-    error_chain, nth_link,
-};
+use crate::ports::{Cause, JournalError, PerformError, RunJournal, error_chain, nth_link};
 
 /// The most holds that are made in one call of Nix.
 const MAX_HOLDS_PER_CALL: usize = 200;
@@ -56,14 +53,7 @@ impl Links {
     }
 }
 
-impl<S, P, R, C, I> Engine<'_, S, P, R, C, I>
-where
-    S: Survey,
-    P: NixActions,
-    R: RunJournal,
-    C: Clock,
-    I: Interrupt,
-{
+impl<R: RunJournal> Engine<'_, R> {
     /// Holds what vanished roots kept, all of them before anything else is done. They are recorded together; a run that
     /// is killed before that is settled by the next one.
     pub(super) fn hold_roots(

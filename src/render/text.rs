@@ -9,6 +9,8 @@ use crate::domain::measure::Timestamp;
 use crate::domain::store_path::StorePathRef;
 use crate::domain::visible::is_hidden;
 
+pub use crate::domain::measure::count;
+
 /// Makes every character visible that would move the cursor, change the order of the text or not show at all. Our own
 /// marks for colours are among them, and so cannot come from outside.
 ///
@@ -80,16 +82,6 @@ pub fn ago(time: Timestamp, now: Timestamp) -> String {
         _ => (YEAR, "year"),
     };
     format!("{} ago", count(seconds / unit, word))
-}
-
-/// A number with its noun: `1 generation`, `2 generations`, `0 entries`.
-pub fn count(number: impl TryInto<u64>, noun: &str) -> String {
-    let number = number.try_into().unwrap_or(u64::MAX);
-    match noun.strip_suffix('y') {
-        _ if number == 1 => format!("1 {noun}"),
-        Some(stem) if !stem.ends_with(['a', 'e', 'o', 'u']) => format!("{number} {stem}ies"),
-        _ => format!("{number} {noun}s"),
-    }
 }
 
 /// A list as it is spoken: `a`, `a and b`, `a, b and c`.

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod budgets;
+mod planning;
 mod rounds;
 
 use std::cell::{Cell, RefCell};
@@ -121,7 +122,7 @@ impl World {
         world
     }
 
-    fn engine(&self) -> Engine<'_, Self, Self, Self, Self, Self> {
+    fn engine(&self) -> Engine<'_, Self> {
         Engine {
             survey: self,
             perform: self,

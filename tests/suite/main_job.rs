@@ -15,25 +15,27 @@ use nix_prune::adapters::journal::Journal;
 use nix_prune::adapters::nix_cli::NixCli;
 use nix_prune::adapters::process;
 use nix_prune::adapters::scratch::{NewPath, Scratch, set_link_time};
+use nix_prune::adapters::store::{Care, StoreReader};
 use nix_prune::adapters::survey::Observer;
 use nix_prune::domain::job::{
     CollectOperation, GenerationsOperation, Job, JobName, Operations, ProfileSelector,
     RootsOperation,
 };
 use nix_prune::domain::measure::{Span, Timestamp};
+use nix_prune::domain::plan::Plan;
 use nix_prune::domain::receipt::{Outcome, Receipt};
 use nix_prune::domain::retention::{KeepPolicy, KeepRules};
 use nix_prune::domain::risk::RiskLevel;
 use nix_prune::domain::snapshot::{Actor, Snapshot};
 use nix_prune::domain::store_path::StorePath;
-use nix_prune::engine::{Engine, Proposal, gate};
+use nix_prune::engine::{Engine, Exact, Planner, Proposal, gate};
 use nix_prune::ports::{Clock, Interrupt, Survey};
 use nix_prune::render;
 
 use crate::retention::{YEAR_NOW, year_of_generations, year_rules};
 use crate::support::{
-    Daemon, Nix, by_hand, command, is_root, listing, plan_of, program, run_command, script,
-    skipped, time, unrestricted, with_each_nix,
+    Daemon, Nix, by_hand, command, is_root, listing, program, run_command, script, skipped, time,
+    unrestricted, with_each_nix,
 };
 
 /// A clock that is set by hand.
@@ -98,9 +100,27 @@ impl Machine {
         self.observer().snapshot().unwrap()
     }
 
+    /// The plan as every command makes it, with its prediction and its safety checks.
+    fn plan(&self, job: &Job) -> Plan {
+        let planner = Planner {
+            survey: &self.observer(),
+            store: &StoreReader {
+                places: &self.places,
+                proc: Utf8Path::new("/proc"),
+                nix: Some(&self.nix),
+                care: Care::Quick,
+                interrupt: &Never,
+            },
+            nix: Some(&self.nix),
+            remember: &self.journal,
+        };
+        planner.plan(&unrestricted(job), Exact::Always).unwrap()
+    }
+
     fn run(&self, job: &Job) -> Receipt {
-        let plan = plan_of(&self.snapshot(), job);
+        let plan = self.plan(job);
         assert!(plan.refusals.is_empty(), "{:?}", plan.refusals);
+        assert_eq!(plan.collects(), plan.prediction.paths.is_some());
         let approved = gate(Proposal::of(&plan)).unwrap();
         let observer = self.observer();
         self.engine(&observer)
@@ -118,10 +138,7 @@ impl Machine {
         self.engine(&observer).undo(None).unwrap()
     }
 
-    fn engine<'a>(
-        &'a self,
-        survey: &'a Observer<'a>,
-    ) -> Engine<'a, Observer<'a>, NixCli, Journal, Hand, Never> {
+    fn engine<'a>(&'a self, survey: &'a Observer<'a>) -> Engine<'a, Journal> {
         Engine {
             survey,
             perform: &self.nix,
@@ -241,7 +258,7 @@ fn a_year_is_thinned_out_held_undone_and_collected_with_every_nix() {
         // The plan says what was worked out by hand, and changes nothing.
         let state = machine.scratch.state_dir();
         let before = listing(&state);
-        let plan = plan_of(&machine.snapshot(), &job);
+        let plan = machine.plan(&job);
         let document = serde_json::to_value(render::json::plan(&plan)).unwrap();
         assert_eq!(listing(&state), before, "the plan changed something");
         let items = document["items"].as_array().unwrap().iter();

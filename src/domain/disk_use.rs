@@ -1,0 +1,76 @@
+//! What deleting a set of store paths frees on disk.
+
+use super::measure::{Bytes, count};
+
+/// What deleting a set of store paths would free.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DiskUse {
+    /// The blocks of every inode that would go.
+    pub bytes: Bytes,
+    /// How many inodes would go.
+    pub inodes: u64,
+    /// The blocks of files that stay because they have links elsewhere: they are not in `bytes`.
+    pub shared: Bytes,
+    /// The blocks that a snapshot or a copy has too, and which stay with it: they are not in `bytes`.
+    pub elsewhere: Bytes,
+    /// Files and directories that went away while they were looked at.
+    pub vanished: u64,
+    /// Files and directories that could not be looked at: what is in them is not in `bytes`.
+    pub unreadable: u64,
+    /// Some of the unreadable ones, with the reason.
+    pub examples: Vec<String>,
+    /// Why deleting may free less than `bytes`; nothing where that is exact.
+    pub at_most: Vec<AtMost>,
+}
+
+/// Why a figure is only the most that is freed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AtMost {
+    /// Some files are compressed, and the file system does not say how far.
+    Compressed,
+    /// Some of the files share blocks, and the file system does not say with how many others.
+    Shared,
+    /// A lower layer of an overlay keeps what it has.
+    Layers,
+    /// Blocks may be compressed, or belong to snapshots, and this file system is not asked.
+    Unknown(&'static str),
+}
+
+impl DiskUse {
+    /// What a reader should know of the figure.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.unreadable > 0 {
+            let files = count(self.unreadable, "file");
+            notes.push(format!(
+                "{files} or directories could not be looked at, so more may be freed on disk: {}",
+                self.examples.join(", ")
+            ));
+        }
+        if self.elsewhere > Bytes(0) {
+            notes.push(format!(
+                "another {} on disk stays, because snapshots or copies share it",
+                self.elsewhere
+            ));
+        }
+        if !self.at_most.is_empty() {
+            let why: Vec<_> = self.at_most.iter().map(|&why| because(why)).collect();
+            notes.push(format!(
+                "the bytes on disk are the most that is freed: {}",
+                why.join("; ")
+            ));
+        }
+        notes
+    }
+}
+
+fn because(why: AtMost) -> String {
+    match why {
+        AtMost::Compressed => "some files are compressed".to_string(),
+        AtMost::Shared => "some files share blocks, perhaps with others that stay".to_string(),
+        AtMost::Layers => "a lower layer of the overlay keeps its files".to_string(),
+        AtMost::Unknown(system) => {
+            format!("on {system} blocks may be compressed or belong to snapshots")
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! From a look at the machine to a plan: observe, build, fit to the budget, predict, safety checks.
+
+use super::checks;
+use crate::domain::analysis::StoreAnalysis;
+use crate::domain::budget::{Contradiction, DiskGoal, DiskUsage, SizeMetric};
+use crate::domain::disk_use::DiskUse;
+use crate::domain::effective_job::EffectiveJob;
+use crate::domain::graph::{NodeIdx, NodeSet, StoreGraph, Weight};
+use crate::domain::measure::{Bytes, count};
+use crate::domain::plan::{BudgetContext, Later, Plan, Prediction, Recent};
+use crate::domain::snapshot::Snapshot;
+use crate::ports::{
+    DiskError, JournalError, NixActions, Observation, PerformError, ReadStore, RunJournal,
+    StoreReadError, StoreReadTrouble, Survey, SurveyError, error_chain,
+};
+
+/// The most paths that are measured where that was not asked for.
+const MAX_UNASKED: usize = 2000;
+
+/// Whether to measure what is on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exact {
+    /// However long it takes.
+    Always,
+    /// Where it does not take long.
+    IfCheap,
+}
+
+impl Exact {
+    /// As `--exact` says.
+    pub fn from_flag(exact: bool) -> Self {
+        if exact { Self::Always } else { Self::IfCheap }
+    }
+
+    /// Whether so many paths are measured.
+    pub fn measures(self, paths: usize) -> bool {
+        self == Self::Always || paths <= MAX_UNASKED
+    }
+}
+
+/// What planning needs of the world. Nothing in it changes anything.
+pub struct Planner<'a, R> {
+    /// Looks at profiles and roots.
+    pub survey: &'a dyn Survey,
+    /// Looks into the store, and measures it.
+    pub store: &'a dyn ReadStore,
+    /// Nix, where it can be asked.
+    pub nix: Option<&'a dyn NixActions>,
+    /// The records of earlier runs.
+    pub remember: &'a R,
+}
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// There is no snapshot.
+    #[error(transparent)]
+    Survey(#[from] SurveyError),
+    /// The store cannot be looked into, so that no plan can be made.
+    #[error(transparent)]
+    Store(#[from] StoreReadError),
+    /// The store cannot be looked into, and a budget needs to know what is in it.
+    #[error("what must go for the budget cannot be told")]
+    BudgetUnknown(#[source] StoreReadError),
+    /// The file system does not say how full it is, or what paths take.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// The records of earlier runs cannot be read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// Nix works on another store.
+    #[error(transparent)]
+    Nix(#[from] PerformError),
+}
+
+impl<R: RunJournal> Planner<'_, R> {
+    /// Plans a job: looks, decides, predicts what the plan frees, and checks it against earlier runs and limits.
+    ///
+    /// # Errors
+    /// When nothing can be said at all, or a budget cannot be told what must go: then nothing is chosen by guess.
+    pub fn plan(&self, job: &EffectiveJob, exact: Exact) -> Result<Plan, PlanError> {
+        let mut plan = self.build(job, exact)?;
+        checks::add(self.remember, job, &mut plan);
+        Ok(plan)
+    }
+
+    /// The same for a plan that was made before: predicts anew what it frees, and checks it.
+    ///
+    /// # Errors
+    /// When nothing can be said at all.
+    pub fn renew(
+        &self,
+        mut plan: Plan,
+        job: &EffectiveJob,
+        exact: Exact,
+    ) -> Result<Plan, PlanError> {
+        if plan.collects() {
+            let look = self.look(job)?;
+            self.predict(&mut plan, &look, exact)?;
+        }
+        checks::add(self.remember, job, &mut plan);
+        Ok(plan)
+    }
+}
+
+impl<R: RunJournal> Planner<'_, R> {
+    fn build(&self, job: &EffectiveJob, exact: Exact) -> Result<Plan, PlanError> {
+        // A plan for a store that Nix does not work on could not be carried out, and its figures would be another store's.
+        if let Some(Err(error @ PerformError::OtherStore(_))) =
+            self.nix.map(NixActions::check_store)
+        {
+            return Err(error.into());
+        }
+        if let Some(goal) = job.budget {
+            return self.within_budget(job, goal, exact);
+        }
+        if job.operations.collect.is_none() {
+            let snapshot = self.survey.snapshot()?;
+            return Ok(Plan::build(&snapshot, &self.with_usual(job, &snapshot)));
+        }
+        let look = match self.look(job)? {
+            Observation {
+                store: Err(error), ..
+            } if matches!(
+                error.kind,
+                StoreReadTrouble::OtherStore | StoreReadTrouble::NoAnswer
+            ) =>
+            {
+                return Err(error.into());
+            }
+            look => look,
+        };
+        let mut plan = Plan::build(&look.snapshot, &self.with_usual(job, &look.snapshot));
+        self.predict(&mut plan, &look, exact)?;
+        Ok(plan)
+    }
+
+    fn with_usual(&self, job: &EffectiveJob, snapshot: &Snapshot) -> EffectiveJob {
+        let usual = checks::usual(self.remember, &snapshot.store, &job.name);
+        job.clone().with_usual(usual)
+    }
+
+    fn look(&self, job: &EffectiveJob) -> Result<Observation, PlanError> {
+        let Observation {
+            snapshot,
+            store,
+            running,
+        } = self.store.look(self.survey)?;
+        let mut store = match store {
+            // Looking without the store takes as long again.
+            Err(error) if error.kind == StoreReadTrouble::Interrupted => return Err(error.into()),
+            store => store,
+        };
+        if let Ok(store) = &mut store
+            && job.holds_what_vanished()
+        {
+            store.keep_vanished(&snapshot.vanished);
+        }
+        Ok(Observation {
+            snapshot,
+            store,
+            running,
+        })
+    }
+
+    /// Fits a plan to a budget. Where the goal is reached, the store is not looked into.
+    fn within_budget(
+        &self,
+        job: &EffectiveJob,
+        goal: DiskGoal,
+        exact: Exact,
+    ) -> Result<Plan, PlanError> {
+        let mut standing = DiskUsage {
+            disk: Some(self.store.fullness()?),
+            store_bytes: None,
+        };
+        if standing.to_free(goal.budget) == Some(Bytes(0)) {
+            let snapshot = self.survey.snapshot()?;
+            let job = self.with_usual(job, &snapshot);
+            return Ok(Plan::build_when_within_budget(&snapshot, &job, standing));
+        }
+        let Observation {
+            snapshot,
+            store,
+            running,
+        } = self.look(job)?;
+        let store = store.map_err(PlanError::BudgetUnknown)?;
+        standing.store_bytes = Some(store.graph().nar_size(&store.everything()));
+        let contradiction = self.contradiction(goal, &snapshot)?;
+        let room = BudgetContext {
+            inspection: &store,
+            standing,
+            to_free: standing.to_free(goal.budget).unwrap_or_default(),
+            recent: recent(job, &snapshot),
+            contradiction: contradiction.as_ref(),
+        };
+        let weigh = |dead: &_| self.weigh(goal, &store, dead, room.recent);
+        let job = self.with_usual(job, &snapshot);
+        let mut plan = Plan::build_for_budget(&snapshot, &job, room, weigh)?;
+        let look = Observation {
+            snapshot,
+            store: Ok(store),
+            running,
+        };
+        if !plan.actions.is_empty() {
+            self.predict(&mut plan, &look, exact)?;
+        }
+        Ok(plan)
+    }
+
+    /// The last run whose prediction the file system contradicted, where the goal is the file system's.
+    fn contradiction(
+        &self,
+        goal: DiskGoal,
+        snapshot: &Snapshot,
+    ) -> Result<Option<Contradiction>, PlanError> {
+        if goal.budget.figure() == SizeMetric::NarSize {
+            return Ok(None);
+        }
+        let receipts = self.remember.receipts()?;
+        Ok(Contradiction::last_of(&receipts, &snapshot.store))
+    }
+
+    /// How much room dead paths take, in the figure of the goal. On disk that is measured, however many there are: an
+    /// estimate that is too low would remove more generations than the goal needs.
+    fn weigh(
+        &self,
+        goal: DiskGoal,
+        store: &StoreAnalysis,
+        dead: &NodeSet,
+        recent: Option<Recent>,
+    ) -> Result<Bytes, PlanError> {
+        if goal.budget.figure() == SizeMetric::NarSize {
+            return Ok(store.graph().nar_size(dead));
+        }
+        let mut names = names(store.graph(), dead.iter());
+        // The age of a name that Nix does not know is not known, so it stays where what is recent does.
+        if recent.is_none() {
+            names.extend(unregistered(store));
+        }
+        Ok(self.store.measure(&names)?.bytes)
+    }
+
+    /// Predicts what a plan frees; what cannot be known stays unknown, with a note.
+    fn predict(&self, plan: &mut Plan, look: &Observation, exact: Exact) -> Result<(), PlanError> {
+        if !plan.collects() {
+            return Ok(());
+        }
+        let unknown = |why: &str| format!("what this frees is not known: {why}");
+        let store = match &look.store {
+            Ok(store) => store,
+            Err(error) => {
+                plan.notes.push(unknown(&error_chain(error)));
+                return Ok(());
+            }
+        };
+        if let Some(refusal) = look.snapshot.hidden_roots().next() {
+            plan.notes.push(unknown(&refusal.message));
+            return Ok(());
+        }
+        let mut forecast = store.forecast(&plan.actions);
+        let part = self.part(plan, store, &forecast.dead)?;
+        let is_part = part.is_some();
+        if let Some(part) = part {
+            forecast.now = store.graph().weight(&part);
+            forecast.dead = part;
+        }
+        let mut names = names(store.graph(), forecast.dead.iter());
+        if spares_recent(plan) {
+            plan.notes.push(spared(forecast.spared));
+        } else if !is_part {
+            names.extend(unregistered(store));
+        }
+        let measured = if exact.measures(names.len()) {
+            Some(self.store.measure(&names)?)
+        } else {
+            None
+        };
+        let disk_bytes = measured.as_ref().map(|used| used.bytes);
+        plan.prediction = Prediction {
+            nar_bytes: Some(forecast.now.nar_bytes),
+            disk_bytes,
+            disk_bytes_at_most: measured
+                .as_ref()
+                .is_some_and(|used| !used.at_most.is_empty()),
+            paths: Some(forecast.now.paths),
+            when_windows_end: Some(Later {
+                nar_bytes: forecast.later.nar_bytes,
+                paths: forecast.later.paths,
+            }),
+        };
+        if let Some(report) = &mut plan.budget {
+            let frees = match report.figure {
+                SizeMetric::OnDisk => disk_bytes,
+                SizeMetric::NarSize => Some(forecast.now.nar_bytes),
+            };
+            report.frees = frees.unwrap_or(report.frees);
+        }
+        plan.notes.extend(store.notes());
+        plan.notes.extend(measured.iter().flat_map(DiskUse::notes));
+        Ok(())
+    }
+
+    /// The dead paths that a budget needs, as the run chooses them; `None` where it needs all of them.
+    fn part(
+        &self,
+        plan: &Plan,
+        store: &StoreAnalysis,
+        dead: &NodeSet,
+    ) -> Result<Option<NodeSet>, PlanError> {
+        let budget = plan.budget.as_ref();
+        let needed = budget.and_then(|report| Some((report.collects_most?, report.figure)));
+        let Some((goal, figure)) = needed else {
+            return Ok(None);
+        };
+        let (graph, flags) = (store.graph(), store.flags());
+        let oldest = graph.oldest_dead_by(dead, flags, goal, |nodes| match figure {
+            SizeMetric::OnDisk => self
+                .store
+                .measure_each(&names(graph, nodes.iter().copied())),
+            SizeMetric::NarSize => Ok(nodes.iter().map(|node| graph.nar_size_of(*node)).collect()),
+        })?;
+        // Where valid paths are not enough, names that the database does not know go as well.
+        Ok((oldest.weight >= goal).then(|| graph.set_of(oldest.nodes)))
+    }
+}
+
+/// The base names of paths.
+pub fn names(graph: &StoreGraph, nodes: impl Iterator<Item = NodeIdx>) -> Vec<&str> {
+    nodes.map(|node| graph.base_name(node)).collect()
+}
+
+/// The names in the store directory that the database does not know.
+fn unregistered(store: &StoreAnalysis) -> impl Iterator<Item = &str> {
+    let exact = store.unregistered().iter().filter(|stray| stray.exact);
+    exact.map(|stray| stray.name.as_str())
+}
+
+/// What the collection spares for its youth.
+fn recent(job: &EffectiveJob, snapshot: &Snapshot) -> Option<Recent> {
+    let collect = job.operations.collect?;
+    let since = collect.cutoff(snapshot.taken_at)?;
+    let until = snapshot.taken_at.after(collect.keep_recent?);
+    Some(Recent {
+        since: since.to_unix().0,
+        until,
+    })
+}
+
+/// Whether the collection spares what is recent: a name that Nix does not know stays then, for its age is not known.
+fn spares_recent(plan: &Plan) -> bool {
+    let mut collections = plan.collections();
+    collections.any(|facts| facts.registered_before.is_some())
+}
+
+fn spared(weight: Weight) -> String {
+    let paths = count(weight.paths, "dead path");
+    format!(
+        "{paths} of {} stay, for they are recent or something recent needs them.",
+        weight.nar_bytes
+    )
+}

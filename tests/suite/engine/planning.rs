@@ -1,0 +1,132 @@
+//! Planning over the ports: when the store is read, what a plan says where it cannot be, and its safety checks.
+
+use nix_prune::domain::blocker::CheckCode;
+use nix_prune::domain::budget::{Amount, Budget, Disk, DiskGoal, ReleaseHolds};
+use nix_prune::domain::disk_use::DiskUse;
+use nix_prune::domain::plan::Plan;
+use nix_prune::engine::{Exact, PlanError, Planner};
+use nix_prune::ports::{
+    DiskError, Observation, ReadStore, RunningRoots, StoreReadError, StoreReadTrouble,
+};
+
+use super::*;
+
+/// A store that cannot be read, on a disk with 100 bytes available.
+struct Closed {
+    kind: StoreReadTrouble,
+    tried: Cell<u32>,
+}
+
+impl ReadStore for Closed {
+    fn look(&self, survey: &dyn Survey) -> Result<Observation, SurveyError> {
+        self.tried.set(self.tried.get() + 1);
+        let error = StoreReadError {
+            kind: self.kind,
+            hint: "",
+            source: "it is closed".into(),
+        };
+        Ok(Observation {
+            snapshot: survey.snapshot()?,
+            store: Err(error),
+            running: RunningRoots::default(),
+        })
+    }
+
+    fn fullness(&self) -> Result<Disk, DiskError> {
+        Ok(Disk {
+            used: Bytes(900),
+            available: Bytes(100),
+        })
+    }
+
+    fn measure(&self, _: &[&str]) -> Result<DiskUse, DiskError> {
+        Err(DiskError::Interrupted)
+    }
+
+    fn measure_each(&self, _: &[&str]) -> Result<Vec<Bytes>, DiskError> {
+        Err(DiskError::Interrupted)
+    }
+}
+
+/// The plan of a job with nine generations, and how often the store was tried.
+fn plan(job: &Job, kind: StoreReadTrouble) -> (Result<Plan, PlanError>, u32) {
+    let world = World::new(9, 9);
+    let store = Closed {
+        kind,
+        tried: Cell::new(0),
+    };
+    let planner = Planner {
+        survey: &world,
+        store: &store,
+        nix: Some(&world),
+        remember: &world,
+    };
+    let plan = planner.plan(&unrestricted(job), Exact::IfCheap);
+    (plan, store.tried.get())
+}
+
+fn with_goal(bytes: u64) -> Job {
+    Job {
+        budget: Some(DiskGoal {
+            budget: Budget::MinFree(Amount::Bytes(Bytes(bytes))),
+            release_holds: ReleaseHolds::Never,
+        }),
+        ..job(Span::days(7))
+    }
+}
+
+#[test]
+fn a_store_that_cannot_be_read_leaves_the_prediction_open() {
+    let (plan, tried) = plan(&job(Span::days(7)), StoreReadTrouble::Denied);
+    let plan = plan.unwrap();
+    assert!(plan.collects());
+    assert_eq!((plan.prediction.paths, tried), (None, 1));
+    let told = |note: &String| note.starts_with("what this frees is not known: ");
+    assert!(plan.notes.iter().any(told), "{:?}", plan.notes);
+}
+
+#[rstest]
+#[case(StoreReadTrouble::OtherStore)]
+#[case(StoreReadTrouble::NoAnswer)]
+#[case(StoreReadTrouble::Interrupted)]
+fn a_plan_for_another_store_is_none(#[case] kind: StoreReadTrouble) {
+    let (plan, _) = plan(&job(Span::days(7)), kind);
+    assert!(matches!(plan, Err(PlanError::Store(error)) if error.kind == kind));
+}
+
+#[test]
+fn a_budget_chooses_nothing_by_guess() {
+    let (plan, _) = plan(&with_goal(101), StoreReadTrouble::Denied);
+    assert!(matches!(plan, Err(PlanError::BudgetUnknown(_))));
+}
+
+#[test]
+fn a_budget_that_is_reached_needs_no_look_into_the_store() {
+    let (plan, tried) = plan(&with_goal(100), StoreReadTrouble::Denied);
+    let plan = plan.unwrap();
+    assert_eq!((plan.actions.len(), tried), (0, 0));
+    assert!(plan.budget.unwrap().is_reached());
+}
+
+#[test]
+fn without_a_collection_the_store_is_not_read() {
+    let mut job = job(Span::days(7));
+    job.operations.collect = None;
+    let (plan, tried) = plan(&job, StoreReadTrouble::Denied);
+    assert_eq!((plan.unwrap().actions.is_empty(), tried), (false, 0));
+}
+
+#[test]
+fn every_plan_has_its_safety_checks() {
+    let mut limited = job(Span::days(7));
+    limited.limits.generations = Some(2);
+    let codes = |job: &Job| {
+        let (plan, _) = plan(job, StoreReadTrouble::Denied);
+        let plan = plan.unwrap();
+        let stops: Vec<CheckCode> = plan.stops().map(|stop| stop.code).collect();
+        stops
+    };
+    assert_eq!(codes(&limited), [CheckCode::LimitGenerations]);
+    limited.accept.insert(CheckCode::LimitGenerations);
+    assert_eq!(codes(&limited), []);
+}
