@@ -1,5 +1,5 @@
 {
-  description = "Keeps a Nix store within its budget without taking away what its owner wants back";
+  description = "Garbage-collects a Nix store by retention policy and disk budget, with undo";
 
   inputs.nixpkgs.url = "github:NixOS/nixpkgs/nixpkgs-unstable";
 

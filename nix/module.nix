@@ -114,7 +114,7 @@ let
       after = base.after ++ lib.optional (watches job) "${unitOf name}-watch.service";
     };
 
-  # A unit of its own, so that what it cannot reach is told once a day by the job, and not every quarter of an hour.
+  # A unit of its own, so that what it cannot reach is told once a day by the job, and not every 15 minutes.
   watch =
     name: job:
     let

@@ -305,7 +305,7 @@ let
   };
 in
 {
-  enable = lib.mkEnableOption "nix-prune, which keeps the Nix store within its budget and can take back what it did";
+  enable = lib.mkEnableOption "nix-prune, which garbage-collects the Nix store by retention policy and disk budget, with undo";
 
   package = lib.mkPackageOption pkgs "nix-prune" { };
 

@@ -1,4 +1,4 @@
-//! Where truth comes from and where deeds go: files, links, processes. Each fulfils a port.
+//! Implementations of the ports: files, links, processes and the database.
 
 pub mod clock;
 pub mod collector;

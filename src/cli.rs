@@ -1,4 +1,4 @@
-//! Talks to a person: parses the command line, joins the parts, prints, and says how it ended.
+//! The command line: parses arguments, calls the engine, prints, and returns the exit status.
 
 mod apply;
 pub mod args;

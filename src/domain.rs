@@ -1,7 +1,6 @@
-//! What things are, and what may go: pure data and pure decisions.
+//! Pure data and pure decisions.
 //!
-//! Nothing in here touches a file, a process, the environment, a clock or a log; `tests/suite/architecture.rs`
-//! reads the sources and refuses an import that would.
+//! Nothing here uses a file, a process, the environment, a clock or a log; `tests/suite/architecture.rs` checks the imports.
 
 pub mod accept;
 pub mod analysis;

@@ -1,6 +1,6 @@
 //! The only orchestration: plan, gate, apply, undo, release, recover. It decides the order, nothing else.
 //!
-//! `gate` is the one way from a plan to something that can be carried out: [`Approved`] has no other constructor.
+//! `gate` is the only way from a plan to something that can be carried out: [`Approved`] has no other constructor.
 
 mod budget;
 mod checks;

@@ -1,7 +1,6 @@
-//! What a fuzzer calls, and a test with the inputs that are kept: every reader of what comes from outside, with what must
-//! hold of its answer whatever the input is.
+//! Fuzz targets: every parser of external input, and a test that runs the kept inputs.
 //!
-//! Built for tests and with `--cfg fuzzing`; no program that is given away has it.
+//! Built for tests and with `--cfg fuzzing` only.
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
-//! Keeps a Nix store within its budget without taking away what its owner wants back.
+//! Garbage collection of a Nix store by retention policy and disk budget, with undo.
 //!
-//! Observe, decide, act are three calls with plain data between them: a [`domain::snapshot::Snapshot`], a
+//! Observe, decide and act are three calls with plain data between them: a [`domain::snapshot::Snapshot`], a
 //! [`domain::plan::Plan`], a [`domain::receipt::Receipt`].
 
 pub mod adapters;

@@ -1,4 +1,4 @@
-//! Parses, runs, exits.
+//! Entry point of the program.
 
 fn main() -> std::process::ExitCode {
     nix_prune::cli::main()

@@ -1,4 +1,4 @@
-//! What the engine needs from the world: to look, to act, to remember, to know the time and when to stop.
+//! Ports: the traits through which the engine reads, acts, records, and knows the time and when to stop.
 
 use std::error::Error as StdError;
 
@@ -91,10 +91,10 @@ pub enum SurveyError {
         source: std::io::Error,
     },
     /// Nix works on another store than the one that is looked at.
-    #[error("Nix is not known to work on the local store")]
+    #[error("cannot confirm that Nix uses the local store")]
     OtherStore(#[source] Cause),
     /// The daemon does not answer, so its store is not known.
-    #[error("Nix is not known to work on the local store")]
+    #[error("cannot confirm that Nix uses the local store")]
     NoAnswer(#[source] Cause),
     /// A directory that Nix needs is not an absolute UTF-8 path.
     #[error("{variable} is `{value}`, which is not an absolute path in UTF-8")]
@@ -180,7 +180,7 @@ pub struct RunningRoots {
 
 /// Why the store cannot be looked into.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot look into the store")]
+#[error("cannot read the store")]
 pub struct StoreReadError {
     /// What kind of trouble it is.
     pub kind: StoreReadTrouble,
@@ -427,7 +427,7 @@ pub enum PerformError {
     #[error("Nix cannot be used")]
     Unusable(#[source] Cause),
     /// Nix works on another store than the one that is looked at, or that cannot be told.
-    #[error("Nix is not known to work on the local store")]
+    #[error("cannot confirm that Nix uses the local store")]
     OtherStore(#[source] Cause),
     /// A command of Nix's failed.
     #[error("{what} failed")]
@@ -593,7 +593,7 @@ pub enum JournalError {
         source: std::io::Error,
     },
     /// A record is not one.
-    #[error("{path} is not a record of ours")]
+    #[error("{path} is not a nix-prune record")]
     Malformed {
         /// The file.
         path: String,
@@ -601,7 +601,7 @@ pub enum JournalError {
         source: serde_json::Error,
     },
     /// A file belongs to somebody who could mislead us.
-    #[error("{path} must not be trusted: {why}")]
+    #[error("{path} cannot be trusted: {why}")]
     Untrusted {
         /// The file.
         path: String,
@@ -609,7 +609,7 @@ pub enum JournalError {
         why: String,
     },
     /// There is no such run.
-    #[error("there is no run {0}")]
+    #[error("no such run: {0}")]
     NoSuchRun(String),
 }
 

@@ -1,7 +1,7 @@
-//! What people and scripts see: the same plain data, many views.
+//! Views of plain data: text, tables and JSON.
 //!
-//! [`json`] writes everything as it is; [`table`] writes for a terminal, and lets nothing through that a name or a
-//! link could use to draw there.
+//! [`json`] writes everything as it is; [`table`] writes for a terminal, and escapes everything that a name or a link could use to
+//! control it.
 
 pub mod action;
 pub mod json;

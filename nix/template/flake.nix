@@ -1,5 +1,5 @@
 {
-  description = "A machine that keeps its Nix store within its budget";
+  description = "A machine that prunes its Nix store by policy and budget";
 
   inputs = {
     nixpkgs.url = "github:NixOS/nixpkgs/nixos-unstable";

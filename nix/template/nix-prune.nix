@@ -1,11 +1,11 @@
 {
   services.nix-prune = {
     enable = true;
-    # what was dropped can be put back for two weeks
+    # removed generations stay restorable for two weeks
     settings.undoWindow = "14d";
     jobs.daily = {
       dates = "03:15";
-      # nothing goes while a fifth of the disk is free
+      # nothing is removed while a fifth of the disk is free
       budget.minFree = "20%";
       operations = {
         generations.keep = {

@@ -1,4 +1,4 @@
-//! The time, and the zone whose calendar the machine follows.
+//! The system clock and time zone.
 
 use std::fs;
 

@@ -1,7 +1,7 @@
-//! Who collects garbage now: whoever holds Nix's lock of the collector, `gc.lock` in the state directory.
+//! Detection of a running garbage collection: the holder of Nix's `gc.lock` in the state directory.
 //!
-//! The kernel's list of locks tells, to everybody and without taking the lock. Where there is no such list (macOS), nobody
-//! is known, and Nix itself waits.
+//! The holder is read from the kernel's list of locks, without taking the lock. Without such a list (macOS) the holder is
+//! unknown, and Nix itself waits.
 
 use std::fmt;
 use std::fs;
@@ -43,7 +43,7 @@ impl fmt::Display for Collector {
                 write!(f, "process {pid}")?;
                 name.iter().try_for_each(|name| write!(f, " ({name})"))?;
             }
-            None => f.write_str("a process that cannot be seen from here")?,
+            None => f.write_str("a process outside this namespace")?,
         }
         write!(f, " holds {}", self.lock)
     }

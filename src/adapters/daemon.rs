@@ -1,8 +1,7 @@
-//! The store's paths as a daemon tells them: the rows of the database, for those who may not read it.
+//! Store paths read from a daemon: the rows of the database, for users who may not read it.
 //!
-//! Nix tells paths with sizes, times, derivers and references, but of the outputs of a derivation only those that it
-//! would build. What the database says of them was written down from the derivation's own file when that became valid,
-//! so it is read there.
+//! The daemon reports sizes, times, derivers and references, but for the outputs of a derivation only those that it would build.
+//! The database records the outputs from the derivation's file when it becomes valid, so that file is read here.
 
 use std::collections::HashMap;
 

@@ -1,10 +1,9 @@
-//! Nix's database, read and never written: not a byte of it, nor a file beside it.
+//! Read-only access to the Nix database: writes neither the database nor any file beside it.
 //!
-//! `SQLite`'s own read-only connections are not enough for that. One that may write beside the database makes `-wal`
-//! and `-shm` files, and one that may write and closes last deletes them, which locks every other user out until
-//! root runs Nix again. So root reads here as anybody does: nothing is made, and `-shm` is not opened for writing.
-//! The one trace that `SQLite` leaves when root reads a `-wal` file is a `chown` of it and of `-shm` to the owner of
-//! the database, as every Nix command of root's does.
+//! `SQLite`'s own read-only connections do not guarantee that. A connection that may write beside the database creates `-wal` and
+//! `-shm`, and deletes them when it closes last, which locks out every other user until root runs Nix again. So root reads here as
+//! any user does: nothing is created, and `-shm` is not opened for writing. One trace remains: `SQLite` as root changes the owner
+//! of `-wal` and `-shm` to the owner of the database, as every Nix command run by root does.
 
 mod chunk;
 mod indexes;
@@ -297,7 +296,7 @@ impl Database {
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
     /// There is no database.
-    #[error("{file} is not there")]
+    #[error("{file} does not exist")]
     Missing {
         /// What is not there.
         file: Utf8PathBuf,
@@ -353,7 +352,7 @@ pub enum DatabaseError {
         source: Cause,
     },
     /// The database is of another layout than ours.
-    #[error("{file} says that the database is of schema `{found}`; known is {SCHEMA}")]
+    #[error("{file} has database schema `{found}`; supported is {SCHEMA}")]
     UnknownSchema {
         /// The file that names the schema.
         file: Utf8PathBuf,
@@ -361,7 +360,7 @@ pub enum DatabaseError {
         found: String,
     },
     /// A table or column is missing.
-    #[error("{file} lacks a table or column that Nix's database has")]
+    #[error("{file} lacks a table or column of Nix's database")]
     Layout {
         /// The database.
         file: Utf8PathBuf,
@@ -381,7 +380,7 @@ pub enum DatabaseError {
         why: String,
     },
     /// An index and its table are not of one moment.
-    #[error("{file} is damaged: the index {index} is not that of the rows in {table}")]
+    #[error("{file} is damaged: the index {index} does not match the rows of {table}")]
     Index {
         /// The database.
         file: Utf8PathBuf,
@@ -391,7 +390,7 @@ pub enum DatabaseError {
         index: String,
     },
     /// The database is of another store directory.
-    #[error("{file} is of another store: its path {row} is {path}, which is not in {store}")]
+    #[error("{file} belongs to another store: its path {row} is {path}, which is not in {store}")]
     OtherStore {
         /// The database.
         file: Utf8PathBuf,
@@ -413,9 +412,9 @@ pub enum DatabaseError {
 }
 
 /// What to do about a row that is wrong.
-pub const BAD_ROW: &str = "Nix has no command that mends a row. Copy the directory db of the state directory, stop nix-daemon, and restore \
-                           db.sqlite from the youngest backup from before the damage, or mend or delete that row with sqlite3. Nix deletes \
-                           what it does not find in the database, so look at `nix-prune doctor` before you collect.";
+pub const BAD_ROW: &str = "Nix has no command that repairs a row. Copy the directory db of the state directory, stop nix-daemon, and restore \
+                           db.sqlite from the youngest backup from before the damage, or repair or delete that row with sqlite3. Nix deletes \
+                           paths that are not in the database, so run `nix-prune doctor` before you collect garbage.";
 
 impl DatabaseError {
     /// Whether the database is known to be wrong, so that Nix would delete by it what is alive. What only cannot be read
@@ -451,14 +450,14 @@ impl DatabaseError {
             }
             Self::NotADatabase { .. } | Self::Damaged { .. } | Self::Layout { .. } => {
                 "Copy the directory db of the state directory, stop nix-daemon, and restore db.sqlite from the youngest backup from before the damage. \
-                 Without a backup, write what can be read of the copy into a new file with `sqlite3 COPY .recover`, which not every sqlite3 has. Then let `nix-store --verify` \
-                 and `nix-prune doctor` check it before you collect."
+                 Without a backup, write what can be read of the copy into a new file with `sqlite3 COPY .recover`, which not every sqlite3 has. Then check it with `nix-store --verify` \
+                 and `nix-prune doctor` before you collect garbage."
             }
             Self::Busy { .. } | Self::Changing { .. } => {
                 "Try again when no other Nix command is running; run `nix-store --verify` as root if none is."
             }
             Self::WalUnreadable { .. } => {
-                "Run a Nix command as root, such as `nix-store --verify`; it makes the file anew."
+                "Run a Nix command as root, such as `nix-store --verify`; it recreates the file."
             }
             Self::UnknownSchema { .. } => {
                 "Use a version of this tool that knows the version of Nix."
@@ -469,10 +468,10 @@ impl DatabaseError {
             Self::Row { .. } => BAD_ROW,
             Self::Index { .. } => {
                 "Copy the directory db of the state directory, stop nix-daemon, and rebuild the index as root with `sqlite3 db.sqlite REINDEX`, or restore \
-                 db.sqlite from the youngest backup from before the damage. Then let `nix-store --verify` and `nix-prune doctor` check it \
-                 before you collect."
+                 db.sqlite from the youngest backup from before the damage. Then check it with `nix-store --verify` and `nix-prune doctor` \
+                 before you collect garbage."
             }
-            Self::Sqlite { .. } => "Look at the cause, and try again.",
+            Self::Sqlite { .. } => "Fix the cause, and try again.",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The file of a derivation: only what it says of its outputs, which stands at the beginning.
+//! Parser for the outputs of a derivation file, which come first in it.
 
 use std::fs::OpenOptions;
 use std::io::{self, BufRead, BufReader, Read};
@@ -39,7 +39,7 @@ pub enum DerivationError {
     #[error("it cannot be read")]
     Read(#[from] io::Error),
     /// It says something else.
-    #[error("it has `{found}` where `{expected}` should be")]
+    #[error("it contains `{found}` where `{expected}` is expected")]
     Form {
         /// What should be there.
         expected: char,
@@ -47,7 +47,7 @@ pub enum DerivationError {
         found: char,
     },
     /// A text in it is too long.
-    #[error("it has a text that is too long")]
+    #[error("it contains a string that is too long")]
     TooLong,
     /// An output is not in the store.
     #[error("it has the output `{0}`")]

@@ -1,4 +1,4 @@
-//! What deleting store paths would free: the blocks of every inode whose links all go with them.
+//! Disk space freed by deleting store paths: the blocks of every inode that loses its last link.
 
 mod extents;
 mod fullness;

@@ -1,4 +1,4 @@
-//! Files that are written wholly or not at all, and read so that a hostile file can neither block nor mislead.
+//! Atomic writes, and reads that a hostile file can neither block nor redirect.
 
 pub mod remove;
 pub mod trust;
@@ -251,7 +251,7 @@ pub fn remove_leftovers(dir: &Utf8Path) -> io::Result<()> {
         if is_leftover(&name.file_name())
             && let Err(error) = remove_at(AT_FDCWD, &name.path(), Removal::Own)
         {
-            tracing::debug!(path = %name.path().display(), %error, "a leftover stays");
+            tracing::debug!(path = %name.path().display(), %error, "cannot remove a leftover file");
         }
     }
     Ok(())
@@ -276,7 +276,7 @@ fn directory_of(path: &Utf8Path) -> io::Result<&Utf8Path> {
     match (path.parent(), path.file_name()) {
         (Some(dir), Some(_)) if dir.as_str().is_empty() => Ok(Utf8Path::new(".")),
         (Some(dir), Some(_)) => Ok(dir),
-        _ => Err(invalid("it does not name a file")),
+        _ => Err(invalid("it is not a file name")),
     }
 }
 

@@ -1,17 +1,17 @@
-//! The record of every run, the pins, the links of the holds, and the lock: plain files in one directory.
+//! The journal: records of runs, pins, holds and the lock, as plain files in one directory.
 //!
 //! ```text
-//! lock                  held by the run that is under way
-//! runs/RUN.json         one receipt a run
-//! runs/RUN.steps        what became of its entries since, while it is under way
-//! holds/RUN/INDEX       the link that holds what entry INDEX of a run dropped
-//! reserve/NUMBER        room for the records of a run on a full disk
-//! pins.json             the generations that are never dropped
-//! seen.json             what the last run saw of the roots
-//! acknowledged.json     until when somebody has seen what failed
+//! lock                  held by the current run
+//! runs/RUN.json         one receipt for each run
+//! runs/RUN.steps        outcomes of its entries, during the run
+//! holds/RUN/INDEX       the hold of the generation that entry INDEX removed
+//! reserve/NUMBER        space for records on a full disk
+//! pins.json             generations that are never removed
+//! seen.json             the root baseline of the last run
+//! acknowledged.json     the time up to which failures are acknowledged
 //! ```
 //!
-//! Reading makes nothing: a directory that is not there is an empty journal.
+//! Reading creates nothing: a missing directory is an empty journal.
 
 mod acknowledged;
 #[cfg(any(test, fuzzing))]

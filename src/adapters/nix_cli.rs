@@ -1,4 +1,4 @@
-//! Nix's own commands, typed. What they print is read leniently and only reported; what they did is looked at.
+//! Typed calls of Nix's commands. Their output is parsed leniently and only reported; their effect is checked.
 
 mod access;
 mod delete;
@@ -307,7 +307,7 @@ impl NixCli {
             // Nobody knows their group or home; guessing could hand them root's.
             None => Err(refused(std::io::Error::new(
                 std::io::ErrorKind::NotFound,
-                "the machine does not know this user",
+                "no such user",
             ))),
         }
     }
@@ -320,7 +320,7 @@ fn short(account: Option<&Account>) -> Duration {
 
 /// An older Nix than 2.8.
 #[derive(Debug, thiserror::Error)]
-#[error("this is Nix {0}, and the oldest that can be used is 2.8")]
+#[error("this is Nix {0}, and the oldest supported version is 2.8")]
 struct TooOld(NixVersion);
 
 /// The error of a command as the engine sees it.

@@ -1,4 +1,4 @@
-//! Where Nix and this machine keep things: the same variables as Nix's own, read once.
+//! Directories of Nix and of the machine, read once from the same variables that Nix uses.
 
 use std::env;
 

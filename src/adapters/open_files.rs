@@ -1,4 +1,4 @@
-//! The limit on open files: with too low a limit, what cannot be opened looks like what is not there.
+//! Check of the limit on open files: with too low a limit, an existing file would look missing.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 

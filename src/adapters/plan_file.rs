@@ -1,7 +1,7 @@
-//! A saved plan: a JSON document with a digest, so that what is applied is what was drawn, letter for letter.
+//! Saved plans: a JSON document with a digest, so that exactly the saved plan is applied.
 //!
-//! The digest finds mistakes and edits; it is no signature. What a plan relies on is looked at again before it is
-//! applied, whoever wrote the file.
+//! The digest detects mistakes and edits; it is not a signature. The facts of a plan are rechecked before it is applied, whoever wrote
+//! the file.
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
@@ -92,7 +92,7 @@ pub enum PlanFileError {
         path: String,
     },
     /// The file is not JSON, or only a part of it is there.
-    #[error("the plan {path} is not JSON, or not all of it is there")]
+    #[error("the plan {path} is not JSON, or incomplete")]
     NotJson {
         /// The file.
         path: String,
@@ -100,7 +100,7 @@ pub enum PlanFileError {
         source: serde_json::Error,
     },
     /// The document is of another kind or of another version.
-    #[error("{path} is not a plan of the form {SCHEMA}{}", found.as_ref().map(|f| format!(" but {f}")).unwrap_or_default())]
+    #[error("{path} is not a plan of schema {SCHEMA}{}", found.as_ref().map(|f| format!(" but {f}")).unwrap_or_default())]
     UnknownSchema {
         /// The file.
         path: String,
@@ -108,13 +108,13 @@ pub enum PlanFileError {
         found: Option<String>,
     },
     /// The document is not what was saved.
-    #[error("the plan {path} is not as it was saved: its digest differs")]
+    #[error("the plan {path} was changed after it was saved: its digest differs")]
     Edited {
         /// The file.
         path: String,
     },
     /// The document lacks something that a plan has.
-    #[error("the plan {path} lacks what a plan must have")]
+    #[error("the plan {path} lacks a required field")]
     Incomplete {
         /// The file.
         path: String,
@@ -122,7 +122,7 @@ pub enum PlanFileError {
         source: serde_json::Error,
     },
     /// The document has an action that no plan has.
-    #[error("the plan {path} has an action of the kind {kind}, which no plan has")]
+    #[error("the plan {path} has an action of kind {kind}, which is not allowed in a plan")]
     ForeignAction {
         /// The file.
         path: String,
@@ -142,10 +142,10 @@ impl PlanFileError {
                 "Name a regular file that you may read; links and pipes are not followed."
             }
             Self::TooLarge { .. } => {
-                "Draw a plan for fewer profiles at a time, or use `nix-prune run`, which saves none."
+                "Plan fewer profiles at a time, or use `nix-prune run`, which saves no plan."
             }
             Self::NotJson { .. } | Self::Edited { .. } | Self::Incomplete { .. } => {
-                "Save it again with `nix-prune plan --out FILE`; to change a plan, change the settings and draw it anew."
+                "Save it again with `nix-prune plan --out FILE`; to change a plan, change the settings and plan again."
             }
             Self::UnknownSchema { .. } => {
                 "Save a plan with `nix-prune plan --out FILE` of this version and apply that."

@@ -1,4 +1,4 @@
-//! The one door for child processes: a fixed environment, no terminal, bounded output, a time limit, an end on request.
+//! Child processes, all started here: fixed environment, no terminal, bounded output, time limit, termination on request.
 
 mod account;
 mod capture;

@@ -1,4 +1,4 @@
-//! How far long work has come, counted by those who do it for whoever shows it.
+//! Progress counters, written by workers and read by the progress display.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

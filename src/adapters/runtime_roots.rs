@@ -1,7 +1,7 @@
-//! Roots that live and die with processes: temporary roots, and what running processes use.
+//! Roots of processes: temporary roots, and paths in use by running processes.
 //!
-//! Read them after the database: what became valid meanwhile is then not known, and what is known to be valid has
-//! had its roots looked for last.
+//! Read them after the database: a path that becomes valid in between is then unknown, and for every known path the roots were read
+//! last.
 
 mod processes;
 mod temporary;

@@ -1,4 +1,4 @@
-//! A store of its own with a real Nix, in a directory that goes away: for the demonstration and for the tests.
+//! A temporary store with a real Nix, for the demonstration and the tests.
 
 mod contents;
 mod error;

@@ -1,4 +1,4 @@
-//! Requests to stop: SIGINT, SIGTERM and SIGHUP set a flag that is looked at between and during the steps.
+//! Termination requests: SIGINT, SIGTERM and SIGHUP set a flag that is checked between and during the steps.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

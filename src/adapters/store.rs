@@ -1,4 +1,4 @@
-//! The store as a whole: database, store directory, roots and Nix's settings, joined.
+//! The store as a whole: database, store directory, roots and Nix's settings.
 
 mod consistency;
 mod listing;
@@ -41,8 +41,8 @@ const CAUTIOUS: KeepFlags = KeepFlags {
 };
 
 /// What a reader should know where Nix cannot be asked.
-const NOT_ASKED: &str = "Nix cannot be asked, so the store that is in force is not known, and keep-derivations and keep-outputs \
-                         are both taken for set: more may be dead than is told";
+const NOT_ASKED: &str = "Nix cannot be asked for its settings, so the effective store is unknown; keep-derivations and keep-outputs \
+                         are assumed to be set, and dead paths may be under-reported";
 
 /// How long a file's time may lag behind the clock.
 const TICK: Duration = Duration::from_millis(20);
@@ -407,9 +407,7 @@ impl StoreReader<'_> {
         notes.extend(stored.in_force.is_none().then(|| NOT_ASKED.to_string()));
         doubts.extend(outputs_untold);
         let mut names = names.unwrap_or_else(|error| {
-            notes.push(format!(
-                "the store directory {store} cannot be read: {error}"
-            ));
+            notes.push(format!("cannot read the store directory {store}: {error}"));
             Vec::new()
         });
         // What came since the database was read may have its row by now.
@@ -471,8 +469,8 @@ fn hidden(roots: &RuntimeRoots, one: &str, many: &str) -> Vec<String> {
     let mut doubts = Vec::new();
     match roots.denied {
         0 => {}
-        1 => doubts.push(format!("1 {one} cannot be looked into")),
-        n => doubts.push(format!("{n} {many} cannot be looked into")),
+        1 => doubts.push(format!("1 {one} is not readable")),
+        n => doubts.push(format!("{n} {many} are not readable")),
     }
     if roots.others_hidden {
         doubts.push("the processes of other users are hidden".to_string());

@@ -1,4 +1,4 @@
-//! The names in the store directory: one `readdir`, and no look at what they name.
+//! Names in the store directory, from one `readdir` without any `stat`.
 
 use std::ffi::OsStr;
 use std::fs;

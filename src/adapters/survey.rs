@@ -1,10 +1,10 @@
-//! The survey: profiles, generations and roots, read straight from the file system.
+//! The survey: profiles, generations and roots, read directly from the file system.
 //!
-//! No Nix command is called, for even those that print take locks, remove stale links and make profiles (traps 10, 11,
-//! 25, 45). Nothing is made, locked or removed, and no file but lists of the machine's is opened: directories are
-//! listed, names are looked at without following them, links are read.
+//! No Nix command is called, because even commands that print take locks, remove stale links and create profiles (traps 10, 11,
+//! 25, 45). Nothing is created, locked or removed, and only lists of the machine, such as /etc/passwd, are opened: directories are
+//! listed, names are examined without following them, links are read.
 //!
-//! Of all errors only "not found" may be taken for an answer, with the reason beside it; every other is a refusal.
+//! The only error that counts as an answer is "not found", where the code says why; every other error fails a safety check.
 
 #[cfg(target_os = "linux")]
 mod as_owner;
@@ -248,10 +248,10 @@ impl Observer<'_> {
                 roots.concealed.iter().map(PathBuf::as_path),
                 CheckCode::RootsHidden,
                 format!(
-                    "Nix cannot read the root {first}{more}, which only the owner may read; garbage is collected by \
-                     name, without what it keeps"
+                    "Nix cannot read the root {first}{more}, which only its owner may read; collection is selective \
+                     and keeps its paths"
                 ),
-                "let root read it; Nix's own collector deletes what such a root keeps, whoever calls it",
+                "let root read it; Nix's own garbage collector deletes the paths of such a root, whoever calls it",
             );
         }
         let mut refuse = |message: String, hidden: &[&Hidden]| {
@@ -262,7 +262,7 @@ impl Observer<'_> {
                 places.unwrap_or_default(),
                 CheckCode::RootsUnreadable,
                 message,
-                "find out why; nothing is collected while roots may be hidden",
+                "find the cause; no garbage is collected while roots may be hidden",
             );
         };
         if let Some(error) = store.trouble() {
@@ -276,12 +276,12 @@ impl Observer<'_> {
         if StoreAccess::of(self.places, self.actor) == StoreAccess::Direct {
             let mut all = unwalked.iter().chain(unreadable);
             for hidden in all.by_ref().take(MOST_TOLD) {
-                let message = format!("cannot look at the root {}", hidden.what);
+                let message = format!("cannot read the root {}", hidden.what);
                 refuse(message, &[hidden]);
             }
             let more: Vec<&Hidden> = all.collect();
             if !more.is_empty() {
-                let message = format!("cannot look at {} more roots", more.len());
+                let message = format!("cannot read {} more roots", more.len());
                 refuse(message, &more);
             }
             return None;
@@ -320,7 +320,7 @@ impl Observer<'_> {
             findings.refuse(
                 CheckCode::RootsUnreadable,
                 why,
-                "find out what the link is; until then no system generation is touched",
+                "check the link; until then no system generation is removed",
             );
             Vec::new()
         })
@@ -334,7 +334,8 @@ impl Observer<'_> {
         profiles: &mut Profiles<'_>,
         findings: &mut Findings,
     ) -> Vec<Pin> {
-        let hint = "repair or remove the record; nothing that it may pin is touched until then";
+        let hint =
+            "repair or remove the record; until then no generation that it may pin is removed";
         let mut pins = Vec::new();
         match self.memory.pins() {
             Ok(own) => pins.extend(own.into_iter().map(|pin| under_known_name(pin, profiles))),
@@ -379,8 +380,11 @@ impl Observer<'_> {
             .unwrap_or_else(|error| {
                 findings.refuse(
                     CheckCode::JournalUnreadable,
-                    format!("cannot read what earlier runs hold: {}", error_chain(error)),
-                    "repair or remove the record; what it holds is not known until then",
+                    format!(
+                        "cannot read the records of earlier runs: {}",
+                        error_chain(error)
+                    ),
+                    "repair or remove the record; until then its holds are unknown",
                 );
                 Vec::new()
             })

@@ -1,4 +1,4 @@
-//! Work beside other work. Where the system has no room for a thread, the work is done without one.
+//! Parallel work; if the system cannot start a thread, the work runs on the current one.
 
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 
@@ -17,7 +17,7 @@ where
     match Builder::new().spawn_scoped(scope, work) {
         Ok(thread) => Task::Begun(thread),
         Err(error) => {
-            tracing::debug!(%error, "no thread is to be had");
+            tracing::debug!(%error, "cannot start a thread");
             Task::PutOff(work)
         }
     }

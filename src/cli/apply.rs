@@ -36,7 +36,7 @@ pub(super) fn apply(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure
     for planned in &saved.actions {
         job.policy().allows(&planned.action).map_err(|error| {
             let failure = Failure::new(Exit::Refused, format!("nothing was done: {error}"));
-            failure.hint("Draw a new plan.")
+            failure.hint("Make a new plan.")
         })?;
     }
     let nix = context.nix()?;

@@ -1,4 +1,4 @@
-//! The command line, as clap knows it. Nothing is decided here.
+//! Command line arguments, parsed with clap.
 
 use camino::Utf8PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
@@ -20,7 +20,7 @@ pub use config::{
 };
 pub use store::{DeadArgs, Division, DuArgs, RootsArgs, WhyArgs};
 
-/// Keep a Nix store within its budget without losing what its owner wants back
+/// Garbage-collect a Nix store by retention policy and disk budget, with undo
 #[derive(Debug, Parser)]
 #[command(
     name = "nix-prune",
@@ -32,58 +32,61 @@ pub use store::{DeadArgs, Division, DuArgs, RootsArgs, WhyArgs};
 Exit status:
   0   done, or nothing to do
   1   failed
-  2   usage
-  3   partly done
-  4   refused by a safety rule, the risk ceiling, or the person asked
-  5   the budget is not reached
-  69  Nix was not found, cannot be used, or works on another store
-  73  the state directory cannot be written
-  75  another run or collection is under way; try again
-  77  not permitted
-  78  the settings are not valid")]
+  2   usage error
+  3   partially completed (some steps failed)
+  4   refused: safety check, risk limit, or declined at the prompt
+  5   budget not reached
+  69  Nix not found, unusable, or set to another store
+  73  state directory not writable
+  75  another run or garbage collection is in progress; try again
+  77  permission denied
+  78  invalid settings")]
 pub struct Cli {
-    /// What to do
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
-    /// What holds for every command
+    /// Global options.
     #[command(flatten)]
     pub global: Global,
 }
 
-/// Options of every command.
+/// The heading of the options of every command.
+const GLOBAL: &str = "Global options";
+
+/// Global options.
 #[derive(Debug, Args)]
 pub struct Global {
-    /// Read settings from this file as well; it counts more than the others
+    /// Read this settings file as well; it takes precedence over the other files
     ///
-    /// Below it counts $XDG_CONFIG_HOME/nix-prune/config.json, and below that /etc/nix-prune/config.json. Where there is
-    /// none, the built-in job `default` holds: keep the last 5 generations and those of 14 days, and collect.
-    #[arg(long, global = true, value_name = "FILE", env = "NIX_PRUNE_CONFIG", value_hint = ValueHint::FilePath)]
+    /// The other files are $XDG_CONFIG_HOME/nix-prune/config.json, then /etc/nix-prune/config.json. Without any file the
+    /// built-in job `default` is used: keep the last 5 generations and those of the last 14 days, then collect garbage.
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "FILE", env = "NIX_PRUNE_CONFIG", value_hint = ValueHint::FilePath)]
     pub config: Option<Utf8PathBuf>,
 
-    /// Keep records, pins and holds in this directory
+    /// Store run records, pins and holds in this directory
     ///
-    /// Otherwise /var/lib/nix-prune for root, $XDG_STATE_HOME/nix-prune for everybody else.
-    #[arg(long, global = true, value_name = "DIR", env = "NIX_PRUNE_STATE_DIR", value_hint = ValueHint::DirPath)]
+    /// Default: /var/lib/nix-prune for root, $XDG_STATE_HOME/nix-prune for other users.
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "DIR", env = "NIX_PRUNE_STATE_DIR", value_hint = ValueHint::DirPath)]
     pub state_dir: Option<Utf8PathBuf>,
 
     /// Use the Nix commands in this directory instead of those on PATH
-    #[arg(long, global = true, value_name = "DIR", env = "NIX_PRUNE_NIX_BIN", value_hint = ValueHint::DirPath)]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "DIR", env = "NIX_PRUNE_NIX_BIN", value_hint = ValueHint::DirPath)]
     pub nix_bin: Option<Utf8PathBuf>,
 
-    /// Log more; twice for still more
-    #[arg(short, long, global = true, action = ArgAction::Count)]
+    /// Increase the log level (repeatable)
+    #[arg(short, long, global = true, help_heading = GLOBAL, action = ArgAction::Count)]
     pub verbose: u8,
 
     /// Log errors only
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, help_heading = GLOBAL, conflicts_with = "verbose")]
     pub quiet: bool,
 
-    /// Colour the output
-    #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
+    /// When to colour the output
+    #[arg(long, global = true, help_heading = GLOBAL, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
     pub color: ColorChoice,
 }
 
-/// When to colour.
+/// When to use colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ColorChoice {
     /// On a terminal, unless `NO_COLOR` is set
@@ -97,62 +100,62 @@ pub enum ColorChoice {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Show what `run` would do, and why; read only
+    /// Show what `run` would do, and why (read-only)
     Plan(PlanArgs),
-    /// Plan, show, ask, and carry it out
+    /// Plan, ask for confirmation, and carry out the plan
     Run(RunArgs),
-    /// Carry out a saved plan, unless anything it relies on has changed
+    /// Carry out a saved plan; fail if anything it relies on has changed
     Apply(ApplyArgs),
-    /// Put back the generations and roots that a run took away
+    /// Restore generations and roots removed by a run
     Undo(UndoArgs),
-    /// List the runs, or show the record of one
+    /// List past runs, or show one run in detail
     History(HistoryArgs),
-    /// List profiles and their generations; read only
+    /// List profiles and their generations (read-only)
     Generations(GenerationsArgs),
-    /// List the garbage collector roots, those of running processes among them; read only
+    /// List GC roots, including those of running processes (read-only)
     Roots(RootsArgs),
-    /// List the store paths that nothing keeps; read only
+    /// List dead (unreachable) store paths (read-only)
     Dead(DeadArgs),
-    /// Show what keeps a store path alive; read only
+    /// Show which roots keep a store path alive (read-only)
     Why(WhyArgs),
-    /// Show what takes the room of the store; read only
+    /// Show store disk usage (read-only)
     Du(DuArgs),
-    /// Say by the exit status whether a job's budget wants it to run; read only
+    /// Check whether a job's budget is exceeded (read-only)
     ///
-    /// Reads the settings and how full the file system of the store is, and nothing else, for timers that ask often.
-    /// A job with maxStore, or without a budget, is always due.
+    /// Meant for frequent timers: reads only the settings and the free space of the store's file system. A job with
+    /// maxStore, or without a budget, is always due.
     #[command(after_help = "\
-Exit status, as ExecCondition= of systemd wants it:
-  0    the goal is missed, or it cannot be told without looking into the store
-  1    the goal is reached
-  255  there is no answer: the settings cannot be read, or have no such job")]
+Exit status, for ExecCondition= of systemd:
+  0    due: the goal is missed, or only a scan of the store can decide
+  1    not due: the goal is reached
+  255  unknown: the settings cannot be read, or the job does not exist")]
     Due(DueArgs),
-    /// Look whether everything is there that a run needs; exit status 1 if something is not
+    /// Check the environment and recent runs for problems
     ///
-    /// Nix, settings, state directory, records, roots, store, and how the last runs of each job ended. Nothing is changed, unless
-    /// `--acknowledge` is said.
+    /// Checks Nix, the settings, the state directory, the records, the roots, the store, and how the last runs of each job
+    /// ended. Exit status 1 if a job cannot run, or cannot do all of its work. Changes nothing unless --acknowledge is given.
     Doctor(DoctorArgs),
-    /// Look into undo windows, and end them
+    /// List or release holds (undo windows)
     Hold(HoldArgs),
-    /// Never drop this generation
+    /// Pin a generation, so that it is never removed
     Pin(PinArgs),
-    /// Let the keep rules decide about this generation again
+    /// Remove a pin
     Unpin(UnpinArgs),
-    /// Write, check and compare settings, and take over those of other tools
+    /// Create, validate, show, compare and import settings
     Config(ConfigArgs),
-    /// Print the completions of a shell
+    /// Print a shell completion script
     Completions {
         /// The shell
         shell: Shell,
     },
     /// Print the manual page
     Man,
-    /// Show the main job on a scratch store, which is removed afterwards
+    /// Demonstrate plan, run and undo on a temporary store
     Demo,
 }
 
 impl Command {
-    /// How long the command waits for another run; it is not patient unless that is asked for.
+    /// How long the command waits for another run; `None` unless `--wait` was given.
     pub fn wait(&self) -> Option<Span> {
         match self {
             Self::Run(args) => args.wait.wait,
@@ -169,62 +172,63 @@ impl Command {
 /// `--json`.
 #[derive(Debug, Args)]
 pub struct JsonArg {
-    /// Print one JSON document
+    /// Print JSON
     #[arg(long)]
     pub json: bool,
 }
 
-/// Which job, and what is different this time.
+/// The job, and the overrides for this run.
 #[derive(Debug, Args)]
 pub struct JobArgs {
-    /// The job, as the settings name it
+    /// Name of the job in the settings
     #[arg(value_name = "JOB")]
     pub job: Option<String>,
-    /// What is different this time
+    /// Keep rules.
     #[command(flatten)]
     pub keep: KeepArgs,
-    /// A disk goal
+    /// Disk budget.
     #[command(flatten)]
     pub budget: BudgetArgs,
-    /// Thin out only these profiles: `system`, `users`, `home-manager`, `nix-collect-garbage`, or a path; repeatable
+    /// Prune only these profiles: system, users, home-manager, nix-collect-garbage, or a path (repeatable)
     #[arg(long = "profile", value_name = "PROFILE")]
     pub profiles: Vec<String>,
-    /// Hold what is dropped for this long; 0s for not at all, which cannot be undone
-    #[arg(long, value_name = "AGE", env = "NIX_PRUNE_UNDO_WINDOW")]
+    /// Keep removed generations restorable for this long, such as 7d; 0s disables undo
+    #[arg(long, value_name = "DURATION", env = "NIX_PRUNE_UNDO_WINDOW")]
     pub undo_window: Option<Span>,
-    /// Collect no garbage
+    /// Do not collect garbage
     #[arg(long)]
     pub no_collect: bool,
-    /// How to collect garbage: auto, selective (by name or not at all) or full (as Nix does it)
-    #[arg(long, value_name = "HOW", conflicts_with = "no_collect")]
+    /// How to collect garbage: auto, selective (delete listed paths) or full (nix-collect-garbage)
+    #[arg(long, value_name = "METHOD", conflicts_with = "no_collect")]
     pub collect_method: Option<CollectMethod>,
-    /// Collect nothing that was registered within this time, such as 2d, nor what it needs
-    #[arg(long, value_name = "AGE", conflicts_with = "no_collect")]
+    /// Do not delete paths registered within this time, such as 2d, or their dependencies
+    #[arg(long, value_name = "DURATION", conflicts_with = "no_collect")]
     pub keep_recent: Option<Span>,
-    /// Let this refusal pass, by its code; repeatable. It holds for what this plan shows, and is recorded
+    /// Override this safety check, by code (repeatable; recorded)
     #[arg(long = "accept", value_name = "CODE")]
     pub accepts: Vec<CheckCode>,
 }
 
-/// Keep rules; if any is given, they take the place of the job's.
+/// Keep rules. Any of these replaces all of the job's keep rules.
 #[derive(Debug, Args, Default)]
+#[command(next_help_heading = "Keep rules (any of these replaces all of the job's)")]
 pub struct KeepArgs {
-    /// Keep this many generations, counted back from the current one
+    /// Keep the last N generations, counted back from the current one
     #[arg(long, value_name = "N")]
     pub keep_last: Option<u16>,
-    /// Keep generations not older than this, such as 14d, and the one active then
-    #[arg(long, value_name = "AGE")]
+    /// Keep generations younger than this, such as 14d, and the one active at its start
+    #[arg(long, value_name = "DURATION")]
     pub keep_within: Option<Span>,
-    /// Keep the newest generation of each of this many days
+    /// Keep the newest generation of each of the last N days that have one
     #[arg(long, value_name = "N")]
     pub keep_daily: Option<u16>,
-    /// Keep the newest generation of each of this many ISO weeks
+    /// Keep the newest generation of each of the last N ISO weeks that have one
     #[arg(long, value_name = "N")]
     pub keep_weekly: Option<u16>,
-    /// Keep the newest generation of each of this many months
+    /// Keep the newest generation of each of the last N months that have one
     #[arg(long, value_name = "N")]
     pub keep_monthly: Option<u16>,
-    /// Keep the newest generation of each of this many years
+    /// Keep the newest generation of each of the last N years that have one
     #[arg(long, value_name = "N")]
     pub keep_yearly: Option<u16>,
 }
@@ -238,21 +242,21 @@ pub struct PlanArgs {
     /// Output
     #[command(flatten)]
     pub json: JsonArg,
-    /// Measure what is freed on disk, however many paths it is; otherwise up to 2000 are measured
+    /// Measure the freed disk space whatever the number of paths; by default only up to 2000 paths
     #[arg(long)]
     pub exact: bool,
-    /// Save the plan for `apply`
+    /// Save the plan to FILE for `apply`
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub out: Option<Utf8PathBuf>,
 }
 
-/// How to be asked, and how much is allowed.
+/// Confirmation and risk limit.
 #[derive(Debug, Args)]
 pub struct Consent {
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     pub yes: bool,
-    /// Refuse actions above this risk: low, medium, high, critical
+    /// Refuse actions above this risk: low, medium, high or critical
     #[arg(long, value_name = "LEVEL", env = "NIX_PRUNE_MAX_RISK")]
     pub max_risk: Option<RiskLevel>,
 }
@@ -260,9 +264,10 @@ pub struct Consent {
 /// How long to wait for another run or collection.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct WaitArg {
-    /// Wait at most this long for another run or collection to end, such as 1h; otherwise exit with 75 at once where a
-    /// run is under way, and after 15 minutes of another collection
-    #[arg(long, value_name = "AGE")]
+    /// Wait this long for another run or garbage collection, such as 1h
+    ///
+    /// Default: exit at once with status 75 if another run is in progress; wait 15 minutes for another garbage collection.
+    #[arg(long, value_name = "DURATION")]
     pub wait: Option<Span>,
 }
 
@@ -272,9 +277,9 @@ pub struct RunArgs {
     /// The job
     #[command(flatten)]
     pub job: JobArgs,
-    /// Settle what an interrupted run left open, and do nothing else
+    /// Only recover an interrupted run
     ///
-    /// Every run does so before anything else.
+    /// Every run does this first.
     #[arg(long, conflicts_with_all = ["job", "KeepArgs", "BudgetArgs", "profiles", "no_collect", "collect_method", "keep_recent", "accepts", "yes"])]
     pub resume: bool,
     /// Consent
@@ -291,7 +296,7 @@ pub struct RunArgs {
 /// `apply`.
 #[derive(Debug, Args)]
 pub struct ApplyArgs {
-    /// The plan that `plan --out` saved
+    /// A plan saved by `plan --out`
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: Utf8PathBuf,
     /// Consent
@@ -308,7 +313,7 @@ pub struct ApplyArgs {
 /// `undo`.
 #[derive(Debug, Args)]
 pub struct UndoArgs {
-    /// The run, as `history` names it; otherwise the latest one of which something is still held
+    /// The run, as listed by `history`; default: the latest run with open holds
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
     /// Other runs
@@ -322,7 +327,7 @@ pub struct UndoArgs {
 /// `history`.
 #[derive(Debug, Args)]
 pub struct HistoryArgs {
-    /// The run to show; otherwise all are listed
+    /// The run to show; default: list all runs
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
     /// Output
@@ -333,7 +338,7 @@ pub struct HistoryArgs {
 /// `doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
-    /// Write down that what failed until now has been seen, so that a paused job runs again
+    /// Acknowledge past failures, so that a paused job runs again
     #[arg(long)]
     pub acknowledge: bool,
     /// Output
@@ -344,10 +349,10 @@ pub struct DoctorArgs {
 /// `generations`.
 #[derive(Debug, Args)]
 pub struct GenerationsArgs {
-    /// Only these profiles, by path or name
+    /// Show only these profiles, by path or name
     #[arg(value_name = "PROFILE")]
     pub profiles: Vec<String>,
-    /// Leave out what they cost; the store's database is not read then
+    /// Omit sizes; do not read the store database
     #[arg(long)]
     pub no_sizes: bool,
     /// Output
@@ -358,7 +363,7 @@ pub struct GenerationsArgs {
 /// `due`.
 #[derive(Debug, Args)]
 pub struct DueArgs {
-    /// The job, as the settings name it
+    /// Name of the job in the settings
     #[arg(value_name = "JOB")]
     pub job: Option<String>,
 }
@@ -366,30 +371,30 @@ pub struct DueArgs {
 /// `hold`.
 #[derive(Debug, Args)]
 pub struct HoldArgs {
-    /// What to do with holds
+    /// The subcommand.
     #[command(subcommand)]
     pub command: HoldCommand,
 }
 
-/// What to do with holds.
+/// The subcommands of `hold`.
 #[derive(Debug, Subcommand)]
 pub enum HoldCommand {
-    /// List what is held, and until when
+    /// List holds and when they end
     List(JsonArg),
-    /// End holds; what they held can then not be put back
+    /// Release holds; their generations can no longer be restored
     Release(ReleaseArgs),
 }
 
 /// `hold release`.
 #[derive(Debug, Args)]
 pub struct ReleaseArgs {
-    /// The holds of these runs; otherwise those whose window has ended
+    /// Release the holds of these runs; default: only holds whose undo window has ended
     #[arg(value_name = "RUN")]
     pub runs: Vec<String>,
-    /// All holds
+    /// Release all holds
     #[arg(long, conflicts_with = "runs")]
     pub all: bool,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     pub yes: bool,
     /// Other runs
@@ -406,10 +411,10 @@ pub struct PinArgs {
     /// The generation, such as `system:42` or `/nix/var/nix/profiles/system:42`
     #[arg(value_name = "PROFILE:N")]
     pub generation: String,
-    /// Why
+    /// Why it is pinned
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
-    /// Until when, such as 2027-01-31T00:00:00Z, or for how long, such as 90d
+    /// When the pin ends: a time such as 2027-01-31T00:00:00Z, or a duration such as 90d; default: never
     #[arg(long, value_name = "WHEN")]
     pub until: Option<When>,
     /// Output
@@ -428,12 +433,12 @@ pub struct UnpinArgs {
     pub json: JsonArg,
 }
 
-/// A moment, or a span from now.
+/// A time, or a duration from now.
 #[derive(Debug, Clone, Copy)]
 pub enum When {
-    /// A moment.
+    /// A time.
     At(Timestamp),
-    /// A span from now.
+    /// A duration from now.
     For(Span),
 }
 
@@ -443,9 +448,9 @@ impl std::str::FromStr for When {
         match (text.parse(), text.parse()) {
             (Ok(age), _) => Ok(Self::For(age)),
             (_, Ok(time)) => Ok(Self::At(time)),
-            _ => {
-                Err("write a time such as 2027-01-31T00:00:00Z, or an age such as 90d".to_string())
-            }
+            _ => Err(
+                "write a time such as 2027-01-31T00:00:00Z, or a duration such as 90d".to_string(),
+            ),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The question before the deed.
+//! Confirmation prompts.
 
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
@@ -66,33 +66,33 @@ pub(super) fn confirm(consequences: &[String], interrupt: &impl Interrupt) -> Re
     if !can_ask() {
         return Err(Failure::new(
             Exit::Refused,
-            "nothing was done: there is no terminal to ask on",
+            "nothing was done: there is no terminal to ask for confirmation",
         )
-        .hint("Say --yes if this is what you want."));
+        .hint("Use --yes to skip the confirmation."));
     }
     let mut text = String::new();
     for line in consequences {
         text.push_str(line);
         text.push('\n');
     }
-    text.push_str("Go on? [y/N] ");
+    text.push_str("Continue? [y/N] ");
     let asked = terminal
         .write_all(text.as_bytes())
         .and_then(|()| terminal.flush());
     let answer = asked.and_then(|()| read_line(interrupt));
     match answer {
         Ok(Some(line)) if matches!(line.trim().to_lowercase().as_str(), "y" | "yes") => Ok(()),
-        Ok(Some(_)) => Err(Failure::new(Exit::Refused, "nothing was done, as you said")),
+        Ok(Some(_)) => Err(Failure::new(Exit::Refused, "aborted; nothing was changed")),
         Ok(None) => {
             let _ = writeln!(terminal);
             Err(Failure::new(
                 Exit::Refused,
-                "nothing was done: it was interrupted",
+                "interrupted; nothing was changed",
             ))
         }
         Err(error) => Err(Failure::new(
             Exit::Refused,
-            format!("nothing was done: the answer could not be read: {error}"),
+            format!("nothing was done: cannot read the answer: {error}"),
         )),
     }
 }

@@ -26,8 +26,11 @@ pub(super) fn apply_overrides(job: &mut Job, args: &BudgetArgs) -> Result<(), Fa
             Ok(())
         }
         (None, Some(_)) => {
-            let message = format!("the job {} has no budget to release holds for", job.name);
-            let hint = "Say a goal: --until-free, --max-used or --max-store.";
+            let message = format!(
+                "--release-holds needs a budget, and the job {} has none",
+                job.name
+            );
+            let hint = "Add a goal: --until-free, --max-used or --max-store.";
             Err(Failure::new(Exit::Usage, message).hint(hint))
         }
     }

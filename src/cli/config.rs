@@ -1,4 +1,4 @@
-//! `config`: settings, before anything relies on them.
+//! `config`: the settings commands.
 
 mod check;
 mod diff;

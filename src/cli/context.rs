@@ -1,4 +1,4 @@
-//! What every command needs: the places, the settings, the adapters.
+//! Everything that a command needs: directories, settings, adapters.
 
 use std::sync::Arc;
 
@@ -155,7 +155,7 @@ impl Context {
             return read_resolved(&absolute);
         }
         let untrusted = |error: &dyn std::error::Error| {
-            failed(error).hint("Make it belong to root and writable by nobody else.")
+            failed(error).hint("Make root its owner, and let no other user write to it.")
         };
         trust::check(&absolute, 0).map_err(|error| untrusted(&error))?;
         let real = absolute
@@ -198,13 +198,14 @@ impl Context {
             .then(|| KeepPolicy::new(rules))
             .transpose()
             .map_err(|error| {
-                usage(error.to_string()).hint("Say at least one --keep rule that keeps something.")
+                usage(error.to_string())
+                    .hint("Use at least one --keep option with a value above 0.")
             })?;
         let mut selected = Vec::new();
         for text in &args.profiles {
             selected.push(ProfileSelector::parse(text).ok_or_else(|| {
                 usage(format!("`{text}` is not a profile")).hint(format!(
-                    "Write {} or an absolute path.",
+                    "Use {} or an absolute path.",
                     ProfileSelector::WORDS.join(", ")
                 ))
             })?);
@@ -226,7 +227,7 @@ impl Context {
             }
             (None, None, Some(_)) => {
                 return Err(usage(format!("the job {} has no keep rules", job.name))
-                    .hint("Say at least one --keep rule."));
+                    .hint("Use at least one --keep option."));
             }
         }
         Ok(EffectiveJob::new(job, settings.policy()))
@@ -321,15 +322,15 @@ fn collection(job: &mut Job, args: &JobArgs) -> Result<(), Failure> {
         return Ok(());
     }
     let Some(collect) = &mut job.operations.collect else {
-        let message = format!("the job {} collects no garbage", job.name);
-        let hint = "Leave out --collect-method and --keep-recent, or name another job.";
+        let message = format!("the job {} does not collect garbage", job.name);
+        let hint = "Omit --collect-method and --keep-recent, or name another job.";
         return Err(Failure::new(Exit::Usage, message).hint(hint));
     };
     collect.method = args.collect_method.unwrap_or(collect.method);
     collect.keep_recent = args.keep_recent.or(collect.keep_recent);
     collect.check().map_err(|error| {
         Failure::new(Exit::Usage, error.to_string())
-            .hint("Leave one of the two out: --collect-method=full, or what is recent.")
+            .hint("Use either method full or keepRecent, not both.")
     })
 }
 
@@ -337,7 +338,7 @@ fn collection(job: &mut Job, args: &JobArgs) -> Result<(), Failure> {
 pub(super) fn named_job(settings: &Settings, name: Option<&str>) -> Result<Job, Failure> {
     let names = || {
         let names: Vec<String> = settings.jobs().map(name_and_purpose).collect();
-        format!("The settings have: {}.", names.join(", "))
+        format!("Jobs in the settings: {}.", names.join(", "))
     };
     if let Some(name) = name {
         return settings.job(name).cloned().map_err(|error| {
@@ -397,7 +398,7 @@ fn state_dir(global: &Global, usual: Option<Utf8PathBuf>) -> Result<Utf8PathBuf,
         None => usual.ok_or_else(|| {
             Failure::new(
                 Exit::Usage,
-                "neither HOME nor XDG_STATE_HOME says where to keep records",
+                "neither HOME nor XDG_STATE_HOME is set, so there is no directory for records",
             )
             .hint("Name a directory with --state-dir.")
         }),
@@ -461,7 +462,7 @@ pub(super) fn read_resolved(path: &Utf8Path) -> Result<String, Failure> {
 }
 
 fn unreadable(path: &Utf8Path, error: &dyn std::error::Error) -> Failure {
-    let message = format!("the settings {path} cannot be read: {}", error_chain(error));
+    let message = format!("cannot read the settings {path}: {}", error_chain(error));
     Failure::new(Exit::Config, message)
 }
 
@@ -475,6 +476,6 @@ pub(super) fn invalid(text: &SettingsText, findings: &[Finding]) -> Failure {
         .filter(|finding| finding.severity == Severity::Error)
         .cloned()
         .collect();
-    let message = format!("the settings {} are not valid; nothing was done", text.name);
+    let message = format!("the settings {} are invalid; nothing was done", text.name);
     Failure::new(Exit::Config, message).hint(drawn(&text.name, &text.text, &errors, plain))
 }

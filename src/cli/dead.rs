@@ -1,4 +1,4 @@
-//! `dead`: what a collection would delete.
+//! `dead`: lists dead store paths.
 
 use super::args::DeadArgs;
 use super::context::Context;

@@ -1,4 +1,4 @@
-//! `demo`: the main job on a scratch store of a real Nix, step by step.
+//! `demo`: plan, run and undo on a temporary store of a real Nix.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -27,44 +27,41 @@ pub(super) fn demo(global: Global) -> Result<Exit, Failure> {
     let context = Context::scratch(global, &scratch)?;
     let version = crate::ports::NixActions::nix_version(&context.nix()?)?;
     say(&format!(
-        "A scratch store in {}, for Nix {version}; your own is not touched.",
+        "Temporary store in {}, with Nix {version}. Your own store is not touched.",
         scratch.base()
     ));
     fill(&scratch, context.clock.now()).map_err(not_made)?;
     let system = scratch.state_dir().join("profiles");
     let before = links(&system);
 
-    say(
-        "What is there: twelve generations of the system over a year, four of a user, and some roots.",
-    );
+    say("Twelve system generations over a year, four user generations, and some GC roots.");
     show(&context, "generations")?;
     show(&context, "roots")?;
-    say("A policy, and what it would do, with all the reasons. This only reads.");
+    say("A retention policy, and what it would do, with all the reasons. `plan` is read-only.");
     show(&context, &format!("plan {KEEP}"))?;
     say(
-        "Pin a generation, and carry it out. What goes is held for seven days; the garbage is collected.",
+        "Pin a generation, and run. Removed generations stay restorable for seven days; garbage is collected.",
     );
     show(&context, "pin system:2 --reason good-one")?;
     show(&context, &format!("run {KEEP} --yes"))?;
     let after = links(&system);
-    say("What was done is written down, and what is held can be seen.");
+    say("Each run is recorded, and holds can be listed.");
     show(&context, "history")?;
     show(&context, "hold list")?;
-    say("And back again: the same numbers, the same targets, the same times.");
+    say("Undo restores the same numbers, the same targets, the same times.");
     show(&context, "undo")?;
     let restored = links(&system);
     if before == restored && after.len() < before.len() {
         let dropped = before.len() - after.len();
         say(&format!(
-            "All {dropped} links that were dropped are back as they were, to the nanosecond. The store is removed now."
+            "All {dropped} removed links are restored exactly, to the nanosecond. The temporary store is now deleted."
         ));
         return Ok(Exit::Done);
     }
-    Err(Failure::new(
-        Exit::Failed,
-        "the undo did not bring everything back as it was",
+    Err(
+        Failure::new(Exit::Failed, "undo did not restore everything")
+            .hint("This is a bug. Please report it with the output above."),
     )
-    .hint("This is a bug: please report it with what is printed above."))
 }
 
 /// Runs one of our own commands on the scratch store and prints what it prints.
@@ -78,7 +75,7 @@ fn show(context: &Context, words: &str) -> Result<(), Failure> {
         Exit::Done => Ok(()),
         exit => Err(Failure::new(
             exit,
-            format!("`nix-prune {words}` ended otherwise than it should"),
+            format!("`nix-prune {words}` failed in the demo"),
         )),
     }
 }
@@ -92,10 +89,7 @@ fn not_made(error: ScratchError) -> Failure {
         ScratchError::Nix(error) => PerformError::Unusable(error.into()).into(),
         error => Failure::new(
             Exit::CannotCreate,
-            format!(
-                "the scratch store could not be made: {}",
-                error_chain(&error)
-            ),
+            format!("cannot create the temporary store: {}", error_chain(&error)),
         ),
     }
 }

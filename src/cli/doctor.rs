@@ -1,4 +1,4 @@
-//! `doctor`: whether everything is there that a run needs, looked at and tried without a run.
+//! `doctor`: checks the environment and recent runs.
 
 mod needs;
 
@@ -80,14 +80,14 @@ fn nix(context: &Context) -> CheckDocument {
 fn settings(context: &Context) -> CheckDocument {
     let paths = context.settings_paths();
     match context.settings().and(paths) {
-        Ok(paths) if paths.is_empty() => fine("settings", "the built-in ones".to_string()),
+        Ok(paths) if paths.is_empty() => fine("settings", "built in".to_string()),
         Ok(paths) => {
             let names: Vec<&str> = paths.iter().map(|path| path.as_str()).collect();
             fine("settings", names.join(", "))
         }
         Err(failure) => CheckDocument {
             // They are drawn at length by `config check`.
-            hint: Some("`nix-prune config check` says what is wrong, and where.".to_string()),
+            hint: Some("Run `nix-prune config check` for details.".to_string()),
             ..wrong("settings", &failure)
         },
     }
@@ -95,8 +95,8 @@ fn settings(context: &Context) -> CheckDocument {
 
 fn state_in_memory(context: &Context) -> Option<CheckDocument> {
     let dir = context.journal.dir();
-    let message = format!("{dir} is in memory, and gone with the next boot");
-    let hint = "Put it on a disk, or make it persistent: nothing is collected by a run that does not find the holds of earlier runs.";
+    let message = format!("{dir} is on a memory file system and is lost at the next boot");
+    let hint = "Move it to a disk or make it persistent. A run that does not find the holds of earlier runs collects no garbage.";
     is_in_memory(dir).then(|| doubtful("state", message, hint))
 }
 
@@ -134,23 +134,23 @@ fn records(context: &Context) -> Vec<CheckDocument> {
     )];
     let open = receipts.iter().filter(|receipt| receipt.is_interrupted());
     checks.extend(open.map(|receipt| {
-        let message = format!("the run {} is under way, or was interrupted", receipt.run);
+        let message = format!("run {} is in progress or was interrupted", receipt.run);
         doubtful(
             "records",
             message,
-            "`nix-prune run --resume` settles it, as the next run does.",
+            "`nix-prune run --resume` recovers it; so does the next run.",
         )
     }));
     checks.extend(holds.iter().filter(|hold| !hold.intact).map(|hold| {
         let message = format!(
-            "what the run {} was to hold is not held any more: {}",
+            "holds of run {} are lost: {}",
             hold.run,
             reason::held(&hold.held)
         );
         doubtful(
             "records",
             message,
-            "`nix-prune undo` cannot restore it if its store path is gone. The warning ends with its undo window.",
+            "`nix-prune undo` cannot restore them if their store paths are gone. The warning ends with the undo window.",
         )
     }));
     checks
@@ -212,8 +212,8 @@ fn refused(refusal: &Blocker, snapshot: &Snapshot, plans: &[Plan]) -> CheckDocum
         _ => "roots",
     };
     if let Some(reason) = reason {
-        let message = format!("{code}: {message}; the settings accept it: {reason}");
-        let hint = "Remove the entry of `accept` when the cause is gone.";
+        let message = format!("{code}: {message}; accepted in the settings: {reason}");
+        let hint = "Remove the `accept` entry when the cause is gone.";
         return doubtful(place, message, hint);
     }
     let leave_alone = |plan: &&Plan| {
@@ -225,7 +225,7 @@ fn refused(refusal: &Blocker, snapshot: &Snapshot, plans: &[Plan]) -> CheckDocum
     } else if code.stops_collection() {
         (CheckState::Error, "no garbage is collected".to_string())
     } else if !code.keeps_profiles() {
-        (CheckState::Warning, "nothing is stopped".to_string())
+        (CheckState::Warning, "stops nothing".to_string())
     } else if let Some(plan) = plans.iter().find(leave_alone) {
         // A job of the machine names profiles that are no business of an ordinary user.
         let is_ours = snapshot.actor == Actor::Root || *code != CheckCode::ProfileBlocked;
@@ -234,14 +234,14 @@ fn refused(refusal: &Blocker, snapshot: &Snapshot, plans: &[Plan]) -> CheckDocum
         } else {
             CheckState::Warning
         };
-        (state, format!("the job {} asks for it", plan.job))
+        (state, format!("the job {} needs it", plan.job))
     } else {
-        (CheckState::Warning, "it is left alone".to_string())
+        (CheckState::Warning, "it is skipped".to_string())
     };
     CheckDocument {
         state,
         hint: Some(if code.stops_run() || code.stops_collection() {
-            format!("{hint}; or `--accept {code}`")
+            format!("{hint}; or use `--accept {code}`")
         } else {
             hint.clone()
         }),
@@ -268,8 +268,8 @@ fn jobs(context: &Context) -> Vec<CheckDocument> {
                 codes.dedup();
                 doubtful(
                     "jobs",
-                    format!("{job}: the last run refused something: {}", codes.join(", ")),
-                    "`nix-prune plan` shows whether it still does, and what to do.",
+                    format!("{job}: the last run failed safety checks: {}", codes.join(", ")),
+                    "`nix-prune plan` shows whether they still fail, and what to do.",
                 )
             }
             0 => fine("jobs", format!("{job}: the last run did not fail")),
@@ -282,8 +282,8 @@ fn jobs(context: &Context) -> Vec<CheckDocument> {
                 state: CheckState::Error,
                 ..doubtful(
                     "jobs",
-                    format!("{job}: paused, as the last {} failed", count(failed, "run")),
-                    "See to the cause, which `nix-prune history RUN` shows, and say `nix-prune doctor --acknowledge`.",
+                    format!("{job}: paused because the last {} failed", count(failed, "run")),
+                    "Fix the cause, shown by `nix-prune history RUN`, and run `nix-prune doctor --acknowledge`.",
                 )
             },
         }

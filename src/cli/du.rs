@@ -1,4 +1,4 @@
-//! `du`: what takes the room of the store.
+//! `du`: shows store disk usage.
 
 use super::args::{Division, DuArgs};
 use super::context::Context;

@@ -1,6 +1,6 @@
-//! `due`: whether a job's budget wants it to run, told by the settings and the file system alone.
+//! `due`: checks whether a job's budget is exceeded, from the settings and the file system alone.
 //!
-//! A timer asks often, so nothing costly is done: no Nix command, no database, no look at profiles or roots.
+//! Timers call it often, so it does nothing costly: no Nix command, no database, no survey.
 
 use super::args::{DueArgs, Global};
 use super::context::{Context, named_job};
@@ -29,10 +29,10 @@ fn answer(global: Global, args: &DueArgs) -> Result<Exit, Failure> {
     let job = named_job(&settings, args.job.as_deref())?;
     let job = EffectiveJob::new(job, settings.policy());
     let Some(goal) = job.budget else {
-        return Ok(error_chain(Due::NoBudget));
+        return Ok(report(Due::NoBudget));
     };
     let disk = context.reader(None).fullness()?;
-    Ok(error_chain(Due::of(goal.budget, disk)))
+    Ok(report(Due::of(goal.budget, disk)))
 }
 
 /// An answer, with what a person wants to know of it.
@@ -62,18 +62,21 @@ impl Due {
     }
 }
 
-fn error_chain(due: Due) -> Exit {
+fn report(due: Due) -> Exit {
     let (exit, sentence) = match due {
-        Due::NoBudget => (
-            Exit::Done,
-            "Due: the job has no budget that could be reached.".to_string(),
-        ),
+        Due::NoBudget => (Exit::Done, "Due: the job has no budget.".to_string()),
         Due::NeedsStoreScan(goal) => (
             Exit::Done,
-            format!("Due: whether there is {goal}, only a run can tell."),
+            format!("Due: cannot decide {goal} without scanning the store."),
         ),
-        Due::Missed(goal, missing) => (Exit::Done, format!("Due: {missing} must go, for {goal}.")),
-        Due::Reached(goal) => (Exit::NotDue, format!("Not due: there is {goal}.")),
+        Due::Missed(goal, missing) => (
+            Exit::Done,
+            format!("Due: {missing} must be freed for {goal}."),
+        ),
+        Due::Reached(goal) => (
+            Exit::NotDue,
+            format!("Not due: the goal is reached: {goal}."),
+        ),
     };
     out::text(&sentence);
     exit

@@ -1,4 +1,4 @@
-//! The variables of our own, and a guard against slips in their names.
+//! Our environment variables, with a check for unknown names.
 
 use super::failure::{Exit, Failure};
 
@@ -33,8 +33,8 @@ pub(super) fn check(names: impl IntoIterator<Item = String>) -> Result<(), Failu
     match unknown.next() {
         None => Ok(()),
         Some(name) => {
-            let message = format!("the variable {name} is not known, and nothing was done");
-            let hint = format!("Unset it; these are known: {}.", KNOWN.join(", "));
+            let message = format!("unknown variable {name}; nothing was done");
+            let hint = format!("Unset it. Known variables: {}.", KNOWN.join(", "));
             Err(Failure::new(Exit::Usage, message).hint(hint))
         }
     }

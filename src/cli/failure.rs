@@ -1,4 +1,4 @@
-//! What a failure means to a person and to a caller: the one place where errors get a hint and an exit code.
+//! Failures: the one place where errors get a hint and an exit status.
 
 use std::process::ExitCode;
 
@@ -10,7 +10,7 @@ use crate::ports::{
 };
 
 /// A record of some kilobytes must come before anything that frees space.
-const MAKE_ROOM: &str = "The disk is full, and the room that was set aside for this is not there or not enough. Free 1 MiB, for instance by removing a log or a \
+const MAKE_ROOM: &str = "The disk is full, and the reserve for this case is missing or too small. Free 1 MiB, for example by removing a log or a \
                          cache, and run this again.";
 
 /// The exit codes: sysexits where one fits, so that systemd names them.
@@ -20,11 +20,11 @@ pub(super) enum Exit {
     Done,
     /// Failed.
     Failed,
-    /// Used wrongly.
+    /// Usage error.
     Usage,
-    /// Partly done.
+    /// Partially completed: some steps failed.
     Partly,
-    /// Refused by a safety rule, the risk ceiling, or the person asked.
+    /// Refused: a safety check, the risk limit, or declined at the prompt.
     Refused,
     /// The budget is not reached.
     OverBudget,
@@ -158,7 +158,7 @@ impl From<JournalError> for Failure {
     fn from(error: JournalError) -> Self {
         let message = error_chain(&error);
         let (exit, hint) = match &error {
-            JournalError::Locked { .. } => (Exit::TryAgain, "Try again when it has ended."),
+            JournalError::Locked { .. } => (Exit::TryAgain, "Try again when it has finished."),
             JournalError::Write { source, .. } if is_denied(source) => (
                 Exit::NoPermission,
                 "Run as the user who owns the state directory.",
@@ -173,14 +173,14 @@ impl From<JournalError> for Failure {
                 Exit::NoPermission,
                 "Run as the user who owns the state directory.",
             ),
-            JournalError::Read { .. } => (Exit::Failed, "Look at the file; nothing was changed."),
+            JournalError::Read { .. } => (Exit::Failed, "Inspect the file; nothing was changed."),
             JournalError::Malformed { .. } => (
                 Exit::Failed,
-                "Look at the file; move it away if it is not needed. Holds that it knows of stay until they are removed by hand.",
+                "Inspect the file; move it away if it is not needed. The holds it records stay until they are removed by hand.",
             ),
             JournalError::Untrusted { .. } => (
                 Exit::Refused,
-                "Make it belong to this user and writable by nobody else.",
+                "Make this user its owner, and let no other user write to it.",
             ),
             JournalError::NoSuchRun(_) => (Exit::Usage, "`nix-prune history` lists the runs."),
         };
@@ -224,29 +224,29 @@ impl From<EngineError> for Failure {
                 Self {
                     message,
                     hint: Some(format!(
-                        "{advice}\nThe next run or undo first finds out how far this one came."
+                        "{advice}\nThe next run or undo recovers this one first."
                     )),
                     ..failure
                 }
             }
             EngineError::OtherStore { .. } => Self::new(Exit::Refused, message)
-                .hint("Undo it with NIX_STORE_DIR and NIX_STATE_DIR as they were then."),
+                .hint("Undo it with the same NIX_STORE_DIR and NIX_STATE_DIR as in that run."),
             EngineError::Unusable(error) => Self {
                 message,
                 ..Self::from(error)
             },
             EngineError::OtherMachine => Self::new(Exit::Refused, message)
-                .hint("Draw a new plan here, with the same NIX_STORE_DIR and NIX_STATE_DIR."),
+                .hint("Make a new plan here, with the same NIX_STORE_DIR and NIX_STATE_DIR."),
             EngineError::Changed { .. } => {
-                Self::new(Exit::Refused, message).hint("Nothing was done. Draw a new plan.")
+                Self::new(Exit::Refused, message).hint("Nothing was done. Make a new plan.")
             }
             EngineError::Refused { code, hint, .. } => {
                 let message = format!("nothing was done: {message}");
-                let hint = format!("{hint}\nIf you know better, let it pass with --accept {code}.");
+                let hint = format!("{hint}\nTo override this check, use --accept {code}.");
                 Self::new(Exit::Refused, message).hint(hint)
             }
             EngineError::NothingToUndo { .. } => Self::new(Exit::Refused, message)
-                .hint("`nix-prune history` shows what can be undone, and until when."),
+                .hint("`nix-prune history` lists what can be undone."),
         }
     }
 }
@@ -273,16 +273,16 @@ impl From<GateError> for Failure {
             GateError::Stopped { stops } => {
                 let hint = |stop: &Blocker| {
                     let Blocker { code, hint, .. } = stop;
-                    format!("{code}: {hint}; or say --accept {code}")
+                    format!("{code}: {hint}; or use --accept {code}")
                 };
                 stops.iter().map(hint).collect::<Vec<_>>().join("\n")
             }
             GateError::SafeMode { .. } => {
-                "Keep more, or set an undo window; only `safeMode: false` in the settings lets them pass."
+                "Keep more, or set an undo window. Only `safeMode: false` in the settings allows critical actions."
                     .to_string()
             }
             GateError::TooRisky { highest, .. } => {
-                format!("Look at the plan, and allow it with `--max-risk {highest}` if it is what you want.")
+                format!("Review the plan, and use `--max-risk {highest}` to allow it.")
             }
         };
         Self::new(Exit::Refused, format!("nothing was done: {error}")).hint(hint)

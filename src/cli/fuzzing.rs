@@ -1,4 +1,4 @@
-//! What must hold of what a person is shown of any settings.
+//! Fuzz targets for findings on a terminal.
 
 use super::config::findings::drawn;
 use crate::render::table::Style;

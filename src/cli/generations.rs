@@ -1,4 +1,4 @@
-//! `generations`: what profiles there are, and what they keep.
+//! `generations`: lists profiles and generations.
 
 use super::args::GenerationsArgs;
 use super::context::Context;
@@ -49,7 +49,7 @@ fn look(
             store.remarks().to_vec(),
         ),
         Err(error) => {
-            let note = format!("sizes are not known: {}", error_chain(&error));
+            let note = format!("sizes are unknown: {}", error_chain(&error));
             (look.snapshot, None, vec![note])
         }
     })
@@ -70,7 +70,7 @@ fn select(snapshot: &mut Snapshot, names: &[String]) -> Result<(), Failure> {
             .collect();
         if paths.is_empty() {
             return Err(
-                Failure::new(Exit::Usage, format!("there is no profile `{name}`"))
+                Failure::new(Exit::Usage, format!("no such profile: `{name}`"))
                     .hint("`nix-prune generations` lists them all."),
             );
         }

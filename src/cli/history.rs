@@ -1,4 +1,4 @@
-//! `history`: the records of earlier runs.
+//! `history`: lists past runs.
 
 use super::args::HistoryArgs;
 use super::context::Context;

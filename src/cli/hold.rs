@@ -1,4 +1,4 @@
-//! `hold`: undo windows, and their end.
+//! `hold`: lists and releases holds.
 
 use super::args::{HoldArgs, HoldCommand, JsonArg, ReleaseArgs};
 use super::context::Context;
@@ -63,8 +63,8 @@ fn release(context: &Context, args: &ReleaseArgs) -> Result<Exit, Failure> {
         .find(|run| holds.iter().all(|hold| hold.run != **run))
     {
         return Err(
-            Failure::new(Exit::Usage, format!("nothing is held for the run {run}"))
-                .hint("`nix-prune hold list` shows what is held."),
+            Failure::new(Exit::Usage, format!("there are no holds of run {run}"))
+                .hint("`nix-prune hold list` lists the holds."),
         );
     }
     let facts: Vec<HoldFacts> = holds
@@ -76,13 +76,13 @@ fn release(context: &Context, args: &ReleaseArgs) -> Result<Exit, Failure> {
     let open = holds.iter().filter(|h| wanted(h) && h.until > now).count();
     if !args.yes && open > 0 {
         let text = format!(
-            "{open} of these undo windows {} still open. What they hold can then not be put back.",
+            "{open} of these undo windows {} still open. Their generations can then not be restored.",
             if open == 1 { "is" } else { "are" },
         );
         ask::confirm(&[text], &context.signals)?;
     }
     if facts.is_empty() && !args.json.json {
-        out::text("There is no hold to release.");
+        out::text("There are no holds to release.");
         return Ok(Exit::Done);
     }
     let observer = context.observer(None);

@@ -1,4 +1,4 @@
-//! What the commands that look into the store share.
+//! Observation and prediction, shared by the commands that read the store.
 
 use std::sync::Arc;
 
@@ -178,6 +178,6 @@ impl Context {
 
 /// Something is not known to be dead while there may be roots that were not seen.
 pub(super) fn roots_are_hidden(refusal: &Blocker) -> Failure {
-    let message = format!("it is not known what is dead: {}", refusal.message);
+    let message = format!("cannot tell which paths are dead: {}", refusal.message);
     Failure::new(Exit::Unavailable, message).hint(refusal.hint.clone())
 }

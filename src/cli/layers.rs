@@ -1,4 +1,4 @@
-//! The files that settings come from, one over the other, and whom they are believed.
+//! The settings files in use, their precedence, and whether they can be trusted.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
@@ -72,7 +72,8 @@ impl Context {
             return Ok(SYSTEM.into());
         }
         self.own_settings()?.ok_or_else(|| {
-            let message = "neither HOME nor XDG_CONFIG_HOME says where to write settings";
+            let message =
+                "neither HOME nor XDG_CONFIG_HOME is set, so there is no directory for settings";
             Failure::new(Exit::Usage, message).hint("Name a file with --output.")
         })
     }
@@ -90,8 +91,8 @@ impl Context {
         if of_root && file.symlink_metadata().is_ok() && owner_in(&dir).is_some_and(|uid| uid != 0)
         {
             tracing::warn!(
-                "{file} does not count, for root does not own the home it is in; name it with --config, or put what it \
-                 protects into {SYSTEM}"
+                "{file} is ignored because root does not own the home it is in; use --config, or move its \
+                 protections to {SYSTEM}"
             );
             return Ok(None);
         }

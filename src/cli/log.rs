@@ -1,4 +1,4 @@
-//! The log, on standard error: for people on a terminal, for the journal elsewhere.
+//! The log on standard error, for a terminal or the systemd journal.
 
 use std::fmt;
 use std::io::IsTerminal;

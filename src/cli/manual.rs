@@ -1,4 +1,4 @@
-//! `man`: one manual page for the command and all its commands.
+//! `man`: one manual page for all commands.
 
 use std::io::{self, Write};
 

@@ -84,18 +84,18 @@ pub(super) fn refusals(plan: &Plan) {
     for refusal in plan.left_out() {
         let (code, message) = (refusal.code, &refusal.message);
         let message = if code.stops_collection() {
-            format!("nothing was collected: {message}")
+            format!("no garbage was collected: {message}")
         } else if !plan.left_alone.is_empty() && asked(refusal) {
-            format!("a profile was left alone: {message}")
+            format!("a profile was skipped: {message}")
         } else {
             continue;
         };
         let mut hint = format!(
-            "{}\nIf you know better, let it pass with --accept {code}",
+            "{}\nTo override this check, use --accept {code}",
             refusal.hint
         );
         if Acceptance::is_possible(code) && !refusal.places.is_empty() {
-            hint.push_str(", or for good with an entry of `accept` in the settings");
+            hint.push_str(", or permanently an `accept` entry in the settings");
         }
         failure(&Failure::new(Exit::Refused, message).hint(format!("{hint}.")));
     }

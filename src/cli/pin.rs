@@ -1,4 +1,4 @@
-//! `pin` and `unpin`: generations that are never dropped.
+//! `pin` and `unpin`: generations that are never removed.
 
 use super::args::{JsonArg, PinArgs, UnpinArgs, When};
 use super::context::Context;
@@ -21,7 +21,7 @@ pub(super) fn pin(context: &Context, args: &PinArgs) -> Result<Exit, Failure> {
     if until.is_some_and(|until| until <= context.clock.now()) {
         return Err(Failure::new(
             Exit::Usage,
-            "the pin would have ended already",
+            "the pin would already have ended",
         ));
     }
     let pin = Pin {
@@ -88,7 +88,7 @@ fn find(
         ))
     });
     let (reference, number) = parsed.ok_or_else(|| {
-        usage(format!("`{text}` is not a generation")).hint("Write PROFILE:N, such as system:42.")
+        usage(format!("`{text}` is not a generation")).hint("Use PROFILE:N, such as system:42.")
     })?;
     let snapshot = context.snapshot(None)?;
     let named: Vec<&Profile> = snapshot
@@ -101,7 +101,7 @@ fn find(
         // A pin on a profile that is gone must not stay for ever.
         ([], ProfileRef::Path(path)) if !must_exist => return Ok((path.clone(), number)),
         ([], _) => {
-            return Err(usage(format!("there is no profile for `{text}`"))
+            return Err(usage(format!("no such profile: `{text}`"))
                 .hint("`nix-prune generations` lists them all."));
         }
         (several, _) => {
@@ -110,8 +110,8 @@ fn find(
                 .map(|p| format!("{}:{number}", p.path))
                 .collect();
             return Err(
-                usage(format!("`{text}` could be any of {}", paths.join(", ")))
-                    .hint("Write the whole path."),
+                usage(format!("`{text}` is ambiguous: {}", paths.join(", ")))
+                    .hint("Use the full path."),
             );
         }
     };
@@ -119,7 +119,7 @@ fn find(
         return Err(Failure::new(
             Exit::NoPermission,
             format!(
-                "{} belongs to {}, and a pin of yours would not hold there",
+                "{} belongs to {}, where a pin of yours has no effect",
                 profile.path, profile.owner
             ),
         ));

@@ -1,4 +1,4 @@
-//! `plan`: shows what a job would do, and changes nothing.
+//! `plan`: shows what a job would do.
 
 use camino::Utf8Path;
 

@@ -1,4 +1,4 @@
-//! A line on the terminal that says how far long work has come, and goes when it has ended.
+//! The progress line on a terminal.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Mutex;

@@ -1,4 +1,4 @@
-//! `roots`: the garbage collector roots, those of running processes among them.
+//! `roots`: lists GC roots, including those of running processes.
 
 use super::args::RootsArgs;
 use super::context::Context;
@@ -23,7 +23,7 @@ pub(super) fn roots(context: &Context, args: &RootsArgs) -> Result<Exit, Failure
             Err(error) => {
                 snapshot
                     .notes
-                    .push(format!("sizes are not known: {}", error_chain(&error)));
+                    .push(format!("sizes are unknown: {}", error_chain(&error)));
                 None
             }
         };
@@ -31,7 +31,7 @@ pub(super) fn roots(context: &Context, args: &RootsArgs) -> Result<Exit, Failure
     };
     snapshot.roots.extend(running.roots);
     let hidden = running.hidden.iter();
-    let hidden = hidden.map(|why| format!("there may be more roots than are told: {why}"));
+    let hidden = hidden.map(|why| format!("root list may be incomplete: {why}"));
     snapshot.notes.extend(hidden);
     if args.json.json {
         out::json(&render::json::roots(&snapshot, sizes.as_ref()))?;

@@ -1,4 +1,4 @@
-//! `run`: plans, shows, asks, carries out.
+//! `run`: plans, asks, and carries out a job.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,7 +68,7 @@ fn resume(context: &Context, json: bool) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     if settled.is_empty() {
-        out::text("No run was interrupted.");
+        out::text("There is no interrupted run.");
     }
     for receipt in &settled {
         show(context, receipt, false)?;
@@ -128,9 +128,10 @@ fn wait_for_collector(context: &Context) -> Result<(), Failure> {
     let most = Duration::from_secs(most.as_seconds());
     collector::wait_for_collector(&context.places.state_dir, most, &context.signals).map_err(
         |who| {
-            let message = format!("another collection is under way, and nothing was done: {who}");
+            let message =
+                format!("another garbage collection is in progress, and nothing was done: {who}");
             Failure::new(Exit::TryAgain, message)
-                .hint("Try again when it has ended, or wait for it longer with --wait.")
+                .hint("Try again when it has finished, or wait longer with --wait.")
         },
     )
 }

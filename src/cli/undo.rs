@@ -1,4 +1,4 @@
-//! `undo`: puts back what a run took away.
+//! `undo`: restores what a run removed.
 
 use super::args::UndoArgs;
 use super::context::Context;

@@ -1,4 +1,4 @@
-//! `why`: what keeps a path alive.
+//! `why`: shows which roots keep a path alive.
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -30,7 +30,7 @@ pub(super) fn why(context: &Context, args: &WhyArgs) -> Result<Exit, Failure> {
         // As under sudo, which writes the words of the command into its environment.
         document
             .notes
-            .push("the environment of this very command names a path that keeps it".to_string());
+            .push("the environment of this command names a path that keeps it alive".to_string());
     }
     if args.json.json {
         out::json(&document)?;
@@ -45,14 +45,16 @@ fn find(inspection: &StoreAnalysis, text: &Utf8Path) -> Result<NodeIdx, Failure>
     let usage = |why: String| Failure::new(Exit::Usage, why);
     let path = store_path(inspection, text).ok_or_else(|| {
         usage(format!("{text} is not in the store {}", inspection.store()))
-            .hint("Give a store path, or a link that leads to one.")
+            .hint("Use a store path, or a link to one.")
     })?;
     inspection.graph().find(&path.to_string()).ok_or_else(|| {
         usage(format!(
             "{} is not a valid path",
             path.to_absolute_path(inspection.store())
         ))
-        .hint("`nix-prune dead --json` lists what is in the store directory without being valid.")
+        .hint(
+            "`nix-prune dead --json` lists names in the store directory that are not valid paths.",
+        )
     })
 }
 

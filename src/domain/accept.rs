@@ -1,4 +1,4 @@
-//! Accepted safety checks: which one, at which place, and why.
+//! Accepted safety checks: code, place and reason.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! A store as it was seen: what is valid, what is a root, what Nix keeps. Every question about it is answered here.
+//! Analysis of a store: valid paths, roots, and what Nix keeps.
 
 mod forecast;
 mod reach;
@@ -177,7 +177,7 @@ impl StoreAnalysis {
     /// What a reader should know of what was seen.
     pub fn notes(&self) -> Vec<String> {
         let doubts = self.doubts.iter();
-        let doubts = doubts.map(|doubt| format!("less may be dead than is told: {doubt}"));
+        let doubts = doubts.map(|doubt| format!("dead paths may be over-reported: {doubt}"));
         doubts.chain(self.notes.iter().cloned()).collect()
     }
 

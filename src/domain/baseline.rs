@@ -1,4 +1,4 @@
-//! What the last run saw, so that the next one notices what is missing: an entry of `gcroots` that is gone tells nothing.
+//! The root baseline: roots, file systems and time that the last run saw, so that missing ones are noticed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -175,7 +175,7 @@ impl RootBaseline {
         if now.after(SLACK) < last {
             return refuse(
                 format!("the clock is behind the last run, which was {last}"),
-                "set the clock; if it was wrong at that run and is right now, let it pass once",
+                "set the clock; if it was wrong at that run and is right now, accept this once",
             );
         }
         let youngest = newest.map_or(last, |newest| newest.max(last));
@@ -185,7 +185,7 @@ impl RootBaseline {
                     "the clock is more than {LONG} ahead of the last run and of every generation, the last of them \
                      {youngest}"
                 ),
-                "set the clock; if the machine was off for so long, let it pass once",
+                "set the clock; if the machine was off for that long, accept this once",
             );
         }
         None

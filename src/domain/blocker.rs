@@ -1,7 +1,7 @@
-//! What could not be read or must not be believed, by name: it can stop a run, never widen it.
+//! Safety checks: named conditions that can stop a collection or a run, and never widen one.
 //!
-//! An owner who knows better lets one of them pass by its name; what was let pass is written down. A name is a promise
-//! to scripts and never changes its meaning.
+//! An owner can accept a check by its code, and the acceptance is recorded. A code is an interface for scripts and never changes its
+//! meaning.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -233,7 +233,7 @@ impl fmt::Display for CheckCode {
 
 /// A text that names nothing which can be let pass.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is nothing that can be accepted; these are: {}", known())]
+#[error("unknown check code `{text}`; known codes: {}", known())]
 pub struct NotAcceptable {
     text: String,
 }

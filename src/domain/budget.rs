@@ -1,4 +1,4 @@
-//! The disk goal of a job, and how much must go to reach it.
+//! Budgets: the disk goal of a job, and how much must be freed to reach it.
 
 mod goal;
 mod report;
@@ -87,20 +87,20 @@ pub struct Disk {
 pub enum BudgetError {
     /// The text is not a size.
     #[error(
-        "`{0}` is not a size; write a number with a unit, such as 50G or 50GiB (1024), 50GB (1000) or 1.5T"
+        "`{0}` is not a size; use a number with a unit, such as 50G or 50GiB (1024), 50GB (1000) or 1.5T"
     )]
     Size(String),
     /// The text is neither a size nor a percentage.
-    #[error("`{0}` is neither a size such as 50G nor a whole percentage such as 20%")]
+    #[error("`{0}` is neither a size such as 50G nor a percentage such as 20%")]
     Amount(String),
     /// The most that may be used is out of range.
-    #[error("{0} percent used is no goal; it must be 10 to 95")]
+    #[error("maxUsed must be between 10 and 95, not {0}")]
     MaxUsed(u64),
     /// The size is zero.
-    #[error("a size of 0 is no goal; write the one that is to hold")]
+    #[error("a budget of size 0 has no meaning; use a larger size")]
     Zero,
     /// The least that is to be free is out of range.
-    #[error("{0} percent free is no goal; it must be 5 to 90")]
+    #[error("minFree must be between 5% and 90%, not {0}%")]
     MinFree(u8),
 }
 

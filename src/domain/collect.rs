@@ -1,8 +1,7 @@
-//! What a collection deletes by name, and whether it does: the choice of dead paths, in an order that Nix accepts.
+//! Selective collection: the choice of dead paths, in an order that Nix accepts.
 //!
-//! Nix needs most of the time of a collection to find out what is dead. Where we know it already, Nix is told the paths
-//! and only has to check them, each under its own lock. A choice that is wrong by then is refused by Nix and shrinks
-//! here; nothing here ever makes it larger.
+//! Nix spends most of a collection on finding the dead paths. They are already known here, so Nix gets the list and only checks each
+//! path under its own lock. Nix refuses a path that is no longer dead, and the list shrinks; nothing here ever extends it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -43,25 +42,25 @@ impl fmt::Display for CollectMethod {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FullGcReason {
     /// Nothing looks for what is dead.
-    #[error("nobody looked for what is dead")]
+    #[error("dead paths were not computed")]
     NotLooked,
     /// The look failed.
-    #[error("what is dead cannot be told: {0}")]
+    #[error("cannot tell which paths are dead: {0}")]
     Unknown(String),
     /// Nothing must be collected in any way: the database is damaged, or Nix works on another store.
     #[error("{0}")]
     Unsafe(String),
     /// This Nix may delete a path by name that its collector would keep.
-    #[error("this version of Nix is not known to check paths by name as its collector does")]
+    #[error("this version of Nix is not tested with selective collection")]
     UntestedNix,
     /// There are names in the store directory that only a whole collection deletes.
     #[error("the store directory has names that are not store paths ({0})")]
     ForeignNames(u64),
     /// Nix's own collector has nothing to find out, and is the faster of the two.
-    #[error("nothing in the store is alive")]
+    #[error("nothing in the store is live")]
     NothingLive,
     /// Nix refused too much of what was chosen.
-    #[error("Nix refused {0} of the paths that looked dead")]
+    #[error("Nix refused to delete {0} of the dead paths")]
     Refusals(usize),
 }
 
@@ -78,7 +77,7 @@ pub enum CollectStrategy {
 
 /// A word that names no way to collect.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown collection method `{0}`; write auto, selective or full")]
+#[error("unknown collection method `{0}`; use auto, selective or full")]
 pub struct NotAMethod(String);
 
 impl FromStr for CollectMethod {

@@ -84,19 +84,19 @@ impl PolicyLimits {
         let mut notes = Vec::new();
         if self.max_risk != job.max_risk {
             notes.push(format!(
-                "The policy allows at most the risk {}; the job would have {}.",
+                "The policy limits the risk to {}; the job allows {}.",
                 self.max_risk, job.max_risk
             ));
         }
         if self.undo_window != job.undo_window {
             notes.push(format!(
-                "The policy asks for an undo window of at least {}; the job would have {}.",
+                "The policy requires an undo window of at least {}; the job has {}.",
                 self.undo_window, job.undo_window
             ));
         }
         if self.budget != job.budget {
             notes.push(
-                "The policy lets no hold end before its time, though the budget would.".to_string(),
+                "The policy forbids early release of holds, which the budget allows.".to_string(),
             );
         }
         notes

@@ -1,6 +1,6 @@
-//! Elapsed time: how much of the time that the clock claims to have passed since the last run is proven.
+//! Elapsed time: how much of the time between two runs is proven.
 //!
-//! Undo windows end by it. A clock that jumps ahead by months would end all of them at once.
+//! Undo windows end by it. A clock that jumps ahead by months would otherwise end all of them at once.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,10 +1,9 @@
-//! The store as a compact graph: what is live, what is dead, what each root costs, and why a path is kept.
+//! The store as a compact graph: live and dead paths, sizes of roots, and why a path is kept.
 //!
-//! Nodes are the valid paths. An edge leads from a path to what it keeps alive, as Nix's collector has it: to its
-//! references; with `keep-derivations` to its deriver, if that is valid; with `keep-outputs` from a derivation to those
-//! of its outputs that are valid. Everything in here is linear in nodes and edges and walks with stacks of its own, so
-//! that no shape of a store can make it slow or overflow the thread's stack. It only predicts: Nix checks every path
-//! again before it deletes one.
+//! Nodes are the valid paths. An edge points from a path to a path that it keeps alive, as in Nix's collector: to its
+//! references; with `keep-derivations` to its deriver, if that is valid; with `keep-outputs` from a derivation to its
+//! valid outputs. All algorithms are linear in nodes and edges and use explicit stacks, so no shape of a store can make them slow or
+//! overflow the thread's stack. The graph only predicts: Nix checks every path again before it deletes one.
 
 mod batches;
 mod builder;

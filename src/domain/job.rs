@@ -1,4 +1,4 @@
-//! What a job is to do: checked policy, as the settings or the command line give it.
+//! Jobs: validated operations, as set in the settings or on the command line.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -30,7 +30,7 @@ pub struct JobName(String);
 /// A text that cannot name a job.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` cannot name a job; use 1 to 50 letters, digits, `_` and `-`, beginning with a letter or digit"
+    "`{0}` is not a valid job name; use 1 to 50 letters, digits, `_` and `-`, starting with a letter or digit"
 )]
 pub struct NotAJobName(String);
 
@@ -222,16 +222,16 @@ pub struct CollectOperation {
     pub keep_recent: Option<Span>,
 }
 
-/// A collection that cannot be done as it is asked for.
+/// `keepRecent` together with a full collection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a whole collection spares nothing for its youth")]
+#[error("keepRecent needs method selective or auto")]
 pub struct KeepRecentNeedsSelective;
 
 impl CollectOperation {
-    /// Refuses what cannot be done: Nix's own collector spares nothing for its youth.
+    /// Checks that `keepRecent` is possible: Nix's own collector deletes recent paths as well.
     ///
     /// # Errors
-    /// When both a whole collection and sparing what is recent are asked for.
+    /// When both a full collection and `keepRecent` are set.
     pub fn check(self) -> Result<(), KeepRecentNeedsSelective> {
         match (self.method, self.keep_recent) {
             (CollectMethod::Whole, Some(_)) => Err(KeepRecentNeedsSelective),

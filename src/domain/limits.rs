@@ -1,4 +1,4 @@
-//! The brake: a plan that takes far more than the runs before it, or more than its owner allows in one run, waits for a yes.
+//! Limits and anomaly checks: unusually large plans need confirmation.
 
 use serde::{Deserialize, Serialize};
 
@@ -160,8 +160,9 @@ fn last_runs(earlier: impl IntoIterator<Item = PlanSize>) -> Vec<PlanSize> {
 /// Whether a job pauses, of which so many runs failed one after the other.
 pub fn circuit_breaker(failed: usize) -> Option<Blocker> {
     (failed >= FAILURES_BEFORE_PAUSE).then(|| {
-        let message = format!("the job is paused, for its last {failed} runs failed");
-        let hint = "see to the cause, which `nix-prune history` shows, and say `nix-prune doctor --acknowledge`";
+        let message = format!("the job is paused because its last {failed} runs failed");
+        let hint =
+            "fix the cause, shown by `nix-prune history`, and run `nix-prune doctor --acknowledge`";
         Blocker::new(CheckCode::JobPaused, message, hint.to_string())
     })
 }
@@ -171,7 +172,7 @@ fn too_many(extent: &PlanSize, limits: Limits) -> Option<Blocker> {
         .generations
         .filter(|most| extent.generations > *most)?;
     let message = format!(
-        "{} generations are to go, and `limits.maxGenerationsPerRun` is {most}",
+        "{} generations would be removed, and `limits.maxGenerationsPerRun` is {most}",
         extent.generations
     );
     Some(alarm(CheckCode::LimitGenerations, message))
@@ -182,8 +183,8 @@ fn too_large(extent: &PlanSize, limits: Limits) -> Option<Blocker> {
     let most = limits.bytes?;
     let message = match extent.nar_bytes {
         Some(bytes) if bytes <= most => return None,
-        Some(bytes) => format!("{bytes} are to be deleted"),
-        None => "how much is to be deleted is not known".to_string(),
+        Some(bytes) => format!("{bytes} would be deleted"),
+        None => "the amount to delete is unknown".to_string(),
     };
     let message = format!("{message}, and `limits.maxBytesPerRun` is {most}");
     Some(alarm(CheckCode::LimitBytes, message))
@@ -200,9 +201,8 @@ fn unusually_many(extent: &PlanSize, earlier: &[PlanSize]) -> Option<Blocker> {
     let most = most(earlier, |extent| Some(extent.generations))?;
     let many = extent.generations;
     (many > FEW_GENERATIONS && many > most.saturating_mul(TIMES)).then(|| {
-        let message = format!(
-            "{many} generations are to go, and {most} at most went in one of the last runs"
-        );
+        let message =
+            format!("{many} generations would be removed; recent runs removed at most {most}");
         alarm(CheckCode::AnomalyGenerations, message)
     })
 }
@@ -212,8 +212,7 @@ fn unusually_large(extent: &PlanSize, earlier: &[PlanSize]) -> Option<Blocker> {
     let much = extent.nar_bytes?;
     (much > FEW_BYTES && much.0 > most.saturating_mul(TIMES)).then(|| {
         let most = Bytes(most);
-        let message =
-            format!("{much} are to be deleted, and {most} at most were in one of the last runs");
+        let message = format!("{much} would be deleted; recent runs deleted at most {most}");
         alarm(CheckCode::AnomalyBytes, message)
     })
 }
@@ -223,13 +222,15 @@ fn unusual_share(extent: &PlanSize, earlier: &[PlanSize]) -> Option<Blocker> {
     let share = extent.share()?;
     let many = extent.generations > MIN_GENERATIONS_FOR_SHARE;
     (many && share > HALF && share > most.saturating_mul(2)).then(|| {
-        let message = format!("{share} % of all generations are to go, and {most} % at most went in one of the last runs");
+        let message = format!(
+            "{share} % of all generations would be removed; recent runs removed at most {most} %"
+        );
         alarm(CheckCode::AnomalyShare, message)
     })
 }
 
 fn alarm(code: CheckCode, message: String) -> Blocker {
-    let hint = "look at the plan; on a terminal you are asked".to_string();
+    let hint = "review the plan; on a terminal you can confirm it".to_string();
     Blocker::new(code, message, hint)
 }
 

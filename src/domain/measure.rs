@@ -1,4 +1,4 @@
-//! Sizes, points in time and spans of time.
+//! Sizes, points in time and durations.
 
 use std::fmt;
 use std::str::FromStr;
@@ -176,11 +176,11 @@ impl Span {
 pub enum AgeError {
     /// It is not one.
     #[error(
-        "`{0}` is not a duration; write numbers with s, min, h, d, w, mo or y, such as 14d, 1.5d or 1h30min"
+        "`{0}` is not a duration; use numbers followed by s, min, h, d, w, mo or y, such as 14d, 1.5d or 1h30min"
     )]
     NotOne(String),
     /// It has a unit that could be two.
-    #[error("`{0}` could mean minutes or months; write `{minutes}` or `{months}`", minutes = minutes(.0, "min"), months = minutes(.0, "mo"))]
+    #[error("`{0}` could mean minutes or months; use `{minutes}` or `{months}`", minutes = minutes(.0, "min"), months = minutes(.0, "mo"))]
     Ambiguous(String),
 }
 

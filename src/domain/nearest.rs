@@ -1,4 +1,4 @@
-//! The word that was perhaps meant.
+//! Suggestion of the nearest known word.
 
 /// The nearest of the known words, if it is near enough to be a slip.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {

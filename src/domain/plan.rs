@@ -1,4 +1,4 @@
-//! What a job would do now, and why: drawn from a snapshot, without touching anything.
+//! Plans: what a job would do now, and why, computed from a snapshot.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

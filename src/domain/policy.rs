@@ -1,4 +1,4 @@
-//! What the owner of a machine asks of every job, whoever wrote it: more can be asked for, never less.
+//! The machine policy: limits that apply to every job and can only be made stricter.
 
 use super::budget::{DiskGoal, ReleaseHolds};
 use super::measure::Span;
@@ -27,7 +27,7 @@ pub struct MinimumRetention {
 
 /// A saved action that a policy does not let pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the policy asks for an undo window of at least {0}, and the plan has a shorter one")]
+#[error("the policy requires an undo window of at least {0}, and the plan has a shorter one")]
 pub struct ShortWindow(Span);
 
 impl Policy {

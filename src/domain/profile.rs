@@ -1,4 +1,4 @@
-//! Profiles and their generations, as Nix lays them out: a link `NAME` to `NAME-N-link` beside it.
+//! Profiles and generations: a link `NAME` to `NAME-N-link` beside it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,7 +21,7 @@ pub struct ProfilePath {
 
 /// A path that cannot be a profile: relative, or without a name at its end.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not an absolute path of a profile")]
+#[error("`{0}` is not an absolute path")]
 pub struct NotAProfilePath(pub Utf8PathBuf);
 
 impl ProfilePath {
@@ -232,10 +232,10 @@ pub enum CurrentUnknown {
     NotALink,
     /// The link's text is not `NAME-N-link`: absolute, of another profile, or straight into the store.
     /// `nix-env` would not know the current generation either, and its `old` would delete all of them.
-    #[error("its link says `{0}` and not the bare name of one of its generations")]
+    #[error("its link is `{0}`, not the bare name of one of its generations")]
     OtherText(String),
     /// The link names a generation that has no link.
-    #[error("it leads to generation {0}, which is not there")]
+    #[error("its link points to generation {0}, which does not exist")]
     Dangling(GenerationNumber),
 }
 

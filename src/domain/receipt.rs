@@ -1,4 +1,4 @@
-//! The record of a run: written before the first deed, brought up to date after each.
+//! Receipts: the record of a run, written before the first action and updated after each.
 
 use std::fmt;
 
@@ -24,7 +24,7 @@ pub struct RunId(String);
 
 /// A text that cannot name a run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` cannot name a run; `nix-prune history` lists them")]
+#[error("`{0}` is not a run; `nix-prune history` lists the runs")]
 pub struct NotARunId(String);
 
 impl RunId {

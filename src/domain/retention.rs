@@ -1,7 +1,7 @@
-//! Which generations stay: a pure function from a profile, a policy and the circumstances to verdicts with reasons.
+//! Retention: which generations a policy keeps, and why.
 //!
-//! A generation stays if any rule keeps it, and shows all that do. The rules are restic's (`last`, `within`, calendar
-//! buckets); what is always kept is ours.
+//! A generation is kept if any rule keeps it, and lists all such rules. The rules are those of restic (`last`, `within`, calendar
+//! buckets); the generations that are always kept are ours.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -71,7 +71,7 @@ pub enum Reason {
     PolicyLast(u16),
     /// The policy of the machine keeps what is not older than this, and the one that was active then.
     PolicyWithin(Span),
-    /// Its link is dated after now, so that its age cannot be told.
+    /// Its link has a timestamp in the future, so that its age cannot be told.
     FutureTimestamp,
     /// Its store path is gone: it could be neither held nor brought back.
     TargetMissing,

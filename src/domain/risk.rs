@@ -1,4 +1,4 @@
-//! How much an action can hurt: computed from the action and its circumstances, never declared.
+//! Risk of an action, computed from the action and its circumstances, never declared.
 
 use std::fmt;
 use std::str::FromStr;
@@ -43,7 +43,7 @@ impl fmt::Display for RiskLevel {
 
 /// A word that is no risk level.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a risk level; write low, medium, high or critical")]
+#[error("unknown risk level `{0}`; use low, medium, high or critical")]
 pub struct NotARisk(String);
 
 impl FromStr for RiskLevel {

@@ -1,4 +1,4 @@
-//! Garbage collector roots that are links or files below `gcroots` and `profiles`.
+//! GC roots that are links or files below `gcroots` and `profiles`.
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};

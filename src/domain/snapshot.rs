@@ -1,4 +1,4 @@
-//! What was seen, once, before anything is decided.
+//! The snapshot: everything observed before a decision.
 
 use camino::Utf8PathBuf;
 use jiff::tz::TimeZone;

@@ -1,4 +1,4 @@
-//! Characters that a terminal obeys, or that hide or reorder text: one definition for text and for JSON.
+//! Escaping of characters that control a terminal, hide text or reorder it, for text and JSON.
 
 use std::fmt::Write as _;
 

@@ -1,7 +1,7 @@
-//! The budget of a run: choose what is dead by measured sizes, collect it, measure what that freed, and decide again.
+//! The budget of a run: choose dead paths by measured size, collect, measure the freed space, and decide again.
 //!
-//! Holds and generations that a budget removes for good are removed here, a few at a time and only while the file system
-//! frees what is predicted: on one that shares blocks with snapshots it would all be lost for nothing.
+//! Holds and generations that a budget removes permanently are removed here, a few at a time and only while the file system
+//! frees as much as predicted: on a file system that shares blocks with snapshots they would be lost for nothing.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -42,7 +42,7 @@ impl<R: RunJournal> Engine<'_, R> {
                 _ => false,
             };
             if for_good && entry.outcome == Outcome::Pending {
-                let why = "it would free nothing, for nothing is collected".to_string();
+                let why = "it would free nothing, because no garbage is collected".to_string();
                 settle(entry, Outcome::Stale, Some(why), self.clock);
             }
         }

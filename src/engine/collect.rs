@@ -1,4 +1,4 @@
-//! Collecting garbage: by name where it is known what is dead, wholly elsewhere.
+//! Garbage collection: selective if the dead paths are known, full otherwise.
 
 use std::collections::BTreeSet;
 
@@ -83,7 +83,7 @@ impl Collection {
                 more => named.push(format!("and {more} more")),
             }
             parts.push(format!(
-                "Nix refused {} of the paths that looked dead ({})",
+                "Nix refused to delete {} of the dead paths ({})",
                 self.refused.len(),
                 named.join("; "),
             ));
@@ -194,16 +194,16 @@ impl Collector<'_> {
     fn wholly(&mut self, why: Option<FullGcReason>) -> Result<(), PerformError> {
         // Where nobody looks at all, there is nothing to say.
         if let Some(why) = why.filter(|why| *why != FullGcReason::NotLooked) {
-            tracing::info!(%why, "collecting wholly");
+            tracing::info!(%why, "running nix-collect-garbage");
             self.notes
-                .push(format!("Nix collected everything dead itself: {why}"));
+                .push(format!("full collection by nix-collect-garbage: {why}"));
         }
         (self.last_look)()?;
         self.deleted = None;
         let collected = self.perform.collect()?;
         if collected.paths.is_none() {
             // Every Nix ends with a count. Without one nothing is known; it is told, and decides nothing (trap 28).
-            let why = "Nix ended well and did not say how much it deleted";
+            let why = "nix exited successfully but did not report how much it deleted";
             self.notes.push(why.to_string());
         }
         self.count(collected);
@@ -223,7 +223,8 @@ impl Collector<'_> {
         });
         if chosen.requires_full_gc() {
             let why = FullGcReason::ForeignNames(chosen.foreign_names());
-            self.notes.push(format!("some names stay: {why}"));
+            self.notes
+                .push(format!("some names were not deleted: {why}"));
         }
         let may_be_whole = method == CollectMethod::Auto && chosen.is_everything();
         let CollectOutcome::Refused { given_up } = self.delete(chosen, room)? else {
@@ -235,7 +236,7 @@ impl Collector<'_> {
                 return self.wholly(Some(refusals));
             }
             self.notes.push(format!(
-                "{given_up} more paths that look dead stay: {refusals}"
+                "{given_up} more dead paths were not deleted: {refusals}"
             ));
         }
         // Nix broke off before it looked for files that only `.links` still has.

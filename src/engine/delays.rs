@@ -1,7 +1,7 @@
-//! Delays: how long the profiles of one user, and of all other users, may hold up a run.
+//! Delays: how long the profiles of one user, and of all other users, may delay a run.
 //!
-//! A user can keep the lock of their profile for ever, or make `nix-env` slow in many other ways. The run holds its own lock
-//! meanwhile, and the collection comes only afterwards.
+//! A user can keep the lock of their profile forever, or slow down `nix-env` in many other ways. The run holds its own lock
+//! during that time, and the collection comes last.
 
 use std::collections::BTreeMap;
 
@@ -56,7 +56,7 @@ impl Delays {
                 "skipped: a profile of the user {owner} was locked or too slow earlier in this run; the next run tries again"
             )),
             Delayer::Theirs(_) if self.of_others >= MAX_RUN_SECONDS => Some(format!(
-                "skipped: profiles of other users have held up this run for {} s; the next run tries again",
+                "skipped: profiles of other users have delayed this run for {} s; the next run tries again",
                 self.of_others
             )),
             Delayer::Theirs(uid) if total(uid) >= MAX_OWNER_TOTAL_SECONDS => Some(format!(

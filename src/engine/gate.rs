@@ -1,4 +1,4 @@
-//! The gate between a plan and the deed: the risk ceiling and safe mode.
+//! The gate between a plan and its execution: the risk limit and safe mode.
 
 use crate::domain::blocker::Blocker;
 use crate::domain::budget::BudgetReport;
@@ -110,7 +110,7 @@ pub enum GateError {
         count: usize,
     },
     /// Actions are above the ceiling.
-    #[error("{count} {} the risk {highest}, and at most {ceiling} is allowed", have(*count))]
+    #[error("{count} {} risk {highest}, and the limit is {ceiling}", have(*count))]
     TooRisky {
         /// How many.
         count: usize,

@@ -1,4 +1,4 @@
-//! Settling what an interrupted run left open: every open action is examined in the world, none is guessed.
+//! Recovery of an interrupted run: every open action is examined, none is guessed.
 
 use super::delays::Delays;
 use super::run::{hold_facts, settle};
@@ -26,7 +26,7 @@ impl<R: RunJournal> Engine<'_, R> {
     }
 
     fn settle_run(&self, lock: &R::Lock, mut receipt: Receipt) -> Result<Receipt, EngineError> {
-        tracing::warn!(run = %receipt.run, "settling a run that was interrupted");
+        tracing::warn!(run = %receipt.run, "recovering an interrupted run");
         let mut delays = Delays::default();
         for index in 0..receipt.entries.len() {
             let Some(entry) = receipt.entries.get(index) else {
@@ -70,8 +70,7 @@ impl<R: RunJournal> Engine<'_, R> {
             Action::ReleaseHold(facts) => self.perform.see_hold(facts),
             Action::ReleaseEarly(facts) => self.perform.see_hold(&facts.hold),
             Action::Collect(_) | Action::Optimise | Action::Verify { .. } => {
-                let why =
-                    "interrupted; it is not known to have ended, and can be repeated at any time";
+                let why = "interrupted; unknown whether it finished, and safe to repeat";
                 return (Outcome::Skipped, why.to_string());
             }
         };
@@ -88,12 +87,12 @@ impl<R: RunJournal> Engine<'_, R> {
             Ok(LinkState::Unchanged) => not_begun(),
             Ok(LinkState::Unfinished | LinkState::Different) => (
                 Outcome::Stale,
-                "interrupted, and something else is in its place now".to_string(),
+                "interrupted; something else is in its place now".to_string(),
             ),
             Err(error) => (
                 Outcome::Failed,
                 format!(
-                    "interrupted, and it cannot be told how far it came: {}",
+                    "interrupted; its progress is unknown: {}",
                     error_chain(&error)
                 ),
             ),
@@ -106,7 +105,7 @@ impl<R: RunJournal> Engine<'_, R> {
             return not_begun();
         };
         match self.perform.hold(path, hold) {
-            Ok(()) => (Outcome::Done, "interrupted, and held now".to_string()),
+            Ok(()) => (Outcome::Done, "interrupted; now held".to_string()),
             Err(error @ PerformError::Stale(_)) => (Outcome::Stale, error_chain(&error)),
             Err(error) => (
                 Outcome::Failed,
@@ -122,7 +121,7 @@ impl<R: RunJournal> Engine<'_, R> {
         {
             let hold = hold_facts(facts, receipt, hold, *until);
             if let Err(error) = self.perform.release_hold(&hold) {
-                tracing::warn!(error = %error_chain(&error), "a hold that is not needed stays until its window ends");
+                tracing::warn!(error = %error_chain(&error), "an unneeded hold stays until its undo window ends");
             }
         }
     }
@@ -158,13 +157,13 @@ impl<R: RunJournal> Engine<'_, R> {
 }
 
 fn found_done() -> (Outcome, String) {
-    (Outcome::Done, "interrupted, and found done".to_string())
+    (Outcome::Done, "interrupted; found completed".to_string())
 }
 
 fn not_begun() -> (Outcome, String) {
     (
         Outcome::Skipped,
-        "interrupted, and found not done".to_string(),
+        "interrupted; found not completed".to_string(),
     )
 }
 

@@ -1,4 +1,4 @@
-//! Holds that stopped holding, put right before a collection could take what they promised.
+//! Repair of broken holds before a collection could delete their paths.
 
 use super::Engine;
 use super::run::settle;
@@ -41,7 +41,7 @@ impl<R: RunJournal> Engine<'_, R> {
             }
             match self.perform.hold(&facts.store_path, &facts.link) {
                 Ok(()) => {
-                    tracing::warn!(link = %facts.link, "a hold had lost its root, and has it again");
+                    tracing::warn!(link = %facts.link, "restored the lost root of a hold");
                 }
                 // What it held is gone already.
                 Err(PerformError::Stale(why)) => tracing::warn!("{why}"),
@@ -54,9 +54,8 @@ impl<R: RunJournal> Engine<'_, R> {
 
 fn lost(error: PerformError) -> PerformError {
     PerformError::Nix {
-        what:
-            "restoring the root of a hold, without which a collection would delete what it holds,"
-                .to_string(),
+        what: "restoring the root of a hold, which keeps its path from garbage collection,"
+            .to_string(),
         source: error.into(),
     }
 }

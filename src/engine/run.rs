@@ -1,4 +1,4 @@
-//! Carrying out what was approved, one recorded step after the other.
+//! Execution of an approved plan, one recorded step after the other.
 
 use std::collections::HashSet;
 
@@ -103,7 +103,7 @@ impl<R: RunJournal> Engine<'_, R> {
             if proposal.kind == RunKind::Apply {
                 let link = &planned.link;
                 changes.push(format!(
-                    "{link} is gone, and what it kept must be held first"
+                    "{link} is gone, and its former target must be held first"
                 ));
             }
             entries.push(pending(Action::HoldRoot(planned), RiskLevel::Low));
@@ -302,7 +302,7 @@ impl<R: RunJournal> Engine<'_, R> {
                 if let Some(hold) = hold
                     && let Err(error) = self.perform.release_hold(&hold)
                 {
-                    tracing::warn!(error = %error_chain(&error), "a hold that is not needed stays until its window ends");
+                    tracing::warn!(error = %error_chain(&error), "an unneeded hold stays until its undo window ends");
                 }
                 Err(error)
             }
@@ -395,7 +395,7 @@ impl<R: RunJournal> Engine<'_, R> {
     pub(super) fn skip_rest(&self, receipt: &mut Receipt) {
         for entry in &mut receipt.entries {
             if entry.outcome == Outcome::Pending {
-                let why = "the run was stopped before it came to this".to_string();
+                let why = "the run was stopped before this step".to_string();
                 settle(entry, Outcome::Skipped, Some(why), self.clock);
             }
         }
@@ -478,14 +478,14 @@ pub(super) fn settle(
 /// An action in a few words, for the log.
 pub(super) fn summary(action: &Action) -> String {
     match action {
-        Action::HoldRoot(facts) => format!("hold what {} kept", facts.link),
+        Action::HoldRoot(facts) => format!("hold the former target of {}", facts.link),
         Action::DropGeneration(facts) => {
-            format!("drop generation {} of {}", facts.number, facts.profile)
+            format!("remove generation {} of {}", facts.number, facts.profile)
         }
         Action::RemoveRoot(facts) => format!("remove the root {}", facts.entry),
         Action::ReleaseHold(facts) => format!("release the hold {}", facts.link),
         Action::ReleaseEarly(facts) => {
-            format!("release the hold {} before its time", facts.hold.link)
+            format!("release the hold {} early", facts.hold.link)
         }
         Action::Collect(_) => "collect garbage".to_string(),
         Action::Optimise => "optimise the store".to_string(),

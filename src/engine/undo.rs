@@ -1,4 +1,4 @@
-//! Putting back what a run took away.
+//! Undo: restores what a run removed.
 
 use super::delays::Delays;
 use super::run::hold_facts;
@@ -60,7 +60,7 @@ impl<R: RunJournal> Engine<'_, R> {
             receipts.retain(|r| r.entries.iter().any(|entry| self.can_come_back(entry, r)));
             return receipts
                 .pop()
-                .ok_or_else(|| nothing("no run has dropped anything that is still held"));
+                .ok_or_else(|| nothing("no run has removed anything that is still held"));
         };
         let found = receipts.into_iter().find(|r| r.run == *run);
         let found = found.ok_or_else(|| JournalError::NoSuchRun(run.to_string()))?;
@@ -69,7 +69,7 @@ impl<R: RunJournal> Engine<'_, R> {
             return Ok(found);
         }
         if found.entries.iter().any(|e| e.undone_by.is_some()) {
-            return Err(nothing("it was undone already"));
+            return Err(nothing("it is already undone"));
         }
         if found.count(Outcome::Done) == 0 {
             return Err(nothing("the run did nothing"));

@@ -1,4 +1,4 @@
-//! Roots that vanish, between two runs and while one is under way: what they kept is held before anything is collected.
+//! Vanished roots, between two runs and during one: their former targets are held before a collection.
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -181,7 +181,7 @@ impl<R: RunJournal> Engine<'_, R> {
                 saved.map_err(|error| error_chain(&error))
             });
         if let Err(error) = saved {
-            tracing::warn!("roots that are held already may be held once more: {error}");
+            tracing::warn!("roots that are already held may be held again: {error}");
         }
     }
 
@@ -198,7 +198,7 @@ impl<R: RunJournal> Engine<'_, R> {
             Some(Actor::Root) | None => facts.owner.uid == 0,
         };
         let why = format!(
-            "removing generation {} of {} removed more than that",
+            "removing generation {} of {} removed other generations as well",
             facts.number, facts.profile
         );
         for entry in &mut receipt.entries {
@@ -239,14 +239,14 @@ impl<R: RunJournal> Engine<'_, R> {
 
 fn not_held(facts: &VanishedFacts) -> String {
     format!(
-        "the root {} is gone, and its store path could not be held: a collection would delete it",
+        "the root {} is gone, and its store path could not be held; a collection would delete it",
         facts.link
     )
 }
 
 fn cannot_look(source: Cause) -> PerformError {
     PerformError::Nix {
-        what: "looking at the roots again before the collection".to_string(),
+        what: "reading the roots again before the collection".to_string(),
         source,
     }
 }

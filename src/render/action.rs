@@ -1,4 +1,4 @@
-//! Actions in words.
+//! Descriptions of actions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -55,32 +55,34 @@ pub fn short(action: &Action, names: &Names<'_>) -> String {
         Action::DropGeneration(facts) => {
             let what = generation(facts.number, &facts.profile);
             if facts.hold.is_zero() {
-                format!("drop {what}, not held")
+                format!("remove {what} (not restorable)")
             } else {
-                format!("drop {what}, held for {}", facts.hold)
+                format!("remove {what} (restorable for {})", facts.hold)
             }
         }
         Action::HoldRoot(facts) => {
             let (link, hold) = (&facts.link, facts.hold);
-            format!("hold for {hold} what {link} kept, which is gone since the last run")
+            format!(
+                "hold the former target of {link} for {hold} (the link vanished since the last run)"
+            )
         }
         Action::RemoveRoot(facts) => format!("remove the dangling root {}", facts.link),
         Action::ReleaseHold(facts) => {
-            format!("end the hold of {}", place_of(&facts.held))
+            format!("release the hold on {}", place_of(&facts.held))
         }
         Action::ReleaseEarly(EarlyFacts { hold, .. }) => {
             let what = place_of(&hold.held);
-            format!("end the hold of {what} before its time")
+            format!("release the hold on {what} early")
         }
         Action::Collect(facts) => collection(facts),
         Action::Optimise => "hard-link equal files in the store".to_string(),
         Action::Verify { contents: false } => "check the store".to_string(),
         Action::Verify { contents: true } => "check the store and its contents".to_string(),
         Action::RestoreGeneration(facts) => {
-            format!("put back {}", generation(facts.number, &facts.profile))
+            format!("restore {}", generation(facts.number, &facts.profile))
         }
         Action::RestoreRoot(facts) => {
-            format!("put back the dangling root {}", facts.link)
+            format!("restore the dangling root {}", facts.link)
         }
     }
 }
@@ -88,12 +90,12 @@ pub fn short(action: &Action, names: &Names<'_>) -> String {
 fn collection(facts: &CollectFacts) -> String {
     let by = match facts.method {
         CollectMethod::Auto => "",
-        CollectMethod::Selective => " by name",
-        CollectMethod::Whole => " with Nix's own collector",
+        CollectMethod::Selective => " (selective)",
+        CollectMethod::Whole => " (nix-collect-garbage)",
     };
     match facts.registered_before {
         None => format!("collect garbage{by}"),
-        Some(before) => format!("collect garbage{by} that was registered before {before}"),
+        Some(before) => format!("collect garbage registered before {before}{by}"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The documents of `--json`, and their JSON Schemas.
 //!
-//! Times are RFC 3339 in UTC, sizes are bytes, unknown is null and never 0. Fields may be added, none is renamed.
+//! Times are RFC 3339 in UTC, sizes are bytes, an unknown value is null and never 0. Fields may be added; none is renamed.
 
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};

@@ -1,6 +1,6 @@
-//! Why something stays or goes: a stable code for scripts, and a sentence for people.
+//! Reasons to keep or remove an item: a stable code for scripts, and a sentence for people.
 //!
-//! Sentences carry what others wrote as they wrote it; a view for a terminal escapes them.
+//! Sentences contain external text unescaped; a view for a terminal escapes them.
 
 use crate::domain::measure::Timestamp;
 use crate::domain::plan::{DropRule, KeepCause};
@@ -51,8 +51,8 @@ pub fn sentence(reason: &Reason, time: &dyn Fn(Timestamp) -> String) -> String {
             format!("pinned{until}{why}")
         }
         Reason::NewerThanCurrent => "newer than the current one".to_string(),
-        Reason::ActiveAtCutoff => "active when the kept span began (within)".to_string(),
-        Reason::Fallback => "the system to fall back to".to_string(),
+        Reason::ActiveAtCutoff => "was active at the start of `within`".to_string(),
+        Reason::Fallback => "rollback target".to_string(),
         Reason::Last(1) => "the last one (last)".to_string(),
         Reason::Last(n) => format!("one of the last {n} (last)"),
         Reason::Within(age) => format!("not older than {age} (within)"),
@@ -61,17 +61,17 @@ pub fn sentence(reason: &Reason, time: &dyn Fn(Timestamp) -> String) -> String {
         Reason::Monthly(month) => format!("newest of {month} (monthly)"),
         Reason::Yearly(year) => format!("newest of {year} (yearly)"),
         Reason::PolicyLast(n) => format!("the policy keeps the last {n}"),
-        Reason::PolicyWithin(age) => format!("the policy keeps what was active in the last {age}"),
-        Reason::FutureTimestamp => {
-            "dated in the future, so that its age cannot be told".to_string()
+        Reason::PolicyWithin(age) => {
+            format!("the policy keeps generations active in the last {age}")
         }
+        Reason::FutureTimestamp => "timestamp is in the future".to_string(),
         Reason::TargetMissing => "its store path is gone".to_string(),
-        Reason::TargetOutsideStore => "its link does not lead straight to a store path".to_string(),
-        Reason::CurrentUnknown(why) => format!("the current generation cannot be told: {why}"),
-        Reason::Blocked(why) => format!("the profile must not be touched: {why}"),
+        Reason::TargetOutsideStore => "link target is not a store path".to_string(),
+        Reason::CurrentUnknown(why) => format!("the current generation is unknown: {why}"),
+        Reason::Blocked(why) => format!("the profile must not be changed: {why}"),
         Reason::NotSelected => "the job does not select the profile".to_string(),
         Reason::OtherOwner => "the profile belongs to another user".to_string(),
-        Reason::NotNeeded => "no rule keeps it, and the budget does not need its room".to_string(),
+        Reason::NotNeeded => "no rule keeps it, but the budget does not need its space".to_string(),
         Reason::LaterRun => "no rule keeps it; left for a later run".to_string(),
     }
 }
@@ -99,19 +99,17 @@ pub fn cause_sentence(cause: KeepCause) -> &'static str {
     match cause {
         KeepCause::Protected => "the settings protect it",
         KeepCause::ProtectedPath => "its link is in a path that the settings protect",
-        KeepCause::ParentMissing => {
-            "the whole place that it names is gone, and may only be away, as an unmounted home is"
-        }
-        KeepCause::LinkExists => "it is a link that its owner can see, and remove",
+        KeepCause::ParentMissing => "parent directory missing or not mounted",
+        KeepCause::LinkExists => "the link exists; its owner can remove it",
         KeepCause::EntryByHand => {
-            "the entry is outside gcroots/auto, so that Nix never removes it; its owner can"
+            "the entry is outside gcroots/auto, where Nix never removes it; its owner can"
         }
         KeepCause::NotSelected => "the job removes no dangling roots",
         KeepCause::OtherOwner => "only root may remove it",
-        KeepCause::NotUtf8 => "its name is not UTF-8, and could not be put back exactly",
-        KeepCause::CoveredByHold => "what it kept is held, as long as an undo window",
+        KeepCause::NotUtf8 => "its name is not UTF-8 and could not be restored exactly",
+        KeepCause::CoveredByHold => "its closure is held for the undo window",
         KeepCause::WindowOpen => "its undo window is open",
-        KeepCause::NotNeeded => "the budget does not need its room",
+        KeepCause::NotNeeded => "the budget does not need its space",
         KeepCause::LaterRun => "left for a later run",
     }
 }
@@ -132,7 +130,7 @@ pub fn rule_sentence(rule: DropRule) -> &'static str {
         DropRule::NoRuleKeepsIt => "no rule keeps it",
         DropRule::Dangling => "its link is gone",
         DropRule::WindowEnded => "its undo window has ended",
-        DropRule::NeededNow => "the budget needs its room now, though its undo window is open",
+        DropRule::NeededNow => "the budget needs its space now, although its undo window is open",
     }
 }
 
@@ -150,9 +148,9 @@ pub fn state_problem(state: &RootState) -> Option<String> {
     let text = match state {
         RootState::Live => return None,
         RootState::Dangling(Dangling::LinkGone) => "the link is gone",
-        RootState::Dangling(Dangling::ParentMissing) => "the whole place is gone, or not mounted",
+        RootState::Dangling(Dangling::ParentMissing) => "parent directory missing or not mounted",
         RootState::Dangling(Dangling::PathGone) => "the store path is gone",
-        RootState::Dangling(Dangling::NotARoot) => "it is no link into the store",
+        RootState::Dangling(Dangling::NotARoot) => "it is not a link into the store",
         RootState::Unreadable(why) => why,
     };
     Some(text.to_string())
@@ -182,7 +180,7 @@ pub fn generation(number: GenerationNumber, profile: &(impl std::fmt::Display + 
 pub fn held(held: &Held) -> String {
     match held {
         Held::Generation { profile, number } => generation(*number, profile),
-        Held::Root { root } => format!("what {root} kept"),
+        Held::Root { root } => format!("the former target of {root}"),
     }
 }
 
@@ -208,7 +206,7 @@ mod tests {
         "pinned",
         "pinned until T: good kernel"
     )]
-    #[case(Reason::Blocked("x".into()), "blocked", "the profile must not be touched: x")]
+    #[case(Reason::Blocked("x".into()), "blocked", "the profile must not be changed: x")]
     fn reasons_have_a_code_and_a_sentence(
         #[case] reason: Reason,
         #[case] expected: &str,

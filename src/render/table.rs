@@ -1,7 +1,7 @@
-//! Views for people: tables and sentences for a terminal or a log.
+//! Tables and sentences for a terminal or a log.
 //!
-//! Whatever comes from the file system, the settings or Nix passes through [`super::text::escape`] once it is in a
-//! sentence; only what this module wrote itself can colour the terminal or begin a new line.
+//! Everything from the file system, the settings or Nix passes through [`super::text::escape`] once it is in a
+//! sentence; only text of this module can colour the terminal or begin a new line.
 
 use jiff::tz::TimeZone;
 

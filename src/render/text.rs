@@ -1,4 +1,4 @@
-//! Text for a terminal: escaping of what others wrote, and times, spans and numbers as people say them.
+//! Text for a terminal: escaping, and times, durations and numbers.
 
 use std::fmt::Write as _;
 

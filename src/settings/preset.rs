@@ -1,8 +1,8 @@
-//! Settings to begin with.
+//! Presets: example settings.
 
 use super::reference;
 
-/// Settings to begin with.
+/// Example settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Preset {
     /// A workstation.
@@ -13,7 +13,7 @@ pub enum Preset {
     Server,
     /// A build machine.
     Ci,
-    /// As little as can be said.
+    /// Minimal configuration.
     Minimal,
 }
 
@@ -42,19 +42,19 @@ impl Preset {
     pub fn about(self) -> &'static str {
         match self {
             Self::Daily => {
-                "A workstation: the last 10 generations and those of 14 days stay; dead paths older than a day go"
+                "Workstation: keep the last 10 generations and those of 14 days; delete dead paths older than a day"
             }
             Self::Laptop => {
-                "A small disk: nothing goes while a fifth is free; then no more than that needs, never the last 5 generations"
+                "Small disk: remove nothing while a fifth of it is free, then only as much as needed; always keep the last 5 generations"
             }
             Self::Server => {
-                "A server: the last 10 generations stay, and the newest of each of 8 weeks and 12 months; all that is dead goes"
+                "Server: keep the last 10 generations and the newest of 8 weeks and 12 months; delete all dead paths"
             }
             Self::Ci => {
-                "A build machine: nothing goes while the store is below 100G; then old generations go, and dead paths older than 2 days"
+                "Build machine: remove nothing while the store is below 100G, then old generations and dead paths older than 2 days"
             }
             Self::Minimal => {
-                "As little as can be said: the last 5 generations stay, all that is dead goes"
+                "Minimal configuration: keep the last 5 generations; delete all dead paths"
             }
         }
     }

@@ -227,7 +227,7 @@ fn a_goal_out_of_reach_says_what_keeps_the_rest() {
         "{}",
         ran.stderr
     );
-    let largest = format!("What alone keeps the most: {}", own_profile(&scratch));
+    let largest = format!("Largest exclusive sizes: {}", own_profile(&scratch));
     assert!(ran.stderr.contains(&largest), "{}", ran.stderr);
 }
 
@@ -251,7 +251,7 @@ fn a_saved_plan_keeps_its_goal() {
     );
     assert_eq!(saved.status, 0, "{}", saved.stderr);
     assert!(
-        saved.stdout.contains("The goal is then reached."),
+        saved.stdout.contains("This reaches the goal."),
         "{}",
         saved.stdout
     );
@@ -274,7 +274,7 @@ fn a_reached_goal_needs_no_database_and_any_other_does() {
         assert_eq!(ran.status, 0, "{}", ran.stderr);
         assert!(
             ran.stdout
-                .contains("The goal is reached, so nothing is done."),
+                .contains("The goal is already reached; nothing to do."),
             "{}",
             ran.stdout
         );
@@ -283,7 +283,7 @@ fn a_reached_goal_needs_no_database_and_any_other_does() {
         assert_eq!(ran.status, 69, "{}", ran.stderr);
         assert!(
             ran.stderr
-                .contains("what must go for the budget cannot be told"),
+                .contains("cannot tell what the budget needs to remove"),
             "{}",
             ran.stderr
         );

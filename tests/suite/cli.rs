@@ -238,7 +238,7 @@ fn a_nix_that_is_missing_or_too_old_is_said_so() {
 )]
 #[case::whole_and_recent(
     r#"{"version": 2, "jobs": {"a": {"operations": {"collect": {"method": "full", "keepRecent": "2d"}}}}}"#,
-    "spares nothing"
+    "needs method selective or auto"
 )]
 fn settings_that_are_not_valid_stop_everything(#[case] text: &str, #[case] says: &str) {
     let Some(scratch) = machine() else { return };
@@ -458,7 +458,7 @@ fn what_was_interrupted_is_settled_and_nothing_else_done() {
     let ran = run(&scratch, &["run", "--resume"]);
     assert_eq!(
         (ran.status, ran.stdout.trim_end()),
-        (0, "No run was interrupted.")
+        (0, "There is no interrupted run.")
     );
     // A run that ended well, as if it had been killed before its last action.
     let ran = run(&scratch, &["run", "--keep-last", "2", "--yes", "--json"]);
@@ -531,7 +531,7 @@ fn a_saved_plan_is_applied_once() {
 }
 
 #[rstest]
-#[case::edited(|text: String| text.replace("\"number\": 2", "\"number\": 9"), "not as it was saved")]
+#[case::edited(|text: String| text.replace("\"number\": 2", "\"number\": 9"), "was changed after it was saved")]
 #[case::truncated(|text: String| text[..text.len() / 2].to_string(), "plan")]
 #[case::empty(|_| String::new(), "plan")]
 #[case::another(|_| "{\"schema\": \"nix-prune/receipt/1\"}".to_string(), "plan")]
@@ -692,18 +692,18 @@ fn on_a_terminal_it_asks_and_a_yes_goes_on() {
     let args = ["run", "--keep-last", "3", "--color", "never"];
     let mut shown = OnTerminal::start(program(&scratch).args(args));
     let text = shown.until("[y/N]");
-    assert!(text.contains("cannot be undone"), "{text}");
+    assert!(text.contains("Irreversible: "), "{text}");
     assert!(text.contains("nix-prune undo"), "{text}");
     shown.terminal.write_all(b"y\n").unwrap();
-    let text = shown.until("puts back");
-    assert!(text.contains("puts back"), "{text}");
+    let text = shown.until("restores");
+    assert!(text.contains("restores"), "{text}");
     assert_eq!(shown.end(), 0);
     assert_eq!(numbers(&scratch), [7, 8, 9]);
 }
 
 #[rstest]
-#[case::no("n\n", "as you said")]
-#[case::nothing("\n", "as you said")]
+#[case::no("n\n", "aborted")]
+#[case::nothing("\n", "aborted")]
 #[case::end("\u{4}", "interrupted")]
 fn on_a_terminal_anything_else_does_nothing(#[case] answer: &str, #[case] says: &str) {
     let Some(scratch) = machine() else { return };
@@ -723,7 +723,7 @@ fn an_interrupt_at_the_question_does_nothing() {
     shown.until("[y/N]");
     kill(shown.pid(), Signal::SIGINT).unwrap();
     let text = shown.until("interrupted");
-    assert!(text.contains("nothing was done"), "{text}");
+    assert!(text.contains("nothing was changed"), "{text}");
     assert_eq!(shown.end(), 4);
     assert_eq!(numbers(&scratch), ALL);
 }
@@ -903,7 +903,7 @@ fn a_users_settings_that_others_can_write_are_refused_by_root() {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
     let ran = run(&scratch, &["run", "--yes", "--config", file.as_str()]);
     if crate::support::is_root() {
-        refused(&scratch, &ran, 78, "writable");
+        refused(&scratch, &ran, 78, "let no other user write");
     } else {
         assert_eq!(ran.status, 0, "{}", ran.stderr);
     }

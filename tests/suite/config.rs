@@ -122,7 +122,7 @@ fn a_person_sees_the_text_with_what_is_meant_underlined() {
     let underlined = "12 |       \"maxRisk\": \"extreme\",\n   |                  ^^^^^^^^^ write low, medium, high or critical\n";
     assert!(ran.stdout.contains(underlined), "{}", ran.stdout);
     assert!(ran.stdout.contains("write `safeMode`, if that was meant"));
-    assert!(ran.stdout.ends_with(": not valid, 15 errors.\n"));
+    assert!(ran.stdout.ends_with(": invalid, 15 errors.\n"));
     assert!(
         !ran.stdout.contains('\u{1b}'),
         "no colour but on a terminal"
@@ -134,7 +134,7 @@ fn a_person_sees_the_text_with_what_is_meant_underlined() {
 #[rstest]
 #[case("basic", 0, 0, "valid.")]
 #[case("comprehensive", 0, 2, "valid, with 2 warnings.")]
-#[case("strict", 78, 2, "not valid, 2 errors.")]
+#[case("strict", 78, 2, "invalid, 2 errors.")]
 fn levels(#[case] level: &str, #[case] status: i32, #[case] told: usize, #[case] end: &str) {
     let file = fixture("good/unsafe.json");
     let ran = check(&file, &["--level", level]);

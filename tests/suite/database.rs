@@ -391,9 +391,9 @@ fn what_changed_while_it_was_read_is_read_anew_and_given_up_at_last(
 }
 
 #[rstest]
-#[case::missing("rm", "is not there")]
-#[case::missing_schema("rm-schema", "schema is not there")]
-#[case::newer_schema("schema", "is of schema `11`; known is 10")]
+#[case::missing("rm", "does not exist")]
+#[case::missing_schema("rm-schema", "schema does not exist")]
+#[case::newer_schema("schema", "has database schema `11`; supported is 10")]
 #[case::text("text", "is not an SQLite database")]
 #[case::empty("empty", "is not an SQLite database")]
 #[case::a_directory("directory", "is not an SQLite database")]
@@ -405,11 +405,11 @@ fn what_changed_while_it_was_read_is_read_anew_and_given_up_at_last(
 )]
 #[case::outside(
     "UPDATE ValidPaths SET path = '/gnu/store/x' WHERE id = 2",
-    "is of another store: its path 2 is /gnu/store/x, which is not in /nix/store"
+    "belongs to another store: its path 2 is /gnu/store/x, which is not in /nix/store"
 )]
 #[case::name(
     "UPDATE ValidPaths SET path = '/nix/store/.links' WHERE id = 2",
-    "row 2 of ValidPaths has `/nix/store/.links`, which is not a store path"
+    "row 2 of ValidPaths contains `/nix/store/.links`, which is not a store path"
 )]
 #[case::below(
     "UPDATE ValidPaths SET path = path || '/bin' WHERE id = 2",

@@ -90,9 +90,9 @@ fn where_all_is_well_it_says_so_and_changes_nothing() {
     assert_eq!(ran.status, 0);
     for line in [
         "ok       nix       Nix 2.",
-        "ok       settings  the built-in ones",
-        "will be made by the first run",
-        "ok       access    Nix opens the store",
+        "ok       settings  built in",
+        "will be created by the first run",
+        "ok       access    Nix can open the store",
         "ok       store     3 valid paths",
     ] {
         assert!(ran.stdout.contains(line), "{line}: {}", ran.stdout);
@@ -194,7 +194,7 @@ fn a_daemon_that_is_not_there_is_found() {
 fn run_without_an_answer(command: &mut Command) {
     let ran = run_command(command);
     assert_eq!(ran.status, 69, "{} {}", ran.stdout, ran.stderr);
-    for text in ["does not answer", "systemctl restart nix-daemon"] {
+    for text in ["does not respond", "systemctl restart nix-daemon"] {
         assert!(ran.stderr.contains(text), "{text}: {}", ran.stderr);
     }
     assert!(!ran.stderr.contains("nix config show"), "{}", ran.stderr);
@@ -213,7 +213,11 @@ fn a_daemon_that_answers_is_enough() {
             "{}",
             ran.stdout
         );
-        assert!(ran.stdout.contains("Nix opens the store"), "{}", ran.stdout);
+        assert!(
+            ran.stdout.contains("Nix can open the store"),
+            "{}",
+            ran.stdout
+        );
     });
 }
 
@@ -228,12 +232,7 @@ fn a_daemon_that_does_not_answer_is_not_waited_for() {
         scope.spawn(|| {
             let begun = Instant::now();
             let ran = doctor_with(&scratch, ("NIX_REMOTE", &remote), &[]);
-            does_not_open(
-                &scratch,
-                &ran,
-                "took longer than 10 s",
-                "Restart the daemon",
-            );
+            does_not_open(&scratch, &ran, "timed out after 10 s", "Restart the daemon");
             // 10 s to open the store, and once 20 s for the question whether the daemon serves it.
             assert!(begun.elapsed() < Duration::from_secs(45));
         });
@@ -450,7 +449,7 @@ fn a_job_whose_last_five_runs_failed_pauses_until_somebody_has_seen_it(
     if pauses {
         let ran = run(&scratch, &again);
         assert_eq!(ran.status, 4, "{}{}", ran.stdout, ran.stderr);
-        let says = "nothing was done: the job is paused, for its last";
+        let says = "nothing was done: the job is paused because its last";
         assert!(ran.stderr.contains(says), "{}", ran.stderr);
         assert!(
             ran.stderr.contains("doctor --acknowledge"),

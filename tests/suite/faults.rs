@@ -25,9 +25,9 @@ const FAULTS: [(&str, &str); 9] = [
         "fails after its work",
         "REAL; echo 'error: no luck' >&2; exit 1",
     ),
-    ("does nothing and ends well", "exit 0"),
+    ("does nothing, exit status 0", "exit 0"),
     (
-        "prints garbage and ends well",
+        "prints garbage, exit status 0",
         "printf '\\377\\000\\033[31m -> 9 store paths deleted, -1'",
     ),
     (
@@ -46,17 +46,17 @@ const FAULTS: [(&str, &str); 9] = [
 
 /// What is done by a child: the tool, what its command line has, and the command that comes to it.
 const ACTIONS: [(&str, &str, &str, &[&str]); 8] = [
+    ("hold of a vanished root", "nix-store", "--add-root", RUN),
+    ("hold", "nix-store", "--add-root", RUN),
     (
-        "hold what a vanished root kept",
-        "nix-store",
-        "--add-root",
+        "remove a generation",
+        "nix-env",
+        "--delete-generations",
         RUN,
     ),
-    ("hold", "nix-store", "--add-root", RUN),
-    ("drop a generation", "nix-env", "--delete-generations", RUN),
-    ("collect by name", "nix-store", "--delete", RUN),
+    ("selective collection", "nix-store", "--delete", RUN),
     (
-        "collect wholly",
+        "full collection",
         "nix-collect-garbage",
         "",
         &["run", "all", "--collect-method=full", "--yes"],
@@ -89,9 +89,9 @@ fn with_fault(world: &World, nix: &Nix, tool: &str, option: &str, fault: &str) -
 /// What a cell is about, in the record.
 fn is_about(action: &str, entry: &Entry) -> bool {
     match &entry.action {
-        Action::HoldRoot(_) => action.ends_with("kept"),
-        Action::DropGeneration(_) => ["hold", "drop a generation"].contains(&action),
-        Action::Collect(_) => action.starts_with("collect"),
+        Action::HoldRoot(_) => action.ends_with("vanished root"),
+        Action::DropGeneration(_) => ["hold", "remove a generation"].contains(&action),
+        Action::Collect(_) => action.ends_with("collection"),
         Action::Optimise => action == "optimise",
         Action::Verify { .. } => action == "verify",
         Action::RestoreGeneration(_) => action == "undo",
@@ -181,7 +181,7 @@ fn cell(world: &World, nix: &Nix, action: usize, fault: usize) -> String {
 }
 
 const HEAD: &str = "\
-| action | its child | exit status | recorded as | with the words |
+| action | its child | exit status | recorded as | message |
 | --- | --- | --- | --- | --- |
 ";
 

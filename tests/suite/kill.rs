@@ -41,14 +41,14 @@ const RUN: &[&str] = &["run", "all", "--yes"];
 
 const CASES: [Case; 4] = [
     Case {
-        name: "`run`, collecting by name",
+        name: "`run`, selective collection",
         args: RUN,
         before: &[],
         next: RUN,
         releases: false,
     },
     Case {
-        name: "`run`, collecting wholly",
+        name: "`run`, full collection",
         args: &["run", "all", "--collect-method=full", "--yes"],
         before: &[],
         next: RUN,

@@ -212,7 +212,11 @@ fn no_flag_variable_or_saved_plan_loosens_a_policy() {
     own(&scratch, &settings("daily", &json!({ "last": 1 }), &policy));
     let ran = run(&scratch, &["apply", "--yes", "--json", saved.as_str()]);
     assert_eq!(ran.status, 4, "{}{}", ran.stdout, ran.stderr);
-    assert!(ran.stderr.contains("kept by the policy"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("kept by the machine policy"),
+        "{}",
+        ran.stderr
+    );
     for n in 1..=10 {
         let link = scratch
             .state_dir()
@@ -310,7 +314,7 @@ fn a_difference_is_told_with_its_risk(
     let ran = diff(&old, &new, false);
     assert_eq!(ran.status, status);
     let words = if changes == 0 {
-        "the same"
+        "No differences."
     } else {
         risk.as_str().unwrap()
     };
@@ -324,7 +328,11 @@ fn without_old_settings_everything_is_new_and_without_new_ones_nothing_is_said()
     let absent = bare.base().join("absent");
     let ran = diff(&absent, &valid, false);
     assert_eq!(ran.status, 0, "{}", ran.stderr);
-    assert!(ran.stdout.contains("absent is not there"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("absent does not exist"),
+        "{}",
+        ran.stdout
+    );
     assert!(ran.stdout.contains("+ generations"), "{}", ran.stdout);
     assert_eq!(diff(&valid, &absent, false).status, 78);
     let broken = bare.write("broken", &BASE.replace("last", "lasd"));

@@ -1,4 +1,4 @@
-//! Rows on their way from the thread that reads them to the one that uses them.
+//! Batches of rows, passed from the reading thread to the consumer.
 
 use super::rows::{ScanError, wrong};
 use super::{PathRow, RowSink, Summary};
@@ -96,7 +96,7 @@ impl Names {
             Some(_) => Err(wrong(
                 table,
                 id,
-                &format!("has `{text}`, which is not a store path"),
+                &format!("contains `{text}`, which is not a store path"),
             )),
             None if text.starts_with('/') => Err(ScanError::OtherStore {
                 row: id,

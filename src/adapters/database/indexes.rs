@@ -1,5 +1,5 @@
-//! Whether the indexes are those of their tables. Nix finds paths, referrers and derivers by the indexes, and takes what it
-//! does not find for garbage; the scans read the tables.
+//! Check that the indexes match their tables: Nix finds paths, referrers and derivers through the indexes and treats a missing
+//! path as garbage, while the scans read the tables.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};

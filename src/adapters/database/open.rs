@@ -1,4 +1,4 @@
-//! How the database can be read without changing anything.
+//! Opening the database without changing anything.
 
 use std::fs;
 use std::io;

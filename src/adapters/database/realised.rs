@@ -1,9 +1,8 @@
-//! Outputs of content-addressed derivations: Nix keeps them with their derivation, and has no row of `DerivationOutputs` for
-//! them.
+//! Outputs of content-addressed derivations, which have no row in `DerivationOutputs`.
 //!
-//! A realisation names its derivation by a hash that only the texts of the derivation and of all that it needs give. But
-//! the name of an output is that of its derivation and its own: so every derivation of that name, which has no other
-//! output recorded under the name, is taken for one that has it. That keeps more than Nix does, and never less.
+//! A realisation names its derivation by a hash that can be computed only from the texts of the derivation and its dependencies. The
+//! name of an output consists of the names of its derivation and of the output. So every derivation of that name without another
+//! recorded output counts as its deriver. That keeps more than Nix does, never less.
 
 use std::collections::HashMap;
 

@@ -1,5 +1,5 @@
-//! The scans: each table once, in the order in which it lies on disk, without an allocation a row. What takes time and
-//! does not need `SQLite` is left to whoever takes the chunks.
+//! Table scans: each table once, in the order on disk, without an allocation for each row. Work that does not need `SQLite` is left to
+//! the consumer of the batches.
 
 use rusqlite::types::{Type, ValueRef};
 use rusqlite::{Connection, Row};

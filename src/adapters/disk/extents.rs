@@ -1,4 +1,4 @@
-//! Where files lie on a file system that may compress their blocks or share them: only that says what they free.
+//! Extents of files on file systems that compress or share blocks.
 
 use std::collections::BTreeMap;
 use std::io;

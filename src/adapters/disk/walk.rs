@@ -1,4 +1,4 @@
-//! Walks through store paths by directory handles, so that no link is ever followed.
+//! Traversal of store paths by directory handles, which never follows a link.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

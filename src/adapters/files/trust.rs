@@ -1,4 +1,4 @@
-//! Whom a path depends on: everybody who could put another file in its place.
+//! Check that no other user could have replaced a file.
 
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
@@ -81,7 +81,7 @@ fn check_below(
         if metadata.is_symlink() {
             links += 1;
             if links > MOST_LINKS {
-                return Err(untrusted(path, "too many links lead to it"));
+                return Err(untrusted(path, "too many levels of symbolic links"));
             }
             // A link's own mode means nothing; who may replace it, its directory has told.
             owned(&next, &metadata, own)?;

@@ -1,4 +1,4 @@
-//! Until when somebody has seen what failed.
+//! The time up to which failures are acknowledged.
 
 use serde::{Deserialize, Serialize};
 

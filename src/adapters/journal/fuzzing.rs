@@ -1,4 +1,4 @@
-//! What must hold of any text that is taken for a file of the journal.
+//! Fuzz targets for the files of the journal.
 
 use camino::Utf8Path;
 use serde::Serialize;

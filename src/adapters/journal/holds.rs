@@ -1,4 +1,4 @@
-//! What is held for an undo: the records say what should be, the links what is.
+//! Holds: the records list the expected ones, the links show the existing ones.
 
 use std::collections::BTreeSet;
 use std::fs;

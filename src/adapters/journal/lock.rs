@@ -1,4 +1,4 @@
-//! One run at a time. The kernel keeps the lock and ends it with its holder, however that ends.
+//! The run lock: one run at a time. The kernel releases it when its holder ends, however that happens.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -53,7 +53,7 @@ impl RunLock {
         }
         Err(unwritable(
             path,
-            io::Error::other("somebody keeps replacing it"),
+            io::Error::other("another process keeps replacing it"),
         ))
     }
 
@@ -68,7 +68,7 @@ impl RunLock {
             .clear()
             .and_then(|()| self.file.write_all(note.as_bytes()));
         if let Err(error) = written {
-            tracing::debug!(%error, "the lock does not name its holder");
+            tracing::debug!(%error, "cannot write the name of the lock's holder");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Pins: the generations that are never dropped. Ours are read as our own; another user's as a stranger's.
+//! Pins: generations that are never removed, read as trusted for our own user and as untrusted for other users.
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
@@ -208,7 +208,7 @@ fn present<T>(path: &Utf8Path, opened: nix::Result<T>) -> Result<Option<T>, Jour
         // Which of the two it is for a link depends on the flags and on the system.
         Err(Errno::ELOOP | Errno::ENOTDIR | Errno::EMLINK) => Err(untrusted(
             path,
-            "a part of it is a symbolic link, or no directory".to_string(),
+            "a component is a symbolic link, or not a directory".to_string(),
         )),
         Err(errno) => Err(unreadable(path, errno.into())),
     }

@@ -1,4 +1,4 @@
-//! What the survey asks of the records.
+//! Facts about previous runs, for the survey.
 
 use std::collections::BTreeSet;
 use std::fs;

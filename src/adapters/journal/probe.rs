@@ -1,4 +1,4 @@
-//! Whether a run could write its records.
+//! Check that a run could write its records.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;

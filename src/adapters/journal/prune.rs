@@ -1,4 +1,4 @@
-//! Records that nobody needs any more.
+//! Removal of obsolete records.
 
 use super::{Journal, RunLock, holds, unwritable};
 use crate::adapters::files::remove::remove_own;

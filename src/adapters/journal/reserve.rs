@@ -1,11 +1,11 @@
-//! Room that is set aside while there is some, so that a run that frees space can begin on a full disk.
+//! The reserve: disk space set aside so that a run that frees space can start on a full disk.
 //!
 //! ```text
 //! reserve/NUMBER   an empty file that has blocks
 //! ```
 //!
-//! A record that finds no room is written into one of these files, which takes its place: that needs neither a block nor an
-//! inode. When the disk is full most of them are removed for the files that Nix makes meanwhile.
+//! If a record finds no space, it is written into one of these files, which is then renamed: that needs neither a block nor an
+//! inode. On a full disk most of them are removed to make space for files that Nix creates.
 
 use std::fs;
 use std::io;

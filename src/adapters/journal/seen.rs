@@ -1,4 +1,4 @@
-//! What the last run saw of the roots, one record for each store.
+//! The root baseline of the last run, one record for each store.
 
 use serde::{Deserialize, Serialize};
 

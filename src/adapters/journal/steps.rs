@@ -1,14 +1,14 @@
-//! What became of the entries of a run that is under way: a line each, behind the record, so that a run of thousands of
-//! actions does not write its whole record as often.
+//! Outcomes of the entries of a current run: one line each, appended to a log beside the record, so that a run of thousands of
+//! actions does not rewrite its whole record each time.
 //!
 //! ```text
 //! runs/RUN.steps   {"schema": …, "of": SHA-256 of RUN.json}
 //!                  {"after": SHA-256 of the line before, "index": …, "entry": {…}, "bytes": {…}}
 //! ```
 //!
-//! The lines hold only for the record that the first one names: when the record is written anew they are out of date by
-//! themselves, whether or not their file was removed by then. A last line without an end was cut off while it was
-//! written; what it was about is pending, and is examined. Any other line that does not fit was changed by somebody.
+//! The lines apply only to the record named in the first one: when the record is rewritten they are obsolete
+//! whether or not their file was removed. A last line without an end was interrupted while it was
+//! written; its entry is pending, and is examined. Any other line that does not match was changed by another program.
 
 use std::cell::RefCell;
 use std::fs::{File, OpenOptions};

@@ -1,4 +1,4 @@
-//! Deleting paths by their names, which Nix does only as far as it finds them dead itself.
+//! Selective collection: Nix deletes the given paths as far as it finds them dead itself.
 
 use std::collections::BTreeSet;
 
@@ -104,7 +104,7 @@ impl NixCli {
             {
                 deleted.outcome = Err(PerformError::Nix {
                     what: what(),
-                    source: "Nix ended well and deleted nothing".into(),
+                    source: "nix exited successfully but deleted nothing".into(),
                 });
             }
             // Nix goes on past some paths that it cannot delete and calls that a success (trap 31).
@@ -113,7 +113,7 @@ impl NixCli {
                 let silent = left.iter().filter(|path| !known.contains(**path));
                 deleted.refused.extend(silent.map(|&path| UndeletedPath {
                     path: path.clone(),
-                    why: "Nix left it where it is".to_string(),
+                    why: "Nix did not delete it".to_string(),
                 }));
             }
             Err(ProcessError::Failed { .. }) if !deleted.refused.is_empty() => {}

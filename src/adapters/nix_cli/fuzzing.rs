@@ -1,4 +1,4 @@
-//! What must hold of whatever Nix's commands print.
+//! Fuzz targets for the output of Nix's commands.
 
 use std::io::{BufReader, Read};
 

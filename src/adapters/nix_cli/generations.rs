@@ -1,4 +1,4 @@
-//! Dropping a generation and putting one back: look, act, look again.
+//! Removing and restoring a generation: check, act, check again.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -15,7 +15,7 @@ use crate::ports::{LinkState, PerformError, RestoreMode};
 
 impl NixCli {
     pub(super) fn drop_generation_of(&self, facts: &GenerationFacts) -> Result<(), PerformError> {
-        let what = || format!("dropping {}", name_of(facts));
+        let what = || format!("removing {}", name_of(facts));
         let account = self.account(&facts.owner)?;
         let dir = open_profile_dir(facts)?;
         let before = check_droppable(&dir, facts)?;
@@ -25,7 +25,7 @@ impl NixCli {
         match look(&dir, facts)? {
             Some(_) => {
                 let error = ran.err().map(|error| failed(what(), error));
-                return Err(error.unwrap_or_else(|| wrong(what(), "nix-env left it where it was")));
+                return Err(error.unwrap_or_else(|| wrong(what(), "nix-env did not delete it")));
             }
             None => check_the_others(&dir, facts, &before)?,
         }
@@ -59,7 +59,7 @@ impl NixCli {
         };
         let open = || Directory::open(facts.profile.dir());
         let Some(dir) = as_owner.act("open the directory", open)? else {
-            return Err(stale(facts, "has lost its directory"));
+            return Err(stale(facts, "has no directory any more"));
         };
         check_owner(&dir, facts)?;
         let profile = facts.profile.name();
@@ -69,7 +69,7 @@ impl NixCli {
             if self.interrupt.requested() {
                 return Err(PerformError::Interrupted { what });
             }
-            let source = "another Nix command holds its profile".into();
+            let source = "another Nix command has locked its profile".into();
             return Err(PerformError::TimedOut { what, source });
         };
         let done = self.restore_locked(&dir, &as_owner, claim);
@@ -84,14 +84,14 @@ impl NixCli {
     fn check_restorable(&self, facts: &GenerationFacts) -> Result<(), PerformError> {
         let path = facts.store_path.to_absolute_path(&self.places.store);
         if path != facts.target {
-            return Err(stale(facts, "leads to a store that is not this one"));
+            return Err(stale(facts, "points to another store"));
         }
         // Nix would build a derivation instead of making it a root.
         if is_derivation(&facts.store_path) {
-            return Err(stale(facts, "is a derivation, and no profile's generation"));
+            return Err(stale(facts, "is a derivation, not a generation"));
         }
         if !self.is_on_disk(&facts.store_path)? {
-            return Err(stale(facts, "cannot come back: its store path is gone"));
+            return Err(stale(facts, "cannot be restored: its store path is gone"));
         }
         Ok(())
     }
@@ -123,10 +123,7 @@ impl NixCli {
             }
         }
         if !claimed {
-            return Err(stale(
-                facts,
-                "cannot come back: there is another one of that number",
-            ));
+            return Err(stale(facts, "cannot be restored: its number is taken"));
         }
         let done = self.make_it_a_generation(dir, owner, &link);
         if done.is_err() {
@@ -161,7 +158,7 @@ impl NixCli {
         })?;
         match look(dir, facts)? {
             Some(seen) if is_recorded(&seen, facts) => {}
-            _ => return Err(wrong(what(), "the link is not what it was")),
+            _ => return Err(wrong(what(), "the link has changed")),
         }
         if self.has_auto_root(&path)? {
             Ok(())
@@ -203,13 +200,13 @@ fn check_droppable(
     // `nix-env` refuses the current generation, but only where it can tell which one that is (traps 5 and 12).
     let expected = facts.profile.link_name(facts.current);
     if !current.is_some_and(|seen| seen.says(&expected)) {
-        let found = format!("belongs to a profile whose link does not say {expected}");
+        let found = format!("belongs to a profile whose link is not {expected}");
         return Err(stale(facts, &found));
     }
     match look(dir, facts)? {
-        None => return Err(stale(facts, "is not there any more")),
+        None => return Err(stale(facts, "no longer exists")),
         Some(seen) if is_recorded(&seen, facts) => {}
-        Some(_) => return Err(stale(facts, "is not the one that was seen")),
+        Some(_) => return Err(stale(facts, "has changed since the plan")),
     }
     let numbers = numbers(dir, &facts.profile)
         .map_err(|source| cannot("list the generations", facts, source))?;
@@ -217,7 +214,7 @@ fn check_droppable(
         Ok(numbers)
     } else {
         let found = format!(
-            "belongs to a profile whose current generation {} is not there",
+            "belongs to a profile whose current generation {} does not exist",
             facts.current
         );
         Err(stale(facts, &found))
@@ -230,7 +227,7 @@ fn check_the_others(
     facts: &GenerationFacts,
     before: &BTreeSet<GenerationNumber>,
 ) -> Result<(), PerformError> {
-    let what = || format!("dropping {}", name_of(facts));
+    let what = || format!("removing {}", name_of(facts));
     let after = numbers(dir, &facts.profile)
         .map_err(|source| cannot("list the generations", facts, source))?;
     let lost: Vec<String> = before
@@ -239,7 +236,7 @@ fn check_the_others(
         .map(ToString::to_string)
         .collect();
     if !lost.is_empty() {
-        let more = format!("with it went the generations {}", lost.join(", "));
+        let more = format!("this also removed the generations {}", lost.join(", "));
         return Err(PerformError::RemovedMore { what: what(), more });
     }
     let current = dir
@@ -262,7 +259,7 @@ fn check_the_others(
 fn open_profile_dir(facts: &GenerationFacts) -> Result<Directory, PerformError> {
     match Directory::open(facts.profile.dir()) {
         Ok(Some(dir)) => Ok(dir),
-        Ok(None) => Err(stale(facts, "has lost its directory")),
+        Ok(None) => Err(stale(facts, "has no directory any more")),
         Err(source) => Err(cannot("open the directory", facts, source)),
     }
 }
@@ -275,7 +272,7 @@ fn check_owner(dir: &Directory, facts: &GenerationFacts) -> Result<(), PerformEr
         Ok(())
     } else {
         let found = format!(
-            "lies in a directory of the user {owner} now, and not of {}",
+            "is now in a directory of the user {owner}, not of {}",
             facts.owner
         );
         Err(stale(facts, &found))

@@ -1,4 +1,4 @@
-//! A directory held open, and the links in it: nothing here ever follows a link.
+//! A directory held open, and the links in it; no link is ever followed.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! What Nix's commands print, from 2.8 on, of Nix, Lix and Determinate Nix.
+//! Parsers for the output of Nix's commands: Nix from 2.8 on, Lix and Determinate Nix.
 
 mod info;
 mod refusal;

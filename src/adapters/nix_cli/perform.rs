@@ -1,4 +1,4 @@
-//! The port that the engine acts through.
+//! The port `NixActions`, implemented with Nix commands.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;

@@ -1,4 +1,4 @@
-//! Nix's own lock of a profile, for the one change to a profile that no Nix command makes: putting a generation back.
+//! Nix's profile lock, for restoring a generation: the one change to a profile for which Nix has no command.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Write};

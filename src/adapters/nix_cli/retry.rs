@@ -1,4 +1,4 @@
-//! Trying again what failed for a reason that passes: a daemon that is being started anew.
+//! Retries after a temporary failure, such as a daemon that restarts.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::Ordering;
@@ -76,7 +76,7 @@ impl NixCli {
             if self.no_daemon.load(Ordering::Relaxed) || !self.wait_about(pause) {
                 return result;
             }
-            tracing::warn!("trying again, as no nix-daemon answered");
+            tracing::warn!("no nix-daemon answered; trying again");
             result = run();
         }
         result

@@ -1,4 +1,4 @@
-//! Acting in a user's directory with that user's rights, and no more.
+//! Acting in a user's directory with exactly that user's rights.
 
 use std::io;
 

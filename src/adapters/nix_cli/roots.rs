@@ -43,17 +43,17 @@ impl NixCli {
         // Only what is seen counts: a root is a link to the path, and an entry that leads to the link.
         let expected = path.to_absolute_path(&self.places.store);
         let text = fs::read_link(link).map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => wrong("Nix ended well and made no link"),
+            io::ErrorKind::NotFound => wrong("nix exited successfully but created no link"),
             _ => cannot(format!("read {link}"), source),
         })?;
         if text.as_os_str() != expected.as_str() {
-            return Err(wrong("its link leads elsewhere"));
+            return Err(wrong("its link points elsewhere"));
         }
         if !self.has_auto_root(link)? {
             return Err(wrong("its link has no entry in gcroots/auto"));
         }
         if !self.is_on_disk(path)? {
-            return Err(wrong("it vanished meanwhile"));
+            return Err(wrong("it vanished in the meantime"));
         }
         Ok(())
     }
@@ -113,7 +113,7 @@ impl NixCli {
         let (true, true, Some(dir), Some(name)) =
             (is_plain(link), below_holds, link.parent(), link.file_name())
         else {
-            return Err(stale("is not where holds are"));
+            return Err(stale("is not in the directory of holds"));
         };
         let failed = |source| cannot(format!("remove the hold {link}"), source);
         let Some(dir) = Directory::open(dir).map_err(failed)? else {
@@ -156,18 +156,18 @@ impl NixCli {
         let (dir, name) = self.auto_dir_of(facts)?;
         match look(&dir, name, facts)? {
             LinkState::Unchanged => {}
-            LinkState::Gone => return Err(stale(facts, "is not there any more")),
+            LinkState::Gone => return Err(stale(facts, "no longer exists")),
             LinkState::Unfinished | LinkState::Different => {
-                return Err(stale(facts, "leads elsewhere now"));
+                return Err(stale(facts, "now points elsewhere"));
             }
         }
         if link_is_there(facts)? {
-            return Err(stale(facts, "leads to a link that is there again"));
+            return Err(stale(facts, "points to a link that exists again"));
         }
         // A place that is gone may only be away: a home or disk that is not mounted (trap 17).
         let place = facts.link.parent().unwrap_or(&facts.link);
         if !fs::metadata(place).is_ok_and(|place| place.is_dir()) {
-            return Err(stale(facts, "leads to a place that is gone"));
+            return Err(stale(facts, "points to a directory that is gone"));
         }
         let failed = |source| cannot(format!("remove the root {}", facts.entry), source);
         let link = &facts.link;
@@ -179,7 +179,7 @@ impl NixCli {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                     return Err(failed(error));
                 }
-                _ => return Err(stale(facts, "leads to a link that is there again")),
+                _ => return Err(stale(facts, "points to a link that exists again")),
             }
         }
         Ok(())
@@ -210,11 +210,11 @@ impl NixCli {
             return Err(stale(facts, "is not an absolute path without dots"));
         };
         if facts.entry.parent() != Some(&auto) {
-            return Err(stale(facts, &format!("does not lie in {auto}")));
+            return Err(stale(facts, &format!("is not in {auto}")));
         }
         match Directory::open(&auto) {
             Ok(Some(dir)) => Ok((dir, name)),
-            Ok(None) => Err(stale(facts, "has lost its directory")),
+            Ok(None) => Err(stale(facts, "has no directory any more")),
             Err(source) => Err(cannot(format!("open {auto}"), source)),
         }
     }

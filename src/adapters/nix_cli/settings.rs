@@ -1,4 +1,4 @@
-//! Nix's effective settings, from Nix itself: which store is in force, and what a live path keeps.
+//! Nix's effective settings, as printed by Nix: the store and the keep flags.
 
 use camino::Utf8PathBuf;
 
@@ -11,13 +11,13 @@ use crate::ports::PerformError;
 
 /// Nix answered and did not tell the settings.
 #[derive(Debug, thiserror::Error)]
-#[error("`nix config show` did not tell store, keep-derivations and keep-outputs")]
+#[error("`nix config show` did not print store, keep-derivations and keep-outputs")]
 struct Untold;
 
 /// Another store is in force than the one that is looked at.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the store in force is `{setting}`, not the local store {store} with its state in {state_dir}"
+    "the effective store is `{setting}`, not the local store {store} with its state in {state_dir}"
 )]
 struct Elsewhere {
     setting: String,

@@ -1,4 +1,4 @@
-//! Every valid path, as a daemon tells them.
+//! All valid paths, as printed by a daemon.
 
 use std::io::{self, BufReader, Read};
 use std::sync::mpsc::{self, Receiver};

@@ -1,4 +1,4 @@
-//! What must hold of any text that is taken for a saved plan.
+//! Fuzz targets for saved plans.
 
 use camino::Utf8Path;
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! Other users, as whom root runs commands.
+//! Users as whom root runs commands.
 
 use std::fs;
 use std::io;

@@ -1,4 +1,4 @@
-//! Output of a command, read as fast as it comes and kept only in part.
+//! Bounded capture of the output of a command.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;

@@ -1,4 +1,4 @@
-//! The environment of child processes: what of ours they get to see.
+//! The environment of child processes.
 
 use std::collections::BTreeMap;
 use std::env;

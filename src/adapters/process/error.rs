@@ -1,4 +1,4 @@
-//! What can go wrong with a command, always with its words.
+//! Errors of commands, with the output of the command.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -45,7 +45,7 @@ pub enum ProcessError {
         stderr: String,
     },
     /// It took too long and was ended.
-    #[error("`{command}` took longer than {} and was ended{}", seconds(*after), said(stderr))]
+    #[error("`{command}` timed out after {} and was killed{}", seconds(*after), said(stderr))]
     TimedOut {
         /// The command.
         command: CommandLine,
@@ -61,13 +61,13 @@ pub enum ProcessError {
         command: CommandLine,
     },
     /// It did not even end when it was killed.
-    #[error("`{command}` cannot be killed")]
+    #[error("cannot kill `{command}`")]
     Unkillable {
         /// The command.
         command: CommandLine,
     },
     /// It ended well, but not all of its output was seen.
-    #[error("the output of `{command}` could not be read to its end")]
+    #[error("cannot read the whole output of `{command}`")]
     Cut {
         /// The command.
         command: CommandLine,
@@ -129,10 +129,10 @@ impl From<ExitStatus> for Ended {
 impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Status(status) => write!(f, "ended with status {status}"),
+            Self::Status(status) => write!(f, "exited with status {status}"),
             Self::Signal(signal) => match nix::sys::signal::Signal::try_from(*signal) {
-                Ok(signal) => write!(f, "was ended by {signal}"),
-                Err(_) => write!(f, "was ended by signal {signal}"),
+                Ok(signal) => write!(f, "was killed by {signal}"),
+                Err(_) => write!(f, "was killed by signal {signal}"),
             },
         }
     }

@@ -1,7 +1,7 @@
-//! Commands of other users start without the terminal, the privileges and the open files of the run.
+//! Start of commands as another user, without the run's terminal, privileges and open files.
 //!
-//! The standard library cannot start a session in a child, and `unsafe` is forbidden here. So our own program is started
-//! once more, as root: it drops everything that the user must not get and then becomes the command. All of that happens
+//! The standard library cannot start a session in a child, and `unsafe` is forbidden here. So this program is started once more, as
+//! root: it drops everything that the user must not get and then becomes the command. All of that happens
 //! before the process belongs to the user, because from then on the user may trace it.
 
 use std::ffi::OsString;
@@ -36,7 +36,7 @@ pub fn launch_with_this_program() {
     };
     match program {
         Ok(program) => launch_with(program),
-        Err(error) => tracing::debug!(%error, "no commands of other users can be started"),
+        Err(error) => tracing::debug!(%error, "cannot start commands as other users"),
     }
 }
 
@@ -57,7 +57,7 @@ pub(super) fn words(
 ) -> io::Result<(PathBuf, Vec<OsString>)> {
     let launcher = LAUNCHER
         .get()
-        .ok_or_else(|| io::Error::other("this program cannot start commands of other users"))?;
+        .ok_or_else(|| io::Error::other("cannot start commands as other users"))?;
     let numbers = [account.uid, account.gid].map(|number| number.to_string().into());
     let mut words = vec![WORD.into()];
     words.extend(numbers);

@@ -86,7 +86,7 @@ fn a_command_that_hangs_is_ended_with_all_its_children() {
     let error = sh(script, short, LONG, &Never).unwrap_err();
     assert!(matches!(error, ProcessError::TimedOut { .. }), "{error}");
     assert!(
-        error.to_string().contains("took longer than 0.2 s"),
+        error.to_string().contains("timed out after 0.2 s"),
         "{error}"
     );
     assert!(begun.elapsed() < Duration::from_secs(20));

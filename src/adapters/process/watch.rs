@@ -1,4 +1,4 @@
-//! Watches a command until it has ended, and sees to it that it does.
+//! Supervision of a command until it has ended.
 
 use std::io;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};

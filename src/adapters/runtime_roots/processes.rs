@@ -1,4 +1,4 @@
-//! What running processes use: programs, working directories, open files, mapped files, environments.
+//! Paths in use by running processes: programs, working directories, open files, mapped files, environments.
 
 use std::fs::{self, File};
 use std::io;

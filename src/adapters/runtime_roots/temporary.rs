@@ -1,4 +1,4 @@
-//! Temporary roots: what running Nix commands have asked the collector to spare.
+//! Temporary roots of running Nix commands.
 
 use std::fs::{self, OpenOptions};
 use std::io;

@@ -1,4 +1,4 @@
-//! What is put into a scratch store, and how it is removed.
+//! Contents of a temporary store, and its removal.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};

@@ -1,4 +1,4 @@
-//! What can go wrong with a scratch store.
+//! Errors of a temporary store.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! What makes Nix, and us, use a scratch store.
+//! Environment that makes Nix and nix-prune use a temporary store.
 
 use camino::Utf8Path;
 

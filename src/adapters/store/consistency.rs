@@ -1,4 +1,4 @@
-//! A database and a store directory that do not belong together.
+//! Check that the database and the store directory belong together.
 
 use camino::Utf8Path;
 
@@ -86,8 +86,8 @@ impl StoreComparison<'_> {
         count.is_of_two_stores().then(|| {
             let Count { present, unknown, .. } = count;
             let refusal = refusal(format!(
-                "the database and the store directory {} are not of one store: of {valid} valid paths {present} are \
-                 there, and {unknown} that are there are not known",
+                "the database and the store directory {} belong to different stores: of {valid} valid paths {present} \
+                 exist, and {unknown} existing paths are not in the database",
                 self.store
             ));
             // What came is unknown; nothing that came makes valid paths be missing.
@@ -147,12 +147,12 @@ fn rooted(graph: &StoreGraph, snapshot: &Snapshot) -> Option<Blocker> {
     };
     let count = unknown.len();
     let lead = if count == 1 {
-        "root leads"
+        "root points"
     } else {
-        "roots lead"
+        "roots point"
     };
     Some(refusal(format!(
-        "{count} {lead} to what is there and the database does not know: {link} to {path}{others}"
+        "{count} {lead} to existing paths that are not in the database: {link} to {path}{others}"
     )))
 }
 
@@ -182,8 +182,8 @@ fn looks_right(names: &Listing, valid: usize, known: impl Fn(&str) -> bool) -> b
 }
 
 fn refusal(message: String) -> Blocker {
-    let hint = "check NIX_STORE_DIR and NIX_STATE_DIR, or put the database back from a copy; a collection would delete \
-                what the database does not know";
+    let hint = "check NIX_STORE_DIR and NIX_STATE_DIR, or restore the database from a copy; a collection would delete \
+                paths that are not in the database";
     Blocker::new(CheckCode::StoreMismatch, message, hint.to_string())
 }
 

@@ -1,4 +1,4 @@
-//! What is in the store directory, by name, in one text: a store has hundreds of thousands of names.
+//! Names in the store directory, kept in one string: a store has hundreds of thousands of names.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! Where the valid paths are read: in the database, or from the daemon where that may not be read.
+//! Source of the valid paths: the database, or the daemon if the database is not readable.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -90,7 +90,7 @@ impl StoreReader<'_> {
             Ok(untold) => Ok(ValidPaths {
                 graph: sink.graph()?,
                 note: Some(format!(
-                    "the store's paths were asked of nix-daemon, for the database was closed: {}",
+                    "read the store paths from nix-daemon because the database is not readable: {}",
                     error_chain(&closed)
                 )),
                 outputs_untold: doubt(untold),
@@ -108,7 +108,7 @@ impl StoreReader<'_> {
             Err(error) => {
                 let (why, asked) = (error_chain(&closed), error_chain(&error));
                 Err(StoreReadError {
-                    source: format!("{why}; nix-daemon was asked instead: {asked}").into(),
+                    source: format!("{why}; nix-daemon failed as well: {asked}").into(),
                     ..refused(closed)
                 })
             }
@@ -121,7 +121,7 @@ const COMPARED: usize = 8;
 
 /// The database has outputs in a form that is not known.
 const UNTOLD: &str =
-    "the database has outputs of content-addressed derivations in a form that is not known";
+    "the database has outputs of content-addressed derivations in an unknown format";
 
 /// Whether a daemon serves the store whose database was read: it knows the newest paths, with the times at which they
 /// were registered. Where nothing can be compared, its socket has to lie where this store's daemon has it.
@@ -144,14 +144,14 @@ fn serves(
     });
     let newest: HashMap<StorePath<String>, i64> = parsed.collect();
     let doubt = |why: &str| {
-        let what = format!("the daemon on {socket} is not known to serve this store: {why}");
+        let what = format!("the daemon on {socket} may serve another store: {why}");
         Err(other_store(what.into()))
     };
     if newest.is_empty() {
         return if is_own {
             Ok(())
         } else {
-            doubt("there are no paths to compare, and the socket is not the usual one")
+            doubt("there are no paths to compare, and the socket is not the default")
         };
     }
     let paths: Vec<_> = newest.keys().cloned().collect();
@@ -163,7 +163,7 @@ fn serves(
                 kind: StoreReadTrouble::NoAnswer,
                 hint: NO_ANSWER,
                 source: format!(
-                    "nix-daemon on {socket} does not answer: {}",
+                    "nix-daemon on {socket} does not respond: {}",
                     error_chain(&error)
                 )
                 .into(),
@@ -184,7 +184,7 @@ fn serves(
     }
     let all = newest.len();
     doubt(&format!(
-        "of the {all} newest paths of the database it knows {same}"
+        "it knows {same} of the {all} newest paths of the database"
     ))
 }
 
@@ -195,7 +195,7 @@ fn check_rows(graph: &StoreGraph) -> Result<(), StoreReadError> {
         count => Err(StoreReadError {
             kind: StoreReadTrouble::Damaged,
             hint: BAD_ROW,
-            source: format!("{count} rows of the database name a path that has no row").into(),
+            source: format!("{count} rows of the database refer to a missing row").into(),
         }),
     }
 }
@@ -221,7 +221,7 @@ fn doubt(untold: Untold) -> Option<String> {
     let mut doubts = Vec::new();
     if floating > 0 {
         doubts.push(format!(
-            "outputs of {floating} derivations are known to the database alone"
+            "the daemon does not know the outputs of {floating} derivations"
         ));
     }
     if let Some(example) = example {
@@ -276,7 +276,7 @@ impl Sink {
                 }
                 GraphError::LatePath { .. } | GraphError::TooLarge => (
                     StoreReadTrouble::Unusable,
-                    "Report it: this is a limit of nix-prune.",
+                    "Please report this: it is a limit of nix-prune.",
                 ),
             };
             StoreReadError {

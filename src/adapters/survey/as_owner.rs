@@ -1,7 +1,6 @@
-//! Reading a link with the rights of whoever owns its place: root may not look into a home on NFS with `root_squash`.
+//! Reading a link with the rights of its directory's owner: root may not read a home on NFS with `root_squash`.
 //!
-//! Only the identity for file system checks of this thread changes, for two calls that follow no link at the end. Nothing is
-//! opened. What is read is a user's own text, as everywhere in this survey.
+//! Only this thread's identity for file system checks changes, for two calls that do not follow the last link. Nothing is opened.
 
 use std::ffi::OsString;
 use std::fs::{self, Metadata};

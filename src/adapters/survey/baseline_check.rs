@@ -1,4 +1,4 @@
-//! What the last run saw and this one does not: directories of roots, file systems that roots lead into, and time.
+//! Comparison with the root baseline of the last run: missing directories of roots, missing file systems, and the clock.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -38,8 +38,11 @@ impl Missing {
         let seen = memory.last_seen(&places.store).unwrap_or_else(|error| {
             findings.refuse(
                 CheckCode::JournalUnreadable,
-                format!("cannot read what the last run saw: {}", error_chain(error)),
-                "repair or remove the record; without it nobody notices which roots are missing",
+                format!(
+                    "cannot read the root baseline of the last run: {}",
+                    error_chain(error)
+                ),
+                "repair or remove the record; without it missing roots are not detected",
             );
             None
         });
@@ -108,18 +111,18 @@ impl Missing {
             let led_there = roots.in_gone_places().filter(|link| link.starts_with(at));
             let roots = match led_there.count() {
                 0 => continue,
-                1 => "1 root leads".to_string(),
-                count => format!("{count} roots lead"),
+                1 => "1 root points".to_string(),
+                count => format!("{count} roots point"),
             };
             let (place, at) = (at.as_std_path(), shown(at));
             let hint = format!(
-                "mount it; a collection would make Nix forget these roots. If it is gone for good, remove the links in \
-                 {state_dir}/gcroots/auto that lead there"
+                "mount it; a garbage collection would remove these roots. If it is gone permanently, remove the links in \
+                 {state_dir}/gcroots/auto that point there"
             );
             findings.refuse_at(
                 [place],
                 CheckCode::RootsAway,
-                format!("a file system was mounted at {at} at the last run and is not now, and {roots} into it"),
+                format!("a file system was mounted at {at} in the last run and is not mounted now, and {roots} into it"),
                 &hint,
             );
         }
@@ -130,8 +133,8 @@ impl Missing {
             findings.refuse_at(
                 [dir.as_std_path()],
                 CheckCode::RootsVanished,
-                format!("{} had roots in it at the last run, and is gone", shown(dir)),
-                "put it back, from a backup if need be; a collection would take what its roots kept",
+                format!("{} contained roots in the last run and is gone", shown(dir)),
+                "restore it, from a backup if needed; a collection would delete the paths of its roots",
             );
         }
         ground
@@ -154,11 +157,10 @@ impl Missing {
         match gone.len() {
             0 => {}
             1 => findings.note(
-                "1 root is gone since the last run, and the store still has what it kept"
-                    .to_string(),
+                "1 root vanished since the last run, and its store path still exists".to_string(),
             ),
             count => findings.note(format!(
-                "{count} roots are gone since the last run, and the store still has what they kept"
+                "{count} roots vanished since the last run, and their store paths still exist"
             )),
         }
         gone

@@ -1,7 +1,6 @@
-//! Directories by their descriptor: what is looked at below one cannot be exchanged for another place meanwhile.
+//! Directories by descriptor, so that a directory cannot be replaced during the survey.
 //!
-//! Nothing is opened but directories, so that a FIFO or a device cannot make us wait; everything else is looked at
-//! with `lstat` and `readlink`.
+//! Only directories are opened, so that a FIFO or a device cannot block; everything else is examined with `lstat` and `readlink`.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::Metadata;
@@ -80,7 +79,7 @@ impl From<&Metadata> for Meta {
     }
 }
 
-/// A time beyond the calendar counts as the latest of all: what is dated after now is kept.
+/// A time beyond the calendar counts as the latest of all: what has a timestamp in the future is kept.
 fn time(seconds: i64, nanoseconds: i64) -> Timestamp {
     Timestamp::from_unix(seconds, nanoseconds).unwrap_or(Timestamp::from(jiff::Timestamp::MAX))
 }
@@ -208,7 +207,7 @@ pub(super) fn reach(path: &Path) -> io::Result<Reach> {
                 (None, io::ErrorKind::NotFound) if !of_link => return Ok(Reach::Absent),
                 (None, io::ErrorKind::NotFound) => {
                     let at = walk.at.join(&name);
-                    let why = format!("a link leads to {}, which is not there", at.display());
+                    let why = format!("a link points to {}, which does not exist", at.display());
                     return Err(io::Error::other(why));
                 }
                 _ => return Err(error),

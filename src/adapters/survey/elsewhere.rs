@@ -75,9 +75,9 @@ pub(super) fn pins(
             findings.refuse_at(
                 [dir.as_std_path()],
                 CheckCode::StateElsewhere,
-                format!("{own} is not the usual state directory, and a run there does not know what is kept: {why}"),
+                format!("{own} is not the usual state directory, and a run with it ignores the pins and holds there: {why}"),
                 &format!(
-                    "use --state-dir {0}, which also works on a full disk. If it is not needed any more, end what it keeps \
+                    "use --state-dir {0}, which also works on a full disk. If it is not needed any more, release its holds and pins \
                      with `nix-prune --state-dir {0} hold release --all` and `unpin`",
                     shown(&dir)
                 ),

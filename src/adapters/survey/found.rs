@@ -1,4 +1,4 @@
-//! A root as it is found, before it is known where it comes from.
+//! A root as found, before its kind is known.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

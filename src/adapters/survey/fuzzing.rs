@@ -1,4 +1,4 @@
-//! What must hold of any name and text of a link.
+//! Fuzz targets for names and targets of links.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;

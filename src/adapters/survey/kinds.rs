@@ -1,4 +1,4 @@
-//! Where a root comes from, by its names.
+//! Kinds of roots, recognised by their names.
 
 use camino::Utf8Path;
 

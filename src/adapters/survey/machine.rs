@@ -1,4 +1,4 @@
-//! Which machine this is, and the systems that it has booted and is running.
+//! The machine, and its booted and running systems.
 
 use std::ffi::OsStr;
 use std::fmt::Write;
@@ -56,7 +56,7 @@ pub(super) fn systems(places: &NixDirs, name: &str) -> Result<Vec<StorePath<Stri
     let mut systems = Vec::new();
     for dir in [places.run_dir.clone(), places.state_dir.join("gcroots")] {
         let link = dir.join(name);
-        let unknown = |why: &str| format!("cannot tell the system of {}: {why}", shown(&link));
+        let unknown = |why: &str| format!("cannot tell which system {} is: {why}", shown(&link));
         match follow(link.as_std_path(), places) {
             Ok(Some(path)) if systems.contains(&path) => {}
             Ok(Some(path)) => systems.push(path),
@@ -86,5 +86,5 @@ fn follow(link: &Path, places: &NixDirs) -> io::Result<Option<StorePath<String>>
             }
         }
     }
-    Err(io::Error::other("it does not lead to a store path"))
+    Err(io::Error::other("it does not point to a store path"))
 }

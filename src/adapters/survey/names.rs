@@ -1,4 +1,4 @@
-//! Names and texts of links, byte by byte as Nix reads them.
+//! Names and targets of links, as bytes, parsed as Nix parses them.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};

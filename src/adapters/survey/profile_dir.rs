@@ -1,4 +1,4 @@
-//! Directories of profiles: what each is for, and whether root may act in it.
+//! Directories of profiles: their purpose, and whether root may act in them.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -83,15 +83,15 @@ impl ProfileDir {
         if let Some(link) = &self.link {
             let link = shown(link);
             return Some(format!(
-                "{dir} is reached through the link {link}; its owner may prune it"
+                "{dir} is reached through the link {link}; only its owner can prune it"
             ));
         }
         if self.place.is_open_to_others() {
-            return Some(format!("others than its owner may write to {dir}"));
+            return Some(format!("users other than its owner may write to {dir}"));
         }
         (uid != 0 && !users.knows(uid)).then(|| {
             format!(
-                "{dir} belongs to user {uid}, who is not in the list of users; pins are not known"
+                "{dir} belongs to user {uid}, who is not in the list of users; pins are unknown"
             )
         })
     }

@@ -1,4 +1,4 @@
-//! Where profiles are, and which of them are the same under two names.
+//! Search for profiles, and detection of profiles with two names.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
@@ -91,7 +91,7 @@ impl<'a> Profiles<'a> {
                 continue;
             };
             if depth == DEEPEST {
-                findings.note(format!("did not look for profiles in {}", shown(&path)));
+                findings.note(format!("did not search for profiles in {}", shown(&path)));
                 continue;
             }
             let dir = site.dir.join(utf8);
@@ -200,7 +200,7 @@ impl<'a> Profiles<'a> {
                 findings.refuse(
                     CheckCode::ProfileAbsent,
                     format!("there is no profile {path}: this is not an absolute path"),
-                    "correct its path in the settings, or remove it there",
+                    "correct its path in the settings, or remove it from them",
                 );
                 continue;
             };
@@ -231,7 +231,7 @@ impl<'a> Profiles<'a> {
     /// Refuses a profile that is not there, with the one that was perhaps meant.
     fn absent(&self, asked: &ProfilePath, findings: &mut Findings) {
         let path = asked.to_path();
-        let correct = "correct its path in the settings, or remove it there";
+        let correct = "correct its path in the settings, or remove it from them";
         let hint = match self.perhaps_meant(asked) {
             Some(meant) => format!("did you mean {}? {correct}", shown(meant.to_path())),
             None => correct.to_string(),
@@ -268,17 +268,14 @@ impl<'a> Profiles<'a> {
         let below = |link: &&Path| link.starts_with(dir.as_std_path()) || link.starts_with(&real);
         let lead = match roots.in_gone_places().filter(below).count() {
             0 => return,
-            1 => "1 root leads".to_string(),
-            count => format!("{count} roots lead"),
+            1 => "1 root points".to_string(),
+            count => format!("{count} roots point"),
         };
         findings.refuse_at(
             [dir.as_std_path()],
             CheckCode::RootsAway,
-            format!(
-                "{} cannot be reached, and {lead} into it: {error}",
-                shown(dir)
-            ),
-            "mount or repair it; a collection would make Nix forget these roots",
+            format!("cannot reach {}, and {lead} into it: {error}", shown(dir)),
+            "mount or repair it; a garbage collection would remove these roots",
         );
     }
 
@@ -296,7 +293,7 @@ impl<'a> Profiles<'a> {
             return false;
         };
         let (asked, path) = (shown(asked.to_path()), shown(profile.path.to_path()));
-        let why = format!("the settings call {path} by its other name {asked}; write {path} there");
+        let why = format!("the settings name {path} as {asked}; write {path} instead");
         findings.note(why.clone());
         profile.blocked.get_or_insert(why);
         true
@@ -315,7 +312,7 @@ impl<'a> Profiles<'a> {
         if let Some(more) = names.len().checked_sub(MOST_REVEALED + 1) {
             let more = more + 1;
             findings.note(format!(
-                "did not look for profiles in {more} more directories"
+                "did not search for profiles in {more} more directories"
             ));
         }
         for (dir, names) in names.into_iter().take(MOST_REVEALED) {
@@ -394,8 +391,8 @@ impl<'a> Profiles<'a> {
         for uid in owners {
             let name = shown(self.lens.users.owner(uid).to_string());
             let why = format!(
-                "{name} has more than {MAX_NAMES_OF_A_USER} names in directories of profiles; no profile of {name} is \
-                 touched until there are fewer"
+                "{name} has more than {MAX_NAMES_OF_A_USER} names in profile directories; no profile of {name} is \
+                 changed until there are fewer"
             );
             findings.note(why.clone());
             self.block(&why, |profile| profile.owner.uid == uid);
@@ -406,7 +403,7 @@ impl<'a> Profiles<'a> {
     fn unseen(&self, dir: &Utf8Path, error: &io::Error, findings: &mut Findings) {
         if self.lens.actor == Actor::Root {
             findings.note(format!(
-                "did not look for profiles in {}: {error}",
+                "did not search for profiles in {}: {error}",
                 shown(dir)
             ));
         }
@@ -459,7 +456,7 @@ fn unreadable(dir: impl AsRef<Path>, error: &io::Error, findings: &mut Findings)
     findings.refuse_at(
         [dir],
         CheckCode::ProfileUnreadable,
-        format!("cannot look for profiles in {}: {error}", shown(dir)),
-        "make it readable; until then no profile in it is touched",
+        format!("cannot search for profiles in {}: {error}", shown(dir)),
+        "make it readable; until then no profile in it is changed",
     );
 }

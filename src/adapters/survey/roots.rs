@@ -1,8 +1,8 @@
-//! Roots that are links or files, found as Nix's own collector finds them.
+//! Roots that are links or files, found by the rules of Nix's collector.
 //!
-//! Below `gcroots` and `profiles`, without following linked directories: a link whose text lies in the store is a
-//! root; any other link is followed exactly once, and what it names must be a link into the store; a regular file
-//! with the name of a store path is a root of that path. Unlike the collector, nothing is removed on the way.
+//! Below `gcroots` and `profiles`, without following linked directories: a link whose target is in the store is a
+//! root; any other link is followed exactly once, and its target must be a link into the store; a regular file
+//! with the name of a store path is a root of that path. Unlike the collector, this removes nothing.
 
 use std::collections::{BTreeSet, HashSet};
 use std::ffi::{OsStr, OsString};

@@ -1,4 +1,4 @@
-//! One directory of profiles: which of its names belong together, and what they say.
+//! One directory of profiles: its names grouped by profile.
 
 mod profile;
 
@@ -201,14 +201,14 @@ impl Reading<'_> {
                 [self.site.dir.as_std_path()],
                 CheckCode::ProfileUnreadable,
                 trouble,
-                "make it readable; until then no profile in its directory is touched",
+                "make it readable; until then no profile in its directory is changed",
             );
         }
         self.odd.sort();
         self.odd.dedup();
-        let hint = "rename or remove it, if it is not needed; it was not touched";
+        let hint = "rename or remove it if it is not needed; nix-prune ignores it";
         for name in self.odd.iter().take(MOST_TOLD) {
-            let message = format!("{dir}/{name} looks like a generation and is none");
+            let message = format!("{dir}/{name} looks like a generation but is not one");
             findings.refuse(CheckCode::OddName, message, hint);
         }
         if let Some(more) = self.odd.len().checked_sub(MOST_TOLD + 1) {

@@ -1,4 +1,4 @@
-//! What is on disk in the store directory. Whether a path is valid as well, the store's database says in a later step.
+//! Existence of store paths on disk; the database decides later whether they are valid.
 
 use std::ffi::OsStr;
 use std::io;

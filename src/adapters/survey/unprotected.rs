@@ -1,7 +1,7 @@
-//! What a collection would take although somebody wants it: seen from the roots that are missing.
+//! Paths that a collection would delete although they are needed, found by their missing roots.
 //!
-//! Nix forgets an entry of `gcroots/auto` whose link it does not find, and asks nobody whether a home is only away
-//! (trap 17). Profiles in homes live by such entries alone (trap 14), and so do our holds.
+//! Nix removes an entry of `gcroots/auto` whose link is missing, even if a home is only unmounted (trap 17). Profiles in homes, and our
+//! holds, are live only through such entries (trap 14).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -51,15 +51,15 @@ pub(super) fn homes_away(
         let (home, roots) = (
             shown(&place),
             if count == 1 {
-                "root leads"
+                "root points"
             } else {
-                "roots lead"
+                "roots point"
             },
         );
-        let message = format!("the home {home} is empty or not there, and {count} {roots} into it");
+        let message = format!("the home {home} is empty or missing, and {count} {roots} into it");
         let hint = format!(
-            "mount or unlock it; a collection would make Nix forget these roots. If it is gone for good, remove the \
-             links in {state_dir}/gcroots/auto that lead there"
+            "mount or unlock it; a garbage collection would remove these roots. If it is gone permanently, remove the \
+             links in {state_dir}/gcroots/auto that point there"
         );
         findings.refuse_at([&*place], CheckCode::RootsAway, message, &hint);
     }
@@ -104,15 +104,15 @@ pub(super) fn holds_away(
     }
     for (dir, count) in away {
         let holds = match count {
-            1 => "1 hold of an earlier run leads".to_string(),
-            count => format!("{count} holds of earlier runs lead"),
+            1 => "1 hold of an earlier run points".to_string(),
+            count => format!("{count} holds of earlier runs point"),
         };
         findings.refuse_at(
             [&*dir],
             CheckCode::RootsAway,
-            format!("{holds} into {}, where nothing is held now", shown(&dir)),
-            "mount the state directory, or name the right one with --state-dir; a collection would delete what was held. \
-             If it is gone for good, accept this once: Nix removes these entries then",
+            format!("{holds} into {}, where there are no holds now", shown(&dir)),
+            "mount the state directory, or name the right one with --state-dir; a collection would delete the held paths. \
+             If it is gone permanently, accept this once: Nix removes these entries then",
         );
     }
 }
@@ -155,19 +155,16 @@ pub(super) fn places_away(
     }
     for (place, count) in away {
         let roots = if count == 1 {
-            "1 root leads".to_string()
+            "1 root points".to_string()
         } else {
-            format!("{count} roots lead")
+            format!("{count} roots point")
         };
         let hint = format!(
-            "mount it; a collection would make Nix forget these roots. If it is gone for good, remove the links in \
-             {state_dir}/gcroots/auto that lead there, or accept this once: what the last run has seen there is held for \
-             an undo window more"
+            "mount it; a garbage collection would remove these roots. If it is gone permanently, remove the links in \
+             {state_dir}/gcroots/auto that point there, or accept this once: the roots that the last run saw there are held for \
+             another undo window"
         );
-        let message = format!(
-            "{} is empty or not there, and {roots} into it",
-            shown(&place)
-        );
+        let message = format!("{} is empty or missing, and {roots} into it", shown(&place));
         findings.refuse_at([&*place], CheckCode::RootsAway, message, &hint);
     }
 }
@@ -252,7 +249,7 @@ pub(super) fn windows(holds: &mut [Hold], skips: &[Skip], findings: &mut Finding
             format!("{later} undo windows end")
         };
         findings.note(format!(
-            "The clock has advanced more than this machine has seen pass since earlier runs: {windows} later by that. \
+            "The clock advanced more than the time this machine observed since earlier runs; {windows} later by the difference. \
              `nix-prune hold release` ends them at once"
         ));
     }
@@ -299,10 +296,10 @@ pub(super) fn rootless_generations(
         }
         let name = shown(profile.path.to_path());
         let unrooted = format!(
-            "no entry of gcroots/auto makes a root of generation {} of {name}",
+            "generation {} of {name} has no entry in gcroots/auto",
             numbers.join(", ")
         );
-        let message = format!("{unrooted}: a collection would take it");
+        let message = format!("{unrooted}; a collection would delete it");
         if profile.kind == ProfileKind::Other && !asked.contains(&profile.path.to_path()) {
             // Anybody can leave such links behind, and no job selects them: that must not stop a collection.
             findings.note(message);
@@ -310,7 +307,7 @@ pub(super) fn rootless_generations(
         }
         let link = shown(profile.path.link(first.number));
         let mut hint = format!(
-            "make it one again, as its owner, with `nix-store --realise {} --add-root {link}`",
+            "add the entry, as its owner, with `nix-store --realise {} --add-root {link}`",
             path.to_absolute_path(store)
         );
         // Nix deletes no current generation.
@@ -326,7 +323,7 @@ pub(super) fn rootless_generations(
             let roots = lost.iter().map(|(it, path)| root_of(profile, it, path));
             spared.extend(roots);
             let message = format!(
-                "{unrooted}, which belongs to {}; garbage is collected by name, without what it keeps",
+                "{unrooted}, which belongs to {}; collection is selective and keeps its paths",
                 shown(profile.owner.to_string())
             );
             (CheckCode::RootsHidden, message)
@@ -386,7 +383,7 @@ pub(super) fn rootless_holds(
     if forgotten > 0 {
         let holds = holds(forgotten);
         findings.note(format!(
-            "{holds} lost the entry in gcroots/auto; the next run that collects makes it again first"
+            "{holds} lost the entry in gcroots/auto; the next run that collects garbage restores it first"
         ));
     }
     if broken > 0 {

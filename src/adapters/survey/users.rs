@@ -1,4 +1,4 @@
-//! The machine's users, from the list that `places.passwd` names.
+//! Users of the machine, from the list named by `places.passwd`.
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashSet};
@@ -57,7 +57,7 @@ impl Users {
             Err(error) if actor == Actor::Root => findings.refuse(
                 CheckCode::UsersUnreadable,
                 format!("cannot read the list of users {}: {error}", places.passwd),
-                "make it readable; without it the profiles and pins of users are not known",
+                "make it readable; without it the profiles and pins of users are unknown",
             ),
             Err(_) => {}
         }
@@ -83,7 +83,7 @@ impl Users {
                         "cannot find the home {}: {error}",
                         super::names::shown(&home)
                     ),
-                    "mount it or make it readable; profiles in it are not known",
+                    "mount it or make it readable; profiles in it are unknown",
                 ),
             }
         }

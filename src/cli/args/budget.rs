@@ -1,29 +1,30 @@
-//! A disk goal for this time.
+//! Command line arguments of a disk budget.
 
 use clap::{ArgGroup, Args};
 
 use crate::domain::budget::{Amount, Budget, ReleaseHolds, parse_size};
 
-/// A disk goal; if one is given, it takes the place of the job's.
+/// Disk budget. A goal given here replaces the job's.
 #[derive(Debug, Args, Default)]
+#[command(next_help_heading = "Disk budget (replaces the job's)")]
 #[command(group = ArgGroup::new("goal").multiple(false))]
 pub struct BudgetArgs {
-    /// Remove only as much as leaves this much free, such as 50G or 20%
+    /// Remove only as much as needed to have this much free, such as 50G or 20%
     #[arg(long, value_name = "SIZE", group = "goal", value_parser = until_free)]
     pub until_free: Option<Budget>,
-    /// Remove only as much as leaves this much of the file system used, in percent
+    /// Remove only as much as needed to have at most this percentage of the file system used
     #[arg(long, value_name = "PERCENT", group = "goal", value_parser = max_used)]
     pub max_used: Option<Budget>,
-    /// Remove only as much as leaves a store of this size, such as 200G, by its own sizes
+    /// Remove only as much as needed to shrink the store to this NAR size, such as 200G
     #[arg(long, value_name = "SIZE", group = "goal", value_parser = max_store)]
     pub max_store: Option<Budget>,
-    /// Whether the goal may end undo windows: never or ifNeeded
+    /// Whether holds may be released early to reach the goal: never or ifNeeded
     #[arg(long, value_name = "WHEN")]
     pub release_holds: Option<ReleaseHolds>,
 }
 
 impl BudgetArgs {
-    /// The goal, if one was given.
+    /// The goal, if one is given.
     pub(in crate::cli) fn goal(&self) -> Option<Budget> {
         self.until_free.or(self.max_used).or(self.max_store)
     }

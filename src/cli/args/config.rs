@@ -1,4 +1,4 @@
-//! `config` and what belongs to it.
+//! Command line arguments of `config`.
 
 use camino::Utf8PathBuf;
 use clap::builder::PossibleValue;
@@ -12,48 +12,48 @@ use crate::settings::Preset;
 /// `config`.
 #[derive(Debug, Args)]
 pub struct ConfigArgs {
-    /// What to do
+    /// The subcommand.
     #[command(subcommand)]
     pub command: ConfigCommand,
 }
 
-/// What can be done with settings.
+/// The subcommands of `config`.
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
-    /// Write settings to begin with, and a guide to them beside
+    /// Write a settings file from a preset, and a guide to its keys
     Init(InitArgs),
-    /// Say everything that is wrong with settings, and where; exit status 78 if something is
+    /// Validate settings; exit status 78 if they are invalid
     Check(CheckArgs),
-    /// Print the settings as they hold, and where each value comes from
+    /// Print the effective settings and the origin of each value
     ///
-    /// Of all files together, with the defaults of what nobody wrote; `--json` has them as a document that can be used as
-    /// settings as well. Nothing beside the settings is looked at.
+    /// Merges all files and adds the defaults. The document of --json contains `settings`, which is a valid settings file.
     Show(ShowArgs),
     /// Print the JSON Schema of the settings
     Schema,
-    /// Say what other settings would change, and how risky that is; exit status 4 if it is critical
+    /// Compare two settings files and rate the risk of each change
+    ///
+    /// Exit status 4 if a change is critical.
     Diff(DiffArgs),
-    /// Print settings that do what those of another tool do, and say what is not the same
+    /// Convert flags or settings of another tool
     ///
-    /// `config import nix-collect-garbage -d`, `config import nix-gc --options '--delete-older-than 30d'`,
+    /// Examples: `config import nix-collect-garbage -d`, `config import nix-gc --options '--delete-older-than 30d'`,
     /// `config import nh clean all --keep 3`, `config import angrr /etc/angrr/config.toml`,
-    /// `config import nix-sweep cleanout system --keep-min 10 --remove-older 30d`. What belongs to `import` itself comes
-    /// before the name of the tool.
+    /// `config import nix-sweep cleanout system --keep-min 10 --remove-older 30d`. Options of `import` come before the
+    /// name of the tool.
     Import(ImportArgs),
-    /// Bring settings of an older version forward, and keep the old text beside them
+    /// Update settings to the current version, with a backup
     ///
-    /// Writes only what is of an older version and valid afterwards, wholly or not at all; a file that is a link is left alone. So far
-    /// there is one version, so that there is nothing to bring forward.
+    /// Each file is replaced atomically, and only if the new text is valid. A file that is a link is not changed.
     Migrate(MigrateArgs),
 }
 
 /// `config migrate`.
 #[derive(Debug, Args)]
 pub struct MigrateArgs {
-    /// The settings; without it all files in force
+    /// The settings file; default: every file in use
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: Option<Utf8PathBuf>,
-    /// Print the new text and write nothing
+    /// Print the new text instead of writing it
     #[arg(long, requires = "file", conflicts_with = "json")]
     pub print: bool,
     /// Output
@@ -64,11 +64,11 @@ pub struct MigrateArgs {
 /// `config show`.
 #[derive(Debug, Args)]
 pub struct ShowArgs {
-    /// As `run --undo-window` would say it; otherwise `NIX_PRUNE_UNDO_WINDOW`
+    /// Same as run --undo-window; default: $NIX_PRUNE_UNDO_WINDOW
     // Without clap's `env`, so that a flag can be told from a variable.
-    #[arg(long, value_name = "AGE")]
+    #[arg(long, value_name = "DURATION")]
     pub undo_window: Option<Span>,
-    /// As `run --max-risk` would say it; otherwise `NIX_PRUNE_MAX_RISK`
+    /// Same as run --max-risk; default: $NIX_PRUNE_MAX_RISK
     #[arg(long, value_name = "LEVEL")]
     pub max_risk: Option<RiskLevel>,
     /// Output
@@ -79,10 +79,10 @@ pub struct ShowArgs {
 /// `config diff`.
 #[derive(Debug, Args)]
 pub struct DiffArgs {
-    /// The settings as they are; where there are none, everything is new
+    /// The old settings; if the file does not exist, every value of NEW counts as added
     #[arg(value_name = "OLD", value_hint = ValueHint::FilePath)]
     pub old: Utf8PathBuf,
-    /// The settings as they would be
+    /// The new settings
     #[arg(value_name = "NEW", value_hint = ValueHint::FilePath)]
     pub new: Utf8PathBuf,
     /// Output
@@ -94,8 +94,8 @@ pub struct DiffArgs {
 #[derive(Debug, Args)]
 #[command(subcommand_value_name = "TOOL", subcommand_help_heading = "Tools")]
 pub struct ImportArgs {
-    /// Whose profiles the settings are for; otherwise the machine's when root asks, else one's own
-    #[arg(long = "for", value_enum, value_name = "WHOM")]
+    /// Whose profiles the settings cover; default: system for root, user for other users
+    #[arg(long = "for", value_enum, value_name = "SCOPE")]
     pub scope: Option<ScopeArg>,
     /// Write the settings to this new file instead of standard output
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -103,7 +103,7 @@ pub struct ImportArgs {
     /// Output
     #[command(flatten)]
     pub json: JsonArg,
-    /// The tool, and its flags
+    /// The tool and its flags.
     #[command(subcommand)]
     pub tool: ImportTool,
 }
@@ -116,25 +116,25 @@ pub enum ImportTool {
     Tool(Vec<String>),
 }
 
-/// Whose profiles settings are for.
+/// Whose profiles settings cover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ScopeArg {
-    /// The machine's
+    /// The profiles of the machine
     System,
-    /// One user's
+    /// The profiles of one user
     User,
 }
 
 /// `config init`.
 #[derive(Debug, Args)]
 pub struct InitArgs {
-    /// What the machine is like
+    /// The preset
     #[arg(long, value_enum, default_value_t = Preset::Daily)]
     pub preset: Preset,
-    /// Write this file instead of the one that is read by default
+    /// Write this file instead of the default settings file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: Option<Utf8PathBuf>,
-    /// Write over what is there
+    /// Overwrite existing files
     #[arg(long)]
     pub force: bool,
 }
@@ -152,13 +152,13 @@ impl ValueEnum for Preset {
 /// `config check`.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// The settings; without it all files in force, one by one and together
+    /// The settings file; default: every file in use, each by itself and all together
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: Option<Utf8PathBuf>,
-    /// How strictly
+    /// Which findings count as errors
     #[arg(long, value_enum, default_value_t = Level::Comprehensive)]
     pub level: Level,
-    /// Take numbers beyond their range for the nearest in it, and say so
+    /// Clamp out-of-range numbers (with a warning)
     #[arg(long)]
     pub sanitize: bool,
     /// Output
@@ -166,13 +166,13 @@ pub struct CheckArgs {
     pub json: JsonArg,
 }
 
-/// How strictly settings are checked.
+/// Which findings count as errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Level {
-    /// Errors only
+    /// Show errors only
     Basic,
-    /// Warnings as well
+    /// Show warnings as well
     Comprehensive,
-    /// Warnings are errors
+    /// Treat warnings as errors
     Strict,
 }

@@ -1,4 +1,4 @@
-//! The commands that look into the store.
+//! Command line arguments of the commands that read the store.
 
 use camino::Utf8PathBuf;
 use clap::{Args, ValueEnum, ValueHint};
@@ -8,7 +8,7 @@ use super::JsonArg;
 /// `roots`.
 #[derive(Debug, Args)]
 pub struct RootsArgs {
-    /// Leave out what they cost; the store's database is not read then
+    /// Omit sizes; do not read the store database
     #[arg(long)]
     pub no_sizes: bool,
     /// Output
@@ -19,7 +19,7 @@ pub struct RootsArgs {
 /// `dead`.
 #[derive(Debug, Args)]
 pub struct DeadArgs {
-    /// Measure what is on disk, however many paths it is; otherwise up to 2000 are measured
+    /// Measure disk usage whatever the number of paths; by default only up to 2000 paths
     #[arg(long)]
     pub exact: bool,
     /// Output
@@ -30,10 +30,10 @@ pub struct DeadArgs {
 /// `why`.
 #[derive(Debug, Args)]
 pub struct WhyArgs {
-    /// The store path, what lies below it, or a link that leads to it
+    /// A store path, a path inside one, or a link to one
     #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub path: Utf8PathBuf,
-    /// Show at most this many chains
+    /// Show at most N chains
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub most: usize,
     /// Output
@@ -44,13 +44,13 @@ pub struct WhyArgs {
 /// `du`.
 #[derive(Debug, Args)]
 pub struct DuArgs {
-    /// What to divide the store by
-    #[arg(long, value_enum, default_value_t = Division::Root, value_name = "WHAT")]
+    /// How to group the store
+    #[arg(long, value_enum, default_value_t = Division::Root, value_name = "GROUP")]
     pub by: Division,
-    /// Show this many, the largest
+    /// Show the N largest
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub top: usize,
-    /// Measure what is on disk as well
+    /// Measure disk usage as well
     #[arg(long)]
     pub exact: bool,
     /// Output
@@ -58,10 +58,10 @@ pub struct DuArgs {
     pub json: JsonArg,
 }
 
-/// What the store is divided by.
+/// How the store is grouped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Division {
-    /// Links, temporary roots, processes
+    /// Root links, temporary roots and processes
     Root,
     /// Profiles
     Profile,
@@ -69,7 +69,7 @@ pub enum Division {
     Generation,
     /// Owners of roots
     User,
-    /// Packages, without their versions
+    /// Packages, all versions together
     Package,
     /// Store paths
     Path,

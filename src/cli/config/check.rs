@@ -1,4 +1,4 @@
-//! `config check`: everything that is wrong with settings, and where.
+//! `config check`: validates settings.
 
 use super::super::args::{CheckArgs, Level};
 use super::super::context::{Context, SettingsText};
@@ -45,7 +45,7 @@ pub(super) fn check(context: &Context, args: &CheckArgs) -> Result<Exit, Failure
         parts.extend(
             together
                 .iter()
-                .map(|f| format!("The files together: {}.", escape(&f.to_string()))),
+                .map(|f| format!("All files together: {}.", escape(&f.to_string()))),
         );
         out::text(&parts.join("\n"));
     }
@@ -133,9 +133,9 @@ fn summary(context: &Context, checked: &Checked) -> String {
     parts.push(match (errors, all - errors) {
         (0, 0) => format!("{name}: valid."),
         (0, warnings) => format!("{name}: valid, with {}.", counted(warnings, "warning")),
-        (errors, 0) => format!("{name}: not valid, {}.", counted(errors, "error")),
+        (errors, 0) => format!("{name}: invalid, {}.", counted(errors, "error")),
         (errors, warnings) => format!(
-            "{name}: not valid, {} and {}.",
+            "{name}: invalid, {} and {}.",
             counted(errors, "error"),
             counted(warnings, "warning")
         ),

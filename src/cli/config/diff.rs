@@ -1,4 +1,4 @@
-//! `config diff`: what other settings would change, and how risky that is.
+//! `config diff`: compares two settings files and rates the risk.
 
 use camino::Utf8Path;
 use serde_json::Value;
@@ -70,17 +70,19 @@ fn summary(args: &DiffArgs, before: &Before, diff: &SettingsDiff) -> String {
     let old = escape(args.old.as_str());
     let mut lines = match before {
         Before::Valid(_) => Vec::new(),
-        Before::Absent => vec![format!("{old} is not there, so that everything is new.")],
+        Before::Absent => vec![format!(
+            "{old} does not exist, so everything counts as added."
+        )],
         Before::Invalid(why) => vec![format!(
-            "{old} cannot be used, so that everything is new: {}.",
+            "{old} is unusable, so everything counts as added: {}.",
             escape(why)
         )],
     };
     lines.extend(diff.changes.iter().map(line));
     lines.push(match (diff.changes.len(), diff.risk()) {
-        (_, None) => "The settings say the same.".to_string(),
-        (1, Some(risk)) => format!("1 change, of the risk {risk}."),
-        (count, Some(risk)) => format!("{count} changes, the highest risk is {risk}."),
+        (_, None) => "No differences.".to_string(),
+        (1, Some(risk)) => format!("1 change, risk {risk}."),
+        (count, Some(risk)) => format!("{count} changes, highest risk {risk}."),
     });
     lines.join("\n")
 }

@@ -1,4 +1,4 @@
-//! Findings as a person reads them: the text, with what is meant underlined.
+//! Findings for a terminal: an excerpt of the settings with the fault underlined.
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 

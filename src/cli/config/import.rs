@@ -1,4 +1,4 @@
-//! `config import`: takes over what the settings of other tools mean.
+//! `config import`: converts the settings of other tools.
 
 use std::io::ErrorKind;
 
@@ -20,7 +20,7 @@ use crate::settings::{self, Around, Entry, ImportError, Imported, Note, NoteKind
 pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<Exit, Failure> {
     let ImportTool::Tool(words) = &args.tool;
     let (name, words) = words.split_first().ok_or_else(|| {
-        Failure::new(Exit::Usage, "no tool is named").hint("`nix-prune config import --help`.")
+        Failure::new(Exit::Usage, "no tool given").hint("`nix-prune config import --help`.")
     })?;
     let own = Account::find(&context.places.passwd, Uid::effective().as_raw());
     let own = own.ok().flatten();
@@ -82,7 +82,7 @@ fn read(path: &Utf8Path) -> Result<String, ImportError> {
     read_resolved(path).map_err(|failure| {
         ImportError::new(
             failure.message.replacen("the settings ", "", 1),
-            "Name a file that is there and can be read.",
+            "Name an existing, readable file.",
         )
     })
 }
@@ -92,7 +92,7 @@ fn save(path: &Utf8Path, imported: &Imported) -> Result<(), Failure> {
     files::write_new(path, imported.text.as_bytes(), 0o644).map_err(|error| {
         let failure = Failure::new(
             Exit::CannotCreate,
-            format!("the settings {path} cannot be written: {error}"),
+            format!("cannot write the settings {path}: {error}"),
         );
         failure.hint(match error.kind() {
             ErrorKind::AlreadyExists => "Move the file away, or name another one with --output.",
@@ -103,7 +103,7 @@ fn save(path: &Utf8Path, imported: &Imported) -> Result<(), Failure> {
 
 fn sentence(note: &Note) -> String {
     let kind = match note.kind {
-        NoteKind::NoEquivalent => "not taken over",
+        NoteKind::NoEquivalent => "not imported",
         NoteKind::Different => "means something else here",
         NoteKind::KeepsMore => "keeps more here",
         NoteKind::DeletesMore => "deletes more dead store paths here",

@@ -1,4 +1,4 @@
-//! `config init`: settings to begin with.
+//! `config init`: writes a preset.
 
 use std::io;
 
@@ -24,7 +24,7 @@ pub(super) fn init(context: &Context, args: &InitArgs) -> Result<Exit, Failure> 
     let guide = file.with_extension("guide.md");
     let name = file.file_name().unwrap_or_default();
     if guide == file {
-        let message = format!("{file} is the name that the guide to the settings would have");
+        let message = format!("{file} is the file name of the guide to the settings");
         return Err(Failure::new(Exit::Usage, message).hint("Name another file with --output."));
     }
     if !args.force {
@@ -42,7 +42,7 @@ pub(super) fn init(context: &Context, args: &InitArgs) -> Result<Exit, Failure> 
     write(&guide, &args.preset.guide(name), args.force)?;
     write(&file, args.preset.text(), args.force)?;
     out::text(&format!(
-        "Wrote {}, and {} beside it.",
+        "Wrote {} and {}.",
         escape(file.as_str()),
         escape(guide.file_name().unwrap_or_default())
     ));
@@ -64,9 +64,9 @@ fn write(path: &Utf8Path, text: &str, over: bool) -> Result<(), Failure> {
 fn there_already(path: &Utf8Path) -> Failure {
     Failure::new(
         Exit::Refused,
-        format!("nothing was written: {path} is there already"),
+        format!("nothing was written: {path} already exists"),
     )
-    .hint("Name another file with --output, or write over it with --force.")
+    .hint("Name another file with --output, or overwrite it with --force.")
 }
 
 fn cannot_write(path: &Utf8Path, error: &io::Error) -> Failure {
@@ -74,6 +74,6 @@ fn cannot_write(path: &Utf8Path, error: &io::Error) -> Failure {
         io::ErrorKind::PermissionDenied => Exit::NoPermission,
         _ => Exit::CannotCreate,
     };
-    Failure::new(exit, format!("{path} cannot be written: {error}"))
+    Failure::new(exit, format!("cannot write {path}: {error}"))
         .hint("Name another file with --output.")
 }

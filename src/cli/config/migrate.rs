@@ -1,4 +1,4 @@
-//! `config migrate`: settings of an older version as those of the present one, in the place of the old.
+//! `config migrate`: updates settings to the current version in place.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -90,12 +90,12 @@ fn replace(path: &Utf8Path, old: &str, new: &str, from: i64) -> Result<Utf8PathB
         return Err(refused(
             path,
             "it is a link",
-            "Name the file that it leads to; or, if Nix makes that file, put the text that `--print` shows where it is made from.",
+            "Name the target file. If Nix generates it, change its source to the text shown by `--print`.",
         ));
     }
     if there.uid() != Uid::effective().as_raw() {
-        let why = "it belongs to somebody else, and would be yours then";
-        return Err(refused(path, why, "Let its owner migrate it."));
+        let why = "it belongs to another user, and the new file would be yours";
+        return Err(refused(path, why, "Migrate it as its owner."));
     }
     let backup = kept(path, old, there.mode() & 0o7777, from)?;
     // Between reading and writing somebody may have saved it, and what they wrote is not lost for it.
@@ -118,7 +118,7 @@ fn kept(path: &Utf8Path, old: &str, mode: u32, from: i64) -> Result<Utf8PathBuf,
             if files::read_bounded(&backup, LIMIT).is_ok_and(|text| text == old) {
                 return Ok(backup);
             }
-            let why = format!("{backup} is there already, where the old text is to be kept");
+            let why = format!("the backup file {backup} already exists");
             Err(refused(path, &why, "Move it away."))
         }
         Err(error) => Err(unwritten(&backup, &error)),
@@ -126,7 +126,7 @@ fn kept(path: &Utf8Path, old: &str, mode: u32, from: i64) -> Result<Utf8PathBuf,
 }
 
 fn refused(path: &Utf8Path, why: &str, hint: &str) -> Failure {
-    let message = format!("{path} was left as it is: {why}");
+    let message = format!("{path} was not changed: {why}");
     Failure::new(Exit::Refused, message).hint(hint)
 }
 
@@ -135,13 +135,13 @@ fn unwritten(path: &Utf8Path, error: &io::Error) -> Failure {
         ErrorKind::PermissionDenied => Exit::NoPermission,
         _ => Exit::CannotCreate,
     };
-    Failure::new(exit, format!("{path} cannot be written: {error}"))
-        .hint("Everything is as it was. Make room or see to its permissions, and try again; `--print` shows the new text.")
+    Failure::new(exit, format!("cannot write {path}: {error}"))
+        .hint("Nothing was changed. Free space or fix its permissions, and try again; `--print` shows the new text.")
 }
 
 fn summary(documents: &[MigratedDocument]) -> String {
     if documents.is_empty() {
-        return "There is no settings file; the built-in settings need no migration.".to_string();
+        return "There are no settings files; the built-in settings need no migration.".to_string();
     }
     let mut lines = Vec::new();
     for document in documents {
@@ -150,7 +150,7 @@ fn summary(documents: &[MigratedDocument]) -> String {
             None => lines.push(format!("{file}: already version {}.", document.to)),
             Some(backup) => {
                 lines.push(format!(
-                    "{file}: version {} now, from version {}. The old text is kept in {}.",
+                    "{file}: now version {}, was version {}. Backup: {}.",
                     document.to,
                     document.from,
                     escape(backup)

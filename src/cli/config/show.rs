@@ -1,4 +1,4 @@
-//! `config show`: what holds, and where it comes from.
+//! `config show`: prints the effective settings and their origin.
 
 use std::str::FromStr;
 
@@ -115,23 +115,21 @@ fn value_document(shown: Shown, built_in: bool) -> ShownDocument {
 /// Three columns, the value last: it may be long. Files are told by a number, as their names are long as well.
 fn summary(document: &ConfigShowDocument) -> String {
     let files = match document.files.as_slice() {
-        [] => "There is no settings file; the built-in settings are in force.\n".to_string(),
+        [] => "There are no settings files; the built-in settings are used.\n".to_string(),
         files => {
             let lines = files.iter().zip(1..);
             let lines = lines.map(|(file, n)| format!("  file {n}  {}\n", escape(file)));
             let head = if files.len() == 1 {
                 "Settings:\n"
             } else {
-                "Settings, each file over the one before:\n"
+                "Settings; later files take precedence:\n"
             };
             head.to_string() + &lines.collect::<String>()
         }
     };
     let job = match &document.default_job {
         Some(job) => format!("Default job: {}\n\n", escape(job)),
-        None => {
-            "A job must be named: there are several, and none called `default`.\n\n".to_string()
-        }
+        None => "No default job: there are several, and none is called `default`.\n\n".to_string(),
     };
     let values = document.values.iter();
     let rows: Vec<[String; 3]> = values.map(|v| row(v, &document.files)).collect();

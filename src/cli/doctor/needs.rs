@@ -1,4 +1,4 @@
-//! What a run needs beside what it reads: a store that answers, directories that can be written, locks that are free.
+//! Checks of a run's needs: a store that responds, writable directories, free locks.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ pub(super) fn state(context: &Context) -> CheckDocument {
     let dir = context.journal.dir();
     match context.journal.probe() {
         Ok(true) => fine("state", dir.to_string()),
-        Ok(false) => fine("state", format!("{dir} will be made by the first run")),
+        Ok(false) => fine("state", format!("{dir} will be created by the first run")),
         Err(error) => wrong("state", &error.into()),
     }
 }
@@ -40,7 +40,7 @@ pub(super) fn access(context: &Context) -> Option<CheckDocument> {
         return None;
     }
     let Err(error) = nix.open_store() else {
-        return Some(fine(ACCESS, "Nix opens the store".to_string()));
+        return Some(fine(ACCESS, "Nix can open the store".to_string()));
     };
     let hint = match &error {
         PerformError::TimedOut { .. } => {
@@ -69,9 +69,9 @@ fn hint(message: &str) -> &'static str {
     } else if says("remounting") || says("Read-only") {
         "Mount the file system of the store writable."
     } else if says("No space left") {
-        "Make room on the file system of Nix's state directory."
+        "Free space on the file system of Nix's state directory."
     } else {
-        "No run can change the store before that is mended."
+        "No run can change the store until this is fixed."
     }
 }
 
@@ -90,7 +90,7 @@ pub(super) fn directories(context: &Context, snapshot: Option<&Snapshot>) -> Vec
             state: CheckState::Error,
             ..doubtful(
                 "roots",
-                format!("{dir} cannot be written: {}", error.desc()),
+                format!("cannot write to {dir}: {}", error.desc()),
                 "Make it writable for the user who runs nix-prune.",
             )
         }));
@@ -114,7 +114,7 @@ pub(super) fn directories(context: &Context, snapshot: Option<&Snapshot>) -> Vec
         doubtful(
             "roots",
             format!(
-                "{dir} cannot be written: {}; no generation of {} there can be removed",
+                "cannot write to {dir}: {}; no generation of {} in it can be removed",
                 error.desc(),
                 count(profiles, "profile")
             ),
@@ -130,14 +130,14 @@ fn full(state: &Utf8Path) -> Option<CheckDocument> {
     // Some file systems have no fixed number of inodes and say 0.
     let out_of_inodes = there.files() > 0 && there.files_free() == 0;
     let what = match (there.blocks_free() == 0, out_of_inodes) {
-        (true, _) => "room",
+        (true, _) => "space",
         (false, true) => "inode",
         (false, false) => return None,
     };
     Some(doubtful(
         "roots",
         format!("the file system of {state} has no {what} left"),
-        "Dead store paths can still be deleted. Holds and roots cannot be made before there is room.",
+        "Dead store paths can still be deleted. Holds and roots cannot be created until space is freed.",
     ))
 }
 
@@ -155,11 +155,11 @@ pub(super) fn locks(context: &Context) -> Vec<CheckDocument> {
     let locks = [
         (
             context.journal.lock_path(),
-            "Another run is under way. Let the next one wait for it with `nix-prune run --wait 1h`.",
+            "Another run is in progress. `nix-prune run --wait 1h` waits for it.",
         ),
         (
             context.places.state_dir.join("gc.lock"),
-            "Another collection is under way; a run waits for its end.",
+            "Another garbage collection is in progress; a run waits for it.",
         ),
     ];
     let held = locks.into_iter().filter_map(|(lock, hint)| {

@@ -1,4 +1,4 @@
-//! What the actions of a plan would free, now and when the undo windows end.
+//! Prediction of what a plan frees, now and when the undo windows end.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! How much dies when roots go one after the other, and how many must go until it is enough.
+//! How much becomes dead when roots are removed one after the other, and how many must be removed.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! What each root and generation costs.
+//! Closure and exclusive sizes of roots and generations.
 
 use std::collections::HashMap;
 

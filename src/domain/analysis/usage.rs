@@ -1,4 +1,4 @@
-//! What takes the room of a store: by root, profile, generation, user, package or path.
+//! Store disk usage by root, profile, generation, user, package or path.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -1,4 +1,4 @@
-//! What a job says of its budget.
+//! The budget of a job, as set in the settings.
 
 use std::fmt;
 use std::str::FromStr;
@@ -40,7 +40,7 @@ impl fmt::Display for ReleaseHolds {
 
 /// A word that says nothing of holds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` does not say when holds are released; write never or ifNeeded")]
+#[error("unknown value `{0}` for releaseHolds; use never or ifNeeded")]
 pub struct NotAReleaseWord(String);
 
 impl FromStr for ReleaseHolds {

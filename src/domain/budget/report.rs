@@ -1,4 +1,4 @@
-//! How a plan stands to its budget.
+//! The budget report of a plan.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! Whether a file system frees what is predicted, and how much may be removed for good before that is known.
+//! Trial of a file system: whether it frees as much as predicted, and how much may be removed permanently before that is known.
 
 use serde::{Deserialize, Serialize};
 

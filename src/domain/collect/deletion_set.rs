@@ -1,4 +1,4 @@
-//! The paths that are still to be deleted.
+//! The set of paths still to be deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! In which order dead paths can be deleted, so that Nix never refuses one for what is to go after it.
+//! An order of deletion in which Nix never refuses a path because of a later one.
 
 use super::components::Components;
 use super::{KeepFlags, NodeIdx, NodeSet, StoreGraph, at};

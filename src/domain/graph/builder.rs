@@ -1,4 +1,4 @@
-//! Makes a graph of the database's rows as they come: first all paths, then what joins them.
+//! Construction of a graph from database rows: first all paths, then the edges.
 
 use super::csr::EdgeRuns;
 use super::names::{Lookup, Names};

@@ -1,4 +1,4 @@
-//! The size of what each root reaches.
+//! Closure sizes of roots.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! The strongly connected components of a part of the graph: Tarjan's walk, with a stack of its own.
+//! Strongly connected components, by Tarjan with an explicit stack.
 
 use super::{Kept, NodeSet, at};
 

@@ -1,4 +1,4 @@
-//! Edges in two arrays: where each node's row starts, and the rows one after the other.
+//! Edges in compressed sparse rows: one array of row starts, one of targets.
 
 use super::NONE;
 

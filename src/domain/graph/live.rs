@@ -1,4 +1,4 @@
-//! What roots keep, what nothing keeps, and what goes when roots go.
+//! Live and dead paths, and paths that become dead without some roots.
 
 use super::{Freed, KeepFlags, Kept, NONE, NodeIdx, NodeSet, StoreGraph, Weight};
 

@@ -1,4 +1,4 @@
-//! The names of all paths in one text, and the way back from a name to its node.
+//! Names of all paths in one string, and lookup of a node by name.
 
 use std::hash::{BuildHasher, RandomState};
 use std::hint::black_box;

@@ -1,4 +1,4 @@
-//! Paths by package: the name without its version.
+//! Paths grouped by package: the name without its version.
 
 use std::collections::HashMap;
 

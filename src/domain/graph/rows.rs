@@ -1,4 +1,4 @@
-//! From the database's row numbers to nodes.
+//! Map from database row numbers to nodes.
 
 use super::{GraphError, NONE};
 

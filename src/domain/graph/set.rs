@@ -1,4 +1,4 @@
-//! Sets of nodes, a bit each.
+//! Sets of nodes, as bit sets.
 
 use super::NodeIdx;
 

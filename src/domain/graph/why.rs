@@ -1,4 +1,4 @@
-//! Why a path is alive: the shortest ways from roots to it.
+//! Shortest chains from roots to a path.
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,4 @@
-//! The steps of a plan, and the facts that each relies on.
+//! Actions of a plan, and the facts that each relies on.
 
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};

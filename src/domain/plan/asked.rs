@@ -1,4 +1,4 @@
-//! Profiles that a job asks for and that are left alone: what was asked for and refused is not "nothing to do".
+//! Profiles that a job names and the plan skips: a skipped profile is not "nothing to do".
 
 use camino::Utf8PathBuf;
 
@@ -71,8 +71,8 @@ pub(super) fn blocked(snapshot: &Snapshot, job: &EffectiveJob) -> Vec<Blocker> {
         places: vec![path.clone()],
         ..Blocker::new(
             CheckCode::ProfileBlocked,
-            format!("the profile {path} is left alone: {why}"),
-            "see to the cause, or take the profile out of the job".to_string(),
+            format!("the profile {path} is skipped: {why}"),
+            "fix the cause, or remove the profile from the job".to_string(),
         )
     };
     untold.map(refusal).collect()

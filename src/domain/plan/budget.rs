@@ -1,4 +1,4 @@
-//! Plans that stay within a budget: of what the rules let go only as much as the goal needs, and never anything else.
+//! Plans within a budget: only as much as the goal needs, and never anything that a rule keeps.
 
 mod choice;
 mod report;

@@ -1,4 +1,4 @@
-//! Draws up the items and actions of a plan, operation by operation.
+//! Construction of the items and actions of a plan, operation by operation.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -149,7 +149,7 @@ impl PlanBuilder {
                 }
                 // Retention drops nothing where the current one is unknown; should it ever, it stops here.
                 (Verdict::Drop { .. }, None) => Decision::KeepGeneration(Reasons::one(
-                    Reason::CurrentUnknown("its current generation is not known".to_string()),
+                    Reason::CurrentUnknown("its current generation is unknown".to_string()),
                 )),
             };
             self.items.push(Item { subject, fate });
@@ -301,8 +301,8 @@ impl PlanBuilder {
         let note = |(owner, count): (String, usize)| {
             format!(
                 "Generations of {owner} left for later runs: {count}. One run removes at most \
-                 {MAX_REMOVALS_OF_A_USER} of another user, and {MAX_REMOVALS} in all; of other users no more than need \
-                 no confirmation."
+                 {MAX_REMOVALS_OF_A_USER} of another user, and {MAX_REMOVALS} in all. Together, other users' \
+                 generations stay below the limits that need a confirmation."
             )
         };
         of_owner.into_iter().map(note).collect()
@@ -335,8 +335,8 @@ impl PlanBuilder {
             count => format!("{count} dangling roots"),
         };
         Some(format!(
-            "Nix's collector removes {roots} that this plan leaves alone; what is only away, and not gone, must be \
-             mounted first."
+            "Nix's collector removes {roots} that this plan keeps. Mount missing file systems \
+             first if they hold roots that you need."
         ))
     }
 }

@@ -1,4 +1,4 @@
-//! The second look, right before the deed.
+//! Recheck of an action right before it is carried out.
 
 use super::budget::{holds_a_system, is_spared};
 use super::builder::{hides_roots, keep_cause};
@@ -32,7 +32,7 @@ pub fn recheck(
             let found = snapshot.roots.iter().find(is_it);
             found.map(|_| ()).ok_or_else(|| {
                 format!(
-                    "{} is not a dangling root that may go any more",
+                    "{} is no longer a dangling root that may be removed",
                     facts.entry
                 )
             })
@@ -50,7 +50,7 @@ pub fn recheck(
             match snapshot.refusals.iter().find(|r| r.code.stops_collection()) {
                 Some(refusal) => Err(refusal.message.clone()),
                 None if facts.method != CollectMethod::Selective && hides_roots(snapshot, job) => {
-                    Err("there are roots now that Nix cannot read".to_string())
+                    Err("there are now roots that Nix cannot read".to_string())
                 }
                 None => Ok(()),
             }
@@ -72,7 +72,9 @@ fn recheck_vanished(facts: &VanishedFacts, snapshot: &Snapshot) -> Result<(), St
     if snapshot.vanished.binary_search(&root).is_ok() {
         return Ok(());
     }
-    Err(format!("what {link} kept needs no hold any more"))
+    Err(format!(
+        "the former target of {link} no longer needs a hold"
+    ))
 }
 
 fn recheck_hold(facts: &HoldFacts, snapshot: &Snapshot) -> Result<(), String> {
@@ -82,7 +84,7 @@ fn recheck_hold(facts: &HoldFacts, snapshot: &Snapshot) -> Result<(), String> {
     }
     let link = &facts.link;
     if snapshot.holds.iter().any(|hold| hold.link == *link) {
-        Err(format!("{link} is not the hold it was"))
+        Err(format!("{link} is no longer the same hold"))
     } else {
         Err(format!("the hold {link} has ended since"))
     }
@@ -96,7 +98,10 @@ fn recheck_early(
     recheck_hold(&facts.hold, snapshot)?;
     let hold = &facts.hold;
     if is_spared(hold, snapshot, job) {
-        return Err(format!("what {} holds is pinned now", hold.link));
+        return Err(format!(
+            "the generation held by {} is now pinned",
+            hold.link
+        ));
     }
     // What was planned as less than a system's must not turn out to be one.
     if !facts.system && holds_a_system(&hold.held, snapshot) {
@@ -115,14 +120,14 @@ fn recheck_generation(
     let profile = profile.ok_or_else(|| format!("{} is gone", facts.profile))?;
     if profile.current() != Some(facts.current) {
         return Err(format!(
-            "{} is not {} any more",
+            "{} is no longer {}",
             of("the current generation"),
             facts.current
         ));
     }
     let same = profile.owner.uid == facts.owner.uid && profile.kind == facts.profile_kind;
     if profile.blocked.is_some() || !same {
-        return Err(format!("{} is not what it was", facts.profile));
+        return Err(format!("{} has changed", facts.profile));
     }
     if !snapshot.actor.may_act_for(profile.owner.uid) {
         return Err(format!("{} belongs to {}", facts.profile, profile.owner));
@@ -135,7 +140,7 @@ fn recheck_generation(
         && generation.created == facts.created
         && generation.content.on_disk() == Some(&facts.store_path);
     if !unchanged {
-        return Err(format!("{this} is another one now"));
+        return Err(format!("{this} has changed"));
     }
     let pins = match job {
         Some(job) => pins_of(profile, snapshot, job),
@@ -154,7 +159,7 @@ fn recheck_generation(
     }
     let floor = job.map(|job| job.policy().keep).unwrap_or_default();
     if retention::kept_by_floor(profile, number, floor, &circumstances) {
-        return Err(format!("{this} is kept by the policy of the machine"));
+        return Err(format!("{this} is kept by the machine policy"));
     }
     let left = profile
         .generations
@@ -169,11 +174,11 @@ fn recheck_generation(
 /// Why a generation stays now that was to go.
 fn in_words(reason: &Reason) -> &'static str {
     match reason {
-        Reason::Current | Reason::NewerThanCurrent => "is not older than the current one",
-        Reason::Booted | Reason::Running => "is booted or running now",
-        Reason::Pinned { .. } => "is pinned now",
-        Reason::Fallback => "is the system to fall back to now",
-        Reason::FutureTimestamp => "is dated after now",
+        Reason::Current | Reason::NewerThanCurrent => "is not older than the current generation",
+        Reason::Booted | Reason::Running => "is now booted or running",
+        Reason::Pinned { .. } => "is now pinned",
+        Reason::Fallback => "is now the rollback target",
+        Reason::FutureTimestamp => "has a timestamp in the future",
         _ => "must stay",
     }
 }

@@ -1,4 +1,4 @@
-//! Gathers the reasons to keep each generation of one profile.
+//! Reasons to keep each generation of one profile.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! The keep rules, and what makes a policy of them.
+//! Keep rules, and their validation.
 
 use crate::domain::measure::Span;
 use crate::domain::policy::MinimumRetention;
@@ -49,7 +49,7 @@ pub enum KeepError {
     #[error("these keep rules could keep nothing")]
     KeepsNothing,
     /// A number above [`MOST_KEPT`].
-    #[error("`{rule}` is {value}, and at most 1000 can be kept")]
+    #[error("`{rule}` is {value}; at most 1000 is allowed")]
     TooMany {
         /// The rule.
         rule: &'static str,

@@ -15,20 +15,23 @@ pub(super) fn write(report: &BudgetReport, view: &View, page: &mut Page) {
         say(page, &format!("Now: {now}."));
     }
     if report.is_reached() {
-        say(page, "The goal is reached, so nothing is done.");
+        say(page, "The goal is already reached; nothing to do.");
         return;
     }
     let to_free = report.to_free;
     let figure = figure(report.figure);
-    say(page, &format!("To go: {to_free} {figure}."));
+    say(page, &format!("To free: {to_free} ({figure})."));
     if let Some(contradiction) = &report.contradiction {
         say(page, &contradicted(contradiction, view));
     }
     if report.missing.0 == 0 {
-        say(page, "The goal is then reached.");
+        say(page, "This reaches the goal.");
         return;
     }
-    say(page, &format!("Then still missing: {}.", report.missing));
+    say(
+        page,
+        &format!("Still missing after the run: {}.", report.missing),
+    );
     for sentence in waiting(report, view) {
         say(page, &escape(&sentence));
     }
@@ -41,9 +44,9 @@ pub fn shortfall(outcome: &BudgetOutcome, view: &View) -> Vec<String> {
     let goal = planned.goal;
     let mut sentences = vec![match outcome.missing {
         Some(missing) => {
-            format!("the budget is not reached: {missing} to go until there is {goal}")
+            format!("the budget is not reached: {missing} more must be freed for {goal}")
         }
-        None => format!("it cannot be told whether there is {goal} now"),
+        None => format!("it is unknown whether the budget is reached: {goal}"),
     }];
     sentences.extend(reason(outcome));
     sentences.extend(waiting(planned, view));
@@ -62,12 +65,12 @@ fn reason(outcome: &BudgetOutcome) -> Option<String> {
     });
     let Some(last) = outcome.rounds.last() else {
         return Some(format!(
-            "Nothing was removed without a hold, because {system} contradicted the last prediction. {causes}"
+            "Nothing was removed without a hold, because the last prediction did not match {system}. {causes}"
         ));
     };
     let (predicted, measured) = (last.predicted, amount(last.measured.unwrap_or_default()));
     Some(format!(
-        "The last deletion was predicted to free {predicted}, and {system} had {measured} free than before. {causes} \
+        "The last deletion was predicted to free {predicted}; afterwards {system} had {measured} free than before. {causes} \
          Nothing more is removed without a hold."
     ))
 }
@@ -80,9 +83,9 @@ fn causes(file_system: Option<&str>) -> &'static str {
             "Snapshots, or files that share extents, keep the blocks."
         }
         Some("xfs") => {
-            "Files that share extents may keep the blocks, or another program wrote meanwhile."
+            "Files that share extents may keep the blocks, or another program wrote at the same time."
         }
-        _ => "Another program wrote meanwhile, or something else keeps the blocks.",
+        _ => "Another program wrote at the same time, or something else keeps the blocks.",
     }
 }
 
@@ -90,8 +93,8 @@ fn contradicted(contradiction: &Contradiction, view: &View) -> String {
     let (run, at) = (&contradiction.run, view.time(contradiction.at));
     let (predicted, measured) = (contradiction.predicted, amount(contradiction.measured));
     format!(
-        "Nothing is removed without a hold: the run {run} of {at} was predicted to free {predicted}, and the file \
-         system had {measured} free than before. Snapshots, files that share extents or a lower layer may keep the \
+        "Nothing is removed without a hold: the run {run} of {at} was predicted to free {predicted}; afterwards the \
+         file system had {measured} free than before. Snapshots, files that share extents or a lower layer may keep the \
          blocks."
     )
 }
@@ -108,7 +111,7 @@ pub(super) fn outcome(outcome: &BudgetOutcome) -> String {
     match outcome.missing {
         Some(missing) if missing.0 == 0 => format!("The budget is reached: {goal}."),
         Some(missing) => format!("The budget is not reached: {goal}. Missing: {missing}."),
-        None => format!("Whether the budget is reached is not known: {goal}."),
+        None => format!("It is unknown whether the budget is reached: {goal}."),
     }
 }
 
@@ -118,7 +121,7 @@ fn waiting(report: &BudgetReport, view: &View) -> Vec<String> {
     if let Some(first) = report.later.first() {
         let at = view.time(first.at);
         let (bytes, all) = (first.nar_bytes, report.later.len());
-        let mut text = format!("Undo windows end: {bytes} by the store's own sizes on {at}");
+        let mut text = format!("Undo windows end: {bytes} (NAR size) on {at}");
         if all > 1 {
             let sum: u64 = report.later.iter().map(|later| later.nar_bytes.0).sum();
             let last = report.later.last().map(|later| view.time(later.at));
@@ -141,7 +144,7 @@ fn waiting(report: &BudgetReport, view: &View) -> Vec<String> {
     if !report.left_out.is_empty() {
         let parts: Vec<String> = report.left_out.iter().map(left_out).collect();
         sentences.push(format!(
-            "Left out, because the job may not risk it: {}.",
+            "Left out because of the job's risk limit: {}.",
             list(&parts)
         ));
     }
@@ -157,20 +160,20 @@ fn waiting(report: &BudgetReport, view: &View) -> Vec<String> {
         let kept: Vec<String> = kept
             .map(|kept| format!("{} ({})", kept.root, kept.only_here_bytes))
             .collect();
-        sentences.push(format!("What alone keeps the most: {}.", list(&kept)));
+        sentences.push(format!("Largest exclusive sizes: {}.", list(&kept)));
     }
     sentences
 }
 
 fn left_out(left: &LeftOut) -> String {
     let steps = usize::try_from(left.steps).unwrap_or(usize::MAX);
-    format!("{} of the risk {}", count(steps, "step"), left.risk)
+    format!("{} of risk {}", count(steps, "step"), left.risk)
 }
 
 fn standing(standing: DiskUsage, figure: SizeMetric) -> Option<String> {
     if figure == SizeMetric::NarSize {
         let bytes = standing.store_bytes?;
-        return Some(format!("a store of {bytes}, by its own sizes"));
+        return Some(format!("store size {bytes} (NAR size)"));
     }
     let Disk { used, available } = standing.disk?;
     let size = u128::from(used.0) + u128::from(available.0);
@@ -181,6 +184,6 @@ fn standing(standing: DiskUsage, figure: SizeMetric) -> Option<String> {
 fn figure(figure: SizeMetric) -> &'static str {
     match figure {
         SizeMetric::OnDisk => "on disk",
-        SizeMetric::NarSize => "by the store's own sizes",
+        SizeMetric::NarSize => "NAR size",
     }
 }

@@ -14,7 +14,7 @@ use super::{Page, Paint, View};
 pub fn generations(document: &GenerationsDocument, view: &View) -> String {
     let mut page = Page::default();
     if document.profiles.is_empty() {
-        page.line("There is no profile.");
+        page.line("There are no profiles.");
     }
     for profile in &document.profiles {
         profile_section(profile, view, &mut page);
@@ -32,16 +32,16 @@ fn profile_section(profile: &ProfileDocument, view: &View, page: &mut Page) {
         escape(&profile.owner.to_string())
     );
     let current = profile.current;
-    let current = current.map_or("current unknown".to_string(), |n| format!("current {n}"));
+    let current = current.map_or("current: unknown".to_string(), |n| format!("current: {n}"));
     let generations = count(profile.generations.len(), "generation");
     let name = view.paint(&name, Paint::Bold);
-    page.line(format!("{name} — {generations}, {current}"));
+    page.line(format!("{name} — {generations} ({current})"));
     page.line(format!(
         "  {}",
         view.paint(&escape(&profile.path), Paint::Dim)
     ));
     if let Some(problem) = &profile.problem {
-        let problem = format!("Nothing of it is ever dropped: {}", escape(problem));
+        let problem = format!("No generation of it is ever removed: {}", escape(problem));
         page.line(format!("  {}", view.paint(&problem, Paint::Red)));
     }
     let sized = profile
@@ -50,7 +50,7 @@ fn profile_section(profile: &ProfileDocument, view: &View, page: &mut Page) {
         .any(|g| g.closure_bytes.is_some());
     let mut header = vec!["Number", "Created", "Age", "Flags", "Target"];
     if sized {
-        header.splice(4..4, ["Closure", "Only here"]);
+        header.splice(4..4, ["Closure", "Exclusive"]);
     }
     let mut grid = Grid::new(&header).numbers(if sized { &[0, 4, 5] } else { &[0] });
     for generation in &profile.generations {
@@ -84,11 +84,11 @@ fn profile_section(profile: &ProfileDocument, view: &View, page: &mut Page) {
 pub fn roots(snapshot: &Snapshot, sizes: Option<&Sizes>, view: &View) -> String {
     let mut page = Page::default();
     if snapshot.roots.is_empty() {
-        page.line("There is no root.");
+        page.line("There are no roots.");
     }
     let mut header = vec!["Kind", "State", "Owner", "Last used", "Link"];
     if sizes.is_some() {
-        header.splice(4..4, ["Closure", "Only here"]);
+        header.splice(4..4, ["Closure", "Exclusive"]);
     }
     let mut grid = Grid::new(&header).numbers(if sizes.is_some() { &[4, 5] } else { &[] });
     for root in &snapshot.roots {
@@ -154,7 +154,7 @@ fn root_cells(root: &GcRoot, view: &View) -> Vec<String> {
 pub fn holds(snapshot: &Snapshot, view: &View) -> String {
     let mut page = Page::default();
     if snapshot.holds.is_empty() {
-        page.line("Nothing is held.");
+        page.line("There are no holds.");
         return page.finish();
     }
     let mut grid = Grid::new(&["Run", "Until", "State", "Held"]);
@@ -173,12 +173,12 @@ pub fn holds(snapshot: &Snapshot, view: &View) -> String {
     }
     grid.write(&mut page, view.style);
     page.gap();
-    page.line("`nix-prune undo RUN` puts back what a run dropped while its hold is there;");
-    page.line("the next run ends what has ended. `nix-prune hold release RUN` ends holds");
-    page.line("before their time, and with them the way back.");
+    page.line("`nix-prune undo RUN` restores what a run removed while its hold exists.");
+    page.line("The next run releases holds whose undo window has ended; `nix-prune hold");
+    page.line("release RUN` releases holds early; undo can then not restore them.");
     if snapshot.holds.iter().any(|hold| !hold.intact) {
-        page.line("A broken hold has lost its link, its store path or its entry in gcroots/auto,");
-        page.line("and keeps nothing; the next run that collects mends the last.");
+        page.line("A broken hold has lost its link, its store path or its entry in gcroots/auto");
+        page.line("and keeps nothing. The next run that collects garbage restores the entry.");
     }
     page.finish()
 }
@@ -189,9 +189,9 @@ pub fn pin(document: &PinDocument, view: &View) -> String {
     let what = reason::generation(document.number, &document.profile);
     let state = match (document.pinned, document.changed) {
         (true, true) => "Pinned",
-        (true, false) => "Pinned as it was",
-        (false, true) => "Not pinned any more",
-        (false, false) => "Not pinned, as it was",
+        (true, false) => "Already pinned",
+        (false, true) => "Unpinned",
+        (false, false) => "Was not pinned",
     };
     let until = document.until.filter(|_| document.pinned);
     let until = until.map_or(String::new(), |at| format!(" until {}", view.time(at)));

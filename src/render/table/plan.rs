@@ -3,7 +3,7 @@ use crate::domain::blocker::Blocker;
 use crate::domain::plan::{Action, Decision, Item, KeepCause, Plan, Prediction, Subject};
 use crate::domain::risk::RiskLevel;
 use crate::domain::root::is_in_auto;
-use crate::render::text::{capital, count, escape, list};
+use crate::render::text::{capital, count, escape};
 use crate::render::{action, reason};
 
 use super::{Page, Paint, View, budget};
@@ -17,7 +17,7 @@ pub use consequences::consequences;
 pub fn plan(plan: &Plan, view: &View) -> String {
     let mut page = Page::default();
     let title = format!(
-        "Plan of the job {}, drawn {}",
+        "Plan for job {}, made {}",
         plan.job,
         view.time(plan.taken_at)
     );
@@ -67,11 +67,11 @@ fn roots(plan: &Plan, view: &View, page: &mut Page) {
     };
     gathered(
         roots(true),
-        "Roots that are gone since the last run",
+        "Roots that vanished since the last run",
         view,
         page,
     );
-    gathered(roots(false), "Roots that lead nowhere", view, page);
+    gathered(roots(false), "Dangling GC roots", view, page);
 }
 
 fn holds(plan: &Plan, view: &View, page: &mut Page) {
@@ -94,12 +94,12 @@ fn gathered<'a>(
     let mut groups: Vec<(String, Vec<String>)> = Vec::new();
     for (item, text) in items {
         let fate = match &item.fate {
-            Decision::Drop { rule, .. } => format!("goes: {}", reason::rule_sentence(*rule)),
+            Decision::Drop { rule, .. } => format!("remove: {}", reason::rule_sentence(*rule)),
             Decision::Keep(cause @ KeepCause::CoveredByHold) => {
                 reason::cause_sentence(*cause).to_string()
             }
-            Decision::Keep(cause) => format!("stays: {}", reason::cause_sentence(*cause)),
-            Decision::KeepGeneration(_) => "stays".to_string(),
+            Decision::Keep(cause) => format!("keep: {}", reason::cause_sentence(*cause)),
+            Decision::KeepGeneration(_) => "keep".to_string(),
         };
         match groups.iter_mut().find(|(name, _)| *name == fate) {
             Some((_, members)) => members.push(text),
@@ -125,7 +125,7 @@ fn gathered<'a>(
         if members.len() > shown {
             let more = members.len() - shown;
             page.line(format!(
-                "    {more} more; `nix-prune plan --json` lists them"
+                "    {more} more; `nix-prune plan --json` lists all"
             ));
         }
     }
@@ -135,7 +135,7 @@ fn actions(plan: &Plan, view: &View, page: &mut Page) {
     if plan.actions.is_empty() {
         return;
     }
-    page.heading(view, "What will be done");
+    page.heading(view, "Actions");
     let digits = plan.actions.len().to_string().len();
     let words = plan.actions.iter().map(|a| a.risk.as_str().len()).max();
     // Where each profile is, the sections above have told, and must tell for a saved plan as well.
@@ -155,7 +155,10 @@ fn actions(plan: &Plan, view: &View, page: &mut Page) {
         if index >= MAX_HOLDS_SHOWN && is_hold(&planned.action) {
             if index == MAX_HOLDS_SHOWN {
                 let more = count(holds - MAX_HOLDS_SHOWN, "more vanished root");
-                page.line(format!("  {:digits$}  hold the paths of {more}", ""));
+                page.line(format!(
+                    "  {:digits$}  hold the former targets of {more}",
+                    ""
+                ));
             }
             continue;
         }
@@ -178,7 +181,7 @@ pub(super) fn refusals(refusals: &[Blocker], no_collection: bool, view: &View, p
         return;
     }
     page.gap();
-    let heading = format!("Refused: {}", count(refusals.len(), "problem"));
+    let heading = format!("Failed safety checks: {}", refusals.len());
     page.line(view.paint(&heading, Paint::Red));
     for refusal in refusals {
         let code = view.paint(refusal.code.as_str(), Paint::Yellow);
@@ -188,7 +191,7 @@ pub(super) fn refusals(refusals: &[Blocker], no_collection: bool, view: &View, p
         }
     }
     if no_collection {
-        let text = "No garbage is collected while this stands.";
+        let text = "No garbage is collected until this is fixed or accepted.";
         page.line(format!("  {}", view.paint(text, Paint::Red)));
     }
 }
@@ -214,7 +217,7 @@ pub(super) fn accepted(accepted: &[Blocker], entries: &[Acceptance], view: &View
     for entry in entries.iter().filter(|entry| !is_used(entry)) {
         let code = view.paint(entry.code.as_str(), Paint::Yellow);
         let place = escape(entry.place.as_str());
-        page.line(format!("  {code} at {place}: nothing to accept now"));
+        page.line(format!("  {code} at {place}: no matching check now"));
         page.line(format!("    Reason: {}", escape(&entry.reason)));
     }
 }
@@ -231,16 +234,20 @@ pub(super) fn notes(notes: &[String], view: &View, page: &mut Page) {
 }
 
 fn prediction(prediction: Prediction) -> Option<String> {
-    let paths = prediction.paths.map(|paths| count(paths, "store path"));
     let nar = prediction
         .nar_bytes
-        .map(|bytes| format!("{bytes} by the store's own sizes"));
+        .map(|bytes| format!("{bytes} NAR size"));
     let most = at_most(prediction.disk_bytes_at_most);
     let disk = prediction
         .disk_bytes
         .map(|bytes| format!("{most}{bytes} on disk"));
-    let parts: Vec<String> = [paths, nar, disk].into_iter().flatten().collect();
-    (!parts.is_empty()).then(|| format!("Predicted to be freed: {}.", list(&parts)))
+    let sizes: Vec<String> = [nar, disk].into_iter().flatten().collect();
+    let paths = prediction.paths.map(|paths| count(paths, "store path"));
+    let what: Vec<String> = paths
+        .into_iter()
+        .chain((!sizes.is_empty()).then(|| sizes.join(", ")))
+        .collect();
+    (!what.is_empty()).then(|| format!("Will free {}.", what.join(": ")))
 }
 
 /// The words before a figure that is only a bound.
@@ -253,8 +260,7 @@ fn later(prediction: Prediction) -> Option<String> {
     let paths = count(later.paths, "store path");
     let bytes = later.nar_bytes;
     Some(format!(
-        "What is dropped is held, and frees nothing yet: {paths} and {bytes} by the store's own sizes when the undo \
-         windows end."
+        "After the undo windows end: {paths}, {bytes} (NAR size)."
     ))
 }
 
@@ -267,8 +273,7 @@ fn all_notes(plan: &Plan) -> Vec<String> {
         .any(|planned| of_system(&planned.action))
     {
         notes.push(
-            "The boot menu goes on to list the system generations that go, until it is rebuilt; `nixos-rebuild \
-             boot` does that."
+            "The boot menu still lists removed generations until the next `nixos-rebuild boot`."
                 .to_string(),
         );
     }

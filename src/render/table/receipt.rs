@@ -34,11 +34,11 @@ pub fn receipt(receipt: &Receipt, view: &View) -> String {
 
 fn head(receipt: &Receipt, view: &View, page: &mut Page) {
     let what = capital(&what_it_was(receipt));
-    let title = format!("{what}, begun {}", view.time(receipt.started_at));
+    let title = format!("{what}, started {}", view.time(receipt.started_at));
     page.line(view.paint(&escape(&title), Paint::Bold));
     let end = match receipt.finished_at {
         Some(at) => format!("ended {}", view.time(at)),
-        None => "not ended, or interrupted".to_string(),
+        None => "still running or interrupted".to_string(),
     };
     let (ours, nix) = (&receipt.tool_version, &receipt.nix_version);
     let by = format!("{end}, by nix-prune {ours} with Nix {nix}");
@@ -51,10 +51,10 @@ fn head(receipt: &Receipt, view: &View, page: &mut Page) {
     match (receipt.entries.is_empty(), refused.is_empty()) {
         (true, true) => page.line("There was nothing to do."),
         (true, false) => page.line(format!(
-            "Nothing was done. Refused: {}.",
+            "Nothing was done. Failed safety checks: {}.",
             refused.join(", ")
         )),
-        (false, false) => page.line(format!("Refused: {}.", refused.join(", "))),
+        (false, false) => page.line(format!("Failed safety checks: {}.", refused.join(", "))),
         (false, true) => {}
     }
     super::plan::accepted(&receipt.accepted, &[], view, page);
@@ -64,12 +64,12 @@ fn what_it_was(receipt: &Receipt) -> String {
     let job = receipt
         .job
         .as_ref()
-        .map_or(String::new(), |job| format!(" of the job {job}"));
+        .map_or(String::new(), |job| format!(" of job {job}"));
     match &receipt.kind {
         RunKind::Run => format!("run{job}"),
         RunKind::Apply => format!("saved plan{job}"),
-        RunKind::Undo(run) => format!("undoing of {run}"),
-        RunKind::Release => "holds released by hand".to_string(),
+        RunKind::Undo(run) => format!("undo of {run}"),
+        RunKind::Release => "holds released".to_string(),
     }
 }
 
@@ -85,29 +85,27 @@ fn entries(receipt: &Receipt, outcome: Outcome, view: &View, page: &mut Page) {
     let (heading, paint, advice) = match outcome {
         Outcome::Done => ("Done", Paint::Green, None),
         Outcome::Retained => (
-            "Retained: not needed, or nothing to gain",
+            "Retained: not needed, or would free nothing",
             Paint::Green,
             None,
         ),
         Outcome::Stale => (
-            "Not done, because something had changed since the plan",
+            "Stale: changed since the plan",
             Paint::Yellow,
-            Some("A new run takes what is there now into account."),
+            Some("A new run plans with the current state."),
         ),
         Outcome::Failed => (
             "Failed",
             Paint::Red,
-            Some("See to the cause and run the job again; what is done is not done twice."),
+            Some("Fix the cause and run the job again; completed actions are not repeated."),
         ),
-        Outcome::Skipped => ("Not tried", Paint::Yellow, None),
+        Outcome::Skipped => ("Skipped", Paint::Yellow, None),
         Outcome::Pending if receipt.is_interrupted() => (
-            "Not settled",
+            "Unfinished",
             Paint::Yellow,
-            Some(
-                "If this run is not under way any more, the next one finds out what became of it.",
-            ),
+            Some("If this run has stopped, the next run recovers it."),
         ),
-        Outcome::Pending => ("Not settled", Paint::Yellow, None),
+        Outcome::Pending => ("Unfinished", Paint::Yellow, None),
     };
     page.gap();
     page.line(view.paint(&format!("{heading}: {}", entries.len()), paint));
@@ -121,7 +119,7 @@ fn entries(receipt: &Receipt, outcome: Outcome, view: &View, page: &mut Page) {
             }
         }
         let undone = entry.undone_by.as_ref();
-        let undone = undone.map_or(String::new(), |run| format!(" (undone by the run {run})"));
+        let undone = undone.map_or(String::new(), |run| format!(" (undone by run {run})"));
         let what = format!("{}{undone}", action::sentence(&entry.action));
         page.line(format!("  {}", escape(&what)));
         if let Some(detail) = &entry.detail {
@@ -158,7 +156,7 @@ fn freed(receipt: &Receipt) -> Vec<String> {
     let mut sentences = Vec::new();
     if let Some(bytes) = predicted {
         let most = super::plan::at_most(predicted_at_most);
-        sentences.push(format!("Predicted: {most}{bytes} to be freed."));
+        sentences.push(format!("Predicted: {most}{bytes} freed."));
     }
     match (reported, paths) {
         (Some(bytes), Some(paths)) => {
@@ -168,9 +166,7 @@ fn freed(receipt: &Receipt) -> Vec<String> {
         (Some(bytes), None) => sentences.push(format!("Reported by Nix: {bytes} freed.")),
         (None, Some(paths)) => {
             let paths = count(paths, "store path");
-            sentences.push(format!(
-                "Reported by Nix: {paths} deleted, of a size not known."
-            ));
+            sentences.push(format!("Reported by Nix: {paths} deleted, size unknown."));
         }
         (None, None) => {}
     }
@@ -178,11 +174,11 @@ fn freed(receipt: &Receipt) -> Vec<String> {
         let change = if bytes < 0 { "less" } else { "more" };
         let bytes = Bytes(bytes.unsigned_abs());
         sentences.push(format!(
-            "Measured on the file system: {bytes} {change} free than before, others' writing included."
+            "Measured on the file system: {bytes} {change} free than before (includes writes by other processes)."
         ));
     }
     if sentences.is_empty() {
-        sentences.push("How much was freed is not known.".to_string());
+        sentences.push("The amount freed is unknown.".to_string());
     }
     sentences
 }
@@ -215,7 +211,7 @@ fn undo(receipt: &Receipt, view: &View) -> Vec<String> {
     if !parts.is_empty() {
         let parts = list(&parts);
         sentences.push(format!(
-            "`nix-prune undo {}` puts back {parts}.",
+            "`nix-prune undo {}` restores {parts}.",
             receipt.run
         ));
     }
@@ -230,10 +226,10 @@ fn undo(receipt: &Receipt, view: &View) -> Vec<String> {
 pub fn history(receipts: &[Receipt], view: &View) -> String {
     let mut page = Page::default();
     if receipts.is_empty() {
-        page.line("There is no run on record.");
+        page.line("There are no recorded runs.");
         return page.finish();
     }
-    let header = ["Run", "Begun", "What", "Freed", "Undoable", "Outcome"];
+    let header = ["Run", "Started", "What", "Freed", "Restorable", "Outcome"];
     let mut grid = Grid::new(&header).numbers(&[3, 4]).prose();
     for receipt in receipts {
         let undoable = receipt.undoable().filter(|e| is_open(e, view.now)).count();
@@ -271,10 +267,10 @@ fn outcomes(receipt: &Receipt, view: &View) -> String {
         .map(|(number, word)| format!("{number} {word}"))
         .collect();
     if !receipt.refused.is_empty() {
-        parts.push(format!("{} refused", receipt.refused.len()));
+        parts.push(count(receipt.refused.len(), "failed check"));
     }
     if receipt.is_interrupted() {
-        parts.push("not ended".to_string());
+        parts.push("unfinished".to_string());
     }
     let bad = receipt.is_interrupted() || receipt.count(Outcome::Failed) > 0;
     let text = if parts.is_empty() {

@@ -4,7 +4,7 @@ use crate::render::json::{
     DeadSum, DuDocument, DuRowDocument, StepDocument, ViaDocument, WhyDocument, dead_by_name,
 };
 use crate::render::reason;
-use crate::render::text::{capital, count, escape, escape_into, list};
+use crate::render::text::{capital, count, escape, escape_into};
 
 use super::grid::Grid;
 use super::plan::notes;
@@ -26,22 +26,20 @@ pub fn dead(inspection: &StoreAnalysis) -> String {
 /// What the dead paths come to, in sentences.
 pub fn dead_total(document: &DeadSum) -> Vec<String> {
     let total = document.total;
-    let mut parts = vec![
-        count(total.count, "dead path"),
-        format!("{} by the store's own sizes", total.nar_bytes),
-    ];
+    let paths = count(total.count, "dead path");
+    let mut sizes = vec![format!("{} NAR size", total.nar_bytes)];
     let most = super::plan::at_most(total.disk_bytes_at_most);
-    parts.extend(
+    sizes.extend(
         total
             .disk_bytes
             .map(|bytes| format!("{most}{bytes} on disk")),
     );
     let at_most = if document.at_most { "At most " } else { "" };
-    let mut lines = vec![format!("{at_most}{}.", list(&parts))];
+    let mut lines = vec![format!("{at_most}{paths}: {}.", sizes.join(", "))];
     if !document.unregistered.is_empty() {
         let names = count(document.unregistered.len(), "name");
         lines.push(format!(
-            "Besides, {names} in the store directory without a row in the database; `--json` lists them."
+            "Also {names} in the store directory but not in the database; `--json` lists them."
         ));
     }
     lines.extend(
@@ -58,9 +56,9 @@ pub fn why(document: &WhyDocument, view: &View) -> String {
     let mut page = Page::default();
     let (state, paint) = match document.live {
         Some(true) => ("live", Paint::Green),
-        Some(false) => ("dead: no root leads to it", Paint::Yellow),
+        Some(false) => ("dead: not reachable from any root", Paint::Yellow),
         None => (
-            "not known to be alive: no root that can be read leads to it",
+            "not known to be live: not reachable from any readable root",
             Paint::Yellow,
         ),
     };
@@ -83,7 +81,7 @@ fn write_step(step: &StepDocument, view: &View, page: &mut Page) {
     let how = match step.via {
         ViaDocument::Root => "is the root of",
         ViaDocument::Reference => "refers to",
-        ViaDocument::Deriver => "was made by (keep-derivations)",
+        ViaDocument::Deriver => "has the deriver (keep-derivations)",
         ViaDocument::Output => "has the output (keep-outputs)",
     };
     if let Some(root) = &step.root {
@@ -102,14 +100,14 @@ fn write_step(step: &StepDocument, view: &View, page: &mut Page) {
 pub fn du(document: &DuDocument, view: &View) -> String {
     let mut page = Page::default();
     if document.rows.is_empty() {
-        page.line("There is nothing.");
+        page.line("There is nothing to show.");
     }
     let exact = document.rows.iter().any(|row| row.disk_bytes.is_some());
     let mut header = match document.by {
         GroupBy::Package => vec!["Size", "Paths", "Versions"],
         GroupBy::Path => vec!["Size", "Closure", "Paths"],
         GroupBy::Root | GroupBy::Profile | GroupBy::Generation | GroupBy::User => {
-            vec!["Only here", "Closure", "Paths"]
+            vec!["Exclusive", "Closure", "Paths"]
         }
     };
     if exact {
@@ -124,12 +122,15 @@ pub fn du(document: &DuDocument, view: &View) -> String {
     grid.write(&mut page, view.style);
     page.gap();
     if document.more > 0 {
-        page.line(format!("{} more; `--top` shows them.", document.more));
+        page.line(format!(
+            "{} more not shown; raise `--top` to see them.",
+            document.more
+        ));
     }
     let total = document.total;
     let most = super::plan::at_most(total.disk_bytes_at_most);
     page.line(format!(
-        "{} in the store, {}{}; {} of them dead, {}. Sizes are the store's own{}.",
+        "{} in the store, {}{}; {} of them dead, {}. Sizes are NAR sizes{}.",
         capital(&count(total.paths, "path")),
         total.nar_bytes,
         total
@@ -137,7 +138,7 @@ pub fn du(document: &DuDocument, view: &View) -> String {
             .map_or(String::new(), |bytes| format!(" ({most}{bytes} on disk)")),
         total.dead_paths,
         total.dead_nar_bytes,
-        if exact { " but for those on disk" } else { "" },
+        if exact { " except those on disk" } else { "" },
     ));
     notes(&document.notes, view, &mut page);
     page.finish()

@@ -114,7 +114,7 @@ fn where_nothing_lives_auto_leaves_the_whole_store_to_nix() {
         let collection = collect(&looker, &cli, &Never, CollectMethod::Auto);
         assert_done(&collection, 7);
         let told = collection.notes.join(" ");
-        assert!(told.contains("nothing in the store is alive"), "{told}");
+        assert!(told.contains("nothing in the store is live"), "{told}");
         assert_eq!(store.names().len(), 0);
     });
 }
@@ -134,7 +134,7 @@ fn trap_31_what_nix_leaves_without_a_word_is_named() {
         let collection = collect(&looker, &cli, &Never, CollectMethod::Selective);
         assert_done(&collection, 6);
         assert_eq!(refused(&collection), ["lone"]);
-        assert_eq!(collection.refused[0].why, "Nix left it where it is");
+        assert_eq!(collection.refused[0].why, "Nix did not delete it");
     });
 }
 
@@ -149,7 +149,10 @@ fn trap_31_a_nix_that_ends_well_and_does_nothing_has_failed() {
         let collection = collect(&looker, &cli, &Never, CollectMethod::Selective);
         // What Nix says is one thing; what went is another.
         let error = error_chain(collection.outcome.as_ref().unwrap_err());
-        assert!(error.contains("ended well and deleted nothing"), "{error}");
+        assert!(
+            error.contains("exited successfully but deleted nothing"),
+            "{error}"
+        );
         assert_eq!(store.names().len(), 7);
     });
 }
@@ -165,7 +168,7 @@ fn trap_24_a_nix_that_was_not_tried_collects_wholly() {
             let looker = Looker::new(&store);
             let none = collect(&looker, &cli, &Never, CollectMethod::Selective);
             let error = error_chain(none.outcome.as_ref().unwrap_err());
-            let why = "is not known to check paths by name";
+            let why = "is not tested with selective collection";
             assert!(error.contains(why), "{error}");
             assert_eq!(store.names().len(), 7);
             let whole = collect(&looker, &cli, &Never, CollectMethod::Auto);

@@ -143,7 +143,7 @@ fn by_name_or_not_at_all_leaves_a_foreign_name() {
     assert_eq!(watched.said(), set(&["nix-store --delete"]));
     assert_eq!(watched.store.names(), set(&["junk"]));
     let detail = entry["detail"].as_str().unwrap();
-    assert!(detail.contains("some names stay"), "{detail}");
+    assert!(detail.contains("some names were not deleted"), "{detail}");
 }
 
 /// `old` needs nothing; `new` is recent and needs `base`, which is old.
@@ -276,7 +276,7 @@ fn a_job_that_collects_nothing_spares_nothing() {
     let text = r#"{"version": 2, "jobs": {"v": {"operations": {"verify": {"enabled": true}}}}}"#;
     fs::write(&settings, text).unwrap();
     for (args, says) in [
-        (vec!["--keep-recent=2d"], "collects no garbage"),
+        (vec!["--keep-recent=2d"], "does not collect garbage"),
         (vec!["--collect-method=never"], "never"),
     ] {
         let mut command = program(&store.scratch);

@@ -35,7 +35,7 @@ fn what_comes_alive_meanwhile_is_refused_and_the_rest_goes() {
             assert!(KEPT_BY_MIDDLE.contains(&refused[0]), "{refused:?}");
             let detail = collection.detail().unwrap();
             assert!(
-                detail.starts_with("Nix refused 1 of the paths that looked dead (")
+                detail.starts_with("Nix refused to delete 1 of the dead paths (")
                     && detail.ends_with(": it is still alive)"),
                 "{detail}"
             );
@@ -154,7 +154,7 @@ fn a_choice_of_some_is_never_made_up_by_a_whole_collection() {
         assert_eq!(collection.refused.len(), 32);
         let detail = collection.detail().unwrap();
         assert!(
-            detail.contains("more paths that look dead stay"),
+            detail.contains("more dead paths were not deleted"),
             "{detail}"
         );
         assert!(detail.contains("and 24 more"), "{detail}");
@@ -174,7 +174,7 @@ fn where_nix_refuses_too_much_it_collects_itself() {
         assert_done(&collection, 40);
         let detail = collection.detail().unwrap();
         assert!(
-            detail.starts_with("Nix collected everything dead itself"),
+            detail.starts_with("full collection by nix-collect-garbage"),
             "{detail}"
         );
         store.assert_clean();

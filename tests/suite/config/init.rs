@@ -33,10 +33,7 @@ fn every_preset_is_written_with_a_guide_and_is_valid_at_the_strictest() {
             &["--preset", preset.name(), "--output", file.as_str()],
         );
         assert_eq!((ran.status, ran.stderr.as_str()), (0, ""), "{}", ran.stdout);
-        assert_eq!(
-            ran.stdout,
-            format!("Wrote {file}, and c.guide.md beside it.\n")
-        );
+        assert_eq!(ran.stdout, format!("Wrote {file} and c.guide.md.\n"));
         assert_eq!(fs::read_to_string(&file).unwrap(), preset.text());
         let guide = fs::read_to_string(file.with_extension("guide.md")).unwrap();
         assert!(guide.starts_with("# c.json\n") && guide.contains(preset.about()));
@@ -57,7 +54,7 @@ fn what_is_there_stays_unless_it_is_to_be_written_over() {
         let ran = init(&home, &["--output", "c.json"]);
         assert_eq!(ran.status, 4, "{}", ran.stdout);
         assert!(
-            ran.stderr.contains(&format!("{there} is there already")),
+            ran.stderr.contains(&format!("{there} already exists")),
             "{}",
             ran.stderr
         );

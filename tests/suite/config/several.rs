@@ -78,10 +78,7 @@ fn without_a_file_every_file_in_force_is_checked() {
     let ran = files.config(&["check"]);
     assert_eq!(ran.status, 78);
     for file in [&files.own, &files.other] {
-        assert!(
-            ran.stdout.contains(&format!("{file}: not valid")),
-            "{ran:?}"
-        );
+        assert!(ran.stdout.contains(&format!("{file}: invalid")), "{ran:?}");
     }
 }
 
@@ -106,7 +103,7 @@ fn what_only_several_files_give_rise_to_is_told_as_theirs() {
     let ran = files.config(&["check"]);
     assert!(
         ran.stdout
-            .contains("The files together: warning at /jobs/mine/maxRisk"),
+            .contains("All files together: warning at /jobs/mine/maxRisk"),
         "{ran:?}"
     );
 }

@@ -142,7 +142,7 @@ fn a_person_sees_where_each_value_comes_from() {
     assert_eq!(ran.status, 0, "{}", ran.stderr);
     let own = home.base().join(".config/nix-prune/config.json");
     let head = format!(
-        "Settings, each file over the one before:\n  file 1  {own}\n  file 2  {above}\nDefault job: weekly\n\n"
+        "Settings; later files take precedence:\n  file 1  {own}\n  file 2  {above}\nDefault job: weekly\n\n"
     );
     // A file of the machine itself would come first.
     if !Utf8Path::new("/etc/nix-prune/config.json").exists() {
@@ -199,7 +199,7 @@ fn variables_and_flags_are_told_apart() {
     assert_eq!(super::check(&file, &["--level", "basic"]).status, 0);
     let ran = home.show(&[], &[("NIX_PRUNE_MAX_RISK", "hihg")]);
     assert_eq!(ran.status, 2);
-    let told = "the variable NIX_PRUNE_MAX_RISK cannot be used: `hihg` is not a risk level";
+    let told = "the variable NIX_PRUNE_MAX_RISK cannot be used: unknown risk level `hihg`";
     assert!(ran.stderr.contains(told), "{}", ran.stderr);
 }
 
@@ -210,10 +210,10 @@ fn without_a_file_the_built_in_settings_are_shown_and_a_broken_one_shows_none() 
     }
     let shown = Home::new(None).show(&[], &[]);
     let head =
-        "There is no settings file; the built-in settings are in force.\nDefault job: default\n\n";
+        "There are no settings files; the built-in settings are used.\nDefault job: default\n\n";
     assert!(shown.stdout.starts_with(head), "{}", shown.stdout);
     assert_eq!(line(&shown.stdout, "/version"), ["built-in", "2"]);
     let ran = Home::new(Some("{ \"version\": 2, \"jbos\": {} }")).show(&[], &[]);
     assert_eq!((ran.status, ran.stdout.as_str()), (78, ""));
-    assert!(ran.stderr.contains("are not valid"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("are invalid"), "{}", ran.stderr);
 }

@@ -72,7 +72,7 @@ fn the_settings_accept_a_check_at_a_place() {
     assert!(on_disk(&scratch, "dead"));
     assert!(ran.stderr.contains(bob.as_str()) && !ran.stderr.contains(alice.as_str()));
     assert!(
-        ran.stderr.contains("`accept` in the settings"),
+        ran.stderr.contains("`accept` entry in the settings"),
         "{}",
         ran.stderr
     );
@@ -85,7 +85,7 @@ fn the_settings_accept_a_check_at_a_place() {
     for shown in [
         "Accepted safety checks",
         "NFS",
-        "profile.unrooted at /elsewhere: nothing to accept now",
+        "profile.unrooted at /elsewhere: no matching check now",
     ] {
         assert!(plan.stdout.contains(shown), "{shown}: {}", plan.stdout);
     }
@@ -96,7 +96,7 @@ fn the_settings_accept_a_check_at_a_place() {
         &["doctor", "--json", "--config", file.as_str()],
         0,
     );
-    assert!(doctor.stdout.contains("the settings accept it"));
+    assert!(doctor.stdout.contains("accepted in the settings"));
     let ran = ends(&scratch, &[&run_it[..], &["--json"]].concat(), 0);
     let receipt = json(&ran);
     assert!(!on_disk(&scratch, "dead"));
@@ -182,7 +182,7 @@ fn a_profile_that_is_not_there_is_no_nothing_to_do() {
     assert_eq!(codes(&receipt["refused"]), ["profile.absent"]);
     let doctor = ends(&scratch, &[&["doctor"], &config[..]].concat(), 1);
     assert!(
-        doctor.stdout.contains("the job daily asks for it"),
+        doctor.stdout.contains("the job daily needs it"),
         "{}",
         doctor.stdout
     );

@@ -26,7 +26,7 @@ fn a_run_above_a_limit_stops_and_is_let_pass_by_its_own_code() {
     let run = ["run", "--yes", "--json", &both];
     let ran = ends(&scratch, &run, 4);
     assert!(
-        ran.stderr.contains("3 generations are to go"),
+        ran.stderr.contains("3 generations would be removed"),
         "{}",
         ran.stderr
     );
@@ -81,7 +81,7 @@ fn a_saved_plan_carries_what_was_let_pass_and_stops_without() {
 fn on_a_terminal_it_is_asked_even_after_yes_and_a_yes_is_recorded() {
     let Some(scratch) = machine() else { return };
     let config = limited(&scratch, r#"{ "maxGenerationsPerRun": 2 }"#);
-    for (answer, left, says) in [("n\n", 5, "as you said"), ("y\n", 2, "puts back")] {
+    for (answer, left, says) in [("n\n", 5, "aborted"), ("y\n", 2, "restores")] {
         let args = ["run", "--yes", "--color=never", &config];
         let mut shown = OnTerminal::start(program(&scratch).args(args));
         let text = shown.until("[y/N]");

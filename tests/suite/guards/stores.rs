@@ -41,7 +41,10 @@ fn accident_the_state_of_another_store_collects_nothing() {
     let empty = ours.base().join("empty");
     fs::create_dir(&empty).unwrap();
     let used = other.state_dir();
-    for (state, says) in [(&used, "is of another store"), (&empty, "is not there")] {
+    for (state, says) in [
+        (&used, "belongs to another store"),
+        (&empty, "does not exist"),
+    ] {
         for args in [
             ["run", "--yes", "--json"],
             ["run", "--yes", "--accept=roots.away"],
@@ -68,7 +71,10 @@ fn a_database_that_lost_its_rows_collects_nothing_until_that_is_let_pass() {
     let plan = json(&ends(&scratch, &["plan", "--json"], 0));
     assert_eq!(codes(&plan["refusals"]), ["store.mismatch"]);
     let says = plan["refusals"][0]["message"].as_str().unwrap();
-    assert!(says.starts_with("5 roots lead to what is there"), "{says}");
+    assert!(
+        says.starts_with("5 roots point to existing paths"),
+        "{says}"
+    );
     ends(&scratch, &["run", "--yes"], 4);
     ends(&scratch, &["run", "--yes", "--accept=roots.vanished"], 4);
     assert!(on_disk(&scratch, "dead") && on_disk(&scratch, "system-5"));
@@ -89,7 +95,7 @@ fn a_database_none_of_whose_paths_is_there_collects_nothing() {
         .unwrap();
     drop(connection);
     let ran = ends(&scratch, &["run", "--yes"], 4);
-    let says = "of 1 valid paths 0 are there, and 1 that are there are not known";
+    let says = "of 1 valid paths 0 exist, and 1 existing paths are not in the database";
     assert!(ran.stderr.contains(says), "{}", ran.stderr);
     assert!(on_disk(&scratch, "dead"));
 }
@@ -109,7 +115,7 @@ fn one_generation_that_an_old_copy_of_the_database_does_not_know_is_enough() {
     fs::copy(&old, database(&scratch)).unwrap();
     let ran = ends(&scratch, &["run", "--yes"], 4);
     assert!(
-        ran.stderr.contains("1 root leads to what is there"),
+        ran.stderr.contains("1 root points to existing paths"),
         "{}",
         ran.stderr
     );
@@ -130,7 +136,7 @@ fn a_saved_plan_is_stopped_by_a_database_that_lost_its_rows_since(#[case] how: &
     );
     lose_every_row(&scratch);
     let ran = ends(&scratch, &["apply", "--yes", file.as_str()], 4);
-    assert!(ran.stderr.contains("does not know"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("are not in the database"), "{}", ran.stderr);
     assert!(on_disk(&scratch, "dead") && on_disk(&scratch, "system-5"));
 }
 

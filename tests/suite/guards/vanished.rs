@@ -102,7 +102,7 @@ fn a_removal_that_takes_a_kept_generation_stops_the_collection() {
         let args = ["run", "--keep-last=2", "--yes", "--nix-bin", bin.as_str()];
         let ran = ends(&scratch, &args, 3);
         assert!(
-            ran.stdout.contains("with it went the generations 4"),
+            ran.stdout.contains("this also removed the generations 4"),
             "{}",
             ran.stdout
         );

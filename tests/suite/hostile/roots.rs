@@ -104,7 +104,7 @@ fn trap_17_a_home_that_is_away_stops_the_collection() {
             }
             let ran = ends(&scratch, &["run", "--keep-last=1", "--yes"], 4);
             assert!(
-                ran.stderr.contains("nothing was collected"),
+                ran.stderr.contains("no garbage was collected"),
                 "{}",
                 ran.stderr
             );
@@ -129,13 +129,13 @@ fn trap_17_a_directory_that_was_deleted_stops_nothing_and_the_plan_says_what_nix
         fs::write(scratch.home().join("file"), "").unwrap();
         let plan = ends(&scratch, &["plan"], 0);
         assert!(
-            plan.stdout.contains("Nix's collector removes"),
+            plan.stdout.contains("Nix's garbage collector removes"),
             "{}",
             plan.stdout
         );
         let plan = ends(&scratch, &["plan", "--no-collect"], 0);
         assert!(
-            !plan.stdout.contains("Nix's collector removes"),
+            !plan.stdout.contains("Nix's garbage collector removes"),
             "{}",
             plan.stdout
         );

@@ -78,7 +78,7 @@ fn exit_0_of_nix_env_is_not_believed() {
         fakes.replace("nix-env", "exit 0");
         let error = fakes.cli().drop_generation(&fakes.f.facts(1)).unwrap_err();
         assert!(
-            chain(&error).contains("left it where it was"),
+            chain(&error).contains("did not delete it"),
             "{}",
             chain(&error)
         );
@@ -95,7 +95,7 @@ fn a_failure_of_nix_env_is_told_with_its_words() {
         let error = fakes.cli().drop_generation(&fakes.f.facts(1)).unwrap_err();
         let text = chain(&error);
         for part in [
-            "dropping generation 1 of",
+            "removing generation 1 of",
             "--delete-generations 1",
             "status 1",
             "no luck",
@@ -117,7 +117,10 @@ fn what_is_gone_counts_as_dropped_even_if_nix_env_fails_afterwards() {
 }
 
 #[rstest]
-#[case("rm 'LINK-1-link' 'LINK-2-link'", "with it went the generations 2")]
+#[case(
+    "rm 'LINK-1-link' 'LINK-2-link'",
+    "this also removed the generations 2"
+)]
 #[case("rm 'LINK-1-link' 'LINK'", "has lost its current generation")]
 #[case(
     "rm 'LINK-1-link'; ln -sfn LINK-9-link 'LINK'",
@@ -146,12 +149,12 @@ fn a_switch_by_the_user_meanwhile_is_no_failure() {
 
 #[rstest]
 // Nothing at all, a link without an entry, an entry without a link, a link that leads elsewhere.
-#[case("exit 0", "made no link")]
+#[case("exit 0", "created no link")]
 #[case("ln -s \"$2\" \"$4\"", "no entry in gcroots/auto")]
-#[case("ln -s \"$4\" \"$NIX_STATE_DIR/gcroots/auto/x\"", "made no link")]
+#[case("ln -s \"$4\" \"$NIX_STATE_DIR/gcroots/auto/x\"", "created no link")]
 #[case(
     "ln -s /elsewhere \"$4\"; ln -s \"$4\" \"$NIX_STATE_DIR/gcroots/auto/x\"",
-    "leads elsewhere"
+    "points elsewhere"
 )]
 #[case("echo no >&2; exit 1", "status 1: no")]
 fn a_hold_that_is_none_is_found_out(#[case] text: &str, #[case] words: &str) {
@@ -199,13 +202,13 @@ fn a_generation_that_cannot_be_put_back_leaves_no_half_of_it(#[case] text: &str)
 }
 
 #[rstest]
-#[case("echo 'bash 5.2'", "does not tell a version")]
+#[case("echo 'bash 5.2'", "cannot parse Nix version")]
 #[case(
     "echo 'nix (Nix) 2.7.1'",
-    "this is Nix 2.7.1, and the oldest that can be used is 2.8"
+    "this is Nix 2.7.1, and the oldest supported version is 2.8"
 )]
 #[case("exit 3", "status 3")]
-#[case("head -c 3000000 /dev/zero", "does not tell a version")]
+#[case("head -c 3000000 /dev/zero", "cannot parse Nix version")]
 fn a_nix_that_is_too_old_or_none_cannot_be_used(#[case] text: &str, #[case] words: &str) {
     with_each_nix(|nix| {
         let fakes = Fakes::new(nix);

@@ -118,43 +118,43 @@ fn trap_05_and_12_nothing_is_dropped_that_is_not_as_it_was_planned() {
         ("is the current one", |_, facts| {
             facts.current = facts.number;
         }),
-        ("does not say demo-2-link", |_, facts| {
+        ("is not demo-2-link", |_, facts| {
             facts.current = GenerationNumber(2);
         }),
-        ("is not there any more", |_, facts| {
+        ("no longer exists", |_, facts| {
             facts.number = GenerationNumber(99);
         }),
-        ("is not the one that was seen", |f, facts| {
+        ("has changed since the plan", |f, facts| {
             facts.target = f.facts(2).target;
         }),
-        ("is not the one that was seen", |_, facts| {
+        ("has changed since the plan", |_, facts| {
             facts.created = created(2);
         }),
-        ("is not the one that was seen", |f, _| {
+        ("has changed since the plan", |f, _| {
             // A time that differs in the last nanosecond.
             set_link_time(&f.link(1), time("2026-01-03T04:05:06.123456788Z")).unwrap();
         }),
-        ("is not the one that was seen", |f, _| {
+        ("has changed since the plan", |f, _| {
             fs::remove_file(f.link(1)).unwrap();
             symlink(f.facts(2).target, f.link(1)).unwrap();
             set_link_time(&f.link(1), created(1)).unwrap();
         }),
-        ("is not the one that was seen", |f, _| {
+        ("has changed since the plan", |f, _| {
             fs::remove_file(f.link(1)).unwrap();
             fs::write(f.link(1), "").unwrap();
         }),
         // An absolute link: Nix would not know which generation is current, and refuse none.
-        ("does not say demo-3-link", |f, _| {
+        ("is not demo-3-link", |f, _| {
             fs::remove_file(f.profile.to_path()).unwrap();
             symlink(f.link(3), f.profile.to_path()).unwrap();
         }),
-        ("does not say demo-3-link", |f, _| {
+        ("is not demo-3-link", |f, _| {
             fs::remove_file(f.profile.to_path()).unwrap();
         }),
-        ("current generation 3 is not there", |f, _| {
+        ("current generation 3 does not exist", |f, _| {
             fs::remove_file(f.link(3)).unwrap();
         }),
-        ("has lost its directory", |f, _| {
+        ("has no directory any more", |f, _| {
             let away = f.scratch.base().join("away");
             fs::rename(f.profile.dir(), away).unwrap();
         }),
@@ -212,37 +212,37 @@ fn what_stands_under_a_number_is_told_apart() {
         assert_eq!(sight(), LinkState::Different);
         // A directory that is away tells nothing.
         fs::rename(f.profile.dir(), f.scratch.base().join("away")).unwrap();
-        assert_stale(cli.see_generation(&f.facts(1)), "has lost its directory");
+        assert_stale(cli.see_generation(&f.facts(1)), "has no directory any more");
     });
 }
 
 #[test]
 fn nothing_is_put_back_where_something_is_or_from_what_is_gone() {
     let changes: &[Change] = &[
-        ("there is another one of that number", |f, _| {
+        ("its number is taken", |f, _| {
             symlink("x", f.link(1)).unwrap();
         }),
-        ("there is another one of that number", |f, facts| {
+        ("its number is taken", |f, facts| {
             // Its very own link: whoever put it back, it was not this call.
             symlink(&facts.target, f.link(1)).unwrap();
         }),
-        ("there is another one of that number", |f, _| {
+        ("its number is taken", |f, _| {
             fs::write(f.link(1), "").unwrap();
         }),
-        ("there is another one of that number", |f, _| {
+        ("its number is taken", |f, _| {
             fs::create_dir(f.link(1)).unwrap();
         }),
         ("its store path is gone", |f, _| {
             by_hand(&f.scratch, "nix-collect-garbage", &[]);
         }),
-        ("leads to a store that is not this one", |f, facts| {
+        ("points to another store", |f, facts| {
             facts.target = f.facts(2).target;
         }),
         ("is a derivation", |f, facts| {
             facts.store_path = f.derivation();
             facts.target = facts.store_path.to_absolute_path(f.scratch.store());
         }),
-        ("has lost its directory", |f, _| {
+        ("has no directory any more", |f, _| {
             fs::rename(f.profile.dir(), f.scratch.base().join("away")).unwrap();
         }),
     ];

@@ -174,11 +174,11 @@ fn a_directory_that_is_not_the_users_any_more_is_left_alone() {
         let before = listing(m.facts.profile.dir());
         assert_stale(
             cli.drop_generation(&m.facts),
-            "lies in a directory of the user 4243 now",
+            "is now in a directory of the user 4243",
         );
         assert_stale(
             cli.restore_generation(&m.facts, nix_prune::ports::RestoreMode::Fresh),
-            "lies in a directory of the user 4243 now",
+            "is now in a directory of the user 4243",
         );
         assert_eq!(listing(m.facts.profile.dir()), before);
     });

@@ -100,12 +100,12 @@ fn only_a_hold_is_released() {
         let before = listing(f.scratch.base());
         assert_stale(
             cli.release_hold(&f.hold_facts(outside)),
-            "is not where holds are",
+            "is not in the directory of holds",
         );
         let dotted = f.hold(0).parent().unwrap().join("../../../outside");
         assert_stale(
             cli.release_hold(&f.hold_facts(dotted)),
-            "is not where holds are",
+            "is not in the directory of holds",
         );
         assert_stale(
             cli.release_hold(&f.hold_facts(f.hold(1))),
@@ -142,7 +142,7 @@ fn trap_16_a_dangling_root_goes_and_comes_back() {
         assert_eq!(cli.see_root(&facts).unwrap(), LinkState::Gone);
         assert_stale(
             cli.remove_root(&facts, &ProtectedPaths::default()),
-            "is not there any more",
+            "no longer exists",
         );
         cli.restore_root(&facts).unwrap();
         assert_eq!(facts.entry.read_link_utf8().unwrap(), text);
@@ -180,33 +180,33 @@ type Change = (&'static str, fn(&Fixture, &mut RootFacts));
 #[test]
 fn trap_17_a_root_that_leads_somewhere_or_to_a_place_that_is_away_stays() {
     let changes: &[Change] = &[
-        ("is there again", |f, facts| {
+        ("exists again", |f, facts| {
             symlink(f.facts(1).target, &facts.link).unwrap();
         }),
-        ("is there again", |_, facts| {
+        ("exists again", |_, facts| {
             symlink("nowhere", &facts.link).unwrap();
         }),
-        ("is there again", |_, facts| {
+        ("exists again", |_, facts| {
             fs::write(&facts.link, "").unwrap();
         }),
-        ("a place that is gone", |_, facts| {
+        ("a directory that is gone", |_, facts| {
             fs::remove_dir(facts.link.parent().unwrap()).unwrap();
         }),
-        ("a place that is gone", |_, facts| {
+        ("a directory that is gone", |_, facts| {
             // The home is a link to a disk that is not there.
             let place = facts.link.parent().unwrap();
             fs::remove_dir(place).unwrap();
             symlink("/nowhere/at/all", place).unwrap();
         }),
-        ("leads elsewhere now", |_, facts| {
+        ("now points elsewhere", |_, facts| {
             facts.link.set_file_name("other");
         }),
-        ("leads elsewhere now", |_, facts| {
+        ("now points elsewhere", |_, facts| {
             fs::remove_file(&facts.entry).unwrap();
             fs::write(&facts.entry, "").unwrap();
         }),
-        ("does not lie in", |f, facts| facts.entry = f.link(1)),
-        ("does not lie in", |_, facts| {
+        ("is not in /", |f, facts| facts.entry = f.link(1)),
+        ("is not in /", |_, facts| {
             let below = facts.entry.join("x");
             facts.entry = below;
         }),

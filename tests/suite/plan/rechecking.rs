@@ -137,7 +137,7 @@ fn a_pin_in_the_settings_of_now_counts() {
             reason: None,
         });
     let changed = recheck(&action, &snapshot, Some(&unrestricted(&job))).unwrap_err();
-    assert!(changed.ends_with("is pinned now"), "{changed}");
+    assert!(changed.ends_with("is now pinned"), "{changed}");
 }
 
 #[rstest]

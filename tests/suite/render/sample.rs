@@ -222,16 +222,14 @@ pub(crate) fn snapshot(odd: &str) -> Snapshot {
         refusals: vec![
             Blocker {
                 code: CheckCode::CurrentUnknown,
-                message: format!("the current generation of home-manager{odd} cannot be told"),
+                message: format!("the current generation of home-manager{odd} is unknown"),
                 hint: format!("link the profile{odd} to one of its generations by its bare name"),
                 places: Vec::new(),
                 reason: None,
             },
             Blocker {
                 code: CheckCode::RootsUnreadable,
-                message: format!(
-                    "cannot look at the root /home/bob/result{odd}: Permission denied"
-                ),
+                message: format!("cannot read the root /home/bob/result{odd}: Permission denied"),
                 hint: "find out why".to_string(),
                 places: vec![format!("/home/bob/result{odd}").into()],
                 reason: None,
@@ -437,9 +435,7 @@ pub(crate) fn inspection(odd: &str, snapshot: &Snapshot) -> StoreAnalysis {
             name: format!("junk{odd}"),
             exact: true,
         }],
-        doubts: vec![format!(
-            "1 process of another user cannot be looked into{odd}"
-        )],
+        doubts: vec![format!("1 process of another user is not readable{odd}")],
         notes: Vec::new(),
     })
 }

@@ -83,13 +83,13 @@ fn no_generation_goes_unseen(#[values(None, Some(20), Some(80))] width: Option<u
     for planned in &plan.actions {
         if let Action::DropGeneration(facts) = &planned.action {
             let (number, profile) = (facts.number, &facts.profile);
-            let step = |name: &str| format!("drop generation {number} of {name}, held");
+            let step = |name: &str| format!("remove generation {number} of {name} (restorable");
             assert!(
                 text.contains(&step(profile.name())) || text.contains(&step(&profile.to_string()))
             );
             let row = text.lines().any(|line| {
                 let mut words = line.split_whitespace();
-                words.next() == Some(&number.to_string()) && line.contains("  goes ")
+                words.next() == Some(&number.to_string()) && line.contains("  remove ")
             });
             assert!(row, "no row for {number} in\n{text}");
             seen += 1;
@@ -145,13 +145,13 @@ fn a_plan_without_actions_says_so() {
 #[rstest]
 #[case(
     Span::days(7),
-    "back until 2026-11-29 22:16",
-    "What cannot be undone: the end of 1 hold"
+    "can restore 7 generations until 2026-11-29 22:16",
+    "Irreversible: releasing 1 hold"
 )]
 #[case(
     Span::ZERO,
-    "put 1 dangling root back",
-    "the loss of 7 generations, the end of 1 hold"
+    "can restore 1 dangling root.",
+    "removing 7 generations, releasing 1 hold"
 )]
 fn consequences_tell_what_can_be_undone(
     #[case] window: Span,
@@ -162,9 +162,9 @@ fn consequences_tell_what_can_be_undone(
     let plan = plan_of(&snapshot, &sample::job(window, ""));
     let text = table::consequences(&plan, &view(&snapshot, false, None)).join("\n");
     assert!(text.contains(can) && text.contains(cannot), "{text}");
-    assert!(text.contains("deletion of dead store paths"), "{text}");
+    assert!(text.contains("deleting dead store paths"), "{text}");
     assert_eq!(
-        text.contains("safe mode refuses"),
+        text.contains("Safe mode refuses"),
         window.is_zero(),
         "{text}"
     );
@@ -180,11 +180,14 @@ fn an_empty_machine_is_described_in_words() {
     let view = view(&snapshot, false, None);
     assert_eq!(
         table::generations(&json::generations(&snapshot, None, None), &view),
-        "There is no profile.\n"
+        "There are no profiles.\n"
     );
-    assert_eq!(table::roots(&snapshot, None, &view), "There is no root.\n");
-    assert_eq!(table::holds(&snapshot, &view), "Nothing is held.\n");
-    assert_eq!(table::history(&[], &view), "There is no run on record.\n");
+    assert_eq!(
+        table::roots(&snapshot, None, &view),
+        "There are no roots.\n"
+    );
+    assert_eq!(table::holds(&snapshot, &view), "There are no holds.\n");
+    assert_eq!(table::history(&[], &view), "There are no recorded runs.\n");
 }
 
 #[rstest]
@@ -222,7 +225,7 @@ fn without_our_colors(text: &str) -> String {
 }
 
 #[rstest]
-#[case("\nsystem (root) — 9 generations, current 9: all stay")]
+#[case("\nsystem (root) — 9 generations (current: 9), all kept")]
 #[case("\x1b]0;owned\x07\x1b[2J")]
 #[case("\u{202e}txt.exe\u{2066}")]
 #[case("\u{9b}31m\u{7f}\r")]
@@ -265,12 +268,8 @@ proptest! {
 }
 
 #[rstest]
-#[case::exact(false, "7.00 KiB on disk", "Predicted: 7.00 KiB to be freed.")]
-#[case::bound(
-    true,
-    "at most 7.00 KiB on disk",
-    "Predicted: at most 7.00 KiB to be freed."
-)]
+#[case::exact(false, "7.00 KiB on disk", "Predicted: 7.00 KiB freed.")]
+#[case::bound(true, "at most 7.00 KiB on disk", "Predicted: at most 7.00 KiB freed.")]
 fn a_figure_that_is_a_bound_is_called_one(
     #[case] at_most: bool,
     #[case] planned: &str,
@@ -282,7 +281,7 @@ fn a_figure_that_is_a_bound_is_called_one(
     plan.prediction.disk_bytes = Some(Bytes(7168));
     plan.prediction.disk_bytes_at_most = at_most;
     let text = table::plan(&plan, &view);
-    assert!(text.contains(&format!(": {planned}.")), "{text}");
+    assert!(text.contains(&format!(" {planned}.")), "{text}");
     let mut receipt = sample::receipt("");
     receipt.bytes.predicted = Some(Bytes(7168));
     receipt.bytes.predicted_at_most = at_most;
@@ -291,5 +290,5 @@ fn a_figure_that_is_a_bound_is_called_one(
     let store = sample::inspection("", &snapshot);
     let dead = json::dead_sum(&store, Some(Bytes(7168)), at_most, Vec::new());
     let text = table::dead_total(&dead).join("\n");
-    assert!(text.contains(&format!(" and {planned}.")), "{text}");
+    assert!(text.contains(&format!(" {planned}.")), "{text}");
 }

@@ -78,7 +78,9 @@ fn dead_prints_a_path_a_line_and_the_rest_beside() {
     assert_eq!(document["total"]["count"], 1);
     assert!(document["total"]["diskBytes"].as_u64().unwrap() >= 7_000);
     // Even root may not look into processes of other namespaces.
-    let doubts = document["notes"].to_string().contains("less may be dead");
+    let doubts = document["notes"]
+        .to_string()
+        .contains("dead paths may be over-reported");
     assert_eq!(document["atMost"], doubts, "{document}");
     assert_eq!(listing(scratch.base()), before, "it only reads");
 }
@@ -146,7 +148,9 @@ fn why_says_that_a_path_is_dead_and_refuses_what_is_none() {
     let dead = absolute(&scratch, &scratch.path_named("dead-1.0").unwrap());
     let document = json(&scratch, &["why", "--json", &dead]);
     // Even root may not look into processes of other namespaces, which may use the path.
-    let doubts = document["notes"].to_string().contains("less may be dead");
+    let doubts = document["notes"]
+        .to_string()
+        .contains("dead paths may be over-reported");
     let live = (!doubts).then_some(false);
     assert_eq!(document["live"], serde_json::json!(live));
     assert_eq!(document["chains"], serde_json::json!([]));
@@ -303,11 +307,8 @@ fn trap_20_another_user_hears_what_roots_are_hidden() {
         assert_eq!(ran.status, 0, "{}", ran.stderr);
         let document: Value = serde_json::from_str(&ran.stdout).unwrap();
         let notes = document["notes"].to_string();
-        for hidden in [
-            "1 file of temporary roots",
-            "processes cannot be looked into",
-        ] {
-            let note = notes.contains("there may be more roots than are told: ");
+        for hidden in ["1 file of temporary roots", "processes are not readable"] {
+            let note = notes.contains("root list may be incomplete: ");
             assert!(note && notes.contains(hidden), "{hidden}: {notes}");
         }
     }
@@ -439,9 +440,9 @@ fn sizes_are_closures_and_what_is_only_here() {
     );
     for command in ["generations", "roots"] {
         let text = run(&scratch, &[command]).stdout;
-        assert!(text.contains("Only here"), "{text}");
+        assert!(text.contains("Exclusive"), "{text}");
         let text = run(&scratch, &[command, "--no-sizes"]).stdout;
-        assert!(!text.contains("Only here"), "{text}");
+        assert!(!text.contains("Exclusive"), "{text}");
     }
 }
 
@@ -507,8 +508,7 @@ fn a_database_that_cannot_be_read_is_named(#[case] harm: &str, #[case] status: i
         let ran = run(&scratch, args);
         assert_eq!((ran.status, ran.stdout.as_str()), (status, ""), "{args:?}");
         assert!(
-            ran.stderr
-                .starts_with("nix-prune: cannot look into the store: "),
+            ran.stderr.starts_with("nix-prune: cannot read the store: "),
             "{}",
             ran.stderr
         );
@@ -527,12 +527,12 @@ fn a_database_that_cannot_be_read_is_named(#[case] harm: &str, #[case] status: i
         generations["notes"][0]
             .as_str()
             .unwrap()
-            .contains("sizes are not known")
+            .contains("sizes are unknown")
     );
     assert!(
         json(&scratch, &["roots", "--json"])["notes"]
             .to_string()
-            .contains("sizes are not known")
+            .contains("sizes are unknown")
     );
     let plan = json(&scratch, &["plan", "--json"]);
     assert_eq!(plan["prediction"]["narBytes"], Value::Null);
@@ -546,7 +546,7 @@ fn a_database_that_cannot_be_read_is_named(#[case] harm: &str, #[case] status: i
     let told = plan["notes"].to_string();
     match refusal {
         Some(code) => assert!(refusals.contains(code), "{plan}"),
-        None => assert!(told.contains("what this frees is not known"), "{plan}"),
+        None => assert!(told.contains("the amount freed is unknown"), "{plan}"),
     }
 }
 
@@ -579,7 +579,9 @@ fn where_the_flags_are_not_known_both_are_taken_and_less_looks_dead() {
     assert_eq!(ran.status, 0, "{}", ran.stderr);
     let document: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert!(
-        document["notes"].to_string().contains("more may be dead"),
+        document["notes"]
+            .to_string()
+            .contains("dead paths may be under-reported"),
         "{document}"
     );
     assert_eq!(document["total"]["count"], 1);
@@ -617,9 +619,7 @@ fn another_user_hears_that_processes_are_hidden() {
     let document: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(document["atMost"], true);
     assert!(
-        document["notes"]
-            .to_string()
-            .contains("cannot be looked into"),
+        document["notes"].to_string().contains("not readable"),
         "{document}"
     );
     assert_eq!(document["total"]["count"], 1);
@@ -634,7 +634,7 @@ fn without_sizes_no_database_is_read() {
     for command in ["generations", "roots"] {
         let document = json(&scratch, &[command, "--no-sizes", "--json"]);
         assert!(
-            !document["notes"].to_string().contains("not known"),
+            !document["notes"].to_string().contains("unknown"),
             "{document}"
         );
     }

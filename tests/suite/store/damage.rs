@@ -187,7 +187,7 @@ fn outputs_in_a_form_that_is_not_known_are_doubted_where_they_are_kept() {
         fs::write(&conf, format!("{text}keep-outputs = {keep}\n")).unwrap();
         let ran = run(&scratch, &["dead", "--json"]);
         assert_eq!(
-            ran.stdout.contains("in a form that is not known"),
+            ran.stdout.contains("in an unknown format"),
             keep,
             "{}",
             ran.stdout

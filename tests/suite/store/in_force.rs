@@ -197,7 +197,7 @@ fn a_daemon_with_another_database_for_the_same_store_directory_is_refused(
         let mut command = program(&scratch);
         let ran = run_command(command.args(RUN).env("NIX_REMOTE", "daemon"));
         assert_eq!(ran.status, 69, "{} {}", ran.stdout, ran.stderr);
-        let said = "is not known to serve this store";
+        let said = "may serve another store";
         assert!(ran.stderr.contains(said), "{}", ran.stderr);
         assert_eq!(contents(&scratch), before);
     });
@@ -263,7 +263,7 @@ fn nothing_is_planned_and_nothing_is_told_of_another_store() {
     }
     for args in [["generations", "--json"], ["roots", "--json"]] {
         let told = ran(&args).stdout;
-        assert!(told.contains("sizes are not known"), "{args:?}: {told}");
+        assert!(told.contains("sizes are unknown"), "{args:?}: {told}");
     }
     assert_eq!(contents(&scratch), before);
 }

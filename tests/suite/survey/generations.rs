@@ -84,7 +84,7 @@ fn a_link_without_generations_is_a_profile_that_lost_them() {
     assert!(
         snapshot.refusals[0]
             .hint
-            .contains("no generation to choose")
+            .contains("no generation to switch to")
     );
 }
 

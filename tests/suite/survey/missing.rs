@@ -81,7 +81,10 @@ fn roots_on_a_file_system_that_is_not_mounted_now_stop_a_collection() {
     let snapshot = tree.as_root();
     assert_eq!(codes(&snapshot), [CheckCode::RootsAway]);
     assert_eq!(
-        snapshot.refusals[0].message.matches("1 root leads").count(),
+        snapshot.refusals[0]
+            .message
+            .matches("1 root points")
+            .count(),
         1
     );
     // Nor may the root itself be taken for one whose link somebody removed.
@@ -169,7 +172,7 @@ fn a_root_that_is_gone_is_known_until_a_run_holds_what_it_kept() {
     assert_eq!(vanished(&tree), all);
     let notes = tree.as_root().notes.join("\n");
     assert!(
-        notes.contains("3 roots are gone since the last run"),
+        notes.contains("3 roots vanished since the last run"),
         "{notes}"
     );
     // A run that does not hold them leaves them to the next one.

@@ -108,7 +108,7 @@ fn a_store_that_we_may_not_search_is_not_empty() {
             .blocked
             .as_ref()
             .unwrap()
-            .contains("cannot look at")
+            .contains("cannot read")
     );
     assert!(codes(&seen).contains(&CheckCode::ProfileUnreadable));
 }

@@ -1,4 +1,4 @@
-//! What `nix path-info --json` prints, in the three forms that it has had.
+//! Parser for `nix path-info --json`, in its three forms.
 
 use std::fmt;
 use std::io::Read;
@@ -38,7 +38,7 @@ pub struct ValidPath {
 #[derive(Debug, thiserror::Error)]
 pub enum MalformedInfo {
     /// It is not of any of the forms.
-    #[error("what nix path-info printed is not of a form that is known")]
+    #[error("cannot parse the output of nix path-info")]
     Form(#[from] serde_json::Error),
     /// A path in it is none.
     #[error("nix path-info printed `{0}` for a store path")]

@@ -1,4 +1,4 @@
-//! What Nix says of a path that it does not delete.
+//! Parser for Nix's message about a path that it does not delete.
 
 use camino::Utf8Path;
 
@@ -30,7 +30,7 @@ fn refusal(line: &str, store: &StoreDir) -> Option<UndeletedPath> {
     // Cut before it is escaped, so that no escape is cut in two.
     let why: String = why.chars().take(LONGEST).collect();
     let why = match why.as_str() {
-        "" => "Nix does not say why".to_string(),
+        "" => "Nix gives no reason".to_string(),
         why => why.escape_debug().to_string().replace("\\'", "'"),
     };
     Some(UndeletedPath {
@@ -62,7 +62,7 @@ mod tests {
         "it is in use by '/s/x'"
     )]
     #[case("cannot delete path '/s/{}': \u{1b}[1m", "\\u{1b}[1m")]
-    #[case("cannot delete path '/s/{}'", "Nix does not say why")]
+    #[case("cannot delete path '/s/{}'", "Nix gives no reason")]
     fn a_refusal_is_read(#[case] line: &str, #[case] why: &str) {
         let store = StoreDir::new("/s".into()).unwrap();
         let text = format!("deleting '/s/x'\n{}\n", line.replace("{}", NAME));

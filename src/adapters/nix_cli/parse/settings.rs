@@ -1,4 +1,4 @@
-//! What `nix config show` prints: `NAME = VALUE`, a setting a line.
+//! Parser for `nix config show`: one `NAME = VALUE` a line.
 
 use crate::domain::graph::KeepFlags;
 

@@ -1,4 +1,4 @@
-//! What the setting `store` of Nix means: the local store, its daemon, or another store.
+//! Parser for Nix's setting `store`: the local store, its daemon, or another store.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! The version of Nix.
+//! Parser for Nix's version.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -12,7 +12,7 @@ pub struct NixVersion {
 
 /// A text that tells no version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` does not tell a version of Nix")]
+#[error("cannot parse Nix version from `{0}`")]
 pub struct MalformedVersion(String);
 
 impl NixVersion {

@@ -1,4 +1,4 @@
-//! One profile: its link, its generations, and what they lead to.
+//! One profile: its link, its generations, and their targets.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -36,8 +36,8 @@ impl Reading<'_> {
             generations.insert(number, generation);
             if let Some(error) = error {
                 let link = shown(path.link(number));
-                let why = format!("cannot look at what {link} leads to: {error}");
-                let hint = "find out what is wrong with the store directory";
+                let why = format!("cannot read the target of {link}: {error}");
+                let hint = "check the store directory";
                 let place = path.to_path();
                 findings.refuse_at(
                     [place.as_std_path()],
@@ -146,7 +146,7 @@ impl Reading<'_> {
         findings: &mut Findings,
     ) {
         let (place, profile) = (path.to_path(), shown(path.to_path()));
-        let message = format!("the current generation of {profile} is not known: {why}");
+        let message = format!("the current generation of {profile} is unknown: {why}");
         if self.site.role == DirKind::Revealed && kind == ProfileKind::Other {
             // Anybody can leave such links behind, and no job selects them: that must not stop a collection.
             findings.note(message);
@@ -154,11 +154,11 @@ impl Reading<'_> {
         }
         let hint = match newest {
             Some(number) => format!(
-                "choose it with `nix-env --profile {profile} --switch-generation NUMBER`, such as {number}; until then \
-                 every generation stays"
+                "select it with `nix-env --profile {profile} --switch-generation NUMBER`, such as {number}; until then \
+                 every generation is kept"
             ),
             None => format!(
-                "it has no generation to choose; remove the link {profile}, or make a generation with `nix-env --profile \
+                "there is no generation to switch to; remove the link {profile}, or create a generation with `nix-env --profile \
                  {profile} --set PATH`"
             ),
         };
@@ -173,8 +173,8 @@ impl Reading<'_> {
             findings.refuse_at(
                 [place.as_std_path()],
                 CheckCode::RootsVanished,
-                format!("{} is gone, and {profile} leads to it", shown(link)),
-                "put it back from a backup, or choose another generation; a collection would take what it kept",
+                format!("{} is gone, and {profile} points to it", shown(link)),
+                "restore it from a backup, or switch to another generation; a collection would delete its paths",
             );
         }
     }

@@ -1,4 +1,4 @@
-//! How far a budget has to go, and with what.
+//! The choice of removals that a budget needs.
 
 use super::{
     Action, BudgetContext, BudgetReport, Bytes, DiskGoal, EarlyFacts, EffectiveJob, HashMap,

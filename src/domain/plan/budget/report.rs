@@ -1,4 +1,4 @@
-//! What a plan says of its budget: what it frees, what is missing, when the rest comes, what keeps it.
+//! The budget report of a plan: what it frees, what is missing, when more is freed, and what prevents it.
 
 use super::choice::{RemovalOrder, RemovalSet};
 use super::{

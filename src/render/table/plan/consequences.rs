@@ -15,7 +15,7 @@ pub fn consequences(plan: &Plan, view: &View) -> Vec<String> {
     sentences.extend(reversible(plan, view));
     sentences.extend(irreversible(plan));
     if sentences.is_empty() {
-        sentences.push("Nothing is taken away.".to_string());
+        sentences.push("Nothing is removed.".to_string());
     }
     sentences.extend(ceiling(plan));
     sentences
@@ -24,9 +24,9 @@ pub fn consequences(plan: &Plan, view: &View) -> Vec<String> {
 /// Why a plan has no action.
 fn nothing(plan: &Plan) -> &'static str {
     if plan.is_refused() {
-        "Nothing will be done: safety checks refuse what was asked for."
+        "Nothing will be done: a safety check failed."
     } else if plan.left_out().next().is_some() {
-        "Nothing will be done; some profiles are left alone, as shown above."
+        "Nothing will be done; some profiles are skipped, as shown above."
     } else {
         "There is nothing to do."
     }
@@ -56,13 +56,13 @@ fn reversible(plan: &Plan, view: &View) -> Vec<String> {
         let until = view.time(view.now.after(hold));
         let generations = count(held().count(), "generation");
         sentences.push(format!(
-            "`nix-prune undo` can put {generations} back until {until}; what is held for that frees nothing before."
+            "`nix-prune undo` can restore {generations} until {until}; their space is freed after that."
         ));
     }
     let roots = how_many(plan, |action| matches!(action, Action::RemoveRoot(_)));
     if roots > 0 {
         let roots = count(roots, "dangling root");
-        sentences.push(format!("`nix-prune undo` can put {roots} back."));
+        sentences.push(format!("`nix-prune undo` can restore {roots}."));
     }
     sentences
 }
@@ -71,33 +71,30 @@ fn irreversible(plan: &Plan) -> Option<String> {
     let mut parts = Vec::new();
     let gone = dropped(plan).filter(|facts| facts.hold.is_zero()).count();
     if gone > 0 {
-        parts.push(format!("the loss of {}", count(gone, "generation")));
+        parts.push(format!("removing {}", count(gone, "generation")));
     }
     let ended = how_many(plan, |action| matches!(action, Action::ReleaseHold(_)));
     if ended > 0 {
-        parts.push(format!("the end of {}", count(ended, "hold")));
+        parts.push(format!("releasing {}", count(ended, "hold")));
     }
     let early = how_many(plan, |action| matches!(action, Action::ReleaseEarly(_)));
     if early > 0 {
-        parts.push(format!(
-            "the end of {} before its time",
-            count(early, "hold")
-        ));
+        parts.push(format!("releasing {} early", count(early, "hold")));
     }
     if how_many(plan, |action| action.collection().is_some()) > 0 {
-        parts.push("the deletion of dead store paths".to_string());
+        parts.push("deleting dead store paths".to_string());
     }
-    (!parts.is_empty()).then(|| format!("What cannot be undone: {}.", list(&parts)))
+    (!parts.is_empty()).then(|| format!("Irreversible: {}.", list(&parts)))
 }
 
 /// Says beforehand that the run would be refused.
 fn ceiling(plan: &Plan) -> Option<String> {
     let risk = plan.risk()?;
     if plan.safe_mode && risk == RiskLevel::Critical {
-        Some("Its risk is critical, which safe mode refuses.".to_string())
+        Some("Risk: critical. Safe mode refuses critical actions.".to_string())
     } else if risk > plan.max_risk {
         Some(format!(
-            "Its risk is {risk}, and the job allows {} at most.",
+            "Risk: {risk}. The job allows at most {}.",
             plan.max_risk
         ))
     } else {

@@ -35,8 +35,8 @@ pub(super) fn write(plan: &Plan, view: &View, page: &mut Page) {
     if !not_selected.is_empty() || !not_yours.is_empty() {
         page.gap();
     }
-    folded(&not_selected, "Not selected by the job", page);
-    folded(&not_yours, "Of other users", page);
+    folded(&not_selected, "Not selected by the job (unchanged)", page);
+    folded(&not_yours, "Owned by other users (unchanged)", page);
 }
 
 fn folded(groups: &[Group<'_>], heading: &str, page: &mut Page) {
@@ -50,7 +50,7 @@ fn folded(groups: &[Group<'_>], heading: &str, page: &mut Page) {
         count(generations, "generation"),
     );
     page.line(format!(
-        "{heading}, and untouched: {profiles} with {generations} ({})",
+        "{heading}: {profiles} with {generations} ({})",
         paths.join(", ")
     ));
 }
@@ -131,25 +131,25 @@ impl Group<'_> {
         (is_ban && self.all_are(reason)).then_some(reason)
     }
 
-    /// `system (root) — 12 generations, current 12: 7 stay, 5 go`; the owner is known where something goes.
+    /// `system (root) — 12 generations (current: 12), 7 kept, 5 removed`; the owner is known if one is removed.
     fn heading(&self, plan: &Plan, view: &View) -> String {
         let name = escape(self.path.name());
         let owner = owner(plan, self.path);
         let owner = owner.map_or(String::new(), |o| format!(" ({})", escape(&o.to_string())));
-        let go = self.rows.iter().filter(|row| row.goes()).count();
+        let removed = self.rows.iter().filter(|row| row.is_removed()).count();
         let current = self.rows.iter().find(|row| row.is_current());
         let current = match (current, self.ban()) {
-            (Some(row), _) => format!(", current {}", row.number),
-            (None, Some(Reason::CurrentUnknown(_))) => ", current unknown".to_string(),
+            (Some(row), _) => format!(" (current: {})", row.number),
+            (None, Some(Reason::CurrentUnknown(_))) => " (current: unknown)".to_string(),
             (None, _) => String::new(),
         };
-        let fates = match (self.rows.len() - go, go) {
-            (_, 0) => "all stay".to_string(),
-            (stay, go) => format!("{stay} stay, {go} go"),
+        let fates = match (self.rows.len() - removed, removed) {
+            (_, 0) => "all kept".to_string(),
+            (kept, removed) => format!("{kept} kept, {removed} removed"),
         };
         let generations = count(self.rows.len(), "generation");
         let name = view.paint(&format!("{name}{owner}"), Paint::Bold);
-        format!("{name} — {generations}{current}: {fates}")
+        format!("{name} — {generations}{current}, {fates}")
     }
 }
 
@@ -163,7 +163,7 @@ fn owner<'a>(plan: &'a Plan, profile: &ProfilePath) -> Option<&'a Owner> {
 }
 
 impl Row<'_> {
-    fn goes(&self) -> bool {
+    fn is_removed(&self) -> bool {
         matches!(self.fate, Decision::Drop { .. })
     }
 
@@ -191,10 +191,10 @@ impl Row<'_> {
             Decision::Keep(cause) => reason::cause_sentence(*cause).to_string(),
             Decision::Drop { rule, .. } => reason::rule_sentence(*rule).to_string(),
         };
-        let verdict = if self.goes() {
-            view.paint("goes", Paint::Yellow)
+        let verdict = if self.is_removed() {
+            view.paint("remove", Paint::Yellow)
         } else {
-            view.paint("stays", Paint::Green)
+            view.paint("keep", Paint::Green)
         };
         vec![
             self.number.to_string(),
