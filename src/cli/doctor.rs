@@ -54,7 +54,7 @@ pub(super) fn doctor(context: &Context, args: &DoctorArgs) -> Result<Exit, Failu
     } else {
         out::text(&error_chain(&document.checks));
     }
-    Ok(if document.sound {
+    Ok(if document.ok {
         Exit::Done
     } else {
         Exit::Failed

@@ -131,6 +131,24 @@ impl Document {
         }
     }
 
+    /// The version at the end of the document's `schema`.
+    pub fn version(self) -> u32 {
+        match self {
+            Self::Generations | Self::Roots | Self::History | Self::Du | Self::Doctor => 2,
+            Self::Plan
+            | Self::Receipt
+            | Self::Holds
+            | Self::Pin
+            | Self::Dead
+            | Self::Why
+            | Self::ConfigCheck
+            | Self::ConfigDiff
+            | Self::ConfigImport
+            | Self::ConfigMigrate
+            | Self::ConfigShow => 1,
+        }
+    }
+
     /// Its JSON Schema.
     pub fn schema(self) -> Schema {
         match self {
@@ -165,7 +183,7 @@ pub fn schema(name: &str) -> Option<Schema> {
 fn schema_of<T: JsonSchema>(document: Document) -> Schema {
     let settings = SchemaSettings::draft2020_12().for_serialize();
     let mut schema = settings.into_generator().into_root_schema_for::<T>();
-    let title = format!("nix-prune/{}/1", document.name());
+    let title = format!("nix-prune/{}/{}", document.name(), document.version());
     schema.insert("title".to_string(), title.into());
     schema
 }

@@ -56,7 +56,7 @@ fn found(ran: &Ran) -> Vec<String> {
         .map(|check| format!("{} {}", text(check, "name"), text(check, "state")))
         .collect();
     let wrong = found.iter().any(|check| check.ends_with("error"));
-    assert_eq!(document["sound"], !wrong);
+    assert_eq!(document["ok"], !wrong);
     assert_eq!(ran.status, i32::from(wrong), "{}", ran.stdout);
     found
 }

@@ -17,14 +17,14 @@ pub struct Size {
     /// The size of the closure: the path with all that it refers to.
     pub closure: Option<Bytes>,
     /// The size of what would be dead if this alone were gone, with what the keep flags add to closures.
-    pub only_here: Option<Bytes>,
+    pub exclusive: Option<Bytes>,
 }
 
 /// What the roots and generations of a snapshot cost.
 #[derive(Debug, Default)]
 pub struct Sizes {
     closures: HashMap<String, Bytes>,
-    only_here: HashMap<Utf8PathBuf, Bytes>,
+    exclusive: HashMap<Utf8PathBuf, Bytes>,
     /// Of what processes use: one of them may use many paths, so the path belongs to the name.
     running: HashMap<(Utf8PathBuf, String), Bytes>,
 }
@@ -51,21 +51,21 @@ impl StoreAnalysis {
             .iter()
             .map(|roots| roots.iter().map(|root| root.node).collect())
             .collect();
-        let exclusive = self.graph.exclusive(&groups, self.flags);
-        let (mut only_here, mut running) = (HashMap::new(), HashMap::new());
-        for (roots, weight) in links.iter().zip(exclusive) {
+        let weights = self.graph.exclusive(&groups, self.flags);
+        let (mut exclusive, mut running) = (HashMap::new(), HashMap::new());
+        for (roots, weight) in links.iter().zip(weights) {
             let Some(root) = roots.first() else { continue };
             let link = root.root.link.clone();
             if is_runtime(root.root.kind) {
                 let path = self.graph.base_name(root.node).to_string();
                 running.insert((link, path), weight.nar_bytes);
             } else {
-                only_here.insert(link, weight.nar_bytes);
+                exclusive.insert(link, weight.nar_bytes);
             }
         }
         Sizes {
             closures: closures.collect(),
-            only_here,
+            exclusive,
             running,
         }
     }
@@ -80,9 +80,9 @@ impl Sizes {
             _ => return size,
         };
         let key = (root.link.clone(), path);
-        let only_here = self.running.get(&key).copied();
+        let exclusive = self.running.get(&key).copied();
         Size {
-            only_here: size.closure.and(only_here),
+            exclusive: size.closure.and(exclusive),
             ..size
         }
     }
@@ -91,10 +91,10 @@ impl Sizes {
     /// not valid, nothing is known.
     pub fn of(&self, link: &Utf8Path, path: Option<&StorePath<String>>) -> Size {
         let closure = path.and_then(|path| self.closures.get(&path.to_string()).copied());
-        let only_here = self.only_here.get(link).copied().unwrap_or_default();
+        let exclusive = self.exclusive.get(link).copied().unwrap_or_default();
         Size {
             closure,
-            only_here: closure.map(|_| only_here),
+            exclusive: closure.map(|_| exclusive),
         }
     }
 }

@@ -66,7 +66,7 @@ pub struct UsageRow {
     /// The size of the closure, by references.
     pub closure: Option<Bytes>,
     /// The size of what would be dead without it, and what these paths are.
-    pub only_here: Option<Bytes>,
+    pub exclusive: Option<Bytes>,
     /// The paths that go with it, or that it is, where they were asked for.
     pub set: Vec<NodeIdx>,
 }
@@ -138,7 +138,7 @@ impl StoreAnalysis {
             versions: None,
             own: None,
             closure: Some(closure.nar_bytes),
-            only_here: Some(only.nar_bytes),
+            exclusive: Some(only.nar_bytes),
             set: match sets {
                 Sets::Listed => self.goes_without(&groups, index).iter().collect(),
                 Sets::Left => Vec::new(),
@@ -202,7 +202,7 @@ impl StoreAnalysis {
             versions: Some(group.versions),
             own: Some(group.weight.nar_bytes),
             closure: None,
-            only_here: None,
+            exclusive: None,
             set: members.remove(group.name).unwrap_or_default(),
         };
         (groups.iter().take(top).map(row).collect(), count)
@@ -220,7 +220,7 @@ impl StoreAnalysis {
             versions: None,
             own: Some(self.graph.nar_size_of(node)),
             closure: Some(closure.nar_bytes),
-            only_here: None,
+            exclusive: None,
             set: vec![node],
         };
         (nodes.into_iter().zip(closures).map(row).collect(), count)

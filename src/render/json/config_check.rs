@@ -5,7 +5,7 @@ use serde::Serialize;
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigCheckDocument {
-    /// The document's form.
+    /// Schema and version of the document.
     #[schemars(extend("const" = "nix-prune/config-check/1"))]
     pub schema: &'static str,
     /// Whether the settings can be used, at the level that was asked for.

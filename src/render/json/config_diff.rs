@@ -7,7 +7,7 @@ use crate::domain::risk::RiskLevel;
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigDiffDocument {
-    /// The document's form.
+    /// Schema and version of the document.
     #[schemars(extend("const" = "nix-prune/config-diff/1"))]
     pub schema: &'static str,
     /// What the old settings are; unless they are valid, everything in the new ones counts as new.

@@ -5,7 +5,7 @@ use serde::Serialize;
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigMigrateDocument {
-    /// The document's form.
+    /// Schema and version of the document.
     #[schemars(extend("const" = "nix-prune/config-migrate/1"))]
     pub schema: &'static str,
     /// Every file, the one that counts least first.

@@ -7,7 +7,7 @@ use super::FindingDocument;
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigShowDocument {
-    /// The document's form.
+    /// Schema and version of the document.
     #[schemars(extend("const" = "nix-prune/config-show/1"))]
     pub schema: &'static str,
     /// The files that they come from, the one that counts least first; none where the built-in settings hold.

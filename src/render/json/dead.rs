@@ -5,31 +5,31 @@ use crate::domain::analysis::StoreAnalysis;
 use crate::domain::graph::{NodeIdx, StoreGraph};
 use crate::domain::measure::{Bytes, Timestamp};
 
-/// What a collection would delete.
+/// The dead paths.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeadDocument {
-    /// The document's form.
+    /// Schema and version of the document.
     #[schemars(extend("const" = "nix-prune/dead/1"))]
     pub schema: &'static str,
-    /// The valid paths that nothing keeps, in the order of their names.
+    /// The dead valid paths, by name.
     pub paths: Vec<DeadPathDocument>,
-    /// What there is to say of all of them.
+    /// Totals and notes.
     #[serde(flatten)]
     pub sum: DeadSum,
 }
 
-/// What there is to say of all dead paths.
+/// Totals and notes of all dead paths.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeadSum {
-    /// What else is in the store directory and in no row of the database, as absolute paths.
+    /// Names in the store directory that are not in the database, as absolute paths.
     pub unregistered: Vec<String>,
-    /// What the valid paths come to.
+    /// Totals of the dead valid paths.
     pub total: DeadTotalDocument,
-    /// Whether there may be roots that were not seen, so that less may be dead.
+    /// Whether some roots could not be read, so that fewer paths may be dead.
     pub at_most: bool,
-    /// What a reader should know.
+    /// Notes.
     pub notes: Vec<String>,
 }
 
@@ -39,23 +39,23 @@ pub struct DeadSum {
 pub struct DeadPathDocument {
     /// The path.
     pub path: String,
-    /// Its size by the store's own figure.
+    /// Its NAR size.
     pub nar_bytes: Option<Bytes>,
     /// When it was registered.
     pub registered: Option<Timestamp>,
 }
 
-/// What dead paths come to.
+/// Totals of dead paths.
 #[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeadTotalDocument {
-    /// How many.
+    /// Number of paths.
     pub count: u64,
-    /// By the store's own sizes.
+    /// NAR size.
     pub nar_bytes: Bytes,
-    /// On disk; null where it was not measured.
+    /// Disk usage; null if not measured.
     pub disk_bytes: Option<Bytes>,
-    /// Whether `diskBytes` is only the most that is freed.
+    /// Whether `diskBytes` is an upper bound.
     pub disk_bytes_at_most: bool,
 }
 

@@ -1,50 +1,50 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// What is in order, and what is not.
+/// The results of all checks.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DoctorDocument {
-    /// The document's form.
-    #[schemars(extend("const" = "nix-prune/doctor/1"))]
+    /// Schema and version of the document.
+    #[schemars(extend("const" = "nix-prune/doctor/2"))]
     pub schema: &'static str,
-    /// Whether nothing is wrong that keeps a job from running; warnings do not count.
-    pub sound: bool,
-    /// Everything that was looked at.
+    /// Whether there are no errors; warnings do not count.
+    pub ok: bool,
+    /// All checks.
     pub checks: Vec<CheckDocument>,
 }
 
-/// One thing that was looked at.
+/// One check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CheckDocument {
-    /// What: nix, settings, state, records, roots, store or jobs.
+    /// Its name: nix, settings, state, records, roots, store or jobs.
     pub name: String,
-    /// How it is.
+    /// Its result.
     pub state: CheckState,
-    /// What was found.
+    /// Description of the result.
     pub message: String,
-    /// What to do; null where there is nothing to do.
+    /// What to do; null if there is nothing to do.
     pub hint: Option<String>,
 }
 
-/// How something is.
+/// Result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CheckState {
-    /// As it should be.
+    /// No problem.
     Ok,
-    /// Somebody should look at it.
+    /// A problem that does not keep a job from its work.
     Warning,
     /// A job cannot run, or cannot do all of its work.
     Error,
 }
 
-/// The document of what was looked at.
+/// The document of all checks.
 pub fn doctor(checks: Vec<CheckDocument>) -> DoctorDocument {
     DoctorDocument {
-        schema: "nix-prune/doctor/1",
-        sound: checks.iter().all(|check| check.state != CheckState::Error),
+        schema: "nix-prune/doctor/2",
+        ok: checks.iter().all(|check| check.state != CheckState::Error),
         checks,
     }
 }

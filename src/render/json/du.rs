@@ -4,22 +4,22 @@ use serde::Serialize;
 use crate::domain::analysis::{GroupBy, Usage, UsageRow};
 use crate::domain::measure::Bytes;
 
-/// What takes the room of the store.
+/// Store disk usage.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DuDocument {
-    /// The document's form.
-    #[schemars(extend("const" = "nix-prune/du/1"))]
+    /// Schema and version of the document.
+    #[schemars(extend("const" = "nix-prune/du/2"))]
     pub schema: &'static str,
-    /// What it is divided by.
+    /// How the store is grouped.
     pub by: GroupBy,
-    /// The largest.
+    /// The largest rows.
     pub rows: Vec<DuRowDocument>,
-    /// How many there are beyond these.
+    /// Number of rows not shown.
     pub more: u64,
-    /// What the store comes to.
+    /// Totals of the store.
     pub total: DuTotalDocument,
-    /// What a reader should know.
+    /// Notes.
     pub notes: Vec<String>,
 }
 
@@ -27,44 +27,44 @@ pub struct DuDocument {
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DuRowDocument {
-    /// What it is: a link, a profile, `PROFILE:N`, a user, a package, a path.
+    /// Its name: a link, a profile, `PROFILE:N`, a user, a package, a path.
     pub name: String,
-    /// How many paths: of the package, else of the closure.
+    /// Number of paths of the package, or of the closure.
     pub paths: u64,
-    /// How many versions of the package; null for anything else.
+    /// Number of versions of the package; null for anything else.
     pub versions: Option<u64>,
-    /// The size of the package's paths, or of the path; null for anything else.
+    /// The NAR size of the package's paths, or of the path; null for anything else.
     pub nar_bytes: Option<Bytes>,
-    /// The size of the closure, by references; null for a package.
+    /// The NAR size of the closure, by references; null for a package.
     pub closure_bytes: Option<Bytes>,
-    /// The size of what would be dead without it; null for a package or path.
-    pub only_here_bytes: Option<Bytes>,
-    /// What deleting these paths, or what would be dead without it, frees on disk; null where it was not measured.
+    /// The exclusive size: the NAR size of the paths that would be dead without it; null for a package or path.
+    pub exclusive_bytes: Option<Bytes>,
+    /// Disk space freed by deleting these paths, or the paths that would be dead without it; null if not measured.
     pub disk_bytes: Option<Bytes>,
 }
 
-/// What a store comes to, by its own sizes.
+/// Totals of a store, in NAR sizes.
 #[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DuTotalDocument {
-    /// How many valid paths.
+    /// Number of valid paths.
     pub paths: u64,
-    /// Their size.
+    /// Their NAR size.
     pub nar_bytes: Bytes,
-    /// How many of them are dead.
+    /// Number of dead paths.
     pub dead_paths: u64,
-    /// The size of these.
+    /// Their NAR size.
     pub dead_nar_bytes: Bytes,
-    /// What all of them take on disk; null where it was not measured.
+    /// Disk usage of all paths; null if not measured.
     pub disk_bytes: Option<Bytes>,
-    /// Whether `diskBytes` here and in the rows are only the most that is freed.
+    /// Whether `diskBytes` here and in the rows are upper bounds.
     pub disk_bytes_at_most: bool,
 }
 
-/// What takes the room, by the store's own sizes.
+/// Store disk usage, in NAR sizes.
 pub fn du(usage: &Usage, notes: Vec<String>) -> DuDocument {
     DuDocument {
-        schema: "nix-prune/du/1",
+        schema: "nix-prune/du/2",
         by: usage.by,
         rows: usage.rows.iter().map(|row| document(row, None)).collect(),
         more: usage.more,
@@ -116,7 +116,7 @@ fn document(row: &UsageRow, disk_bytes: Option<Bytes>) -> DuRowDocument {
         versions: row.versions,
         nar_bytes: row.own,
         closure_bytes: row.closure,
-        only_here_bytes: row.only_here,
+        exclusive_bytes: row.exclusive,
         disk_bytes,
     }
 }

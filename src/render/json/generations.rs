@@ -14,16 +14,16 @@ use crate::domain::store_path::StorePath;
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GenerationsDocument {
-    /// The document's form.
-    #[schemars(extend("const" = "nix-prune/generations/1"))]
+    /// Schema and version of the document.
+    #[schemars(extend("const" = "nix-prune/generations/2"))]
     pub schema: &'static str,
-    /// When the look began.
+    /// When the snapshot was taken.
     pub taken_at: Timestamp,
     /// Every profile.
     pub profiles: Vec<ProfileDocument>,
-    /// What could not be read.
-    pub refusals: Vec<Blocker>,
-    /// What a reader should know.
+    /// Failed safety checks.
+    pub failed_checks: Vec<Blocker>,
+    /// Notes.
     pub notes: Vec<String>,
 }
 
@@ -31,19 +31,19 @@ pub struct GenerationsDocument {
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProfileDocument {
-    /// Where its link is.
+    /// Path of its link.
     pub path: String,
     /// Its name.
     pub name: String,
-    /// What it is for.
+    /// Its kind.
     pub kind: ProfileKind,
-    /// Whose directory it lies in.
+    /// Owner of its directory.
     pub owner: Owner,
-    /// The number of the current generation; null when it cannot be told.
+    /// The number of the current generation; null if unknown.
     pub current: Option<GenerationNumber>,
-    /// Why nothing of it is ever touched; null when there is no such reason.
+    /// Why no generation of it is ever removed; null if there is no such reason.
     pub problem: Option<String>,
-    /// Its generations by number.
+    /// Its generations, by number.
     pub generations: Vec<GenerationDocument>,
 }
 
@@ -53,21 +53,21 @@ pub struct ProfileDocument {
 pub struct GenerationDocument {
     /// Its number.
     pub number: GenerationNumber,
-    /// Where its link is.
+    /// Path of its link.
     pub link: String,
-    /// The text of its link.
+    /// Target of its link.
     pub target: String,
-    /// The time of its link.
+    /// Modification time of its link.
     pub created: Timestamp,
-    /// What is special about it.
+    /// Flags.
     pub flags: Vec<Flag>,
-    /// The size of its closure, by references; null where the store's database was not read.
+    /// The NAR size of its closure, by references; null if the store database was not read.
     pub closure_bytes: Option<Bytes>,
-    /// The size of what would be dead without it; null as above.
-    pub only_here_bytes: Option<Bytes>,
+    /// Its exclusive size: the NAR size of the paths that would be dead without it; null as above.
+    pub exclusive_bytes: Option<Bytes>,
 }
 
-/// What is special about a generation.
+/// A flag of a generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Flag {
@@ -111,10 +111,10 @@ pub fn generations(
         profile_document(profile, snapshot, &pins, sizes)
     };
     GenerationsDocument {
-        schema: "nix-prune/generations/1",
+        schema: "nix-prune/generations/2",
         taken_at: snapshot.taken_at,
         profiles: snapshot.profiles.iter().map(profile).collect(),
-        refusals: snapshot.refusals.clone(),
+        failed_checks: snapshot.refusals.clone(),
         notes: Vec::new(),
     }
 }
@@ -142,7 +142,7 @@ fn profile_document(
         created: generation.created,
         flags: flags(profile, generation, snapshot, pins),
         closure_bytes: size_of(generation).closure,
-        only_here_bytes: size_of(generation).only_here,
+        exclusive_bytes: size_of(generation).exclusive,
     };
     ProfileDocument {
         path: profile.path.to_string(),

@@ -5,12 +5,12 @@ use crate::domain::job::JobName;
 use crate::domain::measure::Timestamp;
 use crate::domain::receipt::{Entry, FreedBytes, Outcome, Receipt, RunId, RunKind, Undo};
 
-/// The runs on record.
+/// The recorded runs.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HistoryDocument {
-    /// The document's form.
-    #[schemars(extend("const" = "nix-prune/history/1"))]
+    /// Schema and version of the document.
+    #[schemars(extend("const" = "nix-prune/history/2"))]
     pub schema: &'static str,
     /// Every run, from the oldest.
     pub runs: Vec<RunDocument>,
@@ -22,29 +22,29 @@ pub struct HistoryDocument {
 pub struct RunDocument {
     /// Its name.
     pub run: RunId,
-    /// What it was.
+    /// Its kind.
     pub kind: RunKind,
-    /// The job it carried out.
+    /// The job.
     pub job: Option<JobName>,
     /// When it began.
     pub started_at: Timestamp,
-    /// When it ended; null while it is under way, and after it was interrupted.
+    /// When it ended; null while it is running, and after an interruption.
     pub finished_at: Option<Timestamp>,
-    /// How many actions were done.
+    /// Number of completed actions.
     pub done: usize,
-    /// How many actions failed.
+    /// Number of failed actions.
     pub failed: usize,
-    /// How many actions were not done, because the world had changed.
+    /// Number of actions skipped because their facts changed since the plan.
     pub stale: usize,
-    /// How many actions were not tried.
+    /// Number of actions not tried.
     pub skipped: usize,
-    /// How many actions were not begun, or begun and interrupted.
+    /// Number of actions not started, or interrupted.
     pub pending: usize,
-    /// How many problems kept something from being done.
-    pub refused: usize,
-    /// How many actions can still be undone.
-    pub undoable: usize,
-    /// What was freed.
+    /// Number of failed safety checks.
+    pub failed_checks: usize,
+    /// Number of actions that can still be undone.
+    pub restorable: usize,
+    /// Freed space.
     pub bytes: FreedBytes,
 }
 
@@ -61,12 +61,12 @@ pub fn history(receipts: &[Receipt], now: Timestamp) -> HistoryDocument {
         stale: receipt.count(Outcome::Stale),
         skipped: receipt.count(Outcome::Skipped),
         pending: receipt.count(Outcome::Pending),
-        refused: receipt.refused.len(),
-        undoable: receipt.undoable().filter(|e| is_open(e, now)).count(),
+        failed_checks: receipt.refused.len(),
+        restorable: receipt.undoable().filter(|e| is_open(e, now)).count(),
         bytes: receipt.bytes,
     };
     HistoryDocument {
-        schema: "nix-prune/history/1",
+        schema: "nix-prune/history/2",
         runs: receipts.iter().map(run).collect(),
     }
 }

@@ -11,7 +11,7 @@ use crate::domain::store_path::StorePath;
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HoldsDocument {
-    /// The document's form.
+    /// Schema and version of the document.
     #[schemars(extend("const" = "nix-prune/holds/1"))]
     pub schema: &'static str,
     /// Every hold.
@@ -24,18 +24,18 @@ pub struct HoldsDocument {
 pub struct HoldDocument {
     /// The run that made it.
     pub run: RunId,
-    /// What it takes the place of.
+    /// The removed generation or vanished root.
     #[serde(flatten)]
     pub held: Held,
     /// Its link.
     pub link: String,
-    /// What it holds, by its name in the store.
+    /// The base name of the held store path.
     pub store_path: StorePath<String>,
-    /// When its window ends.
+    /// End of its undo window.
     pub until: Timestamp,
-    /// Whether link and store path are still there.
+    /// Whether its link and store path exist.
     pub intact: bool,
-    /// Whether its window has ended.
+    /// Whether its undo window has ended.
     pub expired: bool,
 }
 
@@ -56,11 +56,11 @@ pub fn holds(snapshot: &Snapshot) -> HoldsDocument {
     }
 }
 
-/// What became of a pin.
+/// Result of `pin` or `unpin`.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PinDocument {
-    /// The document's form.
+    /// Schema and version of the document.
     #[schemars(extend("const" = "nix-prune/pin/1"))]
     pub schema: &'static str,
     /// The profile.
@@ -69,11 +69,11 @@ pub struct PinDocument {
     pub number: GenerationNumber,
     /// Why it is pinned.
     pub reason: Option<String>,
-    /// Until when; null for good.
+    /// End of the pin; null if there is none.
     pub until: Option<Timestamp>,
-    /// Whether it is pinned now.
+    /// Whether the generation is pinned now.
     pub pinned: bool,
-    /// Whether that is new.
+    /// Whether the command changed that.
     pub changed: bool,
 }
 

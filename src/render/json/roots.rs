@@ -13,16 +13,16 @@ use crate::render::reason;
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RootsDocument {
-    /// The document's form.
-    #[schemars(extend("const" = "nix-prune/roots/1"))]
+    /// Schema and version of the document.
+    #[schemars(extend("const" = "nix-prune/roots/2"))]
     pub schema: &'static str,
-    /// When the look began.
+    /// When the snapshot was taken.
     pub taken_at: Timestamp,
     /// Every root.
     pub roots: Vec<RootDocument>,
-    /// What could not be read.
-    pub refusals: Vec<Blocker>,
-    /// What a reader should know.
+    /// Failed safety checks.
+    pub failed_checks: Vec<Blocker>,
+    /// Notes.
     pub notes: Vec<String>,
 }
 
@@ -30,40 +30,40 @@ pub struct RootsDocument {
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RootDocument {
-    /// The link that leads into the store; of what processes use, the first place that names it, as Nix calls it:
+    /// The link into the store; for a root of a process, the first place that names it, in the notation of Nix:
     /// `/proc/12/exe`, `{temp:12}`.
     pub link: String,
-    /// The entry below `gcroots` that leads to the link; null for a direct root.
+    /// The entry below `gcroots` that points to the link; null for a direct root.
     pub entry: Option<String>,
-    /// Whether the two names above are what the file system has, letter for letter.
+    /// Whether the two names above are exact; false if they are not UTF-8.
     pub exact: bool,
-    /// The text of the link, or the path that is used.
+    /// Target of the link, or the path in use.
     pub target: Option<String>,
-    /// Where it comes from.
+    /// Its kind.
     pub kind: RootKind,
-    /// Whose link it is.
+    /// Owner of the link.
     pub owner: Option<Owner>,
-    /// Whether it keeps something alive.
+    /// Its state.
     pub state: StateDocument,
-    /// What is wrong with it.
+    /// The problem, if there is one.
     pub problem: Option<String>,
-    /// The time of the link; null for what processes use.
+    /// Modification time of the link; null for roots of processes.
     pub last_used: Option<Timestamp>,
-    /// The size of its closure, by references; null where the store's database was not read.
+    /// The NAR size of its closure, by references; null if the store database was not read.
     pub closure_bytes: Option<Bytes>,
-    /// The size of what would be dead without its link, or if no process used it; null as above.
-    pub only_here_bytes: Option<Bytes>,
+    /// Its exclusive size: the NAR size of the paths that would be dead without its link, or if no process used it; null as above.
+    pub exclusive_bytes: Option<Bytes>,
 }
 
-/// Whether a root keeps something alive.
+/// State of a root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum StateDocument {
-    /// It leads to a store path that is there.
+    /// Its store path exists.
     Live,
-    /// It leads nowhere.
+    /// Its link or store path is gone.
     Dangling,
-    /// It could not be looked at.
+    /// It could not be read.
     Unreadable,
 }
 
@@ -71,10 +71,10 @@ pub enum StateDocument {
 pub fn roots(snapshot: &Snapshot, sizes: Option<&Sizes>) -> RootsDocument {
     let document = |root: &GcRoot| root_document(root, sizes);
     RootsDocument {
-        schema: "nix-prune/roots/1",
+        schema: "nix-prune/roots/2",
         taken_at: snapshot.taken_at,
         roots: snapshot.roots.iter().map(document).collect(),
-        refusals: snapshot.refusals.clone(),
+        failed_checks: snapshot.refusals.clone(),
         notes: snapshot.notes.clone(),
     }
 }
@@ -97,6 +97,6 @@ fn root_document(root: &GcRoot, sizes: Option<&Sizes>) -> RootDocument {
         problem: reason::state_problem(&root.state),
         last_used: root.last_used,
         closure_bytes: size.closure,
-        only_here_bytes: size.only_here,
+        exclusive_bytes: size.exclusive,
     }
 }

@@ -5,20 +5,20 @@ use crate::domain::analysis::{StoreAnalysis, StoreRoot};
 use crate::domain::graph::{Chain, NodeIdx, Via};
 use crate::domain::root::RootKind;
 
-/// Why a path is alive.
+/// Why a path is live.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WhyDocument {
-    /// The document's form.
+    /// Schema and version of the document.
     #[schemars(extend("const" = "nix-prune/why/1"))]
     pub schema: &'static str,
     /// The store path.
     pub path: String,
-    /// Whether anything keeps it; null where no root that could be read does, and there may be others.
+    /// Whether it is live; null if no readable root keeps it, but some roots are unreadable.
     pub live: Option<bool>,
     /// The shortest chain from each of the nearest roots to it, the nearest first.
     pub chains: Vec<Vec<StepDocument>>,
-    /// What a reader should know.
+    /// Notes.
     pub notes: Vec<String>,
 }
 
@@ -28,11 +28,11 @@ pub struct WhyDocument {
 pub struct StepDocument {
     /// The path.
     pub path: String,
-    /// What keeps it.
+    /// How the previous element keeps it.
     pub via: ViaDocument,
-    /// The root that it is, at the beginning of a chain: a link, `/proc/1/exe`, `{temp:1}`.
+    /// The root, for the first element of a chain: a link, `/proc/1/exe`, `{temp:1}`.
     pub root: Option<String>,
-    /// Where that root comes from.
+    /// The kind of that root.
     pub root_kind: Option<RootKind>,
 }
 
@@ -40,13 +40,13 @@ pub struct StepDocument {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum ViaDocument {
-    /// It is a root.
+    /// It is the target of a root.
     Root,
-    /// The path before refers to it.
+    /// The previous path references it.
     Reference,
-    /// It made the path before, and `keep-derivations` is set.
+    /// It is the deriver of the previous path, and `keep-derivations` is set.
     Deriver,
-    /// It is an output of the derivation before, and `keep-outputs` is set.
+    /// It is an output of the previous derivation, and `keep-outputs` is set.
     Output,
 }
 

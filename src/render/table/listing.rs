@@ -19,7 +19,7 @@ pub fn generations(document: &GenerationsDocument, view: &View) -> String {
     for profile in &document.profiles {
         profile_section(profile, view, &mut page);
     }
-    refusals(&document.refusals, false, view, &mut page);
+    refusals(&document.failed_checks, false, view, &mut page);
     notes(&document.notes, view, &mut page);
     page.finish()
 }
@@ -72,7 +72,7 @@ fn profile_section(profile: &ProfileDocument, view: &View, page: &mut Page) {
             escape(&short_target(&generation.target)),
         ];
         if sized {
-            let costs = [generation.closure_bytes, generation.only_here_bytes];
+            let costs = [generation.closure_bytes, generation.exclusive_bytes];
             cells.splice(4..4, costs.map(size));
         }
         grid.row(cells);
@@ -95,7 +95,7 @@ pub fn roots(snapshot: &Snapshot, sizes: Option<&Sizes>, view: &View) -> String 
         let mut cells = root_cells(root, view);
         if let Some(sizes) = sizes {
             let cost = sizes.of_root(root);
-            cells.splice(4..4, [size(cost.closure), size(cost.only_here)]);
+            cells.splice(4..4, [size(cost.closure), size(cost.exclusive)]);
         }
         grid.row(cells);
     }

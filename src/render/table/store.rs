@@ -151,7 +151,7 @@ fn cells(row: &DuRowDocument, by: GroupBy, exact: bool) -> Vec<String> {
         GroupBy::Package => vec![size(row.nar_bytes), count(paths), count(row.versions)],
         GroupBy::Path => vec![size(row.nar_bytes), size(row.closure_bytes), count(paths)],
         GroupBy::Root | GroupBy::Profile | GroupBy::Generation | GroupBy::User => vec![
-            size(row.only_here_bytes),
+            size(row.exclusive_bytes),
             size(row.closure_bytes),
             count(paths),
         ],

@@ -176,7 +176,7 @@ fn a_profile_that_is_not_there_is_no_nothing_to_do() {
         4,
     );
     let history = json(&ends(&scratch, &["history", "--json"], 0));
-    assert_eq!(history["runs"][0]["refused"], 1);
+    assert_eq!(history["runs"][0]["failedChecks"], 1);
     let run = history["runs"][0]["run"].as_str().unwrap();
     let receipt = json(&ends(&scratch, &["history", run, "--json"], 0));
     assert_eq!(codes(&receipt["refused"]), ["profile.absent"]);

@@ -136,7 +136,11 @@ fn a_saved_plan_is_stopped_by_a_database_that_lost_its_rows_since(#[case] how: &
     );
     lose_every_row(&scratch);
     let ran = ends(&scratch, &["apply", "--yes", file.as_str()], 4);
-    assert!(ran.stderr.contains("are not in the database"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("are not in the database"),
+        "{}",
+        ran.stderr
+    );
     assert!(on_disk(&scratch, "dead") && on_disk(&scratch, "system-5"));
 }
 

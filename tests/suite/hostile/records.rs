@@ -379,10 +379,7 @@ fn a_disk_that_fills_in_the_middle_stops_the_run_and_the_next_one_settles_it() {
         "and not all: {said}"
     );
     assert!(ran.stdout.contains("\nundo ended 73"), "{said}");
-    assert!(
-        ran.stdout.contains("still running or interrupted"),
-        "{said}"
-    );
+    assert!(ran.stdout.contains("unfinished"), "{said}");
     assert!(ran.stdout.contains("\nlast undo ended 0"), "{said}");
     assert_eq!(after, before, "{said}");
 }

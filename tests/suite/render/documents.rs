@@ -124,7 +124,14 @@ fn store() -> StoreAnalysis {
 fn the_schemas_kept_are_current() {
     for document in Document::ALL {
         let text = to_text(&document.schema()).unwrap();
-        assert_kept(&format!("docs/schemas/{}-1.json", document.name()), &text);
+        assert_kept(
+            &format!(
+                "docs/schemas/{}-{}.json",
+                document.name(),
+                document.version()
+            ),
+            &text,
+        );
     }
 }
 
@@ -137,7 +144,10 @@ fn documents_are_what_their_schemas_say() {
             .map(|error| format!("{}: {error}", error.instance_path()))
             .collect();
         assert_eq!(errors, Vec::<String>::new(), "{}", document.name());
-        assert_eq!(value["schema"], format!("nix-prune/{}/1", document.name()));
+        assert_eq!(
+            value["schema"],
+            format!("nix-prune/{}/{}", document.name(), document.version())
+        );
         assert_eq!(schema(document.name()), Some(document.schema()));
     }
     assert_eq!(schema("other"), None);
@@ -180,7 +190,7 @@ fn a_document_that_lacks_any_field_is_refused() {
 #[case(Document::Roots, "/roots/0/state", json!("dead"))]
 #[case(Document::Receipt, "/entries/0/outcome", json!("perhaps"))]
 #[case(Document::Receipt, "/bytes/measured", json!("5"))]
-#[case(Document::History, "/runs/0/undoable", json!(null))]
+#[case(Document::History, "/runs/0/restorable", json!(null))]
 #[case(Document::Holds, "/holds/0/expired", json!(0))]
 fn a_wrong_value_is_refused(
     #[case] document: Document,
@@ -203,12 +213,12 @@ fn the_fields_promised_are_there() {
         (
             Document::Generations,
             "/profiles/0/generations/0",
-            "number link target created flags closureBytes onlyHereBytes",
+            "number link target created flags closureBytes exclusiveBytes",
         ),
         (
             Document::Roots,
             "/roots/0",
-            "link entry target kind owner state problem lastUsed closureBytes onlyHereBytes",
+            "link entry target kind owner state problem lastUsed closureBytes exclusiveBytes",
         ),
         (
             Document::Plan,
@@ -238,7 +248,7 @@ fn the_fields_promised_are_there() {
         (
             Document::History,
             "/runs/0",
-            "run kind job startedAt finishedAt done failed stale skipped undoable bytes",
+            "run kind job startedAt finishedAt done failed stale skipped restorable bytes",
         ),
         (
             Document::Holds,
@@ -262,7 +272,7 @@ fn the_fields_promised_are_there() {
         (
             Document::Du,
             "/rows/0",
-            "name paths closureBytes onlyHereBytes diskBytes",
+            "name paths closureBytes exclusiveBytes diskBytes",
         ),
     ];
     for (document, pointer, fields) in promised {
@@ -402,7 +412,7 @@ fn an_undo_window_that_has_ended_is_not_promised() {
         document
             .runs
             .iter()
-            .map(|run| run.undoable)
+            .map(|run| run.restorable)
             .collect::<Vec<_>>()
     };
     let (now, then) = (undoable(sample::now()), undoable(later));

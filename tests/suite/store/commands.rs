@@ -259,9 +259,9 @@ fn trap_20_roots_lists_what_processes_use_and_temporary_roots() {
                 (&environ.clone().into(), &"live".into())
             );
             assert_eq!(root["closureBytes"].as_u64().is_some(), sizes, "{root}");
-            let only_here = root["onlyHereBytes"].as_u64();
+            let exclusive = root["exclusiveBytes"].as_u64();
             assert_eq!(
-                only_here.map(|bytes| bytes > 0),
+                exclusive.map(|bytes| bytes > 0),
                 sizes.then_some(alone),
                 "{root}"
             );
@@ -399,7 +399,7 @@ fn why_names_a_hold() {
 }
 
 #[test]
-fn sizes_are_closures_and_what_is_only_here() {
+fn sizes_are_closures_and_what_is_exclusive() {
     let Some((scratch, application, library)) = machine() else {
         return;
     };
@@ -417,7 +417,7 @@ fn sizes_are_closures_and_what_is_only_here() {
         let generation = &document["profiles"][0]["generations"][0];
         (
             generation["closureBytes"].as_u64(),
-            generation["onlyHereBytes"].as_u64(),
+            generation["exclusiveBytes"].as_u64(),
         )
     };
     assert_eq!(size(&scratch), (Some(own + below), Some(own + below)));
@@ -434,7 +434,7 @@ fn sizes_are_closures_and_what_is_only_here() {
     assert_eq!(
         (
             root["closureBytes"].as_u64(),
-            root["onlyHereBytes"].as_u64()
+            root["exclusiveBytes"].as_u64()
         ),
         (Some(below), Some(0))
     );
