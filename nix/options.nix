@@ -95,7 +95,7 @@ let
       keepRecent =
         optional own.age "Spare what was registered within this time, with all that it needs."
           (example "2d");
-    } "Collect garbage. Write `{ }` to do it without more ado." { example.keepRecent = "2d"; };
+    } "Collect garbage. `{ }` enables it with defaults." { example.keepRecent = "2d"; };
     optimise = part {
       enabled = mkOption {
         type = types.bool;
@@ -219,8 +219,8 @@ let
       type = own.age;
       default = "7d";
       description = ''
-        How long what was dropped is held, so that {command}`nix-prune undo` can bring it back. Until then it takes room. With
-        `0s` every removal is for good.
+        How long removed generations are held, so that {command}`nix-prune undo` can restore them. Until then they use disk space. With
+        `0s` every removal is irreversible.
       '';
       example = "14d";
     };
