@@ -64,11 +64,11 @@ pub struct MigrateArgs {
 /// `config show`.
 #[derive(Debug, Args)]
 pub struct ShowArgs {
-    /// Same as run --undo-window; default: $NIX_PRUNE_UNDO_WINDOW
+    /// Same as run --undo-window; default: `NIX_PRUNE_UNDO_WINDOW`
     // Without clap's `env`, so that a flag can be told from a variable.
     #[arg(long, value_name = "DURATION")]
     pub undo_window: Option<Span>,
-    /// Same as run --max-risk; default: $NIX_PRUNE_MAX_RISK
+    /// Same as run --max-risk; default: `NIX_PRUNE_MAX_RISK`
     #[arg(long, value_name = "LEVEL")]
     pub max_risk: Option<RiskLevel>,
     /// Output

@@ -470,7 +470,7 @@ fn generations_of_another_user_never_need_a_confirmation() {
         assert!(
             plan.notes
                 .iter()
-                .any(|note| note.contains("no confirmation")),
+                .any(|note| note.contains("need a confirmation")),
             "{:?}",
             plan.notes
         );
