@@ -146,7 +146,7 @@ pub enum DiskError {
         source: std::io::Error,
     },
     /// The file system does not say how full it is.
-    #[error("cannot tell how full the file system of {store} is")]
+    #[error("cannot read the free space of the file system of {store}")]
     Fullness {
         /// The store directory.
         store: Utf8PathBuf,

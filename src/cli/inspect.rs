@@ -69,7 +69,7 @@ struct Shown<'a> {
 
 impl ReadStore for Shown<'_> {
     fn look(&self, survey: &dyn Survey) -> Result<Observation, SurveyError> {
-        let text = || Some("Looking into the store".to_string());
+        let text = || Some("Reading the store".to_string());
         let _progress = self.context.progress(text);
         self.reader.look(survey)
     }

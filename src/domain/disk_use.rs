@@ -43,20 +43,20 @@ impl DiskUse {
         if self.unreadable > 0 {
             let files = count(self.unreadable, "file");
             notes.push(format!(
-                "{files} or directories could not be looked at, so more may be freed on disk: {}",
+                "{files} or directories could not be read, so more may be freed on disk: {}",
                 self.examples.join(", ")
             ));
         }
         if self.elsewhere > Bytes(0) {
             notes.push(format!(
-                "another {} on disk stays, because snapshots or copies share it",
+                "another {} on disk is not freed, because snapshots or copies share it",
                 self.elsewhere
             ));
         }
         if !self.at_most.is_empty() {
             let why: Vec<_> = self.at_most.iter().map(|&why| because(why)).collect();
             notes.push(format!(
-                "the bytes on disk are the most that is freed: {}",
+                "the bytes on disk are an upper bound: {}",
                 why.join("; ")
             ));
         }
@@ -67,7 +67,7 @@ impl DiskUse {
 fn because(why: AtMost) -> String {
     match why {
         AtMost::Compressed => "some files are compressed".to_string(),
-        AtMost::Shared => "some files share blocks, perhaps with others that stay".to_string(),
+        AtMost::Shared => "some files share blocks, perhaps with files that are kept".to_string(),
         AtMost::Layers => "a lower layer of the overlay keeps its files".to_string(),
         AtMost::Unknown(system) => {
             format!("on {system} blocks may be compressed or belong to snapshots")

@@ -1,4 +1,4 @@
-//! From a look at the machine to a plan: observe, build, fit to the budget, predict, safety checks.
+//! Planning: observe, build, fit to the budget, predict, run the safety checks.
 
 use super::checks;
 use crate::domain::analysis::StoreAnalysis;
@@ -60,7 +60,7 @@ pub enum PlanError {
     #[error(transparent)]
     Store(#[from] StoreReadError),
     /// The store cannot be looked into, and a budget needs to know what is in it.
-    #[error("what must go for the budget cannot be told")]
+    #[error("cannot tell what the budget needs to remove")]
     BudgetUnknown(#[source] StoreReadError),
     /// The file system does not say how full it is, or what paths take.
     #[error(transparent)]
@@ -246,7 +246,7 @@ impl<R: RunJournal> Planner<'_, R> {
         if !plan.collects() {
             return Ok(());
         }
-        let unknown = |why: &str| format!("what this frees is not known: {why}");
+        let unknown = |why: &str| format!("the amount freed is unknown: {why}");
         let store = match &look.store {
             Ok(store) => store,
             Err(error) => {
@@ -356,7 +356,7 @@ fn spares_recent(plan: &Plan) -> bool {
 fn spared(weight: Weight) -> String {
     let paths = count(weight.paths, "dead path");
     format!(
-        "{paths} of {} stay, for they are recent or something recent needs them.",
+        "{paths} of {} are kept because they are recent, or a recent path needs them.",
         weight.nar_bytes
     )
 }

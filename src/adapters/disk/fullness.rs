@@ -55,7 +55,7 @@ fn catch_up(path: &Utf8Path) -> bool {
         Ok(kind != Kind::Btrfs)
     });
     done.unwrap_or_else(|error| {
-        tracing::warn!(%path, %error, "what was freed may not be counted yet");
+        tracing::warn!(%path, %error, "freed space may not be counted yet");
         false
     })
 }
