@@ -88,12 +88,12 @@ let
             "full"
           ])
           ''
-            How garbage is collected: by name where that does the same as Nix's own collector (`auto`, as if it were not set),
-            by name or not at all (`selective`), or by Nix's own collector (`full`).
+            How garbage is collected: `auto` (the default) deletes listed paths where that equals a full collection,
+            `selective` only ever deletes listed paths, `full` runs Nix's own collector.
           ''
           (example "selective");
       keepRecent =
-        optional own.age "Spare what was registered within this time, with all that it needs."
+        optional own.age "Do not delete paths registered within this time, or their dependencies."
           (example "2d");
     } "Collect garbage. `{ }` enables it with defaults." { example.keepRecent = "2d"; };
     optimise = part {

@@ -130,7 +130,7 @@ impl Settings {
         self.policy
     }
 
-    /// The most that one run may do unasked.
+    /// Per-run limits: what a run may do without a confirmation.
     pub fn limits(&self) -> Limits {
         self.limits
     }

@@ -77,7 +77,7 @@ pub struct Job {
     pub protect: Arc<Protect>,
     /// The disk goal; with one the job removes only as much as it needs.
     pub budget: Option<DiskGoal>,
-    /// The most that one run may do unasked.
+    /// Per-run limits: what a run may do without a confirmation.
     pub limits: Limits,
     /// What its owner lets pass although it would stop a run.
     pub accept: BTreeSet<CheckCode>,

@@ -24,7 +24,7 @@ const HALF: u64 = 50;
 /// So many runs of a job fail one after the other before it pauses.
 pub const FAILURES_BEFORE_PAUSE: usize = 5;
 
-/// The most that one run may do unasked.
+/// Per-run limits: what a run may do without a confirmation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Limits {
     /// So many generations may go.
@@ -133,7 +133,7 @@ impl PlanSize {
     }
 }
 
-/// What of a plan waits for a yes. `earlier` are the runs of the same job, the latest first.
+/// The safety checks of a plan that need a confirmation. `earlier` holds the runs of the same job, the latest first.
 pub fn detect_anomalies(
     extent: &PlanSize,
     limits: Limits,

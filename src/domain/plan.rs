@@ -263,7 +263,7 @@ impl Plan {
         stops.filter(move |_| !nothing)
     }
 
-    /// Adds what waits for a yes, but for what was let pass already.
+    /// Adds safety checks that need a confirmation, except those that are accepted already.
     pub fn alarm(&mut self, alarms: Vec<Blocker>, accept: &BTreeSet<CheckCode>) {
         // What a plan takes does not change after it was drawn: an alarm is known by its code.
         let known = |alarm: &Blocker| {

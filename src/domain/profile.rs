@@ -168,7 +168,7 @@ pub enum Content {
     Present(StorePath<String>),
     /// A store path that is not there any more.
     Missing(StorePath<String>),
-    /// A link that does not lead straight to a store path; it is never touched.
+    /// A link whose target is not a store path; it is never touched.
     Foreign,
 }
 

@@ -53,7 +53,7 @@ pub enum Reason {
     NewerThanCurrent,
     /// It was the active one when the `within` rule's time began.
     ActiveAtCutoff,
-    /// It is the system to fall back to.
+    /// It is the rollback target.
     Fallback,
     /// The rule `last`.
     Last(u16),
@@ -71,11 +71,11 @@ pub enum Reason {
     PolicyLast(u16),
     /// The policy of the machine keeps what is not older than this, and the one that was active then.
     PolicyWithin(Span),
-    /// Its link has a timestamp in the future, so that its age cannot be told.
+    /// The timestamp of its link is in the future, so its age is unknown.
     FutureTimestamp,
     /// Its store path is gone: it could be neither held nor brought back.
     TargetMissing,
-    /// Its link does not lead straight to a store path.
+    /// The target of its link is not a store path.
     TargetOutsideStore,
     /// The profile's current generation cannot be told.
     CurrentUnknown(String),

@@ -8,7 +8,7 @@ use crate::domain::receipt::{Outcome, Receipt, RunKind};
 use crate::domain::store_path::StoreDir;
 use crate::ports::RunJournal;
 
-/// Adds what of the plan waits for a yes. Records that cannot be read are a refusal by themselves.
+/// Adds the safety checks that need a confirmation. Unreadable records are a safety check of their own.
 pub(super) fn add(remember: &impl RunJournal, job: &EffectiveJob, plan: &mut Plan) {
     let receipts = remember.receipts().unwrap_or_default();
     let earlier = || runs_of(&receipts, &plan.store, &plan.job);

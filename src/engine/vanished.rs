@@ -54,8 +54,8 @@ impl Links {
 }
 
 impl<R: RunJournal> Engine<'_, R> {
-    /// Holds what vanished roots kept, all of them before anything else is done. They are recorded together; a run that
-    /// is killed before that is settled by the next one.
+    /// Holds the targets of vanished roots, before anything else is done. They are recorded together; the next run
+    /// recovers a run that is killed before that.
     pub(super) fn hold_roots(
         &self,
         lock: &R::Lock,

@@ -49,7 +49,7 @@ fn graph_of(places: &NixDirs) -> StoreGraph {
     rows.0.finish().unwrap()
 }
 
-/// Collects by name or not at all, in calls of so many bytes.
+/// Deletes the listed paths only, in calls of at most so many bytes.
 fn selectively(store: &Store, looker: &Looker<'_>, room: usize) -> Collection {
     let nix = store.scratch.nix().unwrap().with_room(room);
     collect(looker, &nix, &Never, CollectMethod::Selective)

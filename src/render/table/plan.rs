@@ -48,7 +48,7 @@ pub fn plan(plan: &Plan, view: &View) -> String {
 /// The most holds of vanished roots that are listed one by one.
 pub(super) const MAX_HOLDS_SHOWN: usize = 10;
 
-/// Roots that lead nowhere, gathered under what is to become of them; a path a line, to be copied whole.
+/// Dangling roots, grouped by what is done with them. Each path has a line of its own, so that it can be copied.
 fn roots(plan: &Plan, view: &View, page: &mut Page) {
     let roots = |vanished: bool| {
         plan.items

@@ -55,7 +55,7 @@ pub(super) fn nh(words: &[String], around: &Around<'_>) -> Result<Draft, ImportE
         draft.note(
             "gcroots",
             NoteKind::KeepsMore,
-            "Roots that lead nowhere are removed. `result` links and those of direnv stay, however old they are; \
+            "Dangling roots are removed. `result` links and those of direnv stay, however old they are; \
              --no-gcroots says so there.",
         );
     }
