@@ -81,7 +81,7 @@ fn a_store_that_cannot_be_read_leaves_the_prediction_open() {
     let plan = plan.unwrap();
     assert!(plan.collects());
     assert_eq!((plan.prediction.paths, tried), (None, 1));
-    let told = |note: &String| note.starts_with("what this frees is not known: ");
+    let told = |note: &String| note.starts_with("the amount freed is unknown: ");
     assert!(plan.notes.iter().any(told), "{:?}", plan.notes);
 }
 

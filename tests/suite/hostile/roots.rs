@@ -129,13 +129,13 @@ fn trap_17_a_directory_that_was_deleted_stops_nothing_and_the_plan_says_what_nix
         fs::write(scratch.home().join("file"), "").unwrap();
         let plan = ends(&scratch, &["plan"], 0);
         assert!(
-            plan.stdout.contains("Nix's garbage collector removes"),
+            plan.stdout.contains("Nix's collector removes"),
             "{}",
             plan.stdout
         );
         let plan = ends(&scratch, &["plan", "--no-collect"], 0);
         assert!(
-            !plan.stdout.contains("Nix's garbage collector removes"),
+            !plan.stdout.contains("Nix's collector removes"),
             "{}",
             plan.stdout
         );

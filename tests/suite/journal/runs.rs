@@ -18,7 +18,7 @@ fn reading_makes_nothing() {
     assert_eq!(journal.pins().unwrap(), []);
     let run = RunId::at(time(SECOND), 1);
     let error = journal.receipt(&run).unwrap_err();
-    assert_eq!(error.to_string(), "there is no run 20261122T221644Z");
+    assert_eq!(error.to_string(), "no such run: 20261122T221644Z");
     assert!(names(&around).is_empty());
 }
 
