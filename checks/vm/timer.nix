@@ -33,6 +33,6 @@ in
     machine.start()
     machine.wait_for_unit("multi-user.target")
     machine.succeed("date -s \"3 days\" && systemctl restart nix-prune-daily.timer")
-    machine.wait_until_succeeds("journalctl -u nix-prune-daily.service --since -1min | grep -q \"Run of the job daily\"")
+    machine.wait_until_succeeds("journalctl -u nix-prune-daily.service --since -1min | grep -q \"Run of job daily\"")
   '';
 }
