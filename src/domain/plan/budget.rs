@@ -173,10 +173,7 @@ fn pins_are_unknown(profile: &ProfilePath, snapshot: &Snapshot) -> bool {
 
 /// Whether somebody said that what a hold keeps must stay.
 pub(super) fn is_spared(hold: &HoldFacts, snapshot: &Snapshot, job: Option<&EffectiveJob>) -> bool {
-    let protected = |link| {
-        let protect = job.map(|job| &job.protect);
-        protect.is_some_and(|p| p.roots.matches(link) || p.paths.covering(link).is_some())
-    };
+    let protected = |link| job.is_some_and(|job| job.protect.roots.matches(link));
     let spared = match &hold.held {
         Held::Generation { profile, number } => {
             let pinned = snapshot.pins.iter().any(|pin| {

@@ -338,6 +338,31 @@ fn what_is_pinned_or_protected_is_not_ended_early() {
     }
 }
 
+/// A hold is nix-prune's own: the critical paths, which hold most roots, keep none from ending for a budget.
+#[test]
+fn protected_paths_keep_no_hold() {
+    let vanished = Hold {
+        held: Held::Root {
+            root: "/nix/var/nix/gcroots/ci/result".into(),
+        },
+        ..hold(9, "2026-11-24T00:00:00Z")
+    };
+    let world = world(vec![alice()], vec![vanished]);
+    let mut job = job();
+    job.operations.generations = None;
+    job.max_risk = RiskLevel::Critical;
+    job.safe_mode = false;
+    std::sync::Arc::make_mut(&mut job.protect).paths =
+        nix_prune::domain::protected::ProtectedPaths::new(vec!["/nix/var".into()]);
+    let plan = world.within(&job, 2 * SIZE, ReleaseHolds::IfNeeded);
+    assert_eq!(
+        removals(&plan),
+        ["release early /nix/var/nix/gcroots/ci/result"]
+    );
+    let facts = early(&world.snapshot.holds[0], false);
+    assert!(recheck(&facts, &world.snapshot, Some(&unrestricted(&job))).is_ok());
+}
+
 #[test]
 fn without_a_collection_nothing_goes_for_good() {
     let mut job = job();
