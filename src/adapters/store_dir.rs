@@ -19,7 +19,7 @@ pub enum StoreName<'a> {
     Links,
     /// `tmp-…`: a build may be using it, and holds a lock on it while it does.
     Temporary(&'a OsStr),
-    /// Anything else: a whole collection deletes it, and so does even `nix-store --gc --print-dead`.
+    /// Anything else: a full collection deletes it, and so does even `nix-store --gc --print-dead`.
     Foreign(&'a OsStr),
 }
 

@@ -38,7 +38,7 @@ use crate::domain::elapsed::Reading;
 use crate::domain::receipt::RunId;
 use crate::domain::snapshot::{Actor, Hold, Pin, Snapshot};
 use crate::domain::store_path::{StoreDir, StorePath};
-use crate::ports::{Cause, Clock, JournalError, Survey, SurveyError};
+use crate::ports::{self, Clock, JournalError, Survey, SurveyError};
 
 use super::disk;
 use super::nix_cli::StoreAccess;
@@ -340,7 +340,7 @@ impl Observer<'_> {
         match self.memory.pins() {
             Ok(own) => pins.extend(own.into_iter().map(|pin| under_known_name(pin, profiles))),
             Err(error) => {
-                let why = format!("cannot read the pins: {}", error_chain(error));
+                let why = format!("cannot read the pins: {}", causes(&error));
                 profiles.block(&why, |_| true);
                 findings.refuse(CheckCode::PinsUnreadable, why, hint);
             }
@@ -364,7 +364,7 @@ impl Observer<'_> {
                 }
                 Err(error) => {
                     let name = shown(&user.name);
-                    let why = format!("cannot read the pins of {name}: {}", error_chain(error));
+                    let why = format!("cannot read the pins of {name}: {}", causes(&error));
                     profiles.block(&why, |profile| profile.owner.uid == user.uid);
                     let home = user.home.as_std_path();
                     findings.refuse_at([home], CheckCode::PinsUnreadable, why, hint);
@@ -382,7 +382,7 @@ impl Observer<'_> {
                     CheckCode::JournalUnreadable,
                     format!(
                         "cannot read the records of earlier runs: {}",
-                        error_chain(error)
+                        causes(&error)
                     ),
                     "repair or remove the record; until then its holds are unknown",
                 );
@@ -399,16 +399,9 @@ fn under_known_name(mut pin: Pin, profiles: &Profiles<'_>) -> Pin {
     pin
 }
 
-/// An error with its causes, for a message.
-fn error_chain(error: JournalError) -> String {
-    let error: Cause = error.into();
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    shown(text)
+/// An error with its causes, as text that commands no terminal.
+fn causes(error: &JournalError) -> String {
+    shown(ports::error_chain(error))
 }
 
 /// What a look has to say beside what it saw.

@@ -449,7 +449,7 @@ impl std::str::FromStr for When {
             (Ok(age), _) => Ok(Self::For(age)),
             (_, Ok(time)) => Ok(Self::At(time)),
             _ => Err(
-                "write a time such as 2027-01-31T00:00:00Z, or a duration such as 90d".to_string(),
+                "use a time such as 2027-01-31T00:00:00Z, or a duration such as 90d".to_string(),
             ),
         }
     }

@@ -52,7 +52,7 @@ pub(super) fn doctor(context: &Context, args: &DoctorArgs) -> Result<Exit, Failu
     if args.json.json {
         out::json(&document)?;
     } else {
-        out::text(&error_chain(&document.checks));
+        out::text(&lines_of(&document.checks));
     }
     Ok(if document.ok {
         Exit::Done
@@ -317,7 +317,7 @@ fn wrong(name: &str, failure: &Failure) -> CheckDocument {
 }
 
 /// A line for each, and its advice below.
-fn error_chain(checks: &[CheckDocument]) -> String {
+fn lines_of(checks: &[CheckDocument]) -> String {
     let mut lines = Vec::new();
     for check in checks {
         let state = match check.state {

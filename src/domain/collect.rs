@@ -18,14 +18,14 @@ pub use deletion_set::{DeletionSet, Part, Unregistered};
 )]
 #[serde(rename_all = "lowercase")]
 pub enum CollectMethod {
-    /// By name where that does the same as a whole collection, and wholly elsewhere.
+    /// Deletes listed paths where that equals a full collection; otherwise a full collection.
     #[default]
     Auto,
-    /// By name or not at all.
+    /// Deletes listed paths or nothing.
     Selective,
     /// With `nix-collect-garbage`.
-    #[serde(rename = "full", alias = "whole")]
-    Whole,
+    #[serde(alias = "whole")]
+    Full,
 }
 
 impl fmt::Display for CollectMethod {
@@ -33,7 +33,7 @@ impl fmt::Display for CollectMethod {
         f.write_str(match self {
             Self::Auto => "auto",
             Self::Selective => "selective",
-            Self::Whole => "full",
+            Self::Full => "full",
         })
     }
 }
@@ -53,7 +53,7 @@ pub enum FullGcReason {
     /// This Nix may delete a path by name that its collector would keep.
     #[error("this version of Nix is not tested with selective collection")]
     UntestedNix,
-    /// There are names in the store directory that only a whole collection deletes.
+    /// There are names in the store directory that only a full collection deletes.
     #[error("the store directory has names that are not store paths ({0})")]
     ForeignNames(u64),
     /// Nix's own collector has nothing to find out, and is the faster of the two.
@@ -64,14 +64,14 @@ pub enum FullGcReason {
     Refusals(usize),
 }
 
-/// The way that a collection takes.
+/// How a collection is carried out.
 #[derive(Debug)]
 pub enum CollectStrategy {
-    /// These paths, by name.
+    /// Delete these paths.
     Selective(Box<DeletionSet>),
-    /// A whole collection; with the reason, where the other way had been preferred.
-    Whole(Option<FullGcReason>),
-    /// None: what was asked for cannot be done.
+    /// A full collection, with the reason where a selective one was preferred.
+    Full(Option<FullGcReason>),
+    /// No collection: the method cannot be used.
     Neither(FullGcReason),
 }
 
@@ -86,7 +86,7 @@ impl FromStr for CollectMethod {
         match text {
             "auto" => Ok(Self::Auto),
             "selective" => Ok(Self::Selective),
-            "full" => Ok(Self::Whole),
+            "full" => Ok(Self::Full),
             _ => Err(NotAMethod(text.to_string())),
         }
     }
@@ -95,16 +95,16 @@ impl FromStr for CollectMethod {
 impl CollectMethod {
     /// Chooses the way. `look` tells what is dead, and is not called where that does not matter.
     pub fn way(self, look: impl FnOnce() -> Result<DeletionSet, FullGcReason>) -> CollectStrategy {
-        if self == Self::Whole {
-            return CollectStrategy::Whole(None);
+        if self == Self::Full {
+            return CollectStrategy::Full(None);
         }
         match look() {
             Err(why) => self.otherwise(why),
             Ok(chosen) if self == Self::Auto && chosen.requires_full_gc() => {
-                CollectStrategy::Whole(Some(FullGcReason::ForeignNames(chosen.foreign_names())))
+                CollectStrategy::Full(Some(FullGcReason::ForeignNames(chosen.foreign_names())))
             }
             Ok(chosen) if self == Self::Auto && chosen.is_the_whole_store() => {
-                CollectStrategy::Whole(Some(FullGcReason::NothingLive))
+                CollectStrategy::Full(Some(FullGcReason::NothingLive))
             }
             Ok(chosen) => CollectStrategy::Selective(Box::new(chosen)),
         }
@@ -115,7 +115,7 @@ impl CollectMethod {
         match self {
             Self::Auto if matches!(why, FullGcReason::Unsafe(_)) => CollectStrategy::Neither(why),
             Self::Selective => CollectStrategy::Neither(why),
-            Self::Auto | Self::Whole => CollectStrategy::Whole(Some(why)),
+            Self::Auto | Self::Full => CollectStrategy::Full(Some(why)),
         }
     }
 }
@@ -136,19 +136,19 @@ mod tests {
         DeletionSet::new(graph, KeepFlags::NIX_DEFAULT, dead, unregistered)
     }
 
-    fn error_chain(way: &CollectStrategy) -> String {
+    fn name_of(way: &CollectStrategy) -> String {
         match way {
             CollectStrategy::Selective(_) => "selective".to_string(),
-            CollectStrategy::Whole(None) => "whole".to_string(),
-            CollectStrategy::Whole(Some(why)) => format!("whole: {why:?}"),
+            CollectStrategy::Full(None) => "full".to_string(),
+            CollectStrategy::Full(Some(why)) => format!("full: {why:?}"),
             CollectStrategy::Neither(why) => format!("neither: {why:?}"),
         }
     }
 
     #[rstest]
     #[case(CollectMethod::Auto, Ok(0), "selective")]
-    #[case(CollectMethod::Auto, Ok(2), "whole: ForeignNames(2)")]
-    #[case(CollectMethod::Auto, Err(FullGcReason::NotLooked), "whole: NotLooked")]
+    #[case(CollectMethod::Auto, Ok(2), "full: ForeignNames(2)")]
+    #[case(CollectMethod::Auto, Err(FullGcReason::NotLooked), "full: NotLooked")]
     #[case(CollectMethod::Selective, Ok(0), "selective")]
     #[case(CollectMethod::Selective, Ok(2), "selective")]
     #[case(
@@ -166,10 +166,7 @@ mod tests {
         #[case] look: Result<u64, FullGcReason>,
         #[case] expected: &str,
     ) {
-        assert_eq!(
-            error_chain(&method.way(|| look.map(nothing_dead))),
-            expected
-        );
+        assert_eq!(name_of(&method.way(|| look.map(nothing_dead))), expected);
     }
 
     fn one_path(dead: bool) -> DeletionSet {
@@ -182,7 +179,7 @@ mod tests {
     }
 
     #[rstest]
-    #[case(CollectMethod::Auto, true, "whole: NothingLive")]
+    #[case(CollectMethod::Auto, true, "full: NothingLive")]
     #[case(CollectMethod::Auto, false, "selective")]
     #[case(CollectMethod::Selective, true, "selective")]
     fn where_nothing_lives_there_is_nothing_to_find_out(
@@ -190,24 +187,24 @@ mod tests {
         #[case] dead: bool,
         #[case] expected: &str,
     ) {
-        assert_eq!(error_chain(&method.way(|| Ok(one_path(dead)))), expected);
+        assert_eq!(name_of(&method.way(|| Ok(one_path(dead)))), expected);
         // A part that was chosen is not widened, though it be all there is.
         let some = || one_path(dead).before(i64::MAX);
-        assert_eq!(error_chain(&method.way(|| Ok(some()))), "selective");
+        assert_eq!(name_of(&method.way(|| Ok(some()))), "selective");
     }
 
     #[test]
     fn a_choice_of_some_is_not_widened_for_a_foreign_name() {
         let some = |n| nothing_dead(n).before(0);
         assert_eq!(
-            error_chain(&CollectMethod::Auto.way(|| Ok(some(2)))),
+            name_of(&CollectMethod::Auto.way(|| Ok(some(2)))),
             "selective"
         );
     }
 
     #[test]
     fn a_whole_collection_needs_no_look() {
-        let way = CollectMethod::Whole.way(|| panic!("it was looked"));
-        assert_eq!(error_chain(&way), "whole");
+        let way = CollectMethod::Full.way(|| panic!("it was looked"));
+        assert_eq!(name_of(&way), "full");
     }
 }

@@ -234,7 +234,7 @@ impl CollectOperation {
     /// When both a full collection and `keepRecent` are set.
     pub fn check(self) -> Result<(), KeepRecentNeedsSelective> {
         match (self.method, self.keep_recent) {
-            (CollectMethod::Whole, Some(_)) => Err(KeepRecentNeedsSelective),
+            (CollectMethod::Full, Some(_)) => Err(KeepRecentNeedsSelective),
             _ => Ok(()),
         }
     }

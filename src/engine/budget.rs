@@ -171,7 +171,7 @@ impl<R: RunJournal> Engine<'_, R> {
             }
             if let Ok(part) = &part
                 && part.selection.is_empty()
-                // Only a whole collection deletes names that are no store paths.
+                // Only a full collection deletes names that are no store paths.
                 && (number > 0 || part.selection.foreign_names() == 0)
             {
                 return Ok(if rounds.steps.is_empty() {
@@ -226,7 +226,7 @@ impl<R: RunJournal> Engine<'_, R> {
             dead.refused(path);
         }
         let goal = match facts.method {
-            CollectMethod::Whole => Bytes(u64::MAX),
+            CollectMethod::Full => Bytes(u64::MAX),
             CollectMethod::Auto | CollectMethod::Selective => missing,
         };
         dead.freeing(goal, |graph, names| match rounds.planned.figure {
@@ -273,7 +273,7 @@ impl<R: RunJournal> Engine<'_, R> {
         );
         let mut predicted = Bytes(0);
         for (path, weight) in weights {
-            // Nix does not say which paths a whole collection deleted.
+            // Nix does not say which paths a full collection deleted.
             if collection
                 .deleted
                 .as_ref()

@@ -175,23 +175,23 @@ impl Collector<'_> {
         method: CollectMethod,
         look: impl FnOnce() -> Result<DeletionSet, FullGcReason>,
     ) -> Result<(), PerformError> {
-        if method == CollectMethod::Whole {
-            return self.wholly(None);
+        if method == CollectMethod::Full {
+            return self.collect_fully(None);
         }
         let Some(room) = self.perform.deletion_limit()? else {
             return match method.otherwise(FullGcReason::UntestedNix) {
                 CollectStrategy::Neither(why) => Err(impossible(why)),
-                _ => self.wholly(Some(FullGcReason::UntestedNix)),
+                _ => self.collect_fully(Some(FullGcReason::UntestedNix)),
             };
         };
         match method.way(look) {
             CollectStrategy::Selective(chosen) => self.selectively(*chosen, room, method),
-            CollectStrategy::Whole(why) => self.wholly(why),
+            CollectStrategy::Full(why) => self.collect_fully(why),
             CollectStrategy::Neither(why) => Err(impossible(why)),
         }
     }
 
-    fn wholly(&mut self, why: Option<FullGcReason>) -> Result<(), PerformError> {
+    fn collect_fully(&mut self, why: Option<FullGcReason>) -> Result<(), PerformError> {
         // Where nobody looks at all, there is nothing to say.
         if let Some(why) = why.filter(|why| *why != FullGcReason::NotLooked) {
             tracing::info!(%why, "running nix-collect-garbage");
@@ -233,7 +233,7 @@ impl Collector<'_> {
         if given_up > 0 {
             let refusals = FullGcReason::Refusals(self.refused.len());
             if may_be_whole {
-                return self.wholly(Some(refusals));
+                return self.collect_fully(Some(refusals));
             }
             self.notes.push(format!(
                 "{given_up} more dead paths were not deleted: {refusals}"

@@ -330,7 +330,7 @@ impl<R: RunJournal> Engine<'_, R> {
         // Who lets damage pass has left it to Nix to find what is dead.
         let damage = |it: &Blocker| it.code == CheckCode::StoreDamaged;
         let method = match facts.method {
-            CollectMethod::Auto if receipt.accepted.iter().any(damage) => CollectMethod::Whole,
+            CollectMethod::Auto if receipt.accepted.iter().any(damage) => CollectMethod::Full,
             method => method,
         };
         let facts = CollectFacts { method, ..facts };

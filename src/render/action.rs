@@ -91,7 +91,7 @@ fn collection(facts: &CollectFacts) -> String {
     let by = match facts.method {
         CollectMethod::Auto => "",
         CollectMethod::Selective => " (selective)",
-        CollectMethod::Whole => " (nix-collect-garbage)",
+        CollectMethod::Full => " (nix-collect-garbage)",
     };
     match facts.registered_before {
         None => format!("collect garbage{by}"),

@@ -72,13 +72,10 @@ impl Tool {
         known().find(|tool| tool.as_str() == name).ok_or_else(|| {
             let names: Vec<&str> = known().map(Self::as_str).collect();
             let hint = match nearest(name, names.iter().copied()) {
-                Some(meant) => format!("Write `{meant}`, if that was meant."),
-                None => format!("These are known: {}.", names.join(", ")),
+                Some(meant) => format!("Did you mean `{meant}`?"),
+                None => format!("Known: {}.", names.join(", ")),
             };
-            ImportError::new(
-                format!("`{name}` is no tool whose settings are known"),
-                hint,
-            )
+            ImportError::new(format!("unknown tool `{name}`"), hint)
         })
     }
 }

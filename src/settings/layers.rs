@@ -82,7 +82,7 @@ fn accepted_beyond(first: &Layer, layer: &Layer) -> Vec<Finding> {
                 "{upper} accepts {} at {}, and {lower} does not",
                 entry.code, entry.place
             ),
-            &format!("write it in {lower}, whose entries alone count"),
+            &format!("add it to {lower}; only its entries count"),
         )
     };
     beyond.map(finding).collect()
@@ -111,8 +111,8 @@ fn refused_by_the_safe_mode(keys: &mut keys::Settings) -> Vec<Finding> {
         findings.push(Finding::warning(
             Code::RiskAgainstSafeMode,
             &at.key("maxRisk"),
-            "the job may do what is critical, and the safe mode of a higher file refuses that",
-            "write high in the file that has the job",
+            "the job allows critical actions, and the safe mode of a file with higher precedence refuses them",
+            "use high in the file that declares the job",
         ));
     }
     findings

@@ -204,7 +204,9 @@ pub(super) fn refused(found: i64, understood: i64) -> Option<Finding> {
     let (code, message, hint) = if found > understood {
         (
             Code::VersionNewer,
-            format!("the settings are of version {found}, and version {understood} is understood"),
+            format!(
+                "the settings have version {found}; this nix-prune supports version {understood}"
+            ),
             format!("update nix-prune, or write the settings for version {understood}"),
         )
     } else if found < 1 {
@@ -216,8 +218,10 @@ pub(super) fn refused(found: i64, understood: i64) -> Option<Finding> {
     } else if found < understood {
         (
             Code::VersionOlder,
-            format!("the settings are of version {found}, and version {understood} is understood"),
-            format!("let `nix-prune config migrate` write them for version {understood}"),
+            format!(
+                "the settings have version {found}; this nix-prune supports version {understood}"
+            ),
+            "run `nix-prune config migrate` to update the file".to_string(),
         )
     } else {
         return None;

@@ -150,12 +150,12 @@ impl Reader {
             let known = keys.iter().map(|key| key.name);
             let hint = if let Some(meant) = nearest(name, known.clone()) {
                 self.misshapen.insert(at.pointer().key(meant));
-                format!("write `{meant}`, if that was meant, or remove it")
+                format!("did you mean `{meant}`? Otherwise remove the key")
             } else {
                 let known: Vec<&str> = known.collect();
-                format!("remove it; known here: {}", known.join(", "))
+                format!("remove it; known keys: {}", known.join(", "))
             };
-            let message = format!("the key `{name}` is not known here");
+            let message = format!("unknown key `{name}`");
             self.shape_fault(Code::UnknownKey, At::Key(&at, name), &message, &hint);
         }
     }
@@ -230,9 +230,8 @@ impl Reader {
 
     pub(super) fn job_name(&mut self, at: At<'_>, name: &str) {
         if JobName::try_from(name.to_string()).is_err() {
-            let message = format!("`{name}` cannot name a job");
-            let hint =
-                "write 1 to 50 letters, digits, `_` and `-`, beginning with a letter or digit";
+            let message = format!("`{name}` is not a valid job name");
+            let hint = "use 1 to 50 letters, digits, `_` and `-`, starting with a letter or digit";
             self.error(Code::JobName, at, &message, hint);
         }
     }

@@ -45,8 +45,8 @@ pub(super) fn settings(
         reader.warn(
             Code::SafeModeOff,
             At::Key(&At::Root, "safeMode"),
-            "the safe mode is off: a job may do what nothing can undo, if its `maxRisk` allows it",
-            "write `true`, unless that is what you want",
+            "safe mode is off: a job whose `maxRisk` is critical may remove generations irreversibly",
+            "use `true`, unless this is intended",
         );
     }
     let protected = protected(keys.protect.as_ref(), platform, reader);
@@ -61,7 +61,7 @@ pub(super) fn settings(
         .collect();
     if jobs.len() > MANY_JOBS {
         let message = format!(
-            "there are {} jobs; more than {MANY_JOBS} are hard to survey",
+            "there are {} jobs; more than {MANY_JOBS} are hard to review",
             jobs.len()
         );
         reader.warn(Code::JobsMany, JOBS, &message, "combine some of them");
@@ -114,7 +114,7 @@ fn protected(
             Code::MissingCritical,
             at,
             &format!("critical paths are not protected: {}", missing.join(" ")),
-            "write each of them as an item of its own, or leave `paths` out to protect all of them",
+            "list each of them, or omit `paths` to protect all of them",
         );
     }
     let pins = protect.generations.as_ref()?.items.iter().map(|pin| {
@@ -196,15 +196,14 @@ fn job(name: &str, keys: &keys::Job, safe_mode: bool, reader: &mut Reader) -> Op
             reader.error(
                 Code::RiskAgainstSafeMode,
                 at,
-                "the job may do what is critical, and the safe mode refuses that",
-                "write high; or write `\"safeMode\": false`, if nothing needs to bring this machine back",
+                "the job allows critical actions, and safe mode refuses them",
+                "use high; or set `\"safeMode\": false`, if no way back of this machine is needed",
             );
         } else {
             reader.warn(
                 Code::RiskCritical,
                 at,
-                "DANGER: with the safe mode off, this job may irreversibly remove every generation that the machine could go \
-                 back to, without asking",
+                "DANGER: safe mode is off, so this job may irreversibly remove every rollback target of the machine without asking",
                 "write high",
             );
         }
@@ -224,7 +223,7 @@ fn job(name: &str, keys: &keys::Job, safe_mode: bool, reader: &mut Reader) -> Op
             Code::JobWithoutOperation,
             at,
             "the job is enabled and does nothing",
-            "write one of generations, roots, collect, optimise or verify, or write `\"enabled\": false` for the job",
+            "add one of generations, roots, collect, optimise or verify, or set `\"enabled\": false` for the job",
         );
     }
     let job = Job {
@@ -264,9 +263,9 @@ fn budget(keys: &keys::Budget, at: At<'_>, reader: &mut Reader) -> Option<DiskGo
     if written != 1 && !reader.is_misshapen(at) {
         let message = match written {
             0 => "the budget has no goal".to_string(),
-            more => format!("the budget has {more} goals, and they may contradict each other"),
+            more => format!("the budget has {more} goals; only one is allowed"),
         };
-        let hint = "write one of minFree, maxUsed and maxStore";
+        let hint = "use one of minFree, maxUsed and maxStore";
         reader.error(Code::BudgetGoals, at, &message, hint);
     }
     let [goal] = <[Budget; 1]>::try_from(goals.into_iter().flatten().collect::<Vec<_>>()).ok()?;
@@ -315,7 +314,7 @@ fn collect(keys: &keys::Collect, at: At<'_>, reader: &mut Reader) -> Option<Coll
         keep_recent: value(keys.keep_recent.as_ref()),
     };
     if let Err(error) = operation.check() {
-        let hint = "leave out the method, or write selective";
+        let hint = "omit the method, or use selective";
         let at = At::Key(&at, "keepRecent");
         reader.error(Code::CollectRecent, at, &error.to_string(), hint);
         return None;
@@ -343,7 +342,7 @@ fn generations(
         _ if reader.is_faulty(at) => None,
         Ok(keep) => Some(keep),
         Err(error) => {
-            let hint = "write a rule above zero, such as `\"last\": 5` or `\"within\": \"14d\"`";
+            let hint = "use a rule above zero, such as `\"last\": 5` or `\"within\": \"14d\"`";
             reader.error(Code::KeepsNothing, at, &error.to_string(), hint);
             None
         }
@@ -366,8 +365,8 @@ impl Settings {
         if self.undo_window < policy.undo_window {
             let (window, least) = (self.undo_window, policy.undo_window);
             let message =
-                format!("the undo window is {window}, and the policy requires at least {least}");
-            let hint = format!("write `{least}`, which holds in any case");
+                format!("the undo window is {window}; the policy requires at least {least}");
+            let hint = format!("use `{least}`; the policy enforces it anyway");
             let at = Pointer::root().key("undoWindow");
             warn(Code::PolicyWindow, &at, &message, &hint);
         }
@@ -377,18 +376,17 @@ impl Settings {
             let at = JOBS.pointer().key(&name.to_string());
             if bound.max_risk != job.max_risk {
                 let (risk, most) = (job.max_risk, bound.max_risk);
-                let message = format!(
-                    "the job may have the risk {risk}, and the policy allows at most {most}"
-                );
-                let hint = format!("write `{most}`, which holds in any case");
+                let message =
+                    format!("the job allows risk {risk}; the policy allows at most {most}");
+                let hint = format!("use `{most}`; the policy enforces it anyway");
                 warn(Code::PolicyRisk, &at.key("maxRisk"), &message, &hint);
             }
             if bound.budget != job.budget {
                 warn(
                     Code::PolicyWindow,
                     &at.key("budget").key("releaseHolds"),
-                    "the budget would release holds early, and the policy forbids that",
-                    "write `never`, which holds in any case",
+                    "the budget releases holds early; the policy forbids that",
+                    "use `never`; the policy enforces it anyway",
                 );
             }
             let Some(operation) = &job.operations.generations else {
@@ -402,7 +400,7 @@ impl Settings {
                     Code::PolicyKeep,
                     &at.key("operations").key("generations").key("keep"),
                     "the rules may keep less than the policy requires",
-                    "write at least as much; the policy holds in any case",
+                    "keep at least as much; the policy enforces it anyway",
                 );
             }
         }

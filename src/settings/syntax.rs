@@ -112,7 +112,7 @@ fn node(ast: Ast<'_>, key: Option<Range<usize>>, at: At<'_>, twice: &mut Vec<Fin
                 let key = key.start..key.end;
                 let at = At::Key(&at, &name);
                 if entries.contains_key(&name) && twice.len() < MAX_FAULTS {
-                    let message = format!("the key `{name}` is written twice");
+                    let message = format!("duplicate key `{name}`");
                     let code = Code::DuplicateKey;
                     let mut finding =
                         Finding::error(code, &at.pointer(), &message, "write it once");
@@ -140,9 +140,9 @@ fn syntax(text: &str, error: &serde_json::Error) -> Finding {
     let hint = if text.starts_with('\u{feff}') {
         "remove the byte order mark at the beginning of the file"
     } else if text.trim().is_empty() {
-        "write settings, such as those of `nix-prune config init`"
+        "`nix-prune config init` writes an example"
     } else {
-        "write JSON, without comments and without a comma after the last item"
+        "use JSON without comments and trailing commas"
     };
     let before = text.split_inclusive('\n').take(line.saturating_sub(1));
     let before: usize = before.map(str::len).sum();

@@ -114,7 +114,7 @@ impl Type for u64 {
         let allowed = allowed.and_then(|number| Self::try_from(number).ok());
         allowed.ok_or_else(|| {
             let message = format!("`{}` cannot be {number}", key.name);
-            Fault::new(message, format!("write a number from {least} to {most}"))
+            Fault::new(message, format!("use a number from {least} to {most}"))
         })
     }
 
@@ -203,7 +203,7 @@ impl Word for Reason {
         match text.trim() {
             "" => Err(Fault::new(
                 "the reason is empty",
-                "write why the check is accepted there; every plan shows it",
+                "say why the check is accepted there; every plan shows the reason",
             )),
             reason => Ok(Self(reason.to_string())),
         }
@@ -220,7 +220,7 @@ impl Word for Span {
             let error = error.to_string();
             let (message, hint) = error
                 .rsplit_once("; ")
-                .unwrap_or((&error, "write such as `14d`"));
+                .unwrap_or((&error, "use a duration such as `14d`"));
             Fault::with_code(Code::AgeInvalid, message, hint)
         })
     }
@@ -235,7 +235,7 @@ impl Word for Span {
 }
 
 const SIZE: &str = r"^(0+|[0-9]+[bB]|[0-9]+(\.[0-9]{1,9})?[kKmMgGtT]([iI]?[bB])?)$";
-const SIZE_HINT: &str = "write a size with a unit, such as `50G` (1024) or `50GB` (1000)";
+const SIZE_HINT: &str = "use a size with a unit, such as `50G` (1024) or `50GB` (1000)";
 
 impl Word for Bytes {
     const PATTERN: Option<&'static str> = Some(SIZE);
@@ -283,7 +283,7 @@ impl Word for MinFree {
 
     fn parse(text: &str) -> Result<Self, Fault> {
         let budget = text.parse::<Amount>().and_then(Budget::min_free);
-        let hint = "write a size with a unit such as `50G`, or 5 to 90 percent such as `20%`";
+        let hint = "use a size with a unit such as `50G`, or 5 to 90 percent such as `20%`";
         budget.map(Self).map_err(|error| goal_fault(&error, hint))
     }
 

@@ -119,9 +119,9 @@ fn a_person_sees_the_text_with_what_is_meant_underlined() {
     assert_eq!((ran.status, ran.stderr.as_str()), (78, ""));
     let shown = "error[max-risk.unknown]: /jobs/daily/maxRisk: `extreme` is not a risk level\n";
     assert!(ran.stdout.contains(shown), "{}", ran.stdout);
-    let underlined = "12 |       \"maxRisk\": \"extreme\",\n   |                  ^^^^^^^^^ write low, medium, high or critical\n";
+    let underlined = "12 |       \"maxRisk\": \"extreme\",\n   |                  ^^^^^^^^^ use low, medium, high or critical\n";
     assert!(ran.stdout.contains(underlined), "{}", ran.stdout);
-    assert!(ran.stdout.contains("write `safeMode`, if that was meant"));
+    assert!(ran.stdout.contains("did you mean `safeMode`?"));
     assert!(ran.stdout.ends_with(": invalid, 15 errors.\n"));
     assert!(
         !ran.stdout.contains('\u{1b}'),
@@ -168,7 +168,7 @@ fn a_percentage_is_clamped_only_when_that_is_asked_for() {
 }
 
 #[rstest]
-#[case::nothing(b"", 78, "write settings")]
+#[case::nothing(b"", 78, "writes an example")]
 #[case::not_utf8(b"\xff", 78, "it is not UTF-8")]
 #[case::byte_order_mark(b"\xef\xbb\xbf{}", 78, "remove the byte order mark")]
 #[case::number_too_large(b"{\"version\": 2e400}", 78, "number out of range")]

@@ -74,7 +74,7 @@ fn a_year_of_generations_is_thinned_out() {
     let got: Vec<YearRow> = year
         .iter()
         .map(|row| {
-            let (keep, codes) = error_chain(&verdicts[&GenerationNumber(row.0)]);
+            let (keep, codes) = outcome_of(&verdicts[&GenerationNumber(row.0)]);
             (row.0, row.1, keep, codes)
         })
         .collect();
@@ -126,7 +126,7 @@ fn verdicts(
 }
 
 /// Whether it stays, and the codes of the reasons.
-fn error_chain(verdict: &Verdict) -> (bool, Vec<&'static str>) {
+fn outcome_of(verdict: &Verdict) -> (bool, Vec<&'static str>) {
     match verdict {
         Verdict::Keep(reasons) => (true, reasons.iter().map(oracle::code).collect()),
         Verdict::Drop { .. } => (false, Vec::new()),

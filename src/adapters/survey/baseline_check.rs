@@ -19,7 +19,7 @@ use crate::domain::snapshot::{Hold, VanishedRoot};
 use super::names::shown;
 use super::roots::Roots;
 use super::store::Store;
-use super::{Findings, Memory, error_chain};
+use super::{Findings, Memory, causes};
 
 /// The last run's look beside what is mounted now.
 pub(super) struct Missing {
@@ -40,7 +40,7 @@ impl Missing {
                 CheckCode::JournalUnreadable,
                 format!(
                     "cannot read the root baseline of the last run: {}",
-                    error_chain(error)
+                    causes(&error)
                 ),
                 "repair or remove the record; without it missing roots are not detected",
             );

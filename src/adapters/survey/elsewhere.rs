@@ -15,7 +15,7 @@ use crate::ports::JournalError;
 
 use super::names::shown;
 use super::unprotected::place_of_hold;
-use super::{Findings, Memory, error_chain};
+use super::{Findings, Memory, causes};
 
 /// What another state directory keeps.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ pub(super) fn pins(
                     ),
                 }
             }
-            Err(error) => error_chain(error),
+            Err(error) => causes(&error),
         };
         if stops_run {
             findings.refuse_at(

@@ -293,7 +293,7 @@ impl<'a> Profiles<'a> {
             return false;
         };
         let (asked, path) = (shown(asked.to_path()), shown(profile.path.to_path()));
-        let why = format!("the settings name {path} as {asked}; write {path} instead");
+        let why = format!("the settings name {path} as {asked}; use {path} instead");
         findings.note(why.clone());
         profile.blocked.get_or_insert(why);
         true

@@ -11,7 +11,7 @@ use crate::domain::store_path::{StorePath, StorePathRef};
 pub struct Unregistered {
     /// Names of store paths. A build's are among them; Nix refuses those.
     pub paths: Vec<StorePath<String>>,
-    /// How many other names there are that a whole collection deletes.
+    /// How many other names there are that a full collection deletes.
     pub foreign: u64,
 }
 
@@ -135,17 +135,17 @@ impl DeletionSet {
         self
     }
 
-    /// Whether it was made of all that is dead, so that a whole collection may take its place.
+    /// Whether it was made of all that is dead, so that a full collection may take its place.
     pub fn is_everything(&self) -> bool {
         self.everything
     }
 
-    /// How many names in the store directory only a whole collection deletes.
+    /// How many names in the store directory only a full collection deletes.
     pub fn foreign_names(&self) -> u64 {
         self.foreign
     }
 
-    /// Whether only a whole collection would delete all that was meant.
+    /// Whether only a full collection would delete all that was meant.
     pub fn requires_full_gc(&self) -> bool {
         self.everything && self.foreign > 0
     }

@@ -110,7 +110,7 @@ pub(super) fn angrr(words: &[String], around: &Around<'_>) -> Result<Draft, Impo
                 }
             }
             Word::Flag("--dry-run", _) => {
-                draft.ignored("--dry-run", "`nix-prune plan` shows what would be done.");
+                draft.ignored("--dry-run", "`nix-prune plan` shows what a run would do.");
             }
             Word::Flag(name, _) => draft.ignored(name, "It decides nothing."),
         }

@@ -84,7 +84,7 @@ fn taken_over(words: &[String], draft: &mut Draft, description: &str) -> Result<
             Word::Flag("--delete-older-than", value) => older_than = Some(days(&value)?),
             Word::Flag("--max-freed", value) => freed = Some(shell::freed(&value)?),
             Word::Flag("--dry-run", _) => {
-                draft.ignored("--dry-run", "`nix-prune plan` shows what would be done.");
+                draft.ignored("--dry-run", "`nix-prune plan` shows what a run would do.");
             }
             Word::Flag("--option", value) if !keeps_more(&value) => draft.ignored(
                 "--option",

@@ -152,7 +152,7 @@ impl Draft {
         } else {
             let number = self.jobs.len() + 1;
             let own = format!("job-{number}");
-            let message = format!("`{name}` cannot name a job here; it is called `{own}`.");
+            let message = format!("`{name}` is not a valid job name here; it is called `{own}`.");
             self.note(name, NoteKind::Different, &message);
             own
         };
@@ -164,7 +164,7 @@ impl Draft {
     pub(super) fn finish(mut self) -> Result<Imported, ImportError> {
         if self.jobs.is_empty() {
             return Err(ImportError::new(
-                "there is nothing to do in it that can be taken over",
+                "it contains nothing that can be converted",
                 "Write settings with `nix-prune config init`.",
             ));
         }
@@ -176,8 +176,7 @@ impl Draft {
             self.note(
                 "undoWindow",
                 NoteKind::KeepsMore,
-                "What is dropped can be put back for 7 days, and takes its room until then; write `\"undoWindow\"` for \
-                 another time.",
+                "Removed generations stay restorable for 7 days, and use disk space until then; set `\"undoWindow\"` to change that.",
             );
         }
         let document = Document {

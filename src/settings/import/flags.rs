@@ -79,8 +79,8 @@ fn find<'f>(tool: &str, flags: &'f [Flag], name: &str) -> Result<&'f Flag, Impor
     found.ok_or_else(|| {
         let known: Vec<&str> = flags.iter().flat_map(|flag| flag.0).copied().collect();
         let hint = match nearest(name, known.iter().copied()) {
-            Some(meant) => format!("Write `{meant}`, if that was meant."),
-            None => format!("These are known: {}.", known.join(", ")),
+            Some(meant) => format!("Did you mean `{meant}`?"),
+            None => format!("Known: {}.", known.join(", ")),
         };
         ImportError::new(format!("{tool} has no flag `{name}`"), hint)
     })
@@ -95,8 +95,8 @@ fn with_value(
 ) -> Result<Word, ImportError> {
     let first = names.first().copied().unwrap_or_default();
     let missing = || {
-        let message = format!("{tool}: `{name}` lacks its value");
-        ImportError::new(message, "Write it behind the flag.")
+        let message = format!("{tool}: `{name}` needs a value");
+        ImportError::new(message, "Add it after the flag.")
     };
     let value = match (takes, inline) {
         (Takes::Nothing, Some(_)) => {
@@ -121,7 +121,7 @@ pub(super) fn number(tool: &str, flag: &str, value: &str) -> Result<u64, ImportE
     let digits = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
     let number = value.parse().ok().filter(|_| digits);
     number.ok_or_else(|| {
-        let message = format!("{tool}: `{value}` of `{flag}` is no number");
-        ImportError::new(message, "Write a whole number.")
+        let message = format!("{tool}: `{value}` of `{flag}` is not a number");
+        ImportError::new(message, "Use a whole number.")
     })
 }

@@ -134,7 +134,7 @@ fn flag(name: &str, value: &str, said: &mut Said, draft: &mut Draft) -> Result<(
         "--delete-older-than" => said.older_than = Some(age(name, value)?),
         "--keep-recent" => said.keep_recent = Some(age(name, value)?),
         "--ensure-free" => said.free = Some(free(value, draft)?),
-        "--dry-run" => draft.ignored(name, "`nix-prune plan` shows what would be done."),
+        "--dry-run" => draft.ignored(name, "`nix-prune plan` shows what a run would do."),
         "--keep-outputs" | "--keep-derivations" if value == "true" => {
             return Err(ImportError::new(
                 format!("{TOOL}: `{name} true` keeps paths that a collection by nix.conf deletes"),

@@ -140,10 +140,10 @@ fn flag(name: &str, value: &str, said: &mut Said, draft: &mut Draft) -> Result<(
         "--no-direnv" | "--keep-one" => {
             draft.ignored(name, "Roots of direnv are never removed for their age.");
         }
-        "--dry" => draft.ignored(name, "`nix-prune plan` shows what would be done."),
+        "--dry" => draft.ignored(name, "`nix-prune plan` shows what a run would do."),
         "--ask" => draft.ignored(
             name,
-            "`nix-prune run` asks on a terminal, unless --yes is said.",
+            "`nix-prune run` asks for confirmation on a terminal, unless --yes is given.",
         ),
         "--enable" | "--dates" => draft.ignored(
             name,
@@ -172,12 +172,12 @@ fn profiles(
             Ok(vec![absolute(path)?])
         }
         ["profile"] => Err(ImportError::new(
-            "`nh clean profile` lacks its profile",
-            "Write the path of the profile behind it.",
+            "`nh clean profile` needs a profile",
+            "Add the path of the profile.",
         )),
         _ => Err(ImportError::new(
-            format!("`{}` is nothing that nh clean does", words.join(" ")),
-            "Write `clean all`, `clean user` or `clean profile PATH`, as for nh.",
+            format!("unknown subcommand `{}` of nh clean", words.join(" ")),
+            "Use `clean all`, `clean user` or `clean profile PATH`.",
         )),
     }
 }

@@ -167,9 +167,9 @@ fn flag(
 
 fn asking(name: &str, draft: &mut Draft) {
     let instead = match name {
-        "--dry-run" => "`nix-prune plan` shows what would be done.",
+        "--dry-run" => "`nix-prune plan` shows what a run would do.",
         "--no-size" => "It decides nothing.",
-        _ => "`nix-prune run` asks on a terminal, unless --yes is said.",
+        _ => "`nix-prune run` asks for confirmation on a terminal, unless --yes is given.",
     };
     draft.ignored(name, instead);
 }

@@ -241,7 +241,7 @@ fn flags_become_operations(
 #[case("harmonia-gc", "--ensure-free 3%", "not a goal")]
 #[case("harmonia-gc", "--delete-olderthan 3d", "no flag `--delete-olderthan`")]
 #[case("nix-collect-garbage", "--delete-older-than d", "does not take `d`")]
-#[case("nix-collect-garbage", "--delete-older-than", "lacks its value")]
+#[case("nix-collect-garbage", "--delete-older-than", "needs a value")]
 #[case(
     "nix-collect-garbage",
     "--delete-olderthan 3d",
@@ -252,17 +252,17 @@ fn flags_become_operations(
 #[case("nix-gc", "--option '-d'", "no flag `--option`")]
 #[case("nix-gc", "--options '--delete-older-than $DAYS'", "a `$`")]
 #[case("nix-gc", "-d", "no flag `-d`")]
-#[case("nh", "clean", "nothing that nh clean does")]
-#[case("nh", "clean al", "nothing that nh clean does")]
-#[case("nh", "clean all --keep three", "is no number")]
+#[case("nh", "clean", "of nh clean")]
+#[case("nh", "clean al", "of nh clean")]
+#[case("nh", "clean all --keep three", "is not a number")]
 #[case("nh", "clean all --keep-since 7", "no span of time")]
 #[case("nh", "clean all --keepsince 7d", "no flag `--keepsince`")]
 #[case("nh", "clean all --no-gc=yes", "takes no value")]
 #[case("nh", "clean all --keep 1001", "at most 1000")]
-#[case("nh", "clean profile", "lacks its profile")]
+#[case("nh", "clean profile", "needs a profile")]
 #[case("nh", "clean profile p", "not the absolute path")]
-#[case("nix-sweep", "system", "nothing to do")]
-#[case("nix-sweep", "system --keep-min 3", "nothing to do")]
+#[case("nix-sweep", "system", "nothing that can be converted")]
+#[case("nix-sweep", "system --keep-min 3", "nothing that can be converted")]
 #[case(
     "nix-sweep",
     "system --keep-max 2 --keep-min 3",
@@ -281,7 +281,7 @@ fn flags_become_operations(
 #[case("angrr", "slip.toml", "no settings of angrr")]
 #[case("angrr", "absent.toml", "absent.toml is not there")]
 #[case("angrr", "a.toml b.toml", "two files")]
-#[case("nix-gcc", "", "no tool whose settings are known")]
+#[case("nix-gcc", "", "unknown tool `nix-gcc`")]
 fn slips_are_errors(#[case] tool: &str, #[case] words: &str, #[case] message: &str) {
     let error = take_over(tool, words, Scope::User).unwrap_err();
     assert!(error.message.contains(message), "{}", error.message);

@@ -133,12 +133,9 @@ fn an_older_version_is_told_how_to_be_brought_forward() {
     let (message, hint) = told(2).unwrap();
     assert_eq!(
         message,
-        "the settings are of version 2, and version 3 is understood"
+        "the settings have version 2; this nix-prune supports version 3"
     );
-    assert_eq!(
-        hint,
-        "let `nix-prune config migrate` write them for version 3"
-    );
+    assert_eq!(hint, "run `nix-prune config migrate` to update the file");
     let (message, hint) = told(0).unwrap();
     assert_eq!(
         message,

@@ -21,7 +21,7 @@ impl Word for RiskLevel {
             Fault::with_code(
                 Code::RiskUnknown,
                 format!("`{text}` is not a risk level"),
-                "write low, medium, high or critical",
+                "use low, medium, high or critical",
             )
         })
     }
@@ -61,9 +61,13 @@ impl Word for CollectMethod {
 }
 
 fn one_of<T: std::str::FromStr>(text: &str, words: &[&str]) -> Result<T, Fault> {
-    let hint = || format!("write {}", words.join(" or "));
+    let hint = || match words.split_last() {
+        Some((last, [])) => format!("use {last}"),
+        Some((last, others)) => format!("use {} or {last}", others.join(", ")),
+        None => String::new(),
+    };
     text.parse()
-        .map_err(|_| Fault::new(format!("`{text}` is not allowed here"), hint()))
+        .map_err(|_| Fault::new(format!("invalid value `{text}`"), hint()))
 }
 
 /// Checks an absolute path (or pattern) without `.`, `..`, doubled or trailing slashes or white space around it.
@@ -71,19 +75,19 @@ fn one_of<T: std::str::FromStr>(text: &str, words: &[&str]) -> Result<T, Fault> 
 /// Paths are compared letter for letter: a pattern or pin in another spelling would protect nothing, unnoticed.
 fn normal_path(text: &str) -> Result<&str, Fault> {
     if !text.trim_start().starts_with('/') {
-        let message = format!("`{text}` is not absolute");
+        let message = format!("`{text}` is not an absolute path");
         return Err(Fault::with_code(
             Code::PathRelative,
             message,
-            "write the whole path, from `/`",
+            "use the absolute path",
         ));
     }
     let parts = || text.trim().split('/').filter(|p| !matches!(*p, "" | "."));
     let normal = format!("/{}", parts().collect::<Vec<_>>().join("/"));
     let hint = if parts().any(|part| part == "..") {
-        "write the path that it leads to, without `..`".to_string()
+        "use the resolved path, without `..`".to_string()
     } else if normal != text {
-        format!("write `{normal}`")
+        format!("use `{normal}`")
     } else {
         return Ok(text);
     };
@@ -115,8 +119,8 @@ impl Word for RootPattern {
 
 fn pattern_fault(error: &impl ToString) -> Fault {
     Fault::new(
-        format!("the pattern cannot be read: {}", error.to_string()),
-        "write a path in which `*` stands for a name and `**` for any number of them",
+        format!("invalid pattern: {}", error.to_string()),
+        "use a path in which `*` matches one name and `**` any number of names",
     )
 }
 
@@ -131,7 +135,7 @@ impl Word for ProfileRef {
         Self::parse(text).filter(|_| is_name).ok_or_else(|| {
             Fault::new(
                 format!("`{text}` is not a profile"),
-                "write its path, or its name in Nix's profiles directory, such as `system`",
+                "use its path, or its name in Nix's profiles directory, such as `system`",
             )
         })
     }
@@ -148,7 +152,7 @@ impl Word for ProfileSelector {
         Self::parse(text).ok_or_else(|| {
             let meant = nearest(text, Self::WORDS).map(|meant| format!(", perhaps {meant}"));
             let (meant, known) = (meant.unwrap_or_default(), Self::WORDS.join(", "));
-            let hint = format!("write one of {known} or the absolute path of a profile{meant}");
+            let hint = format!("use one of {known} or the absolute path of a profile{meant}");
             Fault::with_code(
                 Code::ProfileUnknown,
                 format!("`{text}` selects no profile"),
@@ -168,7 +172,7 @@ impl Word for CheckCode {
         Err(match known.find(|code| code.as_str() == text) {
             Some(code) if Acceptance::is_possible(code) => return Ok(code),
             Some(code) if Self::acceptable().any(|other| other == code) => Fault::new(
-                format!("`{code}` is not about a place, and settings cannot accept it"),
+                format!("`{code}` has no place, so settings cannot accept it"),
                 format!("remove the entry; `--accept {code}` accepts it for one run"),
             ),
             Some(code) => Fault::new(format!("`{code}` stops nothing"), "remove the entry"),
@@ -176,7 +180,7 @@ impl Word for CheckCode {
                 let codes = Self::words();
                 let hint = match nearest(text, codes.iter().copied()) {
                     Some(meant) => format!("did you mean `{meant}`?"),
-                    None => format!("write one of {}", codes.join(", ")),
+                    None => format!("use one of {}", codes.join(", ")),
                 };
                 Fault::new(format!("`{text}` is not a safety check"), hint)
             }
@@ -192,7 +196,7 @@ impl Word for Place {
             NotAPlace::Pattern(error) => pattern_fault(&error),
             NotAPlace::Everywhere(_) => Fault::new(
                 error.to_string(),
-                "write the place that it is about; its first name must have no wildcard",
+                "use the place that the check names; its first component must have no wildcard",
             ),
         })
     }

@@ -1,4 +1,4 @@
-//! The same goes as in a whole collection.
+//! The same goes as in a full collection.
 
 #![cfg(test)]
 
@@ -194,7 +194,7 @@ fn foreign_names_are_for_a_whole_collection() {
     with_each_nix(|nix| {
         for (method, stays) in [
             (CollectMethod::Auto, false),
-            (CollectMethod::Whole, false),
+            (CollectMethod::Full, false),
             (CollectMethod::Selective, true),
         ] {
             let store = Store::new(nix, KeepFlags::NIX_DEFAULT);
@@ -209,7 +209,7 @@ fn foreign_names_are_for_a_whole_collection() {
             assert_eq!(junk.exists(), stays, "{method:?}: {collection:?}");
             let detail = collection.detail().unwrap_or_default();
             let told = detail.contains("names that are not store paths (1)");
-            assert_eq!(told, method != CollectMethod::Whole, "{detail}");
+            assert_eq!(told, method != CollectMethod::Full, "{detail}");
         }
     });
 }

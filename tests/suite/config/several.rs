@@ -144,7 +144,7 @@ fn what_is_of_the_present_version_is_not_written() {
 #[case::newer(r#"{ "version": 3 }"#, "update nix-prune")]
 #[case::before_the_first(r#"{ "version": 0 }"#, "there is no version 0")]
 #[case::none("{}", "`version` is missing")]
-#[case::no_json("version = 1", "write JSON")]
+#[case::no_json("version = 1", "use JSON")]
 fn what_cannot_be_migrated_is_left_as_it_is(#[case] text: &str, #[case] says: &str) {
     let files = Files::new(COLLECTS, text);
     let ran = files.config(&["migrate"]);

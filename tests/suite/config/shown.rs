@@ -165,7 +165,7 @@ fn a_person_sees_where_each_value_comes_from() {
         line(&ran.stdout, "/jobs/weekly/maxRisk"),
         ["policy", "\"medium\""]
     );
-    let told = "/jobs/weekly/maxRisk: the job may have the risk high, and the policy allows at most medium";
+    let told = "/jobs/weekly/maxRisk: the job allows risk high; the policy allows at most medium";
     assert!(ran.stderr.contains(told), "{}", ran.stderr);
 }
 

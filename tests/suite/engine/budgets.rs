@@ -180,7 +180,7 @@ fn for_good(world: &World) -> Vec<PlannedAction> {
     });
     // The world's own collector takes all that nothing keeps.
     let whole = CollectFacts {
-        method: CollectMethod::Whole,
+        method: CollectMethod::Full,
         ..CollectFacts::default()
     };
     vec![

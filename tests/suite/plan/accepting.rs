@@ -163,7 +163,7 @@ fn the_settings_accept_that_a_profile_is_left_alone(#[case] place: &str, #[case]
 fn beside_hidden_roots_garbage_is_collected_by_name(
     #[case] accepted: Option<&str>,
     #[case] by_name: bool,
-    #[values(CollectMethod::Auto, CollectMethod::Whole)] asked: CollectMethod,
+    #[values(CollectMethod::Auto, CollectMethod::Full)] asked: CollectMethod,
 ) {
     let mut snapshot = snapshot(vec![alice()]);
     let entries: Vec<_> = accepted

@@ -378,7 +378,7 @@ fn a_daemon_is_not_asked_around_what_is_wrong_with_the_database() {
 }
 
 /// Asks a Nix that answers with this text for the store's paths.
-fn error_chain(nix: &Nix, interrupt: &dyn Interrupt, text: &dyn Fn(&Scratch) -> Value) -> Told {
+fn answer_of(nix: &Nix, interrupt: &dyn Interrupt, text: &dyn Fn(&Scratch) -> Value) -> Told {
     let scratch = Scratch::new(Some(&nix.bin)).unwrap();
     let answer = scratch.base().join("answer");
     fs::write(&answer, text(&scratch).to_string()).unwrap();
@@ -428,7 +428,7 @@ fn what_goes_while_a_daemon_tells_is_neither_named_nor_counted() {
     let Some(nix) = nixes().last().cloned() else {
         return;
     };
-    let (rows, untold) = error_chain(&nix, &Never, &changing);
+    let (rows, untold) = answer_of(&nix, &Never, &changing);
     // The sink takes no number that it does not know.
     assert_eq!(untold.unwrap(), Untold::default());
     assert_eq!(
@@ -452,7 +452,7 @@ fn derivations_are_not_read_any_more_when_somebody_asks_to_stop() {
     let Some(nix) = nixes().last().cloned() else {
         return;
     };
-    let (_, untold) = error_chain(&nix, &AtOnce, &changing);
+    let (_, untold) = answer_of(&nix, &AtOnce, &changing);
     assert!(
         matches!(untold, Err(PerformError::Interrupted { .. })),
         "{untold:?}"

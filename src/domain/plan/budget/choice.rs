@@ -67,7 +67,7 @@ pub(super) fn choose<E>(
     let mut idle = idle(&ladder, &climb, &freeing, room);
     let gone = choice.take(&now, freeing.into_iter());
     // Nix's own collector takes everything.
-    let whole = |c: CollectOperation| c.method == CollectMethod::Whole;
+    let whole = |c: CollectOperation| c.method == CollectMethod::Full;
     let in_parts = !job.operations.collect.is_some_and(whole);
     if in_parts && gone.is_empty() && climb.bytes >= room.to_free {
         choice.most = (climb.bytes > room.to_free).then_some(room.to_free);
