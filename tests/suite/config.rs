@@ -12,6 +12,7 @@ mod presets;
 mod several;
 mod shown;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -278,6 +279,23 @@ fn a_place_in_a_list_is_that_of_the_text_whatever_was_left_out_before() {
     ];
     assert_eq!(places("findings"), expected);
     assert_eq!(places("changes"), ["/protect/paths/11", "/protect/paths"]);
+}
+
+/// A key declares its flag, and clap declares the flag: this is all that ties one to the other.
+#[test]
+fn the_flag_of_every_key_is_one_of_run() {
+    let reference = nix_prune::settings::reference();
+    let cells = reference.split(" | ");
+    let flags = cells.filter_map(|cell| cell.strip_prefix("`--")?.split('`').next());
+    let mut command = command(env!("CARGO_BIN_EXE_nix-prune"));
+    let help = run_command(command.env_clear().args(["run", "--help"])).stdout;
+    let known: BTreeSet<&str> = help
+        .split_whitespace()
+        .filter_map(|word| word.strip_prefix("--"))
+        .collect();
+    let flags: BTreeSet<&str> = flags.collect();
+    assert!(flags.contains("until-free"), "{flags:?}");
+    assert!(flags.is_subset(&known), "{flags:?}: {known:?}");
 }
 
 #[test]
