@@ -1,5 +1,7 @@
 //! Implementations of the ports: files, links, processes and the database.
 
+#![allow(clippy::disallowed_types)]
+
 pub mod clock;
 pub mod collector;
 pub mod daemon;

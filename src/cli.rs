@@ -43,6 +43,10 @@ use failure::{Exit, Failure};
 use crate::adapters::process;
 
 /// Parses the command line, does what it says, and tells how it ended.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the first thing that the program does"
+)]
 pub fn main() -> ExitCode {
     if let Some(error) = process::become_command(std::env::args_os().skip(1)) {
         out::failure(&Failure::new(Exit::Failed, error.to_string()));

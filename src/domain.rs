@@ -1,6 +1,6 @@
 //! Pure data and pure decisions.
 //!
-//! Nothing here uses a file, a process, the environment, a clock or a log; `tests/suite/architecture.rs` checks the imports.
+//! Nothing here uses a file, a process, the environment, a clock or a log; `scripts/layers` checks that.
 
 pub mod accept;
 pub mod analysis;

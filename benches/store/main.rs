@@ -6,6 +6,8 @@
 //! that it works, and nothing is judged.
 
 #![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
     clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,

@@ -13,6 +13,7 @@ use crate::ports::Clock;
 pub struct SystemClock;
 
 impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one clock of the program")]
     fn now(&self) -> Timestamp {
         Timestamp::from(jiff::Timestamp::now())
     }

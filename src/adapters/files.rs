@@ -33,6 +33,10 @@ pub fn write_atomically(path: &Utf8Path, bytes: &[u8], mode: u32) -> io::Result<
     refuse_special(path)?;
     let dir = directory_of(path)?;
     let temporary = written_in(dir, bytes, mode)?;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "takes the place of the old file at once"
+    )]
     temporary.persist(path).map_err(|failed| failed.error)?;
     sync_dir(dir)
 }
@@ -64,6 +68,10 @@ pub fn write_into(spare: &Utf8Path, path: &Utf8Path, bytes: &[u8]) -> io::Result
         file.set_len(length)?;
     }
     file.sync_all()?;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "takes the place of the old file at once"
+    )]
     fs::rename(spare, path)?;
     sync_dir(directory_of(path)?)
 }

@@ -40,6 +40,10 @@ impl NixDirs {
     ///
     /// # Errors
     /// When a variable that Nix reads is set to something that is not an absolute path in UTF-8.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the store of Nix is named by the environment"
+    )]
     pub fn from_env() -> Result<Self, SurveyError> {
         // The older name counts where the newer one says nothing.
         let named = match variable("NIX_STORE_DIR")? {
@@ -85,6 +89,10 @@ impl NixDirs {
 ///
 /// # Errors
 /// When it is set to something else.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the directories of Nix come from the environment"
+)]
 pub fn variable(name: &'static str) -> Result<Option<Utf8PathBuf>, SurveyError> {
     let Some(value) = env::var_os(name).filter(|value| !value.is_empty()) else {
         return Ok(None);

@@ -221,6 +221,10 @@ impl<'a> Command<'a> {
             Some(account) => self.surroundings.for_account(account),
         };
         environment.extend(self.settings.iter().cloned());
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the one door for child processes"
+        )]
         let expression = duct::cmd(program, args)
             // A directory that is always there, and that no user's home stands in the way of.
             .dir("/")

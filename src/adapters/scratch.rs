@@ -78,6 +78,10 @@ impl Scratch {
         fs::set_permissions(&root, open).map_err(file_error(&root))?;
         let base = root.join(name);
         let store = StoreDir::new(&base.join("nix/store")).map_err(|_| ScratchError::NotUtf8)?;
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the Nix of a scratch store is the one on PATH"
+        )]
         let path = std::env::var_os("PATH").unwrap_or_default();
         let surroundings: ChildEnv = variables(&base)
             .into_iter()

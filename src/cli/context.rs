@@ -75,6 +75,10 @@ impl Context {
             Failure::new(Exit::Failed, format!("nothing was done: {error}"))
                 .hint("Raise it with `ulimit -n`, or with LimitNOFILE= in a unit.")
         })?;
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "variables with a misspelt name are refused"
+        )]
         let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
         environment::check(names)?;
         let places = NixDirs::from_env()?;

@@ -11,6 +11,7 @@ use super::args::{Cli, Command, Global};
 use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::{dispatch_in, out};
+use crate::adapters::files::remove::remove_own;
 use crate::adapters::scratch::{NewPath, Scratch, ScratchError};
 use crate::domain::measure::{Span, Timestamp};
 use crate::ports::{Clock, PerformError, error_chain};
@@ -131,7 +132,7 @@ fn fill(scratch: &Scratch, now: Timestamp) -> Result<(), ScratchError> {
     fs::create_dir_all(&work).map_err(file(&work))?;
     scratch.add_root(&work.join("result"), &scratch.path_named("hello-2.12")?)?;
     scratch.add_root(&work.join("gone"), &scratch.path_named("old-build-1.0")?)?;
-    fs::remove_file(work.join("gone")).map_err(file(&work))?;
+    remove_own(&work.join("gone")).map_err(file(&work))?;
     let booted = scratch.places().run_dir.join("booted-system");
     let path = scratch.path_named(&format!("nixos-system-{}", SYSTEM.len()))?;
     symlink(path.to_absolute_path(scratch.store()), &booted).map_err(file(&booted))?;

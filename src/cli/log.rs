@@ -24,6 +24,8 @@ pub(super) fn start(global: &Global) {
         (false, 2) => LevelFilter::DEBUG,
         (false, _) => LevelFilter::TRACE,
     };
+    #[expect(clippy::disallowed_methods, reason = "set by systemd")]
+    let is_below_journal = std::env::var_os("JOURNAL_STREAM").is_some();
     // Only a second subscriber could be refused, and the first one is as good.
     let _ = tracing_subscriber::fmt()
         .with_max_level(level)
@@ -31,7 +33,7 @@ pub(super) fn start(global: &Global) {
         // Otherwise a line that cannot be written is reported by another, and that one with a panic.
         .log_internal_errors(false)
         .event_format(Lines {
-            journal: journal && std::env::var_os("JOURNAL_STREAM").is_some(),
+            journal: journal && is_below_journal,
         })
         .try_init();
 }

@@ -102,6 +102,7 @@ pub(super) fn refusals(plan: &Plan) {
 }
 
 /// How to draw on standard output.
+#[expect(clippy::disallowed_methods, reason = "NO_COLOR and COLUMNS")]
 pub(super) fn style(color: ColorChoice) -> Style {
     let terminal = io::stdout().is_terminal();
     let color = match color {

@@ -34,6 +34,7 @@ impl Context {
 impl Progress {
     /// Shows what `text` says, a few times a second, where standard error is a terminal that can do that.
     fn show(text: impl Fn() -> Option<String> + Send + 'static) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "what the terminal can show")]
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         if dumb || !io::stderr().is_terminal() {
             return Self::default();

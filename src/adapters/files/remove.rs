@@ -37,6 +37,7 @@ struct Protected {
 ///
 /// # Errors
 /// [`io::ErrorKind::PermissionDenied`] for a protected link; otherwise why it cannot be removed.
+#[expect(clippy::disallowed_methods, reason = "the one door for removals")]
 pub fn remove_at(
     dir: impl AsFd,
     name: &(impl NixPath + ?Sized),

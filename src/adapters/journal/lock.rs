@@ -59,6 +59,10 @@ impl RunLock {
 
     /// Writes down who holds it, for the message of those who come in vain; without room on the disk there is none.
     fn note(&mut self) {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a note for people, which nothing reads back"
+        )]
         let note = format!(
             "process {} since {:.0}\n",
             process::id(),

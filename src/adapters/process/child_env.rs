@@ -53,6 +53,7 @@ const OF_OURSELVES: [&str; 14] = [
 
 impl ChildEnv {
     /// The environment of this process.
+    #[expect(clippy::disallowed_methods, reason = "what child processes inherit")]
     pub fn of_this_process() -> Self {
         env::vars_os().collect()
     }

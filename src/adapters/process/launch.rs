@@ -27,6 +27,7 @@ const UMASK: u16 = 0o022;
 static LAUNCHER: OnceLock<PathBuf> = OnceLock::new();
 
 /// Makes this very program the launcher. Its `main` must begin with [`become_command`].
+#[expect(clippy::disallowed_methods, reason = "the program starts itself")]
 pub fn launch_with_this_program() {
     // In the child this is the file that we run, even if another version has replaced it under its name since.
     let program = if cfg!(target_os = "linux") {
@@ -97,6 +98,10 @@ fn try_to_become(mut args: impl Iterator<Item = OsString>) -> io::Result<io::Err
     umask(Mode::from_bits_truncate(UMASK.into()));
     // As root this also drops the supplementary groups. The process cannot be traced from then on until the command
     // has taken its place.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "replaces this process, below the one door for child processes"
+    )]
     let error = std::process::Command::new(&program)
         .args(args)
         .gid(gid)

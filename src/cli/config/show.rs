@@ -80,6 +80,7 @@ fn given<T: FromStr<Err: std::fmt::Display>>(
     if let Some(value) = flag {
         return Ok(Some((value, Origin::Flag(name.to_string()))));
     }
+    #[expect(clippy::disallowed_methods, reason = "a layer of the settings")]
     let Some(text) = std::env::var_os(variable) else {
         return Ok(None);
     };
