@@ -21,8 +21,8 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Daemon, Nix, Ran, command, is_root, listing, nixes, program, run, run_command, skipped, time,
-    with_each_nix,
+    Daemon, Nix, Ran, is_root, listing, nixes, program, program_behind, run, run_command, skipped,
+    time, with_each_nix,
 };
 
 /// A store of the newest Nix with three system generations.
@@ -337,24 +337,8 @@ fn a_lock_that_is_held_is_named_with_its_holder() {
 
 /// `doctor` in a mount namespace of its own, behind some words of shell; `None` where that cannot be had.
 fn doctor_behind(scratch: &Scratch, words: &str) -> Option<Ran> {
-    let can = command("unshare").args(["-m", "true"]).output();
-    if !is_root() || !can.is_ok_and(|can| can.status.success()) {
-        skipped("file systems without room or read only, which take root and a mount namespace");
-        return None;
-    }
-    let ours = program(scratch);
-    let mut command = command("unshare");
-    command.env_clear();
-    for (name, value) in ours.get_envs() {
-        command.env(name, value.unwrap_or_default());
-    }
-    let text = format!("{words} || exit 99; exec \"$0\" doctor --json");
-    command.args(["-m", "--propagation", "private", "sh", "-c", &text]);
-    let ran = run_command(
-        command
-            .arg(env!("CARGO_BIN_EXE_nix-prune"))
-            .current_dir(scratch.base()),
-    );
+    let mut doctor = program_behind(scratch, &format!("{words} || exit 99"))?;
+    let ran = run_command(doctor.args(["doctor", "--json"]));
     assert_ne!(ran.status, 99, "{}", ran.stderr);
     Some(ran)
 }

@@ -309,9 +309,6 @@ pub(crate) fn on_mounted(test: &str, mount: &str, body: impl FnOnce()) {
     if std::env::var_os(SMALL_DISK).is_some() {
         return body();
     }
-    if nixes().is_empty() {
-        return;
-    }
     let dir = tempfile::Builder::new().prefix("np").tempdir().unwrap();
     let image = tempfile::Builder::new().prefix("np").tempdir().unwrap();
     let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
@@ -345,6 +342,30 @@ pub(crate) fn on_mounted(test: &str, mount: &str, body: impl FnOnce()) {
     let errors = String::from_utf8_lossy(&ran.stderr);
     assert!(ran.status.success(), "{said}{errors}");
     assert!(said.contains("1 passed"), "{said}{errors}");
+}
+
+/// Our program in a scratch store, and in a mount namespace of its own behind these words of shell; `None`, which is said
+/// aloud, where that cannot be had.
+pub(crate) fn program_behind(scratch: &Scratch, words: &str) -> Option<Command> {
+    let can = command("unshare").args(["--mount", "true"]).output();
+    if !is_root() || !can.is_ok_and(|can| can.status.success()) {
+        skipped("what takes root and a mount namespace");
+        return None;
+    }
+    let ours = program(scratch);
+    let variables = ours
+        .get_envs()
+        .filter_map(|(name, value)| Some((name, value?)));
+    let mut unshare = command("unshare");
+    unshare
+        .args(["--mount", "--propagation", "private", "/bin/sh", "-c"])
+        .arg(format!("{words}\nexec \"$0\" \"$@\""))
+        .arg(ours.get_program())
+        .env_clear()
+        .envs(variables)
+        .current_dir(scratch.base())
+        .stdin(Stdio::null());
+    Some(unshare)
 }
 
 /// A temporary directory that is not on a small disk.

@@ -8,57 +8,41 @@ use std::sync::atomic::AtomicU64;
 use camino::{Utf8Path, Utf8PathBuf};
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
-use nix::unistd::{Uid, syncfs};
+use nix::unistd::syncfs;
 use nix_prune::adapters::disk::{AtMost, DiskUse, Meter, settled_fullness};
-use rstest::rstest;
-use tempfile::TempDir;
+use rstest::{Context, rstest};
 
 use super::Never;
-use crate::support::{command, skipped};
+use crate::support::{command, is_root, on_mounted, skipped};
 
-const SIZE: u64 = 400 << 20;
-
-/// A file system in a file.
+/// A file system of the test's own, which is where `TMPDIR` is.
 struct Mounted {
-    dir: TempDir,
     at: Utf8PathBuf,
 }
 
-impl Mounted {
-    /// Makes one and mounts it. `None`, said aloud, where that cannot be done here.
-    fn new(kind: &str, options: &str) -> Option<Self> {
-        if !Uid::effective().is_root() {
-            skipped("What other file systems give back needs root to mount them.");
-            return None;
-        }
-        let dir = tempfile::tempdir().unwrap();
-        let base = Utf8Path::from_path(dir.path()).unwrap();
-        let (image, at) = (base.join("image"), base.join("mounted"));
-        File::create(&image).unwrap().set_len(SIZE).unwrap();
-        fs::create_dir(&at).unwrap();
-        let make = command(format!("mkfs.{kind}"))
-            .args(["-q", image.as_str()])
-            .output();
-        if !make.is_ok_and(|made| made.status.success()) {
-            skipped(&format!(
-                "{kind} is not tested, for mkfs.{kind} is not there."
-            ));
-            return None;
-        }
-        let mount = command("mount")
-            .args(["-o", &format!("loop{options}"), image.as_str(), at.as_str()])
-            .output()
-            .unwrap();
-        if !mount.status.success() {
-            let why = String::from_utf8_lossy(&mount.stderr);
-            skipped(&format!("{kind} cannot be mounted here: {}", why.trim()));
-            return None;
-        }
-        let store = at.join("store");
-        fs::create_dir(&store).unwrap();
-        Some(Self { dir, at })
+/// Runs a test on a file system of some kind, mounted with these options; `name` is the test's in this module.
+fn on(kind: &str, options: &str, name: &str, body: impl FnOnce(&Mounted)) {
+    if !is_root() {
+        return skipped("What other file systems give back needs root to mount them.");
     }
+    let mount = format!(
+        "rm -f \"$IMAGE\" && truncate -s 400M \"$IMAGE\" && mkfs.{kind} -q \"$IMAGE\" && mount -o loop{options} \"$IMAGE\" \"$TMPDIR\""
+    );
+    on_mounted(&format!("disk::mounted::{name}"), &mount, || {
+        let at = Utf8PathBuf::from_path_buf(std::env::temp_dir()).unwrap();
+        let mounted = Mounted { at };
+        fs::create_dir(mounted.store()).unwrap();
+        body(&mounted);
+    });
+}
 
+/// The name of a case in this module, as rstest makes it.
+fn name_of(case: &Context) -> String {
+    let (number, kind) = (case.case.unwrap() + 1, case.description.unwrap());
+    format!("{}::case_{number}_{kind}", case.name)
+}
+
+impl Mounted {
     fn store(&self) -> Utf8PathBuf {
         self.at.join("store")
     }
@@ -87,18 +71,6 @@ impl Mounted {
             fs::remove_dir_all(self.store().join(name)).unwrap();
         }
         self.free().cast_signed() - before.cast_signed()
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        let umount = command("umount").arg(&self.at).output();
-        if umount.is_ok_and(|ended| !ended.status.success()) {
-            let _ = command("umount")
-                .arg("-l")
-                .arg(self.dir.path().join("mounted"))
-                .output();
-        }
     }
 }
 
@@ -139,31 +111,32 @@ fn assert_near(predicted: u64, freed: i64, percent: i64) {
 #[case::btrfs("btrfs", "", 5, &[])]
 #[case::btrfs_compressed("btrfs", ",compress=zstd", 5, &[AtMost::Compressed])]
 fn what_is_predicted_is_freed(
+    #[context] case: Context,
     #[case] kind: &str,
     #[case] options: &str,
     #[case] percent: i64,
     #[case] at_most: &[AtMost],
 ) {
-    let Some(mounted) = Mounted::new(kind, options) else {
-        return;
-    };
-    let names = ["a", "b", "c", "d", "e", "f"];
-    for name in names {
-        fill(&mounted.store(), name);
-    }
-    let predicted = mounted.measure(&names[1..]);
-    assert_eq!(predicted.at_most, at_most);
-    assert_eq!(predicted.elsewhere.0, 0);
-    assert_near(predicted.bytes.0, mounted.delete(&names[1..]), percent);
+    on(kind, options, &name_of(&case), |mounted| {
+        let names = ["a", "b", "c", "d", "e", "f"];
+        for name in names {
+            fill(&mounted.store(), name);
+        }
+        let predicted = mounted.measure(&names[1..]);
+        assert_eq!(predicted.at_most, at_most);
+        assert_eq!(predicted.elsewhere.0, 0);
+        assert_near(predicted.bytes.0, mounted.delete(&names[1..]), percent);
+    });
 }
 
 #[rstest]
 #[case::xfs("xfs")]
 #[case::btrfs("btrfs")]
-fn a_copy_that_shares_its_blocks_frees_them_once(#[case] kind: &str) {
-    let Some(mounted) = Mounted::new(kind, "") else {
-        return;
-    };
+fn a_copy_that_shares_its_blocks_frees_them_once(#[context] case: Context, #[case] kind: &str) {
+    on(kind, "", &name_of(&case), shares_blocks);
+}
+
+fn shares_blocks(mounted: &Mounted) {
     let store = mounted.store();
     for name in ["a", "b", "c"] {
         fill(&store, name);
@@ -189,9 +162,15 @@ fn a_copy_that_shares_its_blocks_frees_them_once(#[case] kind: &str) {
 
 #[test]
 fn a_snapshot_keeps_what_is_deleted() {
-    let Some(mounted) = Mounted::new("btrfs", "") else {
-        return;
-    };
+    on(
+        "btrfs",
+        "",
+        "a_snapshot_keeps_what_is_deleted",
+        has_snapshot,
+    );
+}
+
+fn has_snapshot(mounted: &Mounted) {
     fill(&mounted.store(), "old");
     let at = &mounted.at;
     let snapshot = command("btrfs")

@@ -1,12 +1,9 @@
 //! Roots that are gone since the last run: what they kept is held, and not lost.
 
-use camino::Utf8Path;
 use nix_prune::domain::store_path::StorePath;
 
 use super::*;
-use crate::support::{
-    by_hand, command, is_root, program, run_command, script, skipped, with_each_nix,
-};
+use crate::support::{by_hand, program_behind, run_command, script, with_each_nix};
 
 /// The commands of a Nix whose `nix-env` does something more when it has removed a generation.
 fn after_a_removal(scratch: &Scratch, nix: &Nix, more: &str) -> Utf8PathBuf {
@@ -155,20 +152,7 @@ fn a_release_forgets_nothing() {
 
 #[test]
 fn a_home_that_is_unmounted_during_a_run_stops_the_collection() {
-    let own = "mount --make-rprivate / && mount --bind etc/passwd /etc/passwd && mount --bind disk homes/her";
-    let unshare = |dir: &Utf8Path, script: &str| {
-        let mut command = command("unshare");
-        command.arg("-m").args(["sh", "-c", script, "sh"]);
-        command.current_dir(dir);
-        command
-    };
-    let mut can = unshare(
-        "/".into(),
-        "mount --make-rprivate / && mount --bind /tmp /tmp",
-    );
-    if !is_root() || !can.output().is_ok_and(|ran| ran.status.success()) {
-        return skipped("only root in a namespace can unmount a home");
-    }
+    let own = "mount --bind etc/passwd /etc/passwd && mount --bind disk homes/her || exit 99";
     with_each_nix(|nix| {
         let scratch = machine_of(nix);
         let (home, disk) = (
@@ -187,19 +171,15 @@ fn a_home_that_is_unmounted_during_a_run_stops_the_collection() {
         symlink(home.join(link), entry).unwrap();
         let unmounts = after_a_removal(&scratch, nix, &format!("umount -l '{home}' 2>&-"));
         let run = |args: &[&str], status: i32| {
-            let mut run = unshare(scratch.base(), &format!("{own} && exec \"$@\""));
-            let ours = program(&scratch);
-            run.arg(ours.get_program()).args(args).env_clear();
-            run.envs(
-                ours.get_envs()
-                    .filter_map(|(name, value)| Some((name, value?))),
-            );
-            let ran = run_command(&mut run);
+            let ran = run_command(program_behind(&scratch, own)?.args(args));
             assert_eq!(ran.status, status, "{}{}", ran.stdout, ran.stderr);
-            ran.stdout
+            Some(ran.stdout)
         };
         let args = ["run", "--keep-last=2", "--yes"];
-        run(&["run", "--keep-last=50", "--no-collect", "--yes"], 0);
+        let first = ["run", "--keep-last=50", "--no-collect", "--yes"];
+        if run(&first, 0).is_none() {
+            return;
+        }
         for (keep, method) in [("4", "auto"), ("3", "full")] {
             let (keep, method) = (
                 format!("--keep-last={keep}"),
@@ -213,7 +193,7 @@ fn a_home_that_is_unmounted_during_a_run_stops_the_collection() {
                 "--nix-bin",
                 unmounts.as_str(),
             ];
-            let said = run(&args, 3);
+            let said = run(&args, 3).unwrap();
             assert!(said.contains(home.as_str()), "{said}");
             assert!(on_disk(&scratch, "hers") && on_disk(&scratch, "dead"));
         }

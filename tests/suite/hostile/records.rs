@@ -8,7 +8,7 @@ use camino::Utf8PathBuf;
 use nix_prune::adapters::scratch::Scratch;
 
 use super::{ends, fill, json, link, links, numbers, outcomes, profiles, store};
-use crate::support::{by_hand, command, is_root, program, run_command, script, skipped};
+use crate::support::{by_hand, program_behind, run_command, script};
 
 #[test]
 fn two_stores_that_share_their_records_keep_to_their_own_holds() {
@@ -199,39 +199,13 @@ fn with_a_tiny_disk(scratch: &Scratch, text: &str) -> Option<crate::support::Ran
 
 /// The same with a file system of another size, or with so many inodes.
 fn with_a_disk(scratch: &Scratch, size: &str, text: &str) -> Option<crate::support::Ran> {
-    let can = command("unshare")
-        .args(["-m", "mount", "-t", "tmpfs", "none", "/mnt"])
-        .output();
-    if !is_root() || !can.is_ok_and(|can| can.status.success()) {
-        skipped("records on a full disk, which take root and a mount namespace");
-        return None;
-    }
     let state = scratch.base().join("state");
     fs::create_dir_all(&state).unwrap();
-    let file = scratch.base().join("script");
-    let ours = env!("CARGO_BIN_EXE_nix-prune");
     let text = format!(
-        "set -u\nmount -t tmpfs -o {size},mode=755 none '{state}' || exit 99\nprune() {{ '{ours}' \"$@\"; }}\n\
-         fill() {{ cat /dev/zero >'{state}/filler' 2>/dev/null; :; }}\n{text}"
+        "set -u\nmount -t tmpfs -o {size},mode=755 none '{state}' || exit 99\nprune() {{ \"$0\" \"$@\"; }}\n\
+         fill() {{ cat /dev/zero >'{state}/filler' 2>/dev/null; :; }}\n{text}\nexit"
     );
-    script(&file, &text);
-    let mut command = program(scratch);
-    let environment: Vec<_> = command
-        .get_envs()
-        .map(|(k, v)| (k.to_owned(), v.map(ToOwned::to_owned)))
-        .collect();
-    command = crate::support::command("unshare");
-    command.env_clear();
-    for (name, value) in environment {
-        if let Some(value) = value {
-            command.env(name, value);
-        }
-    }
-    command
-        .args(["-m", "--propagation", "private", "sh"])
-        .arg(&file)
-        .current_dir(scratch.base());
-    Some(run_command(&mut command))
+    Some(run_command(&mut program_behind(scratch, &text)?))
 }
 
 #[test]
