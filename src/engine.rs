@@ -11,6 +11,8 @@ mod plan;
 mod recover;
 mod repair;
 mod run;
+#[cfg(test)]
+mod tests;
 mod undo;
 mod vanished;
 

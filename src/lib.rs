@@ -22,3 +22,9 @@ pub mod fuzzing;
 pub mod ports;
 pub mod render;
 pub mod settings;
+#[cfg(test)]
+mod support;
+
+// Tests that moved here name the crate as they did from outside.
+#[cfg(test)]
+extern crate self as nix_prune;

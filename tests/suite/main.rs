@@ -16,7 +16,6 @@ mod database;
 mod disk;
 mod doctor;
 mod due;
-mod engine;
 mod faults;
 mod graph;
 mod guards;
@@ -27,6 +26,7 @@ mod layers;
 mod limits;
 mod main_job;
 mod nix_cli;
+#[path = "../../src/engine/tests/snapshots.rs"]
 mod plan;
 mod readme;
 mod render;

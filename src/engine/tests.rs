@@ -3,8 +3,10 @@
 #![cfg(test)]
 
 mod budgets;
+mod plan;
 mod planning;
 mod rounds;
+mod snapshots;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};

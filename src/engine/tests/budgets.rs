@@ -173,7 +173,7 @@ fn for_good(world: &World) -> Vec<PlannedAction> {
     let hold = snapshot
         .holds
         .iter()
-        .find(|hold| hold.held == crate::plan::held(PROFILE, 1));
+        .find(|hold| hold.held == snapshots::held(PROFILE, 1));
     let early = Action::ReleaseEarly(EarlyFacts {
         hold: HoldFacts::from(hold.unwrap()),
         system: true,
