@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod budgets;
+mod nets;
 mod plan;
 mod planning;
 mod rounds;
@@ -83,6 +84,14 @@ struct World {
     dead: RefCell<BTreeSet<StorePath<String>>>,
     collections: Cell<usize>,
     refusals: RefCell<Vec<nix_prune::domain::blocker::Blocker>>,
+    /// Links of a user, which are roots.
+    roots: RefCell<BTreeMap<Utf8PathBuf, StorePath<String>>>,
+    /// Somebody removes these links behind so many more drops.
+    unlinks_after: Cell<Option<usize>>,
+    /// Holds that are no roots any more, though their links are there.
+    lost: RefCell<BTreeSet<Utf8PathBuf>>,
+    /// A path that cannot be held.
+    unholdable: RefCell<Option<StorePath<String>>>,
     /// What a deletion frees, where a test is about that.
     blocks: RefCell<Option<rounds::Blocks>>,
 }
@@ -184,15 +193,21 @@ impl World {
             || self.holds.borrow().values().any(|held| held == path)
     }
 
-    /// What a collector does: everything goes that neither a generation nor a hold leads to.
+    /// What a collector does: everything goes that no generation, link or hold leads to.
     fn collect_garbage(&self) {
         let links = self.links.borrow();
+        let (roots, lost) = (self.roots.borrow(), self.lost.borrow());
         let holds = self.holds.borrow();
+        let held: Vec<_> = holds
+            .iter()
+            .filter(|(link, _)| !lost.contains(*link))
+            .collect();
         self.disk.borrow_mut().retain(|p| {
             links
                 .values()
                 .any(|(t, _)| t.as_str().ends_with(&p.to_string()))
-                || holds.values().any(|held| held == p)
+                || roots.values().any(|path| path == p)
+                || held.iter().any(|(_, held)| *held == p)
         });
     }
 }
@@ -256,6 +271,18 @@ impl Survey for World {
             state: RootState::Dangling(Dangling::LinkGone),
             last_used: None,
         });
+        let links = self.roots.borrow();
+        let roots = roots.chain(links.iter().map(|(link, path)| GcRoot {
+            link: link.clone(),
+            entry: None,
+            exact: true,
+            target: None,
+            store_path: Some(path.clone()),
+            kind: RootKind::Result,
+            owner: None,
+            state: RootState::Live,
+            last_used: None,
+        }));
         let holds = self.journal.borrow();
         let holds = holds.values().flat_map(|receipt| {
             receipt
@@ -276,7 +303,7 @@ impl Survey for World {
                                 number: facts.number,
                             },
                             until: *until,
-                            intact: true,
+                            intact: !self.lost.borrow().contains(hold),
                         })
                     }
                     _ => None,
@@ -334,11 +361,12 @@ impl NixActions for World {
     }
 
     fn hold(&self, path: &StorePath<String>, link: &Utf8Path) -> Result<(), PerformError> {
-        if self.fail_hold.get() {
+        if self.fail_hold.get() || self.unholdable.borrow().as_ref() == Some(path) {
             return Err(failed("nix-store --realise"));
         }
         self.point(|| {
             assert!(self.disk.borrow().contains(path));
+            self.lost.borrow_mut().remove(link);
             self.holds
                 .borrow_mut()
                 .insert(link.to_path_buf(), path.clone());
@@ -361,6 +389,9 @@ impl NixActions for World {
         assert_ne!(n, self.current.get(), "the current generation was dropped");
         self.point(|| self.links.borrow_mut().remove(&n));
         self.drops.set(self.drops.get() + 1);
+        if self.unlinks_after.get() == Some(self.drops.get()) {
+            self.roots.borrow_mut().clear();
+        }
         if self.removes_more.get() {
             return Err(PerformError::RemovedMore {
                 what: "nix-env --delete-generations".to_string(),
