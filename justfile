@@ -31,6 +31,18 @@ fast:
 fuzz target *arguments:
     scripts/fuzz {{ target }} {{ arguments }}
 
+# Measures which lines of src the tests reach
+cover *arguments:
+    scripts/cover {{ arguments }}
+
+# Changes the code in small ways and looks whether the tests that need no Nix notice
+mutants *arguments:
+    scripts/mutants {{ arguments }}
+
+# Checks the dependencies: licences, sources, vulnerabilities
+deny:
+    scripts/deny
+
 # Measures the speed
 bench *arguments:
     cargo bench --locked {{ arguments }}
