@@ -19,7 +19,7 @@ mod vanished;
 use delays::Delays;
 
 use crate::domain::blocker::CheckCode;
-use crate::domain::plan::HoldFacts;
+use crate::domain::plan::{Action, HoldFacts};
 use crate::domain::receipt::{Entry, FreedBytes, Outcome, Receipt, ReceiptSchema, RunId, RunKind};
 use crate::domain::risk::RiskLevel;
 use crate::domain::snapshot::{MachineId, Snapshot};
@@ -31,8 +31,8 @@ use crate::ports::{
 
 pub use checks::failed_in_a_row;
 pub use collect::{Collection, collect};
-pub use gate::{Approved, GateError, Proposal, gate};
-pub use plan::{Exact, PlanError, Planner, names};
+pub use gate::{Approved, GateError, gate};
+pub use plan::{BudgetContext, Exact, PlanError, Planner, Recent, names};
 
 /// The world, as the engine sees it.
 pub struct Engine<'a, R> {
@@ -113,7 +113,8 @@ impl<R: RunJournal> Engine<'_, R> {
         self.recover(&lock)?;
         let snapshot = self.survey.snapshot()?;
         let mut receipt = self.new_receipt(RunKind::Release, &snapshot)?;
-        receipt.entries = holds.into_iter().map(release_entry).collect();
+        let entry = |facts| pending(Action::ReleaseHold(facts), RiskLevel::High);
+        receipt.entries = holds.into_iter().map(entry).collect();
         self.remember.begin(&lock, &mut receipt)?;
         let mut delays = Delays::default();
         for index in 0..receipt.entries.len() {
@@ -164,10 +165,10 @@ impl<R: RunJournal> Engine<'_, R> {
     }
 
     fn new_receipt(&self, kind: RunKind, snapshot: &Snapshot) -> Result<Receipt, EngineError> {
-        let run = crate::domain::receipt::RunId::at(snapshot.taken_at, 1);
+        let run = RunId::at(snapshot.taken_at, 1);
         let nix_version = self.perform.nix_version().map_err(EngineError::Unusable)?;
         Ok(Receipt {
-            schema: ReceiptSchema::V1,
+            schema: ReceiptSchema::V2,
             run,
             kind,
             job: None,
@@ -180,9 +181,9 @@ impl<R: RunJournal> Engine<'_, R> {
             entries: Vec::new(),
             bytes: FreedBytes::default(),
             budget: None,
-            extent: None,
-            accepted: Vec::new(),
-            refused: Vec::new(),
+            size: None,
+            accepted_checks: Vec::new(),
+            failed_checks: Vec::new(),
         })
     }
 
@@ -240,14 +241,7 @@ impl<R: RunJournal> Engine<'_, R> {
     }
 }
 
-fn release_entry(facts: HoldFacts) -> Entry {
-    pending(
-        crate::domain::plan::Action::ReleaseHold(facts),
-        RiskLevel::High,
-    )
-}
-
-fn pending(action: crate::domain::plan::Action, risk: RiskLevel) -> Entry {
+fn pending(action: Action, risk: RiskLevel) -> Entry {
     Entry {
         action,
         risk,

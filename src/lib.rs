@@ -19,6 +19,7 @@ pub mod domain;
 pub mod engine;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+pub mod operations;
 pub mod ports;
 pub mod render;
 pub mod settings;

@@ -250,7 +250,7 @@ pub trait NixActions {
     ///
     /// # Errors
     /// [`PerformError::Stale`] when it is not what it was; nothing was done then.
-    fn drop_generation(&self, facts: &GenerationFacts) -> Result<(), PerformError>;
+    fn remove_generation(&self, facts: &GenerationFacts) -> Result<(), PerformError>;
 
     /// Tells whether a generation's link is as the facts say.
     ///

@@ -3,7 +3,6 @@
 //! [`json`] writes everything as it is; [`table`] writes for a terminal, and escapes everything that a name or a link could use to
 //! control it.
 
-pub mod action;
 pub mod json;
 pub mod reason;
 pub mod table;

@@ -8,63 +8,20 @@ pub(crate) mod fuzzing;
 
 use std::io;
 
-use camino::{Utf8Path, Utf8PathBuf};
-use serde::Deserialize;
+use camino::Utf8Path;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::files;
-use crate::domain::blocker::Blocker;
-use crate::domain::budget::BudgetReport;
-use crate::domain::job::JobName;
-use crate::domain::measure::Timestamp;
-use crate::domain::plan::{Action, PlannedAction};
-use crate::domain::risk::RiskLevel;
-use crate::domain::snapshot::MachineId;
-use crate::domain::store_path::StoreDir;
+use crate::domain::plan::Plan;
 use crate::domain::visible::escape_json;
 
 /// The name of the form that is written and read.
-pub const SCHEMA: &str = "nix-prune/plan/1";
+pub const SCHEMA: &str = "nix-prune/plan/2";
 const MOST_BYTES: u64 = 16 << 20;
 /// For the owner alone: a note may have an error text of Nix, and that a line of its settings with a password.
 const FILE_MODE: u32 = 0o600;
 const DIGEST: &str = "digest";
-
-/// What is taken from a saved plan.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SavedPlan {
-    /// The moment of its snapshot.
-    pub taken_at: Timestamp,
-    /// The machine it was drawn for.
-    pub machine: MachineId,
-    /// The store it was drawn for.
-    pub store: StoreDir,
-    /// The job.
-    pub job: JobName,
-    /// Actions above this level stop the run.
-    pub max_risk: RiskLevel,
-    /// Whether critical actions are refused whatever `max_risk` says.
-    pub safe_mode: bool,
-    /// The steps, in the order they are done.
-    pub actions: Vec<PlannedAction>,
-    /// The disk goal, and how the plan stands to it.
-    #[serde(default)]
-    pub budget: Option<BudgetReport>,
-    /// What could not be read.
-    #[serde(default)]
-    pub refusals: Vec<Blocker>,
-    /// What would stop it and was let pass.
-    #[serde(default)]
-    pub accepted: Vec<Blocker>,
-    /// Whether a collection was left out of it because of a refusal.
-    #[serde(default)]
-    pub collection_refused: bool,
-    /// The profiles that were asked for and left alone because of a refusal.
-    #[serde(default)]
-    pub left_alone: Vec<Utf8PathBuf>,
-}
 
 /// Why a plan was not saved, or not taken from a file.
 #[derive(Debug, thiserror::Error)]
@@ -121,13 +78,11 @@ pub enum PlanFileError {
         /// Why.
         source: serde_json::Error,
     },
-    /// The document has an action that no plan has.
-    #[error("the plan {path} has an action of kind {kind}, which is not allowed in a plan")]
+    /// The document has an action that no plan has: only an undo restores, and it reads what from a record.
+    #[error("the plan {path} restores something, which only `nix-prune undo` does")]
     ForeignAction {
         /// The file.
         path: String,
-        /// The action's kind.
-        kind: &'static str,
     },
 }
 
@@ -157,11 +112,15 @@ impl PlanFileError {
     }
 }
 
-/// Saves a plan's document, with its digest, wholly or not at all; what could not be loaded again is not saved.
+/// Saves a plan with its digest, wholly or not at all; what could not be loaded again is not saved.
 ///
 /// # Errors
-/// When it is no plan, or the file cannot be written, or something else than a regular file stands in its place.
-pub fn save(path: &Utf8Path, document: Value) -> Result<(), PlanFileError> {
+/// When the file cannot be written, or something else than a regular file stands in its place.
+pub fn save(path: &Utf8Path, plan: &Plan) -> Result<(), PlanFileError> {
+    let document = serde_json::to_value(plan).map_err(|source| PlanFileError::NotJson {
+        path: path.to_string(),
+        source,
+    })?;
     let text = seal(path, document)?;
     if text.len() as u64 > MOST_BYTES {
         let path = path.to_string();
@@ -180,7 +139,7 @@ pub fn save(path: &Utf8Path, document: Value) -> Result<(), PlanFileError> {
 ///
 /// # Errors
 /// When it is not, letter for letter but for white space, a plan that was saved.
-pub fn load(path: &Utf8Path) -> Result<SavedPlan, PlanFileError> {
+pub fn load(path: &Utf8Path) -> Result<Plan, PlanFileError> {
     let text = files::read_bounded(path, MOST_BYTES).map_err(|source| {
         let path = path.to_string();
         if source.kind() == io::ErrorKind::FileTooLarge {
@@ -223,7 +182,7 @@ fn seal(path: &Utf8Path, mut document: Value) -> Result<String, PlanFileError> {
     Ok(escape_json(text) + "\n")
 }
 
-fn parse(path: &Utf8Path, text: &str) -> Result<SavedPlan, PlanFileError> {
+fn parse(path: &Utf8Path, text: &str) -> Result<Plan, PlanFileError> {
     let name = || path.to_string();
     let mut document: Value =
         serde_json::from_str(text).map_err(|source| PlanFileError::NotJson {
@@ -242,31 +201,15 @@ fn parse(path: &Utf8Path, text: &str) -> Result<SavedPlan, PlanFileError> {
     if stated != Some(digest_of(document.clone()).as_str()) {
         return Err(PlanFileError::Edited { path: name() });
     }
-    let plan: SavedPlan =
+    let plan: Plan =
         serde_json::from_value(document).map_err(|source| PlanFileError::Incomplete {
             path: name(),
             source,
         })?;
-    match plan.actions.iter().find_map(|a| foreign(&a.action)) {
-        Some(kind) => Err(PlanFileError::ForeignAction { path: name(), kind }),
-        None => Ok(plan),
+    if plan.actions().any(|planned| planned.action.restores()) {
+        return Err(PlanFileError::ForeignAction { path: name() });
     }
-}
-
-/// The kind of an action that a plan never has: only an undo puts things back, and it reads them from a receipt.
-fn foreign(action: &Action) -> Option<&'static str> {
-    match action {
-        Action::HoldRoot(_)
-        | Action::DropGeneration(_)
-        | Action::RemoveRoot(_)
-        | Action::ReleaseHold(_)
-        | Action::ReleaseEarly(_)
-        | Action::Collect(_)
-        | Action::Optimise
-        | Action::Verify { .. } => None,
-        Action::RestoreGeneration(_) => Some("restoreGeneration"),
-        Action::RestoreRoot(_) => Some("restoreRoot"),
-    }
+    Ok(plan)
 }
 
 /// SHA-256, in hexadecimal, of the document without white space and with its keys in order.

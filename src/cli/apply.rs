@@ -9,7 +9,6 @@ use super::{ask, inspect, out, run};
 use crate::adapters::plan_file;
 use crate::domain::accept;
 use crate::domain::effective_job::EffectiveJob;
-use crate::domain::plan::{Plan, Prediction};
 use crate::domain::receipt::RunKind;
 use crate::engine::Exact;
 use crate::ports::error_chain;
@@ -17,24 +16,27 @@ use crate::render;
 
 /// Carries out a saved plan, all of it or nothing: what it relies on is looked at again under the lock.
 pub(super) fn apply(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure> {
-    let mut saved = plan_file::load(&args.file).map_err(|error| {
+    let mut plan = plan_file::load(&args.file).map_err(|error| {
         let message = format!("nothing was done: {}", error_chain(&error));
         Failure::new(Exit::Refused, message).hint(error.hint())
     })?;
-    // What the settings protect today holds for yesterday's plan as well.
+    // The settings of today protect from the plan of yesterday as well.
     let settings = context.settings()?;
-    let mut job = named_job(&settings, Some(&saved.job.to_string()))
+    let mut job = named_job(&settings, Some(&plan.job.to_string()))
         .or_else(|_| named_job(&Context::builtin()?, None))?;
     job.protect = Arc::clone(settings.protect());
     job.limits = settings.limits();
     job.accepted = Arc::clone(settings.accepted());
     let job = EffectiveJob::new(job, settings.policy());
-    // What the settings accepted yesterday they must still accept.
-    saved.accepted.retain(|refusal| {
-        refusal.reason.is_none() || accept::reason(refusal, &job.accepted).is_some()
-    });
-    for planned in &saved.actions {
-        job.policy().allows(&planned.action).map_err(|error| {
+    let policy = job.policy();
+    // The settings must still accept what they accepted.
+    plan.accepted_checks
+        .retain(|check| check.reason.is_none() || accept::reason(check, &job.accepted).is_some());
+    plan.accept = job.accepted.to_vec();
+    plan.max_risk = policy.ceiling(args.consent.max_risk.unwrap_or(plan.max_risk));
+    plan.safe_mode |= settings.safe_mode();
+    for planned in plan.actions() {
+        policy.allows(&planned.action).map_err(|error| {
             let failure = Failure::new(Exit::Refused, format!("nothing was done: {error}"));
             failure.hint("Make a new plan.")
         })?;
@@ -42,26 +44,6 @@ pub(super) fn apply(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure
     let nix = context.nix()?;
     let observer = context.observer(None);
     run::recover_first(context, &observer, &nix)?;
-    let plan = Plan {
-        taken_at: saved.taken_at,
-        machine: saved.machine,
-        store: saved.store,
-        job: saved.job,
-        max_risk: job
-            .policy()
-            .ceiling(args.consent.max_risk.unwrap_or(saved.max_risk)),
-        safe_mode: saved.safe_mode || settings.safe_mode(),
-        items: Vec::new(),
-        actions: saved.actions,
-        prediction: Prediction::default(),
-        budget: saved.budget,
-        refusals: saved.refusals,
-        accepted: saved.accepted,
-        entries: Arc::clone(&job.accepted),
-        collection_refused: saved.collection_refused,
-        left_alone: saved.left_alone,
-        notes: Vec::new(),
-    };
     let mut plan = inspect::renew(context, &job, plan, Exact::IfCheap)?;
     let view = context.view();
     if !args.json.json {

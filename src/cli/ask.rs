@@ -11,7 +11,7 @@ use super::context::Context;
 use super::failure::{Exit, Failure};
 use crate::domain::plan::Plan;
 use crate::domain::receipt::RunKind;
-use crate::engine::{Approved, GateError, Proposal, gate};
+use crate::engine::{Approved, GateError, gate};
 use crate::ports::Interrupt;
 use crate::render;
 
@@ -27,12 +27,7 @@ pub(super) fn approve(
     kind: &RunKind,
     yes: bool,
 ) -> Result<Approved, Failure> {
-    let propose = |plan: &Plan| {
-        gate(Proposal {
-            kind: kind.clone(),
-            ..Proposal::of(plan)
-        })
-    };
+    let propose = |plan: &Plan| gate(plan, kind.clone());
     let consequences = render::table::consequences(plan, &context.view());
     match propose(plan) {
         Err(GateError::Stopped { stops }) if can_ask() => {
@@ -42,10 +37,10 @@ pub(super) fn approve(
                 .collect();
             text.extend(consequences);
             confirm(&text, &context.signals)?;
-            plan.accept_refusals();
+            plan.accept_stops();
             Ok(propose(plan)?)
         }
-        Ok(_) if !yes && !plan.actions.is_empty() => {
+        Ok(_) if !yes && !plan.is_empty() => {
             confirm(&consequences, &context.signals)?;
             Ok(propose(plan)?)
         }

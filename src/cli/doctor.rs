@@ -16,7 +16,6 @@ use crate::domain::snapshot::{Actor, Snapshot};
 use crate::engine::failed_in_a_row;
 use crate::ports::{Clock, Observation, RunJournal, StoreReadTrouble};
 use crate::render::json::{self, CheckDocument, CheckState};
-use crate::render::reason;
 use crate::render::text::{count, escape};
 use crate::settings::{JobSettings, Settings};
 
@@ -145,7 +144,7 @@ fn records(context: &Context) -> Vec<CheckDocument> {
         let message = format!(
             "holds of run {} are lost: {}",
             hold.run,
-            reason::held(&hold.held)
+            hold.held
         );
         doubtful(
             "records",
@@ -170,7 +169,8 @@ fn store(look: &Observation, jobs: &[&EffectiveJob], is_open: bool) -> Vec<Check
     let plans: Vec<Plan> = jobs.iter().map(|job| Plan::build(snapshot, job)).collect();
     let mut refusals: Vec<&Blocker> = snapshot.refusals.iter().collect();
     let of_plans = plans.iter();
-    refusals.extend(of_plans.flat_map(|plan| plan.accepted.iter().chain(&plan.refusals)));
+    refusals
+        .extend(of_plans.flat_map(|plan| plan.accepted_checks.iter().chain(&plan.failed_checks)));
     refusals.sort();
     // The accepted come last of those with the same words.
     refusals.reverse();
@@ -217,7 +217,7 @@ fn refused(refusal: &Blocker, snapshot: &Snapshot, plans: &[Plan]) -> CheckDocum
         return doubtful(place, message, hint);
     }
     let leave_alone = |plan: &&Plan| {
-        let mut paths = plan.left_alone.iter();
+        let mut paths = plan.skipped_profiles.iter();
         paths.any(|path| places.is_empty() || refusal.concerns(path))
     };
     let (state, what) = if code.stops_run() {
@@ -260,7 +260,7 @@ fn jobs(context: &Context) -> Vec<CheckDocument> {
     let checks = names.into_iter().map(|job| {
         let of_the_job = |receipt: &&Receipt| receipt.job.as_ref() == Some(&job);
         let runs = receipts.iter().rev().filter(of_the_job);
-        let refused = runs.clone().next().map(|run| &run.refused);
+        let refused = runs.clone().next().map(|run| &run.failed_checks);
         let refused = refused.filter(|refused| !refused.is_empty());
         match failed_in_a_row(&context.journal, runs) {
             0 if let Some(refused) = refused => {

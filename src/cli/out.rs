@@ -79,13 +79,17 @@ pub(super) fn failure(failure: &Failure) {
 /// Says on standard error what of a plan was asked for and not done.
 pub(super) fn refusals(plan: &Plan) {
     let asked = |refusal: &Blocker| {
-        refusal.places.is_empty() || plan.left_alone.iter().any(|path| refusal.concerns(path))
+        refusal.places.is_empty()
+            || plan
+                .skipped_profiles
+                .iter()
+                .any(|path| refusal.concerns(path))
     };
     for refusal in plan.left_out() {
         let (code, message) = (refusal.code, &refusal.message);
         let message = if code.stops_collection() {
             format!("no garbage was collected: {message}")
-        } else if !plan.left_alone.is_empty() && asked(refusal) {
+        } else if !plan.skipped_profiles.is_empty() && asked(refusal) {
             format!("a profile was skipped: {message}")
         } else {
             continue;

@@ -21,7 +21,7 @@ pub(super) fn plan(context: &Context, args: &PlanArgs) -> Result<Exit, Failure> 
         save(&plan, path)?;
     }
     if args.json.json {
-        out::json(&render::json::plan(&plan))?;
+        out::json(&plan)?;
     } else {
         out::text(&render::table::plan(&plan, &context.view()));
         if let Some(path) = &args.out {
@@ -35,9 +35,7 @@ pub(super) fn plan(context: &Context, args: &PlanArgs) -> Result<Exit, Failure> 
 }
 
 fn save(plan: &Plan, path: &Utf8Path) -> Result<(), Failure> {
-    let document = serde_json::to_value(render::json::plan(plan))
-        .map_err(|error| Failure::new(Exit::Failed, format!("cannot write the plan: {error}")))?;
-    plan_file::save(path, document).map_err(|error| {
+    plan_file::save(path, plan).map_err(|error| {
         Failure::new(Exit::CannotCreate, error_chain(&error)).hint("Name another file with --out.")
     })
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use camino::Utf8Path;
 use globset::{GlobBuilder, GlobMatcher};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::blocker::{Blocker, CheckCode};
 
 /// A safety check that the settings accept at one place, until somebody takes the entry out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Acceptance {
     /// The safety check.
     pub code: CheckCode,
@@ -79,7 +79,8 @@ pub fn reason(refusal: &Blocker, entries: &[Acceptance]) -> Option<String> {
 }
 
 /// An absolute path with everything below it, or a pattern such as `/home/*/.cache/**`; `*` does not cross a slash.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Place {
     text: String,
     /// None for a path without wildcards.
@@ -162,9 +163,16 @@ impl fmt::Display for Place {
     }
 }
 
-impl Serialize for Place {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&self.text)
+impl TryFrom<String> for Place {
+    type Error = NotAPlace;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::new(&text)
+    }
+}
+
+impl From<Place> for String {
+    fn from(place: Place) -> Self {
+        place.text
     }
 }
 

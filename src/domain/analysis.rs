@@ -14,7 +14,7 @@ use super::root::{GcRoot, RootKind, RootState};
 use super::snapshot::VanishedRoot;
 use super::store_path::{StoreDir, StorePathRef};
 
-pub use forecast::Forecast;
+pub use forecast::{Forecast, RemovedLinks};
 pub use reach::{CumulativeFreed, RemovalSequence};
 pub use sizes::{Size, Sizes};
 pub use usage::{GroupBy, Sets, Usage, UsageRow};

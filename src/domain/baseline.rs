@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::blocker::{Blocker, CheckCode};
 use super::elapsed::{self, Reading, Skip, Uptime};
 use super::measure::{Span, Timestamp};
-use super::plan::Action;
+use super::plan::GenerationFacts;
 use super::receipt::{Entry, Outcome};
 use super::root::{Dangling, GcRoot, RootKind, RootState};
 use super::snapshot::{Held, Hold, Snapshot, VanishedRoot};
@@ -247,13 +247,12 @@ struct Removed<'a>(HashSet<(String, &'a StorePath<String>)>);
 impl<'a> Removed<'a> {
     fn by(run: &'a [Entry]) -> Self {
         let done = run.iter().filter(|entry| entry.outcome == Outcome::Done);
-        let removed = done.filter_map(|entry| match &entry.action {
-            Action::DropGeneration(facts) => {
-                Some((facts.profile.link_name(facts.number), &facts.store_path))
-            }
-            _ => None,
-        });
-        Self(removed.collect())
+        let removed = done.filter_map(|entry| entry.action.removed_generation());
+        let name = |facts: &'a GenerationFacts| {
+            let link = facts.profile.link_name(facts.number);
+            (link, &facts.store_path)
+        };
+        Self(removed.map(name).collect())
     }
 
     /// By the name of the link and its path: the directory may go by another name among the roots.

@@ -7,7 +7,9 @@ use super::job::Job;
 use super::limits::Usual;
 use super::measure::Span;
 use super::policy::Policy;
+use super::profile::Profile;
 use super::risk::RiskLevel;
+use super::snapshot::{Pin, Snapshot};
 
 /// A job as far as the policy of its machine allows it. Plans, rechecks and views take this type and never a [`Job`]
 /// as written, which may remove more than the policy permits.
@@ -47,8 +49,22 @@ impl EffectiveJob {
     }
 
     /// What the policy changes of the job, in sentences.
-    pub(super) fn policy_notes(&self) -> &[String] {
+    pub(crate) fn policy_notes(&self) -> &[String] {
         &self.notes
+    }
+
+    /// The pins of a profile: the recorded ones and those of the settings.
+    pub fn pins_of(&self, profile: &Profile, snapshot: &Snapshot) -> Vec<Pin> {
+        let recorded = snapshot.pins.iter().filter(|p| p.profile == profile.path);
+        let protected = self.protect.generations.iter();
+        let protected = protected.filter(|p| p.profile.names(&profile.path));
+        let from_settings = protected.map(|p| Pin {
+            profile: profile.path.clone(),
+            number: p.number,
+            reason: p.reason.clone(),
+            until: None,
+        });
+        recorded.cloned().chain(from_settings).collect()
     }
 
     /// Whether a run holds what vanished roots kept.

@@ -13,6 +13,7 @@ use super::budget::DiskGoal;
 use super::collect::CollectMethod;
 use super::limits::Limits;
 use super::measure::{Span, Timestamp};
+use super::plan::Action;
 use super::profile::{GenerationNumber, Profile, ProfileKind, ProfilePath};
 use super::protected::ProtectedPaths;
 use super::retention::KeepPolicy;
@@ -196,10 +197,8 @@ pub struct Operations {
     pub roots: Option<RootsOperation>,
     /// Collect garbage.
     pub collect: Option<CollectOperation>,
-    /// Hard-link equal files in the store.
-    pub optimise: bool,
-    /// Check the store.
-    pub verify: Option<VerifyOperation>,
+    /// What is done to the store after that, in order.
+    pub maintenance: Vec<Action>,
 }
 
 impl Operations {
@@ -208,8 +207,7 @@ impl Operations {
         self.generations.is_none()
             && self.roots.is_none()
             && self.collect.is_none()
-            && !self.optimise
-            && self.verify.is_none()
+            && self.maintenance.is_empty()
     }
 }
 
@@ -325,11 +323,4 @@ impl ProfileSelector {
 pub struct RootsOperation {
     /// Entries whose link is gone.
     pub dangling: bool,
-}
-
-/// How the store is checked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct VerifyOperation {
-    /// Whether the contents of every path are read and hashed.
-    pub contents: bool,
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::blocker::{Blocker, CheckCode};
 use super::measure::Bytes;
-use super::plan::{Action, Plan, Subject};
+use super::plan::{Plan, Subject};
 
 /// So many runs are looked back at.
 pub const LOOKED_BACK_AT: usize = 10;
@@ -106,15 +106,10 @@ impl PlanSize {
     pub fn of(plan: &Plan) -> Self {
         let generation = |subject: &Subject| matches!(subject, Subject::Generation { .. });
         let seen = plan.items.iter().filter(|item| generation(&item.subject));
-        let mut actions = plan.actions.iter().map(|planned| &planned.action);
-        let dropped = actions
-            .clone()
-            .filter(|action| matches!(action, Action::DropGeneration(_)));
-        let collects = actions.any(|action| action.collection().is_some());
         Self {
-            generations: dropped.count() as u64,
+            generations: plan.removed_generations().count() as u64,
             of_generations: Some(seen.count() as u64).filter(|seen| *seen > 0),
-            nar_bytes: if collects {
+            nar_bytes: if plan.collection().is_some() {
                 plan.prediction.nar_bytes
             } else {
                 Some(Bytes(0))

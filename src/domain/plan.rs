@@ -1,7 +1,9 @@
-//! Plans: what a job would do now, and why, computed from a snapshot.
+//! Plans: what a job would do now, and why.
+//!
+//! A plan is computed from a snapshot by `crate::operations` and fitted to a budget by `crate::engine`. It is also the document
+//! that `plan --json` prints and `plan --out` saves.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
@@ -10,40 +12,93 @@ pub use self::action::{
     Action, CollectFacts, EarlyFacts, GenerationFacts, HoldFacts, PlannedAction, RootFacts,
     VanishedFacts,
 };
-pub use self::budget::{BudgetContext, Recent};
-use self::builder::PlanBuilder;
-pub use self::builder::{MAX_REMOVALS, MAX_REMOVALS_OF_A_USER, pins_of};
-pub use self::recheck::recheck;
 use super::accept::Acceptance;
 use super::blocker::{self, Blocker, CheckCode};
 use super::budget::BudgetReport;
-use super::effective_job::EffectiveJob;
 use super::job::JobName;
 use super::measure::{Bytes, Timestamp};
 use super::profile::{GenerationNumber, ProfilePath};
-use super::retention::Reasons;
+use super::retention::{Reason, Reasons};
 use super::risk::RiskLevel;
 use super::root::RootKind;
-use super::snapshot::{Held, MachineId, Snapshot};
+use super::snapshot::{Held, MachineId};
 use super::store_path::StoreDir;
 
 mod action;
-mod asked;
-mod budget;
-mod builder;
-mod recheck;
 
-/// Something that was seen, and what is to become of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a job would do now, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// The form of the document.
+    pub schema: PlanSchema,
+    /// The moment of the snapshot.
+    pub taken_at: Timestamp,
+    /// The machine that it is for.
+    pub machine: MachineId,
+    /// The store that it is for.
+    pub store: StoreDir,
+    /// The job.
+    pub job: JobName,
+    /// The risk limit: actions above this level stop the run.
+    pub max_risk: RiskLevel,
+    /// Whether critical actions are refused whatever `maxRisk` allows.
+    pub safe_mode: bool,
+    /// The version of nix-prune that made it.
+    pub tool_version: String,
+    /// The roots that vanished since the last run. Their former targets are held before anything else is done.
+    pub vanished: Vec<VanishedFacts>,
+    /// Every generation, dangling root and hold that was seen. What is removed is removed in this order.
+    pub items: Vec<Item>,
+    /// What is done to the store after the removals, in order.
+    pub steps: Vec<PlannedAction>,
+    /// What is expected to be freed.
+    pub prediction: Prediction,
+    /// How the plan compares with the job's disk goal; null without one.
+    pub budget: Option<BudgetReport>,
+    /// The safety checks that failed.
+    pub failed_checks: Vec<Blocker>,
+    /// The safety checks that failed and are accepted.
+    pub accepted_checks: Vec<Blocker>,
+    /// Every entry of `accept` in the settings, whether it accepts a check now or not.
+    pub accept: Vec<Acceptance>,
+    /// Whether the job collects garbage and this plan does not, because of a failed safety check.
+    pub skips_collection: bool,
+    /// The profiles that the job selects and this plan skips because of a failed safety check.
+    #[schemars(with = "Vec<String>")]
+    pub skipped_profiles: Vec<Utf8PathBuf>,
+    /// What a reader should know.
+    pub notes: Vec<String>,
+}
+
+/// The form of a plan's document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum PlanSchema {
+    /// The present one.
+    #[serde(rename = "nix-prune/plan/2")]
+    V2,
+}
+
+/// Something that was seen, and what becomes of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Item {
     /// What it is.
     pub subject: Subject,
-    /// What is to become of it.
-    pub fate: Decision,
+    /// The size of the store paths that only this item keeps alive, by NAR size; null where that was not computed.
+    pub exclusive_bytes: Option<Bytes>,
+    /// What becomes of it.
+    #[serde(flatten)]
+    pub decision: Decision,
 }
 
 /// What an item is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(
+    tag = "kind",
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase"
+)]
 pub enum Subject {
     /// A generation.
     Generation {
@@ -52,254 +107,225 @@ pub enum Subject {
         /// Its number.
         number: GenerationNumber,
         /// The text of its link.
+        #[schemars(with = "String")]
         target: Utf8PathBuf,
         /// The time of its link.
         created: Timestamp,
     },
-    /// A root that leads nowhere, or is gone since the last run.
+    /// A dangling root.
     Root {
-        /// The link it names.
+        /// The link that it names.
+        #[schemars(with = "String")]
         link: Utf8PathBuf,
         /// The entry that names it.
+        #[schemars(with = "Option<String>")]
         entry: Option<Utf8PathBuf>,
         /// Where it comes from.
-        kind: RootKind,
+        origin: RootKind,
     },
     /// A hold.
     Hold {
         /// Its link.
+        #[schemars(with = "String")]
         link: Utf8PathBuf,
         /// What it takes the place of.
+        #[serde(flatten)]
         held: Held,
-        /// When its window ends.
+        /// When its undo window ends.
         until: Timestamp,
     },
 }
 
-/// What is to become of an item, with the reasons.
-#[derive(Debug, Clone, PartialEq, Eq)]
+impl Subject {
+    /// The link that keeps store paths alive.
+    pub fn link(&self) -> Utf8PathBuf {
+        match self {
+            Self::Generation {
+                profile, number, ..
+            } => profile.link(*number),
+            Self::Root { link, .. } | Self::Hold { link, .. } => link.clone(),
+        }
+    }
+}
+
+/// What becomes of an item.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(tag = "verdict", rename_all = "camelCase")]
 pub enum Decision {
-    /// A generation stays.
-    KeepGeneration(Reasons),
-    /// A root or hold stays.
-    Keep(KeepCause),
-    /// It goes.
-    Drop {
-        /// The rule that lets it go.
-        rule: DropRule,
-        /// How much that can hurt.
-        risk: RiskLevel,
+    /// It is kept.
+    Keep {
+        /// All reasons.
+        reasons: Reasons,
     },
+    /// It is removed.
+    Remove(Removal),
 }
 
-/// Why a root or a hold stays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum KeepCause {
-    /// A pattern of `protect.roots` matches.
-    Protected,
-    /// A path of `protect.paths` covers its link.
-    ProtectedPath,
-    /// The place is gone, and may only be away: a home or disk that is not mounted.
-    ParentMissing,
-    /// Its own link is still there; its owner can see it, and remove it.
-    LinkExists,
-    /// Its link is gone, and its entry lies outside `gcroots/auto`: its owner can see the entry, and remove it.
-    EntryByHand,
-    /// The job removes no dangling roots.
-    NotSelected,
-    /// Only root may remove it.
-    OtherOwner,
-    /// Its name is not UTF-8, and could not be written down and put back exactly.
-    NotUtf8,
-    /// It is gone since the last run, and a hold takes its place.
-    CoveredByHold,
-    /// Its undo window is still open.
-    WindowOpen,
-    /// The budget does not need its room.
-    NotNeeded,
-    /// One run removes no more.
-    LaterRun,
+/// The removal of an item.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Removal {
+    /// The rule that removes it.
+    pub rule: RemovalRule,
+    /// How much the removal can hurt.
+    pub risk: RiskLevel,
+    /// The action that removes it.
+    pub action: Action,
 }
 
-/// The rule that lets something go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum DropRule {
+/// The rule that removes an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum RemovalRule {
     /// No keep rule keeps the generation.
     NoRuleKeepsIt,
-    /// `roots.dangling`: the link is gone.
+    /// `roots.dangling`: the root's link is gone.
     Dangling,
     /// The undo window has ended.
     WindowEnded,
-    /// The undo window is open, and the budget needs the room now.
+    /// The undo window is open, and the budget needs the space now.
     NeededNow,
 }
 
-/// What a job would do now.
-#[derive(Debug, Clone)]
-pub struct Plan {
-    /// The moment of the snapshot.
-    pub taken_at: Timestamp,
-    /// The machine it was drawn for.
-    pub machine: MachineId,
-    /// The store it was drawn for.
-    pub store: StoreDir,
-    /// The job.
-    pub job: JobName,
-    /// Actions above this level stop the run.
-    pub max_risk: RiskLevel,
-    /// Whether critical actions are refused whatever `max_risk` says.
-    pub safe_mode: bool,
-    /// Everything seen, and what is to become of it.
-    pub items: Vec<Item>,
-    /// The steps, in the order they are done.
-    pub actions: Vec<PlannedAction>,
-    /// What is expected to be freed.
-    pub prediction: Prediction,
-    /// How it stands to the job's budget, if there is one.
-    pub budget: Option<BudgetReport>,
-    /// What could not be read.
-    pub refusals: Vec<Blocker>,
-    /// What could not be read and was let pass.
-    pub accepted: Vec<Blocker>,
-    /// Every entry of the settings that accepts a safety check, whether it accepts one now or not.
-    pub entries: Arc<[Acceptance]>,
-    /// Whether a collection was asked for and left out because of a refusal.
-    pub collection_refused: bool,
-    /// The profiles that were asked for and are left alone because of a refusal.
-    pub left_alone: Vec<Utf8PathBuf>,
-    /// What a reader should know.
-    pub notes: Vec<String>,
-}
-
-/// What is expected to be freed; unknown is `None`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// What is expected to be freed; unknown is null.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[derive(schemars::JsonSchema)]
 pub struct Prediction {
-    /// By the store's own sizes.
+    /// By NAR size.
     pub nar_bytes: Option<Bytes>,
     /// On disk.
     pub disk_bytes: Option<Bytes>,
-    /// Whether `diskBytes` is only the most that is freed.
-    #[serde(default)]
+    /// Whether `diskBytes` is an upper bound.
     pub disk_bytes_at_most: bool,
     /// How many store paths.
     pub paths: Option<u64>,
-    /// What is freed besides when the holds of what is dropped end.
-    #[serde(default)]
+    /// What is freed besides when the holds of what is removed end.
     pub when_windows_end: Option<Later>,
+    /// What a reader should know about these figures.
+    pub notes: Vec<String>,
 }
 
 /// What is freed later, if nothing else changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[derive(schemars::JsonSchema)]
 pub struct Later {
-    /// By the store's own sizes.
+    /// By NAR size.
     pub nar_bytes: Bytes,
     /// How many store paths.
     pub paths: u64,
 }
 
-impl Plan {
-    /// Draws the plan of a job.
-    ///
-    /// Order: vanished roots, generations, dangling roots, expired holds, collect, optimise, verify.
-    pub fn build(snapshot: &Snapshot, job: &EffectiveJob) -> Self {
-        let mut draft = PlanBuilder::default();
-        draft.generations(snapshot, job);
-        draft.roots(snapshot, job);
-        draft.holds(snapshot);
-        let refusals = snapshot.refusals.iter().cloned();
-        let refusals = refusals.chain(asked::blocked(snapshot, job));
-        let (refusals, accepted) = blocker::split_accepted(refusals, &job.accept, &job.accepted);
-        let refused = refusals.iter().any(|r| r.code.stops_collection());
-        draft.store(snapshot, job, refused);
-        draft.vanished(snapshot, job);
-        let mut notes = snapshot.notes.clone();
-        if job.operations.generations.is_some() {
-            notes.extend(builder::pins_in_vain(snapshot, job));
-        }
-        notes.extend(draft.left_for_later(snapshot));
-        notes.extend(draft.left_to_nix(snapshot));
-        notes.extend(job.policy_notes().iter().cloned());
-        Self {
-            taken_at: snapshot.taken_at,
-            machine: snapshot.machine.clone(),
-            store: snapshot.store.clone(),
-            job: job.name.clone(),
-            max_risk: job.max_risk,
-            safe_mode: job.safe_mode,
-            items: draft.items,
-            actions: draft.actions,
-            prediction: Prediction::default(),
-            budget: None,
-            left_alone: asked::left_alone(snapshot, job, &refusals),
-            refusals,
-            accepted,
-            entries: Arc::clone(&job.accepted),
-            collection_refused: job.operations.collect.is_some() && refused,
-            notes,
-        }
+impl Decision {
+    /// The reasons to keep an item; none where it is removed.
+    pub fn reasons(&self) -> impl Iterator<Item = &Reason> {
+        let reasons = match self {
+            Self::Keep { reasons } => Some(reasons.iter()),
+            Self::Remove(_) => None,
+        };
+        reasons.into_iter().flatten()
+    }
+}
+
+impl Item {
+    /// Keeps it.
+    pub fn keep(&mut self, reason: Reason) {
+        let reasons = Reasons::one(reason);
+        self.decision = Decision::Keep { reasons };
     }
 
-    /// The refusals that keep something from being done, and not the whole run.
+    /// Its removal, if it is removed.
+    pub fn removal(&self) -> Option<&Removal> {
+        match &self.decision {
+            Decision::Remove(removal) => Some(removal),
+            Decision::Keep { .. } => None,
+        }
+    }
+}
+
+impl Plan {
+    /// Every action, in the order in which they are done.
+    pub fn actions(&self) -> impl Iterator<Item = PlannedAction> {
+        let hold = |facts: &VanishedFacts| PlannedAction {
+            action: Action::HoldRoot(facts.clone()),
+            risk: RiskLevel::Low,
+        };
+        let removal = |removal: &Removal| PlannedAction {
+            action: removal.action.clone(),
+            risk: removal.risk,
+        };
+        let holds = self.vanished.iter().map(hold);
+        holds
+            .chain(self.removals().map(removal))
+            .chain(self.steps.iter().cloned())
+    }
+
+    /// The removals of items, in order.
+    pub fn removals(&self) -> impl Iterator<Item = &Removal> {
+        self.items.iter().filter_map(Item::removal)
+    }
+
+    /// The generations that are removed, in order.
+    pub fn removed_generations(&self) -> impl Iterator<Item = &GenerationFacts> {
+        self.removals()
+            .filter_map(|removal| removal.action.removed_generation())
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.vanished.is_empty() && self.steps.is_empty() && self.removals().next().is_none()
+    }
+
+    /// The failed safety checks that keep something from being done, and not the whole run.
     pub fn left_out(&self) -> impl Iterator<Item = &Blocker> {
-        let collection = self.collection_refused;
-        self.refusals.iter().filter(move |refusal| {
-            refusal.code.keeps_profiles() || (collection && refusal.code.stops_collection())
+        let collection = self.skips_collection;
+        self.failed_checks.iter().filter(move |check| {
+            check.code.keeps_profiles() || (collection && check.code.stops_collection())
         })
     }
 
-    /// Whether something that was asked for is not done because of a refusal.
+    /// Whether something that was asked for is not done because of a failed safety check.
     pub fn is_refused(&self) -> bool {
-        self.collection_refused || !self.left_alone.is_empty()
+        self.skips_collection || !self.skipped_profiles.is_empty()
     }
 
-    /// What stops the whole run until somebody lets it pass. A plan without actions has nothing to stop.
+    /// The failed safety checks that stop the whole run until somebody accepts them. An empty plan has nothing to stop.
     pub fn stops(&self) -> impl Iterator<Item = &Blocker> {
-        let nothing = self.actions.is_empty();
-        let stops = self.refusals.iter().filter(|r| r.code.stops_run());
+        let nothing = self.is_empty();
+        let stops = self.failed_checks.iter().filter(|r| r.code.stops_run());
         stops.filter(move |_| !nothing)
     }
 
-    /// Adds safety checks that need a confirmation, except those that are accepted already.
+    /// Adds failed safety checks that need a confirmation, except those that are in the plan already.
     pub fn alarm(&mut self, alarms: Vec<Blocker>, accept: &BTreeSet<CheckCode>) {
-        // What a plan takes does not change after it was drawn: an alarm is known by its code.
+        // The size of a plan does not change once it is made, so its code identifies such a check.
         let known = |alarm: &Blocker| {
-            let mut told = self.accepted.iter().chain(&self.refusals);
-            told.any(|refusal| refusal.code == alarm.code)
+            let mut known = self.accepted_checks.iter().chain(&self.failed_checks);
+            known.any(|check| check.code == alarm.code)
         };
         let alarms: Vec<Blocker> = alarms.into_iter().filter(|alarm| !known(alarm)).collect();
         let (stops, accepted) = blocker::split_accepted(alarms, accept, &[]);
-        self.refusals.extend(stops);
-        self.accepted.extend(accepted);
-        self.refusals.sort();
-        self.accepted.sort();
+        self.failed_checks.extend(stops);
+        self.accepted_checks.extend(accepted);
+        self.failed_checks.sort();
+        self.accepted_checks.sort();
     }
 
-    /// Lets pass what stops it, on somebody's word.
-    pub fn accept_refusals(&mut self) {
-        let refusals = std::mem::take(&mut self.refusals);
-        let (stops, others) = refusals.into_iter().partition(|r| r.code.stops_run());
-        self.refusals = others;
-        self.accepted.extend::<Vec<Blocker>>(stops);
-        self.accepted.sort();
+    /// Accepts, on somebody's word, what stops the run.
+    pub fn accept_stops(&mut self) {
+        let checks = std::mem::take(&mut self.failed_checks);
+        let (stops, others) = checks.into_iter().partition(|r| r.code.stops_run());
+        self.failed_checks = others;
+        self.accepted_checks.extend::<Vec<Blocker>>(stops);
+        self.accepted_checks.sort();
     }
 
-    /// What it collects.
-    pub fn collections(&self) -> impl Iterator<Item = &CollectFacts> {
-        let actions = self.actions.iter();
-        actions.filter_map(|planned| planned.action.collection())
+    /// The collection among its steps.
+    pub fn collection(&self) -> Option<&CollectFacts> {
+        self.steps.iter().find_map(|step| step.action.collection())
     }
 
-    /// Whether garbage is to be collected.
-    pub fn collects(&self) -> bool {
-        self.collections().next().is_some()
-    }
-
-    /// The highest risk of its actions; `None` when there are none.
+    /// The highest risk of its actions; `None` without any.
     pub fn risk(&self) -> Option<RiskLevel> {
-        self.actions.iter().map(|a| a.risk).max()
+        self.actions().map(|planned| planned.risk).max()
     }
 }

@@ -71,7 +71,7 @@ impl Policy {
     /// When it would take away for good, or sooner than the policy allows.
     pub fn allows(self, action: &Action) -> Result<(), ShortWindow> {
         let short = match action {
-            Action::DropGeneration(facts) => facts.hold < self.undo_window,
+            Action::RemoveGeneration(facts) => facts.hold < self.undo_window,
             Action::HoldRoot(facts) => facts.hold < self.undo_window,
             Action::ReleaseEarly(_) => !self.undo_window.is_zero(),
             _ => false,

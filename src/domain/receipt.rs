@@ -10,10 +10,10 @@ use super::budget::{BudgetEnd, BudgetReport, DiskUsage, Round};
 use super::job::JobName;
 use super::limits::PlanSize;
 use super::measure::{Bytes, Timestamp};
-use super::plan::Action;
+use super::plan::{Action, HoldFacts};
 use super::risk::RiskLevel;
 use super::snapshot::{Held, MachineId};
-use super::store_path::{StoreDir, StorePath};
+use super::store_path::StoreDir;
 
 /// The name of a run: `20261122T221644Z`, with `-2` and so on behind it where a second has more than one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -126,15 +126,15 @@ pub struct Receipt {
     /// How it came out against the job's budget; null without one.
     #[serde(default)]
     pub budget: Option<BudgetOutcome>,
-    /// How much was planned to go; null of old records and of what no plan was drawn for.
-    #[serde(default)]
-    pub extent: Option<PlanSize>,
-    /// What would have stopped it and was let pass.
-    #[serde(default)]
-    pub accepted: Vec<Blocker>,
-    /// What was refused of it before it began; the rest was done.
-    #[serde(default)]
-    pub refused: Vec<Blocker>,
+    /// The size of the plan; null in old records and without a plan.
+    #[serde(default, alias = "extent")]
+    pub size: Option<PlanSize>,
+    /// The safety checks that failed and were accepted.
+    #[serde(default, alias = "accepted")]
+    pub accepted_checks: Vec<Blocker>,
+    /// The safety checks that failed and kept a part from being done; the rest was done.
+    #[serde(default, alias = "refused")]
+    pub failed_checks: Vec<Blocker>,
 }
 
 /// How a run came out against its budget.
@@ -182,9 +182,9 @@ impl BudgetOutcome {
 /// The form of a receipt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum ReceiptSchema {
-    /// The first one.
-    #[serde(rename = "nix-prune/receipt/1")]
-    V1,
+    /// The present one. The first one had other names for some fields, and is still read.
+    #[serde(rename = "nix-prune/receipt/2", alias = "nix-prune/receipt/1")]
+    V2,
 }
 
 /// One action and what became of it.
@@ -243,9 +243,9 @@ pub enum Undo {
     },
     /// Make the root's entry again.
     RestoreRoot,
-    /// Nothing was taken away; what a vanished root kept is held for whoever wants it.
-    #[serde(rename_all = "camelCase")]
-    Kept {
+    /// Nothing was removed: the former target of a vanished root is held.
+    #[serde(rename_all = "camelCase", alias = "kept")]
+    Held {
         /// The root that holds the closure.
         #[schemars(with = "String")]
         hold: Utf8PathBuf,
@@ -295,27 +295,34 @@ impl Entry {
     pub fn is_undoable(&self) -> bool {
         let puts_back = match self.undo {
             Some(Undo::RestoreGeneration { .. } | Undo::RestoreRoot) => true,
-            Some(Undo::Kept { .. }) | None => false,
+            Some(Undo::Held { .. }) | None => false,
         };
         puts_back && self.outcome == Outcome::Done && self.undone_by.is_none()
     }
 
-    /// The hold that it made, or was to make: its link, what it holds and in whose place, and until when.
-    pub fn hold(&self) -> Option<(&Utf8PathBuf, &StorePath<String>, Held, Timestamp)> {
-        match (&self.action, &self.undo) {
-            (Action::DropGeneration(facts), Some(Undo::RestoreGeneration { hold, until })) => {
-                let held = Held::Generation {
-                    profile: facts.profile.clone(),
-                    number: facts.number,
-                };
-                Some((hold, &facts.store_path, held, *until))
+    /// The hold that it made in `run`, or was to make.
+    pub fn hold(&self, run: &RunId) -> Option<HoldFacts> {
+        let (link, until) = match &self.undo {
+            Some(Undo::RestoreGeneration { hold, until } | Undo::Held { hold, until }) => {
+                (hold.clone(), *until)
             }
-            (Action::HoldRoot(facts), Some(Undo::Kept { hold, until })) => {
+            Some(Undo::RestoreRoot) | None => return None,
+        };
+        let (store_path, held) = match &self.action {
+            Action::RemoveGeneration(facts) => (facts.store_path.clone(), facts.held()),
+            Action::HoldRoot(facts) => {
                 let root = facts.link.clone();
-                Some((hold, &facts.store_path, Held::Root { root }, *until))
+                (facts.store_path.clone(), Held::Root { root })
             }
-            _ => None,
-        }
+            _ => return None,
+        };
+        Some(HoldFacts {
+            run: run.clone(),
+            link,
+            store_path,
+            held,
+            until,
+        })
     }
 }
 

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
 
 use self::keep_reasons::KeepReasons;
 pub use self::policy::{KeepError, KeepPolicy, KeepRules, MOST_KEPT};
@@ -33,8 +34,11 @@ pub struct Circumstances<'a> {
     pub pins: &'a [Pin],
 }
 
-/// Why a generation stays.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+/// Why a generation, a root or a hold is kept.
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(tag = "code", content = "value", rename_all = "camelCase")]
 pub enum Reason {
     /// It is the current one.
     Current,
@@ -81,54 +85,77 @@ pub enum Reason {
     CurrentUnknown(String),
     /// The profile must not be touched.
     Blocked(String),
-    /// The job has no rule for this profile.
+    /// A pattern of `protect.roots` matches the link.
+    Protected,
+    /// A path of `protect.paths` covers the link.
+    ProtectedPath,
+    /// The parent directory is missing: a home or file system may not be mounted.
+    ParentMissing,
+    /// The link is still there; its owner can see it, and remove it.
+    LinkExists,
+    /// The link is gone, and its entry lies outside `gcroots/auto`: its owner can see the entry, and remove it.
+    EntryByHand,
+    /// Its name is not UTF-8, and could not be recorded and restored exactly.
+    NotUtf8,
+    /// Its undo window is open.
+    WindowOpen,
+    /// The job does not select it.
     NotSelected,
     /// It belongs to another user.
     OtherOwner,
-    /// No rule keeps it, and the budget does not need its room.
+    /// The budget does not need its space.
     NotNeeded,
-    /// No rule keeps it, and one run removes no more.
+    /// One run removes no more.
     LaterRun,
 }
 
 /// One or more reasons, in the order of [`Reason`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reasons {
-    first: Reason,
-    others: Vec<Reason>,
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(try_from = "Vec<Reason>", into = "Vec<Reason>")]
+pub struct Reasons(Vec<Reason>);
+
+/// There is no reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("there is no reason to keep it")]
+pub struct NoReason;
+
+impl TryFrom<Vec<Reason>> for Reasons {
+    type Error = NoReason;
+    fn try_from(reasons: Vec<Reason>) -> Result<Self, Self::Error> {
+        Self::gather(reasons.into_iter().collect()).ok_or(NoReason)
+    }
+}
+
+impl From<Reasons> for Vec<Reason> {
+    fn from(reasons: Reasons) -> Self {
+        reasons.0
+    }
 }
 
 impl Reasons {
     /// A single reason.
     pub fn one(reason: Reason) -> Self {
-        Self {
-            first: reason,
-            others: Vec::new(),
-        }
+        Self(vec![reason])
     }
 
     fn gather(reasons: BTreeSet<Reason>) -> Option<Self> {
-        let mut reasons = reasons.into_iter();
-        reasons.next().map(|first| Self {
-            first,
-            others: reasons.collect(),
-        })
+        (!reasons.is_empty()).then(|| Self(reasons.into_iter().collect()))
     }
 
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Reason> {
-        std::iter::once(&self.first).chain(&self.others)
+        self.0.iter()
     }
 }
 
-/// What is to become of a generation.
+/// What becomes of a generation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// It stays, for all these reasons.
+    /// It is kept, for all these reasons.
     Keep(Reasons),
-    /// It goes: it is older than the current one, and no rule keeps it.
-    Drop {
-        /// What it leads to, on disk: what the hold will keep.
+    /// It is removed: it is older than the current one, and no rule keeps it.
+    Remove {
+        /// Its target on disk, which a hold keeps.
         store_path: StorePath<String>,
     },
 }

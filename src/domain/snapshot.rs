@@ -1,5 +1,7 @@
 //! The snapshot: everything observed before a decision.
 
+use std::fmt;
+
 use camino::Utf8PathBuf;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
@@ -131,6 +133,15 @@ pub enum Held {
         #[schemars(with = "String")]
         root: Utf8PathBuf,
     },
+}
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Generation { profile, number } => write!(f, "generation {number} of {profile}"),
+            Self::Root { root } => write!(f, "the former target of {root}"),
+        }
+    }
 }
 
 /// A root that the last run saw, and that is gone without our doing, while what it kept is still there.

@@ -14,10 +14,11 @@ use crate::domain::budget::{
     BudgetEnd, BudgetReport, Contradiction, DiskUsage, Finding, FreeSpace, Round, SizeMetric, Trial,
 };
 use crate::domain::collect::{CollectMethod, FullGcReason, Part};
-use crate::domain::measure::{Bytes, Timestamp};
-use crate::domain::plan::{Action, CollectFacts};
+use crate::domain::measure::Bytes;
+use crate::domain::plan::CollectFacts;
 use crate::domain::receipt::{Entry, Outcome, Receipt};
 use crate::domain::store_path::StorePath;
+use crate::operations::Loss;
 use crate::ports::RunJournal;
 
 /// The most rounds of one run. Every round deletes a path or removes a step, so it ends without this; other programs may
@@ -36,11 +37,8 @@ impl<R: RunJournal> Engine<'_, R> {
             return;
         }
         for entry in &mut receipt.entries {
-            let for_good = match &entry.action {
-                Action::ReleaseEarly(_) => true,
-                Action::DropGeneration(facts) => facts.hold.is_zero(),
-                _ => false,
-            };
+            let regret = entry.action.operation().regret();
+            let for_good = regret.is_some_and(|regret| regret.of != Loss::EndedHold);
             if for_good && entry.outcome == Outcome::Pending {
                 let why = "it would free nothing, because no garbage is collected".to_string();
                 settle(entry, Outcome::Stale, Some(why), self.clock);
@@ -66,7 +64,8 @@ impl<R: RunJournal> Engine<'_, R> {
         let entry = receipt.entries.get(index);
         goal_of(receipt).is_some()
             && collections.any(pending)
-            && entry.is_some_and(|entry| pending(entry) && regret(&entry.action).is_some())
+            && entry
+                .is_some_and(|entry| pending(entry) && entry.action.operation().regret().is_some())
     }
 
     /// Keeps what no round has removed.
@@ -84,7 +83,7 @@ impl<R: RunJournal> Engine<'_, R> {
             Some(BudgetEnd::Stopped) | None => "nothing more is collected in this run",
         };
         for entry in &mut receipt.entries {
-            if entry.outcome == Outcome::Pending && regret(&entry.action).is_some() {
+            if entry.outcome == Outcome::Pending && entry.action.operation().regret().is_some() {
                 settle(entry, Outcome::Retained, Some(why.to_string()), self.clock);
             }
         }
@@ -373,8 +372,9 @@ impl Rounds {
         }
         let next = *self.steps.front()?;
         // The undo window of a hold that has ended was not shortened by a prediction.
-        let has_ended = |entry: &Entry| matches!(entry.action, Action::ReleaseHold(_));
-        let ended = receipt.entries.get(next).is_some_and(has_ended);
+        let entry = receipt.entries.get(next);
+        let regret = entry.and_then(|entry| entry.action.operation().regret());
+        let ended = regret.is_some_and(|regret| regret.of == Loss::EndedHold);
         let may = self.trial.steps().max(u64::from(ended));
         // Steps that share their paths free them together.
         if steps < may || (steps > 0 && nothing_dead) {
@@ -395,24 +395,12 @@ fn outcome_of(receipt: &Receipt, index: usize) -> Option<Outcome> {
     receipt.entries.get(index).map(|entry| entry.outcome)
 }
 
-/// What is removed for good, in the order of regret: ended holds, open holds, generations, each from the oldest.
-fn regret(action: &Action) -> Option<(u8, Timestamp, String)> {
-    match action {
-        Action::ReleaseHold(facts) => Some((0, facts.until, facts.link.to_string())),
-        Action::ReleaseEarly(facts) => Some((1, facts.hold.until, facts.hold.link.to_string())),
-        Action::DropGeneration(facts) if facts.hold.is_zero() => {
-            let link = facts.profile.link(facts.number);
-            Some((2, facts.created, link.into_string()))
-        }
-        _ => None,
-    }
-}
-
 /// The entries that are removed for good, with the least regret first.
 fn steps_of(receipt: &Receipt) -> VecDeque<usize> {
     let pending = |(_, entry): &(usize, &Entry)| entry.outcome == Outcome::Pending;
     let entries = receipt.entries.iter().enumerate().filter(pending);
-    let steps = entries.filter_map(|(index, entry)| Some((regret(&entry.action)?, index)));
+    let steps =
+        entries.filter_map(|(index, entry)| Some((entry.action.operation().regret()?, index)));
     let mut steps: Vec<_> = steps.collect();
     steps.sort();
     steps.into_iter().map(|(_, index)| index).collect()

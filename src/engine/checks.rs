@@ -12,8 +12,8 @@ use crate::ports::RunJournal;
 pub(super) fn add(remember: &impl RunJournal, job: &EffectiveJob, plan: &mut Plan) {
     let receipts = remember.receipts().unwrap_or_default();
     let earlier = || runs_of(&receipts, &plan.store, &plan.job);
-    let extents: Vec<PlanSize> = earlier().filter_map(|receipt| receipt.extent).collect();
-    let mut alarms = detect_anomalies(&PlanSize::of(plan), job.limits, extents);
+    let sizes: Vec<PlanSize> = earlier().filter_map(|receipt| receipt.size).collect();
+    let mut alarms = detect_anomalies(&PlanSize::of(plan), job.limits, sizes);
     alarms.extend(circuit_breaker(failed_in_a_row(remember, earlier())));
     plan.alarm(alarms, &job.accept);
 }
@@ -21,7 +21,7 @@ pub(super) fn add(remember: &impl RunJournal, job: &EffectiveJob, plan: &mut Pla
 /// What the earlier runs of a job removed.
 pub(super) fn usual(remember: &impl RunJournal, store: &StoreDir, job: &JobName) -> Usual {
     let receipts = remember.receipts().unwrap_or_default();
-    Usual::of(runs_of(&receipts, store, job).filter_map(|receipt| receipt.extent))
+    Usual::of(runs_of(&receipts, store, job).filter_map(|receipt| receipt.size))
 }
 
 /// The runs of a job on a store, the latest first.

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use camino::Utf8PathBuf;
 
 use crate::domain::measure::Timestamp;
-use crate::domain::plan::{Action, GenerationFacts};
 use crate::domain::profile::Owner;
 
 /// The time that a step may take on a slow machine, in seconds. Only the rest is a delay.
@@ -91,14 +90,6 @@ impl Delays {
         if timed_out {
             *sum = (*sum).max(MAX_OWNER_SECONDS);
         }
-    }
-}
-
-/// The generation whose profile an action changes.
-pub(super) fn changed_generation(action: &Action) -> Option<&GenerationFacts> {
-    match action {
-        Action::DropGeneration(facts) | Action::RestoreGeneration(facts) => Some(facts),
-        _ => None,
     }
 }
 

@@ -1,14 +1,18 @@
 //! Planning: observe, build, fit to the budget, predict, run the safety checks.
 
+mod budget;
+
+pub use self::budget::{BudgetContext, Recent};
 use super::checks;
-use crate::domain::analysis::StoreAnalysis;
+use crate::domain::analysis::{RemovedLinks, StoreAnalysis};
 use crate::domain::budget::{Contradiction, DiskGoal, DiskUsage, SizeMetric};
 use crate::domain::disk_use::DiskUse;
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::graph::{NodeIdx, NodeSet, StoreGraph, Weight};
 use crate::domain::measure::{Bytes, count};
-use crate::domain::plan::{BudgetContext, Later, Plan, Prediction, Recent};
+use crate::domain::plan::{Later, Plan, Prediction, Subject};
 use crate::domain::snapshot::Snapshot;
+use crate::operations::Frees;
 use crate::ports::{
     DiskError, JournalError, NixActions, Observation, PerformError, ReadStore, RunJournal,
     StoreReadError, StoreReadTrouble, Survey, SurveyError, error_chain,
@@ -94,7 +98,8 @@ impl<R: RunJournal> Planner<'_, R> {
         job: &EffectiveJob,
         exact: Exact,
     ) -> Result<Plan, PlanError> {
-        if plan.collects() {
+        plan.prediction = Prediction::default();
+        if plan.collection().is_some() {
             let look = self.look(job)?;
             self.predict(&mut plan, &look, exact)?;
         }
@@ -202,7 +207,7 @@ impl<R: RunJournal> Planner<'_, R> {
             store: Ok(store),
             running,
         };
-        if !plan.actions.is_empty() {
+        if !plan.is_empty() {
             self.predict(&mut plan, &look, exact)?;
         }
         Ok(plan)
@@ -243,22 +248,29 @@ impl<R: RunJournal> Planner<'_, R> {
 
     /// Predicts what a plan frees; what cannot be known stays unknown, with a note.
     fn predict(&self, plan: &mut Plan, look: &Observation, exact: Exact) -> Result<(), PlanError> {
-        if !plan.collects() {
+        let Some(collection) = plan.collection().copied() else {
             return Ok(());
-        }
-        let unknown = |why: &str| format!("the amount freed is unknown: {why}");
+        };
+        let unknown = |why: &str| vec![format!("the amount freed is unknown: {why}")];
         let store = match &look.store {
             Ok(store) => store,
             Err(error) => {
-                plan.notes.push(unknown(&error_chain(error)));
+                plan.prediction.notes = unknown(&error_chain(error));
                 return Ok(());
             }
         };
         if let Some(refusal) = look.snapshot.hidden_roots().next() {
-            plan.notes.push(unknown(&refusal.message));
+            plan.prediction.notes = unknown(&refusal.message);
             return Ok(());
         }
-        let mut forecast = store.forecast(&plan.actions);
+        let exclusive = store.exclusive_by_link();
+        for item in &mut plan.items {
+            if let Subject::Generation { .. } | Subject::Hold { .. } = item.subject {
+                let bytes = exclusive.get(item.subject.link().as_path()).copied();
+                item.exclusive_bytes = Some(bytes.unwrap_or_default());
+            }
+        }
+        let mut forecast = store.forecast(&removed_links(plan));
         let part = self.part(plan, store, &forecast.dead)?;
         let is_part = part.is_some();
         if let Some(part) = part {
@@ -266,8 +278,10 @@ impl<R: RunJournal> Planner<'_, R> {
             forecast.dead = part;
         }
         let mut names = names(store.graph(), forecast.dead.iter());
-        if spares_recent(plan) {
-            plan.notes.push(spared(forecast.spared));
+        let mut notes = Vec::new();
+        // The age of a name that Nix does not know is not known, so it stays where recent paths do.
+        if collection.registered_before.is_some() {
+            notes.push(spared(forecast.spared));
         } else if !is_part {
             names.extend(unregistered(store));
         }
@@ -277,6 +291,8 @@ impl<R: RunJournal> Planner<'_, R> {
             None
         };
         let disk_bytes = measured.as_ref().map(|used| used.bytes);
+        notes.extend(store.notes());
+        notes.extend(measured.iter().flat_map(DiskUse::notes));
         plan.prediction = Prediction {
             nar_bytes: Some(forecast.now.nar_bytes),
             disk_bytes,
@@ -288,6 +304,7 @@ impl<R: RunJournal> Planner<'_, R> {
                 nar_bytes: forecast.later.nar_bytes,
                 paths: forecast.later.paths,
             }),
+            notes,
         };
         if let Some(report) = &mut plan.budget {
             let frees = match report.figure {
@@ -296,8 +313,6 @@ impl<R: RunJournal> Planner<'_, R> {
             };
             report.frees = frees.unwrap_or(report.frees);
         }
-        plan.notes.extend(store.notes());
-        plan.notes.extend(measured.iter().flat_map(DiskUse::notes));
         Ok(())
     }
 
@@ -347,10 +362,20 @@ fn recent(job: &EffectiveJob, snapshot: &Snapshot) -> Option<Recent> {
     })
 }
 
-/// Whether the collection spares what is recent: a name that Nix does not know stays then, for its age is not known.
-fn spares_recent(plan: &Plan) -> bool {
-    let mut collections = plan.collections();
-    collections.any(|facts| facts.registered_before.is_some())
+/// The links that a plan removes.
+fn removed_links(plan: &Plan) -> RemovedLinks {
+    let mut removed = RemovedLinks {
+        registered_before: plan.collection().and_then(|facts| facts.registered_before),
+        ..RemovedLinks::default()
+    };
+    for removal in plan.removals() {
+        match removal.action.operation().frees() {
+            Frees::Now(link) => _ = removed.now.insert(link),
+            Frees::WhenWindowEnds(link) => _ = removed.when_windows_end.insert(link),
+            Frees::Nothing => {}
+        }
+    }
+    removed
 }
 
 fn spared(weight: Weight) -> String {

@@ -1,12 +1,12 @@
 //! Recovery of an interrupted run: every open action is examined, none is guessed.
 
 use super::delays::Delays;
-use super::run::{hold_facts, settle};
+use super::run::settle;
 use super::{Engine, EngineError};
-use crate::domain::plan::Action;
-use crate::domain::receipt::{Entry, Outcome, Receipt, RunId, RunKind, Undo};
-use crate::domain::store_path::StorePath;
-use crate::ports::{LinkState, PerformError, RestoreMode, RunJournal, error_chain};
+use crate::domain::protected::ProtectedPaths;
+use crate::domain::receipt::{Entry, Outcome, Receipt, RunId, RunKind};
+use crate::operations::Site;
+use crate::ports::{RunJournal, error_chain};
 
 impl<R: RunJournal> Engine<'_, R> {
     /// Settles every interrupted run. Called under the lock, so none of them can still be under way.
@@ -38,7 +38,7 @@ impl<R: RunJournal> Engine<'_, R> {
             let begun = self.clock.now();
             let (outcome, detail) = match self.reason_to_skip(&delays, &entry.action) {
                 Some(why) => (Outcome::Failed, format!("interrupted, and {why}")),
-                None => self.examine(entry),
+                None => self.examine(entry, &receipt.run),
             };
             let span = (begun, self.clock.now());
             self.add_delay(&mut delays, &entry.action, span, false);
@@ -54,75 +54,20 @@ impl<R: RunJournal> Engine<'_, R> {
     }
 
     /// Finds out what became of one action.
-    fn examine(&self, entry: &Entry) -> (Outcome, String) {
-        let seen = match &entry.action {
-            Action::HoldRoot(facts) => return self.finish_hold(&facts.store_path, entry),
-            Action::DropGeneration(facts) => self.perform.see_generation(facts),
-            Action::RestoreGeneration(facts) => match self.perform.see_generation(facts) {
-                // The link is there and only its time or its root is missing: that is finished, not undone.
-                Ok(LinkState::Unfinished | LinkState::Unchanged) => self
-                    .perform
-                    .restore_generation(facts, RestoreMode::Resume)
-                    .map(|()| LinkState::Unchanged),
-                seen => seen,
-            },
-            Action::RemoveRoot(facts) | Action::RestoreRoot(facts) => self.perform.see_root(facts),
-            Action::ReleaseHold(facts) => self.perform.see_hold(facts),
-            Action::ReleaseEarly(facts) => self.perform.see_hold(&facts.hold),
-            Action::Collect(_) | Action::Optimise | Action::Verify { .. } => {
-                let why = "interrupted; unknown whether it finished, and safe to repeat";
-                return (Outcome::Skipped, why.to_string());
-            }
-        };
-        let makes = matches!(
-            entry.action,
-            Action::RestoreGeneration(_) | Action::RestoreRoot(_)
-        );
-        match seen {
-            Ok(LinkState::Gone) if makes => not_begun(),
-            Ok(LinkState::Unchanged) if makes => found_done(),
-            Ok(LinkState::Gone) => found_done(),
-            // The hold, should there be one, stays until its window ends: a `nix-env` that outlived us may still be
-            // waiting for the profile's lock, and drop the generation after all.
-            Ok(LinkState::Unchanged) => not_begun(),
-            Ok(LinkState::Unfinished | LinkState::Different) => (
-                Outcome::Stale,
-                "interrupted; something else is in its place now".to_string(),
-            ),
-            Err(error) => (
-                Outcome::Failed,
-                format!(
-                    "interrupted; its progress is unknown: {}",
-                    error_chain(&error)
-                ),
-            ),
-        }
+    fn examine(&self, entry: &Entry, run: &RunId) -> (Outcome, String) {
+        entry.action.operation().examine(&Site {
+            nix: self.perform,
+            hold: entry.hold(run),
+            protected: &ProtectedPaths::default(),
+        })
     }
 
-    /// What was to be held is still to be held, whatever came of it.
-    fn finish_hold(&self, path: &StorePath<String>, entry: &Entry) -> (Outcome, String) {
-        let Some((hold, ..)) = entry.hold() else {
-            return not_begun();
-        };
-        match self.perform.hold(path, hold) {
-            Ok(()) => (Outcome::Done, "interrupted; now held".to_string()),
-            Err(error @ PerformError::Stale(_)) => (Outcome::Stale, error_chain(&error)),
-            Err(error) => (
-                Outcome::Failed,
-                format!("interrupted; {}", error_chain(&error)),
-            ),
-        }
-    }
-
-    /// A generation that is still there needs no hold; should the release fail, its window ends it.
-    fn drop_needless_hold(&self, entry: &Entry, receipt: &Receipt) {
-        if let (Action::DropGeneration(facts), Some(Undo::RestoreGeneration { hold, until })) =
-            (&entry.action, &entry.undo)
+    /// A generation that is there again needs no hold; should the release fail, its window ends it.
+    fn release_needless_hold(&self, entry: &Entry, run: &RunId) {
+        if let Some(hold) = entry.hold(run)
+            && let Err(error) = self.perform.release_hold(&hold)
         {
-            let hold = hold_facts(facts, receipt, hold, *until);
-            if let Err(error) = self.perform.release_hold(&hold) {
-                tracing::warn!(error = %error_chain(&error), "an unneeded hold stays until its undo window ends");
-            }
+            tracing::warn!(error = %error_chain(&error), "an unneeded hold stays until its undo window ends");
         }
     }
 
@@ -139,39 +84,19 @@ impl<R: RunJournal> Engine<'_, R> {
         };
         let before = original.clone();
         for entry in &mut original.entries {
-            let restored = undo
-                .entries
-                .iter()
-                .any(|done| done.outcome == Outcome::Done && restores(&done.action, &entry.action));
+            let inverse = entry.action.operation().inverse();
+            let restored = undo.entries.iter().any(|done| {
+                done.outcome == Outcome::Done && Some(&done.action) == inverse.as_ref()
+            });
             if restored && entry.undone_by.is_none() {
                 entry.undone_by = Some(undo.run.clone());
                 // The generation is a root again by itself.
-                self.drop_needless_hold(entry, &before);
+                self.release_needless_hold(entry, &before.run);
             }
         }
         if original == before {
             return Ok(());
         }
         self.save_record(lock, &original, &undo.run)
-    }
-}
-
-fn found_done() -> (Outcome, String) {
-    (Outcome::Done, "interrupted; found completed".to_string())
-}
-
-fn not_begun() -> (Outcome, String) {
-    (
-        Outcome::Skipped,
-        "interrupted; found not completed".to_string(),
-    )
-}
-
-/// Whether the first action puts back what the second took away.
-fn restores(restore: &Action, drop: &Action) -> bool {
-    match (restore, drop) {
-        (Action::RestoreGeneration(a), Action::DropGeneration(b)) => a == b,
-        (Action::RestoreRoot(a), Action::RemoveRoot(b)) => a == b,
-        _ => false,
     }
 }

@@ -1,27 +1,25 @@
 //! Execution of an approved plan, one recorded step after the other.
 
-use std::collections::HashSet;
-
 use super::budget::Collect;
 use super::collect::{LastLook, collect_after, collect_from};
-use super::delays::{Delayer, Delays, changed_generation};
+use super::delays::{Delayer, Delays};
 use super::vanished::{Known, Links};
-use super::{Approved, Collection, Engine, EngineError, Proposal, pending};
+use super::{Approved, Collection, Engine, EngineError, pending};
 use crate::domain::blocker::{Blocker, CheckCode};
 use crate::domain::collect::CollectMethod;
 use crate::domain::effective_job::EffectiveJob;
+use crate::domain::limits::PlanSize;
 use crate::domain::measure::{Span, Timestamp};
-use crate::domain::plan::{
-    Action, CollectFacts, GenerationFacts, HoldFacts, VanishedFacts, recheck,
-};
+use crate::domain::plan::{Action, CollectFacts, GenerationFacts, Plan};
 use crate::domain::protected::ProtectedPaths;
 use crate::domain::receipt::{BudgetOutcome, Entry, Outcome, Receipt, RunKind, Undo};
 use crate::domain::risk::RiskLevel;
-use crate::domain::snapshot::{Held, Snapshot};
-use crate::ports::{Clock, LinkState, PerformError, RestoreMode, RunJournal, error_chain};
+use crate::domain::snapshot::Snapshot;
+use crate::operations::{Names, Site, vanished};
+use crate::ports::{Clock, PerformError, RunJournal, error_chain};
 
 impl<R: RunJournal> Engine<'_, R> {
-    /// Carries out an approved proposal: lock, settle what was interrupted, look again, write the record with
+    /// Carries out an approved plan: lock, settle what was interrupted, look again, write the record with
     /// everything pending, then do and record one action after the other.
     ///
     /// `job` tells what the settings protect now. A saved plan is refused as a whole when anything it relies on has
@@ -34,14 +32,14 @@ impl<R: RunJournal> Engine<'_, R> {
         approved: Approved,
         job: Option<&EffectiveJob>,
     ) -> Result<Receipt, EngineError> {
-        let proposal = approved.into_proposal();
+        let (plan, kind) = approved.into_parts();
         let lock = self.lock()?;
         self.recover(&lock)?;
         let mut snapshot = self.survey.snapshot()?;
-        let accepted = &proposal.accepted;
-        // What was let pass is what was shown, and nothing that came since.
+        let accepted = &plan.accepted_checks;
+        // Accepted is what was shown, and nothing that came since.
         snapshot.refusals.retain(|seen| !seen.is_among(accepted));
-        Self::same_machine(&proposal.machine, &snapshot)?;
+        Self::same_machine(&plan.machine, &snapshot)?;
         if let Some(stop) = snapshot.refusals.iter().find(|r| r.code.stops_run()) {
             let Blocker {
                 code,
@@ -55,18 +53,18 @@ impl<R: RunJournal> Engine<'_, R> {
                 hint,
             });
         }
-        let mut receipt = self.new_receipt(proposal.kind.clone(), &snapshot)?;
-        receipt.job = Some(proposal.job.clone());
-        receipt.bytes.predicted = proposal.prediction.disk_bytes;
-        receipt.bytes.predicted_at_most = proposal.prediction.disk_bytes_at_most;
-        receipt.budget = proposal.budget.clone().map(BudgetOutcome::pending);
-        receipt.extent = Some(proposal.extent);
-        receipt.accepted.clone_from(accepted);
-        receipt.refused.clone_from(&proposal.refused);
-        receipt.entries = self.checked_entries(&proposal, &snapshot, job)?;
+        let mut receipt = self.new_receipt(kind, &snapshot)?;
+        receipt.job = Some(plan.job.clone());
+        receipt.bytes.predicted = plan.prediction.disk_bytes;
+        receipt.bytes.predicted_at_most = plan.prediction.disk_bytes_at_most;
+        receipt.budget = plan.budget.clone().map(BudgetOutcome::pending);
+        receipt.size = Some(PlanSize::of(&plan));
+        receipt.accepted_checks.clone_from(accepted);
+        receipt.failed_checks = plan.left_out().cloned().collect();
+        receipt.entries = self.checked_entries(&plan, &receipt.kind, &snapshot, job)?;
         self.remember.saw(&lock, &snapshot, &receipt)?;
         self.remember.begin(&lock, &mut receipt)?;
-        self.prepare_holds(&lock, &mut receipt)?;
+        self.prepare_undo(&lock, &mut receipt)?;
         self.repair_holds(&snapshot, &mut receipt);
         self.skip_without_collection(&mut receipt);
         let mut delays = Delays::default();
@@ -93,61 +91,66 @@ impl<R: RunJournal> Engine<'_, R> {
     /// Looks at every action once more, under the lock.
     fn checked_entries(
         &self,
-        proposal: &Proposal,
+        plan: &Plan,
+        kind: &RunKind,
         snapshot: &Snapshot,
         job: Option<&EffectiveJob>,
     ) -> Result<Vec<Entry>, EngineError> {
         let mut entries = Vec::new();
         let mut changes = Vec::new();
-        for planned in newly_vanished(proposal, snapshot, job) {
-            if proposal.kind == RunKind::Apply {
-                let link = &planned.link;
-                changes.push(format!(
-                    "{link} is gone, and its former target must be held first"
-                ));
-            }
-            entries.push(pending(Action::HoldRoot(planned), RiskLevel::Low));
+        // What vanished since the plan was made must be held as well before anything is collected.
+        let vanished = job
+            .filter(|_| plan.collection().is_some())
+            .map(|job| vanished::not_held(snapshot, job, &plan.vanished));
+        for facts in vanished.unwrap_or_default() {
+            changes.push(format!(
+                "{} is gone, and its former target must be held first",
+                facts.link
+            ));
+            entries.push(pending(Action::HoldRoot(facts), RiskLevel::Low));
         }
-        for planned in &proposal.actions {
-            let mut entry = pending(planned.action.clone(), planned.risk);
-            if let Err(change) = recheck(&planned.action, snapshot, job) {
+        for planned in plan.actions() {
+            let rechecked = planned.action.operation().recheck(snapshot, job);
+            let mut entry = pending(planned.action, planned.risk);
+            if let Err(change) = rechecked {
                 changes.push(change.clone());
                 settle(&mut entry, Outcome::Stale, Some(change), self.clock);
             }
             entries.push(entry);
         }
-        if proposal.kind == RunKind::Apply && !changes.is_empty() {
+        if *kind == RunKind::Apply && !changes.is_empty() {
             return Err(EngineError::Changed { changes });
         }
         Ok(entries)
     }
 
-    /// Writes down where each hold will be and until when, before the first one is made.
-    fn prepare_holds(&self, lock: &R::Lock, receipt: &mut Receipt) -> Result<(), EngineError> {
+    /// Records how each step is undone, where each hold will be and until when, before the first one is made.
+    fn prepare_undo(&self, lock: &R::Lock, receipt: &mut Receipt) -> Result<(), EngineError> {
         let (run, started) = (receipt.run.clone(), receipt.started_at);
-        let mut any = false;
         let mut links = Links::default();
         for (index, entry) in receipt.entries.iter_mut().enumerate() {
             if entry.outcome != Outcome::Pending {
                 continue;
             }
-            match &entry.action {
-                Action::DropGeneration(facts) if !facts.hold.is_zero() => {
-                    let hold = self.remember.hold_link(lock, &run, index)?;
-                    let until = started.after(facts.hold);
-                    entry.undo = Some(Undo::RestoreGeneration { hold, until });
+            let operation = entry.action.operation();
+            let hold = match operation.hold() {
+                None => None,
+                Some(span) => {
+                    let name = || self.remember.hold_link(lock, &run, index);
+                    // These are made together, so that one call of Nix makes many.
+                    let link = if entry.action.vanished_root().is_some() {
+                        links.next(name)?
+                    } else {
+                        name()?
+                    };
+                    Some((link, started.after(span)))
                 }
-                Action::HoldRoot(facts) => {
-                    let hold = links.next(|| self.remember.hold_link(lock, &run, index))?;
-                    let until = started.after(facts.hold);
-                    entry.undo = Some(Undo::Kept { hold, until });
-                }
-                Action::RemoveRoot(_) => entry.undo = Some(Undo::RestoreRoot),
-                _ => continue,
-            }
-            any = true;
+            };
+            let undo = operation.undo(hold);
+            drop(operation);
+            entry.undo = undo;
         }
-        if any {
+        if receipt.entries.iter().any(|entry| entry.undo.is_some()) {
             self.remember.record(lock, receipt)?;
         }
         Ok(())
@@ -176,7 +179,8 @@ impl<R: RunJournal> Engine<'_, R> {
             return Ok(());
         }
         let action = entry.action.clone();
-        tracing::info!(action = %summary(&action), "starting");
+        let sentence = action.operation().describe(&Names::default());
+        tracing::info!(action = %sentence, "starting");
         if let Action::Collect(facts) = action {
             let collect = Collect {
                 facts,
@@ -186,36 +190,24 @@ impl<R: RunJournal> Engine<'_, R> {
             };
             return self.collect(collect, receipt, delays);
         }
+        // They are held together, before the first step.
+        if action.vanished_root().is_some() {
+            return Ok(());
+        }
+        let nothing = ProtectedPaths::default();
         let begun = self.clock.now();
-        let mut note = None;
-        let done = match &action {
-            // They are held together, before the first step; a collection is no single deed.
-            Action::HoldRoot(_) | Action::Collect(_) => return Ok(()),
-            Action::DropGeneration(facts) => {
-                self.drop_generation(facts, entry.undo.as_ref(), receipt, &mut note)
-            }
-            Action::RemoveRoot(facts) => {
-                let nothing = ProtectedPaths::default();
-                let protected = known.and_then(|known| known.protected);
-                self.perform
-                    .remove_root(facts, protected.unwrap_or(&nothing))
-            }
-            Action::ReleaseHold(facts) => self.perform.release_hold(facts),
-            Action::ReleaseEarly(facts) => self.perform.release_hold(&facts.hold),
-            Action::Optimise => self.perform.optimise(),
-            Action::Verify { contents } => self.perform.verify(*contents),
-            Action::RestoreGeneration(facts) => {
-                self.perform.restore_generation(facts, RestoreMode::Fresh)
-            }
-            Action::RestoreRoot(facts) => self.perform.restore_root(facts),
-        };
+        let done = action.operation().perform(&Site {
+            nix: self.perform,
+            hold: entry.hold(&receipt.run),
+            protected: known.and_then(|known| known.protected).unwrap_or(&nothing),
+        });
         let timed_out = matches!(done, Err(PerformError::TimedOut { .. }));
         let span = (begun, self.clock.now());
         self.add_delay(delays, &action, span, timed_out);
         let removed_more = matches!(done, Err(PerformError::RemovedMore { .. }));
         if let Some(entry) = receipt.entries.get_mut(index) {
             match done {
-                Ok(()) => settle(entry, Outcome::Done, note, self.clock),
+                Ok(note) => settle(entry, Outcome::Done, note, self.clock),
                 Err(error) => {
                     let outcome = match error {
                         PerformError::Stale(_) => Outcome::Stale,
@@ -223,17 +215,13 @@ impl<R: RunJournal> Engine<'_, R> {
                         PerformError::RemovedMore { .. } => Outcome::Done,
                         _ => Outcome::Failed,
                     };
-                    tracing::warn!(action = %summary(&action), error = %error_chain(&error), "not done");
-                    let mut detail = error_chain(&error);
-                    if let Some(note) = note {
-                        detail = format!("{detail}; {note}");
-                    }
-                    settle(entry, outcome, Some(detail), self.clock);
+                    tracing::warn!(action = %sentence, error = %error_chain(&error), "not done");
+                    settle(entry, outcome, Some(error_chain(&error)), self.clock);
                 }
             }
         }
         self.append_step(lock, receipt, index)?;
-        if let (true, Action::DropGeneration(facts)) = (removed_more, &action) {
+        if let (true, Some(facts)) = (removed_more, action.removed_generation()) {
             self.stop_after(facts, receipt, known);
         }
         Ok(())
@@ -241,7 +229,7 @@ impl<R: RunJournal> Engine<'_, R> {
 
     /// The reason to skip an action because of what came before it in this run.
     pub(super) fn reason_to_skip(&self, delays: &Delays, action: &Action) -> Option<String> {
-        let facts = changed_generation(action)?;
+        let facts = action.changed_generation()?;
         delays.reason_to_skip(&self.delayer(facts), &facts.owner)
     }
 
@@ -253,7 +241,7 @@ impl<R: RunJournal> Engine<'_, R> {
         span: (Timestamp, Timestamp),
         timed_out: bool,
     ) {
-        if let Some(facts) = changed_generation(action) {
+        if let Some(facts) = action.changed_generation() {
             delays.add(self.delayer(facts), span, timed_out);
         }
     }
@@ -263,53 +251,6 @@ impl<R: RunJournal> Engine<'_, R> {
             Delayer::Ours(facts.profile.to_path())
         } else {
             Delayer::Theirs(facts.owner.uid)
-        }
-    }
-
-    /// Holds the closure, then drops the generation. Where the hold fails the generation stays; where the drop
-    /// fails and the generation is still there, the hold is not needed.
-    fn drop_generation(
-        &self,
-        facts: &GenerationFacts,
-        undo: Option<&Undo>,
-        receipt: &Receipt,
-        note: &mut Option<String>,
-    ) -> Result<(), PerformError> {
-        let hold = match undo {
-            Some(Undo::RestoreGeneration { hold, until }) => {
-                self.perform.hold(&facts.store_path, hold)?;
-                Some(hold_facts(facts, receipt, hold, *until))
-            }
-            _ if facts.hold.is_zero() => None,
-            // A hold was promised and has no place: that must never go on to the drop.
-            _ => return Err(PerformError::Stale("the hold has no place".to_string())),
-        };
-        let Err(error) = self.perform.drop_generation(facts) else {
-            return Ok(());
-        };
-        match self.perform.see_generation(facts) {
-            // Nix complained after the deed; what counts is that it is gone, held, and recorded so.
-            Ok(LinkState::Gone)
-                if !matches!(
-                    error,
-                    PerformError::Stale(_) | PerformError::RemovedMore { .. }
-                ) =>
-            {
-                *note = Some(error_chain(&error));
-                Ok(())
-            }
-            Ok(LinkState::Unchanged) => {
-                if let Some(hold) = hold
-                    && let Err(error) = self.perform.release_hold(&hold)
-                {
-                    tracing::warn!(error = %error_chain(&error), "an unneeded hold stays until its undo window ends");
-                }
-                Err(error)
-            }
-            // What is there cannot be told for sure: the hold stays until its window ends.
-            Ok(LinkState::Gone | LinkState::Unfinished | LinkState::Different) | Err(_) => {
-                Err(error)
-            }
         }
     }
 
@@ -330,7 +271,9 @@ impl<R: RunJournal> Engine<'_, R> {
         // Who lets damage pass has left it to Nix to find what is dead.
         let damage = |it: &Blocker| it.code == CheckCode::StoreDamaged;
         let method = match facts.method {
-            CollectMethod::Auto if receipt.accepted.iter().any(damage) => CollectMethod::Full,
+            CollectMethod::Auto if receipt.accepted_checks.iter().any(damage) => {
+                CollectMethod::Full
+            }
             method => method,
         };
         let facts = CollectFacts { method, ..facts };
@@ -402,57 +345,6 @@ impl<R: RunJournal> Engine<'_, R> {
     }
 }
 
-/// What is gone since the plan was drawn, and must be held as well before anything is collected.
-fn newly_vanished(
-    proposal: &Proposal,
-    snapshot: &Snapshot,
-    job: Option<&EffectiveJob>,
-) -> Vec<VanishedFacts> {
-    let mut actions = proposal.actions.iter().map(|planned| &planned.action);
-    if actions.all(|action| action.collection().is_none()) {
-        return Vec::new();
-    }
-    let window = job.map(|job| job.undo_window);
-    let Some(hold) = window.filter(|window| !window.is_zero()) else {
-        return Vec::new();
-    };
-    let planned = proposal
-        .actions
-        .iter()
-        .filter_map(|planned| match &planned.action {
-            Action::HoldRoot(facts) => Some((&facts.link, &facts.store_path)),
-            _ => None,
-        });
-    let planned: HashSet<_> = planned.collect();
-    let vanished = snapshot.vanished.iter();
-    let new = vanished.filter(|root| !planned.contains(&(&root.link, &root.store_path)));
-    new.map(|root| VanishedFacts {
-        link: root.link.clone(),
-        store_path: root.store_path.clone(),
-        hold,
-    })
-    .collect()
-}
-
-/// What a hold made for these facts is.
-pub(super) fn hold_facts(
-    facts: &GenerationFacts,
-    receipt: &Receipt,
-    link: &camino::Utf8Path,
-    until: crate::domain::measure::Timestamp,
-) -> HoldFacts {
-    HoldFacts {
-        run: receipt.run.clone(),
-        link: link.to_path_buf(),
-        store_path: facts.store_path.clone(),
-        held: Held::Generation {
-            profile: facts.profile.clone(),
-            number: facts.number,
-        },
-        until,
-    }
-}
-
 /// Writes down what became of an entry.
 pub(super) fn settle(
     entry: &mut Entry,
@@ -467,32 +359,10 @@ pub(super) fn settle(
         // What was not done needs no undoing; where a hold was left behind, it is found by its link.
         let left_behind = matches!(
             entry.undo,
-            Some(Undo::RestoreGeneration { .. } | Undo::Kept { .. })
+            Some(Undo::RestoreGeneration { .. } | Undo::Held { .. })
         );
         if !left_behind {
             entry.undo = None;
         }
-    }
-}
-
-/// An action in a few words, for the log.
-pub(super) fn summary(action: &Action) -> String {
-    match action {
-        Action::HoldRoot(facts) => format!("hold the former target of {}", facts.link),
-        Action::DropGeneration(facts) => {
-            format!("remove generation {} of {}", facts.number, facts.profile)
-        }
-        Action::RemoveRoot(facts) => format!("remove the root {}", facts.entry),
-        Action::ReleaseHold(facts) => format!("release the hold {}", facts.link),
-        Action::ReleaseEarly(facts) => {
-            format!("release the hold {} early", facts.hold.link)
-        }
-        Action::Collect(_) => "collect garbage".to_string(),
-        Action::Optimise => "optimise the store".to_string(),
-        Action::Verify { .. } => "verify the store".to_string(),
-        Action::RestoreGeneration(facts) => {
-            format!("restore generation {} of {}", facts.number, facts.profile)
-        }
-        Action::RestoreRoot(facts) => format!("restore the root {}", facts.entry),
     }
 }

@@ -24,7 +24,7 @@ use nix_prune::domain::job::{
     RootsOperation,
 };
 use nix_prune::domain::measure::{Bytes, Span, Timestamp};
-use nix_prune::domain::plan::{Action, GenerationFacts, HoldFacts, RootFacts};
+use nix_prune::domain::plan::{Action, Decision, GenerationFacts, HoldFacts, RootFacts};
 use nix_prune::domain::profile::{
     Content, Current, Generation, GenerationNumber, Owner, Profile, ProfileKind, ProfilePath,
 };
@@ -35,7 +35,7 @@ use nix_prune::domain::risk::RiskLevel;
 use nix_prune::domain::root::{Dangling, GcRoot, RootKind, RootState};
 use nix_prune::domain::snapshot::{Actor, Held, Hold, MachineId, Pin, Snapshot, VanishedRoot};
 use nix_prune::domain::store_path::{StoreDir, StorePath, StorePathRef};
-use nix_prune::engine::{Engine, EngineError, GateError, Proposal, gate};
+use nix_prune::engine::{Engine, EngineError, GateError, gate};
 use nix_prune::ports::{
     ArgLimit, Clock, Collected, Deleted, Interrupt, JournalError, LinkState, NixActions,
     PerformError, RestoreMode, RunJournal, Survey, SurveyError,
@@ -290,7 +290,7 @@ impl Survey for World {
                 .iter()
                 .filter_map(|entry| match (&entry.action, &entry.undo) {
                     (
-                        Action::DropGeneration(facts),
+                        Action::RemoveGeneration(facts),
                         Some(Undo::RestoreGeneration { hold, until }),
                     ) => {
                         let there = self.holds.borrow().contains_key(hold);
@@ -374,7 +374,7 @@ impl NixActions for World {
         Ok(())
     }
 
-    fn drop_generation(&self, facts: &GenerationFacts) -> Result<(), PerformError> {
+    fn remove_generation(&self, facts: &GenerationFacts) -> Result<(), PerformError> {
         let n = facts.number.0;
         if self.change_before_drop.get() {
             self.current.set(n);
@@ -608,15 +608,14 @@ fn job(window: Span) -> Job {
             }),
             roots: Some(RootsOperation { dangling: true }),
             collect: Some(CollectOperation::default()),
-            optimise: false,
-            verify: None,
+            maintenance: Vec::new(),
         },
     }
 }
 
 fn run(world: &World, job: &Job) -> Result<Receipt, EngineError> {
     let plan = plan_of(&world.snapshot().unwrap(), job);
-    let approved = gate(Proposal::of(&plan)).unwrap();
+    let approved = gate(&plan, RunKind::Run).unwrap();
     world.engine().apply(approved, Some(&unrestricted(job)))
 }
 
@@ -740,15 +739,12 @@ fn what_vanishes_between_plan_and_run_is_held_as_well() {
     let job = job(Span::days(7));
     let plan = plan_of(&world.snapshot().unwrap(), &job);
     world.lose_root(50);
-    let saved = Proposal {
-        kind: RunKind::Apply,
-        ..Proposal::of(&plan)
-    };
-    let error = world
-        .engine()
-        .apply(gate(saved).unwrap(), Some(&unrestricted(&job)));
+    let error = world.engine().apply(
+        gate(&plan, RunKind::Apply).unwrap(),
+        Some(&unrestricted(&job)),
+    );
     assert!(matches!(error, Err(EngineError::Changed { .. })));
-    let approved = gate(Proposal::of(&plan)).unwrap();
+    let approved = gate(&plan, RunKind::Run).unwrap();
     world
         .engine()
         .apply(approved, Some(&unrestricted(&job)))
@@ -910,7 +906,7 @@ fn a_pin_set_between_plan_and_run_holds() {
         reason: None,
         until: None,
     });
-    let approved = gate(Proposal::of(&plan)).unwrap();
+    let approved = gate(&plan, RunKind::Run).unwrap();
     let receipt = world
         .engine()
         .apply(approved, Some(&unrestricted(&job)))
@@ -925,13 +921,10 @@ fn a_saved_plan_that_is_stale_is_refused_as_a_whole() {
     let job = job(Span::days(7));
     let plan = plan_of(&world.snapshot().unwrap(), &job);
     world.links.borrow_mut().remove(&2);
-    let proposal = Proposal {
-        kind: RunKind::Apply,
-        ..Proposal::of(&plan)
-    };
-    let error = world
-        .engine()
-        .apply(gate(proposal).unwrap(), Some(&unrestricted(&job)));
+    let error = world.engine().apply(
+        gate(&plan, RunKind::Apply).unwrap(),
+        Some(&unrestricted(&job)),
+    );
     assert!(matches!(error, Err(EngineError::Changed { .. })));
     assert!(world.journal.borrow().is_empty());
     assert_eq!(world.numbers().len(), 8);
@@ -944,7 +937,7 @@ fn a_plan_of_another_machine_is_refused() {
     let plan = plan_of(&world.snapshot().unwrap(), &job);
     *world.machine.borrow_mut() = "another".to_string();
     let error = world.engine().apply(
-        gate(Proposal::of(&plan)).unwrap(),
+        gate(&plan, RunKind::Run).unwrap(),
         Some(&unrestricted(&job)),
     );
     assert!(matches!(error, Err(EngineError::OtherMachine)));
@@ -990,7 +983,7 @@ fn the_gate_stops_what_is_too_risky(
     job.max_risk = ceiling;
     job.safe_mode = safe;
     let plan = plan_of(&world.snapshot().unwrap(), &job);
-    match (gate(Proposal::of(&plan)), stopped) {
+    match (gate(&plan, RunKind::Run), stopped) {
         (Ok(_), None) => {}
         (Err(GateError::SafeMode { count: 6 }), Some(RiskLevel::Critical)) => assert!(safe),
         (Err(GateError::TooRisky { highest, .. }), Some(level)) => assert_eq!(highest, level),
@@ -1001,12 +994,15 @@ fn the_gate_stops_what_is_too_risky(
 #[test]
 fn a_saved_plan_cannot_say_that_its_risk_is_less_than_it_is() {
     let world = World::new(9, 9);
-    let plan = plan_of(&world.snapshot().unwrap(), &job(Span::ZERO));
-    let mut proposal = Proposal::of(&plan);
-    for action in &mut proposal.actions {
-        action.risk = RiskLevel::Low;
+    let mut plan = plan_of(&world.snapshot().unwrap(), &job(Span::ZERO));
+    for item in &mut plan.items {
+        if let Decision::Remove(removal) = &mut item.decision {
+            removal.risk = RiskLevel::Low;
+        }
     }
-    assert!(matches!(gate(proposal), Err(GateError::SafeMode { .. })));
+    assert_eq!(plan.risk(), Some(RiskLevel::Low));
+    let gated = gate(&plan, RunKind::Run);
+    assert!(matches!(gated, Err(GateError::SafeMode { .. })));
 }
 
 /// Runs `deed` with a death at its `n`th point; tells whether it got that far.

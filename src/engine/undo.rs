@@ -1,10 +1,8 @@
 //! Undo: restores what a run removed.
 
 use super::delays::Delays;
-use super::run::hold_facts;
 use super::{Engine, EngineError, pending};
-use crate::domain::plan::Action;
-use crate::domain::receipt::{Entry, Outcome, Receipt, RunId, RunKind, Undo};
+use crate::domain::receipt::{Entry, Outcome, Receipt, RunId, RunKind};
 use crate::domain::risk::RiskLevel;
 use crate::ports::{JournalError, LinkState, RunJournal};
 
@@ -81,10 +79,10 @@ impl<R: RunJournal> Engine<'_, R> {
         (entry.is_undoable() && self.is_held(entry, receipt)) || self.came_to_pass(entry, receipt)
     }
 
-    /// Whether a generation is gone and held although its drop is not on record as done: it could not be told when an
-    /// interrupted run was settled, or came to pass afterwards.
+    /// Whether a generation is gone and held although its removal is not on record as done: its state was not certain when
+    /// an interrupted run was recovered, or the removal finished afterwards.
     fn came_to_pass(&self, entry: &Entry, receipt: &Receipt) -> bool {
-        let Action::DropGeneration(facts) = &entry.action else {
+        let Some(facts) = entry.action.removed_generation() else {
             return false;
         };
         !matches!(entry.outcome, Outcome::Done | Outcome::Pending)
@@ -96,21 +94,13 @@ impl<R: RunJournal> Engine<'_, R> {
     /// Whether a generation is still held. A removed root alone does not make a run the latest one to undo: its link
     /// was gone, and Nix would have removed it as well. A run asked for by name is tried in any case.
     fn is_held(&self, entry: &Entry, receipt: &Receipt) -> bool {
-        match (&entry.action, &entry.undo) {
-            (Action::DropGeneration(facts), Some(Undo::RestoreGeneration { hold, until })) => {
-                let hold = hold_facts(facts, receipt, hold, *until);
-                matches!(self.perform.see_hold(&hold), Ok(LinkState::Unchanged))
-            }
-            _ => false,
-        }
+        let hold = entry.hold(&receipt.run);
+        let hold = hold.filter(|_| entry.action.removed_generation().is_some());
+        hold.is_some_and(|hold| matches!(self.perform.see_hold(&hold), Ok(LinkState::Unchanged)))
     }
 }
 
 fn restore_entry(entry: &Entry) -> Option<Entry> {
-    let action = match &entry.action {
-        Action::DropGeneration(facts) => Action::RestoreGeneration(facts.clone()),
-        Action::RemoveRoot(facts) => Action::RestoreRoot(facts.clone()),
-        _ => return None,
-    };
+    let action = entry.action.operation().inverse()?;
     Some(pending(action, RiskLevel::Low))
 }

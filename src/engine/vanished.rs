@@ -6,9 +6,9 @@ use super::run::settle;
 use super::{Engine, EngineError, pending};
 use crate::domain::baseline::gone_between;
 use crate::domain::measure::Span;
-use crate::domain::plan::{Action, CollectFacts, GenerationFacts, VanishedFacts, recheck};
+use crate::domain::plan::{Action, CollectFacts, GenerationFacts, VanishedFacts};
 use crate::domain::protected::ProtectedPaths;
-use crate::domain::receipt::{Outcome, Receipt, Undo};
+use crate::domain::receipt::{Entry, Outcome, Receipt, Undo};
 use crate::domain::risk::RiskLevel;
 use crate::domain::snapshot::{Actor, Snapshot, VanishedRoot};
 use crate::domain::store_path::StorePath;
@@ -63,10 +63,13 @@ impl<R: RunJournal> Engine<'_, R> {
     ) -> Result<(), EngineError> {
         let mut open = Vec::new();
         for (index, entry) in receipt.entries.iter_mut().enumerate() {
-            let (Action::HoldRoot(facts), Outcome::Pending) = (&entry.action, entry.outcome) else {
+            let Some(facts) = entry.action.vanished_root() else {
                 continue;
             };
-            if let Some(Undo::Kept { hold, .. }) = &entry.undo {
+            if entry.outcome != Outcome::Pending {
+                continue;
+            }
+            if let Some(Undo::Held { hold, .. }) = &entry.undo {
                 open.push((index, facts.store_path.clone(), hold.clone()));
             } else {
                 let why = "the hold has no place".to_string();
@@ -118,8 +121,10 @@ impl<R: RunJournal> Engine<'_, R> {
             .snapshot()
             .map_err(|error| cannot_look(error.into()))?;
         now.refusals
-            .retain(|seen| !seen.is_among(&receipt.accepted));
-        recheck(&Action::Collect(facts), &now, None).map_err(PerformError::Stale)?;
+            .retain(|seen| !seen.is_among(&receipt.accepted_checks));
+        let collect = Action::Collect(facts);
+        let rechecked = collect.operation().recheck(&now, None);
+        rechecked.map_err(PerformError::Stale)?;
         self.mend(&now)?;
         let mut gone = gone_between(known.snapshot, &now, &receipt.entries);
         // As in a plan: Nix makes no root of a derivation without building it.
@@ -130,12 +135,11 @@ impl<R: RunJournal> Engine<'_, R> {
         tracing::warn!(count = gone.len(), "roots vanished during the run");
         self.hold_now(lock, receipt, known, gone)
             .map_err(|error| cannot_look(error.into()))?;
-        let failed = receipt.entries.iter().find(|entry| {
-            matches!(entry.action, Action::HoldRoot(_)) && entry.outcome == Outcome::Failed
-        });
-        match failed.map(|entry| &entry.action) {
-            Some(Action::HoldRoot(facts)) => Err(cannot_look(not_held(facts).into())),
-            _ => Ok(()),
+        let failed = |entry: &&Entry| entry.outcome == Outcome::Failed;
+        let mut failed = receipt.entries.iter().filter(failed);
+        match failed.find_map(|entry| entry.action.vanished_root()) {
+            Some(facts) => Err(cannot_look(not_held(facts).into())),
+            None => Ok(()),
         }
     }
 
@@ -159,7 +163,7 @@ impl<R: RunJournal> Engine<'_, R> {
             };
             let mut entry = pending(Action::HoldRoot(facts), RiskLevel::Low);
             let link = links.next(|| self.remember.hold_link(lock, &run, index))?;
-            entry.undo = Some(Undo::Kept { hold: link, until });
+            entry.undo = Some(Undo::Held { hold: link, until });
             receipt.entries.push(entry);
         }
         self.save_record(lock, receipt, &run)?;
@@ -176,7 +180,7 @@ impl<R: RunJournal> Engine<'_, R> {
             .and_then(|mut snapshot| {
                 snapshot
                     .refusals
-                    .retain(|seen| !seen.is_among(&receipt.accepted));
+                    .retain(|seen| !seen.is_among(&receipt.accepted_checks));
                 let saved = self.remember.saw(lock, &snapshot, receipt);
                 saved.map_err(|error| error_chain(&error))
             });
@@ -205,14 +209,11 @@ impl<R: RunJournal> Engine<'_, R> {
             if entry.outcome != Outcome::Pending {
                 continue;
             }
-            match &entry.action {
-                Action::DropGeneration(other) if other.profile == facts.profile => {
-                    settle(entry, Outcome::Skipped, Some(why.clone()), self.clock);
-                }
-                Action::Collect(_) if ours => {
-                    settle(entry, Outcome::Failed, Some(why.clone()), self.clock);
-                }
-                _ => {}
+            let removed = entry.action.removed_generation();
+            if removed.is_some_and(|other| other.profile == facts.profile) {
+                settle(entry, Outcome::Skipped, Some(why.clone()), self.clock);
+            } else if ours && entry.action.collection().is_some() {
+                settle(entry, Outcome::Failed, Some(why.clone()), self.clock);
             }
         }
         self.skip_without_collection(receipt);
@@ -221,10 +222,8 @@ impl<R: RunJournal> Engine<'_, R> {
     /// Leaves out the collection that would take what a vanished root kept and nothing holds, and what is given up for
     /// it. What is gone from the store has nothing to lose.
     fn skip_what_vanished(&self, receipt: &mut Receipt, index: usize) {
-        let Some(entry) = receipt.entries.get(index) else {
-            return;
-        };
-        let (Action::HoldRoot(facts), Outcome::Failed) = (&entry.action, entry.outcome) else {
+        let entry = receipt.entries.get(index);
+        let Some(facts) = entry.and_then(|entry| entry.action.vanished_root()) else {
             return;
         };
         let why = not_held(facts);

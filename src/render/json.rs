@@ -6,6 +6,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde::Serialize;
 
+use crate::domain::plan::Plan;
 use crate::domain::receipt::Receipt;
 use crate::domain::visible::escape_json;
 
@@ -20,7 +21,6 @@ mod du;
 mod generations;
 mod history;
 mod holds;
-mod plan;
 mod roots;
 mod why;
 
@@ -44,7 +44,6 @@ pub use generations::{
 pub(super) use history::is_open;
 pub use history::{HistoryDocument, RunDocument, history};
 pub use holds::{HoldDocument, HoldsDocument, PinDocument, holds, pin};
-pub use plan::{ItemDocument, ItemKind, PlanDocument, SubjectDocument, VerdictDocument, plan};
 pub use roots::{RootDocument, RootsDocument, StateDocument, roots};
 pub use why::{StepDocument, ViaDocument, WhyDocument, why};
 
@@ -134,10 +133,14 @@ impl Document {
     /// The version at the end of the document's `schema`.
     pub fn version(self) -> u32 {
         match self {
-            Self::Generations | Self::Roots | Self::History | Self::Du | Self::Doctor => 2,
-            Self::Plan
+            Self::Generations
+            | Self::Roots
+            | Self::Plan
             | Self::Receipt
-            | Self::Holds
+            | Self::History
+            | Self::Du
+            | Self::Doctor => 2,
+            Self::Holds
             | Self::Pin
             | Self::Dead
             | Self::Why
@@ -154,7 +157,7 @@ impl Document {
         match self {
             Self::Generations => schema_of::<GenerationsDocument>(self),
             Self::Roots => schema_of::<RootsDocument>(self),
-            Self::Plan => schema_of::<PlanDocument>(self),
+            Self::Plan => schema_of::<Plan>(self),
             Self::Receipt => schema_of::<Receipt>(self),
             Self::History => schema_of::<HistoryDocument>(self),
             Self::Holds => schema_of::<HoldsDocument>(self),

@@ -1,43 +1,13 @@
-//! Reasons to keep or remove an item: a stable code for scripts, and a sentence for people.
+//! Reasons to keep or remove an item, in words.
 //!
 //! Sentences contain external text unescaped; a view for a terminal escapes them.
 
 use crate::domain::measure::Timestamp;
-use crate::domain::plan::{DropRule, KeepCause};
+use crate::domain::plan::{Decision, RemovalRule};
 use crate::domain::profile::GenerationNumber;
+use crate::domain::receipt::Outcome;
 use crate::domain::retention::Reason;
 use crate::domain::root::{Dangling, RootKind, RootState};
-use crate::domain::snapshot::Held;
-
-/// The code of a reason.
-pub fn code(reason: &Reason) -> &'static str {
-    match reason {
-        Reason::Current => "current",
-        Reason::Booted => "booted",
-        Reason::Running => "running",
-        Reason::Pinned { .. } => "pinned",
-        Reason::NewerThanCurrent => "newerThanCurrent",
-        Reason::ActiveAtCutoff => "activeAtCutoff",
-        Reason::Fallback => "fallback",
-        Reason::Last(_) => "last",
-        Reason::Within(_) => "within",
-        Reason::Daily(_) => "daily",
-        Reason::Weekly(_) => "weekly",
-        Reason::Monthly(_) => "monthly",
-        Reason::Yearly(_) => "yearly",
-        Reason::PolicyLast(_) => "policyLast",
-        Reason::PolicyWithin(_) => "policyWithin",
-        Reason::FutureTimestamp => "futureTimestamp",
-        Reason::TargetMissing => "targetMissing",
-        Reason::TargetOutsideStore => "targetOutsideStore",
-        Reason::CurrentUnknown(_) => "currentUnknown",
-        Reason::Blocked(_) => "blocked",
-        Reason::NotSelected => "notSelected",
-        Reason::OtherOwner => "otherOwner",
-        Reason::NotNeeded => "notNeeded",
-        Reason::LaterRun => "laterRun",
-    }
-}
 
 /// A reason in words; `time` writes the times in it.
 pub fn sentence(reason: &Reason, time: &dyn Fn(Timestamp) -> String) -> String {
@@ -69,68 +39,55 @@ pub fn sentence(reason: &Reason, time: &dyn Fn(Timestamp) -> String) -> String {
         Reason::TargetOutsideStore => "link target is not a store path".to_string(),
         Reason::CurrentUnknown(why) => format!("the current generation is unknown: {why}"),
         Reason::Blocked(why) => format!("the profile must not be changed: {why}"),
-        Reason::NotSelected => "the job does not select the profile".to_string(),
-        Reason::OtherOwner => "the profile belongs to another user".to_string(),
-        Reason::NotNeeded => "no rule keeps it, but the budget does not need its space".to_string(),
-        Reason::LaterRun => "no rule keeps it; left for a later run".to_string(),
-    }
-}
-
-/// The code of a cause.
-pub fn cause_code(cause: KeepCause) -> &'static str {
-    match cause {
-        KeepCause::Protected => "protected",
-        KeepCause::ProtectedPath => "protectedPath",
-        KeepCause::ParentMissing => "parentMissing",
-        KeepCause::LinkExists => "linkExists",
-        KeepCause::EntryByHand => "entryByHand",
-        KeepCause::NotSelected => "notSelected",
-        KeepCause::OtherOwner => "otherOwner",
-        KeepCause::NotUtf8 => "notUtf8",
-        KeepCause::CoveredByHold => "coveredByHold",
-        KeepCause::WindowOpen => "windowOpen",
-        KeepCause::NotNeeded => "notNeeded",
-        KeepCause::LaterRun => "laterRun",
-    }
-}
-
-/// A cause in words.
-pub fn cause_sentence(cause: KeepCause) -> &'static str {
-    match cause {
-        KeepCause::Protected => "the settings protect it",
-        KeepCause::ProtectedPath => "its link is in a path that the settings protect",
-        KeepCause::ParentMissing => "parent directory missing or not mounted",
-        KeepCause::LinkExists => "the link exists; its owner can remove it",
-        KeepCause::EntryByHand => {
+        Reason::Protected => "the settings protect it".to_string(),
+        Reason::ProtectedPath => "its link is in a path that the settings protect".to_string(),
+        Reason::ParentMissing => "parent directory missing or not mounted".to_string(),
+        Reason::LinkExists => "the link exists; its owner can remove it".to_string(),
+        Reason::EntryByHand => {
             "the entry is outside gcroots/auto, where Nix never removes it; its owner can"
+                .to_string()
         }
-        KeepCause::NotSelected => "the job removes no dangling roots",
-        KeepCause::OtherOwner => "only root may remove it",
-        KeepCause::NotUtf8 => "its name is not UTF-8 and could not be restored exactly",
-        KeepCause::CoveredByHold => "its closure is held for the undo window",
-        KeepCause::WindowOpen => "its undo window is open",
-        KeepCause::NotNeeded => "the budget does not need its space",
-        KeepCause::LaterRun => "left for a later run",
-    }
-}
-
-/// The code of a rule.
-pub fn rule_code(rule: DropRule) -> &'static str {
-    match rule {
-        DropRule::NoRuleKeepsIt => "noRuleKeepsIt",
-        DropRule::Dangling => "dangling",
-        DropRule::WindowEnded => "windowEnded",
-        DropRule::NeededNow => "neededNow",
+        Reason::NotUtf8 => "its name is not UTF-8 and could not be restored exactly".to_string(),
+        Reason::WindowOpen => "its undo window is open".to_string(),
+        Reason::NotSelected => "the job does not select it".to_string(),
+        Reason::OtherOwner => "it belongs to another user".to_string(),
+        Reason::NotNeeded => "the budget does not need its space".to_string(),
+        Reason::LaterRun => "left for a later run".to_string(),
     }
 }
 
 /// A rule in words.
-pub fn rule_sentence(rule: DropRule) -> &'static str {
+pub fn rule_sentence(rule: RemovalRule) -> &'static str {
     match rule {
-        DropRule::NoRuleKeepsIt => "no rule keeps it",
-        DropRule::Dangling => "its link is gone",
-        DropRule::WindowEnded => "its undo window has ended",
-        DropRule::NeededNow => "the budget needs its space now, although its undo window is open",
+        RemovalRule::NoRuleKeepsIt => "no rule keeps it",
+        RemovalRule::Dangling => "its link is gone",
+        RemovalRule::WindowEnded => "its undo window has ended",
+        RemovalRule::NeededNow => {
+            "the budget needs its space now, although its undo window is open"
+        }
+    }
+}
+
+/// All reasons of a decision in words.
+pub fn of_decision(decision: &Decision, time: &dyn Fn(Timestamp) -> String) -> String {
+    match decision {
+        Decision::Keep { reasons } => {
+            let all: Vec<String> = reasons.iter().map(|r| sentence(r, time)).collect();
+            all.join("; ")
+        }
+        Decision::Remove(removal) => rule_sentence(removal.rule).to_string(),
+    }
+}
+
+/// The word for an outcome, as in the JSON documents.
+pub fn outcome_word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Pending => "pending",
+        Outcome::Done => "done",
+        Outcome::Stale => "stale",
+        Outcome::Retained => "retained",
+        Outcome::Failed => "failed",
+        Outcome::Skipped => "skipped",
     }
 }
 
@@ -176,14 +133,6 @@ pub fn generation(number: GenerationNumber, profile: &(impl std::fmt::Display + 
     format!("generation {number} of {profile}")
 }
 
-/// What a hold takes the place of.
-pub fn held(held: &Held) -> String {
-    match held {
-        Held::Generation { profile, number } => generation(*number, profile),
-        Held::Root { root } => format!("the former target of {root}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -212,7 +161,7 @@ mod tests {
         #[case] expected: &str,
         #[case] words: &str,
     ) {
-        assert_eq!(code(&reason), expected);
+        assert_eq!(serde_json::to_value(&reason).unwrap()["code"], expected);
         assert_eq!(sentence(&reason, &|_| "T".to_string()), words);
     }
 

@@ -18,10 +18,11 @@ use crate::domain::budget::{Budget, DiskGoal};
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::job::{
     CollectOperation, GenerationsOperation, Job, JobName, Operations, Protect, ProtectedGeneration,
-    RootPatterns, RootsOperation, VerifyOperation,
+    RootPatterns, RootsOperation,
 };
 use crate::domain::limits::Limits;
 use crate::domain::measure::Span;
+use crate::domain::plan::Action;
 use crate::domain::policy::{MinimumRetention, Policy};
 use crate::domain::profile::GenerationNumber;
 use crate::domain::protected::ProtectedPaths;
@@ -285,17 +286,24 @@ fn operations(keys: &keys::Operations, at: At<'_>, reader: &mut Reader) -> Optio
         .roots
         .as_ref()
         .and_then(|roots| value(roots.dangling.as_ref()));
-    let verify = keys.verify.as_ref();
-    let verify = verify.filter(|verify| value(verify.enabled.as_ref()) == Some(true));
-    let optimise = keys.optimise.as_ref();
+    let enabled = |enabled: Option<&Sourced<bool>>| value(enabled) == Some(true);
+    let mut maintenance = Vec::new();
+    if let Some(optimise) = &keys.optimise
+        && enabled(optimise.enabled.as_ref())
+    {
+        maintenance.push(Action::Optimise);
+    }
+    if let Some(verify) = &keys.verify
+        && enabled(verify.enabled.as_ref())
+    {
+        let contents = enabled(verify.contents.as_ref());
+        maintenance.push(Action::Verify { contents });
+    }
     Some(Operations {
         generations: transposed(generations)?,
         roots: (dangling == Some(true)).then_some(RootsOperation { dangling: true }),
         collect: transposed(collect)?,
-        optimise: optimise.and_then(|optimise| value(optimise.enabled.as_ref())) == Some(true),
-        verify: verify.map(|verify| VerifyOperation {
-            contents: value(verify.contents.as_ref()) == Some(true),
-        }),
+        maintenance,
     })
 }
 

@@ -10,7 +10,7 @@ use camino::Utf8PathBuf;
 use nix_prune::adapters::scratch::{NewPath, Scratch};
 use serde_json::Value;
 
-use crate::support::{Nix, Ran, by_hand, nixes, run, time, with_each_nix};
+use crate::support::{Nix, Ran, actions_of, by_hand, nixes, run, time, with_each_nix};
 
 /// How large what a generation alone keeps is, about.
 const OWN: u64 = 1 << 20;
@@ -100,8 +100,8 @@ fn of_thirty_generations_just_enough_of_the_oldest_go() {
             &goal,
         ];
         let plan = json(&run(&scratch, &[&["plan", "--json"], &args[..]].concat()));
-        let drops = plan["actions"].as_array().unwrap().iter();
-        let drops: Vec<u64> = drops.filter_map(|a| a["number"].as_u64()).collect();
+        let drops = actions_of(&plan);
+        let drops: Vec<u64> = drops.iter().filter_map(|a| a["number"].as_u64()).collect();
         assert_eq!(drops, [1, 2, 3, 4, 5, 6, 7]);
         assert_eq!(plan["budget"]["missing"], 0);
         let ran = run(&scratch, &[&["run", "--yes", "--json"], &args[..]].concat());
@@ -152,8 +152,11 @@ fn what_is_held_counts_for_the_day_its_window_ends() {
     .concat();
     // A system's undo windows are critical to end, which the safe mode refuses: left out, and said.
     let plan = json(&run(&scratch, &now));
-    let kinds = plan["actions"].as_array().unwrap().iter();
-    assert!(kinds.clone().all(|a| a["kind"] != "releaseEarly"), "{plan}");
+    let actions = actions_of(&plan);
+    assert!(
+        actions.iter().all(|a| a["kind"] != "releaseEarly"),
+        "{plan}"
+    );
     assert_eq!(plan["budget"]["leftOut"][0]["risk"], "critical");
     let undone = run(&scratch, &["undo"]);
     assert_eq!(undone.status, 0, "{}", undone.stderr);

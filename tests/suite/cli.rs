@@ -18,8 +18,8 @@ use rstest::rstest;
 use serde_json::Value;
 
 use crate::support::{
-    OnTerminal, Ran, by_hand, listing, nixes, on_small_disk, program, run, run_command, script,
-    skipped, time, wait_for, with_each_nix,
+    OnTerminal, Ran, actions_of, by_hand, listing, nixes, on_small_disk, program, run, run_command,
+    script, skipped, time, wait_for, with_each_nix,
 };
 
 /// A scratch store with nine system generations, of the newest Nix that is there.
@@ -642,15 +642,14 @@ fn what_cannot_be_read_stops_the_collection_and_the_run_says_so() {
         .unwrap()
         .to_absolute_path(scratch.store());
     let plan = json(&run(&scratch, &["plan", "--json", "--keep-last", "3"]));
-    let kinds: Vec<&str> = plan["actions"]
-        .as_array()
-        .unwrap()
+    let actions = actions_of(&plan);
+    let kinds: Vec<&str> = actions
         .iter()
         .map(|a| a["kind"].as_str().unwrap())
         .collect();
     assert!(!kinds.contains(&"collect"), "{kinds:?}");
-    assert_eq!(plan["refusals"][0]["code"], "roots.unreadable");
-    assert_eq!(plan["collectionRefused"], true);
+    assert_eq!(plan["failedChecks"][0]["code"], "roots.unreadable");
+    assert_eq!(plan["skipsCollection"], true);
     let ran = run(&scratch, &["run", "--keep-last", "3", "--yes"]);
     assert_eq!(ran.status, 4, "{}{}", ran.stdout, ran.stderr);
     assert!(ran.stderr.contains("strange"), "{}", ran.stderr);

@@ -90,7 +90,7 @@ fn with_fault(world: &World, nix: &Nix, tool: &str, option: &str, fault: &str) -
 fn is_about(action: &str, entry: &Entry) -> bool {
     match &entry.action {
         Action::HoldRoot(_) => action.ends_with("vanished root"),
-        Action::DropGeneration(_) => ["hold", "remove a generation"].contains(&action),
+        Action::RemoveGeneration(_) => ["hold", "remove a generation"].contains(&action),
         Action::Collect(_) => action.ends_with("collection"),
         Action::Optimise => action == "optimise",
         Action::Verify { .. } => action == "verify",

@@ -274,7 +274,7 @@ fn an_interrupted_run_is_recovered_before_the_plan_is_made() {
         let mut receipt = world.receipts().pop().unwrap();
         receipt.finished_at = None;
         for entry in &mut receipt.entries {
-            if let (Action::HoldRoot(_), Some(Undo::Kept { hold, .. })) =
+            if let (Action::HoldRoot(_), Some(Undo::Held { hold, .. })) =
                 (&entry.action, &entry.undo)
             {
                 fs::remove_file(hold).unwrap();

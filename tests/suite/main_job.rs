@@ -23,14 +23,13 @@ use nix_prune::domain::job::{
 };
 use nix_prune::domain::measure::{Span, Timestamp};
 use nix_prune::domain::plan::Plan;
-use nix_prune::domain::receipt::{Outcome, Receipt};
+use nix_prune::domain::receipt::{Outcome, Receipt, RunKind};
 use nix_prune::domain::retention::{KeepPolicy, KeepRules};
 use nix_prune::domain::risk::RiskLevel;
 use nix_prune::domain::snapshot::{Actor, Snapshot};
 use nix_prune::domain::store_path::StorePath;
-use nix_prune::engine::{Engine, Exact, Planner, Proposal, gate};
+use nix_prune::engine::{Engine, Exact, Planner, gate};
 use nix_prune::ports::{Clock, Interrupt, Survey};
-use nix_prune::render;
 
 use crate::retention::{YEAR_NOW, year_of_generations, year_rules};
 use crate::support::{
@@ -119,9 +118,9 @@ impl Machine {
 
     fn run(&self, job: &Job) -> Receipt {
         let plan = self.plan(job);
-        assert!(plan.refusals.is_empty(), "{:?}", plan.refusals);
-        assert_eq!(plan.collects(), plan.prediction.paths.is_some());
-        let approved = gate(Proposal::of(&plan)).unwrap();
+        assert!(plan.failed_checks.is_empty(), "{:?}", plan.failed_checks);
+        assert_eq!(plan.collection().is_some(), plan.prediction.paths.is_some());
+        let approved = gate(&plan, RunKind::Run).unwrap();
         let observer = self.observer();
         self.engine(&observer)
             .apply(approved, Some(&unrestricted(job)))
@@ -204,8 +203,7 @@ fn job(rules: KeepRules) -> Job {
             }),
             roots: Some(RootsOperation { dangling: true }),
             collect: Some(CollectOperation::default()),
-            optimise: false,
-            verify: None,
+            maintenance: Vec::new(),
         },
     }
 }
@@ -259,31 +257,31 @@ fn a_year_is_thinned_out_held_undone_and_collected_with_every_nix() {
         let state = machine.scratch.state_dir();
         let before = listing(&state);
         let plan = machine.plan(&job);
-        let document = serde_json::to_value(render::json::plan(&plan)).unwrap();
+        let document = serde_json::to_value(&plan).unwrap();
         assert_eq!(listing(&state), before, "the plan changed something");
         let items = document["items"].as_array().unwrap().iter();
-        let items: Vec<_> = items.filter(|item| item["kind"] == "generation").collect();
+        let items: Vec<_> = items
+            .filter(|item| item["subject"]["kind"] == "generation")
+            .collect();
         assert_eq!(items.len(), year.len());
         for (item, (number, _, keep, reasons)) in items.iter().zip(&year) {
             let mut expected: Vec<&str> = reasons.clone();
             if *number == 11 {
                 expected.push("fallback");
             }
+            let kept = item["reasons"].as_array().into_iter().flatten();
+            let kept = kept.map(|reason| &reason["code"]);
+            let removed = item["rule"].is_string().then_some(&item["rule"]);
+            let mut got: Vec<&str> = kept.chain(removed).map(|r| r.as_str().unwrap()).collect();
             if !keep {
                 expected.push("noRuleKeepsIt");
             }
-            let mut got: Vec<&str> = item["reasons"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(|r| r.as_str().unwrap())
-                .collect();
             got.sort_unstable();
             expected.sort_unstable();
             assert_eq!(item["subject"]["number"], *number);
             assert_eq!(
                 item["verdict"],
-                if *keep { "keep" } else { "drop" },
+                if *keep { "keep" } else { "remove" },
                 "{number}"
             );
             assert_eq!(got, expected, "generation {number}");

@@ -129,6 +129,6 @@ fn verdicts(
 fn outcome_of(verdict: &Verdict) -> (bool, Vec<&'static str>) {
     match verdict {
         Verdict::Keep(reasons) => (true, reasons.iter().map(oracle::code).collect()),
-        Verdict::Drop { .. } => (false, Vec::new()),
+        Verdict::Remove { .. } => (false, Vec::new()),
     }
 }

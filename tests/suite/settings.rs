@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use camino::Utf8Path;
-use nix_prune::domain::job::{ProfileSelector, VerifyOperation};
+use nix_prune::domain::job::ProfileSelector;
 use nix_prune::domain::measure::Span;
+use nix_prune::domain::plan::Action;
 use nix_prune::domain::risk::RiskLevel;
 use nix_prune::settings::{
     BUILTIN, Clamping, Code, Finding, JobSettings, NoJob, Platform, Preset, Report, Settings,
@@ -98,8 +99,8 @@ fn the_builtin_settings_are_valid_and_say_what_they_promise() {
     assert!(job.safe_mode && job.max_risk == RiskLevel::High);
     assert_eq!(job.undo_window, Span::days(7));
     let operations = &job.operations;
-    assert!(operations.collect.is_some() && !operations.optimise);
-    assert!(operations.roots.is_none() && operations.verify.is_none());
+    assert!(operations.collect.is_some() && operations.maintenance.is_empty());
+    assert!(operations.roots.is_none());
     let generations = operations.generations.as_ref().unwrap();
     assert_eq!(
         generations.profiles,
@@ -127,7 +128,7 @@ fn a_job_has_everything_that_bears_on_it() {
     assert!(protects("/home/alice/keep/a/result") && protects("/srv/builds/result-1"));
     assert!(!protects("/home/alice/other/result") && !protects("/home/a/b/keep/result"));
     assert!(daily.operations.roots.unwrap().dangling);
-    assert!(daily.operations.verify.is_none() && !daily.operations.optimise);
+    assert_eq!(daily.operations.maintenance, []);
     assert_eq!(
         daily
             .operations
@@ -139,10 +140,10 @@ fn a_job_has_everything_that_bears_on_it() {
         4
     );
     let check = settings.job("monthly_check").unwrap();
-    assert!(check.operations.optimise && check.operations.collect.is_none());
+    assert!(check.operations.collect.is_none());
     assert_eq!(
-        check.operations.verify,
-        Some(VerifyOperation { contents: true })
+        check.operations.maintenance,
+        [Action::Optimise, Action::Verify { contents: true }]
     );
     assert_eq!(check.protect.generations, daily.protect.generations);
     assert!(

@@ -8,7 +8,6 @@ use camino::{Utf8Path, Utf8PathBuf};
 use nix::errno::Errno;
 
 use super::{Journal, RunLock, is_there, unreadable, unwritable};
-use crate::domain::plan::Action;
 use crate::domain::receipt::{Entry, Outcome, Receipt, RunId};
 use crate::domain::snapshot::{Hold, Snapshot};
 use crate::domain::store_path::StoreDir;
@@ -94,13 +93,9 @@ impl Journal {
 /// The links of the holds that a run has ended.
 pub(super) fn released(receipts: &[Receipt]) -> BTreeSet<&Utf8Path> {
     let entries = receipts.iter().flat_map(|receipt| &receipt.entries);
-    let links = entries.filter_map(|entry| match &entry.action {
-        _ if entry.outcome != Outcome::Done => None,
-        Action::ReleaseHold(facts) => Some(facts.link.as_path()),
-        Action::ReleaseEarly(facts) => Some(facts.hold.link.as_path()),
-        _ => None,
-    });
-    links.collect()
+    let done = entries.filter(|entry| entry.outcome == Outcome::Done);
+    let released = done.filter_map(|entry| entry.action.released_hold());
+    released.map(|hold| hold.link.as_path()).collect()
 }
 
 /// Whether a run holds anything, or should.
@@ -118,23 +113,23 @@ fn hold_of(
     entry: &Entry,
     released: &BTreeSet<&Utf8Path>,
 ) -> Result<Option<Hold>, JournalError> {
-    let Some((link, store_path, held, until)) = entry.hold() else {
+    let Some(hold) = entry.hold(&receipt.run) else {
         return Ok(None);
     };
-    let there = is_there(link)?;
+    let there = is_there(&hold.link)?;
     let stands = entry.outcome == Outcome::Done && entry.undone_by.is_none();
-    let expected = stands && !released.contains(link.as_path());
+    let expected = stands && !released.contains(hold.link.as_path());
     if !there && !expected {
         return Ok(None);
     }
-    let path = store_path.to_absolute_path(&receipt.store);
-    let intact = there && leads_to(link, &path)? && is_there(&path)?;
+    let path = hold.store_path.to_absolute_path(&receipt.store);
+    let intact = there && leads_to(&hold.link, &path)? && is_there(&path)?;
     Ok(Some(Hold {
-        run: receipt.run.clone(),
-        link: link.to_path_buf(),
-        store_path: store_path.clone(),
-        held,
-        until,
+        run: hold.run,
+        link: hold.link,
+        store_path: hold.store_path,
+        held: hold.held,
+        until: hold.until,
         intact,
     }))
 }

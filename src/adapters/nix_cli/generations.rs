@@ -14,7 +14,7 @@ use crate::domain::profile::{GenerationNumber, ProfilePath};
 use crate::ports::{LinkState, PerformError, RestoreMode};
 
 impl NixCli {
-    pub(super) fn drop_generation_of(&self, facts: &GenerationFacts) -> Result<(), PerformError> {
+    pub(super) fn remove_generation_of(&self, facts: &GenerationFacts) -> Result<(), PerformError> {
         let what = || format!("removing {}", name_of(facts));
         let account = self.account(&facts.owner)?;
         let dir = open_profile_dir(facts)?;

@@ -40,8 +40,8 @@ impl NixActions for NixCli {
         self.make_holds(holds)
     }
 
-    fn drop_generation(&self, facts: &GenerationFacts) -> Result<(), PerformError> {
-        self.drop_generation_of(facts)
+    fn remove_generation(&self, facts: &GenerationFacts) -> Result<(), PerformError> {
+        self.remove_generation_of(facts)
     }
 
     fn see_generation(&self, facts: &GenerationFacts) -> Result<LinkState, PerformError> {

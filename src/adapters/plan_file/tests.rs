@@ -1,4 +1,5 @@
 use super::*;
+use crate::domain::risk::RiskLevel;
 use proptest::prelude::*;
 use rstest::rstest;
 use serde_json::json;
@@ -7,40 +8,77 @@ const HASH: &str = "00bgd045z0d4icpbc2yyz4gx48ak44la";
 
 fn generation(kind: &str) -> Value {
     json!({
-        "kind": kind, "risk": "high",
-        "profile": "/nix/var/nix/profiles/system", "profileKind": "system",
+        "kind": kind, "profile": "/nix/var/nix/profiles/system", "profileKind": "system",
         "owner": { "uid": 0, "name": "root" }, "number": 41, "target": format!("/nix/store/{HASH}-s\u{e4}"),
         "storePath": format!("{HASH}-nixos"), "created": "2026-01-02T03:04:05.000000006Z",
         "current": 42, "hold": "7d",
     })
 }
 
+fn removed(subject: &Value, rule: &str, action: &Value) -> Value {
+    json!({
+        "subject": subject, "exclusiveBytes": 4096, "verdict": "remove", "rule": rule, "risk": "high", "action": action,
+    })
+}
+
 fn document() -> Value {
+    let profile = "/nix/var/nix/profiles/system";
+    let subject = |number: u32| {
+        json!({
+            "kind": "generation", "profile": profile, "number": number,
+            "target": format!("/nix/store/{HASH}-s\u{e4}"), "created": "2026-01-02T03:04:05.000000006Z",
+        })
+    };
+    let (entry, link) = ("/nix/var/nix/gcroots/auto/x", "/home/a/result");
+    let hold = json!({
+        "kind": "hold", "link": "/var/lib/nix-prune/holds/20261122T221644Z/0",
+        "profile": profile, "number": 40, "until": "2026-11-29T22:16:44Z",
+    });
+    let release = json!({
+        "kind": "releaseHold", "run": "20261122T221644Z", "link": "/var/lib/nix-prune/holds/20261122T221644Z/0",
+        "storePath": format!("{HASH}-nixos"), "profile": profile, "number": 40, "until": "2026-11-29T22:16:44Z",
+    });
     json!({
         "schema": SCHEMA, "takenAt": "2026-11-22T22:16:44Z", "machine": "m", "store": "/nix/store",
-        "job": "daily", "maxRisk": "high", "safeMode": true,
-        "items": [{ "kind": "generation", "reasons": ["a\tb", "\"quoted\" \\"] }],
-        "prediction": { "narBytes": 18_446_744_073_709_551_615_u64, "paths": null }, "refusals": [],
-        "actions": [
-            generation("dropGeneration"),
-            { "kind": "removeRoot", "risk": "low", "entry": "/nix/var/nix/gcroots/auto/x", "link": "/home/a/result" },
+        "job": "daily", "maxRisk": "high", "safeMode": true, "toolVersion": "0.1.0",
+        "vanished": [{ "link": "/home/b/result", "storePath": format!("{HASH}-result"), "hold": "7d" }],
+        "items": [
             {
-                "kind": "releaseHold", "risk": "low", "run": "20261122T221644Z",
-                "link": "/var/lib/nix-prune/holds/20261122T221644Z/0", "storePath": format!("{HASH}-nixos"),
-                "profile": "/nix/var/nix/profiles/system", "number": 40, "until": "2026-11-29T22:16:44Z",
+                "subject": subject(42), "exclusiveBytes": null, "verdict": "keep",
+                "reasons": [{ "code": "current" }, { "code": "pinned", "value": { "reason": "a\tb \"c\" \\", "until": null } }],
             },
-            { "kind": "collect", "risk": "low" },
+            removed(&subject(41), "noRuleKeepsIt", &generation("removeGeneration")),
+            removed(
+                &json!({ "kind": "root", "link": link, "entry": entry, "origin": "result" }),
+                "dangling",
+                &json!({ "kind": "removeRoot", "entry": entry, "link": link }),
+            ),
+            removed(&hold, "windowEnded", &release),
+        ],
+        "steps": [
+            { "kind": "collect", "risk": "low", "method": "auto" },
             { "kind": "optimise", "risk": "low" },
             { "kind": "verify", "risk": "low", "contents": true },
         ],
+        "prediction": {
+            "narBytes": 18_446_744_073_709_551_615_u64, "diskBytes": null, "diskBytesAtMost": false, "paths": null,
+            "whenWindowsEnd": { "narBytes": 1, "paths": 2 }, "notes": [],
+        },
+        "budget": null, "failedChecks": [], "acceptedChecks": [],
+        "accept": [{ "code": "roots.away", "place": "/home/*/x", "reason": "a laptop" }],
+        "skipsCollection": false, "skippedProfiles": ["/a"], "notes": ["\u{e4}"],
     })
+}
+
+fn plan() -> Plan {
+    serde_json::from_value(document()).unwrap()
 }
 
 fn sealed(document: Value) -> String {
     seal(Utf8Path::new("plan.json"), document).unwrap()
 }
 
-fn parsed(text: &str) -> Result<SavedPlan, PlanFileError> {
+fn parsed(text: &str) -> Result<Plan, PlanFileError> {
     parse(Utf8Path::new("plan.json"), text)
 }
 
@@ -49,16 +87,8 @@ fn a_saved_plan_comes_back() {
     let plan = parsed(&sealed(document())).unwrap();
     assert_eq!(plan.job.to_string(), "daily");
     assert_eq!((plan.max_risk, plan.safe_mode), (RiskLevel::High, true));
-    assert_eq!(plan.actions.len(), 6);
-    let again: Vec<Value> = plan
-        .actions
-        .iter()
-        .map(|action| serde_json::to_value(action).unwrap())
-        .collect();
-    let mut before = document();
-    // What an older version did not say means what it did.
-    before["actions"][3]["method"] = json!("auto");
-    assert_eq!(json!(again), before["actions"]);
+    assert_eq!(plan.actions().count(), 7);
+    assert_eq!(serde_json::to_value(plan).unwrap(), document());
 }
 
 #[test]
@@ -75,24 +105,31 @@ fn white_space_and_the_order_of_keys_do_not_count() {
 fn a_stale_digest_is_made_anew() {
     let mut document = document();
     document["digest"] = "old".into();
-    assert_eq!(parsed(&sealed(document)).unwrap().actions.len(), 6);
+    assert_eq!(parsed(&sealed(document)).unwrap().actions().count(), 7);
 }
 
 #[rstest]
 #[case("restoreGeneration")]
 #[case("restoreRoot")]
 fn actions_that_no_plan_has_are_refused(#[case] kind: &'static str) {
-    let mut document = document();
+    let document = document();
     let mut action = generation(kind);
     action["entry"] = "/nix/var/nix/gcroots/auto/x".into();
     action["link"] = "/home/a/result".into();
-    document["actions"].as_array_mut().unwrap().push(action);
-    let error = parsed(&sealed(document)).unwrap_err();
-    assert!(matches!(error, PlanFileError::ForeignAction { kind: k, .. } if k == kind));
+    for place in ["/items/1/action", "/steps/0"] {
+        let mut document = document.clone();
+        action["risk"] = "low".into();
+        *document.pointer_mut(place).unwrap() = action.clone();
+        let error = parsed(&sealed(document)).unwrap_err();
+        assert!(
+            matches!(error, PlanFileError::ForeignAction { .. }),
+            "{error}"
+        );
+    }
 }
 
 #[rstest]
-#[case::other_version(json!({ "schema": "nix-prune/plan/2" }), Some("nix-prune/plan/2"))]
+#[case::other_version(json!({ "schema": "nix-prune/plan/1" }), Some("nix-prune/plan/1"))]
 #[case::a_receipt(json!({ "schema": "nix-prune/receipt/1" }), Some("nix-prune/receipt/1"))]
 #[case::escapes(json!({ "schema": "\u{1b}[2J" }), Some("\\u{1b}[2J"))]
 #[case::none(json!({}), None)]
@@ -113,7 +150,9 @@ fn other_documents_are_refused(#[case] document: Value, #[case] name: Option<&st
 #[case("job")]
 #[case("maxRisk")]
 #[case("safeMode")]
-#[case("actions")]
+#[case("items")]
+#[case("steps")]
+#[case("failedChecks")]
 fn a_plan_that_lacks_something_is_refused(#[case] key: &str) {
     let mut document = document();
     document.as_object_mut().unwrap().remove(key);
@@ -172,7 +211,7 @@ proptest! {
             let (edited, text): (Value, Value) =
                 (serde_json::from_str(&edited).unwrap(), serde_json::from_str(&text).unwrap());
             prop_assert_eq!(edited, text);
-            prop_assert_eq!(plan.actions.len(), 6);
+            prop_assert_eq!(plan.actions().count(), 7);
         }
     }
 
@@ -192,6 +231,7 @@ proptest! {
 
 mod files_of_plans {
     use super::*;
+    use crate::domain::plan::{Action, RootFacts};
     use camino::Utf8PathBuf;
     use std::fs;
     use std::os::unix::fs::symlink;
@@ -206,11 +246,11 @@ mod files_of_plans {
     fn a_plan_is_saved_over_an_older_one_and_loaded() {
         let (_guard, dir) = scratch();
         let path = dir.join("plan.json");
-        let mut other = document();
-        other["job"] = "weekly".into();
-        save(&path, other).unwrap();
-        save(&path, document()).unwrap();
-        assert_eq!(load(&path).unwrap(), parsed(&sealed(document())).unwrap());
+        let mut other = plan();
+        other.job = "weekly".to_string().try_into().unwrap();
+        save(&path, &other).unwrap();
+        save(&path, &plan()).unwrap();
+        assert_eq!(load(&path).unwrap(), plan());
         assert_eq!(fs::read_dir(&dir).unwrap().count(), 1);
         // A note in it may have what only its owner must read.
         let mode = std::os::unix::fs::MetadataExt::mode(&path.metadata().unwrap());
@@ -226,7 +266,7 @@ mod files_of_plans {
         let mode = nix::sys::stat::Mode::from_bits_truncate(0o600);
         nix::unistd::mkfifo(dir.join("pipe").as_std_path(), mode).unwrap();
         for name in ["dir", "link", "pipe", "absent/plan.json"] {
-            let error = save(&dir.join(name), document()).unwrap_err();
+            let error = save(&dir.join(name), &plan()).unwrap_err();
             assert!(matches!(error, PlanFileError::Write { .. }), "{name}");
             let error = load(&dir.join(name)).unwrap_err();
             assert!(matches!(error, PlanFileError::Read { .. }), "{name}");
@@ -239,13 +279,15 @@ mod files_of_plans {
     fn what_could_not_be_loaded_is_not_saved() {
         let (_guard, dir) = scratch();
         let path = dir.join("plan.json");
-        let mut lacking = document();
-        lacking.as_object_mut().unwrap().remove("job");
-        save(&path, lacking).unwrap_err();
-        save(&path, json!("plan")).unwrap_err();
-        let mut large = document();
-        large["notes"] = "x".repeat(16 << 20).into();
-        let error = save(&path, large).unwrap_err();
+        let mut foreign = plan();
+        foreign.steps[0].action = Action::RestoreRoot(RootFacts {
+            entry: "/nix/var/nix/gcroots/auto/x".into(),
+            link: "/home/a/result".into(),
+        });
+        save(&path, &foreign).unwrap_err();
+        let mut large = plan();
+        large.notes = vec!["x".repeat(16 << 20)];
+        let error = save(&path, &large).unwrap_err();
         assert!(matches!(error, PlanFileError::TooLarge { .. }), "{error}");
         assert!(!path.exists());
     }

@@ -6,80 +6,56 @@ use camino::Utf8PathBuf;
 
 use super::{StoreAnalysis, StoreRoot};
 use crate::domain::graph::{NodeSet, Weight};
-use crate::domain::plan::{Action, PlannedAction};
+use crate::domain::measure::Timestamp;
+
+/// The links that a plan removes, and what its collection spares.
+///
+/// A link that is known by another name here is not found among the roots and counts as if it stayed: the prediction is then too
+/// low, never too high.
+#[derive(Debug, Default)]
+pub struct RemovedLinks {
+    /// Those that are removed without a hold.
+    pub now: HashSet<Utf8PathBuf>,
+    /// Those that a hold takes the place of.
+    pub when_windows_end: HashSet<Utf8PathBuf>,
+    /// Paths that were registered then or later are spared, with all that they need.
+    pub registered_before: Option<Timestamp>,
+}
 
 /// What a run would free.
 #[derive(Debug)]
 pub struct Forecast {
-    /// The paths that are dead once the actions are done, and old enough to go.
+    /// The paths that are dead once the actions are done, and old enough to be deleted.
     pub dead: NodeSet,
-    /// How much is dead and spared for its youth, with what it needs.
+    /// How much is dead and spared because it is recent, with what it needs.
     pub spared: Weight,
-    /// How much these are.
+    /// How much is deleted.
     pub now: Weight,
-    /// How much becomes dead besides when the holds of what is dropped end, if nothing else changes.
+    /// How much becomes dead besides when the holds of what is removed end, if nothing else changes.
     pub later: Weight,
 }
 
 impl StoreAnalysis {
-    /// What these actions free. Without a collection among them that is nothing, though paths may die.
-    pub fn forecast(&self, actions: &[PlannedAction]) -> Forecast {
-        let (now, later) = gone(actions);
-        let dead_without = |links: &HashSet<Utf8PathBuf>| {
-            let stays = |root: &StoreRoot| !links.contains(&root.root.link);
+    /// What is freed by removing these links and collecting garbage.
+    pub fn forecast(&self, removed: &RemovedLinks) -> Forecast {
+        let dead_without = |is_removed: &dyn Fn(&Utf8PathBuf) -> bool| {
+            let stays = |root: &StoreRoot| !is_removed(&root.root.link);
             self.graph.dead(&self.root_nodes(stays), self.flags)
         };
-        let dead = dead_without(&now);
-        let all = now.union(&later).cloned().collect();
-        let then = dead_without(&all).without(&dead);
-        let mut collections = actions
-            .iter()
-            .filter_map(|planned| planned.action.collection());
-        let cutoff = collections.find_map(|facts| facts.registered_before);
-        let goes = match cutoff {
+        let dead = dead_without(&|link| removed.now.contains(link));
+        let then = dead_without(&|link| {
+            removed.now.contains(link) || removed.when_windows_end.contains(link)
+        });
+        let then = then.without(&dead);
+        let old = match removed.registered_before {
             Some(at) => self.graph.dead_before(&dead, self.flags, at.to_unix().0),
             None => dead.clone(),
         };
         Forecast {
-            now: self.graph.weight(&goes),
+            now: self.graph.weight(&old),
             later: self.graph.weight(&then),
-            spared: self.graph.weight(&dead.without(&goes)),
-            dead: goes,
+            spared: self.graph.weight(&dead.without(&old)),
+            dead: old,
         }
     }
-}
-
-/// The links that go without a hold, and those that a hold takes the place of.
-///
-/// A link that is known by another name here is not found among the roots and counts as if it stayed: too little is
-/// promised then, never too much.
-fn gone(actions: &[PlannedAction]) -> (HashSet<Utf8PathBuf>, HashSet<Utf8PathBuf>) {
-    let (mut now, mut later) = (HashSet::new(), HashSet::new());
-    for planned in actions {
-        match &planned.action {
-            Action::DropGeneration(facts) => {
-                let link = facts.profile.link(facts.number);
-                if facts.hold.is_zero() {
-                    now.insert(link);
-                } else {
-                    later.insert(link);
-                }
-            }
-            Action::ReleaseHold(facts) => {
-                now.insert(facts.link.clone());
-            }
-            Action::ReleaseEarly(facts) => {
-                now.insert(facts.hold.link.clone());
-            }
-            // What these keep is no garbage: see `StoreAnalysis::keep_vanished`.
-            Action::HoldRoot(_)
-            | Action::RemoveRoot(_)
-            | Action::Collect(_)
-            | Action::Optimise
-            | Action::Verify { .. }
-            | Action::RestoreGeneration(_)
-            | Action::RestoreRoot(_) => {}
-        }
-    }
-    (now, later)
 }

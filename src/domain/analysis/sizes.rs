@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{StoreAnalysis, is_runtime};
+use super::{StoreAnalysis, StoreRoot, is_runtime};
 use crate::domain::graph::{KeepFlags, NodeIdx};
 use crate::domain::measure::Bytes;
 use crate::domain::root::GcRoot;
@@ -46,21 +46,14 @@ impl StoreAnalysis {
         let name = |node: &NodeIdx| self.graph.base_name(*node).to_string();
         let closures = nodes.iter().map(name);
         let closures = closures.zip(weights.iter().map(|weight| weight.nar_bytes));
-        let links = self.by_link();
-        let groups: Vec<Vec<NodeIdx>> = links
-            .iter()
-            .map(|roots| roots.iter().map(|root| root.node).collect())
-            .collect();
-        let weights = self.graph.exclusive(&groups, self.flags);
         let (mut exclusive, mut running) = (HashMap::new(), HashMap::new());
-        for (roots, weight) in links.iter().zip(weights) {
-            let Some(root) = roots.first() else { continue };
+        for (root, bytes) in self.exclusive() {
             let link = root.root.link.clone();
             if is_runtime(root.root.kind) {
                 let path = self.graph.base_name(root.node).to_string();
-                running.insert((link, path), weight.nar_bytes);
+                running.insert((link, path), bytes);
             } else {
-                exclusive.insert(link, weight.nar_bytes);
+                exclusive.insert(link, bytes);
             }
         }
         Sizes {
@@ -68,6 +61,28 @@ impl StoreAnalysis {
             exclusive,
             running,
         }
+    }
+
+    /// What would be dead if each link alone were gone, by its link.
+    pub fn exclusive_by_link(&self) -> HashMap<&Utf8Path, Bytes> {
+        let exclusive = self.exclusive().into_iter();
+        let of_links = exclusive.filter(|(root, _)| !is_runtime(root.root.kind));
+        of_links
+            .map(|(root, bytes)| (root.root.link.as_path(), bytes))
+            .collect()
+    }
+
+    fn exclusive(&self) -> Vec<(&StoreRoot, Bytes)> {
+        let links = self.by_link();
+        let groups: Vec<Vec<NodeIdx>> = links
+            .iter()
+            .map(|roots| roots.iter().map(|root| root.node).collect())
+            .collect();
+        let weights = self.graph.exclusive(&groups, self.flags);
+        let first = links.into_iter().zip(weights);
+        first
+            .filter_map(|(roots, weight)| Some((*roots.first()?, weight.nar_bytes)))
+            .collect()
     }
 }
 

@@ -15,31 +15,33 @@ use crate::domain::store_path::StorePath;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", tag = "kind")]
 pub enum Action {
-    /// Hold what a root kept that is gone since the last run.
+    /// Hold the former target of a root that vanished since the last run.
     HoldRoot(VanishedFacts),
-    /// Drop a generation of a profile.
-    DropGeneration(GenerationFacts),
+    /// Remove a generation of a profile.
+    #[serde(alias = "dropGeneration")]
+    RemoveGeneration(GenerationFacts),
     /// Remove an entry of `gcroots/auto` whose link is gone.
     RemoveRoot(RootFacts),
-    /// End a hold.
+    /// Release a hold.
     ReleaseHold(HoldFacts),
-    /// End a hold before its time, for a budget. Nothing brings back what it held.
+    /// Release a hold before its undo window ends, for a budget. This cannot be undone.
     ReleaseEarly(EarlyFacts),
-    /// Let Nix collect garbage.
+    /// Collect garbage.
     Collect(CollectFacts),
-    /// Let Nix hard-link equal files in the store.
+    /// Hard-link equal files in the store.
     Optimise,
-    /// Let Nix check the store.
+    /// Check the store.
     Verify {
         /// Whether the contents of every path are read.
         contents: bool,
     },
-    /// Put a dropped generation back, with its number, target and time.
+    /// Restore a removed generation, with its number, target and time.
     RestoreGeneration(GenerationFacts),
-    /// Put an entry of `gcroots/auto` back.
+    /// Restore an entry of `gcroots/auto`.
     RestoreRoot(RootFacts),
 }
 
+/// Questions about records and plans. What an action does, and how, is in `crate::operations`.
 impl Action {
     /// What is to be collected, if it collects.
     pub fn collection(&self) -> Option<&CollectFacts> {
@@ -48,9 +50,55 @@ impl Action {
             _ => None,
         }
     }
+
+    /// The generation that it removes.
+    pub fn removed_generation(&self) -> Option<&GenerationFacts> {
+        match self {
+            Self::RemoveGeneration(facts) => Some(facts),
+            _ => None,
+        }
+    }
+
+    /// The generation that it removes or restores.
+    pub fn changed_generation(&self) -> Option<&GenerationFacts> {
+        match self {
+            Self::RemoveGeneration(facts) | Self::RestoreGeneration(facts) => Some(facts),
+            _ => None,
+        }
+    }
+
+    /// The root that it removes.
+    pub fn removed_root(&self) -> Option<&RootFacts> {
+        match self {
+            Self::RemoveRoot(facts) => Some(facts),
+            _ => None,
+        }
+    }
+
+    /// The vanished root whose former target it holds.
+    pub fn vanished_root(&self) -> Option<&VanishedFacts> {
+        match self {
+            Self::HoldRoot(facts) => Some(facts),
+            _ => None,
+        }
+    }
+
+    /// The hold that it releases.
+    pub fn released_hold(&self) -> Option<&HoldFacts> {
+        match self {
+            Self::ReleaseHold(facts) => Some(facts),
+            Self::ReleaseEarly(facts) => Some(&facts.hold),
+            _ => None,
+        }
+    }
+
+    /// Whether it restores something: only an undo does, and it reads what from a record.
+    pub fn restores(&self) -> bool {
+        matches!(self, Self::RestoreGeneration(_) | Self::RestoreRoot(_))
+    }
 }
 
-/// What is known of a generation that goes or comes back.
+/// What is known of a generation that is removed or restored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GenerationFacts {
@@ -151,6 +199,16 @@ pub struct PlannedAction {
     pub action: Action,
     /// How much it can hurt.
     pub risk: RiskLevel,
+}
+
+impl GenerationFacts {
+    /// What a hold takes the place of after the removal.
+    pub fn held(&self) -> Held {
+        Held::Generation {
+            profile: self.profile.clone(),
+            number: self.number,
+        }
+    }
 }
 
 impl From<&Hold> for HoldFacts {

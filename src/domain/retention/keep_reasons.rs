@@ -210,7 +210,7 @@ impl<'a> KeepReasons<'a> {
             let reasons = Reasons::gather(self.reasons.remove(&number).unwrap_or_default());
             let verdict = match (reasons, generation.content.on_disk()) {
                 (Some(reasons), _) => Verdict::Keep(reasons),
-                (None, Some(path)) => Verdict::Drop {
+                (None, Some(path)) => Verdict::Remove {
                     store_path: path.clone(),
                 },
                 (None, None) => Verdict::Keep(Reasons::one(Reason::TargetMissing)),

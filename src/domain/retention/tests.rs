@@ -131,7 +131,7 @@ impl Case {
     fn reasons(&self, rules: KeepRules, n: u32) -> Vec<Reason> {
         match &self.judged(rules)[&number(n)] {
             Verdict::Keep(reasons) => reasons.iter().cloned().collect(),
-            Verdict::Drop { .. } => Vec::new(),
+            Verdict::Remove { .. } => Vec::new(),
         }
     }
 }

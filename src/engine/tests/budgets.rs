@@ -6,10 +6,10 @@ use nix_prune::domain::budget::{
 };
 use nix_prune::domain::collect::{CollectMethod, DeletionSet, FullGcReason, Unregistered};
 use nix_prune::domain::graph::{GraphBuilder, KeepFlags};
-use nix_prune::domain::plan::{CollectFacts, EarlyFacts, PlannedAction, VanishedFacts};
+use nix_prune::domain::plan::{CollectFacts, EarlyFacts, Plan, PlannedAction, VanishedFacts};
 
 use super::*;
-use crate::support::{plan_of, unrestricted};
+use crate::support::{plan_of, unrestricted, with_actions};
 
 /// Of each dead path, by its own size and on disk.
 const NAR: u64 = 100;
@@ -91,10 +91,9 @@ fn carry_out(world: &World, actions: Vec<PlannedAction>, budget: BudgetReport) -
         ..job(Span::days(7))
     };
     let plan = plan_of(&world.snapshot().unwrap(), &job);
-    let proposal = Proposal {
-        actions,
+    let plan = Plan {
         budget: Some(budget),
-        ..Proposal::of(&plan)
+        ..with_actions(plan, actions)
     };
     let survey = StoreData(world);
     let engine = Engine {
@@ -105,7 +104,10 @@ fn carry_out(world: &World, actions: Vec<PlannedAction>, budget: BudgetReport) -
         interrupt: world,
     };
     engine
-        .apply(gate(proposal).unwrap(), Some(&unrestricted(&job)))
+        .apply(
+            gate(&plan, RunKind::Run).unwrap(),
+            Some(&unrestricted(&job)),
+        )
         .unwrap()
 }
 
@@ -150,15 +152,17 @@ fn a_part_is_never_widened_to_the_whole() {
     let world = with_dead(3);
     let job = job(Span::days(7));
     let plan = plan_of(&world.snapshot().unwrap(), &job);
-    let proposal = Proposal {
-        actions: vec![collect()],
+    let plan = Plan {
         budget: Some(report(1, Some(NAR))),
-        ..Proposal::of(&plan)
+        ..with_actions(plan, vec![collect()])
     };
     // This world does not tell what is dead.
     let receipt = world
         .engine()
-        .apply(gate(proposal).unwrap(), Some(&unrestricted(&job)))
+        .apply(
+            gate(&plan, RunKind::Run).unwrap(),
+            Some(&unrestricted(&job)),
+        )
         .unwrap();
     assert_eq!(receipt.count(Outcome::Failed), 1);
     assert_eq!(world.collections.get(), 0);
@@ -225,14 +229,14 @@ fn what_was_let_pass_is_recorded_and_what_came_since_stops_the_collection() {
             ..job(Span::days(7))
         };
         let plan = plan_of(&world.snapshot().unwrap(), &job);
-        let approved = gate(Proposal::of(&plan)).unwrap();
+        let approved = gate(&plan, RunKind::Run).unwrap();
         world.refusals.replace(vec![refusal(later)]);
         let receipt = world
             .engine()
             .apply(approved, Some(&unrestricted(&job)))
             .unwrap();
         assert_eq!(world.collections.get(), collections, "{later}");
-        assert_eq!(receipt.accepted, [refusal("/home/a is away")]);
+        assert_eq!(receipt.accepted_checks, [refusal("/home/a is away")]);
     }
 }
 
@@ -248,11 +252,10 @@ fn nothing_goes_for_good_when_nothing_is_collected() {
         reason: None,
     });
     let snapshot = world.snapshot().unwrap();
-    let unheld = plan_of(&snapshot, &job_that_keeps_two()).actions;
-    let unheld = unheld
-        .into_iter()
-        .filter(|planned| matches!(planned.action, Action::DropGeneration(_)));
-    actions.splice(0..0, unheld);
+    let plan = plan_of(&snapshot, &job_that_keeps_two());
+    let unheld = plan.actions();
+    let unheld = unheld.filter(|planned| matches!(planned.action, Action::RemoveGeneration(_)));
+    actions.splice(0..0, unheld.collect::<Vec<_>>());
     let receipt = carry_out(&world, actions, report(OUT_OF_REACH, None));
     assert_eq!(receipt.count(Outcome::Stale), receipt.entries.len());
     assert_eq!(receipt.entries.len(), 3);
@@ -288,8 +291,10 @@ fn nothing_goes_for_good_when_a_vanished_root_cannot_be_held() {
 #[test]
 fn nothing_goes_for_good_when_a_removal_took_more() {
     let world = World::new(9, 9);
-    let mut actions = plan_of(&world.snapshot().unwrap(), &job_that_keeps_two()).actions;
-    actions.retain(|planned| matches!(planned.action, Action::DropGeneration(_)));
+    let mut actions: Vec<_> = plan_of(&world.snapshot().unwrap(), &job_that_keeps_two())
+        .actions()
+        .collect();
+    actions.retain(|planned| matches!(planned.action, Action::RemoveGeneration(_)));
     assert_eq!(actions.len(), 7);
     actions.push(collect());
     world.removes_more.set(true);

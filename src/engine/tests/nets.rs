@@ -47,10 +47,10 @@ fn a_root_that_vanishes_during_a_run_is_held_before_the_collection() {
         assert!(on_disk(&world, 60) && hold_of(&world, 60).is_some());
         assert_eq!(on_disk(&world, 1), !window.is_zero());
         // It is on record with the end of its hold, for the next run to release it.
-        let (link, .., until) = receipt.entries.last().unwrap().hold().unwrap();
-        assert_eq!(Some(link.to_path_buf()), hold_of(&world, 60));
+        let hold = receipt.entries.last().unwrap().hold(&receipt.run).unwrap();
+        assert_eq!(Some(hold.link), hold_of(&world, 60));
         let least = world.now().after(window.max(Span::days(1)));
-        assert_eq!(until, least);
+        assert_eq!(hold.until, least);
         assert!(!receipt.is_interrupted());
     }
 }
@@ -218,7 +218,7 @@ fn a_check_that_stops_a_run_stops_it_before_anything_is_written() {
         let plan = plan_of(&world.snapshot().unwrap(), &job);
         let stop = Blocker::new(code, "it is so".to_string(), "mend it".to_string());
         world.refusals.borrow_mut().push(stop);
-        let approved = gate(Proposal::of(&plan)).unwrap();
+        let approved = gate(&plan, RunKind::Run).unwrap();
         let refused = world.engine().apply(approved, Some(&unrestricted(&job)));
         assert!(matches!(refused, Err(EngineError::Refused { code: c, .. }) if c == code));
         assert!(world.journal.borrow().is_empty());

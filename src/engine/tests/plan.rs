@@ -12,10 +12,10 @@ mod roots;
 use camino::{Utf8Path, Utf8PathBuf};
 use nix_prune::domain::job::{
     CollectOperation, GenerationsOperation, Job, JobName, Operations, ProfileSelector,
-    RootsOperation, VerifyOperation,
+    RootsOperation,
 };
 use nix_prune::domain::measure::Span;
-use nix_prune::domain::plan::{Action, Decision, Plan, Subject};
+use nix_prune::domain::plan::{Action, Plan, Subject};
 use nix_prune::domain::profile::{
     Content, Current, Generation, GenerationNumber, Profile, ProfileKind,
 };
@@ -70,20 +70,21 @@ fn job() -> Job {
             }),
             roots: Some(RootsOperation { dangling: true }),
             collect: Some(CollectOperation::default()),
-            optimise: true,
-            verify: Some(VerifyOperation { contents: true }),
+            maintenance: vec![Action::Optimise, Action::Verify { contents: true }],
         },
     }
 }
 
 /// The actions in a few words.
 fn steps(plan: &Plan) -> Vec<String> {
-    plan.actions.iter().map(|a| step(&a.action)).collect()
+    plan.actions().map(|a| step(&a.action)).collect()
 }
 
 fn step(action: &Action) -> String {
     match action {
-        Action::DropGeneration(facts) => format!("drop {}:{}", facts.profile.name(), facts.number),
+        Action::RemoveGeneration(facts) => {
+            format!("drop {}:{}", facts.profile.name(), facts.number)
+        }
         Action::HoldRoot(facts) => format!("hold {}", facts.link),
         Action::RemoveRoot(facts) => format!("remove {}", facts.entry.file_name().unwrap()),
         Action::ReleaseHold(facts) => format!("release {}", number(&facts.held)),
@@ -108,8 +109,5 @@ fn reasons(plan: &Plan, path: &str, n: u32) -> Vec<Reason> {
         matches!(&item.subject, Subject::Generation { profile, number, .. }
             if *profile == profile_path(path) && number.0 == n)
     });
-    match &of_it.unwrap().fate {
-        Decision::KeepGeneration(reasons) => reasons.iter().cloned().collect(),
-        _ => Vec::new(),
-    }
+    of_it.unwrap().decision.reasons().cloned().collect()
 }

@@ -6,11 +6,11 @@ use nix_prune::domain::budget::{
 };
 use nix_prune::domain::collect::{DeletionSet, FullGcReason, Unregistered};
 use nix_prune::domain::graph::{GraphBuilder, KeepFlags};
-use nix_prune::domain::plan::{CollectFacts, EarlyFacts, PlannedAction};
+use nix_prune::domain::plan::{CollectFacts, EarlyFacts, Plan, PlannedAction};
 use proptest::prelude::*;
 
 use super::*;
-use crate::support::{plan_of, unrestricted};
+use crate::support::{plan_of, unrestricted, with_actions};
 
 const MIB: u64 = 1 << 20;
 /// Dead paths have numbers from here on.
@@ -159,8 +159,8 @@ fn run_for(world: &World, to_free: u64) -> Receipt {
     job.operations.roots = None;
     let snapshot = world.snapshot().unwrap();
     let plan = plan_of(&snapshot, &job);
-    let mut actions: Vec<PlannedAction> = plan.actions.clone();
-    actions.retain(|planned| matches!(planned.action, Action::DropGeneration(_)));
+    let mut actions = crate::support::actions(&plan);
+    actions.retain(|planned| matches!(planned.action, Action::RemoveGeneration(_)));
     actions.extend(snapshot.holds.iter().map(|hold| PlannedAction {
         action: Action::ReleaseEarly(EarlyFacts {
             hold: HoldFacts::from(hold),
@@ -172,13 +172,12 @@ fn run_for(world: &World, to_free: u64) -> Receipt {
         action: Action::Collect(CollectFacts::default()),
         risk: RiskLevel::Low,
     });
-    let proposal = Proposal {
-        actions,
+    let plan = Plan {
         budget: Some(BudgetReport {
             to_free: Bytes(to_free * MIB),
             ..BudgetReport::reached(goal, DiskUsage::default())
         }),
-        ..Proposal::of(&plan)
+        ..with_actions(plan, actions)
     };
     let survey = StoreData(world);
     let engine = Engine {
@@ -189,7 +188,10 @@ fn run_for(world: &World, to_free: u64) -> Receipt {
         interrupt: world,
     };
     engine
-        .apply(gate(proposal).unwrap(), Some(&unrestricted(&job)))
+        .apply(
+            gate(&plan, RunKind::Run).unwrap(),
+            Some(&unrestricted(&job)),
+        )
         .unwrap()
 }
 
@@ -203,7 +205,7 @@ fn dropped(receipt: &Receipt) -> usize {
         .entries
         .iter()
         .filter(|e| e.outcome == Outcome::Done);
-    done.filter(|e| matches!(e.action, Action::DropGeneration(_)))
+    done.filter(|e| matches!(e.action, Action::RemoveGeneration(_)))
         .count()
 }
 

@@ -9,7 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use jiff::tz::TimeZone;
 use nix_prune::domain::baseline::SnapshotScope;
 use nix_prune::domain::measure::{Span, Timestamp};
-use nix_prune::domain::plan::{Action, Plan};
+use nix_prune::domain::plan::Plan;
 use nix_prune::domain::profile::{
     Content, Current, Generation, GenerationNumber, Owner, Profile, ProfileKind, ProfilePath,
 };
@@ -123,9 +123,7 @@ pub(crate) fn snapshot(profiles: Vec<Profile>) -> Snapshot {
 
 /// The numbers of a profile that go.
 pub(crate) fn gone(plan: &Plan, profile: &str) -> Vec<u32> {
-    let numbers = plan.actions.iter().filter_map(|a| match &a.action {
-        Action::DropGeneration(f) if f.profile == profile_path(profile) => Some(f.number.0),
-        _ => None,
-    });
-    numbers.collect()
+    let removed = plan.removed_generations();
+    let of_it = removed.filter(|facts| facts.profile == profile_path(profile));
+    of_it.map(|facts| facts.number.0).collect()
 }

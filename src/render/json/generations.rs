@@ -5,7 +5,6 @@ use crate::domain::analysis::Sizes;
 use crate::domain::blocker::Blocker;
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::measure::{Bytes, Timestamp};
-use crate::domain::plan::pins_of;
 use crate::domain::profile::{Current, Generation, GenerationNumber, Owner, Profile, ProfileKind};
 use crate::domain::snapshot::{Pin, Snapshot};
 use crate::domain::store_path::StorePath;
@@ -105,7 +104,7 @@ pub fn generations(
 ) -> GenerationsDocument {
     let profile = |profile: &Profile| {
         let pins = match job {
-            Some(job) => pins_of(profile, snapshot, job),
+            Some(job) => job.pins_of(profile, snapshot),
             None => snapshot.pins.clone(),
         };
         profile_document(profile, snapshot, &pins, sizes)

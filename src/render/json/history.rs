@@ -61,7 +61,7 @@ pub fn history(receipts: &[Receipt], now: Timestamp) -> HistoryDocument {
         stale: receipt.count(Outcome::Stale),
         skipped: receipt.count(Outcome::Skipped),
         pending: receipt.count(Outcome::Pending),
-        failed_checks: receipt.refused.len(),
+        failed_checks: receipt.failed_checks.len(),
         restorable: receipt.undoable().filter(|e| is_open(e, now)).count(),
         bytes: receipt.bytes,
     };
@@ -74,7 +74,7 @@ pub fn history(receipts: &[Receipt], now: Timestamp) -> HistoryDocument {
 /// Whether an entry's undo window, if it has one, is open.
 pub(in crate::render) fn is_open(entry: &Entry, now: Timestamp) -> bool {
     match &entry.undo {
-        Some(Undo::RestoreGeneration { until, .. } | Undo::Kept { until, .. }) => *until > now,
+        Some(Undo::RestoreGeneration { until, .. } | Undo::Held { until, .. }) => *until > now,
         Some(Undo::RestoreRoot) => true,
         None => false,
     }

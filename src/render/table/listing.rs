@@ -168,7 +168,7 @@ pub fn holds(snapshot: &Snapshot, view: &View) -> String {
             hold.run.to_string(),
             view.time(hold.until),
             view.paint(state, paint),
-            escape(&reason::held(&hold.held)),
+            escape(&hold.held.to_string()),
         ]);
     }
     grid.write(&mut page, view.style);

@@ -1,10 +1,11 @@
 use crate::domain::accept::Acceptance;
 use crate::domain::blocker::Blocker;
-use crate::domain::plan::{Action, Decision, Item, KeepCause, Plan, Prediction, Subject};
+use crate::domain::plan::{Decision, Item, Plan, PlannedAction, Prediction, Subject};
 use crate::domain::risk::RiskLevel;
 use crate::domain::root::is_in_auto;
+use crate::operations::Names;
+use crate::render::reason;
 use crate::render::text::{capital, count, escape};
-use crate::render::{action, reason};
 
 use super::{Page, Paint, View, budget};
 
@@ -26,17 +27,17 @@ pub fn plan(plan: &Plan, view: &View) -> String {
     roots(plan, view, &mut page);
     holds(plan, view, &mut page);
     actions(plan, view, &mut page);
-    refusals(&plan.refusals, plan.collection_refused, view, &mut page);
-    accepted(&plan.accepted, &plan.entries, view, &mut page);
+    refusals(&plan.failed_checks, plan.skips_collection, view, &mut page);
+    accepted(&plan.accepted_checks, &plan.accept, view, &mut page);
     notes(&all_notes(plan), view, &mut page);
     if let Some(report) = &plan.budget {
         budget::write(report, view, &mut page);
     }
     page.gap();
-    if let Some(sentence) = prediction(plan.prediction) {
+    if let Some(sentence) = prediction(&plan.prediction) {
         page.line(sentence);
     }
-    if let Some(sentence) = later(plan.prediction) {
+    if let Some(sentence) = later(&plan.prediction) {
         page.line(sentence);
     }
     for sentence in consequences(plan, view) {
@@ -50,35 +51,32 @@ pub(super) const MAX_HOLDS_SHOWN: usize = 10;
 
 /// Dangling roots, grouped by what is done with them. Each path has a line of its own, so that it can be copied.
 fn roots(plan: &Plan, view: &View, page: &mut Page) {
-    let roots = |vanished: bool| {
-        plan.items
-            .iter()
-            .filter_map(move |item| match &item.subject {
-                Subject::Root { link, entry, .. }
-                    if vanished == (item.fate == Decision::Keep(KeepCause::CoveredByHold)) =>
-                {
-                    let by_hand = entry.as_ref().filter(|entry| !is_in_auto(entry));
-                    let text =
-                        by_hand.map_or(link.to_string(), |entry| format!("{entry} -> {link}"));
-                    Some((item, text))
-                }
-                _ => None,
-            })
-    };
-    gathered(
-        roots(true),
-        "Roots that vanished since the last run",
-        view,
-        page,
-    );
-    gathered(roots(false), "Dangling GC roots", view, page);
+    let vanished: Vec<String> = plan.vanished.iter().map(|f| f.link.to_string()).collect();
+    if !vanished.is_empty() {
+        page.heading(view, "Roots that vanished since the last run");
+        // Thousands of links come and go on a build machine.
+        group(
+            "their closures are held for the undo window",
+            &vanished,
+            MAX_HOLDS_SHOWN,
+            page,
+        );
+    }
+    let roots = plan.items.iter().filter_map(|item| match &item.subject {
+        Subject::Root { link, entry, .. } => {
+            let by_hand = entry.as_ref().filter(|entry| !is_in_auto(entry));
+            let text = by_hand.map_or(link.to_string(), |entry| format!("{entry} -> {link}"));
+            Some((item, text))
+        }
+        _ => None,
+    });
+    gathered(roots, "Dangling GC roots", view, page);
 }
 
 fn holds(plan: &Plan, view: &View, page: &mut Page) {
     let holds = plan.items.iter().filter_map(|item| match &item.subject {
         Subject::Hold { held, until, .. } => {
-            let what = reason::held(held);
-            Some((item, format!("until {}: {what}", view.time(*until))))
+            Some((item, format!("until {}: {held}", view.time(*until))))
         }
         _ => None,
     });
@@ -93,66 +91,57 @@ fn gathered<'a>(
 ) {
     let mut groups: Vec<(String, Vec<String>)> = Vec::new();
     for (item, text) in items {
-        let fate = match &item.fate {
-            Decision::Drop { rule, .. } => format!("remove: {}", reason::rule_sentence(*rule)),
-            Decision::Keep(cause @ KeepCause::CoveredByHold) => {
-                reason::cause_sentence(*cause).to_string()
-            }
-            Decision::Keep(cause) => format!("keep: {}", reason::cause_sentence(*cause)),
-            Decision::KeepGeneration(_) => "keep".to_string(),
+        let verdict = match item.decision {
+            Decision::Remove(_) => "remove",
+            Decision::Keep { .. } => "keep",
         };
-        match groups.iter_mut().find(|(name, _)| *name == fate) {
+        let why = reason::of_decision(&item.decision, &|time| view.time(time));
+        let name = format!("{verdict}: {why}");
+        match groups.iter_mut().find(|(known, _)| *known == name) {
             Some((_, members)) => members.push(text),
-            None => groups.push((fate, vec![text])),
+            None => groups.push((name, vec![text])),
         }
     }
     if groups.is_empty() {
         return;
     }
     page.heading(view, heading);
-    let held = reason::cause_sentence(KeepCause::CoveredByHold);
-    for (fate, members) in groups {
-        // Thousands of links come and go on a build machine.
-        let shown = if fate == held {
-            MAX_HOLDS_SHOWN
-        } else {
-            usize::MAX
-        };
-        page.line(format!("  {fate}"));
-        for member in members.iter().take(shown) {
-            page.line(format!("    {}", escape(member)));
-        }
-        if members.len() > shown {
-            let more = members.len() - shown;
-            page.line(format!(
-                "    {more} more; `nix-prune plan --json` lists all"
-            ));
-        }
+    for (name, members) in groups {
+        group(&name, &members, usize::MAX, page);
+    }
+}
+
+fn group(name: &str, members: &[String], most: usize, page: &mut Page) {
+    page.line(format!("  {name}"));
+    for member in members.iter().take(most) {
+        page.line(format!("    {}", escape(member)));
+    }
+    if members.len() > most {
+        let more = members.len() - most;
+        page.line(format!(
+            "    {more} more; `nix-prune plan --json` lists all"
+        ));
     }
 }
 
 fn actions(plan: &Plan, view: &View, page: &mut Page) {
-    if plan.actions.is_empty() {
+    let all: Vec<PlannedAction> = plan.actions().collect();
+    if all.is_empty() {
         return;
     }
     page.heading(view, "Actions");
-    let digits = plan.actions.len().to_string().len();
-    let words = plan.actions.iter().map(|a| a.risk.as_str().len()).max();
-    // Where each profile is, the sections above have told, and must tell for a saved plan as well.
+    let digits = all.len().to_string().len();
+    let width = all.iter().map(|a| a.risk.as_str().len()).max().unwrap_or(0);
+    // The sections above show where each profile is.
     let names = plan.items.iter().filter_map(|item| match &item.subject {
         Subject::Generation { profile, .. } => Some(profile),
         _ => None,
     });
-    let names: action::Names<'_> = names.collect();
-    let is_hold = |action: &Action| matches!(action, Action::HoldRoot(_));
-    let holds = plan
-        .actions
-        .iter()
-        .filter(|planned| is_hold(&planned.action));
-    let holds = holds.count();
-    for (index, planned) in plan.actions.iter().enumerate() {
+    let names: Names<'_> = names.collect();
+    let holds = plan.vanished.len();
+    for (index, planned) in all.iter().enumerate() {
         // They come first.
-        if index >= MAX_HOLDS_SHOWN && is_hold(&planned.action) {
+        if index >= MAX_HOLDS_SHOWN && index < holds {
             if index == MAX_HOLDS_SHOWN {
                 let more = count(holds - MAX_HOLDS_SHOWN, "more vanished root");
                 page.line(format!(
@@ -168,9 +157,8 @@ fn actions(plan: &Plan, view: &View, page: &mut Page) {
             RiskLevel::High => Paint::Yellow,
             RiskLevel::Critical => Paint::Red,
         };
-        let width = words.unwrap_or(0);
         let risk = view.paint(&format!("{:width$}", planned.risk.as_str()), paint);
-        let what = escape(&action::short(&planned.action, &names));
+        let what = escape(&planned.action.operation().describe(&names));
         page.line(format!("  {:digits$}  {risk}  {what}", index + 1));
     }
 }
@@ -233,7 +221,7 @@ pub(super) fn notes(notes: &[String], view: &View, page: &mut Page) {
     }
 }
 
-fn prediction(prediction: Prediction) -> Option<String> {
+fn prediction(prediction: &Prediction) -> Option<String> {
     let nar = prediction
         .nar_bytes
         .map(|bytes| format!("{bytes} NAR size"));
@@ -255,7 +243,7 @@ pub(super) fn at_most(is: bool) -> &'static str {
     if is { "at most " } else { "" }
 }
 
-fn later(prediction: Prediction) -> Option<String> {
+fn later(prediction: &Prediction) -> Option<String> {
     let later = prediction.when_windows_end.filter(|l| l.paths > 0)?;
     let paths = count(later.paths, "store path");
     let bytes = later.nar_bytes;
@@ -266,12 +254,9 @@ fn later(prediction: Prediction) -> Option<String> {
 
 fn all_notes(plan: &Plan) -> Vec<String> {
     let mut notes = plan.notes.clone();
-    let of_system = |action: &Action| matches!(action, Action::DropGeneration(facts) if facts.profile_kind.is_system());
-    if plan
-        .actions
-        .iter()
-        .any(|planned| of_system(&planned.action))
-    {
+    notes.extend(plan.prediction.notes.iter().cloned());
+    let mut removed = plan.removed_generations();
+    if removed.any(|facts| facts.profile_kind.is_system()) {
         notes.push(
             "The boot menu still lists removed generations until the next `nixos-rebuild boot`."
                 .to_string(),

@@ -1,8 +1,8 @@
 use crate::domain::measure::{Bytes, Timestamp};
-use crate::domain::plan::Action;
 use crate::domain::receipt::{Entry, FreedBytes, Outcome, Receipt, RunKind, Undo};
-use crate::render::action;
+use crate::operations::Names;
 use crate::render::json::is_open;
+use crate::render::reason::outcome_word;
 use crate::render::text::{capital, count, escape, list};
 
 use super::grid::Grid;
@@ -43,7 +43,11 @@ fn head(receipt: &Receipt, view: &View, page: &mut Page) {
     let (ours, nix) = (&receipt.tool_version, &receipt.nix_version);
     let by = format!("{end}, by nix-prune {ours} with Nix {nix}");
     page.line(format!("  Run {}, {}", receipt.run, escape(&by)));
-    let mut refused: Vec<&str> = receipt.refused.iter().map(|r| r.code.as_str()).collect();
+    let mut refused: Vec<&str> = receipt
+        .failed_checks
+        .iter()
+        .map(|r| r.code.as_str())
+        .collect();
     refused.dedup();
     if receipt.entries.is_empty() || !refused.is_empty() {
         page.gap();
@@ -57,7 +61,7 @@ fn head(receipt: &Receipt, view: &View, page: &mut Page) {
         (false, false) => page.line(format!("Failed safety checks: {}.", refused.join(", "))),
         (false, true) => {}
     }
-    super::plan::accepted(&receipt.accepted, &[], view, page);
+    super::plan::accepted(&receipt.accepted_checks, &[], view, page);
 }
 
 fn what_it_was(receipt: &Receipt) -> String {
@@ -112,7 +116,7 @@ fn entries(receipt: &Receipt, outcome: Outcome, view: &View, page: &mut Page) {
     let mut holds = 0;
     for entry in entries {
         // Thousands of links come and go on a build machine; `--json` and `hold list` name every one.
-        if matches!(entry.action, Action::HoldRoot(_)) && entry.detail.is_none() {
+        if entry.action.vanished_root().is_some() && entry.detail.is_none() {
             holds += 1;
             if holds > MAX_HOLDS_SHOWN {
                 continue;
@@ -120,7 +124,8 @@ fn entries(receipt: &Receipt, outcome: Outcome, view: &View, page: &mut Page) {
         }
         let undone = entry.undone_by.as_ref();
         let undone = undone.map_or(String::new(), |run| format!(" (undone by run {run})"));
-        let what = format!("{}{undone}", action::sentence(&entry.action));
+        let what = entry.action.operation().describe(&Names::default());
+        let what = format!("{what}{undone}");
         page.line(format!("  {}", escape(&what)));
         if let Some(detail) = &entry.detail {
             page.line(format!("    {}", escape(detail)));
@@ -191,7 +196,7 @@ fn undo(receipt: &Receipt, view: &View) -> Vec<String> {
         .collect();
     let ends = |undo: &&Undo| match undo {
         Undo::RestoreGeneration { until, .. } => Some(*until),
-        Undo::RestoreRoot | Undo::Kept { .. } => None,
+        Undo::RestoreRoot | Undo::Held { .. } => None,
     };
     let generations: Vec<Timestamp> = open.iter().filter_map(ends).collect();
     let roots = open.len() - generations.len();
@@ -262,12 +267,12 @@ fn outcomes(receipt: &Receipt, view: &View) -> String {
     ];
     let mut parts: Vec<String> = all
         .into_iter()
-        .map(|outcome| (receipt.count(outcome), action::outcome_word(outcome)))
+        .map(|outcome| (receipt.count(outcome), outcome_word(outcome)))
         .filter(|(number, _)| *number > 0)
         .map(|(number, word)| format!("{number} {word}"))
         .collect();
-    if !receipt.refused.is_empty() {
-        parts.push(count(receipt.refused.len(), "failed check"));
+    if !receipt.failed_checks.is_empty() {
+        parts.push(count(receipt.failed_checks.len(), "failed check"));
     }
     if receipt.is_interrupted() {
         parts.push("unfinished".to_string());

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::measure::{Bytes, Span};
+use crate::domain::plan::Action;
 use crate::settings::syntax::At;
 use crate::settings::{Clamping, Report};
 
@@ -80,7 +81,8 @@ fn a_job_is_taken_whole() {
     ]);
     let job = stack.settings.job("daily").unwrap();
     assert!(job.operations.generations.is_none() && job.operations.collect.is_none());
-    assert!(job.operations.verify.is_some());
+    let verify = Action::Verify { contents: false };
+    assert_eq!(job.operations.maintenance, [verify]);
 }
 
 #[test]

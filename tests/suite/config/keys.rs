@@ -8,7 +8,6 @@ use nix_prune::adapters::scratch::Scratch;
 use nix_prune::domain::effective_job::EffectiveJob;
 use nix_prune::domain::plan::Plan;
 use nix_prune::domain::profile::ProfileKind;
-use nix_prune::render::json;
 use nix_prune::settings::{Clamping, Platform, Report, schema};
 use serde_json::{Map, Value, json};
 
@@ -194,18 +193,6 @@ fn rows() -> Vec<Row> {
             operations(json!({ "collect": { "keepRecent": "2d" } })),
         ),
         Row(
-            "jobs.NAME.operations.optimise.enabled",
-            Plan,
-            operations(json!({ "optimise": { "enabled": true } })),
-            operations(json!({ "optimise": { "enabled": false } })),
-        ),
-        Row(
-            "jobs.NAME.operations.verify.enabled",
-            Plan,
-            operations(json!({ "verify": { "enabled": true } })),
-            operations(json!({ "verify": { "enabled": false } })),
-        ),
-        Row(
             "jobs.NAME.operations.verify.contents",
             Plan,
             operations(json!({ "verify": { "enabled": true, "contents": true } })),
@@ -274,14 +261,35 @@ fn rows() -> Vec<Row> {
             policy(json!({ "undoWindow": "9d" })),
         ),
     ]);
-    for rule in ["daily", "weekly", "monthly", "yearly"] {
-        let key: &'static str = format!("{GENERATIONS}.keep.{rule}").leak();
-        rows.push(Row(
-            key,
-            Plan,
-            keep(json!({ rule: 1 })),
-            keep(json!({ rule: 3 })),
-        ));
+    rows.extend(rows_of_a_kind());
+    rows
+}
+
+/// The rows of keys that are all alike: numbers of keep rules, and operations that are done or not.
+fn rows_of_a_kind() -> Vec<Row> {
+    let below = |key: &str| {
+        let schema = schema();
+        let jobs = &schema["properties"]["jobs"]["additionalProperties"];
+        let keys = jobs["properties"]["operations"].pointer(key).cloned();
+        keys.unwrap().as_object().unwrap().clone()
+    };
+    let mut rows = Vec::new();
+    for (rule, schema) in below("/properties/generations/properties/keep/properties") {
+        if schema["maximum"].is_number() && rule != "last" {
+            let key = format!("{GENERATIONS}.keep.{rule}").leak();
+            let values = [1, 3].map(|count| keep(json!({ &rule: count })));
+            let [one, other] = values;
+            rows.push(Row(key, By::Plan, one, other));
+        }
+    }
+    for (operation, schema) in below("/properties") {
+        if schema["properties"]["enabled"].is_object() {
+            let key = format!("jobs.NAME.operations.{operation}.enabled").leak();
+            let values = [true, false];
+            let [one, other] =
+                values.map(|enabled| operations(json!({ &operation: { "enabled": enabled } })));
+            rows.push(Row(key, By::Plan, one, other));
+        }
     }
     rows
 }
@@ -389,7 +397,7 @@ fn planned(text: &str) -> String {
         let job = settings.job("daily").unwrap().clone();
         let bound = EffectiveJob::new(job, settings.policy());
         let plan = Plan::build(&machine, &bound);
-        serde_json::to_string(&json::plan(&plan)).unwrap()
+        serde_json::to_string(&plan).unwrap()
     });
     format!("{found:?} {plan:?}")
 }

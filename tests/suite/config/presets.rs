@@ -1,5 +1,6 @@
 //! Presets do what they say.
 
+use crate::support::actions;
 use nix_prune::domain::effective_job::EffectiveJob;
 use nix_prune::domain::plan::{Action, Plan};
 use nix_prune::domain::profile::ProfileKind;
@@ -31,10 +32,10 @@ fn what_stays(#[case] preset: Preset, #[case] stays: &str, #[case] dangling: boo
         let kept: Vec<u32> = (1..=52).filter(|n| !gone.contains(n)).collect();
         assert_eq!(kept, numbers(stays));
         let removes = |action: &Action| matches!(action, Action::RemoveRoot(_));
-        let removed = plan.actions.iter().filter(|a| removes(&a.action)).count();
+        let removed = actions(&plan).iter().filter(|a| removes(&a.action)).count();
         assert_eq!(removed, usize::from(dangling));
         let collects = |action: &Action| matches!(action, Action::Collect(_));
-        assert!(plan.actions.iter().any(|a| collects(&a.action)));
+        assert!(actions(&plan).iter().any(|a| collects(&a.action)));
     }
 }
 

@@ -28,7 +28,7 @@ fn a_refusal_stops_the_collection_and_is_accepted_by_its_own_code_and_by_no_othe
     assert!(on_disk(&scratch, "dead"));
     let args = ["run", "--yes", "--json", "--accept=profile.unrooted"];
     let receipt = json(&ends(&scratch, &args, 0));
-    assert_eq!(codes(&receipt["accepted"]), ["profile.unrooted"]);
+    assert_eq!(codes(&receipt["acceptedChecks"]), ["profile.unrooted"]);
     assert!(!on_disk(&scratch, "dead"));
     let history = ends(&scratch, &["history", receipt["run"].as_str().unwrap()], 0);
     assert!(history.stdout.contains("profile.unrooted"));
@@ -100,7 +100,7 @@ fn the_settings_accept_a_check_at_a_place() {
     let ran = ends(&scratch, &[&run_it[..], &["--json"]].concat(), 0);
     let receipt = json(&ran);
     assert!(!on_disk(&scratch, "dead"));
-    let accepted = receipt["accepted"].as_array().unwrap();
+    let accepted = receipt["acceptedChecks"].as_array().unwrap();
     assert_eq!(accepted.len(), 2);
     assert!(
         accepted.iter().all(|a| a["reason"] == "NFS\u{1b}[2J"),
@@ -179,7 +179,7 @@ fn a_profile_that_is_not_there_is_no_nothing_to_do() {
     assert_eq!(history["runs"][0]["failedChecks"], 1);
     let run = history["runs"][0]["run"].as_str().unwrap();
     let receipt = json(&ends(&scratch, &["history", run, "--json"], 0));
-    assert_eq!(codes(&receipt["refused"]), ["profile.absent"]);
+    assert_eq!(codes(&receipt["failedChecks"]), ["profile.absent"]);
     let doctor = ends(&scratch, &[&["doctor"], &config[..]].concat(), 1);
     assert!(
         doctor.stdout.contains("the job daily needs it"),

@@ -42,10 +42,10 @@ fn a_run_above_a_limit_stops_and_is_let_pass_by_its_own_code() {
     }
     let receipt = json(&with(&[many, much], 0));
     assert_eq!(
-        codes(&receipt["accepted"]),
+        codes(&receipt["acceptedChecks"]),
         ["limits.generations", "limits.bytes"]
     );
-    assert_eq!(receipt["extent"]["generations"], 3);
+    assert_eq!(receipt["size"]["generations"], 3);
     assert_eq!(generations(&scratch), 2);
     // What is below them needs no word.
     ends(&scratch, &run, 0);
@@ -94,7 +94,7 @@ fn on_a_terminal_it_is_asked_even_after_yes_and_a_yes_is_recorded() {
     let history = json(&ends(&scratch, &["history", "--json"], 0));
     let run = history["runs"][0]["run"].as_str().unwrap().to_string();
     let receipt = json(&ends(&scratch, &["history", &run, "--json"], 0));
-    assert_eq!(codes(&receipt["accepted"]), ["limits.generations"]);
+    assert_eq!(codes(&receipt["acceptedChecks"]), ["limits.generations"]);
 }
 
 #[test]
@@ -128,6 +128,6 @@ fn far_more_than_the_last_runs_took_waits_for_a_word() {
     let plan = ["plan", "--keep-last=2", "--no-collect", "--json"].into_iter();
     let plan = plan.chain(["--accept=anomaly.generations"]);
     let plan = json(&ends(&scratch, &plan.collect::<Vec<_>>(), 0));
-    assert_eq!(codes(&plan["refusals"]), Vec::<&str>::new());
-    assert_eq!(codes(&plan["accepted"]), ["anomaly.generations"]);
+    assert_eq!(codes(&plan["failedChecks"]), Vec::<&str>::new());
+    assert_eq!(codes(&plan["acceptedChecks"]), ["anomaly.generations"]);
 }

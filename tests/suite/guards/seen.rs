@@ -44,7 +44,7 @@ fn a_clock_that_was_set_back_stops_the_whole_run_until_it_is_let_pass_once() {
     seen["stores"][0]["takenAt"] = "2199-01-01T00:00:00Z".into();
     fs::write(&record, seen.to_string()).unwrap();
     let plan = json(&ends(&scratch, &["plan", "--json"], 0));
-    assert_eq!(codes(&plan["refusals"]), ["clock.jumped"]);
+    assert_eq!(codes(&plan["failedChecks"]), ["clock.jumped"]);
     for accept in [None, Some("--accept=roots.vanished")] {
         let args: Vec<&str> = keep.into_iter().chain(accept).collect();
         let ran = ends(&scratch, &args, 4);
@@ -60,7 +60,7 @@ fn a_clock_that_was_set_back_stops_the_whole_run_until_it_is_let_pass_once() {
         .chain(["--accept=clock.jumped", "--json"])
         .collect();
     let receipt = json(&ends(&scratch, &args, 0));
-    assert_eq!(codes(&receipt["accepted"]), ["clock.jumped"]);
+    assert_eq!(codes(&receipt["acceptedChecks"]), ["clock.jumped"]);
     assert_eq!(
         generations(&scratch),
         2,

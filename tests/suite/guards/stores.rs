@@ -69,8 +69,8 @@ fn a_database_that_lost_its_rows_collects_nothing_until_that_is_let_pass() {
     let Some(scratch) = machine() else { return };
     lose_every_row(&scratch);
     let plan = json(&ends(&scratch, &["plan", "--json"], 0));
-    assert_eq!(codes(&plan["refusals"]), ["store.mismatch"]);
-    let says = plan["refusals"][0]["message"].as_str().unwrap();
+    assert_eq!(codes(&plan["failedChecks"]), ["store.mismatch"]);
+    let says = plan["failedChecks"][0]["message"].as_str().unwrap();
     assert!(
         says.starts_with("5 roots point to existing paths"),
         "{says}"
@@ -80,7 +80,7 @@ fn a_database_that_lost_its_rows_collects_nothing_until_that_is_let_pass() {
     assert!(on_disk(&scratch, "dead") && on_disk(&scratch, "system-5"));
     let accept = ["run", "--yes", "--json", "--accept=store.mismatch"];
     let receipt = json(&ends(&scratch, &accept, 0));
-    assert_eq!(codes(&receipt["accepted"]), ["store.mismatch"]);
+    assert_eq!(codes(&receipt["acceptedChecks"]), ["store.mismatch"]);
 }
 
 /// The database of another store in the same place, whose paths nobody ever saw here.

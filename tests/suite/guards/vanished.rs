@@ -3,7 +3,7 @@
 use nix_prune::domain::store_path::StorePath;
 
 use super::*;
-use crate::support::{by_hand, program_behind, run_command, script, with_each_nix};
+use crate::support::{actions_of, by_hand, program_behind, run_command, script, with_each_nix};
 
 /// The commands of a Nix whose `nix-env` does something more when it has removed a generation.
 fn after_a_removal(scratch: &Scratch, nix: &Nix, more: &str) -> Utf8PathBuf {
@@ -48,10 +48,7 @@ fn a_root_that_vanishes_during_a_run_is_held_before_anything_is_collected() {
         let places = ["--config", settings.as_str(), "--nix-bin", bin.as_str()];
         let args = [&args[..], &places].concat();
         let receipt = json(&ends(&scratch, &args, 0));
-        assert!(
-            kinds(&receipt, "entries").contains(&"holdRoot".to_string()),
-            "{what}"
-        );
+        assert!(done(&receipt).contains(&"holdRoot".to_string()), "{what}");
         for name in ["thesis", "source", "kept"] {
             assert!(on_disk(&scratch, name), "{what}: {name}");
         }
@@ -264,18 +261,15 @@ fn thesis(scratch: &Scratch) -> (Utf8PathBuf, StorePath<String>) {
     (link, path)
 }
 
-fn kinds(document: &Value, list: &str) -> Vec<String> {
-    let entries = document[list].as_array().unwrap().iter();
-    let kinds = entries.map(|e| {
-        if e["kind"].is_null() {
-            &e["action"]["kind"]
-        } else {
-            &e["kind"]
-        }
-    });
-    kinds
-        .map(|kind| kind.as_str().unwrap().to_string())
-        .collect()
+fn planned(plan: &Value) -> Vec<String> {
+    let kind = |action: &Value| action["kind"].as_str().unwrap().to_string();
+    actions_of(plan).iter().map(kind).collect()
+}
+
+fn done(receipt: &Value) -> Vec<String> {
+    let kind = |entry: &Value| entry["action"]["kind"].as_str().unwrap().to_string();
+    let entries = receipt["entries"].as_array().unwrap();
+    entries.iter().map(kind).collect()
 }
 
 #[test]
@@ -292,14 +286,14 @@ fn what_a_root_kept_that_vanished_is_held_until_its_window_ends() {
         let dead = ends(&scratch, &["dead"], 0).stdout;
         assert!(dead.contains("thesis") && dead.contains("source"), "{dead}");
         let plan = json(&ends(&scratch, &["plan", "--json"], 0));
-        assert_eq!(kinds(&plan, "actions")[0], "holdRoot");
+        assert_eq!(planned(&plan)[0], "holdRoot");
         assert_eq!(plan["prediction"]["paths"], 0, "nothing goes that is held");
         let shown = ends(&scratch, &["plan"], 0).stdout;
         assert!(shown.contains(link.as_str()), "{shown}");
         ends(&scratch, &["run", "--no-collect", "--yes"], 0);
 
         let receipt = json(&ends(&scratch, &["run", "--yes", "--json"], 0));
-        assert_eq!(kinds(&receipt, "entries")[0], "holdRoot");
+        assert_eq!(done(&receipt)[0], "holdRoot");
         assert_eq!(receipt["entries"][0]["outcome"], "done");
         let list = json(&ends(&scratch, &["hold", "list", "--json"], 0));
         let hold = &list["holds"][0];
@@ -320,10 +314,10 @@ fn what_a_root_kept_that_vanished_is_held_until_its_window_ends() {
 
         // Once is enough, also when somebody ends the hold before the next run.
         let plan = json(&ends(&scratch, &["plan", "--json"], 0));
-        assert_eq!(kinds(&plan, "actions"), ["collect"]);
+        assert_eq!(planned(&plan), ["collect"]);
         ends(&scratch, &["hold", "release", "--all", "--yes"], 0);
         let receipt = json(&ends(&scratch, &["run", "--yes", "--json"], 0));
-        assert_eq!(kinds(&receipt, "entries"), ["collect"]);
+        assert_eq!(done(&receipt), ["collect"]);
         assert!(!on_disk(&scratch, "thesis") && !on_disk(&scratch, "source"));
     });
 }
@@ -348,7 +342,7 @@ fn a_budget_counts_on_nothing_that_will_be_held() {
     fs::remove_file(&link).unwrap();
     scratch.add_path("more", &[], 100).unwrap();
     let plan = json(&ends(&scratch, &[&["plan"][..], &budget].concat(), 0));
-    assert_eq!(kinds(&plan, "actions"), ["holdRoot", "collect"]);
+    assert_eq!(planned(&plan), ["holdRoot", "collect"]);
     assert_eq!(plan["prediction"]["paths"], 1);
     ends(&scratch, &[&["run", "--yes"][..], &budget].concat(), 5);
     assert!(on_disk(&scratch, "thesis") && !on_disk(&scratch, "more"));

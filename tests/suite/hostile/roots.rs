@@ -291,7 +291,7 @@ fn the_word_nix_collect_garbage_selects_what_that_command_takes_in() {
         let items = plan["items"].as_array().unwrap();
         let removes = |profile: &Utf8Path| {
             let of = |item: &&serde_json::Value| {
-                item["subject"]["profile"] == profile.as_str() && item["verdict"] == "drop"
+                item["subject"]["profile"] == profile.as_str() && item["verdict"] == "remove"
             };
             items.iter().filter(of).count()
         };

@@ -192,7 +192,7 @@ impl World {
     /// Whether what an action takes away is there; `None` for what takes nothing of a name away.
     fn is_there(action: &Action) -> Option<bool> {
         match action {
-            Action::DropGeneration(facts) => Some(generation(facts).is_symlink()),
+            Action::RemoveGeneration(facts) => Some(generation(facts).is_symlink()),
             Action::RemoveRoot(facts) => Some(facts.entry.is_symlink()),
             Action::ReleaseHold(facts) => Some(facts.link.is_symlink()),
             _ => None,
@@ -228,7 +228,9 @@ fn did(receipt: &Receipt, action: &Action) -> bool {
     let done = |entry: &&nix_prune::domain::receipt::Entry| entry.outcome == Outcome::Done;
     let mut done = receipt.entries.iter().filter(done);
     done.any(|entry| match (&entry.action, action) {
-        (Action::DropGeneration(a), Action::DropGeneration(b)) => generation(a) == generation(b),
+        (Action::RemoveGeneration(a), Action::RemoveGeneration(b)) => {
+            generation(a) == generation(b)
+        }
         (Action::RemoveRoot(a), Action::RemoveRoot(b)) => a.entry == b.entry,
         (Action::ReleaseHold(a), Action::ReleaseHold(b)) => a.link == b.link,
         _ => false,
@@ -238,7 +240,7 @@ fn did(receipt: &Receipt, action: &Action) -> bool {
 fn is_put_back(later: &[Receipt], entry: &nix_prune::domain::receipt::Entry) -> bool {
     let mut entries = later.iter().flat_map(|receipt| &receipt.entries);
     entries.any(|later| match (&later.action, &entry.action) {
-        (Action::RestoreGeneration(a), Action::DropGeneration(b)) => a == b,
+        (Action::RestoreGeneration(a), Action::RemoveGeneration(b)) => a == b,
         (Action::RestoreRoot(a), Action::RemoveRoot(b)) => a == b,
         // The entry of a generation that came back.
         (Action::RestoreGeneration(a), Action::RemoveRoot(b)) => generation(a) == b.link,

@@ -76,7 +76,10 @@ fn exit_0_of_nix_env_is_not_believed() {
     with_each_nix(|nix| {
         let fakes = Fakes::new(nix);
         fakes.replace("nix-env", "exit 0");
-        let error = fakes.cli().drop_generation(&fakes.f.facts(1)).unwrap_err();
+        let error = fakes
+            .cli()
+            .remove_generation(&fakes.f.facts(1))
+            .unwrap_err();
         assert!(
             chain(&error).contains("did not delete it"),
             "{}",
@@ -92,7 +95,10 @@ fn a_failure_of_nix_env_is_told_with_its_words() {
     with_each_nix(|nix| {
         let fakes = Fakes::new(nix);
         fakes.replace("nix-env", "echo 'error: no luck' >&2; exit 1");
-        let error = fakes.cli().drop_generation(&fakes.f.facts(1)).unwrap_err();
+        let error = fakes
+            .cli()
+            .remove_generation(&fakes.f.facts(1))
+            .unwrap_err();
         let text = chain(&error);
         for part in [
             "removing generation 1 of",
@@ -110,7 +116,7 @@ fn what_is_gone_counts_as_dropped_even_if_nix_env_fails_afterwards() {
     with_each_nix(|nix| {
         let fakes = Fakes::new(nix);
         fakes.replace("nix-env", "'REAL' \"$@\"; exit 1");
-        fakes.cli().drop_generation(&fakes.f.facts(1)).unwrap();
+        fakes.cli().remove_generation(&fakes.f.facts(1)).unwrap();
         let sight = fakes.cli().see_generation(&fakes.f.facts(1)).unwrap();
         assert_eq!(sight, LinkState::Gone);
     });
@@ -130,7 +136,10 @@ fn a_nix_env_that_takes_more_is_found_out(#[case] text: &str, #[case] words: &st
     with_each_nix(|nix| {
         let fakes = Fakes::new(nix);
         fakes.replace("nix-env", text);
-        let error = fakes.cli().drop_generation(&fakes.f.facts(1)).unwrap_err();
+        let error = fakes
+            .cli()
+            .remove_generation(&fakes.f.facts(1))
+            .unwrap_err();
         assert!(chain(&error).contains(words), "{}", chain(&error));
     });
 }
@@ -143,7 +152,7 @@ fn a_switch_by_the_user_meanwhile_is_no_failure() {
             "nix-env",
             "'REAL' \"$@\"; 'REAL' -p 'LINK' --switch-generation 2",
         );
-        fakes.cli().drop_generation(&fakes.f.facts(1)).unwrap();
+        fakes.cli().remove_generation(&fakes.f.facts(1)).unwrap();
     });
 }
 
@@ -176,7 +185,7 @@ fn a_generation_that_cannot_be_put_back_leaves_no_half_of_it(#[case] text: &str)
     with_each_nix(|nix| {
         let fakes = Fakes::new(nix);
         let (cli, facts) = (fakes.cli(), fakes.f.facts(1));
-        cli.drop_generation(&facts).unwrap();
+        cli.remove_generation(&facts).unwrap();
         // The entry of its first life would do for a root.
         let auto = fakes.f.scratch.state_dir().join("gcroots/auto");
         for entry in auto.read_dir_utf8().unwrap() {
@@ -292,7 +301,7 @@ fn nothing_is_begun_after_a_request_to_stop() {
         let flag = Arc::new(Flag(true.into()));
         let cli = fakes.cli_with(flag);
         let before = listing(fakes.f.profile.dir());
-        let error = cli.drop_generation(&fakes.f.facts(1)).unwrap_err();
+        let error = cli.remove_generation(&fakes.f.facts(1)).unwrap_err();
         assert!(
             matches!(error, PerformError::Interrupted { .. }),
             "{error:?}"

@@ -21,7 +21,7 @@ fn round_trip(scratch: Scratch) {
 
     nix.hold(&facts.store_path, &hold).unwrap();
     assert_eq!(nix.see_generation(&facts).unwrap(), LinkState::Unchanged);
-    nix.drop_generation(&facts).unwrap();
+    nix.remove_generation(&facts).unwrap();
     assert_eq!(nix.see_generation(&facts).unwrap(), LinkState::Gone);
     assert!(f.link(1).symlink_metadata().is_err());
     assert_eq!(
@@ -79,7 +79,7 @@ fn round_trip(scratch: Scratch) {
     );
 
     // Without generation and hold it is garbage, and what the others need is not.
-    nix.drop_generation(&facts).unwrap();
+    nix.remove_generation(&facts).unwrap();
     let collected = nix.collect().unwrap();
     assert!(!on_disk.exists());
     assert_eq!(collected.paths, Some(1));
@@ -166,7 +166,7 @@ fn trap_05_and_12_nothing_is_dropped_that_is_not_as_it_was_planned() {
             change(&f, &mut facts);
             let before = listing(&f.scratch.base().join("."));
             let cli = f.scratch.nix().unwrap();
-            assert_stale(cli.drop_generation(&facts), words);
+            assert_stale(cli.remove_generation(&facts), words);
             assert_eq!(listing(&f.scratch.base().join(".")), before, "change {n}");
         }
     });
@@ -182,7 +182,7 @@ fn a_profile_directory_that_became_a_link_is_left_alone() {
         let cli = f.scratch.nix().unwrap();
         let before = listing(&away);
         assert!(matches!(
-            cli.drop_generation(&f.facts(1)),
+            cli.remove_generation(&f.facts(1)),
             Err(PerformError::File { .. })
         ));
         assert!(matches!(
@@ -251,7 +251,7 @@ fn nothing_is_put_back_where_something_is_or_from_what_is_gone() {
             let f = Fixture::new(Scratch::new(Some(&nix.bin)).unwrap());
             let cli = f.scratch.nix().unwrap();
             let mut facts = f.facts(1);
-            cli.drop_generation(&facts).unwrap();
+            cli.remove_generation(&facts).unwrap();
             change(&f, &mut facts);
             let before = listing(&f.scratch.base().join("."));
             assert_stale(
@@ -273,7 +273,7 @@ fn a_path_that_is_on_disk_but_not_valid_is_not_put_back() {
         let f = Fixture::new(Scratch::new(Some(&nix.bin)).unwrap());
         let cli = f.scratch.nix().unwrap();
         let facts = f.facts(1);
-        cli.drop_generation(&facts).unwrap();
+        cli.remove_generation(&facts).unwrap();
         by_hand(&f.scratch, "nix-collect-garbage", &[]);
         fs::write(&facts.target, "an impostor").unwrap();
         let error = cli
@@ -291,7 +291,7 @@ fn nothing_is_put_back_while_another_nix_holds_the_profile() {
         let f = Fixture::new(Scratch::new(Some(&nix.bin)).unwrap());
         let cli = f.scratch.nix().unwrap();
         let facts = f.facts(1);
-        cli.drop_generation(&facts).unwrap();
+        cli.remove_generation(&facts).unwrap();
         let lock = fs::File::create(f.profile.dir().join("demo.lock")).unwrap();
         let lock = nix::fcntl::Flock::lock(lock, nix::fcntl::FlockArg::LockExclusive).unwrap();
         std::thread::scope(|scope| {
@@ -320,7 +320,7 @@ fn trap_07_names_with_dashes_belong_to_their_own_profile() {
                 .unwrap();
         }
         let cli = f.scratch.nix().unwrap();
-        cli.drop_generation(&f.facts(1)).unwrap();
+        cli.remove_generation(&f.facts(1)).unwrap();
         for name in ["demo-1", "demo-1-1-link", "demo-1-2-link", "demo-2-link"] {
             let link = f.profile.dir().join(name);
             assert!(link.symlink_metadata().is_ok(), "{name}");
@@ -344,7 +344,7 @@ fn a_newer_generation_than_the_current_one_can_go_and_come_back() {
             ..f.facts(3)
         };
         cli.hold(&facts.store_path, &f.hold(0)).unwrap();
-        cli.drop_generation(&facts).unwrap();
+        cli.remove_generation(&facts).unwrap();
         cli.restore_generation(&facts, nix_prune::ports::RestoreMode::Fresh)
             .unwrap();
         assert_eq!(cli.see_generation(&facts).unwrap(), LinkState::Unchanged);

@@ -142,7 +142,7 @@ fn a_users_generation_goes_and_comes_back_as_the_users() {
         let hold = m.scratch.base().join("state/holds/run/0");
         fs::create_dir_all(hold.parent().unwrap()).unwrap();
         cli.hold(&m.facts.store_path, &hold).unwrap();
-        cli.drop_generation(&m.facts).unwrap();
+        cli.remove_generation(&m.facts).unwrap();
         assert_eq!(cli.see_generation(&m.facts).unwrap(), LinkState::Gone);
         cli.restore_generation(&m.facts, nix_prune::ports::RestoreMode::Fresh)
             .unwrap();
@@ -173,7 +173,7 @@ fn a_directory_that_is_not_the_users_any_more_is_left_alone() {
         chown(m.facts.profile.dir(), Some(EVE + 1), None).unwrap();
         let before = listing(m.facts.profile.dir());
         assert_stale(
-            cli.drop_generation(&m.facts),
+            cli.remove_generation(&m.facts),
             "is now in a directory of the user 4243",
         );
         assert_stale(
@@ -189,7 +189,7 @@ fn a_link_of_a_user_does_not_lead_root_into_a_directory_of_its_own() {
     as_root(|nix| {
         let m = Machine::new(nix);
         let cli = m.scratch.nix().unwrap();
-        cli.drop_generation(&m.facts).unwrap();
+        cli.remove_generation(&m.facts).unwrap();
         // The user moves the directory away and puts a link where its parent was: to a directory that only root can
         // write, but that once was handed to them.
         let state = m.scratch.base().join("eve/.local/state");
@@ -218,7 +218,7 @@ fn trap_44_nobody_acts_for_a_user_whom_nobody_knows() {
         let cli = f.scratch.nix().unwrap();
         let before = listing(f.profile.dir());
         for error in [
-            cli.drop_generation(&facts).unwrap_err(),
+            cli.remove_generation(&facts).unwrap_err(),
             cli.restore_generation(&facts, nix_prune::ports::RestoreMode::Fresh)
                 .unwrap_err(),
         ] {
@@ -404,7 +404,7 @@ fn a_pipe_in_the_place_of_a_profiles_lock_stops_nothing() {
     as_root(|nix| {
         let m = Machine::new(nix);
         let cli = m.scratch.nix().unwrap();
-        cli.drop_generation(&m.facts).unwrap();
+        cli.remove_generation(&m.facts).unwrap();
         let lock = m.facts.profile.dir().join("profile.lock");
         let _ = fs::remove_file(&lock);
         nix::unistd::mkfifo(lock.as_std_path(), nix::sys::stat::Mode::S_IRWXU).unwrap();

@@ -1,7 +1,7 @@
 use jsonschema::Validator;
 use nix_prune::domain::analysis::StoreAnalysis;
 use nix_prune::domain::measure::Span;
-use nix_prune::domain::plan::{Action, CollectFacts, HoldFacts, PlannedAction};
+use nix_prune::domain::plan::{Action, CollectFacts, HoldFacts, Plan, PlannedAction};
 use nix_prune::domain::receipt::Receipt;
 use nix_prune::domain::risk::RiskLevel;
 use nix_prune::render::{Document, json, schema, to_text};
@@ -25,7 +25,7 @@ fn sample_of(document: Document) -> Value {
             None,
         )),
         Document::Roots => serde_json::to_value(json::roots(&sample::snapshot(""), None)),
-        Document::Plan => serde_json::to_value(json::plan(&sample::plan(""))),
+        Document::Plan => serde_json::to_value(sample::plan("")),
         Document::Receipt => serde_json::to_value(sample::receipt("")),
         Document::History => {
             serde_json::to_value(json::history(&sample::receipts(""), sample::now()))
@@ -180,9 +180,9 @@ fn a_document_that_lacks_any_field_is_refused() {
 #[case(Document::Plan, "/items/0/verdict", json!("maybe"))]
 #[case(Document::Plan, "/items/0/subject/number", json!("1"))]
 #[case(Document::Plan, "/items/0/risk", json!("tiny"))]
-#[case(Document::Plan, "/actions/0/kind", json!("burnDown"))]
-#[case(Document::Plan, "/actions/0/risk", json!(null))]
-#[case(Document::Plan, "/refusals/0/code", json!("other"))]
+#[case(Document::Plan, "/steps/0/kind", json!("burnDown"))]
+#[case(Document::Plan, "/steps/0/risk", json!(null))]
+#[case(Document::Plan, "/failedChecks/0/code", json!("other"))]
 #[case(Document::Plan, "/takenAt", json!(1))]
 #[case(Document::Generations, "/profiles/0/current", json!("4"))]
 #[case(Document::Generations, "/profiles/0/generations/0/flags", json!(["old"]))]
@@ -223,21 +223,25 @@ fn the_fields_promised_are_there() {
         (
             Document::Plan,
             "",
-            "schema takenAt machine store job maxRisk safeMode toolVersion items actions prediction budget \
-             refusals notes",
+            "schema takenAt machine store job maxRisk safeMode toolVersion vanished items steps prediction \
+             budget failedChecks acceptedChecks accept skipsCollection skippedProfiles notes",
         ),
         (
             Document::Plan,
             "/items/0",
-            "kind subject verdict reasons because risk",
+            "subject exclusiveBytes verdict rule risk action",
         ),
         (
             Document::Plan,
             "/items/0/subject",
-            "profile number target created",
+            "kind profile number target created",
         ),
-        (Document::Plan, "/prediction", "narBytes diskBytes paths"),
-        (Document::Plan, "/refusals/0", "code message hint"),
+        (
+            Document::Plan,
+            "/prediction",
+            "narBytes diskBytes diskBytesAtMost paths whenWindowsEnd notes",
+        ),
+        (Document::Plan, "/failedChecks/0", "code message hint"),
         (
             Document::Receipt,
             "",
@@ -295,7 +299,7 @@ fn unknown_is_null_and_times_are_in_utc() {
         plan["prediction"],
         json!({
             "narBytes": null, "diskBytes": null, "diskBytesAtMost": false, "paths": null,
-            "whenWindowsEnd": null
+            "whenWindowsEnd": null, "notes": []
         })
     );
     assert_eq!(plan["budget"], Value::Null);
@@ -331,32 +335,23 @@ fn flags_tell_what_is_special() {
 #[rstest]
 #[case("")]
 #[case("\n\u{202e}\x1b]0;x\x07\"\\")]
-fn planned_actions_come_back_as_they_were(#[case] odd: &str) {
+fn plans_come_back_as_they_were(#[case] odd: &str) {
     let plan = sample::plan(odd);
-    assert!(plan.actions.len() > 8);
-    let text = to_text(&json::plan(&plan)).unwrap();
-    let value: Value = serde_json::from_str(&text).unwrap();
-    let actions: Vec<PlannedAction> = serde_json::from_value(value["actions"].clone()).unwrap();
-    assert_eq!(actions, plan.actions);
+    assert!(plan.actions().count() > 8);
+    let back: Plan = serde_json::from_str(&to_text(&plan).unwrap()).unwrap();
+    assert_eq!(back, plan);
 }
 
 #[test]
 fn every_action_is_in_the_plans_schema_and_comes_back() {
     let plan = sample::plan("");
     let hold = sample::snapshot("").holds.swap_remove(0);
-    let find = |is: fn(&Action) -> bool| {
-        let found = plan.actions.iter().find(|a| is(&a.action));
-        found.unwrap().action.clone()
-    };
-    let Action::DropGeneration(generation) = find(|a| matches!(a, Action::DropGeneration(_)))
-    else {
-        panic!("no generation goes");
-    };
-    let Action::RemoveRoot(root) = find(|a| matches!(a, Action::RemoveRoot(_))) else {
-        panic!("no root goes");
-    };
+    let generation = plan.removed_generations().next().unwrap().clone();
+    let mut removals = plan.removals();
+    let root = removals.find_map(|removal| removal.action.removed_root());
+    let root = root.unwrap().clone();
     let all = [
-        Action::DropGeneration(generation.clone()),
+        Action::RemoveGeneration(generation.clone()),
         Action::RemoveRoot(root.clone()),
         Action::ReleaseHold(HoldFacts::from(&hold)),
         Action::Collect(CollectFacts::default()),
@@ -370,12 +365,11 @@ fn every_action_is_in_the_plans_schema_and_comes_back() {
         for risk in RiskLevel::ALL {
             let mut plan = plan.clone();
             let action = action.clone();
-            plan.actions = vec![PlannedAction { action, risk }];
-            let value = serde_json::to_value(json::plan(&plan)).unwrap();
+            plan.steps = vec![PlannedAction { action, risk }];
+            let value = serde_json::to_value(&plan).unwrap();
             assert!(validator.is_valid(&value), "{value}");
-            let back: Vec<PlannedAction> =
-                serde_json::from_value(value["actions"].clone()).unwrap();
-            assert_eq!(back, plan.actions);
+            let back: Plan = serde_json::from_value(value).unwrap();
+            assert_eq!(back, plan);
         }
     }
 }
@@ -391,15 +385,15 @@ fn receipts_come_back_as_they_were() {
 }
 
 #[test]
-fn what_goes_has_a_risk_and_what_stays_has_none() {
+fn what_is_removed_has_a_risk_and_an_action_and_the_rest_has_reasons() {
     let plan = sample_of(Document::Plan);
     for item in plan["items"].as_array().unwrap() {
-        assert_eq!(item["verdict"] == "keep", item["risk"].is_null(), "{item}");
-        let count = item["reasons"].as_array().unwrap().len();
-        assert!(
-            count > 0 && count == item["because"].as_array().unwrap().len(),
-            "{item}"
-        );
+        let kept = item["verdict"] == "keep";
+        for field in ["risk", "rule", "action"] {
+            assert_eq!(kept, item[field].is_null(), "{item}");
+        }
+        let reasons = item["reasons"].as_array().map_or(0, Vec::len);
+        assert_eq!(kept, reasons > 0, "{item}");
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::support::plan_of;
+use crate::support::{actions, plan_of};
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::tz::TimeZone;
 use nix_prune::domain::analysis::{GroupBy, Sets, StoreAnalysis, StoreData, UnregisteredPath};
@@ -12,7 +12,7 @@ use nix_prune::domain::blocker::{Blocker, CheckCode};
 use nix_prune::domain::graph::{GraphBuilder, KeepFlags, NodeIdx};
 use nix_prune::domain::job::{
     CollectOperation, GenerationsOperation, Job, JobName, Operations, ProfileSelector,
-    RootsOperation, VerifyOperation,
+    RootsOperation,
 };
 use nix_prune::domain::measure::{Bytes, Span, Timestamp};
 use nix_prune::domain::plan::{Action, Plan};
@@ -285,8 +285,7 @@ pub(crate) fn job(undo_window: Span, odd: &str) -> Job {
             }),
             roots: Some(RootsOperation { dangling: true }),
             collect: Some(CollectOperation::default()),
-            optimise: true,
-            verify: Some(VerifyOperation { contents: true }),
+            maintenance: vec![Action::Optimise, Action::Verify { contents: true }],
         },
     }
 }
@@ -307,13 +306,13 @@ pub(crate) fn receipt(odd: &str) -> Receipt {
         (Outcome::Failed, Some("nix-env failed with exit code 1")),
     ];
     let last = [Outcome::Done, Outcome::Skipped, Outcome::Pending];
-    let from_end = plan.actions.len() - last.len();
+    let from_end = actions(&plan).len() - last.len();
     let entry = |(index, planned): (usize, &nix_prune::domain::plan::PlannedAction)| {
         let early = outcomes.get(index).copied();
         let late = last.get(index.wrapping_sub(from_end)).map(|o| (*o, None));
         let (outcome, detail) = late.or(early).unwrap_or((Outcome::Done, None));
         let undo = match (&planned.action, outcome) {
-            (Action::DropGeneration(_), Outcome::Done) => Some(Undo::RestoreGeneration {
+            (Action::RemoveGeneration(_), Outcome::Done) => Some(Undo::RestoreGeneration {
                 hold: format!("/nix/var/nix/gcroots/nix-prune/{run}/{index}").into(),
                 until: now().after(Span::days(7)),
             }),
@@ -331,7 +330,7 @@ pub(crate) fn receipt(odd: &str) -> Receipt {
         }
     };
     Receipt {
-        schema: ReceiptSchema::V1,
+        schema: ReceiptSchema::V2,
         kind: RunKind::Run,
         job: Some(plan.job.clone()),
         tool_version: "0.1.0".to_string(),
@@ -340,7 +339,7 @@ pub(crate) fn receipt(odd: &str) -> Receipt {
         store: plan.store.clone(),
         started_at: now(),
         finished_at: Some(now().after("90s".parse().unwrap())),
-        entries: plan.actions.iter().enumerate().map(entry).collect(),
+        entries: actions(&plan).iter().enumerate().map(entry).collect(),
         bytes: FreedBytes {
             predicted: None,
             predicted_at_most: false,
@@ -349,9 +348,9 @@ pub(crate) fn receipt(odd: &str) -> Receipt {
             paths: Some(120),
         },
         budget: None,
-        extent: None,
-        accepted: Vec::new(),
-        refused: Vec::new(),
+        size: None,
+        accepted_checks: Vec::new(),
+        failed_checks: Vec::new(),
         run,
     }
 }
@@ -367,7 +366,7 @@ pub(crate) fn receipts(odd: &str) -> Vec<Receipt> {
     undo.entries.truncate(3);
     undo.entries.remove(1);
     for entry in &mut undo.entries {
-        if let Action::DropGeneration(facts) = &entry.action {
+        if let Action::RemoveGeneration(facts) = &entry.action {
             entry.action = Action::RestoreGeneration(facts.clone());
             (entry.undo, entry.undone_by) = (None, None);
         }

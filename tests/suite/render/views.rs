@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use rstest::rstest;
 
 use super::{assert_kept, sample};
-use crate::support::{plan_of, unrestricted};
+use crate::support::{actions, plan_of, unrestricted};
 
 fn view(snapshot: &Snapshot, color: bool, width: Option<u16>) -> View {
     View::of(snapshot, Style { color, width })
@@ -80,8 +80,8 @@ fn no_generation_goes_unseen(#[values(None, Some(20), Some(80))] width: Option<u
     let plan = sample::plan("");
     let text = table::plan(&plan, &view(&snapshot, false, width));
     let mut seen = 0;
-    for planned in &plan.actions {
-        if let Action::DropGeneration(facts) = &planned.action {
+    for planned in actions(&plan) {
+        if let Action::RemoveGeneration(facts) = &planned.action {
             let (number, profile) = (facts.number, &facts.profile);
             let step = |name: &str| format!("remove generation {number} of {name} (restorable");
             assert!(
@@ -119,9 +119,10 @@ fn trap_39_the_boot_menu_is_mentioned_when_a_system_goes() {
     let view = view(&snapshot, false, None);
     let mut plan = sample::plan("");
     assert!(table::plan(&plan, &view).contains("nixos-rebuild boot"));
-    plan.actions.retain(
-        |a| !matches!(&a.action, Action::DropGeneration(facts) if facts.profile_kind.is_system()),
-    );
+    plan.items.retain(|item| {
+        let removed = item.removal().and_then(|r| r.action.removed_generation());
+        removed.is_none_or(|facts| !facts.profile_kind.is_system())
+    });
     assert!(!table::plan(&plan, &view).contains("nixos-rebuild boot"));
 }
 

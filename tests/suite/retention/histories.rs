@@ -72,7 +72,7 @@ impl History {
 
 /// The numbers that go.
 pub(super) fn dropped(verdicts: &BTreeMap<GenerationNumber, Verdict>) -> Vec<GenerationNumber> {
-    let goes = |v: &Verdict| matches!(v, Verdict::Drop { .. });
+    let goes = |v: &Verdict| matches!(v, Verdict::Remove { .. });
     let those = verdicts.iter().filter(|(_, v)| goes(v));
     those.map(|(n, _)| *n).collect()
 }

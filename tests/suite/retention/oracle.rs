@@ -218,7 +218,7 @@ fn leap(year: i64) -> bool {
 pub(super) fn in_words(verdicts: &BTreeMap<GenerationNumber, Verdict>) -> Opinion {
     let words = |verdict: &Verdict| match verdict {
         Verdict::Keep(reasons) => reasons.iter().map(word).collect(),
-        Verdict::Drop { .. } => BTreeSet::new(),
+        Verdict::Remove { .. } => BTreeSet::new(),
     };
     verdicts.iter().map(|(n, v)| (n.0, words(v))).collect()
 }
@@ -234,32 +234,8 @@ pub(super) fn word(reason: &Reason) -> String {
     }
 }
 
-/// The code of a reason.
+/// The code of a reason, as documents have it.
 pub(super) fn code(reason: &Reason) -> &'static str {
-    match reason {
-        Reason::Current => "current",
-        Reason::Booted => "booted",
-        Reason::Running => "running",
-        Reason::Pinned { .. } => "pinned",
-        Reason::NewerThanCurrent => "newerThanCurrent",
-        Reason::ActiveAtCutoff => "activeAtCutoff",
-        Reason::Fallback => "fallback",
-        Reason::Last(_) => "last",
-        Reason::Within(_) => "within",
-        Reason::Daily(_) => "daily",
-        Reason::Weekly(_) => "weekly",
-        Reason::Monthly(_) => "monthly",
-        Reason::Yearly(_) => "yearly",
-        Reason::PolicyLast(_) => "policyLast",
-        Reason::PolicyWithin(_) => "policyWithin",
-        Reason::FutureTimestamp => "futureTimestamp",
-        Reason::TargetMissing => "targetMissing",
-        Reason::TargetOutsideStore => "targetOutsideStore",
-        Reason::CurrentUnknown(_) => "currentUnknown",
-        Reason::Blocked(_) => "blocked",
-        Reason::NotSelected => "notSelected",
-        Reason::OtherOwner => "otherOwner",
-        Reason::NotNeeded => "notNeeded",
-        Reason::LaterRun => "laterRun",
-    }
+    let document = serde_json::to_value(reason).unwrap();
+    document["code"].as_str().unwrap().to_string().leak()
 }

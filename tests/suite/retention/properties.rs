@@ -214,7 +214,7 @@ fn totality(history: &History) -> Checked {
                 let told: Vec<_> = reasons.iter().collect();
                 prop_assert!(told.is_sorted() && !told.is_empty());
             }
-            Verdict::Drop { store_path } => {
+            Verdict::Remove { store_path } => {
                 prop_assert_eq!(on_disk, Some(store_path));
                 prop_assert!(history.current().is_some_and(|current| *number < current));
             }

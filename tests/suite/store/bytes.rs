@@ -49,7 +49,10 @@ fn predicted(scratch: &Scratch) -> (u64, u64) {
         if let (Some(paths), Some(bytes)) = (number("paths"), number("diskBytes")) {
             return (paths, bytes);
         }
-        said = format!("{}{} {}", ran.stderr, plan["refusals"], plan["notes"]);
+        said = format!(
+            "{}{} {}",
+            ran.stderr, plan["failedChecks"], plan["prediction"]["notes"]
+        );
         std::thread::sleep(std::time::Duration::from_millis(250));
     }
     panic!("nothing is predicted: {said}");

@@ -542,8 +542,8 @@ fn a_database_that_cannot_be_read_is_named(#[case] harm: &str, #[case] status: i
         Some(("head", _)) => Some("store.damaged"),
         _ => None,
     };
-    let refusals = plan["refusals"].to_string();
-    let told = plan["notes"].to_string();
+    let refusals = plan["failedChecks"].to_string();
+    let told = plan["prediction"]["notes"].to_string();
     match refusal {
         Some(code) => assert!(refusals.contains(code), "{plan}"),
         None => assert!(told.contains("the amount freed is unknown"), "{plan}"),

@@ -217,7 +217,10 @@ fn hide(scratch: &Scratch, nix: &Nix) -> Daemon {
 fn document(ran: &Ran, args: &[&str]) -> (Value, String) {
     assert_eq!(ran.status, 0, "{args:?}: {}", ran.stderr);
     let mut document: Value = serde_json::from_str(&ran.stdout).unwrap();
-    let notes = document["notes"].take().to_string();
+    let mut notes = document["notes"].take().to_string();
+    if let Some(predicted) = document.pointer_mut("/prediction/notes") {
+        notes += &predicted.take().to_string();
+    }
     document["takenAt"].take();
     (document, notes)
 }

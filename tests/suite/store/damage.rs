@@ -161,7 +161,7 @@ fn damage_can_be_let_pass() {
         let ran = run(&scratch, &args);
         assert_eq!(ran.status, 0, "{} {}", ran.stdout, ran.stderr);
         let receipt: Value = serde_json::from_str(&ran.stdout).unwrap();
-        assert_eq!(receipt["accepted"][0]["code"], "store.damaged");
+        assert_eq!(receipt["acceptedChecks"][0]["code"], "store.damaged");
         let names = scratch.store().as_path().read_dir_utf8().unwrap();
         let names: Vec<String> = names.map(|e| e.unwrap().file_name().to_string()).collect();
         assert!(!names.iter().any(|n| n.ends_with("dead-1.0")), "{names:?}");

@@ -270,7 +270,7 @@ fn only_a_generation_that_a_run_has_removed_is_forgotten() {
     let snapshot = tree.as_root();
     let generation = |number: u32, outcome: Outcome| {
         let seen = &snapshot.profiles[0].generations[&GenerationNumber(number)];
-        let action = Action::DropGeneration(GenerationFacts {
+        let action = Action::RemoveGeneration(GenerationFacts {
             profile: profile.clone(),
             profile_kind: snapshot.profiles[0].kind,
             owner: snapshot.profiles[0].owner.clone(),
@@ -333,7 +333,7 @@ fn what_vanishes_between_two_looks_of_a_run_is_told_from_what_it_removed() {
     let seen = &system.generations[&GenerationNumber(1)];
     let run = [Entry {
         outcome: Outcome::Done,
-        ..entry(Action::DropGeneration(GenerationFacts {
+        ..entry(Action::RemoveGeneration(GenerationFacts {
             profile: profile.clone(),
             profile_kind: system.kind,
             owner: system.owner.clone(),

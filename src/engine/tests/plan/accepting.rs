@@ -3,12 +3,11 @@
 use nix_prune::domain::accept::{Acceptance, Place};
 use nix_prune::domain::blocker::{Blocker, CheckCode};
 use nix_prune::domain::collect::CollectMethod;
-use nix_prune::domain::plan::recheck;
 use nix_prune::domain::profile::{Current, CurrentUnknown};
 use rstest::rstest;
 
 use super::*;
-use crate::support::{plan_of, unrestricted};
+use crate::support::{plan_of, recheck, unrestricted};
 
 fn refusal(code: CheckCode, places: &[&str]) -> Blocker {
     Blocker {
@@ -46,15 +45,15 @@ fn the_settings_accept_a_check_where_they_say(
     snapshot.refusals = vec![refusal(CheckCode::RootsUnreadable, places)];
     let plan = plan_of(&snapshot, &accepting(entries));
     assert_eq!(steps(&plan).contains(&"collect".to_string()), passes);
-    assert_eq!(plan.collection_refused, !passes);
-    assert_eq!(plan.accepted.len(), usize::from(passes));
+    assert_eq!(plan.skips_collection, !passes);
+    assert_eq!(plan.accepted_checks.len(), usize::from(passes));
     assert!(
-        plan.accepted
+        plan.accepted_checks
             .iter()
             .all(|accepted| accepted.reason.is_some())
     );
     // Whether it accepts something or not, every plan has the entry.
-    assert_eq!(plan.entries.len(), entries.len());
+    assert_eq!(plan.accept.len(), entries.len());
 }
 
 #[test]
@@ -63,8 +62,8 @@ fn what_was_accepted_by_the_settings_lets_nothing_else_pass_at_the_last_moment()
     snapshot.refusals = vec![refusal(CheckCode::RootsAway, &["/mnt/a"])];
     let plan = plan_of(&snapshot, &accepting(&[(CheckCode::RootsAway, "/mnt")]));
     let came_since = refusal(CheckCode::RootsAway, &["/mnt/b"]);
-    assert!(snapshot.refusals[0].is_among(&plan.accepted));
-    assert!(!came_since.is_among(&plan.accepted));
+    assert!(snapshot.refusals[0].is_among(&plan.accepted_checks));
+    assert!(!came_since.is_among(&plan.accepted_checks));
 }
 
 const BOB: &str = "/home/bob/profiles/profile";
@@ -83,15 +82,22 @@ fn left_alone(selectors: &[&str], actor: Actor, change: fn(&mut Snapshot)) -> Ve
     let operation = job.operations.generations.as_mut().unwrap();
     operation.profiles = selectors.iter().map(parse).collect();
     let plan = plan_of(&snapshot, &job);
-    assert_eq!(plan.is_refused(), !plan.left_alone.is_empty());
+    assert_eq!(plan.is_refused(), !plan.skipped_profiles.is_empty());
     // Nothing of this is a reason to leave garbage.
     assert!(steps(&plan).contains(&"collect".to_string()));
     // Each is told once, with a code.
-    for path in &plan.left_alone {
-        let told = plan.refusals.iter().filter(|r| r.concerns(path)).count();
-        assert_eq!(told, 1, "{path}: {:?}", plan.refusals);
+    for path in &plan.skipped_profiles {
+        let told = plan
+            .failed_checks
+            .iter()
+            .filter(|r| r.concerns(path))
+            .count();
+        assert_eq!(told, 1, "{path}: {:?}", plan.failed_checks);
     }
-    plan.left_alone.iter().map(ToString::to_string).collect()
+    plan.skipped_profiles
+        .iter()
+        .map(ToString::to_string)
+        .collect()
 }
 
 fn blur(snapshot: &mut Snapshot) {
@@ -151,7 +157,7 @@ fn the_settings_accept_that_a_profile_is_left_alone(#[case] place: &str, #[case]
     let operation = job.operations.generations.as_mut().unwrap();
     operation.profiles = vec![ProfileSelector::parse(BOB).unwrap()];
     let plan = plan_of(&snapshot, &job);
-    assert_eq!(plan.left_alone.is_empty(), passes);
+    assert_eq!(plan.skipped_profiles.is_empty(), passes);
     assert_eq!(plan.is_refused(), !passes);
 }
 
@@ -176,7 +182,7 @@ fn beside_hidden_roots_garbage_is_collected_by_name(
         ..CollectOperation::default()
     });
     let collection = |plan: &Plan| {
-        let mut actions = plan.actions.iter().map(|planned| planned.action.clone());
+        let mut actions = plan.actions().map(|planned| planned.action);
         actions
             .find(|action| action.collection().is_some())
             .unwrap()

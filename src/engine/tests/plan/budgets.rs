@@ -9,12 +9,12 @@ use std::convert::Infallible;
 use nix_prune::domain::budget::{Amount, Budget, DiskGoal, DiskUsage, ReleaseHolds};
 use nix_prune::domain::graph::NodeSet;
 use nix_prune::domain::measure::Bytes;
-use nix_prune::domain::plan::BudgetContext;
-use nix_prune::engine::{Proposal, gate};
+use nix_prune::domain::receipt::RunKind;
+use nix_prune::engine::{BudgetContext, gate};
 use proptest::prelude::*;
 
 use super::*;
-use crate::support::{plan_of, unrestricted};
+use crate::support::{actions, plan_of, unrestricted};
 use nix_prune::domain::effective_job::EffectiveJob;
 use worlds::{Choices, World};
 
@@ -62,7 +62,7 @@ impl World {
 /// The links that actions take away, each with whether it is for good.
 fn taken(plan: &Plan) -> BTreeSet<(String, bool)> {
     let link = |planned: &nix_prune::domain::plan::PlannedAction| match &planned.action {
-        Action::DropGeneration(facts) => Some((
+        Action::RemoveGeneration(facts) => Some((
             facts.profile.link(facts.number).into_string(),
             facts.hold.is_zero(),
         )),
@@ -70,7 +70,7 @@ fn taken(plan: &Plan) -> BTreeSet<(String, bool)> {
         Action::ReleaseEarly(facts) => Some((facts.hold.link.to_string(), true)),
         _ => None,
     };
-    plan.actions.iter().filter_map(link).collect()
+    actions(plan).iter().filter_map(link).collect()
 }
 
 fn links(taken: &BTreeSet<(String, bool)>) -> BTreeSet<&str> {
@@ -96,7 +96,7 @@ proptest! {
                 let sooner = without.contains(&(link.clone(), false)) || open.contains(link);
                 prop_assert!(as_without || (mode == ReleaseHolds::IfNeeded && sooner), "{link}");
             }
-            prop_assert!(gate(Proposal::of(&plan)).is_ok());
+            prop_assert!(gate(&plan, RunKind::Run).is_ok());
             for item in &plan.items {
                 prop_assert_eq!(is_dropped(item), goes(item, &within));
             }
@@ -141,7 +141,7 @@ proptest! {
         let job = world.job();
         for mode in MODES {
             let plan = world.within(&job, 0, mode);
-            prop_assert!(plan.actions.is_empty());
+            prop_assert!(plan.is_empty());
             prop_assert!(!plan.items.iter().any(is_dropped));
             prop_assert!(plan.budget.is_some_and(|report| report.is_reached()));
         }
@@ -158,14 +158,14 @@ proptest! {
         let job = world.job();
         for mode in MODES {
             let (one, other) = (world.within(&job, to_free, mode), turned.within(&job, to_free, mode));
-            prop_assert_eq!(one.actions, other.actions);
+            prop_assert_eq!(actions(&one), actions(&other));
             prop_assert_eq!(one.budget, other.budget);
         }
     }
 }
 
 fn is_dropped(item: &nix_prune::domain::plan::Item) -> bool {
-    matches!(item.fate, Decision::Drop { .. })
+    item.removal().is_some()
 }
 
 /// Whether an action takes an item away.

@@ -2,13 +2,13 @@
 
 use nix_prune::domain::blocker::{Blocker, CheckCode};
 use nix_prune::domain::job::{ProfileRef, ProfileSelector, ProtectedGeneration};
-use nix_prune::domain::plan::{Action, Decision, DropRule, Item, KeepCause, Subject};
+use nix_prune::domain::plan::{Action, Item, RemovalRule, Subject};
 use nix_prune::domain::snapshot::Pin;
 use proptest::prelude::*;
 use rstest::rstest;
 
 use super::*;
-use crate::support::plan_of;
+use crate::support::{actions, plan_of};
 
 #[test]
 fn generations_come_first_and_the_store_last() {
@@ -32,7 +32,7 @@ fn generations_come_first_and_the_store_last() {
     assert_eq!(steps(&plan), expected);
     assert_eq!(plan.items.len(), 4 + 4 + 2 + 2);
     assert_eq!(plan.risk(), Some(RiskLevel::High));
-    assert!(plan.refusals.is_empty() && plan.notes.is_empty() && !plan.collection_refused);
+    assert!(plan.failed_checks.is_empty() && plan.notes.is_empty() && !plan.skips_collection);
 }
 
 #[test]
@@ -44,22 +44,20 @@ fn an_empty_snapshot_and_an_idle_job_make_an_empty_plan() {
         ..Operations::default()
     };
     let plan = plan_of(&snapshot(Vec::new()), &idle);
-    assert!(plan.items.is_empty() && plan.actions.is_empty());
+    assert!(plan.items.is_empty() && plan.is_empty());
     assert_eq!(plan.risk(), None);
     idle.operations = Operations::default();
     let mut full = snapshot(vec![system(), alice()]);
     full.roots = vec![root("a")];
     let plan = plan_of(&full, &idle);
-    assert!(plan.items.is_empty() && plan.actions.is_empty());
+    assert!(plan.items.is_empty() && plan.is_empty());
 }
 
 #[test]
 fn an_action_carries_the_facts_it_relies_on() {
     let snapshot = snapshot(vec![alice()]);
     let plan = plan_of(&snapshot, &job());
-    let Action::DropGeneration(facts) = &plan.actions[0].action else {
-        panic!("{:?}", plan.actions[0]);
-    };
+    let facts = plan.removed_generations().next().unwrap();
     let generation = &snapshot.profiles[0].generations[&GenerationNumber(1)];
     assert_eq!(facts.profile, profile_path(ALICE));
     assert_eq!(facts.profile_kind, ProfileKind::User);
@@ -95,12 +93,12 @@ fn a_refusal_takes_the_collection_out_and_is_named(#[case] code: CheckCode, #[ca
     snapshot.refusals = vec![second.clone(), first.clone(), second.clone()];
     let plan = plan_of(&snapshot, &job());
     assert_eq!(!steps(&plan).contains(&"collect".to_string()), stops);
-    assert_eq!(plan.collection_refused, stops);
-    assert_eq!(plan.refusals, [first, second]);
+    assert_eq!(plan.skips_collection, stops);
+    assert_eq!(plan.failed_checks, [first, second]);
     // What was never asked for was not refused either.
     let mut job = job();
     job.operations.collect = None;
-    assert!(!plan_of(&snapshot, &job).collection_refused);
+    assert!(!plan_of(&snapshot, &job).skips_collection);
 }
 
 #[test]
@@ -121,13 +119,13 @@ fn an_accepted_refusal_stops_nothing_is_named_and_lets_no_other_pass() {
             ..job()
         };
         let plan = plan_of(&snapshot, &accepting(&[code]));
-        assert!(collects(&plan) && !plan.collection_refused, "{code}");
-        assert_eq!(plan.refusals, []);
-        assert_eq!(plan.accepted, [refusal(code)]);
+        assert!(collects(&plan) && !plan.skips_collection, "{code}");
+        assert_eq!(plan.failed_checks, []);
+        assert_eq!(plan.accepted_checks, [refusal(code)]);
         for other in CheckCode::acceptable().filter(|other| *other != code) {
             let plan = plan_of(&snapshot, &accepting(&[other]));
-            assert_eq!(plan.accepted, [], "{other}");
-            assert_eq!(plan.refusals, [refusal(code)]);
+            assert_eq!(plan.accepted_checks, [], "{other}");
+            assert_eq!(plan.failed_checks, [refusal(code)]);
             assert!(!collects(&plan), "{other} let {code} pass");
         }
         // What is let pass takes no generation that stayed because of it.
@@ -153,13 +151,9 @@ fn risk_follows_from_the_circumstances(
     let plan = plan_of(&snapshot(vec![profile(path, kind, 0, 4)]), &job);
     assert_eq!(gone(&plan, path), [1, 2]);
     assert_eq!(plan.risk(), Some(risk));
-    let rule = DropRule::NoRuleKeepsIt;
-    assert!(
-        plan.items
-            .iter()
-            .any(|i| i.fate == Decision::Drop { rule, risk })
-    );
-    assert!(plan.actions.iter().take(2).all(|a| a.risk == risk));
+    let rule = RemovalRule::NoRuleKeepsIt;
+    assert!(plan.removals().all(|r| (r.rule, r.risk) == (rule, risk)));
+    assert!(actions(&plan).iter().take(2).all(|a| a.risk == risk));
 }
 
 /// How generations 4 (current), 3 and 2 look, which all stay: `b`ootable, on `d`isk only, or `m`issing. 1 looks
@@ -202,7 +196,7 @@ fn fewer_than_two_to_boot_from_is_critical(#[case] looks: &str, #[case] risk: Ri
         .to_vec();
     let plan = plan_of(&snapshot, &with_last(1));
     assert_eq!(gone(&plan, SYSTEM), [1]);
-    assert_eq!(plan.actions[0].risk, risk);
+    assert_eq!(actions(&plan)[0].risk, risk);
 }
 
 fn with_last(last: u16) -> Job {
@@ -303,19 +297,15 @@ fn a_hold_is_released_when_its_window_ends(#[case] until: &str, #[case] released
     snapshot.holds.push(hold(1, until));
     let plan = plan_of(&snapshot, &job());
     assert_eq!(steps(&plan).contains(&"release 1".to_string()), released);
-    let fate = if released {
-        let (rule, risk) = (DropRule::WindowEnded, RiskLevel::Low);
-        Decision::Drop { rule, risk }
-    } else {
-        Decision::Keep(KeepCause::WindowOpen)
+    let [item] = plan.items.as_slice() else {
+        panic!("{:?}", plan.items);
     };
-    assert_eq!(
-        plan.items
-            .iter()
-            .map(|i| i.fate.clone())
-            .collect::<Vec<_>>(),
-        [fate]
-    );
+    let removal = item.removal().map(|removal| (removal.rule, removal.risk));
+    let ended = (RemovalRule::WindowEnded, RiskLevel::Low);
+    assert_eq!(removal, released.then_some(ended));
+    let reasons: Vec<&Reason> = item.decision.reasons().collect();
+    assert_eq!(reasons.is_empty(), released);
+    assert!(reasons.iter().all(|reason| **reason == Reason::WindowOpen));
 }
 
 /// Where an item stands among the others: generations, roots, holds, each by what it is.
@@ -346,8 +336,8 @@ proptest! {
         sorted.roots.sort_by(|a, b| a.link.cmp(&b.link));
         sorted.holds.sort_by(|a, b| a.link.cmp(&b.link));
         let other = plan_of(&sorted, &job());
+        prop_assert_eq!(actions(&plan), actions(&other));
         prop_assert_eq!(plan.items, other.items);
-        prop_assert_eq!(plan.actions, other.actions);
     }
 }
 
@@ -370,10 +360,10 @@ fn flooded(path: &str, uid: u32, count: u32) -> Profile {
 
 #[test]
 fn one_run_removes_a_bounded_number_of_generations_and_root_comes_first() {
-    use nix_prune::domain::plan::{MAX_REMOVALS, MAX_REMOVALS_OF_A_USER};
+    use nix_prune::operations::generations::{MAX_REMOVALS, MAX_REMOVALS_OF_A_USER};
     let removed = |plan: &Plan, uid: u32| {
-        let of = |planned: &&nix_prune::domain::plan::PlannedAction| matches!(&planned.action, Action::DropGeneration(facts) if facts.owner.uid == uid);
-        plan.actions.iter().filter(of).count()
+        let of = |planned: &&nix_prune::domain::plan::PlannedAction| matches!(&planned.action, Action::RemoveGeneration(facts) if facts.owner.uid == uid);
+        actions(plan).iter().filter(of).count()
     };
     // Two profiles of one user, whose paths come first, one of another, and one of root's.
     let profiles = vec![
@@ -384,7 +374,7 @@ fn one_run_removes_a_bounded_number_of_generations_and_root_comes_first() {
     ];
     let plan = plan_of(&snapshot(profiles), &job());
     assert_eq!(
-        plan.actions.len() - 3,
+        actions(&plan).len() - 3,
         MAX_REMOVALS,
         "collect, optimise and verify are beside them"
     );
@@ -404,9 +394,7 @@ fn one_run_removes_a_bounded_number_of_generations_and_root_comes_first() {
     // The oldest go first, and what is left is named.
     let plan = plan_of(&snapshot(vec![flooded("/a/p", 1000, 2_000)]), &job());
     assert_eq!(removed(&plan, 1000), MAX_REMOVALS_OF_A_USER);
-    let Action::DropGeneration(first) = &plan.actions[0].action else {
-        panic!("{:?}", plan.actions[0]);
-    };
+    let first = plan.removed_generations().next().unwrap();
     assert_eq!(first.number, GenerationNumber(1));
     // Nor does root remove more of its own than the record of a run has room for.
     let plan = plan_of(&snapshot(vec![flooded("/d/p", 0, 11_000)]), &job());
@@ -422,8 +410,8 @@ fn generations_of_another_user_never_need_a_confirmation() {
     use nix_prune::domain::blocker::CheckCode;
     use nix_prune::domain::limits::{Limits, PlanSize, Usual, detect_anomalies};
     let removed = |plan: &Plan, uid: u32| {
-        let of = |planned: &&nix_prune::domain::plan::PlannedAction| matches!(&planned.action, Action::DropGeneration(facts) if facts.owner.uid == uid);
-        plan.actions.iter().filter(of).count()
+        let of = |planned: &&nix_prune::domain::plan::PlannedAction| matches!(&planned.action, Action::RemoveGeneration(facts) if facts.owner.uid == uid);
+        actions(plan).iter().filter(of).count()
     };
     let usual = PlanSize {
         generations: 6,

@@ -2,14 +2,13 @@
 
 use nix_prune::domain::blocker::{Blocker, CheckCode};
 use nix_prune::domain::job::{ProfileRef, ProtectedGeneration, RootPatterns};
-use nix_prune::domain::plan::recheck;
 use nix_prune::domain::profile::CurrentUnknown;
 use nix_prune::domain::protected::ProtectedPaths;
 use nix_prune::domain::snapshot::Pin;
 use rstest::rstest;
 
 use super::*;
-use crate::support::{plan_of, unrestricted};
+use crate::support::{actions, plan_of, recheck, unrestricted};
 
 /// A snapshot with a plan that has every kind of action.
 fn before() -> Snapshot {
@@ -22,8 +21,8 @@ fn before() -> Snapshot {
 /// The action of the plan that these words name.
 fn planned(snapshot: &Snapshot, words: &str) -> Action {
     let plan = plan_of(snapshot, &job());
-    let action = plan.actions.iter().find(|a| step(&a.action) == words);
-    action.unwrap().action.clone()
+    let action = plan.actions().find(|a| step(&a.action) == words);
+    action.unwrap().action
 }
 
 fn generation(snapshot: &mut Snapshot, n: u32) -> &mut Generation {
@@ -44,8 +43,8 @@ fn pin(n: u32, until: Option<&str>) -> Pin {
 fn what_has_not_changed_is_fresh() {
     let snapshot = before();
     let plan = plan_of(&snapshot, &job());
-    assert!(plan.actions.len() > 8);
-    for planned in &plan.actions {
+    assert!(actions(&plan).len() > 8);
+    for planned in actions(&plan) {
         assert_eq!(
             recheck(&planned.action, &snapshot, Some(&unrestricted(&job()))),
             Ok(())

@@ -1,53 +1,69 @@
 //! Dangling roots, by cause.
 
 use nix_prune::domain::job::RootPatterns;
-use nix_prune::domain::plan::{Decision, DropRule, KeepCause};
+use nix_prune::domain::plan::{Decision, RemovalRule};
 use nix_prune::domain::protected::ProtectedPaths;
 use rstest::rstest;
 
 use super::*;
 use crate::support::plan_of;
 
-/// The fate of one root, as the only thing that is there.
-fn fate(root: GcRoot, actor: Actor, job: &Job) -> Option<Decision> {
+/// What becomes of a root: the reasons to keep it, or the rule that removes it.
+#[derive(Debug, PartialEq)]
+enum Verdict {
+    Keep(Vec<Reason>),
+    Remove(RemovalRule),
+}
+
+fn verdict(decision: &Decision) -> Verdict {
+    match decision {
+        Decision::Keep { .. } => Verdict::Keep(decision.reasons().cloned().collect()),
+        Decision::Remove(removal) => {
+            assert_eq!(removal.risk, RiskLevel::Low);
+            Verdict::Remove(removal.rule)
+        }
+    }
+}
+
+/// The verdict on one root, as the only thing that is there.
+fn fate(root: GcRoot, actor: Actor, job: &Job) -> Option<Verdict> {
     let mut snapshot = snapshot(Vec::new());
     snapshot.roots.push(root);
     snapshot.actor = actor;
     let plan = plan_of(&snapshot, job);
-    let fate = plan.items.first().map(|item| item.fate.clone());
+    let fate = plan.items.first().map(|item| verdict(&item.decision));
     let goes = steps(&plan).iter().any(|step| step.starts_with("remove"));
-    assert_eq!(goes, matches!(fate, Some(Decision::Drop { .. })));
+    assert_eq!(goes, matches!(fate, Some(Verdict::Remove(_))));
     fate
 }
 
-fn kept(cause: KeepCause) -> Decision {
-    Decision::Keep(cause)
+fn kept(reason: Reason) -> Verdict {
+    Verdict::Keep(vec![reason])
 }
 
-fn removed() -> Decision {
-    let (rule, risk) = (DropRule::Dangling, RiskLevel::Low);
-    Decision::Drop { rule, risk }
+fn removed() -> Verdict {
+    Verdict::Remove(RemovalRule::Dangling)
 }
 
 #[rstest]
 #[case::trap_16_the_link_is_gone(RootState::Dangling(Dangling::LinkGone), Some(removed()))]
 #[case::trap_17_the_place_is_gone(
     RootState::Dangling(Dangling::ParentMissing),
-    Some(kept(KeepCause::ParentMissing))
+    Some(kept(Reason::ParentMissing))
 )]
 #[case::the_store_path_is_gone(
     RootState::Dangling(Dangling::PathGone),
-    Some(kept(KeepCause::LinkExists))
+    Some(kept(Reason::LinkExists))
 )]
 #[case::it_holds_nothing(
     RootState::Dangling(Dangling::NotARoot),
-    Some(kept(KeepCause::LinkExists))
+    Some(kept(Reason::LinkExists))
 )]
 #[case::it_is_alive(RootState::Live, None)]
 #[case::it_cannot_be_read(RootState::Unreadable("permission denied".to_string()), None)]
 fn a_root_goes_only_when_its_link_is_gone(
     #[case] state: RootState,
-    #[case] expected: Option<Decision>,
+    #[case] expected: Option<Verdict>,
 ) {
     let root = GcRoot { state, ..root("a") };
     assert_eq!(fate(root, Actor::Root, &job()), expected);
@@ -57,17 +73,17 @@ fn a_root_goes_only_when_its_link_is_gone(
 #[case::in_auto(Some("/nix/var/nix/gcroots/auto/x"), Some(removed()))]
 #[case::trap_16_per_user(
     Some("/nix/var/nix/gcroots/per-user/alice/x"),
-    Some(kept(KeepCause::EntryByHand))
+    Some(kept(Reason::EntryByHand))
 )]
 #[case::below_auto(
     Some("/nix/var/nix/gcroots/auto/sub/x"),
-    Some(kept(KeepCause::EntryByHand))
+    Some(kept(Reason::EntryByHand))
 )]
-#[case::another_state(Some("/other/gcroots/auto/x"), Some(kept(KeepCause::EntryByHand)))]
-#[case::no_entry(None, Some(kept(KeepCause::LinkExists)))]
+#[case::another_state(Some("/other/gcroots/auto/x"), Some(kept(Reason::EntryByHand)))]
+#[case::no_entry(None, Some(kept(Reason::LinkExists)))]
 fn only_entries_of_auto_are_removed(
     #[case] entry: Option<&str>,
-    #[case] expected: Option<Decision>,
+    #[case] expected: Option<Verdict>,
 ) {
     let root = GcRoot {
         entry: entry.map(Utf8PathBuf::from),
@@ -82,28 +98,25 @@ fn a_name_that_is_not_exact_stays() {
         exact: false,
         ..root("a")
     };
-    assert_eq!(
-        fate(root, Actor::Root, &job()),
-        Some(kept(KeepCause::NotUtf8))
-    );
+    assert_eq!(fate(root, Actor::Root, &job()), Some(kept(Reason::NotUtf8)));
 }
 
 #[rstest]
-#[case("/home/*/src/**", Some(kept(KeepCause::Protected)))]
-#[case("/home/alice/src/a/result", Some(kept(KeepCause::Protected)))]
+#[case("/home/*/src/**", Some(kept(Reason::Protected)))]
+#[case("/home/alice/src/a/result", Some(kept(Reason::Protected)))]
 #[case("/home/*/result", Some(removed()))]
-fn patterns_protect_roots(#[case] pattern: &str, #[case] expected: Option<Decision>) {
+fn patterns_protect_roots(#[case] pattern: &str, #[case] expected: Option<Verdict>) {
     let mut job = job();
     std::sync::Arc::make_mut(&mut job.protect).roots = RootPatterns::new([pattern]).unwrap();
     assert_eq!(fate(root("a"), Actor::Root, &job), expected);
 }
 
 #[rstest]
-#[case::below("/home/alice", Some(kept(KeepCause::ProtectedPath)))]
-#[case::itself("/home/alice/src/a/result", Some(kept(KeepCause::ProtectedPath)))]
+#[case::below("/home/alice", Some(kept(Reason::ProtectedPath)))]
+#[case::itself("/home/alice/src/a/result", Some(kept(Reason::ProtectedPath)))]
 #[case::a_prefix_of_its_text("/home/ali", Some(removed()))]
 #[case::everything_is_below_it("/", Some(removed()))]
-fn a_root_below_a_protected_path_stays(#[case] path: &str, #[case] expected: Option<Decision>) {
+fn a_root_below_a_protected_path_stays(#[case] path: &str, #[case] expected: Option<Verdict>) {
     let mut job = job();
     std::sync::Arc::make_mut(&mut job.protect).paths = ProtectedPaths::new(vec![path.into()]);
     assert_eq!(fate(root("a"), Actor::Root, &job), expected);
@@ -115,7 +128,7 @@ fn a_job_that_removes_none_keeps_all() {
     job.operations.roots = Some(RootsOperation { dangling: false });
     assert_eq!(
         fate(root("a"), Actor::Root, &job),
-        Some(kept(KeepCause::NotSelected))
+        Some(kept(Reason::NotSelected))
     );
     job.operations.roots = None;
     assert_eq!(fate(root("a"), Actor::Root, &job), None);
@@ -123,13 +136,13 @@ fn a_job_that_removes_none_keeps_all() {
 
 #[rstest]
 #[case(1000, Some(1000), Some(removed()))]
-#[case(1000, Some(0), Some(kept(KeepCause::OtherOwner)))]
-#[case(1001, Some(1000), Some(kept(KeepCause::OtherOwner)))]
-#[case(1000, None, Some(kept(KeepCause::OtherOwner)))]
+#[case(1000, Some(0), Some(kept(Reason::OtherOwner)))]
+#[case(1001, Some(1000), Some(kept(Reason::OtherOwner)))]
+#[case(1000, None, Some(kept(Reason::OtherOwner)))]
 fn a_user_removes_only_their_own(
     #[case] actor: u32,
     #[case] of: Option<u32>,
-    #[case] expected: Option<Decision>,
+    #[case] expected: Option<Verdict>,
 ) {
     let root = GcRoot {
         owner: of.map(owner),
@@ -154,18 +167,19 @@ fn trap_23_the_current_home_stays_while_its_link_does() {
             ..root("a")
         };
         let fate = fate(root, Actor::Root, &job());
-        assert!(!matches!(fate, Some(Decision::Drop { .. })));
+        assert!(!matches!(fate, Some(Verdict::Remove(_))));
     }
 }
 
 #[test]
 fn one_run_removes_a_bounded_number_of_roots() {
-    use nix_prune::domain::plan::MAX_REMOVALS;
+    use nix_prune::operations::generations::MAX_REMOVALS;
     let mut snapshot = snapshot(Vec::new());
     let roots = (0..MAX_REMOVALS + 2).map(|n| root(&n.to_string()));
     snapshot.roots.extend(roots);
     let plan = plan_of(&snapshot, &job());
-    let count = |fate: &Decision| plan.items.iter().filter(|item| item.fate == *fate).count();
+    let verdicts = plan.items.iter().map(|item| verdict(&item.decision));
+    let count = |fate: &Verdict| verdicts.clone().filter(|found| found == fate).count();
     assert_eq!(count(&removed()), MAX_REMOVALS);
-    assert_eq!(count(&kept(KeepCause::LaterRun)), 2);
+    assert_eq!(count(&kept(Reason::LaterRun)), 2);
 }

@@ -1,4 +1,4 @@
-use crate::domain::plan::{Action, GenerationFacts, Plan};
+use crate::domain::plan::{Plan, RemovalRule};
 use crate::domain::risk::RiskLevel;
 use crate::render::table::View;
 use crate::render::text::{count, list};
@@ -8,7 +8,7 @@ use crate::render::text::{count, list};
 ///
 /// The sentences have nothing from outside in them that would need escaping.
 pub fn consequences(plan: &Plan, view: &View) -> Vec<String> {
-    if plan.actions.is_empty() {
+    if plan.is_empty() {
         return vec![nothing(plan).to_string()];
     }
     let mut sentences = Vec::new();
@@ -32,25 +32,18 @@ fn nothing(plan: &Plan) -> &'static str {
     }
 }
 
-fn dropped(plan: &Plan) -> impl Iterator<Item = &GenerationFacts> {
-    plan.actions
-        .iter()
-        .filter_map(|planned| match &planned.action {
-            Action::DropGeneration(facts) => Some(facts),
-            _ => None,
-        })
-}
-
-fn how_many(plan: &Plan, is: impl Fn(&Action) -> bool) -> usize {
-    plan.actions
-        .iter()
-        .filter(|planned| is(&planned.action))
+fn removed_by(plan: &Plan, rule: RemovalRule) -> usize {
+    plan.removals()
+        .filter(|removal| removal.rule == rule)
         .count()
 }
 
 fn reversible(plan: &Plan, view: &View) -> Vec<String> {
     let mut sentences = Vec::new();
-    let held = || dropped(plan).filter(|facts| !facts.hold.is_zero());
+    let held = || {
+        plan.removed_generations()
+            .filter(|facts| !facts.hold.is_zero())
+    };
     // Should holds differ, the earliest end is the one to promise.
     if let Some(hold) = held().map(|facts| facts.hold).min() {
         let until = view.time(view.now.after(hold));
@@ -59,7 +52,7 @@ fn reversible(plan: &Plan, view: &View) -> Vec<String> {
             "`nix-prune undo` can restore {generations} until {until}; their space is freed after that."
         ));
     }
-    let roots = how_many(plan, |action| matches!(action, Action::RemoveRoot(_)));
+    let roots = removed_by(plan, RemovalRule::Dangling);
     if roots > 0 {
         let roots = count(roots, "dangling root");
         sentences.push(format!("`nix-prune undo` can restore {roots}."));
@@ -69,19 +62,20 @@ fn reversible(plan: &Plan, view: &View) -> Vec<String> {
 
 fn irreversible(plan: &Plan) -> Option<String> {
     let mut parts = Vec::new();
-    let gone = dropped(plan).filter(|facts| facts.hold.is_zero()).count();
+    let removed = plan.removed_generations();
+    let gone = removed.filter(|facts| facts.hold.is_zero()).count();
     if gone > 0 {
         parts.push(format!("removing {}", count(gone, "generation")));
     }
-    let ended = how_many(plan, |action| matches!(action, Action::ReleaseHold(_)));
+    let ended = removed_by(plan, RemovalRule::WindowEnded);
     if ended > 0 {
         parts.push(format!("releasing {}", count(ended, "hold")));
     }
-    let early = how_many(plan, |action| matches!(action, Action::ReleaseEarly(_)));
+    let early = removed_by(plan, RemovalRule::NeededNow);
     if early > 0 {
         parts.push(format!("releasing {} early", count(early, "hold")));
     }
-    if how_many(plan, |action| action.collection().is_some()) > 0 {
+    if plan.collection().is_some() {
         parts.push("deleting dead store paths".to_string());
     }
     (!parts.is_empty()).then(|| format!("Irreversible: {}.", list(&parts)))

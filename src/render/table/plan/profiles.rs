@@ -1,5 +1,5 @@
 use crate::domain::measure::Timestamp;
-use crate::domain::plan::{Action, Decision, Item, Plan, Subject};
+use crate::domain::plan::{Decision, Item, Plan, Subject};
 use crate::domain::profile::{GenerationNumber, Owner, ProfilePath};
 use crate::domain::retention::Reason;
 use crate::render::reason;
@@ -17,7 +17,7 @@ struct Group<'a> {
 struct Row<'a> {
     number: GenerationNumber,
     created: Timestamp,
-    fate: &'a Decision,
+    decision: &'a Decision,
 }
 
 /// Every profile: those that the job does not touch in a line together, the others each with its generations.
@@ -71,7 +71,7 @@ fn groups(items: &[Item]) -> Vec<Group<'_>> {
         let row = Row {
             number: *number,
             created: *created,
-            fate: &item.fate,
+            decision: &item.decision,
         };
         match groups.last_mut().filter(|group| group.path == profile) {
             Some(group) => group.rows.push(row),
@@ -86,10 +86,7 @@ fn groups(items: &[Item]) -> Vec<Group<'_>> {
 
 impl Group<'_> {
     fn all_are(&self, reason: &Reason) -> bool {
-        let is = |row: &Row<'_>| match row.fate {
-            Decision::KeepGeneration(reasons) => reasons.iter().all(|r| r == reason),
-            Decision::Keep(_) | Decision::Drop { .. } => false,
-        };
+        let is = |row: &Row<'_>| !row.is_removed() && row.decision.reasons().all(|r| r == reason);
         self.rows.iter().all(is)
     }
 
@@ -123,10 +120,10 @@ impl Group<'_> {
 
     /// The one reason that keeps the whole profile from being touched, if there is one.
     fn ban(&self) -> Option<&Reason> {
-        let reason = self.rows.iter().find_map(|row| match row.fate {
-            Decision::KeepGeneration(reasons) => reasons.iter().next(),
-            Decision::Keep(_) | Decision::Drop { .. } => None,
-        })?;
+        let reason = self
+            .rows
+            .iter()
+            .find_map(|row| row.decision.reasons().next())?;
         let is_ban = matches!(reason, Reason::CurrentUnknown(_) | Reason::Blocked(_));
         (is_ban && self.all_are(reason)).then_some(reason)
     }
@@ -154,43 +151,27 @@ impl Group<'_> {
 }
 
 fn owner<'a>(plan: &'a Plan, profile: &ProfilePath) -> Option<&'a Owner> {
-    plan.actions
-        .iter()
-        .find_map(|planned| match &planned.action {
-            Action::DropGeneration(facts) if facts.profile == *profile => Some(&facts.owner),
-            _ => None,
-        })
+    let mut removed = plan.removed_generations();
+    let removed = removed.find(|facts| facts.profile == *profile);
+    removed.map(|facts| &facts.owner)
 }
 
 impl Row<'_> {
     fn is_removed(&self) -> bool {
-        matches!(self.fate, Decision::Drop { .. })
+        matches!(self.decision, Decision::Remove(_))
     }
 
     fn is_for_later(&self) -> bool {
-        match self.fate {
-            Decision::KeepGeneration(reasons) => reasons.iter().any(|r| *r == Reason::LaterRun),
-            Decision::Keep(_) | Decision::Drop { .. } => false,
-        }
+        self.decision.reasons().any(|r| *r == Reason::LaterRun)
     }
 
     fn is_current(&self) -> bool {
-        match self.fate {
-            Decision::KeepGeneration(reasons) => reasons.iter().any(|r| *r == Reason::Current),
-            Decision::Keep(_) | Decision::Drop { .. } => false,
-        }
+        self.decision.reasons().any(|r| *r == Reason::Current)
     }
 
     fn cells(&self, view: &View) -> Vec<String> {
         let time = |time| view.time(time);
-        let why = match self.fate {
-            Decision::KeepGeneration(reasons) => {
-                let all: Vec<String> = reasons.iter().map(|r| reason::sentence(r, &time)).collect();
-                all.join("; ")
-            }
-            Decision::Keep(cause) => reason::cause_sentence(*cause).to_string(),
-            Decision::Drop { rule, .. } => reason::rule_sentence(*rule).to_string(),
-        };
+        let why = reason::of_decision(self.decision, &time);
         let verdict = if self.is_removed() {
             view.paint("remove", Paint::Yellow)
         } else {

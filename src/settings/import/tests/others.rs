@@ -116,7 +116,7 @@ impl Made {
         let verdicts = judge(&profile, &generations.keep, &circumstances);
         let removed = verdicts
             .iter()
-            .filter(|(_, v)| matches!(v, Verdict::Drop { .. }));
+            .filter(|(_, v)| matches!(v, Verdict::Remove { .. }));
         removed.map(|(number, _)| number.0).collect()
     }
 

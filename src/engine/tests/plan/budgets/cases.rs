@@ -3,7 +3,8 @@
 use nix_prune::domain::analysis::{StoreAnalysis, StoreData};
 use nix_prune::domain::blocker::{Blocker, CheckCode};
 use nix_prune::domain::graph::{GraphBuilder, KeepFlags};
-use nix_prune::domain::plan::{EarlyFacts, HoldFacts, Recent, recheck};
+use nix_prune::domain::plan::{EarlyFacts, HoldFacts};
+use nix_prune::engine::Recent;
 use rstest::rstest;
 
 use super::super::*;
@@ -11,7 +12,7 @@ use super::{
     BudgetContext, Bytes, DiskUsage, Infallible, NodeSet, ReleaseHolds, World, goal, taken,
     with_goal,
 };
-use crate::support::unrestricted;
+use crate::support::{actions, recheck, unrestricted};
 use nix_prune::domain::budget::Contradiction;
 use nix_prune::domain::receipt::RunId;
 
@@ -120,22 +121,16 @@ fn who_needs_it_now_ends_windows_before_it_drops_for_good(
     assert_eq!(plan.budget.as_ref().unwrap().missing, Bytes(0));
     let for_good = taken(&plan).into_iter().all(|(_, for_good)| for_good);
     assert!(for_good, "what must go now cannot be held");
-    let early = plan
-        .actions
+    let all = actions(&plan);
+    let early = all
         .iter()
         .filter(|a| matches!(a.action, Action::ReleaseEarly(_)));
     assert!(early.clone().count() > 0 && early.clone().all(|a| a.risk == RiskLevel::High));
     // What frees comes before what collects.
-    let last = plan
-        .actions
+    let last = all
         .iter()
         .rposition(|a| matches!(a.action, Action::ReleaseEarly(_)));
-    assert!(
-        last < plan
-            .actions
-            .iter()
-            .position(|a| a.action.collection().is_some())
-    );
+    assert!(last < all.iter().position(|a| a.action.collection().is_some()));
 }
 
 /// The plan for a goal on a file system that gives nothing back.
@@ -285,8 +280,7 @@ fn an_open_window_ends_only_within_what_the_job_may_risk(
     };
     let plan = world.within(&job, 2 * SIZE, ReleaseHolds::IfNeeded);
     let early: Vec<_> = plan
-        .actions
-        .iter()
+        .actions()
         .filter(|a| matches!(a.action, Action::ReleaseEarly(_)))
         .collect();
     assert_eq!(early.len(), ends);

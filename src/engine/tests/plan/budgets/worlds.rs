@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use nix_prune::domain::analysis::{StoreAnalysis, StoreData};
 use nix_prune::domain::graph::{GraphBuilder, KeepFlags, NodeIdx};
-use nix_prune::domain::plan::Recent;
+use nix_prune::engine::Recent;
 use proptest::prelude::*;
 
 use super::super::*;
@@ -194,9 +194,9 @@ impl World {
             |risk: RiskLevel| risk <= job.max_risk && !(job.safe_mode && risk > RiskLevel::High);
         let mut generations = Vec::new();
         let mut expired = Vec::new();
-        for planned in &full.actions {
-            match &planned.action {
-                Action::DropGeneration(facts) => generations.push((facts, planned.risk)),
+        for planned in full.actions() {
+            match planned.action {
+                Action::RemoveGeneration(facts) => generations.push((facts, planned.risk)),
                 Action::ReleaseHold(facts) => expired.push(facts.link.to_string()),
                 _ => {}
             }

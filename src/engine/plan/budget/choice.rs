@@ -1,50 +1,49 @@
 //! The choice of removals that a budget needs.
 
-use super::{
-    Action, BudgetContext, BudgetReport, Bytes, DiskGoal, EarlyFacts, EffectiveJob, HashMap,
-    HashSet, HoldFacts, NodeSet, Plan, PlannedAction, Snapshot, Utf8Path, Utf8PathBuf,
-    holds_a_system, is_spared, report,
-};
-use crate::domain::analysis::{CumulativeFreed, RemovalSequence};
-use crate::domain::budget::{LeftOut, ReleaseHolds};
-use crate::domain::collect::CollectMethod;
-use crate::domain::job::CollectOperation;
-use crate::domain::measure::{Span, Timestamp};
-use crate::domain::plan::GenerationFacts;
-use crate::domain::risk::{self, RiskLevel};
-use crate::domain::snapshot::Hold;
+use std::collections::{HashMap, HashSet};
 
-/// What was chosen of what may go.
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::{BudgetContext, report};
+use crate::domain::analysis::{CumulativeFreed, RemovalSequence};
+use crate::domain::budget::{BudgetReport, DiskGoal, LeftOut, ReleaseHolds};
+use crate::domain::collect::CollectMethod;
+use crate::domain::effective_job::EffectiveJob;
+use crate::domain::graph::NodeSet;
+use crate::domain::job::CollectOperation;
+use crate::domain::measure::{Bytes, Span, Timestamp};
+use crate::domain::plan::{Action, GenerationFacts, Plan, Removal, RemovalRule};
+use crate::domain::risk::{self, RiskLevel};
+use crate::domain::snapshot::{Hold, Snapshot};
+use crate::operations::holds::early_release;
+
+/// What was chosen of what may be removed.
 #[derive(Debug, Default)]
 pub(super) struct RemovalSet {
-    /// The expired holds that end.
-    pub(super) released: HashSet<Utf8PathBuf>,
-    /// The open holds that end.
-    pub(super) early: Vec<PlannedAction>,
-    /// The generations that go, by their links.
-    pub(super) dropped: HashMap<Utf8PathBuf, PlannedAction>,
+    /// Holds and generations, by their links.
+    pub(super) removals: HashMap<Utf8PathBuf, Removal>,
     /// How much the collection deletes, by the store's own sizes; `None` for all that is dead.
     pub(super) most: Option<Bytes>,
-    /// What there is to say; `None` where the goal is reached.
+    /// The comparison with the goal; `None` where it is reached.
     pub(super) report: Option<BudgetReport>,
 }
 
-/// A link that may go, and the action that takes it away.
+/// A link that may be removed, and how.
 #[derive(Debug, Clone)]
 pub(super) struct Step {
     pub(super) link: Utf8PathBuf,
-    pub(super) planned: PlannedAction,
+    pub(super) removal: Removal,
 }
 
-/// Everything that may go, from the oldest.
+/// Everything that may be removed, from the oldest.
 pub(super) struct RemovalOrder {
     /// Holds whose window has ended.
     expired: Vec<Step>,
-    /// Holds whose window is open, and that may be ended.
+    /// Holds whose window is open, and that may be released.
     early: Vec<Step>,
     /// Every hold whose window is open, with its end.
     open: Vec<(Utf8PathBuf, Timestamp)>,
-    /// What the rules let go, as the job would do it.
+    /// What no rule keeps, as the job would remove it.
     generations: Vec<Step>,
 }
 
@@ -138,10 +137,10 @@ impl UpperBound {
     }
 
     fn allowed(&mut self, steps: Vec<Step>) -> Vec<Step> {
-        let may = |step: &Step| step.planned.risk <= self.highest;
+        let may = |step: &Step| step.removal.risk <= self.highest;
         let (good, bad): (Vec<_>, Vec<_>) = steps.into_iter().partition(may);
         self.left_out
-            .extend(bad.iter().map(|step| step.planned.risk));
+            .extend(bad.iter().map(|step| step.removal.risk));
         good
     }
 
@@ -168,16 +167,8 @@ impl RemovalSet {
     ) -> HashSet<Utf8PathBuf> {
         let links: HashSet<Utf8PathBuf> = links.map(Utf8Path::to_path_buf).collect();
         for step in steps.iter().filter(|step| links.contains(&step.link)) {
-            let planned = step.planned.clone();
-            match &planned.action {
-                Action::ReleaseHold(_) => {
-                    self.released.insert(step.link.clone());
-                }
-                Action::ReleaseEarly(_) => self.early.push(planned),
-                _ => {
-                    self.dropped.insert(step.link.clone(), planned);
-                }
-            }
+            self.removals
+                .insert(step.link.clone(), step.removal.clone());
         }
         links
     }
@@ -187,18 +178,19 @@ impl RemovalOrder {
     fn of(plan: &Plan, snapshot: &Snapshot, job: &EffectiveJob) -> Self {
         let mut expired = Vec::new();
         let mut generations: Vec<(&GenerationFacts, Step)> = Vec::new();
-        for planned in &plan.actions {
-            let step = |link: Utf8PathBuf| Step {
-                link,
-                planned: planned.clone(),
+        for item in &plan.items {
+            let Some(removal) = item.removal() else {
+                continue;
             };
-            match &planned.action {
-                // They are in the order of their ends already.
-                Action::ReleaseHold(facts) => expired.push(step(facts.link.clone())),
-                Action::DropGeneration(facts) => {
-                    generations.push((facts, step(facts.profile.link(facts.number))));
-                }
-                _ => {}
+            let step = Step {
+                link: item.subject.link(),
+                removal: removal.clone(),
+            };
+            // Holds are in the order of their ends already.
+            if removal.action.released_hold().is_some() {
+                expired.push(step);
+            } else if let Some(facts) = removal.action.removed_generation() {
+                generations.push((facts, step));
             }
         }
         generations.sort_by_key(|(facts, _)| (facts.created, &facts.profile, facts.number));
@@ -208,17 +200,17 @@ impl RemovalOrder {
             .filter(|h| h.until > snapshot.taken_at)
             .collect();
         open.sort_by(|a, b| (a.until, &a.link).cmp(&(b.until, &b.link)));
-        let early = open.iter().map(|hold| HoldFacts::from(*hold));
-        let early = early.filter(|hold| !is_spared(hold, snapshot, Some(job)));
-        let early = early.map(|hold| {
-            let system = holds_a_system(&hold.held, snapshot);
-            Step {
+        let early = open.iter().filter_map(|hold| {
+            let action = Action::ReleaseEarly(early_release(hold, snapshot, job)?);
+            let risk = action.operation().risk();
+            Some(Step {
                 link: hold.link.clone(),
-                planned: PlannedAction {
-                    action: Action::ReleaseEarly(EarlyFacts { hold, system }),
-                    risk: risk::of_early_release(system),
+                removal: Removal {
+                    rule: RemovalRule::NeededNow,
+                    risk,
+                    action,
                 },
-            }
+            })
         });
         Self {
             expired,
@@ -255,11 +247,7 @@ impl RemovalOrder {
         if room.contradiction.is_some() {
             return steps;
         }
-        let collects = plan
-            .actions
-            .iter()
-            .any(|planned| planned.action.collection().is_some());
-        if goal.release_holds == ReleaseHolds::IfNeeded && collects {
+        if goal.release_holds == ReleaseHolds::IfNeeded && plan.collection().is_some() {
             steps.extend(self.early.iter().cloned());
             steps.extend(self.generations.iter().map(Step::not_held));
         } else if job.undo_window.is_zero() {
@@ -270,21 +258,18 @@ impl RemovalOrder {
 }
 
 impl Step {
-    fn is_held(&self) -> bool {
-        match &self.planned.action {
-            Action::DropGeneration(facts) => !facts.hold.is_zero(),
-            _ => false,
-        }
+    pub(super) fn is_held(&self) -> bool {
+        self.removal.action.operation().hold().is_some()
     }
 
-    /// The same drop without a hold.
+    /// The removal of the same generation without a hold.
     fn not_held(&self) -> Self {
         let mut step = self.clone();
-        if let Action::DropGeneration(facts) = &mut step.planned.action {
-            facts.hold = Span::days(0);
+        if let Action::RemoveGeneration(facts) = &mut step.removal.action {
+            facts.hold = Span::ZERO;
             let system = facts.profile_kind.is_system();
             let risk = risk::of_generation(system, false, usize::MAX);
-            step.planned.risk = step.planned.risk.max(risk);
+            step.removal.risk = step.removal.risk.max(risk);
         }
         step
     }

@@ -1,4 +1,4 @@
-//! Profiles that a job names and the plan skips: a skipped profile is not "nothing to do".
+//! Profiles that a job selects and the plan skips: a skipped profile is not "nothing to do".
 
 use camino::Utf8PathBuf;
 
@@ -62,7 +62,7 @@ fn is_about(refusal: &Blocker, barred: &Barred) -> bool {
 }
 
 /// A refusal for each profile that is asked for and left alone without one.
-pub(super) fn blocked(snapshot: &Snapshot, job: &EffectiveJob) -> Vec<Blocker> {
+pub(in crate::operations) fn blocked(snapshot: &Snapshot, job: &EffectiveJob) -> Vec<Blocker> {
     let told = |barred: &Barred| snapshot.refusals.iter().any(|r| is_about(r, barred));
     let untold = barred(snapshot, job)
         .into_iter()
@@ -79,7 +79,7 @@ pub(super) fn blocked(snapshot: &Snapshot, job: &EffectiveJob) -> Vec<Blocker> {
 }
 
 /// The profiles that are asked for and left alone, as far as nobody accepts why.
-pub(super) fn left_alone(
+pub(in crate::operations) fn profiles(
     snapshot: &Snapshot,
     job: &EffectiveJob,
     standing: &[Blocker],

@@ -1,12 +1,15 @@
 //! The budget report of a plan: what it frees, what is missing, when more is freed, and what prevents it.
 
+use std::collections::HashMap;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::BudgetContext;
 use super::choice::{RemovalOrder, RemovalSet};
-use super::{
-    Action, BudgetContext, BudgetReport, Bytes, DiskGoal, HashMap, NodeSet, PlannedAction,
-    Snapshot, Utf8Path, Utf8PathBuf,
-};
-use crate::domain::budget::{FreeLater, LeftOut, StillKept};
-use crate::domain::measure::Timestamp;
+use crate::domain::budget::{BudgetReport, DiskGoal, FreeLater, LeftOut, StillKept};
+use crate::domain::graph::NodeSet;
+use crate::domain::measure::{Bytes, Timestamp};
+use crate::domain::snapshot::Snapshot;
 
 /// How many roots that keep the rest are named.
 const NAMED: usize = 5;
@@ -75,20 +78,17 @@ impl Ends {
         snapshot: &Snapshot,
         room: BudgetContext<'_>,
     ) -> Self {
-        let mut gone: Vec<Utf8PathBuf> = choice.released.iter().cloned().collect();
-        gone.extend(choice.early.iter().filter_map(early_link));
+        let mut gone: Vec<Utf8PathBuf> = Vec::new();
         let mut ends: Vec<(Timestamp, Utf8PathBuf)> = Vec::new();
+        for (link, removal) in &choice.removals {
+            match removal.action.operation().hold() {
+                Some(hold) => ends.push((snapshot.taken_at.after(hold), link.clone())),
+                None => gone.push(link.clone()),
+            }
+        }
         for (link, until) in steps.waiting(snapshot, room) {
             if !gone.contains(&link) {
                 ends.push((until, link));
-            }
-        }
-        for (link, planned) in &choice.dropped {
-            match &planned.action {
-                Action::DropGeneration(facts) if !facts.hold.is_zero() => {
-                    ends.push((snapshot.taken_at.after(facts.hold), link.clone()));
-                }
-                _ => gone.push(link.clone()),
             }
         }
         ends.sort();
@@ -136,12 +136,5 @@ impl Ends {
             report.reached_at = last.and_then(end_of).max(young);
         }
         Ok(())
-    }
-}
-
-fn early_link(planned: &PlannedAction) -> Option<Utf8PathBuf> {
-    match &planned.action {
-        Action::ReleaseEarly(facts) => Some(facts.hold.link.clone()),
-        _ => None,
     }
 }

@@ -1,0 +1,100 @@
+//! Plans within a budget: only as much as the goal needs, and never anything that a rule keeps.
+
+mod choice;
+mod report;
+
+use crate::domain::analysis::StoreAnalysis;
+use crate::domain::budget::{BudgetReport, Contradiction, DiskUsage};
+use crate::domain::effective_job::EffectiveJob;
+use crate::domain::graph::NodeSet;
+use crate::domain::measure::{Bytes, Timestamp};
+use crate::domain::plan::{Decision, Plan, Subject};
+use crate::domain::retention::Reason;
+use crate::domain::snapshot::Snapshot;
+use choice::RemovalSet;
+
+/// What a budget is planned against.
+#[derive(Debug, Clone, Copy)]
+pub struct BudgetContext<'a> {
+    /// The store.
+    pub inspection: &'a StoreAnalysis,
+    /// How full it is.
+    pub standing: DiskUsage,
+    /// How much must go until the goal is reached.
+    pub to_free: Bytes,
+    /// What the collection spares for its youth.
+    pub recent: Option<Recent>,
+    /// The last run whose prediction the file system contradicted: nothing is then removed without a hold.
+    pub contradiction: Option<&'a Contradiction>,
+}
+
+/// Paths that are too young to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recent {
+    /// They were registered then or later, in seconds since 1970.
+    pub since: i64,
+    /// When the last of them is old enough.
+    pub until: Timestamp,
+}
+
+impl Plan {
+    /// Makes the plan of a job whose goal is reached: nothing is done.
+    pub fn build_when_within_budget(
+        snapshot: &Snapshot,
+        job: &EffectiveJob,
+        standing: DiskUsage,
+    ) -> Self {
+        let mut plan = Self::build(snapshot, job);
+        for item in &mut plan.items {
+            if item.removal().is_some() {
+                item.keep(Reason::NotNeeded);
+            }
+        }
+        plan.vanished.clear();
+        plan.steps.clear();
+        plan.skips_collection = false;
+        plan.budget = job.budget.map(|goal| BudgetReport::reached(goal, standing));
+        plan
+    }
+
+    /// Makes the plan of a job with a budget. `weigh` gives the space that a set of dead paths takes; a larger set must not weigh
+    /// less.
+    ///
+    /// Removed is a beginning of: dead paths, expired holds, with `ifNeeded` open holds, generations that no rule keeps, each from
+    /// the oldest; without what frees nothing because something else keeps it, and without what is riskier than the job allows.
+    ///
+    /// # Errors
+    /// When something cannot be weighed.
+    pub fn build_for_budget<E>(
+        snapshot: &Snapshot,
+        job: &EffectiveJob,
+        room: BudgetContext<'_>,
+        weigh: impl FnMut(&NodeSet) -> Result<Bytes, E>,
+    ) -> Result<Self, E> {
+        if room.to_free == Bytes(0) {
+            return Ok(Self::build_when_within_budget(snapshot, job, room.standing));
+        }
+        let mut plan = Self::build(snapshot, job);
+        let Some(goal) = job.budget else {
+            return Ok(plan);
+        };
+        let mut choice = choice::choose(&plan, snapshot, job, goal, room, weigh)?;
+        plan.budget = choice.report.take();
+        plan.restrict_to(choice);
+        Ok(plan)
+    }
+
+    /// Leaves only what was chosen of holds and generations, and adds open holds that were chosen.
+    fn restrict_to(&mut self, mut choice: RemovalSet) {
+        for item in &mut self.items {
+            if let Subject::Root { .. } = item.subject {
+                continue;
+            }
+            if let Some(removal) = choice.removals.remove(&item.subject.link()) {
+                item.decision = Decision::Remove(removal);
+            } else if item.removal().is_some() {
+                item.keep(Reason::NotNeeded);
+            }
+        }
+    }
+}

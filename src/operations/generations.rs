@@ -1,0 +1,278 @@
+//! `generations`: removes generations that no keep rule keeps, and restores them.
+
+use std::collections::BTreeMap;
+
+use camino::Utf8PathBuf;
+
+pub use self::quota::{MAX_REMOVALS, MAX_REMOVALS_OF_A_USER};
+use super::{Draft, Frees, Loss, Names, Operation, Regret, Site};
+use crate::domain::effective_job::EffectiveJob;
+use crate::domain::job::{GenerationsOperation, ProfileRef};
+use crate::domain::measure::{Span, Timestamp};
+use crate::domain::plan::{Action, Decision, GenerationFacts, RemovalRule, Subject};
+use crate::domain::profile::{Content, Generation, GenerationNumber, Profile};
+use crate::domain::receipt::{Outcome, Undo};
+use crate::domain::retention::{self, Circumstances, Reason, Verdict};
+use crate::domain::risk::{self, RiskLevel};
+use crate::domain::snapshot::{Pin, Snapshot};
+use crate::ports::{LinkState, PerformError, RestoreMode, error_chain};
+
+mod quota;
+mod recheck;
+pub(super) mod skipped;
+
+/// The verdict on each generation of a profile.
+type Verdicts = BTreeMap<GenerationNumber, Verdict>;
+
+/// Removes a generation.
+pub(super) struct Remove<'a>(pub(super) &'a GenerationFacts);
+
+/// Restores a removed generation.
+pub(super) struct Restore<'a>(pub(super) &'a GenerationFacts);
+
+pub(super) fn select(draft: &mut Draft<'_>) {
+    let (snapshot, job) = (draft.snapshot, draft.job);
+    let Some(operation) = &job.operations.generations else {
+        return;
+    };
+    let mut profiles: Vec<&Profile> = snapshot.profiles.iter().collect();
+    profiles.sort_by(|a, b| a.path.cmp(&b.path));
+    let judged = profiles
+        .into_iter()
+        .map(|profile| (profile, verdicts_of(profile, operation, snapshot, job)))
+        .collect();
+    let judged = quota::limit(judged, snapshot, job);
+    draft.notes.extend(pins_in_vain(snapshot, job));
+    draft.notes.extend(quota::left_for_later(&judged));
+    for (profile, verdicts) in judged {
+        select_of(profile, verdicts, draft);
+    }
+}
+
+fn select_of(profile: &Profile, verdicts: Verdicts, draft: &mut Draft<'_>) {
+    let hold = draft.job.undo_window;
+    let risk = risk::of_generation(
+        profile.kind.is_system(),
+        !hold.is_zero(),
+        bootable_left(profile, &verdicts),
+    );
+    for (number, verdict) in verdicts {
+        let Some(generation) = profile.generations.get(&number) else {
+            continue;
+        };
+        let subject = Subject::Generation {
+            profile: profile.path.clone(),
+            number,
+            target: generation.target.clone(),
+            created: generation.created,
+        };
+        match (verdict, profile.current()) {
+            (Verdict::Keep(reasons), _) => draft.item(subject, Decision::Keep { reasons }),
+            (Verdict::Remove { store_path }, Some(current)) => {
+                let action = Action::RemoveGeneration(GenerationFacts {
+                    profile: profile.path.clone(),
+                    profile_kind: profile.kind,
+                    owner: profile.owner.clone(),
+                    number,
+                    target: generation.target.clone(),
+                    store_path,
+                    created: generation.created,
+                    current,
+                    hold,
+                });
+                draft.remove(subject, RemovalRule::NoRuleKeepsIt, risk, action);
+            }
+            // Retention removes nothing where the current one is unknown; should it ever, it stops here.
+            (Verdict::Remove { .. }, None) => {
+                let why = "its current generation is unknown".to_string();
+                draft.keep(subject, Reason::CurrentUnknown(why));
+            }
+        }
+    }
+}
+
+/// The verdict on every generation of a profile, whether the job may touch it or not.
+fn verdicts_of(
+    profile: &Profile,
+    operation: &GenerationsOperation,
+    snapshot: &Snapshot,
+    job: &EffectiveJob,
+) -> Verdicts {
+    if !operation.selects(profile) {
+        return retention::keep_all(profile, &Reason::NotSelected);
+    }
+    if !snapshot.actor.may_act_for(profile.owner.uid) {
+        return retention::keep_all(profile, &Reason::OtherOwner);
+    }
+    retention::judge(
+        profile,
+        &operation.keep,
+        &circumstances(snapshot, &job.pins_of(profile, snapshot)),
+    )
+}
+
+fn circumstances<'a>(snapshot: &'a Snapshot, pins: &'a [Pin]) -> Circumstances<'a> {
+    Circumstances {
+        now: snapshot.taken_at,
+        zone: &snapshot.zone,
+        booted: &snapshot.booted,
+        running: &snapshot.running,
+        pins,
+    }
+}
+
+/// How many of the kept generations the machine could boot from.
+///
+/// Where none of the profile looks bootable (a container has no kernel of its own) being on disk has to do; where
+/// one does, a generation that does not is no way back.
+fn bootable_left(profile: &Profile, verdicts: &Verdicts) -> usize {
+    let bootable = |g: &&Generation| matches!(g.content, Content::Bootable(_));
+    let kept = |g: &&Generation| matches!(verdicts.get(&g.number), Some(Verdict::Keep(_)));
+    let any_bootable = profile.generations.values().any(|g| bootable(&g));
+    let counts = |g: &&Generation| {
+        if any_bootable {
+            bootable(g)
+        } else {
+            g.content.on_disk().is_some()
+        }
+    };
+    let generations = profile.generations.values();
+    generations.filter(kept).filter(counts).count()
+}
+
+/// Says which generations that the settings protect were not found: a name with a slip in it protects nothing.
+fn pins_in_vain(snapshot: &Snapshot, job: &EffectiveJob) -> Vec<String> {
+    let mut notes = Vec::new();
+    for protected in &job.protect.generations {
+        let named = |p: &&Profile| protected.profile.names(&p.path);
+        let mut profiles = snapshot.profiles.iter().filter(named);
+        let there = |p: &Profile| p.generations.contains_key(&protected.number);
+        if profiles.any(there) {
+            continue;
+        }
+        let number = protected.number;
+        let name = match &protected.profile {
+            ProfileRef::Path(path) => path.to_string(),
+            ProfileRef::Name(name) => name.clone(),
+        };
+        notes.push(format!(
+            "The settings protect generation {number} of {name}, which was not found."
+        ));
+    }
+    notes
+}
+
+impl Operation for Remove<'_> {
+    fn describe(&self, names: &Names<'_>) -> String {
+        let Self(facts) = self;
+        let what = names.generation(facts.number, &facts.profile);
+        if facts.hold.is_zero() {
+            format!("remove {what} (not restorable)")
+        } else {
+            format!("remove {what} (restorable for {})", facts.hold)
+        }
+    }
+
+    fn risk(&self) -> RiskLevel {
+        let system = self.0.profile_kind.is_system();
+        risk::of_generation(system, !self.0.hold.is_zero(), usize::MAX)
+    }
+
+    fn frees(&self) -> Frees {
+        let link = self.0.profile.link(self.0.number);
+        if self.0.hold.is_zero() {
+            Frees::Now(link)
+        } else {
+            Frees::WhenWindowEnds(link)
+        }
+    }
+
+    fn regret(&self) -> Option<Regret> {
+        self.0.hold.is_zero().then(|| Regret {
+            of: Loss::Generation,
+            since: self.0.created,
+            link: self.0.profile.link(self.0.number),
+        })
+    }
+
+    fn recheck(&self, snapshot: &Snapshot, job: Option<&EffectiveJob>) -> Result<(), String> {
+        recheck::recheck(self.0, snapshot, job)
+    }
+
+    fn hold(&self) -> Option<Span> {
+        Some(self.0.hold).filter(|hold| !hold.is_zero())
+    }
+
+    fn undo(&self, hold: Option<(Utf8PathBuf, Timestamp)>) -> Option<Undo> {
+        hold.map(|(hold, until)| Undo::RestoreGeneration { hold, until })
+    }
+
+    fn inverse(&self) -> Option<Action> {
+        Some(Action::RestoreGeneration(self.0.clone()))
+    }
+
+    /// Holds the closure, then removes the generation. Where the hold fails the generation stays; where the removal fails
+    /// and the generation is still there, the hold is not needed.
+    fn perform(&self, site: &Site<'_>) -> Result<Option<String>, PerformError> {
+        let Self(facts) = self;
+        match &site.hold {
+            Some(hold) => site.nix.hold(&facts.store_path, &hold.link)?,
+            None if facts.hold.is_zero() => {}
+            // A hold was promised and has no place: that must never lead to the removal.
+            None => return Err(PerformError::Stale("the hold has no place".to_string())),
+        }
+        let Err(error) = site.nix.remove_generation(facts) else {
+            return Ok(None);
+        };
+        match site.nix.see_generation(facts) {
+            // Nix failed after the removal; it counts that the generation is gone, held, and recorded so.
+            Ok(LinkState::Gone)
+                if !matches!(
+                    error,
+                    PerformError::Stale(_) | PerformError::RemovedMore { .. }
+                ) =>
+            {
+                Ok(Some(error_chain(&error)))
+            }
+            Ok(LinkState::Unchanged) => {
+                if let Some(hold) = &site.hold
+                    && let Err(error) = site.nix.release_hold(hold)
+                {
+                    tracing::warn!(error = %error_chain(&error), "an unneeded hold stays until its undo window ends");
+                }
+                Err(error)
+            }
+            // The state of the generation is not certain: the hold stays until its window ends.
+            Ok(LinkState::Gone | LinkState::Unfinished | LinkState::Different) | Err(_) => {
+                Err(error)
+            }
+        }
+    }
+
+    fn examine(&self, site: &Site<'_>) -> (Outcome, String) {
+        super::examine_removal(site.nix.see_generation(self.0))
+    }
+}
+
+impl Operation for Restore<'_> {
+    fn describe(&self, names: &Names<'_>) -> String {
+        let what = names.generation(self.0.number, &self.0.profile);
+        format!("restore {what}")
+    }
+
+    fn perform(&self, site: &Site<'_>) -> Result<Option<String>, PerformError> {
+        let restored = site.nix.restore_generation(self.0, RestoreMode::Fresh);
+        restored.map(|()| None)
+    }
+
+    fn examine(&self, site: &Site<'_>) -> (Outcome, String) {
+        super::examine_restoration(match site.nix.see_generation(self.0) {
+            // The link is there and only its time or its root is missing: that is finished, not undone.
+            Ok(LinkState::Unfinished | LinkState::Unchanged) => site
+                .nix
+                .restore_generation(self.0, RestoreMode::Resume)
+                .map(|()| LinkState::Unchanged),
+            seen => seen,
+        })
+    }
+}
