@@ -1,13 +1,13 @@
-//! Takes over what other tools' flags and files mean, as settings of ours; pure: files come through [`Around::read`].
+//! Converts the flags and files of other tools to settings; pure: files come through [`Around::read`].
 //!
-//! Nothing here removes a generation or a root that the other tool keeps: where ours cannot say the same it keeps more, and
-//! a note says so. Dead store paths may be deleted sooner, which a note says as well. A flag that is not the tool's is an error, for a slip of the pen must not become a policy.
+//! The result removes no generation and no root that the other tool keeps. Where a rule cannot be expressed it keeps more,
+//! or deletes dead store paths sooner, and a note reports it. An unknown flag is an error: a typo must not become a policy.
 
 mod angrr;
-mod collect_garbage;
+mod collectors;
 mod draft;
 mod flags;
-mod harmonia;
+mod meanings;
 mod nh;
 mod nix_sweep;
 mod shell;
@@ -16,92 +16,48 @@ mod spans;
 mod tests;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use serde::Serialize;
+use serde::de::DeserializeOwned;
 
+use self::draft::Draft;
 use crate::domain::nearest::nearest;
+use crate::domain::profile::ProfilePath;
 
-/// A tool whose settings can be taken over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tool {
-    /// The options `nix.gc` of NixOS, home-manager and nix-darwin, written as flags: `--options '…'`.
-    NixGc,
-    /// `nh clean`.
-    Nh,
-    /// angrr: its TOML file.
-    Angrr,
-    /// `nix-sweep cleanout`, `nix-sweep gc`, and its presets.
-    NixSweep,
-    /// `nix-collect-garbage`.
-    NixCollectGarbage,
-    /// harmonia-gc, formerly fast-nix-gc, and the options `services.harmonia.gc`.
-    HarmoniaGc,
-}
+type Result<T = (), E = ImportError> = std::result::Result<T, E>;
+type Convert = fn(&[String], &Around<'_>, &mut Draft) -> Result;
 
-impl Tool {
-    /// All of them.
-    pub const ALL: [Self; 6] = [
-        Self::NixGc,
-        Self::Nh,
-        Self::Angrr,
-        Self::NixSweep,
-        Self::NixCollectGarbage,
-        Self::HarmoniaGc,
-    ];
+/// The tools whose settings can be imported.
+const TOOLS: [(&str, Convert); 7] = [
+    ("nix-gc", collectors::nix_gc),
+    ("nix-collect-garbage", collectors::collect_garbage),
+    ("harmonia-gc", collectors::harmonia_gc),
+    ("fast-nix-gc", collectors::harmonia_gc),
+    ("nh", nh::nh),
+    ("nix-sweep", nix_sweep::nix_sweep),
+    ("angrr", angrr::angrr),
+];
 
-    /// Its name.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::NixGc => "nix-gc",
-            Self::Nh => "nh",
-            Self::Angrr => "angrr",
-            Self::NixSweep => "nix-sweep",
-            Self::NixCollectGarbage => "nix-collect-garbage",
-            Self::HarmoniaGc => "harmonia-gc",
-        }
-    }
-
-    /// The tool of that name.
-    ///
-    /// # Errors
-    /// When there is none, with the one that was perhaps meant.
-    pub fn named(name: &str) -> Result<Self, ImportError> {
-        if name == "fast-nix-gc" {
-            return Ok(Self::HarmoniaGc);
-        }
-        let known = || Self::ALL.into_iter();
-        known().find(|tool| tool.as_str() == name).ok_or_else(|| {
-            let names: Vec<&str> = known().map(Self::as_str).collect();
-            let hint = match nearest(name, names.iter().copied()) {
-                Some(meant) => format!("Did you mean `{meant}`?"),
-                None => format!("Known: {}.", names.join(", ")),
-            };
-            ImportError::new(format!("unknown tool `{name}`"), hint)
-        })
-    }
-}
-
-/// Whose profiles the settings are for, where the other tool decides it by who runs it.
+/// Whose profiles the settings cover, where the other tool decides by the user who runs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// The machine's: root runs it.
+    /// The profiles of the machine: root runs it.
     System,
-    /// One user's.
+    /// The profiles of one user.
     User,
 }
 
-/// What the meaning of flags hangs on.
+/// What the meaning of flags depends on.
 pub struct Around<'a> {
-    /// Whose profiles are meant.
+    /// Whose profiles the settings cover.
     pub scope: Scope,
-    /// The home that `~` stands for.
+    /// The home directory that `~` stands for.
     pub home: Option<&'a Utf8Path>,
     /// The name of the user.
     pub user: Option<&'a str>,
     /// Nix's state directory.
     pub state_dir: &'a Utf8Path,
-    /// The home of the user of that number.
+    /// The home directory of a user, by number.
     pub home_of: &'a dyn Fn(u32) -> Option<Utf8PathBuf>,
-    /// What is in a directory; nothing where it cannot be read.
+    /// The entries of a directory; none if it cannot be read.
     pub entries: &'a dyn Fn(&Utf8Path) -> Vec<Entry>,
     /// Reads a file that a flag names.
     pub read: &'a dyn Fn(&Utf8Path) -> Result<String, ImportError>,
@@ -112,23 +68,20 @@ pub struct Around<'a> {
 pub struct Entry {
     /// Its name.
     pub name: String,
-    /// What it says, where it is a link.
+    /// The target, if it is a link.
     pub link: Option<String>,
 }
 
 impl Around<'_> {
     /// The profiles directly in a directory: links to a generation of their own.
     fn profiles_in(&self, dir: &Utf8Path) -> Vec<Utf8PathBuf> {
-        let mut profiles: Vec<Utf8PathBuf> = (self.entries)(dir)
-            .into_iter()
-            .filter(|entry| {
-                entry
-                    .link
-                    .as_deref()
-                    .is_some_and(|to| is_generation(&entry.name, to))
-            })
-            .map(|entry| dir.join(entry.name))
-            .collect();
+        let is_profile = |entry: &Entry| {
+            let name = entry.link.as_deref().and_then(|to| to.rsplit('/').next());
+            let profile = ProfilePath::new(&dir.join(&entry.name)).ok();
+            name.is_some_and(|name| profile.is_some_and(|it| it.number_of(name).is_some()))
+        };
+        let entries = (self.entries)(dir).into_iter().filter(is_profile);
+        let mut profiles: Vec<_> = entries.map(|entry| dir.join(entry.name)).collect();
         profiles.sort();
         profiles
     }
@@ -138,68 +91,57 @@ impl Around<'_> {
         self.state_dir.join("profiles/per-user").join(user)
     }
 
-    fn in_home(&self, below: &str) -> Result<Utf8PathBuf, ImportError> {
+    fn in_home(&self, below: &str) -> Result<Utf8PathBuf> {
         let home = self.home.filter(|home| home.is_absolute());
         home.map(|home| home.join(below)).ok_or_else(|| {
             ImportError::new(
-                "the home that `~` stands for is not known",
-                "Set HOME to the absolute path of the user's home.",
+                "the home directory that `~` stands for is not known",
+                "Set HOME to the absolute path of the home directory.",
             )
         })
     }
 }
 
-fn is_generation(profile: &str, link: &str) -> bool {
-    let name = link.rsplit('/').next().unwrap_or(link);
-    let number = name
-        .strip_prefix(profile)
-        .and_then(|rest| rest.strip_prefix('-'))
-        .and_then(|rest| rest.strip_suffix("-link"));
-    number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
-}
-
-/// What came of it.
+/// The result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Imported {
     /// The settings, as JSON.
     pub text: String,
-    /// What a reader must know about them.
+    /// The differences.
     pub notes: Vec<Note>,
 }
 
-/// One thing that is not, or not quite, the same.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
-#[serde(rename_all = "camelCase")]
+/// One difference between the settings and the other tool.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
     /// The flag or key.
     pub about: String,
-    /// What is the matter with it.
+    /// The kind of difference.
     pub kind: NoteKind,
-    /// It in words.
+    /// The difference in words.
     pub message: String,
 }
 
-/// What is the matter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case")]
+/// The kind of a difference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoteKind {
-    /// There is nothing here that does it, and it was left out.
+    /// Nothing here does the same; it is left out.
     NoEquivalent,
-    /// It means something else here.
+    /// It has another meaning here.
     Different,
-    /// More is kept than there.
+    /// The settings keep more.
     KeepsMore,
-    /// More dead store paths are deleted than there; never a generation or a root.
+    /// The settings delete more dead store paths, never a generation or a root.
     DeletesMore,
 }
 
-/// Why nothing was taken over.
+/// Why nothing was imported.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ImportError {
     /// What is wrong.
     pub message: String,
-    /// What to do now.
+    /// What to do.
     pub hint: String,
 }
 
@@ -213,18 +155,40 @@ impl ImportError {
     }
 }
 
-/// Takes over the flags of a tool.
+/// Imports the flags of a tool.
 ///
 /// # Errors
-/// When a flag is not the tool's, a value is none, or what is left does nothing.
-pub fn import(tool: Tool, words: &[String], around: &Around<'_>) -> Result<Imported, ImportError> {
-    let draft = match tool {
-        Tool::NixGc => collect_garbage::nix_gc(words),
-        Tool::NixCollectGarbage => collect_garbage::collect_garbage(words),
-        Tool::Nh => nh::nh(words, around),
-        Tool::Angrr => angrr::angrr(words, around),
-        Tool::HarmoniaGc => harmonia::harmonia(words, around),
-        Tool::NixSweep => nix_sweep::nix_sweep(words, around),
-    };
-    draft?.finish()
+/// When there is no such tool, it has no such flag, a value is none, or what is left does nothing.
+pub fn import(tool: &str, words: &[String], around: &Around<'_>) -> Result<Imported, ImportError> {
+    let found = TOOLS.iter().find(|(name, _)| *name == tool);
+    let (_, convert) = found.ok_or_else(|| {
+        let names = TOOLS.map(|(name, _)| name);
+        let hint = match nearest(tool, names) {
+            Some(meant) => format!("Did you mean `{meant}`?"),
+            None => format!("Known: {}.", names.join(", ")),
+        };
+        ImportError::new(format!("unknown tool `{tool}`"), hint)
+    })?;
+    let mut draft = Draft::default();
+    convert(words, around, &mut draft)?;
+    draft.finish()
+}
+
+/// A path that is the same wherever it is read.
+fn absolute(path: &str) -> Result<String> {
+    if path.starts_with('/') {
+        return Ok(path.to_string());
+    }
+    Err(ImportError::new(
+        format!("`{path}` is not the absolute path of a profile"),
+        "Write the whole path, from `/`.",
+    ))
+}
+
+fn from_toml<T: DeserializeOwned>(file: &str, what: &str, around: &Around<'_>) -> Result<T> {
+    let text = (around.read)(file.into())?;
+    toml::from_str(&text).map_err(|error| {
+        let message = format!("{file} holds no {what}: {}", error.message());
+        ImportError::new(message, "Correct the file.")
+    })
 }

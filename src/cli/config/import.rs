@@ -14,9 +14,9 @@ use crate::adapters::process::Account;
 use crate::domain::snapshot::Actor;
 use crate::render::json::{self, NoteDocument};
 use crate::render::text::escape;
-use crate::settings::{self, Around, Entry, ImportError, Imported, Note, NoteKind, Scope, Tool};
+use crate::settings::{self, Around, Entry, ImportError, Imported, Note, NoteKind, Scope};
 
-/// Takes over the flags, and says on standard error what is not the same.
+/// Prints the settings, and on standard error how they differ from the other tool.
 pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<Exit, Failure> {
     let ImportTool::Tool(words) = &args.tool;
     let (name, words) = words.split_first().ok_or_else(|| {
@@ -33,8 +33,7 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<Exit, Failu
         entries: &entries,
         read: &read,
     };
-    let imported = Tool::named(name)
-        .and_then(|tool| settings::import(tool, words, &around))
+    let imported = settings::import(name, words, &around)
         .map_err(|error| Failure::new(Exit::Usage, error.message).hint(error.hint))?;
     if let Some(path) = &args.output {
         save(path, &imported)?;
@@ -45,7 +44,8 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<Exit, Failu
         if args.output.is_none() {
             out::text(&imported.text);
         }
-        out::eprint_lines(&imported.notes.iter().map(sentence).collect::<Vec<_>>());
+        let notes = imported.notes.iter().map(|note| sentence(name, note));
+        out::eprint_lines(&notes.collect::<Vec<_>>());
     }
     Ok(Exit::Done)
 }
@@ -62,7 +62,7 @@ fn home_of(context: &Context, uid: u32) -> Option<Utf8PathBuf> {
     Utf8PathBuf::from_path_buf(account.home).ok()
 }
 
-/// What is in a directory that may be read; names that are not UTF-8 are no names of profiles in settings.
+/// The entries of a readable directory; settings cannot name a profile that is not UTF-8.
 fn entries(dir: &Utf8Path) -> Vec<Entry> {
     let Ok(there) = dir.read_dir_utf8() else {
         return Vec::new();
@@ -87,7 +87,7 @@ fn read(path: &Utf8Path) -> Result<String, ImportError> {
     })
 }
 
-/// Never in the place of another file.
+/// Never overwrites a file.
 fn save(path: &Utf8Path, imported: &Imported) -> Result<(), Failure> {
     files::write_new(path, imported.text.as_bytes(), 0o644).map_err(|error| {
         let failure = Failure::new(
@@ -101,12 +101,12 @@ fn save(path: &Utf8Path, imported: &Imported) -> Result<(), Failure> {
     })
 }
 
-fn sentence(note: &Note) -> String {
+fn sentence(tool: &str, note: &Note) -> String {
     let kind = match note.kind {
-        NoteKind::NoEquivalent => "not imported",
-        NoteKind::Different => "means something else here",
-        NoteKind::KeepsMore => "keeps more here",
-        NoteKind::DeletesMore => "deletes more dead store paths here",
+        NoteKind::NoEquivalent => "not imported".to_string(),
+        NoteKind::Different => "not the same".to_string(),
+        NoteKind::KeepsMore => format!("keeps more than {tool}"),
+        NoteKind::DeletesMore => format!("deletes more dead store paths than {tool}"),
     };
     format!("{}: {kind}. {}", escape(&note.about), escape(&note.message))
 }

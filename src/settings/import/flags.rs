@@ -1,127 +1,149 @@
-//! Reads a tool's words by the table of its flags; what is not in the table is an error.
+//! Reads the flags of other tools, as the tables in [`super::meanings`] declare them.
 
-use crate::domain::nearest::nearest;
-use std::collections::VecDeque;
+use clap::builder::ValueRange;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, ArgAction, Command};
 
-use super::ImportError;
+use super::draft::Draft;
+use super::meanings::Row;
+use super::shell;
+use super::{ImportError, Result};
 
-/// A flag: its names, the long one first, and whether a value follows it.
-pub(super) struct Flag(pub(super) &'static [&'static str], pub(super) Takes);
+/// The flags that are given, in order, with their values.
+pub(super) struct Flags(Vec<(String, Vec<String>)>);
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Takes {
-    Nothing,
-    Value,
-    /// `--option NAME VALUE`.
-    Two,
-    /// A value behind `=` only.
-    Perhaps,
-}
-
-/// A word of a command line.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Word {
-    /// A flag by its first name, and its value, which is empty where it takes none.
-    Flag(&'static str, String),
-    /// Anything else.
-    Plain(String),
-}
-
-/// Reads all words.
-pub(super) fn read(tool: &str, flags: &[Flag], words: &[String]) -> Result<Vec<Word>, ImportError> {
-    let mut left: VecDeque<String> = words.iter().cloned().collect();
-    let mut read = Vec::new();
-    while let Some(word) = left.pop_front() {
-        if word == "--" {
-            read.extend(left.drain(..).map(Word::Plain));
-        } else if word.starts_with("--") {
-            let (name, inline) = match word.split_once('=') {
-                Some((name, value)) => (name.to_string(), Some(value.to_string())),
-                None => (word, None),
-            };
-            let flag = find(tool, flags, &name)?;
-            read.push(with_value(tool, flag, &name, inline, &mut left)?);
-        } else if word.len() > 1 && word.starts_with('-') {
-            short(tool, flags, &word, &mut left, &mut read)?;
-        } else {
-            read.push(Word::Plain(word));
+impl Flags {
+    /// Reads all words, and adds the notes about them.
+    pub(super) fn read(
+        tool: &'static str,
+        rows: &[Row],
+        words: &[String],
+        draft: &mut Draft,
+    ) -> Result<Self> {
+        let matches = Command::new(tool)
+            .no_binary_name(true)
+            .disable_help_flag(true)
+            .disable_version_flag(true)
+            .args(
+                rows.iter()
+                    .flat_map(|Row(flags, _)| flags.split(' ').map(arg)),
+            )
+            .try_get_matches_from(words)
+            .map_err(|error| refused(tool, &error))?;
+        let mut given = Vec::new();
+        for id in matches.ids().map(clap::Id::as_str) {
+            let is_it = |flag: &str| flag.split(['|', '=']).next() == Some(id);
+            let row = rows
+                .iter()
+                .find(|Row(flags, _)| flags.split(' ').any(is_it));
+            if let Some(Row(_, Some(note))) = row {
+                draft.note(id, *note);
+            }
+            let values = matches.try_get_many::<String>(id).ok().flatten();
+            given.push((
+                id.to_string(),
+                values.into_iter().flatten().cloned().collect(),
+            ));
         }
-    }
-    Ok(read)
-}
-
-/// `-k 3`, `-k3` and `-ad`.
-fn short(
-    tool: &str,
-    flags: &[Flag],
-    word: &str,
-    left: &mut VecDeque<String>,
-    read: &mut Vec<Word>,
-) -> Result<(), ImportError> {
-    let mut letters = word.chars().skip(1);
-    while let Some(letter) = letters.next() {
-        let name = format!("-{letter}");
-        let flag = find(tool, flags, &name)?;
-        if matches!(flag.1, Takes::Nothing | Takes::Perhaps) {
-            read.push(with_value(tool, flag, &name, None, left)?);
-            continue;
+        let mut flags = Self(given);
+        // NixOS modules take further flags in one word.
+        for line in flags.values("--extraArgs") {
+            flags
+                .0
+                .extend(Self::read(tool, rows, &shell::words(&line)?, draft)?.0);
         }
-        let rest: String = letters.collect();
-        let inline = (!rest.is_empty()).then_some(rest);
-        read.push(with_value(tool, flag, &name, inline, left)?);
-        break;
+        Ok(flags)
     }
-    Ok(())
+
+    pub(super) fn has(&self, flag: &str) -> bool {
+        self.0.iter().any(|(name, _)| name == flag)
+    }
+
+    pub(super) fn values(&self, flag: &str) -> Vec<String> {
+        let given = self.0.iter().filter(|(name, _)| name == flag);
+        given.flat_map(|(_, values)| values).cloned().collect()
+    }
+
+    pub(super) fn value(&self, flag: &str) -> Option<String> {
+        self.values(flag).pop()
+    }
+
+    pub(super) fn number(&self, flag: &str) -> Result<Option<u64>> {
+        self.parse(flag, |_, value| {
+            let digits = value.bytes().all(|b| b.is_ascii_digit());
+            value.parse().ok().filter(|_| digits).ok_or_else(|| {
+                let message = format!("`{value}` of `{flag}` is not a number");
+                ImportError::new(message, "Use a whole number.")
+            })
+        })
+    }
+
+    /// Checks every value of a flag, of which the last one counts.
+    pub(super) fn parse<T>(
+        &self,
+        flag: &str,
+        mut read: impl FnMut(&str, &str) -> Result<T>,
+    ) -> Result<Option<T>> {
+        let mut last = None;
+        for value in self.values(flag) {
+            last = Some(read(flag, &value)?);
+        }
+        Ok(last)
+    }
+
+    /// The words that are no flags.
+    pub(super) fn words(&self) -> Vec<String> {
+        self.values("WORDS")
+    }
 }
 
-fn find<'f>(tool: &str, flags: &'f [Flag], name: &str) -> Result<&'f Flag, ImportError> {
-    let found = flags.iter().find(|flag| flag.0.contains(&name));
-    found.ok_or_else(|| {
-        let known: Vec<&str> = flags.iter().flat_map(|flag| flag.0).copied().collect();
-        let hint = match nearest(name, known.iter().copied()) {
-            Some(meant) => format!("Did you mean `{meant}`?"),
-            None => format!("Known: {}.", known.join(", ")),
-        };
-        ImportError::new(format!("{tool} has no flag `{name}`"), hint)
+fn arg(flag: &'static str) -> Arg {
+    let mut parts = flag.split('=');
+    let mut names = parts.next().unwrap_or_default().split('|');
+    let (id, values) = (names.next().unwrap_or_default(), parts.collect::<Vec<_>>());
+    let arg = Arg::new(id).action(ArgAction::Append);
+    let Some(long) = id.strip_prefix("--") else {
+        return arg.num_args(0..);
+    };
+    let optional = values.concat().ends_with('?');
+    let least = if optional { 0 } else { values.len() };
+    let arg = arg
+        .long(long)
+        .num_args(ValueRange::new(least..=values.len()))
+        .require_equals(optional)
+        .allow_hyphen_values(values == ["FLAGS"])
+        .value_names(values);
+    names.fold(arg, |arg, name| match name.strip_prefix("--") {
+        Some(alias) => arg.alias(alias),
+        None => arg.short(name.chars().nth(1)),
     })
 }
 
-fn with_value(
-    tool: &str,
-    Flag(names, takes): &Flag,
-    name: &str,
-    inline: Option<String>,
-    left: &mut VecDeque<String>,
-) -> Result<Word, ImportError> {
-    let first = names.first().copied().unwrap_or_default();
-    let missing = || {
-        let message = format!("{tool}: `{name}` needs a value");
-        ImportError::new(message, "Add it after the flag.")
+/// What clap finds wrong, without its usage text.
+fn refused(tool: &str, error: &clap::Error) -> ImportError {
+    let context = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
     };
-    let value = match (takes, inline) {
-        (Takes::Nothing, Some(_)) => {
-            let message = format!("{tool}: `{name}` takes no value");
-            return Err(ImportError::new(message, "Leave the value out."));
+    let manual = || format!("See the manual of {tool}.");
+    let (message, hint) = match (error.kind(), context(ContextKind::InvalidArg)) {
+        (ErrorKind::UnknownArgument, Some(flag)) if flag.starts_with('-') => {
+            let meant = context(ContextKind::SuggestedArg);
+            let hint = meant.map_or_else(manual, |meant| format!("Did you mean `{meant}`?"));
+            (format!("{tool} has no flag `{flag}`"), hint)
         }
-        (Takes::Perhaps, inline) => inline.unwrap_or_default(),
-        (Takes::Nothing, None) => String::new(),
-        (Takes::Value, Some(value)) => value,
-        (Takes::Value, None) => left.pop_front().ok_or_else(missing)?,
-        (Takes::Two, inline) => {
-            let name = inline.or_else(|| left.pop_front()).ok_or_else(missing)?;
-            let value = left.pop_front().ok_or_else(missing)?;
-            format!("{name} {value}")
+        (ErrorKind::UnknownArgument, Some(word)) => (
+            format!("{tool} takes no `{word}`"),
+            "It takes flags only.".to_string(),
+        ),
+        _ => {
+            let text = error.to_string();
+            let line = text.lines().next().unwrap_or_default();
+            (
+                format!("{tool}: {}", line.trim_start_matches("error: ")),
+                manual(),
+            )
         }
     };
-    Ok(Word::Flag(first, value))
-}
-
-/// A whole number of a flag.
-pub(super) fn number(tool: &str, flag: &str, value: &str) -> Result<u64, ImportError> {
-    let digits = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
-    let number = value.parse().ok().filter(|_| digits);
-    number.ok_or_else(|| {
-        let message = format!("{tool}: `{value}` of `{flag}` is not a number");
-        ImportError::new(message, "Use a whole number.")
-    })
+    ImportError::new(message, hint)
 }

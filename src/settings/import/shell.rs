@@ -1,9 +1,10 @@
-//! The line of a shell script that `nix.gc.options` is, as far as people write it: words, quotes, and sums of sizes.
+//! Reads the line of shell script in `nix.gc.options`, as far as people write it: words, quotes, and sums of sizes.
 
-use super::ImportError;
+use super::{ImportError, Result};
+use crate::domain::budget::parse_size;
 
-/// The words of a line. Quotes are taken off; what the shell would compute stays in one word, as it is written.
-pub(super) fn words(line: &str) -> Result<Vec<String>, ImportError> {
+/// The words of a line, without quotes; a `$(…)` stays in one word as it is written.
+pub(super) fn words(line: &str) -> Result<Vec<String>> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut quote = None;
@@ -18,7 +19,7 @@ pub(super) fn words(line: &str) -> Result<Vec<String>, ImportError> {
         }
         rest = rest.get(c.len_utf8()..).unwrap_or_default();
         match (c, quote) {
-            // The line goes on behind a backslash at its end.
+            // A backslash at the end continues the line.
             ('\\', None) if rest.starts_with('\n') => {
                 rest = rest.get(1..).unwrap_or_default();
                 words.extend(word.take());
@@ -50,12 +51,12 @@ pub(super) fn words(line: &str) -> Result<Vec<String>, ImportError> {
 fn only_a_shell(sign: char) -> ImportError {
     let sign = sign.escape_default();
     ImportError::new(
-        format!("the options have a `{sign}`, which only a shell can make sense of"),
-        "Write the flags that come of it.",
+        format!("the options contain a `{sign}`, which only a shell can evaluate"),
+        "Write the flags that the shell would pass.",
     )
 }
 
-/// Where `$(…)` at the start of a text ends, quotes inside it looked through.
+/// Where `$(…)` at the start of a text ends; brackets in quotes do not count.
 fn closed(text: &str) -> Option<usize> {
     let (mut depth, mut quote) = (0_usize, None);
     for (at, c) in text.char_indices() {
@@ -75,200 +76,159 @@ fn closed(text: &str) -> Option<usize> {
     None
 }
 
-/// How much `--max-freed` says.
+/// The limit of `--max-freed`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Freed {
-    /// So many bytes, none below zero.
+    /// This many bytes.
     Bytes(u64),
-    /// As many as are missing until so many bytes are free.
+    /// The bytes that are missing until this many are free.
     UntilFree(u64),
 }
 
-/// Reads the value of `--max-freed`: a number with or without a unit, a sum of the shell, or such a sum less what `df`
-/// says is free.
-pub(super) fn freed(text: &str) -> Result<Freed, ImportError> {
+/// Reads the value of `--max-freed`: a number with or without a unit, a sum, or a sum minus the free space from `df`.
+pub(super) fn freed(text: &str) -> Result<Freed> {
     let wrong = || {
         ImportError::new(
-            format!("`{text}` of --max-freed is not an amount that can be taken over"),
-            "Write a size such as `64G`, a sum such as `$((64 * 1024**3))`, or a sum less the bytes that `df` says are free in /nix/store.",
+            format!("`{text}` of --max-freed is not an amount that can be imported"),
+            "Write a size such as `64G`, a sum such as `$((64 * 1024**3))`, or a sum minus the free bytes that `df` prints for /nix/store.",
         )
     };
     let sum = text.strip_prefix("$((").and_then(|t| t.strip_suffix("))"));
     let Some(sum) = sum else {
         return size(text).map(Freed::Bytes).ok_or_else(wrong);
     };
-    let mut reader = Sum { rest: sum };
-    let total = reader.total().filter(|_| reader.rest.trim().is_empty());
-    let Linear { fixed, available } = total.ok_or_else(wrong)?;
-    let bytes = || u64::try_from(fixed.max(0)).ok();
-    match available {
-        0 => bytes().map(Freed::Bytes).ok_or_else(wrong),
-        -1024 => bytes().map(Freed::UntilFree).ok_or_else(wrong),
+    let total = |free| {
+        let mut sum = Sum { rest: sum, free };
+        sum.total()
+            .filter(|_| sum.rest.trim().is_empty())
+            .ok_or_else(wrong)
+    };
+    let bytes = total(0)?;
+    let per_unit = total(1)? - bytes;
+    // A straight line through four points.
+    let is_line = total(2)? - bytes == 2 * per_unit && total(3)? - bytes == 3 * per_unit;
+    let bytes = u64::try_from(bytes.max(0)).ok().filter(|_| is_line);
+    match (bytes, per_unit) {
+        (Some(bytes), 0) => Ok(Freed::Bytes(bytes)),
+        (Some(bytes), -1024) => Ok(Freed::UntilFree(bytes)),
         _ => Err(wrong()),
     }
 }
 
 /// As Nix reads sizes of flags: bytes, or K, M, G or T for powers of 1024.
-pub(super) fn size(text: &str) -> Option<u64> {
-    let shift = match text.chars().last()?.to_ascii_uppercase() {
-        'K' => 10,
-        'M' => 20,
-        'G' => 30,
-        'T' => 40,
-        _ => 0,
-    };
-    let digits = if shift == 0 {
-        text
-    } else {
-        text.get(..text.len() - 1)?
-    };
-    let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-    let number: u64 = digits.parse().ok().filter(|_| plain)?;
-    number.checked_mul(1 << shift)
+fn size(text: &str) -> Option<u64> {
+    let number = text
+        .strip_suffix(|unit| "KMGTkmgt".contains(unit))
+        .unwrap_or(text);
+    let unit = if number == text { "B" } else { "" };
+    let is_plain = number.bytes().all(|b| b.is_ascii_digit());
+    let size = parse_size(&format!("{text}{unit}"))
+        .ok()
+        .filter(|_| is_plain)?;
+    Some(size.0)
 }
 
-/// A number of bytes, and how often the bytes that are free are added to it, in 1024ths: `df` counts units of 1024 bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Linear {
-    fixed: i128,
-    available: i128,
-}
-
-impl Linear {
-    const fn of(fixed: i128) -> Self {
-        Self {
-            fixed,
-            available: 0,
-        }
-    }
-
-    fn plus(self, other: Self, sign: i128) -> Option<Self> {
-        Some(Self {
-            fixed: self.fixed.checked_add(other.fixed.checked_mul(sign)?)?,
-            available: self
-                .available
-                .checked_add(other.available.checked_mul(sign)?)?,
-        })
-    }
-
-    /// Only one of the two may hang on what is free.
-    fn times(self, other: Self) -> Option<Self> {
-        let (one, by) = if other.available == 0 {
-            (self, other.fixed)
-        } else {
-            (other, Some(self.fixed).filter(|_| self.available == 0)?)
-        };
-        Some(Self {
-            fixed: one.fixed.checked_mul(by)?,
-            available: one.available.checked_mul(by)?,
-        })
-    }
-
-    fn power(self, exponent: Self) -> Option<Self> {
-        let whole = self.available == 0 && exponent.available == 0;
-        let exponent = u32::try_from(exponent.fixed).ok().filter(|_| whole)?;
-        self.fixed.checked_pow(exponent).map(Self::of)
+/// A size as the settings take it.
+pub(super) fn written(bytes: u64) -> String {
+    let units = [("T", 40), ("G", 30), ("M", 20), ("K", 10)];
+    let fits = |(_, shift): &&(&str, u32)| bytes.trailing_zeros() >= *shift;
+    match units.iter().find(fits) {
+        Some((unit, shift)) => format!("{}{unit}", bytes >> shift),
+        None => format!("{bytes}B"),
     }
 }
 
-/// Reads a sum of the shell: whole numbers, `+ - * **`, brackets, and `$(df …)`.
+/// Computes a sum of the shell: whole numbers, `+ - * **`, brackets, and `$(df …)`.
 struct Sum<'t> {
     rest: &'t str,
+    /// How many units of 1024 bytes are taken to be free.
+    free: i128,
 }
 
 impl Sum<'_> {
     fn takes(&mut self, sign: &str) -> bool {
-        let rest = self.rest.trim_start();
-        match rest.strip_prefix(sign) {
-            // `**` is not `*`.
-            Some(behind) if !(sign == "*" && behind.starts_with('*')) => {
-                self.rest = behind;
-                true
-            }
-            _ => false,
-        }
+        let behind = self.rest.trim_start().strip_prefix(sign);
+        // `**` is not `*`.
+        let behind = behind.filter(|behind| !(sign == "*" && behind.starts_with('*')));
+        self.rest = behind.unwrap_or(self.rest);
+        behind.is_some()
     }
 
-    fn total(&mut self) -> Option<Linear> {
+    fn total(&mut self) -> Option<i128> {
         let mut total = self.product()?;
         loop {
-            let sign = if self.takes("+") {
-                1
+            total = if self.takes("+") {
+                total.checked_add(self.product()?)?
             } else if self.takes("-") {
-                -1
+                total.checked_sub(self.product()?)?
             } else {
                 return Some(total);
             };
-            total = total.plus(self.product()?, sign)?;
         }
     }
 
-    fn product(&mut self) -> Option<Linear> {
+    fn product(&mut self) -> Option<i128> {
         let mut product = self.power()?;
         while self.takes("*") {
-            product = product.times(self.power()?)?;
+            product = product.checked_mul(self.power()?)?;
         }
         Some(product)
     }
 
-    fn power(&mut self) -> Option<Linear> {
+    fn power(&mut self) -> Option<i128> {
         let base = self.single()?;
         if self.takes("**") {
-            base.power(self.power()?)
+            base.checked_pow(self.power()?.try_into().ok()?)
         } else {
             Some(base)
         }
     }
 
-    fn single(&mut self) -> Option<Linear> {
+    fn single(&mut self) -> Option<i128> {
         if self.takes("(") {
             let total = self.total()?;
             return self.takes(")").then_some(total);
         }
-        self.rest = self.rest.trim_start();
-        if self.rest.starts_with("$(") {
-            let end = closed(self.rest)?;
-            let (command, behind) = self.rest.split_at(end);
+        let text = self.rest.trim_start();
+        if text.starts_with("$(") {
+            let (command, behind) = text.split_at(closed(text)?);
             self.rest = behind;
-            let command = command.strip_prefix("$(")?.strip_suffix(')')?;
-            return bytes_of_df(command);
+            let scale = scale_of_df(command.strip_prefix("$(")?.strip_suffix(')')?)?;
+            return self.free.checked_mul(scale);
         }
-        let end = self.rest.find(|c: char| !c.is_ascii_digit());
-        let (digits, behind) = self.rest.split_at(end.unwrap_or(self.rest.len()));
+        let end = text.find(|c: char| !c.is_ascii_digit());
+        let (digits, behind) = text.split_at(end.unwrap_or(text.len()));
         self.rest = behind;
         // To a shell a leading zero makes an octal number.
         let is_octal = digits.len() > 1 && digits.starts_with('0');
-        digits.parse().ok().filter(|_| !is_octal).map(Linear::of)
+        digits.parse().ok().filter(|_| !is_octal)
     }
 }
 
-/// What is free on the file system of the store, as `df` counts it: in units of 1024 bytes, or in bytes.
+/// The number that `df` prints for 1024 free bytes on the file system of the store: 1, or 1024 if it counts bytes.
 ///
-/// The command is not run; only those forms are known of which it is certain what they print.
-fn bytes_of_df(command: &str) -> Option<Linear> {
-    let mut steps = command
-        .split('|')
-        .map(|step| step.split_whitespace().collect::<Vec<_>>());
-    let df = steps.next()?;
-    let (program, arguments) = df.split_first()?;
-    let (mut is_column, mut is_store, mut available) = (false, false, 1);
-    if name_of(program) != "df" {
-        return None;
-    }
-    for argument in arguments {
-        match *argument {
+/// The command is not run; only forms are known of which it is certain what they print.
+fn scale_of_df(command: &str) -> Option<i128> {
+    let mut steps = command.split('|').map(|step| {
+        let step = step.trim().replace(['\'', '"'], "");
+        let (program, arguments) = step.split_once(' ').unwrap_or((&step, ""));
+        let program = program.rsplit('/').next().unwrap_or_default();
+        (program.to_string(), arguments.to_string())
+    });
+    let (_, arguments) = steps.next().filter(|(program, _)| program == "df")?;
+    let (mut is_column, mut is_store, mut scale) = (false, false, 1);
+    for argument in arguments.split_whitespace() {
+        match argument {
             "-P" | "-k" | "-Pk" | "-kP" | "-l" | "--sync" => {}
             "--output=avail" => is_column = true,
-            "-B1" | "--block-size=1" => available = 1024,
+            "-B1" | "--block-size=1" => scale = 1024,
             "/nix/store" | "/nix/store/" | "/nix" | "/nix/" => is_store = true,
             _ => return None,
         }
     }
     let (mut is_last, mut is_fourth) = (false, is_column);
-    for step in steps {
-        let (program, arguments) = step.split_first()?;
-        let arguments: String = arguments.concat().replace(['\'', '"'], "");
-        match (name_of(program), arguments.as_str()) {
+    for (program, arguments) in steps {
+        match (program.as_str(), arguments.replace(' ', "").as_str()) {
             ("tail", "-n1" | "-1") => is_last = true,
             ("awk", "{print$4}") if !is_column => is_fourth = true,
             ("awk", "NR==2{print$4}") if !is_column => (is_last, is_fourth) = (true, true),
@@ -276,14 +236,7 @@ fn bytes_of_df(command: &str) -> Option<Linear> {
             _ => return None,
         }
     }
-    (is_store && is_last && is_fourth).then_some(Linear {
-        fixed: 0,
-        available,
-    })
-}
-
-fn name_of(program: &str) -> &str {
-    program.rsplit('/').next().unwrap_or(program)
+    (is_store && is_last && is_fourth).then_some(scale)
 }
 
 #[cfg(test)]
@@ -359,6 +312,9 @@ mod tests {
     #[case("$((5 * 1024**3 - 1024 * $(df -k /nix/store | tail -n 1)))")]
     #[case("$((5 * 1024**3 - 1024 * $(df --output=avail | tail -n 1)))")]
     #[case("$((5 * 1024**3 - 1024 * $(df --output=avail /nix/store)))")]
+    #[case(
+        "$((5 * 1024**3 - 1024 * $(df -k --output=avail /nix | tail -1) * $(df -k --output=avail /nix | tail -1)))"
+    )]
     #[case("$((5 * 1024**3 - 1024 * $(rm -rf /nix/store | tail -n 1)))")]
     fn other_amounts_are_not_guessed(#[case] text: &str) {
         assert!(freed(text).is_err(), "{text}");

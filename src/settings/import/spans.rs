@@ -1,10 +1,10 @@
-//! Spans of time as other tools write them.
+//! Durations as other tools write them.
 
-use super::ImportError;
+use super::{ImportError, Result};
 use crate::domain::measure::Span;
 
 /// A unit: its names, and its seconds.
-type Unit = (&'static [&'static str], u64);
+pub(super) type Unit = (&'static [&'static str], u64);
 
 /// As humantime reads them (nh, angrr): a month is 30.44 days, a year 365.25.
 pub(super) const HUMANTIME: &[Unit] = &[
@@ -29,10 +29,10 @@ pub(super) const DURATION_STR: &[Unit] = &[
 ];
 
 /// Reads `7d`, `1 week`, `1h 30m`: whole numbers with units, added up.
-pub(super) fn read(what: &str, text: &str, units: &[Unit]) -> Result<Span, ImportError> {
+pub(super) fn read(what: &str, text: &str, units: &[Unit]) -> Result<Span> {
     let wrong = || {
         ImportError::new(
-            format!("`{text}` of {what} is no span of time that can be taken over"),
+            format!("`{text}` of {what} is not a duration that can be imported"),
             "Write whole numbers with units, such as `14d` or `1h 30m`.",
         )
     };
@@ -52,11 +52,11 @@ pub(super) fn read(what: &str, text: &str, units: &[Unit]) -> Result<Span, Impor
             .find(|c: char| !c.is_ascii_alphabetic())
             .unwrap_or(behind.len());
         let (unit, behind) = behind.split_at(end);
-        // humantime takes a bare nought.
-        let bare_nought = number == 0 && unit.is_empty();
+        // humantime takes a bare zero.
+        let bare_zero = number == 0 && unit.is_empty();
         let scale = match units.iter().find(|(names, _)| names.contains(&unit)) {
             Some((_, scale)) => *scale,
-            None if bare_nought => 0,
+            None if bare_zero => 0,
             None => return Err(wrong()),
         };
         let part = number.checked_mul(scale).ok_or_else(wrong)?;
@@ -66,7 +66,7 @@ pub(super) fn read(what: &str, text: &str, units: &[Unit]) -> Result<Span, Impor
     age(seconds).ok_or_else(wrong)
 }
 
-/// A span of so many seconds, if ours can say it.
+/// A span of this many seconds, unless it is too long.
 pub(super) fn age(seconds: u64) -> Option<Span> {
     format!("{seconds}s").parse().ok()
 }

@@ -130,7 +130,7 @@ fn take_over(tool: &str, words: &str, scope: Scope) -> Result<Imported, ImportEr
         ],
         None => words.split_whitespace().map(str::to_string).collect(),
     };
-    import(Tool::named(tool)?, &words, &around(scope))
+    import(tool, &words, &around(scope))
 }
 
 /// The operations of the only job, and what the notes are about.
@@ -237,11 +237,11 @@ fn flags_become_operations(
 #[case("harmonia-gc", "--gc-roots-dir /x", "would be deleted")]
 #[case("harmonia-gc", "--keep-outputs true", "keeps paths")]
 #[case("harmonia-gc", "--delete-older-than 30", "does not take `30`")]
-#[case("harmonia-gc", "--delete-older-than 1y", "no span of time")]
+#[case("harmonia-gc", "--delete-older-than 1y", "not a duration")]
 #[case("harmonia-gc", "--ensure-free 3%", "not a goal")]
 #[case("harmonia-gc", "--delete-olderthan 3d", "no flag `--delete-olderthan`")]
 #[case("nix-collect-garbage", "--delete-older-than d", "does not take `d`")]
-#[case("nix-collect-garbage", "--delete-older-than", "needs a value")]
+#[case("nix-collect-garbage", "--delete-older-than", "a value is required")]
 #[case(
     "nix-collect-garbage",
     "--delete-olderthan 3d",
@@ -255,10 +255,10 @@ fn flags_become_operations(
 #[case("nh", "clean", "of nh clean")]
 #[case("nh", "clean al", "of nh clean")]
 #[case("nh", "clean all --keep three", "is not a number")]
-#[case("nh", "clean all --keep-since 7", "no span of time")]
+#[case("nh", "clean all --keep-since 7", "not a duration")]
 #[case("nh", "clean all --keepsince 7d", "no flag `--keepsince`")]
-#[case("nh", "clean all --no-gc=yes", "takes no value")]
-#[case("nh", "clean all --keep 1001", "at most 1000")]
+#[case("nh", "clean all --no-gc=yes", "unexpected value 'yes'")]
+#[case("nh", "clean all --keep 1001", "`last` cannot be 1001")]
 #[case("nh", "clean profile", "needs a profile")]
 #[case("nh", "clean profile p", "not the absolute path")]
 #[case("nix-sweep", "system", "nothing that can be converted")]
@@ -299,8 +299,22 @@ fn slips_are_errors(#[case] tool: &str, #[case] words: &str, #[case] message: &s
 #[case("soon", "whole days, at least one")]
 fn another_age_gets_the_days_that_it_has(#[case] age: &str, #[case] advice: &str) {
     let words = ["--delete-older-than".to_string(), age.to_string()];
-    let error = import(Tool::NixCollectGarbage, &words, &around(Scope::User)).unwrap_err();
+    let error = import("nix-collect-garbage", &words, &around(Scope::User)).unwrap_err();
     assert!(error.hint.contains(advice), "{}", error.hint);
+}
+
+#[rstest]
+#[case("--option keep-outputs true", NoteKind::DeletesMore)]
+#[case("--option gc-keep-derivations 1", NoteKind::DeletesMore)]
+#[case("--keep-outputs", NoteKind::DeletesMore)]
+#[case("--option keep-outputs false", NoteKind::NoEquivalent)]
+#[case("--option cores 2", NoteKind::NoEquivalent)]
+fn settings_that_keep_dead_paths_are_reported(#[case] flags: &str, #[case] kind: NoteKind) {
+    let imported = take_over("nix-collect-garbage", flags, Scope::User).unwrap();
+    assert_eq!(imported.notes[0].kind, kind);
+    let flags = format!("{flags} --option cores 2");
+    let imported = take_over("nix-collect-garbage", &flags, Scope::User).unwrap();
+    assert_eq!(imported.notes[0].kind, kind);
 }
 
 #[test]
@@ -312,7 +326,7 @@ fn for_all_users_nh_names_what_it_looks_at_and_nothing_deeper() {
         entries: &|_| Vec::new(),
         ..around(Scope::System)
     };
-    let imported = import(Tool::Nh, &["all".to_string()], &nobody).unwrap();
+    let imported = import("nh", &["all".to_string()], &nobody).unwrap();
     let (operations, _) = only_job(&imported);
     assert_eq!(operations.get("generations"), None);
     assert_eq!(imported.notes[0].kind, NoteKind::NoEquivalent);
@@ -339,7 +353,7 @@ fn the_module_of_nh_has_its_flags_in_one_word() {
         &["all", "--extraArgs", flags, "--dates", "weekly"],
     ] {
         let words: Vec<String> = words.iter().map(ToString::to_string).collect();
-        let imported = import(Tool::Nh, &words, &around(Scope::System)).unwrap();
+        let imported = import("nh", &words, &around(Scope::System)).unwrap();
         assert_eq!(imported.text, same.text);
     }
 }
@@ -357,11 +371,11 @@ fn policies_of_angrr_become_jobs() {
         jobs(&imported),
         json!({
             "system": {
-                "description": "as the policy system of angrr did",
+                "description": "imported from the angrr policy system",
                 "operations": { "generations": generations(SYSTEM, &system) }
             },
             "user": {
-                "description": "as the policy user of angrr did",
+                "description": "imported from the angrr policy user",
                 "enabled": false,
                 "operations": {
                     "generations": generations(&["/nix/var/nix/profiles/per-user/root/profile"], &json!({ "last": 3 }))
@@ -422,9 +436,9 @@ fn other_spans_are_not(#[case] text: &str) {
 
 proptest::proptest! {
     #[test]
-    fn no_words_panic(tool in 0usize..6, words in proptest::collection::vec("(-{0,2}[a-z-]{0,12}|[0-9]{1,4}[dw]?|\\PC{0,6})", 0..5)) {
+    fn no_words_panic(tool in 0..TOOLS.len(), words in proptest::collection::vec("(-{0,2}[a-z-]{0,12}|[0-9]{1,4}[dw]?|\\PC{0,6})", 0..5)) {
         let around = Around { home: None, ..around(Scope::User) };
-        if let Ok(imported) = import(Tool::ALL[tool], &words, &around) {
+        if let Ok(imported) = import(TOOLS[tool].0, &words, &around) {
             let (_, findings) = crate::settings::Settings::parse(&imported.text).unwrap();
             proptest::prop_assert!(findings.is_empty());
         }

@@ -73,7 +73,7 @@ impl Made {
             read: &read,
             ..around(Scope::System)
         };
-        let imported = import(Tool::named(tool).unwrap(), words, &around).unwrap();
+        let imported = import(tool, words, &around).unwrap();
         let (settings, _) = Settings::parse(&imported.text).unwrap();
         let Some(job) = settings.jobs().next() else {
             return Numbers::new();
@@ -239,7 +239,7 @@ proptest! {
         let read = |_: &Utf8Path| Ok(file.clone());
         let around = Around { read: &read, ..around(Scope::System) };
         // A policy that keeps nothing is no job.
-        if import(Tool::Angrr, &words, &around).is_ok() {
+        if import("angrr", &words, &around).is_ok() {
             let kept = angrr_keeps(&made, since, latest, &buckets);
             made.never_more(&kept, "angrr", "run x.toml", &file)?;
         }
