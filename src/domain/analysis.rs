@@ -3,6 +3,8 @@
 mod forecast;
 mod reach;
 mod sizes;
+#[cfg(test)]
+mod tests;
 mod usage;
 
 use std::collections::{BTreeMap, HashMap, HashSet};

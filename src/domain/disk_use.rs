@@ -74,3 +74,31 @@ fn because(why: AtMost) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_is_told_what_the_figure_leaves_out() {
+        assert_eq!(DiskUse::default().notes(), Vec::<String>::new());
+        let used = DiskUse {
+            elsewhere: Bytes(2048),
+            unreadable: 2,
+            examples: vec!["a".to_string(), "b".to_string()],
+            at_most: vec![
+                AtMost::Compressed,
+                AtMost::Shared,
+                AtMost::Layers,
+                AtMost::Unknown("zfs"),
+            ],
+            ..DiskUse::default()
+        };
+        let notes = used.notes();
+        assert_eq!(notes.len(), 3);
+        assert!(notes[0].starts_with("2 files or directories") && notes[0].ends_with(": a, b"));
+        assert!(notes[1].contains("2.00 KiB"), "{}", notes[1]);
+        assert_eq!(notes[2].matches("; ").count(), 3);
+        assert!(notes[2].contains("on zfs"));
+    }
+}

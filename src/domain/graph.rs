@@ -15,6 +15,8 @@ mod names;
 mod packages;
 mod rows;
 mod set;
+#[cfg(test)]
+mod tests;
 mod why;
 
 use std::sync::OnceLock;

@@ -1,0 +1,433 @@
+//! A store of seven paths, looked at from every side.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use jiff::tz::TimeZone;
+use rstest::rstest;
+
+use super::*;
+use crate::domain::baseline::SnapshotScope;
+use crate::domain::graph::GraphBuilder;
+use crate::domain::measure::{Bytes, Timestamp};
+use crate::domain::profile::{
+    Content, Current, Generation, GenerationNumber, Owner, Profile, ProfileKind, ProfilePath,
+};
+use crate::domain::snapshot::{Actor, MachineId, Snapshot};
+use crate::domain::store_path::StorePath;
+
+const PROFILE: &str = "/nix/var/nix/profiles/system";
+/// Name, size and what it refers to. The last one is the derivation of the second one.
+const PATHS: [(&str, u64, &[i64]); 7] = [
+    ("glibc-2.40", 100, &[]),
+    ("hello-2.12", 10, &[0]),
+    ("hello-2.11", 8, &[0]),
+    ("system-1", 5, &[1]),
+    ("system-2", 6, &[2]),
+    ("junk-1.0", 50, &[0]),
+    ("hello-2.12.drv", 1, &[]),
+];
+
+fn base_name(n: usize) -> String {
+    format!("{n:032}-{}", PATHS[n].0)
+}
+
+fn path(name: &str) -> StorePath<String> {
+    StorePathRef::from_base_name(name).unwrap().to_owned()
+}
+
+fn graph() -> StoreGraph {
+    let mut builder = GraphBuilder::new();
+    for (n, (_, size, _)) in PATHS.iter().enumerate() {
+        let deriver = (n == 1).then(|| base_name(6));
+        let id = i64::try_from(n).unwrap();
+        builder.add_path(id, &base_name(n), *size, id, deriver.as_deref());
+    }
+    for (n, (_, _, references)) in PATHS.iter().enumerate() {
+        for reference in *references {
+            builder.add_reference(i64::try_from(n).unwrap(), *reference);
+        }
+    }
+    builder.finish().unwrap()
+}
+
+fn root(link: &str, kind: RootKind, uid: Option<u32>, to: &str) -> GcRoot {
+    GcRoot {
+        link: link.into(),
+        entry: None,
+        exact: true,
+        target: None,
+        store_path: Some(path(to)),
+        kind,
+        owner: uid.map(|uid| Owner { uid, name: None }),
+        state: RootState::Live,
+        last_used: None,
+    }
+}
+
+fn generation(n: u32) -> String {
+    format!("{PROFILE}-{n}-link")
+}
+
+/// Two generations, a user's link to what the second one needs, and a process that uses what the first one needs.
+fn roots() -> Vec<GcRoot> {
+    vec![
+        root(&generation(1), RootKind::Profile, Some(0), &base_name(3)),
+        root(&generation(2), RootKind::Profile, Some(0), &base_name(4)),
+        root(
+            "/home/a/result",
+            RootKind::Result,
+            Some(1000),
+            &base_name(2),
+        ),
+        root("/proc/7/exe", RootKind::Process, None, &base_name(1)),
+        root(
+            "/home/a/gone",
+            RootKind::Result,
+            Some(1000),
+            &format!("{:032}-gone", 99),
+        ),
+    ]
+}
+
+fn stray(name: &str, exact: bool) -> UnregisteredPath {
+    let name = name.to_string();
+    UnregisteredPath { name, exact }
+}
+
+fn analysis(roots: Vec<GcRoot>) -> StoreAnalysis {
+    StoreAnalysis::new(StoreData {
+        store: StoreDir::new(Utf8Path::new("/nix/store")).unwrap(),
+        graph: graph(),
+        flags: KeepFlags::NIX_DEFAULT,
+        roots,
+        names: vec![
+            stray(&base_name(0), true),
+            stray(&format!("{:032}-stray", 50), true),
+            stray("odd \u{fffd}", false),
+            stray(".links", true),
+        ],
+        doubts: vec!["a directory cannot be read".to_string()],
+        notes: vec!["a note".to_string()],
+    })
+}
+
+fn snapshot() -> Snapshot {
+    let generation = |n: u32| {
+        let number = GenerationNumber(n);
+        let store_path = path(&base_name(2 + usize::try_from(n).unwrap()));
+        let generation = Generation {
+            number,
+            target: Utf8PathBuf::from(format!("/nix/store/{store_path}")),
+            content: Content::Bootable(store_path),
+            specialisations: Vec::new(),
+            created: Timestamp::from_unix(i64::from(n), 0).unwrap(),
+        };
+        (number, generation)
+    };
+    Snapshot {
+        unseen_roots: None,
+        taken_at: Timestamp::from_unix(100, 0).unwrap(),
+        zone: TimeZone::UTC,
+        machine: MachineId("a machine".to_string()),
+        store: StoreDir::new(Utf8Path::new("/nix/store")).unwrap(),
+        state_dir: "/nix/var/nix".into(),
+        actor: Actor::Root,
+        profiles: vec![Profile {
+            path: ProfilePath::new(Utf8Path::new(PROFILE)).unwrap(),
+            kind: ProfileKind::System,
+            owner: Owner { uid: 0, name: None },
+            current: Current::Known(GenerationNumber(2)),
+            generations: [1, 2].map(generation).into_iter().collect(),
+            is_nix_own: false,
+            blocked: None,
+        }],
+        roots: Vec::new(),
+        booted: Vec::new(),
+        running: Vec::new(),
+        pins: Vec::new(),
+        holds: Vec::new(),
+        vanished: Vec::new(),
+        ground: SnapshotScope::default(),
+        refusals: Vec::new(),
+        notes: Vec::new(),
+    }
+}
+
+fn names(store: &StoreAnalysis, nodes: impl IntoIterator<Item = NodeIdx>) -> Vec<&'static str> {
+    let name = |node| {
+        let position = (0..PATHS.len()).find(|&n| base_name(n) == store.graph().base_name(node));
+        PATHS[position.unwrap()].0
+    };
+    nodes.into_iter().map(name).collect()
+}
+
+#[test]
+fn dead_is_what_no_root_keeps() {
+    let store = analysis(roots());
+    assert_eq!(names(&store, store.dead().iter()), ["junk-1.0"]);
+    assert_eq!(store.everything().count(), 7);
+    assert_eq!(
+        store.roots().len(),
+        4,
+        "a root of a path that is not valid keeps nothing"
+    );
+    let none = analysis(Vec::new());
+    assert_eq!(none.dead().count(), 7);
+    assert_eq!(store.flags(), KeepFlags::NIX_DEFAULT);
+    let glibc = store.graph().find(&base_name(0)).unwrap();
+    assert_eq!(store.path(glibc), format!("/nix/store/{}", base_name(0)));
+    assert_eq!(store.store().as_path(), "/nix/store");
+}
+
+#[test]
+fn a_temporary_root_keeps_every_name_with_its_hash() {
+    let hash = format!("{:032}", 5);
+    let temporary = |to: &str| root("/temproots/7", RootKind::Temporary, None, to);
+    let with = |to: &str| {
+        let mut roots = roots();
+        roots.push(temporary(to));
+        analysis(roots)
+    };
+    assert!(with(&format!("{hash}-junk-1.0.lock")).dead().is_empty());
+    assert!(with(&base_name(5)).dead().is_empty());
+    let store = with(&format!("{:032}-stray.lock", 50));
+    assert_eq!(names(&store, store.dead().iter()), ["junk-1.0"]);
+    let unregistered = |store: &StoreAnalysis| {
+        let strays = store.unregistered().iter();
+        strays.map(|stray| stray.name.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(unregistered(&store), [".links", "odd \u{fffd}"]);
+    let all = unregistered(&analysis(roots()));
+    assert_eq!(
+        all,
+        [".links", &format!("{:032}-stray", 50), "odd \u{fffd}"]
+    );
+    // The same hash in another kind of root keeps nothing.
+    let other = root(
+        "/home/b/result",
+        RootKind::Result,
+        None,
+        &format!("{hash}-other"),
+    );
+    assert_eq!(analysis(vec![other]).dead().count(), 7);
+}
+
+#[test]
+fn what_a_vanished_root_kept_counts_as_kept() {
+    let mut store = analysis(roots());
+    assert!(!store.dead().is_empty());
+    let vanished = |to: &str| VanishedRoot {
+        link: "/home/a/away".into(),
+        store_path: path(to),
+    };
+    store.keep_vanished(&[
+        vanished(&format!("{:032}-gone", 99)),
+        vanished(&base_name(5)),
+    ]);
+    assert!(store.dead().is_empty());
+    assert_eq!(store.roots().last().unwrap().root.link, "/home/a/away");
+}
+
+#[test]
+fn doubts_are_told_only_of_what_is_dead() {
+    let store = analysis(roots());
+    assert!(store.is_at_most());
+    let doubt = "dead paths may be over-reported: a directory cannot be read";
+    assert_eq!(store.notes(), [doubt, "a note"]);
+    assert_eq!(store.remarks(), ["a note"]);
+}
+
+#[test]
+fn each_root_of_a_path_says_why_it_is_kept() {
+    let mut all = roots();
+    all.push(root(
+        "/home/b/result",
+        RootKind::Result,
+        None,
+        &base_name(2),
+    ));
+    let store = analysis(all);
+    let node = |n: usize| store.graph().find(&base_name(n)).unwrap();
+    let chains = |target: NodeIdx, most: usize| -> Vec<(String, Vec<&str>)> {
+        let chains = store.why(target, most).into_iter();
+        chains
+            .map(|(root, chain)| {
+                let steps = chain.steps.iter().map(|step| step.node);
+                (root.root.link.to_string(), names(&store, steps))
+            })
+            .collect()
+    };
+    let hello = |link: &str| (link.to_string(), vec!["hello-2.11"]);
+    let (first, second) = (hello("/home/a/result"), hello("/home/b/result"));
+    let third = (generation(2), vec!["system-2", "hello-2.11"]);
+    assert_eq!(chains(node(2), 9), [first.clone(), second.clone(), third]);
+    assert_eq!(chains(node(2), 2), [first.clone(), second]);
+    assert_eq!(chains(node(2), 1), [first]);
+    assert_eq!(chains(node(5), 9), []);
+}
+
+#[test]
+fn what_is_dead_is_deleted_by_name_where_its_name_is_known() {
+    let store = analysis(roots());
+    let selection = store.into_selection();
+    // The dead path, and the stray with the name of a store path.
+    assert_eq!((selection.len(), selection.foreign_names()), (2, 2));
+    assert!(!selection.is_the_whole_store());
+}
+
+/// The rows as name, paths, versions, own size, closure, exclusive size.
+fn rows(by: GroupBy, top: usize) -> Vec<(String, u64, [Option<u64>; 4])> {
+    let store = analysis(roots());
+    let usage = store.usage(&snapshot(), by, top, Sets::Left);
+    assert_eq!(
+        (usage.by, usage.all.paths, usage.all.nar_bytes),
+        (by, 7, Bytes(180))
+    );
+    assert_eq!((usage.dead.paths, usage.dead.nar_bytes), (1, Bytes(50)));
+    let bytes = |bytes: Option<Bytes>| bytes.map(|bytes| bytes.0);
+    usage
+        .rows
+        .into_iter()
+        .map(|row| {
+            assert!(row.set.is_empty() || by == GroupBy::Path);
+            let sizes = [
+                row.versions,
+                bytes(row.own),
+                bytes(row.closure),
+                bytes(row.exclusive),
+            ];
+            (row.name, row.paths, sizes)
+        })
+        .collect()
+}
+
+fn kept(name: &str, paths: u64, closure: u64, exclusive: u64) -> (String, u64, [Option<u64>; 4]) {
+    (
+        name.to_string(),
+        paths,
+        [None, None, Some(closure), Some(exclusive)],
+    )
+}
+
+#[test]
+fn the_store_is_divided_by_what_keeps_it() {
+    let process = format!("/proc/7/exe -> /nix/store/{}", base_name(1));
+    assert_eq!(
+        rows(GroupBy::Root, 9),
+        [
+            kept(&generation(2), 3, 114, 6),
+            kept(&generation(1), 3, 115, 5),
+            kept(&process, 2, 110, 0),
+            kept("/home/a/result", 2, 108, 0),
+        ]
+    );
+    assert_eq!(rows(GroupBy::Profile, 9), [kept(PROFILE, 5, 129, 11)]);
+    assert_eq!(
+        rows(GroupBy::Generation, 9),
+        [
+            kept(&format!("{PROFILE}:2"), 3, 114, 6),
+            kept(&format!("{PROFILE}:1"), 3, 115, 5),
+        ]
+    );
+    assert_eq!(
+        rows(GroupBy::User, 9),
+        [
+            kept("0", 5, 129, 11),
+            kept("(processes)", 2, 110, 0),
+            kept("1000", 2, 108, 0),
+        ]
+    );
+    // A process that uses a generation's path does not make it a generation.
+    let mut of_process = roots();
+    of_process[1].kind = RootKind::Process;
+    let store = analysis(of_process);
+    let usage = store.usage(&snapshot(), GroupBy::Generation, 9, Sets::Left);
+    assert_eq!(usage.rows.len(), 1);
+}
+
+#[test]
+fn the_store_is_divided_by_packages_and_paths() {
+    let package = |name: &str, paths, versions, own| {
+        (
+            name.to_string(),
+            paths,
+            [Some(versions), Some(own), None, None],
+        )
+    };
+    assert_eq!(
+        rows(GroupBy::Package, 4),
+        [
+            package("glibc", 1, 1, 100),
+            package("junk", 1, 1, 50),
+            package("hello", 3, 2, 19),
+            package("system", 2, 2, 11),
+        ]
+    );
+    let of_path = |n: usize, paths, own, closure| {
+        let name = format!("/nix/store/{}", base_name(n));
+        (name, paths, [None, Some(own), Some(closure), None])
+    };
+    assert_eq!(
+        rows(GroupBy::Path, 2),
+        [of_path(0, 1, 100, 100), of_path(5, 2, 50, 150)]
+    );
+}
+
+#[rstest]
+#[case(GroupBy::Root, 1, 3, &["system-2"])]
+#[case(GroupBy::Profile, 1, 0, &["system-1", "system-2"])]
+#[case(GroupBy::Package, 3, 1, &["glibc-2.40"])]
+#[case(GroupBy::Path, 5, 2, &["glibc-2.40"])]
+fn the_paths_of_a_row_are_listed_where_they_are_asked_for(
+    #[case] by: GroupBy,
+    #[case] top: usize,
+    #[case] more: u64,
+    #[case] first: &[&str],
+) {
+    let store = analysis(roots());
+    let usage = store.usage(&snapshot(), by, top, Sets::Listed);
+    assert_eq!((usage.rows.len(), usage.more), (top, more));
+    assert_eq!(names(&store, usage.rows[0].set.iter().copied()), first);
+}
+
+#[test]
+fn a_root_costs_its_closure_and_what_it_alone_keeps() {
+    let store = analysis(roots());
+    let sizes = store.sizes(&snapshot());
+    let cost = |size: Size| (size.closure.map(|b| b.0), size.exclusive.map(|b| b.0));
+    let of = |link: &str, n: usize| cost(sizes.of(Utf8Path::new(link), Some(&path(&base_name(n)))));
+    assert_eq!(of(&generation(1), 3), (Some(115), Some(5)));
+    assert_eq!(of("/home/a/result", 2), (Some(108), Some(0)));
+    assert_eq!(of("/no/root", 4), (Some(114), Some(0)));
+    assert_eq!(
+        of("/home/a/result", 5),
+        (None, None),
+        "nobody asked for its closure"
+    );
+    assert_eq!(
+        cost(sizes.of(Utf8Path::new("/home/a/result"), None)),
+        (None, None)
+    );
+    let roots = roots();
+    assert_eq!(cost(sizes.of_root(&roots[0])), (Some(115), Some(5)));
+    assert_eq!(cost(sizes.of_root(&roots[3])), (Some(110), Some(0)));
+    // Without the first generation the process alone keeps something.
+    let store = analysis(roots[1..].to_vec());
+    let sizes = store.sizes(&snapshot());
+    assert_eq!(cost(sizes.of_root(&roots[3])), (Some(110), Some(11)));
+}
+
+#[test]
+fn what_alone_keeps_the_most_is_told_first() {
+    let store = analysis(roots()[1..].to_vec());
+    let process = format!("/proc/7/exe -> /nix/store/{}", base_name(1));
+    let all = store.largest_without(&[], 9);
+    assert_eq!(
+        all,
+        [(process.clone(), Bytes(11)), (generation(2), Bytes(6))]
+    );
+    let link = generation(2);
+    let without = store.largest_without(&[Utf8Path::new(&link)], 9);
+    let result = ("/home/a/result".to_string(), Bytes(8));
+    assert_eq!(without, [(process.clone(), Bytes(11)), result]);
+    assert_eq!(store.largest_without(&[], 1), [(process, Bytes(11))]);
+}
