@@ -3,9 +3,11 @@
 #![cfg(test)]
 
 mod budgets;
+mod collecting;
 mod nets;
 mod plan;
 mod planning;
+mod predicting;
 mod rounds;
 mod snapshots;
 
@@ -38,7 +40,7 @@ use nix_prune::domain::store_path::{StoreDir, StorePath, StorePathRef};
 use nix_prune::engine::{Engine, EngineError, GateError, gate};
 use nix_prune::ports::{
     ArgLimit, Clock, Collected, Deleted, Interrupt, JournalError, LinkState, NixActions,
-    PerformError, RestoreMode, RunJournal, Survey, SurveyError,
+    PerformError, RestoreMode, RunJournal, Survey, SurveyError, UndeletedPath,
 };
 use rstest::rstest;
 
@@ -92,6 +94,13 @@ struct World {
     lost: RefCell<BTreeSet<Utf8PathBuf>>,
     /// A path that cannot be held.
     unholdable: RefCell<Option<StorePath<String>>>,
+    /// Paths that Nix refuses to delete by name, and a path that comes alive at the first refusal.
+    refuses: RefCell<BTreeSet<StorePath<String>>>,
+    comes_alive: RefCell<Option<StorePath<String>>>,
+    /// This Nix is not known to check what it deletes by name.
+    only_wholly: Cell<bool>,
+    /// How often Nix only tidied up.
+    tidied: Cell<usize>,
     /// What a deletion frees, where a test is about that.
     blocks: RefCell<Option<rounds::Blocks>>,
 }
@@ -489,13 +498,32 @@ impl NixActions for World {
     }
 
     fn deletion_limit(&self) -> Result<Option<ArgLimit>, PerformError> {
-        Ok(Some(ArgLimit {
+        let limit = ArgLimit {
             bytes: 1,
             per_path: 1,
-        }))
+        };
+        Ok(Some(limit).filter(|_| !self.only_wholly.get()))
     }
 
     fn delete_paths(&self, paths: &[StorePath<String>]) -> Deleted {
+        self.tidied
+            .set(self.tidied.get() + usize::from(paths.is_empty()));
+        if let [path] = paths
+            && self.refuses.borrow().contains(path)
+        {
+            if let Some(path) = self.comes_alive.borrow_mut().take() {
+                self.holds.borrow_mut().insert("/alive".into(), path);
+            }
+            return Deleted {
+                paths: Vec::new(),
+                bytes: Some(Bytes(0)),
+                refused: vec![UndeletedPath {
+                    path: path.clone(),
+                    why: "it is alive".to_string(),
+                }],
+                outcome: Ok(()),
+            };
+        }
         let chosen = |path: &&StorePath<String>| {
             if let Some(blocks) = &mut *self.blocks.borrow_mut() {
                 assert!(!self.is_kept(path), "{path} is alive");

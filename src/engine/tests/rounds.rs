@@ -14,7 +14,7 @@ use crate::support::{plan_of, unrestricted, with_actions};
 
 const MIB: u64 = 1 << 20;
 /// Dead paths have numbers from here on.
-const DEAD: u32 = 100;
+pub(super) const DEAD: u32 = 100;
 
 /// What a file system makes of a deletion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +77,7 @@ impl Blocks {
 }
 
 /// Looks at a world with a file system.
-struct StoreData<'a>(&'a World);
+pub(super) struct StoreData<'a>(pub(super) &'a World);
 
 impl Survey for StoreData<'_> {
     fn snapshot(&self) -> Result<Snapshot, SurveyError> {
@@ -118,7 +118,7 @@ impl Survey for StoreData<'_> {
 }
 
 /// Generations and dead paths of these sizes, in MiB; the last generation is the current one.
-fn world(kind: Kind, generations: &[u64], dead: &[u64]) -> World {
+pub(super) fn world(kind: Kind, generations: &[u64], dead: &[u64]) -> World {
     let count = u32::try_from(generations.len()).unwrap();
     let world = World::new(count, count);
     let numbers = (1..).zip(generations).chain((DEAD..).zip(dead));
@@ -138,7 +138,7 @@ fn available(world: &World) -> u64 {
     world.blocks.borrow().as_ref().unwrap().available
 }
 
-fn deleted(world: &World) -> Vec<StorePath<String>> {
+pub(super) fn deleted(world: &World) -> Vec<StorePath<String>> {
     world.blocks.borrow().as_ref().unwrap().deleted.clone()
 }
 

@@ -1,0 +1,269 @@
+//! Predictions of plans on a store that can be read.
+
+use nix_prune::domain::analysis::{StoreAnalysis, StoreData, UnregisteredPath};
+use nix_prune::domain::blocker::{Blocker, CheckCode};
+use nix_prune::domain::budget::{Amount, Budget, Disk, DiskGoal, ReleaseHolds};
+use nix_prune::domain::disk_use::{AtMost, DiskUse};
+use nix_prune::domain::graph::{GraphBuilder, KeepFlags};
+use nix_prune::domain::plan::Plan;
+use nix_prune::engine::{Exact, PlanError, Planner};
+use nix_prune::ports::{DiskError, Observation, ReadStore, RunningRoots};
+
+use super::*;
+
+/// A store where each path takes 100 bytes, twice that on disk, and was registered at the second of its number.
+struct Open<'a> {
+    world: &'a World,
+    available: u64,
+    doubts: Vec<String>,
+    measured: Cell<usize>,
+}
+
+impl ReadStore for Open<'_> {
+    fn look(&self, survey: &dyn Survey) -> Result<Observation, SurveyError> {
+        let snapshot = survey.snapshot()?;
+        let mut builder = GraphBuilder::new();
+        for path in &*self.world.disk.borrow() {
+            let number: i64 = path
+                .to_string()
+                .rsplit('-')
+                .next()
+                .unwrap()
+                .parse()
+                .unwrap();
+            builder.add_path(number, &path.to_string(), 100, number, None);
+        }
+        let root = |link: Utf8PathBuf, path: StorePath<String>| GcRoot {
+            link,
+            entry: None,
+            exact: true,
+            target: None,
+            store_path: Some(path),
+            kind: RootKind::Profile,
+            owner: None,
+            state: RootState::Live,
+            last_used: None,
+        };
+        let generations = self.world.numbers().into_iter();
+        let links = generations.map(|n| root(format!("{PROFILE}-{n}-link").into(), path(n)));
+        let holds = self.world.holds.borrow().clone().into_iter();
+        let holds = holds.map(|(link, path)| root(link, path));
+        let store = StoreAnalysis::new(StoreData {
+            store: snapshot.store.clone(),
+            graph: builder.finish().unwrap(),
+            flags: KeepFlags::NIX_DEFAULT,
+            roots: links.chain(holds).collect(),
+            names: vec![UnregisteredPath {
+                name: "stray".to_string(),
+                exact: true,
+            }],
+            doubts: self.doubts.clone(),
+            notes: Vec::new(),
+        });
+        Ok(Observation {
+            snapshot,
+            store: Ok(store),
+            running: RunningRoots::default(),
+        })
+    }
+
+    fn fullness(&self) -> Result<Disk, DiskError> {
+        Ok(Disk {
+            used: Bytes(1000),
+            available: Bytes(self.available),
+        })
+    }
+
+    fn measure(&self, names: &[&str]) -> Result<DiskUse, DiskError> {
+        self.measured.set(names.len());
+        Ok(DiskUse {
+            bytes: Bytes(200 * names.len() as u64),
+            at_most: vec![AtMost::Compressed],
+            ..DiskUse::default()
+        })
+    }
+
+    fn measure_each(&self, names: &[&str]) -> Result<Vec<Bytes>, DiskError> {
+        Ok(vec![Bytes(200); names.len()])
+    }
+}
+
+/// Nine generations, of which six are removed, and two dead paths.
+fn world() -> World {
+    let world = World::new(9, 9);
+    world.disk.borrow_mut().extend([path(60), path(61)]);
+    world
+}
+
+fn open(world: &World) -> Open<'_> {
+    Open {
+        world,
+        available: 100,
+        doubts: Vec::new(),
+        measured: Cell::new(0),
+    }
+}
+
+fn planned(world: &World, store: &Open<'_>, job: &Job) -> Result<Plan, PlanError> {
+    let planner = Planner {
+        survey: world,
+        store,
+        nix: Some(world),
+        remember: world,
+    };
+    planner.plan(&unrestricted(job), Exact::IfCheap)
+}
+
+/// Bytes and paths now, bytes on disk, bytes and paths when the undo windows end.
+fn figures(plan: &Plan) -> [Option<u64>; 5] {
+    let of = &plan.prediction;
+    let later = of.when_windows_end;
+    [
+        of.nar_bytes.map(|bytes| bytes.0),
+        of.paths,
+        of.disk_bytes.map(|bytes| bytes.0),
+        later.map(|later| later.nar_bytes.0),
+        later.map(|later| later.paths),
+    ]
+}
+
+#[test]
+fn held_generations_are_freed_when_their_windows_end() {
+    let world = world();
+    let store = open(&world);
+    let plan = planned(&world, &store, &job(Span::days(7))).unwrap();
+    // On disk also what the database does not know.
+    assert_eq!(figures(&plan), [200, 2, 600, 600, 6].map(Some));
+    assert!(plan.prediction.disk_bytes_at_most);
+    let note = "the bytes on disk are an upper bound: some files are compressed";
+    assert_eq!(plan.prediction.notes, [note]);
+    let plan = planned(&world, &store, &job(Span::ZERO)).unwrap();
+    assert_eq!(figures(&plan), [800, 8, 1800, 0, 0].map(Some));
+}
+
+#[test]
+fn an_ended_hold_is_freed_now() {
+    let world = world();
+    run(&world, &job(Span::days(7))).unwrap();
+    world.disk.borrow_mut().insert(path(62));
+    world.now.set(NOW + 8 * DAY);
+    let plan = planned(&world, &open(&world), &job(Span::days(7))).unwrap();
+    assert_eq!(figures(&plan)[..2], [700, 7].map(Some));
+}
+
+#[test]
+fn recent_paths_are_spared_and_told() {
+    let world = world();
+    let store = open(&world);
+    let mut job = job(Span::days(7));
+    job.operations.collect = Some(CollectOperation {
+        keep_recent: Some(Span::days(2)),
+        ..CollectOperation::default()
+    });
+    let plan = planned(&world, &store, &job).unwrap();
+    // Everything is old; what the database does not know has no age.
+    assert_eq!(figures(&plan), [200, 2, 400, 600, 6].map(Some));
+    assert!(
+        plan.prediction.notes[0].starts_with("0 dead paths"),
+        "{:?}",
+        plan.prediction.notes
+    );
+}
+
+#[test]
+fn what_a_vanished_root_kept_is_not_predicted_as_freed() {
+    let world = world();
+    world.lose_root(60);
+    let plan = planned(&world, &open(&world), &job(Span::days(7))).unwrap();
+    assert_eq!(figures(&plan)[..2], [100, 1].map(Some));
+    let without = planned(&world, &open(&world), &job(Span::ZERO)).unwrap();
+    assert_eq!(
+        without.prediction.paths,
+        Some(8),
+        "nothing is held without an undo window"
+    );
+}
+
+#[test]
+fn roots_that_cannot_be_read_leave_the_prediction_open() {
+    let world = world();
+    let hidden = Blocker::new(
+        CheckCode::RootsUnreadable,
+        "it is hidden".into(),
+        String::new(),
+    );
+    world.refusals.borrow_mut().push(hidden);
+    let mut job = job(Span::days(7));
+    job.accept.insert(CheckCode::RootsUnreadable);
+    let plan = planned(&world, &open(&world), &job).unwrap();
+    assert!(plan.collection().is_some());
+    assert_eq!(figures(&plan), [None; 5]);
+    let note = "the amount freed is unknown: it is hidden";
+    assert_eq!(plan.prediction.notes, [note]);
+}
+
+#[test]
+fn doubts_are_in_the_notes_of_a_prediction() {
+    let world = world();
+    let mut store = open(&world);
+    store.doubts.push("one process".to_string());
+    let plan = planned(&world, &store, &job(Span::days(7))).unwrap();
+    let notes = &plan.prediction.notes;
+    assert!(
+        notes.iter().any(|note| note.ends_with("one process")),
+        "{notes:?}"
+    );
+}
+
+fn with_goal(budget: Budget, window: Span) -> Job {
+    let mut job = job(window);
+    job.safe_mode = false;
+    job.max_risk = RiskLevel::Critical;
+    job.budget = Some(DiskGoal {
+        budget,
+        release_holds: ReleaseHolds::Never,
+    });
+    job
+}
+
+/// How many generations a plan removes, and what it is predicted to free for its budget.
+fn within(budget: Budget) -> (usize, u64, Option<u64>) {
+    let world = world();
+    let plan = planned(&world, &open(&world), &with_goal(budget, Span::ZERO)).unwrap();
+    let frees = plan.budget.as_ref().unwrap().frees.0;
+    (
+        plan.removed_generations().count(),
+        frees,
+        plan.prediction.paths,
+    )
+}
+
+#[test]
+fn a_budget_removes_what_it_needs_after_what_is_dead() {
+    let free = |bytes| Budget::MinFree(Amount::Bytes(Bytes(bytes)));
+    // Two dead paths and the stray have 600 bytes on disk; each generation has 200.
+    assert_eq!(within(free(250)), (0, 200, Some(1)));
+    assert_eq!(within(free(700)), (0, 600, Some(2)));
+    assert_eq!(within(free(701)), (1, 800, Some(3)));
+    assert_eq!(within(free(1100)), (2, 1000, Some(4)));
+    // The store has 1100 bytes by its own sizes.
+    assert_eq!(within(Budget::MaxStore(Bytes(1000))), (0, 100, Some(1)));
+    assert_eq!(within(Budget::MaxStore(Bytes(850))), (1, 300, Some(3)));
+}
+
+#[test]
+fn a_plan_is_predicted_anew_before_it_is_applied() {
+    let world = world();
+    let store = open(&world);
+    let job = unrestricted(&job(Span::days(7)));
+    let planner = Planner {
+        survey: &world,
+        store: &store,
+        nix: None,
+        remember: &world,
+    };
+    let plan = planner.plan(&job, Exact::IfCheap).unwrap();
+    world.disk.borrow_mut().remove(&path(60));
+    let renewed = planner.renew(plan, &job, Exact::Always).unwrap();
+    assert_eq!(figures(&renewed), [100, 1, 400, 600, 6].map(Some));
+}
