@@ -1,8 +1,8 @@
 //! The settings: text to a tree with positions (`syntax`), to declared keys (`reader`, `keys`), to checked [`Settings`]
 //! (`rules`). All steps are pure.
 //!
-//! Only the last type can be used, and only `rules` makes it, so that no job runs on settings that were not checked. The
-//! caller reads the file.
+//! Only the last type can be used, and only `rules` makes it, so that no job runs with unchecked settings. The caller
+//! reads the file.
 
 mod declare;
 mod diff;
@@ -53,16 +53,16 @@ pub use schema::schema;
 pub use show::{Effective, Overrides, Shown};
 pub use slot::Origin;
 
-/// The version of the settings that is understood.
+/// The current version of the settings.
 pub const VERSION: i64 = 1 + OLDER_VERSIONS as i64;
 
-/// How many versions came before it.
+/// The number of versions before it.
 const OLDER_VERSIONS: u8 = 1;
 
-/// The text of the settings that hold where nobody wrote any.
+/// The text of the built-in settings, which apply if there is no file.
 pub const BUILTIN: &str = include_str!("settings/builtin.json");
 
-/// Settings that were checked.
+/// Checked settings.
 #[derive(Debug, Clone)]
 pub struct Settings {
     safe_mode: bool,
@@ -72,15 +72,15 @@ pub struct Settings {
     accepted: Arc<[Acceptance]>,
     policy: Policy,
     jobs: BTreeMap<JobName, JobSettings>,
-    /// What they were made of, with defaults.
+    /// The settings they were made from, with defaults.
     keys: keys::Settings,
 }
 
 impl Settings {
-    /// Reads and checks the settings of a file; gives the warnings beside them.
+    /// Reads and checks the settings of a file; returns them with warnings.
     ///
     /// # Errors
-    /// All that is wrong with them, warnings included; a text of the wrong shape gives its first fault alone.
+    /// All findings, warnings included. A text of the wrong shape gives only its first fault.
     pub fn parse(text: &str) -> Result<(Self, Vec<Finding>), Vec<Finding>> {
         Self::parse_for(text, Platform::HERE)
     }
@@ -97,10 +97,10 @@ impl Settings {
         }
     }
 
-    /// The settings with the job `default` that hold where nobody wrote any.
+    /// The built-in settings, with the job `default`.
     ///
     /// # Errors
-    /// Never in a tested build: they take the same way as a file's, so that they can break no rule.
+    /// Never in a tested build: they are checked like those of a file, so that they cannot break a rule.
     pub fn builtin() -> Result<Self, Vec<Finding>> {
         Self::parse(BUILTIN).map(|(settings, _)| settings)
     }
@@ -110,22 +110,22 @@ impl Settings {
         self.safe_mode
     }
 
-    /// How long what was dropped is held.
+    /// How long removed generations are held.
     pub fn undo_window(&self) -> Span {
         self.undo_window
     }
 
-    /// What no job may take away.
+    /// What no job may remove.
     pub fn protect(&self) -> &Arc<Protect> {
         &self.protect
     }
 
-    /// The safety checks that are accepted, each at a place and for a reason.
+    /// The accepted safety checks, each with its places and a reason.
     pub fn accepted(&self) -> &Arc<[Acceptance]> {
         &self.accepted
     }
 
-    /// What no job can fall short of.
+    /// The minimum retention of every job.
     pub fn policy(&self) -> Policy {
         self.policy
     }
@@ -140,10 +140,10 @@ impl Settings {
         self.jobs.values()
     }
 
-    /// The job of this name, with everything that bears on it.
+    /// The job of this name, with the settings for all jobs.
     ///
     /// # Errors
-    /// When there is none, or it is disabled: running such a job must be a choice that [`Settings::jobs`] makes visible.
+    /// When there is none, or it is disabled: to run such a job must be a choice that [`Settings::jobs`] makes visible.
     pub fn job(&self, name: &str) -> Result<&Job, NoJob> {
         let key = JobName::try_from(name.to_string()).ok();
         match key.and_then(|key| self.jobs.get(&key)) {
@@ -163,20 +163,20 @@ impl Settings {
     }
 }
 
-/// Everything that there is to say about a text.
+/// The result of checking a text.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
-    /// What it means, unless something is wrong with it.
+    /// The settings, unless there is an error.
     pub settings: Option<Settings>,
-    /// The keys that it writes, if it is valid.
+    /// The keys that are written, if the text is valid.
     pub written: Option<Written>,
-    /// What is wrong or doubtful, in the order of the text.
+    /// Errors and warnings, in the order of the text.
     pub findings: Vec<Finding>,
-    /// What was corrected.
+    /// The corrections.
     pub changes: Vec<Change>,
 }
 
-/// What a file writes; only a check makes one.
+/// The content of one file; only a check makes one.
 #[derive(Debug, Clone)]
 pub struct Written(keys::Settings);
 
@@ -195,10 +195,10 @@ impl Report {
     }
 }
 
-/// What a text says, whether or not it can be used.
+/// The content of a text, whether or not it can be used.
 #[derive(Default)]
 struct Parsed {
-    /// What it means, as far as no value is missing; it may break rules all the same.
+    /// The values, as far as none is missing; they may break rules.
     settings: Option<Settings>,
     keys: Option<keys::Settings>,
     findings: Vec<Finding>,
@@ -231,7 +231,7 @@ impl Parsed {
         parsed
     }
 
-    /// The version comes first: keys of a later one are not ours to call unknown.
+    /// The version comes first: keys of a later version must not be reported as unknown.
     fn read(&mut self, node: &mut Node, duplicates: Vec<Finding>, platform: Platform) {
         let version = migrate::version_of(node).unwrap_or(VERSION);
         if version != 1
@@ -260,7 +260,7 @@ impl Parsed {
     }
 }
 
-/// A job and what the settings say about it.
+/// A job with the settings that apply to it.
 #[derive(Debug, Clone)]
 pub struct JobSettings {
     job: Job,
@@ -275,7 +275,7 @@ impl JobSettings {
         &self.job
     }
 
-    /// What it is for, in its owner's words.
+    /// Its description.
     pub fn description(&self) -> Option<&str> {
         self.description.as_deref()
     }
@@ -285,26 +285,26 @@ impl JobSettings {
         self.is_in_highest_file
     }
 
-    /// Whether it is to run at all.
+    /// Whether it is enabled.
     pub fn is_enabled(&self) -> bool {
         self.enabled
     }
 }
 
-/// Why there is no job to run.
+/// Why a job cannot run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoJob {
-    /// The settings have none of this name.
+    /// There is no job of this name.
     #[error("the settings have no job `{name}`")]
     Unknown {
         /// The name.
         name: String,
-        /// The job that was perhaps meant.
+        /// The nearest name.
         nearest: Option<String>,
-        /// The jobs that there are.
+        /// The existing jobs.
         known: Vec<String>,
     },
-    /// The settings switch it off.
+    /// The job is disabled.
     #[error("the settings disable the job `{name}`")]
     Disabled {
         /// Its name.

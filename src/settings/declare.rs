@@ -1,37 +1,37 @@
-//! How keys are declared: what can be said of a key, and the macro that makes types of the declaration in `keys.rs`.
+//! Declaration of keys: the properties of a key, and the macro that makes types from `keys.rs`.
 
 use serde_json::Value as Json;
 
 use super::finding::Code;
 use super::values::Shape;
 
-/// What is declared of a key besides the type of its value.
+/// The properties of a key besides the type of its value.
 pub(super) struct Key {
     pub(super) name: &'static str,
-    /// What it means, in one or two sentences.
+    /// Its meaning, in one or two sentences.
     pub(super) doc: &'static str,
     pub(super) shape: fn() -> Shape,
-    /// Whether it must be written.
+    /// Whether it is required.
     pub(super) required: Required,
-    /// The value where nobody writes one.
+    /// The default value.
     pub(super) default: Default,
     /// The least and the greatest number.
     pub(super) range: Option<(i64, i64)>,
     /// The least and the greatest number of items.
     pub(super) items: (usize, usize),
-    /// The finding for a value that is not one of those allowed.
+    /// The code of the finding for a wrong value.
     pub(super) code: Code,
-    /// The finding for a number of items that is not allowed.
+    /// The code of the finding for a wrong number of items.
     pub(super) items_code: Code,
     pub(super) merge: Merge,
     pub(super) risk: Risk,
     pub(super) tidy: Tidy,
-    /// The flag that says the same for one run.
+    /// The flag with the same effect for one run.
     pub(super) flag: Option<&'static str>,
 }
 
 impl Key {
-    /// A key of which nothing else is declared.
+    /// A key without further properties.
     pub(super) const PLAIN: Self = Self {
         name: "",
         doc: "",
@@ -49,16 +49,16 @@ impl Key {
     };
 }
 
-/// Whether a key must be written.
+/// Whether a key is required.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Required {
     No,
     Yes,
-    /// Yes; its absence has a name of its own.
+    /// Required; a missing key has its own code.
     As(Code),
 }
 
-/// The value of a key that nobody writes.
+/// The default of a key.
 #[derive(Clone, Copy)]
 pub(super) enum Default {
     None,
@@ -68,63 +68,63 @@ pub(super) enum Default {
     CriticalPaths,
 }
 
-/// What holds where several files write a key.
+/// How several files are merged.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Merge {
-    /// The value of the highest file that writes it.
+    /// The value of the highest file that sets it.
     Highest,
-    /// Each key of the group by its own rule; all items of a list.
+    /// Each key of the group by its own rule, or all items of a list.
     Union,
-    /// The greatest value: no file takes back what another one asks for.
+    /// The greatest value: no file takes back what another one requires.
     Greatest,
     /// The least value.
     Least,
-    /// The value of the lowest file, even if it writes none.
+    /// The value of the lowest file, even if it does not set it.
     Lowest,
 }
 
-/// How much a change of a key can hurt; what is not named is low.
+/// The risk of a change to a key; others are low.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Risk {
     /// It is not compared.
     Meaningless,
-    /// Nothing that a run removes depends on it.
+    /// It does not affect what a run removes.
     Low,
-    /// That of each key in it, which is absent where the group is.
+    /// That of each key in it; an absent group is a group of absent keys.
     Each,
-    /// To switch it off is high.
+    /// Switching it off is high.
     Guard,
-    /// More keeps more: less of it is medium, zero is high.
+    /// A larger value keeps more: a smaller one is medium, zero is high.
     Keeps,
-    /// As `Keeps`, and to remove it is the same as zero.
+    /// As `Keeps`, and removing it is the same as zero.
     Spares,
-    /// More lets a run remove more: more of it is medium.
+    /// A larger value lets a run remove more, and is medium.
     Allows,
-    /// As risky as the level that it is raised to.
+    /// As high as the level that it is raised to.
     Ceiling,
-    /// To remove an item is high; a critical path is critical.
+    /// Removing an item is high; removing a critical path is critical.
     Protects,
-    /// To add an item is high where the check stops a collection.
+    /// Adding an item is high if the check stops a collection.
     Accepts,
-    /// A new job is as risky as what it may do.
+    /// A new job has the highest risk that it can reach.
     Job,
-    /// To switch the job on is as risky as what it may do.
+    /// Switching the job on has the highest risk that it can reach.
     Enables,
-    /// A stricter goal is medium, and so is another one or none.
+    /// A stricter goal is medium, and so is a changed or a removed one.
     Budget,
-    /// As risky as removing generations of the profiles that are added.
+    /// The risk of removing generations of the added profiles.
     Removes,
 }
 
-/// What is corrected without asking because it can mean one thing only.
+/// Corrections that are made silently because only one meaning is possible.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tidy {
     Nothing,
     /// White space around a text.
     Trim,
-    /// White space around a path, and paths that are there already.
+    /// White space around a path, and duplicate paths.
     Paths,
-    /// A number out of range, if the caller asks for it.
+    /// A number out of range, on request of the caller.
     Clamp,
 }
 
@@ -136,8 +136,8 @@ pub(super) fn default_json(key: &Key) -> Option<Json> {
     }
 }
 
-/// Declares groups of keys. Of each key: its meaning, the field, the name in JSON, the type of the value, and what else is
-/// to be said of it, by the fields of [`Key`].
+/// Declares groups of keys. Each key has a meaning, a field, a name in JSON, the type of its value, and the fields of
+/// [`Key`] that differ from the default.
 macro_rules! keys {
     ($(
         $(#[doc = $about:literal])+

@@ -1,7 +1,7 @@
-//! What other settings would change, and how much each change can hurt: two settings, compared key by key.
+//! Comparison of two settings, key by key, with the risk of each change.
 //!
-//! The risk of a change is how much a run can remove after it that it could not before. Order means nothing: settings that
-//! say the same in another order do not differ.
+//! The risk of a change is how much more a run can remove after it. Order has no meaning: settings that differ only in
+//! order do not differ.
 
 mod jobs;
 #[cfg(test)]
@@ -24,22 +24,22 @@ use crate::domain::job::{Job, JobName, ProfileSelector};
 use crate::domain::risk::RiskLevel;
 use jobs::{operations, reach, reach_of};
 
-/// One thing that is different.
+/// One difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// Where it is written: in the new settings, or in the old ones if it is removed.
+    /// Its place: in the new settings, or in the old ones if it is removed.
     pub pointer: Pointer,
     /// The value before; `None` if there was none.
     pub old: Option<Value>,
     /// The value after; `None` if there is none.
     pub new: Option<Value>,
-    /// How much the change can hurt.
+    /// The risk of the change.
     pub risk: RiskLevel,
-    /// The change in words.
+    /// A description of the change.
     pub message: &'static str,
 }
 
-/// Everything that is different.
+/// All differences.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SettingsDiff {
     /// The changes, the riskiest first.
@@ -47,7 +47,7 @@ pub struct SettingsDiff {
 }
 
 impl SettingsDiff {
-    /// Compares settings with those that they replace; without any, everything in them is new.
+    /// Compares settings with those that they replace; without old ones everything is new.
     pub fn of(old: Option<&Settings>, new: &Settings, platform: Platform) -> Self {
         let mut defaults = keys::Settings::default();
         defaults.fill(platform);
@@ -67,10 +67,10 @@ impl SettingsDiff {
         Self { changes }
     }
 
-    /// Compares a text of settings with those that it replaces; `None` when it cannot be used, with the reasons.
+    /// Compares a text of settings with those that it replaces; `None`, with the findings, if it cannot be used.
     ///
-    /// A text that only leaves a critical path unprotected cannot be used either, and is compared all the same: a person
-    /// must hear that this is critical.
+    /// A text whose only fault is an unprotected critical path cannot be used either, but is compared: the result must
+    /// show that this is critical.
     pub fn of_text(
         old: Option<&Settings>,
         text: &str,
@@ -97,7 +97,7 @@ impl SettingsDiff {
 /// The keys of a group and their values.
 type Parts = [(&'static Key, Option<Part>)];
 
-/// The job that is compared, before and after.
+/// The compared job, before and after.
 #[derive(Clone, Copy, Default)]
 struct Jobs<'a> {
     old: Option<&'a Job>,
@@ -209,7 +209,7 @@ impl<'a> DiffBuilder<'a> {
         self.add(at, old, new, change);
     }
 
-    /// Lists are sets; entries that differ in their reason alone are the same entry.
+    /// Lists are sets. Entries that differ only in their reason are the same entry.
     fn list(&mut self, key: &Key, at: At<'_>, old: &[Part], new: &[Part], jobs: Jobs<'_>) {
         let (before, after) = (by_identity(old), by_identity(new));
         for (item, (index, _)) in &before {
@@ -296,7 +296,7 @@ fn named(part: Option<&Part>) -> BTreeMap<&str, &Part> {
     }
 }
 
-/// The items by what makes them the same, with the first place of each.
+/// The items by their identity, with the first place of each.
 fn by_identity(items: &[Part]) -> BTreeMap<String, (usize, &Part)> {
     let mut found = BTreeMap::new();
     for (index, part) in items.iter().enumerate() {
@@ -319,7 +319,7 @@ fn identity(part: &Part) -> String {
     }
 }
 
-/// The risk of changing what keeps the more the larger it is.
+/// The risk of a change to a value that keeps more the larger it is.
 fn keeps(old: Option<u64>, new: Option<u64>) -> RiskLevel {
     match (old, new) {
         (Some(old), Some(0)) if old > 0 => RiskLevel::High,
@@ -329,7 +329,8 @@ fn keeps(old: Option<u64>, new: Option<u64>) -> RiskLevel {
     }
 }
 
-/// Without a ceiling in the policy that of each job holds, so that nothing becomes critical by its removal alone.
+/// Without a limit in the policy, the limit of each job applies, so nothing becomes critical only because it is
+/// removed.
 fn ceiling(
     new: Option<&Value>,
     before: Option<u64>,

@@ -1,4 +1,4 @@
-//! What is wrong with settings, or doubtful, by name and place.
+//! Errors and warnings about settings, with code and position.
 
 use std::fmt;
 use std::ops::Range;
@@ -7,22 +7,22 @@ use serde::{Serialize, Serializer};
 
 use crate::domain::visible::is_hidden;
 
-/// How bad a finding is.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// The settings can be used, and somebody should look at this.
+    /// The settings can be used, but somebody should look at this.
     Warning,
     /// The settings cannot be used.
     Error,
 }
 
-/// One thing that is wrong with settings, or doubtful.
+/// One error or warning.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// How bad it is.
+    /// Its severity.
     pub severity: Severity,
-    /// Its name, for scripts.
+    /// Its code, for scripts.
     pub code: Code,
     /// The place in the document.
     pub pointer: Pointer,
@@ -30,11 +30,11 @@ pub struct Finding {
     pub line: Option<usize>,
     /// The byte in the line, from 1, if it is known.
     pub column: Option<usize>,
-    /// What is wrong, with the value.
+    /// The message, with the value.
     pub message: String,
-    /// What to write instead.
+    /// The hint.
     pub hint: String,
-    /// The bytes of the text that are meant.
+    /// The bytes in the text.
     #[serde(skip)]
     pub span: Range<usize>,
 }
@@ -78,7 +78,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// What the settings say may hold anything that a terminal would obey.
+/// The settings may contain text that controls a terminal.
 fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -137,10 +137,10 @@ impl fmt::Display for Pointer {
     }
 }
 
-/// Names every code once: its meaning, the variant, its stable text.
+/// Declares every code: its meaning, the variant, its stable text.
 macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $variant:ident = $text:literal,)*) => {
-        /// The name of a finding; stable, for scripts.
+        /// The code of a finding; stable, for scripts.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Code {
             $($(#[doc = $doc])+ $variant,)*
@@ -168,100 +168,100 @@ macro_rules! codes {
 }
 
 codes! {
-    /// The text is no JSON.
+    /// The text is not valid JSON.
     Syntax = "syntax",
-    /// A key is written twice in one object.
+    /// A key occurs twice in one object.
     DuplicateKey = "duplicate-key",
-    /// No such key is known there.
+    /// The key is unknown.
     UnknownKey = "unknown-key",
-    /// A key that must be there is not.
+    /// A required key is missing.
     MissingKey = "missing-key",
     /// A value has the wrong type.
     WrongType = "wrong-type",
-    /// The version is not said.
+    /// The version is missing.
     VersionMissing = "version.missing",
-    /// The settings are of an older version, or of one before the first.
+    /// The settings have an older version.
     VersionOlder = "version.older",
-    /// The settings are of a version that came later.
+    /// The settings have a newer version.
     VersionNewer = "version.newer",
-    /// A text is no age.
+    /// A value is not a duration.
     AgeInvalid = "age.invalid",
-    /// A path does not begin at the root.
+    /// A path is not absolute.
     PathRelative = "path.relative",
-    /// A path has another, shorter spelling, or leads up.
+    /// A path is not in its shortest form, or contains `..`.
     PathNotNormalised = "path.not-normalised",
-    /// A number is no number of generations.
+    /// A value is not a number of generations.
     LimitsGenerations = "limits.generations",
-    /// A text is no size.
+    /// A value is not a size.
     LimitsBytes = "limits.bytes",
-    /// The safe mode is off.
+    /// `safeMode` is off.
     SafeModeOff = "safe-mode.off",
     /// A critical path of the platform is not protected.
     MissingCritical = "protect.paths.missing-critical",
-    /// A pin's profile can be no profile.
+    /// The profile of a pin is not a profile name or path.
     PinProfile = "protect.generations.profile",
-    /// A pin's number can be no generation.
+    /// The number of a pin is not a generation number.
     PinNumber = "protect.generations.number",
-    /// A pattern for roots cannot be read.
+    /// A root pattern is not valid.
     RootPattern = "protect.roots.pattern",
-    /// There are more patterns for roots than can be looked for.
+    /// There are too many root patterns.
     RootPatternsMany = "protect.roots.many",
-    /// No such safety check is known, or settings cannot accept it.
+    /// The safety check is unknown, or settings cannot accept it.
     AcceptCode = "accept.code",
-    /// A place is everywhere, or a pattern that cannot be read.
+    /// A place covers everything, or is not a valid pattern.
     AcceptPlace = "accept.place",
     /// A safety check is accepted without a reason.
     AcceptReason = "accept.reason",
-    /// There are more accepted safety checks than can be looked for.
+    /// There are too many accepted safety checks.
     AcceptMany = "accept.many",
-    /// A safety check is accepted that the machine's settings do not accept.
+    /// A safety check is accepted, but not by the machine's settings.
     AcceptBeyond = "accept.beyond",
     /// There is no job.
     JobsNone = "jobs.none",
     /// There are very many jobs.
     JobsMany = "jobs.many",
-    /// A text cannot name a job.
+    /// A job name is not valid.
     JobName = "jobs.name",
     /// An enabled job does nothing.
     JobWithoutOperation = "jobs.no-operation",
-    /// A word is no risk level.
+    /// A value is not a risk level.
     RiskUnknown = "max-risk.unknown",
-    /// A job may do what the safe mode refuses.
+    /// A job allows what `safeMode` refuses.
     RiskAgainstSafeMode = "max-risk.safe-mode",
-    /// A job may risk more than the policy allows.
+    /// A job allows a higher risk than the policy.
     PolicyRisk = "policy.max-risk",
-    /// A job's rules may keep less than the policy asks for.
+    /// The keep rules of a job may keep less than the policy requires.
     PolicyKeep = "policy.keep-at-least",
-    /// The undo window is shorter than the policy asks for, or a budget would end it early.
+    /// The undo window is shorter than the policy requires, or a budget would end it early.
     PolicyWindow = "policy.undo-window",
-    /// A job may do anything.
+    /// A job allows critical actions.
     RiskCritical = "max-risk.critical",
-    /// A job thins out no profile.
+    /// The operation `generations` selects no profile.
     ProfilesNone = "profiles.none",
-    /// A word selects no profile.
+    /// A profile selector is unknown.
     ProfileUnknown = "profiles.unknown",
-    /// A keep rule's number is too small or too large.
+    /// The number of a keep rule is out of range.
     KeepRange = "keep.range",
-    /// Keep rules could keep nothing.
+    /// The keep rules could keep nothing.
     KeepsNothing = "keep.keeps-nothing",
-    /// A way to collect garbage that there is not.
+    /// The collection method is unknown.
     CollectMethod = "collect.method",
-    /// What is recent is to be spared by a collection that spares nothing.
+    /// `keepRecent` is set for a full collection, which cannot spare recent paths.
     CollectRecent = "collect.keep-recent",
     /// A budget has no goal, or several.
     BudgetGoals = "budget.goals",
-    /// The least that is to be free cannot be aimed at.
+    /// `minFree` is not a valid goal.
     MinFree = "budget.min-free",
-    /// The largest store is no size.
+    /// `maxStore` is not a size.
     MaxStore = "budget.max-store",
-    /// A word does not say when holds are released.
+    /// `releaseHolds` is not a known value.
     ReleaseHolds = "budget.release-holds",
-    /// A percentage is too small or too large.
+    /// A percentage is out of range.
     MaxUsedRange = "budget.max-used",
 }
 
 impl Code {
-    /// Whether it is about a key, whatever its value is.
+    /// Whether it is about a key, whatever its value.
     pub(super) fn is_about_the_key(self) -> bool {
         let about_keys = [Self::UnknownKey, Self::DuplicateKey, Self::JobName];
         about_keys.contains(&self)

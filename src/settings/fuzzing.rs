@@ -1,11 +1,11 @@
-//! What must hold of any text that is taken for settings.
+//! Invariants of reading any text as settings.
 
 use super::reader::tidy;
 use super::slot::{Group, Slot};
 use super::syntax::{self, At};
 use super::{Clamping, Finding, Parsed, Platform, Report, Settings, SettingsDiff, Severity, keys};
 
-/// Reads a text in every way; gives what was found.
+/// Reads a text in every way; returns the findings.
 pub(crate) fn read(text: &str) -> Vec<Finding> {
     for (platform, clamping) in [
         (Platform::MacOs, Clamping::Clamp),
@@ -47,7 +47,7 @@ fn lies_inside(text: &str, finding: &Finding) {
     assert_eq!(finding.column, Some(span.start - begun + 1), "{finding:?}");
 }
 
-/// What is corrected needs no correction, and means the same.
+/// A corrected text needs no further correction, and means the same.
 fn mended_once(text: &str, platform: Platform, clamping: Clamping) {
     let Ok((mut node, duplicates)) = syntax::parse(text) else {
         return;
@@ -67,7 +67,7 @@ fn mended_once(text: &str, platform: Platform, clamping: Clamping) {
     let first = Parsed::of(text, platform, clamping);
     let again = Parsed::of(&clean, platform, Clamping::Refuse);
     assert_eq!(again.changes, []);
-    // Items keep their places in the text, which are others in the corrected one.
+    // Items keep their index in the text, which differs in the corrected one.
     if duplicates.is_empty() && first.changes.iter().all(|change| change.to.is_some()) {
         assert_eq!(told(&again.findings), told(&first.findings));
     }
@@ -79,7 +79,7 @@ fn written(keys: Option<&keys::Settings>) -> Option<String> {
     keys.map(|keys| keys.part().json().to_string())
 }
 
-/// Messages quote numbers as they are written, which is not how they are written again.
+/// Messages quote numbers as they are written, which may differ from how we write them.
 fn told(findings: &[Finding]) -> Vec<String> {
     let told = |f: &Finding| format!("{:?} {} {} {}", f.severity, f.code, f.pointer, f.hint);
     let mut told: Vec<String> = findings.iter().map(told).collect();

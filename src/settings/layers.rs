@@ -1,6 +1,6 @@
-//! Settings of several files, one over the other, by the merge rule of each key.
+//! Settings of several files, merged by the merge rule of each key.
 //!
-//! Each file has been checked by itself before it comes here.
+//! Each file has been checked by itself before.
 
 #[cfg(test)]
 mod tests;
@@ -16,27 +16,27 @@ use crate::domain::risk::RiskLevel;
 /// The settings of one file.
 #[derive(Debug, Clone)]
 pub struct Layer {
-    /// The file, as people know it.
+    /// The name of the file, for people.
     pub name: String,
-    /// What it means by itself.
+    /// Its own settings.
     pub settings: Settings,
-    /// What it says.
+    /// Its content.
     pub written: Written,
 }
 
-/// What holds when all files are read.
+/// The result of merging all files.
 #[derive(Debug, Clone)]
 pub struct Stack {
-    /// What holds; each value has its origin.
+    /// The merged settings; each value has its origin.
     pub settings: Settings,
-    /// What only the files together give rise to.
+    /// Findings that only several files together can have.
     pub findings: Vec<Finding>,
 }
 
-/// Merges the settings of files, the lowest first; `None` where there is no file.
+/// Merges the settings of files, from the lowest to the highest; `None` if there is no file.
 ///
 /// # Errors
-/// When files that are valid each by itself cannot be used together, which no rule of today brings about.
+/// When files that are each valid cannot be used together, which no current rule causes.
 pub fn stack(layers: &[Layer], platform: Platform) -> Result<Option<Stack>, Vec<Finding>> {
     let Some((first, above)) = layers.split_first() else {
         return Ok(None);
@@ -67,7 +67,7 @@ fn origin(layer: &Layer) -> keys::Settings {
     keys
 }
 
-/// The entries of a file that do not count, because the lowest file does not accept the same.
+/// The entries of a file that are ignored, because the lowest file does not accept the same.
 fn accepted_beyond(first: &Layer, layer: &Layer) -> Vec<Finding> {
     let allowed = &first.settings.accepted;
     let entries = layer.settings.accepted.iter().enumerate();
@@ -88,7 +88,7 @@ fn accepted_beyond(first: &Layer, layer: &Layer) -> Vec<Finding> {
     beyond.map(finding).collect()
 }
 
-/// Lowers the risk of jobs whose file switches the safe mode off where a higher file switches it on.
+/// Lowers the risk of jobs whose own file switches the safe mode off while a higher file switches it on.
 fn refused_by_the_safe_mode(keys: &mut keys::Settings) -> Vec<Finding> {
     let mut findings = Vec::new();
     if keys

@@ -1,7 +1,7 @@
-//! Settings of an older version as those of the present one.
+//! Migration of settings to the current version.
 //!
-//! One step leads from each version to the next. A step edits the text as its owner wrote it, so that the order of keys and
-//! the blanks between them stay; whether what comes out is valid is looked at like any other settings.
+//! There is one step from each version to the next. A step edits the text as its owner wrote it, so that the order of
+//! keys and the blanks are kept. The result is checked like any other settings.
 
 #[cfg(test)]
 mod tests;
@@ -19,14 +19,14 @@ use super::syntax::{Node, STRICT, Value, number_lines, parse};
 use super::values::Shape;
 use super::{OLDER_VERSIONS, Report, values};
 
-/// The step from each older version to the next; a new version without its step does not compile.
+/// The steps, one for each older version; a new version without its step does not compile.
 const STEPS: [Step; OLDER_VERSIONS as usize] = [Step {
     about: "Minutes are written `min`, sizes have a unit, `collect.method` `whole` is `full`; keys that no release acted on \
             are removed.",
     edit: |settings| respell(settings, super::keys::Settings::KEYS),
 }];
 
-/// Writes the values of version 1 as version 2 has them.
+/// Respells the values of version 1 for version 2.
 fn respell(object: &CstObject, keys: &[&Key]) {
     for name in RETIRED {
         if let Some(property) = object
@@ -64,10 +64,10 @@ fn respell(object: &CstObject, keys: &[&Key]) {
     }
 }
 
-/// What makes settings of one version those of the next. The version itself is not its business.
+/// One step to the next version. It does not write the version itself.
 #[derive(Clone, Copy)]
 struct Step {
-    /// What it does, in a sentence for the owner of the settings.
+    /// What the step does, in a sentence for the owner of the settings.
     about: &'static str,
     edit: fn(&CstObject),
 }
@@ -78,44 +78,44 @@ impl fmt::Debug for Step {
     }
 }
 
-/// What became of a text.
+/// The result of a migration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Migration {
-    /// It is of the present version, and stays as it is.
+    /// The text already has the current version.
     Current,
-    /// It was of an older one.
+    /// The text had an older version.
     Older {
-        /// Which one.
+        /// Its version.
         from: i64,
-        /// Which one it is of now.
+        /// The new version.
         to: i64,
-        /// It, for the present version; valid settings.
+        /// The new text; valid settings.
         text: String,
-        /// What was done to it, a sentence for each step.
+        /// What was done, one sentence for each step.
         steps: Vec<&'static str>,
     },
 }
 
-/// Why a text cannot be settings of the present version.
+/// Why a text cannot be migrated.
 #[derive(Debug, Clone)]
 pub struct Unmigrated {
-    /// The text that the findings are about: as it was written, or as the steps left it.
+    /// The text that the findings refer to: the original, or the result of the steps.
     pub text: String,
-    /// What is wrong with it.
+    /// The findings.
     pub findings: Vec<Finding>,
 }
 
-/// Makes a text of any version settings of the present one.
+/// Updates a text to the current version.
 ///
 /// # Errors
-/// When its version cannot be told or is not understood, or what comes out is not valid.
+/// When its version is missing or unknown, or the result is not valid.
 pub fn migrate(text: &str, platform: Platform) -> Result<Migration, Unmigrated> {
     along(&STEPS, text, &|text| {
         Report::of(text, platform, Clamping::Refuse).findings
     })
 }
 
-/// Goes up the steps, of which the first leads away from version 1, as far as they go.
+/// Applies the steps, of which the first is for version 1.
 fn along(
     steps: &[Step],
     text: &str,
@@ -127,14 +127,14 @@ fn along(
     };
     let node = match parse(text) {
         Ok((node, duplicates)) if duplicates.is_empty() => node,
-        // Of a key that is written twice it is not clear what it says.
+        // A key that is written twice has no clear value.
         Ok((_, mut findings)) | Err(mut findings) => {
             number_lines(text, &mut findings);
             return Err(unmigrated(text, findings));
         }
     };
     let Some(from) = version_of(&node) else {
-        // What is wrong with the version is among the findings.
+        // A wrong version is among the findings.
         return Err(unmigrated(text, findings_in(text)));
     };
     let to = i64::try_from(steps.len())
@@ -179,7 +179,7 @@ fn along(
     })
 }
 
-/// The version that a text says it is of.
+/// The version in a text.
 pub(super) fn version_of(node: &Node) -> Option<i64> {
     let Value::Object(settings) = &node.value else {
         return None;
@@ -190,7 +190,7 @@ pub(super) fn version_of(node: &Node) -> Option<i64> {
     }
 }
 
-/// What is read of a text is of the present version.
+/// A text that was read has the current version.
 pub(super) fn set_version(node: &mut Node) {
     if let Value::Object(settings) = &mut node.value
         && let Some(version) = settings.get_mut("version")
@@ -199,7 +199,7 @@ pub(super) fn set_version(node: &mut Node) {
     }
 }
 
-/// What is wrong with a version where another one is understood.
+/// The finding for a version that is not supported.
 pub(super) fn refused(found: i64, understood: i64) -> Option<Finding> {
     let (code, message, hint) = if found > understood {
         (

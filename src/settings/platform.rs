@@ -1,4 +1,4 @@
-//! Kinds of machines, and the places that no settings may leave unprotected.
+//! Kinds of machines, and their critical paths, which every list of protected paths must contain.
 
 /// A kind of machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +17,7 @@ impl Platform {
         Self::Linux
     };
 
-    /// The places that every list of protected paths must hold.
+    /// The paths that every list of protected paths must contain.
     pub fn critical_paths(self) -> impl Iterator<Item = &'static str> {
         let own: &[&str] = match self {
             Self::Linux => &[],

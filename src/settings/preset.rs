@@ -38,7 +38,7 @@ impl Preset {
         }
     }
 
-    /// What it is for, and what it does.
+    /// Its purpose and content.
     pub fn about(self) -> &'static str {
         match self {
             Self::Daily => {
@@ -70,7 +70,7 @@ impl Preset {
         }
     }
 
-    /// What every key means, for a file beside the settings: JSON has no comments.
+    /// The meaning of every key, for a file beside the settings: JSON has no comments.
     pub fn guide(self, file: &str) -> String {
         format!(
             "# {file}\n\n{}.\n\nThese are the settings `{}` of `nix-prune config init`. After a change, `nix-prune config \

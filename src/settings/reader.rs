@@ -1,4 +1,4 @@
-//! Reading settings: one walk over the text's tree that reports every fault at its place.
+//! Reading settings: one walk over the tree of the text that reports every fault with its position.
 
 #[cfg(test)]
 mod tests;
@@ -16,27 +16,27 @@ use super::values::{Fault, Shape, Type};
 use crate::domain::job::JobName;
 use crate::domain::nearest::nearest;
 
-/// One thing that was changed.
+/// One correction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// Where.
+    /// Its place.
     pub pointer: Pointer,
-    /// What was changed about it.
+    /// The kind of correction.
     pub kind: ChangeKind,
-    /// What was written.
+    /// The original.
     pub from: String,
-    /// What it was taken for; `None` if it was removed.
+    /// The corrected value; `None` if it was removed.
     pub to: Option<String>,
 }
 
-/// Kinds of changes.
+/// Kinds of corrections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChangeKind {
     /// White space around a text.
     Whitespace,
-    /// A path that is there already.
+    /// A duplicate path.
     Duplicate,
-    /// A number beyond its range.
+    /// A number out of range.
     Clamped,
 }
 
@@ -51,34 +51,34 @@ impl ChangeKind {
     }
 }
 
-/// Whether a number beyond its range is taken for the nearest one in it.
+/// How a number out of range is handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Clamping {
-    /// It stays, and the check refuses it.
+    /// It is kept, and refused by the check.
     Refuse,
-    /// It is taken for the nearest.
+    /// It is replaced by the nearest number in the range.
     Clamp,
 }
 
 /// Keys of version 1 that no release acted on.
 pub(super) const RETIRED: [&str; 3] = ["leftovers", "refreshBootMenu", "rules"];
 
-/// What has been found so far.
+/// The findings so far.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
     pub(super) findings: Vec<Finding>,
-    /// How many faults of the shape there are: keys and types.
+    /// The number of faults in keys and types.
     shape_faults: usize,
-    /// Whether the text is of version 1, which is read as it was meant.
+    /// Whether the text has version 1, whose values are read with their own meaning.
     pub(super) is_version_1: bool,
-    /// Where the shape is wrong, and the keys that were perhaps meant by unknown ones.
+    /// Places with a wrong shape, and keys that unknown keys were perhaps meant to be.
     misshapen: BTreeSet<Pointer>,
-    /// Where a value is wrong.
+    /// Places with a wrong value.
     invalid: BTreeSet<Pointer>,
 }
 
 impl Reader {
-    /// With what was found before.
+    /// Continues with earlier findings.
     pub(super) fn beside(findings: Vec<Finding>) -> Self {
         Self {
             shape_faults: findings.len().min(MAX_FAULTS - 1),
@@ -103,12 +103,12 @@ impl Reader {
             .any(|finding| finding.severity == Severity::Error)
     }
 
-    /// Whether there are too many faults to go on.
+    /// Whether there are too many faults to continue.
     pub(super) fn gives_up(&self) -> bool {
         self.shape_faults >= MAX_FAULTS
     }
 
-    /// Whether keys or types are wrong there or within: then what seems to be absent may be meant.
+    /// Whether keys or types are wrong there or within: a key that seems absent may then be a misspelt one.
     pub(super) fn is_misshapen(&self, at: At<'_>) -> bool {
         is_within(&self.misshapen, &at.pointer())
     }
@@ -127,7 +127,7 @@ impl Reader {
         self.error(code, at, message, hint);
     }
 
-    /// Whether version 1 had the key, and it says nothing.
+    /// Whether the key is one of version 1 without effect.
     fn is_retired(&self, name: &str, node: &Node) -> bool {
         let is_empty = match &node.value {
             Value::Null | Value::Bool(false) => true,
@@ -160,7 +160,7 @@ impl Reader {
         }
     }
 
-    /// Reads the value of a key; `null` is the same as absent wherever a key may be absent.
+    /// Reads the value of a key; `null` means absent if the key is optional.
     pub(super) fn slot<T: Slot>(
         &mut self,
         at: At<'_>,
@@ -176,7 +176,7 @@ impl Reader {
             (Some(node), Required::Yes) => T::read(self, here, node, key),
             (Some(node), _) if !node.is_null() => T::read(self, here, node, key),
             (_, Required::No) => None,
-            // An unknown key that was perhaps meant by it is reported already.
+            // An unknown key of nearly this name is reported already.
             _ if self.is_misshapen(here) => None,
             (_, Required::As(code)) => {
                 let message = format!("`{}` is missing", key.name);
@@ -236,7 +236,7 @@ impl Reader {
         }
     }
 
-    /// Checks how many items there are.
+    /// Checks the number of items.
     pub(super) fn count(&mut self, at: At<'_>, count: usize, key: &Key) -> Option<()> {
         let (least, most) = key.items;
         let (message, hint) = if count < least {
@@ -264,7 +264,7 @@ fn is_within(places: &BTreeSet<Pointer>, at: &Pointer) -> bool {
     places.contains(at) || first.is_some_and(|place| place.as_str().starts_with(below.as_str()))
 }
 
-/// Corrects what the declaration says, and records each change. Done twice it changes nothing more.
+/// Makes the corrections that the declaration allows, and records each. A second pass changes nothing.
 pub(super) fn tidy(
     node: &mut Node,
     keys: &[&Key],
@@ -314,7 +314,7 @@ fn trim(text: &mut String, at: At<'_>, changes: &mut Vec<Change>) {
     });
 }
 
-/// Removes paths that are there already, though with another number of slashes. What stays is not rewritten.
+/// Removes duplicate paths, also those with additional slashes. The others are not rewritten.
 fn paths(items: &mut Vec<(usize, Node)>, at: At<'_>, changes: &mut Vec<Change>) {
     for (index, item) in items.iter_mut() {
         if let Value::Text(path) = &mut item.value {
@@ -339,7 +339,7 @@ fn paths(items: &mut Vec<(usize, Node)>, at: At<'_>, changes: &mut Vec<Change>) 
     });
 }
 
-/// A path without the slashes that mean nothing.
+/// A path without redundant slashes.
 fn normal_slashes(path: &str) -> Cow<'_, str> {
     if !path.contains("//") && (path == "/" || !path.ends_with('/')) {
         return Cow::Borrowed(path);

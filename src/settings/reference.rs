@@ -36,14 +36,14 @@ pub fn reference() -> String {
     page
 }
 
-/// Every key: what it means, its value, its default, and the flag for one run.
+/// Every key: its meaning, value, default, and the flag for one run.
 pub(super) fn keys() -> String {
     let mut page = String::new();
     group(&mut page, "", Settings::DOC, Settings::KEYS);
     page
 }
 
-/// A table of the keys of a group, and then those of the groups in it.
+/// A table of the keys of a group, then the tables of the groups in it.
 fn group(page: &mut String, path: &str, doc: &str, keys: &[&Key]) {
     let title = if path.is_empty() {
         "The file".to_string()

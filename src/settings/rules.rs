@@ -1,4 +1,4 @@
-//! The rules between keys, and what keys become: jobs with everything that bears on them.
+//! Rules between keys, and the conversion of keys to jobs.
 
 use std::collections::BTreeSet;
 use std::num::TryFromIntError;
@@ -29,12 +29,12 @@ use crate::domain::protected::ProtectedPaths;
 use crate::domain::retention::{KeepPolicy, KeepRules};
 use crate::domain::risk::RiskLevel;
 
-/// More jobs than this are worth a remark.
+/// The number of jobs above which there is a warning.
 const MANY_JOBS: usize = 10;
 const JOBS: At<'static> = At::Key(&At::Root, "jobs");
 
-/// Checks the rules between keys, and makes the settings of them. There are none where a value is missing or wrong, which
-/// is among the findings.
+/// Checks the rules between keys, and makes the settings. There are none if a value is missing or wrong; the findings
+/// contain it.
 pub(super) fn settings(
     mut keys: keys::Settings,
     platform: Platform,
@@ -106,7 +106,7 @@ fn protected(
     let at = At::Key(&at, "paths");
     let paths = protect.paths.as_ref()?.items.iter();
     let paths: Vec<Utf8PathBuf> = paths.map(|path| path.value.clone()).collect();
-    // Letter for letter: no prefix covers a path, and `/` does not stand in for the others.
+    // Literally: no prefix covers a path, and `/` does not replace the others.
     let listed: BTreeSet<&str> = paths.iter().map(|path| path.as_str()).collect();
     let missing = platform.critical_paths();
     let missing: Vec<&str> = missing.filter(|path| !listed.contains(path)).collect();
@@ -217,7 +217,7 @@ fn job(name: &str, keys: &keys::Job, safe_mode: bool, reader: &mut Reader) -> Op
     let none = keys::Operations::default();
     let at = At::Key(&at, "operations");
     let operations = operations(keys.operations.as_ref().unwrap_or(&none), at, reader);
-    // What is refused already is not missed as well.
+    // A key that is refused is not also reported as missing.
     let idle = operations.as_ref().is_some_and(Operations::is_empty);
     if idle && enabled == Some(true) && !reader.is_misshapen(at) {
         reader.error(
@@ -231,12 +231,12 @@ fn job(name: &str, keys: &keys::Job, safe_mode: bool, reader: &mut Reader) -> Op
         name: JobName::try_from(name.to_string()).ok()?,
         max_risk: max_risk?,
         safe_mode,
-        // What all jobs have in common is filled in by the caller.
+        // The caller adds what all jobs have in common.
         undo_window: Span::ZERO,
         protect: Arc::default(),
         budget: budget?,
         limits: Limits::default(),
-        // By its code alone a check is accepted for one run, by whoever sees what it found.
+        // By its code a check is accepted for one run, by a person who sees its findings.
         accept: BTreeSet::new(),
         accepted: Arc::default(),
         operations: operations?,
@@ -249,7 +249,7 @@ fn job(name: &str, keys: &keys::Job, safe_mode: bool, reader: &mut Reader) -> Op
     })
 }
 
-/// One goal, and what it may cost.
+/// One goal, and whether holds may end early for it.
 fn budget(keys: &keys::Budget, at: At<'_>, reader: &mut Reader) -> Option<DiskGoal> {
     let goals = [
         value(keys.min_free.as_ref()).map(|goal| goal.0),
@@ -307,7 +307,7 @@ fn operations(keys: &keys::Operations, at: At<'_>, reader: &mut Reader) -> Optio
     })
 }
 
-/// What is written and cannot be used takes away all of it.
+/// An entry that cannot be used invalidates the whole list.
 #[allow(clippy::option_option, reason = "not written, wrong, or there")]
 fn transposed<T>(written: Option<Option<T>>) -> Option<Option<T>> {
     match written {
@@ -363,7 +363,7 @@ fn generations(
 }
 
 impl Settings {
-    /// Where jobs ask for more than the policy allows; the policy holds all the same.
+    /// Findings for jobs that exceed the policy. The policy applies in any case.
     pub(super) fn policy_conflicts(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
         let mut warn = |code, at: &Pointer, message: &str, hint: &str| {

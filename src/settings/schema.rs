@@ -1,4 +1,4 @@
-//! The JSON Schema of the settings, from their declaration. Rules between keys are beyond it.
+//! The JSON Schema of the settings, derived from their declaration. It does not contain rules between keys.
 
 use serde_json::{Map, Value, json};
 

@@ -1,4 +1,4 @@
-//! The settings in force: those of all files together with defaults, each value with its origin.
+//! The effective settings: those of all files together with defaults, each value with its origin.
 
 #[cfg(test)]
 mod tests;
@@ -15,17 +15,17 @@ use crate::domain::job::JobName;
 use crate::domain::measure::Span;
 use crate::domain::risk::RiskLevel;
 
-/// The settings in force; written as settings, they mean the same.
+/// The effective settings; written as settings, they mean the same.
 #[derive(Debug, Clone)]
 pub struct Effective {
     keys: keys::Settings,
-    /// What only the files together give rise to.
+    /// Findings that only several files together can have.
     pub findings: Vec<Finding>,
-    /// What is to be run.
+    /// The jobs.
     pub settings: Settings,
 }
 
-/// What variables and flags say.
+/// Values from variables and flags.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
     /// The undo window.
@@ -34,19 +34,19 @@ pub struct Overrides {
     pub max_risk: Option<(RiskLevel, Origin)>,
 }
 
-/// A value, its place, and where it comes from.
+/// A value, its place and its origin.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shown {
     /// The place in the document.
     pub pointer: Pointer,
     /// A text, a number, a switch, or an empty list.
     pub value: Value,
-    /// Where it comes from.
+    /// Its origin.
     pub origin: Origin,
 }
 
 impl Effective {
-    /// What is in force with these files, the lowest first; `None` where there is none.
+    /// The effective settings of these files, from the lowest to the highest; `None` if there is none.
     ///
     /// # Errors
     /// As [`stack`].
@@ -68,7 +68,7 @@ impl Effective {
         }))
     }
 
-    /// The settings as a document that can be used as settings.
+    /// The settings as a document that is valid settings.
     pub fn document(&self) -> Map<String, Value> {
         match self.keys.part().json() {
             Value::Object(map) => map,

@@ -1,7 +1,7 @@
-//! What stands at a key: one value with its origin, a list, an object for each name, or a group of keys.
+//! The content of a key: one value with its origin, a list, an object for each name, or a group of keys.
 //!
-//! All of them are [`Slot`]s: they describe, read, fill in, merge and show themselves by what is declared of their key, so
-//! that nothing outside `keys.rs` lists keys.
+//! All of them are [`Slot`]s: they describe, read, complete, merge and show themselves by the declaration of their key,
+//! so that nothing outside `keys.rs` lists keys.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -14,10 +14,10 @@ use super::reader::Reader;
 use super::syntax::{self, At, Node, Object, Value};
 use super::values::{Shape, Type};
 
-/// Where a value comes from.
+/// The origin of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// Nobody wrote it.
+    /// The default.
     Default,
     /// A file, by its name.
     File(String),
@@ -25,13 +25,13 @@ pub enum Origin {
     Environment(String),
     /// A flag, by its name.
     Flag(String),
-    /// The policy asks for it, whatever else is written.
+    /// The policy requires it, whatever else is written.
     Policy,
-    /// The safe mode allows no more, whatever else is written.
+    /// The safe mode limits it, whatever else is written.
     SafeMode,
 }
 
-/// A value, as it is written, and where it comes from.
+/// A value, as it is written, with its origin.
 #[derive(Debug, Clone)]
 pub(super) struct Sourced<T> {
     pub(super) value: T,
@@ -40,7 +40,7 @@ pub(super) struct Sourced<T> {
 }
 
 impl<T: Type> Sourced<T> {
-    /// A value that no file writes.
+    /// A default value.
     pub(super) fn new(value: T, written: &str, origin: Origin) -> Self {
         Self {
             value,
@@ -50,7 +50,7 @@ impl<T: Type> Sourced<T> {
     }
 }
 
-/// A list and where it comes from, which counts when it is empty.
+/// A list with its origin, which matters if it is empty.
 #[derive(Debug, Clone)]
 pub(super) struct List<T> {
     pub(super) items: Vec<T>,
@@ -61,11 +61,11 @@ pub(super) struct List<T> {
 #[derive(Debug, Clone)]
 pub(super) struct Named<T>(pub(super) BTreeMap<String, T>);
 
-/// A value of any key without its type: what is shown and compared.
+/// A value of any key without its type, to show and compare it.
 pub(super) enum Part {
     Leaf {
         json: Json,
-        /// Its place in the order of such values, if they have one.
+        /// Its rank among such values, if they have an order.
         weight: Option<u64>,
         origin: Origin,
     },
@@ -75,7 +75,7 @@ pub(super) enum Part {
 }
 
 impl Part {
-    /// It as JSON, without what nobody wrote.
+    /// As JSON, without defaults.
     pub(super) fn json(&self) -> Json {
         match self {
             Self::Leaf { json, .. } => json.clone(),
@@ -93,7 +93,7 @@ impl Part {
         }
     }
 
-    /// The values in it with their places, in the order of the declaration.
+    /// The values in it with their pointers, in the order of the declaration.
     pub(super) fn leaves(&self, at: At<'_>, into: &mut Vec<(Pointer, Json, Origin)>) {
         match self {
             Self::Leaf { json, origin, .. } => {
@@ -120,14 +120,14 @@ impl Part {
     }
 }
 
-/// What can stand at a key.
+/// The possible content of a key.
 pub(super) trait Slot: Sized {
     fn shape() -> Shape;
-    /// Reads it; what is wrong with it is reported.
+    /// Reads it, and reports faults.
     fn read(reader: &mut Reader, at: At<'_>, node: &Node, key: &'static Key) -> Option<Self>;
     /// Merges it with the value of a lower file.
     fn over(self, lower: Self, key: &'static Key) -> Self;
-    /// Fills in what nobody wrote.
+    /// Adds defaults.
     fn fill(&mut self, platform: Platform);
     fn part(&self) -> Part;
     fn set_origin(&mut self, origin: &Origin);
@@ -272,7 +272,7 @@ impl<T: Group> Slot for Named<T> {
         Some(Self(read))
     }
 
-    /// A job of the higher file replaces the whole job: nobody wrote and checked one that is put together from two files.
+    /// A job of the higher file replaces the whole job: nobody has written and checked a mixture of two.
     fn over(self, mut lower: Self, _: &'static Key) -> Self {
         lower.0.extend(self.0);
         lower
@@ -341,7 +341,7 @@ pub(super) fn over<T: Slot>(upper: Option<T>, lower: Option<T>, key: &'static Ke
     }
 }
 
-/// Fills in the default of a key, and of the keys in it.
+/// Adds the default of a key, and those of the keys in it.
 pub(super) fn fill<T: Slot>(slot: &mut Option<T>, key: &'static Key, platform: Platform) {
     if slot.is_none() {
         let paths = || platform.critical_paths().collect::<Json>().to_string();

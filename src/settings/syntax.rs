@@ -1,4 +1,4 @@
-//! JSON text as a tree in which every value knows where it stands.
+//! JSON text as a tree in which every value has its position.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,7 +10,7 @@ use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 
 use super::finding::{Code, Finding, Pointer};
 
-/// JSON as it is, without what other readers allow beside it.
+/// Plain JSON, without the extensions of other readers.
 pub(super) const STRICT: ParseOptions = ParseOptions {
     allow_comments: false,
     allow_loose_object_property_names: false,
@@ -24,16 +24,16 @@ pub(super) const STRICT: ParseOptions = ParseOptions {
     allow_extended_string_escapes: false,
 };
 
-/// The most faults of one sort that are reported: a file with more of them was not meant to be settings.
+/// The most faults of one kind that are reported: a file with more of them was not meant to be settings.
 pub(super) const MAX_FAULTS: usize = 100;
 
 /// The keys of an object and their values.
 pub(super) type Object = BTreeMap<String, Node>;
 
-/// A value and where it stands in the text.
+/// A value and its position in the text.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Node {
-    /// The key in front of it.
+    /// Its key.
     key: Option<Range<usize>>,
     span: Range<usize>,
     pub(super) value: Value,
@@ -45,7 +45,7 @@ pub(super) enum Value {
     #[default]
     Null,
     Bool(bool),
-    /// As it is written.
+    /// A number as it is written.
     Number(String),
     Text(String),
     /// Each item with its index in the text, which it keeps when others are removed.
@@ -53,7 +53,7 @@ pub(super) enum Value {
     Object(Object),
 }
 
-/// The way to a value. It becomes a pointer only where there is something to report.
+/// The way to a value. It becomes a pointer only for a report.
 #[derive(Clone, Copy)]
 pub(super) enum At<'a> {
     Root,
@@ -71,9 +71,9 @@ impl At<'_> {
     }
 }
 
-/// Reads a text; keys that are written twice are findings, and the last of them counts, as with most readers.
+/// Reads a text. Duplicate keys are findings, and the last of them counts, as in most readers.
 pub(super) fn parse(text: &str) -> Result<(Node, Vec<Finding>), Vec<Finding>> {
-    // serde_json limits how deep values are nested, and knows best what is no JSON.
+    // serde_json limits the depth, and has the best messages for invalid JSON.
     serde_json::from_str::<serde_json::Value>(text).map_err(|error| vec![syntax(text, &error)])?;
     let parsed = parse_to_ast(text, &CollectOptions::default(), &STRICT);
     let ast = parsed.ok().and_then(|parsed| parsed.value);
@@ -176,8 +176,8 @@ impl Node {
         }
     }
 
-    /// The bytes that a finding is about: the key where the key is meant, the value elsewhere. What is absent stands where
-    /// it would be written.
+    /// The bytes of a finding: those of the key if the key is meant, otherwise those of the value. A missing key has
+    /// the place where it would be written.
     pub(super) fn span_of(&self, pointer: &Pointer, code: Code) -> Range<usize> {
         let mut node = self;
         for segment in pointer.segments() {
@@ -186,7 +186,7 @@ impl Node {
                 None => break,
             }
         }
-        // A value that spans lines is not underlined as a whole.
+        // A value of several lines is not underlined as a whole.
         let spans_lines = matches!(node.value, Value::Object(_) | Value::List(_));
         match &node.key {
             Some(key) if spans_lines || code.is_about_the_key() => key.clone(),
@@ -196,7 +196,7 @@ impl Node {
     }
 }
 
-/// What stands there, for messages.
+/// A description of the value, for messages.
 impl fmt::Display for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.value {
@@ -231,7 +231,7 @@ impl From<&Value> for serde_json::Value {
     }
 }
 
-/// Gives each finding the line and the byte in the line where its span begins, both from 1.
+/// Gives each finding the line and the byte in the line of its span, both from 1.
 pub(super) fn number_lines(text: &str, findings: &mut [Finding]) {
     let bytes = text.bytes().enumerate();
     let behind = bytes.filter_map(|(at, byte)| (byte == b'\n').then_some(at + 1));

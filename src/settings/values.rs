@@ -14,7 +14,7 @@ use crate::domain::measure::{AgeError, Bytes, Span};
 
 pub(super) use words::RootPattern;
 
-/// What JSON may stand at a key, for the schema and the reference.
+/// The JSON that a key allows, for the schema and the reference.
 pub(super) enum Shape {
     Switch,
     /// A whole number; the key has its range.
@@ -26,20 +26,20 @@ pub(super) enum Shape {
     List(Box<Shape>),
     /// An object, what it is, and its keys.
     Group(&'static str, &'static [&'static Key]),
-    /// Such an object for each name.
+    /// One such object for each name.
     Named(&'static str, &'static [&'static Key]),
 }
 
-/// What version 1 wrote, in the words of today.
+/// The value of version 1, respelled for the current version.
 pub(super) type Respell = fn(&str) -> Option<String>;
 
 /// Why a value cannot be used.
 pub(super) enum Fault {
     /// It is not JSON of this type.
     Type(&'static str),
-    /// It is, and means nothing here.
+    /// It has the type and no valid meaning.
     Value {
-        /// The code of the finding, if it is not that of the key.
+        /// The code of the finding, unless it is that of the key.
         code: Option<Code>,
         message: String,
         hint: String,
@@ -69,7 +69,7 @@ pub(super) trait Type: Sized + Clone + Debug {
     fn shape() -> Shape;
     fn read(value: &Value, key: &Key) -> Result<Self, Fault>;
 
-    /// Its place in the order of such values, if they have one; values of the same weight mean the same.
+    /// Its rank among such values, if they have an order; values of the same rank mean the same.
     fn weight(&self) -> Option<u64> {
         None
     }
@@ -79,7 +79,7 @@ pub(super) trait Type: Sized + Clone + Debug {
         value.into()
     }
 
-    /// What version 1 wrote, in the words of today; `None` if it is the same.
+    /// The value of version 1, respelled; `None` if it is the same.
     fn version_1(_: &str) -> Option<String> {
         None
     }
@@ -123,7 +123,7 @@ impl Type for u64 {
     }
 }
 
-/// A whole number as JSON has it; one beyond 64 bits signed is the greatest, for no range reaches that far.
+/// A whole number as JSON has it; one beyond 64 bits signed becomes the greatest, which no range contains.
 pub(super) fn whole(number: &str) -> Option<i64> {
     let as_signed = number.parse().ok().filter(|_| number != "-0");
     as_signed.or_else(|| number.parse::<u64>().ok().map(|_| i64::MAX))
@@ -133,7 +133,7 @@ pub(super) fn whole(number: &str) -> Option<i64> {
 pub(super) trait Word: Sized + Clone + Debug {
     const PATTERN: Option<&'static str> = None;
 
-    /// The words that it can be, if it is one of a few.
+    /// The allowed words, if there are only a few.
     fn words() -> Vec<&'static str> {
         Vec::new()
     }
@@ -149,7 +149,7 @@ pub(super) trait Word: Sized + Clone + Debug {
         text.to_string()
     }
 
-    /// What version 1 wrote, in the words of today; `None` if it is the same.
+    /// The value of version 1, respelled; `None` if it is the same.
     fn version_1(_: &str) -> Option<String> {
         None
     }
@@ -192,7 +192,7 @@ impl Word for String {
     }
 }
 
-/// Why something is protected or accepted.
+/// The reason of a protection or an acceptance.
 #[derive(Debug, Clone)]
 pub(super) struct Reason(pub(super) String);
 
@@ -216,7 +216,7 @@ impl Word for Span {
 
     fn parse(text: &str) -> Result<Self, Fault> {
         text.parse().map_err(|error: AgeError| {
-            // The first half of the error says what is wrong, the second what to write instead.
+            // The first half of the error is the message, the second the hint.
             let error = error.to_string();
             let (message, hint) = error
                 .rsplit_once("; ")
@@ -292,7 +292,7 @@ impl Word for MinFree {
     }
 }
 
-/// The first half of the error says what is wrong; the hint says what to write instead.
+/// The first half of the error is the message, the second the hint.
 fn goal_fault(error: &BudgetError, hint: &str) -> Fault {
     let message = error.to_string();
     let wrong = message.split(';').next().unwrap_or_default();

@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// Settings that were taken over from another tool.
+/// Settings imported from another tool.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigImportDocument {
@@ -10,37 +10,37 @@ pub struct ConfigImportDocument {
     pub schema: &'static str,
     /// The settings, as `config schema` describes them.
     pub settings: serde_json::Map<String, serde_json::Value>,
-    /// What is not, or not quite, the same.
+    /// The differences from the other tool.
     pub notes: Vec<NoteDocument>,
 }
 
-/// One thing that is not the same.
+/// One difference between the settings and the other tool.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NoteDocument {
     /// The flag or key.
     pub about: String,
-    /// What is the matter with it.
+    /// The kind of difference.
     pub kind: NoteKindDocument,
-    /// It in words.
+    /// The difference in words.
     pub message: String,
 }
 
-/// What is the matter.
+/// The kind of a difference.
 #[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum NoteKindDocument {
-    /// There is nothing here that does it, and it was left out.
+    /// nix-prune has no equivalent; it is left out.
     NoEquivalent,
-    /// It means something else here.
+    /// It has another meaning in nix-prune.
     Different,
-    /// More is kept than there.
+    /// The settings keep more than the other tool.
     KeepsMore,
-    /// More dead store paths are deleted than there; never a generation or a root.
+    /// The settings delete more dead store paths than the other tool, never a generation or a root.
     DeletesMore,
 }
 
-/// The document of what was taken over.
+/// The document of imported settings.
 pub fn config_import(
     settings: serde_json::Map<String, serde_json::Value>,
     notes: Vec<NoteDocument>,

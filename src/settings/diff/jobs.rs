@@ -1,4 +1,4 @@
-//! What a job may do, before and after: its goal, and the highest risk that it can reach.
+//! What a job can do, before and after: its goal, and the highest risk that it can reach.
 
 use serde_json::Value;
 
@@ -61,7 +61,7 @@ impl DiffBuilder<'_> {
             }
             (Budget::MaxUsed(was), Budget::MaxUsed(is)) => ("maxUsed", is < was),
             (Budget::MaxStore(was), Budget::MaxStore(is)) => ("maxStore", is < was),
-            // Which of the two is stricter depends on the machine.
+            // The stricter one depends on the machine.
             (was, is) => {
                 let (was, is) = (was.to_string().into(), is.to_string().into());
                 let change = (RiskLevel::Medium, "another goal");
@@ -106,18 +106,18 @@ fn amount(budget: Budget) -> Value {
     }
 }
 
-/// The highest risk of anything that a job may do.
+/// The highest risk that a job can reach.
 pub(super) fn reach(job: &Job) -> RiskLevel {
     let generations = job.operations.generations.as_ref();
     let removes = generations.map_or(RiskLevel::Low, |o| reach_of(&o.profiles, job));
     removes.max(job.budget.map_or(RiskLevel::Low, |goal| early(goal, job)))
 }
 
-/// The highest risk of removing generations of these profiles, as far as the job may go.
+/// The highest risk of removing generations of these profiles, within the job's limit.
 pub(super) fn reach_of(profiles: &[ProfileSelector], job: &Job) -> RiskLevel {
     let held = !job.undo_window.is_zero();
     let risks = profiles.iter().map(|selector| {
-        // What a path leads to is known only on the machine.
+        // The target of a path is known only on the machine.
         let may_be_a_system =
             matches!(selector, ProfileSelector::System | ProfileSelector::Path(_));
         risk::of_generation(may_be_a_system, held, 0)

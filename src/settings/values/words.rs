@@ -72,7 +72,7 @@ fn one_of<T: std::str::FromStr>(text: &str, words: &[&str]) -> Result<T, Fault> 
 
 /// Checks an absolute path (or pattern) without `.`, `..`, doubled or trailing slashes or white space around it.
 ///
-/// Paths are compared letter for letter: a pattern or pin in another spelling would protect nothing, unnoticed.
+/// Paths are compared literally: another spelling in a pattern or pin would silently protect nothing.
 fn normal_path(text: &str) -> Result<&str, Fault> {
     if !text.trim_start().starts_with('/') {
         let message = format!("`{text}` is not an absolute path");
