@@ -42,7 +42,7 @@ use failure::{Exit, Failure};
 
 use crate::adapters::process;
 
-/// Parses the command line, does what it says, and tells how it ended.
+/// Parses the command line, runs the command, and returns its exit status.
 #[expect(
     clippy::disallowed_methods,
     reason = "the first thing that the program does"
@@ -57,7 +57,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             let code = u8::try_from(error.exit_code()).unwrap_or(Exit::Usage.into());
-            // Help and version come this way as well; a closed pipe is no reason to fail.
+            // Help and version are returned this way as well; a closed pipe is no failure then.
             return match error.print() {
                 Err(failed) if code == 0 && failed.kind() != ErrorKind::BrokenPipe => {
                     Exit::Failed.into()
@@ -67,7 +67,7 @@ pub fn main() -> ExitCode {
         }
     };
     log::start(&cli.global);
-    // The exit status of `due` is its answer, whether somebody can read the words or not.
+    // The exit status of `due` is its answer, whether its text can be printed or not.
     let only_words = matches!(cli.command, Command::Due(_));
     match dispatch(cli) {
         Ok(exit) if only_words => exit.into(),
@@ -96,13 +96,13 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     if let Some(wait) = cli.command.wait() {
         context.wait = Some(wait);
         context.journal = context.journal.patient(wait, context.signals.clone());
-        // First of all, so that what is planned is planned for the world that the other run leaves.
+        // This comes first, so that the plan is made for the state that the other run leaves.
         context.journal.wait_for_turn()?;
     }
     dispatch_in(&context, cli.command)
 }
 
-/// Does what needs to look at a store.
+/// Runs the commands that use a store.
 fn dispatch_in(context: &Context, command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Plan(args) => plan::plan(context, &args),

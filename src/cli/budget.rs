@@ -9,7 +9,7 @@ use crate::domain::job::Job;
 use crate::domain::receipt::Receipt;
 use crate::render;
 
-/// Takes over the goal that the arguments give.
+/// Applies the goal in the arguments.
 pub(super) fn apply_overrides(job: &mut Job, args: &BudgetArgs) -> Result<(), Failure> {
     if let Some(budget) = args.goal() {
         let release_holds = args.release_holds.unwrap_or_default();
@@ -36,7 +36,7 @@ pub(super) fn apply_overrides(job: &mut Job, args: &BudgetArgs) -> Result<(), Fa
     }
 }
 
-/// Says on standard error that a run did not reach its goal; `None` where it did, or had none.
+/// Reports on standard error that a run did not reach its goal; `None` if it did, or had none.
 pub(super) fn report_shortfall(context: &Context, receipt: &Receipt) -> Option<Exit> {
     let outcome = receipt.budget.as_ref().filter(|b| !b.is_reached())?;
     let mut sentences = render::table::shortfall(outcome, &context.view()).into_iter();

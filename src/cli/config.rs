@@ -14,7 +14,7 @@ use super::failure::{Exit, Failure};
 use super::out;
 use crate::settings;
 
-/// Does what the subcommand says.
+/// Runs the subcommand.
 pub(super) fn config(context: &Context, args: &ConfigArgs) -> Result<Exit, Failure> {
     match &args.command {
         ConfigCommand::Check(args) => check::check(context, args),

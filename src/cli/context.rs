@@ -33,21 +33,21 @@ use crate::ports::{Clock, Survey, error_chain};
 use crate::render::table::{Style, View};
 use crate::settings::{BUILTIN, Finding, JobSettings, NoJob, Settings, Severity};
 
-/// The variable that names the state directory, unless the option does.
+/// The variable for the state directory; the option takes precedence.
 const STATE_DIR: &str = "NIX_PRUNE_STATE_DIR";
 
 /// The largest settings file that is read.
 pub(super) const SETTINGS_LIMIT: u64 = 4 << 20;
 
-/// Everything joined.
+/// The environment of a command.
 pub(super) struct Context {
-    /// The options of every command.
+    /// The global options.
     pub(super) global: Global,
-    /// Where things are.
+    /// Directories and files.
     pub(super) places: NixDirs,
-    /// Who we are.
+    /// The user.
     pub(super) actor: Actor,
-    /// Our records.
+    /// The records.
     pub(super) journal: Journal,
     /// The machine's clock.
     pub(super) clock: SystemClock,
@@ -55,13 +55,13 @@ pub(super) struct Context {
     pub(super) zone: TimeZone,
     /// Requests to stop.
     pub(super) signals: Signals,
-    /// The environment that Nix's commands get a part of.
+    /// The environment; Nix's commands get a part of it.
     pub(super) surroundings: ChildEnv,
-    /// Whether no settings are looked for but those that are named.
+    /// Whether only the settings that are named are used.
     pub(super) alone: bool,
-    /// How long to wait for another run or collection, where somebody said so.
+    /// How long to wait for another run or collection, if requested.
     pub(super) wait: Option<Span>,
-    /// How far long work has come.
+    /// The progress of long work.
     pub(super) tally: Arc<Tally>,
 }
 
@@ -69,7 +69,7 @@ impl Context {
     /// Reads the environment; creates nothing.
     ///
     /// # Errors
-    /// When the environment names places that cannot be.
+    /// When the environment names invalid places.
     pub(super) fn new(global: Global) -> Result<Self, Failure> {
         open_files::ensure().map_err(|error| {
             Failure::new(Exit::Failed, format!("nothing was done: {error}"))
@@ -105,7 +105,7 @@ impl Context {
         })
     }
 
-    /// The same for a scratch store, of which nothing leads to the machine.
+    /// The same for a scratch store, without any connection to the machine's.
     ///
     /// # Errors
     /// When signals cannot be caught.
@@ -138,10 +138,10 @@ impl Context {
         Settings::builtin().map_err(|findings| invalid(&SettingsText::builtin(), &findings))
     }
 
-    /// The text of a file that is to be followed.
+    /// The text of a settings file in use.
     ///
     /// # Errors
-    /// When it cannot be read, or as root could have been written by somebody else.
+    /// When it cannot be read or, as root, could have been written by another user.
     pub(super) fn settings_at(&self, path: Utf8PathBuf) -> Result<SettingsText, Failure> {
         let text = self.read_settings(&path)?;
         Ok(SettingsText {
@@ -150,7 +150,7 @@ impl Context {
         })
     }
 
-    /// Reads the file, links resolved. As root only one that nobody else could have written.
+    /// Reads the file, with links resolved; as root only a file that nobody else can have written.
     fn read_settings(&self, path: &Utf8Path) -> Result<String, Failure> {
         let failed = |error: &dyn std::error::Error| unreadable(path, error);
         let absolute = std::path::absolute(path).map_err(|error| failed(&error))?;
@@ -165,16 +165,16 @@ impl Context {
         let real = absolute
             .canonicalize_utf8()
             .map_err(|error| failed(&error))?;
-        // The way to it is root's alone by now; what came to be open is looked at all the same.
+        // By now only root can change the way to it; the opened file is checked all the same.
         let file = files::open_plain(&real).map_err(|error| failed(&error))?;
         trust::check_open(&real, &file, 0).map_err(|error| untrusted(&error))?;
         files::read_text(file, SETTINGS_LIMIT).map_err(|error| failed(&error))
     }
 
-    /// The job that the arguments name, with what they change of it.
+    /// The job that the arguments name, with their changes.
     ///
     /// # Errors
-    /// When there is no such job, or the changes are no policy.
+    /// When there is no such job, or the changes are not a valid policy.
     pub(super) fn job(
         &self,
         args: &JobArgs,
@@ -237,10 +237,10 @@ impl Context {
         Ok(EffectiveJob::new(job, settings.policy()))
     }
 
-    /// Looks, for the profiles that a job names besides those found.
+    /// Takes a snapshot that includes the profiles which a job names.
     ///
     /// # Errors
-    /// When nothing can be said at all.
+    /// When nothing can be observed at all.
     pub(super) fn snapshot(&self, job: Option<&EffectiveJob>) -> Result<Snapshot, Failure> {
         Ok(self.observer(job).snapshot()?)
     }
@@ -258,8 +258,8 @@ impl Context {
         };
         let selectors = || operations().flat_map(|operation| &operation.profiles);
         let named = selectors().filter_map(ProfileSelector::path);
-        // A profile that the settings protect is looked for under the name they give it, so that another spelling of
-        // it is noticed; one that is gone needs no protection.
+        // A protected profile is looked up under the name in the settings, so that another spelling of it is noticed;
+        // one that is gone needs no protection.
         let protected = jobs.iter().flat_map(|job| &job.protect.generations);
         let protected = protected.filter_map(|pin| match &pin.profile {
             ProfileRef::Path(path) => Some(path.to_path()),
@@ -277,7 +277,7 @@ impl Context {
         }
     }
 
-    /// How to show things, as of now.
+    /// The display options, with the current time.
     pub(super) fn view(&self) -> View {
         View {
             style: out::style(self.global.color),
@@ -289,7 +289,7 @@ impl Context {
     /// Nix's commands.
     ///
     /// # Errors
-    /// When they are not there or too old.
+    /// When they are missing or too old.
     pub(super) fn nix(&self) -> Result<NixCli, Failure> {
         Ok(NixCli::new(
             self.places.clone(),
@@ -316,7 +316,7 @@ impl Context {
     }
 }
 
-/// Takes over how the arguments want garbage collected.
+/// Applies the collection options.
 fn collection(job: &mut Job, args: &JobArgs) -> Result<(), Failure> {
     if args.no_collect {
         job.operations.collect = None;
@@ -338,7 +338,7 @@ fn collection(job: &mut Job, args: &JobArgs) -> Result<(), Failure> {
     })
 }
 
-/// A job of the settings; without a name the only enabled one of the file that counts most, or the one called `default`.
+/// A job of the settings; without a name the only enabled one of the highest file, or the one called `default`.
 pub(super) fn named_job(settings: &Settings, name: Option<&str>) -> Result<Job, Failure> {
     let names = || {
         let names: Vec<String> = settings.jobs().map(name_and_purpose).collect();
@@ -409,7 +409,7 @@ fn state_dir(global: &Global, usual: Option<Utf8PathBuf>) -> Result<Utf8PathBuf,
     }
 }
 
-/// Where they are when `HOME` and `XDG_STATE_HOME` are as at a login.
+/// The directories if `HOME` and `XDG_STATE_HOME` are as at a login.
 fn state_dir_at_home(actor: Actor, places: &NixDirs) -> Option<Utf8PathBuf> {
     let Actor::User(uid) = actor else {
         return None;
@@ -418,7 +418,7 @@ fn state_dir_at_home(actor: Actor, places: &NixDirs) -> Option<Utf8PathBuf> {
     Journal::default_dir(false, None, Utf8Path::from_path(&account.home))
 }
 
-/// Where the records of this user are when no option or variable of ours says otherwise.
+/// The state directory of this user without any option or variable of ours.
 fn usual_state_dir(actor: Actor, places: &NixDirs) -> Result<Option<Utf8PathBuf>, Failure> {
     let state_home = variable("XDG_STATE_HOME")?;
     let home = places.home.as_deref();
@@ -426,16 +426,16 @@ fn usual_state_dir(actor: Actor, places: &NixDirs) -> Result<Option<Utf8PathBuf>
     Ok(Journal::default_dir(is_root, state_home.as_deref(), home))
 }
 
-/// The text of settings, and what it is called.
+/// The text of settings and its name.
 pub(super) struct SettingsText {
-    /// The path of the file, or that they are built in.
+    /// The path of the file, or that the settings are built in.
     pub(super) name: String,
-    /// What is written there.
+    /// The content.
     pub(super) text: String,
 }
 
 impl SettingsText {
-    /// Reads a file that is only looked at: anybody may have written it.
+    /// Reads a file only to show it: anybody may have written it.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -446,7 +446,7 @@ impl SettingsText {
         })
     }
 
-    /// The settings that hold where nobody wrote any.
+    /// The built-in settings.
     pub(super) fn builtin() -> Self {
         Self {
             name: "the built-in settings".to_string(),
@@ -455,7 +455,7 @@ impl SettingsText {
     }
 }
 
-/// Reads a file, links resolved.
+/// Reads a file, with links resolved.
 pub(super) fn read_resolved(path: &Utf8Path) -> Result<String, Failure> {
     let real = path
         .canonicalize_utf8()

@@ -22,7 +22,7 @@ const SYSTEM: [u32; 12] = [365, 330, 300, 270, 210, 180, 150, 120, 75, 40, 12, 1
 /// The ages of the four generations of a user's profile, in days.
 const USER: [u32; 4] = [200, 90, 20, 2];
 
-/// Shows the main job. Nothing of the machine is looked at or touched, and the store is removed at the end.
+/// Shows the main job. It neither reads nor changes the machine's store, and removes its own at the end.
 pub(super) fn demo(global: Global) -> Result<Exit, Failure> {
     let scratch = Scratch::new(global.nix_bin.as_deref()).map_err(not_made)?;
     let context = Context::scratch(global, &scratch)?;
@@ -65,7 +65,7 @@ pub(super) fn demo(global: Global) -> Result<Exit, Failure> {
     )
 }
 
-/// Runs one of our own commands on the scratch store and prints what it prints.
+/// Runs one of our own commands on the scratch store and prints its output.
 fn show(context: &Context, words: &str) -> Result<(), Failure> {
     say(&format!("$ nix-prune {words}"));
     let args = std::iter::once("nix-prune").chain(words.split_whitespace());
@@ -157,7 +157,7 @@ const SETTINGS: &str = r#"{
 }
 "#;
 
-/// Every link of a directory, with its text and its time.
+/// Every link of a directory, with its target and its time.
 fn links(dir: &Utf8Path) -> BTreeMap<Utf8PathBuf, (Utf8PathBuf, i64, i64)> {
     let entries = dir.read_dir_utf8().into_iter().flatten().flatten();
     entries

@@ -19,7 +19,7 @@ use crate::render::json::{self, CheckDocument, CheckState};
 use crate::render::text::{count, escape};
 use crate::settings::{JobSettings, Settings};
 
-/// Looks at everything, whatever is wrong with the first of it.
+/// Checks everything, even after a failure.
 pub(super) fn doctor(context: &Context, args: &DoctorArgs) -> Result<Exit, Failure> {
     if args.acknowledge {
         let lock = context.journal.lock()?;
@@ -85,7 +85,7 @@ fn settings(context: &Context) -> CheckDocument {
             fine("settings", names.join(", "))
         }
         Err(failure) => CheckDocument {
-            // They are drawn at length by `config check`.
+            // `config check` shows them in full.
             hint: Some("Run `nix-prune config check` for details.".to_string()),
             ..wrong("settings", &failure)
         },
@@ -99,7 +99,7 @@ fn state_in_memory(context: &Context) -> Option<CheckDocument> {
     is_in_memory(dir).then(|| doubtful("state", message, hint))
 }
 
-/// Whether a directory, or where it would be made, is on a file system that a boot empties.
+/// Whether a directory, or its place if it does not exist, is on a file system that is emptied by a boot.
 #[cfg(target_os = "linux")]
 fn is_in_memory(dir: &camino::Utf8Path) -> bool {
     use nix::sys::statfs::{TMPFS_MAGIC, statfs};
@@ -155,7 +155,7 @@ fn records(context: &Context) -> Vec<CheckDocument> {
     checks
 }
 
-/// `is_open`: Nix opened the store when it was tried.
+/// `is_open`: a test showed that Nix opens the store.
 fn store(look: &Observation, jobs: &[&EffectiveJob], is_open: bool) -> Vec<CheckDocument> {
     let snapshot = &look.snapshot;
     let mut checks = vec![fine(
@@ -172,7 +172,7 @@ fn store(look: &Observation, jobs: &[&EffectiveJob], is_open: bool) -> Vec<Check
     refusals
         .extend(of_plans.flat_map(|plan| plan.accepted_checks.iter().chain(&plan.failed_checks)));
     refusals.sort();
-    // The accepted come last of those with the same words.
+    // Accepted ones come last among those with the same words.
     refusals.reverse();
     refusals.dedup_by(|a, b| (a.code, &a.message) == (b.code, &b.message));
     refusals.reverse();
@@ -183,9 +183,9 @@ fn store(look: &Observation, jobs: &[&EffectiveJob], is_open: bool) -> Vec<Check
     );
     match &look.store {
         Ok(store) => checks.push(fine("store", count(store.graph().len(), "valid path"))),
-        // The safety check has said it.
+        // The safety check has reported it.
         Err(error) if error.kind == StoreReadTrouble::Damaged => {}
-        // So has the check of access.
+        // The access check has reported it.
         Err(error) if error.kind == StoreReadTrouble::NoAnswer && !is_open => {}
         Err(error) => checks.push(CheckDocument {
             state: match error.kind {
@@ -227,7 +227,7 @@ fn refused(refusal: &Blocker, snapshot: &Snapshot, plans: &[Plan]) -> CheckDocum
     } else if !code.keeps_profiles() {
         (CheckState::Warning, "stops nothing".to_string())
     } else if let Some(plan) = plans.iter().find(leave_alone) {
-        // A job of the machine names profiles that are no business of an ordinary user.
+        // A job of the machine names profiles that do not concern an ordinary user.
         let is_ours = snapshot.actor == Actor::Root || *code != CheckCode::ProfileBlocked;
         let state = if is_ours {
             CheckState::Error
@@ -249,7 +249,7 @@ fn refused(refusal: &Blocker, snapshot: &Snapshot, plans: &[Plan]) -> CheckDocum
     }
 }
 
-/// What became of the jobs of late.
+/// The recent runs of the jobs.
 fn jobs(context: &Context) -> Vec<CheckDocument> {
     let Ok(receipts) = context.journal.receipts() else {
         return Vec::new();
@@ -316,7 +316,7 @@ fn wrong(name: &str, failure: &Failure) -> CheckDocument {
     }
 }
 
-/// A line for each, and its advice below.
+/// A line for each, with its hint below.
 fn lines_of(checks: &[CheckDocument]) -> String {
     let mut lines = Vec::new();
     for check in checks {

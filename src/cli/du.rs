@@ -8,12 +8,12 @@ use crate::domain::analysis::{GroupBy, Sets};
 use crate::engine::names;
 use crate::render;
 
-/// How many of the largest paths or packages are measured, for the largest on disk to be among them.
+/// The number of largest paths or packages that are measured, so that the largest on disk are among them.
 const MEASURED: usize = 2000;
-/// The same of roots, profiles, generations and users: what each keeps takes a walk through the graph.
+/// The same for roots, profiles, generations and users: the size of each takes a walk through the graph.
 const MEASURED_BY_ROOTS: usize = 200;
 
-/// Lists what takes the room.
+/// Lists what uses the space.
 pub(super) fn du(context: &Context, args: &DuArgs) -> Result<Exit, Failure> {
     let (snapshot, inspection) = context.look_at_dead()?;
     let by = group(args.by);

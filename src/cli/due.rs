@@ -11,11 +11,11 @@ use crate::domain::effective_job::EffectiveJob;
 use crate::domain::measure::Bytes;
 use crate::ports::ReadStore;
 
-/// Says whether the job is due, by the exit status.
+/// Reports by the exit status whether the job is due.
 ///
 /// # Errors
-/// Whatever stands in the way, always with [`Exit::DueUnknown`]: systemd takes any smaller status of an
-/// `ExecCondition=` for a no, and settings that cannot be read would look like a reached budget for ever.
+/// Every error, with [`Exit::DueUnknown`]: systemd treats any lower status of an `ExecCondition=` as a no, and
+/// unreadable settings would look like a goal that is always reached.
 pub(super) fn due(global: Global, args: &DueArgs) -> Result<Exit, Failure> {
     answer(global, args).map_err(|failure| Failure {
         exit: Exit::DueUnknown,
@@ -35,14 +35,14 @@ fn answer(global: Global, args: &DueArgs) -> Result<Exit, Failure> {
     Ok(report(Due::of(goal.budget, disk)))
 }
 
-/// An answer, with what a person wants to know of it.
+/// An answer, with its explanation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Due {
-    /// Nothing stands against it.
+    /// The job has no budget, so it is due.
     NoBudget,
-    /// Only a look into the store can tell; `run` takes it.
+    /// Only the store can show it; `run` reads it.
     NeedsStoreScan(Budget),
-    /// The goal is missed by so much.
+    /// This much is missing.
     Missed(Budget, Bytes),
     /// The goal is reached.
     Reached(Budget),

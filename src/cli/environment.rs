@@ -2,7 +2,7 @@
 
 use super::failure::{Exit, Failure};
 
-/// What we read.
+/// The variables that the program reads.
 const KNOWN: [&str; 5] = [
     "NIX_PRUNE_CONFIG",
     "NIX_PRUNE_STATE_DIR",
@@ -11,7 +11,7 @@ const KNOWN: [&str; 5] = [
     "NIX_PRUNE_UNDO_WINDOW",
 ];
 
-/// What the tests and scripts beside the sources read.
+/// The variables that tests and scripts beside the sources read.
 const OTHERS: [&str; 4] = [
     "NIX_PRUNE_TEST_",
     "NIX_PRUNE_BLESS",
@@ -19,8 +19,7 @@ const OTHERS: [&str; 4] = [
     "NIX_PRUNE_DEBIAN_",
 ];
 
-/// Refuses a variable that begins like ours and is none: whoever set it expects something of it, and a ceiling that was
-/// misspelt would be no ceiling.
+/// Refuses an unknown variable with our prefix: it was set for a purpose, and a misspelt limit would be no limit.
 ///
 /// # Errors
 /// When there is one.

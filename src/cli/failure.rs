@@ -9,11 +9,11 @@ use crate::ports::{
     StoreReadTrouble, SurveyError, error_chain,
 };
 
-/// A record of some kilobytes must come before anything that frees space.
+/// A record of a few kilobytes must be written before any action that frees space.
 const MAKE_ROOM: &str = "The disk is full, and the reserve for this case is missing or too small. Free 1 MiB, for example by removing a log or a \
                          cache, and run this again.";
 
-/// The exit codes: sysexits where one fits, so that systemd names them.
+/// The exit codes: those of sysexits if one fits, so that systemd names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Exit {
     /// Done, or nothing to do.
@@ -69,14 +69,14 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why a command ended without what was asked for.
+/// Why a command did not complete.
 #[derive(Debug)]
 pub(super) struct Failure {
     /// The exit code.
     pub(super) exit: Exit,
-    /// What happened, to what; sentences without a period at the end, causes behind it.
+    /// What failed, on what, and the causes; sentences without a final period.
     pub(super) message: String,
-    /// What to do now.
+    /// What to do.
     pub(super) hint: Option<String>,
 }
 

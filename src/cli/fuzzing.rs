@@ -4,7 +4,7 @@ use super::config::findings::drawn;
 use crate::render::table::Style;
 use crate::settings::Finding;
 
-/// Draws the first of the findings: each takes as long as the others.
+/// Renders the first findings: each takes as long as the others.
 pub(crate) fn build(text: &str, findings: &[Finding]) {
     let plain = Style {
         color: false,

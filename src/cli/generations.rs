@@ -14,7 +14,7 @@ use crate::render;
 /// Lists profiles and generations.
 pub(super) fn generations(context: &Context, args: &GenerationsArgs) -> Result<Exit, Failure> {
     let (mut snapshot, sizes, notes) = look(context, args.no_sizes)?;
-    // What the settings pin shows as pinned; to list what is there they need not be valid.
+    // Generations pinned in the settings are shown as pinned; the settings need not be valid for a list.
     let settings = context.settings().ok();
     let protecting = settings.and_then(|settings| {
         let job = settings.jobs().next()?.job().clone();
@@ -33,7 +33,7 @@ pub(super) fn generations(context: &Context, args: &GenerationsArgs) -> Result<E
     Ok(Exit::Done)
 }
 
-/// Looks, and into the store as well unless that is not wanted; what cannot be known is told in a note.
+/// Takes a snapshot, with sizes on request; a note names what is unknown.
 fn look(
     context: &Context,
     no_sizes: bool,

@@ -20,7 +20,7 @@ pub(super) fn hold(context: &Context, args: &HoldArgs) -> Result<Exit, Failure> 
 }
 
 fn list(context: &Context, args: &JsonArg) -> Result<Exit, Failure> {
-    // The journal first: where it cannot be read, an empty list would be a lie.
+    // The journal first: if it cannot be read, an empty list would be wrong.
     context.journal.holds_in(&context.places.store)?;
     let snapshot = context.snapshot(None)?;
     warn_of_others(&snapshot);
@@ -32,7 +32,7 @@ fn list(context: &Context, args: &JsonArg) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Says that the usual state directory is another one, with holds of its own.
+/// Warns that the usual state directory is another one, with holds of its own.
 pub(super) fn warn_of_others(snapshot: &Snapshot) {
     let mut refusals = snapshot.refusals.iter();
     if let Some(refusal) = refusals.find(|it| it.code == CheckCode::StateElsewhere) {

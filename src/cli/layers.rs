@@ -15,11 +15,11 @@ use crate::settings::{Clamping, Finding, Layer, Platform, Report, Settings, stac
 const SYSTEM: &str = "/etc/nix-prune/config.json";
 
 impl Context {
-    /// The settings in force: those of every file that is there, one over the other, each valid by itself.
+    /// The effective settings: those of every existing file, merged, each valid by itself.
     ///
     /// # Errors
-    /// When a file cannot be read, is not valid, or as root could have been written by somebody else; then nothing is
-    /// assumed in its place.
+    /// When a file cannot be read, is not valid, or, as root, could have been written by another user; nothing is
+    /// assumed instead.
     pub(super) fn settings(&self) -> Result<Settings, Failure> {
         let layers = self.layers()?;
         let stack = stack(&layers, Platform::HERE).map_err(|findings| together(&findings))?;
@@ -34,7 +34,7 @@ impl Context {
         Ok(stack.settings)
     }
 
-    /// What each file that is there says, the one that counts least first.
+    /// The content of each existing file, the lowest first.
     ///
     /// # Errors
     /// As [`Context::settings`].
@@ -43,24 +43,24 @@ impl Context {
         paths.map(|path| layer(&self.settings_at(path)?)).collect()
     }
 
-    /// The files that are there, the one that counts least first.
+    /// The existing files, the lowest first.
     ///
     /// # Errors
-    /// When the environment names places that cannot be.
+    /// When the environment names invalid places.
     pub(super) fn settings_paths(&self) -> Result<Vec<Utf8PathBuf>, Failure> {
         let said = self.global.config.clone();
         if self.alone {
             return Ok(said.into_iter().collect());
         }
         let found = [Some(SYSTEM.into()), self.own_settings()?];
-        // A link that leads nowhere is a file that somebody meant to be there: it is found, and fails to be read.
+        // A dangling link is a file that somebody meant to exist: it counts, and reading it fails.
         let there = |path: &Utf8PathBuf| !matches!(path.symlink_metadata(), Err(error) if error.kind() == ErrorKind::NotFound);
         let mut paths: Vec<Utf8PathBuf> = found.into_iter().flatten().filter(there).collect();
         paths.extend(said);
         Ok(each_once(paths))
     }
 
-    /// The file that is the place of new settings: the system's for root, one's own for everybody else.
+    /// The file for new settings: the machine's for root, the user's own otherwise.
     ///
     /// # Errors
     /// When the environment names no such place.
@@ -78,8 +78,8 @@ impl Context {
         })
     }
 
-    /// Our own user's file. Root does not follow a home that is somebody else's, as `sudo` may leave it behind: whoever
-    /// owns the home could put any file there. Nix does the same.
+    /// The settings file of the user. Root ignores a home of another user, as `sudo` may leave it in `HOME`: its owner
+    /// could put any file there. Nix does the same.
     fn own_settings(&self) -> Result<Option<Utf8PathBuf>, Failure> {
         let dir = match (variable("XDG_CONFIG_HOME")?, &self.places.home) {
             (Some(xdg), _) => xdg,
@@ -100,14 +100,14 @@ impl Context {
     }
 }
 
-/// Who owns the directory, or the home that it is in: one that is not root's makes what is below it not root's.
+/// The owner of the directory, or of the home that contains it. If one of them is not root's, nothing below it is.
 fn owner_in(dir: &Utf8Path) -> Option<u32> {
     let owners = dir.ancestors().filter_map(|dir| dir.metadata().ok());
     let mut owners = owners.map(|metadata| metadata.uid());
     owners.find(|&uid| uid != 0)
 }
 
-/// Leaves out what is named twice, by links or by hand; it counts where it counts most.
+/// Removes duplicates, by links or by hand; the highest of them counts.
 fn each_once(paths: Vec<Utf8PathBuf>) -> Vec<Utf8PathBuf> {
     let real = |path: &Utf8PathBuf| path.canonicalize_utf8().unwrap_or_else(|_| path.clone());
     let reals: Vec<Utf8PathBuf> = paths.iter().map(real).collect();
@@ -120,7 +120,7 @@ fn each_once(paths: Vec<Utf8PathBuf>) -> Vec<Utf8PathBuf> {
         .collect()
 }
 
-/// What a text says, which must be valid by itself.
+/// The content of a text, which must be valid by itself.
 ///
 /// # Errors
 /// When it is not.
@@ -142,7 +142,7 @@ pub(super) fn layer(text: &SettingsText) -> Result<Layer, Failure> {
     })
 }
 
-/// Files that are valid each by itself and cannot be used together.
+/// The error for files that are each valid and cannot be used together.
 pub(super) fn together(findings: &[Finding]) -> Failure {
     let findings: Vec<String> = findings.iter().map(ToString::to_string).collect();
     let message = format!(

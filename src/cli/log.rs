@@ -14,7 +14,7 @@ use super::args::Global;
 use super::progress::Log;
 use crate::render::text::escape;
 
-/// Starts the log. A second call changes nothing.
+/// Starts the log. A second call has no effect.
 pub(super) fn start(global: &Global) {
     let journal = !std::io::stderr().is_terminal();
     let level = match (global.quiet, global.verbose) {
@@ -30,7 +30,7 @@ pub(super) fn start(global: &Global) {
     let _ = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_writer(|| Log)
-        // Otherwise a line that cannot be written is reported by another, and that one with a panic.
+        // Otherwise the failure to write a line is reported by another line, and that failure by a panic.
         .log_internal_errors(false)
         .event_format(Lines {
             journal: journal && is_below_journal,
@@ -38,7 +38,7 @@ pub(super) fn start(global: &Global) {
         .try_init();
 }
 
-/// One line an event: `warning: message (key: value)`; for the journal with the level as `<4>` before it.
+/// One line for each event: `warning: message (key: value)`; for the journal the level comes first, as `<4>`.
 struct Lines {
     journal: bool,
 }

@@ -36,7 +36,7 @@ fn write(page: &mut Vec<u8>) -> io::Result<()> {
     man.render_version_section(page)
 }
 
-/// A command, what it does, and its own options; those of every command have a section of their own.
+/// A command, its purpose, and its own options; global options have their own section.
 fn write_command(command: &Command, page: &mut Vec<u8>) -> io::Result<()> {
     if command.get_name() == "help" {
         return Ok(());
@@ -68,7 +68,7 @@ fn write_command(command: &Command, page: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-/// A text of which no character means anything to the page's language.
+/// A text without characters that have a meaning in the page's language.
 fn plain(text: &str) -> String {
     let text = text.replace('\\', "\\e").replace('-', "\\-");
     let lines = text.lines().map(|line| match line.chars().next() {

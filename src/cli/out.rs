@@ -18,7 +18,7 @@ use crate::render::text::escape;
 /// Whether something could not be printed.
 static FAILED: AtomicBool = AtomicBool::new(false);
 
-/// How the program ends: what was printed only in part has failed, even if everything else is done.
+/// The exit status: incomplete output is a failure, even if everything else succeeded.
 pub(super) fn exit(exit: Exit) -> Exit {
     match exit {
         Exit::Done if FAILED.load(Ordering::Relaxed) => Exit::Failed,
@@ -26,7 +26,7 @@ pub(super) fn exit(exit: Exit) -> Exit {
     }
 }
 
-/// Prints bytes. A reader that has gone away is no failure: what is being done goes on without it.
+/// Prints bytes. A closed pipe is no failure: the work continues.
 pub(super) fn bytes(text: &[u8]) {
     let mut out = io::stdout().lock();
     if let Err(error) = out.write_all(text).and_then(|()| out.flush())
@@ -37,7 +37,7 @@ pub(super) fn bytes(text: &[u8]) {
     }
 }
 
-/// Prints a text of our own making; what comes from others in it is escaped already.
+/// Prints our own text; foreign text in it is escaped already.
 pub(super) fn text(text: &str) {
     bytes(text.as_bytes());
     if !text.is_empty() && !text.ends_with('\n') {
@@ -56,14 +56,14 @@ pub(super) fn json(document: &impl Serialize) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Says sentences on standard error; what comes from others in them is escaped already.
+/// Prints sentences on standard error; foreign text in them is escaped already.
 pub(super) fn eprint_lines(sentences: &[String]) {
     let text = sentences.join("\n") + "\n";
-    // There is nowhere left to complain to.
+    // There is nowhere to report it.
     let _ = Log.write_all(text.as_bytes());
 }
 
-/// Says on standard error what went wrong and what to do now.
+/// Prints the failure and its hint on standard error.
 pub(super) fn failure(failure: &Failure) {
     let mut text = format!("nix-prune: {}.\n", escape(&failure.message));
     if let Some(hint) = &failure.hint {
@@ -72,11 +72,11 @@ pub(super) fn failure(failure: &Failure) {
             text.push('\n');
         }
     }
-    // There is nowhere left to complain to.
+    // There is nowhere to report it.
     let _ = Log.write_all(text.as_bytes());
 }
 
-/// Says on standard error what of a plan was asked for and not done.
+/// Prints on standard error which requested operations of a plan were refused.
 pub(super) fn refusals(plan: &Plan) {
     let asked = |refusal: &Blocker| {
         refusal.places.is_empty()
@@ -105,7 +105,7 @@ pub(super) fn refusals(plan: &Plan) {
     }
 }
 
-/// How to draw on standard output.
+/// The format of standard output.
 #[expect(clippy::disallowed_methods, reason = "NO_COLOR and COLUMNS")]
 pub(super) fn style(color: ColorChoice) -> Style {
     let terminal = io::stdout().is_terminal();
@@ -116,7 +116,7 @@ pub(super) fn style(color: ColorChoice) -> Style {
             terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
         }
     };
-    // What a person sets by hand counts before what the terminal says; a pipe has no width.
+    // Explicit settings take precedence over the terminal; a pipe has no width.
     let width = std::env::var("COLUMNS")
         .ok()
         .and_then(|text| text.parse().ok())

@@ -43,7 +43,7 @@ pub(super) fn pin(context: &Context, args: &PinArgs) -> Result<Exit, Failure> {
     show(&pin, true, changed, context, &args.json)
 }
 
-/// Takes a pin away.
+/// Removes a pin.
 pub(super) fn unpin(context: &Context, args: &UnpinArgs) -> Result<Exit, Failure> {
     let (profile, number) = find(context, &args.generation, false)?;
     let pin = Pin {
@@ -74,7 +74,7 @@ fn show(
     Ok(Exit::Done)
 }
 
-/// The one generation that is meant.
+/// The one generation that is named.
 fn find(
     context: &Context,
     text: &str,
@@ -98,7 +98,7 @@ fn find(
         .collect();
     let profile = match (named.as_slice(), &reference) {
         ([profile], _) => profile,
-        // A pin on a profile that is gone must not stay for ever.
+        // A pin of a profile that no longer exists must be removable.
         ([], ProfileRef::Path(path)) if !must_exist => return Ok((path.clone(), number)),
         ([], _) => {
             return Err(usage(format!("no such profile: `{text}`"))

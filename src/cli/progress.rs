@@ -8,21 +8,21 @@ use std::time::Duration;
 
 use super::context::Context;
 
-/// What is done sooner needs no line.
+/// Shorter work shows no line.
 const PATIENCE: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(250);
-/// Back to the beginning of the line, and nothing on it.
+/// Moves to the beginning of the line and clears it.
 const CLEAR: &str = "\r\x1b[K";
 
-/// Whether there is a line now; locked while somebody writes, so that a message does not come in the middle of it.
+/// Whether a line is shown; locked while somebody writes, so that a message does not interrupt it.
 static DRAWN: Mutex<bool> = Mutex::new(false);
 
-/// The line, while it lives.
+/// The line while it is shown.
 #[derive(Debug, Default)]
 pub(super) struct Progress(Option<(Sender<()>, JoinHandle<()>)>);
 
 impl Context {
-    /// As [`Progress::show`], unless nothing is to be said.
+    /// As [`Progress::show`], unless it is silent.
     pub(super) fn progress(&self, text: impl Fn() -> Option<String> + Send + 'static) -> Progress {
         if self.global.quiet {
             return Progress::default();
@@ -32,7 +32,7 @@ impl Context {
 }
 
 impl Progress {
-    /// Shows what `text` says, a few times a second, where standard error is a terminal that can do that.
+    /// Shows the result of `text` a few times a second, if standard error is a suitable terminal.
     fn show(text: impl Fn() -> Option<String> + Send + 'static) -> Self {
         #[expect(clippy::disallowed_methods, reason = "what the terminal can show")]
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
@@ -40,7 +40,7 @@ impl Progress {
             return Self::default();
         }
         let (stop, stopped) = mpsc::channel();
-        // Without a thread there is no line; the work goes on.
+        // Without a thread there is no line; the work continues.
         let draws = thread::Builder::new().spawn(move || {
             let mut pause = PATIENCE;
             while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
@@ -59,7 +59,7 @@ impl Drop for Progress {
     fn drop(&mut self) {
         if let Some((stop, draws)) = self.0.take() {
             drop(stop);
-            // It has nothing to fail at but the drawing.
+            // Only the output could fail.
             let _ = draws.join();
         }
     }
@@ -71,13 +71,13 @@ fn draw(text: &str) {
     let text: String = text.chars().take(room).collect();
     let mut err = io::stderr().lock();
     if let Ok(mut drawn) = DRAWN.lock() {
-        // There is nowhere else to say that it cannot be drawn.
+        // There is nowhere to report that the line cannot be printed.
         let _ = write!(err, "{CLEAR}{text}").and_then(|()| err.flush());
         *drawn = true;
     }
 }
 
-/// Removes the line, should there be one, so that what is written next begins where a line begins.
+/// Removes the line, if there is one, so that the next output begins at the start of a line.
 fn before_a_message(err: &mut impl Write) {
     if let Ok(mut drawn) = DRAWN.lock()
         && std::mem::take(&mut *drawn)

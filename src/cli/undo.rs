@@ -8,7 +8,7 @@ use super::run;
 use crate::domain::receipt::RunId;
 use crate::engine::EngineError;
 
-/// Undoes a run. It asks nothing: it only puts back, and never over anything.
+/// Undoes a run, without confirmation: it only restores, and overwrites nothing.
 pub(super) fn undo(context: &Context, args: &UndoArgs) -> Result<Exit, Failure> {
     let run = args.run.clone().map(run_id).transpose()?;
     let nix = context.nix()?;
@@ -22,7 +22,7 @@ pub(super) fn undo(context: &Context, args: &UndoArgs) -> Result<Exit, Failure> 
     Ok(run::exit(&receipt))
 }
 
-/// The run that somebody named.
+/// The run that was named.
 pub(super) fn run_id(text: String) -> Result<RunId, Failure> {
     RunId::try_from(text).map_err(|error| Failure::new(Exit::Usage, error.to_string()))
 }

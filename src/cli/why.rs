@@ -27,7 +27,7 @@ pub(super) fn why(context: &Context, args: &WhyArgs) -> Result<Exit, Failure> {
         .flatten()
         .filter_map(|step| step.root.as_deref());
     if roots.into_iter().any(|root| root.starts_with(&own)) {
-        // As under sudo, which writes the words of the command into its environment.
+        // As under sudo, which puts the words of the command into its environment.
         document
             .notes
             .push("the environment of this command names a path that keeps it alive".to_string());
@@ -40,7 +40,7 @@ pub(super) fn why(context: &Context, args: &WhyArgs) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// The valid path that a text means: a store path, what lies below one, a base name, or a link that leads to one.
+/// The valid path that a text names: a store path, something below one, a base name, or a link to one.
 fn find(inspection: &StoreAnalysis, text: &Utf8Path) -> Result<NodeIdx, Failure> {
     let usage = |why: String| Failure::new(Exit::Usage, why);
     let path = store_path(inspection, text).ok_or_else(|| {

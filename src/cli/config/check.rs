@@ -11,7 +11,7 @@ use crate::settings::{
     Change, ChangeKind, Clamping, Finding, Layer, Platform, Report, Severity, stack,
 };
 
-/// Checks a file, or all that are in force: each by itself, and what they mean together.
+/// Checks one file, or all files in use: each by itself, and all of them together.
 pub(super) fn check(context: &Context, args: &CheckArgs) -> Result<Exit, Failure> {
     let texts = texts(context, args)?;
     let clamping = if args.sanitize {
@@ -52,11 +52,11 @@ pub(super) fn check(context: &Context, args: &CheckArgs) -> Result<Exit, Failure
     Ok(if valid { Exit::Done } else { Exit::Config })
 }
 
-/// A file, and what there is to say of it.
+/// A file and its findings.
 struct Checked {
     text: SettingsText,
     report: Report,
-    /// What counts at the level that was asked for.
+    /// The findings that count at the requested level.
     findings: Vec<Finding>,
 }
 
@@ -86,7 +86,7 @@ fn texts(context: &Context, args: &CheckArgs) -> Result<Vec<SettingsText>, Failu
         .collect()
 }
 
-/// What only several files together give rise to; nothing as long as one of them is not valid by itself.
+/// Findings that only several files together can have; none while one of them is not valid.
 fn together(checked: &[Checked]) -> Vec<Finding> {
     let layers = checked.iter().map(|Checked { text, report, .. }| {
         Some(Layer {
@@ -105,7 +105,7 @@ fn together(checked: &[Checked]) -> Vec<Finding> {
     }
 }
 
-/// What counts at this level.
+/// The findings that count at this level.
 fn judge(mut findings: Vec<Finding>, level: Level) -> Vec<Finding> {
     match level {
         Level::Basic => findings.retain(|f| f.severity == Severity::Error),

@@ -12,16 +12,16 @@ use crate::render::json::{self, BeforeDocument, DifferenceDocument, ValueDocumen
 use crate::render::text::escape;
 use crate::settings::{Clamping, Difference, Platform, Report, Settings, SettingsDiff, Severity};
 
-/// The settings that are to be replaced.
+/// The old settings.
 enum Before {
     Valid(Box<Settings>),
-    /// There is no such file.
+    /// The file does not exist.
     Absent,
-    /// It cannot be read, or not be used; why.
+    /// It cannot be read or used, with the reason.
     Invalid(String),
 }
 
-/// Compares two files; neither need be the one in force.
+/// Compares two files, whether in use or not.
 pub(super) fn diff(args: &DiffArgs) -> Result<Exit, Failure> {
     let before = before(&args.old);
     let new = SettingsText::of(&args.new)?;
@@ -42,11 +42,11 @@ pub(super) fn diff(args: &DiffArgs) -> Result<Exit, Failure> {
     if changes.risk() == Some(RiskLevel::Critical) {
         return Ok(Exit::Refused);
     }
-    // Settings that leave a critical path unprotected are critical, which was handled above.
+    // Settings that leave a critical path unprotected are critical, which is handled above.
     Ok(if valid { Exit::Done } else { Exit::Config })
 }
 
-/// A file that is not there or is no use is no reason to say nothing: then everything is new.
+/// If the old file is missing or invalid, everything is new.
 fn before(path: &Utf8Path) -> Before {
     if let Err(error) = path.symlink_metadata()
         && error.kind() == std::io::ErrorKind::NotFound

@@ -7,12 +7,12 @@ use crate::render::table::Style;
 use crate::render::text::escape;
 use crate::settings::{Finding, Severity};
 
-/// The width where there is no terminal to tell one.
+/// The width without a terminal.
 const WIDTH: u16 = 100;
-/// The most findings that are drawn: each draws on the whole text, and nobody reads on.
+/// The most findings with an excerpt: each searches the whole text, and nobody reads on.
 const MOST: usize = 100;
 
-/// Draws each finding with its place in the text of the file.
+/// Renders each finding with an excerpt of the file.
 pub(in crate::cli) fn drawn(file: &str, text: &str, findings: &[Finding], style: Style) -> String {
     let (file, text) = (escape(file), harmless(text));
     let renderer = if style.color {
@@ -51,7 +51,7 @@ pub(in crate::cli) fn drawn(file: &str, text: &str, findings: &[Finding], style:
     drawn.chain(more).collect::<Vec<_>>().join("\n\n")
 }
 
-/// A text of the same length in which nothing commands a terminal.
+/// A text of the same length that cannot control a terminal.
 fn harmless(text: &str) -> String {
     let replace = |c: char| match (c, c.len_utf8()) {
         ('\n' | '\t', _) => c,

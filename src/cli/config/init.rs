@@ -11,11 +11,11 @@ use super::super::out;
 use crate::adapters::files;
 use crate::render::text::escape;
 
-/// Everybody may read settings, and only their owner write them.
+/// Everybody may read settings; only their owner may write them.
 const MODE: u32 = 0o644;
 const DIR_MODE: u32 = 0o755;
 
-/// Writes settings and their guide, each wholly or not at all; what is there is written over only when that is asked for.
+/// Writes settings and their guide, each completely or not at all; existing files are overwritten only on request.
 pub(super) fn init(context: &Context, args: &InitArgs) -> Result<Exit, Failure> {
     let file = match &args.output {
         Some(file) => file.clone(),
@@ -28,7 +28,7 @@ pub(super) fn init(context: &Context, args: &InitArgs) -> Result<Exit, Failure> 
         return Err(Failure::new(Exit::Usage, message).hint("Name another file with --output."));
     }
     if !args.force {
-        // Both are looked at before either is written; writing looks again.
+        // Both are checked before either is written; writing checks again.
         for path in [&file, &guide] {
             if path.symlink_metadata().is_ok() {
                 return Err(there_already(path));
@@ -38,7 +38,7 @@ pub(super) fn init(context: &Context, args: &InitArgs) -> Result<Exit, Failure> 
     if let Some(dir) = file.parent().filter(|dir| !dir.as_str().is_empty()) {
         files::make_dirs(dir, DIR_MODE).map_err(|error| cannot_write(&file, &error))?;
     }
-    // The settings last: once they are there, everything is.
+    // The settings come last: when they exist, everything exists.
     write(&guide, &args.preset.guide(name), args.force)?;
     write(&file, args.preset.text(), args.force)?;
     out::text(&format!(

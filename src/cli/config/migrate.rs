@@ -17,10 +17,10 @@ use crate::render::json::{self, MigratedDocument};
 use crate::render::text::escape;
 use crate::settings::{Migration, Platform, VERSION, migrate as migrated};
 
-/// What the backup may be at most, which is what settings may be.
+/// The largest backup, which is that of settings.
 const LIMIT: u64 = super::super::context::SETTINGS_LIMIT;
 
-/// Migrates a file, or all that are in force; what is of the present version is not written.
+/// Migrates one file, or all files in use. A file of the current version is not written.
 pub(super) fn migrate(context: &Context, args: &MigrateArgs) -> Result<Exit, Failure> {
     let files = match &args.file {
         Some(file) => vec![file.clone()],
@@ -28,7 +28,7 @@ pub(super) fn migrate(context: &Context, args: &MigrateArgs) -> Result<Exit, Fai
     };
     let texts = files.into_iter().map(|file| context.settings_at(file));
     let texts = texts.collect::<Result<Vec<_>, _>>()?;
-    // All of them before any is written: one that cannot be migrated leaves the others as they are.
+    // All are converted before any is written: if one fails, the others stay unchanged.
     let migrations = texts.iter().map(of).collect::<Result<Vec<_>, _>>()?;
     let mut documents = Vec::new();
     for (text, migration) in texts.iter().zip(migrations) {
@@ -82,11 +82,11 @@ fn carried_out(
     })
 }
 
-/// Writes the new text in the place of the old one, which is kept beside it; gives the name that it is kept under.
+/// Replaces the text; the old one is kept beside it. Returns the name of the backup.
 fn replace(path: &Utf8Path, old: &str, new: &str, from: i64) -> Result<Utf8PathBuf, Failure> {
     let there = fs::symlink_metadata(path).map_err(|error| unwritten(path, &error))?;
     if there.is_symlink() {
-        // What it leads to may be in the store, and is in any case somebody else's choice.
+        // The target of a link may be in the store, and was chosen by somebody else.
         return Err(refused(
             path,
             "it is a link",
@@ -98,7 +98,7 @@ fn replace(path: &Utf8Path, old: &str, new: &str, from: i64) -> Result<Utf8PathB
         return Err(refused(path, why, "Migrate it as its owner."));
     }
     let backup = kept(path, old, there.mode() & 0o7777, from)?;
-    // Between reading and writing somebody may have saved it, and what they wrote is not lost for it.
+    // Somebody may have saved the file between reading and writing; their text must not be lost.
     if files::read_bounded(path, LIMIT).map_err(|error| unwritten(path, &error))? != old {
         return Err(refused(path, "it has just been changed", "Try again."));
     }
@@ -107,14 +107,14 @@ fn replace(path: &Utf8Path, old: &str, new: &str, from: i64) -> Result<Utf8PathB
     Ok(backup)
 }
 
-/// Keeps the old text beside the file, never in the place of anything else.
+/// Keeps the old text beside the file, and overwrites nothing.
 fn kept(path: &Utf8Path, old: &str, mode: u32, from: i64) -> Result<Utf8PathBuf, Failure> {
     let name = path.file_name().unwrap_or_default();
     let backup = path.with_file_name(format!("{name}.version-{from}"));
     match files::write_new(&backup, old.as_bytes(), mode) {
         Ok(()) => Ok(backup),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            // A migration that was killed has left it behind.
+            // A killed migration has left it behind.
             if files::read_bounded(&backup, LIMIT).is_ok_and(|text| text == old) {
                 return Ok(backup);
             }

@@ -12,7 +12,7 @@ use crate::render::json::{self, ConfigShowDocument, OriginDocument, ShownDocumen
 use crate::render::text::escape;
 use crate::settings::{Effective, Origin, Overrides, Platform, Shown};
 
-/// Prints every value with where it comes from, or the document of them.
+/// Prints every value with its origin, or the document.
 pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<Exit, Failure> {
     let document = document(context, args)?;
     if args.json.json {
@@ -45,7 +45,7 @@ fn document(context: &Context, args: &ShowArgs) -> Result<ConfigShowDocument, Fa
         .ok_or_else(|| Failure::new(Exit::Failed, "there are no settings"))?;
     let built_in = files.is_empty();
     let values = shown.values().into_iter();
-    // One file warns by itself, when it is read.
+    // Warnings of one file appear when it is read.
     let findings = if layers.len() > 1 {
         shown.findings.as_slice()
     } else {
@@ -113,7 +113,7 @@ fn value_document(shown: Shown, built_in: bool) -> ShownDocument {
     }
 }
 
-/// Three columns, the value last: it may be long. Files are told by a number, as their names are long as well.
+/// Three columns, the value last, because it may be long. Files are numbered, because their names are long as well.
 fn summary(document: &ConfigShowDocument) -> String {
     let files = match document.files.as_slice() {
         [] => "There are no settings files; the built-in settings are used.\n".to_string(),

@@ -18,10 +18,10 @@ use crate::ports::{NixActions, PerformError, error_chain};
 use crate::render::json::{CheckDocument, CheckState};
 use crate::render::text::count;
 
-/// The name of the check whether Nix opens the store.
+/// The name of the check that Nix opens the store.
 pub(super) const ACCESS: &str = "access";
 
-/// Whether records can be written, tried without leaving anything behind.
+/// Whether records can be written, tried without leaving a file behind.
 pub(super) fn state(context: &Context) -> CheckDocument {
     let dir = context.journal.dir();
     match context.journal.probe() {
@@ -31,8 +31,8 @@ pub(super) fn state(context: &Context) -> CheckDocument {
     }
 }
 
-/// Whether Nix opens the store for our user, as every command of a run needs it. `None` where there is no Nix, or no
-/// store yet: Nix would make one.
+/// Whether Nix opens the store for our user, as every command of a run needs it. `None` without Nix, or without a
+/// store, which Nix would create.
 pub(super) fn access(context: &Context) -> Option<CheckDocument> {
     let nix = context.nix().ok()?;
     nix.nix_version().ok()?;
@@ -58,13 +58,13 @@ fn has_store(context: &Context) -> bool {
     names_daemon(&context.places) || made.iter().any(|name| state.join(name).exists())
 }
 
-/// What to do about the reasons that Nix gives for not opening a store.
+/// Hints for the reasons that Nix gives for not opening a store.
 fn hint(message: &str) -> &'static str {
     let says = |text: &str| message.contains(text);
     if says("cannot connect to") {
         "Start the daemon: `systemctl start nix-daemon.socket`."
     } else if says("not allowed to connect") || says("cannot open connection to") {
-        // A daemon that refuses a user may close the socket before it says so.
+        // A daemon that refuses a user may close the socket before it reports so.
         "Add the user to `allowed-users` in nix.conf and restart the daemon, or run as root."
     } else if says("remounting") || says("Read-only") {
         "Mount the file system of the store writable."
@@ -75,11 +75,11 @@ fn hint(message: &str) -> &'static str {
     }
 }
 
-/// Whether generations and roots can be removed where they are.
+/// Whether the directories of generations and roots can be changed.
 pub(super) fn directories(context: &Context, snapshot: Option<&Snapshot>) -> Vec<CheckDocument> {
     let state = &context.places.state_dir;
     let mut checks = Vec::new();
-    // Where a daemon changes the state directory, the daemon needs the rights.
+    // If a daemon changes the state directory, the daemon needs the rights.
     if StoreAccess::of(&context.places, context.actor) == StoreAccess::Direct {
         let own = ["profiles", "gcroots", "gcroots/auto"].map(|name| state.join(name));
         let blocked = own.iter().filter_map(|dir| Some((dir, refused(dir)?)));
@@ -124,10 +124,10 @@ pub(super) fn directories(context: &Context, snapshot: Option<&Snapshot>) -> Vec
     checks
 }
 
-/// Whether the file system of Nix's state has no room for another root.
+/// Whether the file system of Nix's state has no space for another root.
 fn full(state: &Utf8Path) -> Option<CheckDocument> {
     let there = statvfs(state.as_std_path()).ok()?;
-    // Some file systems have no fixed number of inodes and say 0.
+    // Some file systems have no fixed number of inodes and report 0.
     let out_of_inodes = there.files() > 0 && there.files_free() == 0;
     let what = match (there.blocks_free() == 0, out_of_inodes) {
         (true, _) => "space",
@@ -141,7 +141,7 @@ fn full(state: &Utf8Path) -> Option<CheckDocument> {
     ))
 }
 
-/// Why nothing can be written in a directory that is there.
+/// Why nothing can be written in an existing directory.
 fn refused(dir: &Utf8Path) -> Option<Errno> {
     if !dir.is_dir() {
         return None;
@@ -150,7 +150,7 @@ fn refused(dir: &Utf8Path) -> Option<Errno> {
     faccessat(AT_FDCWD, dir.as_std_path(), may, AtFlags::AT_EACCESS).err()
 }
 
-/// Locks that another run or another collection holds now.
+/// Locks that another run or another collection holds.
 pub(super) fn locks(context: &Context) -> Vec<CheckDocument> {
     let locks = [
         (
