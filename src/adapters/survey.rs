@@ -4,7 +4,7 @@
 //! 25, 45). Nothing is created, locked or removed, and only lists of the machine, such as /etc/passwd, are opened: directories are
 //! listed, names are examined without following them, links are read.
 //!
-//! The only error that counts as an answer is "not found", where the code says why; every other error fails a safety check.
+//! Only "not found" counts as an answer, and the code says why; every other error fails a safety check.
 
 #[cfg(target_os = "linux")]
 mod as_owner;
@@ -54,70 +54,71 @@ use scan::ScanContext;
 use store::Store;
 use users::Users;
 
-/// So many unreadable roots are told one by one.
+/// The most unreadable roots that are listed one by one.
 const MOST_TOLD: usize = 10;
 
-/// So many notes, and odd names, are listed: any user can cause more.
+/// The most notes, and odd names, that are listed: any user can cause more.
 const MAX_LISTED: usize = 100;
 
-/// What earlier runs have left behind that a look needs to know.
+/// Records of earlier runs that a survey needs.
 pub trait Memory {
     /// Our own pins.
     ///
     /// # Errors
-    /// When their record is there and cannot be read.
+    /// When their record exists and cannot be read.
     fn pins(&self) -> Result<Vec<Pin>, JournalError>;
 
     /// The pins of the user `uid`, who lives in `home`.
     ///
     /// # Errors
-    /// When their record is there and cannot be read.
+    /// When their record exists and cannot be read.
     fn pins_of_user(&self, home: &Utf8Path, uid: u32) -> Result<Vec<Pin>, JournalError>;
 
-    /// What is held for an undo in one store.
+    /// The holds in one store.
     ///
     /// # Errors
     /// When a record that could name a hold cannot be read.
     fn holds(&self, store: &StoreDir) -> Result<Vec<Hold>, JournalError>;
 
-    /// What the last run saw in one store.
+    /// The baseline of the last run in one store.
     ///
     /// # Errors
-    /// When the record of it is there and cannot be read.
+    /// When its record exists and cannot be read.
     fn last_seen(&self, store: &StoreDir) -> Result<Option<RootBaseline>, JournalError>;
 
-    /// Whether there is the record of a run.
+    /// Whether a run has a record.
     fn knows(&self, run: &RunId) -> bool {
         let _ = run;
         true
     }
 
-    /// The directory below which every hold's link is.
+    /// The directory that contains the links of all holds.
     fn holds_dir(&self) -> Utf8PathBuf;
 
-    /// What our user's other state directories keep of a store: the usual ones, and those `found` by their holds.
+    /// The pins and holds that our user's other state directories have of a store: the usual ones, and those `found` by
+    /// their holds.
     fn elsewhere(&self, found: &BTreeSet<&Utf8Path>, store: &StoreDir) -> Vec<Elsewhere> {
         let _ = (found, store);
         Vec::new()
     }
 }
 
-/// Looks at a machine, and changes nothing.
+/// Reads a machine, and changes nothing.
 #[derive(Clone)]
 pub struct Observer<'a> {
-    /// Where to look.
+    /// The places.
     pub places: &'a NixDirs,
-    /// Who looks, and would act.
+    /// The user who reads, and would act.
     pub actor: Actor,
     /// The zone of the calendar.
     pub zone: TimeZone,
     /// The profiles that the settings name by path.
     pub extra_profiles: Vec<Utf8PathBuf>,
-    /// Whether to look wherever `nix-collect-garbage -d` does.
+    /// Whether to search wherever `nix-collect-garbage -d` does.
     pub all_of_nix: bool,
-    /// What earlier runs have left behind.
+    /// The records of earlier runs.
     pub memory: &'a dyn Memory,
-    /// Tells when the look began.
+    /// The clock, for the time at which the survey began.
     pub clock: &'a dyn Clock,
 }
 
@@ -231,7 +232,7 @@ impl Survey for Observer<'_> {
 }
 
 impl Observer<'_> {
-    /// Reports what of the store and the roots could not be read. Returns the roots that only the daemon can read.
+    /// Reports unreadable parts of the store and the roots. Returns the roots that only the daemon can read.
     fn report(
         &self,
         store: &Store<'_>,
@@ -255,7 +256,7 @@ impl Observer<'_> {
             );
         }
         let mut refuse = |message: String, hidden: &[&Hidden]| {
-            // Only what is about places alone can be accepted by them.
+            // An acceptance by place covers only checks about places.
             let places = hidden.iter().map(|hidden| hidden.place.as_deref());
             let places: Option<Vec<&Path>> = places.collect();
             findings.refuse_at(
@@ -286,7 +287,7 @@ impl Observer<'_> {
             }
             return None;
         }
-        // The daemon collects, and sees what we do not.
+        // The daemon collects, and sees more than we do.
         let counted = |n: usize, one: &str, more: &str| match n {
             0 => None,
             1 => Some(format!("1 {one}")),
@@ -315,7 +316,7 @@ impl Observer<'_> {
         findings: &mut Findings,
     ) -> Vec<StorePath<String>> {
         machine::systems(self.places, name).unwrap_or_else(|why| {
-            // Any generation may be the one: the machine keeps all of them.
+            // Any generation may be the booted one: the machine keeps all of them.
             profiles.block(&why, |profile| profile.kind.is_system());
             findings.refuse(
                 CheckCode::RootsUnreadable,
@@ -326,8 +327,8 @@ impl Observer<'_> {
         })
     }
 
-    /// Our own pins, and those of the users whose profiles we could thin out. A user's pins count for profiles in
-    /// directories of that user only, whoever else is named in them.
+    /// Our own pins, and those of users whose profiles we could change. A user's pins count only for profiles in
+    /// directories of that user, whatever they name.
     fn pins(
         &self,
         users: &Users,
@@ -391,7 +392,7 @@ impl Observer<'_> {
     }
 }
 
-/// A pin of a profile that goes by another name here, through a link above it, counts all the same.
+/// A pin of a profile by another name, through a link above it, counts as well.
 fn under_known_name(mut pin: Pin, profiles: &Profiles<'_>) -> Pin {
     if let Some(known) = profiles.known_name(&pin.profile) {
         pin.profile = known;
@@ -399,12 +400,12 @@ fn under_known_name(mut pin: Pin, profiles: &Profiles<'_>) -> Pin {
     pin
 }
 
-/// An error with its causes, as text that commands no terminal.
+/// An error with its causes, as text that cannot control a terminal.
 fn causes(error: &JournalError) -> String {
     shown(ports::error_chain(error))
 }
 
-/// What a look has to say beside what it saw.
+/// The refusals and notes of a survey.
 #[derive(Debug, Default)]
 struct Findings {
     refusals: Vec<Blocker>,
@@ -419,7 +420,7 @@ impl Findings {
         self.push(Blocker::new(code, message, hint));
     }
 
-    /// The same about places, which settings can accept by their names.
+    /// A refusal about places, which settings can accept by name.
     fn refuse_at<'a>(
         &mut self,
         places: impl IntoIterator<Item = &'a Path>,
@@ -451,7 +452,7 @@ impl Findings {
         }
     }
 
-    /// All of them, with the number of those that are not listed.
+    /// All of them, with the number of those not listed.
     fn finish(mut self) -> (Vec<Blocker>, Vec<String>) {
         if self.left_out > 0 {
             let more = format!("{} more notes and odd names are not listed", self.left_out);

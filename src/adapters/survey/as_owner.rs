@@ -1,6 +1,7 @@
 //! Reading a link with the rights of its directory's owner: root may not read a home on NFS with `root_squash`.
 //!
-//! Only this thread's identity for file system checks changes, for two calls that do not follow the last link. Nothing is opened.
+//! Only the identity of this thread for file system checks changes, for two calls that do not follow the last link.
+//! Nothing is opened.
 
 use std::ffi::OsString;
 use std::fs::{self, Metadata};
@@ -10,10 +11,10 @@ use std::path::Path;
 
 use nix::unistd::{Uid, setfsuid};
 
-/// The link and its text.
+/// The link and its target.
 ///
 /// # Errors
-/// As reading it does; also when no ancestor of it belongs to an ordinary user, or the identity cannot be changed.
+/// As reading it; also when no ancestor belongs to an ordinary user, or the identity cannot be changed.
 pub(super) fn read_link(link: &Path) -> io::Result<(Metadata, OsString)> {
     let denied = || io::Error::from(io::ErrorKind::PermissionDenied);
     let mut above = link.ancestors().skip(1);
@@ -36,7 +37,7 @@ struct Other(Uid);
 impl Other {
     fn become_user(uid: Uid) -> Option<Self> {
         let guard = Self(setfsuid(uid));
-        // The call says what was before, whether it succeeded or not.
+        // The call returns the former identity, whether it succeeded or not.
         (setfsuid(uid) == uid).then_some(guard)
     }
 }

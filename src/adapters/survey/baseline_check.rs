@@ -21,7 +21,7 @@ use super::roots::Roots;
 use super::store::Store;
 use super::{Findings, Memory, causes};
 
-/// The last run's look beside what is mounted now.
+/// The baseline of the last run, with the current mounts.
 pub(super) struct Missing {
     seen: Option<RootBaseline>,
     mounts: Option<BTreeSet<Utf8PathBuf>>,
@@ -66,12 +66,12 @@ impl Missing {
         }
     }
 
-    /// The file systems that are not mounted any more.
+    /// The file systems that are no longer mounted.
     pub(super) fn mounts(&self) -> &[Utf8PathBuf] {
         &self.away
     }
 
-    /// The innermost file system of `fstab` that is not mounted and that a link leads into, apart from those above.
+    /// The innermost file system of `fstab` that is not mounted and that a link points into, except those above.
     pub(super) fn unmounted(&self, link: &Path) -> Option<&Utf8Path> {
         let around = self.unmounted.iter().filter(|at| link.starts_with(at));
         around
@@ -79,19 +79,19 @@ impl Missing {
             .map(Utf8PathBuf::as_path)
     }
 
-    /// Whether a place lies on a file system that is mounted below a directory.
+    /// Whether a place is on a file system that is mounted below a directory.
     pub(super) fn is_on_mount_in(&self, dir: &Utf8Path, place: &Path) -> bool {
         let mut mounts = self.mounts.iter().flatten();
         mounts.any(|at| at != dir && at.starts_with(dir) && place.starts_with(at))
     }
 
-    /// Whether no run knows what was in a place: there was none, or it was away then and nobody has let it pass.
+    /// Whether no run knows the content of a place: there was no run, or it was away then and nobody has accepted that.
     pub(super) fn is_unknown(&self, place: &Path) -> bool {
         let seen = self.seen.as_ref();
         seen.is_none_or(|seen| seen.away.iter().any(|at| at.as_std_path() == place))
     }
 
-    /// Says what is missing of the roots; tells where they are now.
+    /// Reports what is missing since the last run, and returns the scope of this survey.
     pub(super) fn report(
         &self,
         roots: &Roots<'_>,
@@ -127,7 +127,7 @@ impl Missing {
             );
         }
         let gone: Vec<_> = self.seen.iter().flat_map(|s| s.vanished(&ground)).collect();
-        // What lies in another one that is gone is told with it.
+        // A directory in another missing one is reported with it.
         let inside = |dir: &Utf8Path| gone.iter().any(|o| *o != dir && dir.starts_with(o));
         for dir in gone.iter().filter(|dir| !inside(dir)) {
             findings.refuse_at(
@@ -140,8 +140,8 @@ impl Missing {
         ground
     }
 
-    /// The roots that the last run saw and that are gone, while the store has what they kept. Derivations are left out:
-    /// Nix makes no root of one without building it, and whoever needs it makes it again from its source.
+    /// The roots that the last run saw and that are gone, if the store still has their paths. Derivations are left out:
+    /// Nix makes no root for one without building it, and its source makes it again.
     pub(super) fn roots(
         &self,
         roots: &[GcRoot],
@@ -152,7 +152,7 @@ impl Missing {
         let gone = self.seen.iter().flat_map(|seen| seen.gone(roots, holds));
         let mut gone: Vec<VanishedRoot> = gone.collect();
         gone.retain(|root| !is_derivation(&root.store_path));
-        // What cannot be looked at may be there: holding it tells.
+        // A place that cannot be read may exist: making the hold will show it.
         gone.retain(|root| store.has(&root.store_path).unwrap_or(true));
         match gone.len() {
             0 => {}
@@ -166,7 +166,7 @@ impl Missing {
         gone
     }
 
-    /// Says that the clock cannot be right.
+    /// Reports that the clock cannot be right.
     pub(super) fn clock(&self, now: Timestamp, profiles: &[Profile], findings: &mut Findings) {
         let generations = profiles.iter().flat_map(|p| p.generations.values());
         let created = generations.map(|generation| generation.created);
@@ -177,7 +177,7 @@ impl Missing {
     }
 }
 
-/// Where file systems are mounted, from the kernel's list; `None` where there is none, as on other systems than Linux.
+/// The mount points, from the kernel's list; `None` without one, as on systems other than Linux.
 fn mounts(list: &Utf8Path) -> Option<BTreeSet<Utf8PathBuf>> {
     let text = fs::read(list).ok()?;
     let lines: Vec<Vec<&[u8]>> = text
@@ -196,7 +196,7 @@ fn mounts(list: &Utf8Path) -> Option<BTreeSet<Utf8PathBuf>> {
     Some(points.collect())
 }
 
-/// The kind of file system, behind the fields of which there may be any number.
+/// The type of a file system, after a varying number of fields.
 fn kind_in<'a>(line: &[&'a [u8]]) -> &'a [u8] {
     let mut behind = line.iter().skip_while(|field| **field != b"-");
     behind.nth(1).copied().unwrap_or_default()
@@ -214,12 +214,12 @@ fn is_same_place(line: &[&[u8]], above: &[&[u8]]) -> bool {
     line.get(2) == above.get(2) && field(line, 3).is_some_and(|root| expected() == Some(root))
 }
 
-/// Whether such a file system is gone for good when it is not mounted, as `/run/user/1000` after the logout.
+/// Whether such a file system is gone for good once unmounted, as `/run/user/1000` after the logout.
 fn is_volatile(kind: &[u8]) -> bool {
     matches!(kind, b"tmpfs" | b"ramfs")
 }
 
-/// Where `fstab` would mount file systems.
+/// The mount points in `fstab`.
 fn in_fstab(text: &[u8]) -> impl Iterator<Item = Utf8PathBuf> {
     let lines = text.split(|byte| *byte == b'\n');
     lines.filter_map(|line| {
@@ -232,7 +232,7 @@ fn in_fstab(text: &[u8]) -> impl Iterator<Item = Utf8PathBuf> {
     })
 }
 
-/// A name of the list: blanks and the like are three octal digits behind a backslash. One that is not UTF-8 is left out.
+/// A name of the list: blanks and similar are three octal digits after a backslash. One that is not UTF-8 is skipped.
 fn unescaped(name: &[u8]) -> Option<Utf8PathBuf> {
     let mut bytes = Vec::with_capacity(name.len());
     let mut rest = name;

@@ -18,19 +18,19 @@ use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 
 use crate::domain::measure::Timestamp;
 
-/// As many links on one way as the kernel follows.
+/// The most links on one way, as in the kernel.
 const MOST_LINKS: usize = 40;
 
-/// On Linux a handle needs the right to search only, as every use of a path does.
+/// On Linux a handle needs only the right to search, as every use of a path does.
 #[cfg(target_os = "linux")]
 const HANDLE: OFlag = OFlag::O_PATH;
 #[cfg(not(target_os = "linux"))]
 const HANDLE: OFlag = OFlag::O_RDONLY;
 
-/// What tells one file from another on a running machine.
+/// Identifies a file on a running machine.
 pub(super) type FileId = (nix::libc::dev_t, nix::libc::ino_t);
 
-/// What kind of file a name stands for, never through a link.
+/// The type of a file, never through a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FileKind {
     Link,
@@ -39,7 +39,7 @@ pub(super) enum FileKind {
     Other,
 }
 
-/// What `lstat` says of a name.
+/// The result of `lstat` for a name.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Meta {
     pub(super) kind: FileKind,
@@ -79,7 +79,7 @@ impl From<&Metadata> for Meta {
     }
 }
 
-/// A time beyond the calendar counts as the latest of all: what has a timestamp in the future is kept.
+/// A time beyond the calendar counts as the latest possible: generations dated in the future are kept.
 fn time(seconds: i64, nanoseconds: i64) -> Timestamp {
     Timestamp::from_unix(seconds, nanoseconds).unwrap_or(Timestamp::from(jiff::Timestamp::MAX))
 }
@@ -92,7 +92,7 @@ pub(super) struct DirHandle {
 }
 
 impl DirHandle {
-    /// Opens a directory as the kernel finds it, through links: for the places that Nix itself is told, only.
+    /// Opens a directory as the kernel finds it, through links: only for the places that Nix itself is given.
     pub(super) fn open(path: &Utf8Path) -> io::Result<Self> {
         let flags = HANDLE | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         Self::new(open(path.as_std_path(), flags, Mode::empty())?)
@@ -109,14 +109,14 @@ impl DirHandle {
         Self::new(openat(&self.fd, name, flags, Mode::empty())?)
     }
 
-    /// Every name but `.` and `..`, sorted, so that the same directory is always listed the same way.
+    /// Every name except `.` and `..`, sorted, so that the same directory always gives the same list.
     pub(super) fn names(&self) -> io::Result<Vec<OsString>> {
         self.first_names(usize::MAX)
     }
 
-    /// So many of its names, sorted: those that the file system lists first.
+    /// At most this many names, sorted: those that the file system lists first.
     pub(super) fn first_names(&self, most: usize) -> io::Result<Vec<OsString>> {
-        // A handle of its own: reading moves its place in the directory.
+        // A separate handle, because reading moves the position in the directory.
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let mut dir = Dir::from_fd(openat(&self.fd, ".", flags, Mode::empty())?)?;
         let mut names = Vec::new();
@@ -135,56 +135,56 @@ impl DirHandle {
         Ok(names)
     }
 
-    /// What `name` is; `None` when there is nothing of that name.
+    /// The type of `name`; `None` if it does not exist.
     pub(super) fn look(&self, name: &OsStr) -> io::Result<Option<Meta>> {
         match fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(Meta::from(&stat))),
-            // Absence is an answer here: either it was the question, or the name went since the directory was read.
+            // Absence is an answer here: it was the question, or the name disappeared after the directory was read.
             Err(Errno::ENOENT) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// The text of the link `name`.
+    /// The target of the link `name`.
     pub(super) fn read_link(&self, name: &OsStr) -> io::Result<OsString> {
         Ok(readlinkat(&self.fd, name)?)
     }
 
-    /// Whose directory it is.
+    /// The owner of the directory.
     pub(super) fn uid(&self) -> u32 {
         self.stat.st_uid
     }
 
-    /// What tells it from every other directory.
+    /// Its identity.
     pub(super) fn id(&self) -> FileId {
         (self.stat.st_dev, self.stat.st_ino)
     }
 
-    /// Whether others than its owner can exchange what is in it.
+    /// Whether others than its owner can replace its content.
     pub(super) fn is_open_to_others(&self) -> bool {
         let mode = Mode::from_bits_truncate(self.stat.st_mode);
         mode.intersects(Mode::S_IWGRP | Mode::S_IWOTH) && !mode.contains(Mode::S_ISVTX)
     }
 }
 
-/// What stands at the end of a way.
+/// The end of a way.
 #[derive(Debug)]
 pub(super) enum Reach {
-    /// There is no such directory.
+    /// The directory does not exist.
     Absent,
-    /// There is.
+    /// The directory exists.
     There {
         place: DirHandle,
-        /// The first link on the way that somebody else than root could have made.
+        /// The first link on the way that somebody other than root could have made.
         link: Option<PathBuf>,
     },
 }
 
-/// Goes to a directory one step at a time from `/`, and remembers links on the way.
+/// Opens a directory one step at a time from `/`, and records links on the way.
 ///
-/// Links are followed, for reading: what is kept at another place is better shown than missed. Who acts is told of
-/// the link. A link of root's in a directory where only root can make one (`/home -> usr/home`) is the machine's own
-/// layout and does not count.
+/// Links are followed for reading: a profile at another place is better shown than missed. Actions learn of the link. A
+/// link of root in a directory that only root can change (`/home -> usr/home`) is the machine's own layout and does not
+/// count.
 pub(super) fn reach(path: &Path) -> io::Result<Reach> {
     let mut walk = Walk {
         place: DirHandle::open(Utf8Path::new("/"))?,
@@ -202,8 +202,8 @@ pub(super) fn reach(path: &Path) -> io::Result<Reach> {
             }
             Err(error) => match (walk.place.look(&name)?, error.kind()) {
                 (Some(meta), _) if meta.kind == FileKind::Link => walk.follow(&name, meta)?,
-                // A directory that was never made is normal; one that a link names and that is not there may be
-                // away only, with everything in it.
+                // A directory that was never made is normal; one that is named by a link and missing may only be away,
+                // with everything in it.
                 (None, io::ErrorKind::NotFound) if !of_link => return Ok(Reach::Absent),
                 (None, io::ErrorKind::NotFound) => {
                     let at = walk.at.join(&name);
@@ -223,7 +223,7 @@ pub(super) fn reach(path: &Path) -> io::Result<Reach> {
 struct Walk {
     place: DirHandle,
     at: PathBuf,
-    /// The steps ahead, the next one last, and whether a link's text names it.
+    /// The remaining steps, the next one last, and whether they come from a link's target.
     ahead: Vec<(OsString, bool)>,
     hops: usize,
     link: Option<PathBuf>,

@@ -17,20 +17,20 @@ use super::names::shown;
 use super::unprotected::place_of_hold;
 use super::{Findings, Memory, causes};
 
-/// What another state directory keeps.
+/// The pins and holds of another state directory.
 #[derive(Debug)]
 pub struct Elsewhere {
     /// The directory.
     pub dir: Utf8PathBuf,
-    /// Whether no run may do anything while there is something: runs of this user belong there and not where this one is, or
-    /// the pins that count here as well cannot be read.
+    /// Whether they stop every run: runs of this user belong there and not here, or the pins that also count here
+    /// cannot be read.
     pub stops_run: bool,
-    /// The pins and the holds, or why they are not known.
+    /// The pins and the holds, or why they are unknown.
     pub kept: Result<(Vec<Pin>, Vec<Hold>), JournalError>,
 }
 
-/// Refuses a run in a state directory that is not the usual one while that has pins or holds; gives the pins that other
-/// state directories have of these profiles, which keep their generations in any case.
+/// Refuses a run in an unusual state directory while the usual one has pins or holds. Returns the pins that other state
+/// directories have of these profiles, which keep their generations in any case.
 pub(super) fn pins(
     roots: &[GcRoot],
     profiles: &[Profile],
@@ -87,7 +87,7 @@ pub(super) fn pins(
     all
 }
 
-/// The state directory that the link of a hold is in.
+/// The state directory that contains the link of a hold.
 fn state_dir_of(link: &Utf8Path) -> Option<&Utf8Path> {
     let (holds, _) = place_of_hold(link.as_std_path())?;
     holds

@@ -13,7 +13,7 @@ use super::dirs::Meta;
 use super::names::lossy;
 use super::users::Users;
 
-/// A root by the names that the file system has.
+/// A root, with names as the file system has them.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) link: PathBuf,
@@ -39,7 +39,7 @@ impl Found {
         }
     }
 
-    /// A link that `entry` leads to.
+    /// A link that `entry` points to.
     pub(super) fn indirect(link: PathBuf, entry: PathBuf) -> Self {
         Self {
             entry: Some(entry),
@@ -56,7 +56,7 @@ impl Found {
         }
     }
 
-    /// The same with the link's text.
+    /// The same with the link's target.
     pub(super) fn with_target(self, text: OsString) -> Self {
         Self {
             target: Some(text),

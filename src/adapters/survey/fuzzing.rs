@@ -12,7 +12,7 @@ use super::names::{
 };
 use crate::domain::store_path::StoreDir;
 
-/// The first line is a name, the rest a link's text.
+/// The first line is a name, the rest a link target.
 pub(crate) fn read(input: &[u8]) {
     let (name, text) = match input.iter().position(|b| *b == b'\n') {
         Some(at) => (input.get(..at), input.get(at + 1..)),

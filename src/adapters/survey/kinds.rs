@@ -4,7 +4,7 @@ use camino::Utf8Path;
 
 use crate::domain::root::RootKind;
 
-/// What names are compared with.
+/// The places that names are compared with.
 pub(super) struct Kinds<'a, F> {
     pub(super) holds: &'a Utf8Path,
     pub(super) run_dir: &'a Utf8Path,
@@ -12,7 +12,7 @@ pub(super) struct Kinds<'a, F> {
 }
 
 impl<F: Fn(&Utf8Path) -> bool> Kinds<'_, F> {
-    /// The kind of a root. The first that fits: a hold of a system is a hold, a generation below `.direnv` is a
+    /// The kind of a root. The first match counts: a hold of a system is a hold, a generation below `.direnv` is a
     /// generation.
     pub(super) fn of(&self, link: &Utf8Path, entry: Option<&Utf8Path>) -> RootKind {
         let of_system = |path: &Utf8Path| {

@@ -13,13 +13,13 @@ use crate::domain::store_path::StorePath;
 
 use super::names::{Leads, leads, resolve, shown};
 
-/// A link of the machine's own, then one more that it leads to: `gcroots/booted-system`, `/run/booted-system`.
+/// A link of the machine, and one more that it may point to: `gcroots/booted-system`, `/run/booted-system`.
 const HOPS: usize = 2;
 
-/// Tells one machine, store and state directory from another, without giving the machine's own number away.
+/// Identifies the machine, store and state directory without revealing the machine ID.
 pub(super) fn machine_id(places: &NixDirs) -> MachineId {
-    // Where the file cannot be read the host's name takes its place. Should that ever change between two looks, a
-    // saved plan is refused, which is the safe side.
+    // If the file cannot be read, the host name replaces it. Should that change between two readings, a saved plan is
+    // refused, which is safe.
     let machine = std::fs::read(places.machine_id.as_std_path())
         .ok()
         .map(|bytes| bytes.trim_ascii().to_vec())
@@ -37,7 +37,7 @@ pub(super) fn machine_id(places: &NixDirs) -> MachineId {
         places.state_dir.as_str().as_bytes(),
     ];
     for part in parts {
-        // The length goes first, so that no two lists of parts are the same bytes.
+        // The length comes first, so that no two lists of parts have the same bytes.
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }
@@ -48,10 +48,10 @@ pub(super) fn machine_id(places: &NixDirs) -> MachineId {
     MachineId(text)
 }
 
-/// The systems that links called `name` lead to, in `/run` and below `gcroots`.
+/// The targets of links called `name`, in `/run` and below `gcroots`.
 ///
 /// # Errors
-/// Says which link is there and cannot be understood: then it is not known which system must stay.
+/// Names the link that exists and has no valid target: the system to keep is then unknown.
 pub(super) fn systems(places: &NixDirs, name: &str) -> Result<Vec<StorePath<String>>, String> {
     let mut systems = Vec::new();
     for dir in [places.run_dir.clone(), places.state_dir.join("gcroots")] {
@@ -72,8 +72,8 @@ fn follow(link: &Path, places: &NixDirs) -> io::Result<Option<StorePath<String>>
     for _ in 0..HOPS {
         let text = match std::fs::read_link(&at) {
             Ok(text) => text,
-            // Only NixOS and the like have these links, and a link below `gcroots` may lead to one in `/run` that
-            // is made at the next boot.
+            // Only NixOS and similar systems have these links, and a link below `gcroots` may point to one in `/run`
+            // that the next boot makes.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };

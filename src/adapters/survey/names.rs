@@ -9,19 +9,19 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::domain::profile::{GenerationNumber, ProfilePath};
 use crate::domain::store_path::{StoreDir, StorePath, StorePathRef};
 
-/// What the text of a link says to the collector.
+/// The meaning of a link's target for the collector.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Leads {
-    /// To a store path, or to something below one.
+    /// A store path, or something below one.
     ToStorePath(StorePath<String>),
-    /// Into the store directory, and not to a store path.
+    /// In the store directory, but not a store path.
     IntoStore,
-    /// Somewhere else.
+    /// Elsewhere.
     Elsewhere,
 }
 
-/// Reads a text as the collector does: by its letters, without looking at the file system and without tidying it up.
-/// A doubled slash is enough for Nix not to see a root, and then there is none.
+/// Reads a target as the collector does: literally, without the file system and without normalising it. With a doubled
+/// slash Nix sees no root, and then there is none.
 pub(super) fn leads(text: &OsStr, store: &StoreDir) -> Leads {
     let below = text
         .as_bytes()
@@ -45,7 +45,7 @@ pub(super) fn store_path_name(base: &[u8]) -> Option<StorePath<String>> {
     Some(path.to_owned())
 }
 
-/// The store path of a generation's link: the text is exactly that path, doubled slashes apart.
+/// The store path of a generation's link: the target is exactly that path, except for doubled slashes.
 pub(super) fn generation_target(text: &Utf8Path, store: &StoreDir) -> Option<StorePath<String>> {
     let mut single = String::with_capacity(text.as_str().len());
     for c in text.as_str().chars() {
@@ -59,8 +59,8 @@ pub(super) fn generation_target(text: &Utf8Path, store: &StoreDir) -> Option<Sto
     store_path_name(base.as_bytes())
 }
 
-/// Where the text of an indirect root leads from its directory, as Nix has it: `..` takes the name before it away,
-/// whether that is a link or not.
+/// The target of an indirect root, resolved from its directory as Nix does: `..` removes the name before it, whether
+/// that is a link or not.
 pub(super) fn resolve(dir: &Path, text: &OsStr) -> PathBuf {
     let joined = dir.join(text);
     let mut steps: Vec<&[u8]> = Vec::new();
@@ -78,7 +78,7 @@ pub(super) fn resolve(dir: &Path, text: &OsStr) -> PathBuf {
     PathBuf::from(OsString::from_vec(path))
 }
 
-/// A path for the types that know UTF-8 only, and whether it is the same letter for letter.
+/// A path for types that allow only UTF-8, and whether it is literally the same.
 pub(super) fn lossy(path: PathBuf) -> (Utf8PathBuf, bool) {
     match Utf8PathBuf::from_path_buf(path) {
         Ok(path) => (path, true),
@@ -86,7 +86,7 @@ pub(super) fn lossy(path: PathBuf) -> (Utf8PathBuf, bool) {
     }
 }
 
-/// A name for a message: whatever would move a terminal's cursor or hide is written as an escape.
+/// A name for a message: characters that control a terminal or are invisible are escaped.
 pub(super) fn shown(name: impl AsRef<OsStr>) -> String {
     let mut text = String::new();
     for c in name.as_ref().to_string_lossy().chars() {
@@ -98,8 +98,8 @@ pub(super) fn shown(name: impl AsRef<OsStr>) -> String {
     text
 }
 
-/// The profile's name and the number in `NAME-N-link`. `.` and `..` are directories, and no name of a profile:
-/// `.-1-link` would be taken for a generation of the directory's own name.
+/// The profile's name and the number in `NAME-N-link`. `.` and `..` are directories and no profile names: `.-1-link`
+/// would look like a generation of the directory's own name.
 pub(super) fn generation_name(name: &str) -> Option<(&str, GenerationNumber)> {
     let (profile, digits) = name.strip_suffix("-link")?.rsplit_once('-')?;
     if matches!(profile, "" | "." | "..") {
@@ -111,8 +111,8 @@ pub(super) fn generation_name(name: &str) -> Option<(&str, GenerationNumber)> {
     Some((profile, GenerationNumber(number)))
 }
 
-/// Whether Nix could take the name for a generation of the profile though it is none: it also reads
-/// `NAME-007-link`, `NAME-+1-link` and `NAME-1-link~` as numbers (trap 7).
+/// Whether Nix could read the name as a generation of the profile although it is none: it also reads `NAME-007-link`,
+/// `NAME-+1-link` and `NAME-1-link~` as numbers (trap 7).
 pub(super) fn looks_like_a_generation(profile: &str, name: &str) -> bool {
     let number = name
         .strip_prefix(profile)
@@ -123,7 +123,7 @@ pub(super) fn looks_like_a_generation(profile: &str, name: &str) -> bool {
     !canonical && number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// The profile that a link of this path would be a generation of.
+/// The profile of which a link with this path would be a generation.
 pub(super) fn profile_of_link(link: &Utf8Path) -> Option<ProfilePath> {
     let (name, _) = generation_name(link.file_name()?)?;
     ProfilePath::new(&link.parent()?.join(name)).ok()
@@ -251,7 +251,7 @@ mod tests {
             let link = format!("{name}-{number}-link");
             let parts = Some((name.as_str(), GenerationNumber(number)));
             proptest::prop_assert_eq!(generation_name(&link), parts);
-            // The same reading as the domain's, which knows the profile's name beforehand.
+            // The same result as in the domain, which knows the profile's name beforehand.
             let path = profile_of_link(&Utf8Path::new("/p").join(&link)).unwrap();
             proptest::prop_assert_eq!((path.dir().as_str(), path.name()), ("/p", name.as_str()));
             proptest::prop_assert_eq!(path.number_of(&link), Some(GenerationNumber(number)));

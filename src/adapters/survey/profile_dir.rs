@@ -12,7 +12,7 @@ use super::dirs::DirHandle;
 use super::names::shown;
 use super::users::Users;
 
-/// What a directory is for.
+/// The purpose of a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum DirKind {
     /// `$NIX_STATE_DIR/profiles`.
@@ -25,9 +25,9 @@ pub(super) enum DirKind {
     OfUser,
     /// Another one below `profiles`.
     Elsewhere,
-    /// One that the settings name a profile in.
+    /// The directory of a profile that the settings name.
     Asked,
-    /// One that a root has revealed.
+    /// A directory found through a root.
     Revealed,
 }
 
@@ -46,7 +46,7 @@ impl DirKind {
         }
     }
 
-    /// What a directory in this one is for.
+    /// The purpose of a subdirectory.
     pub(super) fn below(self, name: &str) -> Self {
         match (self, name) {
             (Self::Top, "system-profiles") => Self::SystemProfiles,
@@ -58,23 +58,23 @@ impl DirKind {
     }
 }
 
-/// A directory to look into.
+/// A directory to search.
 #[derive(Debug)]
 pub(super) struct ProfileDir {
     pub(super) place: DirHandle,
     pub(super) dir: Utf8PathBuf,
     pub(super) role: DirKind,
-    /// A link on the way that somebody else than root could have made.
+    /// A link on the way that somebody other than root could have made.
     pub(super) link: Option<PathBuf>,
-    /// The profiles that are asked for; without it, all.
+    /// The requested profiles; `None` for all.
     pub(super) only: Option<BTreeSet<String>>,
-    /// Whether `nix-collect-garbage -d` takes its profiles in.
+    /// Whether `nix-collect-garbage -d` includes its profiles.
     pub(super) is_nix_own: bool,
 }
 
 impl ProfileDir {
-    /// Why nothing in this directory may be touched, for root: whoever could exchange what is in it while we act
-    /// would have root act on another place.
+    /// Why root must change nothing in this directory: anybody who can replace its content during an action would make
+    /// root act on another place.
     pub(super) fn is_unsafe(&self, actor: Actor, users: &Users) -> Option<String> {
         if actor != Actor::Root {
             return None;

@@ -20,24 +20,24 @@ use super::profile_dir::{DirKind, ProfileDir};
 use super::roots::Roots;
 use super::scan::{Scan, ScanContext, scan};
 
-/// Directories nested deeper than this below `profiles` are not looked into.
+/// Directories nested deeper than this below `profiles` are not searched.
 const DEEPEST: usize = 64;
 
-/// So many names in directories of one user are looked at on behalf of root. It is a bound on the time and memory that
-/// one user can take from everybody's run; no profile is near it.
+/// The most names that root reads in the directories of one user. It limits the time and memory that one user can take
+/// from everybody's run; no profile comes near it.
 const MAX_NAMES_OF_A_USER: usize = 50_000;
 
-/// More directories than this are not visited because of roots alone.
+/// The most directories that are searched only because of roots.
 const MOST_REVEALED: usize = 1_000;
 
-/// The profiles found so far, and the directories they are in.
+/// The profiles found so far, and their directories.
 #[derive(Debug)]
 pub(super) struct Profiles<'a> {
     lens: ScanContext<'a>,
-    /// The directories of which every profile is known.
+    /// The directories whose profiles are all known.
     dirs: BTreeMap<FileId, Utf8PathBuf>,
     found: BTreeMap<ProfilePath, Profile>,
-    /// How many names were looked at in directories of each user but those that are not bounded.
+    /// The number of names read in the directories of each user, except unlimited ones.
     names: BTreeMap<u32, usize>,
 }
 
@@ -70,7 +70,7 @@ impl<'a> Profiles<'a> {
                 site.is_nix_own = true;
                 self.descend(&site, 0, findings);
             }
-            // A store that was never used has none. Where one was, the roots' look says that it is gone.
+            // A store that was never used has none. If there was one, reading the roots reports that it is gone.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => unreadable(&dir, &error, findings),
         }
@@ -102,15 +102,15 @@ impl<'a> Profiles<'a> {
                     below.link.clone_from(&site.link);
                     self.descend(&below, depth + 1, findings);
                 }
-                // Gone since the directory was read.
+                // It disappeared after the directory was read.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => unreadable(&dir, &error, findings),
             }
         }
     }
 
-    /// The profiles that users keep in their homes: everybody's for root, else one's own; with `deep` also those in the
-    /// directories below one's own, which are no users' profiles by their kind.
+    /// The profiles in homes: everybody's for root, the user's own otherwise. With `deep` also those in directories
+    /// below the user's own, which are not user profiles by kind.
     pub(super) fn of_users(
         &mut self,
         places: &NixDirs,
@@ -132,7 +132,7 @@ impl<'a> Profiles<'a> {
                 Ok(Reach::There { place, link }) => {
                     let mut site = site(place, dir, DirKind::OfUser);
                     site.link = link;
-                    // Root's own are below `per-user` for Nix.
+                    // For Nix, root's own are below `per-user`.
                     site.is_nix_own = self.lens.actor != Actor::Root
                         && places.own_profiles.as_ref() == Some(&site.dir);
                     let scan = self.visit(&site, findings);
@@ -148,8 +148,8 @@ impl<'a> Profiles<'a> {
         }
     }
 
-    /// The profiles in and below the directory of the one that `~/.nix-profile` leads to, or the same link below the
-    /// state directory where `use-xdg-base-directories` moved it.
+    /// The profiles in and below the directory of the one that `~/.nix-profile` points to, or the same link in the
+    /// state directory if `use-xdg-base-directories` moved it.
     pub(super) fn beside_own(&mut self, places: &NixDirs, findings: &mut Findings) {
         let home = places.home.as_ref().map(|home| home.join(".nix-profile"));
         let state = places.own_profiles.as_ref().and_then(|dir| dir.parent());
@@ -165,7 +165,7 @@ impl<'a> Profiles<'a> {
         else {
             return;
         };
-        // A directory that is known already was looked at with the rest of Nix's own, or by itself.
+        // A known directory was read with the rest of Nix's own, or by itself.
         match reach(&self.lens.users.real_path(&dir)) {
             Ok(Reach::There { place, link }) => {
                 self.mark(place.id());
@@ -179,7 +179,7 @@ impl<'a> Profiles<'a> {
         }
     }
 
-    /// Marks the profiles of a directory that was looked at before as Nix's own.
+    /// Marks the profiles of a directory that was already read as Nix's own.
     fn mark(&mut self, dir: FileId) {
         if let Some(dir) = self.dirs.get(&dir) {
             let inside = self.found.values_mut().filter(|p| p.path.dir() == dir);
@@ -228,7 +228,7 @@ impl<'a> Profiles<'a> {
         }
     }
 
-    /// Refuses a profile that is not there, with the one that was perhaps meant.
+    /// Refuses a missing profile, and names the one that was perhaps meant.
     fn absent(&self, asked: &ProfilePath, findings: &mut Findings) {
         let path = asked.to_path();
         let correct = "correct its path in the settings, or remove it from them";
@@ -244,9 +244,9 @@ impl<'a> Profiles<'a> {
         );
     }
 
-    /// The profile of nearly this name in the same directory, or of the same name in another.
+    /// The profile with nearly this name in the same directory, or with the same name in another.
     fn perhaps_meant(&self, asked: &ProfilePath) -> Option<&ProfilePath> {
-        // People copy the name of a generation as well.
+        // People also copy the name of a generation.
         let name = generation_name(asked.name()).map_or(asked.name(), |(profile, _)| profile);
         let beside = || self.found.keys().filter(|path| path.dir() == asked.dir());
         let near = nearest(name, beside().map(ProfilePath::name));
@@ -254,8 +254,8 @@ impl<'a> Profiles<'a> {
         near.or_else(|| self.found.keys().find(|path| path.name() == name))
     }
 
-    /// Refuses a directory that the way does not reach. A collection is refused only where roots lead into it that are
-    /// not found now: Nix would forget them.
+    /// Refuses a directory that cannot be reached. A collection is refused only if roots point into it that are not
+    /// found now: Nix would forget them.
     fn out_of_reach(
         &self,
         dir: &Utf8Path,
@@ -279,8 +279,7 @@ impl<'a> Profiles<'a> {
         );
     }
 
-    /// What the settings say of a profile by another name would not be heeded, a pin least of all: nothing of it is
-    /// touched then.
+    /// Settings for a profile by another name would be ignored, including pins: nothing of it is changed then.
     fn block_other_name(
         &mut self,
         asked: &ProfilePath,
@@ -299,7 +298,7 @@ impl<'a> Profiles<'a> {
         true
     }
 
-    /// The profiles in other places, of which there are generations among the roots.
+    /// The profiles in other places that have generations among the roots.
     pub(super) fn revealed(&mut self, paths: &BTreeSet<ProfilePath>, findings: &mut Findings) {
         let known: BTreeSet<&Utf8Path> = self.dirs.values().map(Utf8PathBuf::as_path).collect();
         let mut names: BTreeMap<Utf8PathBuf, BTreeSet<String>> = BTreeMap::new();
@@ -318,7 +317,7 @@ impl<'a> Profiles<'a> {
         for (dir, names) in names.into_iter().take(MOST_REVEALED) {
             let (place, link) = match reach(&self.lens.users.real_path(&dir)) {
                 Ok(Reach::There { place, link }) => (place, link),
-                // The root itself says that it leads nowhere.
+                // The root itself reports that it points nowhere.
                 Ok(Reach::Absent) => continue,
                 Err(error) => {
                     self.unseen(&dir, &error, findings);
@@ -336,7 +335,7 @@ impl<'a> Profiles<'a> {
         }
     }
 
-    /// Takes in the profiles of a directory, unless they are known under another name already.
+    /// Adds the profiles of a directory, unless they are known under another name.
     fn visit(&mut self, site: &ProfileDir, findings: &mut Findings) -> Option<Scan> {
         if self.dirs.contains_key(&site.place.id()) {
             return None;
@@ -378,8 +377,8 @@ impl<'a> Profiles<'a> {
         Ok((names.len() <= room).then_some(names))
     }
 
-    /// Blocks the profiles of users who have more names in their directories than are looked at. What was not read of
-    /// theirs is not known, and is nobody else's matter.
+    /// Blocks the profiles of users who have too many names in their directories. What was not read there is unknown,
+    /// and affects nobody else.
     pub(super) fn block_too_many_names(&mut self, findings: &mut Findings) {
         let many = |(_, count): &(&u32, &usize)| **count > MAX_NAMES_OF_A_USER;
         let owners: Vec<u32> = self
@@ -399,7 +398,7 @@ impl<'a> Profiles<'a> {
         }
     }
 
-    /// What nothing is asked of: profiles there are not known, hence not touched.
+    /// Nothing is requested of it: profiles there are unknown, and therefore not changed.
     fn unseen(&self, dir: &Utf8Path, error: &io::Error, findings: &mut Findings) {
         if self.lens.actor == Actor::Root {
             findings.note(format!(
@@ -409,7 +408,7 @@ impl<'a> Profiles<'a> {
         }
     }
 
-    /// The profile that `path` names, which may be another name of its directory.
+    /// The profile named by `path`, which may be another name of its directory.
     pub(super) fn known_name(&self, path: &ProfilePath) -> Option<ProfilePath> {
         if self.found.contains_key(path) {
             return Some(path.clone());
@@ -427,7 +426,7 @@ impl<'a> Profiles<'a> {
         self.found.values()
     }
 
-    /// Blocks every profile of which `which` holds.
+    /// Blocks every profile that `which` matches.
     pub(super) fn block(&mut self, why: &str, which: impl Fn(&Profile) -> bool) {
         for profile in self.found.values_mut().filter(|profile| which(profile)) {
             profile.blocked.get_or_insert_with(|| why.to_string());

@@ -24,10 +24,10 @@ use super::names::{Leads, leads, profile_of_link, resolve, shown, store_path_nam
 use super::store::Store;
 use super::users::Users;
 
-/// So many directories, one in the other, stay open during a walk; those below them are reached again from the top.
+/// The most nested directories that are open during a walk; deeper ones are reached again from the top.
 const MAX_OPEN: usize = 64;
 
-/// A directory that is still to be walked.
+/// A directory that has not been walked yet.
 struct Directory {
     path: PathBuf,
     depth: usize,
@@ -35,7 +35,7 @@ struct Directory {
 }
 
 impl Directory {
-    /// Opens it, through no link.
+    /// Opens it, without following a link.
     fn open(&self, top: &DirHandle, top_path: &Path) -> io::Result<DirHandle> {
         let name = self.path.file_name().unwrap_or_default();
         if let Some(above) = &self.above {
@@ -48,12 +48,12 @@ impl Directory {
     }
 }
 
-/// Something that hides roots.
+/// A place that hides roots.
 #[derive(Debug, Clone)]
 pub(super) struct Hidden {
-    /// The root or the directory; `None` where it hides the roots of everybody.
+    /// The root or the directory; `None` if it hides everybody's roots.
     pub(super) place: Option<PathBuf>,
-    /// What it is, and why.
+    /// Its description, with the reason.
     pub(super) what: String,
 }
 
@@ -70,25 +70,25 @@ impl Hidden {
     }
 }
 
-/// What a walk over the roots has found, and what it has not.
+/// The result of a walk over the roots.
 #[derive(Debug)]
 pub(super) struct Roots<'a> {
     actor: Actor,
     store: &'a Store<'a>,
     users: &'a Users,
     state_dir: &'a Utf8Path,
-    /// The file systems that were there at the last run and are not mounted now.
+    /// The file systems that existed at the last run and are not mounted now.
     mounts_away: &'a [Utf8PathBuf],
     found: Vec<Found>,
     /// Every directory below `gcroots` and `profiles`.
     pub(super) directories: BTreeSet<Utf8PathBuf>,
-    /// Roots that could not be looked at: which, and why.
+    /// Roots that could not be read, with the reason.
     pub(super) unreadable: Vec<Hidden>,
-    /// Links that only their owner may read, and that Nix does not see therefore.
+    /// Links that only their owner may read; Nix does not see them either.
     pub(super) concealed: Vec<PathBuf>,
     /// Directories that could not be walked.
     pub(super) unwalked: Vec<Hidden>,
-    /// What hides roots from everybody, Nix included or not: it always stops a collection.
+    /// Reasons why roots are hidden from everybody, perhaps including Nix: they always stop a collection.
     pub(super) hidden: Vec<Hidden>,
 }
 
@@ -126,15 +126,15 @@ impl<'a> Roots<'a> {
         match (state.child(name), state.look(name)) {
             (Ok(place), _) => self.tree(place, &path),
             (Err(error), Ok(None)) if error.kind() == io::ErrorKind::NotFound => {
-                // A store that was never used has neither. Nix makes both with its database, so that roots have
-                // vanished where that stayed; when its place cannot be looked at, it may be there.
+                // A store that was never used has neither. Nix makes both with its database, so if the database exists,
+                // roots have vanished. If its place cannot be read, it may exist.
                 let used = !matches!(state.look(OsStr::new("db")), Ok(None));
                 if used && name == "gcroots" {
                     let what = format!("{} has vanished", shown(&path));
                     self.hidden.push(Hidden::everywhere(what));
                 }
             }
-            // The collector does not follow a link here, nor do we: all roots would be hidden from both.
+            // The collector does not follow a link here, and neither does this: both would miss all roots.
             (Err(error), Ok(Some(meta))) if meta.kind != FileKind::Directory => {
                 let why = format!("{} is not a directory: {error}", shown(&path));
                 self.hidden.push(Hidden::everywhere(why));
@@ -147,14 +147,14 @@ impl<'a> Roots<'a> {
         }
     }
 
-    /// Remembers a directory, be it readable or not. One whose name is not UTF-8 is not missed when it goes.
+    /// Records a directory, whether readable or not. One whose name is not UTF-8 is not missed when it disappears.
     fn is_there(&mut self, path: &Path) {
         if let Some(path) = Utf8Path::from_path(path) {
             self.directories.insert(path.to_path_buf());
         }
     }
 
-    /// Walks a directory and all below it. However deep they are nested, few of them are open at a time.
+    /// Walks a directory and everything below it. However deep they are nested, few directories are open at a time.
     fn tree(&mut self, top: DirHandle, path: &Path) {
         let top = Rc::new(top);
         let mut ahead = Vec::new();
@@ -164,7 +164,7 @@ impl<'a> Roots<'a> {
                 Ok(place) => {
                     self.directory(&Rc::new(place), &next.path, next.depth, &mut ahead);
                 }
-                // Gone since the directory above it was read.
+                // It disappeared after the directory above was read.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => {
                     self.is_there(&next.path);
@@ -199,7 +199,7 @@ impl<'a> Roots<'a> {
                     path,
                 }),
                 Ok(Some(meta)) => self.name(place, &name, path, meta),
-                // Gone since the directory was read: Nix removes entries when it collects.
+                // It disappeared after the directory was read: Nix removes entries when it collects.
                 Ok(None) => {}
                 Err(error) => self.unreadable(Found::new(path), &error),
             }
@@ -219,7 +219,7 @@ impl<'a> Roots<'a> {
                     self.root(Found::new(path).with(meta), store_path);
                 }
             }
-            // A FIFO, socket or device is no root; it is not opened. A directory is walked by itself.
+            // A FIFO, socket or device is no root, and is not opened. A directory is walked by itself.
             FileKind::Directory | FileKind::Other => {}
         }
     }
@@ -240,8 +240,8 @@ impl<'a> Roots<'a> {
         }
     }
 
-    /// Follows an entry, once. The way there may lead through links, as the collector's does; what stands at its end
-    /// is looked at and not followed.
+    /// Follows an entry once. The way there may lead through links, as the collector's does; the object at its end is
+    /// examined and not followed.
     fn indirect(&mut self, mut found: Found, entry: Meta) {
         let link = match fs::symlink_metadata(&found.link) {
             Ok(link) => link,
@@ -249,7 +249,7 @@ impl<'a> Roots<'a> {
             Err(error) => {
                 return match self.why_gone(&found.link, &error) {
                     Ok(why) => {
-                        // Whose link it was cannot be seen any more; whose entry it is can.
+                        // The owner of the missing link is unknown; that of the entry is not.
                         found.owner = Some(entry.uid);
                         self.dangling(found, why);
                     }
@@ -268,17 +268,17 @@ impl<'a> Roots<'a> {
                     self.dangling(found.with_target(text), Dangling::NotARoot);
                 }
             },
-            // Whatever took its place since a moment ago, the next look will tell.
+            // Another object took its place a moment ago; the next reading will show it.
             Err(error) => self.unreadable(found, &error),
         }
     }
 
-    /// Whether root is denied what the owner of the place may see.
+    /// Whether root may not read what the owner of the place may read.
     fn is_hidden(&self, error: &io::Error) -> bool {
         self.actor == Actor::Root && error.kind() == io::ErrorKind::PermissionDenied
     }
 
-    /// Reads a link that root may not read with its owner's rights. Nix reads it as root, and counts no root then.
+    /// Reads a link that root may not read, with its owner's rights. Nix reads it as root, and then counts no root.
     #[cfg(target_os = "linux")]
     fn as_owner(&mut self, found: Found, denied: &io::Error) {
         match super::as_owner::read_link(&found.link) {
@@ -294,7 +294,7 @@ impl<'a> Roots<'a> {
                     }
                 }
             }
-            // Its owner sees that it is gone; nothing is kept by it.
+            // Its owner sees that it is gone; it keeps nothing.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.dangling(found, Dangling::NotARoot);
             }
@@ -307,12 +307,13 @@ impl<'a> Roots<'a> {
         self.unreadable(found, denied);
     }
 
-    /// Tells a link that somebody removed from one whose place is away (trap 17): a home or disk that is not mounted.
+    /// Distinguishes a link that somebody removed from one whose place is away (trap 17): a home or disk that is not
+    /// mounted.
     fn why_gone(&self, link: &Path, error: &io::Error) -> io::Result<Dangling> {
         match error.kind() {
             io::ErrorKind::NotADirectory => return Ok(Dangling::ParentMissing),
             io::ErrorKind::NotFound => {}
-            // Everything else tells nothing about the link.
+            // Every other error proves nothing about the link.
             kind => return Err(io::Error::new(kind, error.to_string())),
         }
         if self.mounts_away.iter().any(|at| link.starts_with(at)) {
@@ -320,7 +321,7 @@ impl<'a> Roots<'a> {
         }
         let dir = link.parent().unwrap_or(Path::new("/"));
         match fs::metadata(dir) {
-            // An empty home is what is left of one that is not mounted.
+            // An empty home may be the mount point of one that is not mounted.
             Ok(_) if self.users.is_home(dir) && self.users.may_be_unmounted(dir) => {
                 Ok(Dangling::ParentMissing)
             }
@@ -336,8 +337,8 @@ impl<'a> Roots<'a> {
     }
 
     fn root(&mut self, mut found: Found, path: StorePath<String>) {
-        // The collector asks its database whether the path is valid, which is read in a later step. A path that is on
-        // disk and not valid counts as live here: too much is kept so, never too little.
+        // The collector asks its database whether the path is valid, which happens in a later step here. An invalid
+        // path on disk counts as live: that keeps too much, never too little.
         found.state = match self.store.has(&path) {
             Ok(true) => RootState::Live,
             Ok(false) => RootState::Dangling(Dangling::PathGone),
@@ -348,8 +349,8 @@ impl<'a> Roots<'a> {
     }
 
     fn dangling(&mut self, mut found: Found, why: Dangling) {
-        // Links that lead to a directory, such as `gcroots/profiles` of every machine, are the collector's way through
-        // and no roots; only an entry of `gcroots/auto` was once meant to be one.
+        // Links to a directory, such as `gcroots/profiles` of every machine, lead the collector on and are no roots;
+        // only an entry of `gcroots/auto` was once meant to be one.
         if why == Dangling::NotARoot && found.entry.is_some() && !self.in_auto(&found) {
             return;
         }
@@ -370,7 +371,7 @@ impl<'a> Roots<'a> {
         dir == Some(auto.as_std_path())
     }
 
-    /// The profiles of which there are generations among the entries of `gcroots/auto`, holds apart.
+    /// The profiles with generations among the entries of `gcroots/auto`, without holds.
     pub(super) fn reveals(&self, holds: &Utf8Path) -> BTreeSet<ProfilePath> {
         let in_auto = |found: &&Found| self.in_auto(found) && found.store_path.is_some();
         let links = self.found.iter().filter(in_auto);
@@ -379,14 +380,14 @@ impl<'a> Roots<'a> {
         links.filter_map(profile_of_link).collect()
     }
 
-    /// The links that were named in places that are gone.
+    /// The targets of entries in missing directories.
     pub(super) fn in_gone_places(&self) -> impl Iterator<Item = &Path> {
         let gone = RootState::Dangling(Dangling::ParentMissing);
         let found = self.found.iter().filter(move |found| found.state == gone);
         found.map(|found| found.link.as_path())
     }
 
-    /// The links that are named and not there.
+    /// The targets of entries that do not exist.
     pub(super) fn missing_links(&self) -> impl Iterator<Item = &Path> {
         let found = self.found.iter().filter(|found| {
             matches!(
@@ -397,9 +398,9 @@ impl<'a> Roots<'a> {
         found.map(|found| found.link.as_path())
     }
 
-    /// The roots in the order of their links. A link that is there is one root, however many entries lead to it: the one
-    /// of `gcroots/auto` is kept, which is Nix's own. Where the link is gone each entry is a root of its own, for there
-    /// nothing else is left to be removed.
+    /// The roots in the order of their links. An existing link is one root, however many entries point to it: the one
+    /// of `gcroots/auto` is kept, which is Nix's own. If the link is gone, each entry is a root of its own, because
+    /// only the entries can be removed.
     pub(super) fn into_vec(
         self,
         kind: impl Fn(&Utf8Path, Option<&Utf8Path>) -> RootKind,
@@ -427,7 +428,7 @@ impl<'a> Roots<'a> {
     }
 }
 
-/// Whether there is nothing in a directory; one that cannot be read is not known to be empty.
+/// Whether a directory is empty; an unreadable one is not known to be.
 pub(super) fn is_empty(dir: &Path) -> bool {
     fs::read_dir(dir).is_ok_and(|mut names| names.next().is_none())
 }

@@ -17,17 +17,17 @@ use super::profile_dir::ProfileDir;
 use super::store::Store;
 use super::users::Users;
 
-/// So many odd names of one directory are told one by one.
+/// The most odd names of one directory that are listed one by one.
 const MOST_TOLD: usize = 10;
 
-/// What a directory has.
+/// The content of a directory.
 #[derive(Debug, Default)]
 pub(super) struct Scan {
     pub(super) profiles: Vec<Profile>,
     pub(super) directories: Vec<OsString>,
 }
 
-/// What is needed to understand a directory.
+/// The context of a directory.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ScanContext<'a> {
     pub(super) actor: Actor,
@@ -37,7 +37,7 @@ pub(super) struct ScanContext<'a> {
 
 struct Entry {
     meta: Meta,
-    /// The text, of a link.
+    /// The target, of a link.
     text: Option<OsString>,
 }
 
@@ -46,11 +46,11 @@ struct Reading<'a> {
     site: &'a ProfileDir,
     entries: BTreeMap<String, Entry>,
     odd: Vec<String>,
-    /// What could not be looked at: no profile beside it may be touched then.
+    /// Names that could not be read: no profile beside them may be changed then.
     trouble: Option<String>,
 }
 
-/// Looks at the names of a directory.
+/// Examines the names of a directory.
 pub(super) fn scan(
     site: &ProfileDir,
     names: Vec<OsString>,
@@ -76,11 +76,11 @@ pub(super) fn scan(
 }
 
 impl Reading<'_> {
-    /// Looks at one name; gives it back if it is a directory.
+    /// Examines one name; returns it if it is a directory.
     fn take(&mut self, name: OsString) -> Option<OsString> {
         let meta = match self.site.place.look(&name) {
             Ok(Some(meta)) => meta,
-            // Gone since the directory was read: a generation that somebody dropped, or a link under way.
+            // It disappeared after the directory was read: a removed generation, or a temporary link.
             Ok(None) => return None,
             Err(error) => {
                 self.stumble(&name, &error);
@@ -137,7 +137,7 @@ impl Reading<'_> {
                 Ok(path) if path.dir() == self.site.dir && path.name() == name => {
                     profiles.push(self.profile(path, findings));
                 }
-                // The path of another place must never stand for this one.
+                // The path of another place must never replace this one.
                 _ => self.odd.push(shown(name)),
             }
         }
@@ -145,7 +145,7 @@ impl Reading<'_> {
         profiles
     }
 
-    /// The profiles: names of which there are generations, and links that say they have some.
+    /// The profiles: names with generations, and links whose target says that they have some.
     fn profile_names(&self) -> BTreeSet<String> {
         let claims = |name: &str| self.entries.get(name).is_some_and(|e| self.claims(name, e));
         let mut names: BTreeSet<String> = BTreeSet::new();
@@ -156,8 +156,8 @@ impl Reading<'_> {
             if entry.text.is_none() {
                 continue;
             }
-            // `.nix-profile-1-link` that leads to `.nix-profile-1-link-7-link` is a profile; alone it does not make
-            // a generation of `.nix-profile` as well (trap 7). Beside that profile's link, Nix takes it for one.
+            // `.nix-profile-1-link` that points to `.nix-profile-1-link-7-link` is a profile; alone it does not make a
+            // generation of `.nix-profile` as well (trap 7). Beside that profile's link, Nix reads it as one.
             if let Some((profile, _)) = generation_name(name)
                 && (!claims(name) || self.entries.contains_key(profile))
             {
@@ -167,8 +167,8 @@ impl Reading<'_> {
         names
     }
 
-    /// Whether the link says that it is a profile, of generations beside it. A link to another profile, as root's
-    /// `default` may be, is another name of that one and no profile.
+    /// Whether the link marks a profile with generations beside it. A link to another profile, as root's `default` may
+    /// be, is another name of that profile.
     fn claims(&self, name: &str, entry: &Entry) -> bool {
         let Some(text) = entry.text.as_deref() else {
             return false;

@@ -11,13 +11,13 @@ use crate::domain::store_path::{StoreDir, StorePath};
 use super::dirs::{DirHandle, FileKind};
 use super::names::{Leads, leads, resolve};
 
-/// Either of these makes a store path look like something to boot from.
+/// Either of these makes a store path look bootable.
 const BOOTS: [&str; 2] = ["kernel", "boot.json"];
 
-/// Where a system lists its specialisations: NixOS since 20.03, and before.
+/// The directories of specialisations: NixOS since 20.03, and before.
 const SPECIALISATIONS: [&str; 2] = ["specialisation", "fine-tune"];
 
-/// No system has as many; a store path that somebody built to have more is not read to its end.
+/// No system has as many; a store path that was built to have more is not read to its end.
 const MAX_SPECIALISATIONS: usize = 1000;
 
 /// The store directory, opened once.
@@ -33,7 +33,7 @@ impl<'a> Store<'a> {
         Self { dir, place }
     }
 
-    /// Why nothing can be said about the store, if so.
+    /// Why the store is unknown, if it is.
     pub(super) fn trouble(&self) -> Option<&io::Error> {
         self.place.as_ref().err()
     }
@@ -43,13 +43,13 @@ impl<'a> Store<'a> {
         self.place.as_ref().map_err(again)
     }
 
-    /// Whether a store path is there.
+    /// Whether a store path exists.
     pub(super) fn has(&self, path: &StorePath<String>) -> io::Result<bool> {
         let found = self.place()?.look(OsStr::new(&path.to_string()))?;
         Ok(found.is_some())
     }
 
-    /// What a generation that leads to `path` has.
+    /// The content of a generation that points to `path`.
     pub(super) fn content(&self, path: StorePath<String>) -> io::Result<Content> {
         let name = path.to_string();
         let Some(meta) = self.place()?.look(OsStr::new(&name))? else {
@@ -62,8 +62,8 @@ impl<'a> Store<'a> {
         }
     }
 
-    /// The systems that a system offers to boot beside its own. One that cannot be read is none: what a store path says
-    /// only adds to what is kept. No link is followed but to the store path that it names.
+    /// The specialisations of a system. An unreadable one is skipped: a store path can only add to what is kept. No
+    /// link is followed except to the store path that it names.
     pub(super) fn specialisations(&self, system: &StorePath<String>) -> Vec<StorePath<String>> {
         let name = system.to_string();
         let Ok(system) = self
@@ -93,7 +93,7 @@ impl<'a> Store<'a> {
         found
     }
 
-    /// A directory of a store path, which may be a link to another store path's.
+    /// A directory in a store path, which may be a link into another store path.
     fn below(&self, above: &DirHandle, name: &OsStr, path: &Utf8Path) -> io::Result<DirHandle> {
         let text = match above.child(name) {
             Ok(place) => return Ok(place),
@@ -107,7 +107,7 @@ impl<'a> Store<'a> {
         steps.try_fold(self.place()?.child(first)?, |place, step| place.child(step))
     }
 
-    /// Whether it looks like something to boot from. What cannot be looked at does not: less is promised so.
+    /// Whether it looks bootable. If that cannot be read, it does not, which promises less.
     fn boots(&self, name: &OsStr) -> bool {
         let has =
             |place: &DirHandle, name: &str| matches!(place.look(OsStr::new(name)), Ok(Some(_)));

@@ -27,10 +27,10 @@ use super::roots::Roots;
 use super::users::Users;
 use super::{Findings, Memory};
 
-/// So many numbers of a profile are told one by one.
+/// The most numbers of a profile that are listed one by one.
 const MOST_TOLD: usize = 10;
 
-/// Refuses a collection while roots lead into a home that is not there or empty, as one is that is not mounted.
+/// Refuses a collection while roots point into a home that is missing or empty, as an unmounted one is.
 pub(super) fn homes_away(
     roots: &Roots<'_>,
     users: &Users,
@@ -65,7 +65,7 @@ pub(super) fn homes_away(
     }
 }
 
-/// Whether there is no home, or an empty one. What cannot be looked at is another matter, and told elsewhere.
+/// Whether the home is missing or empty. An unreadable one is reported elsewhere.
 fn is_away(home: &Path, users: &Users) -> bool {
     match fs::metadata(home) {
         Ok(found) => found.is_dir() && users.may_be_unmounted(home),
@@ -76,8 +76,8 @@ fn is_away(home: &Path, users: &Users) -> bool {
     }
 }
 
-/// Refuses a collection while entries lead into a directory of holds that is not there: the state directory is not
-/// mounted, another one was named, or it was replaced by an older copy. Nix would forget the holds.
+/// Refuses a collection while entries point into a missing directory of holds: the state directory is not mounted,
+/// another one was given, or an older copy replaced it. Nix would forget the holds.
 pub(super) fn holds_away(
     roots: &Roots<'_>,
     memory: &dyn Memory,
@@ -90,7 +90,7 @@ pub(super) fn holds_away(
         let Some((dir, run)) = place_of_hold(link) else {
             continue;
         };
-        // A run that is on record ended its holds itself.
+        // A run on record ended its holds itself.
         let is_lost = match fs::metadata(dir) {
             Ok(found) => found.is_dir() && dir == own.as_std_path() && !memory.knows(&run),
             Err(error) => {
@@ -129,11 +129,11 @@ pub(super) fn place_of_hold(link: &Path) -> Option<(&Path, RunId)> {
     is_hold.then_some((dir, run))
 }
 
-/// Refuses a collection while roots lead into a place that may be a file system that is not mounted, or the home of a
-/// user whom the list of users does not have.
+/// Refuses a collection while roots point into a place that may be an unmounted file system, or the home of a user who
+/// is not in the list of users.
 ///
-/// Root removes directories all the time, as users do: what they kept is held for an undo window, and stops nobody. A
-/// check is for what may come back: where homes and disks are mounted, and what no run has ever seen.
+/// Root removes directories all the time, as users do: their paths are held for an undo window, and stop nothing. This
+/// check is for places that may come back: where homes and disks are mounted, and what no run has ever seen.
 pub(super) fn places_away(
     roots: &Roots<'_>,
     users: &Users,
@@ -169,7 +169,7 @@ pub(super) fn places_away(
     }
 }
 
-/// The place of a vanished link, where there is a reason to take it for one that is only away.
+/// The place of a vanished link, if there is a reason to believe that it is only away.
 fn may_be_away(link: &Path, users: &Users, places: &NixDirs, missing: &Missing) -> Option<PathBuf> {
     let is_of_home = is_generation_of_a_home(link);
     if users.home_of(link).is_some() && !is_of_home {
@@ -179,21 +179,21 @@ fn may_be_away(link: &Path, users: &Users, places: &NixDirs, missing: &Missing) 
     let mut disks = places.disks.iter();
     let on_disk =
         disks.any(|disks| place.starts_with(disks) && !missing.is_on_mount_in(disks, &place));
-    // What was there is gone for good with the logout, or the service.
+    // It is gone for good with the logout, or the service.
     let comes_back = on_disk || !place.starts_with(&places.run_dir);
     let is_beside_homes = || place.parent().is_some_and(|dir| users.are_homes_in(dir));
     let may_be = on_disk || is_of_home || is_beside_homes() || missing.is_unknown(&place);
     (comes_back && may_be).then_some(place)
 }
 
-/// Whether a link is a generation in the place that Nix has for them in homes. Builds leave generations anywhere.
+/// Whether a link is a generation in Nix's directory in homes. Builds leave generations anywhere.
 fn is_generation_of_a_home(link: &Path) -> bool {
     let profile = Utf8Path::from_path(link).and_then(profile_of_link);
     profile.is_some_and(|profile| profile.dir().ends_with("nix/profiles"))
 }
 
-/// The place of a vanished link that may only be away: a missing directory right below one that root guards, or an empty
-/// one there. A directory that was emptied by the removal of this one link is not away, unless it stands beside homes.
+/// The place of a vanished link that may only be away: a missing directory directly below one that only root can
+/// change, or an empty one there. A directory that this one link left empty is not away, unless it is beside homes.
 fn place_away(link: &Path, users: &Users) -> Option<PathBuf> {
     let mut missing = link;
     loop {
@@ -210,14 +210,14 @@ fn place_away(link: &Path, users: &Users) -> Option<PathBuf> {
             Ok(_) => missing = dir,
             Err(error) => match error.kind() {
                 io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => missing = dir,
-                // It cannot be looked at, which is told elsewhere.
+                // It cannot be read, which is reported elsewhere.
                 _ => return None,
             },
         }
     }
 }
 
-/// Whether an ordinary user other than us could have removed a directory that is not there.
+/// Whether an ordinary user other than ours could have removed a missing directory.
 fn is_removed_by_its_owner(dir: &Path, actor: Actor) -> bool {
     let above = dir
         .ancestors()
@@ -234,7 +234,7 @@ fn is_guarded(dir: &fs::Metadata) -> bool {
     dir.uid() == 0 && dir.mode() & 0o022 == 0
 }
 
-/// Sets when the windows of holds end, by the time that is proven to have passed.
+/// Sets the ends of undo windows, by the time that is proven to have passed.
 pub(super) fn windows(holds: &mut [Hold], skips: &[Skip], findings: &mut Findings) {
     let mut later = 0;
     for hold in holds {
@@ -255,10 +255,10 @@ pub(super) fn windows(holds: &mut [Hold], skips: &[Skip], findings: &mut Finding
     }
 }
 
-/// Refuses a collection while a generation that lies where Nix does not look for roots has no entry that makes it one.
+/// Refuses a collection while a generation outside the directories that Nix searches has no entry that makes it a root.
 ///
-/// Generations of other users stop nothing, because any user can remove such an entry: they are given back as roots, and
-/// garbage is collected by name, without what they keep.
+/// Generations of other users stop nothing, because any user can remove such an entry. They are returned as roots, and
+/// garbage is collected by name, without their closures.
 pub(super) fn rootless_generations(
     profiles: &[Profile],
     roots: &[GcRoot],
@@ -301,7 +301,7 @@ pub(super) fn rootless_generations(
         );
         let message = format!("{unrooted}; a collection would delete it");
         if profile.kind == ProfileKind::Other && !asked.contains(&profile.path.to_path()) {
-            // Anybody can leave such links behind, and no job selects them: that must not stop a collection.
+            // Anybody can leave such links, and no job selects them: they must not stop a collection.
             findings.note(message);
             continue;
         }
@@ -342,7 +342,7 @@ fn is_of_another(profile: &Profile, actor: Actor) -> bool {
     }
 }
 
-/// A generation as the root that it would be if Nix knew of it.
+/// A generation as the root that it would be if Nix knew it.
 fn root_of(profile: &Profile, generation: &Generation, path: &StorePath<String>) -> GcRoot {
     GcRoot {
         link: profile.path.link(generation.number),
@@ -357,7 +357,7 @@ fn root_of(profile: &Profile, generation: &Generation, path: &StorePath<String>)
     }
 }
 
-/// Finds the holds whose link no entry makes a root any more, and says which will not keep what they promised.
+/// Finds the holds whose link is no root any more, and reports those that will not keep their promise.
 pub(super) fn rootless_holds(
     holds: &mut [Hold],
     roots: &[GcRoot],

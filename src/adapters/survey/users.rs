@@ -15,7 +15,7 @@ use crate::domain::snapshot::Actor;
 
 use super::Findings;
 
-/// The numbers below are those of services.
+/// Numbers below this belong to services.
 const FIRST_PERSON: u32 = if cfg!(target_os = "macos") { 500 } else { 1000 };
 
 /// A user of the machine.
@@ -26,21 +26,21 @@ pub(super) struct User {
     pub(super) home: Utf8PathBuf,
 }
 
-/// All users, and where the homes that we look into really are.
+/// All users, and the real places of the homes that are searched.
 #[derive(Debug, Default)]
 pub(super) struct Users {
     pub(super) all: Vec<User>,
     own_uid: u32,
     own_home: Option<Utf8PathBuf>,
     names: BTreeMap<u32, String>,
-    /// A home as it is called, and as it is; the longest name first.
+    /// A home by its name and its real path; the longest name first.
     homes: Vec<(Utf8PathBuf, PathBuf)>,
-    /// Every home, there or not, by each of its names.
+    /// Every home, existing or not, by each of its names.
     home_names: OnceCell<HashSet<PathBuf>>,
 }
 
 impl Users {
-    /// Reads the list, and where the homes are that `actor` looks into: everybody's for root, else their own.
+    /// Reads the list, and resolves the homes that `actor` searches: everybody's for root, their own for others.
     pub(super) fn read(places: &NixDirs, actor: Actor, findings: &mut Findings) -> Self {
         let mut users = Self {
             own_uid: match actor {
@@ -52,8 +52,8 @@ impl Users {
         };
         match std::fs::read(places.passwd.as_std_path()) {
             Ok(bytes) => users.all = parse(&String::from_utf8_lossy(&bytes)),
-            // Without the list root knows neither whose profiles there are nor what is pinned in them; a user only
-            // misses the names of others.
+            // Without the list, root knows neither whose profiles exist nor their pins; a user only misses the names of
+            // others.
             Err(error) if actor == Actor::Root => findings.refuse(
                 CheckCode::UsersUnreadable,
                 format!("cannot read the list of users {}: {error}", places.passwd),
@@ -90,7 +90,7 @@ impl Users {
         users
     }
 
-    /// The user as the owner of something.
+    /// The user as an owner.
     pub(super) fn owner(&self, uid: u32) -> Owner {
         Owner {
             uid,
@@ -103,7 +103,7 @@ impl Users {
         self.names.contains_key(&uid)
     }
 
-    /// Whether this is somebody's home.
+    /// Whether this is a home.
     pub(super) fn is_home(&self, path: &Path) -> bool {
         let own = self
             .homes
@@ -112,8 +112,8 @@ impl Users {
         own || self.all.iter().any(|user| user.home.as_std_path() == path)
     }
 
-    /// Whether a home is there and belongs to whoever runs this. When it is empty, its owner emptied it: what is left of a
-    /// home that is not mounted belongs to root, or is somebody else's.
+    /// Whether a home exists and belongs to our user. If it is empty, its owner emptied it: the mount point of an
+    /// unmounted home belongs to root, or to somebody else.
     fn is_own(&self, home: &Path) -> bool {
         let named =
             |of: &Utf8PathBuf| of.as_std_path() == home || below_real(of).as_deref() == Some(home);
@@ -124,19 +124,19 @@ impl Users {
                 .is_ok_and(|found| found.is_dir() && found.uid() == self.own_uid)
     }
 
-    /// Whether an empty directory may be what is left of somebody's home that is not mounted.
+    /// Whether an empty directory may be the mount point of an unmounted home.
     pub(super) fn may_be_unmounted(&self, home: &Path) -> bool {
         !self.is_own(home) && super::roots::is_empty(home)
     }
 
-    /// Whether somebody's home is in this directory. Services have theirs in `/var/lib`, and Nix's builders in `/var`.
+    /// Whether a person's home is in this directory. Services have theirs in `/var/lib`, and Nix's builders in `/var`.
     pub(super) fn are_homes_in(&self, dir: &Path) -> bool {
         let people = self.all.iter().filter(|user| user.uid >= FIRST_PERSON);
         let mut homes = people.filter(|user| user.home.parent().is_some_and(|above| above == dir));
         homes.any(|user| std::fs::metadata(&user.home).is_ok_and(|home| home.uid() == user.uid))
     }
 
-    /// The home that a path lies in, be it there or not; the innermost of them.
+    /// The home that contains a path, existing or not; the innermost one.
     pub(super) fn home_of(&self, path: &Path) -> Option<PathBuf> {
         let names = self.home_names.get_or_init(|| {
             let others = self.all.iter().map(|user| &user.home);
@@ -150,12 +150,12 @@ impl Users {
             .map(Path::to_path_buf)
     }
 
-    /// The homes that there are, as they are called; `Users::real_path` tells where they are.
+    /// The existing homes, by name; `Users::real_path` resolves them.
     pub(super) fn homes(&self) -> impl Iterator<Item = &Utf8Path> {
         self.homes.iter().map(|(home, _)| home.as_path())
     }
 
-    /// The path with the home at its beginning resolved: above a home, links are the machine's own affair.
+    /// The path with its home resolved: above a home, links belong to the machine.
     pub(super) fn real_path(&self, path: &Utf8Path) -> PathBuf {
         for (home, real) in &self.homes {
             if let Ok(below) = path.strip_prefix(home) {
@@ -166,26 +166,26 @@ impl Users {
     }
 }
 
-/// A home under the real name of the directory above it, which is there when the home itself is not.
+/// A home below the real path of its parent directory, which exists even if the home does not.
 fn below_real(home: &Utf8Path) -> Option<PathBuf> {
     let above = std::fs::canonicalize(home.parent()?.as_std_path()).ok()?;
     Some(above.join(home.file_name()?))
 }
 
-/// Where a home really is; `None` for one that is not there or is no directory.
+/// The real path of a home; `None` for one that does not exist or is no directory.
 fn real_home(home: &Utf8Path) -> io::Result<Option<PathBuf>> {
     match std::fs::canonicalize(home.as_std_path()) {
-        // `/dev/null` and the like: there is nothing below it, and there never was.
+        // `/dev/null` and similar: nothing is below it.
         Ok(real) if !real.is_dir() => Ok(None),
         Ok(real) => Ok(Some(real)),
-        // Users of services have a home that was never made. A home that is only away has entries under
-        // `gcroots/auto`, and these stop a collection.
+        // Service users have a home that was never made. A home that is only away has entries in `gcroots/auto`, and
+        // these stop a collection.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-/// The users in a text like `/etc/passwd`; lines that are none are left out, as every reader of it does.
+/// The users in a text like `/etc/passwd`; other lines are skipped, as by every reader of it.
 fn parse(text: &str) -> Vec<User> {
     text.lines().filter_map(parse_line).collect()
 }

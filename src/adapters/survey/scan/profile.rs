@@ -63,8 +63,8 @@ impl Reading<'_> {
         }
     }
 
-    /// The numbers and names of a profile's generations: all names begin with the profile's, so that they are found
-    /// together in the sorted entries.
+    /// The numbers and names of a profile's generations. All names begin with the profile's name, so they are adjacent
+    /// in the sorted entries.
     fn generations_of(&self, path: &ProfilePath) -> Vec<(GenerationNumber, String)> {
         let prefix = format!("{}-", path.name());
         self.entries
@@ -74,7 +74,7 @@ impl Reading<'_> {
             .collect()
     }
 
-    /// A generation, with the error when its store path cannot be seen; `None` when the name is not a link.
+    /// A generation, with the error if its store path cannot be read; `None` if the name is not a link.
     fn generation(
         &self,
         number: GenerationNumber,
@@ -89,11 +89,11 @@ impl Reading<'_> {
             None => (Content::Foreign, None),
             Some(path) => match self.lens.store.content(path.clone()) {
                 Ok(content) => (content, None),
-                // What is not known to be there is not there: such a generation is kept.
+                // A path that is not known to exist does not exist: such a generation is kept.
                 Err(error) => (Content::Missing(path), Some(error)),
             },
         };
-        // Nothing else boots, and what anybody may build is not read in vain.
+        // Nothing else boots, and paths that anybody may build are not read needlessly.
         let boots = kind.is_system() || self.site.role == DirKind::Asked;
         let specialisations = content.on_disk().filter(|_| boots);
         let specialisations = specialisations.map(|path| self.lens.store.specialisations(path));
@@ -118,7 +118,8 @@ impl Reading<'_> {
         let Some(text) = &entry.text else {
             return Current::Unknown(CurrentUnknown::NotALink);
         };
-        // Only the bare name counts: with any other text Nix itself does not know the current generation, and its
+        // Only the bare name counts: with any other text Nix itself does not know the current generation, and its own
+        // commands would delete it (trap 12).
         // own commands would delete it (trap 12).
         match text.to_str().and_then(|text| path.number_of(text)) {
             Some(number) if generations.contains_key(&number) => Current::Known(number),
@@ -127,7 +128,7 @@ impl Reading<'_> {
         }
     }
 
-    /// The generation that the profile's link leads to, if it is not there.
+    /// The generation that the profile's link points to, if it does not exist.
     fn missing_generation(&self, path: &ProfilePath) -> Option<PathBuf> {
         let text = self.entries.get(path.name())?.text.as_deref()?;
         let link = resolve(self.site.dir.as_std_path(), text);
@@ -148,7 +149,7 @@ impl Reading<'_> {
         let (place, profile) = (path.to_path(), shown(path.to_path()));
         let message = format!("the current generation of {profile} is unknown: {why}");
         if self.site.role == DirKind::Revealed && kind == ProfileKind::Other {
-            // Anybody can leave such links behind, and no job selects them: that must not stop a collection.
+            // Anybody can leave such links, and no job selects them: they must not stop a collection.
             findings.note(message);
             return;
         }
@@ -169,7 +170,7 @@ impl Reading<'_> {
             &hint,
         );
         if let Some(link) = self.missing_generation(path).filter(|_| kind.is_system()) {
-            // Only root can remove one there. Its link alone kept the system, so that a collection would take it.
+            // Only root can remove one there. Only its link kept the system, so a collection would delete it.
             findings.refuse_at(
                 [place.as_std_path()],
                 CheckCode::RootsVanished,
