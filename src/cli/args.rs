@@ -10,10 +10,12 @@ use crate::domain::measure::{Span, Timestamp};
 use crate::domain::risk::RiskLevel;
 
 mod budget;
+mod calendar;
 mod config;
 mod store;
 
 pub use budget::BudgetArgs;
+pub use calendar::CalendarArgs;
 pub use config::{
     CheckArgs, ConfigArgs, ConfigCommand, DiffArgs, ImportArgs, ImportTool, InitArgs, Level,
     MigrateArgs, ScopeArg, ShowArgs,
@@ -219,18 +221,9 @@ pub struct KeepArgs {
     /// Keep generations younger than this, such as 14d, and the one active at its start
     #[arg(long, value_name = "DURATION")]
     pub keep_within: Option<Span>,
-    /// Keep the newest generation of each of the last N days that have one
-    #[arg(long, value_name = "N")]
-    pub keep_daily: Option<u16>,
-    /// Keep the newest generation of each of the last N ISO weeks that have one
-    #[arg(long, value_name = "N")]
-    pub keep_weekly: Option<u16>,
-    /// Keep the newest generation of each of the last N months that have one
-    #[arg(long, value_name = "N")]
-    pub keep_monthly: Option<u16>,
-    /// Keep the newest generation of each of the last N years that have one
-    #[arg(long, value_name = "N")]
-    pub keep_yearly: Option<u16>,
+    /// Calendar rules
+    #[command(flatten)]
+    pub calendar: CalendarArgs,
 }
 
 /// `plan`.
@@ -280,7 +273,7 @@ pub struct RunArgs {
     /// Only recover an interrupted run
     ///
     /// Every run does this first.
-    #[arg(long, conflicts_with_all = ["job", "KeepArgs", "BudgetArgs", "profiles", "no_collect", "collect_method", "keep_recent", "accepts", "yes"])]
+    #[arg(long, conflicts_with_all = ["job", "KeepArgs", "CalendarArgs", "BudgetArgs", "profiles", "no_collect", "collect_method", "keep_recent", "accepts", "yes"])]
     pub resume: bool,
     /// Consent
     #[command(flatten)]

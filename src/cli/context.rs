@@ -192,10 +192,7 @@ impl Context {
         let rules = KeepRules {
             last: args.keep.keep_last,
             within: args.keep.keep_within,
-            daily: args.keep.keep_daily,
-            weekly: args.keep.keep_weekly,
-            monthly: args.keep.keep_monthly,
-            yearly: args.keep.keep_yearly,
+            calendar: args.keep.calendar.0,
         };
         let usage = |text: String| Failure::new(Exit::Usage, text);
         let keep = (rules != KeepRules::default())

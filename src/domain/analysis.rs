@@ -253,18 +253,13 @@ impl StoreAnalysis {
     fn by_link(&self) -> Vec<Vec<&StoreRoot>> {
         let mut links: BTreeMap<(bool, &str, Option<NodeIdx>), Vec<&StoreRoot>> = BTreeMap::new();
         for root in &self.roots {
-            let runtime = is_runtime(root.root.kind);
+            let runtime = root.root.kind.is_runtime();
             let node = runtime.then_some(root.node);
             let key = (runtime, root.root.link.as_str(), node);
             links.entry(key).or_default().push(root);
         }
         links.into_values().collect()
     }
-}
-
-/// Whether a root lives and dies with a process.
-fn is_runtime(kind: RootKind) -> bool {
-    matches!(kind, RootKind::Process | RootKind::Temporary)
 }
 
 fn same_hash(graph: &StoreGraph, digest: &[u8; 20]) -> Vec<NodeIdx> {

@@ -198,15 +198,10 @@ pub fn gone_between(before: &Snapshot, after: &Snapshot, run: &[Entry]) -> Vec<V
     let there = present(&after.roots);
     let held = held_roots(&after.holds);
     let removed = Removed::by(run);
-    let known = before.roots.iter().filter(|root| match root.kind {
-        RootKind::Profile
-        | RootKind::Result
-        | RootKind::Direnv
-        | RootKind::Home
-        | RootKind::System
-        | RootKind::Other => root.state == RootState::Live,
-        RootKind::Process | RootKind::Temporary | RootKind::Hold => false,
-    });
+    let known = before
+        .roots
+        .iter()
+        .filter(|root| root.kind.may_be_missed() && root.state == RootState::Live);
     let gone = known.filter_map(|root| Some((&root.link, root.store_path.as_ref()?)));
     let gone = gone.filter(|(link, _)| !there.contains(link));
     let gone =
@@ -266,14 +261,10 @@ impl<'a> Removed<'a> {
 /// many of the others as have room.
 fn roots_of(snapshot: &Snapshot, run: &[Entry]) -> BTreeMap<Utf8PathBuf, StorePath<String>> {
     let removed = Removed::by(run);
-    let made = snapshot.roots.iter().filter(|root| match root.kind {
-        RootKind::Profile
-        | RootKind::Result
-        | RootKind::Direnv
-        | RootKind::Home
-        | RootKind::Other => root.state == RootState::Live && root.exact,
-        // They come and go by themselves.
-        RootKind::System | RootKind::Process | RootKind::Temporary | RootKind::Hold => false,
+    let made = snapshot.roots.iter().filter(|root| {
+        // The links of the running system come and go by themselves.
+        let lasts = root.kind.may_be_missed() && root.kind != RootKind::System;
+        lasts && root.state == RootState::Live && root.exact
     });
     let made = made.filter_map(|root| {
         let uid = root.owner.as_ref().map(|owner| owner.uid);

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
+pub use self::calendar::{Calendar, PeriodCounts};
 use self::keep_reasons::KeepReasons;
 pub use self::policy::{KeepError, KeepPolicy, KeepRules, MOST_KEPT};
 use super::measure::{Span, Timestamp};
@@ -16,6 +17,7 @@ use super::profile::{Current, CurrentUnknown, GenerationNumber, Profile};
 use super::snapshot::Pin;
 use super::store_path::StorePath;
 
+mod calendar;
 mod keep_reasons;
 mod policy;
 
@@ -63,14 +65,13 @@ pub enum Reason {
     Last(u16),
     /// The rule `within`.
     Within(Span),
-    /// The rule `daily`: the newest of this day.
-    Daily(String),
-    /// The rule `weekly`: the newest of this ISO week.
-    Weekly(String),
-    /// The rule `monthly`: the newest of this month.
-    Monthly(String),
-    /// The rule `yearly`: the newest of this year.
-    Yearly(String),
+    /// A calendar rule: it is the newest of this period.
+    NewestOf {
+        /// The rule.
+        rule: Calendar,
+        /// The period, such as `2026-05`.
+        period: String,
+    },
     /// The policy of the machine keeps so many.
     PolicyLast(u16),
     /// The policy of the machine keeps what is not older than this, and the one that was active then.

@@ -32,6 +32,46 @@ pub enum RootKind {
     Other,
 }
 
+impl RootKind {
+    /// All kinds.
+    pub const ALL: [Self; 9] = [
+        Self::Profile,
+        Self::Result,
+        Self::Direnv,
+        Self::Home,
+        Self::System,
+        Self::Process,
+        Self::Temporary,
+        Self::Hold,
+        Self::Other,
+    ];
+
+    /// Its word, as in the JSON documents.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Profile => "profile",
+            Self::Result => "result",
+            Self::Direnv => "direnv",
+            Self::Home => "home",
+            Self::System => "system",
+            Self::Process => "process",
+            Self::Temporary => "temporary",
+            Self::Hold => "hold",
+            Self::Other => "other",
+        }
+    }
+
+    /// Whether it lives and ends with a process.
+    pub fn is_runtime(self) -> bool {
+        matches!(self, Self::Process | Self::Temporary)
+    }
+
+    /// Whether somebody made it, who may miss what it keeps once it is gone.
+    pub fn may_be_missed(self) -> bool {
+        !self.is_runtime() && self != Self::Hold
+    }
+}
+
 /// Whether a root keeps something alive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RootState {
@@ -85,4 +125,16 @@ pub struct GcRoot {
     pub state: RootState,
     /// The modification time of the link.
     pub last_used: Option<Timestamp>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_written_as_in_json() {
+        for kind in RootKind::ALL {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
+        }
+    }
 }

@@ -7,7 +7,7 @@ use crate::domain::plan::{Decision, RemovalRule};
 use crate::domain::profile::GenerationNumber;
 use crate::domain::receipt::Outcome;
 use crate::domain::retention::Reason;
-use crate::domain::root::{Dangling, RootKind, RootState};
+use crate::domain::root::{Dangling, RootState};
 
 /// A reason in words; `time` writes the times in it.
 pub fn sentence(reason: &Reason, time: &dyn Fn(Timestamp) -> String) -> String {
@@ -26,10 +26,7 @@ pub fn sentence(reason: &Reason, time: &dyn Fn(Timestamp) -> String) -> String {
         Reason::Last(1) => "the last one (last)".to_string(),
         Reason::Last(n) => format!("one of the last {n} (last)"),
         Reason::Within(age) => format!("not older than {age} (within)"),
-        Reason::Daily(day) => format!("newest of {day} (daily)"),
-        Reason::Weekly(week) => format!("newest of {week} (weekly)"),
-        Reason::Monthly(month) => format!("newest of {month} (monthly)"),
-        Reason::Yearly(year) => format!("newest of {year} (yearly)"),
+        Reason::NewestOf { rule, period } => format!("newest of {period} ({})", rule.as_str()),
         Reason::PolicyLast(n) => format!("the policy keeps the last {n}"),
         Reason::PolicyWithin(age) => {
             format!("the policy keeps generations active in the last {age}")
@@ -113,21 +110,6 @@ pub fn state_problem(state: &RootState) -> Option<String> {
     Some(text.to_string())
 }
 
-/// The word for a root's kind, as in the JSON documents.
-pub fn kind_word(kind: RootKind) -> &'static str {
-    match kind {
-        RootKind::Profile => "profile",
-        RootKind::Result => "result",
-        RootKind::Direnv => "direnv",
-        RootKind::Home => "home",
-        RootKind::System => "system",
-        RootKind::Process => "process",
-        RootKind::Temporary => "temporary",
-        RootKind::Hold => "hold",
-        RootKind::Other => "other",
-    }
-}
-
 /// A generation by its number and profile.
 pub fn generation(number: GenerationNumber, profile: &(impl std::fmt::Display + ?Sized)) -> String {
     format!("generation {number} of {profile}")
@@ -138,10 +120,15 @@ mod tests {
     use super::*;
     use crate::domain::blocker::CheckCode;
     use crate::domain::measure::Span;
+    use crate::domain::retention::Calendar;
     use rstest::rstest;
 
     #[rstest]
-    #[case(Reason::Monthly("2026-05".into()), "monthly", "newest of 2026-05 (monthly)")]
+    #[case(
+        Reason::NewestOf { rule: Calendar::Monthly, period: "2026-05".into() },
+        "newestOf",
+        "newest of 2026-05 (monthly)"
+    )]
     #[case(Reason::Last(5), "last", "one of the last 5 (last)")]
     #[case(Reason::Last(1), "last", "the last one (last)")]
     #[case(
@@ -170,23 +157,5 @@ mod tests {
     #[case(CheckCode::UsersUnreadable, "users.unreadable")]
     fn refusals_have_their_serialised_code(#[case] code: CheckCode, #[case] text: &str) {
         assert_eq!(code.as_str(), text);
-    }
-
-    #[rstest]
-    fn kinds_are_written_as_in_json(
-        #[values(
-            RootKind::Profile,
-            RootKind::Result,
-            RootKind::Direnv,
-            RootKind::Home,
-            RootKind::System,
-            RootKind::Process,
-            RootKind::Temporary,
-            RootKind::Hold,
-            RootKind::Other
-        )]
-        kind: RootKind,
-    ) {
-        assert_eq!(serde_json::to_value(kind).unwrap(), kind_word(kind));
     }
 }

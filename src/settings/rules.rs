@@ -26,7 +26,7 @@ use crate::domain::plan::Action;
 use crate::domain::policy::{MinimumRetention, Policy};
 use crate::domain::profile::GenerationNumber;
 use crate::domain::protected::ProtectedPaths;
-use crate::domain::retention::{KeepPolicy, KeepRules};
+use crate::domain::retention::{Calendar, KeepPolicy, KeepRules, PeriodCounts};
 use crate::domain::risk::RiskLevel;
 
 /// The number of jobs above which there is a warning.
@@ -330,6 +330,19 @@ fn collect(keys: &keys::Collect, at: At<'_>, reader: &mut Reader) -> Option<Coll
     Some(operation)
 }
 
+fn calendar(keep: &keys::Keep) -> Option<PeriodCounts> {
+    let counts = [
+        (Calendar::Daily, &keep.daily),
+        (Calendar::Weekly, &keep.weekly),
+        (Calendar::Monthly, &keep.monthly),
+        (Calendar::Yearly, &keep.yearly),
+    ];
+    let add = |all: PeriodCounts, (rule, key): (_, &Option<Sourced<u64>>)| {
+        Some(all.with(rule, count(value(key.as_ref())).ok()?))
+    };
+    counts.into_iter().try_fold(PeriodCounts::default(), add)
+}
+
 fn generations(
     keys: &keys::Generations,
     at: At<'_>,
@@ -340,10 +353,7 @@ fn generations(
     let rules = KeepRules {
         last: count(value(keep.last.as_ref())).ok()?,
         within: value(keep.within.as_ref()),
-        daily: count(value(keep.daily.as_ref())).ok()?,
-        weekly: count(value(keep.weekly.as_ref())).ok()?,
-        monthly: count(value(keep.monthly.as_ref())).ok()?,
-        yearly: count(value(keep.yearly.as_ref())).ok()?,
+        calendar: calendar(keep)?,
     };
     let at = At::Key(&at, "keep");
     let keep = match KeepPolicy::new(rules) {

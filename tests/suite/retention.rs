@@ -17,7 +17,9 @@ use nix_prune::domain::measure::Timestamp;
 use nix_prune::domain::profile::{
     Content, Current, Generation, GenerationNumber, Owner, Profile, ProfileKind,
 };
-use nix_prune::domain::retention::{Circumstances, KeepPolicy, KeepRules, Verdict, judge};
+use nix_prune::domain::retention::{
+    Calendar, Circumstances, KeepPolicy, KeepRules, PeriodCounts, Verdict, judge,
+};
 
 /// A number, its date, whether it stays, and the codes of all the reasons, in their order.
 pub(crate) type YearRow = (u32, &'static str, bool, Vec<&'static str>);
@@ -60,8 +62,7 @@ pub(crate) fn year_rules() -> KeepRules {
     KeepRules {
         last: Some(3),
         within: Some("30d".parse().unwrap()),
-        monthly: Some(6),
-        ..KeepRules::default()
+        calendar: PeriodCounts::default().with(Calendar::Monthly, Some(6)),
     }
 }
 

@@ -6,6 +6,7 @@
     reason = "helpers of tests too"
 )]
 
+use nix_prune::domain::retention::Calendar;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -113,7 +114,12 @@ fn the_builtin_settings_are_valid_and_say_what_they_promise() {
     let rules = generations.keep.rules();
     assert_eq!((rules.last, rules.within), (Some(5), Some(Span::days(14))));
     assert_eq!(
-        (rules.daily, rules.weekly, rules.monthly, rules.yearly),
+        (
+            rules.calendar.get(Calendar::Daily),
+            rules.calendar.get(Calendar::Weekly),
+            rules.calendar.get(Calendar::Monthly),
+            rules.calendar.get(Calendar::Yearly)
+        ),
         (None, None, None, None)
     );
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{StoreAnalysis, StoreRoot, is_runtime};
+use super::{StoreAnalysis, StoreRoot};
 use crate::domain::graph::{KeepFlags, NodeIdx};
 use crate::domain::measure::Bytes;
 use crate::domain::root::GcRoot;
@@ -49,7 +49,7 @@ impl StoreAnalysis {
         let (mut exclusive, mut running) = (HashMap::new(), HashMap::new());
         for (root, bytes) in self.exclusive() {
             let link = root.root.link.clone();
-            if is_runtime(root.root.kind) {
+            if root.root.kind.is_runtime() {
                 let path = self.graph.base_name(root.node).to_string();
                 running.insert((link, path), bytes);
             } else {
@@ -66,7 +66,7 @@ impl StoreAnalysis {
     /// What would be dead if each link alone were gone, by its link.
     pub fn exclusive_by_link(&self) -> HashMap<&Utf8Path, Bytes> {
         let exclusive = self.exclusive().into_iter();
-        let of_links = exclusive.filter(|(root, _)| !is_runtime(root.root.kind));
+        let of_links = exclusive.filter(|(root, _)| !root.root.kind.is_runtime());
         of_links
             .map(|(root, bytes)| (root.root.link.as_path(), bytes))
             .collect()
@@ -91,7 +91,7 @@ impl Sizes {
     pub fn of_root(&self, root: &GcRoot) -> Size {
         let size = self.of(&root.link, root.store_path.as_ref());
         let path = match &root.store_path {
-            Some(path) if is_runtime(root.kind) => path.to_string(),
+            Some(path) if root.kind.is_runtime() => path.to_string(),
             _ => return size,
         };
         let key = (root.link.clone(), path);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use camino::Utf8PathBuf;
 
-use super::{StoreAnalysis, StoreRoot, is_runtime};
+use super::{StoreAnalysis, StoreRoot};
 use crate::domain::graph::{KeepFlags, NodeIdx, NodeSet, Weight};
 use crate::domain::measure::Bytes;
 use crate::domain::profile::{GenerationNumber, ProfilePath};
@@ -79,7 +79,7 @@ impl StoreAnalysis {
     pub fn usage(&self, snapshot: &Snapshot, by: GroupBy, top: usize, sets: Sets) -> Usage {
         let links = links_of_generations(snapshot);
         let generation = |root: &StoreRoot| {
-            let root = Some(root).filter(|root| !is_runtime(root.root.kind))?;
+            let root = Some(root).filter(|root| !root.root.kind.is_runtime())?;
             links.get(&root.root.link)
         };
         let (rows, count) = match by {
@@ -241,7 +241,7 @@ fn links_of_generations(
 
 /// A path that processes use has the first of them for its name, and the path with it.
 pub(super) fn root_name(root: &StoreRoot, inspection: &StoreAnalysis) -> String {
-    if is_runtime(root.root.kind) {
+    if root.root.kind.is_runtime() {
         format!("{} -> {}", root.root.link, inspection.path(root.node))
     } else {
         root.root.link.to_string()
@@ -251,7 +251,7 @@ pub(super) fn root_name(root: &StoreRoot, inspection: &StoreAnalysis) -> String 
 fn user_name(root: &StoreRoot) -> String {
     match &root.root.owner {
         Some(owner) => owner.to_string(),
-        None if is_runtime(root.root.kind) => "(processes)".to_string(),
+        None if root.root.kind.is_runtime() => "(processes)".to_string(),
         None => "(unknown)".to_string(),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::civil::Date;
+use jiff::Zoned;
 
 use super::{Circumstances, KeepRules, MinimumRetention, Reason, Reasons, Verdict};
 use crate::domain::measure::{Span, Timestamp};
@@ -168,32 +168,29 @@ impl<'a> KeepReasons<'a> {
     }
 
     pub(super) fn buckets(&mut self, rules: &KeepRules, circumstances: &Circumstances<'_>) {
-        let calendar = [rules.daily, rules.weekly, rules.monthly, rules.yearly];
-        if calendar.iter().all(|count| count.unwrap_or(0) == 0) {
+        if rules
+            .calendar
+            .iter()
+            .all(|(_, count)| count.unwrap_or(0) == 0)
+        {
             return;
         }
         let mut newest_first: Vec<&Generation> = self.dated(circumstances.now).collect();
         newest_first.sort_by_key(|g| std::cmp::Reverse((g.created, g.number)));
-        let dated: Vec<(Date, &Generation)> = newest_first
+        let dated: Vec<(Zoned, &Generation)> = newest_first
             .into_iter()
-            .map(|g| (g.created.in_zone(circumstances.zone).date(), g))
+            .map(|g| (g.created.in_zone(circumstances.zone), g))
             .collect();
-        let kinds: [(BucketName, BucketReason); 4] = [
-            (|day| day.strftime("%Y-%m-%d").to_string(), Reason::Daily),
-            (|day| day.strftime("%G-W%V").to_string(), Reason::Weekly),
-            (|day| day.strftime("%Y-%m").to_string(), Reason::Monthly),
-            (|day| day.strftime("%Y").to_string(), Reason::Yearly),
-        ];
-        for (count, (name, reason)) in calendar.into_iter().zip(kinds) {
-            // A set, not the last bucket seen: where a zone goes back over midnight, a day comes twice.
+        for (rule, count) in rules.calendar.iter() {
+            // A set, not the last period seen: where a zone goes back over midnight, a day comes twice.
             let mut seen = BTreeSet::new();
-            for (day, generation) in &dated {
+            for (time, generation) in &dated {
                 if seen.len() >= usize::from(count.unwrap_or(0)) {
                     break;
                 }
-                let bucket = name(*day);
-                if seen.insert(bucket.clone()) {
-                    self.keep(generation.number, reason(bucket));
+                let period = rule.period(time);
+                if seen.insert(period.clone()) {
+                    self.keep(generation.number, Reason::NewestOf { rule, period });
                 }
             }
         }
@@ -220,9 +217,3 @@ impl<'a> KeepReasons<'a> {
         verdicts
     }
 }
-
-/// Names the calendar bucket of a day.
-type BucketName = fn(Date) -> String;
-
-/// Makes the reason of a bucket's name.
-type BucketReason = fn(String) -> Reason;

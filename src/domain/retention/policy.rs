@@ -1,5 +1,6 @@
 //! Keep rules, and their validation.
 
+use super::calendar::PeriodCounts;
 use crate::domain::measure::Span;
 use crate::domain::policy::MinimumRetention;
 
@@ -11,32 +12,14 @@ pub struct KeepPolicy {
 }
 
 /// The rules as they are written; each is optional.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    Default,
-    PartialEq,
-    Eq,
-    serde::Serialize,
-    serde::Deserialize,
-    schemars::JsonSchema,
-)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct KeepRules {
     /// Keep this many, counted back from the current generation, which is the first.
     pub last: Option<u16>,
     /// Keep what is not older than this, and the one that was active then.
-    #[schemars(with = "Option<String>")]
     pub within: Option<Span>,
-    /// Keep the newest of each of this many days that have one.
-    pub daily: Option<u16>,
-    /// Keep the newest of each of this many ISO weeks that have one.
-    pub weekly: Option<u16>,
-    /// Keep the newest of each of this many months that have one.
-    pub monthly: Option<u16>,
-    /// Keep the newest of each of this many years that have one.
-    pub yearly: Option<u16>,
+    /// Keep the newest of each of so many periods that have one.
+    pub calendar: PeriodCounts,
 }
 
 /// The largest number a keep rule takes.
@@ -64,14 +47,10 @@ impl KeepPolicy {
     /// # Errors
     /// When they could keep nothing, or a number is above [`MOST_KEPT`].
     pub fn new(rules: KeepRules) -> Result<Self, KeepError> {
-        let counts = [
-            ("last", rules.last),
-            ("daily", rules.daily),
-            ("weekly", rules.weekly),
-            ("monthly", rules.monthly),
-            ("yearly", rules.yearly),
-        ];
-        for (rule, value) in counts {
+        let calendar = rules.calendar.iter();
+        let calendar = calendar.map(|(rule, count)| (rule.as_str(), count));
+        let counts: Vec<_> = [("last", rules.last)].into_iter().chain(calendar).collect();
+        for (rule, value) in &counts {
             if let Some(value) = value.filter(|&value| value > MOST_KEPT) {
                 return Err(KeepError::TooMany { rule, value });
             }

@@ -150,9 +150,14 @@ fn within(age: &str) -> KeepRules {
     }
 }
 
+fn newest_of(rule: Calendar, period: &str) -> Reason {
+    let period = period.to_string();
+    Reason::NewestOf { rule, period }
+}
+
 fn daily(n: u16) -> KeepRules {
     KeepRules {
-        daily: Some(n),
+        calendar: PeriodCounts::default().with(Calendar::Daily, Some(n)),
         ..KeepRules::default()
     }
 }
@@ -232,7 +237,7 @@ fn trap_8_a_time_after_now_keeps_and_stands_for_no_bucket() {
     let case = case.created(2, NOW);
     assert_eq!(
         case.reasons(daily(2), 2),
-        [Reason::Daily("2026-11-22".to_string())]
+        [newest_of(Calendar::Daily, "2026-11-22")]
     );
 }
 
@@ -244,7 +249,7 @@ fn last_0_leaves_the_others_to_their_rules() {
     };
     let case = Case::days(1..=4);
     assert_eq!(case.kept(rules), [4]);
-    let today = Reason::Daily("2026-11-05".to_string());
+    let today = newest_of(Calendar::Daily, "2026-11-05");
     assert_eq!(case.reasons(rules, 4), [Reason::Current, today]);
 }
 
@@ -268,10 +273,11 @@ fn all_reasons_are_shown_in_their_order() {
     let rules = KeepRules {
         last: Some(1),
         within: Some(Span::days(1)),
-        daily: Some(1),
-        weekly: Some(1),
-        monthly: Some(1),
-        yearly: Some(1),
+        calendar: PeriodCounts::default()
+            .with(Calendar::Daily, Some(1))
+            .with(Calendar::Weekly, Some(1))
+            .with(Calendar::Monthly, Some(1))
+            .with(Calendar::Yearly, Some(1)),
     };
     let pinned = Reason::Pinned {
         reason: None,
@@ -284,10 +290,10 @@ fn all_reasons_are_shown_in_their_order() {
         pinned,
         Reason::Last(1),
         Reason::Within(Span::days(1)),
-        Reason::Daily("2026-11-03".to_string()),
-        Reason::Weekly("2026-W45".to_string()),
-        Reason::Monthly("2026-11".to_string()),
-        Reason::Yearly("2026".to_string()),
+        newest_of(Calendar::Daily, "2026-11-03"),
+        newest_of(Calendar::Weekly, "2026-W45"),
+        newest_of(Calendar::Monthly, "2026-11"),
+        newest_of(Calendar::Yearly, "2026"),
     ];
     assert_eq!(case.reasons(rules, 2), expected);
     assert_eq!(
@@ -312,8 +318,9 @@ fn times_at_the_ends_of_the_calendar_are_judged() {
     for now in ends {
         case.now = now;
         let rules = KeepRules {
-            weekly: Some(9),
-            yearly: Some(9),
+            calendar: PeriodCounts::default()
+                .with(Calendar::Weekly, Some(9))
+                .with(Calendar::Yearly, Some(9)),
             ..within("3000000d")
         };
         assert!(case.kept(rules).contains(&3));
@@ -328,10 +335,10 @@ fn times_at_the_ends_of_the_calendar_are_judged() {
 #[case(last(1), Ok(()))]
 #[case(daily(1), Ok(()))]
 #[case(within("1s"), Ok(()))]
-#[case(KeepRules { yearly: Some(1), ..last(0) }, Ok(()))]
+#[case(KeepRules { calendar: PeriodCounts::default().with(Calendar::Yearly, Some(1)), ..last(0) }, Ok(()))]
 #[case(last(1000), Ok(()))]
 #[case(last(1001), Err(KeepError::TooMany { rule: "last", value: 1001 }))]
-#[case(KeepRules { yearly: Some(u16::MAX), ..last(1) }, Err(KeepError::TooMany { rule: "yearly", value: u16::MAX }))]
+#[case(KeepRules { calendar: PeriodCounts::default().with(Calendar::Yearly, Some(u16::MAX)), ..last(1) }, Err(KeepError::TooMany { rule: "yearly", value: u16::MAX }))]
 fn a_policy_keeps_something(#[case] rules: KeepRules, #[case] checked: Result<(), KeepError>) {
     assert_eq!(
         KeepPolicy::new(rules).map(|p| *p.rules()),

@@ -92,7 +92,7 @@ fn step(action: &Action) -> String {
         Action::Collect(_) => "collect".to_string(),
         Action::Optimise => "optimise".to_string(),
         Action::Verify { contents } => format!("verify {contents}"),
-        Action::RestoreGeneration(_) | Action::RestoreRoot(_) => "restore".to_string(),
+        other => format!("{other:?}"),
     }
 }
 

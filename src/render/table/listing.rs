@@ -142,7 +142,7 @@ fn root_cells(root: &GcRoot, view: &View) -> Vec<String> {
         format!("{entry} -> {}", root.link)
     });
     vec![
-        reason::kind_word(root.kind).to_string(),
+        root.kind.as_str().to_string(),
         view.paint(state, paint),
         owner.unwrap_or_else(|| "-".to_string()),
         used.unwrap_or_else(|| "-".to_string()),

@@ -1,9 +1,9 @@
 use crate::domain::analysis::{GroupBy, StoreAnalysis};
 use crate::domain::measure::Bytes;
+use crate::domain::root::RootKind;
 use crate::render::json::{
     DeadSum, DuDocument, DuRowDocument, StepDocument, ViaDocument, WhyDocument, dead_by_name,
 };
-use crate::render::reason;
 use crate::render::text::{capital, count, escape, escape_into};
 
 use super::grid::Grid;
@@ -85,7 +85,7 @@ fn write_step(step: &StepDocument, view: &View, page: &mut Page) {
         ViaDocument::Output => "has the output (keep-outputs)",
     };
     if let Some(root) = &step.root {
-        let kind = step.root_kind.map_or("root", reason::kind_word);
+        let kind = step.root_kind.map_or("root", RootKind::as_str);
         let kind = view.paint(&format!("({kind})"), Paint::Dim);
         page.line(format!("{} {kind}", escape(root)));
     }

@@ -23,7 +23,7 @@ use nix_prune::domain::profile::{
 use nix_prune::domain::receipt::{
     Entry, FreedBytes, Outcome, Receipt, ReceiptSchema, RunId, RunKind, Undo,
 };
-use nix_prune::domain::retention::{KeepPolicy, KeepRules};
+use nix_prune::domain::retention::{Calendar, KeepPolicy, KeepRules, PeriodCounts};
 use nix_prune::domain::risk::RiskLevel;
 use nix_prune::domain::root::{Dangling, GcRoot, RootKind, RootState};
 use nix_prune::domain::snapshot::{Actor, Held, Hold, MachineId, Pin, Snapshot, VanishedRoot};
@@ -258,8 +258,7 @@ pub(crate) fn job(undo_window: Span, odd: &str) -> Job {
     let rules = KeepRules {
         last: Some(2),
         within: Some(Span::days(14)),
-        monthly: Some(3),
-        ..KeepRules::default()
+        calendar: PeriodCounts::default().with(Calendar::Monthly, Some(3)),
     };
     let alice = snapshot(odd).profiles.swap_remove(0);
     Job {

@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 use nix_prune::domain::profile::GenerationNumber;
-use nix_prune::domain::retention::KeepRules;
+use nix_prune::domain::retention::{Calendar, KeepRules, PeriodCounts};
 use rstest::rstest;
 
 use super::oracle::{buckets, in_words};
@@ -11,28 +11,28 @@ use super::{profile, verdicts};
 
 fn daily(n: u16) -> KeepRules {
     KeepRules {
-        daily: Some(n),
+        calendar: PeriodCounts::default().with(Calendar::Daily, Some(n)),
         ..KeepRules::default()
     }
 }
 
 fn weekly(n: u16) -> KeepRules {
     KeepRules {
-        weekly: Some(n),
+        calendar: PeriodCounts::default().with(Calendar::Weekly, Some(n)),
         ..KeepRules::default()
     }
 }
 
 fn monthly(n: u16) -> KeepRules {
     KeepRules {
-        monthly: Some(n),
+        calendar: PeriodCounts::default().with(Calendar::Monthly, Some(n)),
         ..KeepRules::default()
     }
 }
 
 fn yearly(n: u16) -> KeepRules {
     KeepRules {
-        yearly: Some(n),
+        calendar: PeriodCounts::default().with(Calendar::Yearly, Some(n)),
         ..KeepRules::default()
     }
 }

@@ -10,7 +10,9 @@ use nix_prune::domain::profile::{
     Content, Current, CurrentUnknown, Generation, GenerationNumber, Owner, Profile, ProfileKind,
     ProfilePath,
 };
-use nix_prune::domain::retention::{Circumstances, KeepPolicy, KeepRules, Verdict, judge};
+use nix_prune::domain::retention::{
+    Calendar, Circumstances, KeepPolicy, KeepRules, PeriodCounts, Verdict, judge,
+};
 use nix_prune::domain::snapshot::Pin;
 use nix_prune::domain::store_path::{StorePath, StorePathRef};
 use proptest::prelude::*;
@@ -318,10 +320,11 @@ fn rules(
     let rules = KeepRules {
         last: count(dice),
         within,
-        daily: count(dice),
-        weekly: count(dice),
-        monthly: count(dice),
-        yearly: count(dice),
+        calendar: PeriodCounts::default()
+            .with(Calendar::Daily, count(dice))
+            .with(Calendar::Weekly, count(dice))
+            .with(Calendar::Monthly, count(dice))
+            .with(Calendar::Yearly, count(dice)),
     };
     if KeepPolicy::new(rules).is_ok() {
         return rules;

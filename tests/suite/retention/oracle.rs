@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use nix_prune::domain::profile::{Content, GenerationNumber, ProfileKind};
-use nix_prune::domain::retention::{Reason, Verdict};
+use nix_prune::domain::retention::{Calendar, Reason, Verdict};
 use nix_prune::domain::store_path::StorePath;
 
 use super::histories::History;
@@ -118,10 +118,10 @@ fn by_rules(
         }
     }
     let kinds = [
-        ("daily", rules.daily),
-        ("weekly", rules.weekly),
-        ("monthly", rules.monthly),
-        ("yearly", rules.yearly),
+        ("daily", rules.calendar.get(Calendar::Daily)),
+        ("weekly", rules.calendar.get(Calendar::Weekly)),
+        ("monthly", rules.calendar.get(Calendar::Monthly)),
+        ("yearly", rules.calendar.get(Calendar::Yearly)),
     ];
     for (kind, (name, count)) in kinds.into_iter().enumerate() {
         let newer = all.iter().filter(|o| past(o) && later(o, g));
@@ -226,16 +226,16 @@ pub(super) fn in_words(verdicts: &BTreeMap<GenerationNumber, Verdict>) -> Opinio
 /// The code of a reason; of a bucket with its name.
 pub(super) fn word(reason: &Reason) -> String {
     match reason {
-        Reason::Daily(bucket) => format!("daily {bucket}"),
-        Reason::Weekly(bucket) => format!("weekly {bucket}"),
-        Reason::Monthly(bucket) => format!("monthly {bucket}"),
-        Reason::Yearly(bucket) => format!("yearly {bucket}"),
+        Reason::NewestOf { rule, period } => format!("{} {period}", rule.as_str()),
         other => code(other).to_string(),
     }
 }
 
-/// The code of a reason, as documents have it.
+/// The code of a reason, as documents have it; of a calendar rule its name.
 pub(super) fn code(reason: &Reason) -> &'static str {
+    if let Reason::NewestOf { rule, .. } = reason {
+        return rule.as_str();
+    }
     let document = serde_json::to_value(reason).unwrap();
     document["code"].as_str().unwrap().to_string().leak()
 }

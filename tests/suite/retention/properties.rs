@@ -7,7 +7,7 @@ use nix_prune::domain::measure::Span;
 use nix_prune::domain::policy::MinimumRetention;
 use nix_prune::domain::profile::{Content, GenerationNumber};
 use nix_prune::domain::retention::{
-    KeepPolicy, KeepRules, Verdict, always_kept, judge, kept_by_floor,
+    Calendar, KeepPolicy, KeepRules, PeriodCounts, Verdict, always_kept, judge, kept_by_floor,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError};
@@ -231,10 +231,14 @@ fn longer(rules: KeepRules, dice: &mut Dice) -> KeepRules {
     let mut longer = KeepRules {
         last: more(rules.last),
         within: rules.within,
-        daily: more(rules.daily),
-        weekly: more(rules.weekly),
-        monthly: more(rules.monthly),
-        yearly: more(rules.yearly),
+        calendar: PeriodCounts::default()
+            .with(Calendar::Daily, more(rules.calendar.get(Calendar::Daily)))
+            .with(Calendar::Weekly, more(rules.calendar.get(Calendar::Weekly)))
+            .with(
+                Calendar::Monthly,
+                more(rules.calendar.get(Calendar::Monthly)),
+            )
+            .with(Calendar::Yearly, more(rules.calendar.get(Calendar::Yearly))),
     };
     if let Some(age) = rules.within {
         let most = if dice.percent(50) { 200_000 } else { 9_000_000 };
@@ -249,10 +253,11 @@ fn one_more(rules: KeepRules, dice: &mut Dice) -> KeepRules {
     match dice.below(6) {
         0 => added.last = rules.last.or(count),
         1 => added.within = rules.within.or(Some(seconds(dice.below(9_000_000)))),
-        2 => added.daily = rules.daily.or(count),
-        3 => added.weekly = rules.weekly.or(count),
-        4 => added.monthly = rules.monthly.or(count),
-        _ => added.yearly = rules.yearly.or(count),
+        nth => {
+            let rule = Calendar::ALL[usize::try_from(nth - 2).unwrap()];
+            let counted = rules.calendar.get(rule).or(count);
+            added.calendar = rules.calendar.with(rule, counted);
+        }
     }
     added
 }
