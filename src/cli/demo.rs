@@ -24,14 +24,14 @@ const USER: [u32; 4] = [200, 90, 20, 2];
 
 /// Shows the main job. It neither reads nor changes the machine's store, and removes its own at the end.
 pub(super) fn demo(global: Global) -> Result<Exit, Failure> {
-    let scratch = Scratch::new(global.nix_bin.as_deref()).map_err(not_made)?;
+    let scratch = Scratch::new(global.nix_bin.as_deref()).map_err(no_scratch_store)?;
     let context = Context::scratch(global, &scratch)?;
     let version = crate::ports::NixActions::nix_version(&context.nix()?)?;
     say(&format!(
         "Temporary store in {}, with Nix {version}. Your own store is not touched.",
         scratch.base()
     ));
-    fill(&scratch, context.clock.now()).map_err(not_made)?;
+    fill(&scratch, context.clock.now()).map_err(no_scratch_store)?;
     let system = scratch.state_dir().join("profiles");
     let before = links(&system);
 
@@ -85,7 +85,7 @@ fn say(text: &str) {
     out::text(&format!("\n{text}"));
 }
 
-fn not_made(error: ScratchError) -> Failure {
+fn no_scratch_store(error: ScratchError) -> Failure {
     match error {
         ScratchError::Nix(error) => PerformError::Unusable(error.into()).into(),
         error => Failure::new(

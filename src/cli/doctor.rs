@@ -42,7 +42,7 @@ pub(super) fn doctor(context: &Context, args: &DoctorArgs) -> Result<Exit, Failu
                 .any(|check| check.name == needs::ACCESS && check.state == CheckState::Error);
             checks.extend(store(look, &enabled, is_open));
         }
-        Err(failure) => checks.push(wrong("roots", failure)),
+        Err(failure) => checks.push(failed("roots", failure)),
     }
     let snapshot = look.as_ref().ok().map(|look| &look.snapshot);
     checks.extend(needs::directories(context, snapshot));
@@ -71,23 +71,23 @@ fn nix(context: &Context) -> CheckDocument {
         .nix()
         .and_then(|nix| Ok(crate::ports::NixActions::nix_version(&nix)?));
     match version {
-        Ok(version) => fine("nix", format!("Nix {version}")),
-        Err(failure) => wrong("nix", &failure),
+        Ok(version) => passed("nix", format!("Nix {version}")),
+        Err(failure) => failed("nix", &failure),
     }
 }
 
 fn settings(context: &Context) -> CheckDocument {
     let paths = context.settings_paths();
     match context.settings().and(paths) {
-        Ok(paths) if paths.is_empty() => fine("settings", "built in".to_string()),
+        Ok(paths) if paths.is_empty() => passed("settings", "built in".to_string()),
         Ok(paths) => {
             let names: Vec<&str> = paths.iter().map(|path| path.as_str()).collect();
-            fine("settings", names.join(", "))
+            passed("settings", names.join(", "))
         }
         Err(failure) => CheckDocument {
             // `config check` shows them in full.
             hint: Some("Run `nix-prune config check` for details.".to_string()),
-            ..wrong("settings", &failure)
+            ..failed("settings", &failure)
         },
     }
 }
@@ -96,7 +96,7 @@ fn state_in_memory(context: &Context) -> Option<CheckDocument> {
     let dir = context.journal.dir();
     let message = format!("{dir} is on a memory file system and is lost at the next boot");
     let hint = "Move it to a disk or make it persistent. A run that does not find the holds of earlier runs collects no garbage.";
-    is_in_memory(dir).then(|| doubtful("state", message, hint))
+    is_in_memory(dir).then(|| warned("state", message, hint))
 }
 
 /// Whether a directory, or its place if it does not exist, is on a file system that is emptied by a boot.
@@ -121,9 +121,9 @@ fn records(context: &Context) -> Vec<CheckDocument> {
         .and_then(|receipts| Ok((receipts, context.journal.holds_in(&context.places.store)?)));
     let (receipts, holds) = match read {
         Ok(read) => read,
-        Err(error) => return vec![wrong("records", &error.into())],
+        Err(error) => return vec![failed("records", &error.into())],
     };
-    let mut checks = vec![fine(
+    let mut checks = vec![passed(
         "records",
         format!(
             "{}, {}",
@@ -134,7 +134,7 @@ fn records(context: &Context) -> Vec<CheckDocument> {
     let open = receipts.iter().filter(|receipt| receipt.is_interrupted());
     checks.extend(open.map(|receipt| {
         let message = format!("run {} is in progress or was interrupted", receipt.run);
-        doubtful(
+        warned(
             "records",
             message,
             "`nix-prune run --resume` recovers it; so does the next run.",
@@ -146,7 +146,7 @@ fn records(context: &Context) -> Vec<CheckDocument> {
             hold.run,
             hold.held
         );
-        doubtful(
+        warned(
             "records",
             message,
             "`nix-prune undo` cannot restore them if their store paths are gone. The warning ends with the undo window.",
@@ -158,7 +158,7 @@ fn records(context: &Context) -> Vec<CheckDocument> {
 /// `is_open`: a test showed that Nix opens the store.
 fn store(look: &Observation, jobs: &[&EffectiveJob], is_open: bool) -> Vec<CheckDocument> {
     let snapshot = &look.snapshot;
-    let mut checks = vec![fine(
+    let mut checks = vec![passed(
         "roots",
         format!(
             "{}, {}",
@@ -182,7 +182,7 @@ fn store(look: &Observation, jobs: &[&EffectiveJob], is_open: bool) -> Vec<Check
             .map(|refusal| refused(refusal, snapshot, &plans)),
     );
     match &look.store {
-        Ok(store) => checks.push(fine("store", count(store.graph().len(), "valid path"))),
+        Ok(store) => checks.push(passed("store", count(store.graph().len(), "valid path"))),
         // The safety check has reported it.
         Err(error) if error.kind == StoreReadTrouble::Damaged => {}
         // The access check has reported it.
@@ -193,7 +193,7 @@ fn store(look: &Observation, jobs: &[&EffectiveJob], is_open: bool) -> Vec<Check
                 _ => CheckState::Warning,
             },
             hint: Some(error.hint.to_string()),
-            ..fine("store", crate::ports::error_chain(error))
+            ..passed("store", crate::ports::error_chain(error))
         }),
     }
     checks
@@ -214,7 +214,7 @@ fn refused(refusal: &Blocker, snapshot: &Snapshot, plans: &[Plan]) -> CheckDocum
     if let Some(reason) = reason {
         let message = format!("{code}: {message}; accepted in the settings: {reason}");
         let hint = "Remove the `accept` entry when the cause is gone.";
-        return doubtful(place, message, hint);
+        return warned(place, message, hint);
     }
     let leave_alone = |plan: &&Plan| {
         let mut paths = plan.skipped_profiles.iter();
@@ -245,7 +245,7 @@ fn refused(refusal: &Blocker, snapshot: &Snapshot, plans: &[Plan]) -> CheckDocum
         } else {
             hint.clone()
         }),
-        ..fine(place, format!("{code}: {message}; {what}"))
+        ..passed(place, format!("{code}: {message}; {what}"))
     }
 }
 
@@ -266,21 +266,21 @@ fn jobs(context: &Context) -> Vec<CheckDocument> {
             0 if let Some(refused) = refused => {
                 let mut codes: Vec<&str> = refused.iter().map(|r| r.code.as_str()).collect();
                 codes.dedup();
-                doubtful(
+                warned(
                     "jobs",
                     format!("{job}: the last run failed safety checks: {}", codes.join(", ")),
                     "`nix-prune plan` shows whether they still fail, and what to do.",
                 )
             }
-            0 => fine("jobs", format!("{job}: the last run did not fail")),
-            failed if failed < FAILURES_BEFORE_PAUSE => doubtful(
+            0 => passed("jobs", format!("{job}: the last run did not fail")),
+            failed if failed < FAILURES_BEFORE_PAUSE => warned(
                 "jobs",
                 format!("{job}: the last {} failed", count(failed, "run")),
                 "`nix-prune history` shows them.",
             ),
             failed => CheckDocument {
                 state: CheckState::Error,
-                ..doubtful(
+                ..warned(
                     "jobs",
                     format!("{job}: paused because the last {} failed", count(failed, "run")),
                     "Fix the cause, shown by `nix-prune history RUN`, and run `nix-prune doctor --acknowledge`.",
@@ -291,7 +291,7 @@ fn jobs(context: &Context) -> Vec<CheckDocument> {
     checks.collect()
 }
 
-fn fine(name: &str, message: String) -> CheckDocument {
+fn passed(name: &str, message: String) -> CheckDocument {
     CheckDocument {
         name: name.to_string(),
         state: CheckState::Ok,
@@ -300,19 +300,19 @@ fn fine(name: &str, message: String) -> CheckDocument {
     }
 }
 
-fn doubtful(name: &str, message: String, hint: &str) -> CheckDocument {
+fn warned(name: &str, message: String, hint: &str) -> CheckDocument {
     CheckDocument {
         state: CheckState::Warning,
         hint: Some(hint.to_string()),
-        ..fine(name, message)
+        ..passed(name, message)
     }
 }
 
-fn wrong(name: &str, failure: &Failure) -> CheckDocument {
+fn failed(name: &str, failure: &Failure) -> CheckDocument {
     CheckDocument {
         state: CheckState::Error,
         hint: failure.hint.clone(),
-        ..fine(name, failure.message.clone())
+        ..passed(name, failure.message.clone())
     }
 }
 

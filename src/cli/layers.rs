@@ -57,7 +57,7 @@ impl Context {
         let there = |path: &Utf8PathBuf| !matches!(path.symlink_metadata(), Err(error) if error.kind() == ErrorKind::NotFound);
         let mut paths: Vec<Utf8PathBuf> = found.into_iter().flatten().filter(there).collect();
         paths.extend(said);
-        Ok(each_once(paths))
+        Ok(without_duplicates(paths))
     }
 
     /// The file for new settings: the machine's for root, the user's own otherwise.
@@ -108,7 +108,7 @@ fn owner_in(dir: &Utf8Path) -> Option<u32> {
 }
 
 /// Removes duplicates, by links or by hand; the highest of them counts.
-fn each_once(paths: Vec<Utf8PathBuf>) -> Vec<Utf8PathBuf> {
+fn without_duplicates(paths: Vec<Utf8PathBuf>) -> Vec<Utf8PathBuf> {
     let real = |path: &Utf8PathBuf| path.canonicalize_utf8().unwrap_or_else(|_| path.clone());
     let reals: Vec<Utf8PathBuf> = paths.iter().map(real).collect();
     let last =

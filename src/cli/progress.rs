@@ -15,7 +15,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 const CLEAR: &str = "\r\x1b[K";
 
 /// Whether a line is shown; locked while somebody writes, so that a message does not interrupt it.
-static DRAWN: Mutex<bool> = Mutex::new(false);
+static SHOWN: Mutex<bool> = Mutex::new(false);
 
 /// The line while it is shown.
 #[derive(Debug, Default)]
@@ -49,7 +49,7 @@ impl Progress {
                 }
                 pause = PAUSE;
             }
-            before_a_message(&mut io::stderr().lock());
+            clear_line(&mut io::stderr().lock());
         });
         Self(draws.ok().map(|draws| (stop, draws)))
     }
@@ -70,17 +70,17 @@ fn draw(text: &str) {
     let room = width.map_or(79, |(width, _)| usize::from(width.0).saturating_sub(1));
     let text: String = text.chars().take(room).collect();
     let mut err = io::stderr().lock();
-    if let Ok(mut drawn) = DRAWN.lock() {
+    if let Ok(mut shown) = SHOWN.lock() {
         // There is nowhere to report that the line cannot be printed.
         let _ = write!(err, "{CLEAR}{text}").and_then(|()| err.flush());
-        *drawn = true;
+        *shown = true;
     }
 }
 
 /// Removes the line, if there is one, so that the next output begins at the start of a line.
-fn before_a_message(err: &mut impl Write) {
-    if let Ok(mut drawn) = DRAWN.lock()
-        && std::mem::take(&mut *drawn)
+fn clear_line(err: &mut impl Write) {
+    if let Ok(mut shown) = SHOWN.lock()
+        && std::mem::take(&mut *shown)
     {
         let _ = write!(err, "{CLEAR}").and_then(|()| err.flush());
     }
@@ -92,7 +92,7 @@ pub(super) struct Log;
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut err = io::stderr().lock();
-        before_a_message(&mut err);
+        clear_line(&mut err);
         err.write(bytes)
     }
 

@@ -22,7 +22,7 @@ pub(crate) fn read(text: &str) -> Vec<Finding> {
             "an error and nothing else takes settings away: {:?}",
             report.findings
         );
-        mended_once(text, platform, clamping);
+        corrections_are_final(text, platform, clamping);
         if clamping == Clamping::Refuse {
             let same = SettingsDiff::of_text(report.settings.as_ref(), text, platform);
             let changes = same.0.map(|diff| diff.changes);
@@ -48,7 +48,7 @@ fn lies_inside(text: &str, finding: &Finding) {
 }
 
 /// A corrected text needs no further correction, and means the same.
-fn mended_once(text: &str, platform: Platform, clamping: Clamping) {
+fn corrections_are_final(text: &str, platform: Platform, clamping: Clamping) {
     let Ok((mut node, duplicates)) = syntax::parse(text) else {
         return;
     };
@@ -69,7 +69,7 @@ fn mended_once(text: &str, platform: Platform, clamping: Clamping) {
     assert_eq!(again.changes, []);
     // Items keep their index in the text, which differs in the corrected one.
     if duplicates.is_empty() && first.changes.iter().all(|change| change.to.is_some()) {
-        assert_eq!(told(&again.findings), told(&first.findings));
+        assert_eq!(summaries(&again.findings), summaries(&first.findings));
     }
     assert_eq!(written(again.keys.as_ref()), written(first.keys.as_ref()));
     assert_eq!(all(again.settings.as_ref()), all(first.settings.as_ref()));
@@ -80,11 +80,11 @@ fn written(keys: Option<&keys::Settings>) -> Option<String> {
 }
 
 /// Messages quote numbers as they are written, which may differ from how we write them.
-fn told(findings: &[Finding]) -> Vec<String> {
-    let told = |f: &Finding| format!("{:?} {} {} {}", f.severity, f.code, f.pointer, f.hint);
-    let mut told: Vec<String> = findings.iter().map(told).collect();
-    told.sort();
-    told
+fn summaries(findings: &[Finding]) -> Vec<String> {
+    let summary = |f: &Finding| format!("{:?} {} {} {}", f.severity, f.code, f.pointer, f.hint);
+    let mut lines: Vec<String> = findings.iter().map(summary).collect();
+    lines.sort();
+    lines
 }
 
 fn all(settings: Option<&Settings>) -> String {

@@ -210,11 +210,11 @@ impl<T: Slot> Slot for List<T> {
     fn over(self, mut lower: Self, key: &'static Key) -> Self {
         match key.merge {
             Merge::Union => {
-                let there: HashSet<String> = lower.items.iter().map(told).collect();
+                let there: HashSet<String> = lower.items.iter().map(identity).collect();
                 let more = self.items.into_iter();
                 lower
                     .items
-                    .extend(more.filter(|item| !there.contains(&told(item))));
+                    .extend(more.filter(|item| !there.contains(&identity(item))));
                 lower
             }
             Merge::Lowest => lower,
@@ -245,7 +245,7 @@ impl<T: Slot> Slot for List<T> {
     }
 }
 
-fn told(item: &impl Slot) -> String {
+fn identity(item: &impl Slot) -> String {
     item.part().json().to_string()
 }
 

@@ -108,8 +108,8 @@ impl Missing {
             skips: skips.unwrap_or_default(),
         };
         for at in &self.away {
-            let led_there = roots.in_gone_places().filter(|link| link.starts_with(at));
-            let roots = match led_there.count() {
+            let lost = roots.in_gone_places().filter(|link| link.starts_with(at));
+            let roots = match lost.count() {
                 0 => continue,
                 1 => "1 root points".to_string(),
                 count => format!("{count} roots point"),

@@ -64,8 +64,8 @@ pub(super) fn pins(
                     (pins, holds) => format!(
                         "{} has {} and {}",
                         shown(&dir),
-                        counted(pins, "pin"),
-                        counted(holds, "hold")
+                        plural(pins, "pin"),
+                        plural(holds, "hold")
                     ),
                 }
             }
@@ -95,7 +95,7 @@ fn state_dir_of(link: &Utf8Path) -> Option<&Utf8Path> {
         .and_then(|dir: &Path| Utf8Path::from_path(dir))
 }
 
-fn counted(count: usize, what: &str) -> String {
+fn plural(count: usize, what: &str) -> String {
     match count {
         1 => format!("1 {what}"),
         count => format!("{count} {what}s"),

@@ -175,7 +175,7 @@ impl<'a> Profiles<'a> {
                 self.descend(&site, 0, findings);
             }
             Ok(Reach::Absent) => {}
-            Err(error) => self.unseen(&dir, &error, findings),
+            Err(error) => self.report_unreadable(&dir, &error, findings),
         }
     }
 
@@ -232,7 +232,7 @@ impl<'a> Profiles<'a> {
     fn absent(&self, asked: &ProfilePath, findings: &mut Findings) {
         let path = asked.to_path();
         let correct = "correct its path in the settings, or remove it from them";
-        let hint = match self.perhaps_meant(asked) {
+        let hint = match self.nearest_profile(asked) {
             Some(meant) => format!("did you mean {}? {correct}", shown(meant.to_path())),
             None => correct.to_string(),
         };
@@ -245,7 +245,7 @@ impl<'a> Profiles<'a> {
     }
 
     /// The profile with nearly this name in the same directory, or with the same name in another.
-    fn perhaps_meant(&self, asked: &ProfilePath) -> Option<&ProfilePath> {
+    fn nearest_profile(&self, asked: &ProfilePath) -> Option<&ProfilePath> {
         // People also copy the name of a generation.
         let name = generation_name(asked.name()).map_or(asked.name(), |(profile, _)| profile);
         let beside = || self.found.keys().filter(|path| path.dir() == asked.dir());
@@ -320,7 +320,7 @@ impl<'a> Profiles<'a> {
                 // The root itself reports that it points nowhere.
                 Ok(Reach::Absent) => continue,
                 Err(error) => {
-                    self.unseen(&dir, &error, findings);
+                    self.report_unreadable(&dir, &error, findings);
                     continue;
                 }
             };
@@ -345,7 +345,7 @@ impl<'a> Profiles<'a> {
             Err(error) => {
                 let ours = self.lens.actor.may_act_for(site.place.uid());
                 if site.role == DirKind::Revealed || !ours {
-                    self.unseen(&site.dir, &error, findings);
+                    self.report_unreadable(&site.dir, &error, findings);
                 } else {
                     unreadable(&site.dir, &error, findings);
                 }
@@ -399,7 +399,7 @@ impl<'a> Profiles<'a> {
     }
 
     /// Nothing is requested of it: profiles there are unknown, and therefore not changed.
-    fn unseen(&self, dir: &Utf8Path, error: &io::Error, findings: &mut Findings) {
+    fn report_unreadable(&self, dir: &Utf8Path, error: &io::Error, findings: &mut Findings) {
         if self.lens.actor == Actor::Root {
             findings.note(format!(
                 "did not search for profiles in {}: {error}",

@@ -83,7 +83,7 @@ impl Reading<'_> {
             // It disappeared after the directory was read: a removed generation, or a temporary link.
             Ok(None) => return None,
             Err(error) => {
-                self.stumble(&name, &error);
+                self.report_unreadable(&name, &error);
                 return None;
             }
         };
@@ -100,7 +100,7 @@ impl Reading<'_> {
             FileKind::Link => match self.site.place.read_link(&name) {
                 Ok(link) => Some(link),
                 Err(error) => {
-                    self.stumble(&name, &error);
+                    self.report_unreadable(&name, &error);
                     return None;
                 }
             },
@@ -115,7 +115,7 @@ impl Reading<'_> {
         only.is_none_or(|only| only.iter().any(|asked| name.starts_with(asked.as_str())))
     }
 
-    fn stumble(&mut self, name: &OsStr, error: &io::Error) {
+    fn report_unreadable(&mut self, name: &OsStr, error: &io::Error) {
         let path = self.site.dir.as_std_path().join(name);
         let why = || format!("cannot read {}: {error}", shown(&path));
         self.trouble.get_or_insert_with(why);
@@ -147,10 +147,14 @@ impl Reading<'_> {
 
     /// The profiles: names with generations, and links whose target says that they have some.
     fn profile_names(&self) -> BTreeSet<String> {
-        let claims = |name: &str| self.entries.get(name).is_some_and(|e| self.claims(name, e));
+        let marks_profile = |name: &str| {
+            self.entries
+                .get(name)
+                .is_some_and(|e| self.marks_profile(name, e))
+        };
         let mut names: BTreeSet<String> = BTreeSet::new();
         for (name, entry) in &self.entries {
-            if claims(name) {
+            if marks_profile(name) {
                 names.insert(name.clone());
             }
             if entry.text.is_none() {
@@ -159,7 +163,7 @@ impl Reading<'_> {
             // `.nix-profile-1-link` that points to `.nix-profile-1-link-7-link` is a profile; alone it does not make a
             // generation of `.nix-profile` as well (trap 7). Beside that profile's link, Nix reads it as one.
             if let Some((profile, _)) = generation_name(name)
-                && (!claims(name) || self.entries.contains_key(profile))
+                && (!marks_profile(name) || self.entries.contains_key(profile))
             {
                 names.insert(profile.to_string());
             }
@@ -169,7 +173,7 @@ impl Reading<'_> {
 
     /// Whether the link marks a profile with generations beside it. A link to another profile, as root's `default` may
     /// be, is another name of that profile.
-    fn claims(&self, name: &str, entry: &Entry) -> bool {
+    fn marks_profile(&self, name: &str, entry: &Entry) -> bool {
         let Some(text) = entry.text.as_deref() else {
             return false;
         };

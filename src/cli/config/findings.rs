@@ -14,7 +14,7 @@ const MOST: usize = 100;
 
 /// Renders each finding with an excerpt of the file.
 pub(in crate::cli) fn drawn(file: &str, text: &str, findings: &[Finding], style: Style) -> String {
-    let (file, text) = (escape(file), harmless(text));
+    let (file, text) = (escape(file), without_controls(text));
     let renderer = if style.color {
         Renderer::styled()
     } else {
@@ -52,7 +52,7 @@ pub(in crate::cli) fn drawn(file: &str, text: &str, findings: &[Finding], style:
 }
 
 /// A text of the same length that cannot control a terminal.
-fn harmless(text: &str) -> String {
+fn without_controls(text: &str) -> String {
     let replace = |c: char| match (c, c.len_utf8()) {
         ('\n' | '\t', _) => c,
         (c, 1) if is_hidden(c) => '?',

@@ -32,7 +32,7 @@ pub(super) fn migrate(context: &Context, args: &MigrateArgs) -> Result<Exit, Fai
     let migrations = texts.iter().map(of).collect::<Result<Vec<_>, _>>()?;
     let mut documents = Vec::new();
     for (text, migration) in texts.iter().zip(migrations) {
-        documents.push(carried_out(text, migration, args)?);
+        documents.push(finish(text, migration, args)?);
     }
     if args.json.json {
         out::json(&json::config_migrate(documents))?;
@@ -52,7 +52,7 @@ fn of(text: &SettingsText) -> Result<Migration, Failure> {
     })
 }
 
-fn carried_out(
+fn finish(
     old: &SettingsText,
     migration: Migration,
     args: &MigrateArgs,
@@ -84,7 +84,7 @@ fn carried_out(
 
 /// Replaces the text; the old one is kept beside it. Returns the name of the backup.
 fn replace(path: &Utf8Path, old: &str, new: &str, from: i64) -> Result<Utf8PathBuf, Failure> {
-    let there = fs::symlink_metadata(path).map_err(|error| unwritten(path, &error))?;
+    let there = fs::symlink_metadata(path).map_err(|error| cannot_write(path, &error))?;
     if there.is_symlink() {
         // The target of a link may be in the store, and was chosen by somebody else.
         return Err(refused(
@@ -97,18 +97,18 @@ fn replace(path: &Utf8Path, old: &str, new: &str, from: i64) -> Result<Utf8PathB
         let why = "it belongs to another user, and the new file would be yours";
         return Err(refused(path, why, "Migrate it as its owner."));
     }
-    let backup = kept(path, old, there.mode() & 0o7777, from)?;
+    let backup = back_up(path, old, there.mode() & 0o7777, from)?;
     // Somebody may have saved the file between reading and writing; their text must not be lost.
-    if files::read_bounded(path, LIMIT).map_err(|error| unwritten(path, &error))? != old {
+    if files::read_bounded(path, LIMIT).map_err(|error| cannot_write(path, &error))? != old {
         return Err(refused(path, "it has just been changed", "Try again."));
     }
     files::write_atomically(path, new.as_bytes(), there.mode() & 0o7777)
-        .map_err(|error| unwritten(path, &error))?;
+        .map_err(|error| cannot_write(path, &error))?;
     Ok(backup)
 }
 
 /// Keeps the old text beside the file, and overwrites nothing.
-fn kept(path: &Utf8Path, old: &str, mode: u32, from: i64) -> Result<Utf8PathBuf, Failure> {
+fn back_up(path: &Utf8Path, old: &str, mode: u32, from: i64) -> Result<Utf8PathBuf, Failure> {
     let name = path.file_name().unwrap_or_default();
     let backup = path.with_file_name(format!("{name}.version-{from}"));
     match files::write_new(&backup, old.as_bytes(), mode) {
@@ -121,7 +121,7 @@ fn kept(path: &Utf8Path, old: &str, mode: u32, from: i64) -> Result<Utf8PathBuf,
             let why = format!("the backup file {backup} already exists");
             Err(refused(path, &why, "Move it away."))
         }
-        Err(error) => Err(unwritten(&backup, &error)),
+        Err(error) => Err(cannot_write(&backup, &error)),
     }
 }
 
@@ -130,7 +130,7 @@ fn refused(path: &Utf8Path, why: &str, hint: &str) -> Failure {
     Failure::new(Exit::Refused, message).hint(hint)
 }
 
-fn unwritten(path: &Utf8Path, error: &io::Error) -> Failure {
+fn cannot_write(path: &Utf8Path, error: &io::Error) -> Failure {
     let exit = match error.kind() {
         ErrorKind::PermissionDenied => Exit::NoPermission,
         _ => Exit::CannotCreate,

@@ -8,7 +8,7 @@ use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, Uid, faccessat};
 
-use super::{doubtful, fine, wrong};
+use super::{failed, passed, warned};
 use crate::adapters::collector::holder;
 use crate::adapters::nix_cli::{StoreAccess, names_daemon};
 use crate::cli::context::Context;
@@ -25,9 +25,9 @@ pub(super) const ACCESS: &str = "access";
 pub(super) fn state(context: &Context) -> CheckDocument {
     let dir = context.journal.dir();
     match context.journal.probe() {
-        Ok(true) => fine("state", dir.to_string()),
-        Ok(false) => fine("state", format!("{dir} will be created by the first run")),
-        Err(error) => wrong("state", &error.into()),
+        Ok(true) => passed("state", dir.to_string()),
+        Ok(false) => passed("state", format!("{dir} will be created by the first run")),
+        Err(error) => failed("state", &error.into()),
     }
 }
 
@@ -40,7 +40,7 @@ pub(super) fn access(context: &Context) -> Option<CheckDocument> {
         return None;
     }
     let Err(error) = nix.open_store() else {
-        return Some(fine(ACCESS, "Nix can open the store".to_string()));
+        return Some(passed(ACCESS, "Nix can open the store".to_string()));
     };
     let hint = match &error {
         PerformError::TimedOut { .. } => {
@@ -49,7 +49,7 @@ pub(super) fn access(context: &Context) -> Option<CheckDocument> {
         error => hint(&error_chain(error)),
     };
     let failure = Failure::from(error);
-    Some(wrong(ACCESS, &failure.hint(hint)))
+    Some(failed(ACCESS, &failure.hint(hint)))
 }
 
 fn has_store(context: &Context) -> bool {
@@ -88,7 +88,7 @@ pub(super) fn directories(context: &Context, snapshot: Option<&Snapshot>) -> Vec
         let outermost = blocked.iter().filter(|(dir, _)| !inside(dir));
         checks.extend(outermost.map(|(dir, error)| CheckDocument {
             state: CheckState::Error,
-            ..doubtful(
+            ..warned(
                 "roots",
                 format!("cannot write to {dir}: {}", error.desc()),
                 "Make it writable for the user who runs nix-prune.",
@@ -111,7 +111,7 @@ pub(super) fn directories(context: &Context, snapshot: Option<&Snapshot>) -> Vec
         .iter()
         .filter_map(|(dir, n)| Some((dir, n, refused(dir)?)));
     checks.extend(blocked.map(|(dir, &profiles, error)| {
-        doubtful(
+        warned(
             "roots",
             format!(
                 "cannot write to {dir}: {}; no generation of {} in it can be removed",
@@ -134,7 +134,7 @@ fn full(state: &Utf8Path) -> Option<CheckDocument> {
         (false, true) => "inode",
         (false, false) => return None,
     };
-    Some(doubtful(
+    Some(warned(
         "roots",
         format!("the file system of {state} has no {what} left"),
         "Dead store paths can still be deleted. Holds and roots cannot be created until space is freed.",
@@ -164,7 +164,7 @@ pub(super) fn locks(context: &Context) -> Vec<CheckDocument> {
     ];
     let held = locks.into_iter().filter_map(|(lock, hint)| {
         let holder = holder(lock, Utf8Path::new("/proc"))?;
-        Some(doubtful("lock", holder.to_string(), hint))
+        Some(warned("lock", holder.to_string(), hint))
     });
     held.collect()
 }

@@ -11,7 +11,7 @@ pub(super) fn words(line: &str) -> Result<Vec<String>> {
     let mut rest = line.trim();
     while let Some(c) = rest.chars().next() {
         if rest.starts_with("$(") && quote != Some('\'') {
-            let end = closed(rest).ok_or_else(|| only_a_shell('$'))?;
+            let end = closing_bracket(rest).ok_or_else(|| only_a_shell('$'))?;
             let (sum, behind) = rest.split_at(end);
             word.get_or_insert_default().push_str(sum);
             rest = behind;
@@ -57,7 +57,7 @@ fn only_a_shell(sign: char) -> ImportError {
 }
 
 /// Where `$(…)` at the start of a text ends; brackets in quotes do not count.
-fn closed(text: &str) -> Option<usize> {
+fn closing_bracket(text: &str) -> Option<usize> {
     let (mut depth, mut quote) = (0_usize, None);
     for (at, c) in text.char_indices() {
         match (c, quote) {
@@ -191,7 +191,7 @@ impl Sum<'_> {
         }
         let text = self.rest.trim_start();
         if text.starts_with("$(") {
-            let (command, behind) = text.split_at(closed(text)?);
+            let (command, behind) = text.split_at(closing_bracket(text)?);
             self.rest = behind;
             let scale = scale_of_df(command.strip_prefix("$(")?.strip_suffix(')')?)?;
             return self.free.checked_mul(scale);

@@ -1,4 +1,4 @@
-//! What is taken over keeps all that the other tool keeps, as a real Nix shows on a copy.
+//! Imported settings keep everything that the other tool keeps, as a real Nix shows on a copy.
 
 use std::collections::BTreeSet;
 

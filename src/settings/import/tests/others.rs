@@ -1,5 +1,5 @@
-//! What is taken over removes no generation that the other tool keeps: the rules of the other tools, written here in short,
-//! against our own on random generations.
+//! Imported settings remove no generation that the other tool keeps: the rules of the other tools, written here in short,
+//! against ours on random generations.
 
 use std::collections::{BTreeMap, BTreeSet};
 
