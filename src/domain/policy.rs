@@ -142,4 +142,24 @@ mod tests {
             prop_assert_eq!(a.and(Policy::default()), a);
         }
     }
+
+    #[test]
+    fn a_goal_ends_no_undo_window_that_the_policy_asks_for() {
+        use crate::domain::budget::{Amount, Budget};
+        use crate::domain::measure::Bytes;
+        let goal = DiskGoal {
+            budget: Budget::MinFree(Amount::Bytes(Bytes(1))),
+            release_holds: ReleaseHolds::IfNeeded,
+        };
+        assert_eq!(Policy::default().bound_goal(goal), goal);
+        let policy = Policy {
+            undo_window: Span::days(1),
+            ..Policy::default()
+        };
+        let bound = policy.bound_goal(goal);
+        assert_eq!(
+            (bound.budget, bound.release_holds),
+            (goal.budget, ReleaseHolds::Never)
+        );
+    }
 }

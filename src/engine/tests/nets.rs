@@ -2,6 +2,8 @@
 //! chooses.
 
 use nix_prune::domain::blocker::{Blocker, CheckCode};
+use nix_prune::domain::effective_job::EffectiveJob;
+use nix_prune::domain::policy::{MinimumRetention, Policy};
 
 use super::*;
 
@@ -102,6 +104,19 @@ fn without_the_root_of_a_hold_nothing_is_collected() {
     let (outcome, why) = collection(&receipt);
     assert_eq!(outcome, Outcome::Failed);
     assert!(why.contains("restoring the root of a hold"), "{why}");
+}
+
+#[test]
+fn without_the_root_of_a_hold_a_budget_gives_up_nothing() {
+    let world = rounds::world(rounds::Kind::Honest, &[16; 6], &[]);
+    run(&world, &job(Span::days(7))).unwrap();
+    let before = (world.numbers(), world.holds.borrow().clone());
+    assert_eq!((before.0.len(), before.1.len()), (3, 3));
+    world.lost.borrow_mut().insert(hold_of(&world, 3).unwrap());
+    world.fail_hold.set(true);
+    let receipt = rounds::run_for(&world, 32);
+    assert_eq!(collection(&receipt).0, Outcome::Failed);
+    assert_eq!((world.numbers(), world.holds.borrow().clone()), before);
 }
 
 #[test]
@@ -226,4 +241,60 @@ fn a_check_that_stops_a_run_stops_it_before_anything_is_written() {
         tried += 1;
     }
     assert!(tried > 0);
+}
+
+#[rstest]
+#[case::nothing(0, 0, &[7, 8, 9])]
+#[case::five(5, 0, &[5, 6, 7, 8, 9])]
+#[case::of_so_many_days(0, 94, &[5, 6, 7, 8, 9])]
+fn a_plan_that_is_older_than_the_policy_removes_nothing_that_the_policy_keeps(
+    #[case] last: u16,
+    #[case] within: u32,
+    #[case] left: &[u32],
+) {
+    let world = World::new(9, 9);
+    let job = job(Span::days(7));
+    let plan = plan_of(&world.snapshot().unwrap(), &job);
+    let policy = Policy {
+        keep: MinimumRetention {
+            last,
+            within: Span::days(within),
+        },
+        ..Policy::default()
+    };
+    let bound = EffectiveJob::new(job, policy);
+    let approved = gate(&plan, RunKind::Run).unwrap();
+    let receipt = world.engine().apply(approved, Some(&bound)).unwrap();
+    assert_eq!(world.numbers(), left);
+    assert_eq!(receipt.count(Outcome::Stale), left.len() - 3);
+}
+
+#[rstest]
+#[case::whole(false, 0)]
+#[case::damaged(true, 1)]
+fn who_accepts_a_damaged_database_leaves_it_to_nix_what_is_dead(
+    #[case] damaged: bool,
+    #[case] collections: usize,
+) {
+    let world = rounds::world(rounds::Kind::Honest, &[16; 3], &[8; 2]);
+    let mut job = job(Span::days(7));
+    if damaged {
+        let code = CheckCode::StoreDamaged;
+        let message = "it is damaged".to_string();
+        let damage = Blocker::new(code, message, String::new());
+        world.refusals.borrow_mut().push(damage);
+        job.accept.insert(code);
+    }
+    let survey = rounds::StoreData(&world);
+    let engine = Engine {
+        survey: &survey,
+        ..world.engine()
+    };
+    let plan = plan_of(&survey.snapshot().unwrap(), &job);
+    let approved = gate(&plan, RunKind::Run).unwrap();
+    engine.apply(approved, Some(&unrestricted(&job))).unwrap();
+    assert_eq!(
+        (world.collections.get(), world.disk.borrow().len()),
+        (collections, 3)
+    );
 }

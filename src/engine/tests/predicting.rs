@@ -16,7 +16,8 @@ struct Open<'a> {
     world: &'a World,
     available: u64,
     doubts: Vec<String>,
-    measured: Cell<usize>,
+    /// A path that was registered just now.
+    young: i64,
 }
 
 impl ReadStore for Open<'_> {
@@ -31,7 +32,8 @@ impl ReadStore for Open<'_> {
                 .unwrap()
                 .parse()
                 .unwrap();
-            builder.add_path(number, &path.to_string(), 100, number, None);
+            let registered = if number == self.young { NOW } else { number };
+            builder.add_path(number, &path.to_string(), 100, registered, None);
         }
         let root = |link: Utf8PathBuf, path: StorePath<String>| GcRoot {
             link,
@@ -75,7 +77,6 @@ impl ReadStore for Open<'_> {
     }
 
     fn measure(&self, names: &[&str]) -> Result<DiskUse, DiskError> {
-        self.measured.set(names.len());
         Ok(DiskUse {
             bytes: Bytes(200 * names.len() as u64),
             at_most: vec![AtMost::Compressed],
@@ -100,7 +101,7 @@ fn open(world: &World) -> Open<'_> {
         world,
         available: 100,
         doubts: Vec::new(),
-        measured: Cell::new(0),
+        young: 0,
     }
 }
 
@@ -154,20 +155,20 @@ fn an_ended_hold_is_freed_now() {
 #[test]
 fn recent_paths_are_spared_and_told() {
     let world = world();
-    let store = open(&world);
+    let mut store = open(&world);
     let mut job = job(Span::days(7));
     job.operations.collect = Some(CollectOperation {
         keep_recent: Some(Span::days(2)),
         ..CollectOperation::default()
     });
+    // What the database does not know has no age.
     let plan = planned(&world, &store, &job).unwrap();
-    // Everything is old; what the database does not know has no age.
     assert_eq!(figures(&plan), [200, 2, 400, 600, 6].map(Some));
-    assert!(
-        plan.prediction.notes[0].starts_with("0 dead paths"),
-        "{:?}",
-        plan.prediction.notes
-    );
+    assert!(plan.prediction.notes[0].starts_with("0 dead paths"));
+    store.young = 61;
+    let plan = planned(&world, &store, &job).unwrap();
+    assert_eq!(figures(&plan), [100, 1, 200, 600, 6].map(Some));
+    assert!(plan.prediction.notes[0].starts_with("1 dead path of 100 B"));
 }
 
 #[test]

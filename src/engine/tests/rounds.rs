@@ -143,7 +143,7 @@ pub(super) fn deleted(world: &World) -> Vec<StorePath<String>> {
 }
 
 /// Removes for good what a goal of so many MiB needs of all generations but the current one.
-fn run_for(world: &World, to_free: u64) -> Receipt {
+pub(super) fn run_for(world: &World, to_free: u64) -> Receipt {
     let goal = DiskGoal {
         budget: Budget::MinFree(Amount::Bytes(Bytes(available(world) + to_free * MIB))),
         release_holds: ReleaseHolds::IfNeeded,
