@@ -1,12 +1,10 @@
 //! Parser for the outputs of a derivation file, which come first in it.
 
-use std::fs::OpenOptions;
 use std::io::{self, BufRead, BufReader, Read};
-use std::os::unix::fs::OpenOptionsExt;
 
 use camino::Utf8Path;
-use nix::libc;
 
+use super::files::open_to_read;
 use crate::domain::store_path::{self, StoreDir, StorePath, StorePathRef};
 
 /// As much is read at a time; most derivations are not longer.
@@ -59,11 +57,8 @@ pub enum DerivationError {
 /// # Errors
 /// When it cannot be read, or is not the file of a derivation.
 pub fn read_outputs(file: &Utf8Path, store: &StoreDir) -> Result<Outputs, DerivationError> {
-    let opened = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
-        .open(file)?;
-    outputs(BufReader::with_capacity(BLOCK, opened.take(LIMIT)), store)
+    let opened = open_to_read(file)?.take(LIMIT);
+    outputs(BufReader::with_capacity(BLOCK, opened), store)
 }
 
 /// Reads the outputs of a derivation from its text.

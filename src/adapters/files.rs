@@ -1,27 +1,31 @@
-//! Atomic writes, and reads that a hostile file can neither block nor redirect.
+//! Atomic writes, and directories.
 
+mod open;
 pub mod remove;
+mod space;
 pub mod trust;
 
 use std::ffi::OsStr;
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, Read, Write};
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
+use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 
 use camino::Utf8Path;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag};
 use tempfile::NamedTempFile;
 
-use remove::{Removal, remove_at, remove_own};
+pub(crate) use open::name_the_link;
+use open::not_regular;
+pub use open::{is_there, open_to_change, open_to_read, read_bounded, read_text};
+use remove::{Removal, remove_at};
+pub use space::{is_set_aside, set_aside, write_into};
 
 /// What the names of our temporary files begin with; one that is still there was left by a run that was killed.
 pub const TEMPORARY_PREFIX: &str = ".nix-prune-tmp-";
 /// As much as the record of a run of some hundred actions takes.
 const PROBE_BYTES: usize = 64 << 10;
-/// What `stat` counts blocks in, whatever the file system's own are.
-const BLOCK: u64 = 512;
 
 /// Writes a file anew: after any fault there is the old file or the new one, and never a part of either.
 ///
@@ -52,129 +56,6 @@ pub fn write_new(path: &Utf8Path, bytes: &[u8], mode: u32) -> io::Result<()> {
         .persist_noclobber(path)
         .map_err(|failed| failed.error)?;
     sync_dir(dir)
-}
-
-/// Writes a file as [`write_atomically`] does, into another one that has its blocks already and takes the place of `path`:
-/// where that one is large enough, a full disk does not matter.
-///
-/// # Errors
-/// As [`write_atomically`]; then the other file is where it was.
-pub fn write_into(spare: &Utf8Path, path: &Utf8Path, bytes: &[u8]) -> io::Result<()> {
-    refuse_special(path)?;
-    let mut file = open_changeable(OpenOptions::new().write(true), spare)?;
-    file.write_all(bytes)?;
-    let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-    if file.metadata()?.len() != length {
-        file.set_len(length)?;
-    }
-    file.sync_all()?;
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "takes the place of the old file at once"
-    )]
-    fs::rename(spare, path)?;
-    sync_dir(directory_of(path)?)
-}
-
-/// Whether there is a file that has blocks for so many bytes.
-pub fn is_set_aside(path: &Utf8Path, bytes: u64) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|file| file.is_file() && file.blocks() >= bytes / BLOCK)
-}
-
-/// Makes an empty file that has blocks for so many bytes.
-///
-/// # Errors
-/// When it cannot have them; then it is not there.
-pub fn set_aside(path: &Utf8Path, bytes: u64, mode: u32) -> io::Result<()> {
-    let file = open_changeable(OpenOptions::new().write(true).create(true).mode(mode), path)?;
-    let done = allocate(&file, bytes).or_else(|error| match error.raw_os_error() {
-        Some(code) if code == Errno::EOPNOTSUPP as i32 => fill_with_noise(&file, bytes),
-        _ => Err(error),
-    });
-    if done.is_err() {
-        remove_own(path)?;
-    }
-    done
-}
-
-#[cfg(target_os = "linux")]
-fn allocate(file: &File, bytes: u64) -> io::Result<()> {
-    use nix::fcntl::{FallocateFlags, fallocate};
-    // Blocks behind the end stay when the file is written, also for lines that come later.
-    let flags = FallocateFlags::FALLOC_FL_KEEP_SIZE;
-    let length = i64::try_from(bytes).map_err(io::Error::other)?;
-    Ok(fallocate(file, flags, 0, length)?)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn allocate(_: &File, _: u64) -> io::Result<()> {
-    Err(Errno::EOPNOTSUPP.into())
-}
-
-/// Writes what no file system can store in less room.
-fn fill_with_noise(mut file: &File, bytes: u64) -> io::Result<()> {
-    let noise = File::open("/dev/urandom")?;
-    io::copy(&mut noise.take(bytes), &mut file)?;
-    file.sync_all()
-}
-
-/// Opens a regular file to change it; neither a link is followed nor a pipe waited for.
-fn open_changeable(options: &mut OpenOptions, path: &Utf8Path) -> io::Result<File> {
-    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-    let opened = options
-        .truncate(false)
-        .custom_flags(flags.bits())
-        .open(path);
-    let file = opened.map_err(name_the_link)?;
-    if file.metadata()?.is_file() {
-        Ok(file)
-    } else {
-        Err(invalid("it is not a regular file"))
-    }
-}
-
-/// Reads a regular file of at most `limit` bytes; neither a link is followed nor a pipe waited for.
-///
-/// # Errors
-/// [`io::ErrorKind::FileTooLarge`] beyond the limit, [`io::ErrorKind::InvalidData`] for what is not UTF-8,
-/// [`io::ErrorKind::InvalidInput`] for what is no regular file; otherwise why it cannot be read.
-pub fn read_bounded(path: &Utf8Path, limit: u64) -> io::Result<String> {
-    read_text(open_plain(path)?, limit)
-}
-
-/// Opens a file to read it; neither a link is followed nor a pipe waited for.
-///
-/// # Errors
-/// Why it cannot be opened; [`io::ErrorKind::InvalidInput`] for a link.
-pub fn open_plain(path: &Utf8Path) -> io::Result<File> {
-    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-    let opened = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits())
-        .open(path);
-    opened.map_err(name_the_link)
-}
-
-/// Reads an open file as [`read_bounded`] does.
-///
-/// # Errors
-/// As [`read_bounded`].
-pub fn read_text(file: File, limit: u64) -> io::Result<String> {
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(invalid("it is not a regular file"));
-    }
-    let mut bytes = Vec::new();
-    // The size may change while it is read, and some files do not tell theirs: what counts is what comes.
-    file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
-    if u64::try_from(bytes.len()).is_ok_and(|size| size <= limit) {
-        String::from_utf8(bytes).map_err(|_| invalid_data("it is not UTF-8"))
-    } else {
-        Err(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            format!("it is larger than {limit} bytes"),
-        ))
-    }
 }
 
 /// Makes a directory and those above it, each with `mode` whatever the umask is; those that are there stay as
@@ -274,7 +155,7 @@ fn refuse_special(path: &Utf8Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(there) if there.is_file() || there.is_symlink() => Ok(()),
         Ok(there) if there.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
-        Ok(_) => Err(invalid("it is not a regular file")),
+        Ok(_) => Err(not_regular()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
     }
@@ -284,7 +165,10 @@ fn directory_of(path: &Utf8Path) -> io::Result<&Utf8Path> {
     match (path.parent(), path.file_name()) {
         (Some(dir), Some(_)) if dir.as_str().is_empty() => Ok(Utf8Path::new(".")),
         (Some(dir), Some(_)) => Ok(dir),
-        _ => Err(invalid("it is not a file name")),
+        _ => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is not a file name",
+        )),
     }
 }
 
@@ -311,23 +195,6 @@ fn without_path(error: io::Error) -> io::Error {
         Some(code) => io::Error::from_raw_os_error(code),
         None => error,
     }
-}
-
-/// Says what `ELOOP` means after `O_NOFOLLOW`.
-pub(crate) fn name_the_link(error: io::Error) -> io::Error {
-    if error.raw_os_error() == Some(Errno::ELOOP as i32) {
-        invalid("it is a symbolic link")
-    } else {
-        error
-    }
-}
-
-fn invalid(why: &'static str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, why)
-}
-
-fn invalid_data(why: &'static str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
 #[cfg(test)]
@@ -405,37 +272,6 @@ mod tests {
         assert_eq!(names(&dir), ["a", "b"]);
     }
 
-    #[rstest]
-    #[case::at_the_limit(4, true)]
-    #[case::beyond(3, false)]
-    fn reading_ends_at_the_limit(#[case] limit: u64, #[case] fits: bool) {
-        let (_guard, dir) = scratch();
-        fs::write(dir.join("a"), "four").unwrap();
-        let read = read_bounded(&dir.join("a"), limit);
-        assert_eq!(read.is_ok(), fits);
-        assert!(read.is_ok_and(|t| t == "four") || !fits);
-    }
-
-    #[test]
-    fn only_regular_files_in_utf8_are_read() {
-        let (_guard, dir) = scratch();
-        fs::write(dir.join("latin1"), [0xe4]).unwrap();
-        fs::write(dir.join("file"), "text").unwrap();
-        symlink("file", dir.join("link")).unwrap();
-        fs::create_dir(dir.join("dir")).unwrap();
-        nix::unistd::mkfifo(
-            dir.join("fifo").as_std_path(),
-            nix::sys::stat::Mode::from_bits_truncate(0o600),
-        )
-        .unwrap();
-        let kind = |name| read_bounded(&dir.join(name), 100).unwrap_err().kind();
-        assert_eq!(kind("latin1"), io::ErrorKind::InvalidData);
-        assert_eq!(kind("link"), io::ErrorKind::InvalidInput);
-        assert_eq!(kind("dir"), io::ErrorKind::InvalidInput);
-        assert_eq!(kind("fifo"), io::ErrorKind::InvalidInput);
-        assert_eq!(kind("absent"), io::ErrorKind::NotFound);
-    }
-
     #[test]
     fn leftovers_go_and_everything_else_stays() {
         let (_guard, dir) = scratch();
@@ -462,55 +298,5 @@ mod tests {
         fs::write(dir.join("file"), "").unwrap();
         assert!(make_dir(&dir.join("link"), 0o755).is_err());
         assert!(make_dirs(&dir.join("file/x"), 0o755).is_err());
-    }
-
-    #[rstest]
-    #[case::empty("")]
-    #[case::cut_off("a part of a record that was killed, which is longer")]
-    fn a_file_is_written_into_one_that_has_blocks(#[case] left: &str) {
-        let (_guard, dir) = scratch();
-        let (spare, path) = (dir.join("spare"), dir.join("a.json"));
-        set_aside(&spare, 64 << 10, 0o600).unwrap();
-        fs::OpenOptions::new()
-            .write(true)
-            .open(&spare)
-            .unwrap()
-            .write_all(left.as_bytes())
-            .unwrap();
-        fs::write(&path, "the old one").unwrap();
-        let inode = fs::metadata(&spare).unwrap().ino();
-        write_into(&spare, &path, b"the new one").unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "the new one");
-        assert_eq!(fs::metadata(&path).unwrap().ino(), inode);
-        assert_eq!(names(&dir), ["a.json"]);
-    }
-
-    #[test]
-    fn only_a_regular_file_is_written_into() {
-        let (_guard, dir) = scratch();
-        let (spare, path) = (dir.join("spare"), dir.join("a.json"));
-        fs::write(&path, "untouched").unwrap();
-        symlink("a.json", &spare).unwrap();
-        write_into(&spare, &dir.join("b.json"), b"new").unwrap_err();
-        fs::remove_file(&spare).unwrap();
-        nix::unistd::mkfifo(
-            spare.as_std_path(),
-            nix::sys::stat::Mode::from_bits_truncate(0o600),
-        )
-        .unwrap();
-        write_into(&spare, &path, b"new").unwrap_err();
-        set_aside(&spare, 1, 0o600).unwrap_err();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "untouched");
-    }
-
-    #[test]
-    fn where_no_blocks_can_be_had_beforehand_noise_takes_them() {
-        let (_guard, dir) = scratch();
-        let path = dir.join("spare");
-        let file = File::create(&path).unwrap();
-        fill_with_noise(&file, 100_000).unwrap();
-        let bytes = fs::read(&path).unwrap();
-        assert_eq!(bytes.len(), 100_000);
-        assert!((0..=255).all(|byte| bytes.contains(&byte)));
     }
 }

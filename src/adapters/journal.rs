@@ -383,13 +383,8 @@ fn written<T: serde::Serialize>(path: &Utf8Path, document: &T) -> Result<Vec<u8>
     }
 }
 
-/// Whether there is anything of that name, be it a link that leads nowhere.
 fn is_there(path: &Utf8Path) -> Result<bool, JournalError> {
-    match fs::symlink_metadata(path) {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(source) => Err(unreadable(path, source)),
-    }
+    files::is_there(path).map_err(|source| unreadable(path, source))
 }
 
 fn is_root() -> bool {

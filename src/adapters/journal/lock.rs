@@ -6,7 +6,6 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::process;
 
 use camino::Utf8Path;
-use nix::fcntl::OFlag;
 
 use super::steps::Steps;
 use super::{unreadable, unwritable};
@@ -96,23 +95,9 @@ impl Drop for RunLock {
 }
 
 fn open(path: &Utf8Path) -> Result<File, JournalError> {
-    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(LOCK_MODE)
-        .custom_flags(flags.bits())
-        .open(path)
-        .map_err(|error| unwritable(path, files::name_the_link(error)))?;
-    let metadata = file.metadata().map_err(|source| unreadable(path, source))?;
-    if metadata.is_file() {
-        Ok(file)
-    } else {
-        let source = io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file");
-        Err(unwritable(path, source))
-    }
+    let mut options = OpenOptions::new();
+    let options = options.read(true).write(true).create(true).mode(LOCK_MODE);
+    files::open_to_change(options, path).map_err(|source| unwritable(path, source))
 }
 
 fn is_at(file: &File, path: &Utf8Path) -> Result<bool, JournalError> {

@@ -1,11 +1,9 @@
 //! Check that a run could write its records.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 
 use camino::Utf8Path;
-use nix::fcntl::OFlag;
 
 use super::{Journal, is_root, is_there, unreadable, unwritable};
 use crate::adapters::files::{self, trust};
@@ -44,7 +42,9 @@ impl Journal {
         let lock = self.lock_path();
         if is_there(&lock)? {
             self.trusted(&lock)?;
-            opened(&lock).map_err(|source| unwritable(&lock, source))?;
+            // As a run opens it, without taking it.
+            files::open_to_change(OpenOptions::new().read(true).write(true), &lock)
+                .map_err(|source| unwritable(&lock, source))?;
         }
         Ok(true)
     }
@@ -65,23 +65,4 @@ fn nearest(path: &Utf8Path) -> Result<&Utf8Path, JournalError> {
         }
     }
     Err(unwritable(path, io::ErrorKind::NotFound.into()))
-}
-
-/// As a run opens the lock, without taking it.
-fn opened(lock: &Utf8Path) -> io::Result<File> {
-    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .custom_flags(flags.bits())
-        .open(lock)
-        .map_err(files::name_the_link)?;
-    if file.metadata()?.is_file() {
-        Ok(file)
-    } else {
-        Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "it is not a regular file",
-        ))
-    }
 }

@@ -13,10 +13,8 @@
 use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use nix::fcntl::OFlag;
 use serde::{Deserialize, Serialize};
 use serde_json::Error as JsonError;
 use sha2::{Digest, Sha256};
@@ -151,12 +149,7 @@ impl Log {
 
     /// Opens the file that has them.
     fn open(path: &Utf8Path, last: String) -> io::Result<Self> {
-        let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-        let file = OpenOptions::new()
-            .append(true)
-            .custom_flags(flags.bits())
-            .open(path)
-            .map_err(files::name_the_link)?;
+        let file = files::open_to_change(OpenOptions::new().append(true), path)?;
         Ok(Self {
             size: file.metadata()?.len(),
             last,

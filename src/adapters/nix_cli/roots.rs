@@ -10,6 +10,7 @@ use camino::{Utf8Component, Utf8Path};
 use super::links::{Directory, Removal, Seen};
 use super::{NixCli, failed};
 use crate::adapters::derivation::is_derivation;
+use crate::adapters::files::is_there;
 use crate::domain::plan::{HoldFacts, RootFacts};
 use crate::domain::protected::ProtectedPaths;
 use crate::domain::store_path::StorePath;
@@ -256,15 +257,6 @@ fn look(dir: &Directory, name: &str, facts: &RootFacts) -> Result<LinkState, Per
 
 fn link_is_there(facts: &RootFacts) -> Result<bool, PerformError> {
     is_there(&facts.link).map_err(|source| cannot(format!("look at {}", facts.link), source))
-}
-
-/// Whether there is anything under a path. Only "not found" is a no: what cannot be looked at may well be there.
-fn is_there(path: &Utf8Path) -> io::Result<bool> {
-    match path.symlink_metadata() {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
 }
 
 /// Whether a path is absolute and names every directory on its way, as Nix writes it into an entry.

@@ -1,13 +1,12 @@
 //! Temporary roots of running Nix commands.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 
 use camino::Utf8Path;
-use nix::libc;
 
 use super::{Finder, RuntimeRoots, read_bounded};
+use crate::adapters::files::open_to_read;
 use crate::domain::store_path::StoreDir;
 
 /// Reads the temporary roots of every Nix command that is alive. Nothing is unlinked, unlike when Nix reads them.
@@ -44,11 +43,7 @@ fn read_file(
     buffer: &mut Vec<u8>,
     roots: &mut RuntimeRoots,
 ) {
-    let opened = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
-        .open(file);
-    let opened = match opened {
+    let opened = match open_to_read(file) {
         Ok(opened) => opened,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return,
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
