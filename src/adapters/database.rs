@@ -6,12 +6,12 @@
 //! of `-wal` and `-shm` to the owner of the database, as every Nix command run by root does.
 
 mod chunk;
+mod error;
 mod indexes;
 mod open;
 mod realised;
 mod rows;
 
-use std::io;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -23,9 +23,9 @@ use rusqlite::Connection;
 use super::files::read_bounded;
 use super::threads::joined;
 use crate::domain::store_path::StoreDir;
-use crate::ports::Cause;
 use chunk::Chunk;
-use rows::ScanError;
+
+pub use error::{BAD_ROW, DatabaseError, Fault};
 
 /// The only layout of the database that Nix has used since 2014.
 const SCHEMA: &str = "10";
@@ -72,8 +72,6 @@ pub struct PathRow<'a> {
 pub struct Summary {
     /// Valid paths.
     pub paths: u64,
-    /// Of these, paths of unknown size.
-    pub sizes_unknown: u64,
     /// References.
     pub references: u64,
     /// Outputs of derivations.
@@ -138,61 +136,41 @@ impl Database {
             let certain = match &result {
                 // SQLite's locks have kept the moment.
                 Ok(_) if state.is_locked_by_reading() => true,
-                Err(DatabaseError::Busy { .. }) => state.is_locked_by_reading(),
+                Err(Fault::Busy) => state.is_locked_by_reading(),
                 _ => open::State::of(&self.file)? == state,
             };
-            if certain {
-                return result.map(|summary| (sink, summary));
-            }
-            if attempt == ATTEMPTS {
-                let file = self.file.clone();
-                return Err(match result {
-                    Err(busy @ DatabaseError::Busy { .. }) => busy,
-                    _ => DatabaseError::Changing { file },
-                });
-            }
-            // Longer each time; all together as long as one lock is waited for.
-            std::thread::sleep(self.patience * attempt / (ATTEMPTS * (ATTEMPTS - 1) / 2));
-            attempt += 1;
+            let result = match result {
+                result if certain => result,
+                Err(Fault::Busy) if attempt == ATTEMPTS => Err(Fault::Busy),
+                _ if attempt == ATTEMPTS => Err(Fault::Changing),
+                _ => {
+                    // Longer each time; all together as long as one lock is waited for.
+                    std::thread::sleep(self.patience * attempt / (ATTEMPTS * (ATTEMPTS - 1) / 2));
+                    attempt += 1;
+                    continue;
+                }
+            };
+            return match result {
+                Ok(summary) => Ok((sink, summary)),
+                Err(fault) => Err(fault.of(&self.file)),
+            };
         }
     }
 
-    fn read_in(
-        &self,
-        state: &open::State,
-        sink: &mut impl RowSink,
-    ) -> Result<Summary, DatabaseError> {
-        let connection = state.open(&self.file, self.patience)?;
-        // A second one sees the same moment only where no change can come unseen: see `State`. Else one reads all.
-        let scanned = if state.is_locked_by_reading() {
-            self.read_alone(connection, sink)
-        } else {
-            let open = || state.open(&self.file, self.patience);
-            self.read_by_several([connection, open()?, open()?], sink)
+    fn read_in(&self, state: &open::State, sink: &mut impl RowSink) -> Result<Summary, Fault> {
+        let open = || state.open(&self.file, self.patience);
+        let mut read = || -> Result<Summary, Fault> {
+            let connection = open()?;
+            // A second one sees the same moment only where no change can come unseen: see `State`. Else one reads all.
+            if state.is_locked_by_reading() {
+                self.read_alone(connection, sink)
+            } else {
+                self.read_by_several([connection, open()?, open()?], sink)
+            }
         };
-        scanned.map_err(|error| match error {
-            rows::ScanError::Sqlite(error) => state.explain(&self.file, error),
-            rows::ScanError::Thread(source) => DatabaseError::NoThread {
-                file: self.file.clone(),
-                source,
-            },
-            rows::ScanError::Row { table, row, why } => DatabaseError::Row {
-                file: self.file.clone(),
-                table,
-                row,
-                why,
-            },
-            rows::ScanError::Index { table, index } => DatabaseError::Index {
-                file: self.file.clone(),
-                table,
-                index,
-            },
-            rows::ScanError::OtherStore { row, path } => DatabaseError::OtherStore {
-                file: self.file.clone(),
-                row,
-                path,
-                store: self.store.to_string(),
-            },
+        read().map_err(|fault| match fault {
+            Fault::Sqlite(error) => state.explain(error),
+            fault => fault,
         })
     }
 
@@ -200,9 +178,9 @@ impl Database {
     fn thread<'scope, T: Send + 'scope>(
         scope: &'scope thread::Scope<'scope, '_>,
         work: impl FnOnce() -> T + Send + 'scope,
-    ) -> Result<thread::ScopedJoinHandle<'scope, T>, ScanError> {
+    ) -> Result<thread::ScopedJoinHandle<'scope, T>, Fault> {
         let started = thread::Builder::new().spawn_scoped(scope, work);
-        started.map_err(ScanError::Thread)
+        started.map_err(Fault::NoThread)
     }
 
     /// One thread reads while this one puts in order what was read.
@@ -210,7 +188,7 @@ impl Database {
         &self,
         connection: Connection,
         sink: &mut impl RowSink,
-    ) -> Result<Summary, ScanError> {
+    ) -> Result<Summary, Fault> {
         let (chunks, received) = mpsc::sync_channel::<Chunk>(WAITING);
         let thorough = self.thorough;
         thread::scope(|scope| {
@@ -228,7 +206,7 @@ impl Database {
         &self,
         [connection, second, third]: [Connection; 3],
         sink: &mut impl RowSink,
-    ) -> Result<Summary, ScanError> {
+    ) -> Result<Summary, Fault> {
         let (paths, all_paths) = mpsc::sync_channel::<Chunk>(WAITING);
         let (edges, most_edges) = mpsc::sync_channel::<Chunk>(EDGES_WAITING);
         let (rest, other_edges) = mpsc::sync_channel::<Chunk>(EDGES_WAITING);
@@ -266,7 +244,7 @@ impl Database {
         &self,
         mut chunks: impl Iterator<Item = Chunk>,
         sink: &mut impl RowSink,
-    ) -> Result<Summary, ScanError> {
+    ) -> Result<Summary, Fault> {
         let names = chunk::Names::of(&self.store);
         let mut summary = Summary::default();
         // The lengths of the indexes come last, behind all rows that they are compared with.
@@ -275,203 +253,12 @@ impl Database {
     }
 
     fn check_schema(&self) -> Result<(), DatabaseError> {
-        let found = read_bounded(&self.schema, SCHEMA_SIZE).map_err(|source| {
-            let file = self.schema.clone();
-            match source.kind() {
-                io::ErrorKind::NotFound => DatabaseError::Missing { file },
-                _ => DatabaseError::Unreadable { file, source },
-            }
-        })?;
+        let found = read_bounded(&self.schema, SCHEMA_SIZE)
+            .map_err(|error| Fault::of_look(error).of(&self.schema))?;
         if found.trim_end() == SCHEMA {
             return Ok(());
         }
-        Err(DatabaseError::UnknownSchema {
-            file: self.schema.clone(),
-            found: found.trim_end().chars().take(20).collect(),
-        })
-    }
-}
-
-/// Why the database cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum DatabaseError {
-    /// There is no database.
-    #[error("{file} does not exist")]
-    Missing {
-        /// What is not there.
-        file: Utf8PathBuf,
-    },
-    /// A file cannot be opened or looked at.
-    #[error("cannot read {file}")]
-    Unreadable {
-        /// The file.
-        file: Utf8PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The system has no room for a thread.
-    #[error("cannot start a thread to read {file}")]
-    NoThread {
-        /// The database.
-        file: Utf8PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The file is not a database.
-    #[error("{file} is not an SQLite database")]
-    NotADatabase {
-        /// The file.
-        file: Utf8PathBuf,
-    },
-    /// The file is a broken database.
-    #[error("{file} is damaged")]
-    Damaged {
-        /// The file.
-        file: Utf8PathBuf,
-        /// What `SQLite` says.
-        source: Cause,
-    },
-    /// Another process keeps it locked, or was cut off while it wrote.
-    #[error("{file} is locked by another process")]
-    Busy {
-        /// The file.
-        file: Utf8PathBuf,
-    },
-    /// It changed each time while it was read.
-    #[error("{file} kept changing while it was read")]
-    Changing {
-        /// The file.
-        file: Utf8PathBuf,
-    },
-    /// There are changes in the `-wal` file that cannot be read without writing.
-    #[error("{file}-wal holds changes that cannot be read without writing to {file}-shm")]
-    WalUnreadable {
-        /// The database.
-        file: Utf8PathBuf,
-        /// What `SQLite` says.
-        source: Cause,
-    },
-    /// The database is of another layout than ours.
-    #[error("{file} has database schema `{found}`; supported is {SCHEMA}")]
-    UnknownSchema {
-        /// The file that names the schema.
-        file: Utf8PathBuf,
-        /// What it says.
-        found: String,
-    },
-    /// A table or column is missing.
-    #[error("{file} lacks a table or column of Nix's database")]
-    Layout {
-        /// The database.
-        file: Utf8PathBuf,
-        /// What `SQLite` says.
-        source: Cause,
-    },
-    /// A row holds what it cannot.
-    #[error("{file}: row {row} of {table} {why}")]
-    Row {
-        /// The database.
-        file: Utf8PathBuf,
-        /// The table.
-        table: &'static str,
-        /// The id of the row, or of the path that it belongs to.
-        row: i64,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// An index and its table are not of one moment.
-    #[error("{file} is damaged: the index {index} does not match the rows of {table}")]
-    Index {
-        /// The database.
-        file: Utf8PathBuf,
-        /// The table.
-        table: &'static str,
-        /// The index.
-        index: String,
-    },
-    /// The database is of another store directory.
-    #[error("{file} belongs to another store: its path {row} is {path}, which is not in {store}")]
-    OtherStore {
-        /// The database.
-        file: Utf8PathBuf,
-        /// The id of the path.
-        row: i64,
-        /// The path.
-        path: String,
-        /// The store directory.
-        store: String,
-    },
-    /// `SQLite` failed in another way.
-    #[error("cannot read {file}")]
-    Sqlite {
-        /// The database.
-        file: Utf8PathBuf,
-        /// What `SQLite` says.
-        source: Cause,
-    },
-}
-
-/// What to do about a row that is wrong.
-pub const BAD_ROW: &str = "Nix has no command that repairs a row. Copy the directory db of the state directory, stop nix-daemon, and restore \
-                           db.sqlite from the youngest backup from before the damage, or repair or delete that row with sqlite3. Nix deletes \
-                           paths that are not in the database, so run `nix-prune doctor` before you collect garbage.";
-
-impl DatabaseError {
-    /// Whether the database is known to be wrong, so that Nix would delete by it what is alive. What only cannot be read
-    /// is no damage.
-    pub fn is_damage(&self) -> bool {
-        match self {
-            Self::NotADatabase { .. }
-            | Self::Damaged { .. }
-            | Self::Layout { .. }
-            | Self::Row { .. }
-            | Self::Index { .. } => true,
-            Self::Missing { .. }
-            | Self::Unreadable { .. }
-            | Self::Busy { .. }
-            | Self::Changing { .. }
-            | Self::WalUnreadable { .. }
-            | Self::UnknownSchema { .. }
-            | Self::OtherStore { .. }
-            | Self::NoThread { .. }
-            | Self::Sqlite { .. } => false,
-        }
-    }
-
-    /// What to do about it.
-    pub fn hint(&self) -> &'static str {
-        match self {
-            Self::Missing { .. } => {
-                "Set NIX_STATE_DIR to the state directory of the store, or run a Nix command once to create it."
-            }
-            Self::Unreadable { .. } => "Run as root, or as a user who may read the database.",
-            Self::NoThread { .. } => {
-                "Raise the limit on processes with `ulimit -u`, or with TasksMax= in a unit."
-            }
-            Self::NotADatabase { .. } | Self::Damaged { .. } | Self::Layout { .. } => {
-                "Copy the directory db of the state directory, stop nix-daemon, and restore db.sqlite from the youngest backup from before the damage. \
-                 Without a backup, write what can be read of the copy into a new file with `sqlite3 COPY .recover`, which not every sqlite3 has. Then check it with `nix-store --verify` \
-                 and `nix-prune doctor` before you collect garbage."
-            }
-            Self::Busy { .. } | Self::Changing { .. } => {
-                "Try again when no other Nix command is running; run `nix-store --verify` as root if none is."
-            }
-            Self::WalUnreadable { .. } => {
-                "Run a Nix command as root, such as `nix-store --verify`; it recreates the file."
-            }
-            Self::UnknownSchema { .. } => {
-                "Use a version of this tool that knows the version of Nix."
-            }
-            Self::OtherStore { .. } => {
-                "Set NIX_STORE_DIR and NIX_STATE_DIR to the directories of one store."
-            }
-            Self::Row { .. } => BAD_ROW,
-            Self::Index { .. } => {
-                "Copy the directory db of the state directory, stop nix-daemon, and rebuild the index as root with `sqlite3 db.sqlite REINDEX`, or restore \
-                 db.sqlite from the youngest backup from before the damage. Then check it with `nix-store --verify` and `nix-prune doctor` \
-                 before you collect garbage."
-            }
-            Self::Sqlite { .. } => "Fix the cause, and try again.",
-        }
+        let found = found.trim_end().chars().take(20).collect();
+        Err(Fault::UnknownSchema(found).of(&self.schema))
     }
 }

@@ -1,7 +1,7 @@
 //! Batches of rows, passed from the reading thread to the consumer.
 
-use super::rows::{ScanError, wrong};
-use super::{PathRow, RowSink, Summary};
+use super::rows::wrong;
+use super::{Fault, PathRow, RowSink, Summary};
 use crate::adapters::store_dir::is_base_name;
 use crate::domain::store_path::StoreDir;
 
@@ -27,10 +27,10 @@ impl Chunk {
     /// Checks the rows, gives them to a sink, and counts them.
     pub(super) fn pour(
         &self,
-        names: &Names,
+        names: &Names<'_>,
         sink: &mut impl RowSink,
         summary: &mut Summary,
-    ) -> Result<(), ScanError> {
+    ) -> Result<(), Fault> {
         match self {
             Self::Paths(paths) => paths.pour(names, sink, summary),
             Self::References(references) => {
@@ -63,23 +63,23 @@ impl Chunk {
                     return Ok(());
                 }
                 let index = index.clone();
-                Err(ScanError::Index { table, index })
+                Err(Fault::Index { table, index })
             }
         }
     }
 }
 
 /// Takes the store directory off.
-pub(super) struct Names {
+pub(super) struct Names<'s> {
+    store: &'s StoreDir,
     prefix: String,
 }
 
-impl Names {
-    pub(super) fn of(store: &StoreDir) -> Self {
+impl<'s> Names<'s> {
+    pub(super) fn of(store: &'s StoreDir) -> Self {
         let dir = store.as_path().as_str().trim_end_matches('/');
-        Self {
-            prefix: format!("{dir}/"),
-        }
+        let prefix = format!("{dir}/");
+        Self { store, prefix }
     }
 
     fn base_name<'a>(
@@ -87,7 +87,7 @@ impl Names {
         path: &'a [u8],
         table: &'static str,
         id: i64,
-    ) -> Result<&'a str, ScanError> {
+    ) -> Result<&'a str, Fault> {
         let Ok(text) = str::from_utf8(path) else {
             return Err(wrong(table, id, "has a text for a path that is not UTF-8"));
         };
@@ -98,9 +98,10 @@ impl Names {
                 id,
                 &format!("contains `{text}`, which is not a store path"),
             )),
-            None if text.starts_with('/') => Err(ScanError::OtherStore {
+            None if text.starts_with('/') => Err(Fault::OtherStore {
                 row: id,
                 path: text.to_string(),
+                store: self.store.to_string(),
             }),
             None => Err(wrong(
                 table,
@@ -147,10 +148,10 @@ impl Paths {
 
     fn pour(
         &self,
-        names: &Names,
+        names: &Names<'_>,
         sink: &mut impl RowSink,
         summary: &mut Summary,
-    ) -> Result<(), ScanError> {
+    ) -> Result<(), Fault> {
         let mut rest = self.text.as_slice();
         for row in &self.rows {
             let mut next = |length: usize| {
@@ -161,7 +162,6 @@ impl Paths {
             let base_name = next(row.length)?;
             let deriver = row.deriver.map(next).transpose()?;
             summary.paths += 1;
-            summary.sizes_unknown += u64::from(row.nar_size.is_none());
             sink.path(PathRow {
                 id: row.id,
                 base_name,
@@ -189,10 +189,10 @@ impl Outputs {
 
     fn pour(
         &self,
-        names: &Names,
+        names: &Names<'_>,
         sink: &mut impl RowSink,
         table: &'static str,
-    ) -> Result<(), ScanError> {
+    ) -> Result<(), Fault> {
         let mut rest = self.text.as_slice();
         for &(drv, length) in &self.rows {
             let (text, behind) = rest.split_at_checked(length).unwrap_or_default();

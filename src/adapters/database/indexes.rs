@@ -7,8 +7,8 @@ use std::hash::{Hash, Hasher};
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
+use super::Fault;
 use super::chunk::Chunk;
-use super::rows::ScanError;
 
 const TABLES: [&str; 3] = ["ValidPaths", "Refs", "DerivationOutputs"];
 
@@ -24,7 +24,7 @@ pub(super) fn scan(
     connection: &Connection,
     thorough: bool,
     give: &mut dyn FnMut(Chunk) -> bool,
-) -> Result<(), ScanError> {
+) -> Result<(), Fault> {
     for table in TABLES {
         for index in indexes_of(connection, table)? {
             let is_needed = NEEDED.contains(&index.name.as_str());
@@ -33,7 +33,7 @@ pub(super) fn scan(
             }
             if thorough && index.digest(connection, table)? != index.expected(connection, table)? {
                 let index = index.name;
-                return Err(ScanError::Index { table, index });
+                return Err(Fault::Index { table, index });
             }
             if !is_needed {
                 continue;
@@ -58,7 +58,7 @@ struct Index {
 }
 
 /// The indexes of a table. One that Nix has and that is missing here only makes Nix slow.
-fn indexes_of(connection: &Connection, table: &str) -> Result<Vec<Index>, ScanError> {
+fn indexes_of(connection: &Connection, table: &str) -> Result<Vec<Index>, Fault> {
     const NAMES: &str = "SELECT name FROM pragma_index_list(?1) WHERE NOT partial";
     const COLUMNS: &str = "SELECT name FROM pragma_index_info(?1) WHERE name IS NOT NULL";
     let column = |row: &rusqlite::Row<'_>| row.get::<_, String>(0);
@@ -80,7 +80,7 @@ fn indexes_of(connection: &Connection, table: &str) -> Result<Vec<Index>, ScanEr
 }
 
 impl Index {
-    fn count(&self, connection: &Connection, table: &str) -> Result<u64, ScanError> {
+    fn count(&self, connection: &Connection, table: &str) -> Result<u64, Fault> {
         // With a condition that all fulfil, for a count of all rows is taken from whichever tree is the smallest.
         let first = self.columns.first().map(|name| quoted(name));
         let (first, index) = (first.unwrap_or_default(), quoted(&self.name));
@@ -91,7 +91,7 @@ impl Index {
         Ok(u64::try_from(count).unwrap_or_default())
     }
 
-    fn digest(&self, connection: &Connection, table: &str) -> Result<u64, ScanError> {
+    fn digest(&self, connection: &Connection, table: &str) -> Result<u64, Fault> {
         self.digest_by(
             connection,
             table,
@@ -99,12 +99,12 @@ impl Index {
         )
     }
 
-    fn expected(&self, connection: &Connection, table: &str) -> Result<u64, ScanError> {
+    fn expected(&self, connection: &Connection, table: &str) -> Result<u64, Fault> {
         self.digest_by(connection, table, "NOT INDEXED")
     }
 
     /// A sum over the rows, in whatever order they come.
-    fn digest_by(&self, connection: &Connection, table: &str, how: &str) -> Result<u64, ScanError> {
+    fn digest_by(&self, connection: &Connection, table: &str, how: &str) -> Result<u64, Fault> {
         let columns: Vec<String> = self.columns.iter().map(|name| quoted(name)).collect();
         let columns = columns.join(", ");
         let mut statement =

@@ -10,7 +10,7 @@ use nix::fcntl::AtFlags;
 use nix::unistd::{AccessFlags, faccessat};
 use rusqlite::{Connection, Error as SqliteError, ErrorCode, OpenFlags, ffi};
 
-use super::DatabaseError;
+use super::{DatabaseError, Fault};
 
 /// The clock of file times ticks every 10 ms at the slowest.
 const TICK: Duration = Duration::from_millis(20);
@@ -36,8 +36,7 @@ impl State {
             meta = look_at(file)?;
         }
         if !meta.is_file() || meta.len() < HEADER_SIZE {
-            let file = file.to_path_buf();
-            return Err(DatabaseError::NotADatabase { file });
+            return Err(Fault::NotADatabase.of(file));
         }
         Ok(Self {
             database: (
@@ -62,11 +61,7 @@ impl State {
     }
 
     /// Opens the database for reading.
-    pub(super) fn open(
-        &self,
-        file: &Utf8Path,
-        patience: Duration,
-    ) -> Result<Connection, DatabaseError> {
+    pub(super) fn open(&self, file: &Utf8Path, patience: Duration) -> Result<Connection, Fault> {
         // Not by opening: to close the file again would drop the locks of every connection of this process.
         faccessat(
             nix::fcntl::AT_FDCWD,
@@ -74,24 +69,17 @@ impl State {
             AccessFlags::R_OK,
             AtFlags::AT_EACCESS,
         )
-        .map_err(|errno| DatabaseError::Unreadable {
-            file: file.to_path_buf(),
-            source: errno.into(),
-        })?;
+        .map_err(|errno| Fault::Unreadable(errno.into()))?;
         if !self.is_locked_by_reading() && self.journal > 0 {
             // With `use-sqlite-wal = false` a transaction is under way, or was cut off and has to be rolled back.
-            let file = file.to_path_buf();
-            return Err(DatabaseError::Busy { file });
+            return Err(Fault::Busy);
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
             | OpenFlags::SQLITE_OPEN_URI;
-        let open = || {
-            let connection = Connection::open_with_flags(self.uri(file), flags)?;
-            connection.busy_timeout(patience)?;
-            Ok(connection)
-        };
-        open().map_err(|error| self.explain(file, error))
+        let connection = Connection::open_with_flags(self.uri(file), flags)?;
+        connection.busy_timeout(patience)?;
+        Ok(connection)
     }
 
     fn uri(&self, file: &Utf8Path) -> String {
@@ -114,20 +102,18 @@ impl State {
     }
 
     /// Says what an error of `SQLite`'s means here.
-    pub(super) fn explain(&self, file: &Utf8Path, error: SqliteError) -> DatabaseError {
-        let file = file.to_path_buf();
+    pub(super) fn explain(&self, error: SqliteError) -> Fault {
         let failure = match &error {
             SqliteError::SqlInputError { error, .. } => Some(*error),
             other => other.sqlite_error().copied(),
         };
-        let source = error.into();
         let Some(failure) = failure else {
-            return DatabaseError::Sqlite { file, source };
+            return Fault::Sqlite(error);
         };
         match failure.code {
-            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => DatabaseError::Busy { file },
-            ErrorCode::NotADatabase => DatabaseError::NotADatabase { file },
-            ErrorCode::DatabaseCorrupt => DatabaseError::Damaged { file, source },
+            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Fault::Busy,
+            ErrorCode::NotADatabase => Fault::NotADatabase,
+            ErrorCode::DatabaseCorrupt => Fault::Damaged(error),
             // A bad sector, or a file that is shorter than it says.
             ErrorCode::SystemIoFailure
                 if matches!(
@@ -137,29 +123,21 @@ impl State {
                         | ffi::SQLITE_IOERR_CORRUPTFS
                 ) =>
             {
-                DatabaseError::Damaged { file, source }
+                Fault::Damaged(error)
             }
             ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::FileLockingProtocolFailed
                 if self.is_locked_by_reading() =>
             {
-                DatabaseError::WalUnreadable { file, source }
+                Fault::WalUnreadable(error)
             }
-            _ if failure.extended_code == ffi::SQLITE_ERROR => {
-                DatabaseError::Layout { file, source }
-            }
-            _ => DatabaseError::Sqlite { file, source },
+            _ if failure.extended_code == ffi::SQLITE_ERROR => Fault::Layout(error),
+            _ => Fault::Sqlite(error),
         }
     }
 }
 
 fn look_at(file: &Utf8Path) -> Result<fs::Metadata, DatabaseError> {
-    fs::metadata(file).map_err(|source| {
-        let file = file.to_path_buf();
-        match source.kind() {
-            io::ErrorKind::NotFound => DatabaseError::Missing { file },
-            _ => DatabaseError::Unreadable { file, source },
-        }
-    })
+    fs::metadata(file).map_err(|error| Fault::of_look(error).of(file))
 }
 
 /// How long ago the file changed; `None` for a time in the future.
@@ -182,6 +160,6 @@ fn size_beside(file: &Utf8Path, suffix: &str) -> Result<u64, DatabaseError> {
     match fs::metadata(&file) {
         Ok(meta) => Ok(meta.len()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
-        Err(source) => Err(DatabaseError::Unreadable { file, source }),
+        Err(error) => Err(Fault::Unreadable(error).of(file)),
     }
 }

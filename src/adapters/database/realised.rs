@@ -8,8 +8,9 @@ use std::collections::HashMap;
 
 use rusqlite::Connection;
 
+use super::Fault;
 use super::chunk::{Chunk, Outputs, ROWS};
-use super::rows::{ScanError, number, text};
+use super::rows::{number, text};
 
 const REALISED: &str = "SELECT DISTINCT v.id, v.path, r.outputName FROM Realisations r
                         JOIN ValidPaths v ON v.id = r.outputPath";
@@ -29,7 +30,7 @@ struct Realised {
 pub(super) fn scan(
     connection: &Connection,
     give: &mut dyn FnMut(Chunk) -> bool,
-) -> Result<(), ScanError> {
+) -> Result<(), Fault> {
     let mut untold = has_unknown_form(connection)?;
     let mut chunk = Outputs::default();
     if has_columns(connection, "Realisations")? {
@@ -47,7 +48,7 @@ pub(super) fn scan(
 }
 
 /// The realised outputs by the names of their derivations, and whether one is called in a way that tells none.
-fn realised(connection: &Connection) -> Result<(ByDrv, bool), ScanError> {
+fn realised(connection: &Connection) -> Result<(ByDrv, bool), Fault> {
     let mut by_drv = ByDrv::new();
     let mut odd = false;
     let mut statement = connection.prepare(REALISED)?;
@@ -73,7 +74,7 @@ fn by_name(
     connection: &Connection,
     by_drv: &ByDrv,
     give: &mut dyn FnMut(Chunk) -> bool,
-) -> Result<Option<Outputs>, ScanError> {
+) -> Result<Option<Outputs>, Fault> {
     let mut chunk = Outputs::default();
     let mut recorded = connection.prepare(RECORDED)?;
     let mut statement = connection.prepare(DERIVATIONS)?;
@@ -101,7 +102,7 @@ fn by_name(
 }
 
 /// Whether there are rows of a table that later versions have in place of this one.
-fn has_unknown_form(connection: &Connection) -> Result<bool, ScanError> {
+fn has_unknown_form(connection: &Connection) -> Result<bool, Fault> {
     const TABLES: &str = "SELECT name FROM sqlite_schema WHERE type = 'table' AND
                           (name LIKE 'BuildTrace%' OR name = 'Realisations')";
     let mut statement = connection.prepare(TABLES)?;
@@ -119,7 +120,7 @@ fn has_unknown_form(connection: &Connection) -> Result<bool, ScanError> {
     Ok(false)
 }
 
-fn has_columns(connection: &Connection, table: &str) -> Result<bool, ScanError> {
+fn has_columns(connection: &Connection, table: &str) -> Result<bool, Fault> {
     const COLUMNS: &str =
         "SELECT count(*) FROM pragma_table_info(?1) WHERE name IN ('outputName', 'outputPath')";
     let count: i64 = connection.query_row(COLUMNS, [table], |row| row.get(0))?;

@@ -5,41 +5,12 @@ use rusqlite::types::{Type, ValueRef};
 use rusqlite::{Connection, Row};
 
 use super::chunk::{Chunk, Outputs, Path, Paths, ROWS};
-use super::{indexes, realised};
+use super::{Fault, indexes, realised};
 
 const PATHS: &str = "SELECT id, path, registrationTime, deriver, narSize FROM ValidPaths";
 const REFERENCES: &str = "SELECT referrer, reference FROM Refs WHERE rowid > ?1 AND rowid <= ?2";
 const LAST_REFERENCE: &str = "SELECT max(rowid) FROM Refs";
 const OUTPUTS: &str = "SELECT drv, path FROM DerivationOutputs";
-
-/// Why a scan ended early.
-#[derive(Debug)]
-pub(super) enum ScanError {
-    Sqlite(rusqlite::Error),
-    /// The system has no room for a thread.
-    Thread(std::io::Error),
-    Row {
-        table: &'static str,
-        row: i64,
-        why: String,
-    },
-    /// An index is not that of its table.
-    Index {
-        table: &'static str,
-        index: String,
-    },
-    /// A path of another store directory.
-    OtherStore {
-        row: i64,
-        path: String,
-    },
-}
-
-impl From<rusqlite::Error> for ScanError {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Sqlite(error)
-    }
-}
 
 /// Reads all tables in one transaction, so that they belong together, and gives the rows to `give` some thousands at a
 /// time; ends early, without an error, when that refuses.
@@ -47,7 +18,7 @@ pub(super) fn scan(
     connection: &Connection,
     thorough: bool,
     give: &mut dyn FnMut(Chunk) -> bool,
-) -> Result<(), ScanError> {
+) -> Result<(), Fault> {
     // Rolled back when it goes; there is nothing to commit.
     let _transaction = connection.unchecked_transaction()?;
     let more = scan_paths(connection, give)? && scan_references(connection, Span::ALL, give)?;
@@ -72,7 +43,7 @@ impl Span {
     };
 
     /// The first three quarters and the rest: as much as is read while another reads all paths, and what both read then.
-    pub(super) fn split(connection: &Connection) -> Result<(Self, Self), ScanError> {
+    pub(super) fn split(connection: &Connection) -> Result<(Self, Self), Fault> {
         let last: Option<i64> = connection.query_row(LAST_REFERENCE, [], |row| row.get(0))?;
         let at = last.unwrap_or(0) / 4 * 3;
         let first = Self {
@@ -91,7 +62,7 @@ impl Span {
 pub(super) fn scan_paths(
     connection: &Connection,
     give: &mut dyn FnMut(Chunk) -> bool,
-) -> Result<bool, ScanError> {
+) -> Result<bool, Fault> {
     let mut paths = connection.prepare(PATHS)?;
     let mut chunk = Paths::new();
     let mut rows = paths.query([])?;
@@ -109,7 +80,7 @@ pub(super) fn scan_references(
     connection: &Connection,
     span: Span,
     give: &mut dyn FnMut(Chunk) -> bool,
-) -> Result<bool, ScanError> {
+) -> Result<bool, Fault> {
     let mut references = connection.prepare(REFERENCES)?;
     let mut chunk = Vec::with_capacity(ROWS);
     let mut rows = references.query([span.above, span.up_to])?;
@@ -130,7 +101,7 @@ pub(super) fn scan_references(
 pub(super) fn scan_outputs(
     connection: &Connection,
     give: &mut dyn FnMut(Chunk) -> bool,
-) -> Result<(), ScanError> {
+) -> Result<(), Fault> {
     let mut outputs = connection.prepare(OUTPUTS)?;
     let mut chunk = Outputs::default();
     let mut rows = outputs.query([])?;
@@ -147,7 +118,7 @@ pub(super) fn scan_outputs(
     Ok(())
 }
 
-fn push_path(chunk: &mut Paths, row: &Row<'_>) -> Result<(), ScanError> {
+fn push_path(chunk: &mut Paths, row: &Row<'_>) -> Result<(), Fault> {
     const TABLE: &str = "ValidPaths";
     let id = number(row, 0, TABLE, 0)?;
     let path = text(row, 1, TABLE, id)?;
@@ -180,7 +151,7 @@ pub(super) fn text<'a>(
     column: usize,
     table: &'static str,
     id: i64,
-) -> Result<&'a [u8], ScanError> {
+) -> Result<&'a [u8], Fault> {
     match row.get_ref(column)? {
         ValueRef::Text(text) => Ok(text),
         other => {
@@ -195,7 +166,7 @@ pub(super) fn number(
     column: usize,
     table: &'static str,
     id: i64,
-) -> Result<i64, ScanError> {
+) -> Result<i64, Fault> {
     match row.get_ref(column)? {
         ValueRef::Integer(number) => Ok(number),
         other => Err(wrong(
@@ -216,8 +187,8 @@ fn named(kind: Type) -> &'static str {
     }
 }
 
-pub(super) fn wrong(table: &'static str, row: i64, why: &str) -> ScanError {
-    ScanError::Row {
+pub(super) fn wrong(table: &'static str, row: i64, why: &str) -> Fault {
+    Fault::Row {
         table,
         row,
         why: why.to_string(),

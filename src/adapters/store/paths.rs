@@ -8,7 +8,9 @@ use camino::Utf8Path;
 
 use super::{Care, StoreReader};
 use crate::adapters::daemon::{Untold, read_from_daemon};
-use crate::adapters::database::{BAD_ROW, Database, DatabaseError, PathRow, RowSink, Summary};
+use crate::adapters::database::{
+    BAD_ROW, Database, DatabaseError, Fault, PathRow, RowSink, Summary,
+};
 use crate::adapters::nix_cli::{InForce, MalformedInfo, NixCli, PathInfo, Route};
 use crate::domain::graph::{GraphBuilder, GraphError, StoreGraph};
 use crate::domain::store_path::{StorePath, StorePathRef};
@@ -203,11 +205,9 @@ fn check_rows(graph: &StoreGraph) -> Result<(), StoreReadError> {
 /// Whether the database is not for us to read, or not here. Of one that is busy the daemon would tell what has not
 /// settled; one that is damaged or of an unknown layout is nothing to go around.
 fn is_closed(error: &DatabaseError) -> bool {
-    match error {
-        DatabaseError::Missing { .. } | DatabaseError::WalUnreadable { .. } => true,
-        DatabaseError::Unreadable { source, .. } => {
-            source.kind() == io::ErrorKind::PermissionDenied
-        }
+    match &error.fault {
+        Fault::Missing | Fault::WalUnreadable(_) => true,
+        Fault::Unreadable(error) => error.kind() == io::ErrorKind::PermissionDenied,
         _ => false,
     }
 }
@@ -231,18 +231,10 @@ fn doubt(untold: Untold) -> Option<String> {
 }
 
 fn refused(error: DatabaseError) -> StoreReadError {
-    let kind = match &error {
-        DatabaseError::Unreadable { .. } => StoreReadTrouble::Denied,
-        DatabaseError::Missing { .. } | DatabaseError::OtherStore { .. } => {
-            StoreReadTrouble::NoDatabase
-        }
-        DatabaseError::Busy { .. } | DatabaseError::Changing { .. } => StoreReadTrouble::Busy,
-        error if error.is_damage() => StoreReadTrouble::Damaged,
-        _ => StoreReadTrouble::Unusable,
-    };
+    let (kind, hint) = error.fault.trouble();
     StoreReadError {
         kind,
-        hint: error.hint(),
+        hint,
         source: error.into(),
     }
 }
