@@ -69,6 +69,8 @@ pub struct StoreReader<'a> {
     pub care: Care,
     /// Tells when to stop.
     pub interrupt: &'a (dyn Interrupt + Sync),
+    /// Counts what was measured.
+    pub tally: &'a Tally,
 }
 
 impl ReadStore for StoreReader<'_> {
@@ -85,11 +87,11 @@ impl ReadStore for StoreReader<'_> {
     }
 
     fn measure(&self, names: &[&str]) -> Result<DiskUse, DiskError> {
-        Self::measure(self, names, &Tally::default())
+        self.meter().measure(names)
     }
 
     fn measure_each(&self, names: &[&str]) -> Result<Vec<Bytes>, DiskError> {
-        Self::measure_each(self, names, &Tally::default())
+        self.meter().measure_each(names)
     }
 }
 
@@ -106,12 +108,17 @@ pub struct StoreSurvey<'a, S> {
 
 impl<S: Survey> Survey for StoreSurvey<'_, S> {
     fn snapshot(&self) -> Result<Snapshot, SurveyError> {
-        let care = Care::Thorough;
-        let reader = StoreReader {
-            care,
-            ..self.reader
-        };
-        reader.guarded(self.survey)
+        let reader = self.reader.with_care(Care::Thorough);
+        let look = reader.look(self.survey)?;
+        match look.store {
+            Err(error) if error.kind == StoreReadTrouble::OtherStore => {
+                Err(SurveyError::OtherStore(error.source))
+            }
+            Err(error) if error.kind == StoreReadTrouble::NoAnswer => {
+                Err(SurveyError::NoAnswer(error.source))
+            }
+            _ => Ok(look.snapshot),
+        }
     }
 
     fn standing(&self, figure: SizeMetric) -> DiskUsage {
@@ -130,7 +137,7 @@ impl<S: Survey> Survey for StoreSurvey<'_, S> {
     }
 
     fn weigh(&self, names: &[&str]) -> Result<Vec<Bytes>, FullGcReason> {
-        let measured = self.reader.measure_each(names, &Tally::default());
+        let measured = self.reader.measure_each(names);
         measured.map_err(|error| FullGcReason::Unknown(error_chain(&error)))
     }
 
@@ -196,43 +203,10 @@ impl StoreReader<'_> {
         Self { care, ..self }
     }
 
-    /// What deleting these paths, and names that are no paths, would free on disk.
-    ///
-    /// # Errors
-    /// When the store directory cannot be opened, or somebody asked to stop.
-    pub fn measure<N: AsRef<str> + Sync>(
-        &self,
-        names: &[N],
-        tally: &Tally,
-    ) -> Result<DiskUse, DiskError> {
+    /// Measures what deleting paths, and names that are no paths, would free on disk.
+    pub fn meter(&self) -> Meter<'_> {
         let store = self.places.store.as_path();
-        Meter::new(store, self.interrupt, &tally.measured).measure(names)
-    }
-
-    /// What deleting each of these groups of paths frees on disk while the others stay.
-    ///
-    /// # Errors
-    /// As [`StoreReader::measure`].
-    pub fn measure_groups<N: AsRef<str> + Sync>(
-        &self,
-        groups: &[Vec<N>],
-        tally: &Tally,
-    ) -> Result<Vec<DiskUse>, DiskError> {
-        let store = self.places.store.as_path();
-        Meter::new(store, self.interrupt, &tally.measured).measure_groups(groups)
-    }
-
-    /// What deleting each of these paths frees on disk after those before it.
-    ///
-    /// # Errors
-    /// As [`StoreReader::measure`].
-    pub fn measure_each<N: AsRef<str> + Sync>(
-        &self,
-        names: &[N],
-        tally: &Tally,
-    ) -> Result<Vec<Bytes>, DiskError> {
-        let store = self.places.store.as_path();
-        Meter::new(store, self.interrupt, &tally.measured).measure_each(names)
+        Meter::new(store, self.interrupt, &self.tally.measured)
     }
 
     /// Looks, and tells what of it is not known so that paths must not be chosen by it.
@@ -269,27 +243,6 @@ impl StoreReader<'_> {
                 running,
             };
             Ok((look, untold))
-        })
-    }
-
-    /// A snapshot that tells, too, when a collection would delete what the database does not know.
-    fn guarded(&self, survey: &dyn Survey) -> Result<Snapshot, SurveyError> {
-        thread::scope(|scope| {
-            let names = begin(scope, || self.names());
-            let stored = match self.stored() {
-                Err(error) if error.kind == StoreReadTrouble::OtherStore => {
-                    return Err(SurveyError::OtherStore(error.source));
-                }
-                Err(error) if error.kind == StoreReadTrouble::NoAnswer => {
-                    return Err(SurveyError::NoAnswer(error.source));
-                }
-                stored => stored,
-            };
-            let mut snapshot = survey.snapshot()?;
-            let names = names.result().ok();
-            let refusal = self.refusal(&stored, names.as_ref(), &snapshot);
-            snapshot.refusals.extend(refusal);
-            Ok(snapshot)
         })
     }
 

@@ -80,12 +80,12 @@ impl ReadStore for Shown<'_> {
 
     fn measure(&self, names: &[&str]) -> Result<DiskUse, DiskError> {
         let _progress = self.context.measuring();
-        StoreReader::measure(&self.reader, names, &self.context.tally)
+        self.reader.measure(names)
     }
 
     fn measure_each(&self, names: &[&str]) -> Result<Vec<Bytes>, DiskError> {
         let _progress = self.context.measuring();
-        StoreReader::measure_each(&self.reader, names, &self.context.tally)
+        self.reader.measure_each(names)
     }
 }
 
@@ -148,6 +148,7 @@ impl Context {
             nix,
             care: Care::Quick,
             interrupt: &self.signals,
+            tally: &self.tally,
         }
     }
 
@@ -157,7 +158,7 @@ impl Context {
     /// When somebody asked to stop, or the store directory cannot be opened.
     pub(super) fn measure(&self, names: &[&str]) -> Result<DiskUse, Failure> {
         let _progress = self.measuring();
-        Ok(self.reader(None).measure(names, &self.tally)?)
+        Ok(self.reader(None).measure(names)?)
     }
 
     /// Measures what deleting each of several groups of store paths would free while the others stay.
@@ -166,7 +167,7 @@ impl Context {
     /// As [`Context::measure`].
     pub(super) fn measure_groups(&self, groups: &[Vec<&str>]) -> Result<Vec<Bytes>, Failure> {
         let _progress = self.measuring();
-        let used = self.reader(None).measure_groups(groups, &self.tally)?;
+        let used = self.reader(None).meter().measure_groups(groups)?;
         Ok(used.into_iter().map(|used| used.bytes).collect())
     }
 

@@ -14,6 +14,7 @@ use jiff::tz::TimeZone;
 use nix_prune::adapters::journal::Journal;
 use nix_prune::adapters::nix_cli::NixCli;
 use nix_prune::adapters::process;
+use nix_prune::adapters::progress_counter::Tally;
 use nix_prune::adapters::scratch::{NewPath, Scratch, set_link_time};
 use nix_prune::adapters::store::{Care, StoreReader};
 use nix_prune::adapters::survey::Observer;
@@ -109,6 +110,7 @@ impl Machine {
                 nix: Some(&self.nix),
                 care: Care::Quick,
                 interrupt: &Never,
+                tally: &Tally::default(),
             },
             nix: Some(&self.nix),
             remember: &self.journal,

@@ -11,6 +11,7 @@ use nix_prune::adapters::clock::SystemClock;
 use nix_prune::adapters::journal::Journal;
 use nix_prune::adapters::nix_cli::NixCli;
 use nix_prune::adapters::nix_dirs::NixDirs;
+use nix_prune::adapters::progress_counter::Tally;
 use nix_prune::adapters::store::{Care, StoreReader, StoreSurvey};
 use nix_prune::adapters::survey::Observer;
 use nix_prune::domain::collect::{DeletionSet, FullGcReason, Unregistered};
@@ -28,6 +29,7 @@ pub(super) struct Looker<'a> {
     places: NixDirs,
     nix: NixCli,
     journal: Journal,
+    tally: Tally,
     pub(super) looks: Cell<u32>,
     pub(super) narrow: fn(DeletionSet) -> DeletionSet,
     meanwhile: Option<Meanwhile<'a>>,
@@ -39,6 +41,7 @@ impl<'a> Looker<'a> {
             places: store.scratch.places(),
             nix: store.scratch.nix().unwrap(),
             journal: Journal::at(store.scratch.base().join("state")),
+            tally: Tally::default(),
             looks: Cell::new(0),
             narrow: |all| all,
             meanwhile: None,
@@ -76,6 +79,7 @@ impl<'a> Looker<'a> {
             nix: Some(&self.nix),
             care: Care::Thorough,
             interrupt: &Never,
+            tally: &self.tally,
         }
     }
 

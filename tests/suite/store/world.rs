@@ -14,6 +14,7 @@ use nix::fcntl::{Flock, FlockArg};
 use nix_prune::adapters::clock::SystemClock;
 use nix_prune::adapters::journal::Journal;
 use nix_prune::adapters::nix_dirs::NixDirs;
+use nix_prune::adapters::progress_counter::Tally;
 use nix_prune::adapters::scratch::Scratch;
 use nix_prune::adapters::store::{Care, StoreReader};
 use nix_prune::adapters::survey::Observer;
@@ -519,6 +520,7 @@ pub(super) fn look(scratch: &Scratch) -> (Snapshot, StoreAnalysis) {
         nix: Some(&nix),
         care: Care::Thorough,
         interrupt: &Never,
+        tally: &Tally::default(),
     };
     let look = reader.look(&observer).unwrap();
     (look.snapshot, look.store.unwrap())
