@@ -1,10 +1,11 @@
 //! Names in the store directory, kept in one string: a store has hundreds of thousands of names.
 
+use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 
 use camino::Utf8Path;
 
-use crate::adapters::store_dir::{StoreName, visit_names};
 use crate::domain::analysis::UnregisteredPath;
 use crate::domain::graph::StoreGraph;
 use crate::domain::store_path::StorePathRef;
@@ -25,15 +26,17 @@ impl Listing {
     /// When it cannot be read to its end.
     pub(super) fn read(store: &Utf8Path) -> io::Result<Self> {
         let mut listing = Self::default();
-        visit_names(store, |name| match name {
-            StoreName::Path(name) => listing.push(name),
-            StoreName::Foreign(name) => match name.to_str() {
+        for entry in fs::read_dir(store)? {
+            let name = entry?.file_name();
+            // Nix's hard links, and what a build may be using: that cannot be told without taking its lock.
+            if name == ".links" || name.as_bytes().starts_with(b"tmp-") {
+                continue;
+            }
+            match name.to_str() {
                 Some(name) => listing.push(name),
                 None => listing.garbled.push(name.to_string_lossy().into_owned()),
-            },
-            // Nix's own, and what a build may be using: that cannot be told without taking its lock.
-            StoreName::Links | StoreName::Temporary(_) => {}
-        })?;
+            }
+        }
         Ok(listing)
     }
 
@@ -95,9 +98,8 @@ impl<'a> FromIterator<&'a str> for Listing {
 mod tests {
     use super::*;
     use crate::domain::graph::GraphBuilder;
+    use rstest::rstest;
     use std::ffi::OsStr;
-    use std::fs;
-    use std::os::unix::ffi::OsStrExt;
 
     const PATH: &str = "00bgd045z0d4icpbc2yyz4gx48ak44la-known";
     const OTHER: &str = "00bgd045z0d4icpbc2yyz4gx48ak44la-other";
@@ -129,6 +131,20 @@ mod tests {
         paths.sort_unstable();
         assert_eq!(paths, [PATH, OTHER]);
         assert_eq!(listing.len(), 3);
+    }
+
+    #[rstest]
+    #[case::of_nix(".links", false)]
+    #[case::of_a_build("tmp-12-34", false)]
+    #[case::a_file("junkfile", true)]
+    #[case::nearly_of_nix(".links2", true)]
+    #[case::beside_an_output("00bgd045z0d4icpbc2yyz4gx48ak44la-known.lock", true)]
+    #[case::of_a_derivation("00bgd045z0d4icpbc2yyz4gx48ak44la-known.drv.chroot", true)]
+    fn trap_33_what_a_collector_deletes_is_listed(#[case] name: &str, #[case] listed: bool) {
+        let dir = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/nowhere", dir.path().join(name)).unwrap();
+        let listing = Listing::read(Utf8Path::from_path(dir.path()).unwrap()).unwrap();
+        assert_eq!(listing.len(), usize::from(listed));
     }
 
     #[test]
