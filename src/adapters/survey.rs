@@ -11,6 +11,7 @@ mod as_owner;
 mod baseline_check;
 mod dirs;
 mod elsewhere;
+mod findings;
 mod found;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
@@ -26,13 +27,13 @@ mod unprotected;
 mod users;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::tz::TimeZone;
 
 use crate::domain::baseline::RootBaseline;
-use crate::domain::blocker::{Blocker, CheckCode};
+use crate::domain::blocker::CheckCode;
 use crate::domain::budget::{DiskUsage, SizeMetric};
 use crate::domain::elapsed::Reading;
 use crate::domain::receipt::RunId;
@@ -46,21 +47,18 @@ use super::nix_dirs::NixDirs;
 use baseline_check::Missing;
 use dirs::DirHandle;
 pub use elsewhere::Elsewhere;
+use findings::Findings;
 use kinds::Kinds;
-use names::{lossy, shown};
+use names::shown;
 use profiles::Profiles;
 use roots::{Hidden, Roots};
-use scan::ScanContext;
 use store::Store;
 use users::Users;
 
 /// The most unreadable roots that are listed one by one.
 const MOST_TOLD: usize = 10;
 
-/// The most notes, and odd names, that are listed: any user can cause more.
-const MAX_LISTED: usize = 100;
-
-/// Records of earlier runs that a survey needs.
+/// What earlier runs have left behind that a look needs to know.
 pub trait Memory {
     /// Our own pins.
     ///
@@ -103,7 +101,18 @@ pub trait Memory {
     }
 }
 
-/// Reads a machine, and changes nothing.
+/// What a look has at hand.
+#[derive(Clone, Copy)]
+struct Look<'a> {
+    actor: Actor,
+    places: &'a NixDirs,
+    memory: &'a dyn Memory,
+    store: &'a Store<'a>,
+    users: &'a Users,
+    findings: &'a Findings,
+}
+
+/// Looks at a machine, and changes nothing.
 #[derive(Clone)]
 pub struct Observer<'a> {
     /// The places.
@@ -137,50 +146,46 @@ impl Survey for Observer<'_> {
             dir: shown(&places.state_dir),
             source,
         })?;
-        let mut findings = Findings::default();
-        let users = Users::read(places, self.actor, &mut findings);
+        let findings = Findings::default();
+        let users = Users::read(places, self.actor, &findings);
         let store = Store::open(&places.store);
-        let missing = Missing::since_the_last_run(self.memory, places, &mut findings);
-        let roots = Roots::walk(
-            self.actor,
-            &state,
-            &places.state_dir,
-            &store,
-            &users,
-            missing.mounts(),
-        );
-        let unseen_roots = self.report(&store, &roots, &mut findings);
-        unprotected::homes_away(&roots, &users, &places.state_dir, &mut findings);
+        let look = Look {
+            actor: self.actor,
+            places,
+            memory: self.memory,
+            store: &store,
+            users: &users,
+            findings: &findings,
+        };
+        let missing = Missing::since_the_last_run(look);
+        let roots = Roots::walk(look, &state, missing.mounts());
+        let unseen_roots = look.report(&roots);
+        unprotected::homes_away(look, &roots);
         let uptime = self.clock.uptime();
         let clock = Reading {
             at: taken_at,
             uptime: uptime.as_ref(),
         };
-        let ground = missing.report(&roots, &places.state_dir, clock, &mut findings);
+        let ground = missing.report(&roots, clock);
 
-        let holds_dir = self.memory.holds_dir();
-        unprotected::holds_away(&roots, self.memory, self.actor, &mut findings);
-        unprotected::places_away(&roots, &users, places, &missing, &mut findings);
-        let lens = ScanContext {
-            actor: self.actor,
-            store: &store,
-            users: &users,
-        };
-        let mut profiles = Profiles::new(lens);
-        profiles.of_machine(&state, places, &mut findings);
-        profiles.of_users(places, self.all_of_nix, &roots, &mut findings);
-        profiles.asked_for(&self.extra_profiles, &roots, &mut findings);
+        unprotected::holds_away(look, &roots);
+        unprotected::places_away(look, &roots, &missing);
+        let mut profiles = Profiles::new(look);
+        profiles.of_machine(&state);
+        profiles.of_users(self.all_of_nix, &roots);
+        profiles.asked_for(&self.extra_profiles, &roots);
         if self.all_of_nix {
-            profiles.beside_own(places, &mut findings);
+            profiles.beside_own();
         }
-        profiles.revealed(&roots.reveals(&holds_dir), &mut findings);
-        profiles.block_too_many_names(&mut findings);
+        let holds_dir = self.memory.holds_dir();
+        profiles.revealed(&roots.reveals(&holds_dir));
+        profiles.block_too_many_names();
 
-        let booted = self.systems("booted-system", &mut profiles, &mut findings);
-        let running = self.systems("current-system", &mut profiles, &mut findings);
-        let mut pins = self.pins(&users, &mut profiles, &mut findings);
-        let mut holds = self.holds(&mut findings);
-        unprotected::windows(&mut holds, &ground.skips, &mut findings);
+        let booted = look.systems("booted-system", &mut profiles);
+        let running = look.systems("current-system", &mut profiles);
+        let mut pins = look.pins(&mut profiles);
+        let mut holds = look.holds();
+        unprotected::windows(look, &mut holds, &ground.skips);
         let kinds = Kinds {
             holds: &holds_dir,
             run_dir: &places.run_dir,
@@ -188,26 +193,13 @@ impl Survey for Observer<'_> {
         };
         let mut roots = roots.into_vec(|link, entry| kinds.of(link, entry));
         let profiles = profiles.into_vec();
-        missing.clock(taken_at, &profiles, &mut findings);
-        let spared = unprotected::rootless_generations(
-            &profiles,
-            &roots,
-            self.actor,
-            places,
-            &self.extra_profiles,
-            &mut findings,
-        );
-        unprotected::rootless_holds(&mut holds, &roots, taken_at, &mut findings);
+        missing.clock(taken_at, &profiles);
+        let asked = &self.extra_profiles;
+        let spared = unprotected::rootless_generations(look, &profiles, &roots, asked);
+        unprotected::rootless_holds(look, &mut holds, &roots, taken_at);
         roots.extend(spared);
-        pins.extend(elsewhere::pins(
-            &roots,
-            &profiles,
-            &places.store,
-            self.memory,
-            taken_at,
-            &mut findings,
-        ));
-        let vanished = missing.roots(&roots, &holds, &store, &mut findings);
+        pins.extend(elsewhere::pins(look, &roots, &profiles, taken_at));
+        let vanished = missing.roots(&roots, &holds);
         let (refusals, notes) = findings.finish();
         Ok(Snapshot {
             taken_at,
@@ -231,14 +223,10 @@ impl Survey for Observer<'_> {
     }
 }
 
-impl Observer<'_> {
-    /// Reports unreadable parts of the store and the roots. Returns the roots that only the daemon can read.
-    fn report(
-        &self,
-        store: &Store<'_>,
-        roots: &Roots<'_>,
-        findings: &mut Findings,
-    ) -> Option<String> {
+impl Look<'_> {
+    /// Reports what of the store and the roots could not be read. Returns the roots that only the daemon can read.
+    fn report(&self, roots: &Roots<'_>) -> Option<String> {
+        let findings = self.findings;
         if let Some(first) = roots.concealed.first() {
             let (first, more) = (shown(first), roots.concealed.len() - 1);
             let more = match more {
@@ -246,7 +234,7 @@ impl Observer<'_> {
                 more => format!(" and {more} more"),
             };
             findings.refuse_at(
-                roots.concealed.iter().map(PathBuf::as_path),
+                &roots.concealed,
                 CheckCode::RootsHidden,
                 format!(
                     "Nix cannot read the root {first}{more}, which only its owner may read; collection is selective \
@@ -255,8 +243,8 @@ impl Observer<'_> {
                 "let root read it; Nix's own garbage collector deletes the paths of such a root, whoever calls it",
             );
         }
-        let mut refuse = |message: String, hidden: &[&Hidden]| {
-            // An acceptance by place covers only checks about places.
+        let refuse = |message: String, hidden: &[&Hidden]| {
+            // Only what is about places alone can be accepted by them.
             let places = hidden.iter().map(|hidden| hidden.place.as_deref());
             let places: Option<Vec<&Path>> = places.collect();
             findings.refuse_at(
@@ -266,8 +254,11 @@ impl Observer<'_> {
                 "find the cause; no garbage is collected while roots may be hidden",
             );
         };
-        if let Some(error) = store.trouble() {
-            let message = format!("cannot read the store directory {}: {error}", store.dir);
+        if let Some(error) = self.store.trouble() {
+            let message = format!(
+                "cannot read the store directory {}: {error}",
+                self.store.dir
+            );
             refuse(message, &[]);
         }
         for hidden in &roots.hidden {
@@ -309,16 +300,11 @@ impl Observer<'_> {
         Some(unseen)
     }
 
-    fn systems(
-        &self,
-        name: &str,
-        profiles: &mut Profiles<'_>,
-        findings: &mut Findings,
-    ) -> Vec<StorePath<String>> {
+    fn systems(&self, name: &str, profiles: &mut Profiles<'_>) -> Vec<StorePath<String>> {
         machine::systems(self.places, name).unwrap_or_else(|why| {
             // Any generation may be the booted one: the machine keeps all of them.
             profiles.block(&why, |profile| profile.kind.is_system());
-            findings.refuse(
+            self.findings.refuse(
                 CheckCode::RootsUnreadable,
                 why,
                 "check the link; until then no system generation is removed",
@@ -327,14 +313,10 @@ impl Observer<'_> {
         })
     }
 
-    /// Our own pins, and those of users whose profiles we could change. A user's pins count only for profiles in
-    /// directories of that user, whatever they name.
-    fn pins(
-        &self,
-        users: &Users,
-        profiles: &mut Profiles<'_>,
-        findings: &mut Findings,
-    ) -> Vec<Pin> {
+    /// Our own pins, and those of the users whose profiles we could thin out. A user's pins count for profiles in
+    /// directories of that user only, whoever else is named in them.
+    fn pins(&self, profiles: &mut Profiles<'_>) -> Vec<Pin> {
+        let findings = self.findings;
         let hint =
             "repair or remove the record; until then no generation that it may pin is removed";
         let mut pins = Vec::new();
@@ -349,7 +331,7 @@ impl Observer<'_> {
         if self.actor != Actor::Root {
             return pins;
         }
-        for user in users.all.iter().filter(|user| user.uid != 0) {
+        for user in self.users.all.iter().filter(|user| user.uid != 0) {
             if !profiles.iter().any(|profile| profile.owner.uid == user.uid) {
                 continue;
             }
@@ -367,28 +349,24 @@ impl Observer<'_> {
                     let name = shown(&user.name);
                     let why = format!("cannot read the pins of {name}: {}", causes(&error));
                     profiles.block(&why, |profile| profile.owner.uid == user.uid);
-                    let home = user.home.as_std_path();
-                    findings.refuse_at([home], CheckCode::PinsUnreadable, why, hint);
+                    findings.refuse_at([&user.home], CheckCode::PinsUnreadable, why, hint);
                 }
             }
         }
         pins
     }
 
-    fn holds(&self, findings: &mut Findings) -> Vec<Hold> {
-        self.memory
-            .holds(&self.places.store)
-            .unwrap_or_else(|error| {
-                findings.refuse(
-                    CheckCode::JournalUnreadable,
-                    format!(
-                        "cannot read the records of earlier runs: {}",
-                        causes(&error)
-                    ),
-                    "repair or remove the record; until then its holds are unknown",
-                );
-                Vec::new()
-            })
+    fn holds(&self) -> Vec<Hold> {
+        let holds = self.memory.holds(&self.places.store);
+        holds.unwrap_or_else(|error| {
+            let error = causes(&error);
+            self.findings.refuse(
+                CheckCode::JournalUnreadable,
+                format!("cannot read the records of earlier runs: {error}"),
+                "repair or remove the record; until then its holds are unknown",
+            );
+            Vec::new()
+        })
     }
 }
 
@@ -403,61 +381,4 @@ fn under_known_name(mut pin: Pin, profiles: &Profiles<'_>) -> Pin {
 /// An error with its causes, as text that cannot control a terminal.
 fn causes(error: &JournalError) -> String {
     shown(ports::error_chain(error))
-}
-
-/// The refusals and notes of a survey.
-#[derive(Debug, Default)]
-struct Findings {
-    refusals: Vec<Blocker>,
-    notes: Vec<String>,
-    odd_names: usize,
-    left_out: usize,
-}
-
-impl Findings {
-    fn refuse(&mut self, code: CheckCode, message: String, hint: &str) {
-        let hint = hint.to_string();
-        self.push(Blocker::new(code, message, hint));
-    }
-
-    /// A refusal about places, which settings can accept by name.
-    fn refuse_at<'a>(
-        &mut self,
-        places: impl IntoIterator<Item = &'a Path>,
-        code: CheckCode,
-        message: String,
-        hint: &str,
-    ) {
-        let places = places.into_iter().map(|place| lossy(place.to_path_buf()).0);
-        self.push(Blocker {
-            places: places.collect(),
-            ..Blocker::new(code, message, hint.to_string())
-        });
-    }
-
-    fn push(&mut self, refusal: Blocker) {
-        self.odd_names += usize::from(refusal.code == CheckCode::OddName);
-        if refusal.code == CheckCode::OddName && self.odd_names > MAX_LISTED {
-            self.left_out += 1;
-        } else {
-            self.refusals.push(refusal);
-        }
-    }
-
-    fn note(&mut self, note: String) {
-        if self.notes.len() < MAX_LISTED {
-            self.notes.push(note);
-        } else {
-            self.left_out += 1;
-        }
-    }
-
-    /// All of them, with the number of those not listed.
-    fn finish(mut self) -> (Vec<Blocker>, Vec<String>) {
-        if self.left_out > 0 {
-            let more = format!("{} more notes and odd names are not listed", self.left_out);
-            self.notes.push(more);
-        }
-        (self.refusals, self.notes)
-    }
 }

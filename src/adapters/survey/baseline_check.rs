@@ -7,7 +7,6 @@ use std::path::Path;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::adapters::derivation::is_derivation;
-use crate::adapters::nix_dirs::NixDirs;
 use crate::domain::baseline::{RootBaseline, SnapshotScope};
 use crate::domain::blocker::CheckCode;
 use crate::domain::elapsed::Reading;
@@ -16,32 +15,29 @@ use crate::domain::profile::Profile;
 use crate::domain::root::GcRoot;
 use crate::domain::snapshot::{Hold, VanishedRoot};
 
+use super::findings::{if_gone_for_good, roots_point};
 use super::names::shown;
 use super::roots::Roots;
-use super::store::Store;
-use super::{Findings, Memory, causes};
+use super::{Look, causes};
 
-/// The baseline of the last run, with the current mounts.
-pub(super) struct Missing {
+/// The last run's look beside what is mounted now.
+pub(super) struct Missing<'a> {
+    look: Look<'a>,
     seen: Option<RootBaseline>,
     mounts: Option<BTreeSet<Utf8PathBuf>>,
     away: Vec<Utf8PathBuf>,
     unmounted: Vec<Utf8PathBuf>,
 }
 
-impl Missing {
-    pub(super) fn since_the_last_run(
-        memory: &dyn Memory,
-        places: &NixDirs,
-        findings: &mut Findings,
-    ) -> Self {
-        let seen = memory.last_seen(&places.store).unwrap_or_else(|error| {
-            findings.refuse(
+impl<'a> Missing<'a> {
+    pub(super) fn since_the_last_run(look: Look<'a>) -> Self {
+        let places = look.places;
+        let seen = look.memory.last_seen(&places.store);
+        let seen = seen.unwrap_or_else(|error| {
+            let error = causes(&error);
+            look.findings.refuse(
                 CheckCode::JournalUnreadable,
-                format!(
-                    "cannot read the root baseline of the last run: {}",
-                    causes(&error)
-                ),
+                format!("cannot read the root baseline of the last run: {error}"),
                 "repair or remove the record; without it missing roots are not detected",
             );
             None
@@ -59,6 +55,7 @@ impl Missing {
         let listed = fs::read(&places.fstab).unwrap_or_default();
         let unmounted = in_fstab(&listed).filter(is_unmounted).collect();
         Self {
+            look,
             seen,
             mounts,
             away,
@@ -91,14 +88,9 @@ impl Missing {
         seen.is_none_or(|seen| seen.away.iter().any(|at| at.as_std_path() == place))
     }
 
-    /// Reports what is missing since the last run, and returns the scope of this survey.
-    pub(super) fn report(
-        &self,
-        roots: &Roots<'_>,
-        state_dir: &Utf8Path,
-        clock: Reading<'_>,
-        findings: &mut Findings,
-    ) -> SnapshotScope {
+    /// Says what is missing of the roots; tells where they are now.
+    pub(super) fn report(&self, roots: &Roots<'_>, clock: Reading<'_>) -> SnapshotScope {
+        let findings = self.look.findings;
         let seen = self.seen.as_ref();
         let skips = seen.map(|seen| seen.skips(clock.at, clock.uptime));
         let ground = SnapshotScope {
@@ -108,30 +100,23 @@ impl Missing {
             skips: skips.unwrap_or_default(),
         };
         for at in &self.away {
-            let lost = roots.in_gone_places().filter(|link| link.starts_with(at));
-            let roots = match lost.count() {
-                0 => continue,
-                1 => "1 root points".to_string(),
-                count => format!("{count} roots point"),
-            };
-            let (place, at) = (at.as_std_path(), shown(at));
-            let hint = format!(
-                "mount it; a garbage collection would remove these roots. If it is gone permanently, remove the links in \
-                 {state_dir}/gcroots/auto that point there"
-            );
-            findings.refuse_at(
-                [place],
-                CheckCode::RootsAway,
-                format!("a file system was mounted at {at} in the last run and is not mounted now, and {roots} into it"),
-                &hint,
-            );
+            let led_there = roots.in_gone_places().filter(|link| link.starts_with(at));
+            let count = led_there.count();
+            if count > 0 {
+                let (place, roots) = (shown(at), roots_point(count));
+                findings.refuse_away(
+                    at.as_std_path(),
+                    format!("a file system was mounted at {place} in the last run and is not mounted now, and {roots} into it"),
+                    &format!("mount it; {}", if_gone_for_good(&self.look.places.state_dir)),
+                );
+            }
         }
         let gone: Vec<_> = self.seen.iter().flat_map(|s| s.vanished(&ground)).collect();
         // A directory in another missing one is reported with it.
         let inside = |dir: &Utf8Path| gone.iter().any(|o| *o != dir && dir.starts_with(o));
         for dir in gone.iter().filter(|dir| !inside(dir)) {
             findings.refuse_at(
-                [dir.as_std_path()],
+                [dir],
                 CheckCode::RootsVanished,
                 format!("{} contained roots in the last run and is gone", shown(dir)),
                 "restore it, from a backup if needed; a collection would delete the paths of its roots",
@@ -140,39 +125,33 @@ impl Missing {
         ground
     }
 
-    /// The roots that the last run saw and that are gone, if the store still has their paths. Derivations are left out:
-    /// Nix makes no root for one without building it, and its source makes it again.
-    pub(super) fn roots(
-        &self,
-        roots: &[GcRoot],
-        holds: &[Hold],
-        store: &Store<'_>,
-        findings: &mut Findings,
-    ) -> Vec<VanishedRoot> {
+    /// The roots that the last run saw and that are gone, while the store has what they kept. Derivations are left out:
+    /// Nix makes no root of one without building it, and whoever needs it makes it again from its source.
+    pub(super) fn roots(&self, roots: &[GcRoot], holds: &[Hold]) -> Vec<VanishedRoot> {
         let gone = self.seen.iter().flat_map(|seen| seen.gone(roots, holds));
         let mut gone: Vec<VanishedRoot> = gone.collect();
         gone.retain(|root| !is_derivation(&root.store_path));
-        // A place that cannot be read may exist: making the hold will show it.
-        gone.retain(|root| store.has(&root.store_path).unwrap_or(true));
+        // What cannot be looked at may be there: holding it tells.
+        gone.retain(|root| self.look.store.has(&root.store_path).unwrap_or(true));
         match gone.len() {
             0 => {}
-            1 => findings.note(
+            1 => self.look.findings.note(
                 "1 root vanished since the last run, and its store path still exists".to_string(),
             ),
-            count => findings.note(format!(
+            count => self.look.findings.note(format!(
                 "{count} roots vanished since the last run, and their store paths still exist"
             )),
         }
         gone
     }
 
-    /// Reports that the clock cannot be right.
-    pub(super) fn clock(&self, now: Timestamp, profiles: &[Profile], findings: &mut Findings) {
+    /// Says that the clock cannot be right.
+    pub(super) fn clock(&self, now: Timestamp, profiles: &[Profile]) {
         let generations = profiles.iter().flat_map(|p| p.generations.values());
         let created = generations.map(|generation| generation.created);
         let newest = created.filter(|created| *created <= now).max();
         if let Some(refusal) = self.seen.as_ref().and_then(|seen| seen.clock(now, newest)) {
-            findings.refusals.push(refusal);
+            self.look.findings.push(refusal);
         }
     }
 }

@@ -6,16 +6,15 @@ use std::path::Path;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::domain::blocker::CheckCode;
-use crate::domain::measure::Timestamp;
+use crate::domain::measure::{Timestamp, count};
 use crate::domain::profile::Profile;
 use crate::domain::root::GcRoot;
 use crate::domain::snapshot::{Hold, Pin};
-use crate::domain::store_path::StoreDir;
 use crate::ports::JournalError;
 
 use super::names::shown;
 use super::unprotected::place_of_hold;
-use super::{Findings, Memory, causes};
+use super::{Look, causes};
 
 /// The pins and holds of another state directory.
 #[derive(Debug)]
@@ -32,12 +31,10 @@ pub struct Elsewhere {
 /// Refuses a run in an unusual state directory while the usual one has pins or holds. Returns the pins that other state
 /// directories have of these profiles, which keep their generations in any case.
 pub(super) fn pins(
+    look: Look<'_>,
     roots: &[GcRoot],
     profiles: &[Profile],
-    store: &StoreDir,
-    memory: &dyn Memory,
     now: Timestamp,
-    findings: &mut Findings,
 ) -> Vec<Pin> {
     let links = roots.iter().map(|root| root.link.as_path());
     let found: BTreeSet<&Utf8Path> = links.filter_map(state_dir_of).collect();
@@ -45,14 +42,14 @@ pub(super) fn pins(
         profiles.iter().any(|profile| profile.path == pin.profile)
             && pin.until.is_none_or(|until| until > now)
     };
-    let own = memory.holds_dir();
+    let own = look.memory.holds_dir();
     let own = shown(own.parent().unwrap_or(&own));
     let mut all = Vec::new();
     for Elsewhere {
         dir,
         stops_run,
         kept,
-    } in memory.elsewhere(&found, store)
+    } in look.memory.elsewhere(&found, &look.places.store)
     {
         let why = match kept {
             Ok((mut pins, holds)) => {
@@ -64,16 +61,16 @@ pub(super) fn pins(
                     (pins, holds) => format!(
                         "{} has {} and {}",
                         shown(&dir),
-                        plural(pins, "pin"),
-                        plural(holds, "hold")
+                        count(pins, "pin"),
+                        count(holds, "hold")
                     ),
                 }
             }
             Err(error) => causes(&error),
         };
         if stops_run {
-            findings.refuse_at(
-                [dir.as_std_path()],
+            look.findings.refuse_at(
+                [&dir],
                 CheckCode::StateElsewhere,
                 format!("{own} is not the usual state directory, and a run with it ignores the pins and holds there: {why}"),
                 &format!(
@@ -93,11 +90,4 @@ fn state_dir_of(link: &Utf8Path) -> Option<&Utf8Path> {
     holds
         .parent()
         .and_then(|dir: &Path| Utf8Path::from_path(dir))
-}
-
-fn plural(count: usize, what: &str) -> String {
-    match count {
-        1 => format!("1 {what}"),
-        count => format!("{count} {what}s"),
-    }
 }

@@ -13,12 +13,13 @@ use crate::domain::nearest::nearest;
 use crate::domain::profile::{Profile, ProfilePath};
 use crate::domain::snapshot::Actor;
 
-use super::Findings;
+use super::Look;
 use super::dirs::{DirHandle, FileId, Reach, reach};
+use super::findings::roots_point;
 use super::names::{generation_name, resolve, shown};
 use super::profile_dir::{DirKind, ProfileDir};
 use super::roots::Roots;
-use super::scan::{Scan, ScanContext, scan};
+use super::scan::{Scan, scan};
 
 /// Directories nested deeper than this below `profiles` are not searched.
 const DEEPEST: usize = 64;
@@ -30,11 +31,10 @@ const MAX_NAMES_OF_A_USER: usize = 50_000;
 /// The most directories that are searched only because of roots.
 const MOST_REVEALED: usize = 1_000;
 
-/// The profiles found so far, and their directories.
-#[derive(Debug)]
+/// The profiles found so far, and the directories they are in.
 pub(super) struct Profiles<'a> {
-    lens: ScanContext<'a>,
-    /// The directories whose profiles are all known.
+    look: Look<'a>,
+    /// The directories of which every profile is known.
     dirs: BTreeMap<FileId, Utf8PathBuf>,
     found: BTreeMap<ProfilePath, Profile>,
     /// The number of names read in the directories of each user, except unlimited ones.
@@ -42,9 +42,9 @@ pub(super) struct Profiles<'a> {
 }
 
 impl<'a> Profiles<'a> {
-    pub(super) fn new(lens: ScanContext<'a>) -> Self {
+    pub(super) fn new(look: Look<'a>) -> Self {
         Self {
-            lens,
+            look,
             dirs: BTreeMap::new(),
             found: BTreeMap::new(),
             names: BTreeMap::new(),
@@ -57,41 +57,37 @@ impl<'a> Profiles<'a> {
     }
 
     /// Everything in and below `$NIX_STATE_DIR/profiles`.
-    pub(super) fn of_machine(
-        &mut self,
-        state: &DirHandle,
-        places: &NixDirs,
-        findings: &mut Findings,
-    ) {
-        let dir = places.state_dir.join("profiles");
+    pub(super) fn of_machine(&mut self, state: &DirHandle) {
+        let dir = self.look.places.state_dir.join("profiles");
         match state.child(OsStr::new("profiles")) {
             Ok(place) => {
                 let mut site = site(place, dir, DirKind::Top);
                 site.is_nix_own = true;
-                self.descend(&site, 0, findings);
+                self.descend(&site, 0);
             }
             // A store that was never used has none. If there was one, reading the roots reports that it is gone.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => unreadable(&dir, &error, findings),
+            Err(error) => self.unreadable(&dir, &error),
         }
     }
 
-    fn descend(&mut self, site: &ProfileDir, depth: usize, findings: &mut Findings) {
-        if let Some(scan) = self.visit(site, findings) {
-            self.below(site, scan, depth, findings);
+    fn descend(&mut self, site: &ProfileDir, depth: usize) {
+        if let Some(scan) = self.visit(site) {
+            self.below(site, scan, depth);
         }
     }
 
-    fn below(&mut self, site: &ProfileDir, scan: Scan, depth: usize, findings: &mut Findings) {
+    fn below(&mut self, site: &ProfileDir, scan: Scan, depth: usize) {
         for name in scan.directories {
             let path = site.dir.as_std_path().join(&name);
             let Some(utf8) = name.to_str() else {
                 let error = io::Error::other("its name is not UTF-8");
-                unreadable(&path, &error, findings);
+                self.unreadable(&path, &error);
                 continue;
             };
             if depth == DEEPEST {
-                findings.note(format!("did not search for profiles in {}", shown(&path)));
+                let what = format!("did not search for profiles in {}", shown(&path));
+                self.look.findings.note(what);
                 continue;
             }
             let dir = site.dir.join(utf8);
@@ -100,27 +96,22 @@ impl<'a> Profiles<'a> {
                     let mut below = self::site(place, dir, site.role.below(utf8));
                     below.is_nix_own = site.is_nix_own;
                     below.link.clone_from(&site.link);
-                    self.descend(&below, depth + 1, findings);
+                    self.descend(&below, depth + 1);
                 }
                 // It disappeared after the directory was read.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => unreadable(&dir, &error, findings),
+                Err(error) => self.unreadable(&dir, &error),
             }
         }
     }
 
-    /// The profiles in homes: everybody's for root, the user's own otherwise. With `deep` also those in directories
-    /// below the user's own, which are not user profiles by kind.
-    pub(super) fn of_users(
-        &mut self,
-        places: &NixDirs,
-        deep: bool,
-        roots: &Roots<'_>,
-        findings: &mut Findings,
-    ) {
+    /// The profiles that users keep in their homes: everybody's for root, else one's own; with `deep` also those in the
+    /// directories below one's own, which are no users' profiles by their kind.
+    pub(super) fn of_users(&mut self, deep: bool, roots: &Roots<'_>) {
+        let places = self.look.places;
         let mut dirs: Vec<Utf8PathBuf> = places.own_profiles.clone().into_iter().collect();
-        if self.lens.actor == Actor::Root {
-            let homes = self.lens.users.homes();
+        if self.look.actor == Actor::Root {
+            let homes = self.look.users.homes();
             dirs.extend(homes.map(NixDirs::profiles_below));
         }
         let mut seen = BTreeSet::new();
@@ -128,29 +119,30 @@ impl<'a> Profiles<'a> {
             if !seen.insert(dir.clone()) {
                 continue;
             }
-            match reach(&self.lens.users.real_path(&dir)) {
+            match reach(&self.look.users.real_path(&dir)) {
                 Ok(Reach::There { place, link }) => {
                     let mut site = site(place, dir, DirKind::OfUser);
                     site.link = link;
-                    // For Nix, root's own are below `per-user`.
-                    site.is_nix_own = self.lens.actor != Actor::Root
+                    // Root's own are below `per-user` for Nix.
+                    site.is_nix_own = self.look.actor != Actor::Root
                         && places.own_profiles.as_ref() == Some(&site.dir);
-                    let scan = self.visit(&site, findings);
+                    let scan = self.visit(&site);
                     if let (Some(scan), true, true) = (scan, deep, site.is_nix_own) {
                         site.role = DirKind::Revealed;
-                        self.below(&site, scan, 0, findings);
+                        self.below(&site, scan, 0);
                     }
                 }
                 // Most users have no profile.
                 Ok(Reach::Absent) => {}
-                Err(error) => self.out_of_reach(&dir, &error, roots, findings),
+                Err(error) => self.out_of_reach(&dir, &error, roots),
             }
         }
     }
 
-    /// The profiles in and below the directory of the one that `~/.nix-profile` points to, or the same link in the
-    /// state directory if `use-xdg-base-directories` moved it.
-    pub(super) fn beside_own(&mut self, places: &NixDirs, findings: &mut Findings) {
+    /// The profiles in and below the directory of the one that `~/.nix-profile` leads to, or the same link below the
+    /// state directory where `use-xdg-base-directories` moved it.
+    pub(super) fn beside_own(&mut self) {
+        let places = self.look.places;
         let home = places.home.as_ref().map(|home| home.join(".nix-profile"));
         let state = places.own_profiles.as_ref().and_then(|dir| dir.parent());
         let links = [home, state.map(|dir| dir.join("profile"))];
@@ -165,17 +157,17 @@ impl<'a> Profiles<'a> {
         else {
             return;
         };
-        // A known directory was read with the rest of Nix's own, or by itself.
-        match reach(&self.lens.users.real_path(&dir)) {
+        // A directory that is known already was looked at with the rest of Nix's own, or by itself.
+        match reach(&self.look.users.real_path(&dir)) {
             Ok(Reach::There { place, link }) => {
                 self.mark(place.id());
                 let mut site = site(place, dir, DirKind::Revealed);
                 site.link = link;
                 site.is_nix_own = true;
-                self.descend(&site, 0, findings);
+                self.descend(&site, 0);
             }
             Ok(Reach::Absent) => {}
-            Err(error) => self.report_unreadable(&dir, &error, findings),
+            Err(error) => self.unseen(&dir, &error),
         }
     }
 
@@ -188,16 +180,11 @@ impl<'a> Profiles<'a> {
     }
 
     /// The profiles that the settings name by path.
-    pub(super) fn asked_for(
-        &mut self,
-        paths: &[Utf8PathBuf],
-        roots: &Roots<'_>,
-        findings: &mut Findings,
-    ) {
+    pub(super) fn asked_for(&mut self, paths: &[Utf8PathBuf], roots: &Roots<'_>) {
         for path in paths {
             let Ok(profile) = ProfilePath::new(&path.components().collect::<Utf8PathBuf>()) else {
                 let path = shown(path);
-                findings.refuse(
+                self.look.findings.refuse(
                     CheckCode::ProfileAbsent,
                     format!("there is no profile {path}: this is not an absolute path"),
                     "correct its path in the settings, or remove it from them",
@@ -207,41 +194,38 @@ impl<'a> Profiles<'a> {
             if self.found.contains_key(&profile) {
                 continue;
             }
-            match reach(&self.lens.users.real_path(profile.dir())) {
+            match reach(&self.look.users.real_path(profile.dir())) {
                 Ok(Reach::There { place, .. }) if self.dirs.contains_key(&place.id()) => {
-                    if !self.block_other_name(&profile, place.id(), findings) {
-                        self.absent(&profile, findings);
+                    if !self.block_other_name(&profile, place.id()) {
+                        self.absent(&profile);
                     }
                 }
                 Ok(Reach::There { place, link }) => {
                     let mut site = site(place, profile.dir().to_path_buf(), DirKind::Asked);
                     site.link = link;
                     site.only = Some(BTreeSet::from([profile.name().to_string()]));
-                    self.visit(&site, findings);
+                    self.visit(&site);
                     if !self.found.contains_key(&profile) {
-                        self.absent(&profile, findings);
+                        self.absent(&profile);
                     }
                 }
-                Ok(Reach::Absent) => self.absent(&profile, findings),
-                Err(error) => self.out_of_reach(profile.dir(), &error, roots, findings),
+                Ok(Reach::Absent) => self.absent(&profile),
+                Err(error) => self.out_of_reach(profile.dir(), &error, roots),
             }
         }
     }
 
-    /// Refuses a missing profile, and names the one that was perhaps meant.
-    fn absent(&self, asked: &ProfilePath, findings: &mut Findings) {
+    /// Refuses a profile that is not there, with the one that was perhaps meant.
+    fn absent(&self, asked: &ProfilePath) {
         let path = asked.to_path();
         let correct = "correct its path in the settings, or remove it from them";
         let hint = match self.nearest_profile(asked) {
             Some(meant) => format!("did you mean {}? {correct}", shown(meant.to_path())),
             None => correct.to_string(),
         };
-        findings.refuse_at(
-            [path.as_std_path()],
-            CheckCode::ProfileAbsent,
-            format!("there is no profile {}", shown(&path)),
-            &hint,
-        );
+        let message = format!("there is no profile {}", shown(&path));
+        let (places, code) = ([path], CheckCode::ProfileAbsent);
+        self.look.findings.refuse_at(places, code, message, &hint);
     }
 
     /// The profile with nearly this name in the same directory, or with the same name in another.
@@ -254,38 +238,26 @@ impl<'a> Profiles<'a> {
         near.or_else(|| self.found.keys().find(|path| path.name() == name))
     }
 
-    /// Refuses a directory that cannot be reached. A collection is refused only if roots point into it that are not
-    /// found now: Nix would forget them.
-    fn out_of_reach(
-        &self,
-        dir: &Utf8Path,
-        error: &io::Error,
-        roots: &Roots<'_>,
-        findings: &mut Findings,
-    ) {
-        unreadable(dir, error, findings);
-        let real = self.lens.users.real_path(dir);
+    /// Refuses a directory that the way does not reach. A collection is refused only where roots lead into it that are
+    /// not found now: Nix would forget them.
+    fn out_of_reach(&self, dir: &Utf8Path, error: &io::Error, roots: &Roots<'_>) {
+        self.unreadable(dir, error);
+        let real = self.look.users.real_path(dir);
         let below = |link: &&Path| link.starts_with(dir.as_std_path()) || link.starts_with(&real);
-        let lead = match roots.in_gone_places().filter(below).count() {
-            0 => return,
-            1 => "1 root points".to_string(),
-            count => format!("{count} roots point"),
-        };
-        findings.refuse_at(
-            [dir.as_std_path()],
-            CheckCode::RootsAway,
-            format!("cannot reach {}, and {lead} into it: {error}", shown(dir)),
-            "mount or repair it; a garbage collection would remove these roots",
-        );
+        let count = roots.in_gone_places().filter(below).count();
+        if count > 0 {
+            let (place, roots) = (shown(dir), roots_point(count));
+            self.look.findings.refuse_away(
+                dir.as_std_path(),
+                format!("cannot reach {place}, and {roots} into it: {error}"),
+                "mount or repair it; a garbage collection would remove these roots",
+            );
+        }
     }
 
-    /// Settings for a profile by another name would be ignored, including pins: nothing of it is changed then.
-    fn block_other_name(
-        &mut self,
-        asked: &ProfilePath,
-        dir: FileId,
-        findings: &mut Findings,
-    ) -> bool {
+    /// What the settings say of a profile by another name would not be heeded, a pin least of all: nothing of it is
+    /// touched then.
+    fn block_other_name(&mut self, asked: &ProfilePath, dir: FileId) -> bool {
         let known = self.dirs.get(&dir).map(|dir| dir.join(asked.name()));
         let known = known.and_then(|path| ProfilePath::new(&path).ok());
         let Some(profile) = known.and_then(|known| self.found.get_mut(&known)) else {
@@ -293,13 +265,13 @@ impl<'a> Profiles<'a> {
         };
         let (asked, path) = (shown(asked.to_path()), shown(profile.path.to_path()));
         let why = format!("the settings name {path} as {asked}; use {path} instead");
-        findings.note(why.clone());
+        self.look.findings.note(why.clone());
         profile.blocked.get_or_insert(why);
         true
     }
 
-    /// The profiles in other places that have generations among the roots.
-    pub(super) fn revealed(&mut self, paths: &BTreeSet<ProfilePath>, findings: &mut Findings) {
+    /// The profiles in other places, of which there are generations among the roots.
+    pub(super) fn revealed(&mut self, paths: &BTreeSet<ProfilePath>) {
         let known: BTreeSet<&Utf8Path> = self.dirs.values().map(Utf8PathBuf::as_path).collect();
         let mut names: BTreeMap<Utf8PathBuf, BTreeSet<String>> = BTreeMap::new();
         for path in paths {
@@ -310,49 +282,48 @@ impl<'a> Profiles<'a> {
         }
         if let Some(more) = names.len().checked_sub(MOST_REVEALED + 1) {
             let more = more + 1;
-            findings.note(format!(
-                "did not search for profiles in {more} more directories"
-            ));
+            let what = format!("did not search for profiles in {more} more directories");
+            self.look.findings.note(what);
         }
         for (dir, names) in names.into_iter().take(MOST_REVEALED) {
-            let (place, link) = match reach(&self.lens.users.real_path(&dir)) {
+            let (place, link) = match reach(&self.look.users.real_path(&dir)) {
                 Ok(Reach::There { place, link }) => (place, link),
                 // The root itself reports that it points nowhere.
                 Ok(Reach::Absent) => continue,
                 Err(error) => {
-                    self.report_unreadable(&dir, &error, findings);
+                    self.unseen(&dir, &error);
                     continue;
                 }
             };
-            let ours = self.lens.actor.may_act_for(place.uid());
+            let ours = self.look.actor.may_act_for(place.uid());
             if !ours || self.dirs.contains_key(&place.id()) {
                 continue;
             }
             let mut site = site(place, dir, DirKind::Revealed);
             site.link = link;
             site.only = Some(names);
-            self.visit(&site, findings);
+            self.visit(&site);
         }
     }
 
-    /// Adds the profiles of a directory, unless they are known under another name.
-    fn visit(&mut self, site: &ProfileDir, findings: &mut Findings) -> Option<Scan> {
+    /// Takes in the profiles of a directory, unless they are known under another name already.
+    fn visit(&mut self, site: &ProfileDir) -> Option<Scan> {
         if self.dirs.contains_key(&site.place.id()) {
             return None;
         }
         let names = match self.names(site) {
             Ok(names) => names?,
             Err(error) => {
-                let ours = self.lens.actor.may_act_for(site.place.uid());
+                let ours = self.look.actor.may_act_for(site.place.uid());
                 if site.role == DirKind::Revealed || !ours {
-                    self.report_unreadable(&site.dir, &error, findings);
+                    self.unseen(&site.dir, &error);
                 } else {
-                    unreadable(&site.dir, &error, findings);
+                    self.unreadable(&site.dir, &error);
                 }
                 return None;
             }
         };
-        let mut scan = scan(site, names, self.lens, findings);
+        let mut scan = scan(self.look, site, names);
         if site.only.is_none() {
             self.dirs.insert(site.place.id(), site.dir.clone());
         }
@@ -367,7 +338,7 @@ impl<'a> Profiles<'a> {
     /// The names in a directory; `None` where its owner has too many.
     fn names(&mut self, site: &ProfileDir) -> io::Result<Option<Vec<OsString>>> {
         let uid = site.place.uid();
-        if self.lens.actor != Actor::Root || uid == 0 {
+        if self.look.actor != Actor::Root || uid == 0 {
             return site.place.names().map(Some);
         }
         let before = self.names.get(&uid).copied().unwrap_or_default();
@@ -377,9 +348,9 @@ impl<'a> Profiles<'a> {
         Ok((names.len() <= room).then_some(names))
     }
 
-    /// Blocks the profiles of users who have too many names in their directories. What was not read there is unknown,
-    /// and affects nobody else.
-    pub(super) fn block_too_many_names(&mut self, findings: &mut Findings) {
+    /// Blocks the profiles of users who have more names in their directories than are looked at. What was not read of
+    /// theirs is not known, and is nobody else's matter.
+    pub(super) fn block_too_many_names(&mut self) {
         let many = |(_, count): &(&u32, &usize)| **count > MAX_NAMES_OF_A_USER;
         let owners: Vec<u32> = self
             .names
@@ -388,32 +359,41 @@ impl<'a> Profiles<'a> {
             .map(|(uid, _)| *uid)
             .collect();
         for uid in owners {
-            let name = shown(self.lens.users.owner(uid).to_string());
+            let name = shown(self.look.users.owner(uid).to_string());
             let why = format!(
                 "{name} has more than {MAX_NAMES_OF_A_USER} names in profile directories; no profile of {name} is \
                  changed until there are fewer"
             );
-            findings.note(why.clone());
+            self.look.findings.note(why.clone());
             self.block(&why, |profile| profile.owner.uid == uid);
         }
     }
 
-    /// Nothing is requested of it: profiles there are unknown, and therefore not changed.
-    fn report_unreadable(&self, dir: &Utf8Path, error: &io::Error, findings: &mut Findings) {
-        if self.lens.actor == Actor::Root {
-            findings.note(format!(
-                "did not search for profiles in {}: {error}",
-                shown(dir)
-            ));
+    /// What nothing is asked of: profiles there are not known, hence not touched.
+    fn unseen(&self, dir: &Utf8Path, error: &io::Error) {
+        if self.look.actor == Actor::Root {
+            let dir = shown(dir);
+            let what = format!("did not search for profiles in {dir}: {error}");
+            self.look.findings.note(what);
         }
     }
 
-    /// The profile named by `path`, which may be another name of its directory.
+    fn unreadable(&self, dir: impl AsRef<Path>, error: &io::Error) {
+        let dir = dir.as_ref();
+        self.look.findings.refuse_at(
+            [dir],
+            CheckCode::ProfileUnreadable,
+            format!("cannot search for profiles in {}: {error}", shown(dir)),
+            "make it readable; until then no profile in it is changed",
+        );
+    }
+
+    /// The profile that `path` names, which may be another name of its directory.
     pub(super) fn known_name(&self, path: &ProfilePath) -> Option<ProfilePath> {
         if self.found.contains_key(path) {
             return Some(path.clone());
         }
-        let Ok(Reach::There { place, .. }) = reach(&self.lens.users.real_path(path.dir())) else {
+        let Ok(Reach::There { place, .. }) = reach(&self.look.users.real_path(path.dir())) else {
             return None;
         };
         let dir = self.dirs.get(&place.id())?;
@@ -448,14 +428,4 @@ fn site(place: DirHandle, dir: Utf8PathBuf, role: DirKind) -> ProfileDir {
         only: None,
         is_nix_own: false,
     }
-}
-
-fn unreadable(dir: impl AsRef<Path>, error: &io::Error, findings: &mut Findings) {
-    let dir = dir.as_ref();
-    findings.refuse_at(
-        [dir],
-        CheckCode::ProfileUnreadable,
-        format!("cannot search for profiles in {}: {error}", shown(dir)),
-        "make it readable; until then no profile in it is changed",
-    );
 }

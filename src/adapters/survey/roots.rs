@@ -18,11 +18,10 @@ use crate::domain::root::{Dangling, GcRoot, RootKind, RootState};
 use crate::domain::snapshot::Actor;
 use crate::domain::store_path::StorePath;
 
+use super::Look;
 use super::dirs::{DirHandle, FileKind, Meta};
 use super::found::Found;
 use super::names::{Leads, leads, profile_of_link, resolve, shown, store_path_name};
-use super::store::Store;
-use super::users::Users;
 
 /// The most nested directories that are open during a walk; deeper ones are reached again from the top.
 const MAX_OPEN: usize = 64;
@@ -70,14 +69,12 @@ impl Hidden {
     }
 }
 
-/// The result of a walk over the roots.
-#[derive(Debug)]
+/// What a walk over the roots has found, and what it has not.
 pub(super) struct Roots<'a> {
-    actor: Actor,
-    store: &'a Store<'a>,
-    users: &'a Users,
-    state_dir: &'a Utf8Path,
-    /// The file systems that existed at the last run and are not mounted now.
+    look: Look<'a>,
+    /// `gcroots/auto`, where Nix has its entries.
+    auto: Utf8PathBuf,
+    /// The file systems that were there at the last run and are not mounted now.
     mounts_away: &'a [Utf8PathBuf],
     found: Vec<Found>,
     /// Every directory below `gcroots` and `profiles`.
@@ -94,19 +91,10 @@ pub(super) struct Roots<'a> {
 
 impl<'a> Roots<'a> {
     /// Walks `gcroots` and `profiles`.
-    pub(super) fn walk(
-        actor: Actor,
-        state: &DirHandle,
-        state_dir: &'a Utf8Path,
-        store: &'a Store<'a>,
-        users: &'a Users,
-        mounts_away: &'a [Utf8PathBuf],
-    ) -> Self {
+    pub(super) fn walk(look: Look<'a>, state: &DirHandle, mounts_away: &'a [Utf8PathBuf]) -> Self {
         let mut roots = Self {
-            actor,
-            store,
-            users,
-            state_dir,
+            look,
+            auto: look.places.state_dir.join("gcroots/auto"),
             mounts_away,
             found: Vec::new(),
             directories: BTreeSet::new(),
@@ -122,7 +110,7 @@ impl<'a> Roots<'a> {
     }
 
     fn top(&mut self, state: &DirHandle, name: &OsStr) {
-        let path = self.state_dir.as_std_path().join(name);
+        let path = self.look.places.state_dir.as_std_path().join(name);
         match (state.child(name), state.look(name)) {
             (Ok(place), _) => self.tree(place, &path),
             (Err(error), Ok(None)) if error.kind() == io::ErrorKind::NotFound => {
@@ -225,7 +213,7 @@ impl<'a> Roots<'a> {
     }
 
     fn link(&mut self, path: PathBuf, text: OsString, meta: Meta) {
-        match leads(&text, self.store.dir) {
+        match leads(&text, self.look.store.dir) {
             Leads::ToStorePath(store_path) => {
                 self.root(Found::new(path).with(meta).with_target(text), store_path);
             }
@@ -262,7 +250,7 @@ impl<'a> Roots<'a> {
             return self.dangling(found, Dangling::NotARoot);
         }
         match fs::read_link(&found.link).map(PathBuf::into_os_string) {
-            Ok(text) => match leads(&text, self.store.dir) {
+            Ok(text) => match leads(&text, self.look.store.dir) {
                 Leads::ToStorePath(store_path) => self.root(found.with_target(text), store_path),
                 Leads::IntoStore | Leads::Elsewhere => {
                     self.dangling(found.with_target(text), Dangling::NotARoot);
@@ -275,7 +263,7 @@ impl<'a> Roots<'a> {
 
     /// Whether root may not read what the owner of the place may read.
     fn is_hidden(&self, error: &io::Error) -> bool {
-        self.actor == Actor::Root && error.kind() == io::ErrorKind::PermissionDenied
+        self.look.actor == Actor::Root && error.kind() == io::ErrorKind::PermissionDenied
     }
 
     /// Reads a link that root may not read, with its owner's rights. Nix reads it as root, and then counts no root.
@@ -284,7 +272,7 @@ impl<'a> Roots<'a> {
         match super::as_owner::read_link(&found.link) {
             Ok((link, text)) => {
                 let found = found.with(Meta::from(&link));
-                match leads(&text, self.store.dir) {
+                match leads(&text, self.look.store.dir) {
                     Leads::ToStorePath(store_path) => {
                         self.concealed.push(found.link.clone());
                         self.root(found.with_target(text), store_path);
@@ -321,8 +309,8 @@ impl<'a> Roots<'a> {
         }
         let dir = link.parent().unwrap_or(Path::new("/"));
         match fs::metadata(dir) {
-            // An empty home may be the mount point of one that is not mounted.
-            Ok(_) if self.users.is_home(dir) && self.users.may_be_unmounted(dir) => {
+            // An empty home is what is left of one that is not mounted.
+            Ok(_) if self.look.users.is_home(dir) && self.look.users.may_be_unmounted(dir) => {
                 Ok(Dangling::ParentMissing)
             }
             Ok(found) if found.is_dir() => Ok(Dangling::LinkGone),
@@ -337,9 +325,9 @@ impl<'a> Roots<'a> {
     }
 
     fn root(&mut self, mut found: Found, path: StorePath<String>) {
-        // The collector asks its database whether the path is valid, which happens in a later step here. An invalid
-        // path on disk counts as live: that keeps too much, never too little.
-        found.state = match self.store.has(&path) {
+        // The collector asks its database whether the path is valid, which is read in a later step. A path that is on
+        // disk and not valid counts as live here: too much is kept so, never too little.
+        found.state = match self.look.store.has(&path) {
             Ok(true) => RootState::Live,
             Ok(false) => RootState::Dangling(Dangling::PathGone),
             Err(error) => return self.unreadable(found, &error),
@@ -366,9 +354,8 @@ impl<'a> Roots<'a> {
     }
 
     fn in_auto(&self, found: &Found) -> bool {
-        let auto = self.state_dir.join("gcroots/auto");
         let dir = found.entry.as_deref().and_then(Path::parent);
-        dir == Some(auto.as_std_path())
+        dir == Some(self.auto.as_std_path())
     }
 
     /// The profiles with generations among the entries of `gcroots/auto`, without holds.
@@ -402,16 +389,11 @@ impl<'a> Roots<'a> {
     /// of `gcroots/auto` is kept, which is Nix's own. If the link is gone, each entry is a root of its own, because
     /// only the entries can be removed.
     pub(super) fn into_vec(
-        self,
+        mut self,
         kind: impl Fn(&Utf8Path, Option<&Utf8Path>) -> RootKind,
     ) -> Vec<GcRoot> {
-        let auto = self.state_dir.join("gcroots/auto");
-        let is_of_auto = |found: &Found| {
-            let entry = found.entry.as_deref();
-            entry.and_then(Path::parent) == Some(auto.as_std_path())
-        };
-        let (users, mut all) = (self.users, self.found);
-        all.sort_by_key(|found| !is_of_auto(found));
+        let mut all = std::mem::take(&mut self.found);
+        all.sort_by_key(|found| !self.in_auto(found));
         let direct = all.iter().filter(|found| found.entry.is_none());
         let mut seen: HashSet<PathBuf> = direct.map(|found| found.link.clone()).collect();
         let gone = [Dangling::LinkGone, Dangling::ParentMissing].map(RootState::Dangling);
@@ -421,7 +403,7 @@ impl<'a> Roots<'a> {
         });
         let mut roots: Vec<GcRoot> = all
             .into_iter()
-            .map(|found| found.into_root(users, &kind))
+            .map(|found| found.into_root(self.look.users, &kind))
             .collect();
         roots.sort_by(|a, b| (&a.link, &a.entry).cmp(&(&b.link, &b.entry)));
         roots

@@ -8,14 +8,11 @@ use std::io;
 
 use crate::domain::blocker::CheckCode;
 use crate::domain::profile::{Profile, ProfilePath};
-use crate::domain::snapshot::Actor;
 
-use super::Findings;
+use super::Look;
 use super::dirs::{FileKind, Meta};
 use super::names::{generation_name, looks_like_a_generation, resolve, shown};
 use super::profile_dir::ProfileDir;
-use super::store::Store;
-use super::users::Users;
 
 /// The most odd names of one directory that are listed one by one.
 const MOST_TOLD: usize = 10;
@@ -27,14 +24,6 @@ pub(super) struct Scan {
     pub(super) directories: Vec<OsString>,
 }
 
-/// The context of a directory.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct ScanContext<'a> {
-    pub(super) actor: Actor,
-    pub(super) store: &'a Store<'a>,
-    pub(super) users: &'a Users,
-}
-
 struct Entry {
     meta: Meta,
     /// The target, of a link.
@@ -42,7 +31,7 @@ struct Entry {
 }
 
 struct Reading<'a> {
-    lens: ScanContext<'a>,
+    look: Look<'a>,
     site: &'a ProfileDir,
     entries: BTreeMap<String, Entry>,
     odd: Vec<String>,
@@ -50,15 +39,10 @@ struct Reading<'a> {
     trouble: Option<String>,
 }
 
-/// Examines the names of a directory.
-pub(super) fn scan(
-    site: &ProfileDir,
-    names: Vec<OsString>,
-    lens: ScanContext<'_>,
-    findings: &mut Findings,
-) -> Scan {
+/// Looks at the names of a directory.
+pub(super) fn scan(look: Look<'_>, site: &ProfileDir, names: Vec<OsString>) -> Scan {
     let mut reading = Reading {
-        lens,
+        look,
         site,
         entries: BTreeMap::new(),
         odd: Vec::new(),
@@ -70,8 +54,8 @@ pub(super) fn scan(
             scan.directories.push(directory);
         }
     }
-    scan.profiles = reading.profiles(findings);
-    reading.report(findings);
+    scan.profiles = reading.profiles();
+    reading.report();
     scan
 }
 
@@ -121,7 +105,7 @@ impl Reading<'_> {
         self.trouble.get_or_insert_with(why);
     }
 
-    fn profiles(&mut self, findings: &mut Findings) -> Vec<Profile> {
+    fn profiles(&mut self) -> Vec<Profile> {
         let names = self.profile_names();
         let mut profiles = Vec::new();
         for name in &names {
@@ -135,7 +119,7 @@ impl Reading<'_> {
             }
             match ProfilePath::new(&self.site.dir.join(name)) {
                 Ok(path) if path.dir() == self.site.dir && path.name() == name => {
-                    profiles.push(self.profile(path, findings));
+                    profiles.push(self.profile(path));
                 }
                 // The path of another place must never replace this one.
                 _ => self.odd.push(shown(name)),
@@ -198,11 +182,12 @@ impl Reading<'_> {
         }
     }
 
-    fn report(&mut self, findings: &mut Findings) {
+    fn report(&mut self) {
+        let findings = self.look.findings;
         let dir = shown(&self.site.dir);
         if let Some(trouble) = self.trouble.take() {
             findings.refuse_at(
-                [self.site.dir.as_std_path()],
+                [&self.site.dir],
                 CheckCode::ProfileUnreadable,
                 trouble,
                 "make it readable; until then no profile in its directory is changed",

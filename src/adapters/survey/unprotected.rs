@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::adapters::nix_dirs::NixDirs;
 use crate::domain::blocker::CheckCode;
 use crate::domain::elapsed::{Skip, window_end};
 use crate::domain::measure::Timestamp;
@@ -21,100 +20,84 @@ use crate::domain::root::{GcRoot, RootKind, RootState};
 use crate::domain::snapshot::{Actor, Hold};
 use crate::domain::store_path::StorePath;
 
+use super::Look;
 use super::baseline_check::Missing;
+use super::findings::{if_gone_for_good, roots_point};
 use super::names::{profile_of_link, shown};
 use super::roots::Roots;
 use super::users::Users;
-use super::{Findings, Memory};
 
 /// The most numbers of a profile that are listed one by one.
 const MOST_TOLD: usize = 10;
 
-/// Refuses a collection while roots point into a home that is missing or empty, as an unmounted one is.
-pub(super) fn homes_away(
-    roots: &Roots<'_>,
-    users: &Users,
-    state_dir: &Utf8Path,
-    findings: &mut Findings,
-) {
-    let mut away: BTreeMap<PathBuf, (bool, usize)> = BTreeMap::new();
-    for link in roots.in_gone_places() {
-        let Some(home) = users.home_of(link) else {
-            continue;
-        };
-        let (is_away, count) = away
-            .entry(home)
-            .or_insert_with_key(|home| (is_away(home, users), 0));
-        *count += usize::from(*is_away);
+/// Refuses a collection while roots lead into a home that is not there or empty, as one is that is not mounted.
+pub(super) fn homes_away(look: Look<'_>, roots: &Roots<'_>) {
+    let homes = roots
+        .in_gone_places()
+        .filter_map(|link| look.users.home_of(link));
+    for (home, count) in counted(homes) {
+        if is_away(&home, look.users) {
+            let (place, roots) = (shown(&home), roots_point(count));
+            look.findings.refuse_away(
+                &home,
+                format!("the home {place} is empty or missing, and {roots} into it"),
+                &format!(
+                    "mount or unlock it; {}",
+                    if_gone_for_good(&look.places.state_dir)
+                ),
+            );
+        }
     }
-    for (place, (_, count)) in away.into_iter().filter(|(_, (is_away, _))| *is_away) {
-        let (home, roots) = (
-            shown(&place),
-            if count == 1 {
-                "root points"
-            } else {
-                "roots point"
-            },
-        );
-        let message = format!("the home {home} is empty or missing, and {count} {roots} into it");
-        let hint = format!(
-            "mount or unlock it; a garbage collection would remove these roots. If it is gone permanently, remove the \
-             links in {state_dir}/gcroots/auto that point there"
-        );
-        findings.refuse_at([&*place], CheckCode::RootsAway, message, &hint);
+}
+
+/// Places with how often each came.
+fn counted(places: impl Iterator<Item = PathBuf>) -> BTreeMap<PathBuf, usize> {
+    let mut counts = BTreeMap::new();
+    for place in places {
+        *counts.entry(place).or_default() += 1;
     }
+    counts
 }
 
 /// Whether the home is missing or empty. An unreadable one is reported elsewhere.
 fn is_away(home: &Path, users: &Users) -> bool {
     match fs::metadata(home) {
         Ok(found) => found.is_dir() && users.may_be_unmounted(home),
-        Err(error) => matches!(
-            error.kind(),
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-        ),
+        Err(error) => is_gone(&error),
     }
 }
 
-/// Refuses a collection while entries point into a missing directory of holds: the state directory is not mounted,
-/// another one was given, or an older copy replaced it. Nix would forget the holds.
-pub(super) fn holds_away(
-    roots: &Roots<'_>,
-    memory: &dyn Memory,
-    actor: Actor,
-    findings: &mut Findings,
-) {
-    let own = memory.holds_dir();
-    let mut away: BTreeMap<PathBuf, usize> = BTreeMap::new();
-    for link in roots.in_gone_places() {
-        let Some((dir, run)) = place_of_hold(link) else {
-            continue;
-        };
-        // A run on record ended its holds itself.
-        let is_lost = match fs::metadata(dir) {
-            Ok(found) => found.is_dir() && dir == own.as_std_path() && !memory.knows(&run),
-            Err(error) => {
-                let gone = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
-                gone.contains(&error.kind()) && !is_removed_by_its_owner(dir, actor)
-            }
-        };
-        if is_lost {
-            *away.entry(dir.to_path_buf()).or_default() += 1;
-        }
-    }
-    for (dir, count) in away {
+/// Refuses a collection while entries lead into a directory of holds that is not there: the state directory is not
+/// mounted, another one was named, or it was replaced by an older copy. Nix would forget the holds.
+pub(super) fn holds_away(look: Look<'_>, roots: &Roots<'_>) {
+    let own = look.memory.holds_dir();
+    // A run that is on record ended its holds itself.
+    let is_lost = |dir: &Path, run: &RunId| match fs::metadata(dir) {
+        Ok(found) => found.is_dir() && dir == own.as_std_path() && !look.memory.knows(run),
+        Err(error) => is_gone(&error) && !is_removed_by_its_owner(dir, look.actor),
+    };
+    let holds = roots.in_gone_places().filter_map(place_of_hold);
+    let lost = holds.filter(|(dir, run)| is_lost(dir, run));
+    for (dir, count) in counted(lost.map(|(dir, _)| dir.to_path_buf())) {
         let holds = match count {
             1 => "1 hold of an earlier run points".to_string(),
             count => format!("{count} holds of earlier runs point"),
         };
-        findings.refuse_at(
-            [&*dir],
-            CheckCode::RootsAway,
+        look.findings.refuse_away(
+            &dir,
             format!("{holds} into {}, where there are no holds now", shown(&dir)),
             "mount the state directory, or name the right one with --state-dir; a collection would delete the held paths. \
              If it is gone permanently, accept this once: Nix removes these entries then",
         );
     }
+}
+
+/// Whether there is nothing of that name.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
 }
 
 /// The directory of holds and the run that a link names: `DIR/holds/RUN/INDEX`.
@@ -132,45 +115,30 @@ pub(super) fn place_of_hold(link: &Path) -> Option<(&Path, RunId)> {
 /// Refuses a collection while roots point into a place that may be an unmounted file system, or the home of a user who
 /// is not in the list of users.
 ///
-/// Root removes directories all the time, as users do: their paths are held for an undo window, and stop nothing. This
-/// check is for places that may come back: where homes and disks are mounted, and what no run has ever seen.
-pub(super) fn places_away(
-    roots: &Roots<'_>,
-    users: &Users,
-    places: &NixDirs,
-    missing: &Missing,
-    findings: &mut Findings,
-) {
-    let state_dir = &places.state_dir;
-    let mut away: BTreeMap<PathBuf, usize> = BTreeMap::new();
-    for link in roots.missing_links() {
-        if link.starts_with(state_dir) || place_of_hold(link).is_some() {
-            continue;
-        }
-        let unmounted = missing.unmounted(link).map(|at| at.as_std_path().into());
-        let place = unmounted.or_else(|| may_be_away(link, users, places, missing));
-        if let Some(place) = place {
-            *away.entry(place).or_default() += 1;
-        }
-    }
-    for (place, count) in away {
-        let roots = if count == 1 {
-            "1 root points".to_string()
-        } else {
-            format!("{count} roots point")
-        };
+/// Root removes directories all the time, as users do: what they kept is held for an undo window, and stops nobody. A
+/// check is for what may come back: where homes and disks are mounted, and what no run has ever seen.
+pub(super) fn places_away(look: Look<'_>, roots: &Roots<'_>, missing: &Missing<'_>) {
+    let state_dir = &look.places.state_dir;
+    let links = roots.missing_links();
+    let links = links.filter(|link| !link.starts_with(state_dir) && place_of_hold(link).is_none());
+    let places = links.filter_map(|link| match missing.unmounted(link) {
+        Some(at) => Some(at.as_std_path().into()),
+        None => may_be_away(look, link, missing),
+    });
+    for (place, count) in counted(places) {
+        let (name, roots) = (shown(&place), roots_point(count));
         let hint = format!(
-            "mount it; a garbage collection would remove these roots. If it is gone permanently, remove the links in \
-             {state_dir}/gcroots/auto that point there, or accept this once: the roots that the last run saw there are held for \
-             another undo window"
+            "mount it; {}, or accept this once: the roots that the last run saw there are held for another undo window",
+            if_gone_for_good(state_dir)
         );
-        let message = format!("{} is empty or missing, and {roots} into it", shown(&place));
-        findings.refuse_at([&*place], CheckCode::RootsAway, message, &hint);
+        let message = format!("{name} is empty or missing, and {roots} into it");
+        look.findings.refuse_away(&place, message, &hint);
     }
 }
 
-/// The place of a vanished link, if there is a reason to believe that it is only away.
-fn may_be_away(link: &Path, users: &Users, places: &NixDirs, missing: &Missing) -> Option<PathBuf> {
+/// The place of a vanished link, where there is a reason to take it for one that is only away.
+fn may_be_away(look: Look<'_>, link: &Path, missing: &Missing<'_>) -> Option<PathBuf> {
+    let (users, places) = (look.users, look.places);
     let is_of_home = is_generation_of_a_home(link);
     if users.home_of(link).is_some() && !is_of_home {
         return None;
@@ -208,11 +176,9 @@ fn place_away(link: &Path, users: &Users) -> Option<PathBuf> {
                 return (missing != link && is_guarded(&found)).then(|| missing.to_path_buf());
             }
             Ok(_) => missing = dir,
-            Err(error) => match error.kind() {
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => missing = dir,
-                // It cannot be read, which is reported elsewhere.
-                _ => return None,
-            },
+            Err(error) if is_gone(&error) => missing = dir,
+            // It cannot be looked at, which is told elsewhere.
+            Err(_) => return None,
         }
     }
 }
@@ -234,8 +200,8 @@ fn is_guarded(dir: &fs::Metadata) -> bool {
     dir.uid() == 0 && dir.mode() & 0o022 == 0
 }
 
-/// Sets the ends of undo windows, by the time that is proven to have passed.
-pub(super) fn windows(holds: &mut [Hold], skips: &[Skip], findings: &mut Findings) {
+/// Sets when the windows of holds end, by the time that is proven to have passed.
+pub(super) fn windows(look: Look<'_>, holds: &mut [Hold], skips: &[Skip]) {
     let mut later = 0;
     for hold in holds {
         let end = window_end(hold, skips);
@@ -248,7 +214,7 @@ pub(super) fn windows(holds: &mut [Hold], skips: &[Skip], findings: &mut Finding
         } else {
             format!("{later} undo windows end")
         };
-        findings.note(format!(
+        look.findings.note(format!(
             "The clock advanced more than the time this machine observed since earlier runs; {windows} later by the difference. \
              `nix-prune hold release` ends them at once"
         ));
@@ -260,14 +226,13 @@ pub(super) fn windows(holds: &mut [Hold], skips: &[Skip], findings: &mut Finding
 /// Generations of other users stop nothing, because any user can remove such an entry. They are returned as roots, and
 /// garbage is collected by name, without their closures.
 pub(super) fn rootless_generations(
+    look: Look<'_>,
     profiles: &[Profile],
     roots: &[GcRoot],
-    actor: Actor,
-    places: &NixDirs,
     asked: &[Utf8PathBuf],
-    findings: &mut Findings,
 ) -> Vec<GcRoot> {
-    let (looked_in, store) = (places.state_dir.join("profiles"), &places.store);
+    let (findings, store) = (look.findings, &look.places.store);
+    let looked_in = look.places.state_dir.join("profiles");
     let mut spared = Vec::new();
     let live = roots.iter().filter(|root| root.state == RootState::Live);
     let live: BTreeSet<&StorePath<String>> =
@@ -318,8 +283,7 @@ pub(super) fn rootless_generations(
             );
             hint.push_str(&delete);
         }
-        let place = profile.path.to_path();
-        let (code, message) = if is_of_another(profile, actor) {
+        let (code, message) = if is_of_another(profile, look.actor) {
             let roots = lost.iter().map(|(it, path)| root_of(profile, it, path));
             spared.extend(roots);
             let message = format!(
@@ -330,7 +294,7 @@ pub(super) fn rootless_generations(
         } else {
             (CheckCode::Unrooted, message)
         };
-        findings.refuse_at([place.as_std_path()], code, message, &hint);
+        findings.refuse_at([profile.path.to_path()], code, message, &hint);
     }
     spared
 }
@@ -357,13 +321,8 @@ fn root_of(profile: &Profile, generation: &Generation, path: &StorePath<String>)
     }
 }
 
-/// Finds the holds whose link is no root any more, and reports those that will not keep their promise.
-pub(super) fn rootless_holds(
-    holds: &mut [Hold],
-    roots: &[GcRoot],
-    now: Timestamp,
-    findings: &mut Findings,
-) {
+/// Finds the holds whose link no entry makes a root any more, and says which will not keep what they promised.
+pub(super) fn rootless_holds(look: Look<'_>, holds: &mut [Hold], roots: &[GcRoot], now: Timestamp) {
     let live = roots.iter().filter(|root| root.state == RootState::Live);
     let live: BTreeSet<&Utf8Path> = live.map(|root| root.link.as_path()).collect();
     let (mut forgotten, mut broken) = (0, 0);
@@ -382,13 +341,13 @@ pub(super) fn rootless_holds(
     };
     if forgotten > 0 {
         let holds = holds(forgotten);
-        findings.note(format!(
+        look.findings.note(format!(
             "{holds} lost the entry in gcroots/auto; the next run that collects garbage restores it first"
         ));
     }
     if broken > 0 {
         let holds = holds(broken);
-        findings.note(format!(
+        look.findings.note(format!(
             "{holds} lost the link or the store path before the undo window ended, and cannot be undone"
         ));
     }

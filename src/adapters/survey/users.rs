@@ -40,8 +40,8 @@ pub(super) struct Users {
 }
 
 impl Users {
-    /// Reads the list, and resolves the homes that `actor` searches: everybody's for root, their own for others.
-    pub(super) fn read(places: &NixDirs, actor: Actor, findings: &mut Findings) -> Self {
+    /// Reads the list, and where the homes are that `actor` looks into: everybody's for root, else their own.
+    pub(super) fn read(places: &NixDirs, actor: Actor, findings: &Findings) -> Self {
         let mut users = Self {
             own_uid: match actor {
                 Actor::Root => 0,
@@ -77,7 +77,7 @@ impl Users {
                 Ok(Some(real)) => users.homes.push((home, real)),
                 Ok(None) => {}
                 Err(error) => findings.refuse_at(
-                    [home.as_std_path()],
+                    [&home],
                     CheckCode::ProfileUnreadable,
                     format!(
                         "cannot find the home {}: {error}",

@@ -12,17 +12,16 @@ use crate::domain::profile::{
     ProfilePath,
 };
 
-use super::super::Findings;
 use super::super::names::{generation_target, resolve, shown};
 use super::super::profile_dir::DirKind;
 use super::Reading;
 
 impl Reading<'_> {
-    pub(super) fn profile(&mut self, path: ProfilePath, findings: &mut Findings) -> Profile {
+    pub(super) fn profile(&mut self, path: ProfilePath) -> Profile {
         let kind = self.site.role.kind(path.name());
         let mut blocked = self
             .site
-            .is_unsafe(self.lens.actor, self.lens.users)
+            .is_unsafe(self.look.actor, self.look.users)
             .or_else(|| self.trouble.clone());
         let mut generations = BTreeMap::new();
         let mine = self.generations_of(&path);
@@ -38,24 +37,21 @@ impl Reading<'_> {
                 let link = shown(path.link(number));
                 let why = format!("cannot read the target of {link}: {error}");
                 let hint = "check the store directory";
-                let place = path.to_path();
-                findings.refuse_at(
-                    [place.as_std_path()],
-                    CheckCode::ProfileUnreadable,
-                    why.clone(),
-                    hint,
-                );
+                let (places, code) = ([path.to_path()], CheckCode::ProfileUnreadable);
+                self.look
+                    .findings
+                    .refuse_at(places, code, why.clone(), hint);
                 blocked.get_or_insert(why);
             }
         }
         let current = self.current(&path, &generations);
         if let Current::Unknown(why) = &current {
-            self.report_unknown(&path, kind, why, generations.keys().last(), findings);
+            self.report_unknown(&path, kind, why, generations.keys().last());
         }
         Profile {
             path,
             kind,
-            owner: self.lens.users.owner(self.site.place.uid()),
+            owner: self.look.users.owner(self.site.place.uid()),
             current,
             is_nix_own: self.site.is_nix_own,
             generations,
@@ -84,10 +80,10 @@ impl Reading<'_> {
         let entry = self.entries.get(name)?;
         let text = entry.text.as_ref()?;
         let path = text.to_str().map(Utf8Path::new);
-        let path = path.and_then(|text| generation_target(text, self.lens.store.dir));
+        let path = path.and_then(|text| generation_target(text, self.look.store.dir));
         let (content, error) = match path {
             None => (Content::Foreign, None),
-            Some(path) => match self.lens.store.content(path.clone()) {
+            Some(path) => match self.look.store.content(path.clone()) {
                 Ok(content) => (content, None),
                 // A path that is not known to exist does not exist: such a generation is kept.
                 Err(error) => (Content::Missing(path), Some(error)),
@@ -96,7 +92,7 @@ impl Reading<'_> {
         // Nothing else boots, and paths that anybody may build are not read needlessly.
         let boots = kind.is_system() || self.site.role == DirKind::Asked;
         let specialisations = content.on_disk().filter(|_| boots);
-        let specialisations = specialisations.map(|path| self.lens.store.specialisations(path));
+        let specialisations = specialisations.map(|path| self.look.store.specialisations(path));
         let generation = Generation {
             number,
             target: text.to_string_lossy().into_owned().into(),
@@ -144,8 +140,8 @@ impl Reading<'_> {
         kind: ProfileKind,
         why: &CurrentUnknown,
         newest: Option<&GenerationNumber>,
-        findings: &mut Findings,
     ) {
+        let findings = self.look.findings;
         let (place, profile) = (path.to_path(), shown(path.to_path()));
         let message = format!("the current generation of {profile} is unknown: {why}");
         if self.site.role == DirKind::Revealed && kind == ProfileKind::Other {
@@ -163,16 +159,11 @@ impl Reading<'_> {
                  {profile} --set PATH`"
             ),
         };
-        findings.refuse_at(
-            [place.as_std_path()],
-            CheckCode::CurrentUnknown,
-            message,
-            &hint,
-        );
+        findings.refuse_at([&place], CheckCode::CurrentUnknown, message, &hint);
         if let Some(link) = self.missing_generation(path).filter(|_| kind.is_system()) {
             // Only root can remove one there. Only its link kept the system, so a collection would delete it.
             findings.refuse_at(
-                [place.as_std_path()],
+                [&place],
                 CheckCode::RootsVanished,
                 format!("{} is gone, and {profile} points to it", shown(link)),
                 "restore it from a backup, or switch to another generation; a collection would delete its paths",

@@ -1,0 +1,90 @@
+//! What a look has to say beside what it saw: refusals and notes.
+
+use std::cell::RefCell;
+use std::path::Path;
+
+use camino::Utf8Path;
+
+use crate::domain::blocker::{Blocker, CheckCode};
+
+use super::names::lossy;
+
+/// So many notes, and odd names, are listed: any user can cause more.
+const MAX_LISTED: usize = 100;
+
+/// The refusals and notes of one look.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    refusals: RefCell<Vec<Blocker>>,
+    notes: RefCell<Vec<String>>,
+}
+
+impl Findings {
+    pub(super) fn refuse(&self, code: CheckCode, message: String, hint: &str) {
+        self.push(Blocker::new(code, message, hint.to_string()));
+    }
+
+    /// The same about places, which settings can accept by their names.
+    pub(super) fn refuse_at(
+        &self,
+        places: impl IntoIterator<Item: AsRef<Path>>,
+        code: CheckCode,
+        message: String,
+        hint: &str,
+    ) {
+        let places = places.into_iter();
+        let places = places.map(|place| lossy(place.as_ref().to_path_buf()).0);
+        self.push(Blocker {
+            places: places.collect(),
+            ..Blocker::new(code, message, hint.to_string())
+        });
+    }
+
+    /// Refuses a collection while roots lead into a place that is not there.
+    pub(super) fn refuse_away(&self, place: &Path, message: String, hint: &str) {
+        self.refuse_at([place], CheckCode::RootsAway, message, hint);
+    }
+
+    pub(super) fn push(&self, refusal: Blocker) {
+        self.refusals.borrow_mut().push(refusal);
+    }
+
+    pub(super) fn note(&self, note: String) {
+        self.notes.borrow_mut().push(note);
+    }
+
+    /// All of them, with the number of those that are not listed.
+    pub(super) fn finish(self) -> (Vec<Blocker>, Vec<String>) {
+        let (mut refusals, mut notes) = (self.refusals.into_inner(), self.notes.into_inner());
+        let all = refusals.len() + notes.len();
+        let mut odd_names = 0;
+        refusals.retain(|refusal| {
+            odd_names += usize::from(refusal.code == CheckCode::OddName);
+            refusal.code != CheckCode::OddName || odd_names <= MAX_LISTED
+        });
+        notes.truncate(MAX_LISTED);
+        let left_out = all - refusals.len() - notes.len();
+        if left_out > 0 {
+            notes.push(format!(
+                "{left_out} more notes and odd names are not listed"
+            ));
+        }
+        (refusals, notes)
+    }
+}
+
+/// `1 root points`, `3 roots point`.
+pub(super) fn roots_point(count: usize) -> String {
+    match count {
+        1 => "1 root points".to_string(),
+        count => format!("{count} roots point"),
+    }
+}
+
+/// What a collection would do to roots in a place that is away, and what to do where it does not come back.
+pub(super) fn if_gone_for_good(state_dir: &Utf8Path) -> String {
+    format!(
+        "a garbage collection would remove these roots. If it is gone permanently, remove the links in {state_dir}/gcroots/auto \
+         that point there"
+    )
+}
