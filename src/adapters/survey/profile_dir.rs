@@ -73,8 +73,20 @@ pub(super) struct ProfileDir {
 }
 
 impl ProfileDir {
-    /// Why root must change nothing in this directory: anybody who can replace its content during an action would make
-    /// root act on another place.
+    /// A directory with nothing special about it.
+    pub(super) fn new(place: DirHandle, dir: Utf8PathBuf, role: DirKind) -> Self {
+        Self {
+            place,
+            dir,
+            role,
+            link: None,
+            only: None,
+            is_nix_own: false,
+        }
+    }
+
+    /// Why nothing in this directory may be touched, for root: whoever could exchange what is in it while we act
+    /// would have root act on another place.
     pub(super) fn is_unsafe(&self, actor: Actor, users: &Users) -> Option<String> {
         if actor != Actor::Root {
             return None;

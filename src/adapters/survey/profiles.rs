@@ -14,7 +14,7 @@ use crate::domain::profile::{Profile, ProfilePath};
 use crate::domain::snapshot::Actor;
 
 use super::Look;
-use super::dirs::{DirHandle, FileId, Reach, reach};
+use super::dirs::{DirHandle, FileId, reach};
 use super::findings::roots_point;
 use super::names::{generation_name, resolve, shown};
 use super::profile_dir::{DirKind, ProfileDir};
@@ -61,8 +61,10 @@ impl<'a> Profiles<'a> {
         let dir = self.look.places.state_dir.join("profiles");
         match state.child(OsStr::new("profiles")) {
             Ok(place) => {
-                let mut site = site(place, dir, DirKind::Top);
-                site.is_nix_own = true;
+                let site = ProfileDir {
+                    is_nix_own: true,
+                    ..ProfileDir::new(place, dir, DirKind::Top)
+                };
                 self.descend(&site, 0);
             }
             // A store that was never used has none. If there was one, reading the roots reports that it is gone.
@@ -93,9 +95,11 @@ impl<'a> Profiles<'a> {
             let dir = site.dir.join(utf8);
             match site.place.child(&name) {
                 Ok(place) => {
-                    let mut below = self::site(place, dir, site.role.below(utf8));
-                    below.is_nix_own = site.is_nix_own;
-                    below.link.clone_from(&site.link);
+                    let below = ProfileDir {
+                        is_nix_own: site.is_nix_own,
+                        link: site.link.clone(),
+                        ..ProfileDir::new(place, dir, site.role.below(utf8))
+                    };
                     self.descend(&below, depth + 1);
                 }
                 // It disappeared after the directory was read.
@@ -119,10 +123,8 @@ impl<'a> Profiles<'a> {
             if !seen.insert(dir.clone()) {
                 continue;
             }
-            match reach(&self.look.users.real_path(&dir)) {
-                Ok(Reach::There { place, link }) => {
-                    let mut site = site(place, dir, DirKind::OfUser);
-                    site.link = link;
+            match self.reached(&dir, DirKind::OfUser) {
+                Ok(Some(mut site)) => {
                     // Root's own are below `per-user` for Nix.
                     site.is_nix_own = self.look.actor != Actor::Root
                         && places.own_profiles.as_ref() == Some(&site.dir);
@@ -133,10 +135,19 @@ impl<'a> Profiles<'a> {
                     }
                 }
                 // Most users have no profile.
-                Ok(Reach::Absent) => {}
+                Ok(None) => {}
                 Err(error) => self.out_of_reach(&dir, &error, roots),
             }
         }
+    }
+
+    /// The directory that a way leads to, to be looked into; `None` where there is none.
+    fn reached(&self, dir: &Utf8Path, role: DirKind) -> io::Result<Option<ProfileDir>> {
+        let reached = reach(&self.look.users.real_path(dir))?;
+        Ok(reached.map(|(place, link)| ProfileDir {
+            link,
+            ..ProfileDir::new(place, dir.to_path_buf(), role)
+        }))
     }
 
     /// The profiles in and below the directory of the one that `~/.nix-profile` leads to, or the same link below the
@@ -158,15 +169,13 @@ impl<'a> Profiles<'a> {
             return;
         };
         // A directory that is known already was looked at with the rest of Nix's own, or by itself.
-        match reach(&self.look.users.real_path(&dir)) {
-            Ok(Reach::There { place, link }) => {
-                self.mark(place.id());
-                let mut site = site(place, dir, DirKind::Revealed);
-                site.link = link;
+        match self.reached(&dir, DirKind::Revealed) {
+            Ok(Some(mut site)) => {
+                self.mark(site.place.id());
                 site.is_nix_own = true;
                 self.descend(&site, 0);
             }
-            Ok(Reach::Absent) => {}
+            Ok(None) => {}
             Err(error) => self.unseen(&dir, &error),
         }
     }
@@ -194,22 +203,20 @@ impl<'a> Profiles<'a> {
             if self.found.contains_key(&profile) {
                 continue;
             }
-            match reach(&self.look.users.real_path(profile.dir())) {
-                Ok(Reach::There { place, .. }) if self.dirs.contains_key(&place.id()) => {
-                    if !self.block_other_name(&profile, place.id()) {
+            match self.reached(profile.dir(), DirKind::Asked) {
+                Ok(Some(site)) if self.dirs.contains_key(&site.place.id()) => {
+                    if !self.block_other_name(&profile, site.place.id()) {
                         self.absent(&profile);
                     }
                 }
-                Ok(Reach::There { place, link }) => {
-                    let mut site = site(place, profile.dir().to_path_buf(), DirKind::Asked);
-                    site.link = link;
+                Ok(Some(mut site)) => {
                     site.only = Some(BTreeSet::from([profile.name().to_string()]));
                     self.visit(&site);
                     if !self.found.contains_key(&profile) {
                         self.absent(&profile);
                     }
                 }
-                Ok(Reach::Absent) => self.absent(&profile),
+                Ok(None) => self.absent(&profile),
                 Err(error) => self.out_of_reach(profile.dir(), &error, roots),
             }
         }
@@ -286,23 +293,19 @@ impl<'a> Profiles<'a> {
             self.look.findings.note(what);
         }
         for (dir, names) in names.into_iter().take(MOST_REVEALED) {
-            let (place, link) = match reach(&self.look.users.real_path(&dir)) {
-                Ok(Reach::There { place, link }) => (place, link),
-                // The root itself reports that it points nowhere.
-                Ok(Reach::Absent) => continue,
+            let mut site = match self.reached(&dir, DirKind::Revealed) {
+                Ok(Some(site)) => site,
+                // The root itself says that it leads nowhere.
+                Ok(None) => continue,
                 Err(error) => {
                     self.unseen(&dir, &error);
                     continue;
                 }
             };
-            let ours = self.look.actor.may_act_for(place.uid());
-            if !ours || self.dirs.contains_key(&place.id()) {
-                continue;
+            if self.look.actor.may_act_for(site.place.uid()) {
+                site.only = Some(names);
+                self.visit(&site);
             }
-            let mut site = site(place, dir, DirKind::Revealed);
-            site.link = link;
-            site.only = Some(names);
-            self.visit(&site);
         }
     }
 
@@ -393,9 +396,7 @@ impl<'a> Profiles<'a> {
         if self.found.contains_key(path) {
             return Some(path.clone());
         }
-        let Ok(Reach::There { place, .. }) = reach(&self.look.users.real_path(path.dir())) else {
-            return None;
-        };
+        let (place, _) = reach(&self.look.users.real_path(path.dir())).ok()??;
         let dir = self.dirs.get(&place.id())?;
         let known = ProfilePath::new(&dir.join(path.name())).ok()?;
         self.found.contains_key(&known).then_some(known)
@@ -416,16 +417,5 @@ impl<'a> Profiles<'a> {
     /// Whether a link is a generation of a known profile.
     pub(super) fn has_generation(&self, link: &Utf8Path) -> bool {
         super::names::profile_of_link(link).is_some_and(|path| self.found.contains_key(&path))
-    }
-}
-
-fn site(place: DirHandle, dir: Utf8PathBuf, role: DirKind) -> ProfileDir {
-    ProfileDir {
-        place,
-        dir,
-        role,
-        link: None,
-        only: None,
-        is_nix_own: false,
     }
 }
