@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::progress_counter::{Deletions, Tally};
+use crate::domain::visible::shown;
 use crate::ports::Interrupt;
 
 pub use account::Account;
@@ -47,9 +48,9 @@ impl Program {
         };
         // The working directory never counts: who runs as root must not start what lies there.
         let found = if let Some(bin) = bin {
-            let bin = std::path::absolute(bin).map_err(|_| not_found(error::escaped(bin)))?;
+            let bin = std::path::absolute(bin).map_err(|_| not_found(shown(bin)))?;
             which::which_in(bin.join(name), None::<&OsStr>, "/")
-                .map_err(|_| not_found(format!("in {}", error::escaped(&bin))))?
+                .map_err(|_| not_found(format!("in {}", shown(&bin))))?
         } else {
             which::which_in(name, surroundings.get("PATH"), "/")
                 .map_err(|_| not_found("on PATH".to_string()))?

@@ -1,5 +1,6 @@
 //! Escaping of characters that control a terminal, hide text or reorder it, for text and JSON.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 
 /// Whether a character moves the cursor, changes the order of the text, or has no glyph: controls, line separators,
@@ -39,6 +40,18 @@ fn is_invisible(c: char) -> bool {
     )
 }
 
+/// A name for a message: whatever would move a terminal's cursor or hide is written as an escape.
+pub fn shown(name: impl AsRef<OsStr>) -> String {
+    let mut text = String::new();
+    for c in name.as_ref().to_string_lossy().chars() {
+        match c {
+            '"' | '\'' | '\\' => text.push(c),
+            c => text.extend(c.escape_debug()),
+        }
+    }
+    text
+}
+
 /// A JSON text that says the same and that a terminal only shows: hidden characters are written as `\uXXXX`.
 ///
 /// JSON has such characters in its strings only, where the escape is the same value. The line breaks, blanks and tabs
@@ -68,6 +81,14 @@ mod tests {
     use proptest::prelude::*;
     use rstest::rstest;
     use serde_json::json;
+
+    #[rstest]
+    #[case("plain name-ä", "plain name-ä")]
+    #[case("it's \"a\\b\"", "it's \"a\\b\"")]
+    #[case("a\nb\x1b[31m\u{202e}", "a\\nb\\u{1b}[31m\\u{202e}")]
+    fn names_in_messages_cannot_steer_a_terminal(#[case] name: &str, #[case] text: &str) {
+        assert_eq!(shown(name), text);
+    }
 
     #[rstest]
     #[case::c1("\u{9b}31m", r"\u009b31m")]

@@ -1,11 +1,13 @@
 //! Errors of commands, with the output of the command.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
+
+use crate::domain::visible::shown;
 
 /// Why a command did not do what it should.
 #[derive(Debug, thiserror::Error)]
@@ -93,7 +95,7 @@ impl fmt::Display for CommandLine {
             if n > 0 {
                 f.write_str(" ")?;
             }
-            let word = escaped(word);
+            let word = shown(word);
             let plain = |c: char| c.is_alphanumeric() || "+-./:=@_%,".contains(c);
             if !word.is_empty() && word.chars().all(plain) {
                 f.write_str(&word)?;
@@ -138,18 +140,6 @@ impl fmt::Display for Ended {
     }
 }
 
-/// Text that no terminal acts upon: control characters and those that hide or turn text around are escaped.
-pub(super) fn escaped(text: impl AsRef<OsStr>) -> String {
-    let mut safe = String::new();
-    for c in text.as_ref().to_string_lossy().chars() {
-        match c {
-            ' '..='~' => safe.push(c),
-            _ => safe.extend(c.escape_debug()),
-        }
-    }
-    safe
-}
-
 /// The last lines of what a command wrote, in one.
 pub(super) fn last_lines(text: &str) -> String {
     const LINES: usize = 8;
@@ -162,7 +152,7 @@ pub(super) fn last_lines(text: &str) -> String {
         .filter(|line| !(line.starts_with("note: ") && line.contains("hard linking")))
         .filter(|line| !line.is_empty())
         .take(LINES)
-        .map(|line| escaped(line).chars().take(LENGTH).collect())
+        .map(|line| shown(line).chars().take(LENGTH).collect())
         .collect();
     lines.reverse();
     lines.join(" / ")

@@ -16,6 +16,7 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd::{close, setsid};
 
 use super::Account;
+use crate::domain::visible::shown;
 
 /// The first argument by which the program recognises that it must become another user's command.
 const WORD: &str = "become-command-of-another-user";
@@ -109,7 +110,7 @@ fn try_to_become(mut args: impl Iterator<Item = OsString>) -> io::Result<io::Err
         .exec();
     Err(io::Error::new(
         error.kind(),
-        format!("cannot start {}: {error}", super::error::escaped(program)),
+        format!("cannot start {}: {error}", shown(program)),
     ))
 }
 
