@@ -412,7 +412,7 @@ fn state_dir_at_home(actor: Actor, places: &NixDirs) -> Option<Utf8PathBuf> {
         return None;
     };
     let account = Account::find(&places.passwd, uid).ok().flatten()?;
-    Journal::default_dir(false, None, Utf8Path::from_path(&account.home))
+    Journal::default_dir(false, None, Some(&account.home))
 }
 
 /// The state directory of this user without any option or variable of ours.

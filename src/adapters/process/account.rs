@@ -1,13 +1,12 @@
-//! Users as whom root runs commands.
+//! Users of the machine, as whom root runs commands.
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use nix::unistd::{Uid, User};
 
-/// What must be known of a user to run a command as them.
+/// A user of the machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     /// The user's number.
@@ -17,7 +16,7 @@ pub struct Account {
     /// The user's name.
     pub name: String,
     /// The user's home.
-    pub home: PathBuf,
+    pub home: Utf8PathBuf,
 }
 
 impl Account {
@@ -33,31 +32,40 @@ impl Account {
             Err(error) => return Err(error),
         };
         let list = String::from_utf8_lossy(&list);
-        if let Some(account) = list.lines().filter_map(parse).find(|a| a.uid == uid) {
+        if let Some(account) = Self::all_in(&list).find(|a| a.uid == uid) {
             return Ok(Some(account));
         }
         let user = User::from_uid(Uid::from_raw(uid)).map_err(io::Error::from)?;
-        Ok(user.map(|user| Self {
-            uid,
-            gid: user.gid.as_raw(),
-            name: user.name,
-            home: user.dir,
+        Ok(user.and_then(|user| {
+            Some(Self {
+                uid,
+                gid: user.gid.as_raw(),
+                name: user.name,
+                home: Utf8PathBuf::from_path_buf(user.dir).ok()?,
+            })
         }))
+    }
+
+    /// The users in a text like `/etc/passwd`; lines that are none are left out, as every reader of it does.
+    pub fn all_in(list: &str) -> impl Iterator<Item = Self> {
+        list.lines().filter_map(parse)
     }
 }
 
-/// One line, `name:_:uid:gid:_:home:_`; `None` for one that is not of that form.
+/// One line, `name:_:uid:gid:_:home:shell`; `None` for one that is not of that form.
 fn parse(line: &str) -> Option<Account> {
     let mut fields = line.split(':');
-    let name = fields.next().filter(|name| !name.is_empty())?;
+    let name = fields.next()?;
     let uid = fields.nth(1)?.parse().ok()?;
     let gid = fields.next()?.parse().ok()?;
-    let home = fields.nth(1).filter(|home| home.starts_with('/'))?;
-    Some(Account {
+    let home = Utf8Path::new(fields.nth(1)?);
+    fields.next()?;
+    let valid = !name.is_empty() && !name.starts_with(['#', '+', '-']) && home.is_absolute();
+    valid.then(|| Account {
         uid,
         gid,
         name: name.to_string(),
-        home: home.into(),
+        home: home.components().collect(),
     })
 }
 
@@ -67,21 +75,41 @@ mod tests {
     use rstest::rstest;
 
     #[rstest]
-    #[case("alice:x:1000:100:Alice:/home/alice:/bin/sh", Some((1000, 100, "/home/alice")))]
-    #[case("bob:x:1001:1001::/home/b ob:", Some((1001, 1001, "/home/b ob")))]
+    #[case("alice:x:1000:100:Alice:/home/alice:/bin/sh", Some(("alice", 1000, 100, "/home/alice")))]
+    #[case("alice:x:1000:100::/home//alice/:", Some(("alice", 1000, 100, "/home/alice")))]
+    #[case("bob:x:1001:1001::/home/b ob:", Some(("bob", 1001, 1001, "/home/b ob")))]
+    #[case("root:x:0:0:root:/root:/bin/sh:more", Some(("root", 0, 0, "/root")))]
+    #[case("nobody:x:65534:65534::/:/bin/false", Some(("nobody", 65534, 65534, "/")))]
     #[case("", None)]
     #[case("alice", None)]
-    #[case(":x:1:1::/:", None)]
+    #[case("alice:x:1000:100::/home/alice", None)]
+    #[case("alice:x::100::/home/alice:/bin/sh", None)]
+    #[case("alice:x:1000:::/home/alice:/bin/sh", None)]
+    #[case("alice:x:-1:100::/home/alice:/bin/sh", None)]
+    #[case("alice:x:4294967296:100::/home/alice:/bin/sh", None)]
+    #[case("alice:x:1000:100::home/alice:/bin/sh", None)]
+    #[case("alice:x:1000:100:::/bin/sh", None)]
+    #[case(":x:1000:100::/home/alice:/bin/sh", None)]
+    #[case("# alice:x:1000:100::/home/alice:/bin/sh", None)]
     #[case("+::::::", None)]
-    #[case("alice:x:-1:1::/:", None)]
-    #[case("alice:x:4294967296:1::/:", None)]
-    #[case("alice:x:1:1::home:", None)]
-    fn lines_are_read(#[case] line: &str, #[case] expected: Option<(u32, u32, &str)>) {
-        let got = parse(line);
-        let got = got
-            .as_ref()
-            .map(|a| (a.uid, a.gid, a.home.to_str().unwrap()));
-        assert_eq!(got, expected);
+    fn lines_are_users_or_left_out(
+        #[case] line: &str,
+        #[case] user: Option<(&str, u32, u32, &str)>,
+    ) {
+        let user = user.map(|(name, uid, gid, home)| Account {
+            uid,
+            gid,
+            name: name.to_string(),
+            home: home.into(),
+        });
+        assert_eq!(parse(line), user);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_list_panics(text: String) {
+            let _ = Account::all_in(&text).count();
+        }
     }
 
     #[test]

@@ -4,26 +4,27 @@
 //! Nothing is opened.
 
 use std::ffi::OsString;
-use std::fs::{self, Metadata};
+use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use nix::unistd::{Uid, setfsuid};
 
-/// The link and its target.
+use super::dirs::{FileKind, Meta, look_at};
+
+/// The link and its text.
 ///
 /// # Errors
-/// As reading it; also when no ancestor belongs to an ordinary user, or the identity cannot be changed.
-pub(super) fn read_link(link: &Path) -> io::Result<(Metadata, OsString)> {
+/// As reading it does; also when no ancestor of it belongs to an ordinary user, or the identity cannot be changed.
+pub(super) fn read_link(link: &Path) -> io::Result<(Meta, OsString)> {
     let denied = || io::Error::from(io::ErrorKind::PermissionDenied);
     let mut above = link.ancestors().skip(1);
-    let owner = above.find_map(|dir| fs::symlink_metadata(dir).ok());
-    let uid = owner.map(|found| Uid::from_raw(found.uid()));
+    let owner = above.find_map(|dir| look_at(dir).ok());
+    let uid = owner.map(|found| Uid::from_raw(found.uid));
     let uid = uid.filter(|uid| !uid.is_root()).ok_or_else(denied)?;
     let _other = Other::become_user(uid).ok_or_else(denied)?;
-    let found = fs::symlink_metadata(link)?;
-    let text = if found.is_symlink() {
+    let found = look_at(link)?;
+    let text = if found.kind == FileKind::Link {
         fs::read_link(link)?.into_os_string()
     } else {
         OsString::new()

@@ -3,18 +3,16 @@
 //! Only directories are opened, so that a FIFO or a device cannot block; everything else is examined with `lstat` and `readlink`.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::Metadata;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use camino::Utf8Path;
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat, readlinkat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, lstat};
 
 use crate::domain::measure::Timestamp;
 
@@ -63,20 +61,9 @@ impl From<&FileStat> for Meta {
     }
 }
 
-impl From<&Metadata> for Meta {
-    fn from(found: &Metadata) -> Self {
-        let kind = match found.file_type() {
-            kind if kind.is_symlink() => FileKind::Link,
-            kind if kind.is_dir() => FileKind::Directory,
-            kind if kind.is_file() => FileKind::Regular,
-            _ => FileKind::Other,
-        };
-        Self {
-            kind,
-            uid: found.uid(),
-            modified: time(found.mtime(), found.mtime_nsec()),
-        }
-    }
+/// What `lstat` says of a path.
+pub(super) fn look_at(path: &Path) -> io::Result<Meta> {
+    Ok(Meta::from(&lstat(path)?))
 }
 
 /// A time beyond the calendar counts as the latest possible: generations dated in the future are kept.

@@ -1,5 +1,6 @@
 //! A root as found, before its kind is known.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -91,4 +92,17 @@ impl Found {
             last_used: self.last_used,
         }
     }
+}
+
+/// A link that is there is one root, however many entries lead to it: the first of them stays. Where the link is gone each entry
+/// is a root of its own, for there nothing else is left to be removed.
+pub(super) fn once_each(mut all: Vec<Found>) -> Vec<Found> {
+    let direct = all.iter().filter(|found| found.entry.is_none());
+    let mut seen: HashSet<PathBuf> = direct.map(|found| found.link.clone()).collect();
+    let gone = [Dangling::LinkGone, Dangling::ParentMissing].map(RootState::Dangling);
+    all.retain(|found| {
+        let is_gone = gone.contains(&found.state) && !seen.contains(&found.link);
+        found.entry.is_none() || is_gone || seen.insert(found.link.clone())
+    });
+    all
 }

@@ -4,7 +4,7 @@
 //! root; any other link is followed exactly once, and its target must be a link into the store; a regular file
 //! with the name of a store path is a root of that path. Unlike the collector, this removes nothing.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
@@ -19,8 +19,8 @@ use crate::domain::snapshot::Actor;
 use crate::domain::store_path::StorePath;
 
 use super::Look;
-use super::dirs::{DirHandle, FileKind, Meta};
-use super::found::Found;
+use super::dirs::{DirHandle, FileKind, Meta, look_at};
+use super::found::{self, Found};
 use super::names::{Leads, leads, profile_of_link, resolve, shown, store_path_name};
 
 /// The most nested directories that are open during a walk; deeper ones are reached again from the top.
@@ -231,7 +231,7 @@ impl<'a> Roots<'a> {
     /// Follows an entry once. The way there may lead through links, as the collector's does; the object at its end is
     /// examined and not followed.
     fn indirect(&mut self, mut found: Found, entry: Meta) {
-        let link = match fs::symlink_metadata(&found.link) {
+        let link = match look_at(&found.link) {
             Ok(link) => link,
             Err(error) if self.is_hidden(&error) => return self.as_owner(found, &error),
             Err(error) => {
@@ -245,23 +245,28 @@ impl<'a> Roots<'a> {
                 };
             }
         };
-        found = found.with(Meta::from(&link));
-        if !link.is_symlink() {
+        found = found.with(link);
+        if link.kind != FileKind::Link {
             return self.dangling(found, Dangling::NotARoot);
         }
-        match fs::read_link(&found.link).map(PathBuf::into_os_string) {
-            Ok(text) => match leads(&text, self.look.store.dir) {
-                Leads::ToStorePath(store_path) => self.root(found.with_target(text), store_path),
-                Leads::IntoStore | Leads::Elsewhere => {
-                    self.dangling(found.with_target(text), Dangling::NotARoot);
-                }
-            },
-            // Another object took its place a moment ago; the next reading will show it.
+        match fs::read_link(&found.link) {
+            Ok(text) => self.followed(found, text.into_os_string()),
+            // Whatever took its place since a moment ago, the next look will tell.
             Err(error) => self.unreadable(found, &error),
         }
     }
 
-    /// Whether root may not read what the owner of the place may read.
+    /// A link that was followed to: a root where it leads to a store path.
+    fn followed(&mut self, found: Found, text: OsString) {
+        match leads(&text, self.look.store.dir) {
+            Leads::ToStorePath(store_path) => self.root(found.with_target(text), store_path),
+            Leads::IntoStore | Leads::Elsewhere => {
+                self.dangling(found.with_target(text), Dangling::NotARoot);
+            }
+        }
+    }
+
+    /// Whether root is denied what the owner of the place may see.
     fn is_hidden(&self, error: &io::Error) -> bool {
         self.look.actor == Actor::Root && error.kind() == io::ErrorKind::PermissionDenied
     }
@@ -271,16 +276,10 @@ impl<'a> Roots<'a> {
     fn as_owner(&mut self, found: Found, denied: &io::Error) {
         match super::as_owner::read_link(&found.link) {
             Ok((link, text)) => {
-                let found = found.with(Meta::from(&link));
-                match leads(&text, self.look.store.dir) {
-                    Leads::ToStorePath(store_path) => {
-                        self.concealed.push(found.link.clone());
-                        self.root(found.with_target(text), store_path);
-                    }
-                    Leads::IntoStore | Leads::Elsewhere => {
-                        self.dangling(found.with_target(text), Dangling::NotARoot);
-                    }
+                if let Leads::ToStorePath(_) = leads(&text, self.look.store.dir) {
+                    self.concealed.push(found.link.clone());
                 }
+                self.followed(found.with(link), text);
             }
             // Its owner sees that it is gone; it keeps nothing.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -385,32 +384,19 @@ impl<'a> Roots<'a> {
         found.map(|found| found.link.as_path())
     }
 
-    /// The roots in the order of their links. An existing link is one root, however many entries point to it: the one
-    /// of `gcroots/auto` is kept, which is Nix's own. If the link is gone, each entry is a root of its own, because
-    /// only the entries can be removed.
+    /// The roots in the order of their links, each of them once.
     pub(super) fn into_vec(
         mut self,
         kind: impl Fn(&Utf8Path, Option<&Utf8Path>) -> RootKind,
     ) -> Vec<GcRoot> {
         let mut all = std::mem::take(&mut self.found);
+        // The entry of `gcroots/auto` stays, which is Nix's own.
         all.sort_by_key(|found| !self.in_auto(found));
-        let direct = all.iter().filter(|found| found.entry.is_none());
-        let mut seen: HashSet<PathBuf> = direct.map(|found| found.link.clone()).collect();
-        let gone = [Dangling::LinkGone, Dangling::ParentMissing].map(RootState::Dangling);
-        all.retain(|found| {
-            let is_gone = gone.contains(&found.state) && !seen.contains(&found.link);
-            found.entry.is_none() || is_gone || seen.insert(found.link.clone())
-        });
+        let all = found::once_each(all).into_iter();
         let mut roots: Vec<GcRoot> = all
-            .into_iter()
             .map(|found| found.into_root(self.look.users, &kind))
             .collect();
         roots.sort_by(|a, b| (&a.link, &a.entry).cmp(&(&b.link, &b.entry)));
         roots
     }
-}
-
-/// Whether a directory is empty; an unreadable one is not known to be.
-pub(super) fn is_empty(dir: &Path) -> bool {
-    fs::read_dir(dir).is_ok_and(|mut names| names.next().is_none())
 }

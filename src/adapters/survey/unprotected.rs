@@ -170,7 +170,7 @@ fn place_away(link: &Path, users: &Users) -> Option<PathBuf> {
             Ok(found) if found.is_dir() => {
                 let may_be = missing != link || users.are_homes_in(dir.parent()?);
                 let above = fs::metadata(dir.parent()?).ok()?;
-                if may_be && is_guarded(&above) && super::roots::is_empty(dir) {
+                if may_be && is_guarded(&above) && super::users::is_empty(dir) {
                     return Some(dir.to_path_buf());
                 }
                 return (missing != link && is_guarded(&found)).then(|| missing.to_path_buf());

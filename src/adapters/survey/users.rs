@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::adapters::nix_dirs::NixDirs;
+use crate::adapters::process::Account;
 use crate::domain::blocker::CheckCode;
 use crate::domain::profile::Owner;
 use crate::domain::snapshot::Actor;
@@ -18,18 +19,10 @@ use super::Findings;
 /// Numbers below this belong to services.
 const FIRST_PERSON: u32 = if cfg!(target_os = "macos") { 500 } else { 1000 };
 
-/// A user of the machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct User {
-    pub(super) name: String,
-    pub(super) uid: u32,
-    pub(super) home: Utf8PathBuf,
-}
-
-/// All users, and the real places of the homes that are searched.
+/// All users, and where the homes that we look into really are.
 #[derive(Debug, Default)]
 pub(super) struct Users {
-    pub(super) all: Vec<User>,
+    pub(super) all: Vec<Account>,
     own_uid: u32,
     own_home: Option<Utf8PathBuf>,
     names: BTreeMap<u32, String>,
@@ -51,9 +44,9 @@ impl Users {
             ..Self::default()
         };
         match std::fs::read(places.passwd.as_std_path()) {
-            Ok(bytes) => users.all = parse(&String::from_utf8_lossy(&bytes)),
-            // Without the list, root knows neither whose profiles exist nor their pins; a user only misses the names of
-            // others.
+            Ok(list) => users.all = Account::all_in(&String::from_utf8_lossy(&list)).collect(),
+            // Without the list root knows neither whose profiles there are nor what is pinned in them; a user only
+            // misses the names of others.
             Err(error) if actor == Actor::Root => findings.refuse(
                 CheckCode::UsersUnreadable,
                 format!("cannot read the list of users {}: {error}", places.passwd),
@@ -126,7 +119,7 @@ impl Users {
 
     /// Whether an empty directory may be the mount point of an unmounted home.
     pub(super) fn may_be_unmounted(&self, home: &Path) -> bool {
-        !self.is_own(home) && super::roots::is_empty(home)
+        !self.is_own(home) && is_empty(home)
     }
 
     /// Whether a person's home is in this directory. Services have theirs in `/var/lib`, and Nix's builders in `/var`.
@@ -166,7 +159,12 @@ impl Users {
     }
 }
 
-/// A home below the real path of its parent directory, which exists even if the home does not.
+/// Whether there is nothing in a directory; one that cannot be read is not known to be empty.
+pub(super) fn is_empty(dir: &Path) -> bool {
+    std::fs::read_dir(dir).is_ok_and(|mut names| names.next().is_none())
+}
+
+/// A home under the real name of the directory above it, which is there when the home itself is not.
 fn below_real(home: &Utf8Path) -> Option<PathBuf> {
     let above = std::fs::canonicalize(home.parent()?.as_std_path()).ok()?;
     Some(above.join(home.file_name()?))
@@ -182,62 +180,5 @@ fn real_home(home: &Utf8Path) -> io::Result<Option<PathBuf>> {
         // these stop a collection.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
-    }
-}
-
-/// The users in a text like `/etc/passwd`; other lines are skipped, as by every reader of it.
-fn parse(text: &str) -> Vec<User> {
-    text.lines().filter_map(parse_line).collect()
-}
-
-fn parse_line(line: &str) -> Option<User> {
-    let mut fields = line.split(':');
-    let name = fields.next()?;
-    let uid = fields.nth(1)?.parse().ok()?;
-    let home = Utf8Path::new(fields.nth(2)?);
-    fields.next()?;
-    let valid = !name.is_empty() && !name.starts_with(['#', '+', '-']) && home.is_absolute();
-    valid.then(|| User {
-        name: name.to_string(),
-        uid,
-        home: home.components().collect(),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use rstest::rstest;
-
-    #[rstest]
-    #[case("alice:x:1000:100:Alice:/home/alice:/bin/sh", Some(("alice", 1000, "/home/alice")))]
-    #[case("alice:x:1000:100::/home//alice/:", Some(("alice", 1000, "/home/alice")))]
-    #[case("root:x:0:0:root:/root:/bin/sh:more", Some(("root", 0, "/root")))]
-    #[case("nobody:x:65534:65534::/:/bin/false", Some(("nobody", 65534, "/")))]
-    #[case("", None)]
-    #[case("alice", None)]
-    #[case("alice:x:1000:100::/home/alice", None)]
-    #[case("alice:x::100::/home/alice:/bin/sh", None)]
-    #[case("alice:x:-1:100::/home/alice:/bin/sh", None)]
-    #[case("alice:x:4294967296:100::/home/alice:/bin/sh", None)]
-    #[case("alice:x:1000:100::home/alice:/bin/sh", None)]
-    #[case("alice:x:1000:100:::/bin/sh", None)]
-    #[case(":x:1000:100::/home/alice:/bin/sh", None)]
-    #[case("# alice:x:1000:100::/home/alice:/bin/sh", None)]
-    #[case("+::::::", None)]
-    fn lines_are_users_or_left_out(#[case] line: &str, #[case] user: Option<(&str, u32, &str)>) {
-        let user = user.map(|(name, uid, home)| User {
-            name: name.to_string(),
-            uid,
-            home: home.into(),
-        });
-        assert_eq!(parse_line(line), user);
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn no_list_panics(text: String) {
-            let _ = parse(&text);
-        }
     }
 }

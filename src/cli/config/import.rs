@@ -59,7 +59,7 @@ fn scope(context: &Context, said: Option<ScopeArg>) -> Scope {
 
 fn home_of(context: &Context, uid: u32) -> Option<Utf8PathBuf> {
     let account = Account::find(&context.places.passwd, uid).ok().flatten()?;
-    Utf8PathBuf::from_path_buf(account.home).ok()
+    Some(account.home)
 }
 
 /// The entries of a readable directory; settings cannot name a profile that is not UTF-8.
