@@ -155,27 +155,6 @@ impl StoreGraph {
         at(&self.registered, node.0).unwrap_or(i64::MAX)
     }
 
-    /// The derivation that made a path, if it is recorded and valid.
-    pub fn deriver(&self, node: NodeIdx) -> Option<NodeIdx> {
-        self.deriver_of(node.0).map(NodeIdx)
-    }
-
-    /// What a path refers to, itself left out.
-    pub fn references(&self, node: NodeIdx) -> impl Iterator<Item = NodeIdx> + '_ {
-        self.references.row(node.0).iter().copied().map(NodeIdx)
-    }
-
-    /// What refers to a path, itself left out.
-    pub fn referrers(&self, node: NodeIdx) -> impl Iterator<Item = NodeIdx> + '_ {
-        let referrers = &self.backward().referrers;
-        referrers.row(node.0).iter().copied().map(NodeIdx)
-    }
-
-    /// The valid outputs of a derivation.
-    pub fn outputs(&self, node: NodeIdx) -> impl Iterator<Item = NodeIdx> + '_ {
-        self.outputs.row(node.0).iter().copied().map(NodeIdx)
-    }
-
     /// How many rows of the database named a path that is not valid; Nix joins them away, so they keep nothing.
     pub fn orphan_rows(&self) -> u64 {
         self.orphans

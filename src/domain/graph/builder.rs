@@ -272,16 +272,15 @@ mod tests {
         builder.add_output(b, "not valid");
         let graph = builder.finish().unwrap();
         let named = |name: &str| graph.find(name).unwrap();
-        let names = |nodes: Vec<super::super::NodeIdx>| -> Vec<&str> {
-            nodes
-                .into_iter()
-                .map(|node| graph.base_name(node))
-                .collect()
+        let names = |row: &[u32]| -> Vec<&str> {
+            let nodes = row.iter().copied().map(super::super::NodeIdx);
+            nodes.map(|node| graph.base_name(node)).collect()
         };
-        assert_eq!(names(graph.references(named("a")).collect()), ["b", "d"]);
-        assert_eq!(names(graph.references(named("d")).collect()), ["a", "c"]);
-        assert_eq!(names(graph.referrers(named("a")).collect()), ["d"]);
-        assert_eq!(names(graph.outputs(named("b")).collect()), ["c"]);
+        let [a, b, d] = ["a", "b", "d"].map(|name| named(name).0);
+        assert_eq!(names(graph.references.row(a)), ["b", "d"]);
+        assert_eq!(names(graph.references.row(d)), ["a", "c"]);
+        assert_eq!(names(graph.backward().referrers.row(a)), ["d"]);
+        assert_eq!(names(graph.outputs.row(b)), ["c"]);
         assert_eq!(graph.orphan_rows(), 3);
     }
 
@@ -293,9 +292,9 @@ mod tests {
         builder.add_path(3, "own.drv", 1, 41, Some("own.drv"));
         let graph = builder.finish().unwrap();
         let [out, drv, own] = ["out", "x.drv", "own.drv"].map(|name| graph.find(name).unwrap());
-        assert_eq!(graph.deriver(out), Some(drv));
-        assert_eq!(graph.deriver(drv), None);
-        assert_eq!(graph.deriver(own), None);
+        assert_eq!(graph.deriver_of(out.0), Some(drv.0));
+        assert_eq!(graph.deriver_of(drv.0), None);
+        assert_eq!(graph.deriver_of(own.0), None);
         assert_eq!(graph.nar_size_of(out).0, 7);
         assert_eq!(graph.registered(out), 42);
     }

@@ -1,5 +1,7 @@
 //! Edges in compressed sparse rows: one array of row starts, one of targets.
 
+use std::iter::repeat_n;
+
 use super::NONE;
 
 /// The edges of all nodes.
@@ -27,65 +29,43 @@ impl Csr {
     /// The same edges from their ends.
     pub(super) fn reversed(&self) -> Self {
         let nodes = self.starts.len().saturating_sub(1);
-        let mut slots = Slots::count(nodes, self.targets.iter().copied());
-        for node in 0..u32::try_from(nodes).unwrap_or(NONE) {
-            for &target in self.row(node) {
-                slots.put(target, node);
-            }
-        }
-        slots.done()
+        let sources = 0..u32::try_from(nodes).unwrap_or(NONE);
+        let edges = sources.flat_map(|node| self.row(node).iter().map(move |&to| (to, node)));
+        Self::gathered(nodes, edges)
     }
 
     /// The edges to each node from those that name it in `table`; `none` names no node.
     pub(super) fn inverse_of(table: &[u32], none: u32) -> Self {
-        let named = || table.iter().copied().filter(|&node| node != none);
-        let mut slots = Slots::count(table.len(), named());
-        for (source, &target) in (0u32..).zip(table) {
-            if target != none {
-                slots.put(target, source);
-            }
-        }
-        slots.done()
+        let edges = table.iter().copied().zip(0u32..);
+        Self::gathered(table.len(), edges.filter(|&(target, _)| target != none))
     }
-}
 
-/// Rows of known length, filled in any order.
-struct Slots {
-    next: Vec<u32>,
-    csr: Csr,
-}
-
-impl Slots {
-    fn count(nodes: usize, keys: impl Iterator<Item = u32>) -> Self {
+    /// The edges of so many nodes, in any order.
+    fn gathered(nodes: usize, edges: impl Iterator<Item = (u32, u32)> + Clone) -> Self {
         let mut starts = vec![0u32; nodes + 1];
-        let mut total = 0;
-        for key in keys {
-            if let Some(length) = starts.get_mut(key as usize + 1) {
+        for (source, _) in edges.clone() {
+            if let Some(length) = starts.get_mut(source as usize + 1) {
                 *length += 1;
-                total += 1;
             }
         }
         sum_up(&mut starts);
-        Self {
-            next: starts.clone(),
-            csr: Csr {
-                starts,
-                targets: vec![NONE; total],
-            },
-        }
+        Self::placed(starts, edges)
     }
 
-    fn put(&mut self, key: u32, value: u32) {
-        if let Some(next) = self.next.get_mut(key as usize)
-            && let Some(slot) = self.csr.targets.get_mut(*next as usize)
-        {
-            *slot = value;
-            *next += 1;
+    /// The edges in rows that begin there.
+    fn placed(starts: Vec<u32>, edges: impl Iterator<Item = (u32, u32)>) -> Self {
+        let mut next = starts.clone();
+        let total = starts.last().copied().unwrap_or_default();
+        let mut targets = vec![NONE; total as usize];
+        for (source, target) in edges {
+            if let Some(next) = next.get_mut(source as usize)
+                && let Some(slot) = targets.get_mut(*next as usize)
+            {
+                *slot = target;
+                *next += 1;
+            }
         }
-    }
-
-    fn done(self) -> Csr {
-        self.csr
+        Self { starts, targets }
     }
 }
 
@@ -128,18 +108,10 @@ impl EdgeRuns {
                 targets: self.targets,
             });
         }
-        let mut next = starts.clone();
-        let mut targets = vec![NONE; self.targets.len()];
-        let mut rest = self.targets.as_slice();
-        for (source, length) in self.runs {
-            let (run, behind) = rest.split_at_checked(length as usize)?;
-            rest = behind;
-            let from = next.get_mut(source as usize)?;
-            let to = *from as usize;
-            *from += length;
-            targets.get_mut(to..to + run.len())?.copy_from_slice(run);
-        }
-        Some(Csr { starts, targets })
+        let runs = self.runs.iter();
+        let sources = runs.flat_map(|&(source, length)| repeat_n(source, length as usize));
+        let edges = sources.zip(self.targets.iter().copied());
+        Some(Csr::placed(starts, edges))
     }
 }
 
