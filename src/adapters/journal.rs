@@ -13,45 +13,37 @@
 //!
 //! Reading creates nothing: a missing directory is an empty journal.
 
-mod acknowledged;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod holds;
 mod lock;
-mod lock_wait;
 mod pins;
 mod previous_runs;
 mod probe;
-mod prune;
 mod reserve;
-mod seen;
+mod runs;
 mod steps;
 
 use std::fs;
 use std::io;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use serde::Serialize;
 use serde::de::{DeserializeOwned, Error as _};
 
-use super::files::remove::remove_own;
 use super::files::{self, trust};
 use super::signals::Signals;
-use crate::domain::measure::{Span, Timestamp};
-use crate::domain::receipt::{Receipt, RunId};
-use crate::domain::snapshot::Snapshot;
+use crate::domain::measure::Span;
+use crate::domain::receipt::RunId;
 use crate::domain::visible::escape_json;
-use crate::ports::{JournalError, RunJournal, error_chain};
+use crate::ports::JournalError;
 
+use lock::LockWait;
 pub use lock::RunLock;
-use lock_wait::LockWait;
 pub use pins::PinRecord;
 
 /// The largest record that is written or read.
 const MOST_BYTES: u64 = 64 << 20;
-/// More runs than can begin within a second.
-const MOST_RUNS_A_SECOND: u32 = 10_000;
-/// A record changes as often as its run has actions, and is read faster than it changes.
-const MOST_READS: usize = 100;
 /// For the owner alone: an error text of Nix may have a line of its settings with a password.
 const FILE_MODE: u32 = 0o600;
 
@@ -131,18 +123,6 @@ impl Journal {
         &self.dir
     }
 
-    /// The record of one run.
-    ///
-    /// # Errors
-    /// [`JournalError::NoSuchRun`] when there is none; otherwise when it cannot be read.
-    pub fn receipt(&self, run: &RunId) -> Result<Receipt, JournalError> {
-        let path = self.receipt_path(run);
-        if self.is_absent(&path)? {
-            return Err(JournalError::NoSuchRun(run.to_string()));
-        }
-        self.receipt_in(&path)
-    }
-
     fn runs_dir(&self) -> Utf8PathBuf {
         self.dir.join("runs")
     }
@@ -151,49 +131,21 @@ impl Journal {
         self.runs_dir().join(format!("{run}.json"))
     }
 
-    fn receipt_in(&self, path: &Utf8Path) -> Result<Receipt, JournalError> {
-        let receipt = self.receipt_with_steps(path)?;
-        // A copy under another name would be a second record of the same deeds, and each could be undone.
-        if path.file_stem() == Some(receipt.run.as_str()) {
-            Ok(receipt)
-        } else {
-            let why = format!("it is the record of run {}", receipt.run);
-            Err(malformed(path, serde_json::Error::custom(why)))
+    /// Reads a JSON document of ours; `None` where there is none.
+    fn document<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, JournalError> {
+        let path = self.dir.join(name);
+        if self.is_absent(&path)? {
+            return Ok(None);
         }
+        let document = serde_json::from_str(&self.text(&path)?);
+        document.map_err(|source| malformed(&path, source))
     }
 
-    /// Reads a record, and what became of its entries since it was written.
-    fn receipt_with_steps(&self, path: &Utf8Path) -> Result<Receipt, JournalError> {
-        let steps = steps::path_of(path);
-        for _ in 0..MOST_READS {
-            let text = self.text(path)?;
-            let mut receipt: Receipt =
-                serde_json::from_str(&text).map_err(|source| malformed(path, source))?;
-            // Behind the record of a run that has ended there is nothing.
-            if !receipt.is_interrupted() {
-                return Ok(receipt);
-            }
-            let behind = if is_there(&steps)? {
-                self.trusted(&steps)?;
-                steps::read(&steps)?
-            } else {
-                None
-            };
-            // Where the run has written its record anew between the two looks, they do not belong together.
-            if self.text(path)? != text {
-                continue;
-            }
-            if let Some(behind) = behind {
-                steps::replay(&steps, &behind, text.as_bytes(), &mut receipt)?;
-            }
-            return Ok(receipt);
-        }
-        Err(unreadable(path, io::Error::other("it keeps changing")))
-    }
-
-    /// Reads a JSON document of ours.
-    fn document<T: DeserializeOwned>(&self, path: &Utf8Path) -> Result<T, JournalError> {
-        serde_json::from_str(&self.text(path)?).map_err(|source| malformed(path, source))
+    /// Writes a JSON document of ours.
+    fn write_document<T: Serialize>(&self, name: &str, document: &T) -> Result<(), JournalError> {
+        let path = self.dir.join(name);
+        let text = written(&path, document)?;
+        self.write(&path, &text)
     }
 
     fn text(&self, path: &Utf8Path) -> Result<String, JournalError> {
@@ -248,130 +200,8 @@ impl Journal {
     }
 }
 
-impl RunJournal for Journal {
-    type Lock = RunLock;
-
-    fn acknowledged(&self) -> Result<Option<Timestamp>, JournalError> {
-        Self::acknowledged(self)
-    }
-
-    fn lock(&self) -> Result<RunLock, JournalError> {
-        if !self.dir.is_absolute() {
-            self.trusted(&self.dir)?;
-        }
-        files::make_dirs(&self.dir, dir_mode()).map_err(|source| unwritable(&self.dir, source))?;
-        self.trusted(&self.dir)?;
-        let lock = self.take(&self.lock_path())?;
-        // Nobody else writes now, so that every temporary file belongs to a run that was killed.
-        for dir in [&self.dir, &self.runs_dir()] {
-            files::remove_leftovers(dir).map_err(|source| unreadable(dir, source))?;
-        }
-        Ok(lock)
-    }
-
-    fn begin(&self, lock: &RunLock, receipt: &mut Receipt) -> Result<(), JournalError> {
-        self.make_dir(&self.runs_dir())?;
-        for nth in 1..=MOST_RUNS_A_SECOND {
-            let run = RunId::at(receipt.started_at, nth);
-            // Links of a run whose record somebody removed must not be taken for the new run's.
-            if is_there(&self.holds_of(&run))? {
-                continue;
-            }
-            receipt.run = run;
-            let path = self.receipt_path(&receipt.run);
-            let text = written(&path, receipt)?;
-            match self.write_new(&path, &text) {
-                Ok(()) => {
-                    lock.steps.restart(&receipt.run, &text);
-                    return Ok(());
-                }
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(source) => return Err(unwritable(&path, source)),
-            }
-        }
-        let path = self.receipt_path(&receipt.run);
-        Err(unwritable(&path, io::ErrorKind::AlreadyExists.into()))
-    }
-
-    fn record(&self, lock: &RunLock, receipt: &Receipt) -> Result<(), JournalError> {
-        let path = self.receipt_path(&receipt.run);
-        let text = written(&path, receipt)?;
-        lock.steps.forget();
-        self.write(&path, &text)?;
-        lock.steps.restart(&receipt.run, &text);
-        // They are of the record that was there before, and nobody believes them any more.
-        let steps = steps::path_of(&path);
-        match remove_own(&steps) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::debug!(%steps, %error, "steps that are out of date stay");
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn record_step(
-        &self,
-        lock: &RunLock,
-        receipt: &Receipt,
-        index: usize,
-    ) -> Result<(), JournalError> {
-        let steps = steps::path_of(&self.receipt_path(&receipt.run));
-        let write = |text: &[u8]| self.write(&steps, text);
-        if lock.steps.append(&steps, receipt, index, write)? {
-            Ok(())
-        } else {
-            self.record(lock, receipt)
-        }
-    }
-
-    fn make_room(&self, _lock: &RunLock) -> bool {
-        self.give_up_reserve()
-    }
-
-    fn restock(&self, lock: &RunLock) {
-        self.restock(lock);
-    }
-
-    fn saw(&self, lock: &RunLock, snapshot: &Snapshot, run: &Receipt) -> Result<(), JournalError> {
-        self.remember_what_was_seen(lock, snapshot, run)?;
-        if let Err(error) = self.remove_empty_hold_dirs(lock, snapshot) {
-            tracing::debug!(error = %error_chain(&error), "empty directories of holds stay");
-        }
-        Ok(())
-    }
-
-    fn prune(&self, lock: &RunLock, now: Timestamp) -> Result<usize, JournalError> {
-        self.forget_old_runs(lock, now)
-    }
-
-    fn receipts(&self) -> Result<Vec<Receipt>, JournalError> {
-        let mut receipts = Vec::new();
-        for path in self.paths_in(&self.runs_dir())? {
-            // What calls itself a record must be one: a record that is passed over could be the one that names a hold.
-            if path.extension() == Some("json") {
-                receipts.push(self.receipt_in(&path)?);
-            }
-        }
-        receipts.sort_by(|a, b| (a.started_at, &a.run).cmp(&(b.started_at, &b.run)));
-        Ok(receipts)
-    }
-
-    fn hold_link(
-        &self,
-        _lock: &RunLock,
-        run: &RunId,
-        index: usize,
-    ) -> Result<Utf8PathBuf, JournalError> {
-        let dir = self.holds_of(run);
-        self.make_dir(&self.holds_dir())?;
-        self.make_dir(&dir)?;
-        Ok(dir.join(index.to_string()))
-    }
-}
-
 /// A document as it is written down: for people too, with a line end at its end.
-fn written<T: serde::Serialize>(path: &Utf8Path, document: &T) -> Result<Vec<u8>, JournalError> {
+fn written<T: Serialize>(path: &Utf8Path, document: &T) -> Result<Vec<u8>, JournalError> {
     let text = serde_json::to_string_pretty(document)
         .map_err(|source| unwritable(path, io::Error::other(source)))?;
     let text = (escape_json(text) + "\n").into_bytes();

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::pins::Pins;
-use super::seen::Record;
+use super::previous_runs::Record;
 use super::steps::{digest, replay};
 use crate::domain::receipt::Receipt;
 

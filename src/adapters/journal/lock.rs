@@ -1,23 +1,29 @@
-//! The run lock: one run at a time. The kernel releases it when its holder ends, however that happens.
+//! The run lock: one run at a time; others wait for it. The kernel releases it when its holder ends, however that happens.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::process;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use camino::Utf8Path;
 
 use super::steps::Steps;
 use super::{unreadable, unwritable};
 use crate::adapters::files;
+use crate::adapters::signals::Signals;
+use crate::domain::measure::Span;
 use crate::domain::visible::is_hidden;
-use crate::ports::JournalError;
+use crate::ports::{Interrupt, JournalError};
 
 /// Others could keep us out by locking a file that they can read, so that they cannot.
 const LOCK_MODE: u32 = 0o600;
 /// A lock file that somebody replaces again and again is not ours to fight for.
 const MOST_TRIES: usize = 5;
 const LONGEST_NOTE: u64 = 200;
+/// How often the lock is tried for.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Keeps other runs out while it lives.
 #[derive(Debug)]
@@ -115,6 +121,43 @@ fn holder(file: File) -> Option<String> {
     file.take(LONGEST_NOTE).read_to_string(&mut text).ok()?;
     let line = text.lines().next()?.trim();
     (!line.is_empty() && !line.chars().any(is_hidden)).then(|| line.to_string())
+}
+
+/// How long to wait, and what ends it before.
+#[derive(Debug, Clone)]
+pub(super) struct LockWait {
+    most: Duration,
+    signals: Signals,
+}
+
+impl LockWait {
+    pub(super) fn new(most: Span, signals: Signals) -> Self {
+        let most = Duration::from_secs(most.as_seconds());
+        Self { most, signals }
+    }
+
+    /// Tries until it is not locked out any more; says once whom it waits for.
+    pub(super) fn wait<T>(
+        &self,
+        mut attempt: impl FnMut() -> Result<T, JournalError>,
+    ) -> Result<T, JournalError> {
+        let begun = Instant::now();
+        let mut said = false;
+        loop {
+            let locked = match attempt() {
+                Err(error @ JournalError::Locked { .. }) => error,
+                ended => return ended,
+            };
+            if begun.elapsed() >= self.most || self.signals.requested() {
+                return Err(locked);
+            }
+            if !said {
+                tracing::warn!("waiting: {locked}");
+                said = true;
+            }
+            thread::sleep(PAUSE);
+        }
+    }
 }
 
 #[cfg(test)]

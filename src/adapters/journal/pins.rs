@@ -9,7 +9,7 @@ use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::Mode;
 use serde::{Deserialize, Serialize};
 
-use super::{Journal, RunLock, malformed, unreadable, written};
+use super::{Journal, RunLock, malformed, unreadable};
 use crate::adapters::files;
 use crate::domain::measure::Timestamp;
 use crate::domain::profile::{GenerationNumber, ProfilePath};
@@ -75,24 +75,13 @@ enum PinsSchema {
 }
 
 impl Journal {
-    /// The pins, those that have run out too.
-    ///
-    /// # Errors
-    /// When they cannot be read.
-    pub fn pins(&self) -> Result<Vec<Pin>, JournalError> {
-        Ok(self.pin_records()?.into_iter().map(Pin::from).collect())
-    }
-
-    /// The pins as they are written down.
+    /// The pins as they are written down, those that have run out too.
     ///
     /// # Errors
     /// When they cannot be read.
     pub fn pin_records(&self) -> Result<Vec<PinRecord>, JournalError> {
-        let path = self.dir.join(NAME);
-        if self.is_absent(&path)? {
-            return Ok(Vec::new());
-        }
-        Ok(self.document::<Pins>(&path)?.pins)
+        let document: Option<Pins> = self.document(NAME)?;
+        Ok(document.map_or_else(Vec::new, |document| document.pins))
     }
 
     /// Pins a generation, in the place of an older pin of it; tells whether anything changed.
@@ -131,10 +120,8 @@ impl Journal {
 
     fn set_pins(&self, _lock: &RunLock, mut pins: Vec<PinRecord>) -> Result<(), JournalError> {
         pins.sort_by(|a, b| (&a.profile, a.number).cmp(&(&b.profile, b.number)));
-        let path = self.dir.join(NAME);
         let schema = PinsSchema::V1;
-        let text = written(&path, &Pins { schema, pins })?;
-        self.write(&path, &text)
+        self.write_document(NAME, &Pins { schema, pins })
     }
 
     /// The pins of another user, from the usual place below their home.

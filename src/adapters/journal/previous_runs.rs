@@ -1,4 +1,4 @@
-//! Facts about previous runs, for the survey.
+//! What earlier runs have left behind for a look: pins, holds, and what the last run saw of the roots.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,18 +7,35 @@ use std::os::unix::fs::MetadataExt;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use nix::unistd::geteuid;
+use serde::{Deserialize, Serialize};
 
-use super::{Journal, unreadable};
+use super::{Journal, RunLock, unreadable};
 use crate::adapters::survey::{Elsewhere, Memory};
 use crate::domain::baseline::RootBaseline;
-use crate::domain::receipt::RunId;
-use crate::domain::snapshot::{Hold, Pin};
+use crate::domain::receipt::{Receipt, RunId};
+use crate::domain::snapshot::{Hold, Pin, Snapshot};
 use crate::domain::store_path::StoreDir;
 use crate::ports::JournalError;
 
+pub(super) const SEEN: &str = "seen.json";
+
+/// The root baseline of the last run in each store.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Record {
+    schema: Form,
+    stores: Vec<RootBaseline>,
+}
+
+#[derive(Serialize, Deserialize)]
+enum Form {
+    #[serde(rename = "nix-prune/seen/1")]
+    V1,
+}
+
 impl Memory for Journal {
     fn pins(&self) -> Result<Vec<Pin>, JournalError> {
-        self.pins()
+        Ok(self.pin_records()?.into_iter().map(Pin::from).collect())
     }
 
     fn pins_of_user(&self, home: &Utf8Path, uid: u32) -> Result<Vec<Pin>, JournalError> {
@@ -30,7 +47,8 @@ impl Memory for Journal {
     }
 
     fn last_seen(&self, store: &StoreDir) -> Result<Option<RootBaseline>, JournalError> {
-        self.last_seen(store)
+        let stores = self.seen()?;
+        Ok(stores.into_iter().find(|seen| seen.store == *store))
     }
 
     fn knows(&self, run: &RunId) -> bool {
@@ -72,6 +90,27 @@ impl Memory for Journal {
 }
 
 impl Journal {
+    fn seen(&self) -> Result<Vec<RootBaseline>, JournalError> {
+        let record: Option<Record> = self.document(SEEN)?;
+        Ok(record.map_or_else(Vec::new, |record| record.stores))
+    }
+
+    pub(super) fn remember_what_was_seen(
+        &self,
+        _lock: &RunLock,
+        snapshot: &Snapshot,
+        run: &Receipt,
+    ) -> Result<(), JournalError> {
+        // A record that cannot be read is a refusal; who lets it pass has it written anew.
+        let mut stores = self.seen().unwrap_or_default();
+        let before = stores.iter().position(|seen| seen.store == snapshot.store);
+        let before = before.map(|at| stores.swap_remove(at));
+        stores.push(RootBaseline::of(snapshot, &run.entries, before.as_ref()));
+        stores.sort_by(|a, b| a.store.as_path().cmp(b.store.as_path()));
+        let schema = Form::V1;
+        self.write_document(SEEN, &Record { schema, stores })
+    }
+
     /// Whether a directory is this one, by whatever name.
     fn is_same(&self, dir: &Utf8Path) -> bool {
         let number = |dir: &Utf8Path| fs::metadata(dir).map(|dir| (dir.dev(), dir.ino()));

@@ -13,7 +13,7 @@ use std::io;
 use camino::{Utf8Path, Utf8PathBuf};
 use nix::sys::statvfs::statvfs;
 
-use super::{FILE_MODE, Journal, RunLock, dir_mode, is_root, is_there, unwritable};
+use super::{FILE_MODE, Journal, dir_mode, is_root, is_there, unwritable};
 use crate::adapters::files;
 use crate::adapters::files::remove::remove_own;
 use crate::ports::{JournalError, is_full};
@@ -50,13 +50,7 @@ impl Journal {
     }
 
     /// Fills the reserve up, as far as there is room. A reserve that is too small is no failure of what was done.
-    pub fn restock(&self, _lock: &RunLock) {
-        if let Err(error) = self.fill() {
-            tracing::debug!(%error, "the reserve for a full disk is not complete");
-        }
-    }
-
-    fn fill(&self) -> io::Result<()> {
+    pub(super) fn fill_reserve(&self) -> io::Result<()> {
         let dir = self.reserve_dir();
         files::make_dir(&dir, dir_mode())?;
         self.trusted(&dir).map_err(io::Error::other)?;
@@ -76,7 +70,7 @@ impl Journal {
         let size = |path: &Utf8Path| fs::symlink_metadata(path).map_or(0, |file| file.len());
         let runs = self.paths_in(&self.runs_dir()).unwrap_or_default();
         let last = runs.iter().max().map_or(0, |path| size(path));
-        let largest = size(&self.dir.join(super::seen::NAME)).max(last);
+        let largest = size(&self.dir.join(super::previous_runs::SEEN)).max(last);
         let bytes = largest.saturating_add(largest / 2);
         bytes.next_power_of_two().clamp(MIN_BYTES, MAX_BYTES)
     }
