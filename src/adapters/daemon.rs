@@ -22,6 +22,22 @@ pub struct Untold {
     pub example: Option<String>,
 }
 
+impl Untold {
+    /// The same in words; `None` where everything is known.
+    pub(super) fn doubt(&self) -> Option<String> {
+        let floating = (self.floating > 0).then(|| {
+            let floating = self.floating;
+            format!("the daemon does not know the outputs of {floating} derivations")
+        });
+        let unread = self.example.as_ref().map(|example| {
+            let unread = self.unread;
+            format!("{unread} derivations cannot be read, {example}")
+        });
+        let doubts: Vec<String> = floating.into_iter().chain(unread).collect();
+        (!doubts.is_empty()).then(|| doubts.join("; "))
+    }
+}
+
 /// Asks a daemon for every valid path, and gives the rows to `sink` as the database would: all paths, then references,
 /// then outputs. What became valid meanwhile may be missing; what was deleted meanwhile may still be there.
 ///

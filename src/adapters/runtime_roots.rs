@@ -7,13 +7,14 @@ mod processes;
 mod temporary;
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::domain::root::{GcRoot, RootKind, RootState};
+use crate::domain::root::{Dangling, GcRoot, RootKind, RootState};
 use crate::domain::store_path::{StoreDir, StorePath, StorePathRef};
+use crate::ports::RunningRoots;
 
 pub use processes::read_processes;
 pub use temporary::read_temporary;
@@ -29,7 +30,7 @@ const LIMIT: u64 = 64 << 20;
 
 /// The places that keep one store path.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct NixDirs {
+pub struct Places {
     /// The first few, named as Nix does: `/proc/12/exe`, `{temp:12}`.
     pub named: Vec<String>,
     /// How many there are beyond these.
@@ -40,7 +41,7 @@ pub struct NixDirs {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RuntimeRoots {
     /// The store paths, valid or not. A temporary root keeps every name in the store directory that has its hash.
-    pub paths: BTreeMap<StorePath<String>, NixDirs>,
+    pub paths: BTreeMap<StorePath<String>, Places>,
     /// How many processes, or files of temporary roots, may not be looked into.
     pub denied: u64,
     /// Whether the processes of other users are not even shown, so that they are not counted in `denied`.
@@ -51,10 +52,49 @@ pub struct RuntimeRoots {
     pub more_problems: u64,
 }
 
+/// Reads the roots that live and die with processes.
+pub fn running(state_dir: &Utf8Path, proc: &Utf8Path, store: &StoreDir) -> RunningRoots {
+    let temporary = read_temporary(state_dir, store);
+    let processes = read_processes(proc, store);
+    let is_there = |root: &GcRoot| {
+        let target = root.target.as_ref().map(fs::symlink_metadata);
+        !matches!(target, Some(Err(error)) if error.kind() == io::ErrorKind::NotFound)
+    };
+    let mut roots = temporary.to_gc_roots(RootKind::Temporary, store);
+    for root in roots.iter_mut().filter(|root| !is_there(root)) {
+        // It is going to be built.
+        root.state = RootState::Dangling(Dangling::PathGone);
+    }
+    // An environment may name any path; one that is not there keeps nothing.
+    let of_processes = processes.to_gc_roots(RootKind::Process, store);
+    roots.extend(of_processes.into_iter().filter(is_there));
+    let mut hidden = temporary.hidden("file of temporary roots", "files of temporary roots");
+    hidden.extend(processes.hidden("process", "processes"));
+    RunningRoots { roots, hidden }
+}
+
 impl RuntimeRoots {
+    /// What was not seen.
+    fn hidden(self, one: &str, many: &str) -> Vec<String> {
+        let mut hidden = Vec::new();
+        match self.denied {
+            0 => {}
+            1 => hidden.push(format!("1 {one} is not readable")),
+            n => hidden.push(format!("{n} {many} are not readable")),
+        }
+        if self.others_hidden {
+            hidden.push("the processes of other users are hidden".to_string());
+        }
+        hidden.extend(self.problems);
+        if self.more_problems > 0 {
+            hidden.push(format!("{} more problems with {many}", self.more_problems));
+        }
+        hidden
+    }
+
     /// The same as roots of `kind`, one a store path.
-    pub fn to_gc_roots(&self, kind: RootKind, store: &StoreDir) -> Vec<GcRoot> {
-        let root = |(path, places): (&StorePath<String>, &NixDirs)| GcRoot {
+    fn to_gc_roots(&self, kind: RootKind, store: &StoreDir) -> Vec<GcRoot> {
+        let root = |(path, places): (&StorePath<String>, &Places)| GcRoot {
             link: Utf8PathBuf::from(places.named.first().cloned().unwrap_or_default()),
             entry: None,
             exact: true,

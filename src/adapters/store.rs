@@ -16,7 +16,7 @@ use super::disk::{self, DiskError, DiskUse, Meter};
 use super::nix_cli::{InForce, NixCli};
 use super::nix_dirs::NixDirs;
 use super::progress_counter::Tally;
-use super::runtime_roots::{RuntimeRoots, read_processes, read_temporary};
+use super::runtime_roots;
 use super::threads::begin;
 use crate::domain::analysis::{StoreAnalysis, StoreData, UnregisteredPath};
 use crate::domain::blocker::{Blocker, CheckCode};
@@ -24,7 +24,7 @@ use crate::domain::budget::{Disk, DiskUsage, SizeMetric};
 use crate::domain::collect::{DeletionSet, FullGcReason};
 use crate::domain::graph::KeepFlags;
 use crate::domain::measure::Bytes;
-use crate::domain::root::{Dangling, GcRoot, RootKind, RootState};
+use crate::domain::root::{GcRoot, RootState};
 use crate::domain::snapshot::Snapshot;
 use crate::ports::{
     Interrupt, Observation, PerformError, ReadStore, RunningRoots, StoreReadError,
@@ -32,7 +32,7 @@ use crate::ports::{
 };
 use consistency::StoreComparison;
 use listing::Listing;
-use paths::{ValidPaths, interrupted, other_store};
+use paths::{Stored, interrupted, other_store};
 
 /// What both flags keep is the most that Nix could keep: where they are not known, less looks dead.
 const CAUTIOUS: KeepFlags = KeepFlags {
@@ -128,7 +128,7 @@ impl<S: Survey> Survey for StoreSurvey<'_, S> {
         }
         let stored = self.reader.stored().ok();
         let all = stored
-            .map(|stored| stored.paths.graph)
+            .map(|stored| stored.graph)
             .map(|graph| graph.nar_size(&graph.set_of([]).complement()));
         DiskUsage {
             store_bytes: all,
@@ -173,18 +173,11 @@ impl<S: Survey> Survey for StoreSurvey<'_, S> {
     }
 }
 
-/// What is valid, and what Nix's settings make of it.
-struct Stored {
-    paths: ValidPaths,
-    /// Not known without Nix.
-    in_force: Option<InForce>,
-}
-
 impl Stored {
     /// What of the outputs of derivations is not known, where anything hangs on it.
-    fn outputs_untold(&self) -> Option<String> {
+    fn doubt_of_outputs(&self) -> Option<String> {
         let matters = self.in_force.as_ref().is_none_or(|it| it.flags.outputs);
-        let untold = self.paths.outputs_untold.as_ref();
+        let untold = self.outputs_untold.as_ref();
         untold.filter(|_| matters).cloned()
     }
 
@@ -192,7 +185,7 @@ impl Stored {
     fn untold(&self) -> Option<String> {
         let asked = self.in_force.as_ref().map(|_| ());
         let untold = asked.ok_or("Nix cannot be asked".to_string()).err();
-        untold.or_else(|| self.outputs_untold())
+        untold.or_else(|| self.doubt_of_outputs())
     }
 }
 
@@ -275,7 +268,7 @@ impl StoreReader<'_> {
     ) -> Option<Blocker> {
         let look = |stored: &Result<Stored, StoreReadError>| {
             let both = StoreComparison {
-                graph: stored.as_ref().map(|stored| &stored.paths.graph),
+                graph: stored.as_ref().map(|stored| &stored.graph),
                 names,
                 store: &self.places.store,
             };
@@ -306,41 +299,13 @@ impl StoreReader<'_> {
         thread::scope(|scope| {
             let asked = begin(scope, || self.in_force());
             let read = self.read_database();
-            let in_force = asked.result()?;
-            let paths = self.valid_paths(in_force.as_ref(), read)?;
-            Ok(Stored { paths, in_force })
+            self.valid_paths(asked.result()?, read)
         })
     }
 
     /// Reads the roots that live and die with processes. Read them after what they may keep.
     pub fn running(&self) -> RunningRoots {
-        let store = &self.places.store;
-        let temporary = read_temporary(&self.places.state_dir, store);
-        let processes = read_processes(self.proc, store);
-        let is_there = |root: &GcRoot| {
-            let target = root.target.as_ref().map(fs::symlink_metadata);
-            !matches!(target, Some(Err(error)) if error.kind() == io::ErrorKind::NotFound)
-        };
-        let mut roots = temporary.to_gc_roots(RootKind::Temporary, store);
-        for root in &mut roots {
-            if !is_there(root) {
-                // It is going to be built.
-                root.state = RootState::Dangling(Dangling::PathGone);
-            }
-        }
-        // An environment may name any path; one that is not there keeps nothing.
-        let processes_roots = processes.to_gc_roots(RootKind::Process, store);
-        roots.extend(processes_roots.into_iter().filter(is_there));
-        let mut not_seen = hidden(
-            &temporary,
-            "file of temporary roots",
-            "files of temporary roots",
-        );
-        not_seen.extend(hidden(&processes, "process", "processes"));
-        RunningRoots {
-            roots,
-            hidden: not_seen,
-        }
+        runtime_roots::running(&self.places.state_dir, self.proc, &self.places.store)
     }
 
     fn names(&self) -> io::Result<Listing> {
@@ -355,13 +320,18 @@ impl StoreReader<'_> {
         began: SystemTime,
     ) -> StoreAnalysis {
         let store = &self.places.store;
-        let outputs_untold = stored.outputs_untold();
-        let ValidPaths { graph, note, .. } = stored.paths;
+        let outputs_untold = stored.doubt_of_outputs();
+        let Stored {
+            graph,
+            note,
+            in_force,
+            ..
+        } = stored;
         let mut doubts = doubts_of(snapshot);
         doubts.extend(running.hidden.iter().cloned());
         let mut notes: Vec<String> = note.into_iter().collect();
-        let flags = stored.in_force.as_ref().map_or(CAUTIOUS, |it| it.flags);
-        notes.extend(stored.in_force.is_none().then(|| NOT_ASKED.to_string()));
+        let flags = in_force.as_ref().map_or(CAUTIOUS, |it| it.flags);
+        notes.extend(in_force.is_none().then(|| NOT_ASKED.to_string()));
         doubts.extend(outputs_untold);
         let mut names = names.unwrap_or_else(|error| {
             notes.push(format!("cannot read the store directory {store}: {error}"));
@@ -389,7 +359,7 @@ fn unknown(
     names: &io::Result<Listing>,
 ) -> Vec<UnregisteredPath> {
     match (stored, names) {
-        (Ok(stored), Ok(names)) => names.unknown_to(&stored.paths.graph),
+        (Ok(stored), Ok(names)) => names.unknown_to(&stored.graph),
         _ => Vec::new(),
     }
 }
@@ -417,24 +387,6 @@ fn doubts_of(snapshot: &Snapshot) -> Vec<String> {
     }
     if doubts.is_empty() {
         doubts.extend(snapshot.unseen_roots.clone());
-    }
-    doubts
-}
-
-/// What of the roots of processes was not seen.
-fn hidden(roots: &RuntimeRoots, one: &str, many: &str) -> Vec<String> {
-    let mut doubts = Vec::new();
-    match roots.denied {
-        0 => {}
-        1 => doubts.push(format!("1 {one} is not readable")),
-        n => doubts.push(format!("{n} {many} are not readable")),
-    }
-    if roots.others_hidden {
-        doubts.push("the processes of other users are hidden".to_string());
-    }
-    doubts.extend(roots.problems.iter().cloned());
-    if roots.more_problems > 0 {
-        doubts.push(format!("{} more problems with {many}", roots.more_problems));
     }
     doubts
 }

@@ -7,7 +7,7 @@ use std::io;
 use camino::Utf8Path;
 
 use super::{Care, StoreReader};
-use crate::adapters::daemon::{Untold, read_from_daemon};
+use crate::adapters::daemon::read_from_daemon;
 use crate::adapters::database::{
     BAD_ROW, Database, DatabaseError, Fault, PathRow, RowSink, Summary,
 };
@@ -18,14 +18,16 @@ use crate::ports::{
     Cause, NO_ANSWER, OTHER_STORE, PerformError, StoreReadError, StoreReadTrouble, error_chain,
 };
 
-/// The valid paths of the store.
-pub(super) struct ValidPaths {
-    /// As a graph.
+/// What is valid, and what Nix's settings make of it.
+pub(super) struct Stored {
+    /// The valid paths.
     pub(super) graph: StoreGraph,
     /// Where they were read, if not in the database.
     pub(super) note: Option<String>,
     /// What of the outputs of derivations is not known.
     pub(super) outputs_untold: Option<String>,
+    /// What Nix's settings come to; not known without Nix.
+    pub(super) in_force: Option<InForce>,
 }
 
 impl StoreReader<'_> {
@@ -42,23 +44,28 @@ impl StoreReader<'_> {
     /// The valid paths, by the database or by the daemon.
     pub(super) fn valid_paths(
         &self,
-        in_force: Option<&InForce>,
+        in_force: Option<InForce>,
         read: Result<(Sink, Summary), DatabaseError>,
-    ) -> Result<ValidPaths, StoreReadError> {
-        match self.valid_paths_by(in_force, read) {
-            // A collector may have deleted the newest paths before the daemon was asked about them.
-            Err(error) if error.kind == StoreReadTrouble::OtherStore => {
-                self.valid_paths_by(in_force, self.read_database())
-            }
-            result => result,
+    ) -> Result<Stored, StoreReadError> {
+        let mut stored = self.valid_paths_by(in_force.as_ref(), read);
+        // A collector may have deleted the newest paths before the daemon was asked about them.
+        if stored
+            .as_ref()
+            .is_err_and(|error| error.kind == StoreReadTrouble::OtherStore)
+        {
+            stored = self.valid_paths_by(in_force.as_ref(), self.read_database());
         }
+        Ok(Stored {
+            in_force,
+            ..stored?
+        })
     }
 
     fn valid_paths_by(
         &self,
         in_force: Option<&InForce>,
         read: Result<(Sink, Summary), DatabaseError>,
-    ) -> Result<ValidPaths, StoreReadError> {
+    ) -> Result<Stored, StoreReadError> {
         let daemon = in_force.and_then(|in_force| match &in_force.route {
             Route::Daemon { socket, is_own, .. } => Some((self.nix?, socket.as_path(), *is_own)),
             Route::Files => None,
@@ -72,10 +79,11 @@ impl StoreReader<'_> {
                 {
                     serves(nix, socket, is_own, &graph)?;
                 }
-                Ok(ValidPaths {
+                Ok(Stored {
                     graph,
                     note: None,
                     outputs_untold: summary.outputs_untold.then(|| UNTOLD.to_string()),
+                    in_force: None,
                 })
             }
             Err(error) => match daemon {
@@ -86,16 +94,17 @@ impl StoreReader<'_> {
     }
 
     /// Asks the daemon, as the database is closed to us.
-    fn ask(&self, nix: &NixCli, closed: DatabaseError) -> Result<ValidPaths, StoreReadError> {
+    fn ask(&self, nix: &NixCli, closed: DatabaseError) -> Result<Stored, StoreReadError> {
         let mut sink = Sink::default();
         match read_from_daemon(nix, &self.places.store, self.interrupt, &mut sink) {
-            Ok(untold) => Ok(ValidPaths {
+            Ok(untold) => Ok(Stored {
                 graph: sink.graph()?,
                 note: Some(format!(
                     "read the store paths from nix-daemon because the database is not readable: {}",
                     error_chain(&closed)
                 )),
-                outputs_untold: doubt(untold),
+                outputs_untold: untold.doubt(),
+                in_force: None,
             }),
             Err(error @ PerformError::Interrupted { .. }) => Err(interrupted(error)),
             // A daemon that has paths outside of this store directory serves another store.
@@ -210,24 +219,6 @@ fn is_closed(error: &DatabaseError) -> bool {
         Fault::Unreadable(error) => error.kind() == io::ErrorKind::PermissionDenied,
         _ => false,
     }
-}
-
-fn doubt(untold: Untold) -> Option<String> {
-    let Untold {
-        floating,
-        unread,
-        example,
-    } = untold;
-    let mut doubts = Vec::new();
-    if floating > 0 {
-        doubts.push(format!(
-            "the daemon does not know the outputs of {floating} derivations"
-        ));
-    }
-    if let Some(example) = example {
-        doubts.push(format!("{unread} derivations cannot be read, {example}"));
-    }
-    (!doubts.is_empty()).then(|| doubts.join("; "))
 }
 
 fn refused(error: DatabaseError) -> StoreReadError {
