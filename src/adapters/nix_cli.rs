@@ -180,18 +180,10 @@ impl NixCli {
         })
     }
 
-    /// Makes `link` a root of a path that is valid already. Nothing is fetched, and for what is no derivation nothing
-    /// is built: where the path is not valid after all, this fails.
-    fn add_root(
-        &self,
-        path: &StorePath<String>,
-        link: &Utf8Path,
-        account: Option<&Account>,
-    ) -> Result<Output, ProcessError> {
-        self.add_roots(&[path], link, account)
-    }
-
-    /// The same for many paths: the link of the first is `link`, and [`nth_link`](crate::ports::nth_link) names the others
+    /// Makes links roots of paths that are valid already. Nothing is fetched, and for what is no derivation nothing is
+    /// built: where a path is not valid after all, this fails.
+    ///
+    /// The link of the first is `link`, and [`nth_link`](crate::ports::nth_link) names the others
     /// (seen so in 2.8, 2.26 and 2.34). Nothing rests on that: each link is checked, and made alone where it is wrong.
     fn add_roots(
         &self,
@@ -199,10 +191,7 @@ impl NixCli {
         link: &Utf8Path,
         account: Option<&Account>,
     ) -> Result<Output, ProcessError> {
-        let paths = paths
-            .iter()
-            .map(|path| path.to_absolute_path(&self.places.store).into_string());
-        let paths: Vec<String> = paths.collect();
+        let paths = self.absolute(paths.iter().copied());
         self.persist_as(account, || {
             self.command(&self.nix_store, short(account))
                 .args(["--realise"])
@@ -259,10 +248,7 @@ impl NixCli {
     pub fn path_info(&self, paths: &[StorePath<String>]) -> Result<Vec<PathInfo>, PerformError> {
         let what = || "asking Nix about store paths".to_string();
         let format = self.json_format()?;
-        let paths = paths
-            .iter()
-            .map(|path| path.to_absolute_path(&self.places.store).into_string());
-        let paths: Vec<String> = paths.collect();
+        let paths = self.absolute(paths);
         let output = self
             .persist(|| {
                 self.command(&self.nix, QUESTION)
@@ -280,6 +266,15 @@ impl NixCli {
                 source: error.into(),
             }
         })
+    }
+
+    /// Paths as Nix takes them.
+    fn absolute<'p>(&self, paths: impl IntoIterator<Item = &'p StorePath<String>>) -> Vec<String> {
+        let store = &self.places.store;
+        let paths = paths.into_iter();
+        paths
+            .map(|path| path.to_absolute_path(store).into_string())
+            .collect()
     }
 
     /// A command that works on the very store and state that we look at, whatever the environment says.

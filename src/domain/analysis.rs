@@ -262,6 +262,16 @@ impl StoreAnalysis {
     }
 }
 
+fn nodes_of(links: &[Vec<&StoreRoot>]) -> Vec<Vec<NodeIdx>> {
+    let nodes = |roots: &Vec<&StoreRoot>| roots.iter().map(|root| root.node).collect();
+    links.iter().map(nodes).collect()
+}
+
+/// Whether a root lives and dies with a process.
+fn is_runtime(kind: RootKind) -> bool {
+    matches!(kind, RootKind::Process | RootKind::Temporary)
+}
+
 fn same_hash(graph: &StoreGraph, digest: &[u8; 20]) -> Vec<NodeIdx> {
     let same = |node: &NodeIdx| {
         let path = StorePathRef::from_base_name(graph.base_name(*node));

@@ -264,3 +264,11 @@ impl Kept<'_> {
 fn at<T: Copy>(table: &[T], node: u32) -> Option<T> {
     table.get(node as usize).copied()
 }
+
+/// Changes an element of a table of nodes.
+#[inline]
+fn change<T: Copy>(table: &mut [T], node: u32, to: impl FnOnce(T) -> T) {
+    if let Some(slot) = table.get_mut(node as usize) {
+        *slot = to(*slot);
+    }
+}

@@ -10,6 +10,7 @@
 //! whether or not their file was removed. A last line without an end was interrupted while it was
 //! written; its entry is pending, and is examined. Any other line that does not match was changed by another program.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -59,21 +60,12 @@ struct Head {
     of: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct NewLine<'a> {
-    after: &'a str,
+struct Line<'a> {
+    after: Cow<'a, str>,
     index: usize,
-    entry: &'a Entry,
-    bytes: FreedBytes,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Line {
-    after: String,
-    index: usize,
-    entry: Entry,
+    entry: Cow<'a, Entry>,
     bytes: FreedBytes,
 }
 
@@ -170,10 +162,10 @@ impl Log {
 }
 
 fn line(after: &str, entry: &Entry, index: usize, bytes: FreedBytes) -> io::Result<String> {
-    Ok(escape_json(serde_json::to_string(&NewLine {
-        after,
+    Ok(escape_json(serde_json::to_string(&Line {
+        after: after.into(),
         index,
-        entry,
+        entry: Cow::Borrowed(entry),
         bytes,
     })?))
 }
@@ -212,7 +204,8 @@ pub(super) fn replay(
     }
     let mut last = digest(head.as_bytes());
     while let Some((line, more)) = rest.split_once('\n') {
-        let step: Line = serde_json::from_str(line).map_err(|source| malformed(path, source))?;
+        let step: Line<'_> =
+            serde_json::from_str(line).map_err(|source| malformed(path, source))?;
         if step.after != last {
             return Err(changed(path, "a line does not follow the one before it"));
         }
@@ -225,7 +218,7 @@ pub(super) fn replay(
         if entry.action != step.entry.action {
             return Err(changed(path, "a line is of another action than the record"));
         }
-        *entry = step.entry;
+        *entry = step.entry.into_owned();
         receipt.bytes = step.bytes;
         last = digest(line.as_bytes());
         rest = more;

@@ -64,14 +64,12 @@ impl NixCli {
     }
 
     fn run_delete(&self, paths: &[StorePath<String>]) -> Result<Ended, ProcessError> {
-        let store = &self.places.store;
         self.say_who_collects();
+        let paths = self.absolute(paths);
         let run = || {
-            let paths = paths.iter();
-            let paths = paths.map(|path| path.to_absolute_path(store).into_string());
             self.command(&self.nix_store, LONG)
                 .args(["--delete"])
-                .args(paths)
+                .args(&paths)
                 .count_deletions(&self.tally)
                 .run_to_any_end(&*self.interrupt)
         };

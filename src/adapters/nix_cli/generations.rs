@@ -151,7 +151,7 @@ impl NixCli {
         let facts = owner.facts;
         let what = || format!("restoring {}", name_of(facts));
         let path = facts.profile.link(facts.number);
-        self.add_root(&facts.store_path, &path, owner.account)
+        self.add_roots(&[&facts.store_path], &path, owner.account)
             .map_err(|error| failed(what(), error))?;
         owner.act("set the time of the link", || {
             dir.set_time(link, facts.created)

@@ -39,7 +39,7 @@ impl NixCli {
                 "{path} is gone from the store"
             )));
         }
-        self.add_root(path, link, None)
+        self.add_roots(&[path], link, None)
             .map_err(|error| failed(what(), error))?;
         // Only what is seen counts: a root is a link to the path, and an entry that leads to the link.
         let expected = path.to_absolute_path(&self.places.store);

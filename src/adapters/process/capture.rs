@@ -96,58 +96,56 @@ impl Shared {
     }
 }
 
-/// Reads a pipe to its end; sends a word when it is there.
+/// Reads a pipe to its end, keeps its beginning and end, and sends a word when it is there.
 pub(super) fn drain(
-    mut pipe: PipeReader,
+    pipe: PipeReader,
     shared: &Shared,
     ended: &Sender<()>,
     mut hear: impl FnMut(&[u8]),
 ) {
-    let mut buffer = vec![0; 64 * 1024];
     let mut pace = Pace::default();
+    read_to_end(pipe, shared, ended, |bytes| {
+        shared.with(|captured| captured.add(bytes));
+        hear(bytes);
+        if let Some(pause) = pace.pause(bytes.len()) {
+            thread::sleep(pause);
+        }
+    });
+}
+
+/// Reads a pipe to its end and sends what comes. The reader waits when nobody takes it.
+pub(super) fn drain_blocks(
+    pipe: PipeReader,
+    shared: &Shared,
+    blocks: &SyncSender<Vec<u8>>,
+    ended: &Sender<()>,
+) {
+    let mut passing_on = true;
+    read_to_end(pipe, shared, ended, |block| {
+        passing_on = passing_on && blocks.send(block.to_vec()).is_ok();
+        if !passing_on {
+            shared.with(|captured| captured.dropped += block.len() as u64);
+        }
+    });
+}
+
+fn read_to_end(
+    mut pipe: PipeReader,
+    shared: &Shared,
+    ended: &Sender<()>,
+    mut take: impl FnMut(&[u8]),
+) {
+    let mut buffer = vec![0; 64 * 1024];
     loop {
         match pipe.read(&mut buffer) {
             Ok(0) => break shared.with(|captured| captured.ended = true),
-            Ok(n) => {
-                let bytes = buffer.get(..n).unwrap_or_default();
-                shared.with(|captured| captured.add(bytes));
-                hear(bytes);
-                if let Some(pause) = pace.pause(n) {
-                    thread::sleep(pause);
-                }
-            }
+            Ok(n) => take(buffer.get(..n).unwrap_or_default()),
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             // What cannot be read is missing, and `ended` says so.
             Err(_) => break,
         }
     }
     // Nobody listens any more where the command was given up.
-    let _ = ended.send(());
-}
-
-/// Reads a pipe to its end and sends what comes. The reader waits when nobody takes it.
-pub(super) fn drain_blocks(
-    mut pipe: PipeReader,
-    shared: &Shared,
-    blocks: &SyncSender<Vec<u8>>,
-    ended: &Sender<()>,
-) {
-    let mut buffer = vec![0; 64 * 1024];
-    let mut passing_on = true;
-    loop {
-        match pipe.read(&mut buffer) {
-            Ok(0) => break shared.with(|captured| captured.ended = true),
-            Ok(n) => {
-                let block = buffer.get(..n).unwrap_or_default();
-                passing_on = passing_on && blocks.send(block.to_vec()).is_ok();
-                if !passing_on {
-                    shared.with(|captured| captured.dropped += n as u64);
-                }
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(_) => break,
-        }
-    }
     let _ = ended.send(());
 }
 

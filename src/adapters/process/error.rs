@@ -57,23 +57,14 @@ pub enum ProcessError {
         stderr: String,
     },
     /// The user asked to stop, and it ended, or was not begun.
-    #[error("`{command}` was interrupted")]
-    Interrupted {
-        /// The command.
-        command: CommandLine,
-    },
+    #[error("`{0}` was interrupted")]
+    Interrupted(CommandLine),
     /// It did not even end when it was killed.
-    #[error("cannot kill `{command}`")]
-    Unkillable {
-        /// The command.
-        command: CommandLine,
-    },
+    #[error("cannot kill `{0}`")]
+    Unkillable(CommandLine),
     /// It ended well, but not all of its output was seen.
-    #[error("cannot read the whole output of `{command}`")]
-    Cut {
-        /// The command.
-        command: CommandLine,
-    },
+    #[error("cannot read the whole output of `{0}`")]
+    Cut(CommandLine),
 }
 
 /// The words of a command; as text they are quoted where a shell would need it, and never act on a terminal.

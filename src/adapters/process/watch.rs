@@ -53,7 +53,7 @@ impl Command<'_> {
     ) -> Result<(Output, Result<(), ProcessError>), ProcessError> {
         let command = self.command_line();
         if interrupt.requested() {
-            return Err(ProcessError::Interrupted { command });
+            return Err(ProcessError::Interrupted(command));
         }
         tracing::debug!(%command, "running");
         let (handle, mut pipes) = match self.start(take.is_some()) {
@@ -66,14 +66,14 @@ impl Command<'_> {
         let last = last_lines(&stderr.text());
         let (status, request) = match waited {
             Ok(Some(ended)) => ended,
-            Ok(None) => return Err(ProcessError::Unkillable { command }),
+            Ok(None) => return Err(ProcessError::Unkillable(command)),
             Err(source) => return Err(ProcessError::Wait { command, source }),
         };
         let ended = match (status.success(), request) {
             // What ended well in the last moment has done its work.
-            (true, _) if take.is_some() && !stdout.is_whole() => Err(ProcessError::Cut { command }),
+            (true, _) if take.is_some() && !stdout.is_whole() => Err(ProcessError::Cut(command)),
             (true, _) => Ok(()),
-            (false, Some(Request::Interrupt)) => Err(ProcessError::Interrupted { command }),
+            (false, Some(Request::Interrupt)) => Err(ProcessError::Interrupted(command)),
             (false, Some(Request::Timeout)) => Err(ProcessError::TimedOut {
                 command,
                 after: self.timeout,

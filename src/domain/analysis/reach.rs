@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{StoreAnalysis, StoreRoot};
+use super::{StoreAnalysis, StoreRoot, nodes_of};
 use crate::domain::graph::{NodeIdx, NodeSet, Weight};
 use crate::domain::measure::Bytes;
 
@@ -82,9 +82,7 @@ impl StoreAnalysis {
             .into_iter()
             .filter(|roots| roots.iter().all(|r| !gone.contains(&r.root.link.as_path())))
             .collect();
-        let nodes = |roots: &Vec<&StoreRoot>| roots.iter().map(|r| r.node).collect();
-        let groups: Vec<Vec<NodeIdx>> = links.iter().map(nodes).collect();
-        let weights = self.graph.exclusive(&groups, self.flags);
+        let weights = self.graph.exclusive(&nodes_of(&links), self.flags);
         let named = links.iter().zip(weights).filter_map(|(roots, weight)| {
             let root = roots.first().filter(|_| weight.nar_bytes > Bytes(0))?;
             Some((super::usage::root_name(root, self), weight.nar_bytes))

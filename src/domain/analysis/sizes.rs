@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{StoreAnalysis, StoreRoot};
+use super::{StoreAnalysis, StoreRoot, is_runtime, nodes_of};
 use crate::domain::graph::{KeepFlags, NodeIdx};
 use crate::domain::measure::Bytes;
 use crate::domain::root::GcRoot;
@@ -74,11 +74,7 @@ impl StoreAnalysis {
 
     fn exclusive(&self) -> Vec<(&StoreRoot, Bytes)> {
         let links = self.by_link();
-        let groups: Vec<Vec<NodeIdx>> = links
-            .iter()
-            .map(|roots| roots.iter().map(|root| root.node).collect())
-            .collect();
-        let weights = self.graph.exclusive(&groups, self.flags);
+        let weights = self.graph.exclusive(&nodes_of(&links), self.flags);
         let first = links.into_iter().zip(weights);
         first
             .filter_map(|(roots, weight)| Some((*roots.first()?, weight.nar_bytes)))

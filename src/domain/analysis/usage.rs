@@ -99,7 +99,7 @@ impl StoreAnalysis {
             by,
             more: u64::try_from(count.saturating_sub(rows.len())).unwrap_or(u64::MAX),
             rows,
-            all: self.graph.weight(&self.graph.set_of(self.graph.nodes())),
+            all: self.graph.weight(&self.everything()),
             dead: self.graph.weight(&self.dead()),
         }
     }
@@ -179,7 +179,7 @@ impl StoreAnalysis {
     }
 
     fn packages(&self, top: usize, sets: Sets) -> (Vec<UsageRow>, usize) {
-        let all = self.graph.set_of(self.graph.nodes());
+        let all = self.everything();
         let groups = self.graph.groups_by_package(&all);
         let count = groups.len();
         let mut members: HashMap<&str, Vec<NodeIdx>> = HashMap::new();

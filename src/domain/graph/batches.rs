@@ -1,7 +1,7 @@
 //! An order of deletion in which Nix never refuses a path because of a later one.
 
 use super::components::Components;
-use super::{KeepFlags, NodeIdx, NodeSet, StoreGraph, at};
+use super::{KeepFlags, NodeIdx, NodeSet, StoreGraph, at, change};
 use crate::domain::measure::Bytes;
 
 impl StoreGraph {
@@ -107,11 +107,7 @@ impl StoreGraph {
                 .max()
                 .unwrap_or(i64::MAX);
             for &node in component {
-                kept.each(node, |next| {
-                    if let Some(youngest) = youngest.get_mut(next as usize) {
-                        *youngest = since.max(*youngest);
-                    }
-                });
+                kept.each(node, |next| change(&mut youngest, next, |at| since.max(at)));
             }
             units.push(Unit {
                 since,

@@ -10,23 +10,14 @@ use super::{NONE, StoreGraph};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GraphError {
     /// A row number is there twice.
-    #[error("two paths have the row number {id}")]
-    DuplicateId {
-        /// The row number.
-        id: i64,
-    },
+    #[error("two paths have the row number {0}")]
+    DuplicateId(i64),
     /// A path is there twice.
-    #[error("the path {base_name} is there twice")]
-    DuplicatePath {
-        /// Its base name.
-        base_name: String,
-    },
+    #[error("the path {0} is there twice")]
+    DuplicatePath(String),
     /// A path came behind a reference or an output, which might have meant it.
-    #[error("the path {base_name} came after references")]
-    LatePath {
-        /// Its base name.
-        base_name: String,
-    },
+    #[error("the path {0} came after references")]
+    LatePath(String),
     /// There are more paths, names or references than fit.
     #[error("the store has too many paths or references")]
     TooLarge,
@@ -85,8 +76,7 @@ impl GraphBuilder {
         }
         if self.joined.is_some() {
             // A row that named this path was taken for an orphan: the graph would lack an edge and miss a live path.
-            let base_name = base_name.to_string();
-            self.error = Some(GraphError::LatePath { base_name });
+            self.error = Some(GraphError::LatePath(base_name.to_string()));
             return;
         }
         if self.take(base_name, deriver).is_none() {
@@ -212,9 +202,8 @@ impl GraphBuilder {
         self.stems.shrink_to_fit();
         self.names.shrink();
         let rows = Rows::new(std::mem::take(&mut self.ids))?;
-        let lookup = Lookup::build(&self.names).map_err(|base_name| GraphError::DuplicatePath {
-            base_name: base_name.to_string(),
-        })?;
+        let lookup = Lookup::build(&self.names)
+            .map_err(|base_name| GraphError::DuplicatePath(base_name.to_string()))?;
         let mut derivers = vec![NONE; self.names.len()];
         let names = std::mem::take(&mut self.deriver_names);
         let mut derived = std::mem::take(&mut self.derived).into_iter();
@@ -300,9 +289,9 @@ mod tests {
     }
 
     #[rstest]
-    #[case::dense(&[(1, "a"), (2, "b"), (1, "c")], GraphError::DuplicateId { id: 1 })]
-    #[case::sparse(&[(1, "a"), (1 << 50, "b"), (1, "c")], GraphError::DuplicateId { id: 1 })]
-    #[case::name(&[(1, "a"), (2, "a")], GraphError::DuplicatePath { base_name: "a".into() })]
+    #[case::dense(&[(1, "a"), (2, "b"), (1, "c")], GraphError::DuplicateId(1))]
+    #[case::sparse(&[(1, "a"), (1 << 50, "b"), (1, "c")], GraphError::DuplicateId(1))]
+    #[case::name(&[(1, "a"), (2, "a")], GraphError::DuplicatePath("a".into()))]
     fn contradictions_are_refused(#[case] paths: &[(i64, &str)], #[case] error: GraphError) {
         assert_eq!(with_paths(paths).finish().unwrap_err(), error);
         let mut builder = with_paths(paths);
@@ -318,9 +307,7 @@ mod tests {
         let mut builder = with_paths(&[(1, "a")]);
         builder.add_reference(1, 2);
         builder.add_path(2, "b", 1, 1, None);
-        let late = GraphError::LatePath {
-            base_name: "b".into(),
-        };
+        let late = GraphError::LatePath("b".into());
         assert_eq!(builder.finish().unwrap_err(), late);
     }
 

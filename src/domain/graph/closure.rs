@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::components::Components;
-use super::{KeepFlags, NodeIdx, StoreGraph, Weight, at};
+use super::{KeepFlags, NodeIdx, StoreGraph, Weight, at, change};
 
 /// How many roots are followed at once: a bit each.
 const LANES: usize = 64;
@@ -19,9 +19,7 @@ impl StoreGraph {
         for lanes in roots.chunks(LANES) {
             reached.fill(0);
             for (lane, root) in lanes.iter().enumerate() {
-                if let Some(mask) = reached.get_mut(root.0 as usize) {
-                    *mask |= 1 << lane;
-                }
+                change(&mut reached, root.0, |mask| mask | 1 << lane);
             }
             let mut by_mask: HashMap<u64, Weight> = HashMap::new();
             for component in components.sources_first() {
@@ -35,11 +33,7 @@ impl StoreGraph {
                 let weight = by_mask.entry(mask).or_default();
                 for &node in component {
                     weight.add(self.weight_of(node));
-                    kept.each(node, |next| {
-                        if let Some(reached) = reached.get_mut(next as usize) {
-                            *reached |= mask;
-                        }
-                    });
+                    kept.each(node, |next| change(&mut reached, next, |by| by | mask));
                 }
             }
             weights.extend((0..lanes.len()).map(|lane| lane_weight(&by_mask, lane)));

@@ -1,6 +1,6 @@
 //! Strongly connected components, by Tarjan with an explicit stack.
 
-use super::{Kept, NodeSet, at};
+use super::{Kept, NodeSet, at, change};
 
 /// The components of a part of a graph, each found after all those that it reaches.
 pub(super) struct Components {
@@ -58,9 +58,7 @@ impl<'g> Walk<'g> {
     fn over(kept: Kept<'g>, part: &NodeSet) -> Self {
         let mut low = vec![CLOSED; kept.graph.len()];
         for node in part.iter() {
-            if let Some(low) = low.get_mut(node.0 as usize) {
-                *low = UNSEEN;
-            }
+            change(&mut low, node.0, |_| UNSEEN);
         }
         Self {
             kept,
@@ -93,9 +91,7 @@ impl<'g> Walk<'g> {
     fn open(&mut self, node: u32) {
         self.opened += 1;
         let number = self.opened;
-        if let Some(low) = self.low.get_mut(node as usize) {
-            *low = number;
-        }
+        change(&mut self.low, node, |_| number);
         self.pending.push(node);
         self.path.push(Frame {
             node,
@@ -122,9 +118,7 @@ impl<'g> Walk<'g> {
         let start = u32::try_from(self.found.nodes.len()).unwrap_or(CLOSED);
         self.found.starts.push(start);
         while let Some(node) = self.pending.pop() {
-            if let Some(low) = self.low.get_mut(node as usize) {
-                *low = CLOSED;
-            }
+            change(&mut self.low, node, |_| CLOSED);
             self.found.nodes.push(node);
             if node == first {
                 break;
@@ -137,8 +131,6 @@ impl<'g> Walk<'g> {
     }
 
     fn lower(&mut self, node: u32, to: u32) {
-        if let Some(low) = self.low.get_mut(node as usize) {
-            *low = to.min(*low);
-        }
+        change(&mut self.low, node, |low| to.min(low));
     }
 }

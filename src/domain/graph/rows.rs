@@ -36,7 +36,7 @@ impl Rows {
                 .and_then(|at| nodes.get_mut(at))
             {
                 Some(slot) if *slot == NONE => *slot = node,
-                _ => return Err(GraphError::DuplicateId { id }),
+                _ => return Err(GraphError::DuplicateId(id)),
             }
         }
         Ok(Self::Dense { first, nodes })
@@ -49,7 +49,7 @@ impl Rows {
             if let [(id, _), (next, _)] = pair
                 && id == next
             {
-                return Err(GraphError::DuplicateId { id: *id });
+                return Err(GraphError::DuplicateId(*id));
             }
         }
         Ok(Self::Sparse(pairs))

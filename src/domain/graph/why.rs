@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{KeepFlags, NONE, NodeIdx, NodeSet, StoreGraph, at};
+use super::{KeepFlags, NONE, NodeIdx, NodeSet, StoreGraph, at, change};
 
 /// How a step of a chain is kept by the one before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -105,12 +105,8 @@ impl<'g> Search<'g> {
         if !self.seen.add(keeper) {
             return;
         }
-        if let Some(towards) = self.towards.get_mut(keeper as usize) {
-            *towards = node;
-        }
-        if let Some(slot) = self.via.get_mut(keeper as usize) {
-            *slot = via;
-        }
+        change(&mut self.towards, keeper, |_| node);
+        change(&mut self.via, keeper, |_| via);
         self.level.push_back(keeper);
     }
 
