@@ -318,7 +318,7 @@ fn without_a_wal_a_transaction_under_way_is_waited_for_and_then_named() {
     add(&writer, 3);
     writer.cache_flush().unwrap();
     let error = fixture.read().unwrap_err();
-    assert!(matches!(error.fault, Fault::Busy { .. }), "{error:?}");
+    assert!(matches!(error.fault, Fault::Busy), "{error:?}");
     writer.execute_batch("COMMIT").unwrap();
     assert_eq!(fixture.paths(), [1, 2, 3]);
 }
@@ -332,7 +332,7 @@ fn a_database_locked_for_good_is_busy_before_long() {
     add(&writer, 3);
     let begun = Instant::now();
     let error = fixture.read().unwrap_err();
-    assert!(matches!(error.fault, Fault::Busy { .. }), "{error:?}");
+    assert!(matches!(error.fault, Fault::Busy), "{error:?}");
     assert!(begun.elapsed() < Duration::from_secs(30));
 }
 
@@ -384,7 +384,7 @@ fn what_changed_while_it_was_read_is_read_anew_and_given_up_at_last(
         }
         Err(error) => {
             assert!(!succeeds);
-            assert!(matches!(error.fault, Fault::Changing { .. }), "{error:?}");
+            assert!(matches!(error.fault, Fault::Changing), "{error:?}");
             assert_eq!(sinks, 5);
         }
     }
