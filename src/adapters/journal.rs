@@ -31,7 +31,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 use serde::de::{DeserializeOwned, Error as _};
 
-use super::files::{self, trust};
+use super::files;
+use super::files::trust::{self, unreadable, untrusted};
 use super::signals::Signals;
 use crate::domain::measure::Span;
 use crate::domain::receipt::RunId;
@@ -164,10 +165,7 @@ impl Journal {
         } else if self.dir.is_absolute() {
             Ok(())
         } else {
-            Err(JournalError::Untrusted {
-                path: self.dir.to_string(),
-                why: "it is not an absolute path".to_string(),
-            })
+            Err(untrusted(&self.dir, "it is not an absolute path"))
         }
     }
 
@@ -224,13 +222,6 @@ fn is_root() -> bool {
 /// The links of the machine's holds are roots, and everybody may look where those lead; the records are their owner's.
 fn dir_mode() -> u32 {
     if is_root() { 0o755 } else { 0o700 }
-}
-
-fn unreadable(path: &Utf8Path, source: io::Error) -> JournalError {
-    JournalError::Read {
-        path: path.to_string(),
-        source,
-    }
 }
 
 fn unwritable(path: &Utf8Path, source: io::Error) -> JournalError {

@@ -1,6 +1,7 @@
 //! Check that no other user could have replaced a file.
 
 use std::fs::{self, Metadata};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::sync::OnceLock;
 
@@ -43,7 +44,7 @@ pub fn check_above(dir: &Utf8Path, own: u32) -> Result<(), JournalError> {
 /// # Errors
 /// As [`check`].
 pub fn check_open(path: &Utf8Path, file: &fs::File, own: u32) -> Result<(), JournalError> {
-    let metadata = file.metadata().map_err(|source| read(path, source))?;
+    let metadata = file.metadata().map_err(|source| unreadable(path, source))?;
     judge(path, &metadata, own, Place::Last)
 }
 
@@ -87,7 +88,7 @@ fn check_below(
             owned(&next, &metadata, own)?;
             let target = next
                 .read_link_utf8()
-                .map_err(|source| read(&next, source))?;
+                .map_err(|source| unreadable(&next, source))?;
             ahead.append(&mut steps(&target));
         } else {
             judge(&next, &metadata, own, Place::Above)?;
@@ -109,21 +110,15 @@ fn judge(path: &Utf8Path, metadata: &Metadata, own: u32, place: Place) -> Result
     owned(path, metadata, own)?;
     let theirs = metadata.uid() != own && outer_root() != Some(metadata.uid());
     if place == Place::Last && theirs {
-        return Err(untrusted(
-            path,
-            &format!("it belongs to user {}", metadata.uid()),
-        ));
+        let uid = metadata.uid();
+        return Err(untrusted(path, format!("it belongs to user {uid}")));
     }
     // In a sticky directory others may add names but not replace ours.
     let shared = place == Place::Above && metadata.is_dir() && metadata.mode() & STICKY != 0;
     if metadata.mode() & WRITABLE_BY_OTHERS != 0 && !shared {
-        return Err(untrusted(
-            path,
-            &format!(
-                "others may write to it (mode {:04o})",
-                metadata.mode() & 0o7777
-            ),
-        ));
+        let mode = metadata.mode() & 0o7777;
+        let why = format!("others may write to it (mode {mode:04o})");
+        return Err(untrusted(path, why));
     }
     Ok(())
 }
@@ -133,7 +128,7 @@ fn owned(path: &Utf8Path, metadata: &Metadata, own: u32) -> Result<(), JournalEr
     if uid == own || is_root(uid) {
         Ok(())
     } else {
-        Err(untrusted(path, &format!("it belongs to user {uid}")))
+        Err(untrusted(path, format!("it belongs to user {uid}")))
     }
 }
 
@@ -171,20 +166,20 @@ fn stranger(map: &str, overflow: u32) -> Option<u32> {
 }
 
 fn look(path: &Utf8Path) -> Result<Metadata, JournalError> {
-    fs::symlink_metadata(path).map_err(|source| read(path, source))
+    fs::symlink_metadata(path).map_err(|source| unreadable(path, source))
 }
 
-fn read(path: &Utf8Path, source: std::io::Error) -> JournalError {
+pub(crate) fn unreadable(path: &Utf8Path, source: io::Error) -> JournalError {
     JournalError::Read {
         path: path.to_string(),
         source,
     }
 }
 
-fn untrusted(path: &Utf8Path, why: &str) -> JournalError {
+pub(crate) fn untrusted(path: &Utf8Path, why: impl Into<String>) -> JournalError {
     JournalError::Untrusted {
         path: path.to_string(),
-        why: why.to_string(),
+        why: why.into(),
     }
 }
 

@@ -9,7 +9,7 @@ use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::Mode;
 use serde::{Deserialize, Serialize};
 
-use super::{Journal, RunLock, malformed, unreadable};
+use super::{Journal, RunLock, malformed, unreadable, untrusted};
 use crate::adapters::files;
 use crate::domain::measure::Timestamp;
 use crate::domain::profile::{GenerationNumber, ProfilePath};
@@ -195,16 +195,9 @@ fn present<T>(path: &Utf8Path, opened: nix::Result<T>) -> Result<Option<T>, Jour
         // Which of the two it is for a link depends on the flags and on the system.
         Err(Errno::ELOOP | Errno::ENOTDIR | Errno::EMLINK) => Err(untrusted(
             path,
-            "a component is a symbolic link, or not a directory".to_string(),
+            "a component is a symbolic link, or not a directory",
         )),
         Err(errno) => Err(unreadable(path, errno.into())),
-    }
-}
-
-fn untrusted(path: &Utf8Path, why: String) -> JournalError {
-    JournalError::Untrusted {
-        path: path.to_string(),
-        why,
     }
 }
 
