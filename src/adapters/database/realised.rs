@@ -10,7 +10,7 @@ use rusqlite::Connection;
 
 use super::Fault;
 use super::chunk::{Chunk, Outputs, ROWS};
-use super::rows::{number, text};
+use super::rows::{each_row, number, text};
 
 const REALISED: &str = "SELECT DISTINCT v.id, v.path, r.outputName FROM Realisations r
                         JOIN ValidPaths v ON v.id = r.outputPath";
@@ -51,21 +51,19 @@ pub(super) fn scan(
 fn realised(connection: &Connection) -> Result<(ByDrv, bool), Fault> {
     let mut by_drv = ByDrv::new();
     let mut odd = false;
-    let mut statement = connection.prepare(REALISED)?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
+    each_row(connection, REALISED, [], |row| {
         let id = number(row, 0, "ValidPaths", 0)?;
         let path = text(row, 1, "ValidPaths", id)?;
         let output = text(row, 2, "Realisations", id)?;
-        let Some(drv) = drv_name(path, output) else {
-            odd = true;
-            continue;
-        };
-        by_drv.entry(drv).or_default().push(Realised {
-            output: String::from_utf8_lossy(output).into_owned(),
-            path: path.to_vec(),
-        });
-    }
+        match drv_name(path, output) {
+            Some(drv) => by_drv.entry(drv).or_default().push(Realised {
+                output: String::from_utf8_lossy(output).into_owned(),
+                path: path.to_vec(),
+            }),
+            None => odd = true,
+        }
+        Ok(true)
+    })?;
     Ok((by_drv, odd))
 }
 
@@ -77,16 +75,11 @@ fn by_name(
 ) -> Result<Option<Outputs>, Fault> {
     let mut chunk = Outputs::default();
     let mut recorded = connection.prepare(RECORDED)?;
-    let mut statement = connection.prepare(DERIVATIONS)?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
+    let more = each_row(connection, DERIVATIONS, [], |row| {
         let drv = number(row, 0, "ValidPaths", 0)?;
         let name = name_of(text(row, 1, "ValidPaths", drv)?);
         let name = name.and_then(|name| name.strip_suffix(b".drv"));
-        let Some(outputs) = name.and_then(|name| by_drv.get(name)) else {
-            continue;
-        };
-        for Realised { output, path } in outputs {
+        for Realised { output, path } in name.and_then(|it| by_drv.get(it)).into_iter().flatten() {
             let count: i64 = recorded.query_row((drv, output), |row| row.get(0))?;
             if count > 0 {
                 continue;
@@ -94,11 +87,12 @@ fn by_name(
             chunk.push(drv, path);
             let full = chunk.rows.len() == ROWS;
             if full && !give(Chunk::Realised(std::mem::take(&mut chunk), false)) {
-                return Ok(None);
+                return Ok(false);
             }
         }
-    }
-    Ok(Some(chunk))
+        Ok(true)
+    })?;
+    Ok(more.then_some(chunk))
 }
 
 /// Whether there are rows of a table that later versions have in place of this one.

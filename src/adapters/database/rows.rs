@@ -58,21 +58,34 @@ impl Span {
     }
 }
 
+/// Takes rows as long as `take` wants more; tells whether it does.
+pub(super) fn each_row(
+    connection: &Connection,
+    query: &str,
+    params: impl rusqlite::Params,
+    mut take: impl FnMut(&Row<'_>) -> Result<bool, Fault>,
+) -> Result<bool, Fault> {
+    let mut statement = connection.prepare(query)?;
+    let mut rows = statement.query(params)?;
+    while let Some(row) = rows.next()? {
+        if !take(row)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Reads the valid paths; tells whether more is wanted.
 pub(super) fn scan_paths(
     connection: &Connection,
     give: &mut dyn FnMut(Chunk) -> bool,
 ) -> Result<bool, Fault> {
-    let mut paths = connection.prepare(PATHS)?;
     let mut chunk = Paths::new();
-    let mut rows = paths.query([])?;
-    while let Some(row) = rows.next()? {
+    let more = each_row(connection, PATHS, [], |row| {
         push_path(&mut chunk, row)?;
-        if chunk.is_full() && !give(Chunk::Paths(std::mem::replace(&mut chunk, Paths::new()))) {
-            return Ok(false);
-        }
-    }
-    Ok(give(Chunk::Paths(chunk)))
+        Ok(!chunk.is_full() || give(Chunk::Paths(std::mem::replace(&mut chunk, Paths::new()))))
+    })?;
+    Ok(more && give(Chunk::Paths(chunk)))
 }
 
 /// Reads references; tells whether more is wanted.
@@ -81,20 +94,18 @@ pub(super) fn scan_references(
     span: Span,
     give: &mut dyn FnMut(Chunk) -> bool,
 ) -> Result<bool, Fault> {
-    let mut references = connection.prepare(REFERENCES)?;
     let mut chunk = Vec::with_capacity(ROWS);
-    let mut rows = references.query([span.above, span.up_to])?;
-    while let Some(row) = rows.next()? {
+    let span = [span.above, span.up_to];
+    let more = each_row(connection, REFERENCES, span, |row| {
         let referrer = number(row, 0, "Refs", 0)?;
         chunk.push((referrer, number(row, 1, "Refs", referrer)?));
-        if chunk.len() == ROWS {
-            let full = std::mem::replace(&mut chunk, Vec::with_capacity(ROWS));
-            if !give(Chunk::References(full)) {
-                return Ok(false);
-            }
+        if chunk.len() < ROWS {
+            return Ok(true);
         }
-    }
-    Ok(give(Chunk::References(chunk)))
+        let full = std::mem::replace(&mut chunk, Vec::with_capacity(ROWS));
+        Ok(give(Chunk::References(full)))
+    })?;
+    Ok(more && give(Chunk::References(chunk)))
 }
 
 /// Reads the outputs of derivations, and behind them those that only realisations have.
@@ -102,17 +113,13 @@ pub(super) fn scan_outputs(
     connection: &Connection,
     give: &mut dyn FnMut(Chunk) -> bool,
 ) -> Result<(), Fault> {
-    let mut outputs = connection.prepare(OUTPUTS)?;
     let mut chunk = Outputs::default();
-    let mut rows = outputs.query([])?;
-    while let Some(row) = rows.next()? {
+    let more = each_row(connection, OUTPUTS, [], |row| {
         let drv = number(row, 0, "DerivationOutputs", 0)?;
         chunk.push(drv, text(row, 1, "DerivationOutputs", drv)?);
-        if chunk.rows.len() == ROWS && !give(Chunk::Outputs(std::mem::take(&mut chunk))) {
-            return Ok(());
-        }
-    }
-    if give(Chunk::Outputs(chunk)) {
+        Ok(chunk.rows.len() < ROWS || give(Chunk::Outputs(std::mem::take(&mut chunk))))
+    })?;
+    if more && give(Chunk::Outputs(chunk)) {
         realised::scan(connection, give)?;
     }
     Ok(())
