@@ -17,6 +17,7 @@ use nix::unistd::symlinkat;
 use crate::adapters::files::name_the_link;
 use crate::adapters::files::remove::remove_at;
 use crate::domain::measure::Timestamp;
+use crate::ports::LinkState;
 
 pub(super) use crate::adapters::files::remove::Removal;
 
@@ -91,6 +92,15 @@ impl Directory {
             Err(Errno::EINVAL) => Ok(Some(Seen::Other)),
             Err(errno) => Err(errno.into()),
         }
+    }
+
+    /// How a name is that should be a link with this text.
+    pub(super) fn state(&self, name: &str, expected: &str) -> io::Result<LinkState> {
+        Ok(match self.look(name)? {
+            None => LinkState::Gone,
+            Some(seen) if seen.says(expected) => LinkState::Unchanged,
+            Some(_) => LinkState::Different,
+        })
     }
 
     /// Makes a link. It is an error when there is anything under its name.

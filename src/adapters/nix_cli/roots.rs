@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use camino::{Utf8Component, Utf8Path};
 
-use super::links::{Directory, Removal, Seen};
+use super::links::{Directory, Removal};
 use super::{NixCli, failed};
 use crate::adapters::derivation::is_derivation;
 use crate::adapters::files::is_there;
@@ -121,14 +121,14 @@ impl NixCli {
             return Ok(());
         };
         let expected = facts.store_path.to_absolute_path(&self.places.store);
-        match dir.look(name).map_err(failed)? {
-            None => Ok(()),
-            Some(seen) if seen.says(expected.as_str()) => match dir.unlink(name, Removal::Own) {
+        match dir.state(name, expected.as_str()).map_err(failed)? {
+            LinkState::Gone => Ok(()),
+            LinkState::Unchanged => match dir.unlink(name, Removal::Own) {
                 // Somebody else released it in this moment.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
                 done => done.map_err(failed),
             },
-            Some(_) => Err(stale(&format!("is not the hold of {}", facts.store_path))),
+            _ => Err(stale(&format!("is not the hold of {}", facts.store_path))),
         }
     }
 
@@ -142,11 +142,7 @@ impl NixCli {
             return Ok(LinkState::Gone);
         };
         let expected = facts.store_path.to_absolute_path(&self.places.store);
-        Ok(match dir.look(name).map_err(failed)? {
-            None => LinkState::Gone,
-            Some(seen) if seen.says(expected.as_str()) => LinkState::Unchanged,
-            Some(_) => LinkState::Different,
-        })
+        dir.state(name, expected.as_str()).map_err(failed)
     }
 
     pub(super) fn remove_dangling_root(
@@ -245,14 +241,8 @@ impl NixCli {
 }
 
 fn look(dir: &Directory, name: &str, facts: &RootFacts) -> Result<LinkState, PerformError> {
-    let seen: Option<Seen> = dir
-        .look(name)
-        .map_err(|source| cannot(format!("look at {}", dir.path().join(name)), source))?;
-    Ok(match seen {
-        None => LinkState::Gone,
-        Some(seen) if seen.says(facts.link.as_str()) => LinkState::Unchanged,
-        Some(_) => LinkState::Different,
-    })
+    dir.state(name, facts.link.as_str())
+        .map_err(|source| cannot(format!("look at {}", dir.path().join(name)), source))
 }
 
 fn link_is_there(facts: &RootFacts) -> Result<bool, PerformError> {
