@@ -143,10 +143,8 @@ struct Finder {
 
 impl Finder {
     fn new(store: &StoreDir) -> Self {
-        let dir = store.as_path().as_str().trim_end_matches('/');
-        Self {
-            prefix: format!("{dir}/").into_bytes(),
-        }
+        let prefix = store.prefix().into_bytes();
+        Self { prefix }
     }
 
     /// The store path that `path` is in, or is.

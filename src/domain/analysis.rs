@@ -190,9 +190,7 @@ impl StoreAnalysis {
 
     /// The absolute path of a valid path.
     pub fn path(&self, node: NodeIdx) -> String {
-        let (store, name) = (self.store.as_path().as_str(), self.graph.base_name(node));
-        let slash = if store.ends_with('/') { "" } else { "/" };
-        [store, slash, name].concat()
+        self.store.prefix() + self.graph.base_name(node)
     }
 
     /// Every valid path.

@@ -175,6 +175,11 @@ impl StoreDir {
         &self.0
     }
 
+    /// What every path in it begins with: the directory and a slash.
+    pub fn prefix(&self) -> String {
+        format!("{}/", self.0.as_str().trim_end_matches('/'))
+    }
+
     /// Splits a path into its first component below the store and the rest, as Nix's `toStorePath` does: by text,
     /// without looking at the file system, because that is how the collector tells a root.
     fn split<'a>(&self, path: &'a Utf8Path) -> Result<(&'a str, &'a Utf8Path), Error> {

@@ -77,8 +77,7 @@ pub(super) struct Names<'s> {
 
 impl<'s> Names<'s> {
     pub(super) fn of(store: &'s StoreDir) -> Self {
-        let dir = store.as_path().as_str().trim_end_matches('/');
-        let prefix = format!("{dir}/");
+        let prefix = store.prefix();
         Self { store, prefix }
     }
 
