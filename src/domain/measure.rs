@@ -296,6 +296,12 @@ pub fn count(number: impl TryInto<u64>, noun: &str) -> String {
     }
 }
 
+/// The same as the subject of a verb: `1 root points`, `3 roots point`.
+pub fn count_with_verb(number: usize, noun: &str, verb: &str) -> String {
+    let ending = if number == 1 { "s" } else { "" };
+    format!("{} {verb}{ending}", count(number, noun))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

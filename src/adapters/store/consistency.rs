@@ -1,9 +1,8 @@
 //! Check that the database and the store directory belong together.
 
-use camino::Utf8Path;
-
 use crate::domain::blocker::{Blocker, CheckCode};
 use crate::domain::graph::StoreGraph;
+use crate::domain::measure::count_with_verb;
 use crate::domain::root::{GcRoot, RootKind, RootState};
 use crate::domain::snapshot::Snapshot;
 use crate::domain::store_path::StoreDir;
@@ -41,30 +40,16 @@ pub(super) struct Mismatch {
     pub(super) may_pass: bool,
 }
 
-impl Mismatch {
-    fn lasting(refusal: Blocker) -> Self {
-        let may_pass = false;
-        Self { refusal, may_pass }
-    }
-
-    fn passing(refusal: Blocker) -> Self {
-        let may_pass = true;
-        Self { refusal, may_pass }
-    }
-}
-
 impl StoreComparison<'_> {
     /// Refuses to collect where the names of the directory, or the targets of roots, are not those of the database: Nix
     /// takes what its database does not know for garbage, whatever leads there.
     pub(super) fn mismatch(&self, snapshot: &Snapshot) -> Option<Mismatch> {
         match self.graph {
-            Ok(graph) => rooted(graph, snapshot)
-                .map(Mismatch::passing)
-                .or_else(|| self.by_names(graph)),
+            Ok(graph) => rooted(graph, snapshot).or_else(|| self.by_names(graph)),
             // Nix makes a database where there is none, and knows no path in it.
             Err(error) if error.kind == StoreReadTrouble::NoDatabase => {
                 let any = self.names.paths().find(|name| path_beside(name).is_none());
-                any.map(|_| Mismatch::lasting(refusal(error_chain(error))))
+                any.map(|_| mismatch(error_chain(error), false))
             }
             Err(_) => None,
         }
@@ -85,17 +70,13 @@ impl StoreComparison<'_> {
         };
         count.is_of_two_stores().then(|| {
             let Count { present, unknown, .. } = count;
-            let refusal = refusal(format!(
+            let message = format!(
                 "the database and the store directory {} belong to different stores: of {valid} valid paths {present} \
                  exist, and {unknown} existing paths are not in the database",
                 self.store
-            ));
+            );
             // What came is unknown; nothing that came makes valid paths be missing.
-            if count.lacks_its_paths() {
-                Mismatch::lasting(refusal)
-            } else {
-                Mismatch::passing(refusal)
-            }
+            mismatch(message, !count.lacks_its_paths())
         })
     }
 }
@@ -130,30 +111,17 @@ impl Count {
 
 /// What somebody wants kept is there, and the database does not know it: of an older copy of the database, of one that lost
 /// its last rows in a crash, or of another store's.
-fn rooted(graph: &StoreGraph, snapshot: &Snapshot) -> Option<Blocker> {
-    let mut unknown: Vec<(&Utf8Path, String)> = Vec::new();
-    for root in &snapshot.roots {
-        if let Some(path) = unknown_target(graph, root) {
-            unknown.push((&root.link, path));
-        }
-    }
-    let (link, path) = unknown.first()?;
-    let others = match unknown.get(1..EXAMPLES.min(unknown.len())) {
-        Some(others @ [_, ..]) => {
-            let others: Vec<&str> = others.iter().map(|(link, _)| link.as_str()).collect();
-            format!(", {}", others.join(", "))
-        }
-        _ => String::new(),
-    };
-    let count = unknown.len();
-    let lead = if count == 1 {
-        "root points"
-    } else {
-        "roots point"
-    };
-    Some(refusal(format!(
-        "{count} {lead} to existing paths that are not in the database: {link} to {path}{others}"
-    )))
+fn rooted(graph: &StoreGraph, snapshot: &Snapshot) -> Option<Mismatch> {
+    let unknown = |root| Some((root, unknown_target(graph, root)?));
+    let unknown: Vec<(&GcRoot, String)> = snapshot.roots.iter().filter_map(unknown).collect();
+    let (GcRoot { link, .. }, path) = unknown.first()?;
+    let others = unknown.iter().take(EXAMPLES).skip(1);
+    let others: Vec<String> = others.map(|(root, _)| format!(", {}", root.link)).collect();
+    let others = others.concat();
+    let roots = count_with_verb(unknown.len(), "root", "point");
+    let message =
+        format!("{roots} to existing paths that are not in the database: {link} to {path}{others}");
+    Some(mismatch(message, true))
 }
 
 fn unknown_target(graph: &StoreGraph, root: &GcRoot) -> Option<String> {
@@ -181,15 +149,19 @@ fn looks_right(names: &Listing, valid: usize, known: impl Fn(&str) -> bool) -> b
     valid > 0 && strangers * 16 <= sample().count() && valid <= names.len() + names.len() / 4
 }
 
-fn refusal(message: String) -> Blocker {
+fn mismatch(message: String, may_pass: bool) -> Mismatch {
     let hint = "check NIX_STORE_DIR and NIX_STATE_DIR, or restore the database from a copy; a collection would delete \
                 paths that are not in the database";
-    Blocker::new(CheckCode::StoreMismatch, message, hint.to_string())
+    Mismatch {
+        refusal: Blocker::new(CheckCode::StoreMismatch, message, hint.to_string()),
+        may_pass,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use camino::Utf8Path;
     use rstest::rstest;
 
     #[rstest]

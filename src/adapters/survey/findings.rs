@@ -6,6 +6,7 @@ use std::path::Path;
 use camino::Utf8Path;
 
 use crate::domain::blocker::{Blocker, CheckCode};
+use crate::domain::measure::count_with_verb;
 
 use super::names::lossy;
 
@@ -75,10 +76,7 @@ impl Findings {
 
 /// `1 root points`, `3 roots point`.
 pub(super) fn roots_point(count: usize) -> String {
-    match count {
-        1 => "1 root points".to_string(),
-        count => format!("{count} roots point"),
-    }
+    count_with_verb(count, "root", "point")
 }
 
 /// What a collection would do to roots in a place that is away, and what to do where it does not come back.

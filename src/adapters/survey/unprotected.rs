@@ -13,7 +13,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::domain::blocker::CheckCode;
 use crate::domain::elapsed::{Skip, window_end};
-use crate::domain::measure::Timestamp;
+use crate::domain::measure::{Timestamp, count_with_verb};
 use crate::domain::profile::{Generation, Profile, ProfileKind};
 use crate::domain::receipt::RunId;
 use crate::domain::root::{GcRoot, RootKind, RootState};
@@ -209,11 +209,7 @@ pub(super) fn windows(look: Look<'_>, holds: &mut [Hold], skips: &[Skip]) {
         hold.until = end;
     }
     if later > 0 {
-        let windows = if later == 1 {
-            "1 undo window ends".to_string()
-        } else {
-            format!("{later} undo windows end")
-        };
+        let windows = count_with_verb(later, "undo window", "end");
         look.findings.note(format!(
             "The clock advanced more than the time this machine observed since earlier runs; {windows} later by the difference. \
              `nix-prune hold release` ends them at once"
