@@ -36,6 +36,7 @@ use crate::domain::baseline::RootBaseline;
 use crate::domain::blocker::CheckCode;
 use crate::domain::budget::{DiskUsage, SizeMetric};
 use crate::domain::elapsed::Reading;
+use crate::domain::profile::Profile;
 use crate::domain::receipt::RunId;
 use crate::domain::snapshot::{Actor, Hold, Pin, Snapshot};
 use crate::domain::store_path::{StoreDir, StorePath};
@@ -44,6 +45,7 @@ use crate::ports::{self, Clock, JournalError, Survey, SurveyError};
 use super::disk;
 use super::nix_cli::StoreAccess;
 use super::nix_dirs::NixDirs;
+use super::process::Account;
 use baseline_check::Missing;
 use dirs::DirHandle;
 pub use elsewhere::Elsewhere;
@@ -313,46 +315,51 @@ impl Look<'_> {
         })
     }
 
-    /// Our own pins, and those of the users whose profiles we could thin out. A user's pins count for profiles in
-    /// directories of that user only, whoever else is named in them.
+    /// Our own pins, and those of the users whose profiles we could thin out.
     fn pins(&self, profiles: &mut Profiles<'_>) -> Vec<Pin> {
-        let findings = self.findings;
-        let hint =
-            "repair or remove the record; until then no generation that it may pin is removed";
-        let mut pins = Vec::new();
-        match self.memory.pins() {
-            Ok(own) => pins.extend(own.into_iter().map(|pin| under_known_name(pin, profiles))),
-            Err(error) => {
-                let why = format!("cannot read the pins: {}", causes(&error));
-                profiles.block(&why, |_| true);
-                findings.refuse(CheckCode::PinsUnreadable, why, hint);
-            }
-        }
+        let mut pins = self.pins_of(None, self.memory.pins(), profiles);
         if self.actor != Actor::Root {
             return pins;
         }
         for user in self.users.all.iter().filter(|user| user.uid != 0) {
-            if !profiles.iter().any(|profile| profile.owner.uid == user.uid) {
-                continue;
-            }
-            match self.memory.pins_of_user(&user.home, user.uid) {
-                Ok(theirs) => {
-                    let theirs = theirs
-                        .into_iter()
-                        .map(|pin| under_known_name(pin, profiles));
-                    pins.extend(theirs.filter(|pin| {
-                        let mut of_user = profiles.iter().filter(|p| p.owner.uid == user.uid);
-                        of_user.any(|profile| profile.path == pin.profile)
-                    }));
-                }
-                Err(error) => {
-                    let name = shown(&user.name);
-                    let why = format!("cannot read the pins of {name}: {}", causes(&error));
-                    profiles.block(&why, |profile| profile.owner.uid == user.uid);
-                    findings.refuse_at([&user.home], CheckCode::PinsUnreadable, why, hint);
-                }
+            if profiles.iter().any(|profile| profile.owner.uid == user.uid) {
+                let theirs = self.memory.pins_of_user(&user.home, user.uid);
+                pins.extend(self.pins_of(Some(user), theirs, profiles));
             }
         }
+        pins
+    }
+
+    /// The pins that were read of a user, or else of ourselves. A user's pins count for profiles in directories of that user
+    /// only, whoever else is named in them.
+    fn pins_of(
+        &self,
+        user: Option<&Account>,
+        read: Result<Vec<Pin>, JournalError>,
+        profiles: &mut Profiles<'_>,
+    ) -> Vec<Pin> {
+        let is_theirs = |profile: &Profile| user.is_none_or(|it| it.uid == profile.owner.uid);
+        let pins = match read {
+            Ok(pins) => pins.into_iter(),
+            Err(error) => {
+                let whose = user.map(|user| format!(" of {}", shown(&user.name)));
+                let whose = whose.unwrap_or_default();
+                let why = format!("cannot read the pins{whose}: {}", causes(&error));
+                profiles.block(&why, is_theirs);
+                self.findings.refuse_at(
+                    user.map(|user| &user.home),
+                    CheckCode::PinsUnreadable,
+                    why,
+                    "repair or remove the record; until then no generation that it may pin is removed",
+                );
+                return Vec::new();
+            }
+        };
+        let mut pins: Vec<Pin> = pins.map(|pin| under_known_name(pin, profiles)).collect();
+        pins.retain(|pin| {
+            let mut theirs = profiles.iter().filter(|profile| is_theirs(profile));
+            user.is_none() || theirs.any(|profile| profile.path == pin.profile)
+        });
         pins
     }
 
