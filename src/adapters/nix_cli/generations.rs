@@ -1,6 +1,7 @@
 //! Removing and restoring a generation: check, act, check again.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::io;
 
 use super::links::{Directory, Removal, Seen};
@@ -10,24 +11,24 @@ use super::{NixCli, failed};
 use crate::adapters::derivation::is_derivation;
 use crate::adapters::process::Account;
 use crate::domain::plan::GenerationFacts;
-use crate::domain::profile::{GenerationNumber, ProfilePath};
+use crate::domain::profile::GenerationNumber;
 use crate::ports::{LinkState, PerformError, RestoreMode};
 
 impl NixCli {
     pub(super) fn remove_generation_of(&self, facts: &GenerationFacts) -> Result<(), PerformError> {
         let what = || format!("removing {}", name_of(facts));
         let account = self.account(&facts.owner)?;
-        let dir = open_profile_dir(facts)?;
-        let before = check_droppable(&dir, facts)?;
+        let site = Site::open(facts, None)?;
+        let before = site.check_droppable()?;
         let ran = self.delete_generation(&facts.profile, facts.number, account.as_ref());
         // Its exit status says little: 0 for a number that was not there, and not 0 for one that is gone by now. Where
         // it is gone it must count as dropped, or nobody could undo it.
-        match look(&dir, facts)? {
+        match site.look()? {
             Some(_) => {
                 let error = ran.err().map(|error| failed(what(), error));
                 return Err(error.unwrap_or_else(|| wrong(what(), "nix-env did not delete it")));
             }
-            None => check_the_others(&dir, facts, &before)?,
+            None => site.check_the_others(&before)?,
         }
         if let Err(error) = ran {
             tracing::warn!(%error, "{} is gone, although nix-env failed", name_of(facts));
@@ -37,8 +38,7 @@ impl NixCli {
 
     pub(super) fn look_at_generation(facts: &GenerationFacts) -> Result<LinkState, PerformError> {
         // Without the directory nothing can be told: it may only be away, as a home that is not mounted is.
-        let dir = open_profile_dir(facts)?;
-        Ok(match look(&dir, facts)? {
+        Ok(match Site::open(facts, None)?.look()? {
             None => LinkState::Gone,
             Some(seen) if is_recorded(&seen, facts) => LinkState::Unchanged,
             Some(seen) if seen.says(facts.target.as_str()) => LinkState::Unfinished,
@@ -53,18 +53,10 @@ impl NixCli {
     ) -> Result<(), PerformError> {
         let account = self.account(&facts.owner)?;
         self.check_restorable(facts)?;
-        let as_owner = Owner {
-            account: account.as_ref(),
-            facts,
-        };
-        let open = || Directory::open(facts.profile.dir());
-        let Some(dir) = as_owner.act("open the directory", open)? else {
-            return Err(stale(facts, "has no directory any more"));
-        };
-        check_owner(&dir, facts)?;
-        let profile = facts.profile.name();
-        let take = || ProfileLock::take(&dir, profile, &*self.interrupt);
-        let Some(lock) = as_owner.act("lock the profile", take)? else {
+        let site = Site::open(facts, account.as_ref())?;
+        site.check_owner()?;
+        let take = || ProfileLock::take(&site.dir, facts.profile.name(), &*self.interrupt);
+        let Some(lock) = site.act("lock the profile", take)? else {
             let what = format!("restoring {}", name_of(facts));
             if self.interrupt.requested() {
                 return Err(PerformError::Interrupted { what });
@@ -72,8 +64,8 @@ impl NixCli {
             let source = "another Nix command has locked its profile".into();
             return Err(PerformError::TimedOut { what, source });
         };
-        let done = self.restore_locked(&dir, &as_owner, claim);
-        as_owner.act("unlock the profile", || {
+        let done = self.restore_locked(&site, claim);
+        site.act("unlock the profile", || {
             lock.release();
             Ok(())
         })?;
@@ -96,17 +88,12 @@ impl NixCli {
         Ok(())
     }
 
-    fn restore_locked(
-        &self,
-        dir: &Directory,
-        owner: &Owner<'_>,
-        claim: RestoreMode,
-    ) -> Result<(), PerformError> {
-        let facts = owner.facts;
+    fn restore_locked(&self, site: &Site<'_>, claim: RestoreMode) -> Result<(), PerformError> {
+        let (facts, dir) = (site.facts, &site.dir);
         let link = facts.profile.link_name(facts.number);
         // Making the link ourselves is what claims the number: this fails where there is anything, while Nix would
         // replace another generation's link.
-        let claimed = owner.act("make the link", || {
+        let claimed = site.act("make the link", || {
             match dir.link(&link, facts.target.as_str()) {
                 Ok(()) => Ok(true),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
@@ -116,20 +103,20 @@ impl NixCli {
         if !claimed && claim == RestoreMode::Resume {
             // An interrupted restoring left its link behind: what leads to the same path is finished, and stays even
             // if that fails.
-            if let Some(seen) = look(dir, facts)?
+            if let Some(seen) = site.look()?
                 && seen.says(facts.target.as_str())
             {
-                return self.make_it_a_generation(dir, owner, &link);
+                return self.make_it_a_generation(site, &link);
             }
         }
         if !claimed {
             return Err(stale(facts, "cannot be restored: its number is taken"));
         }
-        let done = self.make_it_a_generation(dir, owner, &link);
+        let done = self.make_it_a_generation(site, &link);
         if done.is_err() {
             // Half a generation, without a root or with a wrong time, is worse than none: the hold still has it.
             let ours = |seen: &Seen| seen.says(facts.target.as_str());
-            let removed = owner.act("remove the link", || match dir.look(&link)? {
+            let removed = site.act("remove the link", || match dir.look(&link)? {
                 Some(seen) if ours(&seen) => dir.unlink(&link, Removal::Own),
                 _ => Ok(()),
             });
@@ -142,21 +129,16 @@ impl NixCli {
 
     /// Gives the claimed link what Nix's own generations have: an entry in `gcroots/auto`; and what this one had: its
     /// time.
-    fn make_it_a_generation(
-        &self,
-        dir: &Directory,
-        owner: &Owner<'_>,
-        link: &str,
-    ) -> Result<(), PerformError> {
-        let facts = owner.facts;
+    fn make_it_a_generation(&self, site: &Site<'_>, link: &str) -> Result<(), PerformError> {
+        let facts = site.facts;
         let what = || format!("restoring {}", name_of(facts));
         let path = facts.profile.link(facts.number);
-        self.add_roots(&[&facts.store_path], &path, owner.account)
+        self.add_roots(&[&facts.store_path], &path, site.account)
             .map_err(|error| failed(what(), error))?;
-        owner.act("set the time of the link", || {
-            dir.set_time(link, facts.created)
+        site.act("set the time of the link", || {
+            site.dir.set_time(link, facts.created)
         })?;
-        match look(dir, facts)? {
+        match site.look()? {
             Some(seen) if is_recorded(&seen, facts) => {}
             _ => return Err(wrong(what(), "the link has changed")),
         }
@@ -168,13 +150,30 @@ impl NixCli {
     }
 }
 
-/// The user whom a generation belongs to.
-struct Owner<'a> {
-    account: Option<&'a Account>,
+/// A generation in the directory of its profile, which stays open.
+struct Site<'a> {
     facts: &'a GenerationFacts,
+    /// With whose rights to act in it, if not with ours.
+    account: Option<&'a Account>,
+    dir: Directory,
 }
 
-impl Owner<'_> {
+impl<'a> Site<'a> {
+    fn open(
+        facts: &'a GenerationFacts,
+        account: Option<&'a Account>,
+    ) -> Result<Self, PerformError> {
+        match with_rights_of(account, || Directory::open(facts.profile.dir())) {
+            Ok(Some(dir)) => Ok(Self {
+                facts,
+                account,
+                dir,
+            }),
+            Ok(None) => Err(stale(facts, "has no directory any more")),
+            Err(source) => Err(cannot("open the directory", facts, source)),
+        }
+    }
+
     /// Does something to the generation's link with its owner's rights.
     fn act<T: Send>(
         &self,
@@ -183,119 +182,95 @@ impl Owner<'_> {
     ) -> Result<T, PerformError> {
         with_rights_of(self.account, f).map_err(|source| cannot(what, self.facts, source))
     }
-}
 
-/// Sees that everything is as the plan relied on; gives the numbers of the profile's generations.
-fn check_droppable(
-    dir: &Directory,
-    facts: &GenerationFacts,
-) -> Result<BTreeSet<GenerationNumber>, PerformError> {
-    check_owner(dir, facts)?;
-    if facts.number == facts.current {
-        return Err(stale(facts, "is the current one"));
+    fn look(&self) -> Result<Option<Seen>, PerformError> {
+        let name = self.facts.profile.link_name(self.facts.number);
+        let seen = self.dir.look(&name);
+        seen.map_err(|source| cannot("read the link", self.facts, source))
     }
-    let current = dir
-        .look(facts.profile.name())
-        .map_err(|source| cannot("read the current link", facts, source))?;
-    // `nix-env` refuses the current generation, but only where it can tell which one that is (traps 5 and 12).
-    let expected = facts.profile.link_name(facts.current);
-    if !current.is_some_and(|seen| seen.says(&expected)) {
-        let found = format!("belongs to a profile whose link is not {expected}");
-        return Err(stale(facts, &found));
+
+    fn current(&self) -> Result<Option<Seen>, PerformError> {
+        let seen = self.dir.look(self.facts.profile.name());
+        seen.map_err(|source| cannot("read the current link", self.facts, source))
     }
-    match look(dir, facts)? {
-        None => return Err(stale(facts, "no longer exists")),
-        Some(seen) if is_recorded(&seen, facts) => {}
-        Some(_) => return Err(stale(facts, "has changed since the plan")),
+
+    fn numbers(&self) -> Result<BTreeSet<GenerationNumber>, PerformError> {
+        let names = self.dir.names();
+        let names = names.map_err(|source| cannot("list the generations", self.facts, source))?;
+        let number = |name: &OsString| self.facts.profile.number_of(name.to_str()?);
+        Ok(names.iter().filter_map(number).collect())
     }
-    let numbers = numbers(dir, &facts.profile)
-        .map_err(|source| cannot("list the generations", facts, source))?;
-    if numbers.contains(&facts.current) {
-        Ok(numbers)
-    } else {
-        let found = format!(
-            "belongs to a profile whose current generation {} does not exist",
-            facts.current
-        );
+
+    fn check_owner(&self) -> Result<(), PerformError> {
+        let facts = self.facts;
+        let owner = self
+            .dir
+            .owner()
+            .map_err(|source| cannot("read the owner of the directory", facts, source))?;
+        if owner == facts.owner.uid {
+            return Ok(());
+        }
+        let owners = format!("the user {owner}, not of {}", facts.owner);
+        let found = format!("is now in a directory of {owners}");
         Err(stale(facts, &found))
     }
-}
 
-/// Sees that nothing went but the one, and that the profile still leads somewhere.
-fn check_the_others(
-    dir: &Directory,
-    facts: &GenerationFacts,
-    before: &BTreeSet<GenerationNumber>,
-) -> Result<(), PerformError> {
-    let what = || format!("removing {}", name_of(facts));
-    let after = numbers(dir, &facts.profile)
-        .map_err(|source| cannot("list the generations", facts, source))?;
-    let lost: Vec<String> = before
-        .difference(&after)
-        .filter(|&&number| number != facts.number)
-        .map(ToString::to_string)
-        .collect();
-    if !lost.is_empty() {
-        let more = format!("this also removed the generations {}", lost.join(", "));
-        return Err(PerformError::RemovedMore { what: what(), more });
-    }
-    let current = dir
-        .look(facts.profile.name())
-        .map_err(|source| cannot("read the current link", facts, source))?;
-    let leads_to = |seen: &Seen| {
-        after
-            .iter()
-            .any(|&number| seen.says(&facts.profile.link_name(number)))
-    };
-    // The user may have switched meanwhile; what matters is that the profile has a current generation.
-    if current.is_some_and(|seen| leads_to(&seen)) {
-        Ok(())
-    } else {
-        let more = "the profile has lost its current generation".to_string();
-        Err(PerformError::RemovedMore { what: what(), more })
-    }
-}
-
-fn open_profile_dir(facts: &GenerationFacts) -> Result<Directory, PerformError> {
-    match Directory::open(facts.profile.dir()) {
-        Ok(Some(dir)) => Ok(dir),
-        Ok(None) => Err(stale(facts, "has no directory any more")),
-        Err(source) => Err(cannot("open the directory", facts, source)),
-    }
-}
-
-fn check_owner(dir: &Directory, facts: &GenerationFacts) -> Result<(), PerformError> {
-    let owner = dir
-        .owner()
-        .map_err(|source| cannot("read the owner of the directory", facts, source))?;
-    if owner == facts.owner.uid {
-        Ok(())
-    } else {
-        let found = format!(
-            "is now in a directory of the user {owner}, not of {}",
-            facts.owner
-        );
+    /// Sees that everything is as the plan relied on; gives the numbers of the profile's generations.
+    fn check_droppable(&self) -> Result<BTreeSet<GenerationNumber>, PerformError> {
+        let facts = self.facts;
+        self.check_owner()?;
+        if facts.number == facts.current {
+            return Err(stale(facts, "is the current one"));
+        }
+        // `nix-env` refuses the current generation, but only where it can tell which one that is (traps 5 and 12).
+        let expected = facts.profile.link_name(facts.current);
+        if !self.current()?.is_some_and(|seen| seen.says(&expected)) {
+            let found = format!("belongs to a profile whose link is not {expected}");
+            return Err(stale(facts, &found));
+        }
+        match self.look()? {
+            None => return Err(stale(facts, "no longer exists")),
+            Some(seen) if is_recorded(&seen, facts) => {}
+            Some(_) => return Err(stale(facts, "has changed since the plan")),
+        }
+        let numbers = self.numbers()?;
+        if numbers.contains(&facts.current) {
+            return Ok(numbers);
+        }
+        let current = facts.current;
+        let found =
+            format!("belongs to a profile whose current generation {current} does not exist");
         Err(stale(facts, &found))
     }
-}
 
-fn look(dir: &Directory, facts: &GenerationFacts) -> Result<Option<Seen>, PerformError> {
-    dir.look(&facts.profile.link_name(facts.number))
-        .map_err(|source| cannot("read the link", facts, source))
+    /// Sees that nothing went but the one, and that the profile still leads somewhere.
+    fn check_the_others(&self, before: &BTreeSet<GenerationNumber>) -> Result<(), PerformError> {
+        let facts = self.facts;
+        let removed_more = |more| {
+            let what = format!("removing {}", name_of(facts));
+            Err(PerformError::RemovedMore { what, more })
+        };
+        let after = self.numbers()?;
+        let lost = before.difference(&after);
+        let lost = lost.filter(|&&number| number != facts.number);
+        let lost: Vec<String> = lost.map(ToString::to_string).collect();
+        if !lost.is_empty() {
+            let lost = lost.join(", ");
+            return removed_more(format!("this also removed the generations {lost}"));
+        }
+        let mut left = after.iter().map(|&number| facts.profile.link_name(number));
+        // The user may have switched meanwhile; what matters is that the profile has a current generation.
+        match self.current()? {
+            Some(seen) if left.any(|link| seen.says(&link)) => Ok(()),
+            _ => removed_more("the profile has lost its current generation".to_string()),
+        }
+    }
 }
 
 fn is_recorded(seen: &Seen, facts: &GenerationFacts) -> bool {
     let then = Some(facts.created);
     seen.says(facts.target.as_str())
         && matches!(seen, Seen::Link { created, .. } if *created == then)
-}
-
-fn numbers(dir: &Directory, profile: &ProfilePath) -> io::Result<BTreeSet<GenerationNumber>> {
-    let names = dir.names()?;
-    Ok(names
-        .iter()
-        .filter_map(|name| profile.number_of(name.to_str()?))
-        .collect())
 }
 
 fn name_of(facts: &GenerationFacts) -> String {
