@@ -36,6 +36,7 @@ use crate::domain::baseline::RootBaseline;
 use crate::domain::blocker::CheckCode;
 use crate::domain::budget::{DiskUsage, SizeMetric};
 use crate::domain::elapsed::Reading;
+use crate::domain::measure::count;
 use crate::domain::profile::Profile;
 use crate::domain::receipt::RunId;
 use crate::domain::snapshot::{Actor, Hold, Pin, Snapshot};
@@ -280,17 +281,11 @@ impl Look<'_> {
             }
             return None;
         }
-        // The daemon collects, and sees more than we do.
-        let counted = |n: usize, one: &str, more: &str| match n {
-            0 => None,
-            1 => Some(format!("1 {one}")),
-            n => Some(format!("{n} {more}")),
-        };
-        let counts = [
-            counted(unreadable.len(), "root", "roots"),
-            counted(unwalked.len(), "directory of roots", "directories of roots"),
-        ];
-        let counts: Vec<String> = counts.into_iter().flatten().collect();
+        // The daemon collects, and sees what we do not.
+        let counted = |n: usize, noun, of| (n > 0).then(|| count(n, noun) + of);
+        let roots = counted(unreadable.len(), "root", "");
+        let directories = counted(unwalked.len(), "directory", " of roots");
+        let counts: Vec<String> = roots.into_iter().chain(directories).collect();
         if counts.is_empty() {
             return None;
         }

@@ -3,7 +3,6 @@
 mod info;
 mod refusal;
 mod settings;
-mod store;
 mod version;
 
 use crate::domain::measure::Bytes;
@@ -12,8 +11,7 @@ use crate::ports::Collected;
 pub use info::{MalformedInfo, PathInfo, ValidPath};
 pub(super) use info::{each_path_info, path_info};
 pub(super) use refusal::refusals;
-pub(super) use settings::{keep_flags, value};
-pub(super) use store::{Setting, shown, store_setting};
+pub(super) use settings::{Setting, keep_flags, shown, store_setting, value};
 pub use version::{MalformedVersion, NixVersion};
 
 /// What a collection says of itself: `2 store paths deleted, 1.91 MiB freed`. `None` when there is no such line.
