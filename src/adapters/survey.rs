@@ -51,10 +51,11 @@ use baseline_check::Missing;
 use dirs::DirHandle;
 pub use elsewhere::Elsewhere;
 use findings::Findings;
+use found::Hidden;
 use kinds::Kinds;
 use names::shown;
 use profiles::Profiles;
-use roots::{Hidden, Roots};
+use roots::Roots;
 use store::Store;
 use users::Users;
 

@@ -1,8 +1,8 @@
-//! A root as found, before its kind is known.
+//! A root as found, before its kind is known, and what hides roots.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use camino::Utf8Path;
 
@@ -11,7 +11,7 @@ use crate::domain::root::{Dangling, GcRoot, RootKind, RootState};
 use crate::domain::store_path::StorePath;
 
 use super::dirs::Meta;
-use super::names::lossy;
+use super::names::{lossy, shown};
 use super::users::Users;
 
 /// A root, with names as the file system has them.
@@ -105,4 +105,26 @@ pub(super) fn once_each(mut all: Vec<Found>) -> Vec<Found> {
         found.entry.is_none() || is_gone || seen.insert(found.link.clone())
     });
     all
+}
+
+/// Something that hides roots.
+#[derive(Debug, Clone)]
+pub(super) struct Hidden {
+    /// The root or the directory; `None` where it hides the roots of everybody.
+    pub(super) place: Option<PathBuf>,
+    /// What it is, and why.
+    pub(super) what: String,
+}
+
+impl Hidden {
+    pub(super) fn at(place: &Path, why: impl std::fmt::Display) -> Self {
+        Self {
+            place: Some(place.to_path_buf()),
+            what: format!("{}{why}", shown(place)),
+        }
+    }
+
+    pub(super) fn everywhere(what: String) -> Self {
+        Self { place: None, what }
+    }
 }

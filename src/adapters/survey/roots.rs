@@ -20,7 +20,7 @@ use crate::domain::store_path::StorePath;
 
 use super::Look;
 use super::dirs::{DirHandle, FileKind, Meta, look_at};
-use super::found::{self, Found};
+use super::found::{self, Found, Hidden};
 use super::names::{Leads, leads, profile_of_link, resolve, shown, store_path_name};
 
 /// The most nested directories that are open during a walk; deeper ones are reached again from the top.
@@ -44,28 +44,6 @@ impl Directory {
         let mut steps = below.iter();
         let first = top.child(steps.next().unwrap_or_default())?;
         steps.try_fold(first, |place, step| place.child(step))
-    }
-}
-
-/// A place that hides roots.
-#[derive(Debug, Clone)]
-pub(super) struct Hidden {
-    /// The root or the directory; `None` if it hides everybody's roots.
-    pub(super) place: Option<PathBuf>,
-    /// Its description, with the reason.
-    pub(super) what: String,
-}
-
-impl Hidden {
-    fn at(place: &Path, why: impl std::fmt::Display) -> Self {
-        Self {
-            place: Some(place.to_path_buf()),
-            what: format!("{}{why}", shown(place)),
-        }
-    }
-
-    fn everywhere(what: String) -> Self {
-        Self { place: None, what }
     }
 }
 
