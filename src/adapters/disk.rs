@@ -113,7 +113,7 @@ impl<'a> Meter<'a> {
     ) -> Result<Vec<DiskUse>, DiskError> {
         let (store, system) = self.open()?;
         let one = |done: &mut Vec<(usize, Seen)>, group, names: &Vec<N>| {
-            let mut walk = Walk::new(system, self.interrupt, self.seen);
+            let mut walk = Walk::new(self, system);
             for (position, name) in names.iter().enumerate() {
                 walk.path(store.as_fd(), name.as_ref(), position);
             }
@@ -163,7 +163,7 @@ impl<'a> Meter<'a> {
 
     fn measured<N: AsRef<str> + Sync>(&self, names: &[N]) -> Result<Seen, DiskError> {
         let (store, system) = self.open()?;
-        let walk = || Walk::new(system, self.interrupt, self.seen);
+        let walk = || Walk::new(self, system);
         let one = |walk: &mut Walk<'_>, position, name: &N| {
             walk.path(store.as_fd(), name.as_ref(), position);
         };

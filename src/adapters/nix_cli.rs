@@ -126,18 +126,15 @@ impl NixCli {
             return Ok(version);
         }
         let unusable = |cause: Cause| PerformError::Unusable(cause);
-        let what = || "asking Nix for its version".to_string();
-        let output = match self
+        let asked = self
             .command(&self.nix, SHORT)
             .args(["--version"])
-            .run(&*self.interrupt)
-        {
-            Ok(output) => output.stdout.text(),
-            Err(ProcessError::Interrupted { .. }) => {
-                return Err(PerformError::Interrupted { what: what() });
-            }
-            Err(error) => return Err(unusable(error.into())),
-        };
+            .run(&*self.interrupt);
+        let output = asked.map_err(|error| match error {
+            ProcessError::Interrupted(_) => failed("asking Nix for its version".into(), error),
+            error => unusable(error.into()),
+        })?;
+        let output = output.stdout.text();
         let version = NixVersion::parse(&output).map_err(|error| unusable(error.into()))?;
         if version < FLOOR {
             return Err(unusable(Box::new(TooOld(version))));

@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use nix::dir::Dir;
 use nix::errno::Errno;
@@ -13,8 +13,7 @@ use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstatat};
 
 use super::extents::{self, Extent, Extents};
-use super::{DiskUse, FileSystem, Layout};
-use crate::ports::Interrupt;
+use super::{DiskUse, FileSystem, Layout, Meter};
 
 /// The unit of `st_blocks`, whatever the file system's own is.
 const BLOCK: u64 = 512;
@@ -173,10 +172,9 @@ struct Pending {
 
 /// One thread at work.
 pub(super) struct Walk<'a> {
+    meter: &'a Meter<'a>,
     seen: Seen,
     system: FileSystem,
-    interrupt: &'a (dyn Interrupt + Sync),
-    counter: &'a AtomicU64,
     uncounted: u64,
     stopped: bool,
     /// Where the path that is walked stands among all of them.
@@ -187,16 +185,11 @@ pub(super) struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(
-        system: FileSystem,
-        interrupt: &'a (dyn Interrupt + Sync),
-        counter: &'a AtomicU64,
-    ) -> Self {
+    pub(super) fn new(meter: &'a Meter<'a>, system: FileSystem) -> Self {
         Self {
+            meter,
             seen: Seen::default(),
             system,
-            interrupt,
-            counter,
             uncounted: 0,
             stopped: false,
             position: 0,
@@ -207,7 +200,7 @@ impl<'a> Walk<'a> {
 
     /// What was seen, when there is nothing more to see.
     pub(super) fn finish(self) -> Seen {
-        self.counter.fetch_add(self.uncounted, Ordering::Relaxed);
+        self.meter.seen.fetch_add(self.uncounted, Ordering::Relaxed);
         self.seen
     }
 
@@ -262,9 +255,9 @@ impl<'a> Walk<'a> {
     fn inode(&mut self, parent: BorrowedFd<'_>, name: &CStr) -> bool {
         self.uncounted += 1;
         if self.uncounted == STRIDE {
-            self.counter.fetch_add(STRIDE, Ordering::Relaxed);
+            self.meter.seen.fetch_add(STRIDE, Ordering::Relaxed);
             self.uncounted = 0;
-            self.stopped = self.interrupt.requested();
+            self.stopped = self.meter.interrupt.requested();
         }
         match fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(stat) => {

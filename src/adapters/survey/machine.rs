@@ -56,12 +56,14 @@ pub(super) fn systems(places: &NixDirs, name: &str) -> Result<Vec<StorePath<Stri
     let mut systems = Vec::new();
     for dir in [places.run_dir.clone(), places.state_dir.join("gcroots")] {
         let link = dir.join(name);
-        let unknown = |why: &str| format!("cannot tell which system {} is: {why}", shown(&link));
         match follow(link.as_std_path(), places) {
             Ok(Some(path)) if systems.contains(&path) => {}
             Ok(Some(path)) => systems.push(path),
             Ok(None) => {}
-            Err(error) => return Err(unknown(&error.to_string())),
+            Err(error) => {
+                let link = shown(&link);
+                return Err(format!("cannot tell which system {link} is: {error}"));
+            }
         }
     }
     Ok(systems)
