@@ -1,7 +1,6 @@
 //! All valid paths, as printed by a daemon.
 
-use std::io::{self, BufReader, Read};
-use std::sync::mpsc::{self, Receiver};
+use std::io::{self, BufReader, Write};
 use std::thread;
 
 use super::{LONG, NixCli, NixVersion, Route, failed, parse};
@@ -9,9 +8,6 @@ use crate::adapters::threads::joined;
 use crate::ports::PerformError;
 
 use super::PathInfo;
-
-/// How many blocks of output may wait to be parsed.
-const WAITING: usize = 16;
 
 /// Before, the option is an error; later, its absence is going to be one.
 const FORMATS: NixVersion = NixVersion::new(2, 34, 0);
@@ -39,24 +35,25 @@ impl NixCli {
             .args(["--all", "--json"])
             .args(format.into_iter().flatten())
             .args(["--offline", "--option", "substitute", "false"]);
-        let (send, blocks) = mpsc::sync_channel::<Vec<u8>>(WAITING);
+        let cannot = |source| PerformError::File {
+            what: "read what nix-daemon tells of the store paths".to_string(),
+            source,
+        };
+        let (answer, mut pipe) = io::pipe().map_err(cannot)?;
         let store = &self.places.store;
         let (ran, parsed) = thread::scope(|scope| {
             let parse = move || {
-                let text = BufReader::with_capacity(64 << 10, Blocks::of(blocks));
+                let text = BufReader::with_capacity(64 << 10, answer);
                 parse::each_path_info(text, store, take)
             };
             let parser = thread::Builder::new()
                 .spawn_scoped(scope, parse)
-                .map_err(|source| PerformError::File {
-                    what: format!("start a thread for {}", what()),
-                    source,
-                })?;
+                .map_err(cannot)?;
             // Where the parser has given up, the rest is nobody's.
             let ran = command.run_blocks(&*self.interrupt, &mut |block| {
-                let _ = send.send(block.to_vec());
+                let _ = pipe.write_all(block);
             });
-            drop(send);
+            drop(pipe);
             Ok::<_, PerformError>((ran, joined(parser)))
         })?;
         // A command that failed says why; that its output is not whole follows from it.
@@ -70,35 +67,5 @@ impl NixCli {
     /// How to ask for a form of JSON that is going to stay.
     pub(super) fn json_format(&self) -> Result<Option<[&'static str; 2]>, PerformError> {
         Ok((*self.version()? >= FORMATS).then_some(["--json-format", "1"]))
-    }
-}
-
-/// Blocks of bytes, as one text.
-struct Blocks {
-    blocks: Receiver<Vec<u8>>,
-    block: io::Cursor<Vec<u8>>,
-}
-
-impl Blocks {
-    fn of(blocks: Receiver<Vec<u8>>) -> Self {
-        Self {
-            blocks,
-            block: io::Cursor::default(),
-        }
-    }
-}
-
-impl Read for Blocks {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        loop {
-            match self.block.read(into)? {
-                0 if into.is_empty() => return Ok(0),
-                0 => match self.blocks.recv() {
-                    Ok(block) => self.block = io::Cursor::new(block),
-                    Err(_) => return Ok(0),
-                },
-                n => return Ok(n),
-            }
-        }
     }
 }
