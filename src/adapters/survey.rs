@@ -15,7 +15,6 @@ mod findings;
 mod found;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
-mod kinds;
 mod machine;
 mod names;
 mod profile_dir;
@@ -52,8 +51,7 @@ use dirs::DirHandle;
 pub use elsewhere::Elsewhere;
 use findings::Findings;
 use found::Hidden;
-use kinds::Kinds;
-use names::shown;
+use names::{kind_of, shown};
 use profiles::Profiles;
 use roots::Roots;
 use store::Store;
@@ -190,12 +188,10 @@ impl Survey for Observer<'_> {
         let mut pins = look.pins(&mut profiles);
         let mut holds = look.holds();
         unprotected::windows(look, &mut holds, &ground.skips);
-        let kinds = Kinds {
-            holds: &holds_dir,
-            run_dir: &places.run_dir,
-            is_generation: |link: &Utf8Path| profiles.has_generation(link),
-        };
-        let mut roots = roots.into_vec(|link, entry| kinds.of(link, entry));
+        let mut roots = roots.into_vec(|link, entry| {
+            let is_generation = profiles.has_generation(link);
+            kind_of(link, entry, (&holds_dir, &places.run_dir), is_generation)
+        });
         let profiles = profiles.into_vec();
         missing.clock(taken_at, &profiles);
         let asked = &self.extra_profiles;

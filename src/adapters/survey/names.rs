@@ -9,6 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 pub(super) use crate::domain::visible::shown;
 
 use crate::domain::profile::{GenerationNumber, ProfilePath};
+use crate::domain::root::RootKind;
 use crate::domain::store_path::{StoreDir, StorePath, StorePathRef};
 
 /// The meaning of a link's target for the collector.
@@ -119,6 +120,37 @@ pub(super) fn profile_of_link(link: &Utf8Path) -> Option<ProfilePath> {
     ProfilePath::new(&link.parent()?.join(name)).ok()
 }
 
+/// The kind of a root, by its names. The first that fits: a hold of a system is a hold, a generation below `.direnv` is a
+/// generation.
+pub(super) fn kind_of(
+    link: &Utf8Path,
+    entry: Option<&Utf8Path>,
+    (holds, run_dir): (&Utf8Path, &Utf8Path),
+    is_generation: bool,
+) -> RootKind {
+    let of_system = |path: &Utf8Path| {
+        path.parent() == Some(run_dir)
+            || matches!(path.file_name(), Some("booted-system" | "current-system"))
+    };
+    let has = |name: &str| link.components().any(|part| part.as_str() == name);
+    let name = link.file_name().unwrap_or_default();
+    if link.starts_with(holds) || entry.is_some_and(|e| e.starts_with(holds)) {
+        RootKind::Hold
+    } else if is_generation {
+        RootKind::Profile
+    } else if of_system(link) || entry.is_some_and(of_system) {
+        RootKind::System
+    } else if name == "current-home" || link.as_str().contains("/home-manager/gcroots/") {
+        RootKind::Home
+    } else if has(".direnv") {
+        RootKind::Direnv
+    } else if name == "result" || name.starts_with("result-") {
+        RootKind::Result
+    } else {
+        RootKind::Other
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,6 +256,49 @@ mod tests {
     #[case("systems-03-link", false)]
     fn trap_7_what_nix_would_misread_is_odd(#[case] name: &str, #[case] odd: bool) {
         assert_eq!(looks_like_a_generation("system", name), odd);
+    }
+
+    #[rstest]
+    #[case("/var/holds/run/1", Some("/s/gcroots/auto/a"), RootKind::Hold)]
+    #[case("/var/holds-not/run/1", Some("/s/gcroots/auto/a"), RootKind::Other)]
+    #[case("/var/holds/run/current-system", None, RootKind::Hold)]
+    #[case("/s/profiles/system-1-link", None, RootKind::Profile)]
+    #[case("/s/profiles/other-1-link", None, RootKind::Other)]
+    #[case(
+        "/run/current-system",
+        Some("/s/gcroots/current-system"),
+        RootKind::System
+    )]
+    #[case("/run/opengl-driver", Some("/s/gcroots/opengl"), RootKind::System)]
+    #[case("/run/user/1000/result", Some("/s/gcroots/auto/a"), RootKind::Result)]
+    #[case("/s/gcroots/booted-system", None, RootKind::System)]
+    #[case(
+        "/h/.local/state/home-manager/gcroots/current-home",
+        Some("/e"),
+        RootKind::Home
+    )]
+    #[case(
+        "/h/.local/state/home-manager/gcroots/new-home",
+        Some("/e"),
+        RootKind::Home
+    )]
+    #[case("/s/gcroots/per-user/u/current-home", None, RootKind::Home)]
+    #[case("/h/p/.direnv/flake-profile", Some("/e"), RootKind::Direnv)]
+    #[case("/h/p/.direnv/result", Some("/e"), RootKind::Direnv)]
+    #[case("/h/p/x.direnv/y", Some("/e"), RootKind::Other)]
+    #[case("/h/p/result", Some("/e"), RootKind::Result)]
+    #[case("/h/p/result-man", Some("/e"), RootKind::Result)]
+    #[case("/h/p/results", Some("/e"), RootKind::Other)]
+    #[case("/h/result/x", Some("/e"), RootKind::Other)]
+    fn trap_23_kinds_follow_from_names(
+        #[case] link: &str,
+        #[case] entry: Option<&str>,
+        #[case] kind: RootKind,
+    ) {
+        let is_generation = link == "/s/profiles/system-1-link";
+        let places = ("/var/holds".into(), "/run".into());
+        let entry = entry.map(Utf8Path::new);
+        assert_eq!(kind_of(link.into(), entry, places, is_generation), kind);
     }
 
     proptest::proptest! {
