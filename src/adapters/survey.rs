@@ -60,7 +60,7 @@ use users::Users;
 /// The most unreadable roots that are listed one by one.
 const MOST_TOLD: usize = 10;
 
-/// What earlier runs have left behind that a look needs to know.
+/// Records of earlier runs that a survey needs.
 pub trait Memory {
     /// Our own pins.
     ///
@@ -114,7 +114,7 @@ struct Look<'a> {
     findings: &'a Findings,
 }
 
-/// Looks at a machine, and changes nothing.
+/// Reads a machine, and changes nothing.
 #[derive(Clone)]
 pub struct Observer<'a> {
     /// The places.
@@ -224,7 +224,7 @@ impl Survey for Observer<'_> {
 }
 
 impl Look<'_> {
-    /// Reports what of the store and the roots could not be read. Returns the roots that only the daemon can read.
+    /// Reports unreadable parts of the store and the roots. Returns the roots that only the daemon can read.
     fn report(&self, roots: &Roots<'_>) -> Option<String> {
         let findings = self.findings;
         if let Some(first) = roots.concealed.first() {
@@ -244,7 +244,7 @@ impl Look<'_> {
             );
         }
         let refuse = |message: String, hidden: &[&Hidden]| {
-            // Only what is about places alone can be accepted by them.
+            // An acceptance by place covers only checks about places.
             let places = hidden.iter().map(|hidden| hidden.place.as_deref());
             let places: Option<Vec<&Path>> = places.collect();
             findings.refuse_at(
@@ -278,7 +278,7 @@ impl Look<'_> {
             }
             return None;
         }
-        // The daemon collects, and sees what we do not.
+        // The daemon collects, and sees more than we do.
         let counted = |n: usize, noun, of| (n > 0).then(|| count(n, noun) + of);
         let roots = counted(unreadable.len(), "root", "");
         let directories = counted(unwalked.len(), "directory", " of roots");
@@ -307,7 +307,7 @@ impl Look<'_> {
         })
     }
 
-    /// Our own pins, and those of the users whose profiles we could thin out.
+    /// Our own pins, and those of users whose profiles we could change.
     fn pins(&self, profiles: &mut Profiles<'_>) -> Vec<Pin> {
         let mut pins = self.pins_of(None, self.memory.pins(), profiles);
         if self.actor != Actor::Root {
@@ -322,8 +322,8 @@ impl Look<'_> {
         pins
     }
 
-    /// The pins that were read of a user, or else of ourselves. A user's pins count for profiles in directories of that user
-    /// only, whoever else is named in them.
+    /// The pins that were read of a user, or of ourselves. A user's pins count only for profiles in directories of that user,
+    /// whatever they name.
     fn pins_of(
         &self,
         user: Option<&Account>,

@@ -165,7 +165,7 @@ impl Context {
         let real = absolute
             .canonicalize_utf8()
             .map_err(|error| failed(&error))?;
-        // The way to it is root's alone by now; what came to be open is looked at all the same.
+        // By now only root can change the way to it; the opened file is checked all the same.
         let file = files::open_to_read(&real).map_err(|error| failed(&error))?;
         trust::check_open(&real, &file, 0).map_err(|error| untrusted(&error))?;
         files::read_text(file, SETTINGS_LIMIT).map_err(|error| failed(&error))

@@ -40,7 +40,7 @@ fn is_invisible(c: char) -> bool {
     )
 }
 
-/// A name for a message: whatever would move a terminal's cursor or hide is written as an escape.
+/// A name for a message: characters that control a terminal or are invisible are escaped.
 pub fn shown(name: impl AsRef<OsStr>) -> String {
     let mut text = String::new();
     for c in name.as_ref().to_string_lossy().chars() {

@@ -46,7 +46,7 @@ impl Account {
         }))
     }
 
-    /// The users in a text like `/etc/passwd`; lines that are none are left out, as every reader of it does.
+    /// The users in a text like `/etc/passwd`; other lines are skipped, as by every reader of it.
     pub fn all_in(list: &str) -> impl Iterator<Item = Self> {
         list.lines().filter_map(parse)
     }

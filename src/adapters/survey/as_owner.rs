@@ -12,10 +12,10 @@ use nix::unistd::{Uid, setfsuid};
 
 use super::dirs::{FileKind, Meta, look_at};
 
-/// The link and its text.
+/// The link and its target.
 ///
 /// # Errors
-/// As reading it does; also when no ancestor of it belongs to an ordinary user, or the identity cannot be changed.
+/// As reading it; also when no ancestor belongs to an ordinary user, or the identity cannot be changed.
 pub(super) fn read_link(link: &Path) -> io::Result<(Meta, OsString)> {
     let denied = || io::Error::from(io::ErrorKind::PermissionDenied);
     let mut above = link.ancestors().skip(1);

@@ -20,7 +20,7 @@ use super::names::shown;
 use super::roots::Roots;
 use super::{Look, causes};
 
-/// The last run's look beside what is mounted now.
+/// The baseline of the last run, with the current mounts.
 pub(super) struct Missing<'a> {
     look: Look<'a>,
     seen: Option<RootBaseline>,
@@ -88,7 +88,7 @@ impl<'a> Missing<'a> {
         seen.is_none_or(|seen| seen.away.iter().any(|at| at.as_std_path() == place))
     }
 
-    /// Says what is missing of the roots; tells where they are now.
+    /// Reports what is missing since the last run, and returns the scope of this survey.
     pub(super) fn report(&self, roots: &Roots<'_>, clock: Reading<'_>) -> SnapshotScope {
         let findings = self.look.findings;
         let seen = self.seen.as_ref();
@@ -125,13 +125,13 @@ impl<'a> Missing<'a> {
         ground
     }
 
-    /// The roots that the last run saw and that are gone, while the store has what they kept. Derivations are left out:
-    /// Nix makes no root of one without building it, and whoever needs it makes it again from its source.
+    /// The roots that the last run saw and that are gone, if the store still has their paths. Derivations are left out:
+    /// Nix makes no root for one without building it, and its source makes it again.
     pub(super) fn roots(&self, roots: &[GcRoot], holds: &[Hold]) -> Vec<VanishedRoot> {
         let gone = self.seen.iter().flat_map(|seen| seen.gone(roots, holds));
         let mut gone: Vec<VanishedRoot> = gone.collect();
         gone.retain(|root| !is_derivation(&root.store_path));
-        // What cannot be looked at may be there: holding it tells.
+        // A place that cannot be read may exist: making the hold will show it.
         gone.retain(|root| self.look.store.has(&root.store_path).unwrap_or(true));
         match gone.len() {
             0 => {}
@@ -145,7 +145,7 @@ impl<'a> Missing<'a> {
         gone
     }
 
-    /// Says that the clock cannot be right.
+    /// Reports that the clock cannot be right.
     pub(super) fn clock(&self, now: Timestamp, profiles: &[Profile]) {
         let generations = profiles.iter().flat_map(|p| p.generations.values());
         let created = generations.map(|generation| generation.created);

@@ -154,12 +154,12 @@ impl DirHandle {
     }
 }
 
-/// Goes to a directory one step at a time from `/`, and remembers links on the way.
+/// Opens a directory one step at a time from `/`, and records links on the way.
 ///
-/// Links are followed, for reading: what is kept at another place is better shown than missed. Who acts is told of
-/// the link. A link of root's in a directory where only root can make one (`/home -> usr/home`) is the machine's own
-/// layout and does not count. Gives the directory, `None` where there is none, and the first link on the way that somebody
-/// else than root could have made.
+/// Links are followed for reading: a profile at another place is better shown than missed. Actions learn of the link. A
+/// link of root in a directory that only root can change (`/home -> usr/home`) is the machine's own layout and does not
+/// count. Returns the directory, `None` if it does not exist, and the first link on the way that somebody other than root
+/// could have made.
 pub(super) fn reach(path: &Path) -> io::Result<Option<(DirHandle, Option<PathBuf>)>> {
     let mut walk = Walk {
         place: DirHandle::open(Utf8Path::new("/"))?,
@@ -177,8 +177,8 @@ pub(super) fn reach(path: &Path) -> io::Result<Option<(DirHandle, Option<PathBuf
             }
             Err(error) => match (walk.place.look(&name)?, error.kind()) {
                 (Some(meta), _) if meta.kind == FileKind::Link => walk.follow(&name, meta)?,
-                // A directory that was never made is normal; one that a link names and that is not there may be
-                // away only, with everything in it.
+                // A directory that was never made is normal; one that is named by a link and missing may only be away,
+                // with everything in it.
                 (None, io::ErrorKind::NotFound) if !of_link => return Ok(None),
                 (None, io::ErrorKind::NotFound) => {
                     let at = walk.at.join(&name);

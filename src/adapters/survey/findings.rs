@@ -1,4 +1,4 @@
-//! What a look has to say beside what it saw: refusals and notes.
+//! The refusals and notes of a survey.
 
 use std::cell::RefCell;
 use std::path::Path;
@@ -10,10 +10,10 @@ use crate::domain::measure::count_with_verb;
 
 use super::names::lossy;
 
-/// So many notes, and odd names, are listed: any user can cause more.
+/// The most notes, and odd names, that are listed: any user can cause more.
 const MAX_LISTED: usize = 100;
 
-/// The refusals and notes of one look.
+/// The refusals and notes so far.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     refusals: RefCell<Vec<Blocker>>,
@@ -25,7 +25,7 @@ impl Findings {
         self.push(Blocker::new(code, message, hint.to_string()));
     }
 
-    /// The same about places, which settings can accept by their names.
+    /// A refusal about places, which settings can accept by name.
     pub(super) fn refuse_at(
         &self,
         places: impl IntoIterator<Item: AsRef<Path>>,
@@ -54,7 +54,7 @@ impl Findings {
         self.notes.borrow_mut().push(note);
     }
 
-    /// All of them, with the number of those that are not listed.
+    /// All of them, with the number of those not listed.
     pub(super) fn finish(self) -> (Vec<Blocker>, Vec<String>) {
         let (mut refusals, mut notes) = (self.refusals.into_inner(), self.notes.into_inner());
         let all = refusals.len() + notes.len();

@@ -94,8 +94,8 @@ impl Found {
     }
 }
 
-/// A link that is there is one root, however many entries lead to it: the first of them stays. Where the link is gone each entry
-/// is a root of its own, for there nothing else is left to be removed.
+/// An existing link is one root, however many entries point to it: the first of them stays. If the link is gone, each entry is
+/// a root of its own, because only the entries can be removed.
 pub(super) fn once_each(mut all: Vec<Found>) -> Vec<Found> {
     let direct = all.iter().filter(|found| found.entry.is_none());
     let mut seen: HashSet<PathBuf> = direct.map(|found| found.link.clone()).collect();
@@ -107,12 +107,12 @@ pub(super) fn once_each(mut all: Vec<Found>) -> Vec<Found> {
     all
 }
 
-/// Something that hides roots.
+/// A place that hides roots.
 #[derive(Debug, Clone)]
 pub(super) struct Hidden {
-    /// The root or the directory; `None` where it hides the roots of everybody.
+    /// The root or the directory; `None` if it hides everybody's roots.
     pub(super) place: Option<PathBuf>,
-    /// What it is, and why.
+    /// Its description, with the reason.
     pub(super) what: String,
 }
 

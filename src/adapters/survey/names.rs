@@ -89,8 +89,8 @@ pub(super) fn lossy(path: PathBuf) -> (Utf8PathBuf, bool) {
     }
 }
 
-/// The profile's name and the number in `NAME-N-link`. `.` and `..` are directories, and no name of a profile:
-/// `.-1-link` would be taken for a generation of the directory's own name.
+/// The profile's name and the number in `NAME-N-link`. `.` and `..` are directories and no profile names: `.-1-link`
+/// would look like a generation of the directory's own name.
 pub(super) fn generation_name(name: &str) -> Option<(&str, GenerationNumber)> {
     let (profile, digits) = name.strip_suffix("-link")?.rsplit_once('-')?;
     if matches!(profile, "" | "." | "..") {
@@ -120,7 +120,7 @@ pub(super) fn profile_of_link(link: &Utf8Path) -> Option<ProfilePath> {
     ProfilePath::new(&link.parent()?.join(name)).ok()
 }
 
-/// The kind of a root, by its names. The first that fits: a hold of a system is a hold, a generation below `.direnv` is a
+/// The kind of a root, by its names. The first match counts: a hold of a system is a hold, a generation below `.direnv` is a
 /// generation.
 pub(super) fn kind_of(
     link: &Utf8Path,

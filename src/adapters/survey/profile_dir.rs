@@ -85,8 +85,8 @@ impl ProfileDir {
         }
     }
 
-    /// Why nothing in this directory may be touched, for root: whoever could exchange what is in it while we act
-    /// would have root act on another place.
+    /// Why root must change nothing in this directory: anybody who can replace its content during an action would make
+    /// root act on another place.
     pub(super) fn is_unsafe(&self, actor: Actor, users: &Users) -> Option<String> {
         if actor != Actor::Root {
             return None;

@@ -32,10 +32,10 @@ const MAX_NAMES_OF_A_USER: usize = 50_000;
 /// The most directories that are searched only because of roots.
 const MOST_REVEALED: usize = 1_000;
 
-/// The profiles found so far, and the directories they are in.
+/// The profiles found so far, and their directories.
 pub(super) struct Profiles<'a> {
     look: Look<'a>,
-    /// The directories of which every profile is known.
+    /// The directories whose profiles are all known.
     dirs: BTreeMap<FileId, Utf8PathBuf>,
     found: BTreeMap<ProfilePath, Profile>,
     /// The number of names read in the directories of each user, except unlimited ones.
@@ -110,8 +110,8 @@ impl<'a> Profiles<'a> {
         }
     }
 
-    /// The profiles that users keep in their homes: everybody's for root, else one's own; with `deep` also those in the
-    /// directories below one's own, which are no users' profiles by their kind.
+    /// The profiles in homes: everybody's for root, the user's own otherwise. With `deep` also those in directories
+    /// below the user's own, which are not user profiles by kind.
     pub(super) fn of_users(&mut self, deep: bool, roots: &Roots<'_>) {
         let places = self.look.places;
         let mut dirs: Vec<Utf8PathBuf> = places.own_profiles.clone().into_iter().collect();
@@ -126,7 +126,7 @@ impl<'a> Profiles<'a> {
             }
             match self.reached(&dir, DirKind::OfUser) {
                 Ok(Some(mut site)) => {
-                    // Root's own are below `per-user` for Nix.
+                    // For Nix, root's own are below `per-user`.
                     site.is_nix_own = self.look.actor != Actor::Root
                         && places.own_profiles.as_ref() == Some(&site.dir);
                     let scan = self.visit(&site);
@@ -151,8 +151,8 @@ impl<'a> Profiles<'a> {
         }))
     }
 
-    /// The profiles in and below the directory of the one that `~/.nix-profile` leads to, or the same link below the
-    /// state directory where `use-xdg-base-directories` moved it.
+    /// The profiles in and below the directory of the one that `~/.nix-profile` points to, or the same link in the
+    /// state directory if `use-xdg-base-directories` moved it.
     pub(super) fn beside_own(&mut self) {
         let places = self.look.places;
         let home = places.home.as_ref().map(|home| home.join(".nix-profile"));
@@ -169,7 +169,7 @@ impl<'a> Profiles<'a> {
         else {
             return;
         };
-        // A directory that is known already was looked at with the rest of Nix's own, or by itself.
+        // A known directory was read with the rest of Nix's own, or by itself.
         match self.reached(&dir, DirKind::Revealed) {
             Ok(Some(mut site)) => {
                 self.mark(site.place.id());
@@ -189,8 +189,8 @@ impl<'a> Profiles<'a> {
         }
     }
 
-    /// Refuses a directory that the way does not reach. A collection is refused only where roots lead into it that are
-    /// not found now: Nix would forget them.
+    /// Refuses a directory that cannot be reached. A collection is refused only if roots point into it that are not
+    /// found now: Nix would forget them.
     fn out_of_reach(&self, dir: &Utf8Path, error: &io::Error, roots: &Roots<'_>) {
         self.unreadable(dir, error);
         let real = self.look.users.real_path(dir);
@@ -206,7 +206,7 @@ impl<'a> Profiles<'a> {
         }
     }
 
-    /// The profiles in other places, of which there are generations among the roots.
+    /// The profiles in other places that have generations among the roots.
     pub(super) fn revealed(&mut self, paths: &BTreeSet<ProfilePath>) {
         let known: BTreeSet<&Utf8Path> = self.dirs.values().map(Utf8PathBuf::as_path).collect();
         let mut names: BTreeMap<Utf8PathBuf, BTreeSet<String>> = BTreeMap::new();
@@ -224,7 +224,7 @@ impl<'a> Profiles<'a> {
         for (dir, names) in names.into_iter().take(MOST_REVEALED) {
             let mut site = match self.reached(&dir, DirKind::Revealed) {
                 Ok(Some(site)) => site,
-                // The root itself says that it leads nowhere.
+                // The root itself reports that it points nowhere.
                 Ok(None) => continue,
                 Err(error) => {
                     self.unseen(&dir, &error);
@@ -238,7 +238,7 @@ impl<'a> Profiles<'a> {
         }
     }
 
-    /// Takes in the profiles of a directory, unless they are known under another name already.
+    /// Adds the profiles of a directory, unless they are known under another name.
     fn visit(&mut self, site: &ProfileDir) -> Option<Scan> {
         if self.dirs.contains_key(&site.place.id()) {
             return None;
@@ -280,8 +280,8 @@ impl<'a> Profiles<'a> {
         Ok((names.len() <= room).then_some(names))
     }
 
-    /// Blocks the profiles of users who have more names in their directories than are looked at. What was not read of
-    /// theirs is not known, and is nobody else's matter.
+    /// Blocks the profiles of users who have too many names in their directories. What was not read there is unknown,
+    /// and affects nobody else.
     pub(super) fn block_too_many_names(&mut self) {
         let many = |(_, count): &(&u32, &usize)| **count > MAX_NAMES_OF_A_USER;
         let owners: Vec<u32> = self
@@ -301,7 +301,7 @@ impl<'a> Profiles<'a> {
         }
     }
 
-    /// What nothing is asked of: profiles there are not known, hence not touched.
+    /// Nothing is requested of it: profiles there are unknown, and therefore not changed.
     fn unseen(&self, dir: &Utf8Path, error: &io::Error) {
         if self.look.actor == Actor::Root {
             let dir = shown(dir);
@@ -320,7 +320,7 @@ impl<'a> Profiles<'a> {
         );
     }
 
-    /// The profile that `path` names, which may be another name of its directory.
+    /// The profile named by `path`, which may be another name of its directory.
     pub(super) fn known_name(&self, path: &ProfilePath) -> Option<ProfilePath> {
         if self.found.contains_key(path) {
             return Some(path.clone());

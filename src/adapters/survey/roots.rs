@@ -47,12 +47,12 @@ impl Directory {
     }
 }
 
-/// What a walk over the roots has found, and what it has not.
+/// The result of a walk over the roots.
 pub(super) struct Roots<'a> {
     look: Look<'a>,
     /// `gcroots/auto`, where Nix has its entries.
     auto: Utf8PathBuf,
-    /// The file systems that were there at the last run and are not mounted now.
+    /// The file systems that existed at the last run and are not mounted now.
     mounts_away: &'a [Utf8PathBuf],
     found: Vec<Found>,
     /// Every directory below `gcroots` and `profiles`.
@@ -229,7 +229,7 @@ impl<'a> Roots<'a> {
         }
         match fs::read_link(&found.link) {
             Ok(text) => self.followed(found, text.into_os_string()),
-            // Whatever took its place since a moment ago, the next look will tell.
+            // Another object took its place a moment ago; the next reading will show it.
             Err(error) => self.unreadable(found, &error),
         }
     }
@@ -244,7 +244,7 @@ impl<'a> Roots<'a> {
         }
     }
 
-    /// Whether root is denied what the owner of the place may see.
+    /// Whether root may not read what the owner of the place may read.
     fn is_hidden(&self, error: &io::Error) -> bool {
         self.look.actor == Actor::Root && error.kind() == io::ErrorKind::PermissionDenied
     }
@@ -286,7 +286,7 @@ impl<'a> Roots<'a> {
         }
         let dir = link.parent().unwrap_or(Path::new("/"));
         match fs::metadata(dir) {
-            // An empty home is what is left of one that is not mounted.
+            // An empty home may be the mount point of one that is not mounted.
             Ok(_) if self.look.users.is_home(dir) && self.look.users.may_be_unmounted(dir) => {
                 Ok(Dangling::ParentMissing)
             }
@@ -302,8 +302,8 @@ impl<'a> Roots<'a> {
     }
 
     fn root(&mut self, mut found: Found, path: StorePath<String>) {
-        // The collector asks its database whether the path is valid, which is read in a later step. A path that is on
-        // disk and not valid counts as live here: too much is kept so, never too little.
+        // The collector asks its database whether the path is valid, which happens in a later step here. An invalid
+        // path on disk counts as live: that keeps too much, never too little.
         found.state = match self.look.store.has(&path) {
             Ok(true) => RootState::Live,
             Ok(false) => RootState::Dangling(Dangling::PathGone),

@@ -39,7 +39,7 @@ struct Reading<'a> {
     trouble: Option<String>,
 }
 
-/// Looks at the names of a directory.
+/// Examines the names of a directory.
 pub(super) fn scan(look: Look<'_>, site: &ProfileDir, names: Vec<OsString>) -> Scan {
     let mut reading = Reading {
         look,

@@ -30,7 +30,7 @@ use super::users::Users;
 /// The most numbers of a profile that are listed one by one.
 const MOST_TOLD: usize = 10;
 
-/// Refuses a collection while roots lead into a home that is not there or empty, as one is that is not mounted.
+/// Refuses a collection while roots point into a home that is missing or empty, as an unmounted one is.
 pub(super) fn homes_away(look: Look<'_>, roots: &Roots<'_>) {
     let homes = roots
         .in_gone_places()
@@ -67,11 +67,11 @@ fn is_away(home: &Path, users: &Users) -> bool {
     }
 }
 
-/// Refuses a collection while entries lead into a directory of holds that is not there: the state directory is not
-/// mounted, another one was named, or it was replaced by an older copy. Nix would forget the holds.
+/// Refuses a collection while entries point into a missing directory of holds: the state directory is not mounted,
+/// another one was given, or an older copy replaced it. Nix would forget the holds.
 pub(super) fn holds_away(look: Look<'_>, roots: &Roots<'_>) {
     let own = look.memory.holds_dir();
-    // A run that is on record ended its holds itself.
+    // A run on record ended its holds itself.
     let is_lost = |dir: &Path, run: &RunId| match fs::metadata(dir) {
         Ok(found) => found.is_dir() && dir == own.as_std_path() && !look.memory.knows(run),
         Err(error) => is_gone(&error) && !is_removed_by_its_owner(dir, look.actor),
@@ -115,8 +115,8 @@ pub(super) fn place_of_hold(link: &Path) -> Option<(&Path, RunId)> {
 /// Refuses a collection while roots point into a place that may be an unmounted file system, or the home of a user who
 /// is not in the list of users.
 ///
-/// Root removes directories all the time, as users do: what they kept is held for an undo window, and stops nobody. A
-/// check is for what may come back: where homes and disks are mounted, and what no run has ever seen.
+/// Root removes directories all the time, as users do: their paths are held for an undo window, and stop nothing. This
+/// check is for places that may come back: where homes and disks are mounted, and what no run has ever seen.
 pub(super) fn places_away(look: Look<'_>, roots: &Roots<'_>, missing: &Missing<'_>) {
     let state_dir = &look.places.state_dir;
     let links = roots.missing_links();
@@ -136,7 +136,7 @@ pub(super) fn places_away(look: Look<'_>, roots: &Roots<'_>, missing: &Missing<'
     }
 }
 
-/// The place of a vanished link, where there is a reason to take it for one that is only away.
+/// The place of a vanished link, if there is a reason to believe that it is only away.
 fn may_be_away(look: Look<'_>, link: &Path, missing: &Missing<'_>) -> Option<PathBuf> {
     let (users, places) = (look.users, look.places);
     let is_of_home = is_generation_of_a_home(link);
@@ -177,7 +177,7 @@ fn place_away(link: &Path, users: &Users) -> Option<PathBuf> {
             }
             Ok(_) => missing = dir,
             Err(error) if is_gone(&error) => missing = dir,
-            // It cannot be looked at, which is told elsewhere.
+            // It cannot be read, which is reported elsewhere.
             Err(_) => return None,
         }
     }
@@ -200,7 +200,7 @@ fn is_guarded(dir: &fs::Metadata) -> bool {
     dir.uid() == 0 && dir.mode() & 0o022 == 0
 }
 
-/// Sets when the windows of holds end, by the time that is proven to have passed.
+/// Sets the ends of undo windows, by the time that is proven to have passed.
 pub(super) fn windows(look: Look<'_>, holds: &mut [Hold], skips: &[Skip]) {
     let mut later = 0;
     for hold in holds {
@@ -317,7 +317,7 @@ fn root_of(profile: &Profile, generation: &Generation, path: &StorePath<String>)
     }
 }
 
-/// Finds the holds whose link no entry makes a root any more, and says which will not keep what they promised.
+/// Finds the holds whose link is no root any more, and reports those that will not keep their promise.
 pub(super) fn rootless_holds(look: Look<'_>, holds: &mut [Hold], roots: &[GcRoot], now: Timestamp) {
     let live = roots.iter().filter(|root| root.state == RootState::Live);
     let live: BTreeSet<&Utf8Path> = live.map(|root| root.link.as_path()).collect();

@@ -19,7 +19,7 @@ use super::Findings;
 /// Numbers below this belong to services.
 const FIRST_PERSON: u32 = if cfg!(target_os = "macos") { 500 } else { 1000 };
 
-/// All users, and where the homes that we look into really are.
+/// All users, and the real places of the homes that are searched.
 #[derive(Debug, Default)]
 pub(super) struct Users {
     pub(super) all: Vec<Account>,
@@ -33,7 +33,7 @@ pub(super) struct Users {
 }
 
 impl Users {
-    /// Reads the list, and where the homes are that `actor` looks into: everybody's for root, else their own.
+    /// Reads the list, and resolves the homes that `actor` searches: everybody's for root, their own for others.
     pub(super) fn read(places: &NixDirs, actor: Actor, findings: &Findings) -> Self {
         let mut users = Self {
             own_uid: match actor {
@@ -45,8 +45,8 @@ impl Users {
         };
         match std::fs::read(places.passwd.as_std_path()) {
             Ok(list) => users.all = Account::all_in(&String::from_utf8_lossy(&list)).collect(),
-            // Without the list root knows neither whose profiles there are nor what is pinned in them; a user only
-            // misses the names of others.
+            // Without the list, root knows neither whose profiles exist nor their pins; a user only misses the names of
+            // others.
             Err(error) if actor == Actor::Root => findings.refuse(
                 CheckCode::UsersUnreadable,
                 format!("cannot read the list of users {}: {error}", places.passwd),
@@ -159,12 +159,12 @@ impl Users {
     }
 }
 
-/// Whether there is nothing in a directory; one that cannot be read is not known to be empty.
+/// Whether a directory is empty; an unreadable one is not known to be.
 pub(super) fn is_empty(dir: &Path) -> bool {
     std::fs::read_dir(dir).is_ok_and(|mut names| names.next().is_none())
 }
 
-/// A home under the real name of the directory above it, which is there when the home itself is not.
+/// A home below the real path of its parent directory, which exists even if the home does not.
 fn below_real(home: &Utf8Path) -> Option<PathBuf> {
     let above = std::fs::canonicalize(home.parent()?.as_std_path()).ok()?;
     Some(above.join(home.file_name()?))

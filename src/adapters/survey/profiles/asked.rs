@@ -49,7 +49,7 @@ impl Profiles<'_> {
         }
     }
 
-    /// Refuses a profile that is not there, with the one that was perhaps meant.
+    /// Refuses a missing profile, and names the one that was perhaps meant.
     fn absent(&self, asked: &ProfilePath) {
         let path = asked.to_path();
         let correct = "correct its path in the settings, or remove it from them";
@@ -62,9 +62,9 @@ impl Profiles<'_> {
         self.look.findings.refuse_at(places, code, message, &hint);
     }
 
-    /// The profile of nearly this name in the same directory, or of the same name in another.
+    /// The profile with nearly this name in the same directory, or with the same name in another.
     fn perhaps_meant(&self, asked: &ProfilePath) -> Option<&ProfilePath> {
-        // People copy the name of a generation as well.
+        // People also copy the name of a generation.
         let name = generation_name(asked.name()).map_or(asked.name(), |(profile, _)| profile);
         let beside = || self.found.keys().filter(|path| path.dir() == asked.dir());
         let near = nearest(name, beside().map(ProfilePath::name));
@@ -72,8 +72,7 @@ impl Profiles<'_> {
         near.or_else(|| self.found.keys().find(|path| path.name() == name))
     }
 
-    /// What the settings say of a profile by another name would not be heeded, a pin least of all: nothing of it is
-    /// touched then.
+    /// Settings for a profile by another name would be ignored, including pins: nothing of it is changed then.
     fn block_other_name(&mut self, asked: &ProfilePath, dir: FileId) -> bool {
         let known = self.dirs.get(&dir).map(|dir| dir.join(asked.name()));
         let known = known.and_then(|path| ProfilePath::new(&path).ok());
