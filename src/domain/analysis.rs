@@ -265,11 +265,6 @@ fn nodes_of(links: &[Vec<&StoreRoot>]) -> Vec<Vec<NodeIdx>> {
     links.iter().map(nodes).collect()
 }
 
-/// Whether a root lives and dies with a process.
-fn is_runtime(kind: RootKind) -> bool {
-    matches!(kind, RootKind::Process | RootKind::Temporary)
-}
-
 fn same_hash(graph: &StoreGraph, digest: &[u8; 20]) -> Vec<NodeIdx> {
     let same = |node: &NodeIdx| {
         let path = StorePathRef::from_base_name(graph.base_name(*node));

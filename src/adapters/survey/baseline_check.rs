@@ -100,8 +100,8 @@ impl<'a> Missing<'a> {
             skips: skips.unwrap_or_default(),
         };
         for at in &self.away {
-            let led_there = roots.in_gone_places().filter(|link| link.starts_with(at));
-            let count = led_there.count();
+            let lost = roots.in_gone_places().filter(|link| link.starts_with(at));
+            let count = lost.count();
             if count > 0 {
                 let (place, roots) = (shown(at), roots_point(count));
                 findings.refuse_away(

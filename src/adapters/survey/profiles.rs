@@ -177,7 +177,7 @@ impl<'a> Profiles<'a> {
                 self.descend(&site, 0);
             }
             Ok(None) => {}
-            Err(error) => self.unseen(&dir, &error),
+            Err(error) => self.report_unreadable(&dir, &error),
         }
     }
 
@@ -227,7 +227,7 @@ impl<'a> Profiles<'a> {
                 // The root itself reports that it points nowhere.
                 Ok(None) => continue,
                 Err(error) => {
-                    self.unseen(&dir, &error);
+                    self.report_unreadable(&dir, &error);
                     continue;
                 }
             };
@@ -248,7 +248,7 @@ impl<'a> Profiles<'a> {
             Err(error) => {
                 let ours = self.look.actor.may_act_for(site.place.uid());
                 if site.role == DirKind::Revealed || !ours {
-                    self.unseen(&site.dir, &error);
+                    self.report_unreadable(&site.dir, &error);
                 } else {
                     self.unreadable(&site.dir, &error);
                 }
@@ -302,7 +302,7 @@ impl<'a> Profiles<'a> {
     }
 
     /// Nothing is requested of it: profiles there are unknown, and therefore not changed.
-    fn unseen(&self, dir: &Utf8Path, error: &io::Error) {
+    fn report_unreadable(&self, dir: &Utf8Path, error: &io::Error) {
         if self.look.actor == Actor::Root {
             let dir = shown(dir);
             let what = format!("did not search for profiles in {dir}: {error}");

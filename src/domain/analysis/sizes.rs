@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{StoreAnalysis, StoreRoot, is_runtime, nodes_of};
+use super::{StoreAnalysis, StoreRoot, nodes_of};
 use crate::domain::graph::{KeepFlags, NodeIdx};
 use crate::domain::measure::Bytes;
 use crate::domain::root::GcRoot;

@@ -53,7 +53,7 @@ impl Profiles<'_> {
     fn absent(&self, asked: &ProfilePath) {
         let path = asked.to_path();
         let correct = "correct its path in the settings, or remove it from them";
-        let hint = match self.perhaps_meant(asked) {
+        let hint = match self.nearest_profile(asked) {
             Some(meant) => format!("did you mean {}? {correct}", shown(meant.to_path())),
             None => correct.to_string(),
         };
@@ -63,7 +63,7 @@ impl Profiles<'_> {
     }
 
     /// The profile with nearly this name in the same directory, or with the same name in another.
-    fn perhaps_meant(&self, asked: &ProfilePath) -> Option<&ProfilePath> {
+    fn nearest_profile(&self, asked: &ProfilePath) -> Option<&ProfilePath> {
         // People also copy the name of a generation.
         let name = generation_name(asked.name()).map_or(asked.name(), |(profile, _)| profile);
         let beside = || self.found.keys().filter(|path| path.dir() == asked.dir());
