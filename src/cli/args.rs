@@ -4,14 +4,13 @@ use camino::Utf8PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
-use crate::domain::blocker::CheckCode;
-use crate::domain::collect::CollectMethod;
 use crate::domain::measure::{Span, Timestamp};
 use crate::domain::risk::RiskLevel;
 
 mod budget;
 mod calendar;
 mod config;
+mod job;
 mod store;
 
 pub use budget::BudgetArgs;
@@ -20,6 +19,7 @@ pub use config::{
     CheckArgs, ConfigArgs, ConfigCommand, DiffArgs, ImportArgs, ImportTool, InitArgs, Level,
     MigrateArgs, ScopeArg, ShowArgs,
 };
+pub use job::{JobArgs, KeepArgs};
 pub use store::{DeadArgs, Division, DuArgs, RootsArgs, WhyArgs};
 
 /// Garbage-collect a Nix store by retention policy and disk budget, with undo
@@ -177,53 +177,6 @@ pub struct JsonArg {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-}
-
-/// The job, and the overrides for this run.
-#[derive(Debug, Args)]
-pub struct JobArgs {
-    /// Name of the job in the settings
-    #[arg(value_name = "JOB")]
-    pub job: Option<String>,
-    /// Keep rules.
-    #[command(flatten)]
-    pub keep: KeepArgs,
-    /// Disk budget.
-    #[command(flatten)]
-    pub budget: BudgetArgs,
-    /// Prune only these profiles: system, users, home-manager, nix-collect-garbage, or a path (repeatable)
-    #[arg(long = "profile", value_name = "PROFILE")]
-    pub profiles: Vec<String>,
-    /// Keep removed generations restorable for this long, such as 7d; 0s disables undo
-    #[arg(long, value_name = "DURATION", env = "NIX_PRUNE_UNDO_WINDOW")]
-    pub undo_window: Option<Span>,
-    /// Do not collect garbage
-    #[arg(long)]
-    pub no_collect: bool,
-    /// How to collect garbage: auto, selective (delete listed paths) or full (nix-collect-garbage)
-    #[arg(long, value_name = "METHOD", conflicts_with = "no_collect")]
-    pub collect_method: Option<CollectMethod>,
-    /// Do not delete paths registered within this time, such as 2d, or their dependencies
-    #[arg(long, value_name = "DURATION", conflicts_with = "no_collect")]
-    pub keep_recent: Option<Span>,
-    /// Override this safety check, by code (repeatable; recorded)
-    #[arg(long = "accept", value_name = "CODE")]
-    pub accepts: Vec<CheckCode>,
-}
-
-/// Keep rules. Any of these replaces all of the job's keep rules.
-#[derive(Debug, Args, Default)]
-#[command(next_help_heading = "Keep rules (any of these replaces all of the job's)")]
-pub struct KeepArgs {
-    /// Keep the last N generations, counted back from the current one
-    #[arg(long, value_name = "N")]
-    pub keep_last: Option<u16>,
-    /// Keep generations younger than this, such as 14d, and the one active at its start
-    #[arg(long, value_name = "DURATION")]
-    pub keep_within: Option<Span>,
-    /// Calendar rules
-    #[command(flatten)]
-    pub calendar: CalendarArgs,
 }
 
 /// `plan`.

@@ -6,8 +6,14 @@ use camino::{Utf8Path, Utf8PathBuf};
 use jiff::tz::TimeZone;
 use nix::unistd::Uid;
 
+mod settings_text;
+mod state_dir;
+
+use settings_text::unreadable;
+pub(super) use settings_text::{SettingsText, invalid, read_resolved};
+use state_dir::{state_dir, state_dir_at_home, usual_state_dir};
+
 use super::args::{Global, JobArgs};
-use super::config::findings::drawn;
 use super::environment;
 use super::failure::{Exit, Failure};
 use super::out;
@@ -17,7 +23,7 @@ use crate::adapters::journal::Journal;
 use crate::adapters::nix_cli::NixCli;
 use crate::adapters::nix_dirs::{NixDirs, variable};
 use crate::adapters::open_files;
-use crate::adapters::process::{Account, ChildEnv};
+use crate::adapters::process::ChildEnv;
 use crate::adapters::progress_counter::Tally;
 use crate::adapters::scratch::Scratch;
 use crate::adapters::signals::Signals;
@@ -30,8 +36,8 @@ use crate::domain::risk::RiskLevel;
 use crate::domain::snapshot::{Actor, Snapshot};
 use crate::engine::Engine;
 use crate::ports::{Clock, Survey, error_chain};
-use crate::render::table::{Style, View};
-use crate::settings::{BUILTIN, Finding, JobSettings, NoJob, Settings, Severity};
+use crate::render::table::View;
+use crate::settings::{JobSettings, NoJob, Settings};
 
 /// The variable for the state directory; the option takes precedence.
 const STATE_DIR: &str = "NIX_PRUNE_STATE_DIR";
@@ -387,96 +393,4 @@ fn every_profile() -> Vec<ProfileSelector> {
         ProfileSelector::Users,
         ProfileSelector::HomeManager,
     ]
-}
-
-fn state_dir(global: &Global, usual: Option<Utf8PathBuf>) -> Result<Utf8PathBuf, Failure> {
-    match &global.state_dir {
-        Some(dir) if dir.is_absolute() => Ok(dir.clone()),
-        Some(dir) => Err(Failure::new(
-            Exit::Usage,
-            format!("the state directory {dir} is not an absolute path"),
-        )),
-        None => usual.ok_or_else(|| {
-            Failure::new(
-                Exit::Usage,
-                "neither HOME nor XDG_STATE_HOME is set, so there is no directory for records",
-            )
-            .hint("Name a directory with --state-dir.")
-        }),
-    }
-}
-
-/// The directories if `HOME` and `XDG_STATE_HOME` are as at a login.
-fn state_dir_at_home(actor: Actor, places: &NixDirs) -> Option<Utf8PathBuf> {
-    let Actor::User(uid) = actor else {
-        return None;
-    };
-    let account = Account::find(&places.passwd, uid).ok().flatten()?;
-    Journal::default_dir(false, None, Some(&account.home))
-}
-
-/// The state directory of this user without any option or variable of ours.
-fn usual_state_dir(actor: Actor, places: &NixDirs) -> Result<Option<Utf8PathBuf>, Failure> {
-    let state_home = variable("XDG_STATE_HOME")?;
-    let home = places.home.as_deref();
-    let is_root = actor == Actor::Root;
-    Ok(Journal::default_dir(is_root, state_home.as_deref(), home))
-}
-
-/// The text of settings and its name.
-pub(super) struct SettingsText {
-    /// The path of the file, or that the settings are built in.
-    pub(super) name: String,
-    /// The content.
-    pub(super) text: String,
-}
-
-impl SettingsText {
-    /// Reads a file only to show it: anybody may have written it.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub(super) fn of(file: &Utf8Path) -> Result<Self, Failure> {
-        Ok(Self {
-            name: file.to_string(),
-            text: read_resolved(file)?,
-        })
-    }
-
-    /// The built-in settings.
-    pub(super) fn builtin() -> Self {
-        Self {
-            name: "the built-in settings".to_string(),
-            text: BUILTIN.to_string(),
-        }
-    }
-}
-
-/// Reads a file, with links resolved.
-pub(super) fn read_resolved(path: &Utf8Path) -> Result<String, Failure> {
-    let real = path
-        .canonicalize_utf8()
-        .map_err(|error| unreadable(path, &error))?;
-    files::read_bounded(&real, SETTINGS_LIMIT).map_err(|error| {
-        unreadable(path, &error).hint("Make it readable, or name another one with --config.")
-    })
-}
-
-fn unreadable(path: &Utf8Path, error: &dyn std::error::Error) -> Failure {
-    let message = format!("cannot read the settings {path}: {}", error_chain(error));
-    Failure::new(Exit::Config, message)
-}
-
-pub(super) fn invalid(text: &SettingsText, findings: &[Finding]) -> Failure {
-    let plain = Style {
-        color: false,
-        width: None,
-    };
-    let errors: Vec<Finding> = findings
-        .iter()
-        .filter(|finding| finding.severity == Severity::Error)
-        .cloned()
-        .collect();
-    let message = format!("the settings {} are invalid; nothing was done", text.name);
-    Failure::new(Exit::Config, message).hint(drawn(&text.name, &text.text, &errors, plain))
 }

@@ -3,23 +3,23 @@
 //! Holds and generations that a budget removes permanently are removed here, a few at a time and only while the file system
 //! frees as much as predicted: on a file system that shares blocks with snapshots they would be lost for nothing.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod rounds;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::collect::collect_from;
 use super::delays::Delays;
 use super::run::settle;
 use super::vanished::Known;
 use super::{Collection, Engine, EngineError};
-use crate::domain::budget::{
-    BudgetEnd, BudgetReport, Contradiction, DiskUsage, Finding, FreeSpace, Round, SizeMetric, Trial,
-};
+use crate::domain::budget::{BudgetEnd, Contradiction, Finding, Round, SizeMetric, Trial};
 use crate::domain::collect::{CollectMethod, FullGcReason, Part};
 use crate::domain::measure::Bytes;
 use crate::domain::plan::CollectFacts;
 use crate::domain::receipt::{Entry, Outcome, Receipt};
-use crate::domain::store_path::StorePath;
 use crate::operations::Loss;
 use crate::ports::RunJournal;
+use rounds::{Measured, Rounds, goal_of, outcome_of, steps_of};
 
 /// The most rounds of one run. Every round deletes a path or removes a step, so it ends without this; other programs may
 /// go on making garbage.
@@ -310,98 +310,3 @@ impl<L> Clone for Collect<'_, L> {
 }
 
 impl<L> Copy for Collect<'_, L> {}
-
-/// How full the store is, and what is free beside what Nix keeps for itself.
-#[derive(Debug, Clone, Copy)]
-struct Measured {
-    standing: DiskUsage,
-    free: Option<FreeSpace>,
-}
-
-impl Measured {
-    /// How much more is free later.
-    fn freed_until(self, later: Self, figure: SizeMetric) -> Option<i64> {
-        match figure {
-            SizeMetric::OnDisk => self.free?.freed_until(later.free?),
-            SizeMetric::NarSize => {
-                let (before, after) = (self.standing.store_bytes?, later.standing.store_bytes?);
-                i64::try_from(i128::from(before.0) - i128::from(after.0)).ok()
-            }
-        }
-    }
-}
-
-/// What the rounds of a run share.
-#[derive(Debug)]
-struct Rounds {
-    planned: BudgetReport,
-    start: Measured,
-    trial: Trial,
-    /// The entries that may be removed for good, with the least regret first.
-    steps: VecDeque<usize>,
-    /// Paths that were deleted or that Nix did not delete: they are not tried again.
-    spent: BTreeSet<StorePath<String>>,
-}
-
-impl Rounds {
-    /// How much must still go. What Nix's own files gave up does not count, for Nix takes it again.
-    fn missing(&self, now: Measured) -> Option<Bytes> {
-        let goal = self.planned.goal;
-        let missing = now.standing.to_free(goal)?;
-        let freed = self.start.freed_until(now, SizeMetric::OnDisk);
-        let beside = freed.and_then(|freed| self.start.standing.after_freeing(freed).to_free(goal));
-        Some(match self.planned.figure {
-            SizeMetric::OnDisk => missing.max(beside.unwrap_or_default()),
-            SizeMetric::NarSize => missing,
-        })
-    }
-
-    /// The next entry to remove for good in a round that has removed `steps` of them: only where no dead path is left to
-    /// collect first, and more only where what is dead is not enough.
-    fn next_step(
-        &mut self,
-        part: &Result<Part, FullGcReason>,
-        missing: Bytes,
-        steps: u64,
-        receipt: &Receipt,
-    ) -> Option<usize> {
-        let part = part.as_ref().ok()?;
-        let nothing_dead = part.selection.is_empty();
-        if part.weight >= missing || (steps == 0 && !nothing_dead) {
-            return None;
-        }
-        let next = *self.steps.front()?;
-        // The undo window of a hold that has ended was not shortened by a prediction.
-        let entry = receipt.entries.get(next);
-        let regret = entry.and_then(|entry| entry.action.operation().regret());
-        let ended = regret.is_some_and(|regret| regret.of == Loss::EndedHold);
-        let may = self.trial.steps().max(u64::from(ended));
-        // Steps that share their paths free them together.
-        if steps < may || (steps > 0 && nothing_dead) {
-            self.steps.pop_front()
-        } else {
-            None
-        }
-    }
-}
-
-/// The goal of a run that has not reached it.
-fn goal_of(receipt: &Receipt) -> Option<&BudgetReport> {
-    let planned = receipt.budget.as_ref().map(|outcome| &outcome.planned);
-    planned.filter(|planned| !planned.is_reached())
-}
-
-fn outcome_of(receipt: &Receipt, index: usize) -> Option<Outcome> {
-    receipt.entries.get(index).map(|entry| entry.outcome)
-}
-
-/// The entries that are removed for good, with the least regret first.
-fn steps_of(receipt: &Receipt) -> VecDeque<usize> {
-    let pending = |(_, entry): &(usize, &Entry)| entry.outcome == Outcome::Pending;
-    let entries = receipt.entries.iter().enumerate().filter(pending);
-    let steps =
-        entries.filter_map(|(index, entry)| Some((entry.action.operation().regret()?, index)));
-    let mut steps: Vec<_> = steps.collect();
-    steps.sort();
-    steps.into_iter().map(|(_, index)| index).collect()
-}

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use camino::Utf8PathBuf;
 
+mod operations;
+
 use super::finding::{Code, Finding, Pointer};
 use super::keys;
 use super::platform::Platform;
@@ -16,17 +18,12 @@ use super::{JobSettings, Settings};
 use crate::domain::accept::Acceptance;
 use crate::domain::budget::{Budget, DiskGoal};
 use crate::domain::effective_job::EffectiveJob;
-use crate::domain::job::{
-    CollectOperation, GenerationsOperation, Job, JobName, Operations, Protect, ProtectedGeneration,
-    RootPatterns, RootsOperation,
-};
+use crate::domain::job::{Job, JobName, Operations, Protect, ProtectedGeneration, RootPatterns};
 use crate::domain::limits::Limits;
 use crate::domain::measure::Span;
-use crate::domain::plan::Action;
 use crate::domain::policy::{MinimumRetention, Policy};
 use crate::domain::profile::GenerationNumber;
 use crate::domain::protected::ProtectedPaths;
-use crate::domain::retention::{Calendar, KeepPolicy, KeepRules, PeriodCounts};
 use crate::domain::risk::RiskLevel;
 
 /// The number of jobs above which there is a warning.
@@ -216,7 +213,7 @@ fn job(name: &str, keys: &keys::Job, safe_mode: bool, reader: &mut Reader) -> Op
     };
     let none = keys::Operations::default();
     let at = At::Key(&at, "operations");
-    let operations = operations(keys.operations.as_ref().unwrap_or(&none), at, reader);
+    let operations = operations::operations(keys.operations.as_ref().unwrap_or(&none), at, reader);
     // A key that is refused is not also reported as missing.
     let idle = operations.as_ref().is_some_and(Operations::is_empty);
     if idle && enabled == Some(true) && !reader.is_misshapen(at) {
@@ -273,102 +270,6 @@ fn budget(keys: &keys::Budget, at: At<'_>, reader: &mut Reader) -> Option<DiskGo
     Some(DiskGoal {
         budget: goal,
         release_holds: value(keys.release_holds.as_ref())?,
-    })
-}
-
-fn operations(keys: &keys::Operations, at: At<'_>, reader: &mut Reader) -> Option<Operations> {
-    let generations = keys.generations.as_ref();
-    let generations =
-        generations.map(|keys| self::generations(keys, At::Key(&at, "generations"), reader));
-    let collect = keys.collect.as_ref();
-    let collect = collect.map(|keys| self::collect(keys, At::Key(&at, "collect"), reader));
-    let dangling = keys
-        .roots
-        .as_ref()
-        .and_then(|roots| value(roots.dangling.as_ref()));
-    let enabled = |enabled: Option<&Sourced<bool>>| value(enabled) == Some(true);
-    let mut maintenance = Vec::new();
-    if let Some(optimise) = &keys.optimise
-        && enabled(optimise.enabled.as_ref())
-    {
-        maintenance.push(Action::Optimise);
-    }
-    if let Some(verify) = &keys.verify
-        && enabled(verify.enabled.as_ref())
-    {
-        let contents = enabled(verify.contents.as_ref());
-        maintenance.push(Action::Verify { contents });
-    }
-    Some(Operations {
-        generations: transposed(generations)?,
-        roots: (dangling == Some(true)).then_some(RootsOperation { dangling: true }),
-        collect: transposed(collect)?,
-        maintenance,
-    })
-}
-
-/// An entry that cannot be used invalidates the whole list.
-#[allow(clippy::option_option, reason = "not written, wrong, or there")]
-fn transposed<T>(written: Option<Option<T>>) -> Option<Option<T>> {
-    match written {
-        Some(None) => None,
-        other => Some(other.flatten()),
-    }
-}
-
-fn collect(keys: &keys::Collect, at: At<'_>, reader: &mut Reader) -> Option<CollectOperation> {
-    let operation = CollectOperation {
-        method: value(keys.method.as_ref())?,
-        keep_recent: value(keys.keep_recent.as_ref()),
-    };
-    if let Err(error) = operation.check() {
-        let hint = "omit the method, or use selective";
-        let at = At::Key(&at, "keepRecent");
-        reader.error(Code::CollectRecent, at, &error.to_string(), hint);
-        return None;
-    }
-    Some(operation)
-}
-
-fn calendar(keep: &keys::Keep) -> Option<PeriodCounts> {
-    let counts = [
-        (Calendar::Daily, &keep.daily),
-        (Calendar::Weekly, &keep.weekly),
-        (Calendar::Monthly, &keep.monthly),
-        (Calendar::Yearly, &keep.yearly),
-    ];
-    let add = |all: PeriodCounts, (rule, key): (_, &Option<Sourced<u64>>)| {
-        Some(all.with(rule, count(value(key.as_ref())).ok()?))
-    };
-    counts.into_iter().try_fold(PeriodCounts::default(), add)
-}
-
-fn generations(
-    keys: &keys::Generations,
-    at: At<'_>,
-    reader: &mut Reader,
-) -> Option<GenerationsOperation> {
-    let none = keys::Keep::default();
-    let keep = keys.keep.as_ref().unwrap_or(&none);
-    let rules = KeepRules {
-        last: count(value(keep.last.as_ref())).ok()?,
-        within: value(keep.within.as_ref()),
-        calendar: calendar(keep)?,
-    };
-    let at = At::Key(&at, "keep");
-    let keep = match KeepPolicy::new(rules) {
-        _ if reader.is_faulty(at) => None,
-        Ok(keep) => Some(keep),
-        Err(error) => {
-            let hint = "use a rule above zero, such as `\"last\": 5` or `\"within\": \"14d\"`";
-            reader.error(Code::KeepsNothing, at, &error.to_string(), hint);
-            None
-        }
-    };
-    let profiles = keys.profiles.as_ref()?.items.iter();
-    Some(GenerationsOperation {
-        profiles: profiles.map(|profile| profile.value.clone()).collect(),
-        keep: keep?,
     })
 }
 

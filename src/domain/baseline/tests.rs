@@ -1,0 +1,283 @@
+use super::*;
+use rstest::rstest;
+
+fn time(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+#[rstest]
+#[case::moments_later("2026-11-22T22:20:00Z", None, None)]
+#[case::set_by_seconds("2026-11-22T22:13:00Z", None, None)]
+#[case::set_back_by_an_hour("2026-11-22T21:16:00Z", None, Some("behind the last run"))]
+#[case::set_back_to_1970("1970-01-01T00:00:00Z", None, Some("2026-11-22T22:16:44Z"))]
+#[case::five_months_later("2027-04-20T00:00:00Z", None, None)]
+#[case::a_year_later("2027-11-22T00:00:00Z", None, Some("ahead of the last run"))]
+#[case::with_a_young_generation("2027-11-22T00:00:00Z", Some("2027-11-01T00:00:00Z"), None)]
+#[case::with_an_old_one(
+    "2027-11-22T00:00:00Z",
+    Some("2026-12-01T00:00:00Z"),
+    Some("2026-12-01T00:00:00Z")
+)]
+fn a_clock_that_cannot_be_right_is_refused(
+    #[case] now: &str,
+    #[case] newest: Option<&str>,
+    #[case] says: Option<&str>,
+) {
+    let seen = RootBaseline {
+        store: StoreDir::new(Utf8Path::new("/nix/store")).unwrap(),
+        taken_at: time("2026-11-22T22:16:44Z"),
+        directories: BTreeSet::new(),
+        mounts: BTreeSet::new(),
+        roots: BTreeMap::new(),
+        away: BTreeSet::new(),
+        uptime: None,
+        skips: Vec::new(),
+    };
+    let refusal = seen.clock(time(now), newest.map(time));
+    assert_eq!(refusal.is_some(), says.is_some(), "{refusal:?}");
+    if let (Some(refusal), Some(says)) = (refusal, says) {
+        assert!(refusal.message.contains(says), "{}", refusal.message);
+        // Accepting is by message, so that it must be the same a moment later.
+        assert!(!refusal.message.contains(now));
+    }
+}
+
+use crate::domain::profile::Owner;
+use crate::domain::snapshot::{Actor, MachineId};
+use crate::domain::store_path::StorePathRef;
+
+fn path(n: u32) -> StorePath<String> {
+    let name = format!("{n:032}-path");
+    StorePathRef::from_base_name(&name).unwrap().to_owned()
+}
+
+fn root(link: &str, kind: RootKind, n: u32) -> GcRoot {
+    GcRoot {
+        link: link.into(),
+        entry: Some(format!("/state/gcroots/auto/{n}").into()),
+        exact: true,
+        target: None,
+        store_path: Some(path(n)),
+        kind,
+        owner: Some(Owner {
+            uid: 1000,
+            name: None,
+        }),
+        state: RootState::Live,
+        last_used: None,
+    }
+}
+
+fn set(places: &[&str]) -> BTreeSet<Utf8PathBuf> {
+    places.iter().map(|place| (*place).into()).collect()
+}
+
+fn snapshot(roots: Vec<GcRoot>) -> Snapshot {
+    Snapshot {
+        unseen_roots: None,
+        taken_at: time("2026-11-22T22:16:44Z"),
+        zone: jiff::tz::TimeZone::UTC,
+        machine: MachineId("a machine".to_string()),
+        store: StoreDir::new(Utf8Path::new("/nix/store")).unwrap(),
+        state_dir: "/state".into(),
+        actor: Actor::Root,
+        profiles: Vec::new(),
+        roots,
+        booted: Vec::new(),
+        running: Vec::new(),
+        pins: Vec::new(),
+        holds: Vec::new(),
+        vanished: Vec::new(),
+        ground: SnapshotScope {
+            directories: set(&["/state/gcroots/auto", "/state/profiles"]),
+            mounts: Some(set(&["/", "/home", "/state", "/srv"])),
+            uptime: None,
+            skips: Vec::new(),
+        },
+        refusals: Vec::new(),
+        notes: Vec::new(),
+    }
+}
+
+fn hold(link: &str, n: u32, intact: bool) -> Hold {
+    Hold {
+        run: crate::domain::receipt::RunId::at(time("2026-11-22T22:16:44Z"), 1),
+        link: format!("/holds/{n}").into(),
+        store_path: path(n),
+        held: Held::Root { root: link.into() },
+        until: time("2026-11-29T22:16:44Z"),
+        intact,
+    }
+}
+
+fn links(roots: Vec<VanishedRoot>) -> Vec<Utf8PathBuf> {
+    roots.into_iter().map(|root| root.link).collect()
+}
+
+#[test]
+fn what_somebody_made_is_remembered_with_its_place() {
+    let seen = snapshot(vec![
+        root("/home/a/result", RootKind::Result, 1),
+        root("/run/booted-system", RootKind::System, 2),
+        root("/proc/1/exe", RootKind::Process, 3),
+        GcRoot {
+            exact: false,
+            ..root("/srv/odd", RootKind::Result, 4)
+        },
+        GcRoot {
+            state: RootState::Dangling(Dangling::LinkGone),
+            ..root("/srv/gone", RootKind::Result, 5)
+        },
+    ]);
+    let baseline = RootBaseline::of(&seen, &[], None);
+    assert_eq!(
+        baseline.roots.into_iter().collect::<Vec<_>>(),
+        [("/home/a/result".into(), path(1))]
+    );
+    assert_eq!(baseline.directories, set(&["/state/gcroots/auto"]));
+    assert_eq!(
+        baseline.mounts,
+        set(&["/home"]),
+        "not where the state is as well"
+    );
+    assert_eq!(
+        (baseline.taken_at, baseline.away),
+        (seen.taken_at, BTreeSet::new())
+    );
+}
+
+#[test]
+fn what_is_missing_stays_known_until_somebody_accepts_it() {
+    let full = snapshot(vec![root("/home/a/result", RootKind::Result, 1)]);
+    let before = RootBaseline::of(&full, &[], None);
+    let mut later = snapshot(Vec::new());
+    later.ground.directories = set(&["/state/profiles"]);
+    later.ground.mounts = Some(set(&["/"]));
+    later.taken_at = time("2026-11-23T00:00:00Z");
+    assert_eq!(
+        before.vanished(&later.ground).collect::<Vec<_>>(),
+        ["/state/gcroots/auto"]
+    );
+    assert_eq!(before.away(&later.ground).collect::<Vec<_>>(), ["/home"]);
+    assert_eq!(
+        before.vanished(&full.ground).count() + before.away(&full.ground).count(),
+        0
+    );
+    let unknown = SnapshotScope {
+        mounts: None,
+        ..later.ground.clone()
+    };
+    assert_eq!(before.away(&unknown).count(), 0);
+
+    let accepted = RootBaseline::of(&later, &[], Some(&before));
+    assert_eq!(
+        (&accepted.directories, &accepted.mounts),
+        (&set(&[]), &set(&[]))
+    );
+    assert_eq!(accepted.taken_at, later.taken_at);
+    let refusal = |code| Blocker {
+        places: vec!["/home".into()],
+        ..Blocker::new(code, String::new(), String::new())
+    };
+    later.refusals = [
+        CheckCode::RootsVanished,
+        CheckCode::RootsAway,
+        CheckCode::ClockJumped,
+    ]
+    .map(refusal)
+    .into();
+    let refused = RootBaseline::of(&later, &[], Some(&before));
+    assert_eq!(
+        (&refused.directories, &refused.mounts),
+        (&before.directories, &before.mounts)
+    );
+    assert_eq!(
+        (refused.taken_at, refused.away),
+        (before.taken_at, set(&["/home"]))
+    );
+}
+
+#[test]
+fn a_root_is_gone_only_where_nothing_stands_in_its_place() {
+    let there = [("/a", 1), ("/b", 2), ("/c", 3), ("/d", 4)];
+    let roots = there.map(|(link, n)| root(link, RootKind::Result, n));
+    let before = snapshot(roots.to_vec());
+    let baseline = RootBaseline::of(&before, &[], None);
+    let mut after = snapshot(vec![
+        // It leads elsewhere now; it cannot be looked at; its link, or its path, is gone.
+        root("/a", RootKind::Result, 9),
+        GcRoot {
+            state: RootState::Unreadable(String::new()),
+            ..roots[1].clone()
+        },
+        GcRoot {
+            state: RootState::Dangling(Dangling::LinkGone),
+            ..roots[2].clone()
+        },
+        GcRoot {
+            state: RootState::Dangling(Dangling::PathGone),
+            ..roots[3].clone()
+        },
+    ]);
+    let gone = |after: &Snapshot| {
+        let gone = links(baseline.gone(&after.roots, &after.holds));
+        assert_eq!(gone, links(gone_between(&before, after, &[])));
+        gone
+    };
+    assert_eq!(gone(&after), ["/c"]);
+    after.holds = vec![
+        hold("/c", 3, false),
+        hold("/c", 4, true),
+        hold("/d", 3, true),
+    ];
+    assert_eq!(
+        gone(&after),
+        ["/c"],
+        "another path, another link, a hold that is none"
+    );
+    after.holds.push(hold("/c", 3, true));
+    assert_eq!(gone(&after), Vec::<Utf8PathBuf>::new());
+}
+
+#[test]
+fn what_comes_and_goes_by_itself_is_not_missed_in_a_run() {
+    let kinds = [
+        RootKind::Process,
+        RootKind::Temporary,
+        RootKind::Hold,
+        RootKind::System,
+    ];
+    let roots = kinds
+        .into_iter()
+        .zip(1..)
+        .map(|(kind, n)| root(&format!("/{n}"), kind, n));
+    let before = snapshot(roots.collect());
+    assert_eq!(
+        links(gone_between(&before, &snapshot(Vec::new()), &[])),
+        ["/4"]
+    );
+}
+
+#[test]
+fn the_record_has_room_for_so_many_roots_of_an_owner_and_of_all() {
+    let long = "x".repeat(2 << 20);
+    let many = |uid: u32| {
+        let long = long.clone();
+        (0..4).map(move |n| GcRoot {
+            owner: Some(Owner { uid, name: None }),
+            ..root(&format!("/{uid}/{n}/{long}"), RootKind::Result, n)
+        })
+    };
+    let of_one = RootBaseline::of(&snapshot(many(1).collect()), &[], None);
+    assert_eq!(of_one.roots.len(), 2);
+    let all = (1..=20).flat_map(many).collect();
+    assert_eq!(RootBaseline::of(&snapshot(all), &[], None).roots.len(), 11);
+    // What is missing already is never forgotten for want of room.
+    let mut missing = snapshot(many(1).collect());
+    let lost = |n: u32| VanishedRoot {
+        link: format!("/lost/{n}/{long}").into(),
+        store_path: path(n),
+    };
+    missing.vanished = (0..14).map(lost).collect();
+    assert_eq!(RootBaseline::of(&missing, &[], None).roots.len(), 14);
+}

@@ -1,0 +1,105 @@
+//! The rounds of a collection for a budget: what was measured, and the next removal.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use crate::domain::budget::{BudgetReport, DiskUsage, FreeSpace, SizeMetric, Trial};
+use crate::domain::collect::{FullGcReason, Part};
+use crate::domain::measure::Bytes;
+use crate::domain::receipt::{Entry, Outcome, Receipt};
+use crate::domain::store_path::StorePath;
+use crate::operations::Loss;
+
+/// How full the store is, and what is free beside what Nix keeps for itself.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Measured {
+    pub(super) standing: DiskUsage,
+    pub(super) free: Option<FreeSpace>,
+}
+
+impl Measured {
+    /// How much more is free later.
+    pub(super) fn freed_until(self, later: Self, figure: SizeMetric) -> Option<i64> {
+        match figure {
+            SizeMetric::OnDisk => self.free?.freed_until(later.free?),
+            SizeMetric::NarSize => {
+                let (before, after) = (self.standing.store_bytes?, later.standing.store_bytes?);
+                i64::try_from(i128::from(before.0) - i128::from(after.0)).ok()
+            }
+        }
+    }
+}
+
+/// What the rounds of a run share.
+#[derive(Debug)]
+pub(super) struct Rounds {
+    pub(super) planned: BudgetReport,
+    pub(super) start: Measured,
+    pub(super) trial: Trial,
+    /// The entries that may be removed for good, with the least regret first.
+    pub(super) steps: VecDeque<usize>,
+    /// Paths that were deleted or that Nix did not delete: they are not tried again.
+    pub(super) spent: BTreeSet<StorePath<String>>,
+}
+
+impl Rounds {
+    /// How much must still go. What Nix's own files gave up does not count, for Nix takes it again.
+    pub(super) fn missing(&self, now: Measured) -> Option<Bytes> {
+        let goal = self.planned.goal;
+        let missing = now.standing.to_free(goal)?;
+        let freed = self.start.freed_until(now, SizeMetric::OnDisk);
+        let beside = freed.and_then(|freed| self.start.standing.after_freeing(freed).to_free(goal));
+        Some(match self.planned.figure {
+            SizeMetric::OnDisk => missing.max(beside.unwrap_or_default()),
+            SizeMetric::NarSize => missing,
+        })
+    }
+
+    /// The next entry to remove for good in a round that has removed `steps` of them: only where no dead path is left to
+    /// collect first, and more only where what is dead is not enough.
+    pub(super) fn next_step(
+        &mut self,
+        part: &Result<Part, FullGcReason>,
+        missing: Bytes,
+        steps: u64,
+        receipt: &Receipt,
+    ) -> Option<usize> {
+        let part = part.as_ref().ok()?;
+        let nothing_dead = part.selection.is_empty();
+        if part.weight >= missing || (steps == 0 && !nothing_dead) {
+            return None;
+        }
+        let next = *self.steps.front()?;
+        // The undo window of a hold that has ended was not shortened by a prediction.
+        let entry = receipt.entries.get(next);
+        let regret = entry.and_then(|entry| entry.action.operation().regret());
+        let ended = regret.is_some_and(|regret| regret.of == Loss::EndedHold);
+        let may = self.trial.steps().max(u64::from(ended));
+        // Steps that share their paths free them together.
+        if steps < may || (steps > 0 && nothing_dead) {
+            self.steps.pop_front()
+        } else {
+            None
+        }
+    }
+}
+
+/// The goal of a run that has not reached it.
+pub(super) fn goal_of(receipt: &Receipt) -> Option<&BudgetReport> {
+    let planned = receipt.budget.as_ref().map(|outcome| &outcome.planned);
+    planned.filter(|planned| !planned.is_reached())
+}
+
+pub(super) fn outcome_of(receipt: &Receipt, index: usize) -> Option<Outcome> {
+    receipt.entries.get(index).map(|entry| entry.outcome)
+}
+
+/// The entries that are removed for good, with the least regret first.
+pub(super) fn steps_of(receipt: &Receipt) -> VecDeque<usize> {
+    let pending = |(_, entry): &(usize, &Entry)| entry.outcome == Outcome::Pending;
+    let entries = receipt.entries.iter().enumerate().filter(pending);
+    let steps =
+        entries.filter_map(|(index, entry)| Some((entry.action.operation().regret()?, index)));
+    let mut steps: Vec<_> = steps.collect();
+    steps.sort();
+    steps.into_iter().map(|(_, index)| index).collect()
+}

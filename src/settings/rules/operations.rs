@@ -1,0 +1,111 @@
+//! Rules of the operations of a job.
+
+use super::{count, value};
+use crate::domain::job::{CollectOperation, GenerationsOperation, Operations, RootsOperation};
+use crate::domain::plan::Action;
+use crate::domain::retention::{Calendar, KeepPolicy, KeepRules, PeriodCounts};
+use crate::settings::finding::Code;
+use crate::settings::keys;
+use crate::settings::reader::Reader;
+use crate::settings::slot::Sourced;
+use crate::settings::syntax::At;
+
+pub(super) fn operations(
+    keys: &keys::Operations,
+    at: At<'_>,
+    reader: &mut Reader,
+) -> Option<Operations> {
+    let generations = keys.generations.as_ref();
+    let generations =
+        generations.map(|keys| self::generations(keys, At::Key(&at, "generations"), reader));
+    let collect = keys.collect.as_ref();
+    let collect = collect.map(|keys| self::collect(keys, At::Key(&at, "collect"), reader));
+    let dangling = keys
+        .roots
+        .as_ref()
+        .and_then(|roots| value(roots.dangling.as_ref()));
+    let enabled = |enabled: Option<&Sourced<bool>>| value(enabled) == Some(true);
+    let mut maintenance = Vec::new();
+    if let Some(optimise) = &keys.optimise
+        && enabled(optimise.enabled.as_ref())
+    {
+        maintenance.push(Action::Optimise);
+    }
+    if let Some(verify) = &keys.verify
+        && enabled(verify.enabled.as_ref())
+    {
+        let contents = enabled(verify.contents.as_ref());
+        maintenance.push(Action::Verify { contents });
+    }
+    Some(Operations {
+        generations: transposed(generations)?,
+        roots: (dangling == Some(true)).then_some(RootsOperation { dangling: true }),
+        collect: transposed(collect)?,
+        maintenance,
+    })
+}
+
+/// An entry that cannot be used invalidates the whole list.
+#[allow(clippy::option_option, reason = "not written, wrong, or there")]
+fn transposed<T>(written: Option<Option<T>>) -> Option<Option<T>> {
+    match written {
+        Some(None) => None,
+        other => Some(other.flatten()),
+    }
+}
+
+fn collect(keys: &keys::Collect, at: At<'_>, reader: &mut Reader) -> Option<CollectOperation> {
+    let operation = CollectOperation {
+        method: value(keys.method.as_ref())?,
+        keep_recent: value(keys.keep_recent.as_ref()),
+    };
+    if let Err(error) = operation.check() {
+        let hint = "omit the method, or use selective";
+        let at = At::Key(&at, "keepRecent");
+        reader.error(Code::CollectRecent, at, &error.to_string(), hint);
+        return None;
+    }
+    Some(operation)
+}
+
+fn calendar(keep: &keys::Keep) -> Option<PeriodCounts> {
+    let counts = [
+        (Calendar::Daily, &keep.daily),
+        (Calendar::Weekly, &keep.weekly),
+        (Calendar::Monthly, &keep.monthly),
+        (Calendar::Yearly, &keep.yearly),
+    ];
+    let add = |all: PeriodCounts, (rule, key): (_, &Option<Sourced<u64>>)| {
+        Some(all.with(rule, count(value(key.as_ref())).ok()?))
+    };
+    counts.into_iter().try_fold(PeriodCounts::default(), add)
+}
+
+fn generations(
+    keys: &keys::Generations,
+    at: At<'_>,
+    reader: &mut Reader,
+) -> Option<GenerationsOperation> {
+    let none = keys::Keep::default();
+    let keep = keys.keep.as_ref().unwrap_or(&none);
+    let rules = KeepRules {
+        last: count(value(keep.last.as_ref())).ok()?,
+        within: value(keep.within.as_ref()),
+        calendar: calendar(keep)?,
+    };
+    let at = At::Key(&at, "keep");
+    let keep = match KeepPolicy::new(rules) {
+        _ if reader.is_faulty(at) => None,
+        Ok(keep) => Some(keep),
+        Err(error) => {
+            let hint = "use a rule above zero, such as `\"last\": 5` or `\"within\": \"14d\"`";
+            reader.error(Code::KeepsNothing, at, &error.to_string(), hint);
+            None
+        }
+    };
+    let profiles = keys.profiles.as_ref()?.items.iter();
+    Some(GenerationsOperation {
+        profiles: profiles.map(|profile| profile.value.clone()).collect(),
+        keep: keep?,
+    })
+}
