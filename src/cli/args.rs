@@ -4,13 +4,14 @@ use camino::Utf8PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
-use crate::domain::measure::{Span, Timestamp};
+use crate::domain::measure::Span;
 use crate::domain::risk::RiskLevel;
 
 mod budget;
 mod calendar;
 mod config;
 mod job;
+mod pin;
 mod store;
 
 pub use budget::BudgetArgs;
@@ -20,6 +21,7 @@ pub use config::{
     MigrateArgs, ScopeArg, ShowArgs,
 };
 pub use job::{JobArgs, KeepArgs};
+pub use pin::{PinArgs, UnpinArgs, When};
 pub use store::{DeadArgs, Division, DuArgs, RootsArgs, WhyArgs};
 
 /// Garbage-collect a Nix store by retention policy and disk budget, with undo
@@ -349,54 +351,4 @@ pub struct ReleaseArgs {
     /// Output
     #[command(flatten)]
     pub json: JsonArg,
-}
-
-/// `pin`.
-#[derive(Debug, Args)]
-pub struct PinArgs {
-    /// The generation, such as `system:42` or `/nix/var/nix/profiles/system:42`
-    #[arg(value_name = "PROFILE:N")]
-    pub generation: String,
-    /// Why it is pinned
-    #[arg(long, value_name = "TEXT")]
-    pub reason: Option<String>,
-    /// When the pin ends: a time such as 2027-01-31T00:00:00Z, or a duration such as 90d; default: never
-    #[arg(long, value_name = "WHEN")]
-    pub until: Option<When>,
-    /// Output
-    #[command(flatten)]
-    pub json: JsonArg,
-}
-
-/// `unpin`.
-#[derive(Debug, Args)]
-pub struct UnpinArgs {
-    /// The generation, as for `pin`
-    #[arg(value_name = "PROFILE:N")]
-    pub generation: String,
-    /// Output
-    #[command(flatten)]
-    pub json: JsonArg,
-}
-
-/// A time, or a duration from now.
-#[derive(Debug, Clone, Copy)]
-pub enum When {
-    /// A time.
-    At(Timestamp),
-    /// A duration from now.
-    For(Span),
-}
-
-impl std::str::FromStr for When {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match (text.parse(), text.parse()) {
-            (Ok(age), _) => Ok(Self::For(age)),
-            (_, Ok(time)) => Ok(Self::At(time)),
-            _ => Err(
-                "use a time such as 2027-01-31T00:00:00Z, or a duration such as 90d".to_string(),
-            ),
-        }
-    }
 }
