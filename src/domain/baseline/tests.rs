@@ -263,14 +263,14 @@ fn the_record_has_room_for_so_many_roots_of_an_owner_and_of_all() {
     let long = "x".repeat(2 << 20);
     let many = |uid: u32| {
         let long = long.clone();
-        (0..4).map(move |n| GcRoot {
+        (0..3).map(move |n| GcRoot {
             owner: Some(Owner { uid, name: None }),
             ..root(&format!("/{uid}/{n}/{long}"), RootKind::Result, n)
         })
     };
     let of_one = RootBaseline::of(&snapshot(many(1).collect()), &[], None);
     assert_eq!(of_one.roots.len(), 2);
-    let all = (1..=20).flat_map(many).collect();
+    let all = (1..=6).flat_map(many).collect();
     assert_eq!(RootBaseline::of(&snapshot(all), &[], None).roots.len(), 11);
     // What is missing already is never forgotten for want of room.
     let mut missing = snapshot(many(1).collect());
