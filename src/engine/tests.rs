@@ -99,6 +99,10 @@ struct World {
     comes_alive: RefCell<Option<StorePath<String>>>,
     /// This Nix is not known to check what it deletes by name.
     only_wholly: Cell<bool>,
+    /// The disk is full; what Nix has set aside for that; how often room was set aside.
+    full: Cell<bool>,
+    reserve_of_nix: Cell<bool>,
+    restocked: Cell<usize>,
     /// How often Nix only tidied up.
     tidied: Cell<usize>,
     /// What a deletion frees, where a test is about that.
@@ -361,6 +365,10 @@ impl World {
 }
 
 impl NixActions for World {
+    fn give_up_reserve(&self) -> Result<bool, PerformError> {
+        Ok(self.reserve_of_nix.replace(false))
+    }
+
     fn is_ourselves(&self, _: &Owner) -> bool {
         !self.of_another_user.get()
     }
@@ -564,6 +572,14 @@ struct Token;
 
 impl RunJournal for World {
     type Lock = Token;
+
+    fn make_room(&self, _: &Token) -> bool {
+        !self.full.get()
+    }
+
+    fn restock(&self, _: &Token) {
+        self.restocked.set(self.restocked.get() + 1);
+    }
 
     fn lock(&self) -> Result<Token, JournalError> {
         if self.locked.get() {

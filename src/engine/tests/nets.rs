@@ -298,3 +298,22 @@ fn who_accepts_a_damaged_database_leaves_it_to_nix_what_is_dead(
         (collections, 3)
     );
 }
+
+#[rstest]
+#[case::with_room(false, true, true, 1)]
+#[case::full(true, true, false, 2)]
+#[case::full_and_nothing_set_aside(true, false, false, 1)]
+fn the_reserve_of_nix_is_given_up_on_a_full_disk_only(
+    #[case] full: bool,
+    #[case] reserve: bool,
+    #[case] left: bool,
+    #[case] restocked: usize,
+) {
+    let world = World::new(9, 9);
+    world.full.set(full);
+    world.reserve_of_nix.set(reserve);
+    run(&world, &job(Span::days(7))).unwrap();
+    // Once behind the run in any case.
+    let counts = (world.reserve_of_nix.get(), world.restocked.get());
+    assert_eq!(counts, (left, restocked));
+}
