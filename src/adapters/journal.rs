@@ -7,7 +7,7 @@
 //! holds/RUN/INDEX       the hold of the generation that entry INDEX removed
 //! reserve/NUMBER        space for records on a full disk
 //! pins.json             generations that are never removed
-//! seen.json             the root baseline of the last run
+//! root-baseline.json    the root baseline of the last run
 //! acknowledged.json     the time up to which failures are acknowledged
 //! ```
 //!

@@ -121,10 +121,10 @@ impl<S: Survey> Survey for StoreSurvey<'_, S> {
         }
     }
 
-    fn standing(&self, figure: SizeMetric) -> DiskUsage {
-        let standing = self.survey.standing(figure);
-        if figure == SizeMetric::OnDisk {
-            return standing;
+    fn disk_usage(&self, metric: SizeMetric) -> DiskUsage {
+        let disk_usage = self.survey.disk_usage(metric);
+        if metric == SizeMetric::OnDisk {
+            return disk_usage;
         }
         let stored = self.reader.stored().ok();
         let all = stored
@@ -132,7 +132,7 @@ impl<S: Survey> Survey for StoreSurvey<'_, S> {
             .map(|graph| graph.nar_size(&graph.set_of([]).complement()));
         DiskUsage {
             store_bytes: all,
-            ..standing
+            ..disk_usage
         }
     }
 

@@ -84,7 +84,7 @@ pub trait Memory {
     ///
     /// # Errors
     /// When its record exists and cannot be read.
-    fn last_seen(&self, store: &StoreDir) -> Result<Option<RootBaseline>, JournalError>;
+    fn baseline(&self, store: &StoreDir) -> Result<Option<RootBaseline>, JournalError>;
 
     /// Whether a run has a record.
     fn knows(&self, run: &RunId) -> bool {
@@ -134,7 +134,7 @@ pub struct Observer<'a> {
 }
 
 impl Survey for Observer<'_> {
-    fn standing(&self, _: SizeMetric) -> DiskUsage {
+    fn disk_usage(&self, _: SizeMetric) -> DiskUsage {
         DiskUsage {
             disk: disk::settled_fullness(self.places.store.as_path()).ok(),
             store_bytes: None,
@@ -168,7 +168,7 @@ impl Survey for Observer<'_> {
             at: taken_at,
             uptime: uptime.as_ref(),
         };
-        let ground = missing.report(&roots, clock);
+        let scope = missing.report(&roots, clock);
 
         unprotected::holds_away(look, &roots);
         unprotected::places_away(look, &roots, &missing);
@@ -187,7 +187,7 @@ impl Survey for Observer<'_> {
         let running = look.systems("current-system", &mut profiles);
         let mut pins = look.pins(&mut profiles);
         let mut holds = look.holds();
-        unprotected::windows(look, &mut holds, &ground.skips);
+        unprotected::windows(look, &mut holds, &scope.skips);
         let mut roots = roots.into_vec(|link, entry| {
             let is_generation = profiles.has_generation(link);
             kind_of(link, entry, (&holds_dir, &places.run_dir), is_generation)
@@ -215,7 +215,7 @@ impl Survey for Observer<'_> {
             pins,
             holds,
             vanished,
-            ground,
+            scope,
             refusals,
             notes,
             unseen_roots,

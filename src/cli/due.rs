@@ -50,11 +50,11 @@ enum Due {
 
 impl Due {
     fn of(budget: Budget, disk: Disk) -> Self {
-        let standing = DiskUsage {
+        let disk_usage = DiskUsage {
             disk: Some(disk),
             store_bytes: None,
         };
-        match standing.to_free(budget) {
+        match disk_usage.to_free(budget) {
             None => Self::NeedsStoreScan(budget),
             Some(Bytes(0)) => Self::Reached(budget),
             Some(missing) => Self::Missed(budget, missing),

@@ -75,7 +75,7 @@ impl RootBaseline {
             .filter(|root| root.state == RootState::Live && root.exact);
         let (mut directories, mut mounts) = (BTreeSet::new(), BTreeSet::new());
         // One that has the store or its state on it as well is not noticed to be away: nothing is there then.
-        let all = snapshot.ground.mounts.iter().flatten();
+        let all = snapshot.scope.mounts.iter().flatten();
         let elsewhere: HashSet<&Utf8Path> = all
             .map(Utf8PathBuf::as_path)
             .filter(|at| at.as_str() != "/" && !snapshot.state_dir.starts_with(at))
@@ -83,7 +83,7 @@ impl RootBaseline {
         for root in live {
             let name = root.entry.as_ref().unwrap_or(&root.link);
             let parent = name.parent().map(Utf8Path::to_path_buf);
-            directories.extend(parent.filter(|dir| snapshot.ground.directories.contains(dir)));
+            directories.extend(parent.filter(|dir| snapshot.scope.directories.contains(dir)));
             // There may be a million roots and hundreds of mounts: each root is looked up by the directories above it.
             let on_the_way = root.link.ancestors().filter(|at| elsewhere.contains(at));
             mounts.extend(on_the_way.map(Utf8Path::to_path_buf));
@@ -91,10 +91,10 @@ impl RootBaseline {
         let stands = |code| snapshot.refusals.iter().any(|refusal| refusal.code == code);
         if let Some(before) = before {
             if stands(CheckCode::RootsVanished) {
-                directories.extend(before.vanished(&snapshot.ground).cloned());
+                directories.extend(before.vanished(&snapshot.scope).cloned());
             }
             if stands(CheckCode::RootsAway) {
-                mounts.extend(before.away(&snapshot.ground).cloned());
+                mounts.extend(before.away(&snapshot.scope).cloned());
             }
         }
         let refusals = snapshot.refusals.iter();
@@ -106,11 +106,11 @@ impl RootBaseline {
             taken_at: clock.map_or(snapshot.taken_at, |before| before.taken_at),
             uptime: match clock {
                 Some(before) => before.uptime.clone(),
-                None => snapshot.ground.uptime.clone(),
+                None => snapshot.scope.uptime.clone(),
             },
             skips: match clock {
                 Some(before) => before.skips.clone(),
-                None => snapshot.ground.skips.clone(),
+                None => snapshot.scope.skips.clone(),
             },
             directories,
             mounts,
@@ -140,15 +140,15 @@ impl RootBaseline {
     /// The directories of roots that are gone since.
     pub fn vanished<'a>(
         &'a self,
-        ground: &'a SnapshotScope,
+        scope: &'a SnapshotScope,
     ) -> impl Iterator<Item = &'a Utf8PathBuf> {
         let gone = self.directories.iter();
-        gone.filter(|dir| !ground.directories.contains(*dir))
+        gone.filter(|dir| !scope.directories.contains(*dir))
     }
 
     /// The file systems that are not mounted any more.
-    pub fn away<'a>(&'a self, ground: &'a SnapshotScope) -> impl Iterator<Item = &'a Utf8PathBuf> {
-        let known = ground.mounts.as_ref();
+    pub fn away<'a>(&'a self, scope: &'a SnapshotScope) -> impl Iterator<Item = &'a Utf8PathBuf> {
+        let known = scope.mounts.as_ref();
         let gone = self.mounts.iter();
         gone.filter(move |at| known.is_some_and(|mounts| !mounts.contains(*at)))
     }

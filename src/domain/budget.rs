@@ -164,7 +164,7 @@ impl Budget {
     }
 
     /// In which figure it is reached: the file system's, or the store's own.
-    pub fn figure(self) -> SizeMetric {
+    pub fn metric(self) -> SizeMetric {
         match self {
             Self::MinFree(_) | Self::MaxUsed(_) => SizeMetric::OnDisk,
             Self::MaxStore(_) => SizeMetric::NarSize,

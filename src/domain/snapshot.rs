@@ -44,7 +44,7 @@ pub struct Snapshot {
     /// Roots that are gone since the last run, in the order of their links.
     pub vanished: Vec<VanishedRoot>,
     /// Where roots are and lead to.
-    pub ground: SnapshotScope,
+    pub scope: SnapshotScope,
     /// What could not be read.
     pub refusals: Vec<Blocker>,
     /// What a reader should know and need not act on.

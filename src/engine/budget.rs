@@ -49,7 +49,7 @@ impl<R: RunJournal> Engine<'_, R> {
     /// Measures how a run came out.
     pub(super) fn measure_budget(&self, receipt: &mut Receipt) {
         if let Some(outcome) = &mut receipt.budget {
-            outcome.after = self.survey.standing(outcome.planned.figure);
+            outcome.after = self.survey.disk_usage(outcome.planned.metric);
             outcome.missing = outcome.after.to_free(outcome.planned.goal);
         }
     }
@@ -108,10 +108,10 @@ impl<R: RunJournal> Engine<'_, R> {
             Contradiction::last_of(&receipts, &receipt.store).is_some()
         });
         let mut rounds = Rounds {
-            trial: Trial::new(planned.figure, contradicted),
+            trial: Trial::new(planned.metric, contradicted),
             steps: steps_of(receipt),
             spent: BTreeSet::new(),
-            start: self.measure(planned.figure),
+            start: self.measure(planned.metric),
             planned,
         };
         let ended = self.run_rounds(collect, &mut rounds, &mut all, receipt, delays)?;
@@ -131,7 +131,7 @@ impl<R: RunJournal> Engine<'_, R> {
         receipt: &mut Receipt,
         delays: &mut Delays,
     ) -> Result<BudgetEnd, EngineError> {
-        let figure = rounds.planned.figure;
+        let metric = rounds.planned.metric;
         let mut before = rounds.start;
         let mut finding = Finding::TooLittle;
         for number in 0..MAX_ROUNDS {
@@ -187,11 +187,11 @@ impl<R: RunJournal> Engine<'_, R> {
                 return Ok(BudgetEnd::Stopped);
             }
             let (collection, predicted) = self.collect_part(collect, rounds, part, receipt);
-            let after = self.measure(figure);
+            let after = self.measure(metric);
             let round = Round {
                 steps,
                 predicted,
-                measured: before.freed_until(after, figure),
+                measured: before.freed_until(after, metric),
             };
             tracing::info!(predicted = %round.predicted, measured = ?round.measured, "measured what was freed");
             let stopped = collection.outcome.is_err();
@@ -228,7 +228,7 @@ impl<R: RunJournal> Engine<'_, R> {
             CollectMethod::Full => Bytes(u64::MAX),
             CollectMethod::Auto | CollectMethod::Selective => missing,
         };
-        dead.freeing(goal, |graph, names| match rounds.planned.figure {
+        dead.freeing(goal, |graph, names| match rounds.planned.metric {
             SizeMetric::OnDisk => self.survey.weigh(names),
             SizeMetric::NarSize => {
                 let size = |name: &&str| graph.find(name).map(|node| graph.nar_size_of(node));
@@ -255,7 +255,8 @@ impl<R: RunJournal> Engine<'_, R> {
             Ok(part) => (Ok(part.selection), part.registered),
             Err(why) => (Err(why), BTreeMap::new()),
         };
-        let is_part = rounds.planned.collects_most.is_some() || facts.registered_before.is_some();
+        let is_part =
+            rounds.planned.collect_at_least.is_some() || facts.registered_before.is_some();
         let method = if is_part || chosen.as_ref().is_ok_and(|it| !it.is_everything()) {
             CollectMethod::Selective
         } else {
@@ -285,9 +286,9 @@ impl<R: RunJournal> Engine<'_, R> {
         (collection, predicted)
     }
 
-    fn measure(&self, figure: SizeMetric) -> Measured {
+    fn measure(&self, metric: SizeMetric) -> Measured {
         Measured {
-            standing: self.survey.standing(figure),
+            disk_usage: self.survey.disk_usage(metric),
             free: self.perform.free_space().ok(),
         }
     }

@@ -175,14 +175,14 @@ impl<R: RunJournal> Planner<'_, R> {
         goal: DiskGoal,
         exact: Exact,
     ) -> Result<Plan, PlanError> {
-        let mut standing = DiskUsage {
+        let mut disk_usage = DiskUsage {
             disk: Some(self.store.fullness()?),
             store_bytes: None,
         };
-        if standing.to_free(goal.budget) == Some(Bytes(0)) {
+        if disk_usage.to_free(goal.budget) == Some(Bytes(0)) {
             let snapshot = self.survey.snapshot()?;
             let job = self.with_usual(job, &snapshot);
-            return Ok(Plan::build_when_within_budget(&snapshot, &job, standing));
+            return Ok(Plan::build_when_within_budget(&snapshot, &job, disk_usage));
         }
         let Observation {
             snapshot,
@@ -190,12 +190,12 @@ impl<R: RunJournal> Planner<'_, R> {
             running,
         } = self.look(job)?;
         let store = store.map_err(PlanError::BudgetUnknown)?;
-        standing.store_bytes = Some(store.graph().nar_size(&store.everything()));
+        disk_usage.store_bytes = Some(store.graph().nar_size(&store.everything()));
         let contradiction = self.contradiction(goal, &snapshot)?;
         let room = BudgetContext {
             inspection: &store,
-            standing,
-            to_free: standing.to_free(goal.budget).unwrap_or_default(),
+            disk_usage,
+            to_free: disk_usage.to_free(goal.budget).unwrap_or_default(),
             recent: recent(job, &snapshot),
             contradiction: contradiction.as_ref(),
         };
@@ -219,7 +219,7 @@ impl<R: RunJournal> Planner<'_, R> {
         goal: DiskGoal,
         snapshot: &Snapshot,
     ) -> Result<Option<Contradiction>, PlanError> {
-        if goal.budget.figure() == SizeMetric::NarSize {
+        if goal.budget.metric() == SizeMetric::NarSize {
             return Ok(None);
         }
         let receipts = self.remember.receipts()?;
@@ -235,7 +235,7 @@ impl<R: RunJournal> Planner<'_, R> {
         dead: &NodeSet,
         recent: Option<Recent>,
     ) -> Result<Bytes, PlanError> {
-        if goal.budget.figure() == SizeMetric::NarSize {
+        if goal.budget.metric() == SizeMetric::NarSize {
             return Ok(store.graph().nar_size(dead));
         }
         let mut names = names(store.graph(), dead.iter());
@@ -307,7 +307,7 @@ impl<R: RunJournal> Planner<'_, R> {
             notes,
         };
         if let Some(report) = &mut plan.budget {
-            let frees = match report.figure {
+            let frees = match report.metric {
                 SizeMetric::OnDisk => disk_bytes,
                 SizeMetric::NarSize => Some(forecast.now.nar_bytes),
             };
@@ -324,12 +324,12 @@ impl<R: RunJournal> Planner<'_, R> {
         dead: &NodeSet,
     ) -> Result<Option<NodeSet>, PlanError> {
         let budget = plan.budget.as_ref();
-        let needed = budget.and_then(|report| Some((report.collects_most?, report.figure)));
-        let Some((goal, figure)) = needed else {
+        let needed = budget.and_then(|report| Some((report.collect_at_least?, report.metric)));
+        let Some((goal, metric)) = needed else {
             return Ok(None);
         };
         let (graph, flags) = (store.graph(), store.flags());
-        let oldest = graph.oldest_dead_by(dead, flags, goal, |nodes| match figure {
+        let oldest = graph.oldest_dead_by(dead, flags, goal, |nodes| match metric {
             SizeMetric::OnDisk => self
                 .store
                 .measure_each(&names(graph, nodes.iter().copied())),

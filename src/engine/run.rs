@@ -62,7 +62,7 @@ impl<R: RunJournal> Engine<'_, R> {
         receipt.accepted_checks.clone_from(accepted);
         receipt.failed_checks = plan.left_out().cloned().collect();
         receipt.entries = self.checked_entries(&plan, &receipt.kind, &snapshot, job)?;
-        self.remember.saw(&lock, &snapshot, &receipt)?;
+        self.remember.record_baseline(&lock, &snapshot, &receipt)?;
         self.remember.begin(&lock, &mut receipt)?;
         self.prepare_undo(&lock, &mut receipt)?;
         self.repair_holds(&snapshot, &mut receipt);

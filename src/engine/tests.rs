@@ -337,7 +337,7 @@ impl Survey for World {
             pins: self.pins.borrow().clone(),
             holds: holds.collect(),
             vanished: self.still_vanished(),
-            ground: SnapshotScope::default(),
+            scope: SnapshotScope::default(),
             refusals: self.refusals.borrow().clone(),
             notes: Vec::new(),
         })

@@ -181,7 +181,7 @@ impl<R: RunJournal> Engine<'_, R> {
                 snapshot
                     .refusals
                     .retain(|seen| !seen.is_among(&receipt.accepted_checks));
-                let saved = self.remember.saw(lock, &snapshot, receipt);
+                let saved = self.remember.record_baseline(lock, &snapshot, receipt);
                 saved.map_err(|error| error_chain(&error))
             });
         if let Err(error) = saved {

@@ -57,7 +57,7 @@ pub trait RunJournal {
     ///
     /// # Errors
     /// When it cannot be written. A run that has not begun must do nothing then.
-    fn saw(
+    fn record_baseline(
         &self,
         lock: &Self::Lock,
         snapshot: &Snapshot,

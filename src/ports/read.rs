@@ -21,8 +21,8 @@ pub trait Survey {
 
     /// How full the store is, in the figure that a budget asks for, once the file system counts all that was freed; what
     /// is not known is not told.
-    fn standing(&self, figure: SizeMetric) -> DiskUsage {
-        let _ = figure;
+    fn disk_usage(&self, metric: SizeMetric) -> DiskUsage {
+        let _ = metric;
         DiskUsage::default()
     }
 

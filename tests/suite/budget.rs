@@ -157,7 +157,7 @@ fn what_is_held_counts_for_the_day_its_window_ends() {
         actions.iter().all(|a| a["kind"] != "releaseEarly"),
         "{plan}"
     );
-    assert_eq!(plan["budget"]["leftOut"][0]["risk"], "critical");
+    assert_eq!(plan["budget"]["tooRisky"][0]["risk"], "critical");
     let undone = run(&scratch, &["undo"]);
     assert_eq!(undone.status, 0, "{}", undone.stderr);
     assert_eq!(numbers(&system), from_to(1, 12));
@@ -191,7 +191,7 @@ fn open_holds_end_for_a_goal_that_needs_it_now() {
     );
     assert_eq!(ran.status, 5, "{}", ran.stderr);
     assert_eq!(
-        json(&ran)["budget"]["planned"]["leftOut"][0]["risk"],
+        json(&ran)["budget"]["planned"]["tooRisky"][0]["risk"],
         "high"
     );
     // Three of the four holds are enough; then all of them, and two generations without a hold.

@@ -268,7 +268,7 @@ fn an_interrupted_run_is_recovered_before_the_plan_is_made() {
     for nix in nixes() {
         let world = World::new(nix);
         let state = world.scratch.base().join("state");
-        let baseline = fs::read(state.join("seen.json")).unwrap();
+        let baseline = fs::read(state.join("root-baseline.json")).unwrap();
         world.ends(RUN, &[0]);
         // As if it had been killed before it made the hold for the vanished root.
         let mut receipt = world.receipts().pop().unwrap();
@@ -283,7 +283,7 @@ fn an_interrupted_run_is_recovered_before_the_plan_is_made() {
         }
         let record = state.join(format!("runs/{}.json", receipt.run));
         fs::write(record, serde_json::to_string(&receipt).unwrap()).unwrap();
-        fs::write(state.join("seen.json"), baseline).unwrap();
+        fs::write(state.join("root-baseline.json"), baseline).unwrap();
         world.ends(RUN, &[0]);
         world.everything_done();
         world.not_collected();

@@ -17,7 +17,10 @@ use crate::domain::snapshot::{Hold, Pin, Snapshot};
 use crate::domain::store_path::StoreDir;
 use crate::ports::JournalError;
 
-pub(super) const SEEN: &str = "seen.json";
+/// The file of the root baselines.
+pub(super) const BASELINE: &str = "root-baseline.json";
+/// Its former name. It is read until the next run writes the file anew.
+const FORMER_BASELINE: &str = "seen.json";
 
 /// The root baseline of the last run in each store.
 #[derive(Serialize, Deserialize)]
@@ -29,7 +32,7 @@ pub(super) struct Record {
 
 #[derive(Serialize, Deserialize)]
 enum Form {
-    #[serde(rename = "nix-prune/seen/1")]
+    #[serde(rename = "nix-prune/root-baseline/1", alias = "nix-prune/seen/1")]
     V1,
 }
 
@@ -46,9 +49,9 @@ impl Memory for Journal {
         self.holds_in(store)
     }
 
-    fn last_seen(&self, store: &StoreDir) -> Result<Option<RootBaseline>, JournalError> {
-        let stores = self.seen()?;
-        Ok(stores.into_iter().find(|seen| seen.store == *store))
+    fn baseline(&self, store: &StoreDir) -> Result<Option<RootBaseline>, JournalError> {
+        let baselines = self.baselines()?;
+        Ok(baselines.into_iter().find(|it| it.store == *store))
     }
 
     fn knows(&self, run: &RunId) -> bool {
@@ -90,25 +93,28 @@ impl Memory for Journal {
 }
 
 impl Journal {
-    fn seen(&self) -> Result<Vec<RootBaseline>, JournalError> {
-        let record: Option<Record> = self.document(SEEN)?;
+    fn baselines(&self) -> Result<Vec<RootBaseline>, JournalError> {
+        let record: Option<Record> = match self.document(BASELINE)? {
+            None => self.document(FORMER_BASELINE)?,
+            record => record,
+        };
         Ok(record.map_or_else(Vec::new, |record| record.stores))
     }
 
-    pub(super) fn remember_what_was_seen(
+    pub(super) fn write_baseline(
         &self,
         _lock: &RunLock,
         snapshot: &Snapshot,
         run: &Receipt,
     ) -> Result<(), JournalError> {
-        // A record that cannot be read is a refusal; who lets it pass has it written anew.
-        let mut stores = self.seen().unwrap_or_default();
-        let before = stores.iter().position(|seen| seen.store == snapshot.store);
+        // A file that cannot be read fails a safety check. Once that is accepted, the file is written anew.
+        let mut stores = self.baselines().unwrap_or_default();
+        let before = stores.iter().position(|it| it.store == snapshot.store);
         let before = before.map(|at| stores.swap_remove(at));
         stores.push(RootBaseline::of(snapshot, &run.entries, before.as_ref()));
         stores.sort_by(|a, b| a.store.as_path().cmp(b.store.as_path()));
         let schema = Form::V1;
-        self.write_document(SEEN, &Record { schema, stores })
+        self.write_document(BASELINE, &Record { schema, stores })
     }
 
     /// Whether a directory is this one, by whatever name.

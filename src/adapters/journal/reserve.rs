@@ -70,7 +70,7 @@ impl Journal {
         let size = |path: &Utf8Path| fs::symlink_metadata(path).map_or(0, |file| file.len());
         let runs = self.paths_in(&self.runs_dir()).unwrap_or_default();
         let last = runs.iter().max().map_or(0, |path| size(path));
-        let largest = size(&self.dir.join(super::previous_runs::SEEN)).max(last);
+        let largest = size(&self.dir.join(super::previous_runs::BASELINE)).max(last);
         let bytes = largest.saturating_add(largest / 2);
         bytes.next_power_of_two().clamp(MIN_BYTES, MAX_BYTES)
     }

@@ -192,8 +192,13 @@ impl RunJournal for Journal {
         }
     }
 
-    fn saw(&self, lock: &RunLock, snapshot: &Snapshot, run: &Receipt) -> Result<(), JournalError> {
-        self.remember_what_was_seen(lock, snapshot, run)?;
+    fn record_baseline(
+        &self,
+        lock: &RunLock,
+        snapshot: &Snapshot,
+        run: &Receipt,
+    ) -> Result<(), JournalError> {
+        self.write_baseline(lock, snapshot, run)?;
         if let Err(error) = self.remove_empty_hold_dirs(lock, snapshot) {
             tracing::debug!(error = %error_chain(&error), "empty directories of holds stay");
         }

@@ -32,7 +32,7 @@ pub(super) struct Missing<'a> {
 impl<'a> Missing<'a> {
     pub(super) fn since_the_last_run(look: Look<'a>) -> Self {
         let places = look.places;
-        let seen = look.memory.last_seen(&places.store);
+        let seen = look.memory.baseline(&places.store);
         let seen = seen.unwrap_or_else(|error| {
             let error = causes(&error);
             look.findings.refuse(
@@ -43,11 +43,11 @@ impl<'a> Missing<'a> {
             None
         });
         let mounts = mounts(&places.mounts);
-        let ground = SnapshotScope {
+        let scope = SnapshotScope {
             mounts: mounts.clone(),
             ..SnapshotScope::default()
         };
-        let away = seen.iter().flat_map(|seen| seen.away(&ground).cloned());
+        let away = seen.iter().flat_map(|seen| seen.away(&scope).cloned());
         let away: Vec<Utf8PathBuf> = away.collect();
         let is_unmounted = |at: &Utf8PathBuf| {
             !away.contains(at) && mounts.as_ref().is_some_and(|mounts| !mounts.contains(at))
@@ -93,7 +93,7 @@ impl<'a> Missing<'a> {
         let findings = self.look.findings;
         let seen = self.seen.as_ref();
         let skips = seen.map(|seen| seen.skips(clock.at, clock.uptime));
-        let ground = SnapshotScope {
+        let scope = SnapshotScope {
             directories: roots.directories.clone(),
             mounts: self.mounts.clone(),
             uptime: clock.uptime.cloned(),
@@ -111,7 +111,7 @@ impl<'a> Missing<'a> {
                 );
             }
         }
-        let gone: Vec<_> = self.seen.iter().flat_map(|s| s.vanished(&ground)).collect();
+        let gone: Vec<_> = self.seen.iter().flat_map(|s| s.vanished(&scope)).collect();
         // A directory in another missing one is reported with it.
         let inside = |dir: &Utf8Path| gone.iter().any(|o| *o != dir && dir.starts_with(o));
         for dir in gone.iter().filter(|dir| !inside(dir)) {
@@ -122,7 +122,7 @@ impl<'a> Missing<'a> {
                 "restore it, from a backup if needed; a collection would delete the paths of its roots",
             );
         }
-        ground
+        scope
     }
 
     /// The roots that the last run saw and that are gone, if the store still has their paths. Derivations are left out:

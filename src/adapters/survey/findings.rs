@@ -64,10 +64,10 @@ impl Findings {
             refusal.code != CheckCode::OddName || odd_names <= MAX_LISTED
         });
         notes.truncate(MAX_LISTED);
-        let left_out = all - refusals.len() - notes.len();
-        if left_out > 0 {
+        let too_risky = all - refusals.len() - notes.len();
+        if too_risky > 0 {
             notes.push(format!(
-                "{left_out} more notes and odd names are not listed"
+                "{too_risky} more notes and odd names are not listed"
             ));
         }
         (refusals, notes)

@@ -146,7 +146,7 @@ fn snapshot() -> Snapshot {
         pins: Vec::new(),
         holds: Vec::new(),
         vanished: Vec::new(),
-        ground: SnapshotScope::default(),
+        scope: SnapshotScope::default(),
         refusals: Vec::new(),
         notes: Vec::new(),
     }

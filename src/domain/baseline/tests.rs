@@ -88,7 +88,7 @@ fn snapshot(roots: Vec<GcRoot>) -> Snapshot {
         pins: Vec::new(),
         holds: Vec::new(),
         vanished: Vec::new(),
-        ground: SnapshotScope {
+        scope: SnapshotScope {
             directories: set(&["/state/gcroots/auto", "/state/profiles"]),
             mounts: Some(set(&["/", "/home", "/state", "/srv"])),
             uptime: None,
@@ -151,21 +151,21 @@ fn what_is_missing_stays_known_until_somebody_accepts_it() {
     let full = snapshot(vec![root("/home/a/result", RootKind::Result, 1)]);
     let before = RootBaseline::of(&full, &[], None);
     let mut later = snapshot(Vec::new());
-    later.ground.directories = set(&["/state/profiles"]);
-    later.ground.mounts = Some(set(&["/"]));
+    later.scope.directories = set(&["/state/profiles"]);
+    later.scope.mounts = Some(set(&["/"]));
     later.taken_at = time("2026-11-23T00:00:00Z");
     assert_eq!(
-        before.vanished(&later.ground).collect::<Vec<_>>(),
+        before.vanished(&later.scope).collect::<Vec<_>>(),
         ["/state/gcroots/auto"]
     );
-    assert_eq!(before.away(&later.ground).collect::<Vec<_>>(), ["/home"]);
+    assert_eq!(before.away(&later.scope).collect::<Vec<_>>(), ["/home"]);
     assert_eq!(
-        before.vanished(&full.ground).count() + before.away(&full.ground).count(),
+        before.vanished(&full.scope).count() + before.away(&full.scope).count(),
         0
     );
     let unknown = SnapshotScope {
         mounts: None,
-        ..later.ground.clone()
+        ..later.scope.clone()
     };
     assert_eq!(before.away(&unknown).count(), 0);
 

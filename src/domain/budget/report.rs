@@ -71,7 +71,7 @@ impl FreeSpace {
     }
 }
 
-/// How a plan stands to its budget: the goal, now, after the run, and when the rest comes.
+/// How a plan compares with its disk goal: now, after the run, and when more is freed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BudgetReport {
@@ -81,26 +81,28 @@ pub struct BudgetReport {
     pub release_holds: ReleaseHolds,
     /// What it is measured against, as it is now.
     pub now: DiskUsage,
-    /// What the sizes below are given in.
-    pub figure: SizeMetric,
-    /// How much must go: nothing when the goal is reached.
+    /// How the sizes below are measured.
+    #[serde(alias = "figure")]
+    pub metric: SizeMetric,
+    /// How much must be freed: 0 when the goal is reached.
     pub to_free: Bytes,
-    /// How much the actions free at once.
+    /// How much the actions free now.
     pub frees: Bytes,
-    /// How much of what is dead the collection is to free at least; null for all of it.
-    #[serde(default)]
-    pub collects_most: Option<Bytes>,
-    /// How much is then still missing: nothing when the goal is reached.
+    /// How much the collection must free at least; null for everything that is dead.
+    #[serde(default, alias = "collectsMost")]
+    pub collect_at_least: Option<Bytes>,
+    /// How much is still missing then: 0 when the goal is reached.
     pub missing: Bytes,
-    /// What becomes free besides when undo windows end, if nothing else changes, from the earliest.
+    /// What is freed besides when undo windows end, if nothing else changes, from the earliest.
     pub later: Vec<FreeLater>,
-    /// When the goal is reached, if that comes by waiting.
+    /// When the goal is reached by waiting alone; null where it is not.
     pub reached_at: Option<Timestamp>,
-    /// What keeps the rest, the largest first; empty where the goal is reached.
+    /// The roots that keep the rest, the largest first; empty where the goal is reached.
     pub kept_by: Vec<StillKept>,
-    /// What could go for the goal, and is riskier than the job may be.
-    pub left_out: Vec<LeftOut>,
-    /// How many holds and generations stay because what they keep would free nothing on disk.
+    /// Removals that would help, and that the job's risk limit does not allow.
+    #[serde(alias = "leftOut")]
+    pub too_risky: Vec<LeftOut>,
+    /// How many holds and generations are kept because removing them would free nothing on disk.
     #[serde(default)]
     pub free_nothing: u64,
     /// The last run whose prediction the file system contradicted: until one agrees, nothing is removed without a hold.
@@ -108,27 +110,28 @@ pub struct BudgetReport {
     pub contradiction: Option<Contradiction>,
 }
 
-/// What becomes free at a time.
+/// What is freed at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FreeLater {
-    /// When windows end.
+    /// When undo windows end.
     pub at: Timestamp,
-    /// How much is free then beyond what was before, by the store's own sizes.
+    /// How much is freed then, by NAR size.
     pub nar_bytes: Bytes,
 }
 
-/// A root that keeps what could otherwise go.
+/// A root that keeps what could otherwise be deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StillKept {
     /// Its link.
     pub root: String,
-    /// What it alone keeps, by the store's own sizes.
-    pub only_here_bytes: Bytes,
+    /// What it alone keeps, by NAR size.
+    #[serde(alias = "onlyHereBytes")]
+    pub exclusive_bytes: Bytes,
 }
 
-/// How many steps of a risk were left out.
+/// How many removals of a risk were left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LeftOut {
@@ -145,15 +148,15 @@ impl BudgetReport {
             goal: goal.budget,
             release_holds: goal.release_holds,
             now,
-            figure: goal.budget.figure(),
+            metric: goal.budget.metric(),
             to_free: Bytes(0),
             frees: Bytes(0),
-            collects_most: None,
+            collect_at_least: None,
             missing: Bytes(0),
             later: Vec::new(),
             reached_at: None,
             kept_by: Vec::new(),
-            left_out: Vec::new(),
+            too_risky: Vec::new(),
             free_nothing: 0,
             contradiction: None,
         }

@@ -93,8 +93,8 @@ pub struct Trial {
 
 impl Trial {
     /// Of a budget in this figure. The store's own sizes are not the file system's to contradict.
-    pub fn new(figure: SizeMetric, contradicted: bool) -> Self {
-        let judge = (figure == SizeMetric::OnDisk).then(Judge::default);
+    pub fn new(metric: SizeMetric, contradicted: bool) -> Self {
+        let judge = (metric == SizeMetric::OnDisk).then(Judge::default);
         Self {
             steps: u64::from(judge.is_none() || !contradicted),
             judge,
@@ -153,7 +153,7 @@ impl Contradiction {
 /// The last finding of a run, with the round that it is about.
 fn judged(receipt: &Receipt) -> Option<(Finding, Round)> {
     let rounds = match &receipt.budget {
-        Some(outcome) if outcome.planned.figure == SizeMetric::NarSize => Vec::new(),
+        Some(outcome) if outcome.planned.metric == SizeMetric::NarSize => Vec::new(),
         Some(outcome) => outcome.rounds.clone(),
         None => whole_run(receipt).into_iter().collect(),
     };

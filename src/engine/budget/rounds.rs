@@ -12,17 +12,17 @@ use crate::operations::Loss;
 /// How full the store is, and what is free beside what Nix keeps for itself.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Measured {
-    pub(super) standing: DiskUsage,
+    pub(super) disk_usage: DiskUsage,
     pub(super) free: Option<FreeSpace>,
 }
 
 impl Measured {
     /// How much more is free later.
-    pub(super) fn freed_until(self, later: Self, figure: SizeMetric) -> Option<i64> {
-        match figure {
+    pub(super) fn freed_until(self, later: Self, metric: SizeMetric) -> Option<i64> {
+        match metric {
             SizeMetric::OnDisk => self.free?.freed_until(later.free?),
             SizeMetric::NarSize => {
-                let (before, after) = (self.standing.store_bytes?, later.standing.store_bytes?);
+                let (before, after) = (self.disk_usage.store_bytes?, later.disk_usage.store_bytes?);
                 i64::try_from(i128::from(before.0) - i128::from(after.0)).ok()
             }
         }
@@ -45,10 +45,11 @@ impl Rounds {
     /// How much must still go. What Nix's own files gave up does not count, for Nix takes it again.
     pub(super) fn missing(&self, now: Measured) -> Option<Bytes> {
         let goal = self.planned.goal;
-        let missing = now.standing.to_free(goal)?;
+        let missing = now.disk_usage.to_free(goal)?;
         let freed = self.start.freed_until(now, SizeMetric::OnDisk);
-        let beside = freed.and_then(|freed| self.start.standing.after_freeing(freed).to_free(goal));
-        Some(match self.planned.figure {
+        let beside =
+            freed.and_then(|freed| self.start.disk_usage.after_freeing(freed).to_free(goal));
+        Some(match self.planned.metric {
             SizeMetric::OnDisk => missing.max(beside.unwrap_or_default()),
             SizeMetric::NarSize => missing,
         })

@@ -19,7 +19,7 @@ pub struct BudgetContext<'a> {
     /// The store.
     pub inspection: &'a StoreAnalysis,
     /// How full it is.
-    pub standing: DiskUsage,
+    pub disk_usage: DiskUsage,
     /// How much must go until the goal is reached.
     pub to_free: Bytes,
     /// What the collection spares for its youth.
@@ -42,7 +42,7 @@ impl Plan {
     pub fn build_when_within_budget(
         snapshot: &Snapshot,
         job: &EffectiveJob,
-        standing: DiskUsage,
+        disk_usage: DiskUsage,
     ) -> Self {
         let mut plan = Self::build(snapshot, job);
         for item in &mut plan.items {
@@ -53,7 +53,9 @@ impl Plan {
         plan.vanished.clear();
         plan.steps.clear();
         plan.skips_collection = false;
-        plan.budget = job.budget.map(|goal| BudgetReport::reached(goal, standing));
+        plan.budget = job
+            .budget
+            .map(|goal| BudgetReport::reached(goal, disk_usage));
         plan
     }
 
@@ -68,17 +70,21 @@ impl Plan {
     pub fn build_for_budget<E>(
         snapshot: &Snapshot,
         job: &EffectiveJob,
-        room: BudgetContext<'_>,
+        context: BudgetContext<'_>,
         weigh: impl FnMut(&NodeSet) -> Result<Bytes, E>,
     ) -> Result<Self, E> {
-        if room.to_free == Bytes(0) {
-            return Ok(Self::build_when_within_budget(snapshot, job, room.standing));
+        if context.to_free == Bytes(0) {
+            return Ok(Self::build_when_within_budget(
+                snapshot,
+                job,
+                context.disk_usage,
+            ));
         }
         let mut plan = Self::build(snapshot, job);
         let Some(goal) = job.budget else {
             return Ok(plan);
         };
-        let mut choice = choice::choose(&plan, snapshot, job, goal, room, weigh)?;
+        let mut choice = choice::choose(&plan, snapshot, job, goal, context, weigh)?;
         plan.budget = choice.report.take();
         plan.restrict_to(choice);
         Ok(plan)

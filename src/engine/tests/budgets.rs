@@ -31,7 +31,7 @@ impl Survey for StoreData<'_> {
         self.0.snapshot()
     }
 
-    fn standing(&self, _: SizeMetric) -> DiskUsage {
+    fn disk_usage(&self, _: SizeMetric) -> DiskUsage {
         let disk = Disk {
             used: Bytes(0),
             available: Bytes(self.available()),
@@ -71,14 +71,14 @@ fn with_dead(count: u32) -> World {
 }
 
 /// The report of a goal for which the collection deletes so much.
-fn report(goal: u64, collects_most: Option<u64>) -> BudgetReport {
+fn report(goal: u64, collect_at_least: Option<u64>) -> BudgetReport {
     let goal = DiskGoal {
         budget: Budget::MinFree(Amount::Bytes(Bytes(goal))),
         release_holds: ReleaseHolds::IfNeeded,
     };
     BudgetReport {
         to_free: Bytes(1),
-        collects_most: collects_most.map(Bytes),
+        collect_at_least: collect_at_least.map(Bytes),
         ..BudgetReport::reached(goal, DiskUsage::default())
     }
 }

@@ -84,7 +84,7 @@ impl Survey for StoreData<'_> {
         self.0.snapshot()
     }
 
-    fn standing(&self, _: SizeMetric) -> DiskUsage {
+    fn disk_usage(&self, _: SizeMetric) -> DiskUsage {
         DiskUsage {
             disk: Some(Disk {
                 used: Bytes(u64::MAX / 2),

@@ -115,7 +115,7 @@ pub(crate) fn snapshot(profiles: Vec<Profile>) -> Snapshot {
         pins: Vec::new(),
         holds: Vec::new(),
         vanished: Vec::new(),
-        ground: SnapshotScope::default(),
+        scope: SnapshotScope::default(),
         refusals: Vec::new(),
         notes: Vec::new(),
     }

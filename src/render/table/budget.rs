@@ -11,7 +11,7 @@ use super::{Page, View};
 pub(super) fn write(report: &BudgetReport, view: &View, page: &mut Page) {
     page.heading(view, &format!("Budget: {}", report.goal));
     let say = |page: &mut Page, text: &str| page.prose("  ", text, view.style);
-    if let Some(now) = standing(report.now, report.figure) {
+    if let Some(now) = disk_usage(report.now, report.metric) {
         say(page, &format!("Now: {now}."));
     }
     if report.is_reached() {
@@ -19,8 +19,8 @@ pub(super) fn write(report: &BudgetReport, view: &View, page: &mut Page) {
         return;
     }
     let to_free = report.to_free;
-    let figure = figure(report.figure);
-    say(page, &format!("To free: {to_free} ({figure})."));
+    let metric = metric(report.metric);
+    say(page, &format!("To free: {to_free} ({metric})."));
     if let Some(contradiction) = &report.contradiction {
         say(page, &contradicted(contradiction, view));
     }
@@ -141,8 +141,8 @@ fn waiting(report: &BudgetReport, view: &View) -> Vec<String> {
         }
         None => {}
     }
-    if !report.left_out.is_empty() {
-        let parts: Vec<String> = report.left_out.iter().map(left_out).collect();
+    if !report.too_risky.is_empty() {
+        let parts: Vec<String> = report.too_risky.iter().map(count_of_risk).collect();
         sentences.push(format!(
             "Left out because of the job's risk limit: {}.",
             list(&parts)
@@ -158,31 +158,31 @@ fn waiting(report: &BudgetReport, view: &View) -> Vec<String> {
     if report.reached_at.is_none() && !report.kept_by.is_empty() {
         let kept = report.kept_by.iter();
         let kept: Vec<String> = kept
-            .map(|kept| format!("{} ({})", kept.root, kept.only_here_bytes))
+            .map(|kept| format!("{} ({})", kept.root, kept.exclusive_bytes))
             .collect();
         sentences.push(format!("Largest exclusive sizes: {}.", list(&kept)));
     }
     sentences
 }
 
-fn left_out(left: &LeftOut) -> String {
+fn count_of_risk(left: &LeftOut) -> String {
     let steps = usize::try_from(left.steps).unwrap_or(usize::MAX);
     format!("{} of risk {}", count(steps, "step"), left.risk)
 }
 
-fn standing(standing: DiskUsage, figure: SizeMetric) -> Option<String> {
-    if figure == SizeMetric::NarSize {
-        let bytes = standing.store_bytes?;
+fn disk_usage(disk_usage: DiskUsage, metric: SizeMetric) -> Option<String> {
+    if metric == SizeMetric::NarSize {
+        let bytes = disk_usage.store_bytes?;
         return Some(format!("store size {bytes} (NAR size)"));
     }
-    let Disk { used, available } = standing.disk?;
+    let Disk { used, available } = disk_usage.disk?;
     let size = u128::from(used.0) + u128::from(available.0);
     let percent = (u128::from(used.0) * 100).div_ceil(size.max(1));
     Some(format!("{available} free, {used} used ({percent}%)"))
 }
 
-fn figure(figure: SizeMetric) -> &'static str {
-    match figure {
+fn metric(metric: SizeMetric) -> &'static str {
+    match metric {
         SizeMetric::OnDisk => "on disk",
         SizeMetric::NarSize => "NAR size",
     }

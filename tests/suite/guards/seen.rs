@@ -38,7 +38,7 @@ fn a_clock_that_was_set_back_stops_the_whole_run_until_it_is_let_pass_once() {
     let Some(scratch) = machine() else { return };
     let keep = ["run", "--keep-last=1", "--no-collect", "--yes"];
     ends(&scratch, &["run", "--yes"], 0);
-    let record = scratch.base().join("state/seen.json");
+    let record = scratch.base().join("state/root-baseline.json");
     let text = fs::read_to_string(&record).unwrap();
     let mut seen: Value = serde_json::from_str(&text).unwrap();
     seen["stores"][0]["takenAt"] = "2199-01-01T00:00:00Z".into();
@@ -74,7 +74,7 @@ fn a_saved_plan_that_is_stopped_stays_stopped() {
     let Some(scratch) = machine() else { return };
     ends(&scratch, &["run", "--yes"], 0);
     let (record, file) = (
-        scratch.base().join("state/seen.json"),
+        scratch.base().join("state/root-baseline.json"),
         scratch.base().join("plan"),
     );
     let text = fs::read_to_string(&record).unwrap();
@@ -105,13 +105,29 @@ fn a_saved_plan_that_is_stopped_stays_stopped() {
 fn what_the_last_run_saw_and_cannot_be_read_stops_a_collection() {
     let Some(scratch) = machine() else { return };
     ends(&scratch, &["run", "--yes"], 0);
-    fs::write(scratch.base().join("state/seen.json"), "{").unwrap();
+    fs::write(scratch.base().join("state/root-baseline.json"), "{").unwrap();
     let ran = ends(&scratch, &["run", "--yes"], 4);
-    assert!(ran.stderr.contains("seen.json"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("root-baseline.json"), "{}", ran.stderr);
     ends(
         &scratch,
         &["run", "--yes", "--accept=journal.unreadable"],
         0,
     );
     ends(&scratch, &["run", "--yes"], 0);
+}
+
+#[test]
+fn a_baseline_under_its_former_name_is_read() {
+    let Some(scratch) = machine() else { return };
+    let dir = seen(&scratch);
+    let state = scratch.base().join("state");
+    let now = state.join("root-baseline.json");
+    let text = fs::read_to_string(&now).unwrap();
+    fs::remove_file(&now).unwrap();
+    let former = text.replace("nix-prune/root-baseline/1", "nix-prune/seen/1");
+    assert_ne!(text, former);
+    fs::write(state.join("seen.json"), former).unwrap();
+    fs::remove_dir_all(dir).unwrap();
+    let plan = json(&ends(&scratch, &["plan", "--json"], 0));
+    assert_eq!(codes(&plan["failedChecks"]), ["roots.vanished"]);
 }

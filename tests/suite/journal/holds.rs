@@ -242,7 +242,7 @@ fn only_empty_directories_of_ended_runs_that_no_root_leads_into_are_removed() {
     let left = |world: &World, snapshot: &Snapshot| {
         world
             .journal
-            .saw(&world.lock, snapshot, &world.receipt)
+            .record_baseline(&world.lock, snapshot, &world.receipt)
             .unwrap();
         names(&holds).contains(&run)
     };

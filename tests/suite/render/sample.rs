@@ -218,7 +218,7 @@ pub(crate) fn snapshot(odd: &str) -> Snapshot {
             link: format!("/home/alice/thesis/result{odd}").into(),
             store_path: store_path(60, "thesis"),
         }],
-        ground: SnapshotScope::default(),
+        scope: SnapshotScope::default(),
         refusals: vec![
             Blocker {
                 code: CheckCode::CurrentUnknown,

@@ -42,7 +42,7 @@ pub(super) fn opinion(history: &History) -> Opinion {
     let now = nanos(history.now.to_unix());
     let mut opinion = Opinion::new();
     for g in &all {
-        let mut reasons = standing(g, current, now, history);
+        let mut reasons = disk_usage(g, current, now, history);
         reasons.extend(by_rules(g, &all, current, now, history));
         if is_fallback(g, &all, current, history.profile.kind) {
             reasons.insert("fallback".to_string());
@@ -52,7 +52,7 @@ pub(super) fn opinion(history: &History) -> Opinion {
     opinion
 }
 
-fn standing(g: &StoreData, current: u32, now: i128, history: &History) -> BTreeSet<String> {
+fn disk_usage(g: &StoreData, current: u32, now: i128, history: &History) -> BTreeSet<String> {
     let content = &history.profile.generations[&GenerationNumber(g.number)].content;
     let among =
         |paths: &[StorePath<String>]| paths.iter().any(|path| Some(path) == g.path.as_ref());

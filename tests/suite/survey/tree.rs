@@ -71,7 +71,7 @@ impl Memory for Fake {
         Ok(self.holds.clone())
     }
 
-    fn last_seen(&self, _: &StoreDir) -> Result<Option<RootBaseline>, JournalError> {
+    fn baseline(&self, _: &StoreDir) -> Result<Option<RootBaseline>, JournalError> {
         Ok(self.seen.clone())
     }
 

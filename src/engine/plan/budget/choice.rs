@@ -52,54 +52,54 @@ pub(super) fn choose<E>(
     snapshot: &Snapshot,
     job: &EffectiveJob,
     goal: DiskGoal,
-    room: BudgetContext<'_>,
+    context: BudgetContext<'_>,
     mut weigh: impl FnMut(&NodeSet) -> Result<Bytes, E>,
 ) -> Result<RemovalSet, E> {
     let steps = RemovalOrder::of(plan, snapshot, job);
     let mut ceiling = UpperBound::of(job);
-    let now = ceiling.allowed(steps.that_free_now(plan, job, goal, room));
-    let recent = room.recent.map(|recent| recent.since);
-    let ladder = room.inspection.ladder(&[], &links(&now), recent);
-    let climb = ladder.climb(room.to_free, &mut weigh)?;
+    let now = ceiling.allowed(steps.that_free_now(plan, job, goal, context));
+    let recent = context.recent.map(|recent| recent.since);
+    let ladder = context.inspection.ladder(&[], &links(&now), recent);
+    let climb = ladder.climb(context.to_free, &mut weigh)?;
     let mut choice = RemovalSet::default();
     let freeing = ladder.links_that_free(&climb, &mut weigh)?;
-    let mut idle = idle(&ladder, &climb, &freeing, room);
+    let mut idle = idle(&ladder, &climb, &freeing, context);
     let gone = choice.take(&now, freeing.into_iter());
     // Nix's own collector takes everything.
     let whole = |c: CollectOperation| c.method == CollectMethod::Full;
     let in_parts = !job.operations.collect.is_some_and(whole);
-    if in_parts && gone.is_empty() && climb.bytes >= room.to_free {
-        choice.most = (climb.bytes > room.to_free).then_some(room.to_free);
+    if in_parts && gone.is_empty() && climb.bytes >= context.to_free {
+        choice.most = (climb.bytes > context.to_free).then_some(context.to_free);
     }
     let frees = match choice.most {
-        Some(_) => room.to_free,
+        Some(_) => context.to_free,
         None => climb.bytes,
     };
-    if frees < room.to_free {
+    if frees < context.to_free {
         // Nothing more can be done about it now; what waits for its window to end counts for the day when it does.
         let held = steps.generations.iter().filter(|s| !gone.contains(&s.link));
-        let held = held.filter(|step| room.contradiction.is_none() || step.is_held());
+        let held = held.filter(|step| context.contradiction.is_none() || step.is_held());
         let held = ceiling.allowed(held.cloned().collect());
-        let waiting = steps.waiting(snapshot, room);
+        let waiting = steps.waiting(snapshot, context);
         let waiting = waiting.iter().map(|(link, _)| link.as_path());
         let waiting: Vec<&Utf8Path> = gone
             .iter()
             .map(Utf8PathBuf::as_path)
             .chain(waiting)
             .collect();
-        let ladder = room.inspection.ladder(&waiting, &links(&held), None);
-        let climb = ladder.climb(room.to_free, &mut weigh)?;
+        let ladder = context.inspection.ladder(&waiting, &links(&held), None);
+        let climb = ladder.climb(context.to_free, &mut weigh)?;
         let freeing = ladder.links_that_free(&climb, &mut weigh)?;
-        idle.extend(self::idle(&ladder, &climb, &freeing, room));
+        idle.extend(self::idle(&ladder, &climb, &freeing, context));
         choice.take(&held, freeing.into_iter());
     }
     let outcome = report::Outcome {
         goal,
         frees,
-        left_out: ceiling.left_out(),
+        too_risky: ceiling.left_out(),
         free_nothing: idle.len() as u64,
     };
-    let report = report::write(outcome, &choice, &steps, snapshot, room, weigh)?;
+    let report = report::write(outcome, &choice, &steps, snapshot, context, weigh)?;
     choice.report = Some(report);
     Ok(choice)
 }
@@ -109,10 +109,10 @@ fn idle(
     ladder: &RemovalSequence<'_>,
     climb: &CumulativeFreed,
     freeing: &[&Utf8Path],
-    room: BudgetContext<'_>,
+    context: BudgetContext<'_>,
 ) -> HashSet<Utf8PathBuf> {
     let links = ladder.links().filter(|link| !freeing.contains(link));
-    let links = links.filter(|_| climb.bytes < room.to_free);
+    let links = links.filter(|_| climb.bytes < context.to_free);
     links.map(Utf8Path::to_path_buf).collect()
 }
 
@@ -120,7 +120,7 @@ fn idle(
 /// that fills up would not even be rid of what is dead.
 struct UpperBound {
     highest: RiskLevel,
-    left_out: Vec<RiskLevel>,
+    too_risky: Vec<RiskLevel>,
 }
 
 impl UpperBound {
@@ -132,21 +132,21 @@ impl UpperBound {
         };
         Self {
             highest,
-            left_out: Vec::new(),
+            too_risky: Vec::new(),
         }
     }
 
     fn allowed(&mut self, steps: Vec<Step>) -> Vec<Step> {
         let may = |step: &Step| step.removal.risk <= self.highest;
         let (good, bad): (Vec<_>, Vec<_>) = steps.into_iter().partition(may);
-        self.left_out
+        self.too_risky
             .extend(bad.iter().map(|step| step.removal.risk));
         good
     }
 
     fn left_out(&self) -> Vec<LeftOut> {
         let count = |risk: RiskLevel| {
-            let steps = self.left_out.iter().filter(|&&r| r == risk).count();
+            let steps = self.too_risky.iter().filter(|&&r| r == risk).count();
             let steps = u64::try_from(steps).unwrap_or(u64::MAX);
             (steps > 0).then_some(LeftOut { risk, steps })
         };
@@ -228,9 +228,11 @@ impl RemovalOrder {
     pub(super) fn waiting(
         &self,
         snapshot: &Snapshot,
-        room: BudgetContext<'_>,
+        context: BudgetContext<'_>,
     ) -> Vec<(Utf8PathBuf, Timestamp)> {
-        let ripe = room.recent.map_or(snapshot.taken_at, |recent| recent.until);
+        let ripe = context
+            .recent
+            .map_or(snapshot.taken_at, |recent| recent.until);
         let expired = self.expired.iter().map(|step| (step.link.clone(), ripe));
         self.open.iter().cloned().chain(expired).collect()
     }
@@ -241,10 +243,10 @@ impl RemovalOrder {
         plan: &Plan,
         job: &EffectiveJob,
         goal: DiskGoal,
-        room: BudgetContext<'_>,
+        context: BudgetContext<'_>,
     ) -> Vec<Step> {
         let mut steps = self.expired.clone();
-        if room.contradiction.is_some() {
+        if context.contradiction.is_some() {
             return steps;
         }
         if goal.release_holds == ReleaseHolds::IfNeeded && plan.collection().is_some() {

@@ -18,7 +18,7 @@ const NAMED: usize = 5;
 pub(super) struct Outcome {
     pub(super) goal: DiskGoal,
     pub(super) frees: Bytes,
-    pub(super) left_out: Vec<LeftOut>,
+    pub(super) too_risky: Vec<LeftOut>,
     pub(super) free_nothing: u64,
 }
 
@@ -27,41 +27,41 @@ pub(super) fn write<E>(
     choice: &RemovalSet,
     steps: &RemovalOrder,
     snapshot: &Snapshot,
-    room: BudgetContext<'_>,
+    context: BudgetContext<'_>,
     weigh: impl FnMut(&NodeSet) -> Result<Bytes, E>,
 ) -> Result<BudgetReport, E> {
     let Outcome {
         goal,
         frees,
-        left_out,
+        too_risky,
         free_nothing,
     } = outcome;
-    let missing = Bytes(room.to_free.0.saturating_sub(frees.0));
+    let missing = Bytes(context.to_free.0.saturating_sub(frees.0));
     let mut report = BudgetReport {
-        to_free: room.to_free,
+        to_free: context.to_free,
         frees,
         missing,
-        collects_most: choice.most,
-        contradiction: room.contradiction.cloned(),
+        collect_at_least: choice.most,
+        contradiction: context.contradiction.cloned(),
         free_nothing,
-        ..BudgetReport::reached(goal, room.standing)
+        ..BudgetReport::reached(goal, context.disk_usage)
     };
     if missing == Bytes(0) {
         return Ok(report);
     }
-    let ends = Ends::of(choice, steps, snapshot, room);
-    ends.later(&mut report, room, weigh)?;
-    let inspection = room.inspection;
+    let ends = Ends::of(choice, steps, snapshot, context);
+    ends.later(&mut report, context, weigh)?;
+    let inspection = context.inspection;
     let all = ends.all();
     let kept = inspection.largest_without(&all, NAMED);
     report.kept_by = kept
         .into_iter()
-        .map(|(root, only_here_bytes)| StillKept {
+        .map(|(root, exclusive_bytes)| StillKept {
             root,
-            only_here_bytes,
+            exclusive_bytes,
         })
         .collect();
-    report.left_out = left_out;
+    report.too_risky = too_risky;
     Ok(report)
 }
 
@@ -76,7 +76,7 @@ impl Ends {
         choice: &RemovalSet,
         steps: &RemovalOrder,
         snapshot: &Snapshot,
-        room: BudgetContext<'_>,
+        context: BudgetContext<'_>,
     ) -> Self {
         let mut gone: Vec<Utf8PathBuf> = Vec::new();
         let mut ends: Vec<(Timestamp, Utf8PathBuf)> = Vec::new();
@@ -86,7 +86,7 @@ impl Ends {
                 None => gone.push(link.clone()),
             }
         }
-        for (link, until) in steps.waiting(snapshot, room) {
+        for (link, until) in steps.waiting(snapshot, context) {
             if !gone.contains(&link) {
                 ends.push((until, link));
             }
@@ -107,12 +107,12 @@ impl Ends {
     fn later<E>(
         &self,
         report: &mut BudgetReport,
-        room: BudgetContext<'_>,
+        context: BudgetContext<'_>,
         mut weigh: impl FnMut(&NodeSet) -> Result<Bytes, E>,
     ) -> Result<(), E> {
         let gone: Vec<&Utf8Path> = self.gone.iter().map(Utf8PathBuf::as_path).collect();
         let links: Vec<&Utf8Path> = self.ends.iter().map(|(_, link)| link.as_path()).collect();
-        let ladder = room.inspection.ladder(&gone, &links, None);
+        let ladder = context.inspection.ladder(&gone, &links, None);
         let by_link = self.ends.iter().map(|(at, link)| (link.as_path(), *at));
         let by_link: HashMap<&Utf8Path, Timestamp> = by_link.collect();
         let end_of = |link: &Utf8Path| by_link.get(link).copied();
@@ -128,11 +128,11 @@ impl Ends {
                 }),
             }
         }
-        let climb = ladder.climb(room.to_free, &mut weigh)?;
+        let climb = ladder.climb(context.to_free, &mut weigh)?;
         // What was predicted for now was wrong, and may be so for later.
-        if climb.bytes >= room.to_free && room.contradiction.is_none() {
+        if climb.bytes >= context.to_free && context.contradiction.is_none() {
             let last = ladder.links_of(&climb).last();
-            let young = room.recent.map(|recent| recent.until);
+            let young = context.recent.map(|recent| recent.until);
             report.reached_at = last.and_then(end_of).max(young);
         }
         Ok(())

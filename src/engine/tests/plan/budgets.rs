@@ -41,7 +41,7 @@ impl World {
     fn within(&self, job: &Job, to_free: u64, release_holds: ReleaseHolds) -> Plan {
         let room = BudgetContext {
             inspection: &self.inspection,
-            standing: DiskUsage::default(),
+            disk_usage: DiskUsage::default(),
             to_free: Bytes(to_free),
             recent: self.recent,
             contradiction: None,

@@ -103,7 +103,7 @@ fn who_may_wait_takes_one_step_after_the_other(
     assert_eq!(report.missing, Bytes(missing));
     // As much as is dead is collected wholly, less of it by name.
     assert_eq!(
-        report.collects_most,
+        report.collect_at_least,
         (to_free < SIZE).then_some(Bytes(to_free))
     );
 }
@@ -138,7 +138,7 @@ fn where_nothing_frees(mode: ReleaseHolds) -> Plan {
     let world = full();
     let room = BudgetContext {
         inspection: &world.inspection,
-        standing: DiskUsage::default(),
+        disk_usage: DiskUsage::default(),
         to_free: Bytes(100 * SIZE),
         recent: None,
         contradiction: None,
@@ -171,7 +171,7 @@ fn after_a_contradiction_nothing_is_removed_without_a_hold() {
     let plan = |job: &Job, mode| {
         let room = BudgetContext {
             inspection: &world.inspection,
-            standing: DiskUsage::default(),
+            disk_usage: DiskUsage::default(),
             to_free: Bytes(100 * SIZE),
             recent: None,
             contradiction: Some(&contradiction),
@@ -286,10 +286,10 @@ fn an_open_window_ends_only_within_what_the_job_may_risk(
     assert_eq!(early.len(), ends);
     assert!(early.iter().all(|planned| planned.risk == risk));
     let report = plan.budget.unwrap();
-    assert_eq!(report.left_out.len(), 1 - ends);
+    assert_eq!(report.too_risky.len(), 1 - ends);
     assert!(
         report
-            .left_out
+            .too_risky
             .iter()
             .all(|left| left.risk == risk && left.steps == 1)
     );
