@@ -1,0 +1,226 @@
+//! What Nix does in the world in memory.
+
+use super::*;
+
+fn failed(what: &str) -> PerformError {
+    PerformError::Nix {
+        what: what.to_string(),
+        source: "exit status 1".into(),
+    }
+}
+
+impl World {
+    fn wait(&self) -> Result<(), PerformError> {
+        self.now.set(self.now.get() + self.takes.get());
+        if self.times_out.get() {
+            return Err(PerformError::TimedOut {
+                what: "nix-env".to_string(),
+                source: "the profile is locked".into(),
+            });
+        }
+        Ok(())
+    }
+}
+
+impl NixActions for World {
+    fn give_up_reserve(&self) -> Result<bool, PerformError> {
+        Ok(self.reserve_of_nix.replace(false))
+    }
+
+    fn is_ourselves(&self, _: &Owner) -> bool {
+        !self.of_another_user.get()
+    }
+
+    fn nix_version(&self) -> Result<String, PerformError> {
+        Ok("2.34.8".to_string())
+    }
+
+    fn hold(&self, path: &StorePath<String>, link: &Utf8Path) -> Result<(), PerformError> {
+        if self.fail_hold.get() || self.unholdable.borrow().as_ref() == Some(path) {
+            return Err(failed("nix-store --realise"));
+        }
+        self.point(|| {
+            assert!(self.disk.borrow().contains(path));
+            self.lost.borrow_mut().remove(link);
+            self.holds
+                .borrow_mut()
+                .insert(link.to_path_buf(), path.clone());
+        });
+        Ok(())
+    }
+
+    fn remove_generation(&self, facts: &GenerationFacts) -> Result<(), PerformError> {
+        let n = facts.number.0;
+        if self.change_before_drop.get() {
+            self.current.set(n);
+            return Err(PerformError::Stale(
+                "the current generation changed".to_string(),
+            ));
+        }
+        if self.fail_drop.get() {
+            return Err(failed("nix-env --delete-generations"));
+        }
+        self.wait()?;
+        assert_ne!(n, self.current.get(), "the current generation was dropped");
+        self.point(|| self.links.borrow_mut().remove(&n));
+        self.drops.set(self.drops.get() + 1);
+        if self.unlinks_after.get() == Some(self.drops.get()) {
+            self.roots.borrow_mut().clear();
+        }
+        if self.removes_more.get() {
+            return Err(PerformError::RemovedMore {
+                what: "nix-env --delete-generations".to_string(),
+                more: "with it went the generations 8".to_string(),
+            });
+        }
+        if self.lie_about_drop.get() {
+            return Err(failed("nix-env --delete-generations"));
+        }
+        Ok(())
+    }
+
+    fn see_generation(&self, facts: &GenerationFacts) -> Result<LinkState, PerformError> {
+        Ok(match self.links.borrow().get(&facts.number.0) {
+            None => LinkState::Gone,
+            Some((target, time)) if *target == facts.target && *time == facts.created => {
+                LinkState::Unchanged
+            }
+            Some((target, _)) if *target == facts.target => LinkState::Unfinished,
+            Some(_) => LinkState::Different,
+        })
+    }
+
+    fn restore_generation(
+        &self,
+        facts: &GenerationFacts,
+        claim: RestoreMode,
+    ) -> Result<(), PerformError> {
+        self.wait()?;
+        let n = facts.number.0;
+        if claim == RestoreMode::Fresh && self.links.borrow().contains_key(&n) {
+            return Err(PerformError::Stale(format!("the number {n} is taken")));
+        }
+        if !self.disk.borrow().contains(&facts.store_path) {
+            return Err(PerformError::Stale(format!("{} is gone", facts.target)));
+        }
+        let wrong = Timestamp::from_unix(self.now.get(), 0).unwrap();
+        self.point(|| {
+            self.links
+                .borrow_mut()
+                .insert(n, (facts.target.clone(), wrong));
+        });
+        self.point(|| {
+            self.links
+                .borrow_mut()
+                .insert(n, (facts.target.clone(), facts.created));
+        });
+        Ok(())
+    }
+
+    fn remove_root(&self, facts: &RootFacts, _: &ProtectedPaths) -> Result<(), PerformError> {
+        self.point(|| self.entries.borrow_mut().remove(&facts.entry));
+        Ok(())
+    }
+
+    fn see_root(&self, facts: &RootFacts) -> Result<LinkState, PerformError> {
+        Ok(match self.entries.borrow().get(&facts.entry) {
+            None => LinkState::Gone,
+            Some(link) if *link == facts.link => LinkState::Unchanged,
+            Some(_) => LinkState::Different,
+        })
+    }
+
+    fn restore_root(&self, facts: &RootFacts) -> Result<(), PerformError> {
+        self.point(|| {
+            self.entries
+                .borrow_mut()
+                .insert(facts.entry.clone(), facts.link.clone());
+        });
+        Ok(())
+    }
+
+    fn release_hold(&self, facts: &HoldFacts) -> Result<(), PerformError> {
+        self.point(|| self.holds.borrow_mut().remove(&facts.link));
+        Ok(())
+    }
+
+    fn see_hold(&self, facts: &HoldFacts) -> Result<LinkState, PerformError> {
+        Ok(match self.holds.borrow().get(&facts.link) {
+            None => LinkState::Gone,
+            Some(path) if *path == facts.store_path => LinkState::Unchanged,
+            Some(_) => LinkState::Different,
+        })
+    }
+
+    fn collect(&self) -> Result<Collected, PerformError> {
+        self.collections.set(self.collections.get() + 1);
+        let before = self.disk.borrow().len();
+        self.point(|| self.collect_garbage());
+        let gone = u64::try_from(before - self.disk.borrow().len()).unwrap();
+        Ok(Collected {
+            paths: Some(gone),
+            bytes: Some(Bytes(gone * 1000)),
+        })
+    }
+
+    fn deletion_limit(&self) -> Result<Option<ArgLimit>, PerformError> {
+        let limit = ArgLimit {
+            bytes: 1,
+            per_path: 1,
+        };
+        Ok(Some(limit).filter(|_| !self.only_wholly.get()))
+    }
+
+    fn delete_paths(&self, paths: &[StorePath<String>]) -> Deleted {
+        self.tidied
+            .set(self.tidied.get() + usize::from(paths.is_empty()));
+        if let [path] = paths
+            && self.refuses.borrow().contains(path)
+        {
+            if let Some(path) = self.comes_alive.borrow_mut().take() {
+                self.holds.borrow_mut().insert("/alive".into(), path);
+            }
+            return Deleted {
+                paths: Vec::new(),
+                bytes: Some(Bytes(0)),
+                refused: vec![UndeletedPath {
+                    path: path.clone(),
+                    why: "it is alive".to_string(),
+                }],
+                outcome: Ok(()),
+            };
+        }
+        let chosen = |path: &&StorePath<String>| {
+            if let Some(blocks) = &mut *self.blocks.borrow_mut() {
+                assert!(!self.is_kept(path), "{path} is alive");
+                blocks.delete(path);
+                return self.disk.borrow_mut().remove(*path);
+            }
+            self.dead.borrow_mut().remove(*path)
+        };
+        let gone: Vec<_> = paths.iter().filter(chosen).cloned().collect();
+        assert_eq!(gone.len(), paths.len(), "nobody chose {paths:?}");
+        Deleted {
+            bytes: Some(Bytes(1000 * paths.len() as u64)),
+            paths: gone,
+            refused: Vec::new(),
+            outcome: Ok(()),
+        }
+    }
+
+    fn optimise(&self) -> Result<(), PerformError> {
+        Ok(())
+    }
+
+    fn verify(&self, _: bool) -> Result<(), PerformError> {
+        Ok(())
+    }
+
+    fn free_space(&self) -> Result<FreeSpace, PerformError> {
+        if let Some(blocks) = &mut *self.blocks.borrow_mut() {
+            return Ok(free(blocks.available()));
+        }
+        let taken = 1000 * self.disk.borrow().len() + 50 * self.dead.borrow().len();
+        Ok(free(1_000_000 - u64::try_from(taken).unwrap()))
+    }
+}

@@ -1,0 +1,361 @@
+//! Runs and undos: every refusal and every failure.
+
+use super::*;
+
+#[test]
+fn a_run_holds_drops_collects_and_is_undone() {
+    let world = World::new(9, 9);
+    let before = world.links.borrow().clone();
+    let receipt = run(&world, &job(Span::days(7))).unwrap();
+    assert_eq!(world.numbers(), [7, 8, 9]);
+    assert_eq!(receipt.count(Outcome::Done), receipt.entries.len());
+    assert_eq!(world.disk.borrow().len(), 9, "what was dropped is held");
+    assert_eq!(world.holds.borrow().len(), 6);
+    assert_eq!(receipt.bytes.paths, Some(0));
+
+    let undone = world.engine().undo(None).unwrap();
+    assert_eq!(undone.kind, RunKind::Undo(receipt.run.clone()));
+    assert_eq!(undone.count(Outcome::Done), 7, "six generations and a root");
+    assert_eq!(*world.links.borrow(), before);
+    assert!(
+        world.holds.borrow().is_empty(),
+        "a restored generation needs no hold"
+    );
+    assert!(matches!(
+        world.engine().undo(None),
+        Err(EngineError::NothingToUndo { .. })
+    ));
+    assert!(matches!(
+        world.engine().undo(Some(&receipt.run)),
+        Err(EngineError::NothingToUndo { .. })
+    ));
+}
+
+#[rstest]
+#[case::locked(true, 30, true, 1)]
+#[case::each_step_is_slow(true, 20, false, 2)]
+#[case::a_slow_machine(true, 3, false, 6)]
+#[case::our_own_and_locked(false, 60, true, 1)]
+#[case::our_own_and_slow(false, 20, false, 6)]
+fn a_user_holds_up_a_run_only_for_so_long(
+    #[case] of_another_user: bool,
+    #[case] takes: i64,
+    #[case] times_out: bool,
+    #[case] tried: usize,
+) {
+    let world = World::new(9, 9);
+    world.of_another_user.set(of_another_user);
+    world.takes.set(takes);
+    world.times_out.set(times_out);
+    let receipt = run(&world, &job(Span::days(7))).unwrap();
+    let skipped: Vec<&str> = receipt
+        .entries
+        .iter()
+        .filter(|entry| entry.outcome == Outcome::Skipped)
+        .filter_map(|entry| entry.detail.as_deref())
+        .collect();
+    assert_eq!(skipped.len(), 6 - tried);
+    assert!(
+        skipped.iter().all(|why| why.starts_with("skipped: ")),
+        "{skipped:?}"
+    );
+    let dropped = if times_out { 0 } else { tried };
+    assert_eq!(world.drops.get(), dropped);
+    assert_eq!(
+        world.holds.borrow().len(),
+        dropped,
+        "what stays is not held"
+    );
+    assert_eq!(world.collections.get(), 1, "the garbage was collected");
+    assert!(world.now.get() - NOW <= takes * 6);
+}
+
+#[rstest]
+#[case::of_roots_profile(0, 0)]
+#[case::of_another_users_profile(4242, 1)]
+fn a_removal_that_took_more_stops_the_others_there_and_roots_own_the_collection(
+    #[case] owner: u32,
+    #[case] collections: usize,
+) {
+    let world = World::new(9, 9);
+    world.owner.set(owner);
+    world.removes_more.set(true);
+    let receipt = run(&world, &job(Span::days(7))).unwrap();
+    assert_eq!(world.drops.get(), 1);
+    assert_eq!(receipt.count(Outcome::Skipped), 5);
+    assert_eq!(world.collections.get(), collections);
+    assert_eq!(receipt.count(Outcome::Failed), 1 - collections);
+}
+
+#[test]
+fn an_undo_gives_up_a_locked_profile_and_can_be_repeated() {
+    let world = World::new(9, 9);
+    let before = world.links.borrow().clone();
+    run(&world, &job(Span::days(7))).unwrap();
+    world.of_another_user.set(true);
+    world.times_out.set(true);
+    let undone = world.engine().undo(None).unwrap();
+    assert_eq!(undone.count(Outcome::Failed), 1);
+    assert_eq!(undone.count(Outcome::Skipped), 5);
+    world.times_out.set(false);
+    world.engine().undo(None).unwrap();
+    assert_eq!(*world.links.borrow(), before);
+}
+
+#[test]
+fn what_a_vanished_root_kept_is_held_first() {
+    let world = World::new(9, 9);
+    world.lose_root(50);
+    let receipt = run(&world, &job(Span::days(7))).unwrap();
+    assert!(matches!(receipt.entries[0].action, Action::HoldRoot(_)));
+    assert!(world.disk.borrow().contains(&path(50)));
+    assert_eq!(world.holds.borrow().len(), 7);
+    // Undoing the run puts back what it took, and that was not the root.
+    world.engine().undo(None).unwrap();
+    assert_eq!(world.holds.borrow().len(), 1);
+    assert!(world.engine().undo(None).is_err());
+}
+
+#[test]
+fn what_vanishes_between_plan_and_run_is_held_as_well() {
+    let world = World::new(9, 9);
+    let job = job(Span::days(7));
+    let plan = plan_of(&world.snapshot().unwrap(), &job);
+    world.lose_root(50);
+    let error = world.engine().apply(
+        gate(&plan, RunKind::Apply).unwrap(),
+        Some(&unrestricted(&job)),
+    );
+    assert!(matches!(error, Err(EngineError::Changed { .. })));
+    let approved = gate(&plan, RunKind::Run).unwrap();
+    world
+        .engine()
+        .apply(approved, Some(&unrestricted(&job)))
+        .unwrap();
+    assert!(world.disk.borrow().contains(&path(50)));
+    assert_eq!(world.collections.get(), 1);
+}
+
+#[rstest]
+#[case::no_undo_window(Span::ZERO, true)]
+#[case::no_collection(Span::days(7), false)]
+fn nothing_is_held_where_that_is_not_asked_for_or_not_needed(
+    #[case] window: Span,
+    #[case] collects: bool,
+) {
+    let world = World::new(9, 9);
+    world.lose_root(50);
+    let mut job = job(window);
+    job.safe_mode = false;
+    job.max_risk = RiskLevel::Critical;
+    job.operations.collect = job.operations.collect.filter(|_| collects);
+    let receipt = run(&world, &job).unwrap();
+    assert!(
+        receipt
+            .entries
+            .iter()
+            .all(|e| !matches!(e.action, Action::HoldRoot(_)))
+    );
+    assert_eq!(world.disk.borrow().contains(&path(50)), !collects);
+}
+
+#[test]
+fn what_a_vanished_root_kept_and_cannot_be_held_is_not_collected() {
+    let world = World::new(9, 9);
+    world.lose_root(50);
+    world.fail_hold.set(true);
+    let receipt = run(&world, &job(Span::days(7))).unwrap();
+    assert_eq!(world.collections.get(), 0);
+    assert!(world.disk.borrow().contains(&path(50)));
+    let collect = receipt.entries.last().unwrap();
+    assert_eq!(collect.outcome, Outcome::Failed);
+    let why = collect.detail.as_ref().unwrap();
+    assert!(why.contains("/gone/50/result"), "{why}");
+}
+
+#[test]
+fn expired_holds_are_released_and_collected_and_cannot_be_undone() {
+    let world = World::new(9, 9);
+    let first = run(&world, &job(Span::days(7))).unwrap();
+    world.now.set(NOW + 8 * DAY);
+    let second = run(&world, &job(Span::days(7))).unwrap();
+    assert_eq!(second.bytes.paths, Some(6));
+    assert_eq!(second.bytes.reported, Some(Bytes(6000)));
+    assert_eq!(second.bytes.measured, Some(6000));
+    assert!(world.holds.borrow().is_empty());
+    assert!(matches!(
+        world.engine().undo(None),
+        Err(EngineError::NothingToUndo { .. }) | Ok(_)
+    ));
+    let undone = world.engine().undo(Some(&first.run));
+    let stale = undone.map(|receipt| receipt.count(Outcome::Stale));
+    assert!(
+        matches!(stale, Ok(6)),
+        "every generation says that it is gone"
+    );
+    assert_eq!(world.numbers(), [7, 8, 9]);
+}
+
+#[test]
+fn an_undo_does_not_take_a_number_that_is_taken() {
+    let world = World::new(9, 9);
+    run(&world, &job(Span::days(7))).unwrap();
+    world.links.borrow_mut().insert(3, (target(9), created(9)));
+    let undone = world.engine().undo(None).unwrap();
+    assert_eq!(undone.count(Outcome::Stale), 1);
+    assert_eq!(world.links.borrow().get(&3).unwrap().0, target(9));
+    assert_eq!(
+        world.holds.borrow().len(),
+        1,
+        "what could not come back stays held"
+    );
+}
+
+#[test]
+fn what_cannot_be_held_stays() {
+    let world = World::new(9, 9);
+    world.fail_hold.set(true);
+    let receipt = run(&world, &job(Span::days(7))).unwrap();
+    assert_eq!(world.numbers().len(), 9);
+    assert_eq!(receipt.count(Outcome::Failed), 6);
+}
+
+#[test]
+fn a_failed_drop_leaves_no_hold_behind() {
+    let world = World::new(9, 9);
+    world.fail_drop.set(true);
+    let receipt = run(&world, &job(Span::days(7))).unwrap();
+    assert_eq!(receipt.count(Outcome::Failed), 6);
+    assert!(world.holds.borrow().is_empty());
+}
+
+#[test]
+fn a_drop_that_nix_complains_of_behind_the_deed_is_recorded_as_done_and_held() {
+    let world = World::new(9, 9);
+    world.lie_about_drop.set(true);
+    let receipt = run(&world, &job(Span::days(7))).unwrap();
+    assert_eq!(receipt.count(Outcome::Failed), 0);
+    assert_eq!(world.holds.borrow().len(), 6);
+    world.lie_about_drop.set(false);
+    world.engine().undo(None).unwrap();
+    assert_eq!(world.numbers().len(), 9);
+}
+
+#[test]
+fn what_changes_between_plan_and_deed_is_stale() {
+    let world = World::new(9, 9);
+    world.change_before_drop.set(true);
+    let receipt = run(&world, &job(Span::days(7))).unwrap();
+    assert_eq!(receipt.count(Outcome::Stale), 6);
+    assert_eq!(world.numbers().len(), 9);
+}
+
+#[test]
+fn a_pin_set_between_plan_and_run_holds() {
+    let world = World::new(9, 9);
+    let job = job(Span::days(7));
+    let plan = plan_of(&world.snapshot().unwrap(), &job);
+    world.pins.borrow_mut().push(Pin {
+        profile: ProfilePath::new(Utf8Path::new(PROFILE)).unwrap(),
+        number: GenerationNumber(4),
+        reason: None,
+        until: None,
+    });
+    let approved = gate(&plan, RunKind::Run).unwrap();
+    let receipt = world
+        .engine()
+        .apply(approved, Some(&unrestricted(&job)))
+        .unwrap();
+    assert_eq!(receipt.count(Outcome::Stale), 1);
+    assert_eq!(world.numbers(), [4, 7, 8, 9]);
+}
+
+#[test]
+fn a_saved_plan_that_is_stale_is_refused_as_a_whole() {
+    let world = World::new(9, 9);
+    let job = job(Span::days(7));
+    let plan = plan_of(&world.snapshot().unwrap(), &job);
+    world.links.borrow_mut().remove(&2);
+    let error = world.engine().apply(
+        gate(&plan, RunKind::Apply).unwrap(),
+        Some(&unrestricted(&job)),
+    );
+    assert!(matches!(error, Err(EngineError::Changed { .. })));
+    assert!(world.journal.borrow().is_empty());
+    assert_eq!(world.numbers().len(), 8);
+}
+
+#[test]
+fn a_plan_of_another_machine_is_refused() {
+    let world = World::new(9, 9);
+    let job = job(Span::days(7));
+    let plan = plan_of(&world.snapshot().unwrap(), &job);
+    *world.machine.borrow_mut() = "another".to_string();
+    let error = world.engine().apply(
+        gate(&plan, RunKind::Run).unwrap(),
+        Some(&unrestricted(&job)),
+    );
+    assert!(matches!(error, Err(EngineError::OtherMachine)));
+}
+
+#[test]
+fn a_second_run_is_locked_out() {
+    let world = World::new(9, 9);
+    world.locked.set(true);
+    let error = run(&world, &job(Span::days(7)));
+    assert!(matches!(
+        error,
+        Err(EngineError::Journal(JournalError::Locked { .. }))
+    ));
+    assert_eq!(world.numbers().len(), 9);
+}
+
+#[test]
+fn a_request_to_stop_skips_the_rest_and_says_so() {
+    let world = World::new(9, 9);
+    world.stop_after_drops.set(Some(2));
+    let receipt = run(&world, &job(Span::days(7))).unwrap();
+    assert_eq!(receipt.count(Outcome::Done), 2);
+    assert_eq!(receipt.count(Outcome::Skipped), receipt.entries.len() - 2);
+    assert!(!receipt.is_interrupted());
+    assert_eq!(world.numbers().len(), 7);
+}
+
+#[rstest]
+#[case(Span::days(7), RiskLevel::High, true, None)]
+#[case(Span::days(7), RiskLevel::Medium, true, Some(RiskLevel::High))]
+#[case(Span::ZERO, RiskLevel::Critical, true, Some(RiskLevel::Critical))]
+#[case(Span::ZERO, RiskLevel::High, false, Some(RiskLevel::Critical))]
+#[case(Span::ZERO, RiskLevel::Critical, false, None)]
+fn the_gate_stops_what_is_too_risky(
+    #[case] window: Span,
+    #[case] ceiling: RiskLevel,
+    #[case] safe: bool,
+    #[case] stopped: Option<RiskLevel>,
+) {
+    let world = World::new(9, 9);
+    let mut job = job(window);
+    job.max_risk = ceiling;
+    job.safe_mode = safe;
+    let plan = plan_of(&world.snapshot().unwrap(), &job);
+    match (gate(&plan, RunKind::Run), stopped) {
+        (Ok(_), None) => {}
+        (Err(GateError::SafeMode { count: 6 }), Some(RiskLevel::Critical)) => assert!(safe),
+        (Err(GateError::TooRisky { highest, .. }), Some(level)) => assert_eq!(highest, level),
+        (other, _) => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_saved_plan_cannot_say_that_its_risk_is_less_than_it_is() {
+    let world = World::new(9, 9);
+    let mut plan = plan_of(&world.snapshot().unwrap(), &job(Span::ZERO));
+    for item in &mut plan.items {
+        if let Decision::Remove(removal) = &mut item.decision {
+            removal.risk = RiskLevel::Low;
+        }
+    }
+    assert_eq!(plan.risk(), Some(RiskLevel::Low));
+    let gated = gate(&plan, RunKind::Run);
+    assert!(matches!(gated, Err(GateError::SafeMode { .. })));
+}
