@@ -246,7 +246,7 @@ impl Draft<'_> {
 impl Plan {
     /// Makes the plan of a job, without a prediction.
     pub fn build(snapshot: &Snapshot, job: &EffectiveJob) -> Self {
-        let failed = snapshot.refusals.iter().cloned();
+        let failed = snapshot.blockers.iter().cloned();
         let failed = failed.chain(generations::skipped::blocked(snapshot, job));
         let (failed_checks, accepted_checks) =
             blocker::split_accepted(failed, &job.accept, &job.accepted);

@@ -101,7 +101,7 @@ pub struct StoreSurvey<'a, S> {
     pub survey: &'a S,
     /// Looks into the store.
     pub reader: StoreReader<'a>,
-    /// For a collection by name alone: the refusals that were accepted. Another root that cannot be read by then keeps
+    /// For a collection by name alone: the failed checks that were accepted. Another root that cannot be read by then keeps
     /// something that is not seen, and nothing is dead for sure.
     pub accepted: Option<Vec<Blocker>>,
 }
@@ -157,13 +157,13 @@ impl<S: Survey> Survey for StoreSurvey<'_, S> {
             | StoreReadTrouble::NoAnswer => FullGcReason::Unsafe(error_chain(&error)),
             _ => unknown(&error),
         })?;
-        let hides = |refusal: &&Blocker| {
+        let hides = |blocker: &&Blocker| {
             let accepted = self.accepted.as_deref();
-            refusal.code == CheckCode::RootsUnreadable
-                && accepted.is_some_and(|accepted| !refusal.is_among(accepted))
+            blocker.code == CheckCode::RootsUnreadable
+                && accepted.is_some_and(|accepted| !blocker.is_among(accepted))
         };
-        if let Some(refusal) = look.snapshot.refusals.iter().find(hides) {
-            return Err(FullGcReason::Unknown(refusal.message.clone()));
+        if let Some(blocker) = look.snapshot.blockers.iter().find(hides) {
+            return Err(FullGcReason::Unknown(blocker.message.clone()));
         }
         // With cautious flags less would go than Nix collects, and nobody would know; without all outputs, more.
         if let Some(why) = untold {
@@ -224,8 +224,8 @@ impl StoreReader<'_> {
             });
             let (mut snapshot, running) = kept?;
             let names_read = names.as_ref().ok();
-            let refusal = self.refusal(&stored, names_read, &snapshot);
-            snapshot.refusals.extend(refusal);
+            let blocker = self.blocker(&stored, names_read, &snapshot);
+            snapshot.blockers.extend(blocker);
             let seen = (&snapshot, &running);
             let names = names.map(|_| unknown);
             let untold = stored.as_ref().ok().and_then(Stored::untold);
@@ -241,7 +241,7 @@ impl StoreReader<'_> {
 
     /// What stands in the way of a collection: damage that stays, or a database and a store directory that do not belong
     /// together.
-    fn refusal(
+    fn blocker(
         &self,
         stored: &Result<Stored, StoreReadError>,
         names: Option<&Listing>,
@@ -280,7 +280,7 @@ impl StoreReader<'_> {
         } else {
             found
         };
-        Some(found.refusal)
+        Some(found.blocker)
     }
 
     /// What Nix's settings come to; `None` without a Nix that can be used.
@@ -380,7 +380,7 @@ fn is_older(path: &Utf8PathBuf, began: SystemTime) -> bool {
 fn doubts_of(snapshot: &Snapshot) -> Vec<String> {
     let unreadable = |root: &&GcRoot| matches!(root.state, RootState::Unreadable(_));
     let hidden = snapshot.hidden_roots();
-    let mut doubts: Vec<String> = hidden.map(|refusal| refusal.message.clone()).collect();
+    let mut doubts: Vec<String> = hidden.map(|blocker| blocker.message.clone()).collect();
     let unreadable = snapshot.roots.iter().filter(unreadable).count();
     if doubts.is_empty() && unreadable > 0 {
         doubts.push(format!("{unreadable} roots cannot be read"));

@@ -200,7 +200,7 @@ impl Survey for Observer<'_> {
         roots.extend(spared);
         pins.extend(elsewhere::pins(look, &roots, &profiles, taken_at));
         let vanished = missing.roots(&roots, &holds);
-        let (refusals, notes) = findings.finish();
+        let (blockers, notes) = findings.finish();
         Ok(Snapshot {
             taken_at,
             zone: self.zone.clone(),
@@ -216,7 +216,7 @@ impl Survey for Observer<'_> {
             holds,
             vanished,
             scope,
-            refusals,
+            blockers,
             notes,
             unseen_roots,
         })

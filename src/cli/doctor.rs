@@ -167,19 +167,19 @@ fn store(look: &Observation, jobs: &[&EffectiveJob], is_open: bool) -> Vec<Check
         ),
     )];
     let plans: Vec<Plan> = jobs.iter().map(|job| Plan::build(snapshot, job)).collect();
-    let mut refusals: Vec<&Blocker> = snapshot.refusals.iter().collect();
+    let mut blockers: Vec<&Blocker> = snapshot.blockers.iter().collect();
     let of_plans = plans.iter();
-    refusals
+    blockers
         .extend(of_plans.flat_map(|plan| plan.accepted_checks.iter().chain(&plan.failed_checks)));
-    refusals.sort();
+    blockers.sort();
     // Accepted ones come last among those with the same words.
-    refusals.reverse();
-    refusals.dedup_by(|a, b| (a.code, &a.message) == (b.code, &b.message));
-    refusals.reverse();
+    blockers.reverse();
+    blockers.dedup_by(|a, b| (a.code, &a.message) == (b.code, &b.message));
+    blockers.reverse();
     checks.extend(
-        refusals
+        blockers
             .into_iter()
-            .map(|refusal| refused(refusal, snapshot, &plans)),
+            .map(|blocker| refused(blocker, snapshot, &plans)),
     );
     match &look.store {
         Ok(store) => checks.push(passed("store", count(store.graph().len(), "valid path"))),
@@ -199,14 +199,14 @@ fn store(look: &Observation, jobs: &[&EffectiveJob], is_open: bool) -> Vec<Check
     checks
 }
 
-fn refused(refusal: &Blocker, snapshot: &Snapshot, plans: &[Plan]) -> CheckDocument {
+fn refused(blocker: &Blocker, snapshot: &Snapshot, plans: &[Plan]) -> CheckDocument {
     let Blocker {
         code,
         message,
         hint,
         places,
         reason,
-    } = refusal;
+    } = blocker;
     let place = match code {
         CheckCode::StoreDamaged | CheckCode::StoreMismatch => "store",
         _ => "roots",
@@ -218,7 +218,7 @@ fn refused(refusal: &Blocker, snapshot: &Snapshot, plans: &[Plan]) -> CheckDocum
     }
     let leave_alone = |plan: &&Plan| {
         let mut paths = plan.skipped_profiles.iter();
-        paths.any(|path| places.is_empty() || refusal.concerns(path))
+        paths.any(|path| places.is_empty() || blocker.concerns(path))
     };
     let (state, what) = if code.stops_run() {
         (CheckState::Error, "stops every run".to_string())

@@ -34,9 +34,9 @@ fn list(context: &Context, args: &JsonArg) -> Result<Exit, Failure> {
 
 /// Warns that the usual state directory is another one, with holds of its own.
 pub(super) fn warn_of_others(snapshot: &Snapshot) {
-    let mut refusals = snapshot.refusals.iter();
-    if let Some(refusal) = refusals.find(|it| it.code == CheckCode::StateElsewhere) {
-        tracing::warn!("{}", refusal.message);
+    let mut blockers = snapshot.blockers.iter();
+    if let Some(blocker) = blockers.find(|it| it.code == CheckCode::StateElsewhere) {
+        tracing::warn!("{}", blocker.message);
     }
 }
 

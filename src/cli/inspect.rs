@@ -135,8 +135,8 @@ impl Context {
     /// When the store cannot be looked into, or something hides roots.
     pub(super) fn look_at_dead(&self) -> Result<(Snapshot, StoreAnalysis), Failure> {
         let (snapshot, inspection) = self.read_store()?;
-        if let Some(refusal) = snapshot.hidden_roots().next() {
-            return Err(roots_are_hidden(refusal));
+        if let Some(blocker) = snapshot.hidden_roots().next() {
+            return Err(roots_are_hidden(blocker));
         }
         Ok((snapshot, inspection))
     }
@@ -178,7 +178,7 @@ impl Context {
 }
 
 /// Something is not known to be dead while there may be roots that were not seen.
-pub(super) fn roots_are_hidden(refusal: &Blocker) -> Failure {
-    let message = format!("cannot tell which paths are dead: {}", refusal.message);
-    Failure::new(Exit::Unavailable, message).hint(refusal.hint.clone())
+pub(super) fn roots_are_hidden(blocker: &Blocker) -> Failure {
+    let message = format!("cannot tell which paths are dead: {}", blocker.message);
+    Failure::new(Exit::Unavailable, message).hint(blocker.hint.clone())
 }

@@ -77,28 +77,28 @@ pub(super) fn failure(failure: &Failure) {
 }
 
 /// Prints on standard error which requested operations of a plan were refused.
-pub(super) fn refusals(plan: &Plan) {
-    let asked = |refusal: &Blocker| {
-        refusal.places.is_empty()
+pub(super) fn blockers(plan: &Plan) {
+    let asked = |blocker: &Blocker| {
+        blocker.places.is_empty()
             || plan
                 .skipped_profiles
                 .iter()
-                .any(|path| refusal.concerns(path))
+                .any(|path| blocker.concerns(path))
     };
-    for refusal in plan.left_out() {
-        let (code, message) = (refusal.code, &refusal.message);
+    for blocker in plan.left_out() {
+        let (code, message) = (blocker.code, &blocker.message);
         let message = if code.stops_collection() {
             format!("no garbage was collected: {message}")
-        } else if !plan.skipped_profiles.is_empty() && asked(refusal) {
+        } else if !plan.skipped_profiles.is_empty() && asked(blocker) {
             format!("a profile was skipped: {message}")
         } else {
             continue;
         };
         let mut hint = format!(
             "{}\nTo override this check, use --accept {code}",
-            refusal.hint
+            blocker.hint
         );
-        if Acceptance::is_possible(code) && !refusal.places.is_empty() {
+        if Acceptance::is_possible(code) && !blocker.places.is_empty() {
             hint.push_str(", or permanently an `accept` entry in the settings");
         }
         failure(&Failure::new(Exit::Refused, message).hint(format!("{hint}.")));

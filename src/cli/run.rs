@@ -45,7 +45,7 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
 
 /// Recovers interrupted runs before anything is planned: a plan made earlier would contain steps that the recovery does.
 ///
-/// Records that cannot be read are a refusal of the plan, which names them.
+/// Records that cannot be read are a failed check of the plan, which names them.
 pub(super) fn recover_first(
     context: &Context,
     observer: &Observer<'_>,
@@ -79,7 +79,7 @@ fn resume(context: &Context, json: bool) -> Result<Exit, Failure> {
 /// How a run ended, its budget and what was refused of its plan included. The rest was done, and the caller must hear on
 /// standard error what was not.
 pub(super) fn ended(context: &Context, plan: &Plan, receipt: &Receipt) -> Exit {
-    out::refusals(plan);
+    out::blockers(plan);
     let missed = super::budget::report_shortfall(context, receipt);
     match (exit(receipt), missed) {
         (Exit::Done, Some(missed)) => missed,

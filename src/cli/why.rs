@@ -17,8 +17,8 @@ pub(super) fn why(context: &Context, args: &WhyArgs) -> Result<Exit, Failure> {
     let (snapshot, inspection) = context.read_store()?;
     let target = find(&inspection, &args.path)?;
     let mut document = render::json::why(&inspection, target, args.most);
-    if let (true, Some(refusal)) = (document.chains.is_empty(), snapshot.hidden_roots().next()) {
-        return Err(roots_are_hidden(refusal));
+    if let (true, Some(blocker)) = (document.chains.is_empty(), snapshot.hidden_roots().next()) {
+        return Err(roots_are_hidden(blocker));
     }
     let own = format!("/proc/{}/", std::process::id());
     let roots = document

@@ -65,11 +65,11 @@ impl Acceptance {
     }
 }
 
-/// Why these entries accept a refusal: the reasons, once each. `None` when they do not accept all places that it is about.
-pub fn reason(refusal: &Blocker, entries: &[Acceptance]) -> Option<String> {
+/// Why these entries accept a failed check: the reasons, once each. `None` when they do not accept all places that it is about.
+pub fn reason(blocker: &Blocker, entries: &[Acceptance]) -> Option<String> {
     let mut reasons: Vec<&str> = Vec::new();
-    for place in &refusal.places {
-        let covers = |entry: &&Acceptance| entry.code == refusal.code && entry.place.covers(place);
+    for place in &blocker.places {
+        let covers = |entry: &&Acceptance| entry.code == blocker.code && entry.place.covers(place);
         let entry = entries.iter().find(covers)?;
         if !reasons.contains(&entry.reason.as_str()) {
             reasons.push(&entry.reason);
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn an_entry_accepts_its_own_check_where_it_covers_every_place() {
-        let refusal = |places: &[&str]| Blocker {
+        let blocker = |places: &[&str]| Blocker {
             places: places.iter().map(|place| (*place).into()).collect(),
             ..Blocker::new(CheckCode::RootsUnreadable, "x".into(), String::new())
         };
@@ -227,11 +227,11 @@ mod tests {
             entry(CheckCode::RootsUnreadable, a),
             entry(CheckCode::RootsAway, b),
         ];
-        assert_eq!(reason(&refusal(&[a]), &entries), Some("for /home/a".into()));
-        assert_eq!(reason(&refusal(&[b]), &entries), None);
-        assert_eq!(reason(&refusal(&[a, b]), &entries), None);
+        assert_eq!(reason(&blocker(&[a]), &entries), Some("for /home/a".into()));
+        assert_eq!(reason(&blocker(&[b]), &entries), None);
+        assert_eq!(reason(&blocker(&[a, b]), &entries), None);
         // What hides everything is about no place, and no entry accepts it.
-        assert_eq!(reason(&refusal(&[]), &entries), None);
+        assert_eq!(reason(&blocker(&[]), &entries), None);
     }
 
     #[test]

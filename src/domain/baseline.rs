@@ -67,7 +67,7 @@ pub struct RootBaseline {
 
 impl RootBaseline {
     /// What this snapshot saw. Roots that are missing in it and not held stay known, except those that the run itself has
-    /// removed: a removal that was only planned, or failed, forgets nothing. Refusals that stand are kept as well.
+    /// removed: a removal that was only planned, or failed, forgets nothing. Failed checks that stand are kept as well.
     pub fn of(snapshot: &Snapshot, run: &[Entry], before: Option<&Self>) -> Self {
         let live = snapshot
             .roots
@@ -88,7 +88,7 @@ impl RootBaseline {
             let on_the_way = root.link.ancestors().filter(|at| elsewhere.contains(at));
             mounts.extend(on_the_way.map(Utf8Path::to_path_buf));
         }
-        let stands = |code| snapshot.refusals.iter().any(|refusal| refusal.code == code);
+        let stands = |code| snapshot.blockers.iter().any(|blocker| blocker.code == code);
         if let Some(before) = before {
             if stands(CheckCode::RootsVanished) {
                 directories.extend(before.vanished(&snapshot.scope).cloned());
@@ -97,8 +97,8 @@ impl RootBaseline {
                 mounts.extend(before.away(&snapshot.scope).cloned());
             }
         }
-        let refusals = snapshot.refusals.iter();
-        let away = refusals.filter(|refusal| refusal.code == CheckCode::RootsAway);
+        let blockers = snapshot.blockers.iter();
+        let away = blockers.filter(|blocker| blocker.code == CheckCode::RootsAway);
         // A clock that nobody has accepted must not become the one that later runs are compared with.
         let clock = before.filter(|_| stands(CheckCode::ClockJumped));
         Self {
@@ -115,7 +115,7 @@ impl RootBaseline {
             directories,
             mounts,
             roots: roots_of(snapshot, run),
-            away: away.flat_map(|refusal| refusal.places.clone()).collect(),
+            away: away.flat_map(|blocker| blocker.places.clone()).collect(),
         }
     }
 

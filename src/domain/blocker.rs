@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::accept::{self, Acceptance};
 
-/// The name of a refusal; stable, for scripts.
+/// The name of a failed check; stable, for scripts.
 #[derive(
     Debug,
     Clone,
@@ -98,7 +98,7 @@ pub enum CheckCode {
     AnomalyShare,
 }
 
-/// What a refusal stands in the way of.
+/// What a failed check stands in the way of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum BlockScope {
     /// Nothing: it is only shown.
@@ -276,7 +276,7 @@ pub struct Blocker {
 }
 
 impl Blocker {
-    /// A refusal that is about no place.
+    /// A failed check that is about no place.
     pub fn new(code: CheckCode, message: String, hint: String) -> Self {
         Self {
             code,
@@ -301,22 +301,22 @@ impl Blocker {
     }
 }
 
-/// Parts refusals into those that stand and those that are accepted, by their code or by the settings, each in order and
+/// Parts failed checks into those that stand and those that are accepted, by their code or by the settings, each in order and
 /// once.
 pub fn split_accepted(
-    refusals: impl IntoIterator<Item = Blocker>,
+    blockers: impl IntoIterator<Item = Blocker>,
     accept: &BTreeSet<CheckCode>,
     entries: &[Acceptance],
 ) -> (Vec<Blocker>, Vec<Blocker>) {
-    let mut refusals: Vec<Blocker> = refusals.into_iter().collect();
-    refusals.sort();
-    refusals.dedup();
-    for refusal in &mut refusals {
-        refusal.reason = accept::reason(refusal, entries);
+    let mut blockers: Vec<Blocker> = blockers.into_iter().collect();
+    blockers.sort();
+    blockers.dedup();
+    for blocker in &mut blockers {
+        blocker.reason = accept::reason(blocker, entries);
     }
-    refusals
+    blockers
         .into_iter()
-        .partition(|refusal| refusal.reason.is_none() && !accept.contains(&refusal.code))
+        .partition(|blocker| blocker.reason.is_none() && !accept.contains(&blocker.code))
 }
 
 #[cfg(test)]
@@ -348,13 +348,13 @@ mod tests {
 
     #[test]
     fn accepting_one_accepts_no_other() {
-        let refusal = |code, message: &str| Blocker::new(code, message.to_string(), String::new());
-        let all = CheckCode::ALL.map(|code| refusal(code, "x"));
+        let blocker = |code, message: &str| Blocker::new(code, message.to_string(), String::new());
+        let all = CheckCode::ALL.map(|code| blocker(code, "x"));
         for code in CheckCode::acceptable() {
             let (standing, accepted) = split_accepted(all.clone(), &BTreeSet::from([code]), &[]);
-            assert_eq!(accepted, [refusal(code, "x")]);
+            assert_eq!(accepted, [blocker(code, "x")]);
             assert_eq!(standing.len(), all.len() - 1);
-            assert!(!refusal(code, "y").is_among(&accepted));
+            assert!(!blocker(code, "y").is_among(&accepted));
         }
     }
 }

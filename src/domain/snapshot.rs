@@ -46,7 +46,7 @@ pub struct Snapshot {
     /// Where roots are and lead to.
     pub scope: SnapshotScope,
     /// What could not be read.
-    pub refusals: Vec<Blocker>,
+    pub blockers: Vec<Blocker>,
     /// What a reader should know and need not act on.
     pub notes: Vec<String>,
     /// The roots of other users that we could not read and nix-daemon, which collects, can: what they keep only looks dead.
@@ -56,8 +56,8 @@ pub struct Snapshot {
 impl Snapshot {
     /// What hides roots, so that it is not known what is alive.
     pub fn hidden_roots(&self) -> impl Iterator<Item = &Blocker> {
-        let hides = |refusal: &&Blocker| refusal.code == CheckCode::RootsUnreadable;
-        self.refusals.iter().filter(hides)
+        let hides = |blocker: &&Blocker| blocker.code == CheckCode::RootsUnreadable;
+        self.blockers.iter().filter(hides)
     }
 }
 

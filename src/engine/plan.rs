@@ -259,8 +259,8 @@ impl<R: RunJournal> Planner<'_, R> {
                 return Ok(());
             }
         };
-        if let Some(refusal) = look.snapshot.hidden_roots().next() {
-            plan.prediction.notes = unknown(&refusal.message);
+        if let Some(blocker) = look.snapshot.hidden_roots().next() {
+            plan.prediction.notes = unknown(&blocker.message);
             return Ok(());
         }
         let exclusive = store.exclusive_by_link();

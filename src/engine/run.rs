@@ -38,9 +38,9 @@ impl<R: RunJournal> Engine<'_, R> {
         let mut snapshot = self.survey.snapshot()?;
         let accepted = &plan.accepted_checks;
         // Accepted is what was shown, and nothing that came since.
-        snapshot.refusals.retain(|seen| !seen.is_among(accepted));
+        snapshot.blockers.retain(|seen| !seen.is_among(accepted));
         Self::same_machine(&plan.machine, &snapshot)?;
-        if let Some(stop) = snapshot.refusals.iter().find(|r| r.code.stops_run()) {
+        if let Some(stop) = snapshot.blockers.iter().find(|r| r.code.stops_run()) {
             let Blocker {
                 code,
                 message,

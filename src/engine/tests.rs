@@ -89,7 +89,7 @@ struct World {
     /// Dead paths that are deleted by name, and how often it was collected wholly.
     dead: RefCell<BTreeSet<StorePath<String>>>,
     collections: Cell<usize>,
-    refusals: RefCell<Vec<nix_prune::domain::blocker::Blocker>>,
+    blockers: RefCell<Vec<nix_prune::domain::blocker::Blocker>>,
     /// Links of a user, which are roots.
     roots: RefCell<BTreeMap<Utf8PathBuf, StorePath<String>>>,
     /// Somebody removes these links behind so many more drops.
@@ -342,7 +342,7 @@ impl Survey for World {
             holds: holds.collect(),
             vanished: self.still_vanished(),
             scope: SnapshotScope::default(),
-            refusals: self.refusals.borrow().clone(),
+            blockers: self.blockers.borrow().clone(),
             notes: Vec::new(),
         })
     }

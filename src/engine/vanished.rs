@@ -120,7 +120,7 @@ impl<R: RunJournal> Engine<'_, R> {
             .survey
             .snapshot()
             .map_err(|error| cannot_look(error.into()))?;
-        now.refusals
+        now.blockers
             .retain(|seen| !seen.is_among(&receipt.accepted_checks));
         let collect = Action::Collect(facts);
         let rechecked = collect.operation().recheck(&now, None);
@@ -179,7 +179,7 @@ impl<R: RunJournal> Engine<'_, R> {
             .map_err(|error| error_chain(&error))
             .and_then(|mut snapshot| {
                 snapshot
-                    .refusals
+                    .blockers
                     .retain(|seen| !seen.is_among(&receipt.accepted_checks));
                 let saved = self.remember.record_baseline(lock, &snapshot, receipt);
                 saved.map_err(|error| error_chain(&error))

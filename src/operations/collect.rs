@@ -72,10 +72,10 @@ fn hides_roots(snapshot: &Snapshot, job: Option<&EffectiveJob>) -> bool {
         })
     };
     let mut hidden = snapshot
-        .refusals
+        .blockers
         .iter()
-        .filter(|refusal| refusal.code == CheckCode::RootsHidden);
-    hidden.any(|refusal| !accepted(refusal))
+        .filter(|blocker| blocker.code == CheckCode::RootsHidden);
+    hidden.any(|blocker| !accepted(blocker))
 }
 
 impl Operation for Collect<'_> {
@@ -92,8 +92,8 @@ impl Operation for Collect<'_> {
     }
 
     fn recheck(&self, snapshot: &Snapshot, job: Option<&EffectiveJob>) -> Result<(), String> {
-        match snapshot.refusals.iter().find(|r| r.code.stops_collection()) {
-            Some(refusal) => Err(refusal.message.clone()),
+        match snapshot.blockers.iter().find(|r| r.code.stops_collection()) {
+            Some(blocker) => Err(blocker.message.clone()),
             None if self.0.method != CollectMethod::Selective && hides_roots(snapshot, job) => {
                 Err("there are now roots that Nix cannot read".to_string())
             }

@@ -49,9 +49,9 @@ fn holds_a_system(held: &Held, snapshot: &Snapshot) -> bool {
 
 /// Whether a generation of the profile may be pinned without our knowing.
 fn pins_are_unknown(profile: &ProfilePath, snapshot: &Snapshot) -> bool {
-    let mut refusals = snapshot.refusals.iter();
+    let mut blockers = snapshot.blockers.iter();
     let mut profiles = snapshot.profiles.iter();
-    refusals.any(|refusal| refusal.code == CheckCode::PinsUnreadable)
+    blockers.any(|blocker| blocker.code == CheckCode::PinsUnreadable)
         && profiles
             .find(|found| found.path == *profile)
             .is_none_or(|found| found.blocked.is_some())

@@ -16,7 +16,7 @@ pub trait Survey {
     /// Takes a snapshot.
     ///
     /// # Errors
-    /// Only when nothing can be said at all; what cannot be read alone is a refusal in the snapshot.
+    /// Only when nothing can be said at all; what cannot be read alone is a failed check in the snapshot.
     fn snapshot(&self) -> Result<Snapshot, SurveyError>;
 
     /// How full the store is, in the figure that a budget asks for, once the file system counts all that was freed; what

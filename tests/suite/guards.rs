@@ -52,9 +52,9 @@ fn json(ran: &Ran) -> Value {
         .unwrap_or_else(|error| panic!("{error}: {}{}", ran.stdout, ran.stderr))
 }
 
-fn codes(refusals: &Value) -> Vec<&str> {
-    let refusals = refusals.as_array().unwrap().iter();
-    refusals.map(|r| r["code"].as_str().unwrap()).collect()
+fn codes(blockers: &Value) -> Vec<&str> {
+    let blockers = blockers.as_array().unwrap().iter();
+    blockers.map(|r| r["code"].as_str().unwrap()).collect()
 }
 
 fn on_disk(scratch: &Scratch, name: &str) -> bool {

@@ -35,7 +35,7 @@ pub(super) struct StoreComparison<'a> {
 /// Why a collection is refused.
 #[derive(Debug)]
 pub(super) struct Mismatch {
-    pub(super) refusal: Blocker,
+    pub(super) blocker: Blocker,
     /// Whether it may be due to what came while we looked, so that another look at the database can settle it.
     pub(super) may_pass: bool,
 }
@@ -153,7 +153,7 @@ fn mismatch(message: String, may_pass: bool) -> Mismatch {
     let hint = "check NIX_STORE_DIR and NIX_STATE_DIR, or restore the database from a copy; a collection would delete \
                 paths that are not in the database";
     Mismatch {
-        refusal: Blocker::new(CheckCode::StoreMismatch, message, hint.to_string()),
+        blocker: Blocker::new(CheckCode::StoreMismatch, message, hint.to_string()),
         may_pass,
     }
 }

@@ -150,8 +150,8 @@ impl<'a> Missing<'a> {
         let generations = profiles.iter().flat_map(|p| p.generations.values());
         let created = generations.map(|generation| generation.created);
         let newest = created.filter(|created| *created <= now).max();
-        if let Some(refusal) = self.seen.as_ref().and_then(|seen| seen.clock(now, newest)) {
-            self.look.findings.push(refusal);
+        if let Some(blocker) = self.seen.as_ref().and_then(|seen| seen.clock(now, newest)) {
+            self.look.findings.push(blocker);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The refusals and notes of a survey.
+//! The failed checks and notes of a survey.
 
 use std::cell::RefCell;
 use std::path::Path;
@@ -13,10 +13,10 @@ use super::names::lossy;
 /// The most notes, and odd names, that are listed: any user can cause more.
 const MAX_LISTED: usize = 100;
 
-/// The refusals and notes so far.
+/// The failed checks and notes so far.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
-    refusals: RefCell<Vec<Blocker>>,
+    blockers: RefCell<Vec<Blocker>>,
     notes: RefCell<Vec<String>>,
 }
 
@@ -25,7 +25,7 @@ impl Findings {
         self.push(Blocker::new(code, message, hint.to_string()));
     }
 
-    /// A refusal about places, which settings can accept by name.
+    /// A failed check about places, which settings can accept by name.
     pub(super) fn refuse_at(
         &self,
         places: impl IntoIterator<Item: AsRef<Path>>,
@@ -46,8 +46,8 @@ impl Findings {
         self.refuse_at([place], CheckCode::RootsAway, message, hint);
     }
 
-    pub(super) fn push(&self, refusal: Blocker) {
-        self.refusals.borrow_mut().push(refusal);
+    pub(super) fn push(&self, blocker: Blocker) {
+        self.blockers.borrow_mut().push(blocker);
     }
 
     pub(super) fn note(&self, note: String) {
@@ -56,21 +56,21 @@ impl Findings {
 
     /// All of them, with the number of those not listed.
     pub(super) fn finish(self) -> (Vec<Blocker>, Vec<String>) {
-        let (mut refusals, mut notes) = (self.refusals.into_inner(), self.notes.into_inner());
-        let all = refusals.len() + notes.len();
+        let (mut blockers, mut notes) = (self.blockers.into_inner(), self.notes.into_inner());
+        let all = blockers.len() + notes.len();
         let mut odd_names = 0;
-        refusals.retain(|refusal| {
-            odd_names += usize::from(refusal.code == CheckCode::OddName);
-            refusal.code != CheckCode::OddName || odd_names <= MAX_LISTED
+        blockers.retain(|blocker| {
+            odd_names += usize::from(blocker.code == CheckCode::OddName);
+            blocker.code != CheckCode::OddName || odd_names <= MAX_LISTED
         });
         notes.truncate(MAX_LISTED);
-        let too_risky = all - refusals.len() - notes.len();
+        let too_risky = all - blockers.len() - notes.len();
         if too_risky > 0 {
             notes.push(format!(
                 "{too_risky} more notes and odd names are not listed"
             ));
         }
-        (refusals, notes)
+        (blockers, notes)
     }
 }
 

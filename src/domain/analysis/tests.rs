@@ -147,7 +147,7 @@ fn snapshot() -> Snapshot {
         holds: Vec::new(),
         vanished: Vec::new(),
         scope: SnapshotScope::default(),
-        refusals: Vec::new(),
+        blockers: Vec::new(),
         notes: Vec::new(),
     }
 }

@@ -33,12 +33,12 @@ fn a_clock_that_cannot_be_right_is_refused(
         uptime: None,
         skips: Vec::new(),
     };
-    let refusal = seen.clock(time(now), newest.map(time));
-    assert_eq!(refusal.is_some(), says.is_some(), "{refusal:?}");
-    if let (Some(refusal), Some(says)) = (refusal, says) {
-        assert!(refusal.message.contains(says), "{}", refusal.message);
+    let blocker = seen.clock(time(now), newest.map(time));
+    assert_eq!(blocker.is_some(), says.is_some(), "{blocker:?}");
+    if let (Some(blocker), Some(says)) = (blocker, says) {
+        assert!(blocker.message.contains(says), "{}", blocker.message);
         // Accepting is by message, so that it must be the same a moment later.
-        assert!(!refusal.message.contains(now));
+        assert!(!blocker.message.contains(now));
     }
 }
 
@@ -94,7 +94,7 @@ fn snapshot(roots: Vec<GcRoot>) -> Snapshot {
             uptime: None,
             skips: Vec::new(),
         },
-        refusals: Vec::new(),
+        blockers: Vec::new(),
         notes: Vec::new(),
     }
 }
@@ -175,16 +175,16 @@ fn what_is_missing_stays_known_until_somebody_accepts_it() {
         (&set(&[]), &set(&[]))
     );
     assert_eq!(accepted.taken_at, later.taken_at);
-    let refusal = |code| Blocker {
+    let blocker = |code| Blocker {
         places: vec!["/home".into()],
         ..Blocker::new(code, String::new(), String::new())
     };
-    later.refusals = [
+    later.blockers = [
         CheckCode::RootsVanished,
         CheckCode::RootsAway,
         CheckCode::ClockJumped,
     ]
-    .map(refusal)
+    .map(blocker)
     .into();
     let refused = RootBaseline::of(&later, &[], Some(&before));
     assert_eq!(

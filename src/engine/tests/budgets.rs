@@ -214,7 +214,7 @@ fn an_early_end_is_recorded_and_for_good() {
 
 #[test]
 fn what_was_let_pass_is_recorded_and_what_came_since_stops_the_collection() {
-    let refusal = |message: &str| Blocker {
+    let blocker = |message: &str| Blocker {
         code: CheckCode::RootsAway,
         message: message.to_string(),
         hint: String::new(),
@@ -223,20 +223,20 @@ fn what_was_let_pass_is_recorded_and_what_came_since_stops_the_collection() {
     };
     for (later, collections) in [("/home/a is away", 1), ("/home/b is away", 0)] {
         let world = World::new(9, 9);
-        world.refusals.borrow_mut().push(refusal("/home/a is away"));
+        world.blockers.borrow_mut().push(blocker("/home/a is away"));
         let job = Job {
             accept: [CheckCode::RootsAway].into(),
             ..job(Span::days(7))
         };
         let plan = plan_of(&world.snapshot().unwrap(), &job);
         let approved = gate(&plan, RunKind::Run).unwrap();
-        world.refusals.replace(vec![refusal(later)]);
+        world.blockers.replace(vec![blocker(later)]);
         let receipt = world
             .engine()
             .apply(approved, Some(&unrestricted(&job)))
             .unwrap();
         assert_eq!(world.collections.get(), collections, "{later}");
-        assert_eq!(receipt.accepted_checks, [refusal("/home/a is away")]);
+        assert_eq!(receipt.accepted_checks, [blocker("/home/a is away")]);
     }
 }
 
@@ -244,7 +244,7 @@ fn what_was_let_pass_is_recorded_and_what_came_since_stops_the_collection() {
 fn nothing_goes_for_good_when_nothing_is_collected() {
     let world = World::new(9, 9);
     let mut actions = for_good(&world);
-    world.refusals.borrow_mut().push(Blocker {
+    world.blockers.borrow_mut().push(Blocker {
         code: CheckCode::RootsUnreadable,
         message: "the roots cannot be read".to_string(),
         hint: String::new(),

@@ -232,7 +232,7 @@ fn a_check_that_stops_a_run_stops_it_before_anything_is_written() {
         let job = job(Span::days(7));
         let plan = plan_of(&world.snapshot().unwrap(), &job);
         let stop = Blocker::new(code, "it is so".to_string(), "mend it".to_string());
-        world.refusals.borrow_mut().push(stop);
+        world.blockers.borrow_mut().push(stop);
         let approved = gate(&plan, RunKind::Run).unwrap();
         let refused = world.engine().apply(approved, Some(&unrestricted(&job)));
         assert!(matches!(refused, Err(EngineError::Refused { code: c, .. }) if c == code));
@@ -282,7 +282,7 @@ fn who_accepts_a_damaged_database_leaves_it_to_nix_what_is_dead(
         let code = CheckCode::StoreDamaged;
         let message = "it is damaged".to_string();
         let damage = Blocker::new(code, message, String::new());
-        world.refusals.borrow_mut().push(damage);
+        world.blockers.borrow_mut().push(damage);
         job.accept.insert(code);
     }
     let survey = rounds::StoreData(&world);

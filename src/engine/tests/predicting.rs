@@ -193,7 +193,7 @@ fn roots_that_cannot_be_read_leave_the_prediction_open() {
         "it is hidden".into(),
         String::new(),
     );
-    world.refusals.borrow_mut().push(hidden);
+    world.blockers.borrow_mut().push(hidden);
     let mut job = job(Span::days(7));
     job.accept.insert(CheckCode::RootsUnreadable);
     let plan = planned(&world, &open(&world), &job).unwrap();

@@ -116,7 +116,7 @@ pub(crate) fn snapshot(profiles: Vec<Profile>) -> Snapshot {
         holds: Vec::new(),
         vanished: Vec::new(),
         scope: SnapshotScope::default(),
-        refusals: Vec::new(),
+        blockers: Vec::new(),
         notes: Vec::new(),
     }
 }

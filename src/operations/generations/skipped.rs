@@ -55,19 +55,19 @@ fn bar(profile: &Profile, snapshot: &Snapshot, named: bool) -> Option<String> {
     }
 }
 
-fn is_about(refusal: &Blocker, barred: &Barred) -> bool {
+fn is_about(blocker: &Blocker, barred: &Barred) -> bool {
     // Our own pins are about every profile.
-    let everywhere = refusal.code == CheckCode::PinsUnreadable && refusal.places.is_empty();
-    refusal.code.keeps_profiles() && (everywhere || refusal.concerns(&barred.path))
+    let everywhere = blocker.code == CheckCode::PinsUnreadable && blocker.places.is_empty();
+    blocker.code.keeps_profiles() && (everywhere || blocker.concerns(&barred.path))
 }
 
-/// A refusal for each profile that is asked for and left alone without one.
+/// A failed check for each profile that is asked for and left alone without one.
 pub(in crate::operations) fn blocked(snapshot: &Snapshot, job: &EffectiveJob) -> Vec<Blocker> {
-    let told = |barred: &Barred| snapshot.refusals.iter().any(|r| is_about(r, barred));
+    let told = |barred: &Barred| snapshot.blockers.iter().any(|r| is_about(r, barred));
     let untold = barred(snapshot, job)
         .into_iter()
         .filter(|barred| !told(barred));
-    let refusal = |Barred { path, why }: Barred| Blocker {
+    let blocker = |Barred { path, why }: Barred| Blocker {
         places: vec![path.clone()],
         ..Blocker::new(
             CheckCode::ProfileBlocked,
@@ -75,7 +75,7 @@ pub(in crate::operations) fn blocked(snapshot: &Snapshot, job: &EffectiveJob) ->
             "fix the cause, or remove the profile from the job".to_string(),
         )
     };
-    untold.map(refusal).collect()
+    untold.map(blocker).collect()
 }
 
 /// The profiles that are asked for and left alone, as far as nobody accepts why.

@@ -113,7 +113,7 @@ pub fn generations(
         schema: "nix-prune/generations/2",
         taken_at: snapshot.taken_at,
         profiles: snapshot.profiles.iter().map(profile).collect(),
-        failed_checks: snapshot.refusals.clone(),
+        failed_checks: snapshot.blockers.clone(),
         notes: Vec::new(),
     }
 }

@@ -74,7 +74,7 @@ pub fn roots(snapshot: &Snapshot, sizes: Option<&Sizes>) -> RootsDocument {
         schema: "nix-prune/roots/2",
         taken_at: snapshot.taken_at,
         roots: snapshot.roots.iter().map(document).collect(),
-        failed_checks: snapshot.refusals.clone(),
+        failed_checks: snapshot.blockers.clone(),
         notes: snapshot.notes.clone(),
     }
 }

@@ -6,7 +6,7 @@ use crate::render::reason;
 use crate::render::text::{ago, count, escape, short_target};
 
 use super::grid::Grid;
-use super::plan::{notes, refusals};
+use super::plan::{blockers, notes};
 use super::store::size;
 use super::{Page, Paint, View};
 
@@ -19,7 +19,7 @@ pub fn generations(document: &GenerationsDocument, view: &View) -> String {
     for profile in &document.profiles {
         profile_section(profile, view, &mut page);
     }
-    refusals(&document.failed_checks, false, view, &mut page);
+    blockers(&document.failed_checks, false, view, &mut page);
     notes(&document.notes, view, &mut page);
     page.finish()
 }
@@ -110,7 +110,7 @@ pub fn roots(snapshot: &Snapshot, sizes: Option<&Sizes>, view: &View) -> String 
         let all = count(snapshot.roots.len(), "root");
         page.line(format!("{all}, {live} of them live."));
     }
-    refusals(&snapshot.refusals, false, view, &mut page);
+    blockers(&snapshot.blockers, false, view, &mut page);
     notes(&snapshot.notes, view, &mut page);
     page.finish()
 }

@@ -27,7 +27,7 @@ pub fn plan(plan: &Plan, view: &View) -> String {
     roots(plan, view, &mut page);
     holds(plan, view, &mut page);
     actions(plan, view, &mut page);
-    refusals(&plan.failed_checks, plan.skips_collection, view, &mut page);
+    blockers(&plan.failed_checks, plan.skips_collection, view, &mut page);
     accepted(&plan.accepted_checks, &plan.accept, view, &mut page);
     notes(&all_notes(plan), view, &mut page);
     if let Some(report) = &plan.budget {
@@ -164,18 +164,18 @@ fn actions(plan: &Plan, view: &View, page: &mut Page) {
 }
 
 /// What was refused, each with what to do about it.
-pub(super) fn refusals(refusals: &[Blocker], no_collection: bool, view: &View, page: &mut Page) {
-    if refusals.is_empty() {
+pub(super) fn blockers(blockers: &[Blocker], no_collection: bool, view: &View, page: &mut Page) {
+    if blockers.is_empty() {
         return;
     }
     page.gap();
-    let heading = format!("Failed safety checks: {}", refusals.len());
+    let heading = format!("Failed safety checks: {}", blockers.len());
     page.line(view.paint(&heading, Paint::Red));
-    for refusal in refusals {
-        let code = view.paint(refusal.code.as_str(), Paint::Yellow);
-        page.line(format!("  {code}: {}", escape(&refusal.message)));
-        if !refusal.hint.is_empty() {
-            page.line(format!("    Hint: {}", escape(&refusal.hint)));
+    for blocker in blockers {
+        let code = view.paint(blocker.code.as_str(), Paint::Yellow);
+        page.line(format!("  {code}: {}", escape(&blocker.message)));
+        if !blocker.hint.is_empty() {
+            page.line(format!("    Hint: {}", escape(&blocker.hint)));
         }
     }
     if no_collection {
@@ -191,16 +191,16 @@ pub(super) fn accepted(accepted: &[Blocker], entries: &[Acceptance], view: &View
         return;
     }
     page.heading(view, "Accepted safety checks");
-    for refusal in accepted {
-        let code = view.paint(refusal.code.as_str(), Paint::Yellow);
-        page.line(format!("  {code}: {}", escape(&refusal.message)));
-        if let Some(reason) = &refusal.reason {
+    for blocker in accepted {
+        let code = view.paint(blocker.code.as_str(), Paint::Yellow);
+        page.line(format!("  {code}: {}", escape(&blocker.message)));
+        if let Some(reason) = &blocker.reason {
             page.line(format!("    Reason: {}", escape(reason)));
         }
     }
     let is_used = |entry: &&Acceptance| {
-        let mut same = accepted.iter().filter(|refusal| refusal.code == entry.code);
-        same.any(|refusal| refusal.places.iter().any(|place| entry.place.covers(place)))
+        let mut same = accepted.iter().filter(|blocker| blocker.code == entry.code);
+        same.any(|blocker| blocker.places.iter().any(|place| entry.place.covers(place)))
     };
     for entry in entries.iter().filter(|entry| !is_used(entry)) {
         let code = view.paint(entry.code.as_str(), Paint::Yellow);

@@ -99,7 +99,7 @@ fn a_database_that_was_damaged_since_the_plan_is_collected_by_nobody() {
             .unwrap();
         writer.close().unwrap();
         crate::database::damage::spoil(&database, "IndexReference", false);
-        let why = looker.refusal();
+        let why = looker.blocker();
         assert!(matches!(why, FullGcReason::Unsafe(_)), "{why:?}");
     });
 }

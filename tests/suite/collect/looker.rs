@@ -95,7 +95,7 @@ impl<'a> Looker<'a> {
     }
 
     /// Why a look chooses nothing.
-    pub(super) fn refusal(&self) -> FullGcReason {
+    pub(super) fn blocker(&self) -> FullGcReason {
         let survey = StoreSurvey {
             accepted: None,
             survey: &self.observer(),

@@ -1,4 +1,4 @@
-//! `--accept`: one refusal by its name, for what was shown, and written down.
+//! `--accept`: one failed check by its name, for what was shown, and written down.
 
 use super::*;
 

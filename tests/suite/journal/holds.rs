@@ -257,13 +257,13 @@ fn only_empty_directories_of_ended_runs_that_no_root_leads_into_are_removed() {
     snapshot.roots.push(entry);
     assert!(left(&world, &snapshot));
     snapshot.roots.clear();
-    snapshot.refusals.push(Blocker::new(
+    snapshot.blockers.push(Blocker::new(
         CheckCode::RootsUnreadable,
         String::new(),
         String::new(),
     ));
     assert!(left(&world, &snapshot));
-    snapshot.refusals.clear();
+    snapshot.blockers.clear();
     world.receipt.finished_at = None;
     world.journal.record(&world.lock, &world.receipt).unwrap();
     assert!(left(&world, &snapshot));

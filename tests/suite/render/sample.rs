@@ -219,7 +219,7 @@ pub(crate) fn snapshot(odd: &str) -> Snapshot {
             store_path: store_path(60, "thesis"),
         }],
         scope: SnapshotScope::default(),
-        refusals: vec![
+        blockers: vec![
             Blocker {
                 code: CheckCode::CurrentUnknown,
                 message: format!("the current generation of home-manager{odd} is unknown"),
@@ -249,7 +249,7 @@ pub(crate) fn snapshot(odd: &str) -> Snapshot {
 /// The same machine with nothing that stops a collection.
 pub(crate) fn calm_snapshot(odd: &str) -> Snapshot {
     let mut snapshot = snapshot(odd);
-    snapshot.refusals.clear();
+    snapshot.blockers.clear();
     snapshot
 }
 

@@ -102,8 +102,8 @@ fn no_generation_goes_unseen(#[values(None, Some(20), Some(80))] width: Option<u
 fn no_refusal_or_note_goes_unseen(#[values(None, Some(20), Some(80))] width: Option<u16>) {
     let snapshot = sample::snapshot("");
     let text = table::plan(&sample::plan(""), &view(&snapshot, false, width));
-    for refusal in &snapshot.refusals {
-        assert!(text.contains(&refusal.message) && text.contains(&refusal.hint));
+    for blocker in &snapshot.blockers {
+        assert!(text.contains(&blocker.message) && text.contains(&blocker.hint));
     }
     let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     for note in &snapshot.notes {

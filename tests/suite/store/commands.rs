@@ -537,15 +537,15 @@ fn a_database_that_cannot_be_read_is_named(#[case] harm: &str, #[case] status: i
     let plan = json(&scratch, &["plan", "--json"]);
     assert_eq!(plan["prediction"]["narBytes"], Value::Null);
     // Without a database a collection is refused, as Nix would make one that knows no path; so it is by a damaged one.
-    let refusal = match harm.split_once(' ') {
+    let blocker = match harm.split_once(' ') {
         Some(("rm", _)) => Some("store.mismatch"),
         Some(("head", _)) => Some("store.damaged"),
         _ => None,
     };
-    let refusals = plan["failedChecks"].to_string();
+    let blockers = plan["failedChecks"].to_string();
     let told = plan["prediction"]["notes"].to_string();
-    match refusal {
-        Some(code) => assert!(refusals.contains(code), "{plan}"),
+    match blocker {
+        Some(code) => assert!(blockers.contains(code), "{plan}"),
         None => assert!(told.contains("the amount freed is unknown"), "{plan}"),
     }
 }

@@ -37,10 +37,10 @@ fn difference(nix: &Nix, seed: u64) -> (Vec<&'static str>, Option<String>) {
     let (snapshot, inspection) = world.look();
     assert_eq!(inspection.flags(), world.flags, "seed {seed}: trap 24");
     let hidden = snapshot
-        .refusals
+        .blockers
         .iter()
         .any(|r| r.code == CheckCode::RootsUnreadable);
-    assert!(!hidden, "seed {seed}: {:?}", snapshot.refusals);
+    assert!(!hidden, "seed {seed}: {:?}", snapshot.blockers);
     let dead = inspection.dead();
     let mut ours: BTreeSet<String> = dead.iter().map(|node| inspection.path(node)).collect();
     let store = inspection.store().as_path();

@@ -60,10 +60,10 @@ fn trap_05_an_unknown_current_generation_is_refused(
     let vanished = dangling.then_some(CheckCode::RootsVanished);
     let expected = [CheckCode::CurrentUnknown].into_iter().chain(vanished);
     assert_eq!(codes(&snapshot), expected.collect::<Vec<_>>());
-    let refusal = &snapshot.refusals[0];
-    assert_eq!(refusal.places, [path.to_path()]);
-    assert!(refusal.message.contains(path.to_path().as_str()));
-    assert!(refusal.hint.contains("--switch-generation"));
+    let blocker = &snapshot.blockers[0];
+    assert_eq!(blocker.places, [path.to_path()]);
+    assert!(blocker.message.contains(path.to_path().as_str()));
+    assert!(blocker.hint.contains("--switch-generation"));
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn a_link_without_generations_is_a_profile_that_lost_them() {
     let (unknown, vanished) = (CheckCode::CurrentUnknown, CheckCode::RootsVanished);
     assert_eq!(codes(&snapshot), [unknown, vanished, unknown]);
     assert!(
-        snapshot.refusals[0]
+        snapshot.blockers[0]
             .hint
             .contains("no generation to switch to")
     );
@@ -103,7 +103,7 @@ fn another_name_of_a_profile_is_no_profile() {
     );
     let snapshot = tree.as_root();
     assert_eq!(names(&snapshot), [path.to_string()]);
-    assert_eq!(snapshot.refusals, []);
+    assert_eq!(snapshot.blockers, []);
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn trap_07_names_that_begin_with_each_other_do_not_mix() {
         assert!(profile(&snapshot, path).current().is_some(), "{path}");
     }
     assert_eq!(snapshot.profiles.len(), 5);
-    assert_eq!(snapshot.refusals, []);
+    assert_eq!(snapshot.blockers, []);
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn trap_07_a_profile_of_a_profile_is_not_a_generation() {
     let inner = tree.profile("state/profiles/p-1-link", &[6, 7]);
     let snapshot = tree.as_root();
     assert_eq!(names(&snapshot), [inner.to_string()]);
-    assert_eq!(snapshot.refusals, []);
+    assert_eq!(snapshot.blockers, []);
 
     // Beside a link `p` it is what Nix takes it for: a generation, and one that leads to no store path.
     let outer = tree.path("state/profiles/p");
@@ -152,7 +152,7 @@ fn trap_07_a_profile_of_a_profile_is_not_a_generation() {
         Content::Foreign
     );
     assert_eq!(numbers(profile(&snapshot, &inner)), [6, 7]);
-    assert_eq!(snapshot.refusals, []);
+    assert_eq!(snapshot.blockers, []);
 }
 
 #[rstest]
@@ -171,7 +171,7 @@ fn trap_07_odd_names_are_told_and_left_alone(#[case] name: &str) {
     assert_eq!(numbers(profile(&snapshot, &path)), [1, 2]);
     assert_eq!(profile(&snapshot, &path).blocked, None);
     assert_eq!(codes(&snapshot), [CheckCode::OddName]);
-    let message = &snapshot.refusals[0].message;
+    let message = &snapshot.blockers[0].message;
     assert!(
         message.contains("system-") && !message.contains(['\n', '\u{1b}']),
         "{message}"
@@ -197,8 +197,8 @@ fn many_odd_names_are_counted() {
         tree.to_store(&format!("state/profiles/system-0{n}-link"), "odd");
     }
     let snapshot = tree.as_root();
-    assert_eq!(snapshot.refusals.len(), 11);
-    assert!(snapshot.refusals[10].message.contains("40 more"));
+    assert_eq!(snapshot.blockers.len(), 11);
+    assert!(snapshot.blockers[10].message.contains("40 more"));
 }
 
 #[rstest]
@@ -285,7 +285,7 @@ fn generations_say_what_they_lead_to() {
     );
     let targets = found.generations.values().map(|g| g.target.as_str());
     assert!(targets.eq(texts.iter().map(String::as_str)));
-    assert_eq!(snapshot.refusals, []);
+    assert_eq!(snapshot.blockers, []);
 }
 
 #[rstest]

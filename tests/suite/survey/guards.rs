@@ -90,7 +90,7 @@ fn what_cannot_be_read_is_refused(#[case] make: fn(&Tree)) {
     make(&tree);
     for snapshot in [tree.as_root(), tree.as_me()] {
         assert_eq!(codes(&snapshot), [CheckCode::ProfileUnreadable]);
-        assert!(snapshot.refusals[0].message.contains("home/me/.local"));
+        assert!(snapshot.blockers[0].message.contains("home/me/.local"));
     }
 }
 
@@ -102,12 +102,12 @@ fn trap_17_roots_behind_a_link_that_leads_nowhere_are_away() {
     tree.link(dir, "{}/away");
     for snapshot in [tree.as_root(), tree.as_me()] {
         assert_eq!(codes(&snapshot), [CheckCode::ProfileUnreadable]);
-        assert!(!snapshot.refusals[0].code.stops_collection());
+        assert!(!snapshot.blockers[0].code.stops_collection());
     }
     tree.auto("a", &tree.at(&format!("{dir}/profile-1-link")));
     for snapshot in [tree.as_root(), tree.as_me()] {
         let away = snapshot
-            .refusals
+            .blockers
             .iter()
             .find(|r| r.code == CheckCode::RootsAway);
         assert_eq!(away.unwrap().places, [tree.at(dir)]);
@@ -174,7 +174,7 @@ fn booted_and_running_systems_are_read() {
     };
     assert_eq!(found(&snapshot.booted), ["booted"]);
     assert_eq!(found(&snapshot.running), ["gone", "other"]);
-    assert_eq!(snapshot.refusals, []);
+    assert_eq!(snapshot.blockers, []);
 }
 
 #[rstest]

@@ -61,7 +61,7 @@ fn the_same_tree_is_told_the_same_way() {
         let seen = tree.as_root();
         format!(
             "{:?} {:?} {:?} {:?}",
-            seen.profiles, seen.roots, seen.refusals, seen.notes
+            seen.profiles, seen.roots, seen.blockers, seen.notes
         )
     };
     assert_eq!(told(), told());
@@ -124,10 +124,10 @@ fn strange_names_are_names(#[case] name: &str) {
     assert_eq!((found.link.as_path(), found.exact), (link.as_path(), true));
     assert_eq!(numbers(profile(&snapshot, &path)), [1, 2]);
     assert_eq!(codes(&snapshot), [CheckCode::RootsUnreadable]);
-    for refusal in &snapshot.refusals {
+    for blocker in &snapshot.blockers {
         assert!(
-            !refusal.message.contains(['\n', '\u{1b}', '\u{202e}']),
-            "{refusal:?}"
+            !blocker.message.contains(['\n', '\u{1b}', '\u{202e}']),
+            "{blocker:?}"
         );
     }
 }
@@ -155,7 +155,7 @@ fn names_that_are_not_utf_8_are_not_exact() {
         .iter()
         .filter(|root| root.state == RootState::Live);
     assert_eq!(live.count(), 3);
-    assert_eq!(snapshot.refusals, []);
+    assert_eq!(snapshot.blockers, []);
 }
 
 #[test]

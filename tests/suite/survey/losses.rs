@@ -24,12 +24,12 @@ fn trap_14_a_generation_in_a_home_needs_a_root() {
     tree.profile(&format!("{DIR}/home-manager"), &[1, 3]);
     for snapshot in [tree.as_root(), tree.as_me()] {
         assert_eq!(codes(&snapshot), [CheckCode::Unrooted]);
-        let refusal = &snapshot.refusals[0];
+        let blocker = &snapshot.blockers[0];
         assert!(
-            refusal.message.contains("generation 1, 3 of"),
-            "{refusal:?}"
+            blocker.message.contains("generation 1, 3 of"),
+            "{blocker:?}"
         );
-        assert!(refusal.hint.contains("home-manager-1-link"), "{refusal:?}");
+        assert!(blocker.hint.contains("home-manager-1-link"), "{blocker:?}");
     }
     // A root of another kind will do, and what is gone already needs none.
     tree.auto(
@@ -76,7 +76,7 @@ fn trap_17_roots_lead_into_a_home_that_is_away(#[case] make: fn(&Tree), #[case] 
         assert_eq!(codes(&snapshot), []);
     } else {
         assert_eq!(codes(&snapshot), [CheckCode::RootsAway]);
-        let message = &snapshot.refusals[0].message;
+        let message = &snapshot.blockers[0].message;
         assert!(
             message.contains("home/her") && message.contains("2 roots"),
             "{message}"

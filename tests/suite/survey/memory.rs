@@ -45,7 +45,7 @@ fn unreadable_pins_block_everything() {
     tree.memory.broken_pins = true;
     for snapshot in [tree.as_root(), tree.as_me()] {
         assert_eq!(codes(&snapshot), [CheckCode::PinsUnreadable]);
-        assert!(snapshot.refusals[0].message.contains("broken on purpose"));
+        assert!(snapshot.blockers[0].message.contains("broken on purpose"));
         for path in [&system, &mine] {
             assert!(profile(&snapshot, path).blocked.is_some());
         }

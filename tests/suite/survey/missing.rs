@@ -43,12 +43,12 @@ fn a_directory_of_roots_that_vanished_stops_a_collection_until_it_is_let_pass() 
     fs::remove_dir_all(tree.at("state/gcroots/machines")).unwrap();
     let snapshot = tree.as_root();
     assert_eq!(codes(&snapshot), [CheckCode::RootsVanished]);
-    assert!(snapshot.refusals[0].message.contains("gcroots/machines/a"));
+    assert!(snapshot.blockers[0].message.contains("gcroots/machines/a"));
     // A run that did not let it pass does not forget it, and one that did does.
     remember(&mut tree);
     assert_eq!(codes(&tree.as_root()), [CheckCode::RootsVanished]);
     let mut accepted = tree.as_root();
-    accepted.refusals.clear();
+    accepted.blockers.clear();
     tree.memory.seen = Some(RootBaseline::of(&accepted, &[], tree.memory.seen.as_ref()));
     assert_eq!(codes(&tree.as_root()), []);
     fs::remove_dir_all(tree.at("state/profiles/per-user/bob")).unwrap();
@@ -81,7 +81,7 @@ fn roots_on_a_file_system_that_is_not_mounted_now_stop_a_collection() {
     let snapshot = tree.as_root();
     assert_eq!(codes(&snapshot), [CheckCode::RootsAway]);
     assert_eq!(
-        snapshot.refusals[0]
+        snapshot.blockers[0]
             .message
             .matches("1 root points")
             .count(),
@@ -383,7 +383,7 @@ fn entries_into_a_directory_of_holds_that_is_not_there_stop_a_collection() {
         }
         let snapshot = tree.as_root();
         assert_eq!(codes(&snapshot), [CheckCode::RootsAway], "{there}");
-        assert_eq!(snapshot.refusals[0].places, [dir.join("holds")]);
+        assert_eq!(snapshot.blockers[0].places, [dir.join("holds")]);
     }
     // Another one by mistake does not make it right.
     tree.memory.holds_dir = Some(tree.at("another/holds"));
@@ -443,7 +443,7 @@ fn a_place_that_only_root_could_have_removed_stops_a_collection() {
     tree.auto("theirs", &theirs);
     chown(tree.at("homes/carol"), Some(4343), None).unwrap();
     remember(&mut tree);
-    assert_eq!(tree.as_root().refusals, []);
+    assert_eq!(tree.as_root().blockers, []);
 
     // What a user has removed from a place of their own is held, and stops nobody.
     fs::remove_dir_all(tree.at("homes/carol/project")).unwrap();
@@ -455,7 +455,7 @@ fn a_place_that_only_root_could_have_removed_stops_a_collection() {
     tree.auto("daves", &link);
     remember(&mut tree);
     fs::remove_file(&link).unwrap();
-    assert_eq!(tree.as_root().refusals[0].places, [tree.at("homes/dave")]);
+    assert_eq!(tree.as_root().blockers[0].places, [tree.at("homes/dave")]);
     tree.to_store("homes/dave/result", "daves");
 
     // The generations of a home that the list has, in a directory of root's.
@@ -476,7 +476,7 @@ fn a_place_that_only_root_could_have_removed_stops_a_collection() {
             let snapshot = tree.as_root();
             assert_eq!(codes(&snapshot), [CheckCode::RootsAway], "{place}");
             assert_eq!(
-                snapshot.refusals[0].places.as_slice(),
+                snapshot.blockers[0].places.as_slice(),
                 std::slice::from_ref(&place)
             );
             // A run that does not let it pass forgets none of its roots.
@@ -541,7 +541,7 @@ fn what_root_removed_is_held_and_stops_nothing() {
         fs::remove_dir_all(tree.at(place)).unwrap();
     }
     for _ in 0..2 {
-        assert_eq!(tree.as_root().refusals, []);
+        assert_eq!(tree.as_root().blockers, []);
         let mut links = REMOVED_BY_ROOT.map(|(link, _)| link);
         links.sort_unstable_by(|a, b| std::path::Path::new(a).cmp(std::path::Path::new(b)));
         assert_eq!(vanished(&tree), links);
@@ -588,14 +588,14 @@ fn what_no_run_has_seen_stops_a_collection_until_it_is_let_pass() {
     for _ in 0..3 {
         let snapshot = tree.as_root();
         assert_eq!(codes(&snapshot), [CheckCode::RootsAway]);
-        assert_eq!(snapshot.refusals[0].places, gone[..1]);
+        assert_eq!(snapshot.blockers[0].places, gone[..1]);
         remember(&mut tree);
     }
     fs::rename(&away[0], &gone[0]).unwrap();
     assert_eq!(codes(&tree.as_root()), [], "it came back");
     fs::rename(&gone[0], &away[0]).unwrap();
     let mut accepted = tree.as_root();
-    accepted.refusals.clear();
+    accepted.blockers.clear();
     tree.memory.seen = Some(RootBaseline::of(&accepted, &[], tree.memory.seen.as_ref()));
     assert_eq!(codes(&tree.as_root()), []);
 }
@@ -613,11 +613,11 @@ fn a_file_system_of_fstab_that_is_not_mounted_stops_a_collection() {
     fs::remove_dir_all(at.join("project")).unwrap();
     assert_eq!(codes(&tree.as_root()), [], "it is mounted");
     mount(&tree, &["/"]);
-    assert_eq!(tree.as_root().refusals.len(), 1, "told once");
+    assert_eq!(tree.as_root().blockers.len(), 1, "told once");
     tree.memory.seen = None;
     let snapshot = tree.as_root();
     assert_eq!(codes(&snapshot), [CheckCode::RootsAway]);
-    assert_eq!(snapshot.refusals[0].places, std::slice::from_ref(&at));
+    assert_eq!(snapshot.blockers[0].places, std::slice::from_ref(&at));
     // A link that is not there, in a directory that is: a disk has its own.
     fs::remove_file(tree.at("state/gcroots/auto/entry")).unwrap();
     let link = tree.to_store("home/me/data/result", "other");

@@ -42,7 +42,7 @@ fn trap_13_profiles_are_found_where_nix_keeps_them(#[case] path: &str, #[case] k
         assert_eq!(found.owner.uid, uid());
         assert_eq!(found.owner.name.as_deref(), Some("me"));
         assert_eq!(found.blocked, None);
-        assert_eq!(snapshot.refusals, []);
+        assert_eq!(snapshot.blockers, []);
     }
 }
 
@@ -56,7 +56,7 @@ fn the_snapshot_says_when_and_where_it_was_taken() {
     assert_eq!(snapshot.state_dir, tree.places.state_dir);
     assert_eq!(snapshot.machine.0.len(), 32);
     assert!(snapshot.profiles.is_empty() && snapshot.roots.is_empty());
-    assert!(snapshot.refusals.is_empty() && snapshot.notes.is_empty());
+    assert!(snapshot.blockers.is_empty() && snapshot.notes.is_empty());
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn trap_13_root_sees_the_homes_of_all_users_and_a_user_their_own() {
     let snapshot = tree.as_root();
     assert_eq!(names(&snapshot), [hers.to_string(), mine.to_string()]);
     assert_eq!(profile(&snapshot, &hers).kind, ProfileKind::HomeManager);
-    assert_eq!(snapshot.refusals, []);
+    assert_eq!(snapshot.blockers, []);
     assert_eq!(names(&tree.as_me()), [mine.to_string()]);
 }
 
@@ -144,7 +144,7 @@ fn profiles_elsewhere_are_revealed_by_their_roots() {
         assert!(found.current().is_some());
         assert!(profile(&snapshot, &unknown).current().is_none());
         // Anybody can leave such a link behind; it must not stop a collection.
-        assert_eq!(snapshot.refusals, []);
+        assert_eq!(snapshot.blockers, []);
         assert_eq!(snapshot.notes.len(), 1);
     }
     let other = tree.look(Actor::User(uid() + 1));
@@ -169,7 +169,7 @@ fn the_settings_may_name_profiles() {
     tree.extra = vec![path.to_path(), system.to_path(), twice];
     let snapshot = tree.as_root();
     assert_eq!(names(&snapshot), [system.to_string(), path.to_string()]);
-    assert_eq!(snapshot.refusals, []);
+    assert_eq!(snapshot.blockers, []);
 }
 
 #[rstest]
@@ -185,8 +185,8 @@ fn a_profile_that_the_settings_name_must_be_there(#[case] path: &str) {
     tree.extra = vec![tree.at(path)];
     let snapshot = tree.as_root();
     assert_eq!(codes(&snapshot), [CheckCode::ProfileAbsent]);
-    assert!(snapshot.refusals[0].message.contains(path));
-    assert_eq!(snapshot.refusals[0].places, [tree.at(path)]);
+    assert!(snapshot.blockers[0].message.contains(path));
+    assert_eq!(snapshot.blockers[0].places, [tree.at(path)]);
 }
 
 #[rstest]
@@ -204,7 +204,7 @@ fn an_absent_profile_comes_with_the_one_that_was_meant(
     tree.extra = vec![tree.at(asked)];
     let snapshot = tree.as_root();
     assert_eq!(codes(&snapshot), [CheckCode::ProfileAbsent]);
-    let hint = &snapshot.refusals[0].hint;
+    let hint = &snapshot.blockers[0].hint;
     let question = meant.map(|meant| format!("did you mean {}?", tree.at(meant)));
     match question {
         Some(question) => assert!(hint.contains(&question), "{hint}"),

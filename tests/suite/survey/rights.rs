@@ -86,7 +86,7 @@ fn what_we_may_not_read_is_not_gone() {
             .iter()
             .all(|root| root.link != nested && root.link != listed)
     );
-    assert_eq!(seen.refusals, []);
+    assert_eq!(seen.blockers, []);
     let note =
         "1 root and 2 directories of roots of other users cannot be read; the daemon sees them";
     assert_eq!(seen.notes, [note]);
@@ -130,7 +130,7 @@ fn other_users_profiles_need_not_be_readable() {
     allow(&tree, "state/profiles/per-user/her", 0o700);
     let Some(seen) = seen else { return };
     assert_eq!(seen.profiles, []);
-    assert_eq!(seen.refusals, []);
+    assert_eq!(seen.blockers, []);
 }
 
 #[test]

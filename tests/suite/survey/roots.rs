@@ -99,7 +99,7 @@ fn trap_18_live_roots(#[case] make: fn(&Tree) -> Utf8PathBuf) {
     assert_eq!(found.state, RootState::Live);
     assert_eq!(found.store_path.as_ref().unwrap().name(), "p");
     assert_eq!(snapshot.roots.len(), 1);
-    assert_eq!(snapshot.refusals, []);
+    assert_eq!(snapshot.blockers, []);
 }
 
 #[rstest]
@@ -230,7 +230,7 @@ fn roots_do_not_vanish_silently(#[case] gone: &[&str], #[case] used: bool, #[cas
         );
         assert!(
             snapshot
-                .refusals
+                .blockers
                 .iter()
                 .all(|r| r.message.contains("vanished"))
         );
@@ -276,7 +276,7 @@ fn a_missing_store_directory_is_refused_without_any_root() {
     fs::remove_dir(tree.at("store")).unwrap();
     for snapshot in [tree.as_root(), tree.as_me()] {
         assert_eq!(codes(&snapshot), [CheckCode::RootsUnreadable]);
-        assert!(snapshot.refusals[0].message.contains("store directory"));
+        assert!(snapshot.blockers[0].message.contains("store directory"));
     }
 }
 
@@ -307,7 +307,7 @@ fn an_unreadable_root_is_refused_with_the_rights_of_the_collector() {
         let snapshot = tree.look(actor);
         assert!(is_unreadable(&snapshot, &entry));
         assert_eq!(codes(&snapshot), [CheckCode::RootsUnreadable]);
-        assert!(snapshot.refusals[0].message.contains("loop/result"));
+        assert!(snapshot.blockers[0].message.contains("loop/result"));
     }
 }
 
@@ -317,7 +317,7 @@ fn an_unreadable_root_is_counted_for_a_daemons_user() {
     tree.link("state/gcroots/auto/b", "{}/loop/result2");
     let snapshot = tree.look(Actor::User(uid() + 1));
     assert!(is_unreadable(&snapshot, &entry));
-    assert_eq!(snapshot.refusals, []);
+    assert_eq!(snapshot.blockers, []);
     let note = "2 roots of other users cannot be read; the daemon sees them";
     assert_eq!(snapshot.notes, [note]);
 }
@@ -329,8 +329,8 @@ fn many_unreadable_roots_are_counted() {
         tree.link(&format!("state/gcroots/auto/{n}"), "{}/loop/result");
     }
     let snapshot = tree.as_root();
-    assert_eq!(snapshot.refusals.len(), 11);
-    assert!(snapshot.refusals[10].message.contains("21 more"));
+    assert_eq!(snapshot.blockers.len(), 11);
+    assert!(snapshot.blockers[10].message.contains("21 more"));
 }
 
 #[test]

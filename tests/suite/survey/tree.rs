@@ -329,12 +329,12 @@ pub(super) fn numbers(profile: &Profile) -> Vec<u32> {
     profile.generations.keys().map(|number| number.0).collect()
 }
 
-/// The codes of all refusals.
+/// The codes of all failed checks.
 pub(super) fn codes(snapshot: &Snapshot) -> Vec<CheckCode> {
     snapshot
-        .refusals
+        .blockers
         .iter()
-        .map(|refusal| refusal.code)
+        .map(|blocker| blocker.code)
         .collect()
 }
 

@@ -1,4 +1,4 @@
-//! Refusals and what they reach: what is accepted where, and which profiles were asked for.
+//! Failed checks and what they reach: what is accepted where, and which profiles were asked for.
 
 use nix_prune::domain::accept::{Acceptance, Place};
 use nix_prune::domain::blocker::{Blocker, CheckCode};
@@ -9,7 +9,7 @@ use rstest::rstest;
 use super::*;
 use crate::support::{plan_of, recheck, unrestricted};
 
-fn refusal(code: CheckCode, places: &[&str]) -> Blocker {
+fn blocker(code: CheckCode, places: &[&str]) -> Blocker {
     Blocker {
         places: places.iter().map(|place| (*place).into()).collect(),
         ..Blocker::new(code, format!("{code} at {places:?}"), "look".to_string())
@@ -42,7 +42,7 @@ fn the_settings_accept_a_check_where_they_say(
     #[case] passes: bool,
 ) {
     let mut snapshot = snapshot(vec![alice()]);
-    snapshot.refusals = vec![refusal(CheckCode::RootsUnreadable, places)];
+    snapshot.blockers = vec![blocker(CheckCode::RootsUnreadable, places)];
     let plan = plan_of(&snapshot, &accepting(entries));
     assert_eq!(steps(&plan).contains(&"collect".to_string()), passes);
     assert_eq!(plan.skips_collection, !passes);
@@ -59,10 +59,10 @@ fn the_settings_accept_a_check_where_they_say(
 #[test]
 fn what_was_accepted_by_the_settings_lets_nothing_else_pass_at_the_last_moment() {
     let mut snapshot = snapshot(vec![alice()]);
-    snapshot.refusals = vec![refusal(CheckCode::RootsAway, &["/mnt/a"])];
+    snapshot.blockers = vec![blocker(CheckCode::RootsAway, &["/mnt/a"])];
     let plan = plan_of(&snapshot, &accepting(&[(CheckCode::RootsAway, "/mnt")]));
-    let came_since = refusal(CheckCode::RootsAway, &["/mnt/b"]);
-    assert!(snapshot.refusals[0].is_among(&plan.accepted_checks));
+    let came_since = blocker(CheckCode::RootsAway, &["/mnt/b"]);
+    assert!(snapshot.blockers[0].is_among(&plan.accepted_checks));
     assert!(!came_since.is_among(&plan.accepted_checks));
 }
 
@@ -104,8 +104,8 @@ fn blur(snapshot: &mut Snapshot) {
     for profile in &mut snapshot.profiles {
         profile.current = Current::Unknown(CurrentUnknown::NoLink);
         let path = profile.path.to_path();
-        let refusal = refusal(CheckCode::CurrentUnknown, &[path.as_str()]);
-        snapshot.refusals.push(refusal);
+        let blocker = blocker(CheckCode::CurrentUnknown, &[path.as_str()]);
+        snapshot.blockers.push(blocker);
     }
 }
 
@@ -152,7 +152,7 @@ fn another_users_profile_is_asked_for_by_its_path_alone() {
 #[case::another("/home/alice", false)]
 fn the_settings_accept_that_a_profile_is_left_alone(#[case] place: &str, #[case] passes: bool) {
     let mut snapshot = snapshot(vec![system()]);
-    snapshot.refusals = vec![refusal(CheckCode::ProfileAbsent, &[BOB])];
+    snapshot.blockers = vec![blocker(CheckCode::ProfileAbsent, &[BOB])];
     let mut job = accepting(&[(CheckCode::ProfileAbsent, place)]);
     let operation = job.operations.generations.as_mut().unwrap();
     operation.profiles = vec![ProfileSelector::parse(BOB).unwrap()];
@@ -188,7 +188,7 @@ fn beside_hidden_roots_garbage_is_collected_by_name(
             .unwrap()
     };
     let before = collection(&plan_of(&snapshot, &job));
-    snapshot.refusals = vec![refusal(CheckCode::RootsHidden, &["/nfs/alice/result"])];
+    snapshot.blockers = vec![blocker(CheckCode::RootsHidden, &["/nfs/alice/result"])];
     let action = collection(&plan_of(&snapshot, &job));
     let method = if by_name {
         CollectMethod::Selective

@@ -1,4 +1,4 @@
-//! Plans of generations and holds, risk, refusals and the order of things.
+//! Plans of generations and holds, risk, failed checks and the order of things.
 
 use nix_prune::domain::blocker::{Blocker, CheckCode};
 use nix_prune::domain::job::{ProfileRef, ProfileSelector, ProtectedGeneration};
@@ -81,7 +81,7 @@ fn an_action_carries_the_facts_it_relies_on() {
 #[case(CheckCode::JournalUnreadable, true)]
 #[case(CheckCode::UsersUnreadable, true)]
 fn a_refusal_takes_the_collection_out_and_is_named(#[case] code: CheckCode, #[case] stops: bool) {
-    let refusal = |code, message: &str| Blocker {
+    let blocker = |code, message: &str| Blocker {
         code,
         message: message.to_string(),
         hint: "look".to_string(),
@@ -89,8 +89,8 @@ fn a_refusal_takes_the_collection_out_and_is_named(#[case] code: CheckCode, #[ca
         reason: None,
     };
     let mut snapshot = snapshot(vec![alice()]);
-    let (first, second) = (refusal(code, "a"), refusal(code, "b"));
-    snapshot.refusals = vec![second.clone(), first.clone(), second.clone()];
+    let (first, second) = (blocker(code, "a"), blocker(code, "b"));
+    snapshot.blockers = vec![second.clone(), first.clone(), second.clone()];
     let plan = plan_of(&snapshot, &job());
     assert_eq!(!steps(&plan).contains(&"collect".to_string()), stops);
     assert_eq!(plan.skips_collection, stops);
@@ -103,7 +103,7 @@ fn a_refusal_takes_the_collection_out_and_is_named(#[case] code: CheckCode, #[ca
 
 #[test]
 fn an_accepted_refusal_stops_nothing_is_named_and_lets_no_other_pass() {
-    let refusal = |code: CheckCode| Blocker {
+    let blocker = |code: CheckCode| Blocker {
         code,
         message: format!("{code} stands"),
         hint: "look".to_string(),
@@ -113,7 +113,7 @@ fn an_accepted_refusal_stops_nothing_is_named_and_lets_no_other_pass() {
     let collects = |plan: &Plan| steps(plan).contains(&"collect".to_string());
     for code in CheckCode::acceptable().filter(|code| code.stops_collection()) {
         let mut snapshot = snapshot(vec![alice()]);
-        snapshot.refusals = vec![refusal(code)];
+        snapshot.blockers = vec![blocker(code)];
         let accepting = |accept: &[CheckCode]| Job {
             accept: accept.iter().copied().collect(),
             ..job()
@@ -121,11 +121,11 @@ fn an_accepted_refusal_stops_nothing_is_named_and_lets_no_other_pass() {
         let plan = plan_of(&snapshot, &accepting(&[code]));
         assert!(collects(&plan) && !plan.skips_collection, "{code}");
         assert_eq!(plan.failed_checks, []);
-        assert_eq!(plan.accepted_checks, [refusal(code)]);
+        assert_eq!(plan.accepted_checks, [blocker(code)]);
         for other in CheckCode::acceptable().filter(|other| *other != code) {
             let plan = plan_of(&snapshot, &accepting(&[other]));
             assert_eq!(plan.accepted_checks, [], "{other}");
-            assert_eq!(plan.failed_checks, [refusal(code)]);
+            assert_eq!(plan.failed_checks, [blocker(code)]);
             assert!(!collects(&plan), "{other} let {code} pass");
         }
         // What is let pass takes no generation that stayed because of it.

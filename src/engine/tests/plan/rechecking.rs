@@ -60,7 +60,7 @@ fn what_has_not_changed_is_fresh() {
 #[case::another_was_pinned(|s: &mut Snapshot| s.pins.push(pin(2, None)))]
 #[case::a_pin_that_is_over(|s: &mut Snapshot| s.pins.push(pin(1, Some(NOW))))]
 #[case::another_was_booted(|s: &mut Snapshot| s.booted.push(path_of("system", 4)))]
-#[case::odd_names_beside(|s: &mut Snapshot| s.refusals.push(refusal(CheckCode::OddName)))]
+#[case::odd_names_beside(|s: &mut Snapshot| s.blockers.push(blocker(CheckCode::OddName)))]
 fn what_does_not_concern_the_action_does_not_matter(#[case] change: fn(&mut Snapshot)) {
     let mut snapshot = before();
     let action = planned(&snapshot, "drop system:1");
@@ -190,7 +190,7 @@ fn any_fact_that_changed_makes_a_release_stale(#[case] change: fn(&mut Snapshot)
     assert!(recheck(&action, &snapshot, Some(&unrestricted(&job()))).is_err());
 }
 
-fn refusal(code: CheckCode) -> Blocker {
+fn blocker(code: CheckCode) -> Blocker {
     Blocker {
         code,
         message: "a directory could not be read".to_string(),
@@ -207,9 +207,9 @@ fn a_refusal_stops_the_collection_at_the_last_moment() {
         planned(&snapshot, "collect"),
         planned(&snapshot, "optimise"),
     );
-    snapshot.refusals.push(refusal(CheckCode::OddName));
+    snapshot.blockers.push(blocker(CheckCode::OddName));
     assert_eq!(recheck(&collect, &snapshot, None), Ok(()));
-    snapshot.refusals.push(refusal(CheckCode::RootsUnreadable));
+    snapshot.blockers.push(blocker(CheckCode::RootsUnreadable));
     let message = "a directory could not be read".to_string();
     assert_eq!(recheck(&collect, &snapshot, None), Err(message));
     assert_eq!(recheck(&optimise, &snapshot, None), Ok(()));

@@ -367,7 +367,7 @@ fn without_a_collection_nothing_goes_for_good() {
         ["drop profile:1", "release 1", "release 2"]
     );
     let mut world = full();
-    world.snapshot.refusals.push(Blocker {
+    world.snapshot.blockers.push(Blocker {
         code: CheckCode::RootsUnreadable,
         message: String::new(),
         hint: String::new(),
