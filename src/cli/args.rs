@@ -228,7 +228,7 @@ pub struct RunArgs {
     /// Only recover an interrupted run
     ///
     /// Every run does this first.
-    #[arg(long, conflicts_with_all = ["job", "KeepArgs", "CalendarArgs", "BudgetArgs", "profiles", "no_collect", "collect_method", "keep_recent", "accepts", "yes"])]
+    #[arg(long, conflicts_with_all = ["job", "keep_last", "keep_within", "CalendarArgs", "BudgetArgs", "profiles", "no_collect", "collect_method", "keep_recent", "accepts", "yes"])]
     pub resume: bool,
     /// Consent
     #[command(flatten)]

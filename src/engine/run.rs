@@ -110,7 +110,11 @@ impl<R: RunJournal> Engine<'_, R> {
             entries.push(pending(Action::HoldRoot(facts), RiskLevel::Low));
         }
         for planned in plan.actions() {
-            let rechecked = planned.action.operation().recheck(snapshot, job);
+            // A saved plan may be older than the policy.
+            let allowed = job.map_or(Ok(()), |job| job.policy().allows(&planned.action));
+            let rechecked = allowed.map_err(|short| short.to_string());
+            let rechecked =
+                rechecked.and_then(|()| planned.action.operation().recheck(snapshot, job));
             let mut entry = pending(planned.action, planned.risk);
             if let Err(change) = rechecked {
                 changes.push(change.clone());

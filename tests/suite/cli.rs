@@ -483,8 +483,16 @@ fn what_was_interrupted_is_settled_and_nothing_else_done() {
     assert_eq!(history["runs"].as_array().unwrap().len(), 1);
     assert!(history["runs"][0]["finishedAt"].is_string());
     assert_eq!(numbers(&scratch), before);
-    let ran = run(&scratch, &["run", "--resume", "--keep-last", "1"]);
-    assert_eq!(ran.status, 2, "{}", ran.stderr);
+    for (rule, value) in [
+        ("--keep-last", "1"),
+        ("--keep-within", "1d"),
+        ("--keep-daily", "1"),
+        ("--keep-yearly", "1"),
+    ] {
+        let ran = run(&scratch, &["run", "--resume", rule, value]);
+        assert_eq!(ran.status, 2, "{}", ran.stderr);
+        assert!(ran.stderr.contains("cannot be used with"), "{}", ran.stderr);
+    }
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! Runs and undos: every refusal and every failure.
 
+use nix_prune::domain::effective_job::EffectiveJob;
+use nix_prune::domain::policy::Policy;
+
 use super::*;
 
 #[test]
@@ -283,6 +286,26 @@ fn a_saved_plan_that_is_stale_is_refused_as_a_whole() {
     assert!(matches!(error, Err(EngineError::Changed { .. })));
     assert!(world.journal.borrow().is_empty());
     assert_eq!(world.numbers().len(), 8);
+}
+
+#[test]
+fn a_saved_plan_holds_as_long_as_the_policy_asks_now() {
+    let world = World::new(9, 9);
+    let job = job(Span::days(7));
+    let plan = plan_of(&world.snapshot().unwrap(), &job);
+    let policy = |days| Policy {
+        undo_window: Span::days(days),
+        ..Policy::default()
+    };
+    let apply = |days| {
+        let bound = EffectiveJob::new(job.clone(), policy(days));
+        let approved = gate(&plan, RunKind::Apply).unwrap();
+        world.engine().apply(approved, Some(&bound))
+    };
+    assert!(matches!(apply(30), Err(EngineError::Changed { .. })));
+    assert_eq!(world.numbers().len(), 9);
+    assert_eq!(apply(7).unwrap().count(Outcome::Failed), 0);
+    assert_eq!(world.numbers().len(), 3);
 }
 
 #[test]
