@@ -9,9 +9,13 @@ use crate::domain::store_path::StoreDir;
 use crate::ports::RunJournal;
 
 /// Adds the safety checks that need a confirmation. Unreadable records are a safety check of their own.
-pub(super) fn add(remember: &impl RunJournal, job: &EffectiveJob, plan: &mut Plan) {
-    let receipts = remember.receipts().unwrap_or_default();
-    let earlier = || runs_of(&receipts, &plan.store, &plan.job);
+pub(super) fn add(
+    remember: &impl RunJournal,
+    records: &[Receipt],
+    job: &EffectiveJob,
+    plan: &mut Plan,
+) {
+    let earlier = || runs_of(records, &plan.store, &plan.job);
     let sizes: Vec<PlanSize> = earlier().filter_map(|receipt| receipt.size).collect();
     let mut alarms = detect_anomalies(&PlanSize::of(plan), job.limits, sizes);
     alarms.extend(circuit_breaker(failed_in_a_row(remember, earlier())));
@@ -19,9 +23,8 @@ pub(super) fn add(remember: &impl RunJournal, job: &EffectiveJob, plan: &mut Pla
 }
 
 /// What the earlier runs of a job removed.
-pub(super) fn usual(remember: &impl RunJournal, store: &StoreDir, job: &JobName) -> Usual {
-    let receipts = remember.receipts().unwrap_or_default();
-    Usual::of(runs_of(&receipts, store, job).filter_map(|receipt| receipt.size))
+pub(super) fn usual(records: &[Receipt], store: &StoreDir, job: &JobName) -> Usual {
+    Usual::of(runs_of(records, store, job).filter_map(|receipt| receipt.size))
 }
 
 /// The runs of a job on a store, the latest first.

@@ -1,21 +1,21 @@
 //! Planning: observe, build, fit to the budget, predict, run the safety checks.
 
 mod budget;
+mod predict;
 
 pub use self::budget::{BudgetContext, Recent};
 use super::checks;
-use crate::domain::analysis::{RemovedLinks, StoreAnalysis};
+use crate::domain::analysis::StoreAnalysis;
 use crate::domain::budget::{Contradiction, DiskGoal, DiskUsage, SizeMetric};
-use crate::domain::disk_use::DiskUse;
 use crate::domain::effective_job::EffectiveJob;
-use crate::domain::graph::{NodeIdx, NodeSet, StoreGraph, Weight};
-use crate::domain::measure::{Bytes, count};
-use crate::domain::plan::{Later, Plan, Prediction, Subject};
+use crate::domain::graph::{NodeIdx, NodeSet, StoreGraph};
+use crate::domain::measure::Bytes;
+use crate::domain::plan::{Plan, Prediction};
+use crate::domain::receipt::Receipt;
 use crate::domain::snapshot::Snapshot;
-use crate::operations::Frees;
 use crate::ports::{
     DiskError, JournalError, NixActions, Observation, PerformError, ReadStore, RunJournal,
-    StoreReadError, StoreReadTrouble, Survey, SurveyError, error_chain,
+    StoreReadError, StoreReadTrouble, Survey, SurveyError,
 };
 
 /// The most paths that are measured where that was not asked for.
@@ -83,8 +83,11 @@ impl<R: RunJournal> Planner<'_, R> {
     /// # Errors
     /// When nothing can be said at all, or a budget cannot be told what must go: then nothing is chosen by guess.
     pub fn plan(&self, job: &EffectiveJob, exact: Exact) -> Result<Plan, PlanError> {
-        let mut plan = self.build(job, exact)?;
-        checks::add(self.remember, job, &mut plan);
+        // Records that cannot be read fail a safety check of the snapshot.
+        let records = self.remember.receipts().ok();
+        let mut plan = self.build(job, exact, records.as_deref())?;
+        let records = records.unwrap_or_default();
+        checks::add(self.remember, &records, job, &mut plan);
         Ok(plan)
     }
 
@@ -103,13 +106,19 @@ impl<R: RunJournal> Planner<'_, R> {
             let look = self.look(job)?;
             self.predict(&mut plan, &look, exact)?;
         }
-        checks::add(self.remember, job, &mut plan);
+        let records = self.remember.receipts().unwrap_or_default();
+        checks::add(self.remember, &records, job, &mut plan);
         Ok(plan)
     }
 }
 
 impl<R: RunJournal> Planner<'_, R> {
-    fn build(&self, job: &EffectiveJob, exact: Exact) -> Result<Plan, PlanError> {
+    fn build(
+        &self,
+        job: &EffectiveJob,
+        exact: Exact,
+        records: Option<&[Receipt]>,
+    ) -> Result<Plan, PlanError> {
         // A plan for a store that Nix does not work on could not be carried out, and its figures would be another store's.
         if let Some(Err(error @ PerformError::OtherStore(_))) =
             self.nix.map(NixActions::check_store)
@@ -117,11 +126,11 @@ impl<R: RunJournal> Planner<'_, R> {
             return Err(error.into());
         }
         if let Some(goal) = job.budget {
-            return self.within_budget(job, goal, exact);
+            return self.within_budget(job, goal, exact, records);
         }
         if job.operations.collect.is_none() {
             let snapshot = self.survey.snapshot()?;
-            return Ok(Plan::build(&snapshot, &self.with_usual(job, &snapshot)));
+            return Ok(Plan::build(&snapshot, &with_usual(job, &snapshot, records)));
         }
         let look = match self.look(job)? {
             Observation {
@@ -135,14 +144,9 @@ impl<R: RunJournal> Planner<'_, R> {
             }
             look => look,
         };
-        let mut plan = Plan::build(&look.snapshot, &self.with_usual(job, &look.snapshot));
+        let mut plan = Plan::build(&look.snapshot, &with_usual(job, &look.snapshot, records));
         self.predict(&mut plan, &look, exact)?;
         Ok(plan)
-    }
-
-    fn with_usual(&self, job: &EffectiveJob, snapshot: &Snapshot) -> EffectiveJob {
-        let usual = checks::usual(self.remember, &snapshot.store, &job.name);
-        job.clone().with_usual(usual)
     }
 
     fn look(&self, job: &EffectiveJob) -> Result<Observation, PlanError> {
@@ -174,6 +178,7 @@ impl<R: RunJournal> Planner<'_, R> {
         job: &EffectiveJob,
         goal: DiskGoal,
         exact: Exact,
+        records: Option<&[Receipt]>,
     ) -> Result<Plan, PlanError> {
         let mut disk_usage = DiskUsage {
             disk: Some(self.store.fullness()?),
@@ -181,7 +186,7 @@ impl<R: RunJournal> Planner<'_, R> {
         };
         if disk_usage.to_free(goal.budget) == Some(Bytes(0)) {
             let snapshot = self.survey.snapshot()?;
-            let job = self.with_usual(job, &snapshot);
+            let job = with_usual(job, &snapshot, records);
             return Ok(Plan::build_when_within_budget(&snapshot, &job, disk_usage));
         }
         let Observation {
@@ -191,17 +196,17 @@ impl<R: RunJournal> Planner<'_, R> {
         } = self.look(job)?;
         let store = store.map_err(PlanError::BudgetUnknown)?;
         disk_usage.store_bytes = Some(store.graph().nar_size(&store.everything()));
-        let contradiction = self.contradiction(goal, &snapshot)?;
-        let room = BudgetContext {
+        let contradiction = self.contradiction(goal, &snapshot, records)?;
+        let context = BudgetContext {
             inspection: &store,
             disk_usage,
             to_free: disk_usage.to_free(goal.budget).unwrap_or_default(),
             recent: recent(job, &snapshot),
             contradiction: contradiction.as_ref(),
         };
-        let weigh = |dead: &_| self.weigh(goal, &store, dead, room.recent);
-        let job = self.with_usual(job, &snapshot);
-        let mut plan = Plan::build_for_budget(&snapshot, &job, room, weigh)?;
+        let weigh = |dead: &_| self.weigh(goal, &store, dead, context.recent);
+        let job = with_usual(job, &snapshot, records);
+        let mut plan = Plan::build_for_budget(&snapshot, &job, context, weigh)?;
         let look = Observation {
             snapshot,
             store: Ok(store),
@@ -218,15 +223,20 @@ impl<R: RunJournal> Planner<'_, R> {
         &self,
         goal: DiskGoal,
         snapshot: &Snapshot,
+        records: Option<&[Receipt]>,
     ) -> Result<Option<Contradiction>, PlanError> {
         if goal.budget.metric() == SizeMetric::NarSize {
             return Ok(None);
         }
-        let receipts = self.remember.receipts()?;
-        Ok(Contradiction::last_of(&receipts, &snapshot.store))
+        let store = &snapshot.store;
+        Ok(match records {
+            Some(records) => Contradiction::last_of(records, store),
+            // Without the records it is not known, and the error is why.
+            None => Contradiction::last_of(&self.remember.receipts()?, store),
+        })
     }
 
-    /// How much room dead paths take, in the figure of the goal. On disk that is measured, however many there are: an
+    /// How much space dead paths take, in the metric of the goal. On disk that is measured, however many there are: an
     /// estimate that is too low would remove more generations than the goal needs.
     fn weigh(
         &self,
@@ -245,99 +255,16 @@ impl<R: RunJournal> Planner<'_, R> {
         }
         Ok(self.store.measure(&names)?.bytes)
     }
+}
 
-    /// Predicts what a plan frees; what cannot be known stays unknown, with a note.
-    fn predict(&self, plan: &mut Plan, look: &Observation, exact: Exact) -> Result<(), PlanError> {
-        let Some(collection) = plan.collection().copied() else {
-            return Ok(());
-        };
-        let unknown = |why: &str| vec![format!("the amount freed is unknown: {why}")];
-        let store = match &look.store {
-            Ok(store) => store,
-            Err(error) => {
-                plan.prediction.notes = unknown(&error_chain(error));
-                return Ok(());
-            }
-        };
-        if let Some(blocker) = look.snapshot.hidden_roots().next() {
-            plan.prediction.notes = unknown(&blocker.message);
-            return Ok(());
-        }
-        let exclusive = store.exclusive_by_link();
-        for item in &mut plan.items {
-            if let Subject::Generation { .. } | Subject::Hold { .. } = item.subject {
-                let bytes = exclusive.get(item.subject.link().as_path()).copied();
-                item.exclusive_bytes = Some(bytes.unwrap_or_default());
-            }
-        }
-        let mut forecast = store.forecast(&removed_links(plan));
-        let part = self.part(plan, store, &forecast.dead)?;
-        let is_part = part.is_some();
-        if let Some(part) = part {
-            forecast.now = store.graph().weight(&part);
-            forecast.dead = part;
-        }
-        let mut names = names(store.graph(), forecast.dead.iter());
-        let mut notes = Vec::new();
-        // The age of a name that Nix does not know is not known, so it stays where recent paths do.
-        if collection.registered_before.is_some() {
-            notes.push(spared(forecast.spared));
-        } else if !is_part {
-            names.extend(unregistered(store));
-        }
-        let measured = if exact.measures(names.len()) {
-            Some(self.store.measure(&names)?)
-        } else {
-            None
-        };
-        let disk_bytes = measured.as_ref().map(|used| used.bytes);
-        notes.extend(store.notes());
-        notes.extend(measured.iter().flat_map(DiskUse::notes));
-        plan.prediction = Prediction {
-            nar_bytes: Some(forecast.now.nar_bytes),
-            disk_bytes,
-            disk_bytes_at_most: measured
-                .as_ref()
-                .is_some_and(|used| !used.at_most.is_empty()),
-            paths: Some(forecast.now.paths),
-            when_windows_end: Some(Later {
-                nar_bytes: forecast.later.nar_bytes,
-                paths: forecast.later.paths,
-            }),
-            notes,
-        };
-        if let Some(report) = &mut plan.budget {
-            let frees = match report.metric {
-                SizeMetric::OnDisk => disk_bytes,
-                SizeMetric::NarSize => Some(forecast.now.nar_bytes),
-            };
-            report.frees = frees.unwrap_or(report.frees);
-        }
-        Ok(())
-    }
-
-    /// The dead paths that a budget needs, as the run chooses them; `None` where it needs all of them.
-    fn part(
-        &self,
-        plan: &Plan,
-        store: &StoreAnalysis,
-        dead: &NodeSet,
-    ) -> Result<Option<NodeSet>, PlanError> {
-        let budget = plan.budget.as_ref();
-        let needed = budget.and_then(|report| Some((report.collect_at_least?, report.metric)));
-        let Some((goal, metric)) = needed else {
-            return Ok(None);
-        };
-        let (graph, flags) = (store.graph(), store.flags());
-        let oldest = graph.oldest_dead_by(dead, flags, goal, |nodes| match metric {
-            SizeMetric::OnDisk => self
-                .store
-                .measure_each(&names(graph, nodes.iter().copied())),
-            SizeMetric::NarSize => Ok(nodes.iter().map(|node| graph.nar_size_of(*node)).collect()),
-        })?;
-        // Where valid paths are not enough, names that the database does not know go as well.
-        Ok((oldest.weight >= goal).then(|| graph.set_of(oldest.nodes)))
-    }
+/// The job with what its earlier runs removed.
+fn with_usual(
+    job: &EffectiveJob,
+    snapshot: &Snapshot,
+    records: Option<&[Receipt]>,
+) -> EffectiveJob {
+    let usual = checks::usual(records.unwrap_or_default(), &snapshot.store, &job.name);
+    job.clone().with_usual(usual)
 }
 
 /// The base names of paths.
@@ -360,28 +287,4 @@ fn recent(job: &EffectiveJob, snapshot: &Snapshot) -> Option<Recent> {
         since: since.to_unix().0,
         until,
     })
-}
-
-/// The links that a plan removes.
-fn removed_links(plan: &Plan) -> RemovedLinks {
-    let mut removed = RemovedLinks {
-        registered_before: plan.collection().and_then(|facts| facts.registered_before),
-        ..RemovedLinks::default()
-    };
-    for removal in plan.removals() {
-        match removal.action.operation().frees() {
-            Frees::Now(link) => _ = removed.now.insert(link),
-            Frees::WhenWindowEnds(link) => _ = removed.when_windows_end.insert(link),
-            Frees::Nothing => {}
-        }
-    }
-    removed
-}
-
-fn spared(weight: Weight) -> String {
-    let paths = count(weight.paths, "dead path");
-    format!(
-        "{paths} of {} are kept because they are recent, or a recent path needs them.",
-        weight.nar_bytes
-    )
 }

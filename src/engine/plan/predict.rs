@@ -1,0 +1,135 @@
+//! Prediction of what a plan frees.
+
+use super::{Exact, PlanError, Planner, names, unregistered};
+use crate::domain::analysis::{RemovedLinks, StoreAnalysis};
+use crate::domain::budget::SizeMetric;
+use crate::domain::disk_use::DiskUse;
+use crate::domain::graph::{NodeSet, Weight};
+use crate::domain::measure::count;
+use crate::domain::plan::{Later, Plan, Prediction, Subject};
+use crate::operations::Frees;
+use crate::ports::{Observation, RunJournal, error_chain};
+
+impl<R: RunJournal> Planner<'_, R> {
+    /// Predicts what a plan frees; what cannot be known stays unknown, with a note.
+    pub(super) fn predict(
+        &self,
+        plan: &mut Plan,
+        look: &Observation,
+        exact: Exact,
+    ) -> Result<(), PlanError> {
+        let Some(collection) = plan.collection().copied() else {
+            return Ok(());
+        };
+        let unknown = |why: &str| vec![format!("the amount freed is unknown: {why}")];
+        let store = match &look.store {
+            Ok(store) => store,
+            Err(error) => {
+                plan.prediction.notes = unknown(&error_chain(error));
+                return Ok(());
+            }
+        };
+        if let Some(blocker) = look.snapshot.hidden_roots().next() {
+            plan.prediction.notes = unknown(&blocker.message);
+            return Ok(());
+        }
+        let exclusive = store.exclusive_by_link();
+        for item in &mut plan.items {
+            if let Subject::Generation { .. } | Subject::Hold { .. } = item.subject {
+                let bytes = exclusive.get(item.subject.link().as_path()).copied();
+                item.exclusive_bytes = Some(bytes.unwrap_or_default());
+            }
+        }
+        let mut forecast = store.forecast(&removed_links(plan));
+        let part = self.part(plan, store, &forecast.dead)?;
+        let is_part = part.is_some();
+        if let Some(part) = part {
+            forecast.now = store.graph().weight(&part);
+            forecast.dead = part;
+        }
+        let mut names = names(store.graph(), forecast.dead.iter());
+        let mut notes = Vec::new();
+        // The age of a name that Nix does not know is not known, so it stays where recent paths do.
+        if collection.registered_before.is_some() {
+            notes.push(spared(forecast.spared));
+        } else if !is_part {
+            names.extend(unregistered(store));
+        }
+        let measured = if exact.measures(names.len()) {
+            Some(self.store.measure(&names)?)
+        } else {
+            None
+        };
+        let disk_bytes = measured.as_ref().map(|used| used.bytes);
+        notes.extend(store.notes());
+        notes.extend(measured.iter().flat_map(DiskUse::notes));
+        plan.prediction = Prediction {
+            nar_bytes: Some(forecast.now.nar_bytes),
+            disk_bytes,
+            disk_bytes_at_most: measured
+                .as_ref()
+                .is_some_and(|used| !used.at_most.is_empty()),
+            paths: Some(forecast.now.paths),
+            when_windows_end: Some(Later {
+                nar_bytes: forecast.later.nar_bytes,
+                paths: forecast.later.paths,
+            }),
+            notes,
+        };
+        if let Some(report) = &mut plan.budget {
+            let frees = match report.metric {
+                SizeMetric::OnDisk => disk_bytes,
+                SizeMetric::NarSize => Some(forecast.now.nar_bytes),
+            };
+            report.frees = frees.unwrap_or(report.frees);
+        }
+        Ok(())
+    }
+
+    /// The dead paths that a budget needs, as the run chooses them; `None` where it needs all of them.
+    fn part(
+        &self,
+        plan: &Plan,
+        store: &StoreAnalysis,
+        dead: &NodeSet,
+    ) -> Result<Option<NodeSet>, PlanError> {
+        let budget = plan.budget.as_ref();
+        let needed = budget.and_then(|report| Some((report.collect_at_least?, report.metric)));
+        let Some((goal, metric)) = needed else {
+            return Ok(None);
+        };
+        let (graph, flags) = (store.graph(), store.flags());
+        let oldest = graph.oldest_dead_by(dead, flags, goal, |nodes| match metric {
+            SizeMetric::OnDisk => self
+                .store
+                .measure_each(&names(graph, nodes.iter().copied())),
+            SizeMetric::NarSize => Ok(nodes.iter().map(|node| graph.nar_size_of(*node)).collect()),
+        })?;
+        // Where valid paths are not enough, names that the database does not know go as well.
+        Ok((oldest.weight >= goal).then(|| graph.set_of(oldest.nodes)))
+    }
+}
+
+/// The links that a plan removes.
+fn removed_links(plan: &Plan) -> RemovedLinks {
+    let mut removed = RemovedLinks {
+        registered_before: plan.collection().and_then(|facts| facts.registered_before),
+        ..RemovedLinks::default()
+    };
+    for removal in plan.removals() {
+        match removal.action.operation().frees() {
+            Frees::Now(link) => _ = removed.now.insert(link),
+            Frees::WhenWindowEnds(link) => _ = removed.when_windows_end.insert(link),
+            Frees::Nothing => {}
+        }
+    }
+    removed
+}
+
+fn spared(weight: Weight) -> String {
+    let paths = count(weight.paths, "dead path");
+    format!(
+        "{paths} of {} are kept because they are recent, or a recent path needs them.",
+        weight.nar_bytes
+    )
+}
