@@ -49,13 +49,13 @@ let
       type = types.listOf own.profile;
       default = profiles;
       description = ''
-        The profiles that are thinned out: `system` (the machine's, and the named ones), `users` (users' own profiles and
-        channels), `home-manager`, `nix-collect-garbage` (what `nix-collect-garbage -d` takes in), or the absolute path of a profile.
+        The profiles whose generations are removed: `system` (the machine's, and the named ones), `users` (users' own profiles and
+        channels), `home-manager`, `nix-collect-garbage` (those of `nix-collect-garbage -d`), or the absolute path of a profile.
       '';
     };
     keep = mkOption {
       type = types.submodule { options = keep; };
-      description = "What stays. A generation stays if any rule keeps it; at least one must keep something.";
+      description = "Keep rules. A generation is kept if any rule keeps it; at least one rule must be above zero.";
       example = {
         last = 5;
         within = "14d";
@@ -65,7 +65,7 @@ let
   };
 
   operations = {
-    generations = part generations "Thin out the generations of profiles." {
+    generations = part generations "Remove generations that no rule keeps." {
       example.keep = {
         last = 5;
         within = "14d";
@@ -118,14 +118,14 @@ let
   };
 
   budget = {
-    minFree = optional own.amount "The least that is to be free on the file system of the store." (
+    minFree = optional own.amount "Minimum free space on the file system of the store." (
       example "20%"
     );
     maxUsed =
       optional (types.ints.between 10 95)
-        "The most of the file system of the store that may be used, in percent."
+        "Maximum used space of the file system of the store, in percent."
         (example 80);
-    maxStore = optional own.size "The largest store, by its own sizes." (example "200G");
+    maxStore = optional own.size "Maximum size of the store (NAR size)." (example "200G");
     releaseHolds =
       optional
         (types.enum [
@@ -140,7 +140,7 @@ let
   };
 
   policy = {
-    description = optional types.str "What the job is for." (example "thin out and collect");
+    description = optional types.str "What the job is for." (example "prune and collect");
     enabled = mkOption {
       type = types.bool;
       default = true;
@@ -149,10 +149,10 @@ let
     };
     maxRisk = optional own.risk ''
       The highest risk that the job may take, `high` if it is not set. A plan that is riskier is refused as a whole.
-      `critical` takes {option}`services.nix-prune.settings.safeMode` to be off.
+      `critical` requires {option}`services.nix-prune.settings.safeMode` to be `false`.
     '' (example "medium");
     budget = part budget ''
-      A disk goal. With one a job does nothing while it is reached, and otherwise removes only as much as it needs. Set
+      Disk budget. The job does nothing while the goal is reached, and otherwise removes only what the goal needs. Set
       exactly one of `minFree`, `maxUsed` and `maxStore`.
     '' { example.minFree = "20%"; };
     operations = mkOption {
@@ -177,7 +177,7 @@ let
       description = "The number of the generation.";
       example = 42;
     };
-    reason = optional types.str "Why it stays." (example "last good kernel");
+    reason = optional types.str "Why it is pinned." (example "last good kernel");
   };
 
   acceptance.options = {
@@ -227,8 +227,8 @@ let
     accept =
       optional (types.listOf (types.submodule acceptance))
         ''
-          Safety checks that are accepted at a place, until the entry is removed. Only entries of the machine's settings hold
-          where there are such.
+          Safety checks that are accepted at a place, until the entry is removed. If the machine's settings exist, only their
+          entries apply.
         ''
         (example [
           {
@@ -241,15 +241,15 @@ let
       part
         {
           maxGenerationsPerRun =
-            optional (types.ints.between 0 100000) "So many generations may go in one run."
+            optional (types.ints.between 0 100000) "Maximum generations removed in one run."
               (example 20);
           maxBytesPerRun = optional own.size ''
-            So much may be deleted in one run, by the store's own sizes.
+            Maximum size of the store paths deleted in one run (NAR size).
           '' (example "50G");
         }
         ''
-          The most that one run of any job does unasked. A timer whose plan is larger stops, does nothing and says so; a person
-          is asked, or lets it pass with `--accept`.
+          Per-run limits: a larger run needs a confirmation. A timer whose plan is larger does nothing and fails; a person is
+          asked, or accepts it with `--accept`.
         ''
         {
           example.maxGenerationsPerRun = 20;
@@ -262,13 +262,13 @@ let
               example 3
             );
             within = optional own.age "At least those that are not older than this." (example "7d");
-          } "What stays in every profile, beside what the rules of the job keep." { example.last = 3; };
+          } "Minimum kept in every profile, in addition to the job's rules." { example.last = 3; };
           maxRisk = optional own.risk "The highest risk that any job, flag or person may take." (
             example "high"
           );
           undoWindow = optional own.age "The shortest undo window." (example "1d");
         }
-        "What no other file of settings, variable or flag can loosen; on NixOS and nix-darwin for all users of the machine."
+        "Limits that no other settings file, variable or flag can loosen; on NixOS and nix-darwin for all users of the machine."
         {
           example.keepAtLeast.last = 3;
         };
@@ -276,8 +276,7 @@ let
       paths =
         optional (types.listOf own.place)
           ''
-            Places that nothing removes. If it is set, it must hold every critical path of the platform; these are what is
-            protected if it is not.
+            Paths that are never removed. A list must contain every critical path of the platform, which are the default.
           ''
           (example [
             "/"
@@ -286,7 +285,7 @@ let
       generations = mkOption {
         type = types.listOf (types.submodule pin);
         default = [ ];
-        description = "Generations that are never dropped.";
+        description = "Generations that are never removed.";
         example = [
           {
             profile = "system";

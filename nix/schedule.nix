@@ -13,12 +13,12 @@ let
       example = !default;
     };
 
-  lowPriority = flag true "Whether the job leaves the processors and the disk to everybody else.";
+  lowPriority = flag true "Whether to run with low CPU and I/O priority.";
 
   dates = mkOption {
     type = types.coercedTo own.calendar lib.singleton (types.listOf own.calendar);
     default = "03:15";
-    description = "When the job runs, as {manpage}`systemd.time(7)` describes it; an empty list for never by itself.";
+    description = "When the job runs, as {manpage}`systemd.time(7)` describes it; `[ ]` disables the timer.";
     example = [ "Sat 04:30" ];
   };
 in
@@ -29,7 +29,7 @@ rec {
     randomizedDelaySec = mkOption {
       type = own.span;
       default = "0";
-      description = "The job starts up to so much later, by chance.";
+      description = "Random delay of up to this time.";
       example = "45min";
     };
     persistent = flag true "Whether the job makes up for a time that passed while the machine was off.";
@@ -47,17 +47,16 @@ rec {
         type = types.nullOr types.bool;
         default = null;
         description = ''
-          Whether it is looked often if the budget is reached, and the job runs as soon as it is not. Looking takes some
-          milliseconds and reads nothing but the settings and how full the file system is. If it is not set, jobs with
-          `minFree` or `maxUsed` are watched. How large the store is cannot be told so cheaply, so jobs with `maxStore` cannot
-          be.
+          Whether to check the budget at short intervals, and run the job when its goal is missed. A check takes some milliseconds
+          and reads only the settings and the free space. By default jobs with `minFree` or `maxUsed` are watched. Jobs with
+          `maxStore` cannot be, because the size of the store takes longer to compute.
         '';
         example = false;
       };
       interval = mkOption {
         type = own.span;
         default = "15min";
-        description = "How often it is looked.";
+        description = "Check interval.";
         example = "1h";
       };
     };

@@ -190,7 +190,7 @@ pub struct PlanArgs {
     /// Output
     #[command(flatten)]
     pub json: JsonArg,
-    /// Measure the freed disk space whatever the number of paths; by default only up to 2000 paths
+    /// Measure the freed disk space even of more than 2000 paths
     #[arg(long)]
     pub exact: bool,
     /// Save the plan to FILE for `apply`

@@ -15,6 +15,7 @@ use crate::adapters::files::remove::remove_own;
 use crate::adapters::scratch::{NewPath, Scratch, ScratchError};
 use crate::domain::measure::{Span, Timestamp};
 use crate::ports::{Clock, PerformError, error_chain};
+use crate::render::table;
 
 const KEEP: &str = "--keep-last 3 --keep-within 30d --keep-monthly 6";
 /// The ages of the twelve system generations, in days.
@@ -27,36 +28,52 @@ pub(super) fn demo(global: Global) -> Result<Exit, Failure> {
     let scratch = Scratch::new(global.nix_bin.as_deref()).map_err(no_scratch_store)?;
     let context = Context::scratch(global, &scratch)?;
     let version = crate::ports::NixActions::nix_version(&context.nix()?)?;
-    say(&format!(
-        "Temporary store in {}, with Nix {version}. Your own store is not touched.",
-        scratch.base()
-    ));
+    say(
+        &context,
+        &format!(
+            "Temporary store in {}, with Nix {version}. Your own store is not touched.",
+            scratch.base()
+        ),
+    );
     fill(&scratch, context.clock.now()).map_err(no_scratch_store)?;
     let system = scratch.state_dir().join("profiles");
     let before = links(&system);
 
-    say("Twelve system generations over a year, four user generations, and some GC roots.");
+    say(
+        &context,
+        "Twelve system generations over a year, four user generations, and some GC roots.",
+    );
     show(&context, "generations")?;
     show(&context, "roots")?;
-    say("A retention policy, and what it would do, with all the reasons. `plan` is read-only.");
+    say(
+        &context,
+        "A retention policy, and what it would do, with all the reasons. `plan` is read-only.",
+    );
     show(&context, &format!("plan {KEEP}"))?;
     say(
+        &context,
         "Pin a generation, and run. Removed generations stay restorable for seven days; garbage is collected.",
     );
     show(&context, "pin system:2 --reason good-one")?;
     show(&context, &format!("run {KEEP} --yes"))?;
     let after = links(&system);
-    say("Each run is recorded, and holds can be listed.");
+    say(&context, "Each run is recorded, and holds can be listed.");
     show(&context, "history")?;
     show(&context, "hold list")?;
-    say("Undo restores the same numbers, the same targets, the same times.");
+    say(
+        &context,
+        "Undo restores the same numbers, the same targets, the same times.",
+    );
     show(&context, "undo")?;
     let restored = links(&system);
     if before == restored && after.len() < before.len() {
         let dropped = before.len() - after.len();
-        say(&format!(
-            "All {dropped} removed links are restored exactly, to the nanosecond. The temporary store is now deleted."
-        ));
+        say(
+            &context,
+            &format!(
+                "The {dropped} removed generations are restored, with timestamps exact to the nanosecond. The temporary store is now deleted."
+            ),
+        );
         return Ok(Exit::Done);
     }
     Err(
@@ -67,7 +84,7 @@ pub(super) fn demo(global: Global) -> Result<Exit, Failure> {
 
 /// Runs one of our own commands on the scratch store and prints its output.
 fn show(context: &Context, words: &str) -> Result<(), Failure> {
-    say(&format!("$ nix-prune {words}"));
+    out::text(&format!("\n$ nix-prune {words}"));
     let args = std::iter::once("nix-prune").chain(words.split_whitespace());
     let command: Command = Cli::try_parse_from(args)
         .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?
@@ -81,7 +98,8 @@ fn show(context: &Context, words: &str) -> Result<(), Failure> {
     }
 }
 
-fn say(text: &str) {
+fn say(context: &Context, text: &str) {
+    let text = table::prose(text, context.view().style);
     out::text(&format!("\n{text}"));
 }
 

@@ -246,7 +246,7 @@ impl CollectOperation {
     }
 }
 
-/// Which profiles are thinned out, and what stays.
+/// Which profiles lose generations, and which generations are kept.
 #[derive(Debug, Clone)]
 pub struct GenerationsOperation {
     /// The profiles.
@@ -256,7 +256,7 @@ pub struct GenerationsOperation {
 }
 
 impl GenerationsOperation {
-    /// Whether the profile is one of those to thin out.
+    /// Whether the job removes generations of the profile.
     pub fn selects(&self, profile: &Profile) -> bool {
         self.profiles
             .iter()

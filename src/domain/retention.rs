@@ -174,13 +174,13 @@ pub fn judge(
         Ok(current) => current,
         Err(reason) => return keep_all(profile, &reason),
     };
-    let mut ballot = KeepReasons::new(profile, current);
-    ballot.always_kept(circumstances);
-    ballot.last(policy.rules().last, circumstances.now);
-    ballot.within(policy.rules().within, circumstances.now);
-    ballot.buckets(policy.rules(), circumstances);
-    ballot.floor(policy.floor(), circumstances.now);
-    ballot.verdicts()
+    let mut keep = KeepReasons::new(profile, current);
+    keep.always_kept(circumstances);
+    keep.last(policy.rules().last, circumstances.now);
+    keep.within(policy.rules().within, circumstances.now);
+    keep.buckets(policy.rules(), circumstances);
+    keep.floor(policy.floor(), circumstances.now);
+    keep.verdicts()
 }
 
 /// Why a generation stays whatever the rules say; `None` when only the rules can keep it, or when it is not there.
@@ -194,10 +194,10 @@ pub fn always_kept(
         Ok(current) => current,
         Err(reason) => return Some(Reasons::one(reason)),
     };
-    let mut ballot = KeepReasons::new(profile, current);
-    ballot.standing(generation, circumstances);
-    ballot.beside_standing(circumstances);
-    ballot.reasons_of(number)
+    let mut keep = KeepReasons::new(profile, current);
+    keep.by_state(generation, circumstances);
+    keep.by_pins_and_fallback(circumstances);
+    keep.reasons_of(number)
 }
 
 /// Whether the policy of the machine keeps a generation.
@@ -210,9 +210,9 @@ pub fn kept_by_floor(
     let Ok(current) = settled(profile) else {
         return true;
     };
-    let mut ballot = KeepReasons::new(profile, current);
-    ballot.floor(floor, circumstances.now);
-    ballot.reasons_of(number).is_some()
+    let mut keep = KeepReasons::new(profile, current);
+    keep.floor(floor, circumstances.now);
+    keep.reasons_of(number).is_some()
 }
 
 /// The current generation, or why nothing of the profile may go.

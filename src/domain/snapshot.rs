@@ -77,7 +77,7 @@ pub enum Actor {
 }
 
 impl Actor {
-    /// Whether a profile in a directory of `uid` is ours to thin out.
+    /// Whether a profile in a directory of `uid` may be changed by us.
     pub fn may_act_for(self, uid: u32) -> bool {
         match self {
             Self::Root => true,

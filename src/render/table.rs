@@ -32,6 +32,13 @@ pub struct Style {
     pub width: Option<u16>,
 }
 
+/// A text of words, broken at spaces where the style has a width.
+pub fn prose(text: &str, style: Style) -> String {
+    let mut page = Page::default();
+    page.prose("", text, style);
+    page.finish()
+}
+
 /// For whom, where and when a view is made.
 #[derive(Debug, Clone)]
 pub struct View {

@@ -35,7 +35,7 @@ keys! {
         };
         /// Refuse critical actions, whatever a job allows.
         safe_mode "safeMode": Sourced<bool> { default: Default::Json("true"), risk: Risk::Guard };
-        /// How long removed generations and roots stay restorable, such as `7d`; `0s` for not at all.
+        /// How long removed generations and roots stay restorable, such as `7d`; `0s` disables undo.
         undo_window "undoWindow": Sourced<Span> {
             default: Default::Json(r#""7d""#), risk: Risk::Keeps, flag: Some("--undo-window"),
         };

@@ -10,7 +10,7 @@ use crate::domain::budget::{Amount, Budget, ReleaseHolds, parse_size};
 #[command(group = ArgGroup::new("goal").multiple(false))]
 pub struct BudgetArgs {
     /// Remove only as much as needed to have this much free, such as 50G or 20%
-    #[arg(long, value_name = "SIZE", group = "goal", value_parser = until_free)]
+    #[arg(long, value_name = "SIZE|PERCENT", group = "goal", value_parser = until_free)]
     pub until_free: Option<Budget>,
     /// Remove only as much as needed to have at most this percentage of the file system used
     #[arg(long, value_name = "PERCENT", group = "goal", value_parser = max_used)]
@@ -18,7 +18,7 @@ pub struct BudgetArgs {
     /// Remove only as much as needed to shrink the store to this NAR size, such as 200G
     #[arg(long, value_name = "SIZE", group = "goal", value_parser = max_store)]
     pub max_store: Option<Budget>,
-    /// Whether holds may be released early to reach the goal: never or ifNeeded
+    /// When to release holds early to reach the goal: never or ifNeeded
     #[arg(long, value_name = "WHEN")]
     pub release_holds: Option<ReleaseHolds>,
 }

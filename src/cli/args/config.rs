@@ -155,7 +155,7 @@ pub struct CheckArgs {
     /// The settings file; default: every file in use, each by itself and all together
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: Option<Utf8PathBuf>,
-    /// Which findings count as errors
+    /// Which findings to show, and whether warnings fail the check
     #[arg(long, value_enum, default_value_t = Level::Comprehensive)]
     pub level: Level,
     /// Clamp out-of-range numbers (with a warning)
@@ -166,7 +166,7 @@ pub struct CheckArgs {
     pub json: JsonArg,
 }
 
-/// Which findings count as errors.
+/// Which findings to show, and whether warnings fail the check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Level {
     /// Show errors only

@@ -7,6 +7,8 @@ use crate::domain::blocker::CheckCode;
 use crate::domain::collect::CollectMethod;
 use crate::domain::measure::Span;
 
+const OVERRIDES: &str = "Job options (for this run)";
+
 /// The job, and the overrides for this run.
 #[derive(Debug, Args)]
 pub struct JobArgs {
@@ -20,22 +22,22 @@ pub struct JobArgs {
     #[command(flatten)]
     pub budget: BudgetArgs,
     /// Prune only these profiles: system, users, home-manager, nix-collect-garbage, or a path (repeatable)
-    #[arg(long = "profile", value_name = "PROFILE")]
+    #[arg(long = "profile", value_name = "PROFILE", help_heading = OVERRIDES)]
     pub profiles: Vec<String>,
     /// Keep removed generations restorable for this long, such as 7d; 0s disables undo
-    #[arg(long, value_name = "DURATION", env = "NIX_PRUNE_UNDO_WINDOW")]
+    #[arg(long, value_name = "DURATION", env = "NIX_PRUNE_UNDO_WINDOW", help_heading = OVERRIDES)]
     pub undo_window: Option<Span>,
     /// Do not collect garbage
-    #[arg(long)]
+    #[arg(long, help_heading = OVERRIDES)]
     pub no_collect: bool,
     /// How to collect garbage: auto, selective (delete listed paths) or full (nix-collect-garbage)
-    #[arg(long, value_name = "METHOD", conflicts_with = "no_collect")]
+    #[arg(long, value_name = "METHOD", conflicts_with = "no_collect", help_heading = OVERRIDES)]
     pub collect_method: Option<CollectMethod>,
     /// Do not delete paths registered within this time, such as 2d, or their dependencies
-    #[arg(long, value_name = "DURATION", conflicts_with = "no_collect")]
+    #[arg(long, value_name = "DURATION", conflicts_with = "no_collect", help_heading = OVERRIDES)]
     pub keep_recent: Option<Span>,
     /// Override this safety check, by code (repeatable; recorded)
-    #[arg(long = "accept", value_name = "CODE")]
+    #[arg(long = "accept", value_name = "CODE", help_heading = OVERRIDES)]
     pub accepts: Vec<CheckCode>,
 }
 
@@ -46,7 +48,7 @@ pub struct KeepArgs {
     /// Keep the last N generations, counted back from the current one
     #[arg(long, value_name = "N")]
     pub keep_last: Option<u16>,
-    /// Keep generations younger than this, such as 14d, and the one active at its start
+    /// Keep generations younger than this, such as 14d, and the one active when this period began
     #[arg(long, value_name = "DURATION")]
     pub keep_within: Option<Span>,
     /// Calendar rules

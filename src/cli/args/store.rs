@@ -19,7 +19,7 @@ pub struct RootsArgs {
 /// `dead`.
 #[derive(Debug, Args)]
 pub struct DeadArgs {
-    /// Measure disk usage whatever the number of paths; by default only up to 2000 paths
+    /// Measure disk usage even of more than 2000 paths
     #[arg(long)]
     pub exact: bool,
     /// Output

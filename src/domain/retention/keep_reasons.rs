@@ -42,24 +42,24 @@ impl<'a> KeepReasons<'a> {
             .filter(|g| g.content.on_disk().is_some())
     }
 
-    /// Everything that stays whatever the rules say.
+    /// Keeps what is kept whatever the rules say.
     pub(super) fn always_kept(&mut self, circumstances: &Circumstances<'_>) {
         for generation in self.profile.generations.values() {
-            self.standing(generation, circumstances);
+            self.by_state(generation, circumstances);
         }
-        self.beside_standing(circumstances);
+        self.by_pins_and_fallback(circumstances);
     }
 
-    /// What of that depends on more than the one generation.
-    pub(super) fn beside_standing(&mut self, circumstances: &Circumstances<'_>) {
+    /// Keeps pinned generations and, of the system, the rollback target.
+    pub(super) fn by_pins_and_fallback(&mut self, circumstances: &Circumstances<'_>) {
         self.pins(circumstances);
         if self.profile.kind.is_system() {
             self.fallback();
         }
     }
 
-    /// What a generation is by itself.
-    pub(super) fn standing(&mut self, generation: &Generation, circumstances: &Circumstances<'_>) {
+    /// Keeps a generation for its own state: current, newer, booted, running, or not understood.
+    pub(super) fn by_state(&mut self, generation: &Generation, circumstances: &Circumstances<'_>) {
         let number = generation.number;
         if number == self.current {
             self.keep(number, Reason::Current);

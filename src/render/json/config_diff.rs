@@ -1,3 +1,5 @@
+//! The document of `config diff --json`.
+
 use schemars::JsonSchema;
 use serde::Serialize;
 

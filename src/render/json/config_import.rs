@@ -1,3 +1,5 @@
+//! The document of `config import --json`.
+
 use schemars::JsonSchema;
 use serde::Serialize;
 

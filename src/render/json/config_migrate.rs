@@ -1,3 +1,5 @@
+//! The document of `config migrate --json`.
+
 use schemars::JsonSchema;
 use serde::Serialize;
 

@@ -1,3 +1,5 @@
+//! The document of `config show --json`.
+
 use schemars::JsonSchema;
 use serde::Serialize;
 

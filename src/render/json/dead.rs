@@ -1,3 +1,5 @@
+//! The documents of `dead --json`.
+
 use schemars::JsonSchema;
 use serde::Serialize;
 

@@ -1,3 +1,5 @@
+//! The document of `doctor --json`.
+
 use schemars::JsonSchema;
 use serde::Serialize;
 

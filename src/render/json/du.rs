@@ -1,3 +1,5 @@
+//! The document of `du --json`.
+
 use schemars::JsonSchema;
 use serde::Serialize;
 

@@ -1,3 +1,5 @@
+//! The document of `generations --json`.
+
 use schemars::JsonSchema;
 use serde::Serialize;
 

@@ -1,3 +1,5 @@
+//! The document of `history --json`.
+
 use schemars::JsonSchema;
 use serde::Serialize;
 

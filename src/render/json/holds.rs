@@ -1,3 +1,5 @@
+//! The documents of `hold list --json`, `pin --json` and `unpin --json`.
+
 use schemars::JsonSchema;
 use serde::Serialize;
 

@@ -1,3 +1,5 @@
+//! The document of `roots --json`.
+
 use schemars::JsonSchema;
 use serde::Serialize;
 

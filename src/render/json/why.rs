@@ -1,3 +1,5 @@
+//! The document of `why --json`.
+
 use schemars::JsonSchema;
 use serde::Serialize;
 

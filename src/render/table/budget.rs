@@ -1,3 +1,5 @@
+//! A disk budget in words: the goal, the plan, and the outcome of a run.
+
 use crate::domain::budget::{
     BudgetEnd, BudgetReport, Contradiction, Disk, DiskUsage, LeftOut, SizeMetric,
 };

@@ -1,3 +1,5 @@
+//! Tables with headings, fitted to the width of the terminal.
+
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
 
 use super::{Page, Paint, Style};

@@ -1,3 +1,5 @@
+//! Lists of generations, roots and holds.
+
 use crate::domain::analysis::Sizes;
 use crate::domain::root::{Dangling, GcRoot, RootState, is_in_auto};
 use crate::domain::snapshot::Snapshot;

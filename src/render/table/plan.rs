@@ -1,3 +1,5 @@
+//! A plan: kept and removed items, actions, failed checks, and the prediction.
+
 use crate::domain::accept::Acceptance;
 use crate::domain::blocker::Blocker;
 use crate::domain::plan::{Decision, Item, Plan, PlannedAction, Prediction, Subject};

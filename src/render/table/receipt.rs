@@ -1,3 +1,5 @@
+//! The record of a run, and the history of runs.
+
 use crate::domain::measure::{Bytes, Timestamp};
 use crate::domain::receipt::{Entry, FreedBytes, Outcome, Receipt, RunKind, Undo};
 use crate::operations::Names;

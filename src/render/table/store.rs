@@ -1,3 +1,5 @@
+//! Dead paths, disk usage, and the roots that keep a path alive.
+
 use crate::domain::analysis::{GroupBy, StoreAnalysis};
 use crate::domain::measure::Bytes;
 use crate::domain::root::RootKind;

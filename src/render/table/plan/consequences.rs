@@ -1,3 +1,5 @@
+//! The last lines of a plan: what is irreversible, and until when the rest can be undone.
+
 use crate::domain::plan::{Plan, RemovalRule};
 use crate::domain::risk::RiskLevel;
 use crate::render::table::View;

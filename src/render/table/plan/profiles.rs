@@ -1,3 +1,5 @@
+//! The generations of each profile in a plan.
+
 use crate::domain::measure::Timestamp;
 use crate::domain::plan::{Decision, Item, Plan, Subject};
 use crate::domain::profile::{GenerationNumber, Owner, ProfilePath};
