@@ -137,8 +137,8 @@ impl<R: RunJournal> Engine<'_, R> {
         self.recover(&lock)
     }
 
-    /// Takes the lock, with room for what is written under it. On a disk that was full before anything was set aside, the
-    /// room is what Nix sets aside for its collections.
+    /// Takes the lock, with space reserved for what is written under it. On a disk that was full before there was a
+    /// reserve, that space is what Nix reserves for its own collections.
     fn lock(&self) -> Result<R::Lock, EngineError> {
         let lock = match self.remember.lock() {
             Err(error) if error.is_of_full_disk() => {
@@ -192,7 +192,7 @@ impl<R: RunJournal> Engine<'_, R> {
         self.record_baseline(lock, &receipt);
         receipt.finished_at = Some(self.clock.now());
         self.save_record(lock, &receipt, &receipt.run)?;
-        // The run is done and recorded: what stays for another time is no reason to call it failed.
+        // The run is done and recorded: old records that cannot be removed now are no reason to call it failed.
         match self.remember.prune(lock, self.clock.now()) {
             Ok(0) => {}
             Ok(count) => tracing::info!(count, "removed the records of old runs"),

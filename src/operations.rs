@@ -299,7 +299,7 @@ fn maintenance(draft: &mut Draft<'_>) {
 fn examine_removal(seen: Result<LinkState, PerformError>) -> (Outcome, String) {
     match seen {
         Ok(LinkState::Gone) => found_done(),
-        // The hold, should there be one, stays until its window ends: a `nix-env` that outlived us may still be waiting for
+        // A hold that exists is kept until its window ends: a `nix-env` that outlived the run may still be waiting for
         // the profile's lock, and remove the generation after all.
         Ok(LinkState::Unchanged) => not_begun(),
         seen => examine_other(seen),

@@ -28,7 +28,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// The machine's zone, from `TZ` or `/etc/localtime`; UTC where neither tells one.
+/// The machine's zone, from `TZ` or `/etc/localtime`; UTC if neither has one.
 pub fn zone() -> TimeZone {
     TimeZone::try_system().unwrap_or(TimeZone::UTC)
 }

@@ -153,7 +153,7 @@ impl Ids {
         self.valid.get(id as usize).copied().unwrap_or_default()
     }
 
-    /// The derivations among the valid paths, in the order in which they were told.
+    /// The derivations among the valid paths, in the order in which the daemon listed them.
     fn derivations(&self) -> Vec<(u32, &str)> {
         let names = self.by_name.iter().map(|(name, &id)| (id, &**name));
         let is_drv =

@@ -35,8 +35,8 @@ const SCHEMA_SIZE: u64 = 64;
 /// How many chunks of paths may wait to be taken.
 const WAITING: usize = 64;
 
-/// How many chunks of references may: enough that reading them goes on while the paths of a large store are entered, in
-/// at most 64 MiB.
+/// How many chunks of references may wait: enough that reading continues while the paths of a large store are entered,
+/// in at most 64 MiB.
 const EDGES_WAITING: usize = 512;
 
 /// How often a database that changes under our eyes is read anew.

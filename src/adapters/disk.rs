@@ -54,8 +54,8 @@ pub struct Meter<'a> {
 }
 
 impl<'a> Meter<'a> {
-    /// For paths in the store directory `store`, with as many threads as there are cores. `seen` counts the inodes
-    /// as they are looked at, for whoever shows progress.
+    /// For paths in the store directory `store`, with as many threads as there are cores. `seen` counts the inodes as
+    /// they are looked at, for a progress display.
     pub fn new(
         store: &Utf8Path,
         interrupt: &'a (dyn Interrupt + Sync),
@@ -87,8 +87,8 @@ impl<'a> Meter<'a> {
         self.measured(names).map(|seen| seen.total)
     }
 
-    /// What deleting each of these store paths would free after those before it. An inode counts where its last link
-    /// goes, so the sum of a beginning is what deleting that beginning frees.
+    /// What deleting each of these store paths would free after those before it. An inode counts where its last link is
+    /// deleted, so the sum of the first entries is what deleting them frees.
     ///
     /// # Errors
     /// As [`Meter::measure`].
@@ -103,7 +103,7 @@ impl<'a> Meter<'a> {
         Ok(each)
     }
 
-    /// What deleting each of these groups of store paths would free while the others stay.
+    /// What deleting each of these groups of store paths would free while the others are kept.
     ///
     /// # Errors
     /// As [`Meter::measure`].

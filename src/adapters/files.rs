@@ -58,8 +58,7 @@ pub fn write_new(path: &Utf8Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     sync_dir(dir)
 }
 
-/// Makes a directory and those above it, each with `mode` whatever the umask is; those that are there stay as
-/// they are.
+/// Makes a directory and those above it, each with `mode` whatever the umask is; existing ones are not changed.
 ///
 /// # Errors
 /// When one cannot be made, or something else has its name.
@@ -128,7 +127,7 @@ pub fn probe(dir: &Utf8Path) -> io::Result<()> {
 /// Removes the temporary files that killed runs left in a directory; to be called only where nobody else writes.
 ///
 /// # Errors
-/// When the directory cannot be read, but for its absence; a file that cannot be removed only takes room.
+/// When the directory cannot be read, but for its absence; a file that cannot be removed only takes space.
 pub fn remove_leftovers(dir: &Utf8Path) -> io::Result<()> {
     let names = match fs::read_dir(dir) {
         Ok(names) => names,

@@ -38,9 +38,9 @@ pub use parse::{MalformedInfo, MalformedVersion, NixVersion, PathInfo, ValidPath
 
 /// For what takes milliseconds, and longer only when another Nix command holds the database or the profile.
 const SHORT: Duration = Duration::from_secs(60);
-/// The same in another user's profile: that user may let the run wait for as long as it does.
+/// The same in another user's profile: that user can make the run wait for as long as this.
 const SHORT_FOR_OTHERS: Duration = Duration::from_secs(30);
-/// For what goes through the whole store: hours on a slow disk, but a run must end before the next day's.
+/// For commands that read the whole store: hours on a slow disk, but a run must end before the next day's.
 const LONG: Duration = Duration::from_secs(24 * 60 * 60);
 /// For what only opens the store. A daemon that is slow for longer than this makes no run either.
 const OPEN: Duration = Duration::from_secs(10);
@@ -106,7 +106,7 @@ impl NixCli {
         Self { tally, ..self }
     }
 
-    /// Deletes fewer paths in one call: no more than have room in so many bytes, or one.
+    /// Deletes fewer paths in one call: no more than fit into so many bytes, or one.
     #[must_use]
     pub fn with_room(self, bytes: usize) -> Self {
         Self {
@@ -120,7 +120,7 @@ impl NixCli {
     /// With `nix --version` and nothing else: as root, `nix-store --version` creates `/nix`.
     ///
     /// # Errors
-    /// [`PerformError::Unusable`] when it cannot be run or told, or is older than 2.8.
+    /// [`PerformError::Unusable`] when it cannot be run or its version read, or is older than 2.8.
     pub fn version(&self) -> Result<&NixVersion, PerformError> {
         if let Some(version) = self.version.get() {
             return Ok(version);
@@ -147,7 +147,7 @@ impl NixCli {
     /// To be called only where there is a store: without a daemon Nix would make one, with its locks and its database.
     ///
     /// # Errors
-    /// When Nix does not open it: no daemon, none that answers, one that refuses our user, no rights, no room.
+    /// When Nix does not open it: no daemon, none that answers, one that refuses our user, no rights, no space.
     pub fn open_store(&self) -> Result<(), PerformError> {
         let never = self.places.store.as_path().join(NEVER_VALID);
         self.command(&self.nix_store, OPEN)

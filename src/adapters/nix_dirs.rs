@@ -31,7 +31,7 @@ pub struct NixDirs {
     /// Where our own user's profiles are: `$NIX_STATE_HOME/profiles`, else `$XDG_STATE_HOME/nix/profiles`, else
     /// `~/.local/state/nix/profiles`.
     pub own_profiles: Option<Utf8PathBuf>,
-    /// `NIX_REMOTE`: the store that Nix is told to use.
+    /// `NIX_REMOTE`: the store that Nix is set to use.
     pub remote: Option<String>,
 }
 

@@ -1,7 +1,7 @@
 //! Saved plans: a JSON document with a digest, so that exactly the saved plan is applied.
 //!
-//! The digest detects mistakes and edits; it is not a signature. The facts of a plan are rechecked before it is applied, whoever wrote
-//! the file.
+//! The digest detects mistakes and edits; it is not a signature. The facts of a plan are rechecked before it is
+//! applied, whatever the origin of the file.
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;

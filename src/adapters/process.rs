@@ -26,7 +26,7 @@ pub use launch::{become_command, launch_with, launch_with_this_program};
 
 /// A program that was found, once, as an absolute path.
 ///
-/// The path stays as it was found: all of Nix's tools are links to one program, which tells them apart by name.
+/// The path is not resolved: all of Nix's tools are links to one program, which distinguishes them by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Program {
     path: PathBuf,
@@ -36,7 +36,7 @@ impl Program {
     /// Finds a program in `bin` alone, or else on `PATH`.
     ///
     /// # Errors
-    /// [`ProcessError::NotFound`], which tells the user what to do.
+    /// [`ProcessError::NotFound`], which has a hint for the user.
     pub fn find(
         name: &str,
         bin: Option<&Path>,

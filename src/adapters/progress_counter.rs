@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Tally {
     /// Files and directories that were measured.
     pub measured: AtomicU64,
-    /// Store paths that Nix said it deletes.
+    /// Store paths that Nix reported as being deleted.
     pub deleted: AtomicU64,
 }
 

@@ -129,7 +129,7 @@ impl RuntimeRoots {
     }
 }
 
-/// Reads a file to its end, but not beyond the limit; tells whether there was more.
+/// Reads a file to its end, but not beyond the limit; returns whether there was more.
 fn read_bounded(file: &File, into: &mut Vec<u8>) -> io::Result<bool> {
     into.clear();
     file.take(LIMIT).read_to_end(into)?;
@@ -218,7 +218,7 @@ mod tests {
             mut before: Vec<u8>,
             after: Vec<u8>,
         ) {
-            // A name goes on as far as it may, so the text around it must not join in.
+            // A name extends as far as it may, so the text around it must not join in.
             before.extend_from_slice(format!(" /nix/store/{A} ").as_bytes());
             before.extend_from_slice(&after);
             proptest::prop_assert!(found(&before).contains(&A.to_string()));

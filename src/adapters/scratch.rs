@@ -32,7 +32,7 @@ use layout::{settings, variables};
 pub use contents::{Contents, NewPath};
 pub use error::ScratchError;
 
-/// Nothing here goes through a whole store of any size.
+/// No command here reads a whole store of any size.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A scratch store. Dropping it removes everything.
@@ -65,7 +65,7 @@ impl Scratch {
     }
 
     fn named(name: &str, bin: Option<&Utf8Path>) -> Result<Self, ScratchError> {
-        // Short names: the path of a socket has room for some hundred bytes only.
+        // Short names: the path of a socket may have some hundred bytes only.
         let directory = tempfile::Builder::new()
             .prefix("np")
             .tempdir()
@@ -230,8 +230,8 @@ impl Scratch {
         self.path_named(name)
     }
 
-    /// Adds paths without building anything: writes them, and tells Nix that they are valid. Derivations cannot be
-    /// made so, for Nix reads those.
+    /// Adds paths without building anything: writes them, and registers them with Nix as valid. Derivations cannot be
+    /// made so, because Nix reads those.
     ///
     /// # Errors
     /// When a file cannot be written or Nix does not accept them.
@@ -304,7 +304,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // Directories in the store are closed for writing, even to us. What cannot be removed stays behind.
+        // Directories in the store are closed for writing, even to us. What cannot be removed is left behind.
         make_writable(self.directory.path());
     }
 }

@@ -95,7 +95,7 @@ impl ReadStore for StoreReader<'_> {
     }
 }
 
-/// A survey that also tells what is dead.
+/// A survey that also finds the dead paths.
 pub struct StoreSurvey<'a, S> {
     /// Looks at profiles and file roots.
     pub survey: &'a S,
@@ -202,7 +202,7 @@ impl StoreReader<'_> {
         Meter::new(store, self.interrupt, &self.tally.measured)
     }
 
-    /// Looks, and tells what of it is not known so that paths must not be chosen by it.
+    /// Takes an observation. The text names what is unknown in it; if there is one, paths must not be chosen by it.
     fn look_closely(
         &self,
         survey: &dyn Survey,
@@ -239,8 +239,7 @@ impl StoreReader<'_> {
         })
     }
 
-    /// What stands in the way of a collection: damage that stays, or a database and a store directory that do not belong
-    /// together.
+    /// What stops a collection: lasting damage, or a database and a store directory that do not belong together.
     fn blocker(
         &self,
         stored: &Result<Stored, StoreReadError>,

@@ -2,7 +2,7 @@
 
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 
-/// Work that goes on in a thread, or is done once somebody waits for it.
+/// Work that runs in a thread, or is done once somebody waits for it.
 pub(super) enum Task<'scope, T, F> {
     Begun(ScopedJoinHandle<'scope, T>),
     PutOff(F),

@@ -66,8 +66,9 @@ pub struct RootBaseline {
 }
 
 impl RootBaseline {
-    /// What this snapshot saw. Roots that are missing in it and not held stay known, except those that the run itself has
-    /// removed: a removal that was only planned, or failed, forgets nothing. Failed checks that stand are kept as well.
+    /// What this snapshot saw. Roots that are missing in it and not held remain known, except those that the run itself
+    /// has removed: a removal that was only planned, or failed, forgets nothing. Directories and file systems of checks
+    /// that still fail remain known as well.
     pub fn of(snapshot: &Snapshot, run: &[Entry], before: Option<&Self>) -> Self {
         let live = snapshot
             .roots
@@ -119,9 +120,9 @@ impl RootBaseline {
         }
     }
 
-    /// The roots that are gone since, by their links, but for those that have their hold already. One that leads
-    /// elsewhere now is not gone: its owner moved on. Nor is one that cannot be looked at. One whose place is gone may only
-    /// be away; who lets that pass has what it kept for an undo window.
+    /// The roots that vanished since, by their links, without those that are held already. A root that points elsewhere
+    /// now has not vanished: its owner changed it. Nor has one that cannot be read. One whose parent directory is gone
+    /// may only be unmounted; if that is accepted, its former target is held for an undo window.
     ///
     /// That something else leads to the same path is no reason to leave one out: a hold may end in this very run, and a
     /// booted system with the next boot.
@@ -258,7 +259,7 @@ impl<'a> Removed<'a> {
 }
 
 /// The roots that the next run should look for: those that are missing already and were not removed by this run, and as
-/// many of the others as have room.
+/// many of the others as fit.
 fn roots_of(snapshot: &Snapshot, run: &[Entry]) -> BTreeMap<Utf8PathBuf, StorePath<String>> {
     let removed = Removed::by(run);
     let made = snapshot.roots.iter().filter(|root| {

@@ -30,7 +30,7 @@ pub enum CheckCode {
     /// A directory or link of a profile could not be read.
     #[serde(rename = "profile.unreadable")]
     ProfileUnreadable,
-    /// The current generation of a profile cannot be told.
+    /// The current generation of a profile is unknown.
     #[serde(rename = "profile.current-unknown")]
     CurrentUnknown,
     /// A profile that the settings name is not there.
@@ -39,7 +39,7 @@ pub enum CheckCode {
     /// A profile that the job asks for must not be touched.
     #[serde(rename = "profile.blocked")]
     ProfileBlocked,
-    /// A name in a profile's directory cannot be told apart from a generation.
+    /// A name in a profile's directory looks like a generation but is none.
     #[serde(rename = "profile.odd-name")]
     OddName,
     /// A directory of roots, or a root in it, could not be read.
@@ -48,13 +48,13 @@ pub enum CheckCode {
     /// Roots are read with their owner's rights and Nix cannot read them, or generations of another user are no roots.
     #[serde(rename = "roots.hidden")]
     RootsHidden,
-    /// Links in a home that is not there now lead to roots.
+    /// Roots point into a home or file system that is not there now.
     #[serde(rename = "roots.away")]
     RootsAway,
     /// A directory of roots that the last run saw is gone.
     #[serde(rename = "roots.vanished")]
     RootsVanished,
-    /// A generation is no root, so that a collection would take what it leads to.
+    /// A generation is no root, so that a collection would delete its target.
     #[serde(rename = "profile.unrooted")]
     Unrooted,
     /// The record of pins could not be read.
@@ -72,28 +72,28 @@ pub enum CheckCode {
     /// The store directory and the database are not of one store.
     #[serde(rename = "store.mismatch")]
     StoreMismatch,
-    /// The database is damaged, so that Nix would delete what is alive.
+    /// The database is damaged, so that Nix would delete live paths.
     #[serde(rename = "store.damaged")]
     StoreDamaged,
     /// The clock cannot be right.
     #[serde(rename = "clock.jumped")]
     ClockJumped,
-    /// More generations are to go than one run may drop.
+    /// The plan removes more generations than one run may.
     #[serde(rename = "limits.generations")]
     LimitGenerations,
-    /// More is to be deleted than one run may.
+    /// The plan deletes more bytes than one run may.
     #[serde(rename = "limits.bytes")]
     LimitBytes,
-    /// Far more generations are to go than in the last runs.
+    /// The plan removes far more generations than the last runs.
     #[serde(rename = "anomaly.generations")]
     AnomalyGenerations,
-    /// Far more is to be deleted than in the last runs.
+    /// The plan deletes far more bytes than the last runs.
     #[serde(rename = "anomaly.bytes")]
     AnomalyBytes,
-    /// The last runs of the job failed, and nobody has seen to it.
+    /// The last runs of the job failed, and nobody has acknowledged that.
     #[serde(rename = "job.paused")]
     JobPaused,
-    /// A far larger part of all generations is to go than in the last runs.
+    /// The plan removes a far larger part of all generations than the last runs.
     #[serde(rename = "anomaly.share")]
     AnomalyShare,
 }
@@ -292,8 +292,8 @@ impl Blocker {
         self.places.iter().any(|place| path.starts_with(place))
     }
 
-    /// Whether it is one of those that somebody let pass. Another one of the same name is not: who accepts that one home
-    /// is away has not said so of the next.
+    /// Whether it is one of the accepted blockers. The code alone does not suffice: accepting that one home is away
+    /// does not accept the next one.
     pub fn is_among(&self, accepted: &[Self]) -> bool {
         accepted
             .iter()

@@ -127,7 +127,7 @@ impl Budget {
     /// The most of it.
     pub const MOST_USED: u8 = 95;
 
-    /// A least part that is to be free. As [`Budget::max_used`], a percentage must leave room for a system: 5 to 90.
+    /// A least part that is to be free. As [`Budget::max_used`], a percentage must leave space for a system: 5 to 90.
     ///
     /// # Errors
     /// When a percentage is out of range.

@@ -93,7 +93,7 @@ impl FromStr for CollectMethod {
 }
 
 impl CollectMethod {
-    /// Chooses the way. `look` tells what is dead, and is not called where that does not matter.
+    /// Chooses the strategy. `look` finds the dead paths, and is not called where that does not matter.
     pub fn way(self, look: impl FnOnce() -> Result<DeletionSet, FullGcReason>) -> CollectStrategy {
         if self == Self::Full {
             return CollectStrategy::Full(None);

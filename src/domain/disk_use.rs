@@ -7,11 +7,11 @@ use super::measure::{Bytes, count};
 pub struct DiskUse {
     /// The blocks of every inode that would go.
     pub bytes: Bytes,
-    /// How many inodes would go.
+    /// How many inodes would be deleted.
     pub inodes: u64,
-    /// The blocks of files that stay because they have links elsewhere: they are not in `bytes`.
+    /// The blocks of files that are kept because they have links elsewhere: they are not in `bytes`.
     pub shared: Bytes,
-    /// The blocks that a snapshot or a copy has too, and which stay with it: they are not in `bytes`.
+    /// The blocks that a snapshot or a copy shares, and which remain in it: they are not in `bytes`.
     pub elsewhere: Bytes,
     /// Files and directories that went away while they were looked at.
     pub vanished: u64,

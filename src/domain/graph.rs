@@ -53,7 +53,7 @@ impl KeepFlags {
         derivations: false,
         outputs: false,
     };
-    /// What Nix does unless it is told otherwise.
+    /// The defaults of Nix.
     pub const NIX_DEFAULT: Self = Self {
         derivations: true,
         outputs: false,

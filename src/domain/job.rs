@@ -216,7 +216,7 @@ impl Operations {
 pub struct CollectOperation {
     /// How.
     pub method: CollectMethod,
-    /// What was registered within this time stays, with all that it needs.
+    /// Paths registered within this time are kept, with everything that they need.
     pub keep_recent: Option<Span>,
 }
 
@@ -237,7 +237,7 @@ impl CollectOperation {
         }
     }
 
-    /// Only what was registered before this moment goes.
+    /// Only paths registered before this moment are deleted.
     pub fn cutoff(self, now: Timestamp) -> Option<Timestamp> {
         let recent = self.keep_recent.filter(|age| !age.is_zero())?;
         let before = now.before(recent);
@@ -251,7 +251,7 @@ impl CollectOperation {
 pub struct GenerationsOperation {
     /// The profiles.
     pub profiles: Vec<ProfileSelector>,
-    /// What stays.
+    /// Which generations are kept.
     pub keep: KeepPolicy,
 }
 

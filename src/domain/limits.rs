@@ -93,9 +93,9 @@ impl Limits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlanSize {
-    /// How many generations go.
+    /// How many generations are removed.
     pub generations: u64,
-    /// How many there are, those that stay with them; null where that is not known.
+    /// How many there are, with those that are kept; null if that is not known.
     pub of_generations: Option<u64>,
     /// How much a collection deletes, by the store's own sizes; null where that is not known.
     pub nar_bytes: Option<Bytes>,
@@ -173,7 +173,7 @@ fn too_many(extent: &PlanSize, limits: Limits) -> Option<Blocker> {
     Some(alarm(CheckCode::LimitGenerations, message))
 }
 
-/// What cannot be told may be more.
+/// An unknown size may exceed the limit.
 fn too_large(extent: &PlanSize, limits: Limits) -> Option<Blocker> {
     let most = limits.bytes?;
     let message = match extent.nar_bytes {

@@ -57,7 +57,7 @@ impl Timestamp {
         }
     }
 
-    /// The moment `age` before this one; the earliest that can be told when there is none.
+    /// The moment `age` before this one; the earliest representable moment if there is none.
     #[must_use]
     pub fn before(self, age: Span) -> Self {
         Self(
@@ -67,7 +67,7 @@ impl Timestamp {
         )
     }
 
-    /// The moment `age` after this one; the latest that can be told when there is none.
+    /// The moment `age` after this one; the latest representable moment if there is none.
     #[must_use]
     pub fn after(self, age: Span) -> Self {
         Self(

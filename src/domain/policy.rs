@@ -8,7 +8,7 @@ use super::risk::RiskLevel;
 /// A policy. What it does not ask for is nought, or not there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Policy {
-    /// What stays of every profile, whatever a job's rules say.
+    /// What is kept of every profile, whatever a job's rules are.
     pub keep: MinimumRetention,
     /// The highest risk that a job may have.
     pub max_risk: Option<RiskLevel>,
@@ -16,7 +16,7 @@ pub struct Policy {
     pub undo_window: Span,
 }
 
-/// The least that stays of a profile.
+/// The least that is kept of a profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct MinimumRetention {
     /// This many, counted back from the current generation, which is the first.
@@ -48,7 +48,7 @@ impl Policy {
         }
     }
 
-    /// The risk that a job may have of which it is said that it may have `level`.
+    /// The highest risk that a job with the limit `level` may take.
     pub fn ceiling(self, level: RiskLevel) -> RiskLevel {
         self.max_risk.map_or(level, |most| most.min(level))
     }

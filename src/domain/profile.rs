@@ -217,11 +217,11 @@ impl Generation {
 pub enum Current {
     /// The profile's link names this generation, and its link is there.
     Known(GenerationNumber),
-    /// It cannot be told; then nothing of the profile may go.
+    /// It is unknown, so no generation of the profile may be removed.
     Unknown(CurrentUnknown),
 }
 
-/// Why the current generation cannot be told.
+/// Why the current generation is unknown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CurrentUnknown {
     /// The profile's link has vanished while its generations stayed.
@@ -250,7 +250,7 @@ pub struct Profile {
     pub owner: Owner,
     /// Which generation is current.
     pub current: Current,
-    /// Whether `nix-collect-garbage -d` takes it in, of whoever looks.
+    /// Whether `nix-collect-garbage -d` of the calling user includes it.
     pub is_nix_own: bool,
     /// Its generations by number.
     pub generations: BTreeMap<GenerationNumber, Generation>,
@@ -259,7 +259,7 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// The number of the current generation, if it can be told.
+    /// The number of the current generation, if it is known.
     pub fn current(&self) -> Option<GenerationNumber> {
         match self.current {
             Current::Known(number) => Some(number),

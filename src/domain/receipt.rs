@@ -142,7 +142,7 @@ pub struct Receipt {
 #[serde(rename_all = "camelCase")]
 #[derive(schemars::JsonSchema)]
 pub struct BudgetOutcome {
-    /// What the plan said.
+    /// What the plan predicted.
     pub planned: BudgetReport,
     /// How full the store was after the run.
     pub after: DiskUsage,
@@ -264,12 +264,12 @@ pub struct FreedBytes {
     /// Whether that was only the most that is freed.
     #[serde(default)]
     pub predicted_at_most: bool,
-    /// What Nix said, as exactly as its line can be read.
+    /// What Nix reported, as exactly as its line can be read.
     pub reported: Option<Bytes>,
     /// The free space of the store's file system, after minus before, once it counts all that was freed. What Nix's own
     /// database and its reserve take counts as if it had not changed; others write to the file system too.
     pub measured: Option<i64>,
-    /// How many store paths Nix said it deleted.
+    /// How many store paths Nix reported as deleted.
     pub paths: Option<u64>,
 }
 

@@ -82,7 +82,7 @@ pub enum Reason {
     TargetMissing,
     /// The target of its link is not a store path.
     TargetOutsideStore,
-    /// The profile's current generation cannot be told.
+    /// The profile's current generation is unknown.
     CurrentUnknown(String),
     /// The profile must not be touched.
     Blocked(String),
@@ -183,7 +183,7 @@ pub fn judge(
     keep.verdicts()
 }
 
-/// Why a generation stays whatever the rules say; `None` when only the rules can keep it, or when it is not there.
+/// Why a generation is kept whatever the rules are; `None` when only the rules can keep it, or when it does not exist.
 pub fn always_kept(
     profile: &Profile,
     number: GenerationNumber,

@@ -58,8 +58,8 @@ impl FromStr for RiskLevel {
 
 /// The risk of dropping a generation.
 ///
-/// `held` tells whether its closure stays behind for the undo window, `bootable_left` how many generations the
-/// machine could still boot from once everything planned is done.
+/// `held` is whether its closure is held for the undo window, `bootable_left` how many generations the machine could
+/// still boot from once everything planned is done.
 pub fn of_generation(is_system: bool, held: bool, bootable_left: usize) -> RiskLevel {
     match (is_system, held) {
         (true, _) if bootable_left < 2 => RiskLevel::Critical,

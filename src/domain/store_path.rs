@@ -181,7 +181,7 @@ impl StoreDir {
     }
 
     /// Splits a path into its first component below the store and the rest, as Nix's `toStorePath` does: by text,
-    /// without looking at the file system, because that is how the collector tells a root.
+    /// without looking at the file system, because that is how the collector recognises a root.
     fn split<'a>(&self, path: &'a Utf8Path) -> Result<(&'a str, &'a Utf8Path), Error> {
         let outside = || Error::MissingStoreDir(self.clone());
         let below = path.strip_prefix(&self.0).map_err(|_| outside())?;

@@ -54,8 +54,8 @@ pub fn shown(name: impl AsRef<OsStr>) -> String {
 
 /// A JSON text that says the same and that a terminal only shows: hidden characters are written as `\uXXXX`.
 ///
-/// JSON has such characters in its strings only, where the escape is the same value. The line breaks, blanks and tabs
-/// between the strings stay: inside a string JSON itself forbids them.
+/// JSON has such characters in its strings only, where the escape is the same value. Line breaks, blanks and tabs
+/// between the strings are not escaped: inside a string JSON itself forbids them.
 pub fn escape_json(text: String) -> String {
     let is_plain = |c: char| c < '\u{20}' || !is_hidden(c);
     if text.chars().all(is_plain) {

@@ -21,7 +21,7 @@ const NAMED: usize = 8;
 pub struct Collection {
     /// How much went; of paths deleted by name, those that were seen to go.
     pub collected: Collected,
-    /// What Nix refused, and what stays therefore.
+    /// What Nix refused to delete, so that it was kept.
     pub refused: Vec<UndeletedPath>,
     /// What there is to say beyond that.
     pub notes: Vec<String>,
@@ -95,7 +95,7 @@ impl Collection {
 /// A last look before anything is deleted; where it fails, nothing is.
 pub(super) type LastLook<'a> = &'a mut dyn FnMut() -> Result<(), PerformError>;
 
-/// Collects garbage. Nothing is ever forced: what Nix refuses stays, with all that it keeps, and the rest goes.
+/// Collects garbage. Nothing is ever forced: refused paths are kept with all that they keep, and the rest is deleted.
 pub fn collect(
     survey: &dyn Survey,
     perform: &dyn NixActions,
@@ -202,7 +202,7 @@ impl Collector<'_> {
         self.deleted = None;
         let collected = self.perform.collect()?;
         if collected.paths.is_none() {
-            // Every Nix ends with a count. Without one nothing is known; it is told, and decides nothing (trap 28).
+            // Every Nix ends with a count. A missing count is noted and decides nothing (trap 28).
             let why = "nix exited successfully but did not report how much it deleted";
             self.notes.push(why.to_string());
         }
@@ -261,7 +261,7 @@ impl Collector<'_> {
         }
     }
 
-    /// Deletes up to the first refusal; tells whether there was none.
+    /// Deletes up to the first refusal; returns whether there was none.
     fn batches(&mut self, chosen: &mut DeletionSet, room: ArgLimit) -> Result<bool, PerformError> {
         let cost = |name: &str| name.len() + room.per_path;
         for batch in chosen.batches(room.bytes, cost) {

@@ -249,7 +249,7 @@ impl<R: RunJournal> Planner<'_, R> {
             return Ok(store.graph().nar_size(dead));
         }
         let mut names = names(store.graph(), dead.iter());
-        // The age of a name that Nix does not know is not known, so it stays where what is recent does.
+        // The age of a name that Nix does not know is not known, so it is kept where recent paths are.
         if recent.is_none() {
             names.extend(unregistered(store));
         }

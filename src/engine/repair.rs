@@ -27,7 +27,7 @@ impl<R: RunJournal> Engine<'_, R> {
         }
     }
 
-    /// A hold whose link is gone was ended by whoever removed it, and what is gone from the store cannot be held.
+    /// A hold whose link is gone was released by removing the link. A path that is gone from the store cannot be held.
     pub(super) fn mend(&self, snapshot: &Snapshot) -> Result<(), PerformError> {
         let open = snapshot
             .holds

@@ -22,7 +22,7 @@ impl<R: RunJournal> Engine<'_, R> {
     /// Carries out an approved plan: lock, settle what was interrupted, look again, write the record with
     /// everything pending, then do and record one action after the other.
     ///
-    /// `job` tells what the settings protect now. A saved plan is refused as a whole when anything it relies on has
+    /// `job` has the protections of the settings now. A saved plan is refused as a whole when anything it relies on has
     /// changed; in a run only the action concerned is left out, as stale.
     ///
     /// # Errors
@@ -272,7 +272,7 @@ impl<R: RunJournal> Engine<'_, R> {
             known,
         } = collect;
         let before = self.perform.free_space().ok();
-        // Who lets damage pass has left it to Nix to find what is dead.
+        // With damage accepted, it is left to Nix to find what is dead.
         let damage = |it: &Blocker| it.code == CheckCode::StoreDamaged;
         let method = match facts.method {
             CollectMethod::Auto if receipt.accepted_checks.iter().any(damage) => {

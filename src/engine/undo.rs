@@ -9,8 +9,8 @@ use crate::ports::{JournalError, LinkState, RunJournal};
 impl<R: RunJournal> Engine<'_, R> {
     /// Undoes a run, or without one the latest run that has something to undo.
     ///
-    /// Each generation comes back with its number, target and time, or not at all; what cannot come back is said in
-    /// the receipt, entry by entry.
+    /// Each generation is restored with its number, target and time, or not at all. The receipt has the reason for each
+    /// one that cannot be restored.
     ///
     /// # Errors
     /// When there is nothing to undo, or the record cannot be kept.

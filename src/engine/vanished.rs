@@ -170,8 +170,8 @@ impl<R: RunJournal> Engine<'_, R> {
         self.hold_roots(lock, receipt)
     }
 
-    /// Writes down the roots that are there at the end of a run. Should that fail, the record made at its beginning stays,
-    /// which knows more: roots that are held already may be held once more.
+    /// Records the roots that exist at the end of a run. If that fails, the record made at its beginning is kept, which
+    /// has more roots: some that are already held may be held once more.
     pub(super) fn record_baseline(&self, lock: &R::Lock, receipt: &Receipt) {
         let saved = self
             .survey

@@ -1,4 +1,4 @@
-//! `collect`: lets Nix delete dead store paths.
+//! `collect`: deletes dead store paths through Nix.
 
 use std::collections::HashSet;
 

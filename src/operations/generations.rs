@@ -211,7 +211,7 @@ impl Operation for Remove<'_> {
         Some(Action::RestoreGeneration(self.0.clone()))
     }
 
-    /// Holds the closure, then removes the generation. Where the hold fails the generation stays; where the removal fails
+    /// Holds the closure, then removes the generation. If the hold fails, the generation is kept. If the removal fails
     /// and the generation is still there, the hold is not needed.
     fn perform(&self, site: &Site<'_>) -> Result<Option<String>, PerformError> {
         let Self(facts) = self;
@@ -242,7 +242,7 @@ impl Operation for Remove<'_> {
                 }
                 Err(error)
             }
-            // The state of the generation is not certain: the hold stays until its window ends.
+            // The state of the generation is not certain: the hold is kept until its window ends.
             Ok(LinkState::Gone | LinkState::Unfinished | LinkState::Different) | Err(_) => {
                 Err(error)
             }

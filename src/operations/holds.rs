@@ -57,7 +57,7 @@ fn pins_are_unknown(profile: &ProfilePath, snapshot: &Snapshot) -> bool {
             .is_none_or(|found| found.blocked.is_some())
 }
 
-/// Whether somebody said that what a hold keeps must stay.
+/// Whether a pin or the settings protect what a hold keeps.
 fn is_spared(hold: &HoldFacts, snapshot: &Snapshot, job: Option<&EffectiveJob>) -> bool {
     let protected = |link| job.is_some_and(|job| job.protect.roots.matches(link));
     let spared = match &hold.held {
@@ -78,7 +78,7 @@ fn is_spared(hold: &HoldFacts, snapshot: &Snapshot, job: Option<&EffectiveJob>) 
     spared || protected(&hold.link)
 }
 
-/// The early release of an open hold; `None` where somebody said that what it keeps must stay.
+/// The early release of an open hold; `None` if a pin or the settings protect what it keeps.
 pub(crate) fn early_release(
     hold: &Hold,
     snapshot: &Snapshot,

@@ -1,4 +1,4 @@
-//! `optimise`: lets Nix hard-link equal files in the store.
+//! `optimise`: hard-links equal files with `nix-store --optimise`.
 
 use super::{Names, Operation, Site};
 use crate::domain::receipt::Outcome;

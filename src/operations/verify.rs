@@ -1,4 +1,4 @@
-//! `verify`: lets Nix check the store.
+//! `verify`: checks the store with `nix-store --verify`.
 
 use super::{Names, Operation, Site};
 use crate::domain::receipt::Outcome;

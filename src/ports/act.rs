@@ -27,7 +27,7 @@ pub trait NixActions {
     /// Checks that Nix works on the store that is looked at, and on no other.
     ///
     /// # Errors
-    /// [`PerformError::OtherStore`] when it works on another store, or that cannot be told.
+    /// [`PerformError::OtherStore`] when it works on another store, or that is not known.
     fn check_store(&self) -> Result<(), PerformError> {
         Ok(())
     }
@@ -54,7 +54,7 @@ pub trait NixActions {
     /// Tells whether a generation's link is as the facts say.
     ///
     /// # Errors
-    /// When that cannot be told.
+    /// When that cannot be found out.
     fn see_generation(&self, facts: &GenerationFacts) -> Result<LinkState, PerformError>;
 
     /// Makes a generation's link again, with its target and time, and its root.
@@ -80,7 +80,7 @@ pub trait NixActions {
     /// Tells whether an entry is as the facts say.
     ///
     /// # Errors
-    /// When that cannot be told.
+    /// When that cannot be found out.
     fn see_root(&self, facts: &RootFacts) -> Result<LinkState, PerformError>;
 
     /// Makes an entry again.
@@ -98,7 +98,7 @@ pub trait NixActions {
     /// Tells whether a hold's link is as the facts say.
     ///
     /// # Errors
-    /// When that cannot be told.
+    /// When that cannot be found out.
     fn see_hold(&self, facts: &HoldFacts) -> Result<LinkState, PerformError>;
 
     /// Lets Nix collect garbage.
@@ -176,7 +176,7 @@ pub enum RestoreMode {
     Resume,
 }
 
-/// What Nix said of a collection.
+/// What Nix reported about a collection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Collected {
     /// How many paths it deleted.
@@ -194,7 +194,7 @@ pub struct ArgLimit {
     pub per_path: usize,
 }
 
-/// What became of paths that Nix was told to delete.
+/// What became of the paths that Nix was asked to delete.
 #[derive(Debug)]
 pub struct Deleted {
     /// Those that were there and are not any more.
@@ -225,7 +225,7 @@ pub enum PerformError {
     /// Nix was not found, or is too old.
     #[error("Nix cannot be used")]
     Unusable(#[source] Cause),
-    /// Nix works on another store than the one that is looked at, or that cannot be told.
+    /// Nix works on another store than the one that is looked at, or that is not known.
     #[error("cannot confirm that Nix uses the local store")]
     OtherStore(#[source] Cause),
     /// A command of Nix's failed.

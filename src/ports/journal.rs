@@ -24,7 +24,7 @@ pub trait RunJournal {
         true
     }
 
-    /// Sets room aside for a run on a full disk, as far as there is some now.
+    /// Fills the reserve of space for a run on a full disk, as far as there is space now.
     fn restock(&self, lock: &Self::Lock) {
         let _ = lock;
     }
@@ -76,7 +76,7 @@ pub trait RunJournal {
         Ok(0)
     }
 
-    /// When somebody said last that they have seen what failed.
+    /// When failures were last acknowledged.
     ///
     /// # Errors
     /// When the record of it cannot be read.
@@ -157,7 +157,7 @@ impl JournalError {
     }
 }
 
-/// Whether a file system has no room, or its owner may have no more of it.
+/// Whether a file system is full, or its owner has reached a quota.
 pub fn is_full(error: &std::io::Error) -> bool {
     matches!(
         error.kind(),

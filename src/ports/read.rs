@@ -16,11 +16,11 @@ pub trait Survey {
     /// Takes a snapshot.
     ///
     /// # Errors
-    /// Only when nothing can be said at all; what cannot be read alone is a failed check in the snapshot.
+    /// Only when no snapshot can be taken at all; a part that cannot be read is a failed check in the snapshot.
     fn snapshot(&self) -> Result<Snapshot, SurveyError>;
 
-    /// How full the store is, in the figure that a budget asks for, once the file system counts all that was freed; what
-    /// is not known is not told.
+    /// How full the store is, in the metric of a budget, once the file system counts all that was freed; unknown
+    /// figures are left out.
     fn disk_usage(&self, metric: SizeMetric) -> DiskUsage {
         let _ = metric;
         DiskUsage::default()
@@ -43,7 +43,7 @@ pub trait Survey {
     /// Finds what is dead now, by the store's database and all roots.
     ///
     /// # Errors
-    /// When that cannot be told for sure, or nobody can look.
+    /// When that is not known for sure, or cannot be looked up.
     fn dead(&self) -> Result<DeletionSet, FullGcReason> {
         Err(FullGcReason::NotLooked)
     }
@@ -175,7 +175,7 @@ pub enum StoreReadTrouble {
     NoDatabase,
     /// The database is damaged.
     Damaged,
-    /// Nix works on another store, or that cannot be told.
+    /// Nix works on another store, or that is not known.
     OtherStore,
     /// The daemon does not answer, so its store is not known.
     NoAnswer,

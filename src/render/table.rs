@@ -44,7 +44,7 @@ pub fn prose(text: &str, style: Style) -> String {
 pub struct View {
     /// How it is dressed.
     pub style: Style,
-    /// The zone that times are told in.
+    /// The time zone in which times are printed.
     pub zone: TimeZone,
     /// The moment that ages are counted from.
     pub now: Timestamp,

@@ -14,7 +14,7 @@ pub use crate::domain::measure::count;
 /// Makes every character visible that would move the cursor, change the order of the text or not show at all. Our own
 /// marks for colours are among them, and so cannot come from outside.
 ///
-/// What is escaped already stays as it is, so that a whole sentence can be escaped after its parts. A backslash is
+/// Escapes in the text are left as they are, so that a whole sentence can be escaped after its parts. A backslash is
 /// left alone: names that have one can be copied, and nothing worse than a doubtful reading comes of it.
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -42,8 +42,8 @@ pub fn escape_into(out: &mut String, text: &str) {
     }
 }
 
-/// A path into a store as people tell it from others: the beginning of the hash, and the name. Every other text, a
-/// path below a store path among them, stays as it is.
+/// A store path in the short form that people recognise: the beginning of the hash, and the name. Every other text is
+/// unchanged, a path below a store path among them.
 pub fn short_target(text: &str) -> String {
     let path = Utf8Path::new(text);
     let in_store = path.parent().and_then(Utf8Path::file_name) == Some("store");

@@ -26,7 +26,7 @@ pub enum Fault {
     Missing,
     /// It cannot be opened or looked at.
     Unreadable(io::Error),
-    /// The system has no room for a thread.
+    /// The system cannot start another thread.
     NoThread(io::Error),
     /// The file is not a database.
     NotADatabase,

@@ -12,14 +12,14 @@ use super::chunk::Chunk;
 
 const TABLES: [&str; 3] = ["ValidPaths", "Refs", "DerivationOutputs"];
 
-/// The indexes that Nix's collector goes by.
+/// The indexes that Nix's collector uses.
 const NEEDED: [&str; 3] = [
     "sqlite_autoindex_ValidPaths_1",
     "IndexReference",
     "IndexDerivationOutputs",
 ];
 
-/// Counts the entries of the indexes that a collector goes by; thoroughly, every index is compared with its table.
+/// Counts the entries of the indexes that a collector uses; thoroughly, every index is compared with its table.
 pub(super) fn scan(
     connection: &Connection,
     thorough: bool,

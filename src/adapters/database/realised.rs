@@ -47,7 +47,7 @@ pub(super) fn scan(
     Ok(())
 }
 
-/// The realised outputs by the names of their derivations, and whether one is called in a way that tells none.
+/// The realised outputs by the names of their derivations, and whether the name of one does not show its derivation.
 fn realised(connection: &Connection) -> Result<(ByDrv, bool), Fault> {
     let mut by_drv = ByDrv::new();
     let mut odd = false;

@@ -19,7 +19,7 @@ pub(super) fn scan(
     thorough: bool,
     give: &mut dyn FnMut(Chunk) -> bool,
 ) -> Result<(), Fault> {
-    // Rolled back when it goes; there is nothing to commit.
+    // Rolled back when it is dropped; there is nothing to commit.
     let _transaction = connection.unchecked_transaction()?;
     let more = scan_paths(connection, give)? && scan_references(connection, Span::ALL, give)?;
     if more {
@@ -58,7 +58,7 @@ impl Span {
     }
 }
 
-/// Takes rows as long as `take` wants more; tells whether it does.
+/// Takes rows as long as `take` wants more; returns whether it does.
 pub(super) fn each_row(
     connection: &Connection,
     query: &str,
@@ -75,7 +75,7 @@ pub(super) fn each_row(
     Ok(true)
 }
 
-/// Reads the valid paths; tells whether more is wanted.
+/// Reads the valid paths; returns whether more is wanted.
 pub(super) fn scan_paths(
     connection: &Connection,
     give: &mut dyn FnMut(Chunk) -> bool,
@@ -88,7 +88,7 @@ pub(super) fn scan_paths(
     Ok(more && give(Chunk::Paths(chunk)))
 }
 
-/// Reads references; tells whether more is wanted.
+/// Reads references; returns whether more is wanted.
 pub(super) fn scan_references(
     connection: &Connection,
     span: Span,

@@ -68,8 +68,8 @@ pub(super) struct Freed {
     pub(super) shared: bool,
 }
 
-/// Adds up extents, each with the position of the path that it goes with. The file system says that a run is shared,
-/// not with how many: one that is seen only once is shared with something that stays.
+/// Adds up extents, each with the position of the path that it belongs to. The file system reports that a run is
+/// shared, not with how many: one that is seen only once is shared with something that is kept.
 pub(super) fn freed(mut extents: Vec<(usize, Extent)>) -> Freed {
     extents.sort_unstable_by_key(|(_, extent)| extent.start);
     let mut freed = Freed::default();

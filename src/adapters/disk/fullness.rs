@@ -14,7 +14,7 @@ use super::open_directory;
 use crate::domain::budget::Disk;
 use crate::domain::measure::Bytes;
 
-/// How long a figure has to stay the same where a file system frees in the background, and how often it is looked at.
+/// How long a figure has to be unchanged where a file system frees in the background, and the interval of the checks.
 const UNCHANGED: Duration = Duration::from_millis(100);
 const PAUSE: Duration = Duration::from_millis(10);
 /// How long that is waited for: others may write all the time.
@@ -22,9 +22,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3);
 
 /// How full the file system of `path` is once everything that was deleted counts as free, for what is decided by it.
 ///
-/// btrfs counts freed space up to 30 seconds late; `syncfs` makes it catch up. It waits for all that is to be written to that
-/// file system, so a command that only shows how full it is asks [`fullness`]. XFS frees the blocks of deleted files in the
-/// background, within milliseconds as a rule, and `syncfs` does not wait for that: the figure has to stay the same.
+/// btrfs counts freed space up to 30 seconds late; `syncfs` makes it catch up. It waits for all that is to be written
+/// to that file system, so a command that only shows how full it is uses [`fullness`]. XFS frees the blocks of deleted
+/// files in the background, within milliseconds as a rule, and `syncfs` does not wait for that: the figure has to be
+/// unchanged for a while.
 ///
 /// # Errors
 /// When the file system does not say how full it is.

@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 
 use super::{AtMost, FileSystem, Layout};
 
-/// What XFS takes for an inode, unless it was made with another size. It gives the room of 64 back together.
+/// What XFS takes for an inode, unless it was made with another size. It frees the space of 64 together.
 const XFS_INODE: u64 = 512;
 
 /// A kind of file system; each platform has its own.

@@ -24,7 +24,7 @@ const EXAMPLES: usize = 5;
 /// How many inodes are looked at between two looks at the clock, so to speak.
 const STRIDE: u64 = 256;
 
-/// What tells one inode from another.
+/// The identity of an inode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Inode {
     pub(super) device: u64,
@@ -79,10 +79,10 @@ pub(super) struct Seen {
     pub(super) total: DiskUse,
     /// Inodes of which not every link was seen.
     pub(super) open: HashMap<Inode, Links>,
-    /// The extents of the inodes that are certain, with the position of the path that each goes with; their bytes are
+    /// The extents of the inodes that are certain, with the position of the path that each belongs to; their bytes are
     /// not in `total` yet.
     pub(super) extents: Vec<(usize, Extent)>,
-    /// How much of `total` is freed when the path at a position goes after those before it; a position may come up again.
+    /// How much of `total` is freed when the path at a position is deleted after those before it; positions may repeat.
     pub(super) freed_at: Vec<(usize, u64)>,
 }
 
@@ -219,7 +219,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Counts what is in a directory, and leaves the directories in it for later. It stays open only while one of
+    /// Counts what is in a directory, and leaves the directories in it for later. It is kept open only while one of
     /// them waits, so there are never more open ones than the tree is deep.
     fn directory(&mut self, parent: BorrowedFd<'_>, name: &CStr) {
         if self.stopped {
@@ -251,7 +251,7 @@ impl<'a> Walk<'a> {
         self.names = names;
     }
 
-    /// Counts one inode, and tells whether it is a directory.
+    /// Counts one inode, and returns whether it is a directory.
     fn inode(&mut self, parent: BorrowedFd<'_>, name: &CStr) -> bool {
         self.uncounted += 1;
         if self.uncounted == STRIDE {
@@ -323,7 +323,7 @@ fn size(system: FileSystem, parent: BorrowedFd<'_>, name: &CStr, stat: &FileStat
                 Err(_) => Size::Own(blocks),
             }
         }
-        // All but the contents of larger files lies in metadata, whose room is not given back.
+        // All but the contents of larger files lies in metadata, whose space is not given back.
         Layout::Btrfs => Size::Own(0),
         Layout::Blocks | Layout::Shared => Size::Own(blocks),
     }

@@ -11,7 +11,7 @@ use nix::fcntl::OFlag;
 /// Whether there is anything of that name, be it a link that leads nowhere.
 ///
 /// # Errors
-/// When that cannot be told: only "not found" is a no.
+/// When that is not known: only "not found" is a no.
 pub fn is_there(path: &Utf8Path) -> io::Result<bool> {
     match fs::symlink_metadata(path) {
         Ok(_) => Ok(true),

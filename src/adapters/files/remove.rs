@@ -1,4 +1,4 @@
-//! The one door through which a file or link is removed: what `protect.paths` covers stays.
+//! The only module that removes a file or link: what `protect.paths` covers is kept.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -25,7 +25,7 @@ pub enum Removal<'a> {
     Own,
 }
 
-/// Why a link stays.
+/// Why a link is kept.
 #[derive(Debug, thiserror::Error)]
 #[error("{link} is below the protected path {by}")]
 struct Protected {

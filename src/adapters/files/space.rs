@@ -60,7 +60,7 @@ pub fn set_aside(path: &Utf8Path, bytes: u64, mode: u32) -> io::Result<()> {
 #[cfg(target_os = "linux")]
 fn allocate(file: &File, bytes: u64) -> io::Result<()> {
     use nix::fcntl::{FallocateFlags, fallocate};
-    // Blocks behind the end stay when the file is written, also for lines that come later.
+    // Blocks behind the end remain when the file is written, also for lines that come later.
     let flags = FallocateFlags::FALLOC_FL_KEEP_SIZE;
     let length = i64::try_from(bytes).map_err(io::Error::other)?;
     Ok(fallocate(file, flags, 0, length)?)
@@ -71,7 +71,7 @@ fn allocate(_: &File, _: u64) -> io::Result<()> {
     Err(Errno::EOPNOTSUPP.into())
 }
 
-/// Writes what no file system can store in less room.
+/// Writes data that no file system can store in less space.
 fn fill_with_noise(mut file: &File, bytes: u64) -> io::Result<()> {
     let noise = File::open("/dev/urandom")?;
     io::copy(&mut noise.take(bytes), &mut file)?;

@@ -84,7 +84,7 @@ fn check_below(
             if links > MOST_LINKS {
                 return Err(untrusted(path, "too many levels of symbolic links"));
             }
-            // A link's own mode means nothing; who may replace it, its directory has told.
+            // A link's own mode means nothing; its directory, checked before, decides who may replace it.
             owned(&next, &metadata, own)?;
             let target = next
                 .read_link_utf8()

@@ -36,8 +36,8 @@ impl Journal {
         Ok(holds)
     }
 
-    /// Removes the empty directories of runs that have ended. One that a root still leads into stays: without it the root
-    /// would look like a hold on a file system that is not mounted.
+    /// Removes the empty directories of runs that have ended. A directory that a root still points into is kept:
+    /// without it the root would look like a hold on a file system that is not mounted.
     ///
     /// # Errors
     /// When one cannot be looked at or removed.
@@ -67,7 +67,7 @@ impl Journal {
             )]
             match fs::remove_dir(&dir) {
                 Ok(()) => {}
-                // The kernel says so, with nothing between the look and the deed: a link in it stays.
+                // The kernel checks that itself, without a race: a directory with a link in it is kept.
                 Err(error) if is_not_empty(&error) => {}
                 Err(source) => return Err(unwritable(&dir, source)),
             }

@@ -62,7 +62,7 @@ impl RunLock {
         ))
     }
 
-    /// Writes down who holds it, for the message of those who come in vain; without room on the disk there is none.
+    /// Writes the holder into the lock file, for the message of another run; on a full disk the name is left out.
     fn note(&mut self) {
         #[expect(
             clippy::disallowed_methods,
@@ -89,7 +89,7 @@ impl RunLock {
 
 impl Drop for RunLock {
     fn drop(&mut self) {
-        // The name of a holder that is gone would only mislead; the lock itself goes with the file.
+        // The name of a holder that is gone would only mislead; the lock itself ends with the file.
         if let Err(error) = self.clear() {
             tracing::debug!(%error, "the lock still names its last holder");
         }

@@ -42,7 +42,7 @@ impl PinRecord {
         self.number == number && self.profile == *profile
     }
 
-    /// Whether it says the same, whenever it was said.
+    /// Whether it is the same pin, apart from its time.
     fn says_what(&self, other: &Self) -> bool {
         self.is_for(&other.profile, other.number)
             && (&self.reason, self.until) == (&other.reason, other.until)
@@ -84,7 +84,7 @@ impl Journal {
         Ok(document.map_or_else(Vec::new, |document| document.pins))
     }
 
-    /// Pins a generation, in the place of an older pin of it; tells whether anything changed.
+    /// Pins a generation, in the place of an older pin of it; returns whether anything changed.
     ///
     /// # Errors
     /// When the pins cannot be read or written.
@@ -99,7 +99,7 @@ impl Journal {
         self.set_pins(lock, pins).map(|()| true)
     }
 
-    /// Ends a pin; tells whether there was one.
+    /// Removes a pin; returns whether there was one.
     ///
     /// # Errors
     /// When the pins cannot be read or written.

@@ -49,7 +49,7 @@ impl Journal {
             .collect()
     }
 
-    /// Fills the reserve up, as far as there is room. A reserve that is too small is no failure of what was done.
+    /// Fills the reserve up, as far as there is space. A reserve that is too small is no failure of the run.
     pub(super) fn fill_reserve(&self) -> io::Result<()> {
         let dir = self.reserve_dir();
         files::make_dir(&dir, dir_mode())?;
@@ -65,7 +65,7 @@ impl Journal {
             .try_for_each(|path| files::set_aside(&path, size, FILE_MODE))
     }
 
-    /// As much as the largest record of late takes, with some room to grow.
+    /// As much as the largest recent record takes, and a margin.
     fn bytes_of_a_record(&self) -> u64 {
         let size = |path: &Utf8Path| fs::symlink_metadata(path).map_or(0, |file| file.len());
         let runs = self.paths_in(&self.runs_dir()).unwrap_or_default();
@@ -88,7 +88,7 @@ impl Journal {
         !reserve.is_empty()
     }
 
-    /// Whether there is room for a record, and for what Nix writes meanwhile.
+    /// Whether there is space for a record, and for what Nix writes meanwhile.
     fn has_room(&self) -> bool {
         let all = MIN_BYTES.saturating_mul(FILES as u64);
         let Room { bytes, files } = self.room();

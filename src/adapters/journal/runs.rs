@@ -20,7 +20,7 @@ use crate::ports::{JournalError, RunJournal, error_chain};
 const MOST_RUNS_A_SECOND: u32 = 10_000;
 /// A record changes as often as its run has actions, and is read faster than it changes.
 const MOST_READS: usize = 100;
-/// The records of so many runs stay however old they are.
+/// The records of so many runs are kept however old they are.
 const FEWEST: usize = 100;
 /// And those of a year, however many they are.
 const YOUNG: Span = Span::days(365);
@@ -205,8 +205,8 @@ impl RunJournal for Journal {
         Ok(())
     }
 
-    // It ends at the first record that must stay. So no record goes before an older one, and none that says what became of a
-    // hold goes before the record of the hold.
+    // Stops at the first record that must be kept. So no record is removed before an older one, and none with the end
+    // of a hold before the record of the hold.
     fn prune(&self, _lock: &RunLock, now: Timestamp) -> Result<usize, JournalError> {
         let receipts = self.receipts()?;
         let released = holds::released(&receipts);

@@ -105,7 +105,7 @@ impl NixCli {
                     source: "nix exited successfully but deleted nothing".into(),
                 });
             }
-            // Nix goes on past some paths that it cannot delete and calls that a success (trap 31).
+            // Nix skips some paths that it cannot delete and still reports success (trap 31).
             Ok(()) => {
                 let known: BTreeSet<_> = deleted.refused.iter().map(|r| r.path.clone()).collect();
                 let silent = left.iter().filter(|path| !known.contains(**path));

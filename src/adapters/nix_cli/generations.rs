@@ -37,7 +37,7 @@ impl NixCli {
     }
 
     pub(super) fn look_at_generation(facts: &GenerationFacts) -> Result<LinkState, PerformError> {
-        // Without the directory nothing can be told: it may only be away, as a home that is not mounted is.
+        // Without the directory nothing is known: it may only be away, as a home that is not mounted is.
         Ok(match Site::open(facts, None)?.look()? {
             None => LinkState::Gone,
             Some(seen) if is_recorded(&seen, facts) => LinkState::Unchanged,
@@ -72,7 +72,7 @@ impl NixCli {
         done
     }
 
-    /// What can be told before anything is touched.
+    /// Checks what can be known before anything is changed.
     fn check_restorable(&self, facts: &GenerationFacts) -> Result<(), PerformError> {
         let path = facts.store_path.to_absolute_path(&self.places.store);
         if path != facts.target {
@@ -101,8 +101,8 @@ impl NixCli {
             }
         })?;
         if !claimed && claim == RestoreMode::Resume {
-            // An interrupted restoring left its link behind: what leads to the same path is finished, and stays even
-            // if that fails.
+            // An interrupted undo left its link behind: a link to the same path is completed, and kept even if that
+            // fails.
             if let Some(seen) = site.look()?
                 && seen.says(facts.target.as_str())
             {
@@ -150,7 +150,7 @@ impl NixCli {
     }
 }
 
-/// A generation in the directory of its profile, which stays open.
+/// A generation in the directory of its profile; the directory is kept open.
 struct Site<'a> {
     facts: &'a GenerationFacts,
     /// With whose rights to act in it, if not with ours.

@@ -170,8 +170,8 @@ impl NixCli {
     }
 }
 
-/// What Nix says it freed, unless that is more than was used: it adds up sizes as files have them, whatever room they take, and
-/// says thousands of tebibytes of a store with sparse files (trap 26).
+/// The freed size that Nix reports, unless it is more than was used: Nix adds up file sizes, whatever space they take,
+/// and reports thousands of tebibytes for a store with sparse files (trap 26).
 pub(super) fn plausible(freed: Option<Bytes>, used: Option<Bytes>) -> Option<Bytes> {
     freed.filter(|freed| used.is_none_or(|used| *freed <= used))
 }

@@ -51,8 +51,8 @@ impl<'d> ProfileLock<'d> {
 
     /// Gives the lock back and removes its file, as Nix does.
     pub(super) fn release(mut self) {
-        // Removing it is tidiness; the mark tells those who wait for it that it is gone. Without the first the second
-        // must not be done, or the file would lock out everybody for good.
+        // Removing it is tidiness; the mark shows processes that wait for it that it is gone. Without the first the
+        // second must not be done, or the file would lock out everybody for good.
         if self.dir.unlink(&self.name, Removal::Own).is_ok() {
             let _ = self.file.write_all(b"d");
         }
@@ -120,7 +120,7 @@ mod tests {
         assert_ne!(flags & nix::libc::O_NONBLOCK, 0);
     }
 
-    /// A lock file belongs to whoever owns the directory, and they may put anything in its place.
+    /// A lock file belongs to the owner of the directory, who may put anything in its place.
     #[rstest]
     fn only_a_regular_file_is_a_lock(
         #[values(

@@ -53,8 +53,8 @@ impl NixCli {
         }
     }
 
-    /// The same where it is told otherwise whether it failed. A daemon that was waited for in vain is not waited for again:
-    /// a run may have hundreds of commands.
+    /// The same with another test for failure. A daemon that was waited for in vain is not waited for again: a run may
+    /// have hundreds of commands.
     pub(super) fn persist_with<T>(
         &self,
         run: impl Fn() -> T,
@@ -82,8 +82,8 @@ impl NixCli {
         result
     }
 
-    /// Waits between half and one and a half of that, so that those who failed together do not come back together; tells
-    /// whether nobody asked to stop meanwhile.
+    /// Waits between half and one and a half of that, so that those who failed together do not come back together;
+    /// returns whether nobody asked to stop meanwhile.
     fn wait_about(&self, pause: Duration) -> bool {
         let chance = u32::try_from(RandomState::new().hash_one(0) % 1000).unwrap_or_default();
         let pause = pause / 2 + pause * chance / 1000;

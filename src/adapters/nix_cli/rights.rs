@@ -23,7 +23,7 @@ pub(super) fn with_rights_of<T: Send>(
         // These hold for this one thread, which ends with `f`. The group comes first: afterwards we may not.
         setfsgid(gid);
         setfsuid(uid);
-        // Neither call tells whether it worked; asked for an impossible user, they tell who it is now.
+        // Neither call reports failure; asked for an impossible user, they return the present one.
         let now = (
             setfsuid(Uid::from_raw(u32::MAX)),
             setfsgid(Gid::from_raw(u32::MAX)),

@@ -59,7 +59,7 @@ impl NixCli {
     /// the local one for both.
     ///
     /// # Errors
-    /// [`PerformError::OtherStore`] when another store is in force, or it cannot be told which.
+    /// [`PerformError::OtherStore`] when another store is in force, or the store is not known.
     pub fn in_force(&self) -> Result<InForce, PerformError> {
         self.version()?;
         let (address, setting, flags) = self.settings_with(&[])?;

@@ -13,8 +13,8 @@ use super::PathInfo;
 const FORMATS: NixVersion = NixVersion::new(2, 34, 0);
 
 impl NixCli {
-    /// Asks a daemon for every valid path, and gives each to `take` as soon as it was told. What became invalid while
-    /// it was told comes back as such.
+    /// Asks a daemon for every valid path, and passes each to `take` as soon as it is read. A path that became invalid
+    /// meanwhile is passed as an invalid one.
     ///
     /// Only a daemon is asked: where Nix would open a store itself, it might make one.
     ///
@@ -64,7 +64,7 @@ impl NixCli {
         })
     }
 
-    /// How to ask for a form of JSON that is going to stay.
+    /// The flags for a stable JSON format.
     pub(super) fn json_format(&self) -> Result<Option<[&'static str; 2]>, PerformError> {
         Ok((*self.version()? >= FORMATS).then_some(["--json-format", "1"]))
     }

@@ -15,7 +15,7 @@ const TAIL: usize = 256 * 1024;
 
 /// After so many small pieces a command is taken for one that writes line after line for long, as a collector does.
 const MANY: u32 = 256;
-/// How much a small piece has at most. Who writes more at once is waiting for room in the pipe, or soon will.
+/// The most bytes of a small piece. A process that writes more at once is waiting for space in the pipe, or soon will.
 const SMALL: usize = 4 * 1024;
 /// How long lines may gather then; some kilobytes of them at most come in that time.
 const NAP: Duration = Duration::from_millis(10);

@@ -89,7 +89,7 @@ fn try_to_become(mut args: impl Iterator<Item = OsString>) -> io::Result<io::Err
     if uid == 0 {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    // First of all: in the session of the run, whoever traces this process could type into root's shell.
+    // First of all: in the session of the run, a tracer of this process could type into root's shell.
     setsid()?;
     forbid_privileges()?;
     close_inherited()?;
@@ -125,7 +125,7 @@ fn forbid_privileges() -> nix::Result<()> {
     Ok(())
 }
 
-/// Closes everything but the standard streams: whoever started the run may have left a file open for it.
+/// Closes everything but the standard streams: the parent of the run may have left a file open for it.
 fn close_inherited() -> io::Result<()> {
     let number = |name: OsString| name.to_str().and_then(|name| name.parse::<i32>().ok());
     let open: Vec<i32> = std::fs::read_dir("/dev/fd")?

@@ -92,7 +92,7 @@ impl Reader<'_> {
     fn has_nothing(&mut self, pid: &str) -> bool {
         let file = format!("{pid}/stat");
         if self.read(&file).is_err() {
-            // Gone meanwhile, or not to be told.
+            // Gone meanwhile, or not readable.
             return !self.proc.join(pid).exists();
         }
         let text = String::from_utf8_lossy(&self.buffer);
@@ -128,7 +128,7 @@ impl Reader<'_> {
     }
 
     /// Nix takes a mapped file only when there is no blank in its name, nor ` (deleted)` behind it; here all count
-    /// whose store path can be told.
+    /// whose store path is known.
     fn maps(&mut self, file: &str) -> io::Result<()> {
         self.read(file)?;
         let place = self.proc.join(file);

@@ -60,7 +60,7 @@ fn read_file(
     // the owner for alive and keeps its paths this once. A new owner of the same number unlinks the file, and waits
     // for the lock of its new one before it writes to it.
     //
-    // Where it cannot be told, for want of locks in the file system, the owner is alive.
+    // If that is not known, because the file system has no locks, the owner is taken to be alive.
     if opened.try_lock().is_ok() {
         // Closing the file ends the lock anyway, only not while a child that starts just now has it as well.
         let _ = opened.unlock();

@@ -16,7 +16,7 @@ pub struct NewPath {
     pub name: String,
     /// What it refers to; of the same batch as well.
     pub references: Vec<StorePath<String>>,
-    /// The derivation that is said to have made it.
+    /// The derivation that is recorded as its deriver.
     pub deriver: Option<StorePath<String>>,
     /// What is in it.
     pub contents: Contents,

@@ -22,9 +22,9 @@ const EXAMPLES: usize = 3;
 /// same store, and of any other it is no evidence at all: no database knows it.
 const BESIDE_A_PATH: [&str; 3] = [".lock", ".chroot", ".check"];
 
-/// What tells whether a database and a store directory belong together.
+/// The facts that decide whether a database and a store directory belong together.
 pub(super) struct StoreComparison<'a> {
-    /// The valid paths, unless they cannot be told.
+    /// The valid paths, if they can be read.
     pub(super) graph: Result<&'a StoreGraph, &'a StoreReadError>,
     /// What is in the store directory.
     pub(super) names: &'a Listing,

@@ -28,7 +28,7 @@ impl Listing {
         let mut listing = Self::default();
         for entry in fs::read_dir(store)? {
             let name = entry?.file_name();
-            // Nix's hard links, and what a build may be using: that cannot be told without taking its lock.
+            // Nix's hard links, and what a build may be using: the latter is not known without taking its lock.
             if name == ".links" || name.as_bytes().starts_with(b"tmp-") {
                 continue;
             }

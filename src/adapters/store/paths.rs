@@ -31,7 +31,7 @@ pub(super) struct Stored {
 }
 
 impl StoreReader<'_> {
-    /// Reads the database, whoever may have to be asked instead.
+    /// Reads the database, without falling back to a daemon.
     pub(super) fn read_database(&self) -> Result<(Sink, Summary), DatabaseError> {
         let database = Database::new(&self.places.state_dir, self.places.store.clone());
         let database = match self.care {

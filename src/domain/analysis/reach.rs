@@ -8,7 +8,7 @@ use super::{StoreAnalysis, StoreRoot, nodes_of};
 use crate::domain::graph::{NodeIdx, NodeSet, Weight};
 use crate::domain::measure::Bytes;
 
-/// Links that may go, in this order, while every other root stays.
+/// Links that may be removed, in this order, while every other root is kept.
 #[derive(Debug)]
 pub struct RemovalSequence<'a> {
     inspection: &'a StoreAnalysis,
@@ -34,10 +34,10 @@ pub struct CumulativeFreed {
 }
 
 impl StoreAnalysis {
-    /// The links `gone` and those of `rungs` may go, nothing else. Paths that were registered at or after `recent`, in
-    /// seconds since 1970, stay with all that they need.
+    /// The links `gone` and those of `rungs` may be removed, nothing else. Paths that were registered at or after
+    /// `recent`, in seconds since 1970, are kept with their dependencies.
     ///
-    /// A link that is no root here, or whose path something keeps that stays, is no rung: that it goes frees nothing.
+    /// A link that is no root here, or whose path is kept by something else, is no rung: removing it frees nothing.
     pub fn ladder<'a>(
         &'a self,
         gone: &[&Utf8Path],
@@ -95,15 +95,15 @@ impl StoreAnalysis {
 }
 
 impl RemovalSequence<'_> {
-    /// The links that go in a climb, in their order. One whose path is kept by another that stays is not among them: it
-    /// frees nothing yet.
+    /// The links that are removed in a climb, in their order. It leaves out a link whose path another kept link keeps:
+    /// removing it frees nothing yet.
     pub fn links_of(&self, climb: &CumulativeFreed) -> impl Iterator<Item = &Utf8Path> {
         let climbed = self.rungs.iter().take(climb.rungs);
         let frees = |rung: &&Candidate| rung.nodes.iter().any(|&node| climb.dead.contains(node));
         climbed.filter(frees).map(|rung| rung.link.as_path())
     }
 
-    /// The same without those of which `weigh` says that what they keep frees nothing: blocks may stay with snapshots.
+    /// The same without links that free nothing according to `weigh`: snapshots may keep the blocks.
     ///
     /// # Errors
     /// When something cannot be weighed.

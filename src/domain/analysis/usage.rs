@@ -37,7 +37,7 @@ pub enum Sets {
     Left,
 }
 
-/// What takes the room, the largest first.
+/// Disk usage, the largest first.
 #[derive(Debug)]
 pub struct Usage {
     /// What it is divided by.
@@ -75,7 +75,7 @@ pub struct UsageRow {
 type Costs = (Weight, Weight);
 
 impl StoreAnalysis {
-    /// What takes the room, the `top` largest; with the paths of each where `sets` says so, which takes a walk for each.
+    /// Disk usage of the `top` largest; with the paths of each if `sets` asks for them, which takes a walk for each.
     pub fn usage(&self, snapshot: &Snapshot, by: GroupBy, top: usize, sets: Sets) -> Usage {
         let links = links_of_generations(snapshot);
         let generation = |root: &StoreRoot| {

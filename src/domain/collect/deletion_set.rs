@@ -17,8 +17,8 @@ pub struct Unregistered {
 
 /// Dead paths that were chosen and are not deleted yet; it only ever shrinks.
 ///
-/// No path in it is kept by one outside of it, so each beginning of its batches can be deleted whatever becomes of the
-/// rest, and no version of Nix is asked to delete what another path that stays needs.
+/// No path outside of it keeps a path in it, so the first batches can be deleted whatever becomes of the rest, and no
+/// version of Nix is asked to delete a dependency of a path that is kept.
 #[derive(Debug)]
 pub struct DeletionSet {
     graph: StoreGraph,
@@ -33,7 +33,7 @@ pub struct DeletionSet {
 /// A part of a selection, and what deleting it is predicted to free.
 #[derive(Debug)]
 pub struct Part {
-    /// What goes.
+    /// The paths to delete.
     pub selection: DeletionSet,
     /// What that frees.
     pub weight: Bytes,
@@ -63,8 +63,8 @@ impl DeletionSet {
         selection
     }
 
-    /// Only what was registered before `cutoff`, in seconds since 1970, and what no younger dead path needs. When
-    /// unregistered names came is not known, so they stay.
+    /// Only paths that were registered before `cutoff`, in seconds since 1970, without dependencies of younger dead
+    /// paths. Unregistered names are kept, because their age is not known.
     #[must_use]
     pub fn before(self, cutoff: i64) -> Self {
         let chosen = self.graph.dead_before(&self.chosen, self.flags, cutoff);
@@ -166,8 +166,8 @@ impl DeletionSet {
         self.chosen.is_empty() && self.unregistered.is_empty()
     }
 
-    /// The paths in batches that cost at most `room` each, what keeps a path before it or beside it. Only paths that
-    /// keep each other stay together beyond that.
+    /// The paths in batches that cost at most `room` each. Whatever keeps a path is in the same batch or an earlier
+    /// one. Only paths that keep each other share a batch beyond that.
     pub fn batches(
         &self,
         room: usize,
@@ -214,7 +214,7 @@ impl DeletionSet {
         self.chosen = self.chosen.without(&self.gone);
     }
 
-    /// Takes out a path that stays, with all that it keeps.
+    /// Takes out a path that is kept, with all that it keeps.
     pub fn refused(&mut self, path: &StorePath<String>) {
         if let Some(node) = self.graph.find(&path.to_string()) {
             self.chosen = self.chosen.without(&self.graph.set_of([node]));

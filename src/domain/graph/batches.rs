@@ -5,9 +5,9 @@ use super::{KeepFlags, NodeIdx, NodeSet, StoreGraph, at, change};
 use crate::domain::measure::Bytes;
 
 impl StoreGraph {
-    /// Dead paths in batches that cost at most `limit`: what keeps a path comes in the same batch or in an earlier one, that is
-    /// referrers before what they refer to and outputs before their deriver. Paths that keep each other stay together,
-    /// even where they cost more than `limit`.
+    /// Dead paths in batches that cost at most `limit`. Whatever keeps a path is in the same batch or in an earlier
+    /// one: referrers before references, and outputs before their deriver. Paths that keep each other share a batch,
+    /// even if they cost more than `limit`.
     ///
     /// The batches so far can be deleted whatever becomes of the others if `dead` holds, with each path, all that keeps
     /// it, as [`StoreGraph::dead`], [`StoreGraph::dead_before`] and [`StoreGraph::oldest_dead_by`] give it.
@@ -38,14 +38,14 @@ impl StoreGraph {
         batches
     }
 
-    /// The paths of `wanted` that nothing in `staying` keeps: what is left when some of the dead stay after all.
+    /// The paths of `wanted` that nothing in `staying` keeps: what is left when some dead paths are kept after all.
     pub fn not_kept_by(&self, wanted: &NodeSet, staying: &NodeSet, flags: KeepFlags) -> NodeSet {
         let staying: Vec<NodeIdx> = staying.iter().collect();
         wanted.without(&self.live(&staying, flags))
     }
 
-    /// The dead paths that were registered before `cutoff` and that no younger dead path keeps: what may go when recent
-    /// paths stay with all that they need.
+    /// The dead paths that were registered before `cutoff` and that no younger dead path keeps: what may be deleted
+    /// when recent paths are kept with their dependencies.
     pub fn dead_before(&self, dead: &NodeSet, flags: KeepFlags, cutoff: i64) -> NodeSet {
         let ripe = self.by_ripeness(dead, flags).into_iter();
         self.set_of(

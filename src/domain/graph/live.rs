@@ -20,8 +20,8 @@ impl StoreGraph {
         self.live(roots, flags).complement()
     }
 
-    /// What each of the groups of roots frees when they are dropped one after the other, in the order given, while the
-    /// roots in `always` stay. What is dead already is not counted. The sum up to a group is what is freed by then.
+    /// What each of the groups of roots frees when they are removed one after the other, in the given order, while the
+    /// roots in `always` are kept. Dead paths do not count. The sum up to a group is what is freed by then.
     ///
     /// One walk: a path dies with the last group that reaches it, so the groups mark in reverse order, each what no
     /// later one has marked.

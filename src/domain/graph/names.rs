@@ -16,7 +16,7 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Adds a name; `None` when there is no room for it.
+    /// Adds a name; `None` when it does not fit.
     pub(super) fn push(&mut self, name: &str) -> Option<()> {
         let end = u32::try_from(self.text.len().checked_add(name.len())?).ok()?;
         self.text.push_str(name);
@@ -54,7 +54,7 @@ impl Names {
     }
 }
 
-/// A hash table of nodes; the names stay where they are. The hash is seeded, for whoever may add paths to a store
+/// A hash table of nodes; the names are not moved. The hash is seeded, because anyone who may add paths to a store
 /// chooses their names.
 #[derive(Debug, Default)]
 pub(super) struct Lookup {
@@ -62,7 +62,7 @@ pub(super) struct Lookup {
     seed: u64,
 }
 
-/// A node and a part of its name's hash, so that nearly every other name is told apart without reading it.
+/// A node and a part of its name's hash, so that nearly every other name is ruled out without reading it.
 #[derive(Debug, Clone, Copy)]
 struct Slot {
     tag: u32,
@@ -76,7 +76,7 @@ impl Lookup {
     /// Gives a name that is there twice.
     pub(super) fn build(names: &Names) -> Result<Self, &str> {
         let empty = Slot { tag: 0, node: NONE };
-        // At least half of the slots stay empty: every search meets one soon.
+        // At least half of the slots are empty: every search meets one soon.
         let mut lookup = Self {
             slots: vec![empty; (names.len() * 2).next_power_of_two()],
             seed: RandomState::new().hash_one(0),
@@ -103,7 +103,7 @@ impl Lookup {
         }
     }
 
-    /// Enters a name; tells whether it was new.
+    /// Enters a name; returns whether it was new.
     fn enter(&mut self, names: &Names, new: Slot, name: &str, start: usize) -> bool {
         let (before, from) = self.slots.split_at_mut(start);
         for slot in from.iter_mut().chain(before) {
@@ -180,7 +180,7 @@ fn hash(seed: u64, bytes: &[u8]) -> u64 {
     let whole = words
         .iter()
         .fold(seed, |hash, word| fold(hash, u64::from_le_bytes(*word)));
-    // The length tells a short rest from one that ends in zeros.
+    // The length distinguishes a short rest from one that ends in zeros.
     let ended = fold(whole, u64::from_le_bytes(last));
     fold(ended, bytes.len() as u64)
 }

@@ -34,8 +34,8 @@ pub fn split_name(name: &str) -> (&str, &str) {
 }
 
 impl StoreGraph {
-    /// The paths of `set` by package, the largest first. Outputs such as `dev` and `lib` and the derivation itself count
-    /// to the version that they belong to, where the derivation's name tells that.
+    /// The paths of `set` by package, the largest first. Outputs such as `dev` and `lib` and the derivation itself
+    /// count to the version that they belong to, if the derivation's name shows it.
     pub fn groups_by_package(&self, set: &NodeSet) -> Vec<PackageGroup<'_>> {
         let mut versions: HashMap<(&str, &str), Weight> = HashMap::new();
         for node in set.iter() {

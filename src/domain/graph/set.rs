@@ -18,7 +18,7 @@ impl NodeSet {
         }
     }
 
-    /// Adds a path and tells whether it is new.
+    /// Adds a path and returns whether it is new.
     pub fn insert(&mut self, node: NodeIdx) -> bool {
         self.add(node.0)
     }
@@ -76,7 +76,7 @@ impl NodeSet {
         }
     }
 
-    /// Adds a node and tells whether it is new; one beyond the graph is not.
+    /// Adds a node and returns whether it is new; one beyond the graph is not.
     pub(super) fn add(&mut self, node: u32) -> bool {
         debug_assert!((node as usize) < self.nodes, "the node is of another graph");
         let bit = 1 << (node % 64);

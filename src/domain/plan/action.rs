@@ -173,7 +173,7 @@ pub struct EarlyFacts {
     /// The hold.
     #[serde(flatten)]
     pub hold: HoldFacts,
-    /// Whether it holds a system, as far as that can be told; what cannot be told counts as one.
+    /// Whether it holds a system, as far as that is known; if it is unknown, it counts as one.
     pub system: bool,
 }
 
@@ -186,7 +186,7 @@ pub struct CollectFacts {
     /// How garbage is collected.
     #[serde(default)]
     pub method: CollectMethod,
-    /// Only what was registered before this time goes, and not what anything younger needs.
+    /// Only paths that were registered before this time are deleted, and no dependencies of younger ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registered_before: Option<Timestamp>,
 }

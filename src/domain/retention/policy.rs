@@ -65,13 +65,13 @@ impl KeepPolicy {
         }
     }
 
-    /// The same with what stays in any case.
+    /// The same policy with a minimum that is always kept.
     #[must_use]
     pub fn at_least(self, floor: MinimumRetention) -> Self {
         Self { floor, ..self }
     }
 
-    /// What stays whatever the rules say.
+    /// The minimum that is kept whatever the rules are.
     pub fn floor(&self) -> MinimumRetention {
         self.floor
     }

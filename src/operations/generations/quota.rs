@@ -8,7 +8,7 @@ use crate::domain::profile::Profile;
 use crate::domain::retention::{Reason, Reasons, Verdict};
 use crate::domain::snapshot::{Actor, Snapshot};
 
-/// One run removes no more generations, and no more roots: its record must stay small enough to be written and read.
+/// The limit of one run for generations, and for roots: its record must be small enough to be written and read.
 pub const MAX_REMOVALS: usize = 10_000;
 
 /// Root removes no more generations of another user in one run: the time for them is taken from everybody else.

@@ -52,9 +52,9 @@ pub enum OriginDocument {
     Environment,
     /// A flag.
     Flag,
-    /// The policy, whatever else is said.
+    /// The policy, which overrides everything else.
     Policy,
-    /// The safe mode, whatever else is said.
+    /// The safe mode, which overrides everything else.
     SafeMode,
 }
 

@@ -61,7 +61,7 @@ pub struct DeadTotalDocument {
     pub disk_bytes_at_most: bool,
 }
 
-/// The dead paths of a store, with what is said of them.
+/// The dead paths of a store, with the notes on them.
 pub fn dead(inspection: &StoreAnalysis, sum: DeadSum) -> DeadDocument {
     let graph = inspection.graph();
     let path = |node: NodeIdx| DeadPathDocument {
@@ -81,7 +81,7 @@ pub fn dead(inspection: &StoreAnalysis, sum: DeadSum) -> DeadDocument {
 pub fn dead_by_name(inspection: &StoreAnalysis) -> Vec<NodeIdx> {
     let (graph, dead) = (inspection.graph(), inspection.dead());
     let mut sorted: Vec<(u64, NodeIdx)> = dead.iter().map(|n| (beginning(graph, n), n)).collect();
-    // Nearly always the beginning tells which comes first, without a look at the names.
+    // The first bytes nearly always decide the order, without a look at the names.
     sorted.sort_unstable_by(|(a, one), (b, other)| {
         let names = || graph.base_name(*one).cmp(graph.base_name(*other));
         a.cmp(b).then_with(names)

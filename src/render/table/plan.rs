@@ -16,7 +16,7 @@ mod profiles;
 
 pub use consequences::consequences;
 
-/// A plan: what stays and goes with the reasons, what will be done, what was refused, and what it comes to.
+/// A plan: what is kept and removed with the reasons, what will be done, what was refused, and the consequences.
 pub fn plan(plan: &Plan, view: &View) -> String {
     let mut page = Page::default();
     let title = format!(

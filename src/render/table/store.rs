@@ -98,7 +98,7 @@ fn write_step(step: &StepDocument, view: &View, page: &mut Page) {
     ));
 }
 
-/// What takes the room of the store.
+/// Disk usage of the store.
 pub fn du(document: &DuDocument, view: &View) -> String {
     let mut page = Page::default();
     if document.rows.is_empty() {

@@ -10,7 +10,7 @@ use crate::domain::store_path::StoreDir;
 /// A way to the local store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::adapters::nix_cli) enum Setting {
-    /// Nix opens the files, or goes through its daemon where it may not write to the state directory.
+    /// Nix opens the files, or uses its daemon if it may not write to the state directory.
     Auto,
     /// Nix opens the files.
     Files,

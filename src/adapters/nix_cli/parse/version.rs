@@ -10,7 +10,7 @@ pub struct NixVersion {
     text: Option<String>,
 }
 
-/// A text that tells no version.
+/// A text without a version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("cannot parse Nix version from `{0}`")]
 pub struct MalformedVersion(String);

@@ -237,7 +237,7 @@ impl RemovalOrder {
         self.open.iter().cloned().chain(expired).collect()
     }
 
-    /// What makes room at once, and may be done for that: nothing irreversible without a collection that profits.
+    /// What frees space at once, and may be done for that: nothing irreversible without a collection that profits.
     fn that_free_now(
         &self,
         plan: &Plan,

@@ -65,7 +65,7 @@ pub(super) fn write<E>(
     Ok(report)
 }
 
-/// What is gone after the run, and what goes when windows end, from the earliest end.
+/// What is gone after the run, and what is removed when windows end, from the earliest end.
 struct Ends {
     gone: Vec<Utf8PathBuf>,
     ends: Vec<(Timestamp, Utf8PathBuf)>,
