@@ -78,8 +78,8 @@ pub enum PlanFileError {
         /// Why.
         source: serde_json::Error,
     },
-    /// The document has an action that no plan has: only an undo restores, and it reads what from a record.
-    #[error("the plan {path} restores something, which only `nix-prune undo` does")]
+    /// The document has an action in a place where no plan has it.
+    #[error("the plan {path} has an action that does not belong to what it shows")]
     ForeignAction {
         /// The file.
         path: String,
@@ -206,7 +206,7 @@ fn parse(path: &Utf8Path, text: &str) -> Result<Plan, PlanFileError> {
             path: name(),
             source,
         })?;
-    if plan.actions().any(|planned| planned.action.restores()) {
+    if !plan.is_consistent() {
         return Err(PlanFileError::ForeignAction { path: name() });
     }
     Ok(plan)

@@ -240,9 +240,46 @@ impl Item {
             Decision::Keep { .. } => None,
         }
     }
+
+    /// Whether its action removes this very item. Read from a file, an item could show one generation and remove another.
+    fn is_consistent(&self) -> bool {
+        let Some(removal) = self.removal() else {
+            return true;
+        };
+        match (&self.subject, &removal.action) {
+            (
+                Subject::Generation {
+                    profile,
+                    number,
+                    target,
+                    created,
+                },
+                Action::RemoveGeneration(facts),
+            ) => {
+                facts.profile == *profile
+                    && facts.number == *number
+                    && facts.target == *target
+                    && facts.created == *created
+            }
+            (Subject::Root { link, entry, .. }, Action::RemoveRoot(facts)) => {
+                facts.link == *link && Some(&facts.entry) == entry.as_ref()
+            }
+            (Subject::Hold { link, held, until }, action) => action
+                .released_hold()
+                .is_some_and(|hold| (&hold.link, &hold.held, &hold.until) == (link, held, until)),
+            _ => false,
+        }
+    }
 }
 
 impl Plan {
+    /// Whether each action stands where a plan has it: the removal of an item in that item, and nothing that removes or
+    /// restores one among the steps, where limits and tables do not count it.
+    pub fn is_consistent(&self) -> bool {
+        let is_step = |step: &PlannedAction| !step.action.is_about_an_item();
+        self.items.iter().all(Item::is_consistent) && self.steps.iter().all(is_step)
+    }
+
     /// Every action, in the order in which they are done.
     pub fn actions(&self) -> impl Iterator<Item = PlannedAction> {
         let hold = |facts: &VanishedFacts| PlannedAction {

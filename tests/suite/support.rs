@@ -31,7 +31,7 @@ use nix_prune::adapters::scratch::Scratch;
 use nix_prune::domain::effective_job::EffectiveJob;
 use nix_prune::domain::job::Job;
 use nix_prune::domain::measure::Timestamp;
-use nix_prune::domain::plan::{Action, Plan, PlannedAction};
+use nix_prune::domain::plan::{Plan, PlannedAction};
 use nix_prune::domain::policy::Policy;
 use nix_prune::domain::snapshot::Snapshot;
 
@@ -52,28 +52,6 @@ pub(crate) fn actions_of(plan: &serde_json::Value) -> Vec<serde_json::Value> {
     actions
         .map(|planned| serde_json::to_value(planned).unwrap())
         .collect()
-}
-
-/// The plan with these actions alone.
-pub(crate) fn with_actions(plan: Plan, actions: Vec<PlannedAction>) -> Plan {
-    let holds = |planned: &PlannedAction| planned.action.vanished_root().cloned();
-    let vanished = actions.iter().filter_map(holds).collect();
-    let steps = actions.into_iter();
-    Plan {
-        vanished,
-        items: Vec::new(),
-        steps: steps.filter(|planned| holds(planned).is_none()).collect(),
-        ..plan
-    }
-}
-
-/// Looks at an action again.
-pub(crate) fn recheck(
-    action: &Action,
-    snapshot: &Snapshot,
-    job: Option<&EffectiveJob>,
-) -> Result<(), String> {
-    action.operation().recheck(snapshot, job)
 }
 
 /// The plan of a job on a machine without a policy.

@@ -129,6 +129,27 @@ fn actions_that_no_plan_has_are_refused(#[case] kind: &'static str) {
 }
 
 #[rstest]
+#[case::another_generation("/items/1/subject/number", json!(40))]
+#[case::another_profile("/items/1/action/profile", json!("/nix/var/nix/profiles/default"))]
+#[case::another_time("/items/1/subject/created", json!("2026-01-02T03:04:05Z"))]
+#[case::another_entry("/items/2/action/entry", json!("/nix/var/nix/gcroots/auto/y"))]
+#[case::another_hold("/items/3/action/number", json!(39))]
+#[case::a_root_for_a_generation("/items/1/action", json!({ "kind": "removeRoot", "entry": "/e", "link": "/l" }))]
+#[case::a_removal_that_no_limit_counts("/steps/0", { let mut it = generation("removeGeneration"); it["risk"] = "low".into(); it })]
+fn a_plan_that_does_other_things_than_it_shows_is_refused(
+    #[case] place: &str,
+    #[case] other: Value,
+) {
+    let mut document = document();
+    *document.pointer_mut(place).unwrap() = other;
+    let error = parsed(&sealed(document)).unwrap_err();
+    assert!(
+        matches!(error, PlanFileError::ForeignAction { .. }),
+        "{error}"
+    );
+}
+
+#[rstest]
 #[case::other_version(json!({ "schema": "nix-prune/plan/1" }), Some("nix-prune/plan/1"))]
 #[case::a_receipt(json!({ "schema": "nix-prune/receipt/1" }), Some("nix-prune/receipt/1"))]
 #[case::escapes(json!({ "schema": "\u{1b}[2J" }), Some("\\u{1b}[2J"))]

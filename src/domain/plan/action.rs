@@ -92,9 +92,12 @@ impl Action {
         }
     }
 
-    /// Whether it restores something: only an undo does, and it reads what from a record.
-    pub fn restores(&self) -> bool {
-        matches!(self, Self::RestoreGeneration(_) | Self::RestoreRoot(_))
+    /// Whether it removes, holds, releases or restores one thing, rather than work on the store.
+    pub fn is_about_an_item(&self) -> bool {
+        self.changed_generation().is_some()
+            || self.released_hold().is_some()
+            || self.vanished_root().is_some()
+            || matches!(self, Self::RemoveRoot(_) | Self::RestoreRoot(_))
     }
 }
 

@@ -98,10 +98,7 @@ fn carry_out(world: &World, actions: Vec<PlannedAction>, budget: BudgetReport) -
     let survey = StoreData(world);
     let engine = Engine {
         survey: &survey,
-        perform: world,
-        remember: world,
-        clock: world,
-        interrupt: world,
+        ..world.engine()
     };
     engine
         .apply(

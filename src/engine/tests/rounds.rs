@@ -182,10 +182,7 @@ pub(super) fn run_for(world: &World, to_free: u64) -> Receipt {
     let survey = StoreData(world);
     let engine = Engine {
         survey: &survey,
-        perform: world,
-        remember: world,
-        clock: world,
-        interrupt: world,
+        ..world.engine()
     };
     engine
         .apply(
