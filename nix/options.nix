@@ -169,7 +169,7 @@ let
   pin.options = {
     profile = mkOption {
       type = types.str;
-      description = "The profile, by its path or by its name in Nix's profiles directory.";
+      description = "The profile: a short name such as `system` or `alice/home-manager`, or a path.";
       example = "system";
     };
     number = mkOption {

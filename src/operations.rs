@@ -4,8 +4,6 @@
 //! performed over the ports, is examined after an interruption, may be undone, and describes itself. The facts that an action carries
 //! are plain data in [`crate::domain::plan`], for plans and records keep them.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use camino::Utf8PathBuf;
 
 use crate::domain::blocker::{self, Blocker};
@@ -15,12 +13,12 @@ use crate::domain::plan::{
     Action, Decision, HoldFacts, Item, Plan, PlanSchema, PlannedAction, Prediction, Removal,
     RemovalRule, Subject, VanishedFacts,
 };
-use crate::domain::profile::{GenerationNumber, ProfilePath};
+use crate::domain::profile::ProfileNames;
 use crate::domain::protected::ProtectedPaths;
 use crate::domain::receipt::{Outcome, Undo};
 use crate::domain::retention::{Reason, Reasons};
 use crate::domain::risk::RiskLevel;
-use crate::domain::snapshot::{Held, Snapshot};
+use crate::domain::snapshot::Snapshot;
 use crate::ports::{LinkState, NixActions, PerformError, error_chain};
 
 mod collect;
@@ -64,7 +62,7 @@ impl Action {
 /// One kind of action.
 pub trait Operation {
     /// What the action does, in the imperative. Names in it are not escaped for a terminal.
-    fn describe(&self, names: &Names<'_>) -> String;
+    fn describe(&self, names: &ProfileNames<'_>) -> String;
 
     /// The least risk that its facts allow. A saved plan cannot state less.
     fn risk(&self) -> RiskLevel {
@@ -157,39 +155,6 @@ pub enum Loss {
     OpenHold,
     /// A generation without a hold.
     Generation,
-}
-
-/// Profiles by their names, where these are enough to distinguish them.
-#[derive(Debug, Default)]
-pub struct Names<'a>(BTreeMap<&'a str, BTreeSet<&'a ProfilePath>>);
-
-impl<'a> FromIterator<&'a ProfilePath> for Names<'a> {
-    fn from_iter<T: IntoIterator<Item = &'a ProfilePath>>(profiles: T) -> Self {
-        let mut names = Self::default();
-        for profile in profiles {
-            names.0.entry(profile.name()).or_default().insert(profile);
-        }
-        names
-    }
-}
-
-impl Names<'_> {
-    /// A generation, by the name of its profile or, where two profiles share it, by the path.
-    fn generation(&self, number: GenerationNumber, profile: &ProfilePath) -> String {
-        match self.0.get(profile.name()) {
-            Some(paths) if paths.len() == 1 && paths.contains(profile) => {
-                format!("generation {number} of {}", profile.name())
-            }
-            _ => format!("generation {number} of {profile}"),
-        }
-    }
-
-    fn held(&self, held: &Held) -> String {
-        match held {
-            Held::Generation { profile, number } => self.generation(*number, profile),
-            Held::Root { .. } => held.to_string(),
-        }
-    }
 }
 
 /// A plan while the operations select what it does.
@@ -346,28 +311,4 @@ fn not_begun() -> (Outcome, String) {
         Outcome::Skipped,
         "interrupted; found not completed".to_string(),
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use camino::Utf8Path;
-
-    #[test]
-    fn a_name_is_enough_where_it_is_the_only_one() {
-        let path = |text: &str| ProfilePath::new(Utf8Path::new(text)).unwrap();
-        let (system, mine, hers) = (path("/p/system"), path("/a/profile"), path("/b/profile"));
-        let names: Names<'_> = [&system, &mine, &hers, &system].into_iter().collect();
-        let none = Names::default();
-        for (names, path, expected) in [
-            (&names, &system, "system"),
-            (&names, &mine, "/a/profile"),
-            (&names, &hers, "/b/profile"),
-            (&names, &path("/q/system"), "/q/system"),
-            (&none, &system, "/p/system"),
-        ] {
-            let generation = names.generation(GenerationNumber(1), path);
-            assert_eq!(generation, format!("generation 1 of {expected}"));
-        }
-    }
 }

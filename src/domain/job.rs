@@ -110,23 +110,26 @@ pub struct ProtectedGeneration {
     pub reason: Option<String>,
 }
 
-/// A profile as a person names it: by path, or by the name it has in Nix's profiles directory.
+/// A profile as a person names it: by path or by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProfileRef {
     /// By its path.
     Path(ProfilePath),
-    /// By its name: the one in Nix's profiles directory; elsewhere every profile of that name is meant, so that a
-    /// pin protects rather too much than too little.
+    /// By its short name, such as `alice/home-manager`, or by the last part of it: then every profile of that name is meant, so
+    /// that a pin protects too much rather than too little.
     Name(String),
 }
 
 impl ProfileRef {
     /// Reads what a person wrote; `None` for an empty text or a relative path.
     pub fn parse(text: &str) -> Option<Self> {
-        if text.contains('/') {
+        if text.starts_with('/') {
             ProfilePath::new(Utf8Path::new(text)).ok().map(Self::Path)
         } else {
-            (!text.is_empty()).then(|| Self::Name(text.to_string()))
+            let mut parts = text.split('/');
+            let is_short = parts.clone().count() <= 2;
+            let is_name = is_short && parts.all(|part| !matches!(part, "" | "." | ".."));
+            is_name.then(|| Self::Name(text.to_string()))
         }
     }
 
@@ -134,7 +137,7 @@ impl ProfileRef {
     pub fn names(&self, profile: &ProfilePath) -> bool {
         match self {
             Self::Path(path) => path == profile,
-            Self::Name(name) => name == profile.name(),
+            Self::Name(name) => name == profile.name() || *name == profile.short(),
         }
     }
 }

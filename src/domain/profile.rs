@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 use super::measure::Timestamp;
 use super::store_path::StorePath;
 
+mod names;
+
+pub use names::ProfileNames;
+
 /// The absolute path of a profile's link, such as `/nix/var/nix/profiles/system`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Utf8PathBuf", into = "Utf8PathBuf")]

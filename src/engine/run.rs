@@ -11,11 +11,12 @@ use crate::domain::effective_job::EffectiveJob;
 use crate::domain::limits::PlanSize;
 use crate::domain::measure::{Span, Timestamp};
 use crate::domain::plan::{Action, CollectFacts, GenerationFacts, Plan};
+use crate::domain::profile::ProfileNames;
 use crate::domain::protected::ProtectedPaths;
 use crate::domain::receipt::{BudgetOutcome, Entry, Outcome, Receipt, RunKind, Undo};
 use crate::domain::risk::RiskLevel;
 use crate::domain::snapshot::Snapshot;
-use crate::operations::{Names, Site, vanished};
+use crate::operations::{Site, vanished};
 use crate::ports::{Clock, PerformError, RunJournal, error_chain};
 
 impl<R: RunJournal> Engine<'_, R> {
@@ -183,7 +184,7 @@ impl<R: RunJournal> Engine<'_, R> {
             return Ok(());
         }
         let action = entry.action.clone();
-        let sentence = action.operation().describe(&Names::default());
+        let sentence = action.operation().describe(&ProfileNames::default());
         tracing::info!(action = %sentence, "starting");
         if let Action::Collect(facts) = action {
             let collect = Collect {

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Draft, Names, Operation, Site};
+use super::{Draft, Operation, ProfileNames, Site};
 use crate::domain::accept;
 use crate::domain::blocker::{Blocker, CheckCode};
 use crate::domain::collect::CollectMethod;
@@ -79,7 +79,7 @@ fn hides_roots(snapshot: &Snapshot, job: Option<&EffectiveJob>) -> bool {
 }
 
 impl Operation for Collect<'_> {
-    fn describe(&self, _: &Names<'_>) -> String {
+    fn describe(&self, _: &ProfileNames<'_>) -> String {
         let by = match self.0.method {
             CollectMethod::Auto => "",
             CollectMethod::Selective => " (selective)",

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use camino::Utf8PathBuf;
 
 pub use self::quota::{MAX_REMOVALS, MAX_REMOVALS_OF_A_USER};
-use super::{Draft, Frees, Loss, Names, Operation, Regret, Site};
+use super::{Draft, Frees, Loss, Operation, ProfileNames, Regret, Site};
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::job::{GenerationsOperation, ProfileRef};
 use crate::domain::measure::{Span, Timestamp};
@@ -163,7 +163,7 @@ fn pins_in_vain(snapshot: &Snapshot, job: &EffectiveJob) -> Vec<String> {
 }
 
 impl Operation for Remove<'_> {
-    fn describe(&self, names: &Names<'_>) -> String {
+    fn describe(&self, names: &ProfileNames<'_>) -> String {
         let Self(facts) = self;
         let what = names.generation(facts.number, &facts.profile);
         if facts.hold.is_zero() {
@@ -255,7 +255,7 @@ impl Operation for Remove<'_> {
 }
 
 impl Operation for Restore<'_> {
-    fn describe(&self, names: &Names<'_>) -> String {
+    fn describe(&self, names: &ProfileNames<'_>) -> String {
         let what = names.generation(self.0.number, &self.0.profile);
         format!("restore {what}")
     }

@@ -1,6 +1,6 @@
 //! Holds: releases them when their undo window ends, or before that for a budget.
 
-use super::{Draft, Frees, Loss, Names, Operation, Regret, Site};
+use super::{Draft, Frees, Loss, Operation, ProfileNames, Regret, Site};
 use crate::domain::blocker::CheckCode;
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::plan::{Action, EarlyFacts, HoldFacts, RemovalRule, Subject};
@@ -103,7 +103,7 @@ fn recheck(facts: &HoldFacts, snapshot: &Snapshot) -> Result<(), String> {
 }
 
 impl Operation for Release<'_> {
-    fn describe(&self, names: &Names<'_>) -> String {
+    fn describe(&self, names: &ProfileNames<'_>) -> String {
         format!("release the hold on {}", names.held(&self.0.held))
     }
 
@@ -138,7 +138,7 @@ impl Operation for Release<'_> {
 }
 
 impl Operation for ReleaseEarly<'_> {
-    fn describe(&self, names: &Names<'_>) -> String {
+    fn describe(&self, names: &ProfileNames<'_>) -> String {
         format!("{} early", Release(&self.0.hold).describe(names))
     }
 

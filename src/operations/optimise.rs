@@ -1,6 +1,6 @@
 //! `optimise`: hard-links equal files with `nix-store --optimise`.
 
-use super::{Names, Operation, Site};
+use super::{Operation, ProfileNames, Site};
 use crate::domain::receipt::Outcome;
 use crate::ports::PerformError;
 
@@ -8,7 +8,7 @@ use crate::ports::PerformError;
 pub(super) struct Optimise;
 
 impl Operation for Optimise {
-    fn describe(&self, _: &Names<'_>) -> String {
+    fn describe(&self, _: &ProfileNames<'_>) -> String {
         "hard-link equal files in the store".to_string()
     }
 

@@ -3,7 +3,7 @@
 use camino::Utf8PathBuf;
 
 use super::generations::MAX_REMOVALS;
-use super::{Draft, Names, Operation, Site};
+use super::{Draft, Operation, ProfileNames, Site};
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::job::Protect;
 use crate::domain::measure::Timestamp;
@@ -89,7 +89,7 @@ fn keep_reason(
 }
 
 impl Operation for Remove<'_> {
-    fn describe(&self, _: &Names<'_>) -> String {
+    fn describe(&self, _: &ProfileNames<'_>) -> String {
         format!("remove the dangling root {}", self.0.link)
     }
 
@@ -130,7 +130,7 @@ impl Operation for Remove<'_> {
 }
 
 impl Operation for Restore<'_> {
-    fn describe(&self, _: &Names<'_>) -> String {
+    fn describe(&self, _: &ProfileNames<'_>) -> String {
         format!("restore the dangling root {}", self.0.link)
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use camino::Utf8PathBuf;
 
-use super::{Draft, Names, Operation, Site};
+use super::{Draft, Operation, ProfileNames, Site};
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::measure::{Span, Timestamp};
 use crate::domain::plan::VanishedFacts;
@@ -46,7 +46,7 @@ pub(crate) fn not_held(
 }
 
 impl Operation for Hold<'_> {
-    fn describe(&self, _: &Names<'_>) -> String {
+    fn describe(&self, _: &ProfileNames<'_>) -> String {
         let (link, hold) = (&self.0.link, self.0.hold);
         format!(
             "hold the former target of {link} for {hold} (the link vanished since the last run)"

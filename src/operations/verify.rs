@@ -1,6 +1,6 @@
 //! `verify`: checks the store with `nix-store --verify`.
 
-use super::{Names, Operation, Site};
+use super::{Operation, ProfileNames, Site};
 use crate::domain::receipt::Outcome;
 use crate::ports::PerformError;
 
@@ -11,7 +11,7 @@ pub(super) struct Verify {
 }
 
 impl Operation for Verify {
-    fn describe(&self, _: &Names<'_>) -> String {
+    fn describe(&self, _: &ProfileNames<'_>) -> String {
         let contents = if self.contents {
             " and its contents"
         } else {

@@ -89,7 +89,7 @@ keys! {
 
     /// A generation that is never removed.
     Pin {
-        /// The profile, by its path or by its name in Nix's profiles directory.
+        /// The profile: a short name such as `system` or `alice/home-manager`, or a path.
         profile "profile": Sourced<ProfileRef> { required: Required::Yes, code: Code::PinProfile };
         /// The number of the generation.
         number "number": Sourced<u64> {

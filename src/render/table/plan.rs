@@ -3,9 +3,9 @@
 use crate::domain::accept::Acceptance;
 use crate::domain::blocker::Blocker;
 use crate::domain::plan::{Decision, Item, Plan, PlannedAction, Prediction, Subject};
+use crate::domain::profile::ProfileNames;
 use crate::domain::risk::RiskLevel;
 use crate::domain::root::is_in_auto;
-use crate::operations::Names;
 use crate::render::reason;
 use crate::render::text::{capital, count, escape};
 
@@ -139,7 +139,7 @@ fn actions(plan: &Plan, view: &View, page: &mut Page) {
         Subject::Generation { profile, .. } => Some(profile),
         _ => None,
     });
-    let names: Names<'_> = names.collect();
+    let names: ProfileNames<'_> = names.collect();
     let holds = plan.vanished.len();
     for (index, planned) in all.iter().enumerate() {
         // They come first.

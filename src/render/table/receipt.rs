@@ -1,8 +1,8 @@
 //! The record of a run, and the history of runs.
 
 use crate::domain::measure::{Bytes, Timestamp};
+use crate::domain::profile::ProfileNames;
 use crate::domain::receipt::{Entry, FreedBytes, Outcome, Receipt, RunKind, Undo};
-use crate::operations::Names;
 use crate::render::json::is_open;
 use crate::render::reason::outcome_word;
 use crate::render::text::{capital, count, escape, list};
@@ -126,7 +126,7 @@ fn entries(receipt: &Receipt, outcome: Outcome, view: &View, page: &mut Page) {
         }
         let undone = entry.undone_by.as_ref();
         let undone = undone.map_or(String::new(), |run| format!(" (undone by run {run})"));
-        let what = entry.action.operation().describe(&Names::default());
+        let what = entry.action.operation().describe(&ProfileNames::default());
         let what = format!("{what}{undone}");
         page.line(format!("  {}", escape(&what)));
         if let Some(detail) = &entry.detail {
