@@ -1,45 +1,128 @@
 //! Tables with headings, fitted to the width of the terminal.
 
-use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
-
 use super::{Page, Paint, Style};
 
-/// A table without borders; only its last column is ever broken into lines, and that only when it is prose.
+mod cut;
+#[cfg(test)]
+mod tests;
+
+use cut::{columns, cut_end, cut_front, cut_middle, wrap};
+
+const INDENT: &str = "  ";
+const GAP: &str = "  ";
+/// A long value is not cut or broken below this width while there is a column to drop.
+const MIN_FITTED_COLUMNS: usize = 24;
+
+/// A column: its heading, and what becomes of it where the terminal is narrow.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Column {
+    heading: &'static str,
+    is_right: bool,
+    importance: Option<u8>,
+    fit: Fit,
+}
+
+/// How a value that is too long is fitted into its column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fit {
+    Whole,
+    CutEnd,
+    CutMiddle,
+    CutFront,
+    Wrap,
+}
+
+impl Column {
+    /// A column that is neither dropped nor cut.
+    pub(super) const fn new(heading: &'static str) -> Self {
+        Self {
+            heading,
+            is_right: false,
+            importance: None,
+            fit: Fit::Whole,
+        }
+    }
+
+    /// Set flush right, as numbers are.
+    pub(super) const fn right(mut self) -> Self {
+        self.is_right = true;
+        self
+    }
+
+    /// May be dropped; the column with the least importance is dropped first.
+    pub(super) const fn importance(mut self, importance: u8) -> Self {
+        self.importance = Some(importance);
+        self
+    }
+
+    /// A long value loses its end.
+    pub(super) const fn cut_end(mut self) -> Self {
+        self.fit = Fit::CutEnd;
+        self
+    }
+
+    /// A long value loses its middle, for names whose two ends tell them apart.
+    pub(super) const fn cut_middle(mut self) -> Self {
+        self.fit = Fit::CutMiddle;
+        self
+    }
+
+    /// A long value loses its front, for paths.
+    pub(super) const fn cut_front(mut self) -> Self {
+        self.fit = Fit::CutFront;
+        self
+    }
+
+    /// A long value continues on the next line, for sentences.
+    pub(super) const fn wrap(mut self) -> Self {
+        self.fit = Fit::Wrap;
+        self
+    }
+
+    /// The least width that is worth having, of a column whose values have this one.
+    fn least(self, natural: usize) -> usize {
+        match self.fit {
+            Fit::Whole => natural,
+            _ => natural.min(MIN_FITTED_COLUMNS),
+        }
+    }
+
+    fn fit(self, text: &str, width: usize) -> Vec<String> {
+        match self.fit {
+            _ if columns(text) <= width => vec![text.to_string()],
+            Fit::Whole | Fit::CutEnd => vec![cut_end(text, width)],
+            Fit::CutMiddle => vec![cut_middle(text, width)],
+            Fit::CutFront => vec![cut_front(text, width)],
+            Fit::Wrap => wrap(text, width),
+        }
+    }
+}
+
+/// A table without borders. Columns without any text are left out.
 pub(super) struct Grid {
-    header: Vec<&'static str>,
-    numbers: Vec<usize>,
-    prose: bool,
+    columns: Vec<Column>,
     rows: Vec<Vec<String>>,
 }
 
-const INDENT: &str = "  ";
+/// A column as it is shown.
+struct Placed {
+    index: usize,
+    column: Column,
+    width: usize,
+}
 
 impl Grid {
-    /// A table with these headings.
-    pub(super) fn new(header: &[&'static str]) -> Self {
+    /// A table with these columns.
+    pub(super) fn new(columns: &[Column]) -> Self {
         Self {
-            header: header.to_vec(),
-            numbers: Vec::new(),
-            prose: false,
+            columns: columns.to_vec(),
             rows: Vec::new(),
         }
     }
 
-    /// Sets these columns flush right.
-    pub(super) fn numbers(mut self, columns: &[usize]) -> Self {
-        self.numbers = columns.to_vec();
-        self
-    }
-
-    /// Lets the last column be broken at spaces; never used for paths, which a reader wants to copy.
-    pub(super) fn prose(mut self) -> Self {
-        self.prose = true;
-        self
-    }
-
-    /// Adds a row of texts that are escaped already.
-    pub(super) fn row(&mut self, cells: Vec<String>) {
-        self.rows.push(cells);
+    /// Adds a row of texts that are escaped already; a missing text is an empty one.
+    pub(super) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        self.rows.push(cells.into_iter().collect());
     }
 
     /// Writes the table, if it has rows.
@@ -47,33 +130,97 @@ impl Grid {
         if self.rows.is_empty() {
             return;
         }
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING);
-        let dim = |name: &&'static str| style.paint(name, Paint::Dim);
-        table.set_header(self.header.iter().map(dim).collect::<Vec<_>>());
+        let placed = self.placed(style.width.map(usize::from));
+        let headings = placed.iter().map(|placed| {
+            let heading = placed.column.heading.to_uppercase();
+            let fitted = placed.column.fit(&heading, placed.width);
+            style.paint(&fitted.concat(), Paint::Dim)
+        });
+        line(&placed, &headings.collect::<Vec<_>>(), page, style);
         for row in &self.rows {
-            table.add_row(row.clone());
-        }
-        if let (Some(width), true) = (style.width, self.prose) {
-            table.set_content_arrangement(ContentArrangement::Dynamic);
-            table.set_width(width.saturating_sub(2));
-        } else {
-            table.set_content_arrangement(ContentArrangement::Disabled);
-        }
-        let last = self.header.len().saturating_sub(1);
-        for (index, column) in table.column_iter_mut().enumerate() {
-            column.set_padding((0, if index == last { 0 } else { 2 }));
-            if self.numbers.contains(&index) {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
-            column.set_constraint(if index == last && self.prose {
-                ColumnConstraint::LowerBoundary(Width::Fixed(24))
-            } else {
-                ColumnConstraint::ContentWidth
+            let cells = placed.iter().map(|placed| {
+                let text = row.get(placed.index).map_or("", String::as_str);
+                placed.column.fit(text, placed.width)
             });
-        }
-        for line in table.lines() {
-            page.line(format!("{INDENT}{line}"));
+            let cells: Vec<Vec<String>> = cells.collect();
+            let height = cells.iter().map(Vec::len).max().unwrap_or_default();
+            for at in 0..height {
+                let texts = cells.iter().map(|lines| lines.get(at).cloned());
+                let texts: Vec<String> = texts.map(Option::unwrap_or_default).collect();
+                line(&placed, &texts, page, style);
+            }
         }
     }
+
+    /// The columns that are shown, and how wide. Columns are dropped until the others have their least widths; then the
+    /// widest are cut.
+    fn placed(&self, width: Option<usize>) -> Vec<Placed> {
+        let place = |(index, &column): (usize, &Column)| {
+            let cells = self.rows.iter().filter_map(|row| row.get(index));
+            let widest = cells.map(|text| columns(text)).max().unwrap_or_default();
+            let width = widest.max(columns(column.heading));
+            (widest > 0).then_some(Placed {
+                index,
+                column,
+                width,
+            })
+        };
+        let mut placed: Vec<Placed> = self.columns.iter().enumerate().filter_map(place).collect();
+        let Some(width) = width else {
+            return placed;
+        };
+        let least = |placed: &Placed| placed.column.least(placed.width);
+        while total(&placed, least) > width {
+            let droppable = placed.iter().enumerate().rev();
+            let droppable = droppable.filter_map(|(at, it)| Some((it.column.importance?, at)));
+            let Some((_, at)) = droppable.min_by_key(|(importance, _)| *importance) else {
+                break;
+            };
+            placed.remove(at);
+        }
+        for it in &mut placed {
+            it.width = it.width.min(width.max(least(it)));
+        }
+        while total(&placed, |it| it.width) > width {
+            let can_shrink = |it: &&mut Placed| it.width > it.column.least(it.width);
+            let Some(widest) = placed
+                .iter_mut()
+                .filter(can_shrink)
+                .max_by_key(|it| it.width)
+            else {
+                break;
+            };
+            widest.width -= 1;
+        }
+        placed
+    }
+}
+
+fn total(placed: &[Placed], width: impl Fn(&Placed) -> usize) -> usize {
+    let gaps = placed.len().saturating_sub(1) * GAP.len();
+    INDENT.len() + gaps + placed.iter().map(width).sum::<usize>()
+}
+
+fn line(placed: &[Placed], texts: &[String], page: &mut Page, style: Style) {
+    let mut line = INDENT.to_string();
+    for (at, (placed, text)) in placed.iter().zip(texts).enumerate() {
+        if at > 0 {
+            line.push_str(GAP);
+        }
+        let space = " ".repeat(placed.width.saturating_sub(columns(text)));
+        let (before, after) = if placed.column.is_right {
+            (space.as_str(), "")
+        } else {
+            ("", space.as_str())
+        };
+        line.extend([before, text, after]);
+    }
+    // Where not even the columns fit that are never dropped.
+    let width = style.width.map_or(usize::MAX, usize::from);
+    let line = line.trim_end();
+    page.line(if columns(line) > width {
+        cut_end(line, width)
+    } else {
+        line.to_string()
+    });
 }

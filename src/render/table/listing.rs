@@ -7,7 +7,7 @@ use crate::render::json::{Flag, GenerationsDocument, PinDocument, ProfileDocumen
 use crate::render::reason;
 use crate::render::text::{ago, count, escape, short_target};
 
-use super::grid::Grid;
+use super::grid::{Column, Grid};
 use super::plan::{blockers, notes};
 use super::store::size;
 use super::{Page, Paint, View};
@@ -50,11 +50,21 @@ fn profile_section(profile: &ProfileDocument, view: &View, page: &mut Page) {
         .generations
         .iter()
         .any(|g| g.closure_bytes.is_some());
-    let mut header = vec!["Number", "Created", "Age", "Flags", "Target"];
+    let mut columns = vec![
+        Column::new("Number").right(),
+        Column::new("Created").importance(3),
+        Column::new("Age").importance(2),
+        Column::new("Flags"),
+        Column::new("Target").importance(0).cut_end(),
+    ];
     if sized {
-        header.splice(4..4, ["Closure", "Exclusive"]);
+        let costs = [
+            Column::new("Closure").right().importance(1),
+            Column::new("Exclusive").right(),
+        ];
+        columns.splice(4..4, costs);
     }
-    let mut grid = Grid::new(&header).numbers(if sized { &[0, 4, 5] } else { &[0] });
+    let mut grid = Grid::new(&columns);
     for generation in &profile.generations {
         let flags: Vec<&str> = generation.flags.iter().map(|flag| flag.as_str()).collect();
         let flags = flags.join(" ");
@@ -88,11 +98,21 @@ pub fn roots(snapshot: &Snapshot, sizes: Option<&Sizes>, view: &View) -> String 
     if snapshot.roots.is_empty() {
         page.line("There are no roots.");
     }
-    let mut header = vec!["Kind", "State", "Owner", "Last used", "Link"];
+    let mut columns = vec![
+        Column::new("Kind").importance(2),
+        Column::new("State").importance(3),
+        Column::new("Owner").importance(1),
+        Column::new("Last used").importance(2),
+        Column::new("Link").cut_front(),
+    ];
     if sizes.is_some() {
-        header.splice(4..4, ["Closure", "Exclusive"]);
+        let sizes = [
+            Column::new("Closure").right().importance(0),
+            Column::new("Exclusive").right().importance(4),
+        ];
+        columns.splice(4..4, sizes);
     }
-    let mut grid = Grid::new(&header).numbers(if sizes.is_some() { &[4, 5] } else { &[] });
+    let mut grid = Grid::new(&columns);
     for root in &snapshot.roots {
         let mut cells = root_cells(root, view);
         if let Some(sizes) = sizes {
@@ -159,7 +179,12 @@ pub fn holds(snapshot: &Snapshot, view: &View) -> String {
         page.line("There are no holds.");
         return page.finish();
     }
-    let mut grid = Grid::new(&["Run", "Until", "State", "Held"]);
+    let mut grid = Grid::new(&[
+        Column::new("Run").importance(0),
+        Column::new("Until"),
+        Column::new("State"),
+        Column::new("Held").cut_middle(),
+    ]);
     for hold in &snapshot.holds {
         let (state, paint) = match (hold.intact, hold.until > snapshot.taken_at) {
             (false, _) => ("broken", Paint::Red),

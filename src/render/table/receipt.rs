@@ -7,7 +7,7 @@ use crate::render::json::is_open;
 use crate::render::reason::outcome_word;
 use crate::render::text::{capital, count, escape, list};
 
-use super::grid::Grid;
+use super::grid::{Column, Grid};
 use super::plan::MAX_HOLDS_SHOWN;
 use super::{Page, Paint, View, budget};
 
@@ -236,8 +236,14 @@ pub fn history(receipts: &[Receipt], view: &View) -> String {
         page.line("There are no recorded runs.");
         return page.finish();
     }
-    let header = ["Run", "Started", "What", "Freed", "Restorable", "Outcome"];
-    let mut grid = Grid::new(&header).numbers(&[3, 4]).prose();
+    let mut grid = Grid::new(&[
+        Column::new("Run").cut_end(),
+        Column::new("Started").importance(1),
+        Column::new("What").importance(2).cut_end(),
+        Column::new("Freed").right(),
+        Column::new("Restorable").right().importance(0),
+        Column::new("Outcome").wrap(),
+    ]);
     for receipt in receipts {
         let undoable = receipt.undoable().filter(|e| is_open(e, view.now)).count();
         let freed = receipt.bytes.reported.map(|bytes| bytes.to_string());

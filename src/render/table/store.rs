@@ -8,7 +8,7 @@ use crate::render::json::{
 };
 use crate::render::text::{capital, count, escape, escape_into};
 
-use super::grid::Grid;
+use super::grid::{Column, Grid};
 use super::plan::notes;
 use super::{Page, Paint, View};
 
@@ -115,9 +115,12 @@ pub fn du(document: &DuDocument, view: &View) -> String {
     if exact {
         header.insert(1, "On disk");
     }
-    let numbers: Vec<usize> = (0..header.len()).collect();
-    header.push("Name");
-    let mut grid = Grid::new(&header).numbers(&numbers);
+    let mut columns: Vec<Column> = header
+        .into_iter()
+        .map(|heading| Column::new(heading).right())
+        .collect();
+    columns.push(Column::new("Name").cut_front());
+    let mut grid = Grid::new(&columns);
     for row in &document.rows {
         grid.row(cells(row, document.by, exact));
     }

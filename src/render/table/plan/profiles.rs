@@ -5,7 +5,7 @@ use crate::domain::plan::{Decision, Item, Plan, Subject};
 use crate::domain::profile::{GenerationNumber, Owner, ProfilePath};
 use crate::domain::retention::Reason;
 use crate::render::reason;
-use crate::render::table::grid::Grid;
+use crate::render::table::grid::{Column, Grid};
 use crate::render::table::{Page, Paint, View};
 use crate::render::text::{ago, count, escape};
 
@@ -105,9 +105,13 @@ impl Group<'_> {
             page.line(format!("  {why}"));
             return;
         }
-        let mut grid = Grid::new(&["Number", "Created", "Age", "Verdict", "Why"])
-            .numbers(&[0])
-            .prose();
+        let mut grid = Grid::new(&[
+            Column::new("Number").right(),
+            Column::new("Created").importance(1),
+            Column::new("Age").importance(0),
+            Column::new("Verdict"),
+            Column::new("Why").wrap(),
+        ]);
         let (later, shown): (Vec<Row<'_>>, Vec<Row<'_>>) =
             self.rows.iter().copied().partition(Row::is_for_later);
         for row in shown {
