@@ -42,9 +42,9 @@ pub struct Engine<'a, R> {
     pub perform: &'a dyn NixActions,
     /// Remembers.
     pub remember: &'a R,
-    /// Tells the time.
+    /// The clock.
     pub clock: &'a dyn Clock,
-    /// Tells when to stop.
+    /// Requests to stop.
     pub interrupt: &'a dyn Interrupt,
 }
 
@@ -69,7 +69,7 @@ pub enum EngineError {
     #[error("nothing was done")]
     Unusable(#[source] PerformError),
     /// A saved plan is of another machine, store or state directory.
-    #[error("the plan was drawn for another machine or store")]
+    #[error("the plan was made for another machine or store")]
     OtherMachine,
     /// The run to undo was in another store.
     #[error("the run {run} was in another store, {store}")]
@@ -149,10 +149,10 @@ impl<R: RunJournal> Engine<'_, R> {
             }
             lock => lock?,
         };
-        if !self.remember.make_room(&lock) && self.take_reserve_of_nix() {
+        if !self.remember.make_space(&lock) && self.take_reserve_of_nix() {
             // Nix makes its reserve again whenever it opens the store.
             self.remember.restock(&lock);
-            self.remember.make_room(&lock);
+            self.remember.make_space(&lock);
         }
         Ok(lock)
     }

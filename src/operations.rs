@@ -108,14 +108,14 @@ pub trait Operation {
     ///
     /// # Errors
     /// Why it was not done, or not wholly.
-    fn perform(&self, site: &Site<'_>) -> Result<Option<String>, PerformError>;
+    fn perform(&self, context: &ActionContext<'_>) -> Result<Option<String>, PerformError>;
 
     /// Finds out what became of it in a run that was interrupted.
-    fn examine(&self, site: &Site<'_>) -> (Outcome, String);
+    fn examine(&self, context: &ActionContext<'_>) -> (Outcome, String);
 }
 
 /// What an action is performed on.
-pub struct Site<'a> {
+pub struct ActionContext<'a> {
     /// Nix.
     pub nix: &'a dyn NixActions,
     /// The hold that was prepared for it.

@@ -42,7 +42,7 @@ pub const OTHER_STORE: &str = "Look at `store` in the output of `nix config show
 pub const NO_ANSWER: &str = "Restart the daemon: `systemctl restart nix-daemon.socket nix-daemon.service`. `nix-prune doctor` shows whether it \
                              answers, and whether it accepts the user.";
 
-/// Tells the time.
+/// The clock.
 pub trait Clock {
     /// The time now.
     fn now(&self) -> Timestamp;
@@ -53,7 +53,7 @@ pub trait Clock {
     }
 }
 
-/// Tells whether somebody asked us to stop.
+/// Whether somebody asked us to stop.
 pub trait Interrupt {
     /// Whether to stop at the next step.
     fn requested(&self) -> bool;

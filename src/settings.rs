@@ -42,7 +42,7 @@ use syntax::{At, Node};
 
 pub use diff::{Difference, SettingsDiff};
 pub use finding::{Code, Finding, Pointer, Severity};
-pub use import::{Around, Entry, ImportError, Imported, Note, NoteKind, Scope, import};
+pub use import::{Entry, ImportContext, ImportError, Imported, Note, NoteKind, Scope, import};
 pub use layers::{Layer, Stack, stack};
 pub use migrate::{Migration, Unmigrated, migrate};
 pub use platform::Platform;

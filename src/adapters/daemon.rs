@@ -13,7 +13,7 @@ use crate::ports::{Interrupt, PerformError, error_chain};
 
 /// What could not be known of the outputs of derivations.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Untold {
+pub struct UnknownOutputs {
     /// How many derivations have outputs whose paths hang on their contents; the database may know them.
     pub floating: u64,
     /// How many files of derivations could not be read.
@@ -22,7 +22,7 @@ pub struct Untold {
     pub example: Option<String>,
 }
 
-impl Untold {
+impl UnknownOutputs {
     /// The same in words; `None` where everything is known.
     pub(super) fn doubt(&self) -> Option<String> {
         let floating = (self.floating > 0).then(|| {
@@ -50,7 +50,7 @@ pub fn read_from_daemon<S: RowSink + Send>(
     store: &StoreDir,
     interrupt: &dyn Interrupt,
     sink: &mut S,
-) -> Result<Untold, PerformError> {
+) -> Result<UnknownOutputs, PerformError> {
     let mut rows = Rows::default();
     nix.valid_paths(&mut |info| rows.take(&info, sink))?;
     for &(referrer, reference) in &rows.references {
@@ -67,8 +67,8 @@ fn read_derivations(
     store: &StoreDir,
     interrupt: &dyn Interrupt,
     sink: &mut impl RowSink,
-) -> Result<Untold, PerformError> {
-    let mut untold = Untold::default();
+) -> Result<UnknownOutputs, PerformError> {
+    let mut unknown = UnknownOutputs::default();
     for (drv, name) in ids.derivations() {
         if interrupt.requested() {
             let what = "reading derivations".to_string();
@@ -77,7 +77,7 @@ fn read_derivations(
         let file = store.as_path().join(name);
         match read_outputs(&file, store) {
             Ok(outputs) => {
-                untold.floating += u64::from(outputs.floating > 0);
+                unknown.floating += u64::from(outputs.floating > 0);
                 for output in outputs.paths {
                     sink.output(i64::from(drv), &output.to_string());
                 }
@@ -85,14 +85,14 @@ fn read_derivations(
             // Deleted meanwhile.
             Err(DerivationError::Read(error)) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => {
-                untold.unread += 1;
-                untold
+                unknown.unread += 1;
+                unknown
                     .example
                     .get_or_insert_with(|| format!("{file}: {}", error_chain(&error)));
             }
         }
     }
-    Ok(untold)
+    Ok(unknown)
 }
 
 #[derive(Default)]

@@ -77,7 +77,7 @@ pub struct Summary {
     /// Outputs of derivations.
     pub outputs: u64,
     /// Whether there are outputs of content-addressed derivations in a form that is not known.
-    pub outputs_untold: bool,
+    pub unknown_outputs: bool,
 }
 
 /// Nix's database in one state directory.
@@ -86,7 +86,7 @@ pub struct Database {
     file: Utf8PathBuf,
     schema: Utf8PathBuf,
     store: StoreDir,
-    patience: Duration,
+    busy_timeout: Duration,
     thorough: bool,
 }
 
@@ -97,7 +97,7 @@ impl Database {
             file: state_dir.join("db/db.sqlite"),
             schema: state_dir.join("db/schema"),
             store,
-            patience: Duration::from_secs(5),
+            busy_timeout: Duration::from_secs(5),
             thorough: false,
         }
     }
@@ -114,8 +114,11 @@ impl Database {
 
     /// The same, but giving up sooner or later while another process keeps the database locked.
     #[must_use]
-    pub fn with_patience(self, patience: Duration) -> Self {
-        Self { patience, ..self }
+    pub fn with_busy_timeout(self, busy_timeout: Duration) -> Self {
+        Self {
+            busy_timeout,
+            ..self
+        }
     }
 
     /// Reads everything, as it was at one moment, into a sink that `fresh` makes. When the database changed in a way
@@ -145,7 +148,9 @@ impl Database {
                 _ if attempt == ATTEMPTS => Err(Fault::Changing),
                 _ => {
                     // Longer each time; all together as long as one lock is waited for.
-                    std::thread::sleep(self.patience * attempt / (ATTEMPTS * (ATTEMPTS - 1) / 2));
+                    std::thread::sleep(
+                        self.busy_timeout * attempt / (ATTEMPTS * (ATTEMPTS - 1) / 2),
+                    );
                     attempt += 1;
                     continue;
                 }
@@ -158,7 +163,7 @@ impl Database {
     }
 
     fn read_in(&self, state: &open::State, sink: &mut impl RowSink) -> Result<Summary, Fault> {
-        let open = || state.open(&self.file, self.patience);
+        let open = || state.open(&self.file, self.busy_timeout);
         let mut read = || -> Result<Summary, Fault> {
             let connection = open()?;
             // A second one sees the same moment only where no change can come unseen: see `State`. Else one reads all.
@@ -254,7 +259,7 @@ impl Database {
 
     fn check_schema(&self) -> Result<(), DatabaseError> {
         let found = read_bounded(&self.schema, SCHEMA_SIZE)
-            .map_err(|error| Fault::of_look(error).of(&self.schema))?;
+            .map_err(|error| Fault::of_metadata(error).of(&self.schema))?;
         if found.trim_end() == SCHEMA {
             return Ok(());
         }

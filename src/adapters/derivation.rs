@@ -26,7 +26,7 @@ pub(super) fn is_derivation(path: &StorePath<String>) -> bool {
 pub struct Outputs {
     /// The paths that it names; they need not be valid.
     pub paths: Vec<StorePath<String>>,
-    /// How many outputs have a path that only their contents will tell.
+    /// How many outputs have a path that only their contents decide.
     pub floating: u64,
 }
 

@@ -22,7 +22,7 @@ use crate::domain::measure::Bytes;
 pub use crate::ports::DiskError;
 use crate::ports::Interrupt;
 use kind::Kind;
-use walk::{Inode, Seen, Walk};
+use walk::{Inode, InodeCount, Walk};
 
 pub use fullness::{file_system_name, fullness, settled_fullness};
 
@@ -112,7 +112,7 @@ impl<'a> Meter<'a> {
         groups: &[Vec<N>],
     ) -> Result<Vec<DiskUse>, DiskError> {
         let (store, system) = self.open()?;
-        let one = |done: &mut Vec<(usize, Seen)>, group, names: &Vec<N>| {
+        let one = |done: &mut Vec<(usize, InodeCount)>, group, names: &Vec<N>| {
             let mut walk = Walk::new(self, system);
             for (position, name) in names.iter().enumerate() {
                 walk.path(store.as_fd(), name.as_ref(), position);
@@ -161,19 +161,19 @@ impl<'a> Meter<'a> {
         }
     }
 
-    fn measured<N: AsRef<str> + Sync>(&self, names: &[N]) -> Result<Seen, DiskError> {
+    fn measured<N: AsRef<str> + Sync>(&self, names: &[N]) -> Result<InodeCount, DiskError> {
         let (store, system) = self.open()?;
         let walk = || Walk::new(self, system);
         let one = |walk: &mut Walk<'_>, position, name: &N| {
             walk.path(store.as_fd(), name.as_ref(), position);
         };
-        let mut seen = Seen::default();
+        let mut seen = InodeCount::default();
         for other in self.in_threads(names, walk, one, Walk::finish) {
             seen.absorb(other);
         }
         // Most paths of a store that was never optimised have nothing to look up.
         if !seen.open.is_empty() {
-            let Seen { open, total, .. } = &mut seen;
+            let InodeCount { open, total, .. } = &mut seen;
             self.find_in_links(store.as_fd(), total, |inode| {
                 if let Some(links) = open.get_mut(&inode) {
                     links.seen += 1;
@@ -275,7 +275,7 @@ impl<'a> Meter<'a> {
 }
 
 /// Decides on the inodes of which not every link was seen, and on the extents of the others.
-fn settle(mut seen: Seen, system: FileSystem) -> Seen {
+fn settle(mut seen: InodeCount, system: FileSystem) -> InodeCount {
     for links in std::mem::take(&mut seen.open).into_values() {
         if links.seen >= links.all {
             seen.free(links.size, links.last);

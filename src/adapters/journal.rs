@@ -52,7 +52,7 @@ const FILE_MODE: u32 = 0o600;
 #[derive(Debug, Clone)]
 pub struct Journal {
     dir: Utf8PathBuf,
-    patience: Option<LockWait>,
+    lock_wait: Option<LockWait>,
     usual: Vec<Utf8PathBuf>,
 }
 
@@ -61,7 +61,7 @@ impl Journal {
     pub fn at(dir: Utf8PathBuf) -> Self {
         Self {
             dir,
-            patience: None,
+            lock_wait: None,
             usual: Vec::new(),
         }
     }
@@ -75,17 +75,17 @@ impl Journal {
     /// The same, which waits for the lock at most this long, or until somebody asks to stop.
     #[must_use]
     pub fn patient(self, most: Span, signals: Signals) -> Self {
-        let patience = Some(LockWait::new(most, signals));
-        Self { patience, ..self }
+        let lock_wait = Some(LockWait::new(most, signals));
+        Self { lock_wait, ..self }
     }
 
-    /// Waits until no other run is under way, as far as its patience reaches; makes nothing where there is no lock.
+    /// Waits until no other run is under way, or the time for that is up; makes nothing where there is no lock.
     ///
     /// # Errors
     /// [`JournalError::Locked`] when another run is still under way then; otherwise when the lock cannot be looked at.
     pub fn wait_for_turn(&self) -> Result<(), JournalError> {
         let path = self.lock_path();
-        if self.patience.is_none() || self.is_absent(&path)? {
+        if self.lock_wait.is_none() || self.is_absent(&path)? {
             return Ok(());
         }
         self.trusted(&path)?;
@@ -98,8 +98,8 @@ impl Journal {
     }
 
     fn take(&self, path: &Utf8Path) -> Result<RunLock, JournalError> {
-        match &self.patience {
-            Some(patience) => patience.wait(|| RunLock::take(path)),
+        match &self.lock_wait {
+            Some(lock_wait) => lock_wait.wait(|| RunLock::take(path)),
             None => RunLock::take(path),
         }
     }

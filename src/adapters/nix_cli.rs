@@ -26,13 +26,13 @@ use nix::unistd::geteuid;
 use super::collector::collector;
 use super::nix_dirs::NixDirs;
 use super::process::{Account, ChildEnv, Command, Output, ProcessError, Program};
-use super::progress_counter::Tally;
+use super::progress_counter::ProgressCounter;
 use crate::domain::profile::{GenerationNumber, Owner, ProfilePath};
 use crate::domain::store_path::StorePath;
 use crate::ports::{Cause, Interrupt, PerformError};
 
 pub use access::{StoreAccess, names_daemon};
-pub use settings::{InForce, Route};
+pub use settings::{NixConfig, Route};
 
 pub use parse::{MalformedInfo, MalformedVersion, NixVersion, PathInfo, ValidPath};
 
@@ -55,9 +55,9 @@ const NEVER_VALID: &str = "00000000000000000000000000000000-nix-prune-doctor";
 /// Nix's commands, found once.
 pub struct NixCli {
     places: NixDirs,
-    surroundings: ChildEnv,
+    child_env: ChildEnv,
     interrupt: Arc<dyn Interrupt + Send + Sync>,
-    tally: Arc<Tally>,
+    counter: Arc<ProgressCounter>,
     /// Whether a daemon was waited for in vain.
     no_daemon: AtomicBool,
     nix: Program,
@@ -66,7 +66,7 @@ pub struct NixCli {
     nix_collect_garbage: Program,
     version: OnceLock<NixVersion>,
     /// The most that one call that deletes may take in bytes of paths, if the system takes as much.
-    room: usize,
+    max_argument_bytes: usize,
 }
 
 impl NixCli {
@@ -77,12 +77,12 @@ impl NixCli {
     pub fn new(
         places: NixDirs,
         bin: Option<&Utf8Path>,
-        surroundings: ChildEnv,
+        child_env: ChildEnv,
         interrupt: Arc<dyn Interrupt + Send + Sync>,
     ) -> Result<Self, PerformError> {
         let bin = bin.map(Utf8Path::as_std_path);
         let find = |name| {
-            Program::find(name, bin, &surroundings)
+            Program::find(name, bin, &child_env)
                 .map_err(|error| PerformError::Unusable(error.into()))
         };
         Ok(Self {
@@ -91,26 +91,26 @@ impl NixCli {
             nix_store: find("nix-store")?,
             nix_collect_garbage: find("nix-collect-garbage")?,
             version: OnceLock::new(),
-            room: usize::MAX,
+            max_argument_bytes: usize::MAX,
             places,
-            surroundings,
+            child_env,
             interrupt,
-            tally: Arc::default(),
+            counter: Arc::default(),
             no_daemon: AtomicBool::new(false),
         })
     }
 
     /// The same, counting what it deletes.
     #[must_use]
-    pub fn counting(self, tally: Arc<Tally>) -> Self {
-        Self { tally, ..self }
+    pub fn counting(self, counter: Arc<ProgressCounter>) -> Self {
+        Self { counter, ..self }
     }
 
     /// Deletes fewer paths in one call: no more than fit into so many bytes, or one.
     #[must_use]
-    pub fn with_room(self, bytes: usize) -> Self {
+    pub fn with_max_argument_bytes(self, bytes: usize) -> Self {
         Self {
-            room: bytes,
+            max_argument_bytes: bytes,
             ..self
         }
     }
@@ -169,7 +169,7 @@ impl NixCli {
     ) -> Result<Output, ProcessError> {
         let profile = profile.to_path().into_string();
         let number = number.to_string();
-        self.persist_as(account, || {
+        self.retry_as(account, || {
             self.command(&self.nix_env, short(account))
                 .args(["-p", &profile, "--delete-generations", &number])
                 .run_as(account)
@@ -189,7 +189,7 @@ impl NixCli {
         account: Option<&Account>,
     ) -> Result<Output, ProcessError> {
         let paths = self.absolute(paths.iter().copied());
-        self.persist_as(account, || {
+        self.retry_as(account, || {
             self.command(&self.nix_store, short(account))
                 .args(["--realise"])
                 .args(&paths)
@@ -204,9 +204,9 @@ impl NixCli {
     /// in 2.8, 2.26 and 2.34, and kept so by a test).
     fn collect_garbage(&self) -> Result<Output, ProcessError> {
         self.say_who_collects();
-        self.persist(|| {
+        self.retry(|| {
             self.command(&self.nix_collect_garbage, LONG)
-                .count_deletions(&self.tally)
+                .count_deletions(&self.counter)
                 .run(&*self.interrupt)
         })
     }
@@ -220,7 +220,7 @@ impl NixCli {
 
     /// Hard-links equal files.
     fn optimise_store(&self) -> Result<Output, ProcessError> {
-        self.persist(|| {
+        self.retry(|| {
             self.command(&self.nix_store, LONG)
                 .args(["--optimise"])
                 .run(&*self.interrupt)
@@ -230,7 +230,7 @@ impl NixCli {
     /// Checks the store, without repairing anything.
     fn verify_store(&self, contents: bool) -> Result<Output, ProcessError> {
         let contents = contents.then_some("--check-contents");
-        self.persist(|| {
+        self.retry(|| {
             self.command(&self.nix_store, LONG)
                 .args(["--verify"])
                 .args(contents)
@@ -247,7 +247,7 @@ impl NixCli {
         let format = self.json_format()?;
         let paths = self.absolute(paths);
         let output = self
-            .persist(|| {
+            .retry(|| {
                 self.command(&self.nix, QUESTION)
                     .args(["--extra-experimental-features", "nix-command"])
                     .args(["path-info", "--json"])
@@ -276,7 +276,7 @@ impl NixCli {
 
     /// A command that works on the very store and state that we look at, whatever the environment says.
     fn command<'a>(&'a self, program: &'a Program, timeout: Duration) -> Command<'a> {
-        Command::new(program, &self.surroundings, timeout)
+        Command::new(program, &self.child_env, timeout)
             .set("NIX_STORE_DIR", self.places.store.as_path().as_str())
             .set("NIX_STATE_DIR", self.places.state_dir.as_str())
     }

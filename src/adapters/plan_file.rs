@@ -91,7 +91,7 @@ impl PlanFileError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Write { .. } => {
-                "Name a new file in a directory that you may write to and that has room."
+                "Name a new file in a directory that you may write to and that has space."
             }
             Self::Read { .. } => {
                 "Name a regular file that you may read; links and pipes are not followed."

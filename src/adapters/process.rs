@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::progress_counter::{Deletions, Tally};
+use super::progress_counter::{Deletions, ProgressCounter};
 use crate::domain::visible::shown;
 use crate::ports::Interrupt;
 
@@ -40,7 +40,7 @@ impl Program {
     pub fn find(
         name: &str,
         bin: Option<&Path>,
-        surroundings: &ChildEnv,
+        child_env: &ChildEnv,
     ) -> Result<Self, ProcessError> {
         let not_found = |place: String| ProcessError::NotFound {
             program: name.to_string(),
@@ -52,7 +52,7 @@ impl Program {
             which::which_in(bin.join(name), None::<&OsStr>, "/")
                 .map_err(|_| not_found(format!("in {}", shown(&bin))))?
         } else {
-            which::which_in(name, surroundings.get("PATH"), "/")
+            which::which_in(name, child_env.get("PATH"), "/")
                 .map_err(|_| not_found("on PATH".to_string()))?
         };
         Ok(Self { path: found })
@@ -77,7 +77,7 @@ pub struct Output {
 #[derive(Debug, Clone)]
 pub struct Command<'a> {
     program: &'a Program,
-    surroundings: &'a ChildEnv,
+    child_env: &'a ChildEnv,
     account: Option<&'a Account>,
     args: Vec<OsString>,
     settings: Vec<(OsString, OsString)>,
@@ -104,10 +104,10 @@ impl Grace {
 
 impl<'a> Command<'a> {
     /// A command that may take `timeout`.
-    pub fn new(program: &'a Program, surroundings: &'a ChildEnv, timeout: Duration) -> Self {
+    pub fn new(program: &'a Program, child_env: &'a ChildEnv, timeout: Duration) -> Self {
         Self {
             program,
-            surroundings,
+            child_env,
             account: None,
             args: Vec::new(),
             settings: Vec::new(),
@@ -120,8 +120,8 @@ impl<'a> Command<'a> {
 
     /// Counts the paths that it says it deletes.
     #[must_use]
-    pub fn count_deletions(mut self, tally: &Arc<Tally>) -> Self {
-        self.deletions = Some(Deletions::of(Arc::clone(tally)));
+    pub fn count_deletions(mut self, counter: &Arc<ProgressCounter>) -> Self {
+        self.deletions = Some(Deletions::of(Arc::clone(counter)));
         self
     }
 
@@ -132,7 +132,7 @@ impl<'a> Command<'a> {
         self
     }
 
-    /// Sets a variable of its environment, whatever the surroundings say.
+    /// Sets a variable of its environment, whatever was inherited.
     #[must_use]
     pub fn set(mut self, name: &str, value: impl Into<OsString>) -> Self {
         self.settings.push((name.into(), value.into()));
@@ -218,8 +218,8 @@ impl<'a> Command<'a> {
             }
         };
         let mut environment = match self.account {
-            None => self.surroundings.for_ourselves(),
-            Some(account) => self.surroundings.for_account(account),
+            None => self.child_env.for_ourselves(),
+            Some(account) => self.child_env.for_account(account),
         };
         environment.extend(self.settings.iter().cloned());
         #[expect(

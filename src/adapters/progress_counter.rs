@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Counts of one run of the program; they only grow.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub struct ProgressCounter {
     /// Files and directories that were measured.
     pub measured: AtomicU64,
     /// Store paths that Nix reported as being deleted.
     pub deleted: AtomicU64,
 }
 
-impl Tally {
+impl ProgressCounter {
     /// How much was measured so far.
     pub fn measured(&self) -> u64 {
         self.measured.load(Ordering::Relaxed)
@@ -27,7 +27,7 @@ impl Tally {
 /// Counts the paths that a command of Nix's says it deletes, however its words are cut into pieces.
 #[derive(Debug, Clone)]
 pub(super) struct Deletions {
-    tally: Arc<Tally>,
+    counter: Arc<ProgressCounter>,
     /// How much of the beginning of this line is as it must be; `None` of a line that is another.
     matched: Option<usize>,
 }
@@ -36,9 +36,9 @@ pub(super) struct Deletions {
 const BEGINNING: &[u8] = b"deleting '/";
 
 impl Deletions {
-    pub(super) fn of(tally: Arc<Tally>) -> Self {
+    pub(super) fn of(counter: Arc<ProgressCounter>) -> Self {
         let matched = Some(0);
-        Self { tally, matched }
+        Self { counter, matched }
     }
 
     pub(super) fn hear(&mut self, bytes: &[u8]) {
@@ -47,7 +47,7 @@ impl Deletions {
                 _ if *byte == b'\n' => Some(0),
                 Some(so_far) if BEGINNING.get(so_far) == Some(byte) => {
                     if so_far + 1 == BEGINNING.len() {
-                        self.tally.deleted.fetch_add(1, Ordering::Relaxed);
+                        self.counter.deleted.fetch_add(1, Ordering::Relaxed);
                         None
                     } else {
                         Some(so_far + 1)
@@ -68,10 +68,10 @@ mod tests {
         let text = b"finding garbage collector roots...\ndeleting garbage...\ndeleting '/nix/store/a'\n\
             deleting '/nix/store/deleting '/b'\n deleting '/c'\ndeleting unused links...\ndeleting '/nix/store/d'";
         for size in 1..=text.len() {
-            let tally = Arc::new(Tally::default());
-            let mut deletions = Deletions::of(Arc::clone(&tally));
+            let counter = Arc::new(ProgressCounter::default());
+            let mut deletions = Deletions::of(Arc::clone(&counter));
             text.chunks(size).for_each(|piece| deletions.hear(piece));
-            assert_eq!(tally.deleted(), 3, "in pieces of {size}");
+            assert_eq!(counter.deleted(), 3, "in pieces of {size}");
         }
     }
 }

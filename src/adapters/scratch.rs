@@ -44,7 +44,7 @@ pub struct Scratch {
     store: StoreDir,
     nix_env: Program,
     nix_store: Program,
-    surroundings: ChildEnv,
+    child_env: ChildEnv,
 }
 
 impl Scratch {
@@ -83,12 +83,12 @@ impl Scratch {
             reason = "the Nix of a scratch store is the one on PATH"
         )]
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let surroundings: ChildEnv = variables(&base)
+        let child_env: ChildEnv = variables(&base)
             .into_iter()
             .map(|(name, value)| (name, value.into()))
             .chain([("PATH".to_string(), path)])
             .collect();
-        let find = |name| Program::find(name, bin.map(Utf8Path::as_std_path), &surroundings);
+        let find = |name| Program::find(name, bin.map(Utf8Path::as_std_path), &child_env);
         let scratch = Self {
             nix_env: find("nix-env")?,
             nix_store: find("nix-store")?,
@@ -96,7 +96,7 @@ impl Scratch {
             directory,
             base,
             store,
-            surroundings,
+            child_env,
         };
         scratch.lay_out()?;
         Ok(scratch)
@@ -167,8 +167,8 @@ impl Scratch {
     }
 
     /// The environment for commands in it.
-    pub fn surroundings(&self) -> &ChildEnv {
-        &self.surroundings
+    pub fn child_env(&self) -> &ChildEnv {
+        &self.child_env
     }
 
     /// Where everything is.
@@ -193,8 +193,8 @@ impl Scratch {
     /// # Errors
     /// When one of them is missing.
     pub fn nix(&self) -> Result<NixCli, PerformError> {
-        let surroundings = self.surroundings.clone();
-        NixCli::new(self.places(), self.bin(), surroundings, Arc::new(Never))
+        let child_env = self.child_env.clone();
+        NixCli::new(self.places(), self.bin(), child_env, Arc::new(Never))
     }
 
     /// The store path that [`Scratch::add_paths`] makes for a name; the same name has the same path.
@@ -255,7 +255,7 @@ impl Scratch {
         let file = self.base.join("tmp/registration");
         fs::write(&file, registration).map_err(file_error(&file))?;
         // Nix hashes them, and gives their files the modes and times that it expects.
-        let command = Command::new(&self.nix_store, &self.surroundings, TIMEOUT)
+        let command = Command::new(&self.nix_store, &self.child_env, TIMEOUT)
             .args(["--register-validity"])
             .input(file.as_std_path());
         command.run(&Never)?;
@@ -278,7 +278,7 @@ impl Scratch {
         fs::create_dir_all(profile.dir()).map_err(file_error(profile.dir()))?;
         let target = target.to_absolute_path(&self.store);
         let path = profile.to_path();
-        Command::new(&self.nix_env, &self.surroundings, TIMEOUT)
+        Command::new(&self.nix_env, &self.child_env, TIMEOUT)
             .args(["-p", path.as_str(), "--set", target.as_str()])
             .run(&Never)?;
         let link = path.read_link_utf8().map_err(file_error(&path))?;
@@ -295,7 +295,7 @@ impl Scratch {
     /// When Nix fails.
     pub fn add_root(&self, link: &Utf8Path, path: &StorePath<String>) -> Result<(), ScratchError> {
         let path = path.to_absolute_path(&self.store);
-        Command::new(&self.nix_store, &self.surroundings, TIMEOUT)
+        Command::new(&self.nix_store, &self.child_env, TIMEOUT)
             .args(["--realise", path.as_str(), "--add-root", link.as_str()])
             .run(&Never)?;
         Ok(())

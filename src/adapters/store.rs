@@ -13,9 +13,9 @@ use std::time::{Duration, SystemTime};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::disk::{self, DiskError, DiskUse, Meter};
-use super::nix_cli::{InForce, NixCli};
+use super::nix_cli::{NixCli, NixConfig};
 use super::nix_dirs::NixDirs;
-use super::progress_counter::Tally;
+use super::progress_counter::ProgressCounter;
 use super::runtime_roots;
 use super::threads::begin;
 use crate::domain::analysis::{StoreAnalysis, StoreData, UnregisteredPath};
@@ -47,7 +47,7 @@ const NOT_ASKED: &str = "Nix cannot be asked for its settings, so the effective 
 /// How long a file's time may lag behind the clock.
 const TICK: Duration = Duration::from_millis(20);
 
-/// How closely the database, and the daemon that serves it, are looked at.
+/// How thoroughly the database, and the daemon that serves it, are checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Care {
     /// As far as it costs next to nothing: what is shown is of the tables, and nothing is deleted for it.
@@ -56,7 +56,7 @@ pub enum Care {
     Thorough,
 }
 
-/// Looks into the store of this machine.
+/// Reads the store of this machine.
 #[derive(Clone, Copy)]
 pub struct StoreReader<'a> {
     /// Where it is.
@@ -65,17 +65,18 @@ pub struct StoreReader<'a> {
     pub proc: &'a Utf8Path,
     /// Nix, to be asked for its settings; without it all is kept that Nix may keep.
     pub nix: Option<&'a NixCli>,
-    /// How closely the database is looked at.
+    /// How thoroughly the database is checked.
     pub care: Care,
-    /// Tells when to stop.
+    /// Requests to stop.
     pub interrupt: &'a (dyn Interrupt + Sync),
     /// Counts what was measured.
-    pub tally: &'a Tally,
+    pub counter: &'a ProgressCounter,
 }
 
 impl ReadStore for StoreReader<'_> {
-    fn look(&self, survey: &dyn Survey) -> Result<Observation, SurveyError> {
-        self.look_closely(survey).map(|(look, _)| look)
+    fn observe(&self, survey: &dyn Survey) -> Result<Observation, SurveyError> {
+        self.observe_with_unknown(survey)
+            .map(|(observation, _)| observation)
     }
 
     fn fullness(&self) -> Result<Disk, DiskError> {
@@ -97,9 +98,9 @@ impl ReadStore for StoreReader<'_> {
 
 /// A survey that also finds the dead paths.
 pub struct StoreSurvey<'a, S> {
-    /// Looks at profiles and file roots.
+    /// Reads profiles and file roots.
     pub survey: &'a S,
-    /// Looks into the store.
+    /// Reads the store.
     pub reader: StoreReader<'a>,
     /// For a collection by name alone: the failed checks that were accepted. Another root that cannot be read by then keeps
     /// something that is not seen, and nothing is dead for sure.
@@ -109,15 +110,15 @@ pub struct StoreSurvey<'a, S> {
 impl<S: Survey> Survey for StoreSurvey<'_, S> {
     fn snapshot(&self) -> Result<Snapshot, SurveyError> {
         let reader = self.reader.with_care(Care::Thorough);
-        let look = reader.look(self.survey)?;
-        match look.store {
+        let observation = reader.observe(self.survey)?;
+        match observation.store {
             Err(error) if error.kind == StoreReadTrouble::OtherStore => {
                 Err(SurveyError::OtherStore(error.source))
             }
             Err(error) if error.kind == StoreReadTrouble::NoAnswer => {
                 Err(SurveyError::NoAnswer(error.source))
             }
-            _ => Ok(look.snapshot),
+            _ => Ok(observation.snapshot),
         }
     }
 
@@ -147,11 +148,11 @@ impl<S: Survey> Survey for StoreSurvey<'_, S> {
 
     fn dead(&self) -> Result<DeletionSet, FullGcReason> {
         let unknown = |error: &dyn std::error::Error| FullGcReason::Unknown(error_chain(error));
-        let (look, untold) = self
+        let (observation, unknown_parts) = self
             .reader
-            .look_closely(self.survey)
+            .observe_with_unknown(self.survey)
             .map_err(|e| unknown(&e))?;
-        let inspection = look.store.map_err(|error| match error.kind {
+        let inspection = observation.store.map_err(|error| match error.kind {
             StoreReadTrouble::Damaged
             | StoreReadTrouble::OtherStore
             | StoreReadTrouble::NoAnswer => FullGcReason::Unsafe(error_chain(&error)),
@@ -162,11 +163,11 @@ impl<S: Survey> Survey for StoreSurvey<'_, S> {
             blocker.code == CheckCode::RootsUnreadable
                 && accepted.is_some_and(|accepted| !blocker.is_among(accepted))
         };
-        if let Some(blocker) = look.snapshot.blockers.iter().find(hides) {
+        if let Some(blocker) = observation.snapshot.blockers.iter().find(hides) {
             return Err(FullGcReason::Unknown(blocker.message.clone()));
         }
         // With cautious flags less would go than Nix collects, and nobody would know; without all outputs, more.
-        if let Some(why) = untold {
+        if let Some(why) = unknown_parts {
             return Err(FullGcReason::Unknown(why));
         }
         Ok(inspection.into_selection())
@@ -176,21 +177,21 @@ impl<S: Survey> Survey for StoreSurvey<'_, S> {
 impl Stored {
     /// What of the outputs of derivations is not known, where anything hangs on it.
     fn doubt_of_outputs(&self) -> Option<String> {
-        let matters = self.in_force.as_ref().is_none_or(|it| it.flags.outputs);
-        let untold = self.outputs_untold.as_ref();
-        untold.filter(|_| matters).cloned()
+        let matters = self.nix_config.as_ref().is_none_or(|it| it.flags.outputs);
+        self.unknown_outputs.clone().filter(|_| matters)
     }
 
     /// What is not known so that paths must not be chosen by what is known.
-    fn untold(&self) -> Option<String> {
-        let asked = self.in_force.as_ref().map(|_| ());
-        let untold = asked.ok_or("Nix cannot be asked".to_string()).err();
-        untold.or_else(|| self.doubt_of_outputs())
+    fn unknown_parts(&self) -> Option<String> {
+        match self.nix_config {
+            None => Some("Nix cannot be asked".to_string()),
+            Some(_) => self.doubt_of_outputs(),
+        }
     }
 }
 
 impl StoreReader<'_> {
-    /// The same, looking so closely.
+    /// The same with this care.
     #[must_use]
     pub fn with_care(self, care: Care) -> Self {
         Self { care, ..self }
@@ -199,11 +200,11 @@ impl StoreReader<'_> {
     /// Measures what deleting paths, and names that are no paths, would free on disk.
     pub fn meter(&self) -> Meter<'_> {
         let store = self.places.store.as_path();
-        Meter::new(store, self.interrupt, &self.tally.measured)
+        Meter::new(store, self.interrupt, &self.counter.measured)
     }
 
     /// Takes an observation. The text names what is unknown in it; if there is one, paths must not be chosen by it.
-    fn look_closely(
+    fn observe_with_unknown(
         &self,
         survey: &dyn Survey,
     ) -> Result<(Observation, Option<String>), SurveyError> {
@@ -228,14 +229,14 @@ impl StoreReader<'_> {
             snapshot.blockers.extend(blocker);
             let seen = (&snapshot, &running);
             let names = names.map(|_| unknown);
-            let untold = stored.as_ref().ok().and_then(Stored::untold);
+            let unknown_parts = stored.as_ref().ok().and_then(Stored::unknown_parts);
             let store = stored.map(|stored| self.join(stored, seen, names, began));
-            let look = Observation {
+            let observation = Observation {
                 snapshot,
                 store,
                 running,
             };
-            Ok((look, untold))
+            Ok((observation, unknown_parts))
         })
     }
 
@@ -257,7 +258,7 @@ impl StoreReader<'_> {
         damage(stored).or_else(|| self.mismatch(stored, names?, snapshot))
     }
 
-    /// Whether the database and the store directory belong together. What came while we looked is no stranger: the
+    /// Whether the database and the store directory belong together. What came while we read is no mismatch: the
     /// database is asked once more, after everything else was seen.
     fn mismatch(
         &self,
@@ -265,7 +266,7 @@ impl StoreReader<'_> {
         names: &Listing,
         snapshot: &Snapshot,
     ) -> Option<Blocker> {
-        let look = |stored: &Result<Stored, StoreReadError>| {
+        let compare = |stored: &Result<Stored, StoreReadError>| {
             let both = StoreComparison {
                 graph: stored.as_ref().map(|stored| &stored.graph),
                 names,
@@ -273,9 +274,9 @@ impl StoreReader<'_> {
             };
             both.mismatch(snapshot)
         };
-        let found = look(stored)?;
+        let found = compare(stored)?;
         let found = if found.may_pass {
-            look(&self.stored())?
+            compare(&self.stored())?
         } else {
             found
         };
@@ -283,10 +284,10 @@ impl StoreReader<'_> {
     }
 
     /// What Nix's settings come to; `None` without a Nix that can be used.
-    fn in_force(&self) -> Result<Option<InForce>, StoreReadError> {
-        match self.nix.map(NixCli::in_force) {
+    fn nix_config(&self) -> Result<Option<NixConfig>, StoreReadError> {
+        match self.nix.map(NixCli::nix_config) {
             None | Some(Err(PerformError::Unusable(_))) => Ok(None),
-            Some(Ok(in_force)) => Ok(Some(in_force)),
+            Some(Ok(nix_config)) => Ok(Some(nix_config)),
             Some(Err(error @ PerformError::Interrupted { .. })) => Err(interrupted(error)),
             Some(Err(PerformError::OtherStore(source))) => Err(other_store(source)),
             Some(Err(error)) => Err(other_store(error.into())),
@@ -296,7 +297,7 @@ impl StoreReader<'_> {
     /// Reads the database while Nix is asked for its settings.
     fn stored(&self) -> Result<Stored, StoreReadError> {
         thread::scope(|scope| {
-            let asked = begin(scope, || self.in_force());
+            let asked = begin(scope, || self.nix_config());
             let read = self.read_database();
             self.valid_paths(asked.result()?, read)
         })
@@ -319,25 +320,27 @@ impl StoreReader<'_> {
         began: SystemTime,
     ) -> StoreAnalysis {
         let store = &self.places.store;
-        let outputs_untold = stored.doubt_of_outputs();
+        let unknown_outputs = stored.doubt_of_outputs();
         let Stored {
             graph,
             note,
-            in_force,
+            nix_config,
             ..
         } = stored;
         let mut doubts = doubts_of(snapshot);
         doubts.extend(running.hidden.iter().cloned());
         let mut notes: Vec<String> = note.into_iter().collect();
-        let flags = in_force.as_ref().map_or(CAUTIOUS, |it| it.flags);
-        notes.extend(in_force.is_none().then(|| NOT_ASKED.to_string()));
-        doubts.extend(outputs_untold);
+        let flags = nix_config.as_ref().map_or(CAUTIOUS, |it| it.flags);
+        notes.extend(nix_config.is_none().then(|| NOT_ASKED.to_string()));
+        doubts.extend(unknown_outputs);
         let mut names = names.unwrap_or_else(|error| {
             notes.push(format!("cannot read the store directory {store}: {error}"));
             Vec::new()
         });
         // What came since the database was read may have its row by now.
-        names.retain(|stray| !stray.exact || is_older(&store.as_path().join(&stray.name), began));
+        names.retain(|unregistered| {
+            !unregistered.exact || is_older(&store.as_path().join(&unregistered.name), began)
+        });
         let mut roots = snapshot.roots.clone();
         roots.extend(running.roots.iter().cloned());
         StoreAnalysis::new(StoreData {

@@ -58,10 +58,10 @@ use store::Store;
 use users::Users;
 
 /// The most unreadable roots that are listed one by one.
-const MOST_TOLD: usize = 10;
+const MAX_LISTED: usize = 10;
 
 /// Records of earlier runs that a survey needs.
-pub trait Memory {
+pub trait PreviousRuns {
     /// Our own pins.
     ///
     /// # Errors
@@ -103,12 +103,12 @@ pub trait Memory {
     }
 }
 
-/// What a look has at hand.
+/// What every part of the survey needs.
 #[derive(Clone, Copy)]
-struct Look<'a> {
+struct SurveyContext<'a> {
     actor: Actor,
     places: &'a NixDirs,
-    memory: &'a dyn Memory,
+    previous_runs: &'a dyn PreviousRuns,
     store: &'a Store<'a>,
     users: &'a Users,
     findings: &'a Findings,
@@ -128,7 +128,7 @@ pub struct Observer<'a> {
     /// Whether to search wherever `nix-collect-garbage -d` does.
     pub all_of_nix: bool,
     /// The records of earlier runs.
-    pub memory: &'a dyn Memory,
+    pub previous_runs: &'a dyn PreviousRuns,
     /// The clock, for the time at which the survey began.
     pub clock: &'a dyn Clock,
 }
@@ -151,18 +151,18 @@ impl Survey for Observer<'_> {
         let findings = Findings::default();
         let users = Users::read(places, self.actor, &findings);
         let store = Store::open(&places.store);
-        let look = Look {
+        let context = SurveyContext {
             actor: self.actor,
             places,
-            memory: self.memory,
+            previous_runs: self.previous_runs,
             store: &store,
             users: &users,
             findings: &findings,
         };
-        let missing = Missing::since_the_last_run(look);
-        let roots = Roots::walk(look, &state, missing.mounts());
-        let unseen_roots = look.report(&roots);
-        unprotected::homes_away(look, &roots);
+        let missing = Missing::since_the_last_run(context);
+        let roots = Roots::walk(context, &state, missing.mounts());
+        let unseen_roots = context.report(&roots);
+        unprotected::homes_away(context, &roots);
         let uptime = self.clock.uptime();
         let clock = Reading {
             at: taken_at,
@@ -170,24 +170,24 @@ impl Survey for Observer<'_> {
         };
         let scope = missing.report(&roots, clock);
 
-        unprotected::holds_away(look, &roots);
-        unprotected::places_away(look, &roots, &missing);
-        let mut profiles = Profiles::new(look);
+        unprotected::holds_away(context, &roots);
+        unprotected::places_away(context, &roots, &missing);
+        let mut profiles = Profiles::new(context);
         profiles.of_machine(&state);
         profiles.of_users(self.all_of_nix, &roots);
         profiles.asked_for(&self.extra_profiles, &roots);
         if self.all_of_nix {
             profiles.beside_own();
         }
-        let holds_dir = self.memory.holds_dir();
+        let holds_dir = self.previous_runs.holds_dir();
         profiles.revealed(&roots.reveals(&holds_dir));
         profiles.block_too_many_names();
 
-        let booted = look.systems("booted-system", &mut profiles);
-        let running = look.systems("current-system", &mut profiles);
-        let mut pins = look.pins(&mut profiles);
-        let mut holds = look.holds();
-        unprotected::windows(look, &mut holds, &scope.skips);
+        let booted = context.systems("booted-system", &mut profiles);
+        let running = context.systems("current-system", &mut profiles);
+        let mut pins = context.pins(&mut profiles);
+        let mut holds = context.holds();
+        unprotected::windows(context, &mut holds, &scope.skips);
         let mut roots = roots.into_vec(|link, entry| {
             let is_generation = profiles.has_generation(link);
             kind_of(link, entry, (&holds_dir, &places.run_dir), is_generation)
@@ -195,10 +195,10 @@ impl Survey for Observer<'_> {
         let profiles = profiles.into_vec();
         missing.clock(taken_at, &profiles);
         let asked = &self.extra_profiles;
-        let spared = unprotected::rootless_generations(look, &profiles, &roots, asked);
-        unprotected::rootless_holds(look, &mut holds, &roots, taken_at);
+        let spared = unprotected::rootless_generations(context, &profiles, &roots, asked);
+        unprotected::rootless_holds(context, &mut holds, &roots, taken_at);
         roots.extend(spared);
-        pins.extend(elsewhere::pins(look, &roots, &profiles, taken_at));
+        pins.extend(elsewhere::pins(context, &roots, &profiles, taken_at));
         let vanished = missing.roots(&roots, &holds);
         let (blockers, notes) = findings.finish();
         Ok(Snapshot {
@@ -223,7 +223,7 @@ impl Survey for Observer<'_> {
     }
 }
 
-impl Look<'_> {
+impl SurveyContext<'_> {
     /// Reports unreadable parts of the store and the roots. Returns the roots that only the daemon can read.
     fn report(&self, roots: &Roots<'_>) -> Option<String> {
         let findings = self.findings;
@@ -267,7 +267,7 @@ impl Look<'_> {
         let (unreadable, unwalked) = (&roots.unreadable, &roots.unwalked);
         if StoreAccess::of(self.places, self.actor) == StoreAccess::Direct {
             let mut all = unwalked.iter().chain(unreadable);
-            for hidden in all.by_ref().take(MOST_TOLD) {
+            for hidden in all.by_ref().take(MAX_LISTED) {
                 let message = format!("cannot read the root {}", hidden.what);
                 refuse(message, &[hidden]);
             }
@@ -309,13 +309,13 @@ impl Look<'_> {
 
     /// Our own pins, and those of users whose profiles we could change.
     fn pins(&self, profiles: &mut Profiles<'_>) -> Vec<Pin> {
-        let mut pins = self.pins_of(None, self.memory.pins(), profiles);
+        let mut pins = self.pins_of(None, self.previous_runs.pins(), profiles);
         if self.actor != Actor::Root {
             return pins;
         }
         for user in self.users.all.iter().filter(|user| user.uid != 0) {
             if profiles.iter().any(|profile| profile.owner.uid == user.uid) {
-                let theirs = self.memory.pins_of_user(&user.home, user.uid);
+                let theirs = self.previous_runs.pins_of_user(&user.home, user.uid);
                 pins.extend(self.pins_of(Some(user), theirs, profiles));
             }
         }
@@ -356,7 +356,7 @@ impl Look<'_> {
     }
 
     fn holds(&self) -> Vec<Hold> {
-        let holds = self.memory.holds(&self.places.store);
+        let holds = self.previous_runs.holds(&self.places.store);
         holds.unwrap_or_else(|error| {
             let error = causes(&error);
             self.findings.refuse(

@@ -24,7 +24,7 @@ use crate::adapters::nix_cli::NixCli;
 use crate::adapters::nix_dirs::{NixDirs, variable};
 use crate::adapters::open_files;
 use crate::adapters::process::ChildEnv;
-use crate::adapters::progress_counter::Tally;
+use crate::adapters::progress_counter::ProgressCounter;
 use crate::adapters::scratch::Scratch;
 use crate::adapters::signals::Signals;
 use crate::adapters::survey::Observer;
@@ -62,13 +62,13 @@ pub(super) struct Context {
     /// Requests to stop.
     pub(super) signals: Signals,
     /// The environment; Nix's commands get a part of it.
-    pub(super) surroundings: ChildEnv,
+    pub(super) child_env: ChildEnv,
     /// Whether only the settings that are named are used.
-    pub(super) alone: bool,
+    pub(super) ignore_default_files: bool,
     /// How long to wait for another run or collection, if requested.
     pub(super) wait: Option<Span>,
     /// The progress of long work.
-    pub(super) tally: Arc<Tally>,
+    pub(super) counter: Arc<ProgressCounter>,
 }
 
 impl Context {
@@ -104,10 +104,10 @@ impl Context {
             clock: SystemClock,
             zone: clock::zone(),
             signals,
-            surroundings: ChildEnv::of_this_process(),
-            alone: false,
+            child_env: ChildEnv::of_this_process(),
+            ignore_default_files: false,
             wait: None,
-            tally: Arc::default(),
+            counter: Arc::default(),
         })
     }
 
@@ -129,10 +129,10 @@ impl Context {
             signals: Signals::catch().map_err(|error| {
                 Failure::new(Exit::Failed, format!("cannot catch signals: {error}"))
             })?,
-            surroundings: scratch.surroundings().clone(),
-            alone: true,
+            child_env: scratch.child_env().clone(),
+            ignore_default_files: true,
             wait: None,
-            tally: Arc::default(),
+            counter: Arc::default(),
         })
     }
 
@@ -275,7 +275,7 @@ impl Context {
             zone: self.zone.clone(),
             extra_profiles: named.chain(protected).collect(),
             all_of_nix: selectors().any(|s| *s == ProfileSelector::NixCollectGarbage),
-            memory: &self.journal,
+            previous_runs: &self.journal,
             clock: &self.clock,
         }
     }
@@ -297,10 +297,10 @@ impl Context {
         Ok(NixCli::new(
             self.places.clone(),
             self.global.nix_bin.as_deref(),
-            self.surroundings.clone(),
+            self.child_env.clone(),
             Arc::new(self.signals.clone()),
         )?
-        .counting(Arc::clone(&self.tally)))
+        .counting(Arc::clone(&self.counter)))
     }
 
     /// The engine over these adapters.

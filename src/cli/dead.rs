@@ -9,7 +9,7 @@ use crate::render;
 
 /// Lists the dead paths.
 pub(super) fn dead(context: &Context, args: &DeadArgs) -> Result<Exit, Failure> {
-    let (_, inspection) = context.look_at_dead()?;
+    let (_, inspection) = context.observe_all_roots()?;
     let dead = inspection.dead();
     let names = names(inspection.graph(), dead.iter());
     let is_measured = Exact::from_flag(args.exact).measures(names.len());

@@ -34,17 +34,20 @@ pub(super) fn doctor(context: &Context, args: &DoctorArgs) -> Result<Exit, Failu
     let settings = context.settings().ok();
     let enabled: Vec<EffectiveJob> = settings.iter().flat_map(enabled_jobs).collect();
     let enabled: Vec<&EffectiveJob> = enabled.iter().collect();
-    let look = context.look_with(Care::Thorough, &enabled);
-    match &look {
-        Ok(look) => {
+    let observation = context.observe_with(Care::Thorough, &enabled);
+    match &observation {
+        Ok(observation) => {
             let is_open = !checks
                 .iter()
                 .any(|check| check.name == needs::ACCESS && check.state == CheckState::Error);
-            checks.extend(store(look, &enabled, is_open));
+            checks.extend(store(observation, &enabled, is_open));
         }
         Err(failure) => checks.push(failed("roots", failure)),
     }
-    let snapshot = look.as_ref().ok().map(|look| &look.snapshot);
+    let snapshot = observation
+        .as_ref()
+        .ok()
+        .map(|observation| &observation.snapshot);
     checks.extend(needs::directories(context, snapshot));
     checks.extend(jobs(context));
     let document = json::doctor(checks);
@@ -156,8 +159,8 @@ fn records(context: &Context) -> Vec<CheckDocument> {
 }
 
 /// `is_open`: a test showed that Nix opens the store.
-fn store(look: &Observation, jobs: &[&EffectiveJob], is_open: bool) -> Vec<CheckDocument> {
-    let snapshot = &look.snapshot;
+fn store(observation: &Observation, jobs: &[&EffectiveJob], is_open: bool) -> Vec<CheckDocument> {
+    let snapshot = &observation.snapshot;
     let mut checks = vec![passed(
         "roots",
         format!(
@@ -181,7 +184,7 @@ fn store(look: &Observation, jobs: &[&EffectiveJob], is_open: bool) -> Vec<Check
             .into_iter()
             .map(|blocker| refused(blocker, snapshot, &plans)),
     );
-    match &look.store {
+    match &observation.store {
         Ok(store) => checks.push(passed("store", count(store.graph().len(), "valid path"))),
         // The safety check has reported it.
         Err(error) if error.kind == StoreReadTrouble::Damaged => {}

@@ -15,7 +15,7 @@ const MEASURED_BY_ROOTS: usize = 200;
 
 /// Lists what uses the space.
 pub(super) fn du(context: &Context, args: &DuArgs) -> Result<Exit, Failure> {
-    let (snapshot, inspection) = context.look_at_dead()?;
+    let (snapshot, inspection) = context.observe_all_roots()?;
     let by = group(args.by);
     let mut notes = inspection.notes();
     let document = if args.exact {

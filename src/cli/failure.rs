@@ -10,7 +10,7 @@ use crate::ports::{
 };
 
 /// A record of a few kilobytes must be written before any action that frees space.
-const MAKE_ROOM: &str = "The disk is full, and the reserve for this case is missing or too small. Free 1 MiB, for example by removing a log or a \
+const FREE_SPACE: &str = "The disk is full, and the reserve for this case is missing or too small. Free 1 MiB, for example by removing a log or a \
                          cache, and run this again.";
 
 /// The exit codes: those of sysexits if one fits, so that systemd names them.
@@ -164,7 +164,7 @@ impl From<JournalError> for Failure {
                 "Run as the user who owns the state directory.",
             ),
             JournalError::Write { .. } if error.is_of_full_disk() => {
-                (Exit::CannotCreate, MAKE_ROOM)
+                (Exit::CannotCreate, FREE_SPACE)
             }
             JournalError::Write { .. } => {
                 (Exit::CannotCreate, "Make the state directory writable.")

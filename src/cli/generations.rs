@@ -13,7 +13,7 @@ use crate::render;
 
 /// Lists profiles and generations.
 pub(super) fn generations(context: &Context, args: &GenerationsArgs) -> Result<Exit, Failure> {
-    let (mut snapshot, sizes, notes) = look(context, args.no_sizes)?;
+    let (mut snapshot, sizes, notes) = observe(context, args.no_sizes)?;
     // Generations pinned in the settings are shown as pinned; the settings need not be valid for a list.
     let settings = context.settings().ok();
     let protecting = settings.and_then(|settings| {
@@ -34,23 +34,23 @@ pub(super) fn generations(context: &Context, args: &GenerationsArgs) -> Result<E
 }
 
 /// Takes a snapshot, with sizes on request; a note names what is unknown.
-fn look(
+fn observe(
     context: &Context,
     no_sizes: bool,
 ) -> Result<(Snapshot, Option<Sizes>, Vec<String>), Failure> {
     if no_sizes {
         return Ok((context.snapshot(None)?, None, Vec::new()));
     }
-    let look = context.look()?;
-    Ok(match look.store {
+    let observation = context.observe()?;
+    Ok(match observation.store {
         Ok(store) => (
-            look.snapshot.clone(),
-            Some(store.sizes(&look.snapshot)),
+            observation.snapshot.clone(),
+            Some(store.sizes(&observation.snapshot)),
             store.remarks().to_vec(),
         ),
         Err(error) => {
             let note = format!("sizes are unknown: {}", error_chain(&error));
-            (look.snapshot, None, vec![note])
+            (observation.snapshot, None, vec![note])
         }
     })
 }

@@ -61,17 +61,17 @@ fn with_planner(
     })?)
 }
 
-/// Looks into the store, and shows how far that has come.
+/// Reads the store, and shows progress.
 struct Shown<'a> {
     reader: StoreReader<'a>,
     context: &'a Context,
 }
 
 impl ReadStore for Shown<'_> {
-    fn look(&self, survey: &dyn Survey) -> Result<Observation, SurveyError> {
+    fn observe(&self, survey: &dyn Survey) -> Result<Observation, SurveyError> {
         let text = || Some("Reading the store".to_string());
         let _progress = self.context.progress(text);
-        self.reader.look(survey)
+        self.reader.observe(survey)
     }
 
     fn fullness(&self) -> Result<Disk, DiskError> {
@@ -90,19 +90,19 @@ impl ReadStore for Shown<'_> {
 }
 
 impl Context {
-    /// Looks at profiles, roots and the store.
+    /// Observes profiles, roots and the store.
     ///
     /// # Errors
     /// When nothing can be said at all.
-    pub(super) fn look(&self) -> Result<Observation, Failure> {
-        self.look_with(Care::Quick, &[])
+    pub(super) fn observe(&self) -> Result<Observation, Failure> {
+        self.observe_with(Care::Quick, &[])
     }
 
-    /// The same for the profiles that jobs name besides those found, looking at the database so closely.
+    /// The same for the profiles that jobs name besides those found, checking the database with this care.
     ///
     /// # Errors
-    /// As [`Context::look`].
-    pub(super) fn look_with(
+    /// As [`Context::observation`].
+    pub(super) fn observe_with(
         &self,
         care: Care,
         jobs: &[&EffectiveJob],
@@ -112,28 +112,31 @@ impl Context {
             reader: self.reader(nix.as_ref()).with_care(care),
             context: self,
         };
-        let look = store.look(&self.observer_of(jobs))?;
-        match look.store {
-            // Looking without the store takes as long again.
+        let observation = store.observe(&self.observer_of(jobs))?;
+        match observation.store {
+            // Observing without the store takes as long again.
             Err(error) if error.kind == StoreReadTrouble::Interrupted => Err(error.into()),
-            store => Ok(Observation { store, ..look }),
+            store => Ok(Observation {
+                store,
+                ..observation
+            }),
         }
     }
 
     /// The same where it is no answer without the store.
     ///
     /// # Errors
-    /// When the store cannot be looked into.
+    /// When the store cannot be read.
     pub(super) fn read_store(&self) -> Result<(Snapshot, StoreAnalysis), Failure> {
-        let look = self.look()?;
-        Ok((look.snapshot, look.store?))
+        let observation = self.observe()?;
+        Ok((observation.snapshot, observation.store?))
     }
 
     /// The same where it is no answer without all roots.
     ///
     /// # Errors
-    /// When the store cannot be looked into, or something hides roots.
-    pub(super) fn look_at_dead(&self) -> Result<(Snapshot, StoreAnalysis), Failure> {
+    /// When the store cannot be read, or something hides roots.
+    pub(super) fn observe_all_roots(&self) -> Result<(Snapshot, StoreAnalysis), Failure> {
         let (snapshot, inspection) = self.read_store()?;
         if let Some(blocker) = snapshot.hidden_roots().next() {
             return Err(roots_are_hidden(blocker));
@@ -148,7 +151,7 @@ impl Context {
             nix,
             care: Care::Quick,
             interrupt: &self.signals,
-            tally: &self.tally,
+            counter: &self.counter,
         }
     }
 
@@ -172,13 +175,13 @@ impl Context {
     }
 
     fn measuring(&self) -> Progress {
-        let shown = Arc::clone(&self.tally);
+        let shown = Arc::clone(&self.counter);
         self.progress(move || Some(format!("Measuring: {} files", shown.measured())))
     }
 }
 
 /// Something is not known to be dead while there may be roots that were not seen.
 pub(super) fn roots_are_hidden(blocker: &Blocker) -> Failure {
-    let message = format!("cannot tell which paths are dead: {}", blocker.message);
+    let message = format!("cannot determine which paths are dead: {}", blocker.message);
     Failure::new(Exit::Unavailable, message).hint(blocker.hint.clone())
 }

@@ -49,7 +49,7 @@ impl Context {
     /// When the environment names invalid places.
     pub(super) fn settings_paths(&self) -> Result<Vec<Utf8PathBuf>, Failure> {
         let said = self.global.config.clone();
-        if self.alone {
+        if self.ignore_default_files {
             return Ok(said.into_iter().collect());
         }
         let found = [Some(SYSTEM.into()), self.own_settings()?];

@@ -13,7 +13,7 @@ use crate::engine::Exact;
 use crate::ports::error_chain;
 use crate::render;
 
-/// Draws the plan, prints it, and saves it when asked to.
+/// Makes the plan, prints it, and saves it when asked to.
 pub(super) fn plan(context: &Context, args: &PlanArgs) -> Result<Exit, Failure> {
     let job = context.job(&args.job, None)?;
     let plan = inspect::plan(context, &job, Exact::from_flag(args.exact))?;

@@ -67,8 +67,8 @@ impl Drop for Progress {
 
 fn draw(text: &str) {
     let width = terminal_size::terminal_size_of(io::stderr());
-    let room = width.map_or(79, |(width, _)| usize::from(width.0).saturating_sub(1));
-    let text: String = text.chars().take(room).collect();
+    let columns = width.map_or(79, |(width, _)| usize::from(width.0).saturating_sub(1));
+    let text: String = text.chars().take(columns).collect();
     let mut err = io::stderr().lock();
     if let Ok(mut shown) = SHOWN.lock() {
         // There is nowhere to report that the line cannot be printed.

@@ -13,9 +13,9 @@ pub(super) fn roots(context: &Context, args: &RootsArgs) -> Result<Exit, Failure
         let snapshot = context.snapshot(None)?;
         (snapshot, context.reader(None).running(), None)
     } else {
-        let look = context.look()?;
-        let mut snapshot = look.snapshot;
-        let sizes = match look.store {
+        let observation = context.observe()?;
+        let mut snapshot = observation.snapshot;
+        let sizes = match observation.store {
             Ok(store) => {
                 snapshot.notes.extend_from_slice(store.remarks());
                 Some(store.sizes(&snapshot))
@@ -27,7 +27,7 @@ pub(super) fn roots(context: &Context, args: &RootsArgs) -> Result<Exit, Failure
                 None
             }
         };
-        (snapshot, look.running, sizes)
+        (snapshot, observation.running, sizes)
     };
     snapshot.roots.extend(running.roots);
     let hidden = running.hidden.iter();

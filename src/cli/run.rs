@@ -113,10 +113,10 @@ pub(super) fn carry_out(
 
 /// Says how far the collection has come, once it has begun.
 fn collecting(context: &Context, approved: &Approved) -> Progress {
-    let tally = Arc::clone(&context.tally);
+    let counter = Arc::clone(&context.counter);
     let all = approved.predicted_paths().map(|all| format!(" of {all}"));
     let all = all.unwrap_or_default();
-    context.progress(move || match tally.deleted() {
+    context.progress(move || match counter.deleted() {
         0 => None,
         deleted => Some(format!("Collecting: {deleted}{all} paths deleted")),
     })

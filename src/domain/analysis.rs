@@ -115,7 +115,7 @@ impl StoreAnalysis {
             path.is_ok_and(|path| spared.contains(path.digest()))
         };
         let mut unregistered = names;
-        unregistered.retain(|stray| graph.find(&stray.name).is_none() && !is_spared(&stray.name));
+        unregistered.retain(|name| graph.find(&name.name).is_none() && !is_spared(&name.name));
         unregistered.sort_unstable();
         let mut kept = Vec::new();
         for root in roots {
@@ -166,7 +166,7 @@ impl StoreAnalysis {
         &self.roots
     }
 
-    /// The names in the store directory that are no valid paths and that no temporary root spares, in their order.
+    /// The names in the store directory that are no valid paths and that no temporary root keeps, in their order.
     pub fn unregistered(&self) -> &[UnregisteredPath] {
         &self.unregistered
     }
@@ -232,9 +232,9 @@ impl StoreAnalysis {
     pub fn into_selection(self) -> DeletionSet {
         let dead = self.dead();
         let mut unregistered = Unregistered::default();
-        for stray in &self.unregistered {
-            match StorePathRef::from_base_name(&stray.name) {
-                Ok(path) if stray.exact => unregistered.paths.push(path.to_owned()),
+        for name in &self.unregistered {
+            match StorePathRef::from_base_name(&name.name) {
+                Ok(path) if name.exact => unregistered.paths.push(path.to_owned()),
                 _ => unregistered.foreign += 1,
             }
         }

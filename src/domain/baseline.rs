@@ -20,9 +20,9 @@ const SLACK: Span = Span::minutes(5);
 const LONG: Span = Span::days(180);
 
 /// What the record of roots may take, in bytes: who makes roots without end must not stop the runs of others.
-const ROOM: usize = 24 << 20;
+const MAX_BYTES: usize = 24 << 20;
 /// And of that the roots of one owner: some thirty thousand of usual length.
-const ROOM_OF_AN_OWNER: usize = 6 << 20;
+const MAX_BYTES_OF_OWNER: usize = 6 << 20;
 /// What a root takes beside its link: a store path, and the marks between.
 const PER_ROOT: usize = 100;
 
@@ -31,9 +31,9 @@ const PER_ROOT: usize = 100;
 pub struct SnapshotScope {
     /// Every directory below `gcroots` and `profiles`, readable or not.
     pub directories: BTreeSet<Utf8PathBuf>,
-    /// Where file systems are mounted; `None` where the machine does not tell.
+    /// Where file systems are mounted; `None` if unknown.
     pub mounts: Option<BTreeSet<Utf8PathBuf>>,
-    /// How long the machine is up; `None` where it does not tell.
+    /// How long the machine is up; `None` if unknown.
     pub uptime: Option<Uptime>,
     /// What the clock skipped since holds were made that are there.
     pub skips: Vec<Skip>,
@@ -271,7 +271,7 @@ fn roots_of(snapshot: &Snapshot, run: &[Entry]) -> BTreeMap<Utf8PathBuf, StorePa
         let uid = root.owner.as_ref().map(|owner| owner.uid);
         Some((uid, &root.link, root.store_path.as_ref()?))
     });
-    let mut left = ROOM;
+    let mut left = MAX_BYTES;
     let mut of_owner: HashMap<Option<u32>, usize> = HashMap::new();
     let mut roots = BTreeMap::new();
     let vanished = snapshot.vanished.iter();
@@ -281,7 +281,7 @@ fn roots_of(snapshot: &Snapshot, run: &[Entry]) -> BTreeMap<Utf8PathBuf, StorePa
     }
     for (uid, link, path) in made {
         let takes = link.as_str().len() + PER_ROOT;
-        let own = of_owner.entry(uid).or_insert(ROOM_OF_AN_OWNER);
+        let own = of_owner.entry(uid).or_insert(MAX_BYTES_OF_OWNER);
         if takes <= left.min(*own) {
             (left, *own) = (left - takes, *own - takes);
             roots.insert(link.clone(), path.clone());

@@ -45,7 +45,7 @@ pub enum FullGcReason {
     #[error("dead paths were not computed")]
     NotLooked,
     /// The look failed.
-    #[error("cannot tell which paths are dead: {0}")]
+    #[error("cannot determine which paths are dead: {0}")]
     Unknown(String),
     /// Nothing must be collected in any way: the database is damaged, or Nix works on another store.
     #[error("{0}")]
@@ -93,12 +93,15 @@ impl FromStr for CollectMethod {
 }
 
 impl CollectMethod {
-    /// Chooses the strategy. `look` finds the dead paths, and is not called where that does not matter.
-    pub fn way(self, look: impl FnOnce() -> Result<DeletionSet, FullGcReason>) -> CollectStrategy {
+    /// Chooses the strategy. `find_dead` finds the dead paths, and is not called where that does not matter.
+    pub fn strategy(
+        self,
+        find_dead: impl FnOnce() -> Result<DeletionSet, FullGcReason>,
+    ) -> CollectStrategy {
         if self == Self::Full {
             return CollectStrategy::Full(None);
         }
-        match look() {
+        match find_dead() {
             Err(why) => self.otherwise(why),
             Ok(chosen) if self == Self::Auto && chosen.requires_full_gc() => {
                 CollectStrategy::Full(Some(FullGcReason::ForeignNames(chosen.foreign_names())))
@@ -136,8 +139,8 @@ mod tests {
         DeletionSet::new(graph, KeepFlags::NIX_DEFAULT, dead, unregistered)
     }
 
-    fn name_of(way: &CollectStrategy) -> String {
-        match way {
+    fn name_of(strategy: &CollectStrategy) -> String {
+        match strategy {
             CollectStrategy::Selective(_) => "selective".to_string(),
             CollectStrategy::Full(None) => "full".to_string(),
             CollectStrategy::Full(Some(why)) => format!("full: {why:?}"),
@@ -163,10 +166,13 @@ mod tests {
     )]
     fn the_way_follows_from_the_method_and_the_look(
         #[case] method: CollectMethod,
-        #[case] look: Result<u64, FullGcReason>,
+        #[case] find_dead: Result<u64, FullGcReason>,
         #[case] expected: &str,
     ) {
-        assert_eq!(name_of(&method.way(|| look.map(nothing_dead))), expected);
+        assert_eq!(
+            name_of(&method.strategy(|| find_dead.map(nothing_dead))),
+            expected
+        );
     }
 
     fn one_path(dead: bool) -> DeletionSet {
@@ -187,24 +193,24 @@ mod tests {
         #[case] dead: bool,
         #[case] expected: &str,
     ) {
-        assert_eq!(name_of(&method.way(|| Ok(one_path(dead)))), expected);
+        assert_eq!(name_of(&method.strategy(|| Ok(one_path(dead)))), expected);
         // A part that was chosen is not widened, though it be all there is.
         let some = || one_path(dead).before(i64::MAX);
-        assert_eq!(name_of(&method.way(|| Ok(some()))), "selective");
+        assert_eq!(name_of(&method.strategy(|| Ok(some()))), "selective");
     }
 
     #[test]
     fn a_choice_of_some_is_not_widened_for_a_foreign_name() {
         let some = |n| nothing_dead(n).before(0);
         assert_eq!(
-            name_of(&CollectMethod::Auto.way(|| Ok(some(2)))),
+            name_of(&CollectMethod::Auto.strategy(|| Ok(some(2)))),
             "selective"
         );
     }
 
     #[test]
     fn a_whole_collection_needs_no_look() {
-        let way = CollectMethod::Full.way(|| panic!("it was looked"));
-        assert_eq!(name_of(&way), "full");
+        let strategy = CollectMethod::Full.strategy(|| panic!("it was looked"));
+        assert_eq!(name_of(&strategy), "full");
     }
 }

@@ -68,8 +68,8 @@ impl Limits {
             (CheckCode::AnomalyGenerations, usual),
             (CheckCode::AnomalyShare, share),
         ];
-        let in_force = limits.into_iter().filter(|(code, _)| !accepted(*code));
-        in_force
+        let effective = limits.into_iter().filter(|(code, _)| !accepted(*code));
+        effective
             .filter_map(|(_, most)| most)
             .min()
             .unwrap_or(u64::MAX)
@@ -135,14 +135,14 @@ pub fn detect_anomalies(
     earlier: impl IntoIterator<Item = PlanSize>,
 ) -> Vec<Blocker> {
     let earlier = last_runs(earlier);
-    let alarms = [
+    let anomalies = [
         too_many(extent, limits),
         too_large(extent, limits),
         unusually_many(extent, &earlier),
         unusually_large(extent, &earlier),
         unusual_share(extent, &earlier),
     ];
-    alarms.into_iter().flatten().collect()
+    anomalies.into_iter().flatten().collect()
 }
 
 /// The last runs that removed something. The others say nothing about a run that does.
@@ -170,7 +170,7 @@ fn too_many(extent: &PlanSize, limits: Limits) -> Option<Blocker> {
         "{} generations would be removed, and `limits.maxGenerationsPerRun` is {most}",
         extent.generations
     );
-    Some(alarm(CheckCode::LimitGenerations, message))
+    Some(anomaly(CheckCode::LimitGenerations, message))
 }
 
 /// An unknown size may exceed the limit.
@@ -182,10 +182,10 @@ fn too_large(extent: &PlanSize, limits: Limits) -> Option<Blocker> {
         None => "the amount to delete is unknown".to_string(),
     };
     let message = format!("{message}, and `limits.maxBytesPerRun` is {most}");
-    Some(alarm(CheckCode::LimitBytes, message))
+    Some(anomaly(CheckCode::LimitBytes, message))
 }
 
-/// The most of the earlier runs; `None` where too few of them tell.
+/// The most of the earlier runs; `None` if too few of them are known.
 fn most(earlier: &[PlanSize], figure: impl Fn(&PlanSize) -> Option<u64> + Clone) -> Option<u64> {
     let figures = earlier.iter().filter_map(figure);
     let enough = figures.clone().count() >= FEWEST_RUNS;
@@ -198,7 +198,7 @@ fn unusually_many(extent: &PlanSize, earlier: &[PlanSize]) -> Option<Blocker> {
     (many > FEW_GENERATIONS && many > most.saturating_mul(TIMES)).then(|| {
         let message =
             format!("{many} generations would be removed; recent runs removed at most {most}");
-        alarm(CheckCode::AnomalyGenerations, message)
+        anomaly(CheckCode::AnomalyGenerations, message)
     })
 }
 
@@ -208,7 +208,7 @@ fn unusually_large(extent: &PlanSize, earlier: &[PlanSize]) -> Option<Blocker> {
     (much > FEW_BYTES && much.0 > most.saturating_mul(TIMES)).then(|| {
         let most = Bytes(most);
         let message = format!("{much} would be deleted; recent runs deleted at most {most}");
-        alarm(CheckCode::AnomalyBytes, message)
+        anomaly(CheckCode::AnomalyBytes, message)
     })
 }
 
@@ -220,11 +220,11 @@ fn unusual_share(extent: &PlanSize, earlier: &[PlanSize]) -> Option<Blocker> {
         let message = format!(
             "{share} % of all generations would be removed; recent runs removed at most {most} %"
         );
-        alarm(CheckCode::AnomalyShare, message)
+        anomaly(CheckCode::AnomalyShare, message)
     })
 }
 
-fn alarm(code: CheckCode, message: String) -> Blocker {
+fn anomaly(code: CheckCode, message: String) -> Blocker {
     let hint = "review the plan; on a terminal you can confirm it".to_string();
     Blocker::new(code, message, hint)
 }
@@ -245,8 +245,11 @@ mod tests {
     }
 
     fn codes(extent: PlanSize, limits: Limits, earlier: &[PlanSize]) -> Vec<&'static str> {
-        let alarms = detect_anomalies(&extent, limits, earlier.iter().copied());
-        alarms.iter().map(|alarm| alarm.code.as_str()).collect()
+        let anomalies = detect_anomalies(&extent, limits, earlier.iter().copied());
+        anomalies
+            .iter()
+            .map(|anomaly| anomaly.code.as_str())
+            .collect()
     }
 
     #[rstest]
@@ -320,11 +323,11 @@ mod tests {
             };
             let most = limits.most_unconfirmed(of, |_| false);
             for removed in 0..=of {
-                let alarms = codes(extent(removed, of, 0), limits, earlier);
+                let anomalies = codes(extent(removed, of, 0), limits, earlier);
                 assert_eq!(
-                    alarms.is_empty(),
+                    anomalies.is_empty(),
                     removed <= most,
-                    "{removed} of {most}: {alarms:?}"
+                    "{removed} of {most}: {anomalies:?}"
                 );
             }
             assert_eq!(limits.most_unconfirmed(of, |_| true), u64::MAX);

@@ -333,14 +333,17 @@ impl Plan {
     }
 
     /// Adds failed safety checks that need a confirmation, except those that are in the plan already.
-    pub fn alarm(&mut self, alarms: Vec<Blocker>, accept: &BTreeSet<CheckCode>) {
+    pub fn add_anomalies(&mut self, anomalies: Vec<Blocker>, accept: &BTreeSet<CheckCode>) {
         // The size of a plan does not change once it is made, so its code identifies such a check.
-        let known = |alarm: &Blocker| {
+        let known = |anomaly: &Blocker| {
             let mut known = self.accepted_checks.iter().chain(&self.failed_checks);
-            known.any(|check| check.code == alarm.code)
+            known.any(|check| check.code == anomaly.code)
         };
-        let alarms: Vec<Blocker> = alarms.into_iter().filter(|alarm| !known(alarm)).collect();
-        let (stops, accepted) = blocker::split_accepted(alarms, accept, &[]);
+        let anomalies: Vec<Blocker> = anomalies
+            .into_iter()
+            .filter(|anomaly| !known(anomaly))
+            .collect();
+        let (stops, accepted) = blocker::split_accepted(anomalies, accept, &[]);
         self.failed_checks.extend(stops);
         self.accepted_checks.extend(accepted);
         self.failed_checks.sort();

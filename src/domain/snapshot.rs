@@ -61,7 +61,7 @@ impl Snapshot {
     }
 }
 
-/// Tells one machine, store and state directory from another.
+/// Identifies a machine, store and state directory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 #[derive(schemars::JsonSchema)]

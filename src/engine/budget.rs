@@ -262,14 +262,14 @@ impl<R: RunJournal> Engine<'_, R> {
         } else {
             facts.method
         };
-        let mut last_look = || self.last_look(facts, lock, receipt, known);
+        let mut last_check = || self.last_check(facts, lock, receipt, known);
         let collection = collect_from(
             self.survey,
             self.perform,
             self.interrupt,
             method,
             || chosen,
-            &mut last_look,
+            &mut last_check,
         );
         let mut predicted = Bytes(0);
         for (path, weight) in weights {

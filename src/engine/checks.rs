@@ -17,9 +17,9 @@ pub(super) fn add(
 ) {
     let earlier = || runs_of(records, &plan.store, &plan.job);
     let sizes: Vec<PlanSize> = earlier().filter_map(|receipt| receipt.size).collect();
-    let mut alarms = detect_anomalies(&PlanSize::of(plan), job.limits, sizes);
-    alarms.extend(circuit_breaker(failed_in_a_row(remember, earlier())));
-    plan.alarm(alarms, &job.accept);
+    let mut anomalies = detect_anomalies(&PlanSize::of(plan), job.limits, sizes);
+    anomalies.extend(circuit_breaker(failed_in_a_row(remember, earlier())));
+    plan.add_anomalies(anomalies, &job.accept);
 }
 
 /// What the earlier runs of a job removed.

@@ -92,8 +92,8 @@ impl Collection {
     }
 }
 
-/// A last look before anything is deleted; where it fails, nothing is.
-pub(super) type LastLook<'a> = &'a mut dyn FnMut() -> Result<(), PerformError>;
+/// A last check before anything is deleted; if it fails, nothing is.
+pub(super) type LastCheck<'a> = &'a mut dyn FnMut() -> Result<(), PerformError>;
 
 /// Collects garbage. Nothing is ever forced: refused paths are kept with all that they keep, and the rest is deleted.
 pub fn collect(
@@ -105,39 +105,39 @@ pub fn collect(
     collect_after(survey, perform, interrupt, method, &mut || Ok(()))
 }
 
-/// The same after a last look: right before Nix collects, or right after it was found what is dead. A root that vanishes
+/// The same after a last check: right before Nix collects, or right after it was found what is dead. A root that vanishes
 /// later is no part of what is deleted by name.
 pub(super) fn collect_after(
     survey: &dyn Survey,
     perform: &dyn NixActions,
     interrupt: &dyn Interrupt,
     method: CollectMethod,
-    last_look: LastLook<'_>,
+    last_check: LastCheck<'_>,
 ) -> Collection {
-    let look = || survey.dead();
-    collect_from(survey, perform, interrupt, method, look, last_look)
+    let find_dead = || survey.dead();
+    collect_from(survey, perform, interrupt, method, find_dead, last_check)
 }
 
-/// The same of what was found dead by another look.
+/// The same of what was found dead otherwise.
 pub(super) fn collect_from(
     survey: &dyn Survey,
     perform: &dyn NixActions,
     interrupt: &dyn Interrupt,
     method: CollectMethod,
-    look: impl FnOnce() -> Result<DeletionSet, FullGcReason>,
-    last_look: LastLook<'_>,
+    find_dead: impl FnOnce() -> Result<DeletionSet, FullGcReason>,
+    last_check: LastCheck<'_>,
 ) -> Collection {
     let mut collector = Collector {
         survey,
         perform,
         interrupt,
-        last_look,
+        last_check,
         total: None,
         refused: Vec::new(),
         notes: Vec::new(),
         deleted: Some(BTreeSet::new()),
     };
-    let outcome = collector.collect(method, look);
+    let outcome = collector.collect(method, find_dead);
     Collection {
         deleted: collector.deleted,
         collected: collector.total.unwrap_or_default(),
@@ -151,7 +151,7 @@ struct Collector<'a> {
     survey: &'a dyn Survey,
     perform: &'a dyn NixActions,
     interrupt: &'a dyn Interrupt,
-    last_look: LastLook<'a>,
+    last_check: LastCheck<'a>,
     total: Option<Collected>,
     refused: Vec<UndeletedPath>,
     notes: Vec<String>,
@@ -173,32 +173,32 @@ impl Collector<'_> {
     fn collect(
         &mut self,
         method: CollectMethod,
-        look: impl FnOnce() -> Result<DeletionSet, FullGcReason>,
+        find_dead: impl FnOnce() -> Result<DeletionSet, FullGcReason>,
     ) -> Result<(), PerformError> {
         if method == CollectMethod::Full {
             return self.collect_fully(None);
         }
-        let Some(room) = self.perform.deletion_limit()? else {
+        let Some(limit) = self.perform.deletion_limit()? else {
             return match method.otherwise(FullGcReason::UntestedNix) {
                 CollectStrategy::Neither(why) => Err(impossible(why)),
                 _ => self.collect_fully(Some(FullGcReason::UntestedNix)),
             };
         };
-        match method.way(look) {
-            CollectStrategy::Selective(chosen) => self.selectively(*chosen, room, method),
+        match method.strategy(find_dead) {
+            CollectStrategy::Selective(chosen) => self.selectively(*chosen, limit, method),
             CollectStrategy::Full(why) => self.collect_fully(why),
             CollectStrategy::Neither(why) => Err(impossible(why)),
         }
     }
 
     fn collect_fully(&mut self, why: Option<FullGcReason>) -> Result<(), PerformError> {
-        // Where nobody looks at all, there is nothing to say.
+        // Where dead paths were not computed, there is nothing to say.
         if let Some(why) = why.filter(|why| *why != FullGcReason::NotLooked) {
             tracing::info!(%why, "running nix-collect-garbage");
             self.notes
                 .push(format!("full collection by nix-collect-garbage: {why}"));
         }
-        (self.last_look)()?;
+        (self.last_check)()?;
         self.deleted = None;
         let collected = self.perform.collect()?;
         if collected.paths.is_none() {
@@ -213,10 +213,10 @@ impl Collector<'_> {
     fn selectively(
         &mut self,
         chosen: DeletionSet,
-        room: ArgLimit,
+        limit: ArgLimit,
         method: CollectMethod,
     ) -> Result<(), PerformError> {
-        (self.last_look)()?;
+        (self.last_check)()?;
         self.count(Collected {
             paths: Some(0),
             bytes: Some(Bytes(0)),
@@ -227,7 +227,7 @@ impl Collector<'_> {
                 .push(format!("some names were not deleted: {why}"));
         }
         let may_be_whole = method == CollectMethod::Auto && chosen.is_everything();
-        let CollectOutcome::Refused { given_up } = self.delete(chosen, room)? else {
+        let CollectOutcome::Refused { given_up } = self.delete(chosen, limit)? else {
             return Ok(());
         };
         if given_up > 0 {
@@ -247,13 +247,13 @@ impl Collector<'_> {
     fn delete(
         &mut self,
         mut chosen: DeletionSet,
-        room: ArgLimit,
+        limit: ArgLimit,
     ) -> Result<CollectOutcome, PerformError> {
         loop {
-            if self.batches(&mut chosen, room)? {
+            if self.batches(&mut chosen, limit)? {
                 return Ok(CollectOutcome::Clean);
             }
-            self.look_again(&mut chosen);
+            self.keep_only_dead(&mut chosen);
             if chosen.is_empty() || self.refused.len() >= MOST_REFUSALS {
                 let given_up = chosen.len();
                 return Ok(CollectOutcome::Refused { given_up });
@@ -262,9 +262,9 @@ impl Collector<'_> {
     }
 
     /// Deletes up to the first refusal; returns whether there was none.
-    fn batches(&mut self, chosen: &mut DeletionSet, room: ArgLimit) -> Result<bool, PerformError> {
-        let cost = |name: &str| name.len() + room.per_path;
-        for batch in chosen.batches(room.bytes, cost) {
+    fn batches(&mut self, chosen: &mut DeletionSet, limit: ArgLimit) -> Result<bool, PerformError> {
+        let cost = |name: &str| name.len() + limit.per_path;
+        for batch in chosen.batches(limit.bytes, cost) {
             if self.interrupt.requested() {
                 return Err(PerformError::Interrupted {
                     what: "deleting dead paths".to_string(),
@@ -303,13 +303,13 @@ impl Collector<'_> {
         }
     }
 
-    /// The world is not what it was: what came alive is taken out at once, instead of by a refusal each.
-    fn look_again(&self, chosen: &mut DeletionSet) {
+    /// Takes out what came alive since, at once instead of by a refusal each.
+    fn keep_only_dead(&self, chosen: &mut DeletionSet) {
         if chosen.is_empty() {
             return;
         }
         let Ok(later) = self.survey.dead() else {
-            // What is left was dead by the look before, and Nix checks it all the same.
+            // What is left was dead before, and Nix checks it all the same.
             return;
         };
         let mut narrowed = chosen.still_dead(later);

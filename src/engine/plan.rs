@@ -44,9 +44,9 @@ impl Exact {
 
 /// What planning needs of the world. Nothing in it changes anything.
 pub struct Planner<'a, R> {
-    /// Looks at profiles and roots.
+    /// Reads profiles and roots.
     pub survey: &'a dyn Survey,
-    /// Looks into the store, and measures it.
+    /// Reads the store, and measures it.
     pub store: &'a dyn ReadStore,
     /// Nix, where it can be asked.
     pub nix: Option<&'a dyn NixActions>,
@@ -60,11 +60,11 @@ pub enum PlanError {
     /// There is no snapshot.
     #[error(transparent)]
     Survey(#[from] SurveyError),
-    /// The store cannot be looked into, so that no plan can be made.
+    /// The store cannot be read, so that no plan can be made.
     #[error(transparent)]
     Store(#[from] StoreReadError),
-    /// The store cannot be looked into, and a budget needs to know what is in it.
-    #[error("cannot tell what the budget needs to remove")]
+    /// The store cannot be read, and a budget needs to know what is in it.
+    #[error("cannot determine what the budget needs to remove")]
     BudgetUnknown(#[source] StoreReadError),
     /// The file system does not say how full it is, or what paths take.
     #[error(transparent)]
@@ -78,10 +78,10 @@ pub enum PlanError {
 }
 
 impl<R: RunJournal> Planner<'_, R> {
-    /// Plans a job: looks, decides, predicts what the plan frees, and checks it against earlier runs and limits.
+    /// Plans a job: observes, decides, predicts what the plan frees, and checks it against earlier runs and limits.
     ///
     /// # Errors
-    /// When nothing can be said at all, or a budget cannot be told what must go: then nothing is chosen by guess.
+    /// When nothing can be said at all, or what a budget must remove is unknown: then nothing is chosen by guess.
     pub fn plan(&self, job: &EffectiveJob, exact: Exact) -> Result<Plan, PlanError> {
         // Records that cannot be read fail a safety check of the snapshot.
         let records = self.remember.receipts().ok();
@@ -103,8 +103,8 @@ impl<R: RunJournal> Planner<'_, R> {
     ) -> Result<Plan, PlanError> {
         plan.prediction = Prediction::default();
         if plan.collection().is_some() {
-            let look = self.look(job)?;
-            self.predict(&mut plan, &look, exact)?;
+            let observation = self.observe(job)?;
+            self.predict(&mut plan, &observation, exact)?;
         }
         let records = self.remember.receipts().unwrap_or_default();
         checks::add(self.remember, &records, job, &mut plan);
@@ -132,7 +132,7 @@ impl<R: RunJournal> Planner<'_, R> {
             let snapshot = self.survey.snapshot()?;
             return Ok(Plan::build(&snapshot, &with_usual(job, &snapshot, records)));
         }
-        let look = match self.look(job)? {
+        let observation = match self.observe(job)? {
             Observation {
                 store: Err(error), ..
             } if matches!(
@@ -142,21 +142,24 @@ impl<R: RunJournal> Planner<'_, R> {
             {
                 return Err(error.into());
             }
-            look => look,
+            observation => observation,
         };
-        let mut plan = Plan::build(&look.snapshot, &with_usual(job, &look.snapshot, records));
-        self.predict(&mut plan, &look, exact)?;
+        let mut plan = Plan::build(
+            &observation.snapshot,
+            &with_usual(job, &observation.snapshot, records),
+        );
+        self.predict(&mut plan, &observation, exact)?;
         Ok(plan)
     }
 
-    fn look(&self, job: &EffectiveJob) -> Result<Observation, PlanError> {
+    fn observe(&self, job: &EffectiveJob) -> Result<Observation, PlanError> {
         let Observation {
             snapshot,
             store,
             running,
-        } = self.store.look(self.survey)?;
+        } = self.store.observe(self.survey)?;
         let mut store = match store {
-            // Looking without the store takes as long again.
+            // Observing without the store takes as long again.
             Err(error) if error.kind == StoreReadTrouble::Interrupted => return Err(error.into()),
             store => store,
         };
@@ -172,7 +175,7 @@ impl<R: RunJournal> Planner<'_, R> {
         })
     }
 
-    /// Fits a plan to a budget. Where the goal is reached, the store is not looked into.
+    /// Fits a plan to a budget. If the goal is reached, the store is not read.
     fn within_budget(
         &self,
         job: &EffectiveJob,
@@ -193,7 +196,7 @@ impl<R: RunJournal> Planner<'_, R> {
             snapshot,
             store,
             running,
-        } = self.look(job)?;
+        } = self.observe(job)?;
         let store = store.map_err(PlanError::BudgetUnknown)?;
         disk_usage.store_bytes = Some(store.graph().nar_size(&store.everything()));
         let contradiction = self.contradiction(goal, &snapshot, records)?;
@@ -207,13 +210,13 @@ impl<R: RunJournal> Planner<'_, R> {
         let weigh = |dead: &_| self.weigh(goal, &store, dead, context.recent);
         let job = with_usual(job, &snapshot, records);
         let mut plan = Plan::build_for_budget(&snapshot, &job, context, weigh)?;
-        let look = Observation {
+        let observation = Observation {
             snapshot,
             store: Ok(store),
             running,
         };
         if !plan.is_empty() {
-            self.predict(&mut plan, &look, exact)?;
+            self.predict(&mut plan, &observation, exact)?;
         }
         Ok(plan)
     }
@@ -274,11 +277,14 @@ pub fn names(graph: &StoreGraph, nodes: impl Iterator<Item = NodeIdx>) -> Vec<&s
 
 /// The names in the store directory that the database does not know.
 fn unregistered(store: &StoreAnalysis) -> impl Iterator<Item = &str> {
-    let exact = store.unregistered().iter().filter(|stray| stray.exact);
-    exact.map(|stray| stray.name.as_str())
+    let exact = store
+        .unregistered()
+        .iter()
+        .filter(|unregistered| unregistered.exact);
+    exact.map(|unregistered| unregistered.name.as_str())
 }
 
-/// What the collection spares for its youth.
+/// What the collection keeps because it is recent.
 fn recent(job: &EffectiveJob, snapshot: &Snapshot) -> Option<Recent> {
     let collect = job.operations.collect?;
     let since = collect.cutoff(snapshot.taken_at)?;

@@ -5,7 +5,7 @@ use super::run::settle;
 use super::{Engine, EngineError};
 use crate::domain::protected::ProtectedPaths;
 use crate::domain::receipt::{Entry, Outcome, Receipt, RunId, RunKind};
-use crate::operations::Site;
+use crate::operations::ActionContext;
 use crate::ports::{RunJournal, error_chain};
 
 impl<R: RunJournal> Engine<'_, R> {
@@ -55,7 +55,7 @@ impl<R: RunJournal> Engine<'_, R> {
 
     /// Finds out what became of one action.
     fn examine(&self, entry: &Entry, run: &RunId) -> (Outcome, String) {
-        entry.action.operation().examine(&Site {
+        entry.action.operation().examine(&ActionContext {
             nix: self.perform,
             hold: entry.hold(run),
             protected: &ProtectedPaths::default(),
@@ -67,7 +67,7 @@ impl<R: RunJournal> Engine<'_, R> {
         if let Some(hold) = entry.hold(run)
             && let Err(error) = self.perform.release_hold(&hold)
         {
-            tracing::warn!(error = %error_chain(&error), "an unneeded hold stays until its undo window ends");
+            tracing::warn!(error = %error_chain(&error), "an unneeded hold remains until its undo window ends");
         }
     }
 

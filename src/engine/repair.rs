@@ -17,7 +17,7 @@ impl<R: RunJournal> Engine<'_, R> {
         let Some(collection) = receipt.entries.iter_mut().find(collects) else {
             return;
         };
-        if let Err(error) = self.mend(snapshot) {
+        if let Err(error) = self.repair(snapshot) {
             settle(
                 collection,
                 Outcome::Failed,
@@ -28,7 +28,7 @@ impl<R: RunJournal> Engine<'_, R> {
     }
 
     /// A hold whose link is gone was released by removing the link. A path that is gone from the store cannot be held.
-    pub(super) fn mend(&self, snapshot: &Snapshot) -> Result<(), PerformError> {
+    pub(super) fn repair(&self, snapshot: &Snapshot) -> Result<(), PerformError> {
         let open = snapshot
             .holds
             .iter()

@@ -1,7 +1,7 @@
 //! Execution of an approved plan, one recorded step after the other.
 
 use super::budget::Collect;
-use super::collect::{LastLook, collect_after, collect_from};
+use super::collect::{LastCheck, collect_after, collect_from};
 use super::delays::{Delayer, Delays};
 use super::vanished::{Known, Links};
 use super::{Approved, Collection, Engine, EngineError, pending};
@@ -16,7 +16,7 @@ use crate::domain::protected::ProtectedPaths;
 use crate::domain::receipt::{BudgetOutcome, Entry, Outcome, Receipt, RunKind, Undo};
 use crate::domain::risk::RiskLevel;
 use crate::domain::snapshot::Snapshot;
-use crate::operations::{Site, vanished};
+use crate::operations::{ActionContext, vanished};
 use crate::ports::{Clock, PerformError, RunJournal, error_chain};
 
 impl<R: RunJournal> Engine<'_, R> {
@@ -201,7 +201,7 @@ impl<R: RunJournal> Engine<'_, R> {
         }
         let nothing = ProtectedPaths::default();
         let begun = self.clock.now();
-        let done = action.operation().perform(&Site {
+        let done = action.operation().perform(&ActionContext {
             nix: self.perform,
             hold: entry.hold(&receipt.run),
             protected: known.and_then(|known| known.protected).unwrap_or(&nothing),
@@ -286,7 +286,7 @@ impl<R: RunJournal> Engine<'_, R> {
             let collect = Collect { facts, ..collect };
             self.collect_in_rounds(collect, receipt, delays)?
         } else {
-            self.collect_at_once(facts, &mut || self.last_look(facts, lock, receipt, known))
+            self.collect_at_once(facts, &mut || self.last_check(facts, lock, receipt, known))
         };
         let after = self.perform.free_space().ok();
         let measured = before.zip(after);
@@ -317,26 +317,26 @@ impl<R: RunJournal> Engine<'_, R> {
     }
 
     /// Collects everything that is dead, or everything that is old enough.
-    fn collect_at_once(&self, facts: CollectFacts, last_look: LastLook<'_>) -> Collection {
+    fn collect_at_once(&self, facts: CollectFacts, last_check: LastCheck<'_>) -> Collection {
         let Some(before) = facts.registered_before else {
             return collect_after(
                 self.survey,
                 self.perform,
                 self.interrupt,
                 facts.method,
-                last_look,
+                last_check,
             );
         };
         // A part of a second is left out, which spares what was registered in it.
-        let look = || Ok(self.survey.dead()?.before(before.to_unix().0));
+        let find_dead = || Ok(self.survey.dead()?.before(before.to_unix().0));
         let method = CollectMethod::Selective;
         collect_from(
             self.survey,
             self.perform,
             self.interrupt,
             method,
-            look,
-            last_look,
+            find_dead,
+            last_check,
         )
     }
 

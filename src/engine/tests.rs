@@ -103,7 +103,7 @@ struct World {
     comes_alive: RefCell<Option<StorePath<String>>>,
     /// This Nix is not known to check what it deletes by name.
     only_wholly: Cell<bool>,
-    /// The disk is full; what Nix has set aside for that; how often room was set aside.
+    /// The disk is full; what Nix has set aside for that; how often space was set aside.
     full: Cell<bool>,
     reserve_of_nix: Cell<bool>,
     restocked: Cell<usize>,
@@ -210,7 +210,7 @@ impl World {
             || self.holds.borrow().values().any(|held| held == path)
     }
 
-    /// What a collector does: everything goes that no generation, link or hold leads to.
+    /// What a collector does: everything that no generation, link or hold leads to is deleted.
     fn collect_garbage(&self) {
         let links = self.links.borrow();
         let (roots, lost) = (self.roots.borrow(), self.lost.borrow());

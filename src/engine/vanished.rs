@@ -105,8 +105,8 @@ impl<R: RunJournal> Engine<'_, R> {
         Ok(())
     }
 
-    /// Looks again right before a collection, and holds what vanished since the first look without our doing.
-    pub(super) fn last_look(
+    /// Observes again right before a collection, and holds what vanished since the first observation without our doing.
+    pub(super) fn last_check(
         &self,
         facts: CollectFacts,
         lock: &R::Lock,
@@ -114,18 +114,20 @@ impl<R: RunJournal> Engine<'_, R> {
         known: Option<Known<'_>>,
     ) -> Result<(), PerformError> {
         let Some(known) = known else {
-            return Err(PerformError::Stale("nobody has looked before".to_string()));
+            return Err(PerformError::Stale(
+                "there is no earlier observation".to_string(),
+            ));
         };
         let mut now = self
             .survey
             .snapshot()
-            .map_err(|error| cannot_look(error.into()))?;
+            .map_err(|error| cannot_observe(error.into()))?;
         now.blockers
             .retain(|seen| !seen.is_among(&receipt.accepted_checks));
         let collect = Action::Collect(facts);
         let rechecked = collect.operation().recheck(&now, None);
         rechecked.map_err(PerformError::Stale)?;
-        self.mend(&now)?;
+        self.repair(&now)?;
         let mut gone = gone_between(known.snapshot, &now, &receipt.entries);
         // As in a plan: Nix makes no root of a derivation without building it.
         gone.retain(|root| root.store_path.name().strip_suffix(".drv").is_none());
@@ -134,11 +136,11 @@ impl<R: RunJournal> Engine<'_, R> {
         }
         tracing::warn!(count = gone.len(), "roots vanished during the run");
         self.hold_now(lock, receipt, known, gone)
-            .map_err(|error| cannot_look(error.into()))?;
+            .map_err(|error| cannot_observe(error.into()))?;
         let failed = |entry: &&Entry| entry.outcome == Outcome::Failed;
         let mut failed = receipt.entries.iter().filter(failed);
         match failed.find_map(|entry| entry.action.vanished_root()) {
-            Some(facts) => Err(cannot_look(not_held(facts).into())),
+            Some(facts) => Err(cannot_observe(not_held(facts).into())),
             None => Ok(()),
         }
     }
@@ -243,7 +245,7 @@ fn not_held(facts: &VanishedFacts) -> String {
     )
 }
 
-fn cannot_look(source: Cause) -> PerformError {
+fn cannot_observe(source: Cause) -> PerformError {
     PerformError::Nix {
         what: "reading the roots again before the collection".to_string(),
         source,

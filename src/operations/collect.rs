@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Draft, Operation, ProfileNames, Site};
+use super::{ActionContext, Draft, Operation, ProfileNames};
 use crate::domain::accept;
 use crate::domain::blocker::{Blocker, CheckCode};
 use crate::domain::collect::CollectMethod;
@@ -102,13 +102,13 @@ impl Operation for Collect<'_> {
     }
 
     /// A collection takes a last look, rounds and records of its own, so the engine does it (`engine/collect.rs`).
-    fn perform(&self, _: &Site<'_>) -> Result<Option<String>, PerformError> {
+    fn perform(&self, _: &ActionContext<'_>) -> Result<Option<String>, PerformError> {
         Err(PerformError::Stale(
             "a collection needs a last look at the roots".to_string(),
         ))
     }
 
-    fn examine(&self, _: &Site<'_>) -> (Outcome, String) {
+    fn examine(&self, _: &ActionContext<'_>) -> (Outcome, String) {
         super::examine_repeatable()
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use camino::Utf8PathBuf;
 
 pub use self::quota::{MAX_REMOVALS, MAX_REMOVALS_OF_A_USER};
-use super::{Draft, Frees, Loss, Operation, ProfileNames, Regret, Site};
+use super::{ActionContext, Draft, Frees, Loss, Operation, ProfileNames, Regret};
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::job::{GenerationsOperation, ProfileRef};
 use crate::domain::measure::{Span, Timestamp};
@@ -213,18 +213,18 @@ impl Operation for Remove<'_> {
 
     /// Holds the closure, then removes the generation. If the hold fails, the generation is kept. If the removal fails
     /// and the generation is still there, the hold is not needed.
-    fn perform(&self, site: &Site<'_>) -> Result<Option<String>, PerformError> {
+    fn perform(&self, context: &ActionContext<'_>) -> Result<Option<String>, PerformError> {
         let Self(facts) = self;
-        match &site.hold {
-            Some(hold) => site.nix.hold(&facts.store_path, &hold.link)?,
+        match &context.hold {
+            Some(hold) => context.nix.hold(&facts.store_path, &hold.link)?,
             None if facts.hold.is_zero() => {}
             // A hold was promised and has no place: that must never lead to the removal.
             None => return Err(PerformError::Stale("the hold has no place".to_string())),
         }
-        let Err(error) = site.nix.remove_generation(facts) else {
+        let Err(error) = context.nix.remove_generation(facts) else {
             return Ok(None);
         };
-        match site.nix.see_generation(facts) {
+        match context.nix.see_generation(facts) {
             // Nix failed after the removal; it counts that the generation is gone, held, and recorded so.
             Ok(LinkState::Gone)
                 if !matches!(
@@ -235,10 +235,10 @@ impl Operation for Remove<'_> {
                 Ok(Some(error_chain(&error)))
             }
             Ok(LinkState::Unchanged) => {
-                if let Some(hold) = &site.hold
-                    && let Err(error) = site.nix.release_hold(hold)
+                if let Some(hold) = &context.hold
+                    && let Err(error) = context.nix.release_hold(hold)
                 {
-                    tracing::warn!(error = %error_chain(&error), "an unneeded hold stays until its undo window ends");
+                    tracing::warn!(error = %error_chain(&error), "an unneeded hold remains until its undo window ends");
                 }
                 Err(error)
             }
@@ -249,8 +249,8 @@ impl Operation for Remove<'_> {
         }
     }
 
-    fn examine(&self, site: &Site<'_>) -> (Outcome, String) {
-        super::examine_removal(site.nix.see_generation(self.0))
+    fn examine(&self, context: &ActionContext<'_>) -> (Outcome, String) {
+        super::examine_removal(context.nix.see_generation(self.0))
     }
 }
 
@@ -260,15 +260,15 @@ impl Operation for Restore<'_> {
         format!("restore {what}")
     }
 
-    fn perform(&self, site: &Site<'_>) -> Result<Option<String>, PerformError> {
-        let restored = site.nix.restore_generation(self.0, RestoreMode::Fresh);
+    fn perform(&self, context: &ActionContext<'_>) -> Result<Option<String>, PerformError> {
+        let restored = context.nix.restore_generation(self.0, RestoreMode::Fresh);
         restored.map(|()| None)
     }
 
-    fn examine(&self, site: &Site<'_>) -> (Outcome, String) {
-        super::examine_restoration(match site.nix.see_generation(self.0) {
+    fn examine(&self, context: &ActionContext<'_>) -> (Outcome, String) {
+        super::examine_restoration(match context.nix.see_generation(self.0) {
             // The link is there and only its time or its root is missing: that is finished, not undone.
-            Ok(LinkState::Unfinished | LinkState::Unchanged) => site
+            Ok(LinkState::Unfinished | LinkState::Unchanged) => context
                 .nix
                 .restore_generation(self.0, RestoreMode::Resume)
                 .map(|()| LinkState::Unchanged),

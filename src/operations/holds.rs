@@ -1,6 +1,6 @@
 //! Holds: releases them when their undo window ends, or before that for a budget.
 
-use super::{Draft, Frees, Loss, Operation, ProfileNames, Regret, Site};
+use super::{ActionContext, Draft, Frees, Loss, Operation, ProfileNames, Regret};
 use crate::domain::blocker::CheckCode;
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::plan::{Action, EarlyFacts, HoldFacts, RemovalRule, Subject};
@@ -128,12 +128,12 @@ impl Operation for Release<'_> {
         Ok(())
     }
 
-    fn perform(&self, site: &Site<'_>) -> Result<Option<String>, PerformError> {
-        site.nix.release_hold(self.0).map(|()| None)
+    fn perform(&self, context: &ActionContext<'_>) -> Result<Option<String>, PerformError> {
+        context.nix.release_hold(self.0).map(|()| None)
     }
 
-    fn examine(&self, site: &Site<'_>) -> (Outcome, String) {
-        super::examine_removal(site.nix.see_hold(self.0))
+    fn examine(&self, context: &ActionContext<'_>) -> (Outcome, String) {
+        super::examine_removal(context.nix.see_hold(self.0))
     }
 }
 
@@ -172,11 +172,11 @@ impl Operation for ReleaseEarly<'_> {
         Ok(())
     }
 
-    fn perform(&self, site: &Site<'_>) -> Result<Option<String>, PerformError> {
-        Release(&self.0.hold).perform(site)
+    fn perform(&self, context: &ActionContext<'_>) -> Result<Option<String>, PerformError> {
+        Release(&self.0.hold).perform(context)
     }
 
-    fn examine(&self, site: &Site<'_>) -> (Outcome, String) {
-        Release(&self.0.hold).examine(site)
+    fn examine(&self, context: &ActionContext<'_>) -> (Outcome, String) {
+        Release(&self.0.hold).examine(context)
     }
 }

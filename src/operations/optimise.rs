@@ -1,6 +1,6 @@
 //! `optimise`: hard-links equal files with `nix-store --optimise`.
 
-use super::{Operation, ProfileNames, Site};
+use super::{ActionContext, Operation, ProfileNames};
 use crate::domain::receipt::Outcome;
 use crate::ports::PerformError;
 
@@ -12,11 +12,11 @@ impl Operation for Optimise {
         "hard-link equal files in the store".to_string()
     }
 
-    fn perform(&self, site: &Site<'_>) -> Result<Option<String>, PerformError> {
-        site.nix.optimise().map(|()| None)
+    fn perform(&self, context: &ActionContext<'_>) -> Result<Option<String>, PerformError> {
+        context.nix.optimise().map(|()| None)
     }
 
-    fn examine(&self, _: &Site<'_>) -> (Outcome, String) {
+    fn examine(&self, _: &ActionContext<'_>) -> (Outcome, String) {
         super::examine_repeatable()
     }
 }

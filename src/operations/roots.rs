@@ -3,7 +3,7 @@
 use camino::Utf8PathBuf;
 
 use super::generations::MAX_REMOVALS;
-use super::{Draft, Operation, ProfileNames, Site};
+use super::{ActionContext, Draft, Operation, ProfileNames};
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::job::Protect;
 use crate::domain::measure::Timestamp;
@@ -119,13 +119,13 @@ impl Operation for Remove<'_> {
         Some(Action::RestoreRoot(self.0.clone()))
     }
 
-    fn perform(&self, site: &Site<'_>) -> Result<Option<String>, PerformError> {
-        let removed = site.nix.remove_root(self.0, site.protected);
+    fn perform(&self, context: &ActionContext<'_>) -> Result<Option<String>, PerformError> {
+        let removed = context.nix.remove_root(self.0, context.protected);
         removed.map(|()| None)
     }
 
-    fn examine(&self, site: &Site<'_>) -> (Outcome, String) {
-        super::examine_removal(site.nix.see_root(self.0))
+    fn examine(&self, context: &ActionContext<'_>) -> (Outcome, String) {
+        super::examine_removal(context.nix.see_root(self.0))
     }
 }
 
@@ -134,11 +134,11 @@ impl Operation for Restore<'_> {
         format!("restore the dangling root {}", self.0.link)
     }
 
-    fn perform(&self, site: &Site<'_>) -> Result<Option<String>, PerformError> {
-        site.nix.restore_root(self.0).map(|()| None)
+    fn perform(&self, context: &ActionContext<'_>) -> Result<Option<String>, PerformError> {
+        context.nix.restore_root(self.0).map(|()| None)
     }
 
-    fn examine(&self, site: &Site<'_>) -> (Outcome, String) {
-        super::examine_restoration(site.nix.see_root(self.0))
+    fn examine(&self, context: &ActionContext<'_>) -> (Outcome, String) {
+        super::examine_restoration(context.nix.see_root(self.0))
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use camino::Utf8PathBuf;
 
-use super::{Draft, Operation, ProfileNames, Site};
+use super::{ActionContext, Draft, Operation, ProfileNames};
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::measure::{Span, Timestamp};
 use crate::domain::plan::VanishedFacts;
@@ -76,19 +76,22 @@ impl Operation for Hold<'_> {
         hold.map(|(hold, until)| Undo::Held { hold, until })
     }
 
-    fn perform(&self, site: &Site<'_>) -> Result<Option<String>, PerformError> {
-        let Some(hold) = &site.hold else {
+    fn perform(&self, context: &ActionContext<'_>) -> Result<Option<String>, PerformError> {
+        let Some(hold) = &context.hold else {
             return Err(PerformError::Stale("the hold has no place".to_string()));
         };
-        site.nix.hold(&self.0.store_path, &hold.link).map(|()| None)
+        context
+            .nix
+            .hold(&self.0.store_path, &hold.link)
+            .map(|()| None)
     }
 
     /// It still has to be held, whatever became of it.
-    fn examine(&self, site: &Site<'_>) -> (Outcome, String) {
-        if site.hold.is_none() {
+    fn examine(&self, context: &ActionContext<'_>) -> (Outcome, String) {
+        if context.hold.is_none() {
             return super::not_begun();
         }
-        match self.perform(site) {
+        match self.perform(context) {
             Ok(_) => (Outcome::Done, "interrupted; now held".to_string()),
             Err(error @ PerformError::Stale(_)) => (Outcome::Stale, error_chain(&error)),
             Err(error) => (

@@ -1,6 +1,6 @@
 //! `verify`: checks the store with `nix-store --verify`.
 
-use super::{Operation, ProfileNames, Site};
+use super::{ActionContext, Operation, ProfileNames};
 use crate::domain::receipt::Outcome;
 use crate::ports::PerformError;
 
@@ -20,11 +20,11 @@ impl Operation for Verify {
         format!("check the store{contents}")
     }
 
-    fn perform(&self, site: &Site<'_>) -> Result<Option<String>, PerformError> {
-        site.nix.verify(self.contents).map(|()| None)
+    fn perform(&self, context: &ActionContext<'_>) -> Result<Option<String>, PerformError> {
+        context.nix.verify(self.contents).map(|()| None)
     }
 
-    fn examine(&self, _: &Site<'_>) -> (Outcome, String) {
+    fn examine(&self, _: &ActionContext<'_>) -> (Outcome, String) {
         super::examine_repeatable()
     }
 }

@@ -51,7 +51,7 @@ pub trait NixActions {
     /// [`PerformError::Stale`] when it is not what it was; nothing was done then.
     fn remove_generation(&self, facts: &GenerationFacts) -> Result<(), PerformError>;
 
-    /// Tells whether a generation's link is as the facts say.
+    /// Whether a generation's link is as the facts say.
     ///
     /// # Errors
     /// When that cannot be found out.
@@ -77,7 +77,7 @@ pub trait NixActions {
         protected: &ProtectedPaths,
     ) -> Result<(), PerformError>;
 
-    /// Tells whether an entry is as the facts say.
+    /// Whether an entry is as the facts say.
     ///
     /// # Errors
     /// When that cannot be found out.
@@ -95,7 +95,7 @@ pub trait NixActions {
     /// When the link is not a hold of that path, or cannot be removed.
     fn release_hold(&self, facts: &HoldFacts) -> Result<(), PerformError>;
 
-    /// Tells whether a hold's link is as the facts say.
+    /// Whether a hold's link is as the facts say.
     ///
     /// # Errors
     /// When that cannot be found out.

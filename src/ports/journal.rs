@@ -19,7 +19,7 @@ pub trait RunJournal {
 
     /// Sees that a run can write its records and Nix its own files, where the disk is full by giving up what was set aside;
     /// false where nothing was.
-    fn make_room(&self, lock: &Self::Lock) -> bool {
+    fn make_space(&self, lock: &Self::Lock) -> bool {
         let _ = lock;
         true
     }

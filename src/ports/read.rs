@@ -11,7 +11,7 @@ use crate::domain::measure::Bytes;
 use crate::domain::root::GcRoot;
 use crate::domain::snapshot::Snapshot;
 
-/// Looks, and changes nothing: creates, locks and unlinks nothing, and calls no Nix command that would.
+/// Reads, and changes nothing: creates, locks and unlinks nothing, and calls no Nix command that would.
 pub trait Survey {
     /// Takes a snapshot.
     ///
@@ -29,7 +29,7 @@ pub trait Survey {
     /// How much each of these names in the store directory frees on disk when it is deleted after those before it.
     ///
     /// # Errors
-    /// When that cannot be measured, or nobody can look.
+    /// When that cannot be measured.
     fn weigh(&self, names: &[&str]) -> Result<Vec<Bytes>, FullGcReason> {
         let _ = names;
         Err(FullGcReason::NotLooked)
@@ -63,7 +63,7 @@ pub enum SurveyError {
     /// Nix works on another store than the one that is looked at.
     #[error("cannot confirm that Nix uses the local store")]
     OtherStore(#[source] Cause),
-    /// The daemon does not answer, so its store is not known.
+    /// The daemon does not answer, so its store is unknown.
     #[error("cannot confirm that Nix uses the local store")]
     NoAnswer(#[source] Cause),
     /// A directory that Nix needs is not an absolute UTF-8 path.
@@ -76,14 +76,14 @@ pub enum SurveyError {
     },
 }
 
-/// Looks into the store: what is valid, what is a root, what keeps what. Changes nothing, as a survey.
+/// Reads the store: what is valid, what is a root, what keeps what. Changes nothing, as a survey.
 pub trait ReadStore {
     /// Reads what is valid, then takes a snapshot, then reads the roots of processes: what became valid meanwhile is not
     /// known, and what is known has had its roots looked for last.
     ///
     /// # Errors
-    /// When there is no snapshot. Where only the store cannot be looked into, the snapshot comes without it.
-    fn look(&self, survey: &dyn Survey) -> Result<Observation, SurveyError>;
+    /// When there is no snapshot. If only the store cannot be read, the snapshot comes without it.
+    fn observe(&self, survey: &dyn Survey) -> Result<Observation, SurveyError>;
 
     /// How full the store's file system is, once it counts all that was freed.
     ///
@@ -148,7 +148,7 @@ pub struct RunningRoots {
     pub hidden: Vec<String>,
 }
 
-/// Why the store cannot be looked into.
+/// Why the store cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read the store")]
 pub struct StoreReadError {
@@ -160,7 +160,7 @@ pub struct StoreReadError {
     pub source: Cause,
 }
 
-/// What kind of trouble there is with looking into the store.
+/// What kind of trouble there is with reading the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoreReadTrouble {
     /// It may not be read.
@@ -177,6 +177,6 @@ pub enum StoreReadTrouble {
     Damaged,
     /// Nix works on another store, or that is not known.
     OtherStore,
-    /// The daemon does not answer, so its store is not known.
+    /// The daemon does not answer, so its store is unknown.
     NoAnswer,
 }

@@ -1,4 +1,4 @@
-//! Converts the flags and files of other tools to settings; pure: files come through [`Around::read`].
+//! Converts the flags and files of other tools to settings; pure: files come through [`ImportContext::read`].
 //!
 //! The result removes no generation and no root that the other tool keeps. Where a rule cannot be expressed it keeps more,
 //! or deletes dead store paths sooner, and a note reports it. An unknown flag is an error: a typo must not become a policy.
@@ -23,7 +23,7 @@ use crate::domain::nearest::nearest;
 use crate::domain::profile::ProfilePath;
 
 type Result<T = (), E = ImportError> = std::result::Result<T, E>;
-type Convert = fn(&[String], &Around<'_>, &mut Draft) -> Result;
+type Convert = fn(&[String], &ImportContext<'_>, &mut Draft) -> Result;
 
 /// The tools whose settings can be imported.
 const TOOLS: [(&str, Convert); 7] = [
@@ -46,7 +46,7 @@ pub enum Scope {
 }
 
 /// What the meaning of flags depends on.
-pub struct Around<'a> {
+pub struct ImportContext<'a> {
     /// Whose profiles the settings cover.
     pub scope: Scope,
     /// The home directory that `~` stands for.
@@ -72,7 +72,7 @@ pub struct Entry {
     pub link: Option<String>,
 }
 
-impl Around<'_> {
+impl ImportContext<'_> {
     /// The profiles directly in a directory: links to a generation of their own.
     fn profiles_in(&self, dir: &Utf8Path) -> Vec<Utf8PathBuf> {
         let is_profile = |entry: &Entry| {
@@ -159,7 +159,11 @@ impl ImportError {
 ///
 /// # Errors
 /// When there is no such tool, it has no such flag, a value is none, or what is left does nothing.
-pub fn import(tool: &str, words: &[String], around: &Around<'_>) -> Result<Imported, ImportError> {
+pub fn import(
+    tool: &str,
+    words: &[String],
+    context: &ImportContext<'_>,
+) -> Result<Imported, ImportError> {
     let found = TOOLS.iter().find(|(name, _)| *name == tool);
     let (_, convert) = found.ok_or_else(|| {
         let names = TOOLS.map(|(name, _)| name);
@@ -170,7 +174,7 @@ pub fn import(tool: &str, words: &[String], around: &Around<'_>) -> Result<Impor
         ImportError::new(format!("unknown tool `{tool}`"), hint)
     })?;
     let mut draft = Draft::default();
-    convert(words, around, &mut draft)?;
+    convert(words, context, &mut draft)?;
     draft.finish()
 }
 
@@ -185,8 +189,12 @@ fn absolute(path: &str) -> Result<String> {
     ))
 }
 
-fn from_toml<T: DeserializeOwned>(file: &str, what: &str, around: &Around<'_>) -> Result<T> {
-    let text = (around.read)(file.into())?;
+fn from_toml<T: DeserializeOwned>(
+    file: &str,
+    what: &str,
+    context: &ImportContext<'_>,
+) -> Result<T> {
+    let text = (context.read)(file.into())?;
     toml::from_str(&text).map_err(|error| {
         let message = format!("{file} holds no {what}: {}", error.message());
         ImportError::new(message, "Correct the file.")

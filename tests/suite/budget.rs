@@ -286,7 +286,7 @@ fn a_reached_goal_needs_no_database_and_any_other_does() {
         assert_eq!(ran.status, 69, "{}", ran.stderr);
         assert!(
             ran.stderr
-                .contains("cannot tell what the budget needs to remove"),
+                .contains("cannot determine what the budget needs to remove"),
             "{}",
             ran.stderr
         );

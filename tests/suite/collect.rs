@@ -50,8 +50,8 @@ fn graph_of(places: &NixDirs) -> StoreGraph {
 }
 
 /// Deletes the listed paths only, in calls of at most so many bytes.
-fn selectively(store: &Store, looker: &Looker<'_>, room: usize) -> Collection {
-    let nix = store.scratch.nix().unwrap().with_room(room);
+fn selectively(store: &Store, looker: &Looker<'_>, limit: usize) -> Collection {
+    let nix = store.scratch.nix().unwrap().with_max_argument_bytes(limit);
     collect(looker, &nix, &Never, CollectMethod::Selective)
 }
 

@@ -126,7 +126,7 @@ impl Fixture {
 
     fn database(&self) -> Database {
         let store = StoreDir::new("/nix/store".into()).unwrap();
-        Database::new(&self.state, store).with_patience(Duration::from_millis(200))
+        Database::new(&self.state, store).with_busy_timeout(Duration::from_millis(200))
     }
 
     /// Reads, and sees that nothing has changed by it.
@@ -202,7 +202,7 @@ fn every_column_arrives() {
         references: 2,
         outputs: 1,
         // This table of realisations is none that is known.
-        outputs_untold: true,
+        unknown_outputs: true,
     };
     assert_eq!(summary, expected);
 }

@@ -14,7 +14,7 @@ use jiff::tz::TimeZone;
 use nix_prune::adapters::journal::Journal;
 use nix_prune::adapters::nix_cli::NixCli;
 use nix_prune::adapters::process;
-use nix_prune::adapters::progress_counter::Tally;
+use nix_prune::adapters::progress_counter::ProgressCounter;
 use nix_prune::adapters::scratch::{NewPath, Scratch, set_link_time};
 use nix_prune::adapters::store::{Care, StoreReader};
 use nix_prune::adapters::survey::Observer;
@@ -91,7 +91,7 @@ impl Machine {
             zone: TimeZone::UTC,
             extra_profiles: Vec::new(),
             all_of_nix: false,
-            memory: &self.journal,
+            previous_runs: &self.journal,
             clock: &self.clock,
         }
     }
@@ -110,7 +110,7 @@ impl Machine {
                 nix: Some(&self.nix),
                 care: Care::Quick,
                 interrupt: &Never,
-                tally: &Tally::default(),
+                counter: &ProgressCounter::default(),
             },
             nix: Some(&self.nix),
             remember: &self.journal,

@@ -14,7 +14,7 @@ mod commands;
 mod daemon;
 mod damage;
 mod differential;
-mod in_force;
+mod nix_config;
 mod realised;
 mod world;
 

@@ -383,7 +383,7 @@ pub(crate) fn program_behind(scratch: &Scratch, words: &str) -> Option<Command> 
 }
 
 /// A temporary directory that is not on a small disk.
-pub(crate) fn roomy_dir() -> tempfile::TempDir {
+pub(crate) fn large_dir() -> tempfile::TempDir {
     let beside = std::env::var_os(SMALL_DISK).map(std::path::PathBuf::from);
     let place = beside.unwrap_or_else(std::env::temp_dir);
     tempfile::tempdir_in(place).unwrap()

@@ -45,8 +45,8 @@ impl Chunk {
                 summary.outputs += outputs.rows.len() as u64;
                 Ok(())
             }
-            Self::Realised(outputs, untold) => {
-                summary.outputs_untold |= untold;
+            Self::Realised(outputs, unknown) => {
+                summary.unknown_outputs |= unknown;
                 outputs.pour(names, sink, "ValidPaths")
             }
             Self::Index {

@@ -92,7 +92,7 @@ impl Fault {
     }
 
     /// What a file has that cannot be looked at.
-    pub(super) fn of_look(error: io::Error) -> Self {
+    pub(super) fn of_metadata(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::NotFound => Self::Missing,
             _ => Self::Unreadable(error),

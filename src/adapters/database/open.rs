@@ -30,10 +30,10 @@ pub(super) struct State {
 impl State {
     /// Looks at the files. When the database was written just now, waits until another write would show.
     pub(super) fn of(file: &Utf8Path) -> Result<Self, DatabaseError> {
-        let mut meta = look_at(file)?;
+        let mut meta = metadata_of(file)?;
         if age(&meta).is_none_or(|age| age < TICK) {
             std::thread::sleep(TICK);
-            meta = look_at(file)?;
+            meta = metadata_of(file)?;
         }
         if !meta.is_file() || meta.len() < HEADER_SIZE {
             return Err(Fault::NotADatabase.of(file));
@@ -61,7 +61,11 @@ impl State {
     }
 
     /// Opens the database for reading.
-    pub(super) fn open(&self, file: &Utf8Path, patience: Duration) -> Result<Connection, Fault> {
+    pub(super) fn open(
+        &self,
+        file: &Utf8Path,
+        busy_timeout: Duration,
+    ) -> Result<Connection, Fault> {
         // Not by opening: to close the file again would drop the locks of every connection of this process.
         faccessat(
             nix::fcntl::AT_FDCWD,
@@ -78,7 +82,7 @@ impl State {
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
             | OpenFlags::SQLITE_OPEN_URI;
         let connection = Connection::open_with_flags(self.uri(file), flags)?;
-        connection.busy_timeout(patience)?;
+        connection.busy_timeout(busy_timeout)?;
         Ok(connection)
     }
 
@@ -136,8 +140,8 @@ impl State {
     }
 }
 
-fn look_at(file: &Utf8Path) -> Result<fs::Metadata, DatabaseError> {
-    fs::metadata(file).map_err(|error| Fault::of_look(error).of(file))
+fn metadata_of(file: &Utf8Path) -> Result<fs::Metadata, DatabaseError> {
+    fs::metadata(file).map_err(|error| Fault::of_metadata(error).of(file))
 }
 
 /// How long ago the file changed; `None` for a time in the future.

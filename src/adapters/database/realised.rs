@@ -31,11 +31,11 @@ pub(super) fn scan(
     connection: &Connection,
     give: &mut dyn FnMut(Chunk) -> bool,
 ) -> Result<(), Fault> {
-    let mut untold = has_unknown_form(connection)?;
+    let mut unknown = has_unknown_form(connection)?;
     let mut chunk = Outputs::default();
     if has_columns(connection, "Realisations")? {
         let (by_drv, odd) = realised(connection)?;
-        untold |= odd;
+        unknown |= odd;
         if !by_drv.is_empty() {
             chunk = match by_name(connection, &by_drv, give)? {
                 Some(chunk) => chunk,
@@ -43,7 +43,7 @@ pub(super) fn scan(
             };
         }
     }
-    give(Chunk::Realised(chunk, untold));
+    give(Chunk::Realised(chunk, unknown));
     Ok(())
 }
 

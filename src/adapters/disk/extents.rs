@@ -108,8 +108,8 @@ impl Freed {
             let Some((_, first)) = run.iter().find(|(_, extent)| extent.compressed) else {
                 continue;
             };
-            let room = next.map_or(u64::MAX, |(_, next)| next.start - first.start);
-            let bytes = first.length.min(room);
+            let gap = next.map_or(u64::MAX, |(_, next)| next.start - first.start);
+            let bytes = first.length.min(gap);
             let last = run.iter().map(|&(position, _)| position).max();
             self.compressed = true;
             match (first.shared, last) {

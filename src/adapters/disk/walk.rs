@@ -74,7 +74,7 @@ pub(super) struct Links {
 
 /// What one thread has seen.
 #[derive(Default)]
-pub(super) struct Seen {
+pub(super) struct InodeCount {
     /// What is certain; `shared` is not in it yet.
     pub(super) total: DiskUse,
     /// Inodes of which not every link was seen.
@@ -86,7 +86,7 @@ pub(super) struct Seen {
     pub(super) freed_at: Vec<(usize, u64)>,
 }
 
-impl Seen {
+impl InodeCount {
     fn count(&mut self, stat: &FileStat, position: usize, size: impl FnOnce() -> Size) {
         let all = link_count(stat);
         let is_directory = kind(stat) == SFlag::S_IFDIR;
@@ -173,7 +173,7 @@ struct Pending {
 /// One thread at work.
 pub(super) struct Walk<'a> {
     meter: &'a Meter<'a>,
-    seen: Seen,
+    seen: InodeCount,
     system: FileSystem,
     uncounted: u64,
     stopped: bool,
@@ -188,7 +188,7 @@ impl<'a> Walk<'a> {
     pub(super) fn new(meter: &'a Meter<'a>, system: FileSystem) -> Self {
         Self {
             meter,
-            seen: Seen::default(),
+            seen: InodeCount::default(),
             system,
             uncounted: 0,
             stopped: false,
@@ -199,7 +199,7 @@ impl<'a> Walk<'a> {
     }
 
     /// What was seen, when there is nothing more to see.
-    pub(super) fn finish(self) -> Seen {
+    pub(super) fn finish(self) -> InodeCount {
         self.meter.seen.fetch_add(self.uncounted, Ordering::Relaxed);
         self.seen
     }

@@ -67,7 +67,7 @@ fn regular(file: File) -> io::Result<File> {
 pub fn read_text(file: File, limit: u64) -> io::Result<String> {
     let file = regular(file)?;
     let mut bytes = Vec::new();
-    // The size may change while it is read, and some files do not tell theirs: what counts is what comes.
+    // The size may change while it is read, and some files have none: what counts is what comes.
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     if u64::try_from(bytes.len()).is_ok_and(|size| size <= limit) {
         String::from_utf8(bytes)

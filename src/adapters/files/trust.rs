@@ -25,8 +25,8 @@ pub fn check(path: &Utf8Path, own: u32) -> Result<(), JournalError> {
         return Err(untrusted(path, "it is not an absolute path"));
     }
     let top = Utf8Path::new("/");
-    judge(top, &look(top)?, own, Place::Above)?;
-    check_below(top.to_path_buf(), path, own, Place::Last)
+    judge(top, &read_metadata(top)?, own, Position::Above)?;
+    check_below(top.to_path_buf(), path, own, Position::Last)
 }
 
 /// Checks a directory in which something is to be made, as [`check`] does with those above a path.
@@ -34,7 +34,7 @@ pub fn check(path: &Utf8Path, own: u32) -> Result<(), JournalError> {
 /// # Errors
 /// As [`check`].
 pub fn check_above(dir: &Utf8Path, own: u32) -> Result<(), JournalError> {
-    check_below("/".into(), dir, own, Place::Above)
+    check_below("/".into(), dir, own, Position::Above)
 }
 
 /// Checks that an open file is `own`'s alone: what was opened may be another file than the one that [`check`] saw.
@@ -45,11 +45,11 @@ pub fn check_above(dir: &Utf8Path, own: u32) -> Result<(), JournalError> {
 /// As [`check`].
 pub fn check_open(path: &Utf8Path, file: &fs::File, own: u32) -> Result<(), JournalError> {
     let metadata = file.metadata().map_err(|source| unreadable(path, source))?;
-    judge(path, &metadata, own, Place::Last)
+    judge(path, &metadata, own, Position::Last)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum Position {
     Above,
     Last,
 }
@@ -59,7 +59,7 @@ fn check_below(
     mut at: Utf8PathBuf,
     path: &Utf8Path,
     own: u32,
-    last: Place,
+    last: Position,
 ) -> Result<(), JournalError> {
     let mut ahead = steps(path);
     let mut links = 0;
@@ -78,7 +78,7 @@ fn check_below(
             _ => {}
         }
         let next = at.join(&step);
-        let metadata = look(&next)?;
+        let metadata = read_metadata(&next)?;
         if metadata.is_symlink() {
             links += 1;
             if links > MOST_LINKS {
@@ -91,11 +91,11 @@ fn check_below(
                 .map_err(|source| unreadable(&next, source))?;
             ahead.append(&mut steps(&target));
         } else {
-            judge(&next, &metadata, own, Place::Above)?;
+            judge(&next, &metadata, own, Position::Above)?;
             at = next;
         }
     }
-    judge(&at, &look(&at)?, own, last)
+    judge(&at, &read_metadata(&at)?, own, last)
 }
 
 /// The components of a path, the first one last.
@@ -106,15 +106,20 @@ fn steps(path: &Utf8Path) -> Vec<String> {
         .collect()
 }
 
-fn judge(path: &Utf8Path, metadata: &Metadata, own: u32, place: Place) -> Result<(), JournalError> {
+fn judge(
+    path: &Utf8Path,
+    metadata: &Metadata,
+    own: u32,
+    position: Position,
+) -> Result<(), JournalError> {
     owned(path, metadata, own)?;
     let theirs = metadata.uid() != own && outer_root() != Some(metadata.uid());
-    if place == Place::Last && theirs {
+    if position == Position::Last && theirs {
         let uid = metadata.uid();
         return Err(untrusted(path, format!("it belongs to user {uid}")));
     }
     // In a sticky directory others may add names but not replace ours.
-    let shared = place == Place::Above && metadata.is_dir() && metadata.mode() & STICKY != 0;
+    let shared = position == Position::Above && metadata.is_dir() && metadata.mode() & STICKY != 0;
     if metadata.mode() & WRITABLE_BY_OTHERS != 0 && !shared {
         let mode = metadata.mode() & 0o7777;
         let why = format!("others may write to it (mode {mode:04o})");
@@ -138,19 +143,19 @@ fn is_root(uid: u32) -> bool {
 }
 
 /// The user that stands for the machine's root in a user namespace that has no number for it, as after `unshare -r` by
-/// an ordinary user: root is a name for that user there, and every file of the machine seems to belong to one stranger.
+/// an ordinary user: root is a name for that user there, and all other files seem to belong to one unmapped user.
 fn outer_root() -> Option<u32> {
     static FOUND: OnceLock<Option<u32>> = OnceLock::new();
     *FOUND.get_or_init(|| {
         let map = fs::read_to_string("/proc/self/uid_map").ok()?;
         let overflow = fs::read_to_string("/proc/sys/kernel/overflowuid").ok()?;
-        stranger(&map, overflow.trim().parse().ok()?)
+        unmapped_user(&map, overflow.trim().parse().ok()?)
     })
 }
 
 /// The number of all users that a namespace does not know, where the machine's root is one of them and nobody else can
 /// have it. In every other namespace, the first one among them, a file of that number is anybody's but root's.
-fn stranger(map: &str, overflow: u32) -> Option<u32> {
+fn unmapped_user(map: &str, overflow: u32) -> Option<u32> {
     let mut ranges = Vec::new();
     for line in map.lines() {
         let mut numbers = line.split_whitespace().map(str::parse::<u64>);
@@ -165,7 +170,7 @@ fn stranger(map: &str, overflow: u32) -> Option<u32> {
     (!ranges.is_empty() && !is_known).then_some(overflow)
 }
 
-fn look(path: &Utf8Path) -> Result<Metadata, JournalError> {
+fn read_metadata(path: &Utf8Path) -> Result<Metadata, JournalError> {
     fs::symlink_metadata(path).map_err(|source| unreadable(path, source))
 }
 
@@ -210,7 +215,7 @@ mod tests {
     }
 
     fn below(dir: &Utf8Path, path: &str, own: u32) -> Result<(), JournalError> {
-        check_below(dir.to_path_buf(), Utf8Path::new(path), own, Place::Last)
+        check_below(dir.to_path_buf(), Utf8Path::new(path), own, Position::Last)
     }
 
     #[rstest]
@@ -262,7 +267,7 @@ mod tests {
         #[case] map: &str,
         #[case] user: Option<u32>,
     ) {
-        assert_eq!(stranger(map, 65_534), user);
+        assert_eq!(unmapped_user(map, 65_534), user);
     }
 
     #[test]

@@ -201,7 +201,7 @@ fn present<T>(path: &Utf8Path, opened: nix::Result<T>) -> Result<Option<T>, Jour
     }
 }
 
-/// A stranger's words, fit to be shown on a terminal.
+/// Another user's text, escaped for a terminal.
 fn harmless(text: &str) -> String {
     text.chars()
         .map(|c| if is_hidden(c) { '\u{fffd}' } else { c })

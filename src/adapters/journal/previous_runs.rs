@@ -10,7 +10,7 @@ use nix::unistd::geteuid;
 use serde::{Deserialize, Serialize};
 
 use super::{Journal, RunLock, unreadable};
-use crate::adapters::survey::{Elsewhere, Memory};
+use crate::adapters::survey::{Elsewhere, PreviousRuns};
 use crate::domain::baseline::RootBaseline;
 use crate::domain::receipt::{Receipt, RunId};
 use crate::domain::snapshot::{Hold, Pin, Snapshot};
@@ -36,7 +36,7 @@ enum Form {
     V1,
 }
 
-impl Memory for Journal {
+impl PreviousRuns for Journal {
     fn pins(&self) -> Result<Vec<Pin>, JournalError> {
         Ok(self.pin_records()?.into_iter().map(Pin::from).collect())
     }

@@ -27,7 +27,7 @@ const MIN_BYTES: u64 = 16 << 10;
 const MAX_BYTES: u64 = 256 << 10;
 
 /// What a file system has left.
-struct Room {
+struct Space {
     bytes: u64,
     files: u64,
 }
@@ -56,7 +56,7 @@ impl Journal {
         self.trusted(&dir).map_err(io::Error::other)?;
         let size = self.bytes_of_a_record();
         // The other half of what is left is for everybody else.
-        let Room { bytes, files } = self.room();
+        let Space { bytes, files } = self.space();
         let most = usize::try_from((bytes / size).min(files) / 2).unwrap_or(usize::MAX);
         let reserve = (0..FILES).map(|number| self.reserved(number));
         let missing = reserve.filter(|path| !files::is_set_aside(path, size));
@@ -77,7 +77,7 @@ impl Journal {
 
     /// Gives up what Nix needs of the reserve, where the disk is full; false where there is nothing left to give up.
     pub(super) fn give_up_reserve(&self) -> bool {
-        if self.has_room() {
+        if self.has_space() {
             return true;
         }
         let reserve = self.reserve();
@@ -89,16 +89,16 @@ impl Journal {
     }
 
     /// Whether there is space for a record, and for what Nix writes meanwhile.
-    fn has_room(&self) -> bool {
+    fn has_space(&self) -> bool {
         let all = MIN_BYTES.saturating_mul(FILES as u64);
-        let Room { bytes, files } = self.room();
+        let Space { bytes, files } = self.space();
         // Quotas show only when something is written.
         bytes > all && files > FILES as u64 && files::probe(&self.dir).is_ok()
     }
 
     /// What the file system has left; without limit where it does not say.
-    fn room(&self) -> Room {
-        let unknown = Room {
+    fn space(&self) -> Space {
+        let unknown = Space {
             bytes: u64::MAX,
             files: u64::MAX,
         };
@@ -119,7 +119,7 @@ impl Journal {
             u64::from(disk.files()),
             u64::from(disk.files_available()),
         );
-        Room {
+        Space {
             bytes: blocks.saturating_mul(size),
             // Some file systems make inodes as they are needed, and have no number of them.
             files: if all_files == 0 { u64::MAX } else { files },
@@ -178,6 +178,6 @@ impl Journal {
 
 fn remove(path: &Utf8Path) {
     if let Err(error) = remove_own(path) {
-        tracing::debug!(%path, %error, "a file of the reserve stays");
+        tracing::debug!(%path, %error, "cannot remove a file of the reserve");
     }
 }

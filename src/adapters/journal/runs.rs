@@ -182,7 +182,7 @@ impl RunJournal for Journal {
         }
     }
 
-    fn make_room(&self, _lock: &RunLock) -> bool {
+    fn make_space(&self, _lock: &RunLock) -> bool {
         self.give_up_reserve()
     }
 

@@ -29,11 +29,13 @@ const BESIDE: usize = 64 << 10;
 type Ended = (Output, Result<(), ProcessError>);
 
 impl NixCli {
-    pub(super) fn room_for_paths(&self) -> Result<Option<ArgLimit>, PerformError> {
+    pub(super) fn deletion_limit_of_system(&self) -> Result<Option<ArgLimit>, PerformError> {
         let tested = *self.version()? < UNTESTED;
         let store = self.places.store.as_path().as_str();
         Ok(tested.then(|| ArgLimit {
-            bytes: self.room.min(room_for_arguments(self.surroundings.size())),
+            bytes: self
+                .max_argument_bytes
+                .min(argument_bytes(self.child_env.size())),
             // A slash, the zero at the end, and the pointer to it.
             per_path: store.len() + 2 + size_of::<usize>(),
         }))
@@ -70,16 +72,16 @@ impl NixCli {
             self.command(&self.nix_store, LONG)
                 .args(["--delete"])
                 .args(&paths)
-                .count_deletions(&self.tally)
+                .count_deletions(&self.counter)
                 .run_to_any_end(&*self.interrupt)
         };
-        self.persist_with(run, |ran| match ran {
+        self.retry_with(run, |ran| match ran {
             Ok((_, ended)) => ended.as_ref().err(),
             Err(error) => Some(error),
         })
     }
 
-    /// Tells refusals from failures.
+    /// Separates refusals from failures.
     fn judge(
         &self,
         (output, ended): Ended,
@@ -126,16 +128,16 @@ fn what() -> String {
 
 /// How much of the names of paths this system takes in one call, beside an environment of so many bytes. As much as
 /// possible: Nix looks for all roots and walks all of `.links` in every call.
-fn room_for_arguments(environment: usize) -> usize {
+fn argument_bytes(environment: usize) -> usize {
     raise_limit();
     let system = sysconf(SysconfVar::ARG_MAX).ok().flatten();
-    room_beside(
+    argument_bytes_beside(
         system.and_then(|most| usize::try_from(most).ok()),
         environment,
     )
 }
 
-fn room_beside(system: Option<usize>, environment: usize) -> usize {
+fn argument_bytes_beside(system: Option<usize>, environment: usize) -> usize {
     let left = |most: usize| most.saturating_sub(environment).saturating_sub(BESIDE);
     system.map_or(LEAST, |most| left(most.min(MOST)).max(LEAST))
 }
@@ -149,7 +151,7 @@ fn raise_limit() {
         _ => Ok(()),
     });
     if let Err(error) = raised {
-        tracing::debug!(%error, "the limit of the stack stays as it is");
+        tracing::debug!(%error, "the limit of the stack cannot be raised");
     }
 }
 
@@ -181,32 +183,37 @@ mod tests {
         #[case] environment: usize,
         #[case] expected: usize,
     ) {
-        assert_eq!(room_beside(system, environment), expected);
+        assert_eq!(argument_bytes_beside(system, environment), expected);
     }
 
     #[test]
     fn the_stack_gives_more_room_where_that_is_allowed() {
         let (_, most) = getrlimit(Resource::RLIMIT_STACK).unwrap();
-        let room = room_for_arguments(1_000);
+        let max_argument_bytes = argument_bytes(1_000);
         let asked = usize::try_from(most / 4).unwrap_or(MOST).min(MOST);
         if cfg!(target_os = "linux") {
-            assert_eq!(room, room_beside(Some(asked.max(128 << 10)), 1_000));
+            assert_eq!(
+                max_argument_bytes,
+                argument_bytes_beside(Some(asked.max(128 << 10)), 1_000)
+            );
         }
         // What this is about, on nearly every machine.
-        assert!(most < 4 * MOST as u64 || room > 5 << 20 || !cfg!(target_os = "linux"));
+        assert!(
+            most < 4 * MOST as u64 || max_argument_bytes > 5 << 20 || !cfg!(target_os = "linux")
+        );
     }
 
     /// A command line that is as long as it may be, with the shortest and with the longest names, is taken.
     #[rstest]
     fn so_much_is_taken(#[values(1, 211)] length: usize, #[values(0, 100_000)] variable: usize) {
-        let surroundings: ChildEnv = [("NIX_CONFIG", "x".repeat(variable))]
+        let child_env: ChildEnv = [("NIX_CONFIG", "x".repeat(variable))]
             .into_iter()
             .chain([("PATH", std::env::var("PATH").unwrap())])
             .collect();
         let name = "x".repeat(length);
-        let count = room_for_arguments(surroundings.size()) / (length + 1 + size_of::<usize>());
-        let program = Program::find("true", None, &surroundings).unwrap();
-        let command = Command::new(&program, &surroundings, Duration::from_secs(60));
+        let count = argument_bytes(child_env.size()) / (length + 1 + size_of::<usize>());
+        let program = Program::find("true", None, &child_env).unwrap();
+        let command = Command::new(&program, &child_env, Duration::from_secs(60));
         let command = command.args(std::iter::repeat_n(name, count));
         command.run(&Never).unwrap();
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io;
 
-use super::links::{Directory, Removal, Seen};
+use super::links::{Directory, LinkEntry, Removal};
 use super::profile_lock::ProfileLock;
 use super::rights::with_rights_of;
 use super::{NixCli, failed};
@@ -18,17 +18,17 @@ impl NixCli {
     pub(super) fn remove_generation_of(&self, facts: &GenerationFacts) -> Result<(), PerformError> {
         let what = || format!("removing {}", name_of(facts));
         let account = self.account(&facts.owner)?;
-        let site = Site::open(facts, None)?;
-        let before = site.check_droppable()?;
+        let generation = GenerationDir::open(facts, None)?;
+        let before = generation.check_droppable()?;
         let ran = self.delete_generation(&facts.profile, facts.number, account.as_ref());
         // Its exit status says little: 0 for a number that was not there, and not 0 for one that is gone by now. Where
         // it is gone it must count as dropped, or nobody could undo it.
-        match site.look()? {
+        match generation.link()? {
             Some(_) => {
                 let error = ran.err().map(|error| failed(what(), error));
                 return Err(error.unwrap_or_else(|| wrong(what(), "nix-env did not delete it")));
             }
-            None => site.check_the_others(&before)?,
+            None => generation.check_the_others(&before)?,
         }
         if let Err(error) = ran {
             tracing::warn!(%error, "{} is gone, although nix-env failed", name_of(facts));
@@ -36,9 +36,9 @@ impl NixCli {
         Ok(())
     }
 
-    pub(super) fn look_at_generation(facts: &GenerationFacts) -> Result<LinkState, PerformError> {
+    pub(super) fn generation_state(facts: &GenerationFacts) -> Result<LinkState, PerformError> {
         // Without the directory nothing is known: it may only be away, as a home that is not mounted is.
-        Ok(match Site::open(facts, None)?.look()? {
+        Ok(match GenerationDir::open(facts, None)?.link()? {
             None => LinkState::Gone,
             Some(seen) if is_recorded(&seen, facts) => LinkState::Unchanged,
             Some(seen) if seen.says(facts.target.as_str()) => LinkState::Unfinished,
@@ -49,14 +49,14 @@ impl NixCli {
     pub(super) fn restore_generation_of(
         &self,
         facts: &GenerationFacts,
-        claim: RestoreMode,
+        mode: RestoreMode,
     ) -> Result<(), PerformError> {
         let account = self.account(&facts.owner)?;
         self.check_restorable(facts)?;
-        let site = Site::open(facts, account.as_ref())?;
-        site.check_owner()?;
-        let take = || ProfileLock::take(&site.dir, facts.profile.name(), &*self.interrupt);
-        let Some(lock) = site.act("lock the profile", take)? else {
+        let generation = GenerationDir::open(facts, account.as_ref())?;
+        generation.check_owner()?;
+        let take = || ProfileLock::take(&generation.dir, facts.profile.name(), &*self.interrupt);
+        let Some(lock) = generation.act("lock the profile", take)? else {
             let what = format!("restoring {}", name_of(facts));
             if self.interrupt.requested() {
                 return Err(PerformError::Interrupted { what });
@@ -64,8 +64,8 @@ impl NixCli {
             let source = "another Nix command has locked its profile".into();
             return Err(PerformError::TimedOut { what, source });
         };
-        let done = self.restore_locked(&site, claim);
-        site.act("unlock the profile", || {
+        let done = self.restore_locked(&generation, mode);
+        generation.act("unlock the profile", || {
             lock.release();
             Ok(())
         })?;
@@ -88,35 +88,39 @@ impl NixCli {
         Ok(())
     }
 
-    fn restore_locked(&self, site: &Site<'_>, claim: RestoreMode) -> Result<(), PerformError> {
-        let (facts, dir) = (site.facts, &site.dir);
+    fn restore_locked(
+        &self,
+        generation: &GenerationDir<'_>,
+        mode: RestoreMode,
+    ) -> Result<(), PerformError> {
+        let (facts, dir) = (generation.facts, &generation.dir);
         let link = facts.profile.link_name(facts.number);
         // Making the link ourselves is what claims the number: this fails where there is anything, while Nix would
         // replace another generation's link.
-        let claimed = site.act("make the link", || {
+        let claimed = generation.act("make the link", || {
             match dir.link(&link, facts.target.as_str()) {
                 Ok(()) => Ok(true),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
                 Err(error) => Err(error),
             }
         })?;
-        if !claimed && claim == RestoreMode::Resume {
+        if !claimed && mode == RestoreMode::Resume {
             // An interrupted undo left its link behind: a link to the same path is completed, and kept even if that
             // fails.
-            if let Some(seen) = site.look()?
+            if let Some(seen) = generation.link()?
                 && seen.says(facts.target.as_str())
             {
-                return self.make_it_a_generation(site, &link);
+                return self.make_it_a_generation(generation, &link);
             }
         }
         if !claimed {
             return Err(stale(facts, "cannot be restored: its number is taken"));
         }
-        let done = self.make_it_a_generation(site, &link);
+        let done = self.make_it_a_generation(generation, &link);
         if done.is_err() {
             // Half a generation, without a root or with a wrong time, is worse than none: the hold still has it.
-            let ours = |seen: &Seen| seen.says(facts.target.as_str());
-            let removed = site.act("remove the link", || match dir.look(&link)? {
+            let ours = |seen: &LinkEntry| seen.says(facts.target.as_str());
+            let removed = generation.act("remove the link", || match dir.read(&link)? {
                 Some(seen) if ours(&seen) => dir.unlink(&link, Removal::Own),
                 _ => Ok(()),
             });
@@ -129,16 +133,20 @@ impl NixCli {
 
     /// Gives the claimed link what Nix's own generations have: an entry in `gcroots/auto`; and what this one had: its
     /// time.
-    fn make_it_a_generation(&self, site: &Site<'_>, link: &str) -> Result<(), PerformError> {
-        let facts = site.facts;
+    fn make_it_a_generation(
+        &self,
+        generation: &GenerationDir<'_>,
+        link: &str,
+    ) -> Result<(), PerformError> {
+        let facts = generation.facts;
         let what = || format!("restoring {}", name_of(facts));
         let path = facts.profile.link(facts.number);
-        self.add_roots(&[&facts.store_path], &path, site.account)
+        self.add_roots(&[&facts.store_path], &path, generation.account)
             .map_err(|error| failed(what(), error))?;
-        site.act("set the time of the link", || {
-            site.dir.set_time(link, facts.created)
+        generation.act("set the time of the link", || {
+            generation.dir.set_time(link, facts.created)
         })?;
-        match site.look()? {
+        match generation.link()? {
             Some(seen) if is_recorded(&seen, facts) => {}
             _ => return Err(wrong(what(), "the link has changed")),
         }
@@ -151,14 +159,14 @@ impl NixCli {
 }
 
 /// A generation in the directory of its profile; the directory is kept open.
-struct Site<'a> {
+struct GenerationDir<'a> {
     facts: &'a GenerationFacts,
     /// With whose rights to act in it, if not with ours.
     account: Option<&'a Account>,
     dir: Directory,
 }
 
-impl<'a> Site<'a> {
+impl<'a> GenerationDir<'a> {
     fn open(
         facts: &'a GenerationFacts,
         account: Option<&'a Account>,
@@ -183,14 +191,14 @@ impl<'a> Site<'a> {
         with_rights_of(self.account, f).map_err(|source| cannot(what, self.facts, source))
     }
 
-    fn look(&self) -> Result<Option<Seen>, PerformError> {
+    fn link(&self) -> Result<Option<LinkEntry>, PerformError> {
         let name = self.facts.profile.link_name(self.facts.number);
-        let seen = self.dir.look(&name);
+        let seen = self.dir.read(&name);
         seen.map_err(|source| cannot("read the link", self.facts, source))
     }
 
-    fn current(&self) -> Result<Option<Seen>, PerformError> {
-        let seen = self.dir.look(self.facts.profile.name());
+    fn current(&self) -> Result<Option<LinkEntry>, PerformError> {
+        let seen = self.dir.read(self.facts.profile.name());
         seen.map_err(|source| cannot("read the current link", self.facts, source))
     }
 
@@ -222,13 +230,13 @@ impl<'a> Site<'a> {
         if facts.number == facts.current {
             return Err(stale(facts, "is the current one"));
         }
-        // `nix-env` refuses the current generation, but only where it can tell which one that is (traps 5 and 12).
+        // `nix-env` refuses the current generation, but only if it can determine that one (traps 5 and 12).
         let expected = facts.profile.link_name(facts.current);
         if !self.current()?.is_some_and(|seen| seen.says(&expected)) {
             let found = format!("belongs to a profile whose link is not {expected}");
             return Err(stale(facts, &found));
         }
-        match self.look()? {
+        match self.link()? {
             None => return Err(stale(facts, "no longer exists")),
             Some(seen) if is_recorded(&seen, facts) => {}
             Some(_) => return Err(stale(facts, "has changed since the plan")),
@@ -267,10 +275,10 @@ impl<'a> Site<'a> {
     }
 }
 
-fn is_recorded(seen: &Seen, facts: &GenerationFacts) -> bool {
+fn is_recorded(seen: &LinkEntry, facts: &GenerationFacts) -> bool {
     let then = Some(facts.created);
     seen.says(facts.target.as_str())
-        && matches!(seen, Seen::Link { created, .. } if *created == then)
+        && matches!(seen, LinkEntry::Link { created, .. } if *created == then)
 }
 
 fn name_of(facts: &GenerationFacts) -> String {

@@ -29,7 +29,7 @@ pub(super) struct Directory {
 
 /// What there is under a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Seen {
+pub(super) enum LinkEntry {
     /// A symbolic link.
     Link {
         /// What it says.
@@ -41,7 +41,7 @@ pub(super) enum Seen {
     Other,
 }
 
-impl Seen {
+impl LinkEntry {
     /// Whether it is a link that says exactly this.
     pub(super) fn says(&self, expected: &str) -> bool {
         matches!(self, Self::Link { text, .. } if text.as_bytes() == expected.as_bytes())
@@ -73,30 +73,30 @@ impl Directory {
     }
 
     /// What there is under a name; `None` for nothing.
-    pub(super) fn look(&self, name: &str) -> io::Result<Option<Seen>> {
+    pub(super) fn read(&self, name: &str) -> io::Result<Option<LinkEntry>> {
         let stat = match fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
             Err(Errno::ENOENT) => return Ok(None),
             Err(errno) => return Err(errno.into()),
         };
         if !is_link(&stat) {
-            return Ok(Some(Seen::Other));
+            return Ok(Some(LinkEntry::Other));
         }
         match readlinkat(&self.fd, name) {
-            Ok(text) => Ok(Some(Seen::Link {
+            Ok(text) => Ok(Some(LinkEntry::Link {
                 text,
                 created: created(&stat),
             })),
             // Changed between the two looks.
             Err(Errno::ENOENT) => Ok(None),
-            Err(Errno::EINVAL) => Ok(Some(Seen::Other)),
+            Err(Errno::EINVAL) => Ok(Some(LinkEntry::Other)),
             Err(errno) => Err(errno.into()),
         }
     }
 
     /// How a name is that should be a link with this text.
     pub(super) fn state(&self, name: &str, expected: &str) -> io::Result<LinkState> {
-        Ok(match self.look(name)? {
+        Ok(match self.read(name)? {
             None => LinkState::Gone,
             Some(seen) if seen.says(expected) => LinkState::Unchanged,
             Some(_) => LinkState::Different,

@@ -29,7 +29,7 @@ impl NixActions for NixCli {
     }
 
     fn check_store(&self) -> Result<(), PerformError> {
-        self.in_force().map(drop)
+        self.nix_config().map(drop)
     }
 
     fn hold(&self, path: &StorePath<String>, link: &Utf8Path) -> Result<(), PerformError> {
@@ -45,15 +45,15 @@ impl NixActions for NixCli {
     }
 
     fn see_generation(&self, facts: &GenerationFacts) -> Result<LinkState, PerformError> {
-        Self::look_at_generation(facts)
+        Self::generation_state(facts)
     }
 
     fn restore_generation(
         &self,
         facts: &GenerationFacts,
-        claim: RestoreMode,
+        mode: RestoreMode,
     ) -> Result<(), PerformError> {
-        self.restore_generation_of(facts, claim)
+        self.restore_generation_of(facts, mode)
     }
 
     fn remove_root(
@@ -65,7 +65,7 @@ impl NixActions for NixCli {
     }
 
     fn see_root(&self, facts: &RootFacts) -> Result<LinkState, PerformError> {
-        self.look_at_root(facts)
+        self.root_state(facts)
     }
 
     fn restore_root(&self, facts: &RootFacts) -> Result<(), PerformError> {
@@ -77,7 +77,7 @@ impl NixActions for NixCli {
     }
 
     fn see_hold(&self, facts: &HoldFacts) -> Result<LinkState, PerformError> {
-        self.look_at_hold(facts)
+        self.hold_state(facts)
     }
 
     fn collect(&self) -> Result<Collected, PerformError> {
@@ -96,7 +96,7 @@ impl NixActions for NixCli {
     }
 
     fn deletion_limit(&self) -> Result<Option<ArgLimit>, PerformError> {
-        self.room_for_paths()
+        self.deletion_limit_of_system()
     }
 
     fn delete_paths(&self, paths: &[StorePath<String>]) -> Deleted {

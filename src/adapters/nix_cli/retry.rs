@@ -33,41 +33,45 @@ impl NixCli {
     }
 
     /// Runs a command, and again while it finds no daemon; gives what the last try came to.
-    pub(super) fn persist(
+    pub(super) fn retry(
         &self,
         run: impl Fn() -> Result<Output, ProcessError>,
     ) -> Result<Output, ProcessError> {
-        self.persist_with(run, |result| result.as_ref().err())
+        self.retry_with(run, |result| result.as_ref().err())
     }
 
     /// The same for a command that may be another user's. What such a command prints is that user's choice, and must not
     /// end the retries of everybody else's commands.
-    pub(super) fn persist_as(
+    pub(super) fn retry_as(
         &self,
         account: Option<&Account>,
         run: impl Fn() -> Result<Output, ProcessError>,
     ) -> Result<Output, ProcessError> {
         match account {
-            None => self.persist(run),
-            Some(_) => self.retry(run, |result| result.as_ref().err()),
+            None => self.retry(run),
+            Some(_) => self.try_again(run, |result| result.as_ref().err()),
         }
     }
 
     /// The same with another test for failure. A daemon that was waited for in vain is not waited for again: a run may
     /// have hundreds of commands.
-    pub(super) fn persist_with<T>(
+    pub(super) fn retry_with<T>(
         &self,
         run: impl Fn() -> T,
         error_of: impl Fn(&T) -> Option<&ProcessError>,
     ) -> T {
-        let result = self.retry(run, &error_of);
+        let result = self.try_again(run, &error_of);
         if error_of(&result).is_some_and(passes) {
             self.no_daemon.store(true, Ordering::Relaxed);
         }
         result
     }
 
-    fn retry<T>(&self, run: impl Fn() -> T, error_of: impl Fn(&T) -> Option<&ProcessError>) -> T {
+    fn try_again<T>(
+        &self,
+        run: impl Fn() -> T,
+        error_of: impl Fn(&T) -> Option<&ProcessError>,
+    ) -> T {
         let mut result = run();
         for pause in PAUSES {
             if !error_of(&result).is_some_and(passes) {
@@ -175,9 +179,9 @@ mod tests {
             stop.0.store(true, Ordering::Relaxed);
             ran
         };
-        assert!(passes(&cli.persist_as(Some(&eve), fails).unwrap_err()));
+        assert!(passes(&cli.retry_as(Some(&eve), fails).unwrap_err()));
         assert!(!cli.no_daemon.load(Ordering::Relaxed));
-        assert!(passes(&cli.persist_as(None, fails).unwrap_err()));
+        assert!(passes(&cli.retry_as(None, fails).unwrap_err()));
         assert!(cli.no_daemon.load(Ordering::Relaxed));
     }
 

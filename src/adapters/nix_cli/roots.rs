@@ -132,7 +132,7 @@ impl NixCli {
         }
     }
 
-    pub(super) fn look_at_hold(&self, facts: &HoldFacts) -> Result<LinkState, PerformError> {
+    pub(super) fn hold_state(&self, facts: &HoldFacts) -> Result<LinkState, PerformError> {
         let link = &facts.link;
         let failed = |source| cannot(format!("look at the hold {link}"), source);
         let (Some(dir), Some(name)) = (link.parent(), link.file_name()) else {
@@ -151,7 +151,7 @@ impl NixCli {
         protected: &ProtectedPaths,
     ) -> Result<(), PerformError> {
         let (dir, name) = self.auto_dir_of(facts)?;
-        match look(&dir, name, facts)? {
+        match entry_state(&dir, name, facts)? {
             LinkState::Unchanged => {}
             LinkState::Gone => return Err(stale(facts, "no longer exists")),
             LinkState::Unfinished | LinkState::Different => {
@@ -182,9 +182,9 @@ impl NixCli {
         Ok(())
     }
 
-    pub(super) fn look_at_root(&self, facts: &RootFacts) -> Result<LinkState, PerformError> {
+    pub(super) fn root_state(&self, facts: &RootFacts) -> Result<LinkState, PerformError> {
         let (dir, name) = self.auto_dir_of(facts)?;
-        look(&dir, name, facts)
+        entry_state(&dir, name, facts)
     }
 
     pub(super) fn restore_dangling_root(&self, facts: &RootFacts) -> Result<(), PerformError> {
@@ -240,7 +240,7 @@ impl NixCli {
     }
 }
 
-fn look(dir: &Directory, name: &str, facts: &RootFacts) -> Result<LinkState, PerformError> {
+fn entry_state(dir: &Directory, name: &str, facts: &RootFacts) -> Result<LinkState, PerformError> {
     dir.state(name, facts.link.as_str())
         .map_err(|source| cannot(format!("look at {}", dir.path().join(name)), source))
 }

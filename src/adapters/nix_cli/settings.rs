@@ -9,12 +9,12 @@ use crate::adapters::process::ProcessError;
 use crate::domain::graph::KeepFlags;
 use crate::ports::PerformError;
 
-/// Nix answered and did not tell the settings.
+/// Nix answered without the settings that are needed.
 #[derive(Debug, thiserror::Error)]
 #[error("`nix config show` did not print store, keep-derivations and keep-outputs")]
-struct Untold;
+struct IncompleteSettings;
 
-/// Another store is in force than the one that is looked at.
+/// The effective store is not the one that is read.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the effective store is `{setting}`, not the local store {store} with its state in {state_dir}"
@@ -43,7 +43,7 @@ pub enum Route {
 
 /// What Nix's settings come to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InForce {
+pub struct NixConfig {
     /// How the store is reached.
     pub route: Route,
     /// What a live path keeps beside its references (trap 24).
@@ -59,13 +59,13 @@ impl NixCli {
     /// the local one for both.
     ///
     /// # Errors
-    /// [`PerformError::OtherStore`] when another store is in force, or the store is not known.
-    pub fn in_force(&self) -> Result<InForce, PerformError> {
+    /// [`PerformError::OtherStore`] when the effective store is another one or unknown.
+    pub fn nix_config(&self) -> Result<NixConfig, PerformError> {
         self.version()?;
         let (address, setting, flags) = self.settings_with(&[])?;
         let route = self.route(&address, setting);
         if route == Route::Files {
-            return Ok(InForce { route, flags });
+            return Ok(NixConfig { route, flags });
         }
         let (_, _, machine) =
             self.settings_with(&["NIX_USER_CONF_FILES", "NIX_CONFIG", "NIX_REMOTE"])?;
@@ -73,7 +73,7 @@ impl NixCli {
             derivations: flags.derivations || machine.derivations,
             outputs: flags.outputs || machine.outputs,
         };
-        Ok(InForce { route, flags })
+        Ok(NixConfig { route, flags })
     }
 
     /// By default Nix opens the files where it may write to the state directory, and asks a daemon elsewhere.
@@ -95,7 +95,7 @@ impl NixCli {
         };
         let usual = state_dir.join("daemon-socket/socket");
         let named = || {
-            let named = self.surroundings.get("NIX_DAEMON_SOCKET_PATH");
+            let named = self.child_env.get("NIX_DAEMON_SOCKET_PATH");
             let named = named.and_then(|path| path.to_str());
             named.filter(|path| !path.is_empty()).map(Utf8PathBuf::from)
         };
@@ -125,8 +125,9 @@ impl NixCli {
             PerformError::Nix { source, .. } => PerformError::OtherStore(source),
             other => other,
         })?;
-        let told = parse::value(&text, "store").zip(parse::keep_flags(&text));
-        let (store, flags) = told.ok_or_else(|| PerformError::OtherStore(Box::new(Untold)))?;
+        let found = parse::value(&text, "store").zip(parse::keep_flags(&text));
+        let (store, flags) =
+            found.ok_or_else(|| PerformError::OtherStore(Box::new(IncompleteSettings)))?;
         let (dir, state_dir) = (&self.places.store, &self.places.state_dir);
         let setting = parse::store_setting(store, dir, state_dir).ok_or_else(|| {
             PerformError::OtherStore(Box::new(Elsewhere {

@@ -24,7 +24,7 @@ impl NixCli {
     pub fn valid_paths(&self, take: &mut (dyn FnMut(PathInfo) + Send)) -> Result<(), PerformError> {
         let what = || "asking nix-daemon for the store paths".to_string();
         let format = self.json_format()?;
-        let daemon = match self.in_force()?.route {
+        let daemon = match self.nix_config()?.route {
             Route::Daemon { address, .. } => address,
             Route::Files => "daemon".to_string(),
         };
@@ -36,7 +36,7 @@ impl NixCli {
             .args(format.into_iter().flatten())
             .args(["--offline", "--option", "substitute", "false"]);
         let cannot = |source| PerformError::File {
-            what: "read what nix-daemon tells of the store paths".to_string(),
+            what: "read the answer of nix-daemon about the store paths".to_string(),
             source,
         };
         let (answer, mut pipe) = io::pipe().map_err(cannot)?;

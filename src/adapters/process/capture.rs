@@ -70,8 +70,8 @@ impl Captured {
     }
 
     fn add(&mut self, bytes: &[u8]) {
-        let room = HEAD.saturating_sub(self.head.len()).min(bytes.len());
-        let (head, rest) = bytes.split_at_checked(room).unwrap_or((bytes, &[]));
+        let count = HEAD.saturating_sub(self.head.len()).min(bytes.len());
+        let (head, rest) = bytes.split_at_checked(count).unwrap_or((bytes, &[]));
         self.head.extend_from_slice(head);
         self.tail.extend(rest);
         let over = self.tail.len().saturating_sub(TAIL);

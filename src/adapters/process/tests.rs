@@ -26,7 +26,7 @@ impl Interrupt for Soon {
     }
 }
 
-fn surroundings() -> ChildEnv {
+fn child_env() -> ChildEnv {
     [("PATH", "/usr/bin:/bin:/run/current-system/sw/bin")]
         .into_iter()
         .collect()
@@ -41,9 +41,9 @@ fn sh(
     grace: Duration,
     interrupt: &dyn Interrupt,
 ) -> Result<Output, ProcessError> {
-    let surroundings = surroundings();
-    let sh = Program::find("sh", None, &surroundings).unwrap();
-    Command::new(&sh, &surroundings, timeout)
+    let child_env = child_env();
+    let sh = Program::find("sh", None, &child_env).unwrap();
+    Command::new(&sh, &child_env, timeout)
         .args(["-c", script])
         .with_grace(grace)
         .run(interrupt)
@@ -150,11 +150,11 @@ fn a_grandchild_that_keeps_the_pipe_does_not_hold_us() {
 
 #[test]
 fn every_block_is_passed_on() {
-    let surroundings = surroundings();
-    let sh = Program::find("sh", None, &surroundings).unwrap();
+    let child_env = child_env();
+    let sh = Program::find("sh", None, &child_env).unwrap();
     let script = "i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done; printf end";
     let mut text = Vec::new();
-    Command::new(&sh, &surroundings, LONG)
+    Command::new(&sh, &child_env, LONG)
         .args(["-c", script])
         .run_blocks(&Never, &mut |block| text.extend_from_slice(block))
         .unwrap();
@@ -165,7 +165,7 @@ fn every_block_is_passed_on() {
 
 #[test]
 fn the_environment_is_ours_to_choose() {
-    let surroundings: ChildEnv = [
+    let child_env: ChildEnv = [
         ("PATH", "/usr/bin:/bin:/run/current-system/sw/bin"),
         ("LD_PRELOAD_X", "no"),
         ("TZ", "Asia/Tokyo"),
@@ -173,8 +173,8 @@ fn the_environment_is_ours_to_choose() {
     ]
     .into_iter()
     .collect();
-    let env = Program::find("env", None, &surroundings).unwrap();
-    let output = Command::new(&env, &surroundings, LONG)
+    let env = Program::find("env", None, &child_env).unwrap();
+    let output = Command::new(&env, &child_env, LONG)
         .set("NIX_STORE_DIR", "/s")
         .run(&Never)
         .unwrap();
@@ -219,9 +219,9 @@ fn without_a_launcher_no_command_of_another_user_starts() {
         name: "eve".into(),
         home: "/nowhere".into(),
     };
-    let surroundings = surroundings();
-    let sh = Program::find("sh", None, &surroundings).unwrap();
-    let error = Command::new(&sh, &surroundings, LONG)
+    let child_env = child_env();
+    let sh = Program::find("sh", None, &child_env).unwrap();
+    let error = Command::new(&sh, &child_env, LONG)
         .args(["-c".to_string(), format!(": > '{}'", file.display())])
         .run_as(Some(&eve))
         .run(&Never)
@@ -233,21 +233,21 @@ fn without_a_launcher_no_command_of_another_user_starts() {
 #[test]
 fn a_program_that_is_missing_is_named_with_the_way_out() {
     let dir = tempfile::tempdir().unwrap();
-    let surroundings = ChildEnv::default();
+    let child_env = ChildEnv::default();
     for bin in [None, Some(dir.path())] {
-        let error = Program::find("nix-env", bin, &surroundings).unwrap_err();
+        let error = Program::find("nix-env", bin, &child_env).unwrap_err();
         let text = error.to_string();
         assert!(text.contains("nix-env"), "{text}");
     }
     // Something that cannot be run is not it.
     std::fs::write(dir.path().join("nix-env"), "").unwrap();
-    assert!(Program::find("nix-env", Some(dir.path()), &surroundings).is_err());
+    assert!(Program::find("nix-env", Some(dir.path()), &child_env).is_err());
 }
 
 #[test]
 fn programs_keep_the_name_that_they_were_found_by() {
     let dir = tempfile::tempdir().unwrap();
-    let sh = Program::find("sh", None, &surroundings()).unwrap();
+    let sh = Program::find("sh", None, &child_env()).unwrap();
     std::os::unix::fs::symlink(sh.path(), dir.path().join("nix-env")).unwrap();
     let found = Program::find("nix-env", Some(dir.path()), &ChildEnv::default()).unwrap();
     assert_eq!(found.path(), dir.path().join("nix-env"));
@@ -259,8 +259,8 @@ fn what_cannot_be_started_is_named() {
     let gone = Program {
         path: dir.path().join("gone"),
     };
-    let surroundings = surroundings();
-    let error = Command::new(&gone, &surroundings, LONG)
+    let child_env = child_env();
+    let error = Command::new(&gone, &child_env, LONG)
         .run(&Never)
         .unwrap_err();
     assert!(matches!(error, ProcessError::Spawn { .. }), "{error}");

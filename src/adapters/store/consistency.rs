@@ -57,7 +57,7 @@ impl StoreComparison<'_> {
 
     fn by_names(&self, graph: &StoreGraph) -> Option<Mismatch> {
         let valid = graph.len();
-        if looks_right(self.names, valid, |name| graph.find(name).is_some()) {
+        if is_plausible(self.names, valid, |name| graph.find(name).is_some()) {
             return None;
         }
         let mut unknown = graph.without_known(self.names.paths());
@@ -104,8 +104,8 @@ impl Count {
         (self.valid > 0 && self.present == 0) || self.is_many(absent)
     }
 
-    fn is_many(self, strangers: usize) -> bool {
-        strangers >= MANY && strangers > self.present
+    fn is_many(self, mismatched: usize) -> bool {
+        mismatched >= MANY && mismatched > self.present
     }
 }
 
@@ -143,10 +143,10 @@ fn path_beside(name: &str) -> Option<&str> {
 
 /// Whether some names, from everywhere in the directory, are nearly all known, and there are about as many as valid paths.
 /// In a store that is in order the others need not be looked up.
-fn looks_right(names: &Listing, valid: usize, known: impl Fn(&str) -> bool) -> bool {
+fn is_plausible(names: &Listing, valid: usize, known: impl Fn(&str) -> bool) -> bool {
     let sample = || names.sample(names.len() / SAMPLE);
-    let strangers = sample().filter(|name| !known(name)).count();
-    valid > 0 && strangers * 16 <= sample().count() && valid <= names.len() + names.len() / 4
+    let mismatched = sample().filter(|name| !known(name)).count();
+    valid > 0 && mismatched * 16 <= sample().count() && valid <= names.len() + names.len() / 4
 }
 
 fn mismatch(message: String, may_pass: bool) -> Mismatch {
@@ -241,7 +241,7 @@ mod tests {
         #[values(0, 1, 19, 20, 21, 300, 1000, 5000)] absent: usize,
     ) {
         let names = names(present + unknown);
-        // Strangers at the end, where they are hardest to come by.
+        // Mismatches at the end, where they are hardest to find.
         let known = |name: &str| names.iter().take(present).any(|known| known == name);
         let count = Count {
             valid: present + absent,
@@ -250,7 +250,7 @@ mod tests {
         };
         if count.is_of_two_stores() && names.len() <= 600 {
             let names = names.iter().map(String::as_str).collect();
-            assert!(!looks_right(&names, count.valid, known));
+            assert!(!is_plausible(&names, count.valid, known));
         }
     }
 }

@@ -74,13 +74,13 @@ impl Listing {
 
     /// The names that are those of no valid path.
     pub(super) fn unknown_to(&self, graph: &StoreGraph) -> Vec<UnregisteredPath> {
-        let stray = |name: &str, exact| UnregisteredPath {
+        let unregistered = |name: &str, exact| UnregisteredPath {
             name: name.to_string(),
             exact,
         };
         let unknown = graph.without_known(self.sample(1));
-        let exact = unknown.into_iter().map(|name| stray(name, true));
-        let garbled = self.garbled.iter().map(|name| stray(name, false));
+        let exact = unknown.into_iter().map(|name| unregistered(name, true));
+        let garbled = self.garbled.iter().map(|name| unregistered(name, false));
         exact.chain(garbled).collect()
     }
 }
@@ -119,7 +119,7 @@ mod tests {
         let mut unknown: Vec<(String, bool)> = listing
             .unknown_to(&builder.finish().unwrap())
             .into_iter()
-            .map(|stray| (stray.name, stray.exact))
+            .map(|unregistered| (unregistered.name, unregistered.exact))
             .collect();
         unknown.sort();
         let mut expected = vec![(OTHER.to_string(), true), ("foreign".to_string(), true)];

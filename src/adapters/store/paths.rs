@@ -11,7 +11,7 @@ use crate::adapters::daemon::read_from_daemon;
 use crate::adapters::database::{
     BAD_ROW, Database, DatabaseError, Fault, PathRow, RowSink, Summary,
 };
-use crate::adapters::nix_cli::{InForce, MalformedInfo, NixCli, PathInfo, Route};
+use crate::adapters::nix_cli::{MalformedInfo, NixCli, NixConfig, PathInfo, Route};
 use crate::domain::graph::{GraphBuilder, GraphError, StoreGraph};
 use crate::domain::store_path::{StorePath, StorePathRef};
 use crate::ports::{
@@ -25,9 +25,9 @@ pub(super) struct Stored {
     /// Where they were read, if not in the database.
     pub(super) note: Option<String>,
     /// What of the outputs of derivations is not known.
-    pub(super) outputs_untold: Option<String>,
+    pub(super) unknown_outputs: Option<String>,
     /// What Nix's settings come to; not known without Nix.
-    pub(super) in_force: Option<InForce>,
+    pub(super) nix_config: Option<NixConfig>,
 }
 
 impl StoreReader<'_> {
@@ -44,29 +44,29 @@ impl StoreReader<'_> {
     /// The valid paths, by the database or by the daemon.
     pub(super) fn valid_paths(
         &self,
-        in_force: Option<InForce>,
+        nix_config: Option<NixConfig>,
         read: Result<(Sink, Summary), DatabaseError>,
     ) -> Result<Stored, StoreReadError> {
-        let mut stored = self.valid_paths_by(in_force.as_ref(), read);
+        let mut stored = self.valid_paths_by(nix_config.as_ref(), read);
         // A collector may have deleted the newest paths before the daemon was asked about them.
         if stored
             .as_ref()
             .is_err_and(|error| error.kind == StoreReadTrouble::OtherStore)
         {
-            stored = self.valid_paths_by(in_force.as_ref(), self.read_database());
+            stored = self.valid_paths_by(nix_config.as_ref(), self.read_database());
         }
         Ok(Stored {
-            in_force,
+            nix_config,
             ..stored?
         })
     }
 
     fn valid_paths_by(
         &self,
-        in_force: Option<&InForce>,
+        nix_config: Option<&NixConfig>,
         read: Result<(Sink, Summary), DatabaseError>,
     ) -> Result<Stored, StoreReadError> {
-        let daemon = in_force.and_then(|in_force| match &in_force.route {
+        let daemon = nix_config.and_then(|nix_config| match &nix_config.route {
             Route::Daemon { socket, is_own, .. } => Some((self.nix?, socket.as_path(), *is_own)),
             Route::Files => None,
         });
@@ -82,8 +82,8 @@ impl StoreReader<'_> {
                 Ok(Stored {
                     graph,
                     note: None,
-                    outputs_untold: summary.outputs_untold.then(|| UNTOLD.to_string()),
-                    in_force: None,
+                    unknown_outputs: summary.unknown_outputs.then(|| UNKNOWN_FORMAT.to_string()),
+                    nix_config: None,
                 })
             }
             Err(error) => match daemon {
@@ -97,14 +97,14 @@ impl StoreReader<'_> {
     fn ask(&self, nix: &NixCli, closed: DatabaseError) -> Result<Stored, StoreReadError> {
         let mut sink = Sink::default();
         match read_from_daemon(nix, &self.places.store, self.interrupt, &mut sink) {
-            Ok(untold) => Ok(Stored {
+            Ok(unknown) => Ok(Stored {
                 graph: sink.graph()?,
                 note: Some(format!(
                     "read the store paths from nix-daemon because the database is not readable: {}",
                     error_chain(&closed)
                 )),
-                outputs_untold: untold.doubt(),
-                in_force: None,
+                unknown_outputs: unknown.doubt(),
+                nix_config: None,
             }),
             Err(error @ PerformError::Interrupted { .. }) => Err(interrupted(error)),
             // A daemon that has paths outside of this store directory serves another store.
@@ -131,7 +131,7 @@ impl StoreReader<'_> {
 const COMPARED: usize = 8;
 
 /// The database has outputs in a form that is not known.
-const UNTOLD: &str =
+const UNKNOWN_FORMAT: &str =
     "the database has outputs of content-addressed derivations in an unknown format";
 
 /// Whether a daemon serves the store whose database was read: it knows the newest paths, with the times at which they
@@ -211,7 +211,7 @@ fn check_rows(graph: &StoreGraph) -> Result<(), StoreReadError> {
     }
 }
 
-/// Whether the database is not for us to read, or not here. Of one that is busy the daemon would tell what has not
+/// Whether the database is not for us to read, or not here. Of one that is busy the daemon would report what has not
 /// settled; one that is damaged or of an unknown layout is nothing to go around.
 fn is_closed(error: &DatabaseError) -> bool {
     match &error.fault {

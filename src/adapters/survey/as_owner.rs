@@ -10,7 +10,7 @@ use std::path::Path;
 
 use nix::unistd::{Uid, setfsuid};
 
-use super::dirs::{FileKind, Meta, look_at};
+use super::dirs::{FileKind, Meta, metadata_of};
 
 /// The link and its target.
 ///
@@ -19,11 +19,11 @@ use super::dirs::{FileKind, Meta, look_at};
 pub(super) fn read_link(link: &Path) -> io::Result<(Meta, OsString)> {
     let denied = || io::Error::from(io::ErrorKind::PermissionDenied);
     let mut above = link.ancestors().skip(1);
-    let owner = above.find_map(|dir| look_at(dir).ok());
+    let owner = above.find_map(|dir| metadata_of(dir).ok());
     let uid = owner.map(|found| Uid::from_raw(found.uid));
     let uid = uid.filter(|uid| !uid.is_root()).ok_or_else(denied)?;
     let _other = Other::become_user(uid).ok_or_else(denied)?;
-    let found = look_at(link)?;
+    let found = metadata_of(link)?;
     let text = if found.kind == FileKind::Link {
         fs::read_link(link)?.into_os_string()
     } else {

@@ -18,11 +18,11 @@ use crate::domain::snapshot::{Hold, VanishedRoot};
 use super::findings::{if_gone_for_good, roots_point};
 use super::names::shown;
 use super::roots::Roots;
-use super::{Look, causes};
+use super::{SurveyContext, causes};
 
 /// The baseline of the last run, with the current mounts.
 pub(super) struct Missing<'a> {
-    look: Look<'a>,
+    context: SurveyContext<'a>,
     seen: Option<RootBaseline>,
     mounts: Option<BTreeSet<Utf8PathBuf>>,
     away: Vec<Utf8PathBuf>,
@@ -30,12 +30,12 @@ pub(super) struct Missing<'a> {
 }
 
 impl<'a> Missing<'a> {
-    pub(super) fn since_the_last_run(look: Look<'a>) -> Self {
-        let places = look.places;
-        let seen = look.memory.baseline(&places.store);
+    pub(super) fn since_the_last_run(context: SurveyContext<'a>) -> Self {
+        let places = context.places;
+        let seen = context.previous_runs.baseline(&places.store);
         let seen = seen.unwrap_or_else(|error| {
             let error = causes(&error);
-            look.findings.refuse(
+            context.findings.refuse(
                 CheckCode::JournalUnreadable,
                 format!("cannot read the root baseline of the last run: {error}"),
                 "repair or remove the record; without it missing roots are not detected",
@@ -55,7 +55,7 @@ impl<'a> Missing<'a> {
         let listed = fs::read(&places.fstab).unwrap_or_default();
         let unmounted = in_fstab(&listed).filter(is_unmounted).collect();
         Self {
-            look,
+            context,
             seen,
             mounts,
             away,
@@ -90,7 +90,7 @@ impl<'a> Missing<'a> {
 
     /// Reports what is missing since the last run, and returns the scope of this survey.
     pub(super) fn report(&self, roots: &Roots<'_>, clock: Reading<'_>) -> SnapshotScope {
-        let findings = self.look.findings;
+        let findings = self.context.findings;
         let seen = self.seen.as_ref();
         let skips = seen.map(|seen| seen.skips(clock.at, clock.uptime));
         let scope = SnapshotScope {
@@ -107,7 +107,7 @@ impl<'a> Missing<'a> {
                 findings.refuse_away(
                     at.as_std_path(),
                     format!("a file system was mounted at {place} in the last run and is not mounted now, and {roots} into it"),
-                    &format!("mount it; {}", if_gone_for_good(&self.look.places.state_dir)),
+                    &format!("mount it; {}", if_gone_for_good(&self.context.places.state_dir)),
                 );
             }
         }
@@ -132,13 +132,13 @@ impl<'a> Missing<'a> {
         let mut gone: Vec<VanishedRoot> = gone.collect();
         gone.retain(|root| !is_derivation(&root.store_path));
         // A place that cannot be read may exist: making the hold will show it.
-        gone.retain(|root| self.look.store.has(&root.store_path).unwrap_or(true));
+        gone.retain(|root| self.context.store.has(&root.store_path).unwrap_or(true));
         match gone.len() {
             0 => {}
-            1 => self.look.findings.note(
+            1 => self.context.findings.note(
                 "1 root vanished since the last run, and its store path still exists".to_string(),
             ),
-            count => self.look.findings.note(format!(
+            count => self.context.findings.note(format!(
                 "{count} roots vanished since the last run, and their store paths still exist"
             )),
         }
@@ -151,7 +151,7 @@ impl<'a> Missing<'a> {
         let created = generations.map(|generation| generation.created);
         let newest = created.filter(|created| *created <= now).max();
         if let Some(blocker) = self.seen.as_ref().and_then(|seen| seen.clock(now, newest)) {
-            self.look.findings.push(blocker);
+            self.context.findings.push(blocker);
         }
     }
 }

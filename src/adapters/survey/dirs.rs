@@ -62,7 +62,7 @@ impl From<&FileStat> for Meta {
 }
 
 /// What `lstat` says of a path.
-pub(super) fn look_at(path: &Path) -> io::Result<Meta> {
+pub(super) fn metadata_of(path: &Path) -> io::Result<Meta> {
     Ok(Meta::from(&lstat(path)?))
 }
 
@@ -123,7 +123,7 @@ impl DirHandle {
     }
 
     /// The type of `name`; `None` if it does not exist.
-    pub(super) fn look(&self, name: &OsStr) -> io::Result<Option<Meta>> {
+    pub(super) fn metadata(&self, name: &OsStr) -> io::Result<Option<Meta>> {
         match fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(Meta::from(&stat))),
             // Absence is an answer here: it was the question, or the name disappeared after the directory was read.
@@ -175,7 +175,7 @@ pub(super) fn reach(path: &Path) -> io::Result<Option<(DirHandle, Option<PathBuf
                 walk.place = place;
                 walk.at.push(&name);
             }
-            Err(error) => match (walk.place.look(&name)?, error.kind()) {
+            Err(error) => match (walk.place.metadata(&name)?, error.kind()) {
                 (Some(meta), _) if meta.kind == FileKind::Link => walk.follow(&name, meta)?,
                 // A directory that was never made is normal; one that is named by a link and missing may only be away,
                 // with everything in it.

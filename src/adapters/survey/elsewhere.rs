@@ -14,7 +14,7 @@ use crate::ports::JournalError;
 
 use super::names::shown;
 use super::unprotected::place_of_hold;
-use super::{Look, causes};
+use super::{SurveyContext, causes};
 
 /// The pins and holds of another state directory.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub struct Elsewhere {
 /// Refuses a run in an unusual state directory while the usual one has pins or holds. Returns the pins that other state
 /// directories have of these profiles, which keep their generations in any case.
 pub(super) fn pins(
-    look: Look<'_>,
+    context: SurveyContext<'_>,
     roots: &[GcRoot],
     profiles: &[Profile],
     now: Timestamp,
@@ -42,14 +42,16 @@ pub(super) fn pins(
         profiles.iter().any(|profile| profile.path == pin.profile)
             && pin.until.is_none_or(|until| until > now)
     };
-    let own = look.memory.holds_dir();
+    let own = context.previous_runs.holds_dir();
     let own = shown(own.parent().unwrap_or(&own));
     let mut all = Vec::new();
     for Elsewhere {
         dir,
         stops_run,
         kept,
-    } in look.memory.elsewhere(&found, &look.places.store)
+    } in context
+        .previous_runs
+        .elsewhere(&found, &context.places.store)
     {
         let why = match kept {
             Ok((mut pins, holds)) => {
@@ -69,7 +71,7 @@ pub(super) fn pins(
             Err(error) => causes(&error),
         };
         if stops_run {
-            look.findings.refuse_at(
+            context.findings.refuse_at(
                 [&dir],
                 CheckCode::StateElsewhere,
                 format!("{own} is not the usual state directory, and a run with it ignores the pins and holds there: {why}"),

@@ -94,7 +94,7 @@ impl Found {
     }
 }
 
-/// An existing link is one root, however many entries point to it: the first of them stays. If the link is gone, each entry is
+/// An existing link is one root, however many entries point to it: the first of them is kept. If the link is gone, each entry is
 /// a root of its own, because only the entries can be removed.
 pub(super) fn once_each(mut all: Vec<Found>) -> Vec<Found> {
     let direct = all.iter().filter(|found| found.entry.is_none());

@@ -62,7 +62,7 @@ pub(super) fn systems(places: &NixDirs, name: &str) -> Result<Vec<StorePath<Stri
             Ok(None) => {}
             Err(error) => {
                 let link = shown(&link);
-                return Err(format!("cannot tell which system {link} is: {error}"));
+                return Err(format!("cannot determine which system {link} is: {error}"));
             }
         }
     }

@@ -14,7 +14,7 @@ use crate::domain::blocker::CheckCode;
 use crate::domain::profile::{Profile, ProfilePath};
 use crate::domain::snapshot::Actor;
 
-use super::Look;
+use super::SurveyContext;
 use super::dirs::{DirHandle, FileId, reach};
 use super::findings::roots_point;
 use super::names::{resolve, shown};
@@ -34,7 +34,7 @@ const MOST_REVEALED: usize = 1_000;
 
 /// The profiles found so far, and their directories.
 pub(super) struct Profiles<'a> {
-    look: Look<'a>,
+    context: SurveyContext<'a>,
     /// The directories whose profiles are all known.
     dirs: BTreeMap<FileId, Utf8PathBuf>,
     found: BTreeMap<ProfilePath, Profile>,
@@ -43,9 +43,9 @@ pub(super) struct Profiles<'a> {
 }
 
 impl<'a> Profiles<'a> {
-    pub(super) fn new(look: Look<'a>) -> Self {
+    pub(super) fn new(context: SurveyContext<'a>) -> Self {
         Self {
-            look,
+            context,
             dirs: BTreeMap::new(),
             found: BTreeMap::new(),
             names: BTreeMap::new(),
@@ -59,7 +59,7 @@ impl<'a> Profiles<'a> {
 
     /// Everything in and below `$NIX_STATE_DIR/profiles`.
     pub(super) fn of_machine(&mut self, state: &DirHandle) {
-        let dir = self.look.places.state_dir.join("profiles");
+        let dir = self.context.places.state_dir.join("profiles");
         match state.child(OsStr::new("profiles")) {
             Ok(place) => {
                 let site = ProfileDir {
@@ -90,7 +90,7 @@ impl<'a> Profiles<'a> {
             };
             if depth == DEEPEST {
                 let what = format!("did not search for profiles in {}", shown(&path));
-                self.look.findings.note(what);
+                self.context.findings.note(what);
                 continue;
             }
             let dir = site.dir.join(utf8);
@@ -113,10 +113,10 @@ impl<'a> Profiles<'a> {
     /// The profiles in homes: everybody's for root, the user's own otherwise. With `deep` also those in directories
     /// below the user's own, which are not user profiles by kind.
     pub(super) fn of_users(&mut self, deep: bool, roots: &Roots<'_>) {
-        let places = self.look.places;
+        let places = self.context.places;
         let mut dirs: Vec<Utf8PathBuf> = places.own_profiles.clone().into_iter().collect();
-        if self.look.actor == Actor::Root {
-            let homes = self.look.users.homes();
+        if self.context.actor == Actor::Root {
+            let homes = self.context.users.homes();
             dirs.extend(homes.map(NixDirs::profiles_below));
         }
         let mut seen = BTreeSet::new();
@@ -127,7 +127,7 @@ impl<'a> Profiles<'a> {
             match self.reached(&dir, DirKind::OfUser) {
                 Ok(Some(mut site)) => {
                     // For Nix, root's own are below `per-user`.
-                    site.is_nix_own = self.look.actor != Actor::Root
+                    site.is_nix_own = self.context.actor != Actor::Root
                         && places.own_profiles.as_ref() == Some(&site.dir);
                     let scan = self.visit(&site);
                     if let (Some(scan), true, true) = (scan, deep, site.is_nix_own) {
@@ -144,7 +144,7 @@ impl<'a> Profiles<'a> {
 
     /// The directory that a way leads to, to be looked into; `None` where there is none.
     fn reached(&self, dir: &Utf8Path, role: DirKind) -> io::Result<Option<ProfileDir>> {
-        let reached = reach(&self.look.users.real_path(dir))?;
+        let reached = reach(&self.context.users.real_path(dir))?;
         Ok(reached.map(|(place, link)| ProfileDir {
             link,
             ..ProfileDir::new(place, dir.to_path_buf(), role)
@@ -154,7 +154,7 @@ impl<'a> Profiles<'a> {
     /// The profiles in and below the directory of the one that `~/.nix-profile` points to, or the same link in the
     /// state directory if `use-xdg-base-directories` moved it.
     pub(super) fn beside_own(&mut self) {
-        let places = self.look.places;
+        let places = self.context.places;
         let home = places.home.as_ref().map(|home| home.join(".nix-profile"));
         let state = places.own_profiles.as_ref().and_then(|dir| dir.parent());
         let links = [home, state.map(|dir| dir.join("profile"))];
@@ -193,12 +193,12 @@ impl<'a> Profiles<'a> {
     /// found now: Nix would forget them.
     fn out_of_reach(&self, dir: &Utf8Path, error: &io::Error, roots: &Roots<'_>) {
         self.unreadable(dir, error);
-        let real = self.look.users.real_path(dir);
+        let real = self.context.users.real_path(dir);
         let below = |link: &&Path| link.starts_with(dir.as_std_path()) || link.starts_with(&real);
         let count = roots.in_gone_places().filter(below).count();
         if count > 0 {
             let (place, roots) = (shown(dir), roots_point(count));
-            self.look.findings.refuse_away(
+            self.context.findings.refuse_away(
                 dir.as_std_path(),
                 format!("cannot reach {place}, and {roots} into it: {error}"),
                 "mount or repair it; a garbage collection would remove these roots",
@@ -219,7 +219,7 @@ impl<'a> Profiles<'a> {
         if let Some(more) = names.len().checked_sub(MOST_REVEALED + 1) {
             let more = more + 1;
             let what = format!("did not search for profiles in {more} more directories");
-            self.look.findings.note(what);
+            self.context.findings.note(what);
         }
         for (dir, names) in names.into_iter().take(MOST_REVEALED) {
             let mut site = match self.reached(&dir, DirKind::Revealed) {
@@ -231,7 +231,7 @@ impl<'a> Profiles<'a> {
                     continue;
                 }
             };
-            if self.look.actor.may_act_for(site.place.uid()) {
+            if self.context.actor.may_act_for(site.place.uid()) {
                 site.only = Some(names);
                 self.visit(&site);
             }
@@ -246,7 +246,7 @@ impl<'a> Profiles<'a> {
         let names = match self.names(site) {
             Ok(names) => names?,
             Err(error) => {
-                let ours = self.look.actor.may_act_for(site.place.uid());
+                let ours = self.context.actor.may_act_for(site.place.uid());
                 if site.role == DirKind::Revealed || !ours {
                     self.report_unreadable(&site.dir, &error);
                 } else {
@@ -255,7 +255,7 @@ impl<'a> Profiles<'a> {
                 return None;
             }
         };
-        let mut scan = scan(self.look, site, names);
+        let mut scan = scan(self.context, site, names);
         if site.only.is_none() {
             self.dirs.insert(site.place.id(), site.dir.clone());
         }
@@ -270,14 +270,14 @@ impl<'a> Profiles<'a> {
     /// The names in a directory; `None` where its owner has too many.
     fn names(&mut self, site: &ProfileDir) -> io::Result<Option<Vec<OsString>>> {
         let uid = site.place.uid();
-        if self.look.actor != Actor::Root || uid == 0 {
+        if self.context.actor != Actor::Root || uid == 0 {
             return site.place.names().map(Some);
         }
         let before = self.names.get(&uid).copied().unwrap_or_default();
-        let room = MAX_NAMES_OF_A_USER.saturating_sub(before);
-        let names = site.place.first_names(room.saturating_add(1))?;
+        let left = MAX_NAMES_OF_A_USER.saturating_sub(before);
+        let names = site.place.first_names(left.saturating_add(1))?;
         self.names.insert(uid, before.saturating_add(names.len()));
-        Ok((names.len() <= room).then_some(names))
+        Ok((names.len() <= left).then_some(names))
     }
 
     /// Blocks the profiles of users who have too many names in their directories. What was not read there is unknown,
@@ -291,28 +291,28 @@ impl<'a> Profiles<'a> {
             .map(|(uid, _)| *uid)
             .collect();
         for uid in owners {
-            let name = shown(self.look.users.owner(uid).to_string());
+            let name = shown(self.context.users.owner(uid).to_string());
             let why = format!(
                 "{name} has more than {MAX_NAMES_OF_A_USER} names in profile directories; no profile of {name} is \
                  changed until there are fewer"
             );
-            self.look.findings.note(why.clone());
+            self.context.findings.note(why.clone());
             self.block(&why, |profile| profile.owner.uid == uid);
         }
     }
 
     /// Nothing is requested of it: profiles there are unknown, and therefore not changed.
     fn report_unreadable(&self, dir: &Utf8Path, error: &io::Error) {
-        if self.look.actor == Actor::Root {
+        if self.context.actor == Actor::Root {
             let dir = shown(dir);
             let what = format!("did not search for profiles in {dir}: {error}");
-            self.look.findings.note(what);
+            self.context.findings.note(what);
         }
     }
 
     fn unreadable(&self, dir: impl AsRef<Path>, error: &io::Error) {
         let dir = dir.as_ref();
-        self.look.findings.refuse_at(
+        self.context.findings.refuse_at(
             [dir],
             CheckCode::ProfileUnreadable,
             format!("cannot search for profiles in {}: {error}", shown(dir)),
@@ -325,7 +325,7 @@ impl<'a> Profiles<'a> {
         if self.found.contains_key(path) {
             return Some(path.clone());
         }
-        let (place, _) = reach(&self.look.users.real_path(path.dir())).ok()??;
+        let (place, _) = reach(&self.context.users.real_path(path.dir())).ok()??;
         let dir = self.dirs.get(&place.id())?;
         let known = ProfilePath::new(&dir.join(path.name())).ok()?;
         self.found.contains_key(&known).then_some(known)

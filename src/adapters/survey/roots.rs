@@ -18,8 +18,8 @@ use crate::domain::root::{Dangling, GcRoot, RootKind, RootState};
 use crate::domain::snapshot::Actor;
 use crate::domain::store_path::StorePath;
 
-use super::Look;
-use super::dirs::{DirHandle, FileKind, Meta, look_at};
+use super::SurveyContext;
+use super::dirs::{DirHandle, FileKind, Meta, metadata_of};
 use super::found::{self, Found, Hidden};
 use super::names::{Leads, leads, profile_of_link, resolve, shown, store_path_name};
 
@@ -49,7 +49,7 @@ impl Directory {
 
 /// The result of a walk over the roots.
 pub(super) struct Roots<'a> {
-    look: Look<'a>,
+    context: SurveyContext<'a>,
     /// `gcroots/auto`, where Nix has its entries.
     auto: Utf8PathBuf,
     /// The file systems that existed at the last run and are not mounted now.
@@ -69,10 +69,14 @@ pub(super) struct Roots<'a> {
 
 impl<'a> Roots<'a> {
     /// Walks `gcroots` and `profiles`.
-    pub(super) fn walk(look: Look<'a>, state: &DirHandle, mounts_away: &'a [Utf8PathBuf]) -> Self {
+    pub(super) fn walk(
+        context: SurveyContext<'a>,
+        state: &DirHandle,
+        mounts_away: &'a [Utf8PathBuf],
+    ) -> Self {
         let mut roots = Self {
-            look,
-            auto: look.places.state_dir.join("gcroots/auto"),
+            context,
+            auto: context.places.state_dir.join("gcroots/auto"),
             mounts_away,
             found: Vec::new(),
             directories: BTreeSet::new(),
@@ -88,13 +92,13 @@ impl<'a> Roots<'a> {
     }
 
     fn top(&mut self, state: &DirHandle, name: &OsStr) {
-        let path = self.look.places.state_dir.as_std_path().join(name);
-        match (state.child(name), state.look(name)) {
+        let path = self.context.places.state_dir.as_std_path().join(name);
+        match (state.child(name), state.metadata(name)) {
             (Ok(place), _) => self.tree(place, &path),
             (Err(error), Ok(None)) if error.kind() == io::ErrorKind::NotFound => {
                 // A store that was never used has neither. Nix makes both with its database, so if the database exists,
                 // roots have vanished. If its place cannot be read, it may exist.
-                let used = !matches!(state.look(OsStr::new("db")), Ok(None));
+                let used = !matches!(state.metadata(OsStr::new("db")), Ok(None));
                 if used && name == "gcroots" {
                     let what = format!("{} has vanished", shown(&path));
                     self.hidden.push(Hidden::everywhere(what));
@@ -158,7 +162,7 @@ impl<'a> Roots<'a> {
         };
         for name in names {
             let path = path.join(&name);
-            match place.look(&name) {
+            match place.metadata(&name) {
                 Ok(Some(meta)) if meta.kind == FileKind::Directory => ahead.push(Directory {
                     above: (depth < MAX_OPEN).then(|| Rc::clone(place)),
                     depth: depth + 1,
@@ -191,7 +195,7 @@ impl<'a> Roots<'a> {
     }
 
     fn link(&mut self, path: PathBuf, text: OsString, meta: Meta) {
-        match leads(&text, self.look.store.dir) {
+        match leads(&text, self.context.store.dir) {
             Leads::ToStorePath(store_path) => {
                 self.root(Found::new(path).with(meta).with_target(text), store_path);
             }
@@ -209,7 +213,7 @@ impl<'a> Roots<'a> {
     /// Follows an entry once. The way there may lead through links, as the collector's does; the object at its end is
     /// examined and not followed.
     fn indirect(&mut self, mut found: Found, entry: Meta) {
-        let link = match look_at(&found.link) {
+        let link = match metadata_of(&found.link) {
             Ok(link) => link,
             Err(error) if self.is_hidden(&error) => return self.as_owner(found, &error),
             Err(error) => {
@@ -236,7 +240,7 @@ impl<'a> Roots<'a> {
 
     /// A link that was followed to: a root where it leads to a store path.
     fn followed(&mut self, found: Found, text: OsString) {
-        match leads(&text, self.look.store.dir) {
+        match leads(&text, self.context.store.dir) {
             Leads::ToStorePath(store_path) => self.root(found.with_target(text), store_path),
             Leads::IntoStore | Leads::Elsewhere => {
                 self.dangling(found.with_target(text), Dangling::NotARoot);
@@ -246,7 +250,7 @@ impl<'a> Roots<'a> {
 
     /// Whether root may not read what the owner of the place may read.
     fn is_hidden(&self, error: &io::Error) -> bool {
-        self.look.actor == Actor::Root && error.kind() == io::ErrorKind::PermissionDenied
+        self.context.actor == Actor::Root && error.kind() == io::ErrorKind::PermissionDenied
     }
 
     /// Reads a link that root may not read, with its owner's rights. Nix reads it as root, and then counts no root.
@@ -254,7 +258,7 @@ impl<'a> Roots<'a> {
     fn as_owner(&mut self, found: Found, denied: &io::Error) {
         match super::as_owner::read_link(&found.link) {
             Ok((link, text)) => {
-                if let Leads::ToStorePath(_) = leads(&text, self.look.store.dir) {
+                if let Leads::ToStorePath(_) = leads(&text, self.context.store.dir) {
                     self.concealed.push(found.link.clone());
                 }
                 self.followed(found.with(link), text);
@@ -287,7 +291,9 @@ impl<'a> Roots<'a> {
         let dir = link.parent().unwrap_or(Path::new("/"));
         match fs::metadata(dir) {
             // An empty home may be the mount point of one that is not mounted.
-            Ok(_) if self.look.users.is_home(dir) && self.look.users.may_be_unmounted(dir) => {
+            Ok(_)
+                if self.context.users.is_home(dir) && self.context.users.may_be_unmounted(dir) =>
+            {
                 Ok(Dangling::ParentMissing)
             }
             Ok(found) if found.is_dir() => Ok(Dangling::LinkGone),
@@ -304,7 +310,7 @@ impl<'a> Roots<'a> {
     fn root(&mut self, mut found: Found, path: StorePath<String>) {
         // The collector asks its database whether the path is valid, which happens in a later step here. An invalid
         // path on disk counts as live: that keeps too much, never too little.
-        found.state = match self.look.store.has(&path) {
+        found.state = match self.context.store.has(&path) {
             Ok(true) => RootState::Live,
             Ok(false) => RootState::Dangling(Dangling::PathGone),
             Err(error) => return self.unreadable(found, &error),
@@ -368,11 +374,11 @@ impl<'a> Roots<'a> {
         kind: impl Fn(&Utf8Path, Option<&Utf8Path>) -> RootKind,
     ) -> Vec<GcRoot> {
         let mut all = std::mem::take(&mut self.found);
-        // The entry of `gcroots/auto` stays, which is Nix's own.
+        // The entry of `gcroots/auto` is kept, which is Nix's own.
         all.sort_by_key(|found| !self.in_auto(found));
         let all = found::once_each(all).into_iter();
         let mut roots: Vec<GcRoot> = all
-            .map(|found| found.into_root(self.look.users, &kind))
+            .map(|found| found.into_root(self.context.users, &kind))
             .collect();
         roots.sort_by(|a, b| (&a.link, &a.entry).cmp(&(&b.link, &b.entry)));
         roots

@@ -9,13 +9,13 @@ use std::io;
 use crate::domain::blocker::CheckCode;
 use crate::domain::profile::{Profile, ProfilePath};
 
-use super::Look;
+use super::SurveyContext;
 use super::dirs::{FileKind, Meta};
 use super::names::{generation_name, looks_like_a_generation, resolve, shown};
 use super::profile_dir::ProfileDir;
 
 /// The most odd names of one directory that are listed one by one.
-const MOST_TOLD: usize = 10;
+const MAX_LISTED: usize = 10;
 
 /// The content of a directory.
 #[derive(Debug, Default)]
@@ -31,7 +31,7 @@ struct Entry {
 }
 
 struct Reading<'a> {
-    look: Look<'a>,
+    context: SurveyContext<'a>,
     site: &'a ProfileDir,
     entries: BTreeMap<String, Entry>,
     odd: Vec<String>,
@@ -40,9 +40,9 @@ struct Reading<'a> {
 }
 
 /// Examines the names of a directory.
-pub(super) fn scan(look: Look<'_>, site: &ProfileDir, names: Vec<OsString>) -> Scan {
+pub(super) fn scan(context: SurveyContext<'_>, site: &ProfileDir, names: Vec<OsString>) -> Scan {
     let mut reading = Reading {
-        look,
+        context,
         site,
         entries: BTreeMap::new(),
         odd: Vec::new(),
@@ -62,7 +62,7 @@ pub(super) fn scan(look: Look<'_>, site: &ProfileDir, names: Vec<OsString>) -> S
 impl Reading<'_> {
     /// Examines one name; returns it if it is a directory.
     fn take(&mut self, name: OsString) -> Option<OsString> {
-        let meta = match self.site.place.look(&name) {
+        let meta = match self.site.place.metadata(&name) {
             Ok(Some(meta)) => meta,
             // It disappeared after the directory was read: a removed generation, or a temporary link.
             Ok(None) => return None,
@@ -183,7 +183,7 @@ impl Reading<'_> {
     }
 
     fn report(&mut self) {
-        let findings = self.look.findings;
+        let findings = self.context.findings;
         let dir = shown(&self.site.dir);
         if let Some(trouble) = self.trouble.take() {
             findings.refuse_at(
@@ -196,11 +196,11 @@ impl Reading<'_> {
         self.odd.sort();
         self.odd.dedup();
         let hint = "rename or remove it if it is not needed; nix-prune ignores it";
-        for name in self.odd.iter().take(MOST_TOLD) {
+        for name in self.odd.iter().take(MAX_LISTED) {
             let message = format!("{dir}/{name} looks like a generation but is not one");
             findings.refuse(CheckCode::OddName, message, hint);
         }
-        if let Some(more) = self.odd.len().checked_sub(MOST_TOLD + 1) {
+        if let Some(more) = self.odd.len().checked_sub(MAX_LISTED + 1) {
             let message = format!(
                 "{dir} has {} more names that look like generations",
                 more + 1

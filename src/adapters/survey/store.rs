@@ -45,14 +45,14 @@ impl<'a> Store<'a> {
 
     /// Whether a store path exists.
     pub(super) fn has(&self, path: &StorePath<String>) -> io::Result<bool> {
-        let found = self.place()?.look(OsStr::new(&path.to_string()))?;
+        let found = self.place()?.metadata(OsStr::new(&path.to_string()))?;
         Ok(found.is_some())
     }
 
     /// The content of a generation that points to `path`.
     pub(super) fn content(&self, path: StorePath<String>) -> io::Result<Content> {
         let name = path.to_string();
-        let Some(meta) = self.place()?.look(OsStr::new(&name))? else {
+        let Some(meta) = self.place()?.metadata(OsStr::new(&name))? else {
             return Ok(Content::Missing(path));
         };
         if meta.kind == FileKind::Directory && self.boots(OsStr::new(&name)) {
@@ -110,7 +110,7 @@ impl<'a> Store<'a> {
     /// Whether it looks bootable. If that cannot be read, it does not, which promises less.
     fn boots(&self, name: &OsStr) -> bool {
         let has =
-            |place: &DirHandle, name: &str| matches!(place.look(OsStr::new(name)), Ok(Some(_)));
+            |place: &DirHandle, name: &str| matches!(place.metadata(OsStr::new(name)), Ok(Some(_)));
         let Ok(system) = self.place().and_then(|store| store.child(name)) else {
             return false;
         };

@@ -20,7 +20,7 @@ use crate::domain::root::{GcRoot, RootKind, RootState};
 use crate::domain::snapshot::{Actor, Hold};
 use crate::domain::store_path::StorePath;
 
-use super::Look;
+use super::SurveyContext;
 use super::baseline_check::Missing;
 use super::findings::{if_gone_for_good, roots_point};
 use super::names::{profile_of_link, shown};
@@ -28,22 +28,22 @@ use super::roots::Roots;
 use super::users::Users;
 
 /// The most numbers of a profile that are listed one by one.
-const MOST_TOLD: usize = 10;
+const MAX_LISTED: usize = 10;
 
 /// Refuses a collection while roots point into a home that is missing or empty, as an unmounted one is.
-pub(super) fn homes_away(look: Look<'_>, roots: &Roots<'_>) {
+pub(super) fn homes_away(context: SurveyContext<'_>, roots: &Roots<'_>) {
     let homes = roots
         .in_gone_places()
-        .filter_map(|link| look.users.home_of(link));
+        .filter_map(|link| context.users.home_of(link));
     for (home, count) in counted(homes) {
-        if is_away(&home, look.users) {
+        if is_away(&home, context.users) {
             let (place, roots) = (shown(&home), roots_point(count));
-            look.findings.refuse_away(
+            context.findings.refuse_away(
                 &home,
                 format!("the home {place} is empty or missing, and {roots} into it"),
                 &format!(
                     "mount or unlock it; {}",
-                    if_gone_for_good(&look.places.state_dir)
+                    if_gone_for_good(&context.places.state_dir)
                 ),
             );
         }
@@ -69,12 +69,14 @@ fn is_away(home: &Path, users: &Users) -> bool {
 
 /// Refuses a collection while entries point into a missing directory of holds: the state directory is not mounted,
 /// another one was given, or an older copy replaced it. Nix would forget the holds.
-pub(super) fn holds_away(look: Look<'_>, roots: &Roots<'_>) {
-    let own = look.memory.holds_dir();
+pub(super) fn holds_away(context: SurveyContext<'_>, roots: &Roots<'_>) {
+    let own = context.previous_runs.holds_dir();
     // A run on record ended its holds itself.
     let is_lost = |dir: &Path, run: &RunId| match fs::metadata(dir) {
-        Ok(found) => found.is_dir() && dir == own.as_std_path() && !look.memory.knows(run),
-        Err(error) => is_gone(&error) && !is_removed_by_its_owner(dir, look.actor),
+        Ok(found) => {
+            found.is_dir() && dir == own.as_std_path() && !context.previous_runs.knows(run)
+        }
+        Err(error) => is_gone(&error) && !is_removed_by_its_owner(dir, context.actor),
     };
     let holds = roots.in_gone_places().filter_map(place_of_hold);
     let lost = holds.filter(|(dir, run)| is_lost(dir, run));
@@ -83,7 +85,7 @@ pub(super) fn holds_away(look: Look<'_>, roots: &Roots<'_>) {
             1 => "1 hold of an earlier run points".to_string(),
             count => format!("{count} holds of earlier runs point"),
         };
-        look.findings.refuse_away(
+        context.findings.refuse_away(
             &dir,
             format!("{holds} into {}, where there are no holds now", shown(&dir)),
             "mount the state directory, or name the right one with --state-dir; a collection would delete the held paths. \
@@ -117,13 +119,13 @@ pub(super) fn place_of_hold(link: &Path) -> Option<(&Path, RunId)> {
 ///
 /// Root removes directories all the time, as users do: their paths are held for an undo window, and stop nothing. This
 /// check is for places that may come back: where homes and disks are mounted, and what no run has ever seen.
-pub(super) fn places_away(look: Look<'_>, roots: &Roots<'_>, missing: &Missing<'_>) {
-    let state_dir = &look.places.state_dir;
+pub(super) fn places_away(context: SurveyContext<'_>, roots: &Roots<'_>, missing: &Missing<'_>) {
+    let state_dir = &context.places.state_dir;
     let links = roots.missing_links();
     let links = links.filter(|link| !link.starts_with(state_dir) && place_of_hold(link).is_none());
     let places = links.filter_map(|link| match missing.unmounted(link) {
         Some(at) => Some(at.as_std_path().into()),
-        None => may_be_away(look, link, missing),
+        None => may_be_away(context, link, missing),
     });
     for (place, count) in counted(places) {
         let (name, roots) = (shown(&place), roots_point(count));
@@ -132,13 +134,13 @@ pub(super) fn places_away(look: Look<'_>, roots: &Roots<'_>, missing: &Missing<'
             if_gone_for_good(state_dir)
         );
         let message = format!("{name} is empty or missing, and {roots} into it");
-        look.findings.refuse_away(&place, message, &hint);
+        context.findings.refuse_away(&place, message, &hint);
     }
 }
 
 /// The place of a vanished link, if there is a reason to believe that it is only away.
-fn may_be_away(look: Look<'_>, link: &Path, missing: &Missing<'_>) -> Option<PathBuf> {
-    let (users, places) = (look.users, look.places);
+fn may_be_away(context: SurveyContext<'_>, link: &Path, missing: &Missing<'_>) -> Option<PathBuf> {
+    let (users, places) = (context.users, context.places);
     let is_of_home = is_generation_of_a_home(link);
     if users.home_of(link).is_some() && !is_of_home {
         return None;
@@ -201,7 +203,7 @@ fn is_guarded(dir: &fs::Metadata) -> bool {
 }
 
 /// Sets the ends of undo windows, by the time that is proven to have passed.
-pub(super) fn windows(look: Look<'_>, holds: &mut [Hold], skips: &[Skip]) {
+pub(super) fn windows(context: SurveyContext<'_>, holds: &mut [Hold], skips: &[Skip]) {
     let mut later = 0;
     for hold in holds {
         let end = window_end(hold, skips);
@@ -210,7 +212,7 @@ pub(super) fn windows(look: Look<'_>, holds: &mut [Hold], skips: &[Skip]) {
     }
     if later > 0 {
         let windows = count_with_verb(later, "undo window", "end");
-        look.findings.note(format!(
+        context.findings.note(format!(
             "The clock advanced more than the time this machine observed since earlier runs; {windows} later by the difference. \
              `nix-prune hold release` ends them at once"
         ));
@@ -222,13 +224,13 @@ pub(super) fn windows(look: Look<'_>, holds: &mut [Hold], skips: &[Skip]) {
 /// Generations of other users stop nothing, because any user can remove such an entry. They are returned as roots, and
 /// garbage is collected by name, without their closures.
 pub(super) fn rootless_generations(
-    look: Look<'_>,
+    context: SurveyContext<'_>,
     profiles: &[Profile],
     roots: &[GcRoot],
     asked: &[Utf8PathBuf],
 ) -> Vec<GcRoot> {
-    let (findings, store) = (look.findings, &look.places.store);
-    let looked_in = look.places.state_dir.join("profiles");
+    let (findings, store) = (context.findings, &context.places.store);
+    let looked_in = context.places.state_dir.join("profiles");
     let mut spared = Vec::new();
     let live = roots.iter().filter(|root| root.state == RootState::Live);
     let live: BTreeSet<&StorePath<String>> =
@@ -249,10 +251,10 @@ pub(super) fn rootless_generations(
         };
         let mut numbers: Vec<String> = lost
             .iter()
-            .take(MOST_TOLD)
+            .take(MAX_LISTED)
             .map(|(generation, _)| generation.number.to_string())
             .collect();
-        if let Some(more) = lost.len().checked_sub(MOST_TOLD + 1) {
+        if let Some(more) = lost.len().checked_sub(MAX_LISTED + 1) {
             numbers.push(format!("{} more", more + 1));
         }
         let name = shown(profile.path.to_path());
@@ -279,7 +281,7 @@ pub(super) fn rootless_generations(
             );
             hint.push_str(&delete);
         }
-        let (code, message) = if is_of_another(profile, look.actor) {
+        let (code, message) = if is_of_another(profile, context.actor) {
             let roots = lost.iter().map(|(it, path)| root_of(profile, it, path));
             spared.extend(roots);
             let message = format!(
@@ -318,7 +320,12 @@ fn root_of(profile: &Profile, generation: &Generation, path: &StorePath<String>)
 }
 
 /// Finds the holds whose link is no root any more, and reports those that will not keep their promise.
-pub(super) fn rootless_holds(look: Look<'_>, holds: &mut [Hold], roots: &[GcRoot], now: Timestamp) {
+pub(super) fn rootless_holds(
+    context: SurveyContext<'_>,
+    holds: &mut [Hold],
+    roots: &[GcRoot],
+    now: Timestamp,
+) {
     let live = roots.iter().filter(|root| root.state == RootState::Live);
     let live: BTreeSet<&Utf8Path> = live.map(|root| root.link.as_path()).collect();
     let (mut forgotten, mut broken) = (0, 0);
@@ -337,13 +344,13 @@ pub(super) fn rootless_holds(look: Look<'_>, holds: &mut [Hold], roots: &[GcRoot
     };
     if forgotten > 0 {
         let holds = holds(forgotten);
-        look.findings.note(format!(
+        context.findings.note(format!(
             "{holds} lost the entry in gcroots/auto; the next run that collects garbage restores it first"
         ));
     }
     if broken > 0 {
         let holds = holds(broken);
-        look.findings.note(format!(
+        context.findings.note(format!(
             "{holds} lost the link or the store path before the undo window ended, and cannot be undone"
         ));
     }

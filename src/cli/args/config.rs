@@ -65,7 +65,7 @@ pub struct MigrateArgs {
 #[derive(Debug, Args)]
 pub struct ShowArgs {
     /// Same as run --undo-window; default: `NIX_PRUNE_UNDO_WINDOW`
-    // Without clap's `env`, so that a flag can be told from a variable.
+    // Without clap's `env`, so that a flag differs from a variable.
     #[arg(long, value_name = "DURATION")]
     pub undo_window: Option<Span>,
     /// Same as run --max-risk; default: `NIX_PRUNE_MAX_RISK`

@@ -14,7 +14,7 @@ use crate::adapters::process::Account;
 use crate::domain::snapshot::Actor;
 use crate::render::json::{self, NoteDocument};
 use crate::render::text::escape;
-use crate::settings::{self, Around, Entry, ImportError, Imported, Note, NoteKind, Scope};
+use crate::settings::{self, Entry, ImportContext, ImportError, Imported, Note, NoteKind, Scope};
 
 /// Prints the settings, and on standard error how they differ from the other tool.
 pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<Exit, Failure> {
@@ -24,7 +24,7 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<Exit, Failu
     })?;
     let own = Account::find(&context.places.passwd, Uid::effective().as_raw());
     let own = own.ok().flatten();
-    let around = Around {
+    let context = ImportContext {
         scope: scope(context, args.scope),
         home: context.places.home.as_deref(),
         user: own.as_ref().map(|account| account.name.as_str()),
@@ -33,7 +33,7 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<Exit, Failu
         entries: &entries,
         read: &read,
     };
-    let imported = settings::import(name, words, &around)
+    let imported = settings::import(name, words, &context)
         .map_err(|error| Failure::new(Exit::Usage, error.message).hint(error.hint))?;
     if let Some(path) = &args.output {
         save(path, &imported)?;

@@ -8,7 +8,7 @@ use super::{StoreAnalysis, StoreRoot};
 use crate::domain::graph::{NodeSet, Weight};
 use crate::domain::measure::Timestamp;
 
-/// The links that a plan removes, and what its collection spares.
+/// The links that a plan removes, and what its collection keeps.
 ///
 /// A link that is known by another name here is not found among the roots and counts as if it stayed: the prediction is then too
 /// low, never too high.
@@ -39,8 +39,8 @@ impl StoreAnalysis {
     /// What is freed by removing these links and collecting garbage.
     pub fn forecast(&self, removed: &RemovedLinks) -> Forecast {
         let dead_without = |is_removed: &dyn Fn(&Utf8PathBuf) -> bool| {
-            let stays = |root: &StoreRoot| !is_removed(&root.root.link);
-            self.graph.dead(&self.root_nodes(stays), self.flags)
+            let kept_nodes = |root: &StoreRoot| !is_removed(&root.root.link);
+            self.graph.dead(&self.root_nodes(kept_nodes), self.flags)
         };
         let dead = dead_without(&|link| removed.now.contains(link));
         let then = dead_without(&|link| {

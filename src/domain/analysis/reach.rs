@@ -12,8 +12,8 @@ use crate::domain::measure::Bytes;
 #[derive(Debug)]
 pub struct RemovalSequence<'a> {
     inspection: &'a StoreAnalysis,
-    stays: Vec<NodeIdx>,
-    rungs: Vec<Candidate>,
+    kept_nodes: Vec<NodeIdx>,
+    candidates: Vec<Candidate>,
 }
 
 #[derive(Debug)]
@@ -22,11 +22,11 @@ struct Candidate {
     nodes: Vec<NodeIdx>,
 }
 
-/// How far a ladder is climbed.
+/// The first links of a sequence, and what removing them frees.
 #[derive(Debug)]
 pub struct CumulativeFreed {
-    /// How many links go.
-    rungs: usize,
+    /// How many links are removed.
+    candidates: usize,
     /// What is dead then.
     pub dead: NodeSet,
     /// How much that is, as it was weighed.
@@ -34,34 +34,34 @@ pub struct CumulativeFreed {
 }
 
 impl StoreAnalysis {
-    /// The links `gone` and those of `rungs` may be removed, nothing else. Paths that were registered at or after
+    /// The links `gone` and those of `candidates` may be removed, nothing else. Paths that were registered at or after
     /// `recent`, in seconds since 1970, are kept with their dependencies.
     ///
-    /// A link that is no root here, or whose path is kept by something else, is no rung: removing it frees nothing.
-    pub fn ladder<'a>(
+    /// A link that is no root here, or whose path is kept by something else, is no candidate: removing it frees nothing.
+    pub fn removal_sequence<'a>(
         &'a self,
         gone: &[&Utf8Path],
-        rungs: &[&Utf8Path],
+        candidates: &[&Utf8Path],
         recent: Option<i64>,
     ) -> RemovalSequence<'a> {
         let mut by_link: HashMap<&Utf8Path, Vec<NodeIdx>> = HashMap::new();
-        for link in gone.iter().chain(rungs) {
+        for link in gone.iter().chain(candidates) {
             by_link.insert(link, Vec::new());
         }
-        let mut stays = Vec::new();
+        let mut kept_nodes = Vec::new();
         for StoreRoot { root, node } in &self.roots {
             match by_link.get_mut(root.link.as_path()) {
                 Some(nodes) => nodes.push(*node),
-                None => stays.push(*node),
+                None => kept_nodes.push(*node),
             }
         }
         if let Some(recent) = recent {
             let young = |node: &NodeIdx| self.graph.registered(*node) >= recent;
-            stays.extend(self.graph.nodes().filter(young));
+            kept_nodes.extend(self.graph.nodes().filter(young));
         }
-        let live = self.graph.live(&stays, self.flags);
+        let live = self.graph.live(&kept_nodes, self.flags);
         let mut kept = Vec::new();
-        for &link in rungs {
+        for &link in candidates {
             let nodes = by_link.remove(link).unwrap_or_default();
             if nodes.iter().any(|&node| !live.contains(node)) {
                 let link = link.to_path_buf();
@@ -70,8 +70,8 @@ impl StoreAnalysis {
         }
         RemovalSequence {
             inspection: self,
-            stays,
-            rungs: kept,
+            kept_nodes,
+            candidates: kept,
         }
     }
 
@@ -95,12 +95,19 @@ impl StoreAnalysis {
 }
 
 impl RemovalSequence<'_> {
-    /// The links that are removed in a climb, in their order. It leaves out a link whose path another kept link keeps:
+    /// The links that are removed, in their order. It leaves out a link whose path another kept link keeps:
     /// removing it frees nothing yet.
-    pub fn links_of(&self, climb: &CumulativeFreed) -> impl Iterator<Item = &Utf8Path> {
-        let climbed = self.rungs.iter().take(climb.rungs);
-        let frees = |rung: &&Candidate| rung.nodes.iter().any(|&node| climb.dead.contains(node));
-        climbed.filter(frees).map(|rung| rung.link.as_path())
+    pub fn links_of(&self, reached: &CumulativeFreed) -> impl Iterator<Item = &Utf8Path> {
+        let taken = self.candidates.iter().take(reached.candidates);
+        let frees = |candidate: &&Candidate| {
+            candidate
+                .nodes
+                .iter()
+                .any(|&node| reached.dead.contains(node))
+        };
+        taken
+            .filter(frees)
+            .map(|candidate| candidate.link.as_path())
     }
 
     /// The same without links that free nothing according to `weigh`: snapshots may keep the blocks.
@@ -109,17 +116,17 @@ impl RemovalSequence<'_> {
     /// When something cannot be weighed.
     pub fn links_that_free<E>(
         &self,
-        climb: &CumulativeFreed,
+        reached: &CumulativeFreed,
         mut weigh: impl FnMut(&NodeSet) -> Result<Bytes, E>,
     ) -> Result<Vec<&Utf8Path>, E> {
         let (graph, flags) = (&self.inspection.graph, self.inspection.flags);
         let nothing = weigh(&graph.set_of([]))?;
-        let other = climb.dead.without(&self.dead_after(0)).complement();
+        let other = reached.dead.without(&self.dead_after(0)).complement();
         let mut links = Vec::new();
-        for rung in self.rungs.iter().take(climb.rungs) {
-            let kept = graph.live(&rung.nodes, flags).without(&other);
+        for candidate in self.candidates.iter().take(reached.candidates) {
+            let kept = graph.live(&candidate.nodes, flags).without(&other);
             if !kept.is_empty() && weigh(&kept)? > nothing {
-                links.push(rung.link.as_path());
+                links.push(candidate.link.as_path());
             }
         }
         Ok(links)
@@ -127,22 +134,24 @@ impl RemovalSequence<'_> {
 
     /// The links that can free something, in their order.
     pub fn links(&self) -> impl Iterator<Item = &Utf8Path> {
-        self.rungs.iter().map(|rung| rung.link.as_path())
+        self.candidates
+            .iter()
+            .map(|candidate| candidate.link.as_path())
     }
 
     /// What is dead when the first so many links are gone.
-    pub fn dead_after(&self, rungs: usize) -> NodeSet {
-        let standing = self.rungs.iter().skip(rungs);
-        let standing = standing.flat_map(|rung| rung.nodes.iter().copied());
-        let roots: Vec<NodeIdx> = self.stays.iter().copied().chain(standing).collect();
+    pub fn dead_after(&self, candidates: usize) -> NodeSet {
+        let not_removed = self.candidates.iter().skip(candidates);
+        let not_removed = not_removed.flat_map(|candidate| candidate.nodes.iter().copied());
+        let roots: Vec<NodeIdx> = self.kept_nodes.iter().copied().chain(not_removed).collect();
         self.inspection.graph.dead(&roots, self.inspection.flags)
     }
 
     /// What each link frees after those before it, by the store's own sizes.
     pub fn freed_by_each(&self) -> Vec<Weight> {
-        let groups: Vec<&[NodeIdx]> = self.rungs.iter().map(|r| r.nodes.as_slice()).collect();
+        let groups: Vec<&[NodeIdx]> = self.candidates.iter().map(|r| r.nodes.as_slice()).collect();
         let (graph, flags) = (&self.inspection.graph, self.inspection.flags);
-        graph.freed_by_order(&self.stays, &groups, flags)
+        graph.freed_by_order(&self.kept_nodes, &groups, flags)
     }
 
     /// The fewest links, from the first, after which `enough` is dead, or as much as all of them free. A larger set must
@@ -150,21 +159,25 @@ impl RemovalSequence<'_> {
     ///
     /// # Errors
     /// When something cannot be weighed.
-    pub fn climb<E>(
+    pub fn fewest_to_free<E>(
         &self,
         enough: Bytes,
         mut weigh: impl FnMut(&NodeSet) -> Result<Bytes, E>,
     ) -> Result<CumulativeFreed, E> {
-        let mut at = |rungs: usize| -> Result<CumulativeFreed, E> {
-            let dead = self.dead_after(rungs);
+        let mut at = |candidates: usize| -> Result<CumulativeFreed, E> {
+            let dead = self.dead_after(candidates);
             let bytes = weigh(&dead)?;
-            Ok(CumulativeFreed { rungs, dead, bytes })
+            Ok(CumulativeFreed {
+                candidates,
+                dead,
+                bytes,
+            })
         };
         let none = at(0)?;
-        if none.bytes >= enough || self.rungs.is_empty() {
+        if none.bytes >= enough || self.candidates.is_empty() {
             return Ok(none);
         }
-        let mut best = at(self.rungs.len())?;
+        let mut best = at(self.candidates.len())?;
         if best.bytes <= none.bytes {
             return Ok(none);
         }
@@ -172,12 +185,12 @@ impl RemovalSequence<'_> {
         let enough = enough.min(best.bytes);
         // Not enough below `low`, enough from `best` on.
         let mut low = 1;
-        while low < best.rungs {
-            let middle = at(usize::midpoint(low, best.rungs - 1))?;
+        while low < best.candidates {
+            let middle = at(usize::midpoint(low, best.candidates - 1))?;
             if middle.bytes >= enough {
                 best = middle;
             } else {
-                low = middle.rungs + 1;
+                low = middle.candidates + 1;
             }
         }
         Ok(best)

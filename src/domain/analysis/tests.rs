@@ -88,7 +88,7 @@ fn roots() -> Vec<GcRoot> {
     ]
 }
 
-fn stray(name: &str, exact: bool) -> UnregisteredPath {
+fn name(name: &str, exact: bool) -> UnregisteredPath {
     let name = name.to_string();
     UnregisteredPath { name, exact }
 }
@@ -100,10 +100,10 @@ fn analysis(roots: Vec<GcRoot>) -> StoreAnalysis {
         flags: KeepFlags::NIX_DEFAULT,
         roots,
         names: vec![
-            stray(&base_name(0), true),
-            stray(&format!("{:032}-stray", 50), true),
-            stray("odd \u{fffd}", false),
-            stray(".links", true),
+            name(&base_name(0), true),
+            name(&format!("{:032}-stray", 50), true),
+            name("odd \u{fffd}", false),
+            name(".links", true),
         ],
         doubts: vec!["a directory cannot be read".to_string()],
         notes: vec!["a note".to_string()],
@@ -192,8 +192,8 @@ fn a_temporary_root_keeps_every_name_with_its_hash() {
     let store = with(&format!("{:032}-stray.lock", 50));
     assert_eq!(names(&store, store.dead().iter()), ["junk-1.0"]);
     let unregistered = |store: &StoreAnalysis| {
-        let strays = store.unregistered().iter();
-        strays.map(|stray| stray.name.clone()).collect::<Vec<_>>()
+        let names = store.unregistered().iter();
+        names.map(|name| name.name.clone()).collect::<Vec<_>>()
     };
     assert_eq!(unregistered(&store), [".links", "odd \u{fffd}"]);
     let all = unregistered(&analysis(roots()));

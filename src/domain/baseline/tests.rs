@@ -272,7 +272,7 @@ fn the_record_has_room_for_so_many_roots_of_an_owner_and_of_all() {
     assert_eq!(of_one.roots.len(), 2);
     let all = (1..=6).flat_map(many).collect();
     assert_eq!(RootBaseline::of(&snapshot(all), &[], None).roots.len(), 11);
-    // What is missing already is never forgotten for want of room.
+    // What is missing already is never forgotten for want of space.
     let mut missing = snapshot(many(1).collect());
     let lost = |n: u32| VanishedRoot {
         link: format!("/lost/{n}/{long}").into(),

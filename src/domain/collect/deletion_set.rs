@@ -166,17 +166,17 @@ impl DeletionSet {
         self.chosen.is_empty() && self.unregistered.is_empty()
     }
 
-    /// The paths in batches that cost at most `room` each. Whatever keeps a path is in the same batch or an earlier
+    /// The paths in batches that cost at most `limit` each. Whatever keeps a path is in the same batch or an earlier
     /// one. Only paths that keep each other share a batch beyond that.
     pub fn batches(
         &self,
-        room: usize,
+        limit: usize,
         cost: impl Fn(&str) -> usize,
     ) -> Vec<Vec<StorePath<String>>> {
         let name = |node| self.graph.base_name(node);
         let nodes = self
             .graph
-            .deletion_batches_by(&self.chosen, self.flags, room, |node| cost(name(node)));
+            .deletion_batches_by(&self.chosen, self.flags, limit, |node| cost(name(node)));
         let parsed = |batch: Vec<_>| -> Vec<StorePath<String>> {
             let paths = batch.into_iter().filter_map(|node| parse(name(node)));
             paths.collect()
@@ -190,7 +190,7 @@ impl DeletionSet {
         for path in &self.unregistered {
             let more = of_path(path);
             match batches.last_mut() {
-                Some(batch) if spent + more <= room => {
+                Some(batch) if spent + more <= limit => {
                     batch.push(path.clone());
                     spent += more;
                 }

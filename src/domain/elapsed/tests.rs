@@ -204,7 +204,7 @@ proptest! {
     }
 }
 
-/// How a machine tells one boot from another.
+/// How a machine distinguishes one boot from another.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Boots {
     Numbered,

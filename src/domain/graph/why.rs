@@ -84,7 +84,7 @@ impl<'g> Search<'g> {
         }
     }
 
-    /// Goes from one level to the next; a reference is preferred to the other kinds where both lead as near.
+    /// Proceeds level by level; a reference is preferred to the other kinds where both lead as near.
     fn step(&mut self, flags: KeepFlags) {
         let backward = self.graph.backward();
         let kinds = [

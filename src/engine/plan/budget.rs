@@ -22,7 +22,7 @@ pub struct BudgetContext<'a> {
     pub disk_usage: DiskUsage,
     /// How much must go until the goal is reached.
     pub to_free: Bytes,
-    /// What the collection spares for its youth.
+    /// What the collection keeps because it is recent.
     pub recent: Option<Recent>,
     /// The last run whose prediction the file system contradicted: nothing is then removed without a hold.
     pub contradiction: Option<&'a Contradiction>,

@@ -15,21 +15,21 @@ impl<R: RunJournal> Planner<'_, R> {
     pub(super) fn predict(
         &self,
         plan: &mut Plan,
-        look: &Observation,
+        observation: &Observation,
         exact: Exact,
     ) -> Result<(), PlanError> {
         let Some(collection) = plan.collection().copied() else {
             return Ok(());
         };
         let unknown = |why: &str| vec![format!("the amount freed is unknown: {why}")];
-        let store = match &look.store {
+        let store = match &observation.store {
             Ok(store) => store,
             Err(error) => {
                 plan.prediction.notes = unknown(&error_chain(error));
                 return Ok(());
             }
         };
-        if let Some(blocker) = look.snapshot.hidden_roots().next() {
+        if let Some(blocker) = observation.snapshot.hidden_roots().next() {
             plan.prediction.notes = unknown(&blocker.message);
             return Ok(());
         }
@@ -49,7 +49,7 @@ impl<R: RunJournal> Planner<'_, R> {
         }
         let mut names = names(store.graph(), forecast.dead.iter());
         let mut notes = Vec::new();
-        // The age of a name that Nix does not know is not known, so it stays where recent paths do.
+        // The age of a name that Nix does not know is not known, so it is kept where recent paths are.
         if collection.registered_before.is_some() {
             notes.push(spared(forecast.spared));
         } else if !is_part {

@@ -17,7 +17,7 @@ const ON_DISK: u64 = 50;
 /// More than this world ever has free.
 const OUT_OF_REACH: u64 = 1_000_000;
 
-/// The world, with what is dead in it: paths of which each takes half of the room that its own size promises.
+/// The world, with what is dead in it: paths of which each takes half of the space that its own size promises.
 struct StoreData<'a>(&'a World);
 
 impl StoreData<'_> {
@@ -153,7 +153,7 @@ fn a_part_is_never_widened_to_the_whole() {
         budget: Some(report(1, Some(NAR))),
         ..with_actions(plan, vec![collect()])
     };
-    // This world does not tell what is dead.
+    // In this world it is unknown what is dead.
     let receipt = world
         .engine()
         .apply(

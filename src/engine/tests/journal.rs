@@ -8,7 +8,7 @@ pub(super) struct Token;
 impl RunJournal for World {
     type Lock = Token;
 
-    fn make_room(&self, _: &Token) -> bool {
+    fn make_space(&self, _: &Token) -> bool {
         !self.full.get()
     }
 

@@ -1,4 +1,4 @@
-//! What a job would do: plans drawn from snapshots made by hand, and the second look before a deed.
+//! What a job would do: plans made from snapshots, and the recheck before an action.
 
 // Clippy's leave for tests does not reach the functions beside them.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
@@ -103,7 +103,7 @@ fn number(held: &Held) -> String {
     }
 }
 
-/// The reasons to keep a generation; none when it goes.
+/// The reasons to keep a generation; none when it is removed.
 fn reasons(plan: &Plan, path: &str, n: u32) -> Vec<Reason> {
     let of_it = plan.items.iter().find(|item| {
         matches!(&item.subject, Subject::Generation { profile, number, .. }

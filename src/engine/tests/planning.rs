@@ -19,7 +19,7 @@ struct Closed {
 }
 
 impl ReadStore for Closed {
-    fn look(&self, survey: &dyn Survey) -> Result<Observation, SurveyError> {
+    fn observe(&self, survey: &dyn Survey) -> Result<Observation, SurveyError> {
         self.tried.set(self.tried.get() + 1);
         let error = StoreReadError {
             kind: self.kind,

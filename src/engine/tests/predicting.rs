@@ -21,7 +21,7 @@ struct Open<'a> {
 }
 
 impl ReadStore for Open<'_> {
-    fn look(&self, survey: &dyn Survey) -> Result<Observation, SurveyError> {
+    fn observe(&self, survey: &dyn Survey) -> Result<Observation, SurveyError> {
         let snapshot = survey.snapshot()?;
         let mut builder = GraphBuilder::new();
         for path in &*self.world.disk.borrow() {

@@ -322,7 +322,7 @@ proptest! {
         }
         let steps: u64 = outcome.rounds.iter().map(|round| round.steps).sum();
         prop_assert!(dropped(&receipt) as u64 >= steps);
-        // What is dead goes before any generation does.
+        // Dead paths are deleted before any generation is removed.
         let deleted = deleted(&world);
         let alive = deleted.iter().position(|path| number(path) < DEAD);
         let last_dead = deleted.iter().rposition(|path| number(path) >= DEAD);

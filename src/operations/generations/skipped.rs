@@ -63,10 +63,10 @@ fn is_about(blocker: &Blocker, barred: &Barred) -> bool {
 
 /// A failed check for each profile that is asked for and left alone without one.
 pub(in crate::operations) fn blocked(snapshot: &Snapshot, job: &EffectiveJob) -> Vec<Blocker> {
-    let told = |barred: &Barred| snapshot.blockers.iter().any(|r| is_about(r, barred));
-    let untold = barred(snapshot, job)
+    let is_reported = |barred: &Barred| snapshot.blockers.iter().any(|r| is_about(r, barred));
+    let unreported = barred(snapshot, job)
         .into_iter()
-        .filter(|barred| !told(barred));
+        .filter(|barred| !is_reported(barred));
     let blocker = |Barred { path, why }: Barred| Blocker {
         places: vec![path.clone()],
         ..Blocker::new(
@@ -75,7 +75,7 @@ pub(in crate::operations) fn blocked(snapshot: &Snapshot, job: &EffectiveJob) ->
             "fix the cause, or remove the profile from the job".to_string(),
         )
     };
-    untold.map(blocker).collect()
+    unreported.map(blocker).collect()
 }
 
 /// The profiles that are asked for and left alone, as far as nobody accepts why.

@@ -97,10 +97,10 @@ pub fn dead_sum(
     notes: Vec<String>,
 ) -> DeadSum {
     let weight = inspection.graph().weight(&inspection.dead());
-    let strays = inspection.unregistered().iter();
-    let strays = strays.map(|stray| inspection.store().as_path().join(&stray.name).into_string());
+    let names = inspection.unregistered().iter();
+    let names = names.map(|name| inspection.store().as_path().join(&name.name).into_string());
     DeadSum {
-        unregistered: strays.collect(),
+        unregistered: names.collect(),
         total: DeadTotalDocument {
             count: weight.paths,
             nar_bytes: weight.nar_bytes,

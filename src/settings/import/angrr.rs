@@ -9,7 +9,7 @@ use super::draft::{Draft, Keep};
 use super::flags::Flags;
 use super::meanings::{self as m, Row};
 use super::spans::{self, HUMANTIME};
-use super::{Around, ImportError, NoteKind, Result, Scope, absolute, from_toml};
+use super::{ImportContext, ImportError, NoteKind, Result, Scope, absolute, from_toml};
 
 /// The file: policies for profiles, which decide what is kept, and keys that are only known by name.
 #[derive(Deserialize)]
@@ -57,7 +57,7 @@ struct Bucket {
     amount: u64,
 }
 
-pub(super) fn angrr(words: &[String], around: &Around<'_>, draft: &mut Draft) -> Result {
+pub(super) fn angrr(words: &[String], context: &ImportContext<'_>, draft: &mut Draft) -> Result {
     let flags = Flags::read("angrr", m::ANGRR, words, draft)?;
     let mut files = flags.values("--config");
     files.extend(flags.words().into_iter().filter(|word| word != "run"));
@@ -70,7 +70,7 @@ pub(super) fn angrr(words: &[String], around: &Around<'_>, draft: &mut Draft) ->
             "Name one of them, and copy the keys of the other into it.",
         ));
     }
-    let config: Config = from_toml(&file, "settings of angrr", around)?;
+    let config: Config = from_toml(&file, "settings of angrr", context)?;
     for key in config.others.keys() {
         let row = m::ANGRR_KEYS
             .iter()
@@ -94,21 +94,21 @@ pub(super) fn angrr(words: &[String], around: &Around<'_>, draft: &mut Draft) ->
         );
     }
     for (name, policy) in &config.profile_policies {
-        profile(name, policy, around, draft)?;
+        profile(name, policy, context, draft)?;
     }
     draft.note("collect", m::NO_COLLECTION);
     Ok(())
 }
 
-fn profile(name: &str, policy: &Policy, around: &Around<'_>, draft: &mut Draft) -> Result {
+fn profile(name: &str, policy: &Policy, context: &ImportContext<'_>, draft: &mut Draft) -> Result {
     let about = format!("profile-policies.{name}");
     let keep = keep(&about, policy, draft)?;
     let mut profiles = Vec::new();
     for path in &policy.profile_paths {
         // `~` is one home for a user, and every home for root, which no selector can say of one profile.
-        match (path.strip_prefix("~/"), around.scope) {
+        match (path.strip_prefix("~/"), context.scope) {
             (None, _) => profiles.push(absolute(path)?),
-            (Some(below), Scope::User) => profiles.push(around.in_home(below)?.into()),
+            (Some(below), Scope::User) => profiles.push(context.in_home(below)?.into()),
             (Some(_), Scope::System) => {
                 let message = format!(
                     "`{path}` of every user is left out; `users` or `home-manager` would cover more profiles than that."

@@ -7,7 +7,7 @@ use super::flags::Flags;
 use super::meanings as m;
 use super::shell::{self, Freed};
 use super::spans::{self, Unit};
-use super::{Around, ImportError, Result, Scope};
+use super::{ImportContext, ImportError, Result, Scope};
 use crate::domain::budget::parse_size;
 use crate::domain::measure::{Bytes, Span};
 
@@ -38,13 +38,17 @@ enum Goal {
 }
 
 /// The option `options` is a line of a shell script; the others set the schedule.
-pub(super) fn nix_gc(words: &[String], around: &Around<'_>, draft: &mut Draft) -> Result {
+pub(super) fn nix_gc(words: &[String], context: &ImportContext<'_>, draft: &mut Draft) -> Result {
     let flags = Flags::read("nix.gc", m::NIX_GC, words, draft)?;
     let line = flags.value("--options").unwrap_or_default();
-    collect_garbage(&shell::words(&line)?, around, draft)
+    collect_garbage(&shell::words(&line)?, context, draft)
 }
 
-pub(super) fn collect_garbage(words: &[String], _: &Around<'_>, draft: &mut Draft) -> Result {
+pub(super) fn collect_garbage(
+    words: &[String],
+    _: &ImportContext<'_>,
+    draft: &mut Draft,
+) -> Result {
     let flags = Flags::read("nix-collect-garbage", m::NIX_COLLECT_GARBAGE, words, draft)?;
     for option in flags.values("--option").chunks(2) {
         let option = option.join(" ");
@@ -80,7 +84,11 @@ pub(super) fn collect_garbage(words: &[String], _: &Around<'_>, draft: &mut Draf
     Ok(())
 }
 
-pub(super) fn harmonia_gc(words: &[String], around: &Around<'_>, draft: &mut Draft) -> Result {
+pub(super) fn harmonia_gc(
+    words: &[String],
+    context: &ImportContext<'_>,
+    draft: &mut Draft,
+) -> Result {
     let flags = Flags::read("harmonia-gc", m::HARMONIA_GC, words, draft)?;
     for name in ["--keep-outputs", "--keep-derivations"] {
         if flags.values(name).contains(&"true".to_string()) {
@@ -101,7 +109,7 @@ pub(super) fn harmonia_gc(words: &[String], around: &Around<'_>, draft: &mut Dra
     }
     let recent = flags.parse("--keep-recent", harmonia_age)?;
     let keep = keep(&flags, harmonia_age, draft)?;
-    let generations = keep.and_then(|keep| keep.of(&harmonia_profiles(around.scope, draft)));
+    let generations = keep.and_then(|keep| keep.of(&harmonia_profiles(context.scope, draft)));
     let goal = flags.parse("--ensure-free", |flag, value| {
         ensure_free(flag, value, draft)
     })?;

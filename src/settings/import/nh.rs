@@ -7,18 +7,20 @@ use super::draft::{Draft, Keep};
 use super::flags::Flags;
 use super::meanings as m;
 use super::spans::{self, HUMANTIME};
-use super::{Around, ImportError, Result, absolute};
+use super::{ImportContext, ImportError, Result, absolute};
 use crate::domain::job::ProfileSelector;
 
-pub(super) fn nh(words: &[String], around: &Around<'_>, draft: &mut Draft) -> Result {
+pub(super) fn nh(words: &[String], context: &ImportContext<'_>, draft: &mut Draft) -> Result {
     let flags = Flags::read("nh clean", m::NH, words, draft)?;
     let words = flags.words();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let (profiles, one) = match words.strip_prefix(&["clean"]).unwrap_or(&words) {
-        ["all"] => (existing("all", &of_all(around), around, draft), false),
+        ["all"] => (existing("all", &of_all(context), context, draft), false),
         // The module runs `nh clean all` with these flags.
-        [] if flags.has("--extraArgs") => (existing("all", &of_all(around), around, draft), false),
-        ["user"] => (existing("user", &of_one(around)?, around, draft), false),
+        [] if flags.has("--extraArgs") => {
+            (existing("all", &of_all(context), context, draft), false)
+        }
+        ["user"] => (existing("user", &of_one(context)?, context, draft), false),
         ["profile", path] => (vec![absolute(path)?], true),
         ["profile"] => {
             return Err(ImportError::new(
@@ -69,14 +71,14 @@ pub(super) fn nh(words: &[String], around: &Around<'_>, draft: &mut Draft) -> Re
 }
 
 /// The directories that `nh clean all` looks into, and no deeper.
-fn of_all(around: &Around<'_>) -> Vec<Utf8PathBuf> {
+fn of_all(context: &ImportContext<'_>) -> Vec<Utf8PathBuf> {
     const FIRST: u32 = if cfg!(target_os = "macos") { 501 } else { 1000 };
-    let profiles = around.state_dir.join("profiles");
+    let profiles = context.state_dir.join("profiles");
     let per_user = profiles.join("per-user");
-    let users = (around.entries)(&per_user);
+    let users = (context.entries)(&per_user);
     let homes = std::iter::once(0)
         .chain(FIRST..FIRST.saturating_add(100))
-        .filter_map(|uid| (around.home_of)(uid))
+        .filter_map(|uid| (context.home_of)(uid))
         .map(|home| home.join(".local/state/nix/profiles"));
     std::iter::once(profiles)
         .chain(users.iter().map(|entry| per_user.join(&entry.name)))
@@ -85,9 +87,9 @@ fn of_all(around: &Around<'_>) -> Vec<Utf8PathBuf> {
 }
 
 /// The directories that `nh clean user` looks into.
-fn of_one(around: &Around<'_>) -> Result<Vec<Utf8PathBuf>> {
-    let own = around.in_home(".local/state/nix/profiles")?;
-    let named = around.user.map(|user| around.per_user(user));
+fn of_one(context: &ImportContext<'_>) -> Result<Vec<Utf8PathBuf>> {
+    let own = context.in_home(".local/state/nix/profiles")?;
+    let named = context.user.map(|user| context.per_user(user));
     Ok(std::iter::once(own).chain(named).collect())
 }
 
@@ -95,11 +97,11 @@ fn of_one(around: &Around<'_>) -> Result<Vec<Utf8PathBuf>> {
 fn existing(
     word: &str,
     dirs: &[Utf8PathBuf],
-    around: &Around<'_>,
+    context: &ImportContext<'_>,
     draft: &mut Draft,
 ) -> Vec<String> {
     let mut profiles: Vec<String> = Vec::new();
-    for profile in dirs.iter().flat_map(|dir| around.profiles_in(dir)) {
+    for profile in dirs.iter().flat_map(|dir| context.profiles_in(dir)) {
         let profile = profile.into_string();
         if ProfileSelector::parse(&profile).is_some() && !profiles.contains(&profile) {
             profiles.push(profile);

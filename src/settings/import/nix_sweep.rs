@@ -10,7 +10,7 @@ use super::draft::{Draft, Keep};
 use super::flags::Flags;
 use super::meanings as m;
 use super::spans::{self, DURATION_STR};
-use super::{Around, ImportError, Result, Scope, absolute, from_toml};
+use super::{ImportContext, ImportError, Result, Scope, absolute, from_toml};
 use crate::domain::budget::Budget;
 use crate::domain::measure::Span;
 
@@ -29,7 +29,11 @@ struct Preset {
     gc_modest: bool,
 }
 
-pub(super) fn nix_sweep(words: &[String], around: &Around<'_>, draft: &mut Draft) -> Result {
+pub(super) fn nix_sweep(
+    words: &[String],
+    context: &ImportContext<'_>,
+    draft: &mut Draft,
+) -> Result {
     let words = match words.split_first() {
         Some((first, rest)) if first == "gc" => {
             let flags = Flags::read("nix-sweep gc", m::NIX_SWEEP_GC, rest, draft)?;
@@ -41,10 +45,10 @@ pub(super) fn nix_sweep(words: &[String], around: &Around<'_>, draft: &mut Draft
         _ => words,
     };
     let flags = Flags::read("nix-sweep cleanout", m::NIX_SWEEP, words, draft)?;
-    let profiles = profiles(flags.words(), around, draft)?;
+    let profiles = profiles(flags.words(), context, draft)?;
     let name = flags.value("--preset");
     let mut presets: BTreeMap<String, Preset> = match (flags.value("--config"), &name) {
-        (Some(file), _) => from_toml(&file, "presets of nix-sweep", around)?,
+        (Some(file), _) => from_toml(&file, "presets of nix-sweep", context)?,
         (None, None) => BTreeMap::from([("default".to_string(), Preset::default())]),
         (None, Some(name)) => {
             return Err(ImportError::new(
@@ -93,9 +97,13 @@ impl Preset {
 }
 
 /// The paths of the profiles: our selectors cover more than the one profile.
-fn profiles(mut words: Vec<String>, around: &Around<'_>, draft: &mut Draft) -> Result<Vec<String>> {
+fn profiles(
+    mut words: Vec<String>,
+    context: &ImportContext<'_>,
+    draft: &mut Draft,
+) -> Result<Vec<String>> {
     if words.is_empty() {
-        let every: &[&str] = match around.scope {
+        let every: &[&str] = match context.scope {
             Scope::System => &["system"],
             Scope::User => &["home", "user"],
         };
@@ -106,9 +114,9 @@ fn profiles(mut words: Vec<String>, around: &Around<'_>, draft: &mut Draft) -> R
             draft.note(word, m::PROFILES_NOW);
         }
         match word.as_str() {
-            "system" => Ok(around.state_dir.join("profiles/system").into()),
-            "home" => own("home-manager", around).map(Into::into),
-            "user" => own("profile", around).map(Into::into),
+            "system" => Ok(context.state_dir.join("profiles/system").into()),
+            "home" => own("home-manager", context).map(Into::into),
+            "user" => own("profile", context).map(Into::into),
             path => absolute(path),
         }
     };
@@ -116,12 +124,16 @@ fn profiles(mut words: Vec<String>, around: &Around<'_>, draft: &mut Draft) -> R
 }
 
 /// A user's profile where nix-sweep finds it: in Nix's state directory first, then in the home.
-fn own(name: &str, around: &Around<'_>) -> Result<Utf8PathBuf> {
-    let per_user = around.user.map(|user| around.per_user(user));
-    let there = per_user.filter(|dir| (around.entries)(dir).iter().any(|entry| entry.name == name));
+fn own(name: &str, context: &ImportContext<'_>) -> Result<Utf8PathBuf> {
+    let per_user = context.user.map(|user| context.per_user(user));
+    let there = per_user.filter(|dir| {
+        (context.entries)(dir)
+            .iter()
+            .any(|entry| entry.name == name)
+    });
     match there {
         Some(dir) => Ok(dir.join(name)),
-        None => around.in_home(&format!(".local/state/nix/profiles/{name}")),
+        None => context.in_home(&format!(".local/state/nix/profiles/{name}")),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{ImportError, Result};
 use crate::domain::budget::parse_size;
 
-/// The words of a line, without quotes; a `$(…)` stays in one word as it is written.
+/// The words of a line, without quotes; a `$(…)` remains one word as it is written.
 pub(super) fn words(line: &str) -> Result<Vec<String>> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;

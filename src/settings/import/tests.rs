@@ -110,8 +110,8 @@ fn home_of(uid: u32) -> Option<Utf8PathBuf> {
     }
 }
 
-fn around(scope: Scope) -> Around<'static> {
-    Around {
+fn context(scope: Scope) -> ImportContext<'static> {
+    ImportContext {
         scope,
         home: Some(Utf8Path::new("/home/u")),
         user: Some("u"),
@@ -130,7 +130,7 @@ fn take_over(tool: &str, words: &str, scope: Scope) -> Result<Imported, ImportEr
         ],
         None => words.split_whitespace().map(str::to_string).collect(),
     };
-    import(tool, &words, &around(scope))
+    import(tool, &words, &context(scope))
 }
 
 /// The operations of the only job, and what the notes are about.
@@ -299,7 +299,7 @@ fn slips_are_errors(#[case] tool: &str, #[case] words: &str, #[case] message: &s
 #[case("soon", "whole days, at least one")]
 fn another_age_gets_the_days_that_it_has(#[case] age: &str, #[case] advice: &str) {
     let words = ["--delete-older-than".to_string(), age.to_string()];
-    let error = import("nix-collect-garbage", &words, &around(Scope::User)).unwrap_err();
+    let error = import("nix-collect-garbage", &words, &context(Scope::User)).unwrap_err();
     assert!(error.hint.contains(advice), "{}", error.hint);
 }
 
@@ -322,9 +322,9 @@ fn for_all_users_nh_names_what_it_looks_at_and_nothing_deeper() {
     let imported = take_over("nh", "clean all", Scope::System).unwrap();
     let (operations, _) = only_job(&imported);
     assert_eq!(operations["generations"]["profiles"], json!(NHS_ALL));
-    let nobody = Around {
+    let nobody = ImportContext {
         entries: &|_| Vec::new(),
-        ..around(Scope::System)
+        ..context(Scope::System)
     };
     let imported = import("nh", &["all".to_string()], &nobody).unwrap();
     let (operations, _) = only_job(&imported);
@@ -353,7 +353,7 @@ fn the_module_of_nh_has_its_flags_in_one_word() {
         &["all", "--extraArgs", flags, "--dates", "weekly"],
     ] {
         let words: Vec<String> = words.iter().map(ToString::to_string).collect();
-        let imported = import("nh", &words, &around(Scope::System)).unwrap();
+        let imported = import("nh", &words, &context(Scope::System)).unwrap();
         assert_eq!(imported.text, same.text);
     }
 }
@@ -437,8 +437,8 @@ fn other_spans_are_not(#[case] text: &str) {
 proptest::proptest! {
     #[test]
     fn no_words_panic(tool in 0..TOOLS.len(), words in proptest::collection::vec("(-{0,2}[a-z-]{0,12}|[0-9]{1,4}[dw]?|\\PC{0,6})", 0..5)) {
-        let around = Around { home: None, ..around(Scope::User) };
-        if let Ok(imported) = import(TOOLS[tool].0, &words, &around) {
+        let context = ImportContext { home: None, ..context(Scope::User) };
+        if let Ok(imported) = import(TOOLS[tool].0, &words, &context) {
             let (_, findings) = crate::settings::Settings::parse(&imported.text).unwrap();
             proptest::prop_assert!(findings.is_empty());
         }

@@ -39,7 +39,7 @@ fn nothing_wrong(_: &str) -> Vec<Finding> {
     Vec::new()
 }
 
-/// Every older version, from where the ladder is climbed to its end.
+/// Every older version, migrated to the current one.
 #[rstest]
 #[case::both_steps(1, OLD)]
 #[case::the_last_step(

@@ -32,7 +32,7 @@ fn shown(layers: &[Layer], overrides: &Overrides) -> Effective {
         .unwrap()
 }
 
-/// What settings do, as far as it can be told: jobs as bound, and what is protected.
+/// What settings do: effective jobs, and what is protected.
 fn meaning(settings: &Settings) -> String {
     let jobs: Vec<String> = settings
         .jobs()

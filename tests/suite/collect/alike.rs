@@ -61,9 +61,9 @@ fn trap_24_the_same_goes_as_nix_itself_collects() {
             let before = by_name.names().len();
             by_hand(&by_nix.scratch, "nix-collect-garbage", &[]);
             // Batches from one path to all of them.
-            let room = [1, 400, 2_000, usize::MAX][dice.below(4)];
-            let collection = selectively(&by_name, &Looker::new(&by_name), room);
-            let told = format!("seed {seed}, {flags:?}, {room}: {collection:?}");
+            let limit = [1, 400, 2_000, usize::MAX][dice.below(4)];
+            let collection = selectively(&by_name, &Looker::new(&by_name), limit);
+            let told = format!("seed {seed}, {flags:?}, {limit}: {collection:?}");
             assert_eq!(by_name.names(), by_nix.names(), "{told}");
             assert_eq!(by_name.valid(), by_nix.valid(), "{told}");
             assert_eq!(collection.refused, [], "{told}");
@@ -102,8 +102,8 @@ fn thousands_of_paths_go_in_several_batches() {
         let store = Store::new(nix, KeepFlags::NIX_DEFAULT);
         many(&store, 5_000);
         let looker = Looker::new(&store);
-        let room = store.scratch.nix().unwrap().deletion_limit().unwrap();
-        let cost = |name: &str| name.len() + room.unwrap().per_path;
+        let limit = store.scratch.nix().unwrap().deletion_limit().unwrap();
+        let cost = |name: &str| name.len() + limit.unwrap().per_path;
         let batches = looker.selection().batches(80_000, cost);
         assert!(batches.len() > 4, "{}", batches.len());
         assert_done(&selectively(&store, &looker, 80_000), 4_999);
@@ -119,13 +119,13 @@ fn as_much_as_fits_goes_in_one_call() {
         many(&store, 9_000);
         let looker = Looker::new(&store);
         let cli = store.scratch.nix().unwrap();
-        let room = cli.deletion_limit().unwrap().unwrap();
-        let cost = |name: &str| name.len() + room.per_path;
-        let batches = looker.selection().batches(room.bytes, cost);
+        let limit = cli.deletion_limit().unwrap().unwrap();
+        let cost = |name: &str| name.len() + limit.per_path;
+        let batches = looker.selection().batches(limit.bytes, cost);
         let largest = batches.iter().map(Vec::len).max().unwrap();
         assert_eq!(cli.delete_paths(&batches[0]).paths.len(), batches[0].len());
         // On Linux with its usual limits, many thousands.
-        assert!(room.bytes < 1 << 20 || largest > 5_000, "{largest}");
+        assert!(limit.bytes < 1 << 20 || largest > 5_000, "{largest}");
     });
 }
 
@@ -154,7 +154,7 @@ fn an_interruption_between_batches_leaves_a_sound_store() {
         let store = Store::new(nix, KeepFlags::NIX_DEFAULT);
         many(&store, 300);
         let looker = Looker::new(&store);
-        let cli = store.scratch.nix().unwrap().with_room(5_000);
+        let cli = store.scratch.nix().unwrap().with_max_argument_bytes(5_000);
         let stop = StopAfter(Cell::new(2));
         let collection = collect(&looker, &cli, &stop, CollectMethod::Auto);
         let interrupted = matches!(collection.outcome, Err(PerformError::Interrupted { .. }));

@@ -30,9 +30,9 @@ fn with_fake(store: &Store, nix: &Nix, tool: &str, text: &str) -> NixCli {
             symlink(nix.bin.join(name), bin.join(name)).unwrap();
         }
     }
-    let surroundings = store.scratch.surroundings().clone();
+    let child_env = store.scratch.child_env().clone();
     let places = store.scratch.places();
-    NixCli::new(places, Some(&bin), surroundings, Arc::new(Never)).unwrap()
+    NixCli::new(places, Some(&bin), child_env, Arc::new(Never)).unwrap()
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn trap_31_a_failure_that_is_no_refusal_is_told_with_what_went() {
         let store = Store::new(nix, KeepFlags::NIX_DEFAULT);
         chain(&store);
         let text = "REAL \"$@\"; echo 'error: no space left on device' >&2; exit 1";
-        let cli = with_fake(&store, nix, "nix-store", text).with_room(1);
+        let cli = with_fake(&store, nix, "nix-store", text).with_max_argument_bytes(1);
         let looker = Looker::new(&store);
         let collection = collect(&looker, &cli, &Never, CollectMethod::Selective);
         let error = error_chain(collection.outcome.as_ref().unwrap_err());

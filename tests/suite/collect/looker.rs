@@ -11,7 +11,7 @@ use nix_prune::adapters::clock::SystemClock;
 use nix_prune::adapters::journal::Journal;
 use nix_prune::adapters::nix_cli::NixCli;
 use nix_prune::adapters::nix_dirs::NixDirs;
-use nix_prune::adapters::progress_counter::Tally;
+use nix_prune::adapters::progress_counter::ProgressCounter;
 use nix_prune::adapters::store::{Care, StoreReader, StoreSurvey};
 use nix_prune::adapters::survey::Observer;
 use nix_prune::domain::collect::{DeletionSet, FullGcReason, Unregistered};
@@ -29,7 +29,7 @@ pub(super) struct Looker<'a> {
     places: NixDirs,
     nix: NixCli,
     journal: Journal,
-    tally: Tally,
+    counter: ProgressCounter,
     pub(super) looks: Cell<u32>,
     pub(super) narrow: fn(DeletionSet) -> DeletionSet,
     meanwhile: Option<Meanwhile<'a>>,
@@ -41,7 +41,7 @@ impl<'a> Looker<'a> {
             places: store.scratch.places(),
             nix: store.scratch.nix().unwrap(),
             journal: Journal::at(store.scratch.base().join("state")),
-            tally: Tally::default(),
+            counter: ProgressCounter::default(),
             looks: Cell::new(0),
             narrow: |all| all,
             meanwhile: None,
@@ -67,7 +67,7 @@ impl<'a> Looker<'a> {
             zone: TimeZone::UTC,
             extra_profiles: Vec::new(),
             all_of_nix: false,
-            memory: &self.journal,
+            previous_runs: &self.journal,
             clock: &SystemClock,
         }
     }
@@ -79,7 +79,7 @@ impl<'a> Looker<'a> {
             nix: Some(&self.nix),
             care: Care::Thorough,
             interrupt: &Never,
-            tally: &self.tally,
+            counter: &self.counter,
         }
     }
 
@@ -119,9 +119,14 @@ impl<'a> Looker<'a> {
 
     /// What a look would choose that sees no root at all.
     pub(super) fn blind_selection(&self) -> DeletionSet {
-        let look = self.reader().look(&self.observer()).unwrap().store.unwrap();
+        let observation = self
+            .reader()
+            .observe(&self.observer())
+            .unwrap()
+            .store
+            .unwrap();
         // The graph of a look cannot be had without its roots, so a copy is read.
-        let flags = look.flags();
+        let flags = observation.flags();
         let graph = super::graph_of(&self.places);
         let dead = graph.dead(&[], flags);
         (self.narrow)(DeletionSet::new(

@@ -17,7 +17,7 @@ use crate::support::{Over, by_hand, command, with_each_nix};
 #[test]
 fn what_comes_alive_meanwhile_is_refused_and_the_rest_goes() {
     with_each_nix(|nix| {
-        for room in [1, usize::MAX] {
+        for limit in [1, usize::MAX] {
             let store = Store::new(nix, KeepFlags::NIX_DEFAULT);
             chain(&store);
             let looker = Looker::new(&store).meanwhile(|look| {
@@ -25,7 +25,7 @@ fn what_comes_alive_meanwhile_is_refused_and_the_rest_goes() {
                     store.root("middle");
                 }
             });
-            let collection = selectively(&store, &looker, room);
+            let collection = selectively(&store, &looker, limit);
             assert_done(&collection, 4);
             assert_eq!(store.names().len(), 3, "{collection:?}");
             assert!(KEPT_BY_MIDDLE.iter().all(|name| store.has(name)));

@@ -20,7 +20,7 @@ fn valid() -> Vec<String> {
     files.chain(presets).chain([BUILTIN.to_string()]).collect()
 }
 
-fn in_force(text: &str) -> Option<Effective> {
+fn nix_config(text: &str) -> Option<Effective> {
     let report = Report::of(text, Platform::Linux, Clamping::Refuse);
     let layer = Layer {
         name: "file".to_string(),
@@ -58,7 +58,7 @@ fn what_is_filled_in_is_the_default_of_the_schema() {
     let root = serde_json::to_value(schema()).unwrap();
     let mut seen = 0;
     for text in valid() {
-        let Some(shown) = in_force(&text) else {
+        let Some(shown) = nix_config(&text) else {
             continue;
         };
         let mut lists: BTreeMap<String, Vec<Value>> = BTreeMap::new();

@@ -29,7 +29,7 @@ fn read(statements: &[String]) -> (BTreeSet<(i64, i64)>, bool) {
     let (StoreData { outputs, .. }, summary) = fixture.read().unwrap();
     let number = |name: &str| name[..32].parse::<i64>().unwrap();
     let outputs = outputs.iter().map(|(drv, output)| (*drv, number(output)));
-    (outputs.collect(), summary.outputs_untold)
+    (outputs.collect(), summary.unknown_outputs)
 }
 
 #[test]
@@ -74,8 +74,8 @@ fn every_derivation_of_the_name_has_them_but_one_with_an_output_of_its_own() {
     "CREATE TABLE Realisations (id INTEGER PRIMARY KEY); INSERT INTO Realisations VALUES (1);",
     true
 )]
-fn a_form_that_is_not_known_is_told(#[case] tables: &str, #[case] untold: bool) {
-    assert_eq!(read(&[tables.to_string()]), (BTreeSet::new(), untold));
+fn a_form_that_is_not_known_is_told(#[case] tables: &str, #[case] unknown: bool) {
+    assert_eq!(read(&[tables.to_string()]), (BTreeSet::new(), unknown));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use nix_prune::adapters::journal::{Journal, PinRecord};
-use nix_prune::adapters::survey::Memory;
+use nix_prune::adapters::survey::PreviousRuns;
 use nix_prune::domain::profile::{GenerationNumber, ProfilePath};
 use nix_prune::domain::store_path::StoreDir;
 use nix_prune::ports::{JournalError, RunJournal};

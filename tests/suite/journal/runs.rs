@@ -2,7 +2,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use nix_prune::adapters::journal::Journal;
-use nix_prune::adapters::survey::Memory;
+use nix_prune::adapters::survey::PreviousRuns;
 use nix_prune::domain::receipt::{Outcome, Receipt, RunId, RunKind};
 use nix_prune::ports::{JournalError, RunJournal};
 use rstest::rstest;

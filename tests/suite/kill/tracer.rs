@@ -22,7 +22,7 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use crate::support::{Ran, roomy_dir};
+use crate::support::{Ran, large_dir};
 
 /// A moment at which something can happen to the program.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,7 +89,7 @@ pub(crate) fn trace(
     base: &Utf8Path,
     decide: &mut dyn FnMut(&Step) -> Then,
 ) -> nix::Result<Traced> {
-    let output = roomy_dir();
+    let output = large_dir();
     let file = |name: &str| File::create(output.path().join(name)).unwrap();
     // The shell waits for a line, and becomes the program when it has come and we watch.
     let mut shell = crate::support::command("/bin/sh");

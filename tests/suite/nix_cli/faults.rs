@@ -51,11 +51,11 @@ impl Fakes {
     }
 
     fn cli_with(&self, interrupt: Arc<Flag>) -> NixCli {
-        let surroundings = self.f.scratch.surroundings().clone();
+        let child_env = self.f.scratch.child_env().clone();
         NixCli::new(
             self.f.scratch.places(),
             Some(&self.bin),
-            surroundings,
+            child_env,
             interrupt,
         )
         .unwrap()
@@ -234,10 +234,10 @@ fn a_program_that_is_missing_is_found_out_before_anything_is_done() {
     with_each_nix(|nix| {
         let fakes = Fakes::new(nix);
         fs::remove_file(fakes.bin.join("nix-store")).unwrap();
-        let surroundings = fakes.f.scratch.surroundings().clone();
+        let child_env = fakes.f.scratch.child_env().clone();
         let places = fakes.f.scratch.places();
         let interrupt = Arc::new(Flag::default());
-        let error = NixCli::new(places, Some(&fakes.bin), surroundings, interrupt);
+        let error = NixCli::new(places, Some(&fakes.bin), child_env, interrupt);
         let error = error.err().unwrap();
         let text = chain(&error);
         assert!(text.contains("cannot find nix-store"), "{text}");
@@ -316,11 +316,11 @@ fn the_environment_does_not_lead_nix_to_another_store() {
         let fakes = Fakes::new(nix);
         let seen = fakes.f.scratch.base().join("seen");
         fakes.replace("nix-collect-garbage", &format!("env > '{seen}'"));
-        let surroundings = [("NIX_STORE_DIR", "/elsewhere"), ("PATH", "/usr/bin:/bin")];
+        let child_env = [("NIX_STORE_DIR", "/elsewhere"), ("PATH", "/usr/bin:/bin")];
         let cli = NixCli::new(
             fakes.f.scratch.places(),
             Some(&fakes.bin),
-            surroundings.into_iter().collect(),
+            child_env.into_iter().collect(),
             Arc::new(Flag::default()),
         );
         cli.unwrap().collect().unwrap();

@@ -252,7 +252,7 @@ fn eve(home: &str) -> Account {
 /// What a script of `/bin/sh` prints that runs as the user, with variables of root's around it.
 fn printed_as_eve(account: &Account, script: &str) -> String {
     process::launch_with(env!("CARGO_BIN_EXE_nix-prune"));
-    let surroundings: ChildEnv = [
+    let child_env: ChildEnv = [
         ("PATH", "/usr/bin:/bin:/run/current-system/sw/bin"),
         ("NIX_REMOTE", "local"),
         ("NIX_CONFIG", "x"),
@@ -262,8 +262,8 @@ fn printed_as_eve(account: &Account, script: &str) -> String {
     ]
     .into_iter()
     .collect();
-    let sh = Program::find("sh", None, &surroundings).unwrap();
-    let output = process::Command::new(&sh, &surroundings, Duration::from_secs(30))
+    let sh = Program::find("sh", None, &child_env).unwrap();
+    let output = process::Command::new(&sh, &child_env, Duration::from_secs(30))
         .args(["-c", script])
         .run_as(Some(account))
         .run(&Never)

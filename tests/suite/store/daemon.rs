@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
-use nix_prune::adapters::daemon::{Untold, read_from_daemon};
+use nix_prune::adapters::daemon::{UnknownOutputs, read_from_daemon};
 use nix_prune::adapters::database::{Database, PathRow, RowSink};
 use nix_prune::adapters::nix_cli::NixCli;
 use nix_prune::adapters::scratch::Scratch;
@@ -61,11 +61,11 @@ fn rows_of_the_database(scratch: &Scratch) -> Rows {
     database.read(Sink::default).unwrap().0.rows
 }
 
-fn rows_of_the_daemon(scratch: &Scratch) -> (Rows, Untold) {
+fn rows_of_the_daemon(scratch: &Scratch) -> (Rows, UnknownOutputs) {
     let mut sink = Sink::default();
     let nix = scratch.nix().unwrap();
-    let untold = read_from_daemon(&nix, scratch.store(), &Never, &mut sink).unwrap();
-    (sink.rows, untold)
+    let unknown = read_from_daemon(&nix, scratch.store(), &Never, &mut sink).unwrap();
+    (sink.rows, unknown)
 }
 
 fn daemon(scratch: &Scratch, nix: &Nix) -> Daemon {
@@ -121,21 +121,21 @@ fn a_daemon_tells_the_rows_of_the_database() {
     for (seed, nix) in (5_000..5_000 + stores).zip(nixes.iter().cycle()) {
         let world = World::new(nix, seed);
         let _daemon = daemon(&world.scratch, nix);
-        let (told, untold) = rows_of_the_daemon(&world.scratch);
+        let (by_daemon, unknown) = rows_of_the_daemon(&world.scratch);
         let rows = rows_of_the_database(&world.scratch);
         assert!(!rows.paths.is_empty());
-        assert_eq!(told, rows, "seed {seed} with {}", nix.version);
-        assert_eq!(untold, Untold::default(), "seed {seed}");
+        assert_eq!(by_daemon, rows, "seed {seed} with {}", nix.version);
+        assert_eq!(unknown, UnknownOutputs::default(), "seed {seed}");
     }
     with_each_nix(|nix| {
         let scratch = Scratch::new(Some(&nix.bin)).unwrap();
         build(&scratch);
         let _daemon = daemon(&scratch, nix);
         let home = listing(&scratch.home());
-        let (told, untold) = rows_of_the_daemon(&scratch);
+        let (by_daemon, unknown) = rows_of_the_daemon(&scratch);
         let rows = rows_of_the_database(&scratch);
-        assert_eq!(told, rows);
-        assert_eq!(untold, Untold::default());
+        assert_eq!(by_daemon, rows);
+        assert_eq!(unknown, UnknownOutputs::default());
         assert_eq!(listing(&scratch.home()), home, "it only reads");
         // What the test is about is there.
         assert_eq!(rows.outputs.len(), 5, "{rows:?}");
@@ -174,9 +174,9 @@ fn what_a_daemon_cannot_tell_of_derivations_is_counted() {
         build(&scratch);
         spoil_derivations(&scratch);
         let _daemon = daemon(&scratch, nix);
-        let (_, untold) = rows_of_the_daemon(&scratch);
-        assert_eq!((untold.floating, untold.unread), (1, 1), "{untold:?}");
-        assert!(untold.example.unwrap().contains("tool-2.0.drv"));
+        let (_, unknown) = rows_of_the_daemon(&scratch);
+        assert_eq!((unknown.floating, unknown.unread), (1, 1), "{unknown:?}");
+        assert!(unknown.example.unwrap().contains("tool-2.0.drv"));
     });
 }
 
@@ -251,8 +251,8 @@ fn where_the_database_is_not_there_every_command_asks_the_daemon() {
         let before = state();
         for (args, expected) in commands.iter().zip(expected) {
             let asked = run_command(program(&scratch).env("NIX_REMOTE", "daemon").args(*args));
-            let (told, notes) = document(&asked, args);
-            assert_eq!(told, expected, "{args:?}");
+            let (by_daemon, notes) = document(&asked, args);
+            assert_eq!(by_daemon, expected, "{args:?}");
             assert!(
                 notes.contains("read the store paths from nix-daemon"),
                 "{args:?}: {notes}"
@@ -290,9 +290,9 @@ fn a_user_who_may_not_read_the_database_is_told_by_the_daemon() {
         let _daemon = Daemon::start(&scratch, nix, &socket);
         fs::set_permissions(&socket, fs::Permissions::from_mode(0o666)).unwrap();
         for remote in ["", "auto", "daemon", &format!("unix://{socket}")] {
-            let (told, notes) = document(&ask(remote), &[]);
-            assert_eq!(told["paths"], expected["paths"], "{remote}");
-            assert_eq!(told["total"], expected["total"], "{remote}");
+            let (by_daemon, notes) = document(&ask(remote), &[]);
+            assert_eq!(by_daemon["paths"], expected["paths"], "{remote}");
+            assert_eq!(by_daemon["total"], expected["total"], "{remote}");
             assert!(
                 notes.contains("read the store paths from nix-daemon"),
                 "{notes}"
@@ -381,19 +381,19 @@ fn a_daemon_is_not_asked_around_what_is_wrong_with_the_database() {
 }
 
 /// Asks a Nix that answers with this text for the store's paths.
-fn answer_of(nix: &Nix, interrupt: &dyn Interrupt, text: &dyn Fn(&Scratch) -> Value) -> Told {
+fn answer_of(nix: &Nix, interrupt: &dyn Interrupt, text: &dyn Fn(&Scratch) -> Value) -> Answer {
     let scratch = Scratch::new(Some(&nix.bin)).unwrap();
     let answer = scratch.base().join("answer");
     fs::write(&answer, text(&scratch).to_string()).unwrap();
     let bin = bin_with(&scratch, nix, &format!("cat '{answer}'"));
-    let surroundings = scratch.surroundings().clone();
-    let cli = NixCli::new(scratch.places(), Some(&bin), surroundings, Arc::new(Never)).unwrap();
+    let child_env = scratch.child_env().clone();
+    let cli = NixCli::new(scratch.places(), Some(&bin), child_env, Arc::new(Never)).unwrap();
     let mut sink = Sink::default();
-    let untold = read_from_daemon(&cli, scratch.store(), interrupt, &mut sink);
-    (sink.rows, untold)
+    let unknown = read_from_daemon(&cli, scratch.store(), interrupt, &mut sink);
+    (sink.rows, unknown)
 }
 
-type Told = (Rows, Result<Untold, PerformError>);
+type Answer = (Rows, Result<UnknownOutputs, PerformError>);
 
 /// Asked to stop from the beginning.
 struct AtOnce;
@@ -431,9 +431,9 @@ fn what_goes_while_a_daemon_tells_is_neither_named_nor_counted() {
     let Some(nix) = nixes().last().cloned() else {
         return;
     };
-    let (rows, untold) = answer_of(&nix, &Never, &changing);
+    let (rows, unknown) = answer_of(&nix, &Never, &changing);
     // The sink takes no number that it does not know.
-    assert_eq!(untold.unwrap(), Untold::default());
+    assert_eq!(unknown.unwrap(), UnknownOutputs::default());
     assert_eq!(
         (rows.paths.len(), rows.references.len()),
         (3, 1),
@@ -455,9 +455,9 @@ fn derivations_are_not_read_any_more_when_somebody_asks_to_stop() {
     let Some(nix) = nixes().last().cloned() else {
         return;
     };
-    let (_, untold) = answer_of(&nix, &AtOnce, &changing);
+    let (_, unknown) = answer_of(&nix, &AtOnce, &changing);
     assert!(
-        matches!(untold, Err(PerformError::Interrupted { .. })),
-        "{untold:?}"
+        matches!(unknown, Err(PerformError::Interrupted { .. })),
+        "{unknown:?}"
     );
 }

@@ -34,7 +34,7 @@ fn dead_by_nix(world: &World) -> Vec<Utf8PathBuf> {
 /// What kinds of things the store of a seed has, and what is wrong with our answer for it.
 fn difference(nix: &Nix, seed: u64) -> (Vec<&'static str>, Option<String>) {
     let world = World::new(nix, seed);
-    let (snapshot, inspection) = world.look();
+    let (snapshot, inspection) = world.observe();
     assert_eq!(inspection.flags(), world.flags, "seed {seed}: trap 24");
     let hidden = snapshot
         .blockers
@@ -44,8 +44,8 @@ fn difference(nix: &Nix, seed: u64) -> (Vec<&'static str>, Option<String>) {
     let dead = inspection.dead();
     let mut ours: BTreeSet<String> = dead.iter().map(|node| inspection.path(node)).collect();
     let store = inspection.store().as_path();
-    let strays = inspection.unregistered().iter();
-    ours.extend(strays.map(|stray| store.join(&stray.name).into_string()));
+    let names = inspection.unregistered().iter();
+    ours.extend(names.map(|name| store.join(&name.name).into_string()));
     // Last, for it deletes (trap 45).
     let theirs: BTreeSet<String> = dead_by_nix(&world)
         .into_iter()

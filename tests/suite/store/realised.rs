@@ -8,7 +8,7 @@ use camino::Utf8PathBuf;
 use nix_prune::adapters::scratch::Scratch;
 
 use super::number;
-use super::world::{Dice, look};
+use super::world::{Dice, observe};
 use crate::support::{Nix, by_hand, nixes, print_dead, run};
 
 /// How many random stores there are without a word.
@@ -85,7 +85,7 @@ fn store(nix: &Nix, seed: u64) -> Scratch {
 /// What our look holds for dead, by the end of its path, and what Nix does: that hangs on the order of the store
 /// directory, and may be more.
 fn dead(scratch: &Scratch) -> (BTreeSet<String>, BTreeSet<String>) {
-    let (_, inspection) = look(scratch);
+    let (_, inspection) = observe(scratch);
     let ours = inspection.dead();
     let ours = ours.iter().map(|node| inspection.path(node)).collect();
     // Last, for it deletes (trap 45).

@@ -14,7 +14,7 @@ use nix::fcntl::{Flock, FlockArg};
 use nix_prune::adapters::clock::SystemClock;
 use nix_prune::adapters::journal::Journal;
 use nix_prune::adapters::nix_dirs::NixDirs;
-use nix_prune::adapters::progress_counter::Tally;
+use nix_prune::adapters::progress_counter::ProgressCounter;
 use nix_prune::adapters::scratch::Scratch;
 use nix_prune::adapters::store::{Care, StoreReader};
 use nix_prune::adapters::survey::Observer;
@@ -103,7 +103,7 @@ pub(super) struct World {
     pub(super) scratch: Scratch,
     pub(super) flags: KeepFlags,
     paths: Vec<Made>,
-    strays: Vec<String>,
+    unregistered: Vec<String>,
     /// How often there is each of [`KINDS`].
     kinds: RefCell<BTreeMap<&'static str, u32>>,
     /// What the owners of the temporary roots hold as long as they live.
@@ -156,7 +156,7 @@ impl World {
             scratch,
             flags,
             paths: Vec::new(),
-            strays: Vec::new(),
+            unregistered: Vec::new(),
             kinds: RefCell::default(),
             locks: Vec::new(),
         };
@@ -334,7 +334,7 @@ impl World {
             } else {
                 fs::write(store.join(&name), "x").unwrap();
             }
-            self.strays.push(name);
+            self.unregistered.push(name);
         }
     }
 
@@ -382,15 +382,16 @@ impl World {
     /// A path to be a root's target: mostly a valid one.
     fn target(&self, dice: &mut Dice) -> String {
         // A name of another shape makes Nix give up where a temporary root has it.
-        let strays: Vec<&String> = self.strays.iter().filter(|s| s.len() > 33).collect();
-        match (dice.below(8), strays.as_slice()) {
+        let unregistered: Vec<&String> =
+            self.unregistered.iter().filter(|s| s.len() > 33).collect();
+        match (dice.below(8), unregistered.as_slice()) {
             (0, _) => {
                 self.count("a target that was never there");
                 base_name(dice, "never-there")
             }
-            (1, &[stray, ..]) => {
+            (1, &[name, ..]) => {
                 self.count("a target that is not registered");
-                stray.clone()
+                name.clone()
             }
             _ => self.paths[dice.below(self.paths.len())].name.clone(),
         }
@@ -488,13 +489,13 @@ impl World {
     }
 
     /// What our own look says.
-    pub(super) fn look(&self) -> (Snapshot, StoreAnalysis) {
-        look(&self.scratch)
+    pub(super) fn observe(&self) -> (Snapshot, StoreAnalysis) {
+        observe(&self.scratch)
     }
 }
 
 /// What our own look says of a scratch store.
-pub(super) fn look(scratch: &Scratch) -> (Snapshot, StoreAnalysis) {
+pub(super) fn observe(scratch: &Scratch) -> (Snapshot, StoreAnalysis) {
     // What came just now is not told for unregistered: it may have its row in a moment.
     std::thread::sleep(Duration::from_millis(25));
     let places: NixDirs = scratch.places();
@@ -511,7 +512,7 @@ pub(super) fn look(scratch: &Scratch) -> (Snapshot, StoreAnalysis) {
         zone: TimeZone::UTC,
         extra_profiles: Vec::new(),
         all_of_nix: false,
-        memory: &journal,
+        previous_runs: &journal,
         clock: &SystemClock,
     };
     let reader = StoreReader {
@@ -520,8 +521,8 @@ pub(super) fn look(scratch: &Scratch) -> (Snapshot, StoreAnalysis) {
         nix: Some(&nix),
         care: Care::Thorough,
         interrupt: &Never,
-        tally: &Tally::default(),
+        counter: &ProgressCounter::default(),
     };
-    let look = reader.look(&observer).unwrap();
+    let look = reader.observe(&observer).unwrap();
     (look.snapshot, look.store.unwrap())
 }

@@ -63,7 +63,7 @@ fn trap_14_what_no_job_selects_is_only_noted_unless_the_settings_name_it() {
 #[case::a_file(|tree: &Tree| { tree.file("home/her", ""); }, 0)]
 fn trap_17_roots_lead_into_a_home_that_is_away(#[case] make: fn(&Tree), #[case] away: usize) {
     let mut tree = Tree::new();
-    tree.memory.seen = Some(RootBaseline::of(&tree.as_root(), &[], None));
+    tree.previous_runs.seen = Some(RootBaseline::of(&tree.as_root(), &[], None));
     let me = format!("me:x:{}:100::{}:/bin/sh", uid(), tree.at("home/me"));
     let her = format!("her:x:4242:100::{}:/bin/sh", tree.at("home/her"));
     tree.file("passwd", &format!("{me}\n{her}\n"));
@@ -102,7 +102,7 @@ fn trap_14_a_hold_holds_while_an_entry_leads_to_it(
         tree.auto("a", &link);
     }
     let base = Tree::base_name("held");
-    tree.memory.holds = vec![Hold {
+    tree.previous_runs.holds = vec![Hold {
         run: RunId::try_from("20260101T000000Z".to_string()).unwrap(),
         link,
         store_path: StorePathRef::from_base_name(&base).unwrap().to_owned(),

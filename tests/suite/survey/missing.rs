@@ -26,8 +26,8 @@ fn mount(tree: &Tree, places: &[&str]) {
 
 /// A look whose results the next one remembers.
 fn remember(tree: &mut Tree) {
-    let seen = RootBaseline::of(&tree.as_root(), &[], tree.memory.seen.as_ref());
-    tree.memory.seen = Some(seen);
+    let seen = RootBaseline::of(&tree.as_root(), &[], tree.previous_runs.seen.as_ref());
+    tree.previous_runs.seen = Some(seen);
 }
 
 #[test]
@@ -49,7 +49,11 @@ fn a_directory_of_roots_that_vanished_stops_a_collection_until_it_is_let_pass() 
     assert_eq!(codes(&tree.as_root()), [CheckCode::RootsVanished]);
     let mut accepted = tree.as_root();
     accepted.blockers.clear();
-    tree.memory.seen = Some(RootBaseline::of(&accepted, &[], tree.memory.seen.as_ref()));
+    tree.previous_runs.seen = Some(RootBaseline::of(
+        &accepted,
+        &[],
+        tree.previous_runs.seen.as_ref(),
+    ));
     assert_eq!(codes(&tree.as_root()), []);
     fs::remove_dir_all(tree.at("state/profiles/per-user/bob")).unwrap();
     assert_eq!(codes(&tree.as_root()), [CheckCode::RootsVanished]);
@@ -65,7 +69,7 @@ fn roots_on_a_file_system_that_is_not_mounted_now_stop_a_collection() {
     let elsewhere = tree.at("elsewhere");
     mount(&tree, &["/", &name, elsewhere.as_str()]);
     remember(&mut tree);
-    let seen = tree.memory.seen.as_ref().unwrap();
+    let seen = tree.previous_runs.seen.as_ref().unwrap();
     assert_eq!(seen.mounts, BTreeSet::from([at.clone()]));
     assert_eq!(codes(&tree.as_root()), []);
 
@@ -123,7 +127,7 @@ fn the_clock_is_compared_with_the_last_run_and_the_youngest_generation() {
     remember(&mut tree);
     let set = |tree: &mut Tree, seconds: i64| {
         let time = nix_prune::domain::measure::Timestamp::from_unix(seconds, 0).unwrap();
-        tree.memory.seen.as_mut().unwrap().taken_at = time;
+        tree.previous_runs.seen.as_mut().unwrap().taken_at = time;
         codes(&tree.as_root())
     };
     let day = 86_400;
@@ -193,8 +197,8 @@ fn hold(tree: &mut Tree, root: &str, name: &str) {
         tree.to_store("holds/20260101T000000Z/0", name);
         tree.auto("hold", &link);
     }
-    tree.memory.holds_dir = Some(tree.at("holds"));
-    tree.memory.holds = vec![Hold {
+    tree.previous_runs.holds_dir = Some(tree.at("holds"));
+    tree.previous_runs.holds = vec![Hold {
         run: RunId::try_from("20260101T000000Z".to_string()).unwrap(),
         link,
         store_path: StorePathRef::from_base_name(&Tree::base_name(name))
@@ -244,7 +248,7 @@ fn a_link_that_leads_elsewhere_or_is_hidden_did_not_vanish() {
         let link = tree.to_store(&link(name), target);
         tree.auto(name, &link);
     }
-    tree.memory.holds_dir = Some(tree.at("home/me/held"));
+    tree.previous_runs.holds_dir = Some(tree.at("home/me/held"));
     tree.to_store("run/current-system", "running-system");
     tree.link("state/gcroots/current-system", "{}/run/current-system");
     remember(&mut tree);
@@ -295,7 +299,7 @@ fn only_a_generation_that_a_run_has_removed_is_forgotten() {
     let planned = [1, 2, 3].map(|number| generation(number, Outcome::Pending));
     let at_its_beginning = RootBaseline::of(&snapshot, &planned, None);
     let removed = remove(&tree, 1);
-    tree.memory.seen = Some(at_its_beginning);
+    tree.previous_runs.seen = Some(at_its_beginning);
     assert_eq!(vanished(&tree), [removed]);
     // At its end, what it removed is not missed. What it failed to remove is, should somebody else remove it.
     let run = [
@@ -306,9 +310,9 @@ fn only_a_generation_that_a_run_has_removed_is_forgotten() {
     ];
     let meanwhile = remove(&tree, 4);
     fs::remove_file(tree.at(twin)).unwrap();
-    let at_its_end = RootBaseline::of(&tree.as_root(), &run, tree.memory.seen.as_ref());
+    let at_its_end = RootBaseline::of(&tree.as_root(), &run, tree.previous_runs.seen.as_ref());
     let failed = [2, 3].map(|number| remove(&tree, number));
-    tree.memory.seen = Some(at_its_end);
+    tree.previous_runs.seen = Some(at_its_end);
     let [second, third] = failed;
     assert_eq!(
         vanished(&tree),
@@ -371,7 +375,7 @@ fn what_vanishes_between_two_looks_of_a_run_is_told_from_what_it_removed() {
 #[test]
 fn entries_into_a_directory_of_holds_that_is_not_there_stop_a_collection() {
     let mut tree = Tree::new();
-    tree.memory.holds_dir = Some(tree.at("state-of-ours/holds"));
+    tree.previous_runs.holds_dir = Some(tree.at("state-of-ours/holds"));
     let link = tree.to_store("state-of-ours/holds/20260101T000000Z/0-2", "held");
     tree.auto("hold", &link);
     assert_eq!(codes(&tree.as_root()), []);
@@ -386,13 +390,13 @@ fn entries_into_a_directory_of_holds_that_is_not_there_stop_a_collection() {
         assert_eq!(snapshot.blockers[0].places, [dir.join("holds")]);
     }
     // Another one by mistake does not make it right.
-    tree.memory.holds_dir = Some(tree.at("another/holds"));
+    tree.previous_runs.holds_dir = Some(tree.at("another/holds"));
     assert_eq!(codes(&tree.as_root()), [CheckCode::RootsAway]);
     // An older copy of it does not know the run.
     fs::create_dir(dir.join("holds")).unwrap();
-    tree.memory.holds_dir = Some(dir.join("holds"));
+    tree.previous_runs.holds_dir = Some(dir.join("holds"));
     assert_eq!(codes(&tree.as_root()), [], "the run is on record");
-    tree.memory.forgotten = true;
+    tree.previous_runs.forgotten = true;
     assert_eq!(codes(&tree.as_root()), [CheckCode::RootsAway]);
 }
 
@@ -408,7 +412,7 @@ fn holds_that_their_owner_removed_stop_nobody_else() {
     chown(tree.at("homes/bob"), Some(4242), None).unwrap();
     fs::remove_dir_all(tree.at("homes/bob/state")).unwrap();
     assert_eq!(codes(&tree.as_root()), []);
-    let theirs = tree.look(Actor::User(4242));
+    let theirs = tree.observe(Actor::User(4242));
     assert_eq!(codes(&theirs), [CheckCode::RootsAway]);
 }
 
@@ -481,7 +485,7 @@ fn a_place_that_only_root_could_have_removed_stops_a_collection() {
             );
             // A run that does not let it pass forgets none of its roots.
             remember(&mut tree);
-            let known = &tree.memory.seen.as_ref().unwrap().roots;
+            let known = &tree.previous_runs.seen.as_ref().unwrap().roots;
             assert!(known.keys().any(|link| link.starts_with(&place)));
             fs::remove_dir_all(&place).unwrap_or_default();
             fs::rename(&away, &place).unwrap();
@@ -596,7 +600,11 @@ fn what_no_run_has_seen_stops_a_collection_until_it_is_let_pass() {
     fs::rename(&gone[0], &away[0]).unwrap();
     let mut accepted = tree.as_root();
     accepted.blockers.clear();
-    tree.memory.seen = Some(RootBaseline::of(&accepted, &[], tree.memory.seen.as_ref()));
+    tree.previous_runs.seen = Some(RootBaseline::of(
+        &accepted,
+        &[],
+        tree.previous_runs.seen.as_ref(),
+    ));
     assert_eq!(codes(&tree.as_root()), []);
 }
 
@@ -614,7 +622,7 @@ fn a_file_system_of_fstab_that_is_not_mounted_stops_a_collection() {
     assert_eq!(codes(&tree.as_root()), [], "it is mounted");
     mount(&tree, &["/"]);
     assert_eq!(tree.as_root().blockers.len(), 1, "told once");
-    tree.memory.seen = None;
+    tree.previous_runs.seen = None;
     let snapshot = tree.as_root();
     assert_eq!(codes(&snapshot), [CheckCode::RootsAway]);
     assert_eq!(snapshot.blockers[0].places, std::slice::from_ref(&at));
@@ -634,9 +642,10 @@ fn a_clock_that_jumped_ahead_ends_no_window() {
     remember(&mut tree);
     let at = |days: i64| Timestamp::from_unix(NOW + days * 86_400, 0).unwrap();
     hold(&mut tree, "state/gcroots/gone", "held");
-    let hold = &mut tree.memory.holds[0];
+    let hold = &mut tree.previous_runs.holds[0];
     (hold.run, hold.until) = (RunId::at(at(-101), 1), at(-94));
-    let set = |tree: &mut Tree, days: i64| tree.memory.seen.as_mut().unwrap().taken_at = at(days);
+    let set =
+        |tree: &mut Tree, days: i64| tree.previous_runs.seen.as_mut().unwrap().taken_at = at(days);
     let is_open = |tree: &Tree| {
         let snapshot = tree.as_root();
         (
@@ -652,7 +661,7 @@ fn a_clock_that_jumped_ahead_ends_no_window() {
     // The run writes down what was skipped, and the one a day later believes it.
     remember(&mut tree);
     assert!(is_open(&tree).0, "a second run at once proves nothing");
-    let seen = tree.memory.seen.as_mut().unwrap();
+    let seen = tree.previous_runs.seen.as_mut().unwrap();
     seen.skips[0].seen = at(-1);
     set(&mut tree, -1);
     assert!(!is_open(&tree).0);
@@ -675,7 +684,7 @@ fn roots_without_end_stop_nobody_elses_from_being_remembered() {
     };
     // A hundred megabytes of names, and ours behind them.
     snapshot.roots.splice(0..0, (0..25_000).map(of_another));
-    let seen = RootBaseline::of(&snapshot, &[], tree.memory.seen.as_ref());
+    let seen = RootBaseline::of(&snapshot, &[], tree.previous_runs.seen.as_ref());
     assert!(seen.roots.contains_key(&ours.link));
     assert!(seen.roots.len() > 1000);
     let bytes: usize = seen.roots.keys().map(|link| link.as_str().len()).sum();

@@ -147,14 +147,14 @@ fn profiles_elsewhere_are_revealed_by_their_roots() {
         assert_eq!(snapshot.blockers, []);
         assert_eq!(snapshot.notes.len(), 1);
     }
-    let other = tree.look(Actor::User(uid() + 1));
+    let other = tree.observe(Actor::User(uid() + 1));
     assert_eq!(other.profiles, []);
 }
 
 #[test]
 fn holds_reveal_nothing() {
     let mut tree = Tree::new();
-    tree.memory.holds_dir = Some(tree.at("holds"));
+    tree.previous_runs.holds_dir = Some(tree.at("holds"));
     tree.auto("hold", &tree.to_store("holds/run/system-1-link", "held"));
     assert!(tree.as_root().profiles.is_empty());
 }

@@ -20,7 +20,7 @@ fn as_somebody(tree: &Tree, actor: u32) -> Option<Snapshot> {
     if uid() == 0 {
         as_user(tree, actor)
     } else {
-        Some(tree.look(Actor::User(actor)))
+        Some(tree.observe(Actor::User(actor)))
     }
 }
 
@@ -31,7 +31,7 @@ fn as_user(tree: &Tree, uid: u32) -> Option<Snapshot> {
     use nix_prune::ports::Survey;
 
     let places = tree.places.clone();
-    let look = move || {
+    let observe = move || {
         nix::unistd::setfsuid(nix::unistd::Uid::from_raw(uid));
         let observer = nix_prune::adapters::survey::Observer {
             places: &places,
@@ -39,12 +39,12 @@ fn as_user(tree: &Tree, uid: u32) -> Option<Snapshot> {
             zone: jiff::tz::TimeZone::UTC,
             extra_profiles: Vec::new(),
             all_of_nix: false,
-            memory: &super::tree::Fake::default(),
+            previous_runs: &super::tree::Fake::default(),
             clock: &super::tree::Stopped,
         };
         observer.snapshot().unwrap()
     };
-    let seen = std::thread::spawn(look).join();
+    let seen = std::thread::spawn(observe).join();
     Some(seen.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
 }
 

@@ -124,7 +124,7 @@ fn trap_18_live_roots(#[case] make: fn(&Tree) -> Utf8PathBuf) {
 fn trap_17_dangling_roots(#[case] make: fn(&Tree) -> Utf8PathBuf, #[case] why: Dangling) {
     let mut tree = Tree::new();
     // What a first run finds gone is another matter.
-    tree.memory.seen = Some(RootBaseline::of(&tree.as_root(), &[], None));
+    tree.previous_runs.seen = Some(RootBaseline::of(&tree.as_root(), &[], None));
     let name = make(&tree);
     for snapshot in [tree.as_root(), tree.as_me()] {
         let found = root(&snapshot, &name);
@@ -176,7 +176,7 @@ fn a_link_that_is_a_root_itself_is_told_once() {
 #[test]
 fn trap_18_systems_and_trap_23_homes_have_their_kind() {
     let mut tree = Tree::new();
-    tree.memory.holds_dir = Some(tree.at("holds"));
+    tree.previous_runs.holds_dir = Some(tree.at("holds"));
     tree.to_store("run/current-system", "now");
     let system = tree.link("state/gcroots/current-system", "{}/run/current-system");
     let state = "home/me/.local/state/home-manager/gcroots/current-home";
@@ -223,7 +223,7 @@ fn roots_do_not_vanish_silently(#[case] gone: &[&str], #[case] used: bool, #[cas
         fs::remove_dir(tree.at("state/db")).unwrap();
     }
     for actor in [Actor::Root, Actor::User(uid()), Actor::User(uid() + 1)] {
-        let snapshot = tree.look(actor);
+        let snapshot = tree.observe(actor);
         assert_eq!(
             codes(&snapshot),
             vec![CheckCode::RootsUnreadable; usize::from(refused)]
@@ -243,7 +243,7 @@ fn a_linked_gcroots_hides_all_roots() {
     fs::rename(tree.at("state/gcroots"), tree.at("elsewhere")).unwrap();
     tree.link("state/gcroots", "../elsewhere");
     for actor in [Actor::Root, Actor::User(uid() + 1)] {
-        assert_eq!(codes(&tree.look(actor)), [CheckCode::RootsUnreadable]);
+        assert_eq!(codes(&tree.observe(actor)), [CheckCode::RootsUnreadable]);
     }
 }
 
@@ -284,7 +284,7 @@ fn a_missing_store_directory_is_refused_without_any_root() {
 fn a_missing_state_directory_is_an_error() {
     let tree = Tree::new();
     fs::rename(tree.at("state"), tree.at("away")).unwrap();
-    let error = tree.try_look(Actor::Root).unwrap_err();
+    let error = tree.try_observe(Actor::Root).unwrap_err();
     assert!(error.to_string().contains(tree.places.state_dir.as_str()));
 }
 
@@ -304,7 +304,7 @@ fn is_unreadable(snapshot: &Snapshot, entry: &Utf8PathBuf) -> bool {
 fn an_unreadable_root_is_refused_with_the_rights_of_the_collector() {
     let (tree, entry) = looped();
     for actor in [Actor::Root, Actor::User(uid())] {
-        let snapshot = tree.look(actor);
+        let snapshot = tree.observe(actor);
         assert!(is_unreadable(&snapshot, &entry));
         assert_eq!(codes(&snapshot), [CheckCode::RootsUnreadable]);
         assert!(snapshot.blockers[0].message.contains("loop/result"));
@@ -315,7 +315,7 @@ fn an_unreadable_root_is_refused_with_the_rights_of_the_collector() {
 fn an_unreadable_root_is_counted_for_a_daemons_user() {
     let (tree, entry) = looped();
     tree.link("state/gcroots/auto/b", "{}/loop/result2");
-    let snapshot = tree.look(Actor::User(uid() + 1));
+    let snapshot = tree.observe(Actor::User(uid() + 1));
     assert!(is_unreadable(&snapshot, &entry));
     assert_eq!(snapshot.blockers, []);
     let note = "2 roots of other users cannot be read; the daemon sees them";
@@ -339,12 +339,12 @@ fn ones_own_home_that_is_there_and_empty_is_not_away() {
     let home = tree.at("home/me");
     let entry = tree.auto("a", &home.join("result"));
     let own = Actor::User(uid());
-    let snapshot = tree.look(own);
+    let snapshot = tree.observe(own);
     assert_eq!(root(&snapshot, &entry).state, dangling(Dangling::LinkGone));
     assert_eq!(codes(&snapshot), []);
     // It is somebody else's as well, not there, or what somebody else left of it.
     let away = |tree: &Tree| {
-        let snapshot = tree.look(own);
+        let snapshot = tree.observe(own);
         assert_eq!(
             root(&snapshot, &entry).state,
             dangling(Dangling::ParentMissing)

@@ -10,7 +10,7 @@ use nix::fcntl::AT_FDCWD;
 use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::time::TimeSpec;
 use nix_prune::adapters::nix_dirs::NixDirs;
-use nix_prune::adapters::survey::{Memory, Observer};
+use nix_prune::adapters::survey::{Observer, PreviousRuns};
 use nix_prune::domain::baseline::RootBaseline;
 use nix_prune::domain::blocker::CheckCode;
 use nix_prune::domain::measure::Timestamp;
@@ -47,7 +47,7 @@ fn broken<T>() -> Result<T, JournalError> {
     })
 }
 
-impl Memory for Fake {
+impl PreviousRuns for Fake {
     fn pins(&self) -> Result<Vec<Pin>, JournalError> {
         if self.broken_pins {
             return broken();
@@ -99,7 +99,7 @@ pub(super) struct Tree {
     _dir: tempfile::TempDir,
     pub(super) base: Utf8PathBuf,
     pub(super) places: NixDirs,
-    pub(super) memory: Fake,
+    pub(super) previous_runs: Fake,
     pub(super) extra: Vec<Utf8PathBuf>,
     pub(super) all_of_nix: bool,
 }
@@ -132,7 +132,7 @@ impl Tree {
             _dir: dir,
             base,
             places,
-            memory: Fake::default(),
+            previous_runs: Fake::default(),
             extra: Vec::new(),
             all_of_nix: false,
         };
@@ -249,29 +249,29 @@ impl Tree {
         }
     }
 
-    pub(super) fn try_look(&self, actor: Actor) -> Result<Snapshot, SurveyError> {
+    pub(super) fn try_observe(&self, actor: Actor) -> Result<Snapshot, SurveyError> {
         let observer = Observer {
             places: &self.places,
             actor,
             zone: TimeZone::UTC,
             extra_profiles: self.extra.clone(),
             all_of_nix: self.all_of_nix,
-            memory: &self.memory,
+            previous_runs: &self.previous_runs,
             clock: &Stopped,
         };
         observer.snapshot()
     }
 
-    pub(super) fn look(&self, actor: Actor) -> Snapshot {
-        self.try_look(actor).unwrap()
+    pub(super) fn observe(&self, actor: Actor) -> Snapshot {
+        self.try_observe(actor).unwrap()
     }
 
     pub(super) fn as_root(&self) -> Snapshot {
-        self.look(Actor::Root)
+        self.observe(Actor::Root)
     }
 
     pub(super) fn as_me(&self) -> Snapshot {
-        self.look(Actor::User(uid()))
+        self.observe(Actor::User(uid()))
     }
 
     /// Everything below the tree: type and mode, text, times of data and of inode.

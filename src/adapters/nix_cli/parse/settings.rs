@@ -230,8 +230,8 @@ mod tests {
         #[case] text: &str,
         #[case] expected: Option<(bool, bool)>,
     ) {
-        let told = keep_flags(text).map(|flags| (flags.derivations, flags.outputs));
-        assert_eq!(told, expected);
+        let found = keep_flags(text).map(|flags| (flags.derivations, flags.outputs));
+        assert_eq!(found, expected);
     }
 
     #[rstest]

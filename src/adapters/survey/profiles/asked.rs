@@ -20,7 +20,7 @@ impl Profiles<'_> {
         for path in paths {
             let Ok(profile) = ProfilePath::new(&path.components().collect::<Utf8PathBuf>()) else {
                 let path = shown(path);
-                self.look.findings.refuse(
+                self.context.findings.refuse(
                     CheckCode::ProfileAbsent,
                     format!("there is no profile {path}: this is not an absolute path"),
                     "correct its path in the settings, or remove it from them",
@@ -59,7 +59,9 @@ impl Profiles<'_> {
         };
         let message = format!("there is no profile {}", shown(&path));
         let (places, code) = ([path], CheckCode::ProfileAbsent);
-        self.look.findings.refuse_at(places, code, message, &hint);
+        self.context
+            .findings
+            .refuse_at(places, code, message, &hint);
     }
 
     /// The profile with nearly this name in the same directory, or with the same name in another.
@@ -81,7 +83,7 @@ impl Profiles<'_> {
         };
         let (asked, path) = (shown(asked.to_path()), shown(profile.path.to_path()));
         let why = format!("the settings name {path} as {asked}; use {path} instead");
-        self.look.findings.note(why.clone());
+        self.context.findings.note(why.clone());
         profile.blocked.get_or_insert(why);
         true
     }

@@ -21,7 +21,7 @@ impl Reading<'_> {
         let kind = self.site.role.kind(path.name());
         let mut blocked = self
             .site
-            .is_unsafe(self.look.actor, self.look.users)
+            .is_unsafe(self.context.actor, self.context.users)
             .or_else(|| self.trouble.clone());
         let mut generations = BTreeMap::new();
         let mine = self.generations_of(&path);
@@ -38,7 +38,7 @@ impl Reading<'_> {
                 let why = format!("cannot read the target of {link}: {error}");
                 let hint = "check the store directory";
                 let (places, code) = ([path.to_path()], CheckCode::ProfileUnreadable);
-                self.look
+                self.context
                     .findings
                     .refuse_at(places, code, why.clone(), hint);
                 blocked.get_or_insert(why);
@@ -51,7 +51,7 @@ impl Reading<'_> {
         Profile {
             path,
             kind,
-            owner: self.look.users.owner(self.site.place.uid()),
+            owner: self.context.users.owner(self.site.place.uid()),
             current,
             is_nix_own: self.site.is_nix_own,
             generations,
@@ -80,10 +80,10 @@ impl Reading<'_> {
         let entry = self.entries.get(name)?;
         let text = entry.text.as_ref()?;
         let path = text.to_str().map(Utf8Path::new);
-        let path = path.and_then(|text| generation_target(text, self.look.store.dir));
+        let path = path.and_then(|text| generation_target(text, self.context.store.dir));
         let (content, error) = match path {
             None => (Content::Foreign, None),
-            Some(path) => match self.look.store.content(path.clone()) {
+            Some(path) => match self.context.store.content(path.clone()) {
                 Ok(content) => (content, None),
                 // A path that is not known to exist does not exist: such a generation is kept.
                 Err(error) => (Content::Missing(path), Some(error)),
@@ -92,7 +92,7 @@ impl Reading<'_> {
         // Nothing else boots, and paths that anybody may build are not read needlessly.
         let boots = kind.is_system() || self.site.role == DirKind::Asked;
         let specialisations = content.on_disk().filter(|_| boots);
-        let specialisations = specialisations.map(|path| self.look.store.specialisations(path));
+        let specialisations = specialisations.map(|path| self.context.store.specialisations(path));
         let generation = Generation {
             number,
             target: text.to_string_lossy().into_owned().into(),
@@ -141,7 +141,7 @@ impl Reading<'_> {
         why: &CurrentUnknown,
         newest: Option<&GenerationNumber>,
     ) {
-        let findings = self.look.findings;
+        let findings = self.context.findings;
         let (place, profile) = (path.to_path(), shown(path.to_path()));
         let message = format!("the current generation of {profile} is unknown: {why}");
         if self.site.role == DirKind::Revealed && kind == ProfileKind::Other {

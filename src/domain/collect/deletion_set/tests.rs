@@ -99,7 +99,7 @@ proptest! {
     fn nothing_that_stays_keeps_what_is_chosen(
         spec in spec(),
         events in prop::collection::vec((any::<bool>(), any::<Index>()), 0..6),
-        room in 1usize..300,
+        limit in 1usize..300,
     ) {
         let mut selection = spec.selection(&spec.roots, &BTreeSet::new());
         let mut gone = BTreeSet::new();
@@ -114,7 +114,7 @@ proptest! {
                 prop_assert!(!chosen(&selection).contains(&path));
             } else {
                 // What Nix deletes is the beginning of a closed batch.
-                let batch = selection.batches(room, str::len).remove(0);
+                let batch = selection.batches(limit, str::len).remove(0);
                 gone.extend(batch.iter().map(number));
                 selection.deleted(&batch);
             }
@@ -122,9 +122,9 @@ proptest! {
             prop_assert!(chosen(&selection).is_disjoint(&gone));
             prop_assert_eq!(selection.len(), chosen(&selection).len() as u64);
         }
-        // Every batch is closed, whatever the room.
+        // Every batch is closed, whatever the limit.
         let mut done = gone;
-        for batch in selection.batches(room, str::len) {
+        for batch in selection.batches(limit, str::len) {
             done.extend(batch.iter().map(number));
             for path in &batch {
                 let keepers = spec.keepers(number(path));

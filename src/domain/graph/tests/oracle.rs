@@ -172,7 +172,7 @@ impl Spec {
         ]
     }
 
-    /// What a path keeps, as the manual tells it.
+    /// What a path keeps, as the manual says.
     fn keeps(&self, path: usize, flags: KeepFlags) -> Store {
         let to = |edges: &BTreeSet<(usize, usize)>| -> Vec<usize> {
             let from_path = edges.iter().filter(|e| e.0 == path);
@@ -253,7 +253,7 @@ impl Spec {
     }
 
     /// The collector's way: for each name in the directory a walk backwards, which ends at a root or at what is known to
-    /// be alive; a root makes its closure alive. What it has called dead stays dead.
+    /// be alive; a root makes its closure alive. What it has called dead remains dead.
     pub(crate) fn collector(&self, order: &[usize], roots: &[usize], flags: KeepFlags) -> Store {
         let (mut alive, mut dead) = (Store::new(), Store::new());
         'start: for &start in order {

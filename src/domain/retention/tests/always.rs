@@ -1,4 +1,4 @@
-//! What stays whatever the rules say.
+//! What is kept whatever the rules say.
 
 use super::*;
 
@@ -30,7 +30,7 @@ fn booted_and_running_are_known_by_their_path() {
     let mut case = Case::days(1..=9);
     case.booted.push(path(3));
     case.running.extend([path(5), path(3)]);
-    // Another generation of the booted system: which of the two was booted cannot be told.
+    // Another generation of the booted system: which of the two was booted is unknown.
     let case = case.content(2, Content::Present(path(3)));
     assert_eq!(case.kept(last(1)), [2, 3, 5, 9]);
     assert_eq!(case.reasons(last(1), 3), [Reason::Booted, Reason::Running]);

@@ -59,21 +59,23 @@ pub(super) fn choose<E>(
     let mut ceiling = UpperBound::of(job);
     let now = ceiling.allowed(steps.that_free_now(plan, job, goal, context));
     let recent = context.recent.map(|recent| recent.since);
-    let ladder = context.inspection.ladder(&[], &links(&now), recent);
-    let climb = ladder.climb(context.to_free, &mut weigh)?;
+    let sequence = context
+        .inspection
+        .removal_sequence(&[], &links(&now), recent);
+    let reached = sequence.fewest_to_free(context.to_free, &mut weigh)?;
     let mut choice = RemovalSet::default();
-    let freeing = ladder.links_that_free(&climb, &mut weigh)?;
-    let mut idle = idle(&ladder, &climb, &freeing, context);
+    let freeing = sequence.links_that_free(&reached, &mut weigh)?;
+    let mut idle = idle(&sequence, &reached, &freeing, context);
     let gone = choice.take(&now, freeing.into_iter());
     // Nix's own collector takes everything.
     let whole = |c: CollectOperation| c.method == CollectMethod::Full;
     let in_parts = !job.operations.collect.is_some_and(whole);
-    if in_parts && gone.is_empty() && climb.bytes >= context.to_free {
-        choice.most = (climb.bytes > context.to_free).then_some(context.to_free);
+    if in_parts && gone.is_empty() && reached.bytes >= context.to_free {
+        choice.most = (reached.bytes > context.to_free).then_some(context.to_free);
     }
     let frees = match choice.most {
         Some(_) => context.to_free,
-        None => climb.bytes,
+        None => reached.bytes,
     };
     if frees < context.to_free {
         // Nothing more can be done about it now; what waits for its window to end counts for the day when it does.
@@ -87,10 +89,12 @@ pub(super) fn choose<E>(
             .map(Utf8PathBuf::as_path)
             .chain(waiting)
             .collect();
-        let ladder = context.inspection.ladder(&waiting, &links(&held), None);
-        let climb = ladder.climb(context.to_free, &mut weigh)?;
-        let freeing = ladder.links_that_free(&climb, &mut weigh)?;
-        idle.extend(self::idle(&ladder, &climb, &freeing, context));
+        let sequence = context
+            .inspection
+            .removal_sequence(&waiting, &links(&held), None);
+        let reached = sequence.fewest_to_free(context.to_free, &mut weigh)?;
+        let freeing = sequence.links_that_free(&reached, &mut weigh)?;
+        idle.extend(self::idle(&sequence, &reached, &freeing, context));
         choice.take(&held, freeing.into_iter());
     }
     let outcome = report::Outcome {
@@ -106,13 +110,13 @@ pub(super) fn choose<E>(
 
 /// The links that are left out because what they keep frees nothing. Of a goal that is reached nobody asks.
 fn idle(
-    ladder: &RemovalSequence<'_>,
-    climb: &CumulativeFreed,
+    sequence: &RemovalSequence<'_>,
+    reached: &CumulativeFreed,
     freeing: &[&Utf8Path],
     context: BudgetContext<'_>,
 ) -> HashSet<Utf8PathBuf> {
-    let links = ladder.links().filter(|link| !freeing.contains(link));
-    let links = links.filter(|_| climb.bytes < context.to_free);
+    let links = sequence.links().filter(|link| !freeing.contains(link));
+    let links = links.filter(|_| reached.bytes < context.to_free);
     links.map(Utf8Path::to_path_buf).collect()
 }
 

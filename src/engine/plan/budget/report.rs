@@ -112,11 +112,11 @@ impl Ends {
     ) -> Result<(), E> {
         let gone: Vec<&Utf8Path> = self.gone.iter().map(Utf8PathBuf::as_path).collect();
         let links: Vec<&Utf8Path> = self.ends.iter().map(|(_, link)| link.as_path()).collect();
-        let ladder = context.inspection.ladder(&gone, &links, None);
+        let sequence = context.inspection.removal_sequence(&gone, &links, None);
         let by_link = self.ends.iter().map(|(at, link)| (link.as_path(), *at));
         let by_link: HashMap<&Utf8Path, Timestamp> = by_link.collect();
         let end_of = |link: &Utf8Path| by_link.get(link).copied();
-        for (link, freed) in ladder.links().zip(ladder.freed_by_each()) {
+        for (link, freed) in sequence.links().zip(sequence.freed_by_each()) {
             let Some(at) = end_of(link).filter(|_| freed.nar_bytes > Bytes(0)) else {
                 continue;
             };
@@ -128,10 +128,10 @@ impl Ends {
                 }),
             }
         }
-        let climb = ladder.climb(context.to_free, &mut weigh)?;
+        let reached = sequence.fewest_to_free(context.to_free, &mut weigh)?;
         // What was predicted for now was wrong, and may be so for later.
-        if climb.bytes >= context.to_free && context.contradiction.is_none() {
-            let last = ladder.links_of(&climb).last();
+        if reached.bytes >= context.to_free && context.contradiction.is_none() {
+            let last = sequence.links_of(&reached).last();
             let young = context.recent.map(|recent| recent.until);
             report.reached_at = last.and_then(end_of).max(young);
         }

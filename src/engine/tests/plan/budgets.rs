@@ -1,4 +1,4 @@
-//! Plans within a budget: of what the rules let go just enough of the oldest, and never anything else.
+//! Plans within a budget: just enough of the oldest that no rule keeps, and never anything else.
 
 mod cases;
 mod worlds;
@@ -39,7 +39,7 @@ fn with_goal(job: &Job, goal: DiskGoal) -> EffectiveJob {
 impl World {
     /// The plan that has to free so much, by the store's own sizes.
     fn within(&self, job: &Job, to_free: u64, release_holds: ReleaseHolds) -> Plan {
-        let room = BudgetContext {
+        let context = BudgetContext {
             inspection: &self.inspection,
             disk_usage: DiskUsage::default(),
             to_free: Bytes(to_free),
@@ -52,7 +52,7 @@ impl World {
         Plan::build_for_budget(
             &self.snapshot,
             &with_goal(job, goal(release_holds)),
-            room,
+            context,
             weigh,
         )
         .unwrap()

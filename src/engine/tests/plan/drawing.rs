@@ -396,7 +396,7 @@ fn one_run_removes_a_bounded_number_of_generations_and_root_comes_first() {
     assert_eq!(removed(&plan, 1000), MAX_REMOVALS_OF_A_USER);
     let first = plan.removed_generations().next().unwrap();
     assert_eq!(first.number, GenerationNumber(1));
-    // Nor does root remove more of its own than the record of a run has room for.
+    // Nor does root remove more of its own than the record of a run has space for.
     let plan = plan_of(&snapshot(vec![flooded("/d/p", 0, 11_000)]), &job());
     assert_eq!(removed(&plan, 0), MAX_REMOVALS);
     // A user's own run is not held to what root grants them.

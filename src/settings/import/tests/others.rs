@@ -69,11 +69,11 @@ impl Made {
     /// What the settings would remove, by our own rules.
     fn removed(&self, tool: &str, words: &[String], file: &str) -> Numbers {
         let read = |_: &Utf8Path| Ok(file.to_string());
-        let around = Around {
+        let context = ImportContext {
             read: &read,
-            ..around(Scope::System)
+            ..context(Scope::System)
         };
-        let imported = import(tool, words, &around).unwrap();
+        let imported = import(tool, words, &context).unwrap();
         let (settings, _) = Settings::parse(&imported.text).unwrap();
         let Some(job) = settings.jobs().next() else {
             return Numbers::new();
@@ -237,9 +237,9 @@ proptest! {
         );
         let words = ["run".to_string(), "x.toml".to_string()];
         let read = |_: &Utf8Path| Ok(file.clone());
-        let around = Around { read: &read, ..around(Scope::System) };
+        let context = ImportContext { read: &read, ..context(Scope::System) };
         // A policy that keeps nothing is no job.
-        if import("angrr", &words, &around).is_ok() {
+        if import("angrr", &words, &context).is_ok() {
             let kept = angrr_keeps(&made, since, latest, &buckets);
             made.never_more(&kept, "angrr", "run x.toml", &file)?;
         }

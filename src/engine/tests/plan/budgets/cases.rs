@@ -136,7 +136,7 @@ fn who_needs_it_now_ends_windows_before_it_drops_for_good(
 /// The plan for a goal on a file system that gives nothing back.
 fn where_nothing_frees(mode: ReleaseHolds) -> Plan {
     let world = full();
-    let room = BudgetContext {
+    let context = BudgetContext {
         inspection: &world.inspection,
         disk_usage: DiskUsage::default(),
         to_free: Bytes(100 * SIZE),
@@ -144,7 +144,13 @@ fn where_nothing_frees(mode: ReleaseHolds) -> Plan {
         contradiction: None,
     };
     let weigh = |_: &NodeSet| -> Result<Bytes, Infallible> { Ok(Bytes(0)) };
-    Plan::build_for_budget(&world.snapshot, &with_goal(&job(), goal(mode)), room, weigh).unwrap()
+    Plan::build_for_budget(
+        &world.snapshot,
+        &with_goal(&job(), goal(mode)),
+        context,
+        weigh,
+    )
+    .unwrap()
 }
 
 #[test]
@@ -169,7 +175,7 @@ fn after_a_contradiction_nothing_is_removed_without_a_hold() {
     };
     let world = full();
     let plan = |job: &Job, mode| {
-        let room = BudgetContext {
+        let context = BudgetContext {
             inspection: &world.inspection,
             disk_usage: DiskUsage::default(),
             to_free: Bytes(100 * SIZE),
@@ -179,7 +185,8 @@ fn after_a_contradiction_nothing_is_removed_without_a_hold() {
         let weigh = |dead: &NodeSet| -> Result<Bytes, Infallible> {
             Ok(world.inspection.graph().nar_size(dead))
         };
-        Plan::build_for_budget(&world.snapshot, &with_goal(job, goal(mode)), room, weigh).unwrap()
+        Plan::build_for_budget(&world.snapshot, &with_goal(job, goal(mode)), context, weigh)
+            .unwrap()
     };
     for mode in [ReleaseHolds::Never, ReleaseHolds::IfNeeded] {
         let plan = plan(&job(), mode);

@@ -230,7 +230,7 @@ impl World {
             });
             now.extend(at_once.map(|(facts, _)| link(facts)));
         }
-        let (first, frees) = self.climb(&[], &now, to_free, self.recent);
+        let (first, frees) = self.reached(&[], &now, to_free, self.recent);
         let mut taken: BTreeSet<(String, bool)> =
             first.iter().map(|link| (link.clone(), true)).collect();
         if frees < to_free {
@@ -242,7 +242,7 @@ impl World {
                 .filter(|(facts, risk)| may(*risk) && !first.contains(&link(facts)))
                 .map(|(facts, _)| link(facts))
                 .collect();
-            let (later, _) = self.climb(&gone, &rest, to_free, None);
+            let (later, _) = self.reached(&gone, &rest, to_free, None);
             let for_good = job.undo_window.is_zero();
             taken.extend(later.into_iter().map(|link| (link, for_good)));
         }
@@ -250,7 +250,7 @@ impl World {
     }
 
     /// The fewest of the links, from the first, that are enough, without those that free nothing; and what is dead then.
-    fn climb(
+    fn reached(
         &self,
         gone: &[String],
         links: &[String],
@@ -259,15 +259,15 @@ impl World {
     ) -> (Vec<String>, u64) {
         let graph = self.inspection.graph();
         let dead = |without: &[String]| {
-            let stays = self.inspection.roots().iter();
-            let stays = stays.filter(|root| {
+            let kept_nodes = self.inspection.roots().iter();
+            let kept_nodes = kept_nodes.filter(|root| {
                 !without.contains(&root.root.link.to_string())
                     && !gone.contains(&root.root.link.to_string())
             });
             let young = graph.nodes().filter(|&node| {
                 recent.is_some_and(|recent| graph.registered(node) >= recent.since)
             });
-            let nodes: Vec<NodeIdx> = stays.map(|root| root.node).chain(young).collect();
+            let nodes: Vec<NodeIdx> = kept_nodes.map(|root| root.node).chain(young).collect();
             graph.dead(&nodes, self.inspection.flags())
         };
         let freed = |count: usize| graph.nar_size(&dead(&links[..count])).0;

@@ -22,7 +22,7 @@ fn own_pins_are_known() {
         tree.pin("state/profiles/system", 1),
         tree.pin("nowhere/x", 3),
     ];
-    tree.memory.pins = pins.clone();
+    tree.previous_runs.pins = pins.clone();
     assert_eq!(tree.as_root().pins, pins);
     assert_eq!(tree.as_me().pins, pins);
 }
@@ -32,7 +32,7 @@ fn a_pin_counts_under_every_name_of_its_profile() {
     let mut tree = Tree::new();
     let path = tree.profile("home/me/.local/state/nix/profiles/profile", &[1, 2]);
     tree.link("h", "{}/home");
-    tree.memory.pins = vec![tree.pin("h/me/.local/state/nix/profiles/profile", 1)];
+    tree.previous_runs.pins = vec![tree.pin("h/me/.local/state/nix/profiles/profile", 1)];
     let snapshot = tree.as_me();
     assert_eq!(snapshot.pins[0].profile, path);
 }
@@ -42,7 +42,7 @@ fn unreadable_pins_block_everything() {
     let mut tree = Tree::new();
     let system = tree.profile("state/profiles/system", &[1, 2]);
     let mine = tree.rooted("home/me/.local/state/nix/profiles/profile", &[1, 2]);
-    tree.memory.broken_pins = true;
+    tree.previous_runs.broken_pins = true;
     for snapshot in [tree.as_root(), tree.as_me()] {
         assert_eq!(codes(&snapshot), [CheckCode::PinsUnreadable]);
         assert!(snapshot.blockers[0].message.contains("broken on purpose"));
@@ -58,7 +58,7 @@ fn a_users_pins_count_for_their_own_profiles() {
     tree.profile("state/profiles/system", &[1, 2]);
     let hers = tree.pin("state/profiles/per-user/her/profile", 1);
     let system = tree.pin("state/profiles/system", 1);
-    tree.memory.theirs = vec![(4242, hers.clone()), (4242, system), (4243, hers.clone())];
+    tree.previous_runs.theirs = vec![(4242, hers.clone()), (4242, system), (4243, hers.clone())];
     assert_eq!(tree.as_root().pins, [hers]);
     assert_eq!(tree.as_me().pins, []);
 }
@@ -67,7 +67,7 @@ fn a_users_pins_count_for_their_own_profiles() {
 fn unreadable_pins_of_a_user_block_their_profiles() {
     let Some(mut tree) = with_her() else { return };
     let system = tree.profile("state/profiles/system", &[1, 2]);
-    tree.memory.broken_pins_of = Some(4242);
+    tree.previous_runs.broken_pins_of = Some(4242);
     let snapshot = tree.as_root();
     assert_eq!(codes(&snapshot), [CheckCode::PinsUnreadable]);
     let hers = profile(&snapshot, &tree.path("state/profiles/per-user/her/profile"));
@@ -84,15 +84,15 @@ fn users_without_a_profile_are_not_asked_for_pins() {
         "passwd",
         &format!("me:x:{}:100::{home}:\nher:x:4242:1::{home}:\n", uid()),
     );
-    tree.memory.broken_pins_of = Some(4242);
+    tree.previous_runs.broken_pins_of = Some(4242);
     assert_eq!(codes(&tree.as_root()), []);
-    assert_eq!(tree.memory.asked.get(), 0);
+    assert_eq!(tree.previous_runs.asked.get(), 0);
 }
 
 #[test]
 fn unreadable_holds_are_refused() {
     let mut tree = Tree::new();
-    tree.memory.broken_holds = true;
+    tree.previous_runs.broken_holds = true;
     let snapshot = tree.as_root();
     assert_eq!(codes(&snapshot), [CheckCode::JournalUnreadable]);
     assert!(snapshot.holds.is_empty());
