@@ -22,4 +22,5 @@ pub mod signals;
 pub mod store;
 pub mod store_dir;
 pub mod survey;
+pub mod system_info;
 mod threads;

@@ -26,4 +26,5 @@ pub mod risk;
 pub mod root;
 pub mod snapshot;
 pub mod store_path;
+pub mod system_info;
 pub mod visible;

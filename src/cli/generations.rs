@@ -4,12 +4,14 @@ use super::args::GenerationsArgs;
 use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::out;
+use crate::adapters::system_info::system_info;
 use crate::domain::analysis::Sizes;
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::job::ProfileRef;
 use crate::domain::snapshot::Snapshot;
 use crate::ports::error_chain;
 use crate::render;
+use crate::render::json::Systems;
 
 /// Lists profiles and generations.
 pub(super) fn generations(context: &Context, args: &GenerationsArgs) -> Result<Exit, Failure> {
@@ -23,7 +25,9 @@ pub(super) fn generations(context: &Context, args: &GenerationsArgs) -> Result<E
     if !args.profiles.is_empty() {
         select(&mut snapshot, &args.profiles)?;
     }
-    let mut document = render::json::generations(&snapshot, protecting.as_ref(), sizes.as_ref());
+    let systems = systems(&snapshot);
+    let mut document =
+        render::json::generations(&snapshot, protecting.as_ref(), sizes.as_ref(), &systems);
     document.notes.extend(notes);
     if args.json.json {
         out::json(&document)?;
@@ -53,6 +57,17 @@ fn observe(
             (observation.snapshot, None, vec![note])
         }
     })
+}
+
+/// What the system generations say of themselves.
+fn systems(snapshot: &Snapshot) -> Systems {
+    let profiles = snapshot.profiles.iter();
+    let systems = profiles.filter(|profile| profile.kind.is_system());
+    let generations = systems.flat_map(|profile| profile.generations.values());
+    let paths = generations.filter_map(|generation| generation.content.on_disk());
+    paths
+        .map(|path| (path.clone(), system_info(&snapshot.store, path)))
+        .collect()
 }
 
 fn select(snapshot: &mut Snapshot, names: &[String]) -> Result<(), Failure> {

@@ -39,7 +39,7 @@ pub use dead::{
 pub use doctor::{CheckDocument, CheckState, DoctorDocument, doctor};
 pub use du::{DuDocument, DuRowDocument, DuTotalDocument, du, du_on_disk};
 pub use generations::{
-    Flag, GenerationDocument, GenerationsDocument, ProfileDocument, generations,
+    Flag, GenerationDocument, GenerationsDocument, ProfileDocument, Systems, generations,
 };
 pub(super) use history::is_open;
 pub use history::{HistoryDocument, RunDocument, history};

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{StoreAnalysis, StoreRoot, nodes_of};
-use crate::domain::graph::{KeepFlags, NodeIdx};
+use crate::domain::graph::{KeepFlags, NodeIdx, Weight};
 use crate::domain::measure::Bytes;
 use crate::domain::root::GcRoot;
 use crate::domain::snapshot::Snapshot;
@@ -18,6 +18,8 @@ pub struct Size {
     pub closure: Option<Bytes>,
     /// The size of what would be dead if this alone were gone, with what the keep flags add to closures.
     pub exclusive: Option<Bytes>,
+    /// For a generation: the size of what would be dead if this and all older ones of its profile were gone.
+    pub with_older: Option<Bytes>,
 }
 
 /// What the roots and generations of a snapshot cost.
@@ -25,6 +27,7 @@ pub struct Size {
 pub struct Sizes {
     closures: HashMap<String, Bytes>,
     exclusive: HashMap<Utf8PathBuf, Bytes>,
+    with_older: HashMap<Utf8PathBuf, Bytes>,
     /// Of what processes use: one of them may use many paths, so the path belongs to the name.
     running: HashMap<(Utf8PathBuf, String), Bytes>,
 }
@@ -59,8 +62,29 @@ impl StoreAnalysis {
         Sizes {
             closures: closures.collect(),
             exclusive,
+            with_older: self.freed_with_older(snapshot),
             running,
         }
+    }
+
+    /// What would be dead if a generation and all older ones of its profile were gone, by the link.
+    fn freed_with_older(&self, snapshot: &Snapshot) -> HashMap<Utf8PathBuf, Bytes> {
+        let mut freed = HashMap::new();
+        for profile in &snapshot.profiles {
+            let numbers = profile.generations.keys();
+            let links: Vec<Utf8PathBuf> = numbers.map(|n| profile.path.link(*n)).collect();
+            let order: Vec<&Utf8Path> = links.iter().map(Utf8PathBuf::as_path).collect();
+            let sequence = self.removal_sequence(&[], &order, None);
+            let each: HashMap<&Utf8Path, Weight> =
+                sequence.links().zip(sequence.freed_by_each()).collect();
+            let mut sum = Bytes(0);
+            for link in &links {
+                let bytes = each.get(link.as_path()).map_or(0, |it| it.nar_bytes.0);
+                sum = Bytes(sum.0.saturating_add(bytes));
+                freed.insert(link.clone(), sum);
+            }
+        }
+        freed
     }
 
     /// What would be dead if each link alone were gone, by its link.
@@ -106,6 +130,7 @@ impl Sizes {
         Size {
             closure,
             exclusive: closure.map(|_| exclusive),
+            with_older: closure.and_then(|_| self.with_older.get(link).copied()),
         }
     }
 }

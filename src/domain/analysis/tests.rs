@@ -407,6 +407,16 @@ fn a_root_costs_its_closure_and_what_it_alone_keeps() {
         cost(sizes.of(Utf8Path::new("/home/a/result"), None)),
         (None, None)
     );
+    let with_older = |n: usize| {
+        let path = path(&base_name(n + 2));
+        let link = generation(u32::try_from(n).unwrap());
+        sizes.of(Utf8Path::new(&link), Some(&path)).with_older
+    };
+    // Both need the same path, which only the second one frees.
+    assert_eq!(
+        (with_older(1), with_older(2)),
+        (Some(Bytes(5)), Some(Bytes(11)))
+    );
     let roots = roots();
     assert_eq!(cost(sizes.of_root(&roots[0])), (Some(115), Some(5)));
     assert_eq!(cost(sizes.of_root(&roots[3])), (Some(110), Some(0)));

@@ -1,5 +1,7 @@
 //! The document of `generations --json`.
 
+use std::collections::HashMap;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -7,9 +9,12 @@ use crate::domain::analysis::Sizes;
 use crate::domain::blocker::Blocker;
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::measure::{Bytes, Timestamp};
-use crate::domain::profile::{Current, Generation, GenerationNumber, Owner, Profile, ProfileKind};
+use crate::domain::profile::{
+    Current, Generation, GenerationNumber, Owner, Profile, ProfileKind, ProfileNames,
+};
 use crate::domain::snapshot::{Pin, Snapshot};
 use crate::domain::store_path::StorePath;
+use crate::domain::system_info::SystemInfo;
 
 /// The profiles and their generations.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -36,6 +41,8 @@ pub struct ProfileDocument {
     pub path: String,
     /// Its name.
     pub name: String,
+    /// Its short name, such as `alice/home-manager`; its path if two profiles share the name.
+    pub short_name: String,
     /// Its kind.
     pub kind: ProfileKind,
     /// Owner of its directory.
@@ -66,7 +73,14 @@ pub struct GenerationDocument {
     pub closure_bytes: Option<Bytes>,
     /// Its exclusive size: the NAR size of the paths that would be dead without it; null as above.
     pub exclusive_bytes: Option<Bytes>,
+    /// The NAR size of the paths that would be dead without this and all older generations of the profile; null as above.
+    pub frees_with_older_bytes: Option<Bytes>,
+    /// What the closure of a system says of itself; null for other profiles, and where there is no closure.
+    pub system: Option<SystemInfo>,
 }
+
+/// What is known of systems, by store path.
+pub type Systems = HashMap<StorePath<String>, SystemInfo>;
 
 /// A flag of a generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
@@ -103,13 +117,30 @@ pub fn generations(
     snapshot: &Snapshot,
     job: Option<&EffectiveJob>,
     sizes: Option<&Sizes>,
+    systems: &Systems,
 ) -> GenerationsDocument {
+    let names = snapshot.profiles.iter().map(|profile| &profile.path);
+    let names: ProfileNames<'_> = names.collect();
     let profile = |profile: &Profile| {
         let pins = match job {
             Some(job) => job.pins_of(profile, snapshot),
             None => snapshot.pins.clone(),
         };
-        profile_document(profile, snapshot, &pins, sizes)
+        let generations = profile.generations.values();
+        let generations = generations.map(|generation| GenerationDocument {
+            flags: flags(profile, generation, snapshot, &pins),
+            ..generation_document(profile, generation, sizes, systems)
+        });
+        ProfileDocument {
+            path: profile.path.to_string(),
+            name: profile.path.name().to_string(),
+            short_name: names.of(&profile.path),
+            kind: profile.kind,
+            owner: profile.owner.clone(),
+            current: profile.current(),
+            problem: problem(profile),
+            generations: generations.collect(),
+        }
     };
     GenerationsDocument {
         schema: "nix-prune/generations/2",
@@ -120,39 +151,33 @@ pub fn generations(
     }
 }
 
-fn profile_document(
-    profile: &Profile,
-    snapshot: &Snapshot,
-    pins: &[Pin],
-    sizes: Option<&Sizes>,
-) -> ProfileDocument {
-    let problem = match (&profile.current, &profile.blocked) {
+fn problem(profile: &Profile) -> Option<String> {
+    match (&profile.current, &profile.blocked) {
         (_, Some(why)) => Some(why.clone()),
         (Current::Unknown(why), None) => Some(why.to_string()),
         (Current::Known(_), None) => None,
-    };
-    let size_of = |generation: &Generation| {
-        let link = profile.path.link(generation.number);
-        let path = generation.content.store_path();
-        sizes.map(|sizes| sizes.of(&link, path)).unwrap_or_default()
-    };
-    let generation = |generation: &Generation| GenerationDocument {
+    }
+}
+
+fn generation_document(
+    profile: &Profile,
+    generation: &Generation,
+    sizes: Option<&Sizes>,
+    systems: &Systems,
+) -> GenerationDocument {
+    let link = profile.path.link(generation.number);
+    let path = generation.content.store_path();
+    let size = sizes.map(|sizes| sizes.of(&link, path)).unwrap_or_default();
+    GenerationDocument {
         number: generation.number,
-        link: profile.path.link(generation.number).into_string(),
+        link: link.into_string(),
         target: generation.target.to_string(),
         created: generation.created,
-        flags: flags(profile, generation, snapshot, pins),
-        closure_bytes: size_of(generation).closure,
-        exclusive_bytes: size_of(generation).exclusive,
-    };
-    ProfileDocument {
-        path: profile.path.to_string(),
-        name: profile.path.name().to_string(),
-        kind: profile.kind,
-        owner: profile.owner.clone(),
-        current: profile.current(),
-        problem,
-        generations: profile.generations.values().map(generation).collect(),
+        flags: Vec::new(),
+        closure_bytes: size.closure,
+        exclusive_bytes: size.exclusive,
+        frees_with_older_bytes: size.with_older,
+        system: path.and_then(|path| systems.get(path)).cloned(),
     }
 }
 

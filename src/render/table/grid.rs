@@ -10,7 +10,7 @@ use cut::{columns, cut_end, cut_front, cut_middle, wrap};
 
 const INDENT: &str = "  ";
 const GAP: &str = "  ";
-/// A long value is not cut or broken below this width while there is a column to drop.
+/// The least width of a column that may be cut or broken, while there is a column to drop.
 const MIN_FITTED_COLUMNS: usize = 24;
 
 /// A column: its heading, and what becomes of it where the terminal is narrow.
@@ -20,6 +20,7 @@ pub(super) struct Column {
     is_right: bool,
     importance: Option<u8>,
     fit: Fit,
+    least: usize,
 }
 
 /// How a value that is too long is fitted into its column.
@@ -40,6 +41,7 @@ impl Column {
             is_right: false,
             importance: None,
             fit: Fit::Whole,
+            least: MIN_FITTED_COLUMNS,
         }
     }
 
@@ -79,11 +81,17 @@ impl Column {
         self
     }
 
-    /// The least width that is worth having, of a column whose values have this one.
+    /// May be cut or broken down to this width.
+    pub(super) const fn at_least(mut self, width: usize) -> Self {
+        self.least = width;
+        self
+    }
+
+    /// The least width of the column where its values have this one.
     fn least(self, natural: usize) -> usize {
         match self.fit {
             Fit::Whole => natural,
-            _ => natural.min(MIN_FITTED_COLUMNS),
+            _ => natural.min(self.least),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Lists of generations, roots and holds.
 
 use crate::domain::analysis::Sizes;
+use crate::domain::measure::Bytes;
 use crate::domain::root::{Dangling, GcRoot, RootState, is_in_auto};
 use crate::domain::snapshot::Snapshot;
 use crate::render::json::{Flag, GenerationsDocument, PinDocument, ProfileDocument};
@@ -12,14 +13,24 @@ use super::plan::{blockers, notes};
 use super::store::size;
 use super::{Page, Paint, View};
 
+const SIZES_OF_GENERATIONS: &str = "Sizes are NAR sizes. EXCLUSIVE is freed when only this generation is removed, \
+    WITH OLDER when all older generations of the profile are removed as well.";
+
 /// The profiles and their generations, as a document has them.
 pub fn generations(document: &GenerationsDocument, view: &View) -> String {
     let mut page = Page::default();
     if document.profiles.is_empty() {
         page.line("There are no profiles.");
     }
-    for profile in &document.profiles {
+    let is_system = |profile: &&ProfileDocument| profile.kind.is_system();
+    let (systems, others): (Vec<_>, Vec<_>) = document.profiles.iter().partition(is_system);
+    for profile in systems.into_iter().chain(others) {
         profile_section(profile, view, &mut page);
+    }
+    let mut generations = document.profiles.iter().flat_map(|it| &it.generations);
+    if generations.any(|generation| generation.exclusive_bytes.is_some()) {
+        page.gap();
+        page.prose("", SIZES_OF_GENERATIONS, view.style);
     }
     blockers(&document.failed_checks, false, view, &mut page);
     notes(&document.notes, view, &mut page);
@@ -28,66 +39,54 @@ pub fn generations(document: &GenerationsDocument, view: &View) -> String {
 
 fn profile_section(profile: &ProfileDocument, view: &View, page: &mut Page) {
     page.gap();
-    let name = format!(
-        "{} ({})",
-        escape(&profile.name),
-        escape(&profile.owner.to_string())
-    );
+    let name = view.paint(&escape(&profile.short_name), Paint::Bold);
     let current = profile.current;
     let current = current.map_or("current: unknown".to_string(), |n| format!("current: {n}"));
     let generations = count(profile.generations.len(), "generation");
-    let name = view.paint(&name, Paint::Bold);
     page.line(format!("{name} — {generations} ({current})"));
-    page.line(format!(
-        "  {}",
-        view.paint(&escape(&profile.path), Paint::Dim)
-    ));
     if let Some(problem) = &profile.problem {
         let problem = format!("No generation of it is ever removed: {}", escape(problem));
-        page.line(format!("  {}", view.paint(&problem, Paint::Red)));
+        page.prose("  ", &problem, view.style);
     }
-    let sized = profile
-        .generations
-        .iter()
-        .any(|g| g.closure_bytes.is_some());
-    let mut columns = vec![
+    let mut grid = Grid::new(&[
         Column::new("Number").right(),
-        Column::new("Created").importance(3),
-        Column::new("Age").importance(2),
-        Column::new("Flags"),
+        Column::new("Created").importance(6),
+        Column::new("Age").importance(1),
+        Column::new("Flags").cut_end().at_least(15),
+        Column::new("Version").importance(5).cut_end(),
+        Column::new("Kernel").importance(3).cut_end().at_least(10),
+        Column::new("Exclusive").right().importance(4),
+        Column::new("With older").right(),
+        Column::new("Revision").importance(2).cut_end().at_least(9),
+        Column::new("Description").importance(2).cut_end(),
+        Column::new("Closure").right().importance(0),
         Column::new("Target").importance(0).cut_end(),
-    ];
-    if sized {
-        let costs = [
-            Column::new("Closure").right().importance(1),
-            Column::new("Exclusive").right(),
-        ];
-        columns.splice(4..4, costs);
-    }
-    let mut grid = Grid::new(&columns);
+    ]);
+    let sized = |bytes: Option<Bytes>| bytes.map(|bytes| bytes.to_string());
     for generation in &profile.generations {
         let flags: Vec<&str> = generation.flags.iter().map(|flag| flag.as_str()).collect();
-        let flags = flags.join(" ");
         let is_current = generation.flags.contains(&Flag::Current);
-        let mut cells = vec![
+        let paint = if is_current {
+            Paint::Green
+        } else {
+            Paint::Yellow
+        };
+        let system = generation.system.clone().unwrap_or_default();
+        let said = |text: Option<String>| escape(&text.unwrap_or_default());
+        grid.row([
             generation.number.to_string(),
             view.time(generation.created),
             ago(generation.created, view.now),
-            view.paint(
-                &flags,
-                if is_current {
-                    Paint::Green
-                } else {
-                    Paint::Yellow
-                },
-            ),
+            view.paint(&flags.join(" "), paint),
+            said(system.nixos_version),
+            said(system.kernel_version),
+            sized(generation.exclusive_bytes).unwrap_or_default(),
+            sized(generation.frees_with_older_bytes).unwrap_or_default(),
+            said(system.configuration_revision),
+            said(system.description),
+            sized(generation.closure_bytes).unwrap_or_default(),
             escape(&short_target(&generation.target)),
-        ];
-        if sized {
-            let costs = [generation.closure_bytes, generation.exclusive_bytes];
-            cells.splice(4..4, costs.map(size));
-        }
-        grid.row(cells);
+        ]);
     }
     grid.write(page, view.style);
 }

@@ -23,6 +23,7 @@ fn sample_of(document: Document) -> Value {
                 "",
             ))),
             None,
+            &sample::systems(""),
         )),
         Document::Roots => serde_json::to_value(json::roots(&sample::snapshot(""), None)),
         Document::Plan => serde_json::to_value(sample::plan("")),

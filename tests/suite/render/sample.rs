@@ -28,6 +28,7 @@ use nix_prune::domain::risk::RiskLevel;
 use nix_prune::domain::root::{Dangling, GcRoot, RootKind, RootState};
 use nix_prune::domain::snapshot::{Actor, Held, Hold, MachineId, Pin, Snapshot, VanishedRoot};
 use nix_prune::domain::store_path::{StoreDir, StorePath, StorePathRef};
+use nix_prune::domain::system_info::SystemInfo;
 use nix_prune::render::json::{self, DuDocument};
 
 /// 2026-11-22 22:16:44 UTC.
@@ -251,6 +252,18 @@ pub(crate) fn calm_snapshot(odd: &str) -> Snapshot {
     let mut snapshot = snapshot(odd);
     snapshot.blockers.clear();
     snapshot
+}
+
+/// What some of its systems say of themselves.
+pub(crate) fn systems(odd: &str) -> json::Systems {
+    let info = |n: u32| SystemInfo {
+        nixos_version: Some(format!("26.05.202611{n:02}.5a5b0f{n}{odd}")),
+        kernel_version: Some(format!("6.12.{n}{odd}")),
+        configuration_revision: Some(format!("{n:040}{odd}")),
+        description: (n == 12).then(|| format!("a new shell{odd}")),
+    };
+    let systems = (2..=12).map(|n| (store_path(n, "system"), info(n)));
+    systems.collect()
 }
 
 /// A job that does everything but for `default`.

@@ -440,9 +440,9 @@ fn sizes_are_closures_and_what_is_exclusive() {
     );
     for command in ["generations", "roots"] {
         let text = run(&scratch, &[command]).stdout;
-        assert!(text.contains("Exclusive"), "{text}");
+        assert!(text.contains("EXCLUSIVE"), "{text}");
         let text = run(&scratch, &[command, "--no-sizes"]).stdout;
-        assert!(!text.contains("Exclusive"), "{text}");
+        assert!(!text.contains("EXCLUSIVE"), "{text}");
     }
 }
 

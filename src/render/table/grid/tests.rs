@@ -128,6 +128,7 @@ fn column() -> impl Strategy<Value = Column> {
         is_right,
         importance,
         fit,
+        least: MIN_FITTED_COLUMNS,
     })
 }
 
