@@ -1,5 +1,7 @@
 //! What tests beside the code share.
 
+use camino::Utf8PathBuf;
+
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::job::Job;
 use crate::domain::plan::{Action, Plan, PlannedAction};
@@ -41,4 +43,11 @@ pub(crate) fn recheck(
     job: Option<&EffectiveJob>,
 ) -> Result<(), String> {
     action.operation().recheck(snapshot, job)
+}
+
+/// A directory that is removed at the end of a test, and its path.
+pub(crate) fn scratch() -> (tempfile::TempDir, Utf8PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = Utf8PathBuf::from_path_buf(dir.path().to_path_buf()).unwrap();
+    (dir, path)
 }

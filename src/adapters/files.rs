@@ -199,16 +199,10 @@ fn without_path(error: io::Error) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use camino::Utf8PathBuf;
+    use crate::support::scratch;
     use rstest::rstest;
     use std::os::unix::fs::symlink;
     use std::os::unix::net::UnixListener;
-
-    fn scratch() -> (tempfile::TempDir, Utf8PathBuf) {
-        let dir = tempfile::tempdir().unwrap();
-        let path = Utf8PathBuf::from_path_buf(dir.path().to_path_buf()).unwrap();
-        (dir, path)
-    }
 
     fn names(dir: &Utf8Path) -> Vec<String> {
         let mut names: Vec<_> = dir

@@ -8,7 +8,6 @@
     clippy::print_stderr,
     clippy::unwrap_used
 )]
-#![allow(dead_code)]
 
 mod children;
 

@@ -96,15 +96,9 @@ pub(super) fn not_regular() -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use camino::Utf8PathBuf;
+    use crate::support::scratch;
     use rstest::rstest;
     use std::os::unix::fs::symlink;
-
-    fn scratch() -> (tempfile::TempDir, Utf8PathBuf) {
-        let dir = tempfile::tempdir().unwrap();
-        let path = Utf8PathBuf::from_path_buf(dir.path().to_path_buf()).unwrap();
-        (dir, path)
-    }
 
     #[rstest]
     #[case::at_the_limit(4, true)]

@@ -81,15 +81,9 @@ fn fill_with_noise(mut file: &File, bytes: u64) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use camino::Utf8PathBuf;
+    use crate::support::scratch;
     use rstest::rstest;
     use std::os::unix::fs::symlink;
-
-    fn scratch() -> (tempfile::TempDir, Utf8PathBuf) {
-        let dir = tempfile::tempdir().unwrap();
-        let path = Utf8PathBuf::from_path_buf(dir.path().to_path_buf()).unwrap();
-        (dir, path)
-    }
 
     #[rstest]
     #[case::empty("")]

@@ -253,15 +253,9 @@ proptest! {
 mod files_of_plans {
     use super::*;
     use crate::domain::plan::{Action, RootFacts};
-    use camino::Utf8PathBuf;
+    use crate::support::scratch;
     use std::fs;
     use std::os::unix::fs::symlink;
-
-    fn scratch() -> (tempfile::TempDir, Utf8PathBuf) {
-        let dir = tempfile::tempdir().unwrap();
-        let path = Utf8PathBuf::from_path_buf(dir.path().to_path_buf()).unwrap();
-        (dir, path)
-    }
 
     #[test]
     fn a_plan_is_saved_over_an_older_one_and_loaded() {
