@@ -42,10 +42,10 @@ impl Preset {
     pub fn about(self) -> &'static str {
         match self {
             Self::Daily => {
-                "Workstation: keep the last 10 generations and those of 14 days; delete dead paths older than a day"
+                "Workstation: keep the last 10 generations and those of the last 14 days; delete dead paths older than a day"
             }
             Self::Laptop => {
-                "Small disk: remove nothing while a fifth of it is free, then only as much as needed; always keep the last 5 generations"
+                "Small disk: remove only as much as needed to keep 20% of it free; always keep the last 5 generations"
             }
             Self::Server => {
                 "Server: keep the last 10 generations and the newest of 8 weeks and 12 months; delete all dead paths"
@@ -53,9 +53,7 @@ impl Preset {
             Self::Ci => {
                 "Build machine: remove nothing while the store is below 100G, then old generations and dead paths older than 2 days"
             }
-            Self::Minimal => {
-                "Minimal configuration: keep the last 5 generations; delete all dead paths"
-            }
+            Self::Minimal => "Minimal: keep the last 5 generations; delete all dead paths",
         }
     }
 

@@ -20,7 +20,9 @@ pub struct ConfigArgs {
 /// The subcommands of `config`.
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
-    /// Write a settings file from a preset, and a guide to its keys
+    /// Write a settings file from a preset
+    ///
+    /// Also writes a guide to its keys beside it, such as config.guide.md.
     Init(InitArgs),
     /// Validate settings; exit status 78 if they are invalid
     Check(CheckArgs),
@@ -128,10 +130,10 @@ pub enum ScopeArg {
 /// `config init`.
 #[derive(Debug, Args)]
 pub struct InitArgs {
-    /// The preset
+    /// Preset to write
     #[arg(long, value_enum, default_value_t = Preset::Daily)]
     pub preset: Preset,
-    /// Write this file instead of the default settings file
+    /// Write this file instead of the one that is read by default
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: Option<Utf8PathBuf>,
     /// Overwrite existing files
