@@ -16,6 +16,7 @@ pub mod job;
 pub mod limits;
 pub mod measure;
 pub mod nearest;
+pub mod note;
 pub mod plan;
 pub mod policy;
 pub mod profile;

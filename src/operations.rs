@@ -9,6 +9,7 @@ use camino::Utf8PathBuf;
 use crate::domain::blocker::{self, Blocker};
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::measure::Timestamp;
+use crate::domain::note::Note;
 use crate::domain::plan::{
     Action, Decision, HoldFacts, Item, Plan, PlanSchema, PlannedAction, Prediction, Removal,
     RemovalRule, Subject, VanishedFacts,
@@ -165,7 +166,7 @@ struct Draft<'a> {
     vanished: Vec<VanishedFacts>,
     items: Vec<Item>,
     steps: Vec<PlannedAction>,
-    notes: Vec<String>,
+    notes: Vec<Note>,
 }
 
 impl Draft<'_> {

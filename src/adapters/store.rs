@@ -24,6 +24,7 @@ use crate::domain::budget::{Disk, DiskUsage, SizeMetric};
 use crate::domain::collect::{DeletionSet, FullGcReason};
 use crate::domain::graph::KeepFlags;
 use crate::domain::measure::Bytes;
+use crate::domain::note::{Note, NoteCode};
 use crate::domain::root::{GcRoot, RootState};
 use crate::domain::snapshot::Snapshot;
 use crate::ports::{
@@ -329,12 +330,17 @@ impl StoreReader<'_> {
         } = stored;
         let mut doubts = doubts_of(snapshot);
         doubts.extend(running.hidden.iter().cloned());
-        let mut notes: Vec<String> = note.into_iter().collect();
+        let mut notes: Vec<Note> = note.into_iter().collect();
         let flags = nix_config.as_ref().map_or(CAUTIOUS, |it| it.flags);
-        notes.extend(nix_config.is_none().then(|| NOT_ASKED.to_string()));
+        notes.extend(
+            nix_config
+                .is_none()
+                .then(|| Note::new(NoteCode::NixSettingsUnknown, NOT_ASKED)),
+        );
         doubts.extend(unknown_outputs);
         let mut names = names.unwrap_or_else(|error| {
-            notes.push(format!("cannot read the store directory {store}: {error}"));
+            let text = format!("cannot read the store directory {store}: {error}");
+            notes.push(Note::new(NoteCode::StoreUnreadable, text));
             Vec::new()
         });
         // What came since the database was read may have its row by now.

@@ -36,6 +36,7 @@ use crate::domain::blocker::CheckCode;
 use crate::domain::budget::{DiskUsage, SizeMetric};
 use crate::domain::elapsed::Reading;
 use crate::domain::measure::count;
+use crate::domain::note::NoteCode;
 use crate::domain::profile::Profile;
 use crate::domain::receipt::RunId;
 use crate::domain::snapshot::{Actor, Hold, Pin, Snapshot};
@@ -290,7 +291,7 @@ impl SurveyContext<'_> {
             "{} of other users cannot be read; the daemon sees them",
             counts.join(" and ")
         );
-        findings.note(unseen.clone());
+        findings.note(NoteCode::RootsUnseen, unseen.clone());
         Some(unseen)
     }
 

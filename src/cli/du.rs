@@ -17,7 +17,7 @@ const MEASURED_BY_ROOTS: usize = 200;
 pub(super) fn du(context: &Context, args: &DuArgs) -> Result<Exit, Failure> {
     let (snapshot, inspection) = context.observe_all_roots()?;
     let by = group(args.by);
-    let mut notes = inspection.notes();
+    let mut notes = inspection.notes(!inspection.dead().is_empty());
     let document = if args.exact {
         let measured = match by {
             GroupBy::Package | GroupBy::Path => MEASURED,

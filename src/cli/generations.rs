@@ -3,13 +3,14 @@
 use super::args::GenerationsArgs;
 use super::context::Context;
 use super::failure::{Exit, Failure};
+use super::inspect::sizes_unknown;
 use super::out;
 use crate::adapters::system_info::system_info;
 use crate::domain::analysis::Sizes;
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::job::ProfileRef;
+use crate::domain::note::Note;
 use crate::domain::snapshot::Snapshot;
-use crate::ports::error_chain;
 use crate::render;
 use crate::render::json::Systems;
 
@@ -41,7 +42,7 @@ pub(super) fn generations(context: &Context, args: &GenerationsArgs) -> Result<E
 fn observe(
     context: &Context,
     no_sizes: bool,
-) -> Result<(Snapshot, Option<Sizes>, Vec<String>), Failure> {
+) -> Result<(Snapshot, Option<Sizes>, Vec<Note>), Failure> {
     if no_sizes {
         return Ok((context.snapshot(None)?, None, Vec::new()));
     }
@@ -52,10 +53,7 @@ fn observe(
             Some(store.sizes(&observation.snapshot)),
             store.remarks().to_vec(),
         ),
-        Err(error) => {
-            let note = format!("sizes are unknown: {}", error_chain(&error));
-            (observation.snapshot, None, vec![note])
-        }
+        Err(error) => (observation.snapshot, None, vec![sizes_unknown(&error)]),
     })
 }
 

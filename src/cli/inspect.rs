@@ -16,11 +16,13 @@ use crate::domain::budget::Disk;
 use crate::domain::disk_use::DiskUse;
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::measure::Bytes;
+use crate::domain::note::{Note, NoteCode};
 use crate::domain::plan::Plan;
 use crate::domain::snapshot::Snapshot;
 use crate::engine::{Exact, PlanError, Planner};
 use crate::ports::{
-    DiskError, NixActions, Observation, ReadStore, StoreReadTrouble, Survey, SurveyError,
+    DiskError, NixActions, Observation, ReadStore, StoreReadError, StoreReadTrouble, Survey,
+    SurveyError, error_chain,
 };
 
 /// Plans a job.
@@ -178,6 +180,12 @@ impl Context {
         let shown = Arc::clone(&self.counter);
         self.progress(move || Some(format!("Measuring: {} files", shown.measured())))
     }
+}
+
+/// The note where a list has no sizes.
+pub(super) fn sizes_unknown(error: &StoreReadError) -> Note {
+    let text = format!("sizes are unknown: {}", error_chain(error));
+    Note::new(NoteCode::SizesUnknown, text)
 }
 
 /// Something is not known to be dead while there may be roots that were not seen.

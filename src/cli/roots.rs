@@ -3,8 +3,9 @@
 use super::args::RootsArgs;
 use super::context::Context;
 use super::failure::{Exit, Failure};
+use super::inspect::sizes_unknown;
 use super::out;
-use crate::ports::error_chain;
+use crate::domain::note::{Note, NoteCode};
 use crate::render;
 
 /// Lists the roots.
@@ -21,9 +22,7 @@ pub(super) fn roots(context: &Context, args: &RootsArgs) -> Result<Exit, Failure
                 Some(store.sizes(&snapshot))
             }
             Err(error) => {
-                snapshot
-                    .notes
-                    .push(format!("sizes are unknown: {}", error_chain(&error)));
+                snapshot.notes.push(sizes_unknown(&error));
                 None
             }
         };
@@ -31,7 +30,10 @@ pub(super) fn roots(context: &Context, args: &RootsArgs) -> Result<Exit, Failure
     };
     snapshot.roots.extend(running.roots);
     let hidden = running.hidden.iter();
-    let hidden = hidden.map(|why| format!("root list may be incomplete: {why}"));
+    let hidden = hidden.map(|why| {
+        let text = format!("root list may be incomplete: {why}");
+        Note::new(NoteCode::RootsIncomplete, text)
+    });
     snapshot.notes.extend(hidden);
     if args.json.json {
         out::json(&render::json::roots(&snapshot, sizes.as_ref()))?;

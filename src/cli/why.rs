@@ -9,6 +9,7 @@ use super::inspect::roots_are_hidden;
 use super::out;
 use crate::domain::analysis::StoreAnalysis;
 use crate::domain::graph::NodeIdx;
+use crate::domain::note::{Note, NoteCode};
 use crate::domain::store_path::{StorePath, StorePathRef};
 use crate::render;
 
@@ -28,9 +29,10 @@ pub(super) fn why(context: &Context, args: &WhyArgs) -> Result<Exit, Failure> {
         .filter_map(|step| step.root.as_deref());
     if roots.into_iter().any(|root| root.starts_with(&own)) {
         // As under sudo, which puts the words of the command into its environment.
-        document
-            .notes
-            .push("the environment of this command names a path that keeps it alive".to_string());
+        document.notes.push(Note::new(
+            NoteCode::OwnEnvironment,
+            "the environment of this command names a path that keeps it alive",
+        ));
     }
     if args.json.json {
         out::json(&document)?;

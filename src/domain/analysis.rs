@@ -12,6 +12,7 @@ use std::sync::OnceLock;
 
 use super::collect::{DeletionSet, Unregistered};
 use super::graph::{Chain, KeepFlags, NodeIdx, NodeSet, StoreGraph};
+use super::note::{Note, NoteCode};
 use super::root::{GcRoot, RootKind, RootState};
 use super::snapshot::VanishedRoot;
 use super::store_path::{StoreDir, StorePathRef};
@@ -37,7 +38,7 @@ pub struct StoreData {
     /// Why there may be roots that were not seen.
     pub doubts: Vec<String>,
     /// What else a reader should know.
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
 }
 
 /// A name in the store directory that the database does not know.
@@ -69,7 +70,7 @@ pub struct StoreAnalysis {
     dead: OnceLock<NodeSet>,
     unregistered: Vec<UnregisteredPath>,
     doubts: Vec<String>,
-    notes: Vec<String>,
+    notes: Vec<Note>,
 }
 
 impl StoreAnalysis {
@@ -176,15 +177,19 @@ impl StoreAnalysis {
         !self.doubts.is_empty()
     }
 
-    /// What a reader should know of what was seen.
-    pub fn notes(&self) -> Vec<String> {
-        let doubts = self.doubts.iter();
-        let doubts = doubts.map(|doubt| format!("dead paths may be over-reported: {doubt}"));
+    /// What a reader should know of what was seen; `shows_dead` tells whether some of it is dead, which a root that was not
+    /// seen may keep.
+    pub fn notes(&self, shows_dead: bool) -> Vec<Note> {
+        let doubts = self.doubts.iter().filter(|_| shows_dead);
+        let doubts = doubts.map(|doubt| {
+            let text = format!("dead paths may be over-reported: {doubt}");
+            Note::new(NoteCode::DeadAtMost, text)
+        });
         doubts.chain(self.notes.iter().cloned()).collect()
     }
 
     /// The same without what concerns only what is dead.
-    pub fn remarks(&self) -> &[String] {
+    pub fn remarks(&self) -> &[Note] {
         &self.notes
     }
 

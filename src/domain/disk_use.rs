@@ -1,6 +1,7 @@
 //! What deleting a set of store paths frees on disk.
 
 use super::measure::{Bytes, count};
+use super::note::{Note, NoteCode};
 
 /// What deleting a set of store paths would free.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,26 +39,32 @@ pub enum AtMost {
 
 impl DiskUse {
     /// What a reader should know of the figure.
-    pub fn notes(&self) -> Vec<String> {
+    pub fn notes(&self) -> Vec<Note> {
         let mut notes = Vec::new();
         if self.unreadable > 0 {
             let files = count(self.unreadable, "file");
-            notes.push(format!(
-                "{files} or directories could not be read, so more may be freed on disk: {}",
-                self.examples.join(", ")
+            notes.push(Note::new(
+                NoteCode::FreedAtLeast,
+                format!(
+                    "{files} or directories could not be read, so more may be freed on disk: {}",
+                    self.examples.join(", ")
+                ),
             ));
         }
         if self.elsewhere > Bytes(0) {
-            notes.push(format!(
-                "another {} on disk is not freed, because snapshots or copies share it",
-                self.elsewhere
+            notes.push(Note::new(
+                NoteCode::FreedShared,
+                format!(
+                    "another {} on disk is not freed, because snapshots or copies share it",
+                    self.elsewhere
+                ),
             ));
         }
         if !self.at_most.is_empty() {
             let why: Vec<_> = self.at_most.iter().map(|&why| because(why)).collect();
-            notes.push(format!(
-                "the bytes on disk are an upper bound: {}",
-                why.join("; ")
+            notes.push(Note::new(
+                NoteCode::FreedAtMost,
+                format!("the bytes on disk are an upper bound: {}", why.join("; ")),
             ));
         }
         notes
@@ -81,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_reader_is_told_what_the_figure_leaves_out() {
-        assert_eq!(DiskUse::default().notes(), Vec::<String>::new());
+        assert_eq!(DiskUse::default().notes(), Vec::new());
         let used = DiskUse {
             elsewhere: Bytes(2048),
             unreadable: 2,

@@ -6,6 +6,7 @@ use super::budget::DiskGoal;
 use super::job::Job;
 use super::limits::Usual;
 use super::measure::Span;
+use super::note::{Note, NoteCode};
 use super::policy::Policy;
 use super::profile::Profile;
 use super::risk::RiskLevel;
@@ -17,7 +18,7 @@ use super::snapshot::{Pin, Snapshot};
 pub struct EffectiveJob {
     bound: Job,
     policy: Policy,
-    notes: Vec<String>,
+    notes: Vec<Note>,
 }
 
 impl EffectiveJob {
@@ -49,7 +50,7 @@ impl EffectiveJob {
     }
 
     /// What the policy changes of the job, in sentences.
-    pub(crate) fn policy_notes(&self) -> &[String] {
+    pub(crate) fn policy_notes(&self) -> &[Note] {
         &self.notes
     }
 
@@ -96,24 +97,23 @@ struct PolicyLimits {
 }
 
 impl PolicyLimits {
-    fn differences(&self, job: &Job) -> Vec<String> {
+    fn differences(&self, job: &Job) -> Vec<Note> {
         let mut notes = Vec::new();
+        let mut note = |text: String| notes.push(Note::new(NoteCode::PolicyStricter, text));
         if self.max_risk != job.max_risk {
-            notes.push(format!(
+            note(format!(
                 "The policy limits the risk to {}; the job allows {}.",
                 self.max_risk, job.max_risk
             ));
         }
         if self.undo_window != job.undo_window {
-            notes.push(format!(
+            note(format!(
                 "The policy requires an undo window of at least {}; the job has {}.",
                 self.undo_window, job.undo_window
             ));
         }
         if self.budget != job.budget {
-            notes.push(
-                "The policy forbids early release of holds, which the budget allows.".to_string(),
-            );
+            note("The policy forbids early release of holds, which the budget allows.".to_string());
         }
         notes
     }

@@ -17,6 +17,7 @@ use super::blocker::{self, Blocker, CheckCode};
 use super::budget::BudgetReport;
 use super::job::JobName;
 use super::measure::{Bytes, Timestamp};
+use super::note::Note;
 use super::profile::{GenerationNumber, ProfilePath};
 use super::retention::{Reason, Reasons};
 use super::risk::RiskLevel;
@@ -68,7 +69,7 @@ pub struct Plan {
     #[schemars(with = "Vec<String>")]
     pub skipped_profiles: Vec<Utf8PathBuf>,
     /// What a reader should know.
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
 }
 
 /// The form of a plan's document.
@@ -202,7 +203,7 @@ pub struct Prediction {
     /// What is freed besides when the holds of what is removed end.
     pub when_windows_end: Option<Later>,
     /// What a reader should know about these figures.
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
 }
 
 /// What is freed later, if nothing else changes.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::baseline::SnapshotScope;
 use super::blocker::{Blocker, CheckCode};
 use super::measure::Timestamp;
+use super::note::Note;
 use super::profile::{GenerationNumber, Profile, ProfilePath};
 use super::receipt::RunId;
 use super::root::GcRoot;
@@ -48,7 +49,7 @@ pub struct Snapshot {
     /// What could not be read.
     pub blockers: Vec<Blocker>,
     /// What a reader should know and need not act on.
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
     /// The roots of other users that we could not read and nix-daemon, which collects, can: what they keep only looks dead.
     pub unseen_roots: Option<String>,
 }

@@ -2,11 +2,14 @@
 
 use std::collections::HashSet;
 
+use camino::Utf8Path;
+
 use super::{ActionContext, Draft, Operation, ProfileNames};
 use crate::domain::accept;
 use crate::domain::blocker::{Blocker, CheckCode};
 use crate::domain::collect::CollectMethod;
 use crate::domain::effective_job::EffectiveJob;
+use crate::domain::note::{Note, NoteCode};
 use crate::domain::plan::{Action, CollectFacts};
 use crate::domain::receipt::Outcome;
 use crate::domain::root::{Dangling, RootState};
@@ -36,26 +39,40 @@ pub(super) fn select(draft: &mut Draft<'_>) {
     draft.notes.extend(note);
 }
 
-/// Says how many roots Nix itself removes when it collects: every entry whose link it does not find (trap 17).
-fn left_to_nix(draft: &Draft<'_>) -> Option<String> {
+/// Says how many roots Nix itself removes when it collects, and a file system that comes back would bring back: Nix removes
+/// every entry whose link it does not find (trap 17). A link that is gone from a directory that is there, as a removed
+/// generation leaves it, is missed by nobody, and neither is one in a directory that `nix-build` has removed.
+fn left_to_nix(draft: &Draft<'_>) -> Option<Note> {
     let auto = draft.snapshot.state_dir.join("gcroots/auto");
     let removed = draft.removals().filter_map(Action::removed_root);
     let removed: HashSet<_> = removed.map(|facts| &facts.entry).collect();
     let left = draft.snapshot.roots.iter().filter(|root| {
-        let gone = [Dangling::LinkGone, Dangling::ParentMissing].map(RootState::Dangling);
         let entry = root.entry.as_ref();
         let in_auto = entry.is_some_and(|e| e.parent() == Some(&auto) && !removed.contains(e));
-        in_auto && gone.contains(&root.state)
+        let away = RootState::Dangling(Dangling::ParentMissing);
+        in_auto && root.state == away && !is_of_nix_build(&root.link)
     });
     let roots = match left.count() {
         0 => return None,
         1 => "1 dangling root".to_string(),
         count => format!("{count} dangling roots"),
     };
-    Some(format!(
+    let text = format!(
         "Nix's collector removes {roots} that this plan keeps. Mount missing file systems \
          first if they hold roots that you need."
-    ))
+    );
+    Some(Note::new(NoteCode::RootsRemovedByNix, text))
+}
+
+/// Whether a link lay in a temporary directory of Nix's own commands: `nix-build --no-out-link` and `nix-shell` make
+/// `/tmp/nix-build-PID-N/result` and remove the directory.
+fn is_of_nix_build(link: &Utf8Path) -> bool {
+    let name = link.parent().and_then(Utf8Path::file_name);
+    let number = name.and_then(|name| {
+        let numbers = ["nix-build-", "nix-shell-"].map(|prefix| name.strip_prefix(prefix));
+        numbers.into_iter().flatten().next()
+    });
+    number.is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit() || b == b'-'))
 }
 
 /// Whether there are roots that Nix cannot read, so that its own collector would delete what they keep. Who accepts
@@ -110,5 +127,22 @@ impl Operation for Collect<'_> {
 
     fn examine(&self, _: &ActionContext<'_>) -> (Outcome, String) {
         super::examine_repeatable()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("/tmp/nix-build-4711-0/result", true)]
+    #[case("/tmp/nix-build-4711-0/result-12", true)]
+    #[case("/var/tmp/nix-shell-1-2/result", true)]
+    #[case("/mnt/usb/nix-build/result", false)]
+    #[case("/mnt/usb/nix-build-logs/result", false)]
+    #[case("/mnt/usb/result", false)]
+    fn what_nix_build_left_behind_is_recognised(#[case] link: &str, #[case] is: bool) {
+        assert_eq!(is_of_nix_build(Utf8Path::new(link)), is);
     }
 }

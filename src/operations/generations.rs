@@ -9,6 +9,7 @@ use super::{ActionContext, Draft, Frees, Loss, Operation, ProfileNames, Regret};
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::job::{GenerationsOperation, ProfileRef};
 use crate::domain::measure::{Span, Timestamp};
+use crate::domain::note::{Note, NoteCode};
 use crate::domain::plan::{Action, Decision, GenerationFacts, RemovalRule, Subject};
 use crate::domain::profile::{Content, Generation, GenerationNumber, Profile};
 use crate::domain::receipt::{Outcome, Undo};
@@ -141,7 +142,7 @@ fn bootable_left(profile: &Profile, verdicts: &Verdicts) -> usize {
 }
 
 /// Says which generations that the settings protect were not found: a name with a slip in it protects nothing.
-fn pins_in_vain(snapshot: &Snapshot, job: &EffectiveJob) -> Vec<String> {
+fn pins_in_vain(snapshot: &Snapshot, job: &EffectiveJob) -> Vec<Note> {
     let mut notes = Vec::new();
     for protected in &job.protect.generations {
         let named = |p: &&Profile| protected.profile.names(&p.path);
@@ -155,8 +156,9 @@ fn pins_in_vain(snapshot: &Snapshot, job: &EffectiveJob) -> Vec<String> {
             ProfileRef::Path(path) => path.to_string(),
             ProfileRef::Name(name) => name.clone(),
         };
-        notes.push(format!(
-            "The settings protect generation {number} of {name}, which was not found."
+        notes.push(Note::new(
+            NoteCode::ProtectedAbsent,
+            format!("The settings protect generation {number} of {name}, which was not found."),
         ));
     }
     notes

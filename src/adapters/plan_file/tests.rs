@@ -1,4 +1,5 @@
 use super::*;
+use crate::domain::note::{Note, NoteCode};
 use crate::domain::risk::RiskLevel;
 use proptest::prelude::*;
 use rstest::rstest;
@@ -66,7 +67,7 @@ fn document() -> Value {
         },
         "budget": null, "failedChecks": [], "acceptedChecks": [],
         "accept": [{ "code": "roots.away", "place": "/home/*/x", "reason": "a laptop" }],
-        "skipsCollection": false, "skippedProfiles": ["/a"], "notes": ["\u{e4}"],
+        "skipsCollection": false, "skippedProfiles": ["/a"], "notes": [{ "code": "notes.more", "text": "\u{e4}" }],
     })
 }
 
@@ -301,7 +302,7 @@ mod files_of_plans {
         });
         save(&path, &foreign).unwrap_err();
         let mut large = plan();
-        large.notes = vec!["x".repeat(16 << 20)];
+        large.notes = vec![Note::new(NoteCode::More, "x".repeat(16 << 20))];
         let error = save(&path, &large).unwrap_err();
         assert!(matches!(error, PlanFileError::TooLarge { .. }), "{error}");
         assert!(!path.exists());

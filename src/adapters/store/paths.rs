@@ -13,6 +13,7 @@ use crate::adapters::database::{
 };
 use crate::adapters::nix_cli::{MalformedInfo, NixCli, NixConfig, PathInfo, Route};
 use crate::domain::graph::{GraphBuilder, GraphError, StoreGraph};
+use crate::domain::note::{Note, NoteCode};
 use crate::domain::store_path::{StorePath, StorePathRef};
 use crate::ports::{
     Cause, NO_ANSWER, OTHER_STORE, PerformError, StoreReadError, StoreReadTrouble, error_chain,
@@ -23,7 +24,7 @@ pub(super) struct Stored {
     /// The valid paths.
     pub(super) graph: StoreGraph,
     /// Where they were read, if not in the database.
-    pub(super) note: Option<String>,
+    pub(super) note: Option<Note>,
     /// What of the outputs of derivations is not known.
     pub(super) unknown_outputs: Option<String>,
     /// What Nix's settings come to; not known without Nix.
@@ -99,9 +100,12 @@ impl StoreReader<'_> {
         match read_from_daemon(nix, &self.places.store, self.interrupt, &mut sink) {
             Ok(unknown) => Ok(Stored {
                 graph: sink.graph()?,
-                note: Some(format!(
-                    "read the store paths from nix-daemon because the database is not readable: {}",
-                    error_chain(&closed)
+                note: Some(Note::new(
+                    NoteCode::StoreFromDaemon,
+                    format!(
+                        "read the store paths from nix-daemon because the database is not readable: {}",
+                        error_chain(&closed)
+                    ),
                 )),
                 unknown_outputs: unknown.doubt(),
                 nix_config: None,

@@ -11,6 +11,7 @@ use crate::domain::baseline::{RootBaseline, SnapshotScope};
 use crate::domain::blocker::CheckCode;
 use crate::domain::elapsed::Reading;
 use crate::domain::measure::Timestamp;
+use crate::domain::note::NoteCode;
 use crate::domain::profile::Profile;
 use crate::domain::root::GcRoot;
 use crate::domain::snapshot::{Hold, VanishedRoot};
@@ -136,11 +137,15 @@ impl<'a> Missing<'a> {
         match gone.len() {
             0 => {}
             1 => self.context.findings.note(
-                "1 root vanished since the last run, and its store path still exists".to_string(),
+                NoteCode::RootsVanished,
+                "1 root vanished since the last run, and its store path still exists",
             ),
-            count => self.context.findings.note(format!(
-                "{count} roots vanished since the last run, and their store paths still exist"
-            )),
+            count => self.context.findings.note(
+                NoteCode::RootsVanished,
+                format!(
+                    "{count} roots vanished since the last run, and their store paths still exist"
+                ),
+            ),
         }
         gone
     }

@@ -7,6 +7,7 @@ use camino::Utf8Path;
 
 use crate::domain::blocker::{Blocker, CheckCode};
 use crate::domain::measure::count_with_verb;
+use crate::domain::note::{Note, NoteCode};
 
 use super::names::lossy;
 
@@ -17,7 +18,7 @@ const MAX_LISTED: usize = 100;
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     blockers: RefCell<Vec<Blocker>>,
-    notes: RefCell<Vec<String>>,
+    notes: RefCell<Vec<Note>>,
 }
 
 impl Findings {
@@ -50,12 +51,12 @@ impl Findings {
         self.blockers.borrow_mut().push(blocker);
     }
 
-    pub(super) fn note(&self, note: String) {
-        self.notes.borrow_mut().push(note);
+    pub(super) fn note(&self, code: NoteCode, text: impl Into<String>) {
+        self.notes.borrow_mut().push(Note::new(code, text));
     }
 
     /// All of them, with the number of those not listed.
-    pub(super) fn finish(self) -> (Vec<Blocker>, Vec<String>) {
+    pub(super) fn finish(self) -> (Vec<Blocker>, Vec<Note>) {
         let (mut blockers, mut notes) = (self.blockers.into_inner(), self.notes.into_inner());
         let all = blockers.len() + notes.len();
         let mut odd_names = 0;
@@ -66,9 +67,8 @@ impl Findings {
         notes.truncate(MAX_LISTED);
         let too_risky = all - blockers.len() - notes.len();
         if too_risky > 0 {
-            notes.push(format!(
-                "{too_risky} more notes and odd names are not listed"
-            ));
+            let text = format!("{too_risky} more notes and odd names are not listed");
+            notes.push(Note::new(NoteCode::More, text));
         }
         (blockers, notes)
     }

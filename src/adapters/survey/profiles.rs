@@ -11,6 +11,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::adapters::nix_dirs::NixDirs;
 use crate::domain::blocker::CheckCode;
+use crate::domain::note::NoteCode;
 use crate::domain::profile::{Profile, ProfilePath};
 use crate::domain::snapshot::Actor;
 
@@ -90,7 +91,9 @@ impl<'a> Profiles<'a> {
             };
             if depth == DEEPEST {
                 let what = format!("did not search for profiles in {}", shown(&path));
-                self.context.findings.note(what);
+                self.context
+                    .findings
+                    .note(NoteCode::ProfilesNotSearched, what);
                 continue;
             }
             let dir = site.dir.join(utf8);
@@ -219,7 +222,9 @@ impl<'a> Profiles<'a> {
         if let Some(more) = names.len().checked_sub(MOST_REVEALED + 1) {
             let more = more + 1;
             let what = format!("did not search for profiles in {more} more directories");
-            self.context.findings.note(what);
+            self.context
+                .findings
+                .note(NoteCode::ProfilesNotSearched, what);
         }
         for (dir, names) in names.into_iter().take(MOST_REVEALED) {
             let mut site = match self.reached(&dir, DirKind::Revealed) {
@@ -296,7 +301,9 @@ impl<'a> Profiles<'a> {
                 "{name} has more than {MAX_NAMES_OF_A_USER} names in profile directories; no profile of {name} is \
                  changed until there are fewer"
             );
-            self.context.findings.note(why.clone());
+            self.context
+                .findings
+                .note(NoteCode::ProfilesTooMany, why.clone());
             self.block(&why, |profile| profile.owner.uid == uid);
         }
     }
@@ -306,7 +313,9 @@ impl<'a> Profiles<'a> {
         if self.context.actor == Actor::Root {
             let dir = shown(dir);
             let what = format!("did not search for profiles in {dir}: {error}");
-            self.context.findings.note(what);
+            self.context
+                .findings
+                .note(NoteCode::ProfilesNotSearched, what);
         }
     }
 

@@ -14,6 +14,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::domain::blocker::CheckCode;
 use crate::domain::elapsed::{Skip, window_end};
 use crate::domain::measure::{Timestamp, count_with_verb};
+use crate::domain::note::NoteCode;
 use crate::domain::profile::{Generation, Profile, ProfileKind};
 use crate::domain::receipt::RunId;
 use crate::domain::root::{GcRoot, RootKind, RootState};
@@ -212,7 +213,7 @@ pub(super) fn windows(context: SurveyContext<'_>, holds: &mut [Hold], skips: &[S
     }
     if later > 0 {
         let windows = count_with_verb(later, "undo window", "end");
-        context.findings.note(format!(
+        context.findings.note(NoteCode::HoldsExtended, format!(
             "The clock advanced more than the time this machine observed since earlier runs; {windows} later by the difference. \
              `nix-prune hold release` ends them at once"
         ));
@@ -265,7 +266,7 @@ pub(super) fn rootless_generations(
         let message = format!("{unrooted}; a collection would delete it");
         if profile.kind == ProfileKind::Other && !asked.contains(&profile.path.to_path()) {
             // Anybody can leave such links, and no job selects them: they must not stop a collection.
-            findings.note(message);
+            findings.note(NoteCode::ProfileUnrooted, message);
             continue;
         }
         let link = shown(profile.path.link(first.number));
@@ -344,13 +345,13 @@ pub(super) fn rootless_holds(
     };
     if forgotten > 0 {
         let holds = holds(forgotten);
-        context.findings.note(format!(
+        context.findings.note(NoteCode::HoldsUnrooted, format!(
             "{holds} lost the entry in gcroots/auto; the next run that collects garbage restores it first"
         ));
     }
     if broken > 0 {
         let holds = holds(broken);
-        context.findings.note(format!(
+        context.findings.note(NoteCode::HoldsBroken, format!(
             "{holds} lost the link or the store path before the undo window ended, and cannot be undone"
         ));
     }

@@ -8,6 +8,7 @@ use super::*;
 use crate::domain::baseline::SnapshotScope;
 use crate::domain::graph::GraphBuilder;
 use crate::domain::measure::{Bytes, Timestamp};
+use crate::domain::note::{Note, NoteCode};
 use crate::domain::profile::{
     Content, Current, Generation, GenerationNumber, Owner, Profile, ProfileKind, ProfilePath,
 };
@@ -106,7 +107,7 @@ fn analysis(roots: Vec<GcRoot>) -> StoreAnalysis {
             name(".links", true),
         ],
         doubts: vec!["a directory cannot be read".to_string()],
-        notes: vec!["a note".to_string()],
+        notes: vec![a_note()],
     })
 }
 
@@ -231,9 +232,15 @@ fn what_a_vanished_root_kept_counts_as_kept() {
 fn doubts_are_told_only_of_what_is_dead() {
     let store = analysis(roots());
     assert!(store.is_at_most());
-    let doubt = "dead paths may be over-reported: a directory cannot be read";
-    assert_eq!(store.notes(), [doubt, "a note"]);
-    assert_eq!(store.remarks(), ["a note"]);
+    let text = "dead paths may be over-reported: a directory cannot be read";
+    let doubt = Note::new(NoteCode::DeadAtMost, text);
+    assert_eq!(store.notes(true), [doubt, a_note()]);
+    assert_eq!(store.notes(false), [a_note()]);
+    assert_eq!(store.remarks(), [a_note()]);
+}
+
+fn a_note() -> Note {
+    Note::new(NoteCode::NixSettingsUnknown, "a note")
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crate::domain::budget::SizeMetric;
 use crate::domain::disk_use::DiskUse;
 use crate::domain::graph::{NodeSet, Weight};
 use crate::domain::measure::count;
+use crate::domain::note::{Note, NoteCode};
 use crate::domain::plan::{Later, Plan, Prediction, Subject};
 use crate::operations::Frees;
 use crate::ports::{Observation, RunJournal, error_chain};
@@ -21,7 +22,12 @@ impl<R: RunJournal> Planner<'_, R> {
         let Some(collection) = plan.collection().copied() else {
             return Ok(());
         };
-        let unknown = |why: &str| vec![format!("the amount freed is unknown: {why}")];
+        let unknown = |why: &str| {
+            vec![Note::new(
+                NoteCode::FreedUnknown,
+                format!("the amount freed is unknown: {why}"),
+            )]
+        };
         let store = match &observation.store {
             Ok(store) => store,
             Err(error) => {
@@ -61,7 +67,7 @@ impl<R: RunJournal> Planner<'_, R> {
             None
         };
         let disk_bytes = measured.as_ref().map(|used| used.bytes);
-        notes.extend(store.notes());
+        notes.extend(store.notes(forecast.now.paths > 0));
         notes.extend(measured.iter().flat_map(DiskUse::notes));
         plan.prediction = Prediction {
             nar_bytes: Some(forecast.now.nar_bytes),
@@ -126,10 +132,11 @@ fn removed_links(plan: &Plan) -> RemovedLinks {
     removed
 }
 
-fn spared(weight: Weight) -> String {
+fn spared(weight: Weight) -> Note {
     let paths = count(weight.paths, "dead path");
-    format!(
+    let text = format!(
         "{paths} of {} are kept because they are recent, or a recent path needs them.",
         weight.nar_bytes
-    )
+    );
+    Note::new(NoteCode::DeadRecent, text)
 }

@@ -1,5 +1,6 @@
 //! Planning over the ports: when the store is read, what a plan says where it cannot be, and its safety checks.
 
+use crate::domain::note::Note;
 use crate::support::actions;
 use nix_prune::domain::blocker::CheckCode;
 use nix_prune::domain::budget::{Amount, Budget, Disk, DiskGoal, ReleaseHolds};
@@ -82,7 +83,7 @@ fn a_store_that_cannot_be_read_leaves_the_prediction_open() {
     let plan = plan.unwrap();
     assert!(plan.collection().is_some());
     assert_eq!((plan.prediction.paths, tried), (None, 1));
-    let told = |note: &String| note.starts_with("the amount freed is unknown: ");
+    let told = |note: &Note| note.starts_with("the amount freed is unknown: ");
     assert!(
         plan.prediction.notes.iter().any(told),
         "{:?}",

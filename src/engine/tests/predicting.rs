@@ -1,5 +1,6 @@
 //! Predictions of plans on a store that can be read.
 
+use crate::domain::note::{Note, NoteCode};
 use nix_prune::domain::analysis::{StoreAnalysis, StoreData, UnregisteredPath};
 use nix_prune::domain::blocker::{Blocker, CheckCode};
 use nix_prune::domain::budget::{Amount, Budget, Disk, DiskGoal, ReleaseHolds};
@@ -136,7 +137,8 @@ fn held_generations_are_freed_when_their_windows_end() {
     // On disk also what the database does not know.
     assert_eq!(figures(&plan), [200, 2, 600, 600, 6].map(Some));
     assert!(plan.prediction.disk_bytes_at_most);
-    let note = "the bytes on disk are an upper bound: some files are compressed";
+    let text = "the bytes on disk are an upper bound: some files are compressed";
+    let note = Note::new(NoteCode::FreedAtMost, text);
     assert_eq!(plan.prediction.notes, [note]);
     let plan = planned(&world, &store, &job(Span::ZERO)).unwrap();
     assert_eq!(figures(&plan), [800, 8, 1800, 0, 0].map(Some));
@@ -199,7 +201,10 @@ fn roots_that_cannot_be_read_leave_the_prediction_open() {
     let plan = planned(&world, &open(&world), &job).unwrap();
     assert!(plan.collection().is_some());
     assert_eq!(figures(&plan), [None; 5]);
-    let note = "the amount freed is unknown: it is hidden";
+    let note = Note::new(
+        NoteCode::FreedUnknown,
+        "the amount freed is unknown: it is hidden",
+    );
     assert_eq!(plan.prediction.notes, [note]);
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Verdicts;
 use crate::domain::effective_job::EffectiveJob;
+use crate::domain::note::{Note, NoteCode};
 use crate::domain::profile::Profile;
 use crate::domain::retention::{Reason, Reasons, Verdict};
 use crate::domain::snapshot::{Actor, Snapshot};
@@ -85,7 +86,7 @@ pub(super) fn limit<'a>(
 }
 
 /// Says whose generations are left for later runs.
-pub(super) fn left_for_later(judged: &[(&Profile, Verdicts)]) -> Vec<String> {
+pub(super) fn left_for_later(judged: &[(&Profile, Verdicts)]) -> Vec<Note> {
     let is_left = |verdict: &&Verdict| matches!(verdict, Verdict::Keep(reasons) if reasons.iter().any(|r| *r == Reason::LaterRun));
     let mut of_owner: BTreeMap<String, usize> = BTreeMap::new();
     for (profile, verdicts) in judged {
@@ -95,10 +96,13 @@ pub(super) fn left_for_later(judged: &[(&Profile, Verdicts)]) -> Vec<String> {
         }
     }
     let note = |(owner, count): (String, usize)| {
-        format!(
-            "Generations of {owner} left for later runs: {count}. One run removes at most \
+        Note::new(
+            NoteCode::LaterRun,
+            format!(
+                "Generations of {owner} left for later runs: {count}. One run removes at most \
              {MAX_REMOVALS_OF_A_USER} of another user, and {MAX_REMOVALS} in all. Together, other users' \
              generations stay below the limits that need a confirmation."
+            ),
         )
     };
     of_owner.into_iter().map(note).collect()

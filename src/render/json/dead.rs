@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::domain::analysis::StoreAnalysis;
 use crate::domain::graph::{NodeIdx, StoreGraph};
 use crate::domain::measure::{Bytes, Timestamp};
+use crate::domain::note::Note;
 
 /// The dead paths.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -32,7 +33,7 @@ pub struct DeadSum {
     /// Whether some roots could not be read, so that fewer paths may be dead.
     pub at_most: bool,
     /// Notes.
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
 }
 
 /// A dead path.
@@ -94,7 +95,7 @@ pub fn dead_sum(
     inspection: &StoreAnalysis,
     disk: Option<Bytes>,
     disk_bytes_at_most: bool,
-    notes: Vec<String>,
+    notes: Vec<Note>,
 ) -> DeadSum {
     let weight = inspection.graph().weight(&inspection.dead());
     let names = inspection.unregistered().iter();
@@ -108,7 +109,11 @@ pub fn dead_sum(
             disk_bytes_at_most,
         },
         at_most: inspection.is_at_most(),
-        notes: inspection.notes().into_iter().chain(notes).collect(),
+        notes: inspection
+            .notes(weight.paths > 0)
+            .into_iter()
+            .chain(notes)
+            .collect(),
     }
 }
 

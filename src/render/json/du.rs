@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::domain::analysis::{GroupBy, Usage, UsageRow};
 use crate::domain::measure::Bytes;
+use crate::domain::note::Note;
 
 /// Store disk usage.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -22,7 +23,7 @@ pub struct DuDocument {
     /// Totals of the store.
     pub total: DuTotalDocument,
     /// Notes.
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
 }
 
 /// A root, profile, generation, user, package or path.
@@ -64,7 +65,7 @@ pub struct DuTotalDocument {
 }
 
 /// Store disk usage, in NAR sizes.
-pub fn du(usage: &Usage, notes: Vec<String>) -> DuDocument {
+pub fn du(usage: &Usage, notes: Vec<Note>) -> DuDocument {
     DuDocument {
         schema: "nix-prune/du/2",
         by: usage.by,
@@ -88,7 +89,7 @@ pub fn du_on_disk(
     disk: &[Bytes],
     (all, disk_bytes_at_most): (Option<Bytes>, bool),
     top: usize,
-    notes: Vec<String>,
+    notes: Vec<Note>,
 ) -> DuDocument {
     let sized = du(usage, notes);
     let disk = disk.iter().copied();

@@ -9,6 +9,7 @@ use crate::domain::analysis::Sizes;
 use crate::domain::blocker::Blocker;
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::measure::{Bytes, Timestamp};
+use crate::domain::note::Note;
 use crate::domain::profile::{
     Current, Generation, GenerationNumber, Owner, Profile, ProfileKind, ProfileNames,
 };
@@ -30,7 +31,7 @@ pub struct GenerationsDocument {
     /// Failed safety checks.
     pub failed_checks: Vec<Blocker>,
     /// Notes.
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
 }
 
 /// A profile.

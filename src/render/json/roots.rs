@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::domain::analysis::Sizes;
 use crate::domain::blocker::Blocker;
 use crate::domain::measure::{Bytes, Timestamp};
+use crate::domain::note::Note;
 use crate::domain::profile::Owner;
 use crate::domain::root::{GcRoot, RootKind, RootState};
 use crate::domain::snapshot::Snapshot;
@@ -25,7 +26,7 @@ pub struct RootsDocument {
     /// Failed safety checks.
     pub failed_checks: Vec<Blocker>,
     /// Notes.
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
 }
 
 /// A root.

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::domain::analysis::{StoreAnalysis, StoreRoot};
 use crate::domain::graph::{Chain, NodeIdx, Via};
+use crate::domain::note::Note;
 use crate::domain::root::RootKind;
 
 /// Why a path is live.
@@ -21,7 +22,7 @@ pub struct WhyDocument {
     /// The shortest chain from each of the nearest roots to it, the nearest first.
     pub chains: Vec<Vec<StepDocument>>,
     /// Notes.
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
 }
 
 /// One path of a chain.
@@ -74,7 +75,7 @@ pub fn why(inspection: &StoreAnalysis, target: NodeIdx, most: usize) -> WhyDocum
             .iter()
             .map(|(root, chain)| steps(inspection, root, chain))
             .collect(),
-        notes: inspection.notes(),
+        notes: inspection.notes(chains.is_empty()),
     }
 }
 

@@ -1,5 +1,7 @@
 //! A plan: kept and removed items, actions, failed checks, and the prediction.
 
+use std::ops::Deref;
+
 use crate::domain::accept::Acceptance;
 use crate::domain::blocker::Blocker;
 use crate::domain::plan::{Decision, Item, Plan, PlannedAction, Prediction, Subject};
@@ -213,7 +215,7 @@ pub(super) fn accepted(accepted: &[Blocker], entries: &[Acceptance], view: &View
 }
 
 /// What a reader should know.
-pub(super) fn notes(notes: &[String], view: &View, page: &mut Page) {
+pub(super) fn notes<T: Deref<Target = str>>(notes: &[T], view: &View, page: &mut Page) {
     if notes.is_empty() {
         return;
     }
@@ -254,14 +256,13 @@ fn later(prediction: &Prediction) -> Option<String> {
     ))
 }
 
-fn all_notes(plan: &Plan) -> Vec<String> {
-    let mut notes = plan.notes.clone();
-    notes.extend(plan.prediction.notes.iter().cloned());
+fn all_notes(plan: &Plan) -> Vec<&str> {
+    let notes = plan.notes.iter().chain(&plan.prediction.notes);
+    let mut notes: Vec<&str> = notes.map(|note| &**note).collect();
     let mut removed = plan.removed_generations();
     if removed.any(|facts| facts.profile_kind.is_system()) {
         notes.push(
-            "The boot menu still lists removed generations until the next `nixos-rebuild boot`."
-                .to_string(),
+            "The boot menu still lists removed generations until the next `nixos-rebuild boot`.",
         );
     }
     notes

@@ -15,6 +15,7 @@ use nix_prune::domain::job::{
     RootsOperation,
 };
 use nix_prune::domain::measure::{Bytes, Span, Timestamp};
+use nix_prune::domain::note::{Note, NoteCode};
 use nix_prune::domain::plan::{Action, Plan};
 use nix_prune::domain::profile::{
     Content, Current, CurrentUnknown, Generation, GenerationNumber, Owner, Profile, ProfileKind,
@@ -243,7 +244,10 @@ pub(crate) fn snapshot(odd: &str) -> Snapshot {
                 reason: None,
             },
         ],
-        notes: vec![format!("users' temporary roots are not shown{odd}")],
+        notes: vec![Note::new(
+            NoteCode::RootsUnseen,
+            format!("users' temporary roots are not shown{odd}"),
+        )],
     }
 }
 
@@ -460,7 +464,7 @@ pub(crate) fn deep(store: &StoreAnalysis) -> NodeIdx {
 /// What takes the room of it.
 pub(crate) fn usage(store: &StoreAnalysis, snapshot: &Snapshot) -> DuDocument {
     let usage = store.usage(snapshot, GroupBy::Root, 20, Sets::Left);
-    json::du(&usage, store.notes())
+    json::du(&usage, store.notes(true))
 }
 
 /// What is wrong with some settings.

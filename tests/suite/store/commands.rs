@@ -524,7 +524,7 @@ fn a_database_that_cannot_be_read_is_named(#[case] harm: &str, #[case] status: i
         Value::Null
     );
     assert!(
-        generations["notes"][0]
+        generations["notes"][0]["text"]
             .as_str()
             .unwrap()
             .contains("sizes are unknown")

@@ -7,6 +7,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use nix_prune::domain::baseline::{RootBaseline, gone_between};
 use nix_prune::domain::blocker::CheckCode;
 use nix_prune::domain::measure::{Span, Timestamp};
+use nix_prune::domain::note::Note;
 use nix_prune::domain::plan::{Action, GenerationFacts};
 use nix_prune::domain::profile::{GenerationNumber, Owner};
 use nix_prune::domain::receipt::{Entry, Outcome, RunId};
@@ -174,7 +175,7 @@ fn a_root_that_is_gone_is_known_until_a_run_holds_what_it_kept() {
         "state/profiles/system-1-link",
     ];
     assert_eq!(vanished(&tree), all);
-    let notes = tree.as_root().notes.join("\n");
+    let notes = words(&tree.as_root().notes);
     assert!(
         notes.contains("3 roots vanished since the last run"),
         "{notes}"
@@ -650,7 +651,7 @@ fn a_clock_that_jumped_ahead_ends_no_window() {
         let snapshot = tree.as_root();
         (
             snapshot.holds[0].until > snapshot.taken_at,
-            snapshot.notes.join("\n"),
+            words(&snapshot.notes),
         )
     };
     set(&mut tree, -2);
@@ -701,4 +702,9 @@ fn entry(action: Action) -> Entry {
         undo: None,
         undone_by: None,
     }
+}
+
+fn words(notes: &[Note]) -> String {
+    let notes: Vec<&str> = notes.iter().map(|note| &**note).collect();
+    notes.join("\n")
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use nix_prune::domain::blocker::CheckCode;
+use nix_prune::domain::note::{Note, NoteCode};
 use nix_prune::domain::root::RootState;
 use nix_prune::domain::snapshot::{Actor, Snapshot};
 
@@ -89,7 +90,7 @@ fn what_we_may_not_read_is_not_gone() {
     assert_eq!(seen.blockers, []);
     let note =
         "1 root and 2 directories of roots of other users cannot be read; the daemon sees them";
-    assert_eq!(seen.notes, [note]);
+    assert_eq!(seen.notes, [Note::new(NoteCode::RootsUnseen, note)]);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::fs;
 use camino::Utf8PathBuf;
 use nix_prune::domain::baseline::RootBaseline;
 use nix_prune::domain::blocker::CheckCode;
+use nix_prune::domain::note::{Note, NoteCode};
 use nix_prune::domain::root::{Dangling, RootKind, RootState};
 use nix_prune::domain::snapshot::{Actor, Snapshot};
 use rstest::rstest;
@@ -319,7 +320,7 @@ fn an_unreadable_root_is_counted_for_a_daemons_user() {
     assert!(is_unreadable(&snapshot, &entry));
     assert_eq!(snapshot.blockers, []);
     let note = "2 roots of other users cannot be read; the daemon sees them";
-    assert_eq!(snapshot.notes, [note]);
+    assert_eq!(snapshot.notes, [Note::new(NoteCode::RootsUnseen, note)]);
 }
 
 #[test]

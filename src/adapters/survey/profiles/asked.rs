@@ -6,6 +6,7 @@ use camino::Utf8PathBuf;
 
 use crate::domain::blocker::CheckCode;
 use crate::domain::nearest::nearest;
+use crate::domain::note::NoteCode;
 use crate::domain::profile::ProfilePath;
 
 use super::super::dirs::FileId;
@@ -83,7 +84,9 @@ impl Profiles<'_> {
         };
         let (asked, path) = (shown(asked.to_path()), shown(profile.path.to_path()));
         let why = format!("the settings name {path} as {asked}; use {path} instead");
-        self.context.findings.note(why.clone());
+        self.context
+            .findings
+            .note(NoteCode::ProfileOtherName, why.clone());
         profile.blocked.get_or_insert(why);
         true
     }

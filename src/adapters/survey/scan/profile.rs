@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use camino::Utf8Path;
 
 use crate::domain::blocker::CheckCode;
+use crate::domain::note::NoteCode;
 use crate::domain::profile::{
     Content, Current, CurrentUnknown, Generation, GenerationNumber, Profile, ProfileKind,
     ProfilePath,
@@ -146,7 +147,7 @@ impl Reading<'_> {
         let message = format!("the current generation of {profile} is unknown: {why}");
         if self.site.role == DirKind::Revealed && kind == ProfileKind::Other {
             // Anybody can leave such links, and no job selects them: they must not stop a collection.
-            findings.note(message);
+            findings.note(NoteCode::ProfileCurrentUnknown, message);
             return;
         }
         let hint = match newest {
