@@ -31,6 +31,7 @@ mod run;
 mod undo;
 mod why;
 
+use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::process::ExitCode;
 
@@ -53,9 +54,13 @@ pub fn main() -> ExitCode {
         return Exit::Failed.into();
     }
     process::launch_with_this_program();
+    let json = asks_for_json(std::env::args_os());
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
+            if json && error.use_stderr() {
+                out::failure_document(&usage(&error));
+            }
             let code = u8::try_from(error.exit_code()).unwrap_or(Exit::Usage.into());
             // Help and version are returned this way as well; a closed pipe is no failure then.
             return match error.print() {
@@ -74,9 +79,26 @@ pub fn main() -> ExitCode {
         Ok(exit) => out::exit(exit).into(),
         Err(failure) => {
             out::failure(&failure);
+            if json {
+                out::failure_document(&failure);
+            }
             failure.exit.into()
         }
     }
+}
+
+/// Whether a command line has `--json`, be it valid or not.
+fn asks_for_json(words: impl Iterator<Item = OsString>) -> bool {
+    let mut words = words.take_while(|word| word != "--");
+    words.any(|word| word == "--json")
+}
+
+/// What is wrong with a command line: the first paragraph says it, those below what to do.
+fn usage(error: &clap::Error) -> Failure {
+    let text = error.render().to_string();
+    let (message, hint) = text.split_once("\n\n").unwrap_or((&text, ""));
+    let message = message.trim_start_matches("error: ").trim_end();
+    Failure::new(Exit::Usage, message).hint(hint.trim())
 }
 
 fn dispatch(cli: Cli) -> Result<Exit, Failure> {

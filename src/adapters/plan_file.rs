@@ -112,11 +112,11 @@ impl PlanFileError {
     }
 }
 
-/// Saves a plan with its digest, wholly or not at all; what could not be loaded again is not saved.
+/// A plan with its digest, as a file has it.
 ///
 /// # Errors
-/// When the file cannot be written, or something else than a regular file stands in its place.
-pub fn save(path: &Utf8Path, plan: &Plan) -> Result<(), PlanFileError> {
+/// When it could not be loaded again.
+pub fn to_text(path: &Utf8Path, plan: &Plan) -> Result<String, PlanFileError> {
     let document = serde_json::to_value(plan).map_err(|source| PlanFileError::NotJson {
         path: path.to_string(),
         source,
@@ -127,6 +127,15 @@ pub fn save(path: &Utf8Path, plan: &Plan) -> Result<(), PlanFileError> {
         return Err(PlanFileError::TooLarge { path });
     }
     parse(path, &text)?;
+    Ok(text)
+}
+
+/// Saves a plan with its digest, wholly or not at all; what could not be loaded again is not saved.
+///
+/// # Errors
+/// When the file cannot be written, or something else than a regular file stands in its place.
+pub fn save(path: &Utf8Path, plan: &Plan) -> Result<(), PlanFileError> {
+    let text = to_text(path, plan)?;
     refuse_links(path)
         .and_then(|()| files::write_atomically(path, text.as_bytes(), FILE_MODE))
         .map_err(|source| PlanFileError::Write {

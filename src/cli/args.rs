@@ -193,7 +193,7 @@ pub struct PlanArgs {
     /// Measure the freed disk space even of more than 2000 paths
     #[arg(long)]
     pub exact: bool,
-    /// Save the plan to FILE for `apply`
+    /// Save the plan to FILE for `apply`; `-` prints it instead of the table
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub out: Option<Utf8PathBuf>,
 }

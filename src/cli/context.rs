@@ -35,7 +35,7 @@ use crate::domain::retention::{KeepPolicy, KeepRules};
 use crate::domain::risk::RiskLevel;
 use crate::domain::snapshot::{Actor, Snapshot};
 use crate::engine::Engine;
-use crate::ports::{Clock, Survey, error_chain};
+use crate::ports::{Clock, JournalError, Survey, error_chain};
 use crate::render::table::View;
 use crate::settings::{JobSettings, NoJob, Settings};
 
@@ -158,14 +158,17 @@ impl Context {
 
     /// Reads the file, with links resolved; as root only a file that nobody else can have written.
     fn read_settings(&self, path: &Utf8Path) -> Result<String, Failure> {
-        let failed = |error: &dyn std::error::Error| unreadable(path, error);
+        let failed = |error: &(dyn std::error::Error + 'static)| unreadable(path, error);
         let absolute = std::path::absolute(path).map_err(|error| failed(&error))?;
         let absolute = Utf8PathBuf::try_from(absolute).map_err(|error| failed(&error))?;
         if self.actor != Actor::Root {
             return read_resolved(&absolute);
         }
-        let untrusted = |error: &dyn std::error::Error| {
-            failed(error).hint("Make root its owner, and let no other user write to it.")
+        let untrusted = |error: &JournalError| match error {
+            JournalError::Untrusted { .. } => {
+                failed(error).hint("Make root its owner, and let no other user write to it.")
+            }
+            _ => failed(error),
         };
         trust::check(&absolute, 0).map_err(|error| untrusted(&error))?;
         let real = absolute

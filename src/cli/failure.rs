@@ -2,12 +2,13 @@
 
 use std::process::ExitCode;
 
-use crate::domain::blocker::Blocker;
+use crate::domain::blocker::{Blocker, CheckCode};
 use crate::engine::{EngineError, GateError, PlanError};
 use crate::ports::{
     DiskError, JournalError, NO_ANSWER, OTHER_STORE, PerformError, StoreReadError,
     StoreReadTrouble, SurveyError, error_chain,
 };
+use crate::render::json::{ErrorDocument, FailureDocument, error};
 
 /// A record of a few kilobytes must be written before any action that frees space.
 const FREE_SPACE: &str = "The disk is full, and the reserve for this case is missing or too small. Free 1 MiB, for example by removing a log or a \
@@ -63,6 +64,27 @@ impl From<Exit> for u8 {
     }
 }
 
+impl Exit {
+    /// The name of the exit status, for scripts.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Usage => "usage",
+            Self::Partly => "partial",
+            Self::Refused => "refused",
+            Self::OverBudget => "budget",
+            Self::Unavailable => "nix",
+            Self::CannotCreate => "state",
+            Self::TryAgain => "busy",
+            Self::NoPermission => "permission",
+            Self::Config => "settings",
+            Self::NotDue => "notDue",
+            Self::DueUnknown => "unknown",
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         ExitCode::from(u8::from(exit))
@@ -78,6 +100,8 @@ pub(super) struct Failure {
     pub(super) message: String,
     /// What to do.
     pub(super) hint: Option<String>,
+    /// The safety check that refused, if it was one.
+    pub(super) check: Option<CheckCode>,
 }
 
 impl Failure {
@@ -87,7 +111,19 @@ impl Failure {
             exit,
             message: message.into(),
             hint: None,
+            check: None,
         }
+    }
+
+    /// The document of it.
+    pub(super) fn document(&self) -> ErrorDocument {
+        let check = self.check.map(CheckCode::as_str);
+        error(FailureDocument {
+            code: check.unwrap_or(self.exit.name()).to_string(),
+            message: self.message.clone(),
+            hint: self.hint.clone(),
+            exit: self.exit.into(),
+        })
     }
 
     /// The same with a hint.
@@ -243,7 +279,10 @@ impl From<EngineError> for Failure {
             EngineError::Refused { code, hint, .. } => {
                 let message = format!("nothing was done: {message}");
                 let hint = format!("{hint}\nTo override this check, use --accept {code}.");
-                Self::new(Exit::Refused, message).hint(hint)
+                Self {
+                    check: Some(code),
+                    ..Self::new(Exit::Refused, message).hint(hint)
+                }
             }
             EngineError::NothingToUndo { .. } => Self::new(Exit::Refused, message)
                 .hint("`nix-prune history` lists what can be undone."),
@@ -285,7 +324,14 @@ impl From<GateError> for Failure {
                 format!("Review the plan, and use `--max-risk {highest}` to allow it.")
             }
         };
-        Self::new(Exit::Refused, format!("nothing was done: {error}")).hint(hint)
+        let check = match &error {
+            GateError::Stopped { stops } => stops.first().map(|stop| stop.code),
+            GateError::SafeMode { .. } | GateError::TooRisky { .. } => None,
+        };
+        Self {
+            check,
+            ..Self::new(Exit::Refused, format!("nothing was done: {error}")).hint(hint)
+        }
     }
 }
 

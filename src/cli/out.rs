@@ -17,6 +17,8 @@ use crate::render::text::escape;
 
 /// Whether something could not be printed.
 static FAILED: AtomicBool = AtomicBool::new(false);
+/// Whether standard output has something.
+static PRINTED: AtomicBool = AtomicBool::new(false);
 
 /// The exit status: incomplete output is a failure, even if everything else succeeded.
 pub(super) fn exit(exit: Exit) -> Exit {
@@ -28,6 +30,7 @@ pub(super) fn exit(exit: Exit) -> Exit {
 
 /// Prints bytes. A closed pipe is no failure: the work continues.
 pub(super) fn bytes(text: &[u8]) {
+    PRINTED.store(true, Ordering::Relaxed);
     let mut out = io::stdout().lock();
     if let Err(error) = out.write_all(text).and_then(|()| out.flush())
         && error.kind() != ErrorKind::BrokenPipe
@@ -76,6 +79,14 @@ pub(super) fn failure(failure: &Failure) {
     let _ = Log.write_all(text.as_bytes());
 }
 
+/// Prints the document of a failure, unless standard output has its one document already.
+pub(super) fn failure_document(failure: &Failure) {
+    if !PRINTED.load(Ordering::Relaxed) {
+        // What cannot be printed is said on standard error.
+        let _ = json(&failure.document());
+    }
+}
+
 /// Prints on standard error which requested operations of a plan were refused.
 pub(super) fn blockers(plan: &Plan) {
     let asked = |blocker: &Blocker| {
@@ -106,14 +117,16 @@ pub(super) fn blockers(plan: &Plan) {
 }
 
 /// The format of standard output.
-#[expect(clippy::disallowed_methods, reason = "NO_COLOR and COLUMNS")]
+#[expect(clippy::disallowed_methods, reason = "NO_COLOR, TERM and COLUMNS")]
 pub(super) fn style(color: ColorChoice) -> Style {
     let terminal = io::stdout().is_terminal();
     let color = match color {
         ColorChoice::Always => true,
         ColorChoice::Never => false,
         ColorChoice::Auto => {
-            terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+            let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+            terminal && !is_dumb && !is_set("NO_COLOR")
         }
     };
     // Explicit settings take precedence over the terminal; a pipe has no width.

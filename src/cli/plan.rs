@@ -1,14 +1,11 @@
 //! `plan`: shows what a job would do.
 
-use camino::Utf8Path;
-
 use super::args::PlanArgs;
 use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::inspect;
 use super::out;
-use crate::adapters::plan_file;
-use crate::domain::plan::Plan;
+use crate::adapters::plan_file::{self, PlanFileError};
 use crate::engine::Exact;
 use crate::ports::error_chain;
 use crate::render;
@@ -17,8 +14,13 @@ use crate::render;
 pub(super) fn plan(context: &Context, args: &PlanArgs) -> Result<Exit, Failure> {
     let job = context.job(&args.job, None)?;
     let plan = inspect::plan(context, &job, Exact::from_flag(args.exact))?;
+    if args.out.as_deref().is_some_and(|path| path == "-") {
+        let text = plan_file::to_text("standard output".into(), &plan);
+        out::text(&text.map_err(|error| unsaved(&error))?);
+        return Ok(Exit::Done);
+    }
     if let Some(path) = &args.out {
-        save(&plan, path)?;
+        plan_file::save(path, &plan).map_err(|error| unsaved(&error))?;
     }
     if args.json.json {
         out::json(&plan)?;
@@ -34,8 +36,6 @@ pub(super) fn plan(context: &Context, args: &PlanArgs) -> Result<Exit, Failure> 
     Ok(Exit::Done)
 }
 
-fn save(plan: &Plan, path: &Utf8Path) -> Result<(), Failure> {
-    plan_file::save(path, plan).map_err(|error| {
-        Failure::new(Exit::CannotCreate, error_chain(&error)).hint("Name another file with --out.")
-    })
+fn unsaved(error: &PlanFileError) -> Failure {
+    Failure::new(Exit::CannotCreate, error_chain(error)).hint(error.hint())
 }

@@ -1,6 +1,6 @@
 //! The documents of `--json`, and their JSON Schemas.
 //!
-//! Times are RFC 3339 in UTC, sizes are bytes, an unknown value is null and never 0. Fields may be added; none is renamed.
+//! Times are RFC 3339 in UTC and whole seconds (saved plans and records keep the nanoseconds), sizes are bytes, an unknown value is null and never 0. Fields may be added; none is renamed.
 
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
@@ -18,6 +18,7 @@ mod config_show;
 mod dead;
 mod doctor;
 mod du;
+mod error;
 mod generations;
 mod history;
 mod holds;
@@ -38,6 +39,7 @@ pub use dead::{
 };
 pub use doctor::{CheckDocument, CheckState, DoctorDocument, doctor};
 pub use du::{DuDocument, DuRowDocument, DuTotalDocument, du, du_on_disk};
+pub use error::{ErrorDocument, FailureDocument, error};
 pub use generations::{
     Flag, GenerationDocument, GenerationsDocument, ProfileDocument, Systems, generations,
 };
@@ -85,11 +87,13 @@ pub enum Document {
     ConfigMigrate,
     /// `config show --json`.
     ConfigShow,
+    /// Any command with `--json` that failed.
+    Error,
 }
 
 impl Document {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Generations,
         Self::Roots,
         Self::Plan,
@@ -106,6 +110,7 @@ impl Document {
         Self::ConfigImport,
         Self::ConfigMigrate,
         Self::ConfigShow,
+        Self::Error,
     ];
 
     /// The name in the middle of the document's `schema`.
@@ -127,6 +132,7 @@ impl Document {
             Self::ConfigImport => "config-import",
             Self::ConfigMigrate => "config-migrate",
             Self::ConfigShow => "config-show",
+            Self::Error => "error",
         }
     }
 
@@ -148,7 +154,8 @@ impl Document {
             | Self::ConfigDiff
             | Self::ConfigImport
             | Self::ConfigMigrate
-            | Self::ConfigShow => 1,
+            | Self::ConfigShow
+            | Self::Error => 1,
         }
     }
 
@@ -171,6 +178,7 @@ impl Document {
             Self::ConfigImport => schema_of::<ConfigImportDocument>(self),
             Self::ConfigMigrate => schema_of::<ConfigMigrateDocument>(self),
             Self::ConfigShow => schema_of::<ConfigShowDocument>(self),
+            Self::Error => schema_of::<ErrorDocument>(self),
         }
     }
 }
@@ -196,5 +204,49 @@ fn schema_of<T: JsonSchema>(document: Document) -> Schema {
 /// # Errors
 /// When the document cannot be written as JSON; none of ours has a map that could not.
 pub fn to_text(document: &impl Serialize) -> Result<String, serde_json::Error> {
-    serde_json::to_string_pretty(document).map(|text| escape_json(text) + "\n")
+    let text = serde_json::to_string_pretty(document)?;
+    Ok(escape_json(in_whole_seconds(&text)) + "\n")
+}
+
+/// A document whose times have no part of a second: `jq` (`fromdateiso8601`) and other strict readers take none.
+fn in_whole_seconds(mut document: &str) -> String {
+    let mut text = String::with_capacity(document.len());
+    while let Some(at) = document.find("Z\"") {
+        let (before, behind) = document.split_at(at);
+        text.push_str(without_fraction(before).unwrap_or(before));
+        let (end, rest) = behind.split_at(2);
+        text.push_str(end);
+        document = rest;
+    }
+    text + document
+}
+
+/// Takes the part of a second off, where a text ends with a time that begins a string.
+fn without_fraction(text: &str) -> Option<&str> {
+    const TIME: usize = "2026-01-31T00:00:00".len();
+    let whole = text.trim_end_matches(|c: char| c.is_ascii_digit());
+    let whole = whole.strip_suffix('.')?;
+    let (start, time) = whole.split_at_checked(whole.len().checked_sub(TIME)?)?;
+    let is_time = start.ends_with('"') && time.parse::<jiff::civil::DateTime>().is_ok();
+    is_time.then_some(whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(r#""2026-01-31T00:00:00.123456789Z""#, r#""2026-01-31T00:00:00Z""#)]
+    #[case(
+        r#""2026-01-31T00:00:00.5Z", "1.5Z""#,
+        r#""2026-01-31T00:00:00Z", "1.5Z""#
+    )]
+    #[case(r#""2026-01-31T00:00:00Z""#, r#""2026-01-31T00:00:00Z""#)]
+    #[case(r#""at 2026-01-31T00:00:00.5Z""#, r#""at 2026-01-31T00:00:00.5Z""#)]
+    #[case(r#""2026-99-31T00:00:00.5Z""#, r#""2026-99-31T00:00:00.5Z""#)]
+    #[case("\"\u{e4}.5Z\"", "\"\u{e4}.5Z\"")]
+    fn times_are_whole_seconds(#[case] document: &str, #[case] expected: &str) {
+        assert_eq!(in_whole_seconds(document), expected);
+    }
 }

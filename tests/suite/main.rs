@@ -36,3 +36,4 @@ mod safety;
 mod settings;
 mod store;
 mod survey;
+mod usage;

@@ -40,7 +40,7 @@ fn max_used(text: &str) -> Result<Budget, String> {
     let number = text.strip_suffix('%').unwrap_or(text);
     let digits = number.bytes().all(|b| b.is_ascii_digit());
     let percent = number.parse().ok().filter(|_| digits);
-    let percent = percent.ok_or("use a number from 10 to 95")?;
+    let percent = percent.ok_or("use a percentage from 10% to 95%")?;
     Budget::max_used(percent).map_err(|error| error.to_string())
 }
 

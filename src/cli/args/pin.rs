@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::JsonArg;
-use crate::domain::measure::{Span, Timestamp};
+use crate::domain::measure::{AgeError, Span, Timestamp};
 
 /// `pin`.
 #[derive(Debug, Args)]
@@ -48,6 +48,7 @@ impl std::str::FromStr for When {
         match (text.parse(), text.parse()) {
             (Ok(age), _) => Ok(Self::For(age)),
             (_, Ok(time)) => Ok(Self::At(time)),
+            (Err(error @ AgeError::Ambiguous(_)), _) => Err(error.to_string()),
             _ => Err(
                 "use a time such as 2027-01-31T00:00:00Z, or a duration such as 90d".to_string(),
             ),

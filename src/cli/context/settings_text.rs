@@ -1,5 +1,9 @@
 //! The text of settings, as a file or the program has it.
 
+use std::error::Error;
+use std::io::{self, ErrorKind};
+use std::iter::successors;
+
 use camino::Utf8Path;
 
 use super::SETTINGS_LIMIT;
@@ -44,14 +48,22 @@ pub(in crate::cli) fn read_resolved(path: &Utf8Path) -> Result<String, Failure> 
     let real = path
         .canonicalize_utf8()
         .map_err(|error| unreadable(path, &error))?;
-    files::read_bounded(&real, SETTINGS_LIMIT).map_err(|error| {
-        unreadable(path, &error).hint("Make it readable, or name another one with --config.")
-    })
+    files::read_bounded(&real, SETTINGS_LIMIT).map_err(|error| unreadable(path, &error))
 }
 
-pub(super) fn unreadable(path: &Utf8Path, error: &dyn std::error::Error) -> Failure {
+pub(super) fn unreadable(path: &Utf8Path, error: &(dyn Error + 'static)) -> Failure {
     let message = format!("cannot read the settings {path}: {}", error_chain(error));
-    Failure::new(Exit::Config, message)
+    let mut causes = successors(Some(error), |&error| error.source());
+    let missing = causes.any(|error| {
+        let error = error.downcast_ref::<io::Error>();
+        error.is_some_and(|error| error.kind() == ErrorKind::NotFound)
+    });
+    let hint = if missing {
+        "Name an existing file with --config or NIX_PRUNE_CONFIG; `nix-prune config init` writes a new one."
+    } else {
+        "Make it readable, or name another one with --config."
+    };
+    Failure::new(Exit::Config, message).hint(hint)
 }
 
 pub(in crate::cli) fn invalid(text: &SettingsText, findings: &[Finding]) -> Failure {

@@ -47,6 +47,12 @@ fn sample_of(document: Document) -> Value {
         Document::ConfigImport => serde_json::to_value(config_import()),
         Document::ConfigMigrate => serde_json::to_value(config_migrate()),
         Document::ConfigShow => serde_json::to_value(config_show()),
+        Document::Error => serde_json::to_value(json::error(json::FailureDocument {
+            code: "usage".into(),
+            message: "x".into(),
+            hint: None,
+            exit: 2,
+        })),
         Document::Du => serde_json::to_value(sample::usage(&store(), &sample::snapshot(""))),
     };
     value.unwrap()
