@@ -124,17 +124,13 @@ impl<S: Survey> Survey for StoreSurvey<'_, S> {
     }
 
     fn disk_usage(&self, metric: SizeMetric) -> DiskUsage {
-        let disk_usage = self.survey.disk_usage(metric);
-        if metric == SizeMetric::OnDisk {
-            return disk_usage;
-        }
-        let stored = self.reader.stored().ok();
-        let all = stored
-            .map(|stored| stored.graph)
-            .map(|graph| graph.nar_size(&graph.set_of([]).complement()));
+        let graph = match metric {
+            SizeMetric::OnDisk => None,
+            SizeMetric::NarSize => self.reader.stored().ok().map(|stored| stored.graph),
+        };
         DiskUsage {
-            store_bytes: all,
-            ..disk_usage
+            disk: self.reader.fullness().ok(),
+            store_bytes: graph.map(|graph| graph.nar_size(&graph.set_of([]).complement())),
         }
     }
 

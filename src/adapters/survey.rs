@@ -33,7 +33,6 @@ use jiff::tz::TimeZone;
 
 use crate::domain::baseline::RootBaseline;
 use crate::domain::blocker::CheckCode;
-use crate::domain::budget::{DiskUsage, SizeMetric};
 use crate::domain::elapsed::Reading;
 use crate::domain::measure::count;
 use crate::domain::note::NoteCode;
@@ -43,7 +42,6 @@ use crate::domain::snapshot::{Actor, Hold, Pin, Snapshot};
 use crate::domain::store_path::{StoreDir, StorePath};
 use crate::ports::{self, Clock, JournalError, Survey, SurveyError};
 
-use super::disk;
 use super::nix_cli::StoreAccess;
 use super::nix_dirs::NixDirs;
 use super::process::Account;
@@ -135,13 +133,6 @@ pub struct Observer<'a> {
 }
 
 impl Survey for Observer<'_> {
-    fn disk_usage(&self, _: SizeMetric) -> DiskUsage {
-        DiskUsage {
-            disk: disk::settled_fullness(self.places.store.as_path()).ok(),
-            store_bytes: None,
-        }
-    }
-
     fn snapshot(&self) -> Result<Snapshot, SurveyError> {
         let taken_at = self.clock.now();
         let places = self.places;

@@ -216,11 +216,7 @@ impl<R: RunJournal> Engine<'_, R> {
         rounds: &Rounds,
         missing: Bytes,
     ) -> Result<Part, FullGcReason> {
-        let mut dead = self.survey.dead()?;
-        if let Some(before) = facts.registered_before {
-            // A part of a second is left out, which spares what was registered in it.
-            dead = dead.before(before.to_unix().0);
-        }
+        let mut dead = self.dead(facts)?;
         for path in &rounds.spent {
             dead.refused(path);
         }

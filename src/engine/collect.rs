@@ -102,23 +102,19 @@ pub fn collect(
     interrupt: &dyn Interrupt,
     method: CollectMethod,
 ) -> Collection {
-    collect_after(survey, perform, interrupt, method, &mut || Ok(()))
-}
-
-/// The same after a last check: right before Nix collects, or right after it was found what is dead. A root that vanishes
-/// later is no part of what is deleted by name.
-pub(super) fn collect_after(
-    survey: &dyn Survey,
-    perform: &dyn NixActions,
-    interrupt: &dyn Interrupt,
-    method: CollectMethod,
-    last_check: LastCheck<'_>,
-) -> Collection {
     let find_dead = || survey.dead();
-    collect_from(survey, perform, interrupt, method, find_dead, last_check)
+    collect_from(
+        survey,
+        perform,
+        interrupt,
+        method,
+        find_dead,
+        &mut || Ok(()),
+    )
 }
 
-/// The same of what was found dead otherwise.
+/// The same of what `find_dead` finds, after a last check: right before Nix collects, or right after it was found what is
+/// dead. A root that vanishes later is no part of what is deleted by name.
 pub(super) fn collect_from(
     survey: &dyn Survey,
     perform: &dyn NixActions,

@@ -1,12 +1,12 @@
 //! Execution of an approved plan, one recorded step after the other.
 
 use super::budget::Collect;
-use super::collect::{LastCheck, collect_after, collect_from};
+use super::collect::{LastCheck, collect_from};
 use super::delays::{Delayer, Delays};
 use super::vanished::{Known, Links};
 use super::{Approved, Collection, Engine, EngineError, pending};
 use crate::domain::blocker::{Blocker, CheckCode};
-use crate::domain::collect::CollectMethod;
+use crate::domain::collect::{CollectMethod, DeletionSet, FullGcReason};
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::limits::PlanSize;
 use crate::domain::measure::{Span, Timestamp};
@@ -318,26 +318,28 @@ impl<R: RunJournal> Engine<'_, R> {
 
     /// Collects everything that is dead, or everything that is old enough.
     fn collect_at_once(&self, facts: CollectFacts, last_check: LastCheck<'_>) -> Collection {
-        let Some(before) = facts.registered_before else {
-            return collect_after(
-                self.survey,
-                self.perform,
-                self.interrupt,
-                facts.method,
-                last_check,
-            );
+        let method = match facts.registered_before {
+            Some(_) => CollectMethod::Selective,
+            None => facts.method,
         };
-        // A part of a second is left out, which spares what was registered in it.
-        let find_dead = || Ok(self.survey.dead()?.before(before.to_unix().0));
-        let method = CollectMethod::Selective;
         collect_from(
             self.survey,
             self.perform,
             self.interrupt,
             method,
-            find_dead,
+            || self.dead(&facts),
             last_check,
         )
+    }
+
+    /// What is dead now and old enough to be deleted.
+    pub(super) fn dead(&self, facts: &CollectFacts) -> Result<DeletionSet, FullGcReason> {
+        let dead = self.survey.dead()?;
+        Ok(match facts.registered_before {
+            // A part of a second is left out, which spares what was registered in it.
+            Some(before) => dead.before(before.to_unix().0),
+            None => dead,
+        })
     }
 
     pub(super) fn skip_rest(&self, receipt: &mut Receipt) {
