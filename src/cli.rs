@@ -23,6 +23,7 @@ mod layers;
 mod log;
 mod manual;
 mod out;
+mod package;
 mod pin;
 mod plan;
 mod progress;

@@ -3,7 +3,8 @@
 use super::args::{Division, DuArgs};
 use super::context::Context;
 use super::failure::{Exit, Failure};
-use super::out;
+use super::{out, package};
+use crate::adapters::disk;
 use crate::domain::analysis::{GroupBy, Sets};
 use crate::engine::names;
 use crate::render;
@@ -13,17 +14,28 @@ const MEASURED: usize = 2000;
 /// The same for roots, profiles, generations and users: the size of each takes a walk through the graph.
 const MEASURED_BY_ROOTS: usize = 200;
 
+const DEFAULT_TOP: usize = 20;
+
 /// Lists what uses the space.
 pub(super) fn du(context: &Context, args: &DuArgs) -> Result<Exit, Failure> {
+    if let Some(package) = &args.package {
+        let (snapshot, inspection) = context.observe_all_roots()?;
+        return package::show(context, &snapshot, &inspection, package, args.json.json);
+    }
+    let by = match (args.by, args.exact, args.top) {
+        (Some(by), ..) => group(by),
+        (None, false, None) => return overview(context, args.json.json),
+        (None, ..) => GroupBy::Root,
+    };
+    let top = args.top.unwrap_or(DEFAULT_TOP);
     let (snapshot, inspection) = context.observe_all_roots()?;
-    let by = group(args.by);
     let mut notes = inspection.notes(!inspection.dead().is_empty());
     let document = if args.exact {
         let measured = match by {
             GroupBy::Package | GroupBy::Path => MEASURED,
             _ => MEASURED_BY_ROOTS,
         };
-        let usage = inspection.usage(&snapshot, by, measured.max(args.top), Sets::Listed);
+        let usage = inspection.usage(&snapshot, by, measured.max(top), Sets::Listed);
         let sets = usage.rows.iter().map(|row| row.set.iter().copied());
         let graph = inspection.graph();
         let groups: Vec<_> = sets.map(|set| names(graph, set)).collect();
@@ -34,17 +46,33 @@ pub(super) fn du(context: &Context, args: &DuArgs) -> Result<Exit, Failure> {
             &usage,
             &disk,
             (Some(all.bytes), !all.at_most.is_empty()),
-            args.top,
+            top,
             notes,
         )
     } else {
-        let usage = inspection.usage(&snapshot, by, args.top, Sets::Left);
+        let usage = inspection.usage(&snapshot, by, top, Sets::Left);
         render::json::du(&usage, notes)
     };
     if args.json.json {
         out::json(&document)?;
     } else {
         out::text(&render::table::du(&document, &context.view()));
+    }
+    Ok(Exit::Done)
+}
+
+/// Shows the disk, and the store by who keeps what.
+fn overview(context: &Context, json: bool) -> Result<Exit, Failure> {
+    let (snapshot, inspection) = context.observe_all_roots()?;
+    let store = inspection.store().as_path();
+    let disk = disk::fullness(store).ok();
+    let shares = inspection.shares(&snapshot);
+    let notes = inspection.notes(!inspection.dead().is_empty());
+    let document = render::json::usage(store.as_str(), disk, &shares, notes);
+    if json {
+        out::json(&document)?;
+    } else {
+        out::text(&render::table::usage(&document, &context.view()));
     }
     Ok(Exit::Done)
 }

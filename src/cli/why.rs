@@ -6,7 +6,7 @@ use super::args::WhyArgs;
 use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::inspect::roots_are_hidden;
-use super::out;
+use super::{out, package};
 use crate::domain::analysis::StoreAnalysis;
 use crate::domain::graph::NodeIdx;
 use crate::domain::note::{Note, NoteCode};
@@ -16,9 +16,17 @@ use crate::render;
 /// Shows the chains from roots to a path.
 pub(super) fn why(context: &Context, args: &WhyArgs) -> Result<Exit, Failure> {
     let (snapshot, inspection) = context.read_store()?;
-    let target = find(&inspection, &args.path)?;
+    let target = match find(&inspection, &args.path) {
+        Ok(target) => target,
+        // The name of a package is no path.
+        Err(_) if inspection.has_package(args.path.as_str()) => {
+            let (package, json) = (args.path.as_str(), args.json.json);
+            return package::show(context, &snapshot, &inspection, package, json);
+        }
+        Err(failure) => return Err(failure),
+    };
     let mut document = render::json::why(&inspection, target, args.most);
-    if let (true, Some(blocker)) = (document.chains.is_empty(), snapshot.hidden_roots().next()) {
+    if let (Some(false) | None, Some(blocker)) = (document.live, snapshot.hidden_roots().next()) {
         return Err(roots_are_hidden(blocker));
     }
     let own = format!("/proc/{}/", std::process::id());
@@ -47,7 +55,7 @@ fn find(inspection: &StoreAnalysis, text: &Utf8Path) -> Result<NodeIdx, Failure>
     let usage = |why: String| Failure::new(Exit::Usage, why);
     let path = store_path(inspection, text).ok_or_else(|| {
         usage(format!("{text} is not in the store {}", inspection.store()))
-            .hint("Use a store path, or a link to one.")
+            .hint("Use a store path, a link to one, or the name of a package as in `nix-prune du --by package`.")
     })?;
     inspection.graph().find(&path.to_string()).ok_or_else(|| {
         usage(format!(

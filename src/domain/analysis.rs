@@ -2,6 +2,7 @@
 
 mod forecast;
 mod reach;
+mod shares;
 mod sizes;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use super::store_path::{StoreDir, StorePathRef};
 
 pub use forecast::{Forecast, RemovedLinks};
 pub use reach::{CumulativeFreed, RemovalSequence};
+pub use shares::{Keeper, Share};
 pub use sizes::{Size, Sizes};
 pub use usage::{GroupBy, Sets, Usage, UsageRow};
 
@@ -231,6 +233,18 @@ impl StoreAnalysis {
         }
         all.truncate(most);
         all
+    }
+
+    /// Whether a package has a path that is no derivation.
+    pub fn has_package(&self, name: &str) -> bool {
+        self.package_paths(name).next().is_some()
+    }
+
+    /// The paths of a package, without derivations.
+    pub fn package_paths<'a>(&'a self, name: &'a str) -> impl Iterator<Item = NodeIdx> + 'a {
+        let nodes = self.graph.nodes();
+        let nodes = nodes.filter(move |node| self.graph.package_name(*node) == name);
+        nodes.filter(|node| self.graph.base_name(*node).strip_suffix(".drv").is_none())
     }
 
     /// All that is dead, to be deleted by name.

@@ -22,7 +22,9 @@ mod error;
 mod generations;
 mod history;
 mod holds;
+mod package;
 mod roots;
+mod usage;
 mod why;
 
 pub use config_check::{
@@ -46,7 +48,9 @@ pub use generations::{
 pub(super) use history::is_open;
 pub use history::{HistoryDocument, RunDocument, history};
 pub use holds::{HoldDocument, HoldsDocument, PinDocument, holds, pin};
+pub use package::{PackageDocument, PackagePathDocument, package};
 pub use roots::{RootDocument, RootsDocument, StateDocument, roots};
+pub use usage::{KeeperDocument, PartDocument, UsageDocument, usage};
 pub use why::{StepDocument, ViaDocument, WhyDocument, why};
 
 /// Our version, as documents name it.
@@ -73,8 +77,12 @@ pub enum Document {
     Dead,
     /// `why PATH --json`.
     Why,
-    /// `du --json`.
+    /// `du --by GROUP --json`.
     Du,
+    /// `du --json`.
+    Usage,
+    /// `du PACKAGE --json`, `why PACKAGE --json`.
+    Package,
     /// `doctor --json`.
     Doctor,
     /// `config check --json`.
@@ -93,7 +101,7 @@ pub enum Document {
 
 impl Document {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Generations,
         Self::Roots,
         Self::Plan,
@@ -104,6 +112,8 @@ impl Document {
         Self::Dead,
         Self::Why,
         Self::Du,
+        Self::Usage,
+        Self::Package,
         Self::Doctor,
         Self::ConfigCheck,
         Self::ConfigDiff,
@@ -126,6 +136,8 @@ impl Document {
             Self::Dead => "dead",
             Self::Why => "why",
             Self::Du => "du",
+            Self::Usage => "usage",
+            Self::Package => "package",
             Self::Doctor => "doctor",
             Self::ConfigCheck => "config-check",
             Self::ConfigDiff => "config-diff",
@@ -150,6 +162,8 @@ impl Document {
             | Self::Pin
             | Self::Dead
             | Self::Why
+            | Self::Usage
+            | Self::Package
             | Self::ConfigCheck
             | Self::ConfigDiff
             | Self::ConfigImport
@@ -172,6 +186,8 @@ impl Document {
             Self::Dead => schema_of::<DeadDocument>(self),
             Self::Why => schema_of::<WhyDocument>(self),
             Self::Du => schema_of::<DuDocument>(self),
+            Self::Usage => schema_of::<UsageDocument>(self),
+            Self::Package => schema_of::<PackageDocument>(self),
             Self::Doctor => schema_of::<DoctorDocument>(self),
             Self::ConfigCheck => schema_of::<ConfigCheckDocument>(self),
             Self::ConfigDiff => schema_of::<ConfigDiffDocument>(self),

@@ -13,15 +13,19 @@ use super::text;
 mod budget;
 mod grid;
 mod listing;
+mod package;
 mod plan;
 mod receipt;
 mod store;
+mod usage;
 
 pub use budget::shortfall;
 pub use listing::{generations, holds, pin, roots};
+pub use package::package;
 pub use plan::{consequences, plan};
 pub use receipt::{history, receipt};
 pub use store::{dead, dead_total, du, why};
+pub use usage::usage;
 
 /// How the output is dressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -128,6 +132,14 @@ impl Page {
     fn line(&mut self, line: impl AsRef<str>) {
         self.text.push_str(line.as_ref().trim_end());
         self.text.push('\n');
+    }
+
+    /// Adds a line that loses its end where it is too long.
+    fn cut_line(&mut self, line: impl AsRef<str>, style: Style) {
+        match style.width.map(usize::from) {
+            Some(width) => self.line(grid::fit_line(line.as_ref(), width)),
+            None => self.line(line),
+        }
     }
 
     /// Adds a text of words, broken at spaces where the style has a width.

@@ -1,5 +1,6 @@
 //! Text for a terminal: escaping, and times, durations and numbers.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use camino::Utf8Path;
@@ -82,6 +83,25 @@ pub fn ago(time: Timestamp, now: Timestamp) -> String {
         _ => (YEAR, "year"),
     };
     format!("{} ago", count(seconds / unit, word))
+}
+
+/// Numbers in ranges: `1-55, 58`.
+pub fn ranges(numbers: &BTreeSet<u32>) -> String {
+    let mut ranges: Vec<(u32, u32)> = Vec::new();
+    for &number in numbers {
+        match ranges.last_mut() {
+            Some((_, last)) if last.checked_add(1) == Some(number) => *last = number,
+            _ => ranges.push((number, number)),
+        }
+    }
+    let range = |&(first, last): &(u32, u32)| {
+        if first == last {
+            first.to_string()
+        } else {
+            format!("{first}-{last}")
+        }
+    };
+    ranges.iter().map(range).collect::<Vec<_>>().join(", ")
 }
 
 /// A list as it is spoken: `a`, `a and b`, `a, b and c`.
@@ -184,6 +204,15 @@ mod tests {
     #[case("", "")]
     fn only_store_paths_are_shortened(#[case] text: &str, #[case] short: &str) {
         assert_eq!(short_target(text), short);
+    }
+
+    #[rstest]
+    #[case(&[], "")]
+    #[case(&[7], "7")]
+    #[case(&[1, 2, 3, 5, 8, 9], "1-3, 5, 8-9")]
+    #[case(&[0, u32::MAX - 1, u32::MAX], "0, 4294967294-4294967295")]
+    fn numbers_are_told_in_ranges(#[case] numbers: &[u32], #[case] text: &str) {
+        assert_eq!(ranges(&numbers.iter().copied().collect()), text);
     }
 
     proptest::proptest! {

@@ -30,7 +30,7 @@ pub struct DeadArgs {
 /// `why`.
 #[derive(Debug, Args)]
 pub struct WhyArgs {
-    /// A store path, a path inside one, or a link to one
+    /// A store path, a path inside one, a link to one, or the name of a package for all of its versions
     #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub path: Utf8PathBuf,
     /// Show at most N chains
@@ -44,13 +44,16 @@ pub struct WhyArgs {
 /// `du`.
 #[derive(Debug, Args)]
 pub struct DuArgs {
-    /// How to group the store
-    #[arg(long, value_enum, default_value_t = Division::Root, value_name = "GROUP")]
-    pub by: Division,
-    /// Show the N largest
-    #[arg(long, value_name = "N", default_value_t = 20)]
-    pub top: usize,
-    /// Measure disk usage as well
+    /// Show the versions of this package, and what keeps each
+    #[arg(value_name = "PACKAGE", conflicts_with_all = ["by", "top", "exact"])]
+    pub package: Option<String>,
+    /// Group the store; default: who keeps what, in one table
+    #[arg(long, value_enum, value_name = "GROUP")]
+    pub by: Option<Division>,
+    /// Show the N largest of `--by`, 20 by default
+    #[arg(long, value_name = "N")]
+    pub top: Option<usize>,
+    /// Measure disk usage as well, `--by root` unless another group is given
     #[arg(long)]
     pub exact: bool,
     /// Output

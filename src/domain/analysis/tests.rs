@@ -12,7 +12,8 @@ use crate::domain::note::{Note, NoteCode};
 use crate::domain::profile::{
     Content, Current, Generation, GenerationNumber, Owner, Profile, ProfileKind, ProfilePath,
 };
-use crate::domain::snapshot::{Actor, MachineId, Snapshot};
+use crate::domain::receipt::RunId;
+use crate::domain::snapshot::{Actor, Held, Hold, MachineId, Snapshot};
 use crate::domain::store_path::StorePath;
 
 const PROFILE: &str = "/nix/var/nix/profiles/system";
@@ -431,6 +432,47 @@ fn a_root_costs_its_closure_and_what_it_alone_keeps() {
     let store = analysis(roots[1..].to_vec());
     let sizes = store.sizes(&snapshot());
     assert_eq!(cost(sizes.of_root(&roots[3])), (Some(110), Some(11)));
+}
+
+#[test]
+fn the_parts_of_a_store_add_up_to_it() {
+    let (mut roots, mut snapshot) = (roots(), snapshot());
+    let hold = |n: u32, day: i64| Hold {
+        run: RunId::at(Timestamp::from_unix(day, 0).unwrap(), 1),
+        link: format!("/holds/{n}").into(),
+        store_path: path(&base_name(2 + usize::try_from(n).unwrap())),
+        held: Held::Root {
+            root: "/gone".into(),
+        },
+        until: Timestamp::from_unix(day, 0).unwrap(),
+        intact: true,
+    };
+    // The first generation is gone and held; its hold ends last.
+    snapshot.holds = vec![hold(1, 200), hold(2, 100)];
+    let number = GenerationNumber(1);
+    snapshot.profiles[0].generations.remove(&number);
+    for held in &snapshot.holds {
+        let path = held.store_path.to_string();
+        roots.push(root(held.link.as_str(), RootKind::Hold, None, &path));
+    }
+    let store = analysis(roots[1..].to_vec());
+    let shares = store.shares(&snapshot);
+    let all = store.graph().weight(&store.everything());
+    let paths: u64 = shares.iter().map(|share| share.weight.paths).sum();
+    let bytes: u64 = shares.iter().map(|share| share.weight.nar_bytes.0).sum();
+    assert_eq!((paths, bytes), (all.paths, all.nar_bytes.0));
+    let of = |keeper: &dyn Fn(&Keeper) -> bool| {
+        let found = shares.iter().find(|share| keeper(&share.keeper)).unwrap();
+        (found.roots, found.weight.nar_bytes.0)
+    };
+    let holds = |day: i64| {
+        let until = Timestamp::from_unix(day, 0).unwrap();
+        of(&|keeper| matches!(keeper, Keeper::Holds { until: end, .. } if *end == until))
+    };
+    assert_eq!((holds(100), holds(200)), ((1, 0), (1, 16)));
+    assert_eq!(of(&|keeper| matches!(keeper, Keeper::Profile(_))), (1, 0));
+    assert_eq!(of(&|keeper| *keeper == Keeper::OtherRoots), (1, 0));
+    assert_eq!(of(&|keeper| *keeper == Keeper::Processes), (1, 0));
 }
 
 #[test]

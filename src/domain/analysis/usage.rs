@@ -227,7 +227,7 @@ impl StoreAnalysis {
     }
 }
 
-fn links_of_generations(
+pub(super) fn links_of_generations(
     snapshot: &Snapshot,
 ) -> HashMap<Utf8PathBuf, (&ProfilePath, GenerationNumber)> {
     let mut links = HashMap::new();

@@ -1,4 +1,4 @@
-//! The document of `du --json`.
+//! The document of `du --by GROUP --json`.
 
 use schemars::JsonSchema;
 use serde::Serialize;

@@ -21,6 +21,8 @@ pub struct WhyDocument {
     pub live: Option<bool>,
     /// The shortest chain from each of the nearest roots to it, the nearest first.
     pub chains: Vec<Vec<StepDocument>>,
+    /// Number of chains that are left out.
+    pub more: u64,
     /// Notes.
     pub notes: Vec<Note>,
 }
@@ -66,15 +68,18 @@ impl From<Via> for ViaDocument {
 
 /// Why a path is alive, at most so many chains.
 pub fn why(inspection: &StoreAnalysis, target: NodeIdx, most: usize) -> WhyDocument {
-    let chains = inspection.why(target, most);
+    let chains = inspection.why(target, usize::MAX);
+    let more = chains.len().saturating_sub(most);
     WhyDocument {
         schema: "nix-prune/why/1",
         path: inspection.path(target),
         live: (!chains.is_empty() || !inspection.is_at_most()).then_some(!chains.is_empty()),
         chains: chains
             .iter()
+            .take(most)
             .map(|(root, chain)| steps(inspection, root, chain))
             .collect(),
+        more: u64::try_from(more).unwrap_or(u64::MAX),
         notes: inspection.notes(chains.is_empty()),
     }
 }

@@ -224,11 +224,14 @@ fn line(placed: &[Placed], texts: &[String], page: &mut Page, style: Style) {
         line.extend([before, text, after]);
     }
     // Where not even the columns fit that are never dropped.
-    let width = style.width.map_or(usize::MAX, usize::from);
-    let line = line.trim_end();
-    page.line(if columns(line) > width {
+    page.cut_line(line.trim_end(), style);
+}
+
+/// The line, cut at its end where it is wider.
+pub(super) fn fit_line(line: &str, width: usize) -> String {
+    if columns(line) > width {
         cut_end(line, width)
     } else {
         line.to_string()
-    });
+    }
 }

@@ -6,7 +6,7 @@ use crate::domain::root::RootKind;
 use crate::render::json::{
     DeadSum, DuDocument, DuRowDocument, StepDocument, ViaDocument, WhyDocument, dead_by_name,
 };
-use crate::render::text::{capital, count, escape, escape_into};
+use crate::render::text::{capital, count, escape, escape_into, short_target};
 
 use super::grid::{Column, Grid};
 use super::plan::notes;
@@ -64,16 +64,22 @@ pub fn why(document: &WhyDocument, view: &View) -> String {
             Paint::Yellow,
         ),
     };
-    page.line(format!(
-        "{} is {}",
-        escape(&document.path),
-        view.paint(state, paint)
-    ));
+    let path = shown(&document.path, view);
+    page.prose(
+        "",
+        &format!("{path} is {}", view.paint(state, paint)),
+        view.style,
+    );
     for chain in &document.chains {
         page.gap();
         for step in chain {
             write_step(step, view, &mut page);
         }
+    }
+    if document.more > 0 {
+        page.gap();
+        let chains = count(document.more, "more chain");
+        page.line(format!("{chains} not shown; raise `--most` to see them."));
     }
     notes(&document.notes, view, &mut page);
     page.finish()
@@ -89,13 +95,21 @@ fn write_step(step: &StepDocument, view: &View, page: &mut Page) {
     if let Some(root) = &step.root {
         let kind = step.root_kind.map_or("root", RootKind::as_str);
         let kind = view.paint(&format!("({kind})"), Paint::Dim);
-        page.line(format!("{} {kind}", escape(root)));
+        page.cut_line(format!("{} {kind}", escape(root)), view.style);
     }
-    page.line(format!(
-        "  {} {}",
-        view.paint(how, Paint::Dim),
-        escape(&step.path)
-    ));
+    let path = shown(&step.path, view);
+    page.cut_line(
+        format!("  {} {path}", view.paint(how, Paint::Dim)),
+        view.style,
+    );
+}
+
+/// A store path: whole for a program that reads it, short on a terminal.
+fn shown(path: &str, view: &View) -> String {
+    match view.style.width {
+        Some(_) => escape(&short_target(path)),
+        None => escape(path),
+    }
 }
 
 /// Disk usage of the store.
@@ -134,7 +148,7 @@ pub fn du(document: &DuDocument, view: &View) -> String {
     }
     let total = document.total;
     let most = super::plan::at_most(total.disk_bytes_at_most);
-    page.line(format!(
+    let sentence = format!(
         "{} in the store, {}{}; {} of them dead, {}. Sizes are NAR sizes{}.",
         capital(&count(total.paths, "path")),
         total.nar_bytes,
@@ -144,7 +158,8 @@ pub fn du(document: &DuDocument, view: &View) -> String {
         total.dead_paths,
         total.dead_nar_bytes,
         if exact { " except those on disk" } else { "" },
-    ));
+    );
+    page.prose("", &sentence, view.style);
     notes(&document.notes, view, &mut page);
     page.finish()
 }

@@ -36,6 +36,10 @@ fn sample_of(document: Document) -> Value {
             let pin = sample::snapshot("").pins.swap_remove(0);
             serde_json::to_value(json::pin(&pin, true, true))
         }
+        Document::Usage => serde_json::to_value(sample::overview(&store(), &sample::snapshot(""))),
+        Document::Package => {
+            serde_json::to_value(json::package(&sample::snapshot(""), &store(), "system"))
+        }
         Document::Dead => serde_json::to_value(json::dead(
             &store(),
             json::dead_sum(&store(), None, false, Vec::new()),

@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 use nix_prune::domain::analysis::{GroupBy, Sets, StoreAnalysis, StoreData, UnregisteredPath};
 use nix_prune::domain::baseline::SnapshotScope;
 use nix_prune::domain::blocker::{Blocker, CheckCode};
+use nix_prune::domain::budget::Disk;
 use nix_prune::domain::graph::{GraphBuilder, KeepFlags, NodeIdx};
 use nix_prune::domain::job::{
     CollectOperation, GenerationsOperation, Job, JobName, Operations, ProfileSelector,
@@ -465,6 +466,16 @@ pub(crate) fn deep(store: &StoreAnalysis) -> NodeIdx {
 pub(crate) fn usage(store: &StoreAnalysis, snapshot: &Snapshot) -> DuDocument {
     let usage = store.usage(snapshot, GroupBy::Root, 20, Sets::Left);
     json::du(&usage, store.notes(true))
+}
+
+/// Who keeps what of it.
+pub(crate) fn overview(store: &StoreAnalysis, snapshot: &Snapshot) -> json::UsageDocument {
+    let disk = Disk {
+        used: Bytes(93_000_000),
+        available: Bytes(7_000_000),
+    };
+    let shares = store.shares(snapshot);
+    json::usage("/nix/store", Some(disk), &shares, store.notes(true))
 }
 
 /// What is wrong with some settings.

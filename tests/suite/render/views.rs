@@ -59,6 +59,14 @@ fn views(odd: &str, color: bool, width: Option<u16>) -> Vec<(&'static str, Strin
             "why",
             table::why(&json::why(&store, sample::deep(&store), 9), &view),
         ),
+        (
+            "usage",
+            table::usage(&sample::overview(&store, &snapshot), &view),
+        ),
+        (
+            "package",
+            table::package(&json::package(&snapshot, &store, "system"), &view),
+        ),
         ("du", table::du(&sample::usage(&store, &snapshot), &view)),
         ("holds", table::holds(&snapshot, &view)),
         ("receipt", table::receipt(&receipts[0], &view)),
@@ -81,7 +89,7 @@ fn the_views_kept_are_current() {
 }
 
 /// The views of what is there; none is longer than the terminal is wide.
-const LISTS: [&str; 1] = ["generations"];
+const LISTS: [&str; 5] = ["generations", "usage", "du", "package", "why"];
 
 #[rstest]
 fn the_lists_kept_fit_the_terminal(#[values(60, 80, 120)] width: u16) {
