@@ -60,3 +60,7 @@ golden:
 # Shows the main job on a scratch store
 demo *arguments:
     scripts/demo {{ arguments }}
+
+# Makes the store of a laptop with 131 generations, and prints the variables to use it
+laptop dir *arguments:
+    @scripts/laptop {{ dir }} {{ arguments }}
