@@ -22,7 +22,7 @@ pub use config::{
 };
 pub use job::{JobArgs, KeepArgs};
 pub use pin::{PinArgs, UnpinArgs, When};
-pub use store::{DeadArgs, Division, DuArgs, RootsArgs, WhyArgs};
+pub use store::{DeadArgs, Division, DuArgs, RootOrder, RootsArgs, WhyArgs};
 
 /// Garbage-collect a Nix store by retention policy and disk budget, with undo
 #[derive(Debug, Parser)]

@@ -7,7 +7,9 @@ use super::out;
 use crate::engine::{Exact, names};
 use crate::render;
 
-/// Lists the dead paths.
+const DEFAULT_TOP: usize = 20;
+
+/// Lists the dead paths: one by one for a program, by package on a terminal.
 pub(super) fn dead(context: &Context, args: &DeadArgs) -> Result<Exit, Failure> {
     let (_, inspection) = context.observe_all_roots()?;
     let dead = inspection.dead();
@@ -22,7 +24,13 @@ pub(super) fn dead(context: &Context, args: &DeadArgs) -> Result<Exit, Failure> 
     if args.json.json {
         out::json(&render::json::dead(&inspection, sum))?;
     } else {
-        out::text(&render::table::dead(&inspection));
+        let is_grouped = args.top.is_some() || (out::is_terminal() && !args.list);
+        out::text(&if is_grouped && !dead.is_empty() {
+            let top = args.top.unwrap_or(DEFAULT_TOP);
+            render::table::dead_by_package(&inspection, top, &context.view())
+        } else {
+            render::table::dead(&inspection)
+        });
         out::eprint_lines(&render::table::dead_total(&sum));
     }
     Ok(Exit::Done)

@@ -40,6 +40,11 @@ pub(super) fn bytes(text: &[u8]) {
     }
 }
 
+/// Whether standard output is a terminal.
+pub(super) fn is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
 /// Prints our own text; foreign text in it is escaped already.
 pub(super) fn text(text: &str) {
     bytes(text.as_bytes());

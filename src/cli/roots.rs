@@ -1,12 +1,16 @@
 //! `roots`: lists GC roots, including those of running processes.
 
-use super::args::RootsArgs;
+use super::args::{RootOrder, RootsArgs};
 use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::inspect::sizes_unknown;
 use super::out;
+use crate::domain::analysis::Sizes;
 use crate::domain::note::{Note, NoteCode};
+use crate::domain::root::GcRoot;
+use crate::domain::snapshot::Snapshot;
 use crate::render;
+use crate::render::text::natural_order;
 
 /// Lists the roots.
 pub(super) fn roots(context: &Context, args: &RootsArgs) -> Result<Exit, Failure> {
@@ -35,11 +39,41 @@ pub(super) fn roots(context: &Context, args: &RootsArgs) -> Result<Exit, Failure
         Note::new(NoteCode::RootsIncomplete, text)
     });
     snapshot.notes.extend(hidden);
+    select(&mut snapshot, sizes.as_ref(), args);
     if args.json.json {
         out::json(&render::json::roots(&snapshot, sizes.as_ref()))?;
+    } else if args.tsv {
+        out::text(&render::table::roots_tsv(&snapshot, sizes.as_ref()));
     } else {
         let view = context.view();
         out::text(&render::table::roots(&snapshot, sizes.as_ref(), &view));
     }
     Ok(Exit::Done)
+}
+
+/// Leaves the roots that were asked for, in the order that was asked for.
+fn select(snapshot: &mut Snapshot, sizes: Option<&Sizes>, args: &RootsArgs) {
+    let made_before = args.older.map(|age| snapshot.taken_at.before(age));
+    let is_wanted = |root: &GcRoot| {
+        let of_user = |user: &String| {
+            let owner = root.owner.as_ref();
+            owner.is_some_and(|it| it.name.as_ref() == Some(user) || it.uid.to_string() == *user)
+        };
+        (args.kind.is_empty() || args.kind.contains(&root.kind))
+            && (args.user.is_empty() || args.user.iter().any(of_user))
+            && made_before.is_none_or(|at| root.last_used.is_some_and(|made| made < at))
+    };
+    snapshot.roots.retain(is_wanted);
+    let exclusive = |root: &GcRoot| sizes.and_then(|sizes| sizes.of_root(root).exclusive);
+    snapshot.roots.sort_by(|a, b| {
+        let by_link = natural_order(a.link.as_str(), b.link.as_str());
+        match args.sort {
+            RootOrder::Link => by_link,
+            RootOrder::Size => exclusive(b).cmp(&exclusive(a)).then(by_link),
+            // What has no link has no age, and comes last.
+            RootOrder::Age => (a.last_used.is_none(), a.last_used)
+                .cmp(&(b.last_used.is_none(), b.last_used))
+                .then(by_link),
+        }
+    });
 }

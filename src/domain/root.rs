@@ -33,6 +33,19 @@ pub enum RootKind {
 }
 
 impl RootKind {
+    /// All kinds.
+    pub const ALL: [Self; 9] = [
+        Self::Profile,
+        Self::Result,
+        Self::Direnv,
+        Self::Home,
+        Self::System,
+        Self::Process,
+        Self::Temporary,
+        Self::Hold,
+        Self::Other,
+    ];
+
     /// Its word, as in the JSON documents.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -20,11 +20,11 @@ mod store;
 mod usage;
 
 pub use budget::shortfall;
-pub use listing::{generations, holds, pin, roots};
+pub use listing::{generations, holds, pin, roots, roots_tsv};
 pub use package::package;
 pub use plan::{consequences, plan};
 pub use receipt::{history, receipt};
-pub use store::{dead, dead_total, du, why};
+pub use store::{dead, dead_by_package, dead_total, du, why};
 pub use usage::usage;
 
 /// How the output is dressed.

@@ -1,5 +1,6 @@
 //! Text for a terminal: escaping, and times, durations and numbers.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
@@ -102,6 +103,37 @@ pub fn ranges(numbers: &BTreeSet<u32>) -> String {
         }
     };
     ranges.iter().map(range).collect::<Vec<_>>().join(", ")
+}
+
+/// The order of two names in which numbers count as numbers: `system-9-link` before `system-10-link`.
+pub fn natural_order(a: &str, b: &str) -> Ordering {
+    let (mut left, mut right) = (a, b);
+    loop {
+        let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+        let (l, r) = (digits(left), digits(right));
+        if l > 0 && r > 0 {
+            let (number, other) = (left.split_at(l), right.split_at(r));
+            let (one, two) = (
+                number.0.trim_start_matches('0'),
+                other.0.trim_start_matches('0'),
+            );
+            let order = one.len().cmp(&two.len()).then_with(|| one.cmp(two));
+            if order.is_ne() {
+                return order;
+            }
+            (left, right) = (number.1, other.1);
+            continue;
+        }
+        let (mut ahead, mut other) = (left.chars(), right.chars());
+        match (ahead.next(), other.next()) {
+            (Some(one), Some(two)) if one == two => {
+                (left, right) = (ahead.as_str(), other.as_str());
+            }
+            // Equal but for zeros before a number.
+            (None, None) => return a.cmp(b),
+            (one, two) => return one.cmp(&two),
+        }
+    }
 }
 
 /// A list as it is spoken: `a`, `a and b`, `a, b and c`.
@@ -213,6 +245,30 @@ mod tests {
     #[case(&[0, u32::MAX - 1, u32::MAX], "0, 4294967294-4294967295")]
     fn numbers_are_told_in_ranges(#[case] numbers: &[u32], #[case] text: &str) {
         assert_eq!(ranges(&numbers.iter().copied().collect()), text);
+    }
+
+    #[rstest]
+    #[case("system-9-link", "system-10-link")]
+    #[case("a", "b")]
+    #[case("a", "a1")]
+    #[case("a-2-b", "a-10")]
+    #[case("a01", "a1")]
+    #[case("a99999999999999999999999", "a100000000000000000000000")]
+    fn numbers_sort_as_numbers(#[case] first: &str, #[case] second: &str) {
+        assert_eq!(natural_order(first, second), Ordering::Less);
+        assert_eq!(natural_order(second, first), Ordering::Greater);
+        assert_eq!(natural_order(first, first), Ordering::Equal);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_natural_order_is_an_order(a in "[a0-2]{0,5}", b in "[a0-2]{0,5}", c in "[a0-2]{0,5}") {
+            let order = natural_order(&a, &b);
+            proptest::prop_assert_eq!(order, natural_order(&b, &a).reverse());
+            if order.is_le() && natural_order(&b, &c).is_le() {
+                proptest::prop_assert!(natural_order(&a, &c).is_le());
+            }
+        }
     }
 
     proptest::proptest! {

@@ -1,13 +1,31 @@
 //! Command line arguments of the commands that read the store.
 
 use camino::Utf8PathBuf;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum, ValueHint};
 
 use super::JsonArg;
+use crate::domain::measure::Span;
+use crate::domain::root::RootKind;
 
 /// `roots`.
 #[derive(Debug, Args)]
 pub struct RootsArgs {
+    /// Show only roots of this kind (repeatable)
+    #[arg(long, value_name = "KIND", value_parser = root_kind())]
+    pub kind: Vec<RootKind>,
+    /// Show only roots of this user, by name or number (repeatable)
+    #[arg(long, value_name = "USER")]
+    pub user: Vec<String>,
+    /// Show only links made longer ago than this, such as 30d
+    #[arg(long, value_name = "DURATION")]
+    pub older: Option<Span>,
+    /// Order of the list
+    #[arg(long, value_enum, value_name = "ORDER", default_value_t = RootOrder::Link)]
+    pub sort: RootOrder,
+    /// Print tab-separated values with a heading
+    #[arg(long, conflicts_with = "json")]
+    pub tsv: bool,
     /// Omit sizes; do not read the store database
     #[arg(long)]
     pub no_sizes: bool,
@@ -16,9 +34,35 @@ pub struct RootsArgs {
     pub json: JsonArg,
 }
 
+fn root_kind() -> impl TypedValueParser<Value = RootKind> {
+    PossibleValuesParser::new(RootKind::ALL.map(RootKind::as_str)).try_map(|text| {
+        let mut kinds = RootKind::ALL.into_iter();
+        kinds
+            .find(|kind| kind.as_str() == text)
+            .ok_or("no kind of root")
+    })
+}
+
+/// The order of roots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RootOrder {
+    /// By link, numbers as numbers
+    Link,
+    /// The largest exclusive size first
+    Size,
+    /// The oldest link first
+    Age,
+}
+
 /// `dead`.
 #[derive(Debug, Args)]
 pub struct DeadArgs {
+    /// List the paths; the default where the output is no terminal
+    #[arg(long, conflicts_with_all = ["top", "json"])]
+    pub list: bool,
+    /// Show the N largest packages; the default on a terminal is 20
+    #[arg(long, value_name = "N", conflicts_with = "json")]
+    pub top: Option<usize>,
     /// Measure disk usage even of more than 2000 paths
     #[arg(long)]
     pub exact: bool,

@@ -97,28 +97,19 @@ pub fn roots(snapshot: &Snapshot, sizes: Option<&Sizes>, view: &View) -> String 
     if snapshot.roots.is_empty() {
         page.line("There are no roots.");
     }
-    let mut columns = vec![
-        Column::new("Kind").importance(2),
-        Column::new("State").importance(3),
-        Column::new("Owner").importance(1),
-        Column::new("Last used").importance(2),
+    let mut grid = Grid::new(&[
+        Column::new("Kind").importance(3),
+        Column::new("State").importance(5),
+        Column::new("Owner").importance(1).cut_end().at_least(8),
+        Column::new("Link made").importance(4),
+        Column::new("Closure").right().importance(0),
+        Column::new("Exclusive").right().importance(6),
         Column::new("Link").cut_front(),
-    ];
-    if sizes.is_some() {
-        let sizes = [
-            Column::new("Closure").right().importance(0),
-            Column::new("Exclusive").right().importance(4),
-        ];
-        columns.splice(4..4, sizes);
-    }
-    let mut grid = Grid::new(&columns);
+        Column::new("Problem").importance(2).cut_end(),
+        Column::new("Target").importance(0).cut_end(),
+    ]);
     for root in &snapshot.roots {
-        let mut cells = root_cells(root, view);
-        if let Some(sizes) = sizes {
-            let cost = sizes.of_root(root);
-            cells.splice(4..4, [size(cost.closure), size(cost.exclusive)]);
-        }
-        grid.row(cells);
+        grid.row(root_cells(root, sizes, view));
     }
     grid.write(&mut page, view.style);
     let live = snapshot
@@ -136,39 +127,81 @@ pub fn roots(snapshot: &Snapshot, sizes: Option<&Sizes>, view: &View) -> String 
     page.finish()
 }
 
-fn root_cells(root: &GcRoot, view: &View) -> Vec<String> {
-    let state = reason::state_word(&root.state);
+fn root_cells(root: &GcRoot, sizes: Option<&Sizes>, view: &View) -> [String; 9] {
     let paint = match root.state {
         RootState::Live => Paint::Green,
         RootState::Dangling(_) => Paint::Yellow,
         RootState::Unreadable(_) => Paint::Red,
     };
     let owner = root.owner.as_ref().map(|owner| escape(&owner.to_string()));
-    let used = root.last_used.map(|time| ago(time, view.now));
-    let target = root.target.as_ref().map_or(String::new(), |to| {
-        format!(" -> {}", short_target(to.as_str()))
-    });
+    let made = root.last_used.map(|time| ago(time, view.now));
+    let costs = sizes.map(|sizes| sizes.of_root(root));
+    let target = root.target.as_ref().map(|to| short_target(to.as_str()));
     let problem = reason::state_problem(&root.state);
-    let problem = problem.map_or(String::new(), |problem| format!(" ({problem})"));
-    // Where the link is gone the entry is all that is left; Nix itself removes those of `gcroots/auto`.
+    [
+        root.kind.as_str().to_string(),
+        view.paint(reason::state_word(&root.state), paint),
+        owner.unwrap_or_else(|| "-".to_string()),
+        made.unwrap_or_else(|| "-".to_string()),
+        costs.map_or(String::new(), |cost| size(cost.closure)),
+        costs.map_or(String::new(), |cost| size(cost.exclusive)),
+        escape(&short_link(&link(root), view)),
+        escape(&problem.unwrap_or_default()),
+        escape(&target.unwrap_or_default()),
+    ]
+}
+
+/// The link; where it is gone, with the entry that is left. Nix itself removes those of `gcroots/auto`.
+fn link(root: &GcRoot) -> String {
     let is_gone = matches!(
         root.state,
         RootState::Dangling(Dangling::LinkGone | Dangling::ParentMissing)
     );
-    let by_hand = root
-        .entry
-        .as_ref()
-        .filter(|entry| is_gone && !is_in_auto(entry));
-    let link = by_hand.map_or(root.link.to_string(), |entry| {
-        format!("{entry} -> {}", root.link)
-    });
-    vec![
-        root.kind.as_str().to_string(),
-        view.paint(state, paint),
-        owner.unwrap_or_else(|| "-".to_string()),
-        used.unwrap_or_else(|| "-".to_string()),
-        escape(&format!("{link}{target}{problem}")),
-    ]
+    let entry = root.entry.as_ref().filter(|_| is_gone);
+    match entry.filter(|entry| !is_in_auto(entry)) {
+        Some(entry) => format!("{entry} -> {}", root.link),
+        None => root.link.to_string(),
+    }
+}
+
+/// On a terminal the link without most of the digits that direnv puts at its end.
+fn short_link(link: &str, view: &View) -> String {
+    match link.rsplit_once('-') {
+        Some((front, digits))
+            if view.style.width.is_some()
+                && digits.len() >= 32
+                && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) =>
+        {
+            format!("{front}-{}…", digits.get(..7).unwrap_or(digits))
+        }
+        _ => link.to_string(),
+    }
+}
+
+/// The roots as tab-separated values, with times in UTC, sizes in bytes, and nothing for what is unknown.
+pub fn roots_tsv(snapshot: &Snapshot, sizes: Option<&Sizes>) -> String {
+    let mut text =
+        "kind\tstate\towner\tlinkMade\tclosureBytes\texclusiveBytes\tlink\ttarget\n".to_string();
+    for root in &snapshot.roots {
+        let size = sizes.map(|sizes| sizes.of_root(root)).unwrap_or_default();
+        let bytes = |bytes: Option<Bytes>| bytes.map_or(String::new(), |it| it.0.to_string());
+        let owner = root.owner.as_ref().map(ToString::to_string);
+        let made = root.last_used.map(|time| time.to_string());
+        let target = root.target.as_ref().map(ToString::to_string);
+        let cells = [
+            root.kind.as_str().to_string(),
+            reason::state_word(&root.state).to_string(),
+            escape(&owner.unwrap_or_default()),
+            made.unwrap_or_default(),
+            bytes(size.closure),
+            bytes(size.exclusive),
+            escape(root.link.as_str()),
+            escape(&target.unwrap_or_default()),
+        ];
+        text.push_str(&cells.join("\t"));
+        text.push('\n');
+    }
+    text
 }
 
 /// The holds, with how to end them.

@@ -25,6 +25,33 @@ pub fn dead(inspection: &StoreAnalysis) -> String {
     text
 }
 
+/// The dead paths by package, the largest first.
+pub fn dead_by_package(inspection: &StoreAnalysis, top: usize, view: &View) -> String {
+    let mut page = Page::default();
+    let groups = inspection.graph().groups_by_package(&inspection.dead());
+    let mut grid = Grid::new(&[
+        Column::new("Size").right(),
+        Column::new("Paths").right().importance(1),
+        Column::new("Versions").right().importance(0),
+        Column::new("Package").cut_end(),
+    ]);
+    for group in groups.iter().take(top) {
+        grid.row([
+            group.weight.nar_bytes.to_string(),
+            group.weight.paths.to_string(),
+            group.versions.to_string(),
+            escape(group.name),
+        ]);
+    }
+    grid.write(&mut page, view.style);
+    if let Some(more) = groups.len().checked_sub(top).filter(|more| *more > 0) {
+        page.gap();
+        let packages = count(more, "more package");
+        page.line(format!("{packages} not shown; raise `--top` to see them."));
+    }
+    page.finish()
+}
+
 /// What the dead paths come to, in sentences.
 pub fn dead_total(document: &DeadSum) -> Vec<String> {
     let total = document.total;

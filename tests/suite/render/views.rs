@@ -45,6 +45,8 @@ fn views(odd: &str, color: bool, width: Option<u16>) -> Vec<(&'static str, Strin
         ),
         ("roots", table::roots(&snapshot, Some(&sizes), &view)),
         ("dead", table::dead(&store)),
+        ("roots-tsv", table::roots_tsv(&snapshot, Some(&sizes))),
+        ("dead-by-package", table::dead_by_package(&store, 20, &view)),
         (
             "dead-total",
             table::dead_total(&json::dead_sum(
@@ -89,7 +91,15 @@ fn the_views_kept_are_current() {
 }
 
 /// The views of what is there; none is longer than the terminal is wide.
-const LISTS: [&str; 5] = ["generations", "usage", "du", "package", "why"];
+const LISTS: [&str; 7] = [
+    "generations",
+    "usage",
+    "du",
+    "package",
+    "why",
+    "roots",
+    "dead-by-package",
+];
 
 #[rstest]
 fn the_lists_kept_fit_the_terminal(#[values(60, 80, 120)] width: u16) {
@@ -270,7 +280,7 @@ fn hostile_names_cannot_draw(#[case] odd: &str, #[values(None, Some(60))] width:
     {
         assert!(is_harmless(&plain), "{name}: {plain:?}");
         assert!(
-            color.contains('\x1b') || ["pin", "dead", "dead-total"].contains(&name),
+            color.contains('\x1b') || ["pin", "dead", "dead-total", "roots-tsv"].contains(&name),
             "{name} has no colours"
         );
         assert_eq!(without_our_colors(&color), plain, "{name}");
