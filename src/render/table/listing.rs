@@ -104,7 +104,7 @@ pub fn roots(snapshot: &Snapshot, sizes: Option<&Sizes>, view: &View) -> String 
         Column::new("Link made").importance(4),
         Column::new("Closure").right().importance(0),
         Column::new("Exclusive").right().importance(6),
-        Column::new("Link").cut_front(),
+        Column::new("Link").cut_front().at_least(40),
         Column::new("Problem").importance(2).cut_end(),
         Column::new("Target").importance(0).cut_end(),
     ]);

@@ -45,7 +45,6 @@ fn views(odd: &str, color: bool, width: Option<u16>) -> Vec<(&'static str, Strin
         ),
         ("roots", table::roots(&snapshot, Some(&sizes), &view)),
         ("dead", table::dead(&store)),
-        ("roots-tsv", table::roots_tsv(&snapshot, Some(&sizes))),
         ("dead-by-package", table::dead_by_package(&store, 20, &view)),
         (
             "dead-total",
@@ -250,6 +249,19 @@ fn no_period_follows_a_path_and_no_word_is_out_of_place(
     }
 }
 
+#[rstest]
+#[case("")]
+#[case("\t\n\u{202e}")]
+fn tab_separated_roots_have_a_line_and_eight_values_each(#[case] odd: &str) {
+    let snapshot = sample::snapshot(odd);
+    let text = table::roots_tsv(&snapshot, None);
+    assert_eq!(text.lines().count(), 1 + snapshot.roots.len());
+    for line in text.lines() {
+        assert_eq!(line.matches('\t').count(), 7, "{line}");
+        assert!(is_harmless(&line.replace('\t', "")), "{line}");
+    }
+}
+
 /// Whether a text could do nothing to a terminal but write lines.
 fn is_harmless(text: &str) -> bool {
     text.chars().all(|c| {
@@ -280,7 +292,7 @@ fn hostile_names_cannot_draw(#[case] odd: &str, #[values(None, Some(60))] width:
     {
         assert!(is_harmless(&plain), "{name}: {plain:?}");
         assert!(
-            color.contains('\x1b') || ["pin", "dead", "dead-total", "roots-tsv"].contains(&name),
+            color.contains('\x1b') || ["pin", "dead", "dead-total"].contains(&name),
             "{name} has no colours"
         );
         assert_eq!(without_our_colors(&color), plain, "{name}");
