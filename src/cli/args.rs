@@ -275,7 +275,7 @@ pub struct UndoArgs {
 /// `history`.
 #[derive(Debug, Args)]
 pub struct HistoryArgs {
-    /// The run to show; default: list all runs
+    /// The run to show: its name, the beginning of it, or `last`; default: list all runs
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
     /// Output

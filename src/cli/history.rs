@@ -5,13 +5,14 @@ use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::undo::run_id;
 use super::{out, run};
+use crate::domain::receipt::RunId;
 use crate::ports::{Clock, RunJournal};
 use crate::render;
 
 /// Lists the runs, or shows one.
 pub(super) fn history(context: &Context, args: &HistoryArgs) -> Result<Exit, Failure> {
-    if let Some(name) = args.run.clone() {
-        let receipt = context.journal.receipt(&run_id(name)?)?;
+    if let Some(name) = &args.run {
+        let receipt = context.journal.receipt(&find(context, name)?)?;
         run::show(context, &receipt, args.json.json)?;
         return Ok(Exit::Done);
     }
@@ -22,4 +23,30 @@ pub(super) fn history(context: &Context, args: &HistoryArgs) -> Result<Exit, Fai
         out::text(&render::table::history(&receipts, &context.view()));
     }
     Ok(Exit::Done)
+}
+
+/// The run that is named: `last`, its name, or a beginning that no other run has.
+fn find(context: &Context, text: &str) -> Result<RunId, Failure> {
+    let usage = |text: String| Failure::new(Exit::Usage, text);
+    let runs = context.journal.receipts()?;
+    let mut runs: Vec<RunId> = runs.into_iter().map(|receipt| receipt.run).collect();
+    if text == "last" {
+        let last = runs.pop();
+        return last.ok_or_else(|| usage("there are no recorded runs".to_string()));
+    }
+    let named = run_id(text.to_string())?;
+    if runs.contains(&named) {
+        return Ok(named);
+    }
+    runs.retain(|run| run.to_string().starts_with(text));
+    match runs.as_slice() {
+        [run] => Ok(run.clone()),
+        // The journal says what is wrong.
+        [] => Ok(named),
+        several => {
+            let several: Vec<String> = several.iter().map(ToString::to_string).collect();
+            let message = format!("`{text}` is ambiguous: {}", several.join(", "));
+            Err(usage(message).hint("Use more of the name."))
+        }
+    }
 }

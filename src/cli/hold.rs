@@ -22,12 +22,17 @@ pub(super) fn hold(context: &Context, args: &HoldArgs) -> Result<Exit, Failure> 
 fn list(context: &Context, args: &JsonArg) -> Result<Exit, Failure> {
     // The journal first: if it cannot be read, an empty list would be wrong.
     context.journal.holds_in(&context.places.store)?;
-    let snapshot = context.snapshot(None)?;
+    let observation = context.observe()?;
+    let snapshot = observation.snapshot;
+    let store = observation.store.ok();
+    let shares = store.map(|store| store.shares(&snapshot));
     warn_of_others(&snapshot);
+    let document = render::json::holds(&snapshot, shares.as_deref());
     if args.json {
-        out::json(&render::json::holds(&snapshot))?;
+        out::json(&document)?;
     } else {
-        out::text(&render::table::holds(&snapshot, &context.view()));
+        let view = context.view();
+        out::text(&render::table::holds(&snapshot, &document, &view));
     }
     Ok(Exit::Done)
 }

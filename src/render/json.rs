@@ -47,7 +47,7 @@ pub use generations::{
 };
 pub(super) use history::is_open;
 pub use history::{HistoryDocument, RunDocument, history};
-pub use holds::{HoldDocument, HoldsDocument, PinDocument, holds, pin};
+pub use holds::{HeldRunDocument, HoldDocument, HoldsDocument, PinDocument, holds, pin};
 pub use package::{PackageDocument, PackagePathDocument, package};
 pub use roots::{RootDocument, RootsDocument, StateDocument, roots};
 pub use usage::{KeeperDocument, PartDocument, UsageDocument, usage};

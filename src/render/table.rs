@@ -12,6 +12,7 @@ use super::text;
 
 mod budget;
 mod grid;
+mod holds;
 mod listing;
 mod package;
 mod plan;
@@ -20,7 +21,8 @@ mod store;
 mod usage;
 
 pub use budget::shortfall;
-pub use listing::{generations, holds, pin, roots, roots_tsv};
+pub use holds::holds;
+pub use listing::{generations, pin, roots, roots_tsv};
 pub use package::package;
 pub use plan::{consequences, plan};
 pub use receipt::{history, receipt};

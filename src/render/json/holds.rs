@@ -1,9 +1,12 @@
 //! The documents of `hold list --json`, `pin --json` and `unpin --json`.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::domain::measure::Timestamp;
+use crate::domain::analysis::{Keeper, Share};
+use crate::domain::measure::{Bytes, Timestamp};
 use crate::domain::profile::{GenerationNumber, ProfilePath};
 use crate::domain::receipt::RunId;
 use crate::domain::snapshot::{Held, Hold, Pin, Snapshot};
@@ -18,6 +21,23 @@ pub struct HoldsDocument {
     pub schema: &'static str,
     /// Every hold.
     pub holds: Vec<HoldDocument>,
+    /// The runs that made them, in the order in which the holds end.
+    pub runs: Vec<HeldRunDocument>,
+}
+
+/// The holds of a run that end together.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HeldRunDocument {
+    /// The run.
+    pub run: RunId,
+    /// When they end.
+    pub until: Timestamp,
+    /// Number of holds.
+    pub holds: usize,
+    /// NAR size of the paths that are dead once these and all earlier holds have ended, without those of the earlier
+    /// ones; null if the store database was not read.
+    pub nar_bytes: Option<Bytes>,
 }
 
 /// A hold.
@@ -41,8 +61,30 @@ pub struct HoldDocument {
     pub expired: bool,
 }
 
-/// The holds of a snapshot.
-pub fn holds(snapshot: &Snapshot) -> HoldsDocument {
+/// The holds of a snapshot, with the parts of the store if they are known.
+pub fn holds(snapshot: &Snapshot, shares: Option<&[Share]>) -> HoldsDocument {
+    let mut counts: BTreeMap<(Timestamp, &RunId), usize> = BTreeMap::new();
+    for hold in &snapshot.holds {
+        *counts.entry((hold.until, &hold.run)).or_default() += 1;
+    }
+    let nar_bytes = |until: Timestamp, run: &RunId| {
+        let is_of = |share: &&Share| match &share.keeper {
+            Keeper::Holds {
+                run: of,
+                until: end,
+            } => (of, *end) == (run, until),
+            _ => false,
+        };
+        let share = shares?.iter().find(is_of);
+        Some(share.map_or(Bytes(0), |share| share.weight.nar_bytes))
+    };
+    let runs = counts.into_iter();
+    let runs = runs.map(|((until, run), holds)| HeldRunDocument {
+        nar_bytes: nar_bytes(until, run),
+        run: run.clone(),
+        until,
+        holds,
+    });
     let hold = |hold: &Hold| HoldDocument {
         run: hold.run.clone(),
         held: hold.held.clone(),
@@ -55,6 +97,7 @@ pub fn holds(snapshot: &Snapshot) -> HoldsDocument {
     HoldsDocument {
         schema: "nix-prune/holds/1",
         holds: snapshot.holds.iter().map(hold).collect(),
+        runs: runs.collect(),
     }
 }
 

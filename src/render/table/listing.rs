@@ -204,44 +204,6 @@ pub fn roots_tsv(snapshot: &Snapshot, sizes: Option<&Sizes>) -> String {
     text
 }
 
-/// The holds, with how to end them.
-pub fn holds(snapshot: &Snapshot, view: &View) -> String {
-    let mut page = Page::default();
-    if snapshot.holds.is_empty() {
-        page.line("There are no holds.");
-        return page.finish();
-    }
-    let mut grid = Grid::new(&[
-        Column::new("Run").importance(0),
-        Column::new("Until"),
-        Column::new("State"),
-        Column::new("Held").cut_middle(),
-    ]);
-    for hold in &snapshot.holds {
-        let (state, paint) = match (hold.intact, hold.until > snapshot.taken_at) {
-            (false, _) => ("broken", Paint::Red),
-            (true, true) => ("open", Paint::Green),
-            (true, false) => ("ended", Paint::Yellow),
-        };
-        grid.row(vec![
-            hold.run.to_string(),
-            view.time(hold.until),
-            view.paint(state, paint),
-            escape(&hold.held.to_string()),
-        ]);
-    }
-    grid.write(&mut page, view.style);
-    page.gap();
-    page.line("`nix-prune undo RUN` restores what a run removed while its hold exists.");
-    page.line("The next run releases holds whose undo window has ended; `nix-prune hold");
-    page.line("release RUN` releases holds early; undo can then not restore them.");
-    if snapshot.holds.iter().any(|hold| !hold.intact) {
-        page.line("A broken hold has lost its link, its store path or its entry in gcroots/auto");
-        page.line("and keeps nothing. The next run that collects garbage restores the entry.");
-    }
-    page.finish()
-}
-
 /// What became of a pin, in a line.
 pub fn pin(document: &PinDocument, view: &View) -> String {
     let mut page = Page::default();

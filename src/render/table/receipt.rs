@@ -238,11 +238,11 @@ pub fn history(receipts: &[Receipt], view: &View) -> String {
     }
     let mut grid = Grid::new(&[
         Column::new("Run").cut_end(),
-        Column::new("Started").importance(1),
-        Column::new("What").importance(2).cut_end(),
+        Column::new("Started").importance(2),
+        Column::new("What").importance(1).cut_end().at_least(12),
         Column::new("Freed").right(),
         Column::new("Restorable").right().importance(0),
-        Column::new("Outcome").wrap(),
+        Column::new("Outcome").cut_end().at_least(14),
     ]);
     for receipt in receipts {
         let undoable = receipt.undoable().filter(|e| is_open(e, view.now)).count();

@@ -31,7 +31,7 @@ fn sample_of(document: Document) -> Value {
         Document::History => {
             serde_json::to_value(json::history(&sample::receipts(""), sample::now()))
         }
-        Document::Holds => serde_json::to_value(json::holds(&sample::snapshot(""))),
+        Document::Holds => serde_json::to_value(json::holds(&sample::snapshot(""), None)),
         Document::Pin => {
             let pin = sample::snapshot("").pins.swap_remove(0);
             serde_json::to_value(json::pin(&pin, true, true))

@@ -69,7 +69,14 @@ fn views(odd: &str, color: bool, width: Option<u16>) -> Vec<(&'static str, Strin
             table::package(&json::package(&snapshot, &store, "system"), &view),
         ),
         ("du", table::du(&sample::usage(&store, &snapshot), &view)),
-        ("holds", table::holds(&snapshot, &view)),
+        (
+            "holds",
+            table::holds(
+                &snapshot,
+                &json::holds(&snapshot, Some(&store.shares(&snapshot))),
+                &view,
+            ),
+        ),
         ("receipt", table::receipt(&receipts[0], &view)),
         ("receipt-undo", table::receipt(&receipts[1], &view)),
         ("receipt-interrupted", table::receipt(&receipts[2], &view)),
@@ -90,7 +97,7 @@ fn the_views_kept_are_current() {
 }
 
 /// The views of what is there; none is longer than the terminal is wide.
-const LISTS: [&str; 7] = [
+const LISTS: [&str; 9] = [
     "generations",
     "usage",
     "du",
@@ -98,6 +105,8 @@ const LISTS: [&str; 7] = [
     "why",
     "roots",
     "dead-by-package",
+    "holds",
+    "history",
 ];
 
 #[rstest]
@@ -226,7 +235,11 @@ fn an_empty_machine_is_described_in_words() {
         table::roots(&snapshot, None, &view),
         "There are no roots.\n"
     );
-    assert_eq!(table::holds(&snapshot, &view), "There are no holds.\n");
+    let holds = json::holds(&snapshot, None);
+    assert_eq!(
+        table::holds(&snapshot, &holds, &view),
+        "There are no holds.\n"
+    );
     assert_eq!(table::history(&[], &view), "There are no recorded runs.\n");
 }
 
