@@ -13,6 +13,7 @@ mod du;
 mod due;
 mod environment;
 mod failure;
+mod free;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod generations;
@@ -130,6 +131,7 @@ fn dispatch_in(context: &Context, command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Plan(args) => plan::plan(context, &args),
         Command::Run(args) => run::run(context, &args),
+        Command::Free(args) => free::free(context, &args),
         Command::Apply(args) => apply::apply(context, &args),
         Command::Undo(args) => undo::undo(context, &args),
         Command::History(args) => history::history(context, &args),

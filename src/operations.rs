@@ -11,8 +11,8 @@ use crate::domain::effective_job::EffectiveJob;
 use crate::domain::measure::Timestamp;
 use crate::domain::note::Note;
 use crate::domain::plan::{
-    Action, Decision, HoldFacts, Item, Plan, PlanSchema, PlannedAction, Prediction, Removal,
-    RemovalRule, Subject, VanishedFacts,
+    Action, Decision, HoldFacts, Item, Plan, PlanSchema, PlannedAction, PlannedKeep,
+    PlannedProfile, Prediction, Removal, RemovalRule, Subject, VanishedFacts,
 };
 use crate::domain::profile::ProfileNames;
 use crate::domain::protected::ProtectedPaths;
@@ -228,6 +228,17 @@ impl Plan {
         for select in OPERATIONS {
             select(&mut draft);
         }
+        let generations = job.operations.generations.as_ref();
+        let keep = generations.map(|operation| PlannedKeep {
+            rules: *operation.keep.rules(),
+            overrides_job: operation.keep.overrides_job(),
+        });
+        let profiles = snapshot.profiles.iter().map(|profile| PlannedProfile {
+            profile: profile.path.clone(),
+            owner: profile.owner.clone(),
+            current: profile.current(),
+            frees: None,
+        });
         let skips_collection = job.operations.collect.is_some() && draft.collection_is_blocked();
         draft.notes.extend(job.policy_notes().iter().cloned());
         Self {
@@ -239,6 +250,9 @@ impl Plan {
             max_risk: job.max_risk,
             safe_mode: job.safe_mode,
             tool_version: env!("CARGO_PKG_VERSION").to_string(),
+            keep,
+            disk: None,
+            profiles: profiles.collect(),
             vanished: draft.vanished,
             items: draft.items,
             steps: draft.steps,

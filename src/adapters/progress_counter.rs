@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct ProgressCounter {
     /// Files and directories that were measured.
     pub measured: AtomicU64,
+    /// Generations that were removed.
+    pub removed: AtomicU64,
     /// Store paths that Nix reported as being deleted.
     pub deleted: AtomicU64,
 }
@@ -16,6 +18,11 @@ impl ProgressCounter {
     /// How much was measured so far.
     pub fn measured(&self) -> u64 {
         self.measured.load(Ordering::Relaxed)
+    }
+
+    /// How many generations were removed so far.
+    pub fn removed(&self) -> u64 {
+        self.removed.load(Ordering::Relaxed)
     }
 
     /// How many paths were deleted so far.

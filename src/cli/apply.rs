@@ -9,7 +9,9 @@ use super::{ask, inspect, out, run};
 use crate::adapters::plan_file;
 use crate::domain::accept;
 use crate::domain::effective_job::EffectiveJob;
+use crate::domain::plan::Plan;
 use crate::domain::receipt::RunKind;
+use crate::domain::risk::RiskLevel;
 use crate::engine::Exact;
 use crate::ports::error_chain;
 use crate::render;
@@ -46,11 +48,20 @@ pub(super) fn apply(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure
     run::recover_first(context, &observer, &nix)?;
     let mut plan = inspect::renew(context, &job, plan, Exact::IfCheap)?;
     let view = context.view();
-    if !args.json.json {
-        out::text(&(render::table::plan(&plan, &view) + "\n"));
-    }
-    let approved = ask::approve(context, &mut plan, &RunKind::Apply, args.consent.yes)?;
+    let show = |plan: &Plan| {
+        if !args.json.json {
+            out::text(&(render::table::plan(plan, None, &view) + "\n"));
+        }
+    };
+    let most = policy.ceiling(args.consent.max_risk.unwrap_or(RiskLevel::Critical));
+    let approved = ask::approve(
+        context,
+        &mut plan,
+        &RunKind::Apply,
+        &args.consent,
+        most,
+        show,
+    )?;
     let receipt = run::carry_out(context, &observer, &nix, approved, &job)?;
-    run::show(context, &receipt, args.json.json)?;
-    Ok(run::ended(context, &plan, &receipt))
+    run::finish(context, &plan, &receipt, args.json.json)
 }

@@ -4,6 +4,8 @@ use camino::Utf8PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
+use crate::domain::blocker::CheckCode;
+use crate::domain::budget::Amount;
 use crate::domain::measure::Span;
 use crate::domain::risk::RiskLevel;
 
@@ -108,6 +110,8 @@ pub enum Command {
     Plan(PlanArgs),
     /// Plan, ask for confirmation, and carry out the plan
     Run(RunArgs),
+    /// Free this much space now: dead paths and holds first, then generations that no rule keeps
+    Free(FreeArgs),
     /// Carry out a saved plan; fail if anything it relies on has changed
     Apply(ApplyArgs),
     /// Restore generations and roots removed by a run
@@ -163,6 +167,7 @@ impl Command {
     pub fn wait(&self) -> Option<Span> {
         match self {
             Self::Run(args) => args.wait.wait,
+            Self::Free(args) => args.wait.wait,
             Self::Apply(args) => args.wait.wait,
             Self::Undo(args) => args.wait.wait,
             Self::Hold(HoldArgs {
@@ -190,6 +195,9 @@ pub struct PlanArgs {
     /// Output
     #[command(flatten)]
     pub json: JsonArg,
+    /// Show every generation, root and hold with all reasons
+    #[arg(long, conflicts_with = "json")]
+    pub full: bool,
     /// Measure the freed disk space even of more than 2000 paths
     #[arg(long)]
     pub exact: bool,
@@ -225,11 +233,37 @@ pub struct RunArgs {
     /// The job
     #[command(flatten)]
     pub job: JobArgs,
+    /// Free the space now: remove without an undo window; this cannot be undone
+    #[arg(long, conflicts_with = "undo_window")]
+    pub now: bool,
     /// Only recover an interrupted run
     ///
     /// Every run does this first.
-    #[arg(long, conflicts_with_all = ["job", "keep_last", "keep_within", "CalendarArgs", "BudgetArgs", "profiles", "no_collect", "collect_method", "keep_recent", "accepts", "yes"])]
+    #[arg(long, conflicts_with_all = ["job", "keep_last", "keep_within", "CalendarArgs", "BudgetArgs", "profiles", "no_collect", "collect_method", "keep_recent", "accepts", "yes", "now"])]
     pub resume: bool,
+    /// Consent
+    #[command(flatten)]
+    pub consent: Consent,
+    /// Other runs
+    #[command(flatten)]
+    pub wait: WaitArg,
+    /// Output
+    #[command(flatten)]
+    pub json: JsonArg,
+}
+
+/// `free`.
+#[derive(Debug, Args)]
+pub struct FreeArgs {
+    /// How much more space to have than now: a size such as 20G, or a part of the file system such as 10%
+    #[arg(value_name = "SIZE|PERCENT", value_parser = budget::amount)]
+    pub size: Amount,
+    /// Name of the job in the settings whose profiles and keep rules are used
+    #[arg(value_name = "JOB")]
+    pub job: Option<String>,
+    /// Override this safety check, by code (repeatable; recorded)
+    #[arg(long = "accept", value_name = "CODE")]
+    pub accepts: Vec<CheckCode>,
     /// Consent
     #[command(flatten)]
     pub consent: Consent,

@@ -7,17 +7,21 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::read;
 
+use super::args::Consent;
 use super::context::Context;
 use super::failure::{Exit, Failure};
 use crate::domain::plan::Plan;
 use crate::domain::receipt::RunKind;
+use crate::domain::risk::RiskLevel;
 use crate::engine::{Approved, GateError, gate};
 use crate::ports::Interrupt;
 use crate::render;
+use crate::render::text::count;
 
-/// Lets a plan through the gate, with a yes where one is needed.
+/// Lets a plan through the gate, with a confirmation where one is needed. A refusal comes before `show` prints the plan.
 ///
-/// What stops a run takes the yes of somebody who has read what it is: `--yes` was said before, and does not count.
+/// What stops a run takes the yes of somebody who has read what it is: `--yes` was said before, and does not count. Critical actions take
+/// the number of generations that are gone for good.
 ///
 /// # Errors
 /// When the plan is too risky, nobody can be asked, or the answer is no.
@@ -25,70 +29,111 @@ pub(super) fn approve(
     context: &Context,
     plan: &mut Plan,
     kind: &RunKind,
-    yes: bool,
+    consent: &Consent,
+    most: RiskLevel,
+    show: impl FnOnce(&Plan),
 ) -> Result<Approved, Failure> {
-    let propose = |plan: &Plan| gate(plan, kind.clone());
-    let consequences = render::table::consequences(plan, &context.view());
-    match propose(plan) {
-        Err(GateError::Stopped { stops }) if can_ask() => {
-            let mut text: Vec<String> = stops
-                .iter()
-                .map(|stop| format!("{}: {}.", stop.code, render::text::escape(&stop.message)))
-                .collect();
-            text.extend(consequences);
-            confirm(&text, &context.signals)?;
-            plan.accept_stops();
-            Ok(propose(plan)?)
-        }
-        Ok(_) if !yes && !plan.is_empty() => {
-            confirm(&consequences, &context.signals)?;
-            Ok(propose(plan)?)
-        }
-        decided => Ok(decided?),
+    let shown = plan.clone();
+    let mut gone = None;
+    let mut warnings = Vec::new();
+    let mut approved = gate(plan, kind.clone());
+    let may_confirm = can_ask() && !consent.yes && most == RiskLevel::Critical;
+    if let Err(error) = &approved
+        && error.is_about_critical()
+        && may_confirm
+        && plan.removed_for_good() > 0
+    {
+        gone = Some(plan.removed_for_good());
+        plan.allow_critical();
+        approved = gate(plan, kind.clone());
     }
+    if let Err(GateError::Stopped { stops }) = &approved
+        && can_ask()
+    {
+        warnings.extend(stops.iter().map(render::table::stop));
+        plan.accept_stops();
+        approved = gate(plan, kind.clone());
+    }
+    let approved = approved?;
+    show(&shown);
+    let question = render::table::question(plan, &context.view());
+    match gone {
+        Some(gone) => confirm_number(&warnings, &question, gone, &context.signals)?,
+        None if !warnings.is_empty() || !(consent.yes || plan.is_empty()) => {
+            confirm(&warnings, &question, &context.signals)?;
+        }
+        None => {}
+    }
+    Ok(approved)
 }
 
-fn can_ask() -> bool {
+/// Whether there is a person to ask.
+pub(super) fn can_ask() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
-/// Asks whether to go on, after saying `consequences`. Without a terminal nobody can answer, and nothing is done.
+/// Asks a question after printing `warnings`. Without a terminal nobody can answer, and nothing is done.
 ///
 /// # Errors
 /// When nobody can be asked, the answer is no, or ^C came instead of one.
-pub(super) fn confirm(consequences: &[String], interrupt: &impl Interrupt) -> Result<(), Failure> {
-    let mut terminal = io::stderr();
+pub(super) fn confirm(
+    warnings: &[String],
+    question: &str,
+    interrupt: &impl Interrupt,
+) -> Result<(), Failure> {
+    let is_yes = |answer: &str| matches!(answer.to_lowercase().as_str(), "y" | "yes");
+    ask(warnings, &format!("{question} [y/N] "), is_yes, interrupt)
+}
+
+fn confirm_number(
+    warnings: &[String],
+    question: &str,
+    gone: usize,
+    interrupt: &impl Interrupt,
+) -> Result<(), Failure> {
+    let question = format!(
+        "{question}\n{} cannot be restored after this. Type {gone} to go on: ",
+        count(gone, "generation")
+    );
+    ask(
+        warnings,
+        &question,
+        |answer| answer == gone.to_string(),
+        interrupt,
+    )
+}
+
+fn ask(
+    warnings: &[String],
+    question: &str,
+    is_consent: impl Fn(&str) -> bool,
+    interrupt: &impl Interrupt,
+) -> Result<(), Failure> {
+    let refused = |message: &str| Failure::new(Exit::Refused, message);
     if !can_ask() {
-        return Err(Failure::new(
-            Exit::Refused,
-            "nothing was done: there is no terminal to ask for confirmation",
-        )
-        .hint("Use --yes to skip the confirmation."));
+        let message = "nothing was done: there is no terminal to ask for confirmation";
+        return Err(refused(message).hint("Use --yes to skip the confirmation."));
     }
     let mut text = String::new();
-    for line in consequences {
+    for line in warnings {
         text.push_str(line);
         text.push('\n');
     }
-    text.push_str("Continue? [y/N] ");
+    text.push_str(question);
+    let mut terminal = io::stderr();
     let asked = terminal
         .write_all(text.as_bytes())
         .and_then(|()| terminal.flush());
-    let answer = asked.and_then(|()| read_line(interrupt));
-    match answer {
-        Ok(Some(line)) if matches!(line.trim().to_lowercase().as_str(), "y" | "yes") => Ok(()),
-        Ok(Some(_)) => Err(Failure::new(Exit::Refused, "aborted; nothing was changed")),
+    match asked.and_then(|()| read_line(interrupt)) {
+        Ok(Some(line)) if is_consent(line.trim()) => Ok(()),
+        Ok(Some(_)) => Err(refused("aborted; nothing was changed")),
         Ok(None) => {
             let _ = writeln!(terminal);
-            Err(Failure::new(
-                Exit::Refused,
-                "interrupted; nothing was changed",
-            ))
+            Err(refused("interrupted; nothing was changed"))
         }
-        Err(error) => Err(Failure::new(
-            Exit::Refused,
-            format!("nothing was done: cannot read the answer: {error}"),
-        )),
+        Err(error) => Err(refused(&format!(
+            "nothing was done: cannot read the answer: {error}"
+        ))),
     }
 }
 

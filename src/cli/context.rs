@@ -189,6 +189,19 @@ impl Context {
         args: &JobArgs,
         max_risk: Option<RiskLevel>,
     ) -> Result<EffectiveJob, Failure> {
+        self.job_with(args, max_risk, |_| {})
+    }
+
+    /// The same with further changes, before the policy is applied.
+    ///
+    /// # Errors
+    /// As [`Context::job`].
+    pub(super) fn job_with(
+        &self,
+        args: &JobArgs,
+        max_risk: Option<RiskLevel>,
+        change: impl FnOnce(&mut Job),
+    ) -> Result<EffectiveJob, Failure> {
         let settings = self.settings()?;
         let mut job = named_job(&settings, args.job.as_deref())?;
         job.max_risk = max_risk.unwrap_or(job.max_risk);
@@ -225,7 +238,7 @@ impl Context {
             (_, None, None) => {}
             (Some(operation), keep, selected) => {
                 if let Some(keep) = keep {
-                    operation.keep = keep;
+                    operation.keep = keep.overriding_job();
                 }
                 if let Some(selected) = selected {
                     operation.profiles = selected;
@@ -240,6 +253,7 @@ impl Context {
                     .hint("Use at least one --keep option."));
             }
         }
+        change(&mut job);
         Ok(EffectiveJob::new(job, settings.policy()))
     }
 

@@ -10,6 +10,7 @@ use crate::domain::plan::HoldFacts;
 use crate::domain::snapshot::{Hold, Snapshot};
 use crate::ports::Clock;
 use crate::render;
+use crate::render::text::count;
 
 /// Lists or releases holds.
 pub(super) fn hold(context: &Context, args: &HoldArgs) -> Result<Exit, Failure> {
@@ -84,7 +85,8 @@ fn release(context: &Context, args: &ReleaseArgs) -> Result<Exit, Failure> {
             "{open} of these undo windows {} still open. Their generations can then not be restored.",
             if open == 1 { "is" } else { "are" },
         );
-        ask::confirm(&[text], &context.signals)?;
+        let question = format!("Release {}?", count(facts.len(), "hold"));
+        ask::confirm(&[text], &question, &context.signals)?;
     }
     if facts.is_empty() && !args.json.json {
         out::text("There are no holds to release.");

@@ -66,6 +66,9 @@ pub(super) fn json(document: &impl Serialize) -> Result<(), Failure> {
 
 /// Prints sentences on standard error; foreign text in them is escaped already.
 pub(super) fn eprint_lines(sentences: &[String]) {
+    if sentences.is_empty() {
+        return;
+    }
     let text = sentences.join("\n") + "\n";
     // There is nowhere to report it.
     let _ = Log.write_all(text.as_bytes());
@@ -119,6 +122,37 @@ pub(super) fn blockers(plan: &Plan) {
         }
         failure(&Failure::new(Exit::Refused, message).hint(format!("{hint}.")));
     }
+}
+
+/// The command line of this process with another command in place of `plan` or `run`, to be copied. Options that change only what is
+/// printed or asked are left out.
+#[expect(clippy::disallowed_methods, reason = "to print the command line again")]
+pub(super) fn command(name: &str) -> String {
+    const DROPPED: [&str; 8] = [
+        "--full",
+        "--exact",
+        "--json",
+        "--yes",
+        "-y",
+        "--dry-run",
+        "-n",
+        "--ask",
+    ];
+    let mut words = vec!["nix-prune".to_string()];
+    let mut args = std::env::args_os().skip(1);
+    while let Some(arg) = args.next() {
+        let arg = arg.to_string_lossy().into_owned();
+        match arg.as_str() {
+            "plan" | "run" if !words.iter().any(|word| word == name) => {
+                words.push(name.to_string());
+            }
+            "--out" => _ = args.next(),
+            dropped if DROPPED.contains(&dropped) || dropped.starts_with("--out=") => {}
+            _ => words.push(arg),
+        }
+    }
+    let quoted = shlex::try_join(words.iter().map(String::as_str));
+    escape(&quoted.unwrap_or_else(|_| format!("nix-prune {name}")))
 }
 
 /// The format of standard output.

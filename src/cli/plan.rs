@@ -25,7 +25,12 @@ pub(super) fn plan(context: &Context, args: &PlanArgs) -> Result<Exit, Failure> 
     if args.json.json {
         out::json(&plan)?;
     } else {
-        out::text(&render::table::plan(&plan, &context.view()));
+        let view = context.view();
+        out::text(&if args.full {
+            render::table::plan_in_full(&plan, &view)
+        } else {
+            render::table::plan(&plan, Some(&out::command("run")), &view)
+        });
         if let Some(path) = &args.out {
             let path = render::text::escape(path.as_str());
             out::text(&format!(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::args::RunArgs;
+use super::args::{Consent, RunArgs};
 use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::progress::Progress;
@@ -16,8 +16,9 @@ use crate::domain::effective_job::EffectiveJob;
 use crate::domain::measure::Span;
 use crate::domain::plan::Plan;
 use crate::domain::receipt::{Outcome, Receipt, RunKind};
+use crate::domain::risk::RiskLevel;
 use crate::engine::{Approved, Exact};
-use crate::ports::{Clock, RunJournal};
+use crate::ports::{Clock, ReadStore, RunJournal};
 use crate::render;
 
 /// A collection takes minutes, and another one is no reason to wait for a day.
@@ -28,19 +29,48 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     if args.resume {
         return resume(context, args.json.json);
     }
-    let job = context.job(&args.job, args.consent.max_risk)?;
-    let nix = context.nix()?;
-    let observer = context.observer(Some(&job));
-    recover_first(context, &observer, &nix)?;
-    let mut plan = inspect::plan(context, &job, Exact::IfCheap)?;
-    let view = context.view();
-    if !args.json.json {
-        out::text(&(render::table::plan(&plan, &view) + "\n"));
+    let mut overrides = args.job.clone();
+    if args.now {
+        overrides.undo_window = Some(Span::ZERO);
     }
-    let approved = ask::approve(context, &mut plan, &RunKind::Run, args.consent.yes)?;
-    let receipt = carry_out(context, &observer, &nix, approved, &job)?;
-    show(context, &receipt, args.json.json)?;
-    Ok(ended(context, &plan, &receipt))
+    let job = context.job(&overrides, args.consent.max_risk)?;
+    let again = (!args.now).then(|| out::command("run"));
+    let plan = |context: &Context, job: &EffectiveJob| inspect::plan(context, job, Exact::IfCheap);
+    execute(
+        context,
+        &job,
+        &args.consent,
+        args.json.json,
+        again.as_deref(),
+        plan,
+    )
+}
+
+/// Plans a job, asks, and carries it out. `again` is the command to print for more space at once.
+pub(super) fn execute(
+    context: &Context,
+    job: &EffectiveJob,
+    consent: &Consent,
+    json: bool,
+    again: Option<&str>,
+    plan: impl FnOnce(&Context, &EffectiveJob) -> Result<Plan, Failure>,
+) -> Result<Exit, Failure> {
+    let nix = context.nix()?;
+    let observer = context.observer(Some(job));
+    recover_first(context, &observer, &nix)?;
+    let mut plan = plan(context, job)?;
+    let view = context.view();
+    let print = |plan: &Plan| {
+        if !json {
+            out::text(&(render::table::plan(plan, again, &view) + "\n"));
+        }
+    };
+    let most = job
+        .policy()
+        .ceiling(consent.max_risk.unwrap_or(RiskLevel::Critical));
+    let approved = ask::approve(context, &mut plan, &RunKind::Run, consent, most, print)?;
+    let receipt = carry_out(context, &observer, &nix, approved, job)?;
+    finish(context, &plan, &receipt, json)
 }
 
 /// Recovers interrupted runs before anything is planned: a plan made earlier would contain steps that the recovery does.
@@ -76,16 +106,29 @@ fn resume(context: &Context, json: bool) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// How a run ended, its budget and what was refused of its plan included. The rest was done, and the caller must hear on
-/// standard error what was not.
-pub(super) fn ended(context: &Context, plan: &Plan, receipt: &Receipt) -> Exit {
+/// Prints how a run ended, and gives its exit status: its budget and what was refused of its plan are part of that. The rest was
+/// done, and the caller must hear on standard error what was not.
+pub(super) fn finish(
+    context: &Context,
+    plan: &Plan,
+    receipt: &Receipt,
+    json: bool,
+) -> Result<Exit, Failure> {
+    if json {
+        out::json(receipt)?;
+    } else {
+        out::eprint_lines(&render::table::not_done(receipt, &context.view()));
+        let disk = context.reader(None).fullness().ok();
+        let text = render::table::run_ended(receipt, plan, disk, &context.view());
+        out::text(&text);
+    }
     out::blockers(plan);
     let missed = super::budget::report_shortfall(context, receipt);
-    match (exit(receipt), missed) {
+    Ok(match (exit(receipt), missed) {
         (Exit::Done, Some(missed)) => missed,
         (Exit::Done, None) if plan.is_refused() => Exit::Refused,
         (exit, _) => exit,
-    }
+    })
 }
 
 /// Carries out what was approved. What is dead is looked for under the lock, after everything else is done.
@@ -111,14 +154,16 @@ pub(super) fn carry_out(
     Ok(context.engine(&survey, nix).apply(approved, Some(job))?)
 }
 
-/// Says how far the collection has come, once it has begun.
+/// Shows how far the removals and the collection have come.
 fn collecting(context: &Context, approved: &Approved) -> Progress {
     let counter = Arc::clone(&context.counter);
     let all = approved.predicted_paths().map(|all| format!(" of {all}"));
     let all = all.unwrap_or_default();
-    context.progress(move || match counter.deleted() {
-        0 => None,
-        deleted => Some(format!("Collecting: {deleted}{all} paths deleted")),
+    let generations = approved.generations();
+    context.progress(move || match (counter.deleted(), counter.removed()) {
+        (0, 0) => None,
+        (0, removed) => Some(format!("Removing generations: {removed} of {generations}")),
+        (deleted, _) => Some(format!("Collecting: {deleted}{all} paths deleted")),
     })
 }
 

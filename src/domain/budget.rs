@@ -116,6 +116,17 @@ impl Percent {
 }
 
 impl Disk {
+    /// How much of it is used, in percent, rounded up as `df` has it.
+    pub fn percent_used(self) -> u128 {
+        let size = u128::from(self.used.0) + u128::from(self.available.0);
+        (u128::from(self.used.0) * 100).div_ceil(size.max(1))
+    }
+
+    /// A part of the whole file system.
+    pub fn part(self, percent: Percent) -> Bytes {
+        Bytes(hundredth(percent.of(self.size()), u128::div_ceil))
+    }
+
     fn size(self) -> u64 {
         self.used.0.saturating_add(self.available.0)
     }
@@ -239,6 +250,14 @@ pub fn parse_size(text: &str) -> Result<Bytes, BudgetError> {
     size(text)
         .map(Bytes)
         .ok_or_else(|| BudgetError::Size(text.to_string()))
+}
+
+/// A size to be given on the command line, rounded up to two digits or more: `44M`.
+pub fn size_argument(bytes: Bytes) -> String {
+    let units = [("T", 1 << 40), ("G", 1 << 30), ("M", 1 << 20)];
+    let unit = units.into_iter().find(|(_, unit)| bytes.0 >= 10 * unit);
+    let (letter, unit) = unit.unwrap_or(("K", 1 << 10));
+    format!("{}{letter}", bytes.0.div_ceil(unit))
 }
 
 /// A size that version 1 of the settings wrote, in which a bare number is bytes, with a unit.

@@ -44,6 +44,14 @@ impl EffectiveJob {
         }
     }
 
+    /// The same with another risk limit, within the policy, and without safe mode: for a plan that a person must confirm.
+    #[must_use]
+    pub fn with_risk_limit(mut self, limit: RiskLevel) -> Self {
+        self.bound.max_risk = self.policy.ceiling(limit);
+        self.bound.safe_mode = false;
+        self
+    }
+
     /// The policy that binds it.
     pub fn policy(&self) -> Policy {
         self.policy

@@ -14,12 +14,12 @@ pub use self::action::{
 };
 use super::accept::Acceptance;
 use super::blocker::{self, Blocker, CheckCode};
-use super::budget::BudgetReport;
+use super::budget::{BudgetReport, Disk};
 use super::job::JobName;
 use super::measure::{Bytes, Timestamp};
 use super::note::Note;
-use super::profile::{GenerationNumber, ProfilePath};
-use super::retention::{Reason, Reasons};
+use super::profile::{GenerationNumber, Owner, ProfilePath};
+use super::retention::{KeepRules, Reason, Reasons};
 use super::risk::RiskLevel;
 use super::root::RootKind;
 use super::snapshot::{Held, MachineId};
@@ -47,6 +47,12 @@ pub struct Plan {
     pub safe_mode: bool,
     /// The version of nix-prune that made it.
     pub tool_version: String,
+    /// The keep rules; null where the job keeps every generation.
+    pub keep: Option<PlannedKeep>,
+    /// How full the file system of the store is; null where that cannot be read.
+    pub disk: Option<Disk>,
+    /// The profiles that were seen.
+    pub profiles: Vec<PlannedProfile>,
     /// The roots that vanished since the last run. Their former targets are held before anything else is done.
     pub vanished: Vec<VanishedFacts>,
     /// Every generation, dangling root and hold that was seen. What is removed is removed in this order.
@@ -78,6 +84,30 @@ pub enum PlanSchema {
     /// The present one.
     #[serde(rename = "nix-prune/plan/2")]
     V2,
+}
+
+/// The keep rules of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedKeep {
+    /// The rules.
+    pub rules: KeepRules,
+    /// Whether they were given for this run, in place of the job's rules.
+    pub overrides_job: bool,
+}
+
+/// A profile of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedProfile {
+    /// The profile.
+    pub profile: ProfilePath,
+    /// Whose it is.
+    pub owner: Owner,
+    /// Its current generation, if it is known.
+    pub current: Option<GenerationNumber>,
+    /// The store paths that only its removed generations keep alive together, by NAR size; null where that was not computed.
+    pub frees: Option<Bytes>,
 }
 
 /// Something that was seen, and what becomes of it.
@@ -202,6 +232,8 @@ pub struct Prediction {
     pub paths: Option<u64>,
     /// What is freed besides when the holds of what is removed end.
     pub when_windows_end: Option<Later>,
+    /// What only the open holds of earlier runs keep.
+    pub open_holds: Option<Later>,
     /// What a reader should know about these figures.
     pub notes: Vec<Note>,
 }
@@ -308,6 +340,15 @@ impl Plan {
             .filter_map(|removal| removal.action.removed_generation())
     }
 
+    /// How many generations are removed without a hold, and holds released before their undo window ends.
+    pub fn removed_for_good(&self) -> usize {
+        let generations = self.removed_generations();
+        let early = self
+            .removals()
+            .filter(|it| it.rule == RemovalRule::NeededNow);
+        generations.filter(|facts| facts.hold.is_zero()).count() + early.count()
+    }
+
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.vanished.is_empty() && self.steps.is_empty() && self.removals().next().is_none()
@@ -358,6 +399,12 @@ impl Plan {
         self.failed_checks = others;
         self.accepted_checks.extend::<Vec<Blocker>>(stops);
         self.accepted_checks.sort();
+    }
+
+    /// Allows critical actions, on the word of a person who has seen what is gone for good.
+    pub fn allow_critical(&mut self) {
+        self.safe_mode = false;
+        self.max_risk = RiskLevel::Critical;
     }
 
     /// The collection among its steps.

@@ -19,6 +19,11 @@ impl Approved {
         self.collects() || self.plan.budget.is_some()
     }
 
+    /// How many generations are to be removed.
+    pub fn generations(&self) -> usize {
+        self.plan.removed_generations().count()
+    }
+
     /// How many paths are expected to be deleted.
     pub fn predicted_paths(&self) -> Option<u64> {
         self.plan.prediction.paths
@@ -65,6 +70,17 @@ pub enum GateError {
         /// What is allowed.
         ceiling: RiskLevel,
     },
+}
+
+impl GateError {
+    /// Whether only critical actions keep the plan from passing.
+    pub fn is_about_critical(&self) -> bool {
+        match self {
+            Self::SafeMode { .. } => true,
+            Self::TooRisky { highest, .. } => *highest == RiskLevel::Critical,
+            Self::Stopped { .. } => false,
+        }
+    }
 }
 
 fn actions(count: usize) -> &'static str {

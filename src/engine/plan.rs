@@ -86,6 +86,7 @@ impl<R: RunJournal> Planner<'_, R> {
         // Records that cannot be read fail a safety check of the snapshot.
         let records = self.remember.receipts().ok();
         let mut plan = self.build(job, exact, records.as_deref())?;
+        plan.disk = self.store.fullness().ok();
         let records = records.unwrap_or_default();
         checks::add(self.remember, &records, job, &mut plan);
         Ok(plan)
@@ -102,6 +103,7 @@ impl<R: RunJournal> Planner<'_, R> {
         exact: Exact,
     ) -> Result<Plan, PlanError> {
         plan.prediction = Prediction::default();
+        plan.disk = self.store.fullness().ok();
         if plan.collection().is_some() {
             let observation = self.observe(job)?;
             self.predict(&mut plan, &observation, exact)?;

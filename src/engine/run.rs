@@ -220,7 +220,7 @@ impl<R: RunJournal> Engine<'_, R> {
                         PerformError::RemovedMore { .. } => Outcome::Done,
                         _ => Outcome::Failed,
                     };
-                    tracing::warn!(action = %sentence, error = %error_chain(&error), "not done");
+                    tracing::info!(action = %sentence, error = %error_chain(&error), "not done");
                     settle(entry, outcome, Some(error_chain(&error)), self.clock);
                 }
             }

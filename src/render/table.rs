@@ -9,8 +9,10 @@ use crate::domain::measure::Timestamp;
 use crate::domain::snapshot::Snapshot;
 
 use super::text;
+use grid::columns;
 
 mod budget;
+mod ended;
 mod grid;
 mod holds;
 mod listing;
@@ -21,10 +23,11 @@ mod store;
 mod usage;
 
 pub use budget::shortfall;
+pub use ended::{not_done, run_ended};
 pub use holds::holds;
 pub use listing::{generations, pin, roots, roots_tsv};
 pub use package::package;
-pub use plan::{consequences, plan};
+pub use plan::{plan, plan_in_full, question, stop};
 pub use receipt::{history, receipt};
 pub use store::{dead, dead_by_package, dead_total, du, why};
 pub use usage::usage;
@@ -68,6 +71,17 @@ impl View {
 
     fn time(&self, time: Timestamp) -> String {
         text::time(time, &self.zone)
+    }
+
+    /// The day of a time: `5 Dec`, with the year where it is another one than now.
+    fn day(&self, time: Timestamp) -> String {
+        let (day, now) = (time.in_zone(&self.zone), self.now.in_zone(&self.zone));
+        let form = match (day.year() == now.year(), day.date() == now.date()) {
+            (true, true) => "%H:%M",
+            (true, false) => "%-d %b",
+            (false, _) => "%-d %b %Y",
+        };
+        day.strftime(form).to_string()
     }
 
     fn paint(&self, text: &str, paint: Paint) -> String {
@@ -144,20 +158,22 @@ impl Page {
         }
     }
 
-    /// Adds a text of words, broken at spaces where the style has a width.
-    fn prose(&mut self, indent: &str, text: &str, style: Style) {
+    /// Adds a text of words behind a prefix, broken at spaces where the style has a width. Further lines are indented as far as
+    /// the prefix is long.
+    fn prose(&mut self, prefix: &str, text: &str, style: Style) {
         let width = style.width.map_or(usize::MAX, usize::from);
-        let mut line = indent.to_string();
+        let indent = " ".repeat(columns(prefix));
+        let mut line = prefix.to_string();
+        let mut is_begun = false;
         for word in text.split(' ') {
-            let is_begun = line.len() > indent.len();
-            // Each character counts as one column, which is all that our own sentences need.
-            if is_begun && line.chars().count() + 1 + word.chars().count() > width {
+            if is_begun && columns(&line) + 1 + columns(word) > width {
                 self.line(&line);
-                line.truncate(indent.len());
+                line.clone_from(&indent);
             } else if is_begun {
                 line.push(' ');
             }
             line.push_str(word);
+            is_begun = true;
         }
         self.line(line);
     }

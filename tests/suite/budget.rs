@@ -254,7 +254,7 @@ fn a_saved_plan_keeps_its_goal() {
     );
     assert_eq!(saved.status, 0, "{}", saved.stderr);
     assert!(
-        saved.stdout.contains("This reaches the goal."),
+        saved.stdout.contains("This plan reaches the goal."),
         "{}",
         saved.stdout
     );
@@ -275,12 +275,7 @@ fn a_reached_goal_needs_no_database_and_any_other_does() {
         let reached = [command, &["--until-free", "1K", "--keep-last", "1"]].concat();
         let ran = run(&scratch, &reached);
         assert_eq!(ran.status, 0, "{}", ran.stderr);
-        assert!(
-            ran.stdout
-                .contains("The goal is already reached; nothing to do."),
-            "{}",
-            ran.stdout
-        );
+        assert!(ran.stdout.contains("The goal is reached"), "{}", ran.stdout);
         let missed = [command, &["--max-store", "1K", "--keep-last", "1"]].concat();
         let ran = run(&scratch, &missed);
         assert_eq!(ran.status, 69, "{}", ran.stderr);

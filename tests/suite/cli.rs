@@ -700,7 +700,7 @@ fn on_a_terminal_it_asks_and_a_yes_goes_on() {
     let args = ["run", "--keep-last", "3", "--color", "never"];
     let mut shown = OnTerminal::start(program(&scratch).args(args));
     let text = shown.until("[y/N]");
-    assert!(text.contains("Irreversible: "), "{text}");
+    assert!(text.contains("generations (restorable until "), "{text}");
     assert!(text.contains("nix-prune undo"), "{text}");
     shown.terminal.write_all(b"y\n").unwrap();
     let text = shown.until("restores");
@@ -951,7 +951,7 @@ fn a_terminal_is_told_how_far_a_long_collection_has_come() {
         OnTerminal::start(program(&scratch).args(args).arg(&bin).env("TERM", "xterm"));
     let seen = terminal.until("Collecting: 2 of 3 paths deleted");
     assert!(seen.ends_with("deleted"), "{seen:?}");
-    let seen = terminal.until("Measured on");
+    let seen = terminal.until("Deleted 3 store paths");
     let (line, after) = seen.rsplit_once("\r\x1b[K").unwrap();
     assert!(!after.contains("Collecting"), "{line:?} {after:?}");
     assert_eq!(terminal.end(), 0);

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
+use std::sync::atomic::Ordering;
 
 use camino::Utf8Path;
 use nix::unistd::geteuid;
@@ -41,7 +42,9 @@ impl NixActions for NixCli {
     }
 
     fn remove_generation(&self, facts: &GenerationFacts) -> Result<(), PerformError> {
-        self.remove_generation_of(facts)
+        self.remove_generation_of(facts)?;
+        self.counter.removed.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 
     fn see_generation(&self, facts: &GenerationFacts) -> Result<LinkState, PerformError> {

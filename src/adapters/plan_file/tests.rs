@@ -42,6 +42,9 @@ fn document() -> Value {
     json!({
         "schema": SCHEMA, "takenAt": "2026-11-22T22:16:44Z", "machine": "m", "store": "/nix/store",
         "job": "daily", "maxRisk": "high", "safeMode": true, "toolVersion": "0.1.0",
+        "keep": { "rules": { "last": 5, "within": "14d", "calendar": { "daily": 7 } }, "overridesJob": false },
+        "disk": { "used": 93, "available": 7 },
+        "profiles": [{ "profile": profile, "owner": { "uid": 0, "name": "root" }, "current": 42, "frees": 4096 }],
         "vanished": [{ "link": "/home/b/result", "storePath": format!("{HASH}-result"), "hold": "7d" }],
         "items": [
             {
@@ -63,7 +66,7 @@ fn document() -> Value {
         ],
         "prediction": {
             "narBytes": 18_446_744_073_709_551_615_u64, "diskBytes": null, "diskBytesAtMost": false, "paths": null,
-            "whenWindowsEnd": { "narBytes": 1, "paths": 2 }, "notes": [],
+            "whenWindowsEnd": { "narBytes": 1, "paths": 2 }, "openHolds": null, "notes": [],
         },
         "budget": null, "failedChecks": [], "acceptedChecks": [],
         "accept": [{ "code": "roots.away", "place": "/home/*/x", "reason": "a laptop" }],

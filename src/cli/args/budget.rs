@@ -2,10 +2,11 @@
 
 use clap::{ArgGroup, Args};
 
-use crate::domain::budget::{Amount, Budget, ReleaseHolds, parse_size};
+use crate::domain::budget::{Amount, Budget, BudgetError, ReleaseHolds, parse_size};
+use crate::domain::measure::Bytes;
 
 /// Disk budget. A goal given here replaces the job's.
-#[derive(Debug, Args, Default)]
+#[derive(Debug, Clone, Args, Default)]
 #[command(next_help_heading = "Disk budget (replaces the job's)")]
 #[command(group = ArgGroup::new("goal").multiple(false))]
 pub struct BudgetArgs {
@@ -27,6 +28,17 @@ impl BudgetArgs {
     /// The goal, if one is given.
     pub(in crate::cli) fn goal(&self) -> Option<Budget> {
         self.until_free.or(self.max_used).or(self.max_store)
+    }
+}
+
+/// A size or a percentage above 0.
+pub(super) fn amount(text: &str) -> Result<Amount, String> {
+    let amount: Amount = text
+        .parse()
+        .map_err(|error: BudgetError| error.to_string())?;
+    match amount {
+        Amount::Bytes(Bytes(0)) => Err("use a size above 0".to_string()),
+        amount => Ok(amount),
     }
 }
 

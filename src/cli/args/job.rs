@@ -10,7 +10,7 @@ use crate::domain::measure::Span;
 const OVERRIDES: &str = "Job options (for this run)";
 
 /// The job, and the overrides for this run.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args, Default)]
 pub struct JobArgs {
     /// Name of the job in the settings
     #[arg(value_name = "JOB")]
@@ -42,7 +42,7 @@ pub struct JobArgs {
 }
 
 /// Keep rules. Any of these replaces all of the job's keep rules.
-#[derive(Debug, Args, Default)]
+#[derive(Debug, Clone, Args, Default)]
 #[command(next_help_heading = "Keep rules (any of these replaces all of the job's)")]
 pub struct KeepArgs {
     /// Keep the last N generations, counted back from the current one

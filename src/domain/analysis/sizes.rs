@@ -96,6 +96,27 @@ impl StoreAnalysis {
             .collect()
     }
 
+    /// What only the roots of each group keep alive together; `group_of` gives the group, below `groups`, that a link belongs to.
+    pub fn exclusive_of(
+        &self,
+        groups: usize,
+        group_of: impl Fn(&Utf8Path) -> Option<usize>,
+    ) -> Vec<Weight> {
+        let mut nodes = vec![Vec::new(); groups + 1];
+        for StoreRoot { root, node } in &self.roots {
+            let group = Some(root).filter(|root| !root.kind.is_runtime());
+            let group = group
+                .and_then(|root| group_of(&root.link))
+                .unwrap_or(groups);
+            if let Some(nodes) = nodes.get_mut(group) {
+                nodes.push(*node);
+            }
+        }
+        let mut weights = self.graph.exclusive(&nodes, self.flags);
+        weights.truncate(groups);
+        weights
+    }
+
     fn exclusive(&self) -> Vec<(&StoreRoot, Bytes)> {
         let links = self.by_link();
         let weights = self.graph.exclusive(&nodes_of(&links), self.flags);

@@ -1,5 +1,7 @@
 //! Calendar rules: the newest generation of each period is kept.
 
+use std::collections::BTreeMap;
+
 use jiff::Zoned;
 use serde::{Deserialize, Serialize};
 
@@ -50,8 +52,30 @@ impl Calendar {
 }
 
 /// How many periods each calendar rule looks at.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(from = "BTreeMap<Calendar, u16>", into = "BTreeMap<Calendar, u16>")]
+#[schemars(with = "BTreeMap<Calendar, u16>")]
 pub struct PeriodCounts([Option<u16>; Calendar::ALL.len()]);
+
+impl From<PeriodCounts> for BTreeMap<Calendar, u16> {
+    fn from(counts: PeriodCounts) -> Self {
+        let counted = counts.iter();
+        counted
+            .filter_map(|(rule, count)| Some((rule, count?)))
+            .collect()
+    }
+}
+
+impl From<BTreeMap<Calendar, u16>> for PeriodCounts {
+    fn from(counts: BTreeMap<Calendar, u16>) -> Self {
+        let counts = counts.into_iter();
+        counts.fold(Self::default(), |all, (rule, count)| {
+            all.with(rule, Some(count))
+        })
+    }
+}
 
 impl PeriodCounts {
     /// The same with this count for one rule.

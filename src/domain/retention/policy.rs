@@ -1,5 +1,7 @@
 //! Keep rules, and their validation.
 
+use serde::{Deserialize, Serialize};
+
 use super::calendar::PeriodCounts;
 use crate::domain::measure::Span;
 use crate::domain::policy::MinimumRetention;
@@ -9,10 +11,14 @@ use crate::domain::policy::MinimumRetention;
 pub struct KeepPolicy {
     rules: KeepRules,
     floor: MinimumRetention,
+    overrides_job: bool,
 }
 
 /// The rules as they are written; each is optional.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "camelCase")]
 pub struct KeepRules {
     /// Keep this many, counted back from the current generation, which is the first.
     pub last: Option<u16>,
@@ -59,7 +65,11 @@ impl KeepPolicy {
         let aged = rules.within.is_some_and(|age| !age.is_zero());
         if counted || aged {
             let floor = MinimumRetention::default();
-            Ok(Self { rules, floor })
+            Ok(Self {
+                rules,
+                floor,
+                overrides_job: false,
+            })
         } else {
             Err(KeepError::KeepsNothing)
         }
@@ -74,6 +84,20 @@ impl KeepPolicy {
     /// The minimum that is kept whatever the rules are.
     pub fn floor(&self) -> MinimumRetention {
         self.floor
+    }
+
+    /// The same, given for one run in place of a job's rules.
+    #[must_use]
+    pub fn overriding_job(self) -> Self {
+        Self {
+            overrides_job: true,
+            ..self
+        }
+    }
+
+    /// Whether it was given for one run in place of a job's rules.
+    pub fn overrides_job(&self) -> bool {
+        self.overrides_job
     }
 
     /// The rules.

@@ -1,5 +1,9 @@
 //! Prediction of what a plan frees.
 
+use std::collections::HashMap;
+
+use camino::Utf8PathBuf;
+
 use super::{Exact, PlanError, Planner, names, unregistered};
 use crate::domain::analysis::{RemovedLinks, StoreAnalysis};
 use crate::domain::budget::SizeMetric;
@@ -7,7 +11,8 @@ use crate::domain::disk_use::DiskUse;
 use crate::domain::graph::{NodeSet, Weight};
 use crate::domain::measure::count;
 use crate::domain::note::{Note, NoteCode};
-use crate::domain::plan::{Later, Plan, Prediction, Subject};
+use crate::domain::plan::{Decision, Later, Plan, Prediction, Subject};
+use crate::domain::profile::ProfilePath;
 use crate::operations::Frees;
 use crate::ports::{Observation, RunJournal, error_chain};
 
@@ -46,6 +51,7 @@ impl<R: RunJournal> Planner<'_, R> {
                 item.exclusive_bytes = Some(bytes.unwrap_or_default());
             }
         }
+        let open_holds = add_group_sizes(plan, store);
         let mut forecast = store.forecast(&removed_links(plan));
         let part = self.part(plan, store, &forecast.dead)?;
         let is_part = part.is_some();
@@ -80,6 +86,7 @@ impl<R: RunJournal> Planner<'_, R> {
                 nar_bytes: forecast.later.nar_bytes,
                 paths: forecast.later.paths,
             }),
+            open_holds,
             notes,
         };
         if let Some(report) = &mut plan.budget {
@@ -114,6 +121,33 @@ impl<R: RunJournal> Planner<'_, R> {
         // Where valid paths are not enough, names that the database does not know go as well.
         Ok((oldest.weight >= goal).then(|| graph.set_of(oldest.nodes)))
     }
+}
+
+/// Adds to each profile what its removed generations keep together; gives what the open holds do.
+fn add_group_sizes(plan: &mut Plan, store: &StoreAnalysis) -> Option<Later> {
+    let profiles = plan.profiles.iter().enumerate();
+    let index: HashMap<&ProfilePath, usize> = profiles
+        .map(|(index, planned)| (&planned.profile, index))
+        .collect();
+    let holds = plan.profiles.len();
+    let grouped = plan.items.iter().filter_map(|item| {
+        let group = match (&item.subject, &item.decision) {
+            (Subject::Generation { profile, .. }, Decision::Remove(_)) => *index.get(profile)?,
+            (Subject::Hold { .. }, Decision::Keep { .. }) => holds,
+            _ => return None,
+        };
+        Some((item.subject.link(), group))
+    });
+    let grouped: HashMap<Utf8PathBuf, usize> = grouped.collect();
+    let mut weights = store.exclusive_of(holds + 1, |link| grouped.get(link).copied());
+    let held = weights.pop().filter(|held| held.paths > 0);
+    for (planned, weight) in plan.profiles.iter_mut().zip(weights) {
+        planned.frees = Some(weight.nar_bytes);
+    }
+    held.map(|held| Later {
+        nar_bytes: held.nar_bytes,
+        paths: held.paths,
+    })
 }
 
 /// The links that a plan removes.

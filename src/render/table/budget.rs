@@ -9,33 +9,36 @@ use crate::render::text::{count, escape, list};
 
 use super::{Page, View};
 
-/// The budget of a plan: the goal, now, after the run, and when the rest comes.
+/// The budget of a plan: the goal, how much is to be freed, and when the rest comes.
 pub(super) fn write(report: &BudgetReport, view: &View, page: &mut Page) {
-    page.heading(view, &format!("Budget: {}", report.goal));
-    let say = |page: &mut Page, text: &str| page.prose("  ", text, view.style);
-    if let Some(now) = disk_usage(report.now, report.metric) {
-        say(page, &format!("Now: {now}."));
-    }
+    page.gap();
+    let say = |page: &mut Page, text: &str| page.prose("Budget: ", text, view.style);
+    let (goal, to_free) = (report.goal, report.to_free);
     if report.is_reached() {
-        say(page, "The goal is already reached; nothing to do.");
+        let now = disk_usage(report.now, report.metric);
+        let now = now.map_or(String::new(), |now| format!(": {now}"));
+        say(page, &format!("{goal}. The goal is reached{now}."));
         return;
     }
-    let to_free = report.to_free;
     let metric = metric(report.metric);
-    say(page, &format!("To free: {to_free} ({metric})."));
-    if let Some(contradiction) = &report.contradiction {
-        say(page, &contradicted(contradiction, view));
-    }
-    if report.missing.0 == 0 {
-        say(page, "This reaches the goal.");
-        return;
-    }
+    let outcome = match report.missing.0 {
+        0 => "This plan reaches the goal.".to_string(),
+        _ => format!("After this plan {} are still missing.", report.missing),
+    };
     say(
         page,
-        &format!("Still missing after the run: {}.", report.missing),
+        &format!("{goal}. To free: {to_free} ({metric}). {outcome}"),
     );
-    for sentence in waiting(report, view) {
-        say(page, &escape(&sentence));
+    let contradicted = report
+        .contradiction
+        .as_ref()
+        .map(|it| contradicted(it, view));
+    let waiting = (report.missing.0 > 0).then(|| waiting(report, view));
+    for sentence in contradicted
+        .into_iter()
+        .chain(waiting.into_iter().flatten())
+    {
+        page.prose("        ", &escape(&sentence), view.style);
     }
 }
 
@@ -177,9 +180,8 @@ fn disk_usage(disk_usage: DiskUsage, metric: SizeMetric) -> Option<String> {
         let bytes = disk_usage.store_bytes?;
         return Some(format!("store size {bytes} (NAR size)"));
     }
-    let Disk { used, available } = disk_usage.disk?;
-    let size = u128::from(used.0) + u128::from(available.0);
-    let percent = (u128::from(used.0) * 100).div_ceil(size.max(1));
+    let disk = disk_usage.disk?;
+    let (Disk { used, available }, percent) = (disk, disk.percent_used());
     Some(format!("{available} free, {used} used ({percent}%)"))
 }
 

@@ -6,7 +6,8 @@ mod cut;
 #[cfg(test)]
 mod tests;
 
-use cut::{columns, cut_end, cut_front, cut_middle, wrap};
+pub(super) use cut::columns;
+use cut::{cut_end, cut_front, cut_middle, wrap};
 
 const INDENT: &str = "  ";
 const GAP: &str = "  ";

@@ -1,245 +1,235 @@
-//! A plan: kept and removed items, actions, failed checks, and the prediction.
+//! A plan on one screen: what it frees now and later, what it costs, and what to do next.
 
 use std::ops::Deref;
 
-use crate::domain::accept::Acceptance;
 use crate::domain::blocker::Blocker;
-use crate::domain::plan::{Decision, Item, Plan, PlannedAction, Prediction, Subject};
+use crate::domain::budget::Disk;
+use crate::domain::measure::{Bytes, Span};
+use crate::domain::plan::{Decision, Item, Plan, PlannedKeep, Prediction, RemovalRule, Subject};
 use crate::domain::profile::ProfileNames;
+use crate::domain::retention::Reason;
 use crate::domain::risk::RiskLevel;
-use crate::domain::root::is_in_auto;
-use crate::render::reason;
-use crate::render::text::{capital, count, escape};
+use crate::render::text::{capital, count, escape, list};
 
 use super::{Page, Paint, View, budget};
 
-mod consequences;
-mod profiles;
+mod checks;
+mod full;
+mod question;
+mod rows;
 
-pub use consequences::consequences;
+pub(super) use checks::{accepted, blockers};
+pub(super) use full::MAX_HOLDS_SHOWN;
+pub use full::plan_in_full;
+pub use question::question;
 
-/// A plan: what is kept and removed with the reasons, what will be done, what was refused, and the consequences.
-pub fn plan(plan: &Plan, view: &View) -> String {
+/// A plan on one screen. `run` is the command that carries it out, where it can be repeated with `--now`.
+pub fn plan(plan: &Plan, run: Option<&str>, view: &View) -> String {
     let mut page = Page::default();
-    let title = format!(
-        "Plan for job {}, made {}",
-        plan.job,
-        view.time(plan.taken_at)
-    );
-    page.line(view.paint(&escape(&title), Paint::Bold));
-    profiles::write(plan, view, &mut page);
-    roots(plan, view, &mut page);
-    holds(plan, view, &mut page);
-    actions(plan, view, &mut page);
+    head(plan, view, &mut page);
     blockers(&plan.failed_checks, plan.skips_collection, view, &mut page);
-    accepted(&plan.accepted_checks, &plan.accept, view, &mut page);
-    notes(&all_notes(plan), view, &mut page);
-    if let Some(report) = &plan.budget {
-        budget::write(report, view, &mut page);
-    }
-    page.gap();
-    if let Some(sentence) = prediction(&plan.prediction) {
-        page.line(sentence);
-    }
-    if let Some(sentence) = later(&plan.prediction) {
-        page.line(sentence);
-    }
-    for sentence in consequences(plan, view) {
-        page.prose("", &escape(&sentence), view.style);
-    }
+    rows::write(plan, view, &mut page);
+    foot(plan, run, view, &mut page);
     page.finish()
 }
 
-/// The most holds of vanished roots that are listed one by one.
-pub(super) const MAX_HOLDS_SHOWN: usize = 10;
-
-/// Dangling roots, grouped by what is done with them. Each path has a line of its own, so that it can be copied.
-fn roots(plan: &Plan, view: &View, page: &mut Page) {
-    let vanished: Vec<String> = plan.vanished.iter().map(|f| f.link.to_string()).collect();
-    if !vanished.is_empty() {
-        page.heading(view, "Roots that vanished since the last run");
-        // Thousands of links come and go on a build machine.
-        group(
-            "their closures are held for the undo window",
-            &vanished,
-            MAX_HOLDS_SHOWN,
-            page,
-        );
-    }
-    let roots = plan.items.iter().filter_map(|item| match &item.subject {
-        Subject::Root { link, entry, .. } => {
-            let by_hand = entry.as_ref().filter(|entry| !is_in_auto(entry));
-            let text = by_hand.map_or(link.to_string(), |entry| format!("{entry} -> {link}"));
-            Some((item, text))
-        }
-        _ => None,
-    });
-    gathered(roots, "Dangling GC roots", view, page);
-}
-
-fn holds(plan: &Plan, view: &View, page: &mut Page) {
-    let holds = plan.items.iter().filter_map(|item| match &item.subject {
-        Subject::Hold { held, until, .. } => {
-            Some((item, format!("until {}: {held}", view.time(*until))))
-        }
-        _ => None,
-    });
-    gathered(holds, "Holds of earlier runs", view, page);
-}
-
-fn gathered<'a>(
-    items: impl Iterator<Item = (&'a Item, String)>,
-    heading: &str,
-    view: &View,
-    page: &mut Page,
-) {
-    let mut groups: Vec<(String, Vec<String>)> = Vec::new();
-    for (item, text) in items {
-        let verdict = match item.decision {
-            Decision::Remove(_) => "remove",
-            Decision::Keep { .. } => "keep",
-        };
-        let why = reason::of_decision(&item.decision, &|time| view.time(time));
-        let name = format!("{verdict}: {why}");
-        match groups.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, members)) => members.push(text),
-            None => groups.push((name, vec![text])),
-        }
-    }
-    if groups.is_empty() {
-        return;
-    }
-    page.heading(view, heading);
-    for (name, members) in groups {
-        group(&name, &members, usize::MAX, page);
+/// The job and its policy, and how full the disk is.
+fn head(plan: &Plan, view: &View, page: &mut Page) {
+    let job = format!("Job {}: {}", plan.job, policy(plan.keep));
+    let disk = plan
+        .disk
+        .map(|disk| fullness(&plan.store.to_string(), disk));
+    let disk = disk.unwrap_or_default();
+    let columns = job.chars().count() + disk.chars().count();
+    let width = view.style.width.map_or(80, usize::from);
+    let job = view.paint(&escape(&job), Paint::Bold);
+    if columns + 2 <= width {
+        let gap = " ".repeat(width.min(100).saturating_sub(columns).max(2));
+        page.line(format!("{job}{gap}{}", escape(&disk)));
+    } else {
+        page.line(job);
+        page.line(escape(&disk));
     }
 }
 
-fn group(name: &str, members: &[String], most: usize, page: &mut Page) {
-    page.line(format!("  {name}"));
-    for member in members.iter().take(most) {
-        page.line(format!("    {}", escape(member)));
+/// How full a file system is.
+pub(super) fn fullness(place: &str, disk: Disk) -> String {
+    format!(
+        "{place} {}% full, {} free",
+        disk.percent_used(),
+        disk.available
+    )
+}
+
+/// Keep rules in words.
+fn policy(keep: Option<PlannedKeep>) -> String {
+    let Some(PlannedKeep {
+        rules,
+        overrides_job,
+    }) = keep
+    else {
+        return "no generations are removed".to_string();
+    };
+    let last = rules.last.map(|last| format!("the last {last}"));
+    let within = rules.within.map(days);
+    let calendar = rules.calendar.iter();
+    let calendar = calendar.filter_map(|(rule, n)| Some(format!("{} {}", n?, rule.as_str())));
+    let parts: Vec<String> = last.into_iter().chain(within).chain(calendar).collect();
+    let instead = if overrides_job {
+        ", instead of the job's rules"
+    } else {
+        ""
+    };
+    format!("keep {}{instead}", list(&parts))
+}
+
+fn days(span: Span) -> String {
+    const DAY: u64 = 86_400;
+    let seconds = span.as_seconds();
+    if seconds.is_multiple_of(DAY) {
+        count(seconds / DAY, "day")
+    } else {
+        span.to_string()
     }
-    if members.len() > most {
-        let more = members.len() - most;
-        page.line(format!(
-            "    {more} more; `nix-prune plan --json` lists all"
+}
+
+/// What is freed and when, the budget, and the notes. Without `run` no command is suggested.
+fn foot(plan: &Plan, run: Option<&str>, view: &View, page: &mut Page) {
+    page.gap();
+    if plan.is_empty() {
+        page.prose("", nothing(plan), view.style);
+    }
+    outcome(plan, run, view, page);
+    if let Some(report) = &plan.budget {
+        budget::write(report, view, page);
+    }
+    if let Some(sentence) = risk(plan) {
+        page.gap();
+        page.prose("", &view.paint(&sentence, Paint::Yellow), view.style);
+    }
+    accepted(&plan.accepted_checks, &plan.accept, view, page);
+    notes(&all_notes(plan), view, page);
+}
+
+/// Why a plan has no action.
+fn nothing(plan: &Plan) -> &'static str {
+    if plan.is_refused() {
+        "Nothing will be done: a safety check failed."
+    } else if plan.left_out().next().is_some() {
+        "Nothing will be done; some profiles are skipped, as shown above."
+    } else {
+        "There is nothing to do."
+    }
+}
+
+/// One line for each time at which something is freed, and how to get it sooner.
+fn outcome(plan: &Plan, run: Option<&str>, view: &View, page: &mut Page) {
+    let mut lines: Vec<(String, Option<Bytes>, String)> = Vec::new();
+    if plan.collection().is_some() {
+        lines.push((
+            "now".to_string(),
+            plan.prediction.nar_bytes,
+            freed_now(plan),
         ));
     }
-}
-
-fn actions(plan: &Plan, view: &View, page: &mut Page) {
-    let all: Vec<PlannedAction> = plan.actions().collect();
-    if all.is_empty() {
-        return;
+    let open = plan.items.iter().filter_map(open_hold);
+    if let Some((first, last)) = open.clone().min().zip(open.clone().max()) {
+        let bytes = plan.prediction.open_holds.map(|held| held.nar_bytes);
+        let (holds, last) = (count(open.count(), "hold"), view.day(last));
+        let until = Some(last).filter(|last| *last != view.day(first));
+        let until = until.map_or(String::new(), |last| format!(", the last until {last}"));
+        lines.push((
+            view.day(first),
+            bytes,
+            format!("{holds} of earlier runs{until}"),
+        ));
     }
-    page.heading(view, "Actions");
-    let digits = all.len().to_string().len();
-    let width = all.iter().map(|a| a.risk.as_str().len()).max().unwrap_or(0);
-    // The sections above show where each profile is.
-    let names = plan.items.iter().filter_map(|item| match &item.subject {
-        Subject::Generation { profile, .. } => Some(profile),
-        _ => None,
-    });
-    let names: ProfileNames<'_> = names.collect();
-    let holds = plan.vanished.len();
-    for (index, planned) in all.iter().enumerate() {
-        // They come first.
-        if index >= MAX_HOLDS_SHOWN && index < holds {
-            if index == MAX_HOLDS_SHOWN {
-                let more = count(holds - MAX_HOLDS_SHOWN, "more vanished root");
-                page.line(format!(
-                    "  {:digits$}  hold the former targets of {more}",
-                    ""
-                ));
-            }
-            continue;
-        }
-        let paint = match planned.risk {
-            RiskLevel::Low => Paint::Dim,
-            RiskLevel::Medium => Paint::Green,
-            RiskLevel::High => Paint::Yellow,
-            RiskLevel::Critical => Paint::Red,
-        };
-        let risk = view.paint(&format!("{:width$}", planned.risk.as_str()), paint);
-        let what = escape(&planned.action.operation().describe(&names));
-        page.line(format!("  {:digits$}  {risk}  {what}", index + 1));
-    }
-}
-
-/// What was refused, each with what to do about it.
-pub(super) fn blockers(blockers: &[Blocker], no_collection: bool, view: &View, page: &mut Page) {
-    if blockers.is_empty() {
-        return;
-    }
-    page.gap();
-    let heading = format!("Failed safety checks: {}", blockers.len());
-    page.line(view.paint(&heading, Paint::Red));
-    for blocker in blockers {
-        let code = view.paint(blocker.code.as_str(), Paint::Yellow);
-        page.line(format!("  {code}: {}", escape(&blocker.message)));
-        if !blocker.hint.is_empty() {
-            page.line(format!("    Hint: {}", escape(&blocker.hint)));
-        }
-    }
-    if no_collection {
-        let text = "No garbage is collected until this is fixed or accepted.";
-        page.line(format!("  {}", view.paint(text, Paint::Red)));
-    }
-}
-
-/// The safety checks that are accepted, with the reasons of the settings; `entries` that accept nothing now are shown as
-/// well, so that nobody forgets them.
-pub(super) fn accepted(accepted: &[Blocker], entries: &[Acceptance], view: &View, page: &mut Page) {
-    if accepted.is_empty() && entries.is_empty() {
-        return;
-    }
-    page.heading(view, "Accepted safety checks");
-    for blocker in accepted {
-        let code = view.paint(blocker.code.as_str(), Paint::Yellow);
-        page.line(format!("  {code}: {}", escape(&blocker.message)));
-        if let Some(reason) = &blocker.reason {
-            page.line(format!("    Reason: {}", escape(reason)));
-        }
-    }
-    let is_used = |entry: &&Acceptance| {
-        let mut same = accepted.iter().filter(|blocker| blocker.code == entry.code);
-        same.any(|blocker| blocker.places.iter().any(|place| entry.place.covers(place)))
+    let held = || {
+        plan.removed_generations()
+            .filter(|facts| !facts.hold.is_zero())
     };
-    for entry in entries.iter().filter(|entry| !is_used(entry)) {
-        let code = view.paint(entry.code.as_str(), Paint::Yellow);
-        let place = escape(entry.place.as_str());
-        page.line(format!("  {code} at {place}: no matching check now"));
-        page.line(format!("    Reason: {}", escape(&entry.reason)));
+    // Should holds differ, the earliest end is the one to promise.
+    if let Some(hold) = held().map(|facts| facts.hold).min() {
+        let until = view.day(view.now.after(hold));
+        let bytes = plan
+            .prediction
+            .when_windows_end
+            .map(|later| later.nar_bytes);
+        let generations = count(held().count(), "generation");
+        let text = format!("{generations}, restorable until then (`nix-prune undo`)");
+        lines.push((until, bytes, text));
     }
-}
-
-/// What a reader should know.
-pub(super) fn notes<T: Deref<Target = str>>(notes: &[T], view: &View, page: &mut Page) {
-    if notes.is_empty() {
-        return;
-    }
-    page.heading(view, "Notes");
-    for note in notes {
-        page.prose("  ", &capital(&escape(note)), view.style);
-    }
-}
-
-fn prediction(prediction: &Prediction) -> Option<String> {
-    let nar = prediction
-        .nar_bytes
-        .map(|bytes| format!("{bytes} NAR size"));
-    let most = at_most(prediction.disk_bytes_at_most);
-    let disk = prediction
-        .disk_bytes
-        .map(|bytes| format!("{most}{bytes} on disk"));
-    let sizes: Vec<String> = [nar, disk].into_iter().flatten().collect();
-    let paths = prediction.paths.map(|paths| count(paths, "store path"));
-    let what: Vec<String> = paths
-        .into_iter()
-        .chain((!sizes.is_empty()).then(|| sizes.join(", ")))
+    let names = ProfileNames::default();
+    let others = plan
+        .steps
+        .iter()
+        .filter(|step| step.action.collection().is_none());
+    let others: Vec<String> = others
+        .map(|step| step.action.operation().describe(&names))
         .collect();
-    (!what.is_empty()).then(|| format!("Will free {}.", what.join(": ")))
+    if !others.is_empty() {
+        lines.push(("then".to_string(), None, list(&others)));
+    }
+    let waits = held().next().is_some() && plan.budget.is_none();
+    if let Some(run) = run.filter(|_| waits) {
+        let text = format!("{run} --now   (cannot be undone)");
+        lines.push(("sooner".to_string(), None, text));
+    }
+    let width = lines
+        .iter()
+        .map(|(label, ..)| label.len())
+        .max()
+        .unwrap_or_default();
+    for (label, bytes, text) in lines {
+        let bytes = bytes.map_or(String::new(), |bytes| bytes.to_string());
+        page.prose(
+            &format!("  {label:<width$} {bytes:>10}  "),
+            &text,
+            view.style,
+        );
+    }
+}
+
+fn open_hold(item: &Item) -> Option<crate::domain::measure::Timestamp> {
+    match (&item.subject, &item.decision) {
+        (Subject::Hold { until, .. }, Decision::Keep { .. }) => Some(*until),
+        _ => None,
+    }
+}
+
+fn freed_now(plan: &Plan) -> String {
+    let Prediction {
+        disk_bytes,
+        disk_bytes_at_most,
+        paths,
+        ..
+    } = plan.prediction;
+    let Some(paths) = paths else {
+        return "dead store paths, of unknown number".to_string();
+    };
+    let most = at_most(disk_bytes_at_most);
+    let disk = disk_bytes.map(|bytes| format!(" ({most}{bytes} on disk)"));
+    if paths == 0 {
+        return "no dead paths".to_string();
+    }
+    format!("{}{}", count(paths, "dead path"), disk.unwrap_or_default())
+}
+
+/// Says beforehand that the run would be refused.
+fn risk(plan: &Plan) -> Option<String> {
+    let risk = plan.risk()?;
+    if plan.safe_mode && risk == RiskLevel::Critical {
+        let gone = plan.removed_for_good();
+        Some(format!(
+            "Risk: critical. {} cannot be restored after this. At a terminal, a run asks for a confirmation; without one, safe mode refuses it.",
+            count(gone, "generation")
+        ))
+    } else if risk > plan.max_risk {
+        let most = plan.max_risk;
+        Some(format!("Risk: {risk}. The job allows at most {most}."))
+    } else {
+        None
+    }
 }
 
 /// The words before a figure that is only a bound.
@@ -247,13 +237,15 @@ pub(super) fn at_most(is: bool) -> &'static str {
     if is { "at most " } else { "" }
 }
 
-fn later(prediction: &Prediction) -> Option<String> {
-    let later = prediction.when_windows_end.filter(|l| l.paths > 0)?;
-    let paths = count(later.paths, "store path");
-    let bytes = later.nar_bytes;
-    Some(format!(
-        "After the undo windows end: {paths}, {bytes} (NAR size)."
-    ))
+/// What a reader should know.
+pub(super) fn notes<T: Deref<Target = str>>(notes: &[T], view: &View, page: &mut Page) {
+    if notes.is_empty() {
+        return;
+    }
+    page.gap();
+    for note in notes {
+        page.prose("Note: ", &capital(&escape(note)), view.style);
+    }
 }
 
 fn all_notes(plan: &Plan) -> Vec<&str> {
@@ -261,9 +253,26 @@ fn all_notes(plan: &Plan) -> Vec<&str> {
     let mut notes: Vec<&str> = notes.map(|note| &**note).collect();
     let mut removed = plan.removed_generations();
     if removed.any(|facts| facts.profile_kind.is_system()) {
-        notes.push(
-            "The boot menu still lists removed generations until the next `nixos-rebuild boot`.",
-        );
+        notes.push("the boot menu lists removed generations until `nixos-rebuild boot`");
     }
     notes
+}
+
+fn removed_by(plan: &Plan, rule: RemovalRule) -> usize {
+    plan.removals()
+        .filter(|removal| removal.rule == rule)
+        .count()
+}
+
+/// The one reason that keeps all of these from being touched, if there is one.
+fn ban<'a>(mut decisions: impl Iterator<Item = &'a Decision>) -> Option<&'a Reason> {
+    let first = decisions.next()?.reasons().next()?;
+    let is_ban = matches!(first, Reason::CurrentUnknown(_) | Reason::Blocked(_));
+    let same = |decision: &Decision| decision.reasons().all(|reason| reason == first);
+    (is_ban && decisions.all(same)).then_some(first)
+}
+
+/// A failed check without its hint, for the question before a run.
+pub fn stop(blocker: &Blocker) -> String {
+    format!("{}: {}.", blocker.code, escape(&blocker.message))
 }

@@ -257,7 +257,11 @@ fn another_users_profile_is_nothing_that_an_ordinary_user_can_touch() {
             ["run", &records, &selected, "--keep-last=1", "--yes"],
         ] {
             let ran = run_as(&scratch, USER, &args);
-            assert!(!ran.stdout.contains("Done: 3"), "{}", ran.stdout);
+            assert!(
+                !ran.stdout.contains("Removed 3 generations"),
+                "{}",
+                ran.stdout
+            );
             assert_eq!(
                 listing(&scratch.state_dir()),
                 before,

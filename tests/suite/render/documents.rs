@@ -309,7 +309,7 @@ fn unknown_is_null_and_times_are_in_utc() {
     assert_eq!(
         plan["prediction"],
         json!({
-            "narBytes": null, "diskBytes": null, "diskBytesAtMost": false, "paths": null,
+            "narBytes": null, "diskBytes": null, "diskBytesAtMost": false, "openHolds": null, "paths": null,
             "whenWindowsEnd": null, "notes": []
         })
     );

@@ -33,6 +33,14 @@ use nix_prune::domain::store_path::{StoreDir, StorePath, StorePathRef};
 use nix_prune::domain::system_info::SystemInfo;
 use nix_prune::render::json::{self, DuDocument};
 
+/// A file system that is nearly full.
+pub(crate) fn disk() -> Disk {
+    Disk {
+        used: Bytes(930 << 30),
+        available: Bytes(70 << 30),
+    }
+}
+
 /// 2026-11-22 22:16:44 UTC.
 pub(crate) fn now() -> Timestamp {
     "2026-11-22T22:16:44Z".parse().unwrap()

@@ -26,10 +26,17 @@ fn views(odd: &str, color: bool, width: Option<u16>) -> Vec<(&'static str, Strin
     let store = sample::inspection(odd, &snapshot);
     let sizes = store.sizes(&snapshot);
     vec![
-        ("plan", table::plan(&plan_of(&calm, &week), &view)),
+        (
+            "plan",
+            table::plan(&plan_of(&calm, &week), Some("nix-prune run weekly"), &view),
+        ),
+        (
+            "plan-full",
+            table::plan_in_full(&plan_of(&calm, &week), &view),
+        ),
         (
             "plan-refused",
-            table::plan(&plan_of(&snapshot, &none), &view),
+            table::plan(&plan_of(&snapshot, &none), None, &view),
         ),
         (
             "generations",
@@ -76,6 +83,17 @@ fn views(odd: &str, color: bool, width: Option<u16>) -> Vec<(&'static str, Strin
                 &json::holds(&snapshot, Some(&store.shares(&snapshot))),
                 &view,
             ),
+        ),
+        (
+            "run-ended",
+            table::not_done(&receipts[0], &view).join("\n")
+                + "\n"
+                + &table::run_ended(
+                    &receipts[0],
+                    &plan_of(&calm, &week),
+                    Some(sample::disk()),
+                    &view,
+                ),
         ),
         ("receipt", table::receipt(&receipts[0], &view)),
         ("receipt-undo", table::receipt(&receipts[1], &view)),
@@ -125,16 +143,18 @@ fn the_lists_kept_fit_the_terminal(#[values(60, 80, 120)] width: u16) {
 fn no_generation_goes_unseen(#[values(None, Some(20), Some(80))] width: Option<u16>) {
     let snapshot = sample::snapshot("");
     let plan = sample::plan("");
-    let text = table::plan(&plan, &view(&snapshot, false, width));
+    let text = table::plan_in_full(&plan, &view(&snapshot, false, width));
     let mut seen = 0;
     for planned in actions(&plan) {
         if let Action::RemoveGeneration(facts) = &planned.action {
             let (number, profile) = (facts.number, &facts.profile);
-            let step = |name: &str| format!("remove generation {number} of {name} (restorable");
-            assert!(text.contains(&step(&profile.short())));
-            let row = text.lines().any(|line| {
+            let (_, rows) = text
+                .split_once(&format!("\n{} (", profile.short()))
+                .unwrap();
+            let mut rows = rows.lines().take_while(|line| !line.is_empty());
+            let row = rows.any(|line| {
                 let mut words = line.split_whitespace();
-                words.next() == Some(&number.to_string()) && line.contains("  remove ")
+                words.next() == Some(&number.to_string()) && line.contains("  remove")
             });
             assert!(row, "no row for {number} in\n{text}");
             seen += 1;
@@ -146,13 +166,24 @@ fn no_generation_goes_unseen(#[values(None, Some(20), Some(80))] width: Option<u
 #[rstest]
 fn no_refusal_or_note_goes_unseen(#[values(None, Some(20), Some(80))] width: Option<u16>) {
     let snapshot = sample::snapshot("");
-    let text = table::plan(&sample::plan(""), &view(&snapshot, false, width));
-    for blocker in &snapshot.blockers {
-        assert!(text.contains(&blocker.message) && text.contains(&blocker.hint));
+    let view = view(&snapshot, false, width);
+    let plan = sample::plan("");
+    for text in [
+        table::plan(&plan, None, &view),
+        table::plan_in_full(&plan, &view),
+    ] {
+        says_all(&text, &snapshot);
     }
+}
+
+fn says_all(text: &str, snapshot: &Snapshot) {
     let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for blocker in &snapshot.blockers {
+        assert!(words(text).contains(&words(&blocker.message)));
+        assert!(words(text).contains(&words(&blocker.hint)));
+    }
     for note in &snapshot.notes {
-        assert!(words(&text).contains(&words(&note[1..])));
+        assert!(words(text).contains(&words(&note[1..])));
     }
     assert!(text.contains("No garbage is collected"));
     assert!(!text.contains("collect garbage"));
@@ -163,12 +194,12 @@ fn trap_39_the_boot_menu_is_mentioned_when_a_system_goes() {
     let snapshot = sample::snapshot("");
     let view = view(&snapshot, false, None);
     let mut plan = sample::plan("");
-    assert!(table::plan(&plan, &view).contains("nixos-rebuild boot"));
+    assert!(table::plan(&plan, None, &view).contains("nixos-rebuild boot"));
     plan.items.retain(|item| {
         let removed = item.removal().and_then(|r| r.action.removed_generation());
         removed.is_none_or(|facts| !facts.profile_kind.is_system())
     });
-    assert!(!table::plan(&plan, &view).contains("nixos-rebuild boot"));
+    assert!(!table::plan(&plan, None, &view).contains("nixos-rebuild boot"));
 }
 
 #[test]
@@ -181,39 +212,33 @@ fn a_plan_without_actions_says_so() {
     };
     let plan = plan_of(&snapshot, &job);
     let view = view(&snapshot, false, None);
-    assert_eq!(
-        table::consequences(&plan, &view),
-        ["There is nothing to do."]
-    );
-    assert!(table::plan(&plan, &view).contains("There is nothing to do."));
+    assert!(table::plan(&plan, None, &view).contains("There is nothing to do."));
 }
 
 #[rstest]
 #[case(
     Span::days(7),
-    "can restore 7 generations until 2026-11-29 22:16",
-    "Irreversible: releasing 1 hold"
+    "Remove 7 generations (restorable until 29 Nov), remove 1 dangling root, release 1 ended hold, collect garbage, hard-link equal files in the store and check the store and its contents?",
+    "7 generations, restorable until then"
 )]
 #[case(
     Span::ZERO,
-    "can restore 1 dangling root.",
-    "removing 7 generations, releasing 1 hold"
+    "Remove 7 generations for good, remove 1 dangling root, release 1 ended hold, collect garbage, hard-link equal files in the store and check the store and its contents?",
+    "Risk: critical. 7 generations"
 )]
-fn consequences_tell_what_can_be_undone(
+fn the_question_and_the_plan_tell_what_can_be_undone(
     #[case] window: Span,
-    #[case] can: &str,
-    #[case] cannot: &str,
+    #[case] question: &str,
+    #[case] shown: &str,
 ) {
     let snapshot = sample::calm_snapshot("");
     let plan = plan_of(&snapshot, &sample::job(window, ""));
-    let text = table::consequences(&plan, &view(&snapshot, false, None)).join("\n");
-    assert!(text.contains(can) && text.contains(cannot), "{text}");
-    assert!(text.contains("deleting dead store paths"), "{text}");
-    assert_eq!(
-        text.contains("Safe mode refuses"),
-        window.is_zero(),
-        "{text}"
-    );
+    let view = view(&snapshot, false, None);
+    assert_eq!(table::question(&plan, &view), question);
+    let text = table::plan(&plan, Some("nix-prune run"), &view);
+    assert!(text.contains(shown), "{text}");
+    let sooner = "sooner";
+    assert_eq!(text.contains(sooner), !window.is_zero(), "{text}");
 }
 
 #[test]
@@ -346,8 +371,12 @@ fn a_figure_that_is_a_bound_is_called_one(
     let mut plan = plan_of(&snapshot, &sample::job(Span::days(7), ""));
     plan.prediction.disk_bytes = Some(Bytes(7168));
     plan.prediction.disk_bytes_at_most = at_most;
-    let text = table::plan(&plan, &view);
-    assert!(text.contains(&format!(" {planned}.")), "{text}");
+    plan.prediction.paths = Some(2);
+    let text = table::plan(&plan, None, &view);
+    assert!(
+        text.contains(&format!("2 dead paths ({planned})")),
+        "{text}"
+    );
     let mut receipt = sample::receipt("");
     receipt.bytes.predicted = Some(Bytes(7168));
     receipt.bytes.predicted_at_most = at_most;

@@ -7,7 +7,7 @@ use crate::render::table::{Paint, RESET};
 const ELLIPSIS: char = '…';
 
 /// How many columns of the terminal a text takes; a mark of a colour takes none.
-pub(super) fn columns(text: &str) -> usize {
+pub(in crate::render::table) fn columns(text: &str) -> usize {
     text.chars().map(columns_of).sum()
 }
 

@@ -1,0 +1,78 @@
+//! `free`: gets so much space now, with the least regret first.
+
+use super::args::{FreeArgs, JobArgs};
+use super::context::Context;
+use super::failure::{Exit, Failure};
+use super::{ask, inspect, run};
+use crate::domain::budget::{Amount, Budget, DiskGoal, ReleaseHolds};
+use crate::domain::effective_job::EffectiveJob;
+use crate::domain::measure::Bytes;
+use crate::domain::plan::Plan;
+use crate::domain::risk::RiskLevel;
+use crate::engine::Exact;
+use crate::ports::{ReadStore, error_chain};
+
+/// Frees so much space: dead paths and ended holds first, then open holds, then generations that no rule keeps, each from the
+/// oldest, and no more of them than needed.
+pub(super) fn free(context: &Context, args: &FreeArgs) -> Result<Exit, Failure> {
+    let job = job(context, args)?;
+    let most = job
+        .policy()
+        .ceiling(args.consent.max_risk.unwrap_or(RiskLevel::Critical));
+    let may_ask = ask::can_ask() && !args.consent.yes;
+    run::execute(
+        context,
+        &job,
+        &args.consent,
+        args.json.json,
+        None,
+        |context, job| {
+            let plan = inspect::plan(context, job, Exact::IfCheap)?;
+            let falls_short = plan
+                .budget
+                .as_ref()
+                .is_some_and(|budget| budget.missing > Bytes(0) && !budget.too_risky.is_empty());
+            if !(may_ask && falls_short && most == RiskLevel::Critical) {
+                return Ok(plan);
+            }
+            // A person may confirm what an unattended run must not do.
+            let with_critical = job.clone().with_risk_limit(most);
+            let plan = inspect::plan(context, &with_critical, Exact::IfCheap)?;
+            Ok(Plan {
+                safe_mode: job.safe_mode,
+                max_risk: job.max_risk,
+                ..plan
+            })
+        },
+    )
+}
+
+fn job(context: &Context, args: &FreeArgs) -> Result<EffectiveJob, Failure> {
+    let disk = context.reader(None).fullness().map_err(|error| {
+        Failure::new(
+            Exit::Failed,
+            format!("nothing was done: {}", error_chain(&error)),
+        )
+    })?;
+    let wanted = match args.size {
+        Amount::Bytes(bytes) => bytes,
+        Amount::Percent(percent) => disk.part(percent),
+    };
+    let goal = Amount::Bytes(Bytes(disk.available.0.saturating_add(wanted.0)));
+    let budget =
+        Budget::min_free(goal).map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
+    let overrides = JobArgs {
+        job: args.job.clone(),
+        accepts: args.accepts.clone(),
+        ..JobArgs::default()
+    };
+    let job = context.job_with(&overrides, args.consent.max_risk, |job| {
+        job.budget = Some(DiskGoal {
+            budget,
+            release_holds: ReleaseHolds::IfNeeded,
+        });
+        job.operations.collect.get_or_insert_default();
+        job.operations.maintenance.clear();
+    })?;
+    Ok(job)
+}

@@ -1,0 +1,200 @@
+//! A run that has just ended, in a few lines: what it did, how full the disk is now, and what to do next.
+
+use std::collections::BTreeSet;
+
+use crate::domain::budget::{Disk, size_argument};
+use crate::domain::measure::Bytes;
+use crate::domain::plan::{Action, Later, Plan};
+use crate::domain::profile::{ProfileNames, ProfilePath};
+use crate::domain::receipt::{Entry, Outcome, Receipt, Undo};
+use crate::render::reason::outcome_word;
+use crate::render::text::{capital, count, escape, list, ranges};
+
+use super::plan::fullness;
+use super::{Page, Paint, View, budget, prose};
+
+/// A run that has just ended. `disk` is how full the file system of the store is now.
+pub fn run_ended(receipt: &Receipt, plan: &Plan, disk: Option<Disk>, view: &View) -> String {
+    let mut page = Page::default();
+    let mut sentences = done(receipt, view);
+    sentences.extend(deleted(receipt));
+    if sentences.is_empty() && receipt.entries.is_empty() {
+        sentences.push("There was nothing to do.".to_string());
+    }
+    let disk = disk.map(|disk| format!("{} now.", fullness(&receipt.store.to_string(), disk)));
+    sentences.extend(disk.map(|disk| escape(&disk)));
+    sentences.extend(receipt.budget.as_ref().map(budget::outcome));
+    sentences.extend(rest(receipt, plan, view));
+    let run = &receipt.run;
+    sentences.push(format!("Every step: nix-prune history {run}"));
+    for sentence in sentences {
+        page.prose("", &sentence, view.style);
+    }
+    page.finish()
+}
+
+/// What a run did not do, and why; the generations of a profile together, with the reason of the first.
+pub fn not_done(receipt: &Receipt, view: &View) -> Vec<String> {
+    let mut groups: Vec<(Outcome, Option<&ProfilePath>, Vec<&Entry>)> = Vec::new();
+    for entry in &receipt.entries {
+        if matches!(entry.outcome, Outcome::Done | Outcome::Retained) {
+            continue;
+        }
+        let profile = entry
+            .action
+            .changed_generation()
+            .map(|facts| &facts.profile);
+        let same = |(outcome, of, _): &(Outcome, Option<&ProfilePath>, Vec<&Entry>)| {
+            *outcome == entry.outcome && profile.is_some() && *of == profile
+        };
+        match groups.iter_mut().find(|group| same(group)) {
+            Some((.., entries)) => entries.push(entry),
+            None => groups.push((entry.outcome, profile, vec![entry])),
+        }
+    }
+    groups.sort_by_key(|(outcome, ..)| *outcome != Outcome::Failed);
+    let group = |(outcome, profile, entries): (Outcome, Option<&ProfilePath>, Vec<&Entry>)| {
+        let paint = if outcome == Outcome::Failed {
+            Paint::Red
+        } else {
+            Paint::Yellow
+        };
+        let word = view.paint(&capital(outcome_word(outcome)), paint);
+        let numbers = entries
+            .iter()
+            .filter_map(|entry| entry.action.changed_generation());
+        let numbers: BTreeSet<u32> = numbers.map(|facts| facts.number.0).collect();
+        let first = entries.first();
+        let what = match profile {
+            Some(profile) => {
+                let noun = if numbers.len() == 1 {
+                    "generation"
+                } else {
+                    "generations"
+                };
+                format!("{noun} {} of {}", ranges(&numbers), profile.short())
+            }
+            None => first.map_or(String::new(), |entry| {
+                entry.action.operation().describe(&ProfileNames::default())
+            }),
+        };
+        let why = first.and_then(|entry| entry.detail.as_ref());
+        let why = why.map_or(String::new(), |why| format!(": {why}"));
+        let text = prose(&format!("{word}: {}", escape(&(what + &why))), view.style);
+        text.trim_end().to_string()
+    };
+    groups.into_iter().map(group).collect()
+}
+
+/// What was removed, and until when it can be restored.
+fn done(receipt: &Receipt, view: &View) -> Vec<String> {
+    let is_done = |entry: &&Entry| entry.outcome == Outcome::Done;
+    let done = || receipt.entries.iter().filter(is_done);
+    let number = |is: &dyn Fn(&Action) -> bool| done().filter(|entry| is(&entry.action)).count();
+    let mut sentences = Vec::new();
+    let ends = done().filter_map(|entry| match &entry.undo {
+        Some(Undo::RestoreGeneration { until, .. }) => Some(*until),
+        _ => None,
+    });
+    if let Some(until) = ends.clone().min() {
+        let (generations, until) = (count(ends.count(), "generation"), view.time(until));
+        sentences.push(format!(
+            "Removed {generations}; `nix-prune undo` restores them until {until}."
+        ));
+    }
+    let for_good =
+        |entry: &&Entry| entry.action.removed_generation().is_some() && entry.undo.is_none();
+    let mut parts = Vec::new();
+    for (number, verb, noun, end) in [
+        (
+            done().filter(for_good).count(),
+            "Removed",
+            "generation",
+            " for good",
+        ),
+        (
+            number(&|it| matches!(it, Action::RemoveRoot(_))),
+            "removed",
+            "dangling root",
+            "",
+        ),
+        (
+            number(&|it| it.released_hold().is_some()),
+            "released",
+            "hold",
+            "",
+        ),
+        (
+            number(&|it| it.vanished_root().is_some()),
+            "held",
+            "vanished root",
+            "",
+        ),
+    ] {
+        if number > 0 {
+            parts.push(format!("{verb} {}{end}", count(number, noun)));
+        }
+    }
+    if !parts.is_empty() {
+        sentences.push(format!("{}.", capital(&list(&parts))));
+    }
+    sentences
+}
+
+/// What was deleted, by Nix's count, and what the file system says where that is much less.
+fn deleted(receipt: &Receipt) -> Option<String> {
+    let bytes = receipt.bytes;
+    if bytes.paths == Some(0) {
+        return Some("No store path was dead.".to_string());
+    }
+    let paths = bytes.paths.map(|paths| count(paths, "store path"));
+    let paths = paths.or_else(|| bytes.reported.map(|_| "store paths".to_string()))?;
+    let freed = bytes
+        .reported
+        .map_or("an unknown amount".to_string(), |bytes| bytes.to_string());
+    let missing = bytes
+        .reported
+        .zip(bytes.measured)
+        .filter(|(reported, measured)| {
+            // A quarter less, and more than other writers explain.
+            let measured = u64::try_from(*measured).unwrap_or_default();
+            reported.0.saturating_sub(measured) > (reported.0 / 4).max(16 << 20)
+        });
+    let measured = missing.map(|(_, measured)| {
+        let (change, bytes) = (if measured < 0 { "less" } else { "more" }, measured.unsigned_abs());
+        format!(" The file system has {} {change} free than before: something else keeps the blocks, or was written meanwhile.", Bytes(bytes))
+    });
+    Some(format!(
+        "Deleted {paths}: {freed} freed.{}",
+        measured.unwrap_or_default()
+    ))
+}
+
+/// What the run did not free and a person could, with the command for it.
+fn rest(receipt: &Receipt, plan: &Plan, view: &View) -> Vec<String> {
+    let held = receipt
+        .entries
+        .iter()
+        .filter_map(|entry| match &entry.undo {
+            Some(Undo::RestoreGeneration { until, .. }) if entry.outcome == Outcome::Done => {
+                Some(*until)
+            }
+            _ => None,
+        });
+    let bytes = |later: Option<Later>| later.map_or(0, |later| later.nar_bytes.0);
+    let (new, old) = (plan.prediction.when_windows_end, plan.prediction.open_holds);
+    // What was predicted is for all of the plan.
+    let new = new.filter(|_| held.clone().count() == plan.removed_generations().count());
+    let all = Bytes(bytes(new) + bytes(old));
+    if all.0 == 0 {
+        return Vec::new();
+    }
+    let when = match (held.min(), bytes(old)) {
+        (Some(until), 0) => format!("on {}", view.day(until)),
+        _ => "when the undo windows end".to_string(),
+    };
+    vec![
+        format!("{all} more are freed {when}. To free them now, for good:"),
+        format!("  nix-prune free {}", size_argument(all)),
+    ]
+}
