@@ -51,8 +51,8 @@ rustPlatform.buildRustPackage {
         $out/bin/${name} completions $shell >${name}.$shell
       done
       installShellCompletion ${name}.{bash,zsh,fish}
-      $out/bin/${name} man >${name}.1
-      installManPage ${name}.1
+      $out/bin/${name} man --out man
+      installManPage man/*
     '';
 
   meta = {

@@ -4,6 +4,7 @@ mod apply;
 pub mod args;
 mod ask;
 mod budget;
+mod complete;
 mod config;
 mod context;
 mod dead;
@@ -17,6 +18,7 @@ mod free;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod generations;
+mod help;
 mod history;
 mod hold;
 mod inspect;
@@ -37,7 +39,7 @@ use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::FromArgMatches;
 
 use args::{Cli, Command};
 use context::Context;
@@ -56,10 +58,17 @@ pub fn main() -> ExitCode {
         return Exit::Failed.into();
     }
     process::launch_with_this_program();
+    complete::answer_shell();
+    if std::env::args_os().len() < 2 {
+        out::bytes(help::first().as_bytes());
+        return out::exit(Exit::Done).into();
+    }
     let json = asks_for_json(std::env::args_os());
-    let cli = match Cli::try_parse() {
+    let matches = help::command().try_get_matches();
+    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
-        Err(error) => {
+        Err(mut error) => {
+            help::mend_tip(&mut error);
             if json && error.use_stderr() {
                 out::failure_document(&usage(&error));
             }
@@ -74,6 +83,7 @@ pub fn main() -> ExitCode {
         }
     };
     log::start(&cli.global);
+    out::set_quiet(cli.global.quiet > 0);
     // The exit status of `due` is its answer, whether its text can be printed or not.
     let only_words = matches!(cli.command, Command::Due(_));
     match dispatch(cli) {
@@ -105,13 +115,8 @@ fn usage(error: &clap::Error) -> Failure {
 
 fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     match cli.command {
-        Command::Completions { shell } => {
-            let mut text = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "nix-prune", &mut text);
-            out::bytes(&text);
-            return Ok(Exit::Done);
-        }
-        Command::Man => return manual::manual(),
+        Command::Completions { shell } => return complete::registration(shell),
+        Command::Man(args) => return manual::manual(&args),
         Command::Demo => return demo::demo(cli.global),
         Command::Due(args) => return due::due(cli.global, &args),
         _ => {}
@@ -130,6 +135,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
 fn dispatch_in(context: &Context, command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Plan(args) => plan::plan(context, &args),
+        Command::Run(args) if args.only_plan => plan::plan(context, &args.into_plan()),
         Command::Run(args) => run::run(context, &args),
         Command::Free(args) => free::free(context, &args),
         Command::Apply(args) => apply::apply(context, &args),
@@ -145,7 +151,7 @@ fn dispatch_in(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Pin(args) => pin::pin(context, &args),
         Command::Unpin(args) => pin::unpin(context, &args),
         Command::Config(args) => config::config(context, &args),
-        Command::Completions { .. } | Command::Man | Command::Demo | Command::Due(_) => {
+        Command::Completions { .. } | Command::Man(_) | Command::Demo | Command::Due(_) => {
             Ok(Exit::Done)
         }
     }

@@ -4,6 +4,7 @@ use camino::Utf8PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
+use super::complete;
 use crate::domain::blocker::CheckCode;
 use crate::domain::budget::Amount;
 use crate::domain::measure::Span;
@@ -26,15 +27,13 @@ pub use job::{JobArgs, KeepArgs};
 pub use pin::{PinArgs, UnpinArgs, When};
 pub use store::{DeadArgs, Division, DuArgs, RootOrder, RootsArgs, WhyArgs};
 
-/// Garbage-collect a Nix store by retention policy and disk budget, with undo
-#[derive(Debug, Parser)]
-#[command(
-    name = "nix-prune",
-    version,
-    propagate_version = true,
-    max_term_width = 100
-)]
-#[command(after_help = "\
+/// The end of the long help.
+const EXIT_STATUS: &str = "\
+Examples:
+  nix-prune plan                    # what would go, and why
+  nix-prune run --keep-last 5       # ask, then do it
+  nix-prune undo                    # put it back
+
 Exit status:
   0   done, or nothing to do
   1   failed
@@ -46,7 +45,17 @@ Exit status:
   73  state directory not writable
   75  another run or garbage collection is in progress; try again
   77  permission denied
-  78  invalid settings")]
+  78  invalid settings";
+
+/// Garbage-collect a Nix store by retention policy and disk budget, with undo
+#[derive(Debug, Parser)]
+#[command(
+    name = "nix-prune",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
+#[command(after_long_help = EXIT_STATUS)]
 pub struct Cli {
     /// The command.
     #[command(subcommand)]
@@ -83,9 +92,11 @@ pub struct Global {
     #[arg(short, long, global = true, help_heading = GLOBAL, action = ArgAction::Count)]
     pub verbose: u8,
 
-    /// Log errors only
-    #[arg(short, long, global = true, help_heading = GLOBAL, conflicts_with = "verbose")]
-    pub quiet: bool,
+    /// Print only errors (repeatable)
+    ///
+    /// No plan and no receipt are shown; documents of --json and scripts, which are asked for by name, are printed.
+    #[arg(short, long, global = true, help_heading = GLOBAL, action = ArgAction::Count, conflicts_with = "verbose")]
+    pub quiet: u8,
 
     /// When to colour the output
     #[arg(long, global = true, help_heading = GLOBAL, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
@@ -107,26 +118,54 @@ pub enum ColorChoice {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Show what `run` would do, and why (read-only)
+    #[command(
+        after_long_help = "Examples:\n  nix-prune plan daily                        # the job of the settings\n  nix-prune plan -k 5 -K 14d                  # keep the last 5 and 14 days\n  nix-prune plan --out plan.json              # save it for `apply`\n  nix-prune plan --json | jq .prediction"
+    )]
     Plan(PlanArgs),
     /// Plan, ask for confirmation, and carry out the plan
+    #[command(
+        after_long_help = "Examples:\n  nix-prune run                               # the default job; asks first\n  nix-prune run -n                            # only show the plan\n  nix-prune run daily --yes                   # for timers\n  nix-prune run --until-free 20G              # only as much as needed"
+    )]
     Run(RunArgs),
     /// Free this much space now: dead paths and holds first, then generations that no rule keeps
     Free(FreeArgs),
     /// Carry out a saved plan; fail if anything it relies on has changed
+    #[command(
+        after_long_help = "Examples:\n  nix-prune plan --out plan.json && nix-prune apply plan.json"
+    )]
     Apply(ApplyArgs),
     /// Restore generations and roots removed by a run
+    #[command(
+        after_long_help = "Examples:\n  nix-prune undo                              # the latest run that can be undone\n  nix-prune history                           # the names of runs"
+    )]
     Undo(UndoArgs),
     /// List past runs, or show one run in detail
+    #[command(
+        after_long_help = "Examples:\n  nix-prune history\n  nix-prune history 20260131T020000Z"
+    )]
     History(HistoryArgs),
     /// List profiles and their generations (read-only)
+    #[command(
+        after_long_help = "Examples:\n  nix-prune generations system\n  nix-prune generations --no-sizes            # faster"
+    )]
     Generations(GenerationsArgs),
     /// List GC roots, including those of running processes (read-only)
+    #[command(
+        after_long_help = "Examples:\n  nix-prune roots --json | jq '.roots[] | select(.kind == \"result\").link'"
+    )]
     Roots(RootsArgs),
     /// List dead (unreachable) store paths (read-only)
+    #[command(after_long_help = "Examples:\n  nix-prune dead | wc -l")]
     Dead(DeadArgs),
     /// Show which roots keep a store path alive (read-only)
+    #[command(
+        after_long_help = "Examples:\n  nix-prune why ./result\n  nix-prune why /nix/store/…-openssl-3.0"
+    )]
     Why(WhyArgs),
     /// Show store disk usage (read-only)
+    #[command(
+        after_long_help = "Examples:\n  nix-prune du --by package --top 10\n  nix-prune du --by profile"
+    )]
     Du(DuArgs),
     /// Check whether a job's budget is exceeded (read-only)
     ///
@@ -142,22 +181,37 @@ Exit status, for ExecCondition= of systemd:
     ///
     /// Checks Nix, the settings, the state directory, the records, the roots, the store, and how the last runs of each job
     /// ended. Exit status 1 if a job cannot run, or cannot do all of its work. Changes nothing unless --acknowledge is given.
+    #[command(
+        after_long_help = "Examples:\n  nix-prune doctor\n  nix-prune doctor --acknowledge              # let a paused job run again"
+    )]
     Doctor(DoctorArgs),
     /// List or release holds (undo windows)
+    #[command(
+        after_long_help = "Examples:\n  nix-prune hold list\n  nix-prune hold release --all                # frees the space with the next run"
+    )]
     Hold(HoldArgs),
     /// Pin a generation, so that it is never removed
+    #[command(
+        after_long_help = "Examples:\n  nix-prune pin system:42 --reason \"last good kernel\"\n  nix-prune pin system:42 --until 90d"
+    )]
     Pin(PinArgs),
     /// Remove a pin
     Unpin(UnpinArgs),
     /// Create, validate, show, compare and import settings
+    #[command(
+        after_long_help = "Examples:\n  nix-prune config init --preset laptop\n  nix-prune config check\n  nix-prune config import nh clean all --keep 3"
+    )]
     Config(ConfigArgs),
     /// Print a shell completion script
+    #[command(
+        after_long_help = "Examples:\n  source <(nix-prune completions bash)        # in ~/.bashrc\n  source <(nix-prune completions zsh)         # in ~/.zshrc, after compinit\n  nix-prune completions fish | source         # in ~/.config/fish/config.fish"
+    )]
     Completions {
         /// The shell
         shell: Shell,
     },
-    /// Print the manual page
-    Man,
+    /// Print the manual page, or write the pages of all commands
+    Man(ManArgs),
     /// Demonstrate plan, run and undo on a temporary store
     Demo,
 }
@@ -176,6 +230,14 @@ impl Command {
             _ => None,
         }
     }
+}
+
+/// `man`.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// Write a page for each command, and nix-prune-settings(5), to this directory
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub out: Option<Utf8PathBuf>,
 }
 
 /// `--json`.
@@ -212,8 +274,11 @@ pub struct Consent {
     /// Do not ask for confirmation
     #[arg(short, long)]
     pub yes: bool,
+    /// Ask for confirmation, which is the default
+    #[arg(short, long, conflicts_with = "yes")]
+    pub ask: bool,
     /// Refuse actions above this risk: low, medium, high or critical
-    #[arg(long, value_name = "LEVEL", env = "NIX_PRUNE_MAX_RISK")]
+    #[arg(long, value_name = "LEVEL", env = "NIX_PRUNE_MAX_RISK", add = complete::levels())]
     pub max_risk: Option<RiskLevel>,
 }
 
@@ -236,6 +301,9 @@ pub struct RunArgs {
     /// Free the space now: remove without an undo window; this cannot be undone
     #[arg(long, conflicts_with = "undo_window")]
     pub now: bool,
+    /// Only show the plan, as `plan` does
+    #[arg(short = 'n', long = "dry-run", conflicts_with = "resume")]
+    pub only_plan: bool,
     /// Only recover an interrupted run
     ///
     /// Every run does this first.
@@ -252,6 +320,22 @@ pub struct RunArgs {
     pub json: JsonArg,
 }
 
+impl RunArgs {
+    /// The same as arguments of `plan`.
+    pub(super) fn into_plan(mut self) -> PlanArgs {
+        if self.now {
+            self.job.undo_window = Some(Span::ZERO);
+        }
+        PlanArgs {
+            job: self.job,
+            json: self.json,
+            full: false,
+            exact: false,
+            out: None,
+        }
+    }
+}
+
 /// `free`.
 #[derive(Debug, Args)]
 pub struct FreeArgs {
@@ -259,10 +343,10 @@ pub struct FreeArgs {
     #[arg(value_name = "SIZE|PERCENT", value_parser = budget::amount)]
     pub size: Amount,
     /// Name of the job in the settings whose profiles and keep rules are used
-    #[arg(value_name = "JOB")]
+    #[arg(value_name = "JOB", add = complete::jobs())]
     pub job: Option<String>,
     /// Override this safety check, by code (repeatable; recorded)
-    #[arg(long = "accept", value_name = "CODE")]
+    #[arg(long = "accept", value_name = "CODE", add = complete::codes())]
     pub accepts: Vec<CheckCode>,
     /// Consent
     #[command(flatten)]
@@ -296,7 +380,7 @@ pub struct ApplyArgs {
 #[derive(Debug, Args)]
 pub struct UndoArgs {
     /// The run, as listed by `history`; default: the latest run with open holds
-    #[arg(value_name = "RUN")]
+    #[arg(value_name = "RUN", add = complete::runs())]
     pub run: Option<String>,
     /// Other runs
     #[command(flatten)]
@@ -310,7 +394,7 @@ pub struct UndoArgs {
 #[derive(Debug, Args)]
 pub struct HistoryArgs {
     /// The run to show: its name, the beginning of it, or `last`; default: list all runs
-    #[arg(value_name = "RUN")]
+    #[arg(value_name = "RUN", add = complete::runs())]
     pub run: Option<String>,
     /// Output
     #[command(flatten)]
@@ -332,7 +416,7 @@ pub struct DoctorArgs {
 #[derive(Debug, Args)]
 pub struct GenerationsArgs {
     /// Show only these profiles, by path or name
-    #[arg(value_name = "PROFILE")]
+    #[arg(value_name = "PROFILE", add = complete::profiles())]
     pub profiles: Vec<String>,
     /// Omit sizes; do not read the store database
     #[arg(long)]
@@ -346,7 +430,7 @@ pub struct GenerationsArgs {
 #[derive(Debug, Args)]
 pub struct DueArgs {
     /// Name of the job in the settings
-    #[arg(value_name = "JOB")]
+    #[arg(value_name = "JOB", add = complete::jobs())]
     pub job: Option<String>,
 }
 
@@ -371,7 +455,7 @@ pub enum HoldCommand {
 #[derive(Debug, Args)]
 pub struct ReleaseArgs {
     /// Release the holds of these runs; default: only holds whose undo window has ended
-    #[arg(value_name = "RUN")]
+    #[arg(value_name = "RUN", add = complete::runs())]
     pub runs: Vec<String>,
     /// Release all holds
     #[arg(long, conflicts_with = "runs")]

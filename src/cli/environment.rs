@@ -2,13 +2,22 @@
 
 use super::failure::{Exit, Failure};
 
-/// The variables that the program reads.
-const KNOWN: [&str; 5] = [
-    "NIX_PRUNE_CONFIG",
-    "NIX_PRUNE_STATE_DIR",
-    "NIX_PRUNE_NIX_BIN",
-    "NIX_PRUNE_MAX_RISK",
-    "NIX_PRUNE_UNDO_WINDOW",
+/// The variables that the program reads, with their meaning.
+pub(super) const VARIABLES: [(&str, &str); 5] = [
+    ("NIX_PRUNE_CONFIG", "The settings file, as --config."),
+    (
+        "NIX_PRUNE_STATE_DIR",
+        "The state directory, as --state-dir.",
+    ),
+    (
+        "NIX_PRUNE_NIX_BIN",
+        "The directory of Nix's commands, as --nix-bin.",
+    ),
+    ("NIX_PRUNE_MAX_RISK", "The risk limit, as --max-risk."),
+    (
+        "NIX_PRUNE_UNDO_WINDOW",
+        "The undo window, as --undo-window.",
+    ),
 ];
 
 /// The variables that tests and scripts beside the sources read.
@@ -19,6 +28,10 @@ const OTHERS: [&str; 4] = [
     "NIX_PRUNE_DEBIAN_",
 ];
 
+fn known() -> impl Iterator<Item = &'static str> {
+    VARIABLES.iter().map(|(name, _)| *name)
+}
+
 /// Refuses an unknown variable with our prefix: it was set for a purpose, and a misspelt limit would be no limit.
 ///
 /// # Errors
@@ -27,13 +40,16 @@ pub(super) fn check(names: impl IntoIterator<Item = String>) -> Result<(), Failu
     let ours = names.into_iter().filter(|n| n.starts_with("NIX_PRUNE_"));
     let mut unknown = ours.filter(|name| {
         let others = OTHERS.iter().any(|other| name.starts_with(other));
-        !KNOWN.contains(&name.as_str()) && !others
+        !known().any(|known| known == name) && !others
     });
     match unknown.next() {
         None => Ok(()),
         Some(name) => {
             let message = format!("unknown variable {name}; nothing was done");
-            let hint = format!("Unset it. Known variables: {}.", KNOWN.join(", "));
+            let hint = format!(
+                "Unset it. Known variables: {}.",
+                known().collect::<Vec<_>>().join(", ")
+            );
             Err(Failure::new(Exit::Usage, message).hint(hint))
         }
     }

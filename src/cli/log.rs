@@ -18,11 +18,11 @@ use crate::render::text::escape;
 pub(super) fn start(global: &Global) {
     let journal = !std::io::stderr().is_terminal();
     let level = match (global.quiet, global.verbose) {
-        (true, _) => LevelFilter::ERROR,
-        (false, 0) => LevelFilter::WARN,
-        (false, 1) => LevelFilter::INFO,
-        (false, 2) => LevelFilter::DEBUG,
-        (false, _) => LevelFilter::TRACE,
+        (1.., _) => LevelFilter::ERROR,
+        (0, 0) => LevelFilter::WARN,
+        (0, 1) => LevelFilter::INFO,
+        (0, 2) => LevelFilter::DEBUG,
+        (0, _) => LevelFilter::TRACE,
     };
     #[expect(clippy::disallowed_methods, reason = "set by systemd")]
     let is_below_journal = std::env::var_os("JOURNAL_STREAM").is_some();

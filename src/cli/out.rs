@@ -17,6 +17,8 @@ use crate::render::text::escape;
 
 /// Whether something could not be printed.
 static FAILED: AtomicBool = AtomicBool::new(false);
+/// Whether only errors are printed.
+static QUIET: AtomicBool = AtomicBool::new(false);
 /// Whether standard output has something.
 static PRINTED: AtomicBool = AtomicBool::new(false);
 
@@ -45,8 +47,16 @@ pub(super) fn is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
-/// Prints our own text; foreign text in it is escaped already.
+/// Prints only errors and what was asked for by name (`--json`, scripts, files) from now on.
+pub(super) fn set_quiet(quiet: bool) {
+    QUIET.store(quiet, Ordering::Relaxed);
+}
+
+/// Prints our own text, unless `--quiet` is set; foreign text in it is escaped already.
 pub(super) fn text(text: &str) {
+    if QUIET.load(Ordering::Relaxed) {
+        return;
+    }
     bytes(text.as_bytes());
     if !text.is_empty() && !text.ends_with('\n') {
         bytes(b"\n");
@@ -66,7 +76,7 @@ pub(super) fn json(document: &impl Serialize) -> Result<(), Failure> {
 
 /// Prints sentences on standard error; foreign text in them is escaped already.
 pub(super) fn eprint_lines(sentences: &[String]) {
-    if sentences.is_empty() {
+    if sentences.is_empty() || QUIET.load(Ordering::Relaxed) {
         return;
     }
     let text = sentences.join("\n") + "\n";

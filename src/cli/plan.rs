@@ -16,7 +16,7 @@ pub(super) fn plan(context: &Context, args: &PlanArgs) -> Result<Exit, Failure> 
     let plan = inspect::plan(context, &job, Exact::from_flag(args.exact))?;
     if args.out.as_deref().is_some_and(|path| path == "-") {
         let text = plan_file::to_text("standard output".into(), &plan);
-        out::text(&text.map_err(|error| unsaved(&error))?);
+        out::bytes(text.map_err(|error| unsaved(&error))?.as_bytes());
         return Ok(Exit::Done);
     }
     if let Some(path) = &args.out {

@@ -24,7 +24,7 @@ pub(super) struct Progress(Option<(Sender<()>, JoinHandle<()>)>);
 impl Context {
     /// As [`Progress::show`], unless it is silent.
     pub(super) fn progress(&self, text: impl Fn() -> Option<String> + Send + 'static) -> Progress {
-        if self.global.quiet {
+        if self.global.quiet > 0 {
             return Progress::default();
         }
         Progress::show(text)

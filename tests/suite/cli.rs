@@ -176,7 +176,7 @@ fn the_risk_ceiling_refuses_the_whole_plan() {
 #[case::no_profile(&["plan", "--profile", "sytem"], "sytem")]
 #[case::no_job(&["plan", "weekly"], "weekly")]
 #[case::no_risk(&["run", "--max-risk", "some"], "some")]
-#[case::mistyped(&["run", "--dry-run"], "--dry-run")]
+#[case::mistyped(&["run", "--dryrun"], "--dry-run")]
 #[case::no_generation(&["pin", "system"], "PROFILE:N")]
 #[case::no_such_generation(&["pin", "system:77"], "77")]
 #[case::no_run(&["history", "../../etc"], "../../etc")]
@@ -840,45 +840,57 @@ fn a_run_that_is_killed_is_settled_by_the_next_one() {
 }
 
 #[test]
-fn completions_and_the_manual_are_printed() {
+fn every_command_has_a_page_of_the_manual() {
     let Some(scratch) = machine() else { return };
-    for shell in ["bash", "zsh", "fish"] {
-        let ran = run(&scratch, &["completions", shell]);
-        assert_eq!(ran.status, 0);
-        assert!(ran.stdout.contains("generations"), "{shell}");
-    }
-    let ran = run(&scratch, &["man"]);
-    assert!(
-        ran.stdout.contains(".TH nix-prune 1"),
-        "{}",
-        &ran.stdout[..200]
+    let dir = scratch.base().join("man");
+    let ran = run(&scratch, &["man", "--out", dir.as_str()]);
+    assert_eq!((ran.status, ran.stdout.as_str()), (0, ""), "{}", ran.stderr);
+    let page = |name: &str| fs::read_to_string(dir.join(name)).unwrap();
+    assert_eq!(
+        page("nix-prune.1"),
+        run(&scratch, &["man"]).stdout,
+        "the same page"
     );
-    for command in [
-        "plan",
-        "run",
-        "apply",
-        "undo",
-        "history",
-        "generations",
-        "roots",
-        "hold",
-        "pin",
-    ] {
-        assert!(
-            ran.stdout.contains(command),
-            "the manual does not know {command}"
-        );
+    for name in ["nix-prune", "nix-prune-plan", "nix-prune-hold-release"] {
+        let page = page(&format!("{name}.1"));
+        for section in ["NAME", "OPTIONS", "EXIT STATUS", "FILES", "ENVIRONMENT"] {
+            let heading = page.lines().any(|line| {
+                line.strip_prefix(".SH ")
+                    .is_some_and(|rest| rest.trim_matches('"') == section)
+            });
+            assert!(heading, "{name} has no {section}: {page}");
+        }
     }
-    // No page but this one is installed, so that it names no other.
-    assert!(!ran.stdout.contains("nix\\-prune\\-plan"));
-    for words in [
-        "keep\\-monthly",
-        "undo\\-window",
-        "hold release",
-        "Exit status",
-    ] {
-        assert!(ran.stdout.contains(words), "{words}: {}", ran.stdout);
-    }
+    assert!(page("nix-prune-run.1").contains(".SH EXAMPLES"));
+    assert!(page("nix-prune-settings.5").contains("undoWindow"));
+}
+
+#[test]
+fn habits_of_other_tools_work() {
+    let Some(scratch) = machine() else { return };
+    let ran = run(&scratch, &["run", "-n", "-k", "3", "-K", "1d", "--json"]);
+    assert_eq!(json(&ran)["schema"], "nix-prune/plan/2");
+    assert_eq!(numbers(&scratch), ALL, "only a plan");
+    refused(&scratch, &run(&scratch, &["run", "-a", "-y"]), 2, "--yes");
+    refused(&scratch, &run(&scratch, &["run", "-a"]), 4, "--yes");
+    let ran = run(&scratch, &["run", "--older-than", "3d"]);
+    refused(&scratch, &ran, 2, "'--keep-within'");
+    assert!(!ran.stderr.contains("as a value"), "{}", ran.stderr);
+    let ran = run(&scratch, &["run", "--keep", "3", "--yes", "-q"]);
+    assert_eq!(
+        (ran.status, ran.stdout, ran.stderr),
+        (0, String::new(), String::new())
+    );
+    assert_eq!(numbers(&scratch), [7, 8, 9]);
+    let ran = run(&scratch, &["plan", "-qq"]);
+    assert_eq!((ran.status, ran.stdout), (0, String::new()));
+    let ran = run(&scratch, &[]);
+    assert_eq!(ran.status, 0);
+    assert!(
+        ran.stdout.contains("plan") && ran.stdout.len() < 1000,
+        "{}",
+        ran.stdout
+    );
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod support;
 mod budget;
 mod cli;
 mod collect;
+mod completions;
 mod config;
 mod database;
 mod disk;

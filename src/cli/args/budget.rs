@@ -7,7 +7,6 @@ use crate::domain::measure::Bytes;
 
 /// Disk budget. A goal given here replaces the job's.
 #[derive(Debug, Clone, Args, Default)]
-#[command(next_help_heading = "Disk budget (replaces the job's)")]
 #[command(group = ArgGroup::new("goal").multiple(false))]
 pub struct BudgetArgs {
     /// Remove only as much as needed to have this much free, such as 50G or 20%

@@ -71,7 +71,7 @@ pub struct ShowArgs {
     #[arg(long, value_name = "DURATION")]
     pub undo_window: Option<Span>,
     /// Same as run --max-risk; default: `NIX_PRUNE_MAX_RISK`
-    #[arg(long, value_name = "LEVEL")]
+    #[arg(long, value_name = "LEVEL", add = crate::cli::complete::levels())]
     pub max_risk: Option<RiskLevel>,
     /// Output
     #[command(flatten)]

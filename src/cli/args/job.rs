@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::{BudgetArgs, CalendarArgs};
+use crate::cli::complete;
 use crate::domain::blocker::CheckCode;
 use crate::domain::collect::CollectMethod;
 use crate::domain::measure::Span;
@@ -13,16 +14,19 @@ const OVERRIDES: &str = "Job options (for this run)";
 #[derive(Debug, Clone, Args, Default)]
 pub struct JobArgs {
     /// Name of the job in the settings
-    #[arg(value_name = "JOB")]
+    #[arg(value_name = "JOB", add = complete::jobs())]
     pub job: Option<String>,
     /// Keep rules.
-    #[command(flatten)]
+    #[command(
+        flatten,
+        next_help_heading = "Keep rules (any of these replaces all of the job's)"
+    )]
     pub keep: KeepArgs,
     /// Disk budget.
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Disk budget (replaces the job's)")]
     pub budget: BudgetArgs,
     /// Prune only these profiles: system, users, home-manager, nix-collect-garbage, or a path (repeatable)
-    #[arg(long = "profile", value_name = "PROFILE", help_heading = OVERRIDES)]
+    #[arg(long = "profile", value_name = "PROFILE", help_heading = OVERRIDES, add = complete::profiles())]
     pub profiles: Vec<String>,
     /// Keep removed generations restorable for this long, such as 7d; 0s disables undo
     #[arg(long, value_name = "DURATION", env = "NIX_PRUNE_UNDO_WINDOW", help_heading = OVERRIDES)]
@@ -37,19 +41,18 @@ pub struct JobArgs {
     #[arg(long, value_name = "DURATION", conflicts_with = "no_collect", help_heading = OVERRIDES)]
     pub keep_recent: Option<Span>,
     /// Override this safety check, by code (repeatable; recorded)
-    #[arg(long = "accept", value_name = "CODE", help_heading = OVERRIDES)]
+    #[arg(long = "accept", value_name = "CODE", help_heading = OVERRIDES, add = complete::codes())]
     pub accepts: Vec<CheckCode>,
 }
 
 /// Keep rules. Any of these replaces all of the job's keep rules.
 #[derive(Debug, Clone, Args, Default)]
-#[command(next_help_heading = "Keep rules (any of these replaces all of the job's)")]
 pub struct KeepArgs {
     /// Keep the last N generations, counted back from the current one
-    #[arg(long, value_name = "N")]
+    #[arg(short = 'k', long, alias = "keep", value_name = "N")]
     pub keep_last: Option<u16>,
     /// Keep generations younger than this, such as 14d, and the one active when this period began
-    #[arg(long, value_name = "DURATION")]
+    #[arg(short = 'K', long, alias = "keep-since", value_name = "DURATION")]
     pub keep_within: Option<Span>,
     /// Calendar rules
     #[command(flatten)]

@@ -3,13 +3,14 @@
 use clap::Args;
 
 use super::JsonArg;
+use crate::cli::complete;
 use crate::domain::measure::{AgeError, Span, Timestamp};
 
 /// `pin`.
 #[derive(Debug, Args)]
 pub struct PinArgs {
     /// The generation, such as `system:42` or `/nix/var/nix/profiles/system:42`
-    #[arg(value_name = "PROFILE:N")]
+    #[arg(value_name = "PROFILE:N", add = complete::generations())]
     pub generation: String,
     /// Why it is pinned
     #[arg(long, value_name = "TEXT")]
@@ -26,7 +27,7 @@ pub struct PinArgs {
 #[derive(Debug, Args)]
 pub struct UnpinArgs {
     /// The generation, as for `pin`
-    #[arg(value_name = "PROFILE:N")]
+    #[arg(value_name = "PROFILE:N", add = complete::generations())]
     pub generation: String,
     /// Output
     #[command(flatten)]

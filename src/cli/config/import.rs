@@ -42,7 +42,7 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<Exit, Failu
         out::json(&document(&imported)?)?;
     } else {
         if args.output.is_none() {
-            out::text(&imported.text);
+            out::bytes(imported.text.as_bytes());
         }
         let notes = imported.notes.iter().map(|note| sentence(name, note));
         out::eprint_lines(&notes.collect::<Vec<_>>());

@@ -69,7 +69,7 @@ fn finish(
     let mut backup = None;
     if args.print {
         let text = new.as_deref().unwrap_or(&old.text);
-        out::text(&escape_json(text.trim_end_matches('\n').to_string()));
+        out::bytes((escape_json(text.trim_end_matches('\n').to_string()) + "\n").as_bytes());
     } else if let Some(new) = new {
         backup = Some(replace(Utf8Path::new(&old.name), &old.text, &new, from)?.into_string());
     }

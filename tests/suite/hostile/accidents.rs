@@ -71,13 +71,14 @@ fn accident_a_mistyped_dry_run_does_nothing(#[case] args: &[&str]) {
     let before = world(&scratch);
     let ran = run(&scratch, args);
     assert!(
-        [2, 78].contains(&ran.status),
+        [0, 2, 78].contains(&ran.status),
         "{args:?}: {}{}",
         ran.stdout,
         ran.stderr
     );
     assert_eq!(world(&scratch), before, "{args:?}");
-    assert_eq!(ran.stdout, "", "{args:?}");
+    // Rightly written, it shows the plan.
+    assert_eq!(ran.stdout.is_empty(), ran.status != 0, "{args:?}");
 }
 
 #[test]
