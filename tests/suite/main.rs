@@ -13,6 +13,7 @@ mod cli;
 mod collect;
 mod completions;
 mod config;
+mod contrib;
 mod database;
 mod disk;
 mod doctor;

@@ -1,0 +1,104 @@
+//! The timers of `contrib/`, as far as a machine without them can tell.
+
+#![cfg(test)]
+
+use camino::{Utf8Path, Utf8PathBuf};
+use clap::Parser;
+use nix_prune::cli::args::Cli;
+use rstest::rstest;
+
+use crate::support::{command, run_command, skipped};
+
+fn contrib() -> Utf8PathBuf {
+    Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib")
+}
+
+fn read(file: &str) -> String {
+    std::fs::read_to_string(contrib().join(file)).unwrap()
+}
+
+/// The command line is one that the program takes.
+fn is_taken(line: &str) {
+    let words = line.split_whitespace();
+    assert!(
+        words.clone().next().unwrap().ends_with("nix-prune"),
+        "{line}"
+    );
+    Cli::try_parse_from(words).unwrap();
+}
+
+#[rstest]
+#[case("system")]
+#[case("user")]
+fn systemd_takes_the_units(#[case] kind: &str) {
+    let unit = read(&format!("systemd/{kind}/nix-prune.service"));
+    let start = unit
+        .lines()
+        .find_map(|line| line.strip_prefix("ExecStart="));
+    is_taken(start.unwrap());
+    if which::which("systemd-analyze").is_err() {
+        return skipped("the units of contrib, without systemd-analyze");
+    }
+    // The program is not where the units expect it.
+    let dir = tempfile::tempdir().unwrap();
+    let dir = Utf8Path::from_path(dir.path()).unwrap();
+    let ours = env!("CARGO_BIN_EXE_nix-prune");
+    let unit = unit.replace("/usr/local/bin/nix-prune", ours);
+    std::fs::write(dir.join("nix-prune.service"), unit).unwrap();
+    let timer = read(&format!("systemd/{kind}/nix-prune.timer"));
+    std::fs::write(dir.join("nix-prune.timer"), timer).unwrap();
+    let mut verify = command("systemd-analyze");
+    verify.args([
+        "verify",
+        "--man=no",
+        "--recursive-errors=no",
+        "nix-prune.timer",
+        "nix-prune.service",
+    ]);
+    let ran = run_command(
+        verify
+            .current_dir(dir)
+            .env("SYSTEMD_UNIT_PATH", format!("{dir}:")),
+    );
+    let ours: Vec<&str> = ran
+        .stderr
+        .lines()
+        .filter(|l| l.contains("nix-prune"))
+        .collect();
+    assert!(ran.status == 0 && ours.is_empty(), "{}", ran.stderr);
+}
+
+#[test]
+fn cron_takes_the_line() {
+    let text = read("nix-prune.cron");
+    let line = text
+        .lines()
+        .find(|line| line.starts_with(|c: char| c.is_ascii_digit()));
+    let fields: Vec<&str> = line.unwrap().splitn(7, ' ').collect();
+    let [minute, hour, "*", "*", "*", "root", command] = fields[..] else {
+        panic!("{fields:?}")
+    };
+    assert!(minute.parse::<u8>().unwrap() < 60 && hour.parse::<u8>().unwrap() < 24);
+    is_taken(command);
+    assert!(
+        text.ends_with('\n'),
+        "cron ignores a last line without its end"
+    );
+}
+
+#[test]
+fn launchd_takes_the_agent() {
+    let script = "import plistlib, sys; agent = plistlib.load(open(sys.argv[1], 'rb')); \
+                  assert agent['StartCalendarInterval'] == {'Hour': 3, 'Minute': 15}; \
+                  print(agent['Label'], *agent['ProgramArguments'])";
+    let file = contrib().join("launchd/org.nix-prune.plist");
+    let ran = run_command(command("python3").args(["-c", script, file.as_str()]));
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    let (label, line) = ran.stdout.trim().split_once(' ').unwrap();
+    assert_eq!(
+        file.file_stem(),
+        Some(label),
+        "launchd wants the name of the file"
+    );
+    is_taken(line);
+}
