@@ -32,6 +32,7 @@ mod plan;
 mod progress;
 mod roots;
 mod run;
+mod status;
 mod undo;
 mod why;
 
@@ -134,6 +135,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
 /// Runs the commands that use a store.
 fn dispatch_in(context: &Context, command: Command) -> Result<Exit, Failure> {
     match command {
+        Command::Status(args) => status::status(context, &args),
         Command::Plan(args) => plan::plan(context, &args),
         Command::Run(args) if args.only_plan => plan::plan(context, &args.into_plan()),
         Command::Run(args) => run::run(context, &args),

@@ -117,6 +117,8 @@ pub enum ColorChoice {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Show how full the store is, what can be freed, and what needs attention (read-only)
+    Status(StatusArgs),
     /// Show what `run` would do, and why (read-only)
     #[command(
         after_long_help = "Examples:\n  nix-prune plan daily                        # the job of the settings\n  nix-prune plan -k 5 -K 14d                  # keep the last 5 and 14 days\n  nix-prune plan --out plan.json              # save it for `apply`\n  nix-prune plan --json | jq .prediction"
@@ -246,6 +248,17 @@ pub struct JsonArg {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Name of the job in the settings
+    #[arg(value_name = "JOB")]
+    pub job: Option<String>,
+    /// Output
+    #[command(flatten)]
+    pub json: JsonArg,
 }
 
 /// `plan`.

@@ -253,7 +253,7 @@ fn refused(blocker: &Blocker, snapshot: &Snapshot, plans: &[Plan]) -> CheckDocum
 }
 
 /// The recent runs of the jobs.
-fn jobs(context: &Context) -> Vec<CheckDocument> {
+pub(super) fn jobs(context: &Context) -> Vec<CheckDocument> {
     let Ok(receipts) = context.journal.receipts() else {
         return Vec::new();
     };

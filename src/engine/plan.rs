@@ -28,6 +28,8 @@ pub enum Exact {
     Always,
     /// Where it does not take long.
     IfCheap,
+    /// Not at all.
+    Never,
 }
 
 impl Exact {
@@ -38,7 +40,11 @@ impl Exact {
 
     /// Whether so many paths are measured.
     pub fn measures(self, paths: usize) -> bool {
-        self == Self::Always || paths <= MAX_UNASKED
+        match self {
+            Self::Always => true,
+            Self::IfCheap => paths <= MAX_UNASKED,
+            Self::Never => false,
+        }
     }
 }
 

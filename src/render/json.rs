@@ -24,6 +24,7 @@ mod history;
 mod holds;
 mod package;
 mod roots;
+mod status;
 mod usage;
 mod why;
 
@@ -50,6 +51,7 @@ pub use history::{HistoryDocument, RunDocument, history};
 pub use holds::{HeldRunDocument, HoldDocument, HoldsDocument, PinDocument, holds, pin};
 pub use package::{PackageDocument, PackagePathDocument, package};
 pub use roots::{RootDocument, RootsDocument, StateDocument, roots};
+pub use status::{FreesDocument, InodesDocument, JobDocument, StatusDocument, status};
 pub use usage::{KeeperDocument, PartDocument, UsageDocument, usage};
 pub use why::{StepDocument, ViaDocument, WhyDocument, why};
 
@@ -59,6 +61,8 @@ pub const TOOL_VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Every document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Document {
+    /// `status --json`.
+    Status,
     /// `generations --json`.
     Generations,
     /// `roots --json`.
@@ -101,7 +105,8 @@ pub enum Document {
 
 impl Document {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
+        Self::Status,
         Self::Generations,
         Self::Roots,
         Self::Plan,
@@ -126,6 +131,7 @@ impl Document {
     /// The name in the middle of the document's `schema`.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Status => "status",
             Self::Generations => "generations",
             Self::Roots => "roots",
             Self::Plan => "plan",
@@ -158,7 +164,8 @@ impl Document {
             | Self::History
             | Self::Du
             | Self::Doctor => 2,
-            Self::Holds
+            Self::Status
+            | Self::Holds
             | Self::Pin
             | Self::Dead
             | Self::Why
@@ -176,6 +183,7 @@ impl Document {
     /// Its JSON Schema.
     pub fn schema(self) -> Schema {
         match self {
+            Self::Status => schema_of::<StatusDocument>(self),
             Self::Generations => schema_of::<GenerationsDocument>(self),
             Self::Roots => schema_of::<RootsDocument>(self),
             Self::Plan => schema_of::<Plan>(self),

@@ -19,6 +19,7 @@ mod listing;
 mod package;
 mod plan;
 mod receipt;
+mod status;
 mod store;
 mod usage;
 
@@ -29,6 +30,7 @@ pub use listing::{generations, pin, roots, roots_tsv};
 pub use package::package;
 pub use plan::{plan, plan_in_full, question, stop};
 pub use receipt::{history, receipt};
+pub use status::status;
 pub use store::{dead, dead_by_package, dead_total, du, why};
 pub use usage::usage;
 

@@ -62,7 +62,7 @@ pub(super) fn fullness(place: &str, disk: Disk) -> String {
 }
 
 /// Keep rules in words.
-fn policy(keep: Option<PlannedKeep>) -> String {
+pub(super) fn policy(keep: Option<PlannedKeep>) -> String {
     let Some(PlannedKeep {
         rules,
         overrides_job,
@@ -123,7 +123,7 @@ fn nothing(plan: &Plan) -> &'static str {
 }
 
 /// One line for each time at which something is freed, and how to get it sooner.
-fn outcome(plan: &Plan, run: Option<&str>, view: &View, page: &mut Page) {
+pub(super) fn outcome(plan: &Plan, run: Option<&str>, view: &View, page: &mut Page) {
     let mut lines: Vec<(String, Option<Bytes>, String)> = Vec::new();
     if plan.collection().is_some() {
         lines.push((

@@ -16,6 +16,7 @@ fn validator(document: Document) -> Validator {
 
 fn sample_of(document: Document) -> Value {
     let value = match document {
+        Document::Status => serde_json::to_value(sample::status(&sample::plan(""))),
         Document::Generations => serde_json::to_value(json::generations(
             &sample::snapshot(""),
             Some(&crate::support::unrestricted(&sample::job(

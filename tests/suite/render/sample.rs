@@ -478,12 +478,37 @@ pub(crate) fn usage(store: &StoreAnalysis, snapshot: &Snapshot) -> DuDocument {
 
 /// Who keeps what of it.
 pub(crate) fn overview(store: &StoreAnalysis, snapshot: &Snapshot) -> json::UsageDocument {
-    let disk = Disk {
-        used: Bytes(93_000_000),
-        available: Bytes(7_000_000),
-    };
     let shares = store.shares(snapshot);
-    json::usage("/nix/store", Some(disk), &shares, store.notes(true))
+    json::usage("/nix/store", Some(disk()), &shares, store.notes(true))
+}
+
+/// The state of the store, for a plan.
+pub(crate) fn status(plan: &Plan) -> json::StatusDocument {
+    let inodes = json::InodesDocument {
+        total: 1000,
+        free: 590,
+    };
+    let last = json::history(&[receipt("")], now());
+    let job = |name: &str, last_run, next_run| json::JobDocument {
+        name: name.to_string(),
+        last_run,
+        next_run,
+    };
+    let jobs = vec![
+        job(
+            "weekly",
+            last.runs.into_iter().next(),
+            Some(now().after(Span::days(2))),
+        ),
+        job("daily", None, None),
+    ];
+    let attention = json::CheckDocument {
+        name: "jobs".to_string(),
+        state: json::CheckState::Warning,
+        message: "weekly: the last 2 runs failed".to_string(),
+        hint: Some("`nix-prune history` shows them.".to_string()),
+    };
+    json::status(plan, Some(inodes), jobs, vec![attention])
 }
 
 /// What is wrong with some settings.

@@ -31,6 +31,14 @@ fn views(odd: &str, color: bool, width: Option<u16>) -> Vec<(&'static str, Strin
             table::plan(&plan_of(&calm, &week), Some("nix-prune run weekly"), &view),
         ),
         (
+            "status",
+            table::status(
+                &sample::status(&plan_of(&calm, &week)),
+                &plan_of(&calm, &week),
+                &view,
+            ),
+        ),
+        (
             "plan-full",
             table::plan_in_full(&plan_of(&calm, &week), &view),
         ),
@@ -109,7 +117,7 @@ fn views(odd: &str, color: bool, width: Option<u16>) -> Vec<(&'static str, Strin
 #[test]
 fn the_views_kept_are_current() {
     let views = views("", false, Some(100)).into_iter();
-    for (name, text) in views.filter(|(name, _)| !LISTS.contains(name)) {
+    for (name, text) in views.filter(|(name, _)| !LISTS.contains(name) && !SCREENS.contains(name)) {
         assert_kept(&format!("tests/fixtures/render/{name}.txt"), &text);
     }
 }
@@ -134,6 +142,21 @@ fn the_lists_kept_fit_the_terminal(#[values(60, 80, 120)] width: u16) {
         assert_kept(&format!("tests/fixtures/render/{width}/{name}.txt"), text);
         let lists = text.split("Failed safety checks").next().unwrap();
         for line in lists.lines() {
+            assert!(line.chars().count() <= width.into(), "{name}: {line}");
+        }
+    }
+}
+
+/// The screens that say what to do next.
+const SCREENS: [&str; 4] = ["plan", "plan-refused", "run-ended", "status"];
+
+#[rstest]
+fn the_screens_kept_fit_the_terminal(#[values(60, 80, 120)] width: u16) {
+    let views = views("", false, Some(width));
+    let shown = |name: &str| views.iter().find(|(known, _)| *known == name).unwrap();
+    for (name, text) in SCREENS.map(shown) {
+        assert_kept(&format!("tests/fixtures/render/{width}/{name}.txt"), text);
+        for line in text.lines() {
             assert!(line.chars().count() <= width.into(), "{name}: {line}");
         }
     }

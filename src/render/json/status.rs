@@ -1,0 +1,102 @@
+//! The document of `status --json`.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{CheckDocument, RunDocument};
+use crate::domain::blocker::Blocker;
+use crate::domain::budget::Disk;
+use crate::domain::measure::{Bytes, Timestamp};
+use crate::domain::plan::{Later, Plan};
+
+/// How full the store's file system is, what can be freed, and what needs attention.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StatusDocument {
+    /// Schema and version of the document.
+    #[schemars(extend("const" = "nix-prune/status/1"))]
+    pub schema: &'static str,
+    /// When it was observed.
+    pub taken_at: Timestamp,
+    /// The store directory.
+    pub store: String,
+    /// How full its file system is; null where that cannot be read.
+    pub disk: Option<Disk>,
+    /// The inodes of that file system; null where it has no fixed number of them.
+    pub inodes: Option<InodesDocument>,
+    /// The job that the next figures are for.
+    pub job: String,
+    /// What a run of the job frees at once, by NAR size; null where that is unknown.
+    pub frees_now: Option<FreesDocument>,
+    /// What it frees when the undo windows of what it removes end.
+    pub frees_later: Option<FreesDocument>,
+    /// What the open holds of earlier runs keep.
+    pub open_holds: Option<FreesDocument>,
+    /// The enabled jobs.
+    pub jobs: Vec<JobDocument>,
+    /// The safety checks that fail.
+    pub failed_checks: Vec<Blocker>,
+    /// Problems of recent runs.
+    pub attention: Vec<CheckDocument>,
+}
+
+/// Inodes of a file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct InodesDocument {
+    /// All of them.
+    pub total: u64,
+    /// Those that are free.
+    pub free: u64,
+}
+
+/// An amount that is freed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FreesDocument {
+    /// By NAR size.
+    pub nar_bytes: Bytes,
+    /// Store paths.
+    pub paths: u64,
+}
+
+/// A job with its runs.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct JobDocument {
+    /// Its name.
+    pub name: String,
+    /// Its last run; null where none is recorded.
+    pub last_run: Option<RunDocument>,
+    /// When its timer starts it next; null without a timer.
+    pub next_run: Option<Timestamp>,
+}
+
+/// The document of a plan and the runs before it.
+pub fn status(
+    plan: &Plan,
+    inodes: Option<InodesDocument>,
+    jobs: Vec<JobDocument>,
+    attention: Vec<CheckDocument>,
+) -> StatusDocument {
+    let frees = |later: Later| FreesDocument {
+        nar_bytes: later.nar_bytes,
+        paths: later.paths,
+    };
+    let prediction = &plan.prediction;
+    let now = prediction.nar_bytes.zip(prediction.paths);
+    StatusDocument {
+        schema: "nix-prune/status/1",
+        taken_at: plan.taken_at,
+        store: plan.store.to_string(),
+        disk: plan.disk,
+        inodes,
+        job: plan.job.to_string(),
+        frees_now: now.map(|(nar_bytes, paths)| FreesDocument { nar_bytes, paths }),
+        frees_later: prediction.when_windows_end.map(frees),
+        open_holds: prediction.open_holds.map(frees),
+        jobs,
+        failed_checks: plan.failed_checks.clone(),
+        attention,
+    }
+}

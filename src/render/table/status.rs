@@ -1,0 +1,129 @@
+//! The state of the store on one screen: how full, what can be freed, the runs, and what to do next.
+
+use crate::domain::budget::size_argument;
+use crate::domain::measure::Bytes;
+use crate::domain::plan::Plan;
+use crate::render::json::{CheckState, JobDocument, RunDocument, StatusDocument};
+use crate::render::text::{ago, count, escape};
+
+use super::grid::{Column, Grid};
+use super::plan::{blockers, fullness, outcome, policy};
+use super::{Page, Paint, View};
+
+/// The state of the store; the plan is the one that the document was made of.
+pub fn status(document: &StatusDocument, plan: &Plan, view: &View) -> String {
+    let mut page = Page::default();
+    let disk = document.disk.map(|disk| fullness(&document.store, disk));
+    let inodes = document.inodes.map(|inodes| {
+        let used = u128::from(inodes.total.saturating_sub(inodes.free));
+        let percent = (used * 100).div_ceil(u128::from(inodes.total).max(1));
+        format!("; {percent}% of inodes used")
+    });
+    let disk = disk.unwrap_or_else(|| document.store.clone());
+    let disk = format!("{disk}{}", inodes.unwrap_or_default());
+    page.line(view.paint(&escape(&disk), Paint::Bold));
+    page.gap();
+    let job = format!("Job {}: {}", plan.job, policy(plan.keep));
+    page.prose("", &escape(&job), view.style);
+    outcome(plan, None, view, &mut page);
+    page.gap();
+    jobs(&document.jobs, view, &mut page);
+    blockers(
+        &document.failed_checks,
+        plan.skips_collection,
+        view,
+        &mut page,
+    );
+    attention(document, view, &mut page);
+    page.gap();
+    commands(plan, view, &mut page);
+    page.finish()
+}
+
+fn jobs(jobs: &[JobDocument], view: &View, page: &mut Page) {
+    let mut grid = Grid::new(&[
+        Column::new("Job").cut_end(),
+        Column::new("Last run").cut_end(),
+        Column::new("Next run").importance(1),
+    ]);
+    for job in jobs {
+        let next = job.next_run.map(|at| view.time(at));
+        let last = job.last_run.as_ref().map(|run| last_run(run, view));
+        grid.row([
+            escape(&job.name),
+            last.unwrap_or_else(|| "never".to_string()),
+            next.unwrap_or_else(|| "no timer".to_string()),
+        ]);
+    }
+    grid.write(page, view.style);
+}
+
+fn last_run(run: &RunDocument, view: &View) -> String {
+    let when = ago(run.started_at, view.now);
+    if run.finished_at.is_none() {
+        return format!("{when}: unfinished");
+    }
+    let freed = run.bytes.reported.map(|bytes| format!("{bytes} freed"));
+    let failed = (run.failed > 0).then(|| format!("{} failed", count(run.failed, "action")));
+    let what: Vec<String> = failed.into_iter().chain(freed).collect();
+    if what.is_empty() {
+        return when;
+    }
+    format!("{when}: {}", what.join(", "))
+}
+
+fn attention(document: &StatusDocument, view: &View, page: &mut Page) {
+    for check in &document.attention {
+        let paint = match check.state {
+            CheckState::Ok => continue,
+            CheckState::Warning => Paint::Yellow,
+            CheckState::Error => Paint::Red,
+        };
+        page.gap();
+        page.prose("", &view.paint(&escape(&check.message), paint), view.style);
+        if let Some(hint) = &check.hint {
+            page.prose("  Hint: ", &escape(hint), view.style);
+        }
+    }
+}
+
+/// What to do next, with what it brings.
+fn commands(plan: &Plan, view: &View, page: &mut Page) {
+    let prediction = &plan.prediction;
+    let now = prediction.nar_bytes.unwrap_or_default();
+    let new = prediction
+        .when_windows_end
+        .map_or(0, |later| later.nar_bytes.0);
+    let old = prediction.open_holds.map_or(0, |held| held.nar_bytes.0);
+    let all = Bytes(now.0.saturating_add(new).saturating_add(old));
+    let mut lines = Vec::new();
+    if !plan.is_empty() {
+        let later = match new {
+            0 => String::new(),
+            _ => format!(", {} when the undo window ends", Bytes(new)),
+        };
+        lines.push((
+            "nix-prune run".to_string(),
+            format!("frees {now} now{later}"),
+        ));
+    }
+    if all > now {
+        let size = size_argument(all);
+        lines.push((
+            format!("nix-prune free {size}"),
+            format!("frees {all} now; what it removes cannot be restored"),
+        ));
+    }
+    lines.push((
+        "nix-prune du".to_string(),
+        "shows what keeps the rest".to_string(),
+    ));
+    let width = lines
+        .iter()
+        .map(|(command, _)| command.len())
+        .max()
+        .unwrap_or_default();
+    for (command, text) in lines {
+        page.prose(&format!("  {command:<width$}  "), &text, view.style);
+    }
+}
