@@ -22,6 +22,7 @@ pub mod policy;
 pub mod profile;
 pub mod protected;
 pub mod receipt;
+pub mod reference;
 pub mod retention;
 pub mod risk;
 pub mod root;

@@ -7,6 +7,7 @@ use super::out;
 use crate::adapters::journal::PinRecord;
 use crate::domain::job::ProfileRef;
 use crate::domain::profile::{GenerationNumber, Profile, ProfilePath};
+use crate::domain::reference::GenerationsRef;
 use crate::domain::snapshot::Pin;
 use crate::ports::{Clock, RunJournal};
 use crate::render;
@@ -81,13 +82,8 @@ fn find(
     must_exist: bool,
 ) -> Result<(ProfilePath, GenerationNumber), Failure> {
     let usage = |text: String| Failure::new(Exit::Usage, text);
-    let parsed = text.rsplit_once(':').and_then(|(profile, number)| {
-        Some((
-            ProfileRef::parse(profile)?,
-            GenerationNumber(number.parse().ok()?),
-        ))
-    });
-    let (reference, number) = parsed.ok_or_else(|| {
+    let parsed = GenerationsRef::parse(text).and_then(|it| Some((it.number()?, it.profile)));
+    let (number, reference) = parsed.ok_or_else(|| {
         usage(format!("`{text}` is not a generation")).hint("Use PROFILE:N, such as system:42.")
     })?;
     let snapshot = context.snapshot(None)?;
