@@ -29,4 +29,5 @@ pub mod root;
 pub mod snapshot;
 pub mod store_path;
 pub mod system_info;
+pub mod undo;
 pub mod visible;

@@ -16,6 +16,7 @@ mod tests;
 mod undo;
 mod vanished;
 
+use camino::Utf8PathBuf;
 use delays::Delays;
 
 use crate::domain::blocker::CheckCode;
@@ -94,6 +95,26 @@ pub enum EngineError {
         message: String,
         /// What to do now.
         hint: String,
+    },
+    /// The run removed nothing of that name.
+    #[error("run {run} removed nothing called `{item}`")]
+    NoSuchItem {
+        /// The run.
+        run: RunId,
+        /// What was named.
+        item: String,
+        /// What can be restored of the run.
+        items: Vec<String>,
+    },
+    /// The run removed no such root: it vanished before, and the run only holds what it led to.
+    #[error("run {run} did not remove {link}, but holds its former target")]
+    Vanished {
+        /// The run.
+        run: RunId,
+        /// The link.
+        link: Utf8PathBuf,
+        /// Its former target.
+        path: Utf8PathBuf,
     },
     /// There is nothing to undo.
     #[error("there is nothing to undo: {why}")]

@@ -16,6 +16,7 @@ mod config;
 mod job;
 mod pin;
 mod store;
+mod undo;
 
 pub use budget::BudgetArgs;
 pub use calendar::CalendarArgs;
@@ -26,6 +27,7 @@ pub use config::{
 pub use job::{JobArgs, KeepArgs};
 pub use pin::{PinArgs, UnpinArgs, When};
 pub use store::{DeadArgs, Division, DuArgs, RootOrder, RootsArgs, WhyArgs};
+pub use undo::UndoArgs;
 
 /// The end of the long help.
 const EXIT_STATUS: &str = "\
@@ -138,7 +140,7 @@ pub enum Command {
     Apply(ApplyArgs),
     /// Restore generations and roots removed by a run
     #[command(
-        after_long_help = "Examples:\n  nix-prune undo                              # the latest run that can be undone\n  nix-prune history                           # the names of runs"
+        after_long_help = "Examples:\n  nix-prune undo                              # the latest run that can be undone\n  nix-prune undo system:42                    # only this generation\n  nix-prune undo last system:40..45 alice/home-manager\n  nix-prune history                           # the names of runs"
     )]
     Undo(UndoArgs),
     /// List past runs, or show one run in detail
@@ -381,20 +383,6 @@ pub struct ApplyArgs {
     /// Consent
     #[command(flatten)]
     pub consent: Consent,
-    /// Other runs
-    #[command(flatten)]
-    pub wait: WaitArg,
-    /// Output
-    #[command(flatten)]
-    pub json: JsonArg,
-}
-
-/// `undo`.
-#[derive(Debug, Args)]
-pub struct UndoArgs {
-    /// The run, as listed by `history`; default: the latest run with open holds
-    #[arg(value_name = "RUN", add = complete::runs())]
-    pub run: Option<String>,
     /// Other runs
     #[command(flatten)]
     pub wait: WaitArg,

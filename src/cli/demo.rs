@@ -64,7 +64,7 @@ pub(super) fn demo(global: Global) -> Result<Exit, Failure> {
         &context,
         "Undo restores the same numbers, the same targets, the same times.",
     );
-    show(&context, "undo")?;
+    show(&context, "undo --yes")?;
     let restored = links(&system);
     if before == restored && after.len() < before.len() {
         let dropped = before.len() - after.len();

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use super::undo::known_items;
 use crate::domain::blocker::{Blocker, CheckCode};
 use crate::engine::{EngineError, GateError, PlanError};
 use crate::ports::{
@@ -284,6 +285,12 @@ impl From<EngineError> for Failure {
                     ..Self::new(Exit::Refused, message).hint(hint)
                 }
             }
+            EngineError::NoSuchItem { item, items, .. } => {
+                Self::new(Exit::Usage, message).hint(known_items(&item, items))
+            }
+            EngineError::Vanished { link, path, .. } => Self::new(Exit::Usage, message).hint(
+                format!("Undo does not restore links that others removed. To make it a root again: nix-store --add-root {link} --realise {path}"),
+            ),
             EngineError::NothingToUndo { .. } => Self::new(Exit::Refused, message)
                 .hint("`nix-prune history` lists what can be undone."),
         }

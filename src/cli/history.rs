@@ -3,7 +3,6 @@
 use super::args::HistoryArgs;
 use super::context::Context;
 use super::failure::{Exit, Failure};
-use super::undo::run_id;
 use super::{out, run};
 use crate::domain::receipt::RunId;
 use crate::ports::{Clock, RunJournal};
@@ -26,7 +25,7 @@ pub(super) fn history(context: &Context, args: &HistoryArgs) -> Result<Exit, Fai
 }
 
 /// The run that is named: `last`, its name, or a beginning that no other run has.
-fn find(context: &Context, text: &str) -> Result<RunId, Failure> {
+pub(super) fn find(context: &Context, text: &str) -> Result<RunId, Failure> {
     let usage = |text: String| Failure::new(Exit::Usage, text);
     let runs = context.journal.receipts()?;
     let mut runs: Vec<RunId> = runs.into_iter().map(|receipt| receipt.run).collect();
@@ -34,7 +33,7 @@ fn find(context: &Context, text: &str) -> Result<RunId, Failure> {
         let last = runs.pop();
         return last.ok_or_else(|| usage("there are no recorded runs".to_string()));
     }
-    let named = run_id(text.to_string())?;
+    let named = RunId::try_from(text.to_string()).map_err(|error| usage(error.to_string()))?;
     if runs.contains(&named) {
         return Ok(named);
     }
@@ -43,9 +42,9 @@ fn find(context: &Context, text: &str) -> Result<RunId, Failure> {
         [run] => Ok(run.clone()),
         // The journal says what is wrong.
         [] => Ok(named),
-        several => {
-            let several: Vec<String> = several.iter().map(ToString::to_string).collect();
-            let message = format!("`{text}` is ambiguous: {}", several.join(", "));
+        [first, .., last] => {
+            let count = runs.len();
+            let message = format!("`{text}` is ambiguous: {count} runs, from {first} to {last}");
             Err(usage(message).hint("Use more of the name."))
         }
     }

@@ -3,8 +3,7 @@
 use super::args::{HoldArgs, HoldCommand, JsonArg, ReleaseArgs};
 use super::context::Context;
 use super::failure::{Exit, Failure};
-use super::undo::run_id;
-use super::{ask, out, run};
+use super::{ask, history, out, run};
 use crate::domain::blocker::CheckCode;
 use crate::domain::plan::HoldFacts;
 use crate::domain::snapshot::{Hold, Snapshot};
@@ -51,8 +50,7 @@ fn release(context: &Context, args: &ReleaseArgs) -> Result<Exit, Failure> {
     let runs = args
         .runs
         .iter()
-        .cloned()
-        .map(run_id)
+        .map(|run| history::find(context, run))
         .collect::<Result<Vec<_>, _>>()?;
     let wanted = |hold: &Hold| match (args.all, runs.is_empty()) {
         (true, _) => true,

@@ -14,6 +14,7 @@ mod predicting;
 mod rounds;
 mod runs;
 mod snapshots;
+mod undoing;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};

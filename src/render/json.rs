@@ -25,6 +25,7 @@ mod holds;
 mod package;
 mod roots;
 mod status;
+mod undo;
 mod usage;
 mod why;
 
@@ -52,6 +53,7 @@ pub use holds::{HeldRunDocument, HoldDocument, HoldsDocument, PinDocument, holds
 pub use package::{PackageDocument, PackagePathDocument, package};
 pub use roots::{RootDocument, RootsDocument, StateDocument, roots};
 pub use status::{FreesDocument, InodesDocument, JobDocument, StatusDocument, status};
+pub use undo::{UndoDocument, UndoItemDocument, undo};
 pub use usage::{KeeperDocument, PartDocument, UsageDocument, usage};
 pub use why::{StepDocument, ViaDocument, WhyDocument, why};
 
@@ -71,6 +73,8 @@ pub enum Document {
     Plan,
     /// `run --json`, `apply --json`, `undo --json`, `history RUN --json`.
     Receipt,
+    /// `undo --dry-run --json`.
+    Undo,
     /// `history --json`.
     History,
     /// `hold list --json`.
@@ -105,12 +109,13 @@ pub enum Document {
 
 impl Document {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Status,
         Self::Generations,
         Self::Roots,
         Self::Plan,
         Self::Receipt,
+        Self::Undo,
         Self::History,
         Self::Holds,
         Self::Pin,
@@ -136,6 +141,7 @@ impl Document {
             Self::Roots => "roots",
             Self::Plan => "plan",
             Self::Receipt => "receipt",
+            Self::Undo => "undo",
             Self::History => "history",
             Self::Holds => "holds",
             Self::Pin => "pin",
@@ -165,6 +171,7 @@ impl Document {
             | Self::Du
             | Self::Doctor => 2,
             Self::Status
+            | Self::Undo
             | Self::Holds
             | Self::Pin
             | Self::Dead
@@ -188,6 +195,7 @@ impl Document {
             Self::Roots => schema_of::<RootsDocument>(self),
             Self::Plan => schema_of::<Plan>(self),
             Self::Receipt => schema_of::<Receipt>(self),
+            Self::Undo => schema_of::<UndoDocument>(self),
             Self::History => schema_of::<HistoryDocument>(self),
             Self::Holds => schema_of::<HoldsDocument>(self),
             Self::Pin => schema_of::<PinDocument>(self),

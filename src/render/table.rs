@@ -21,6 +21,7 @@ mod plan;
 mod receipt;
 mod status;
 mod store;
+mod undo;
 mod usage;
 
 pub use budget::shortfall;
@@ -32,6 +33,7 @@ pub use plan::{plan, plan_in_full, question, stop};
 pub use receipt::{history, receipt};
 pub use status::status;
 pub use store::{dead, dead_by_package, dead_total, du, why};
+pub use undo::{undo_preview, undo_question, undone};
 pub use usage::usage;
 
 /// How the output is dressed.

@@ -8,6 +8,7 @@ use camino::Utf8Path;
 use jiff::tz::TimeZone;
 
 use crate::domain::measure::Timestamp;
+use crate::domain::reference;
 use crate::domain::store_path::StorePathRef;
 use crate::domain::visible::is_hidden;
 
@@ -88,20 +89,14 @@ pub fn ago(time: Timestamp, now: Timestamp) -> String {
 
 /// Numbers in ranges: `1-55, 58`.
 pub fn ranges(numbers: &BTreeSet<u32>) -> String {
-    let mut ranges: Vec<(u32, u32)> = Vec::new();
-    for &number in numbers {
-        match ranges.last_mut() {
-            Some((_, last)) if last.checked_add(1) == Some(number) => *last = number,
-            _ => ranges.push((number, number)),
-        }
-    }
-    let range = |&(first, last): &(u32, u32)| {
+    let range = |(first, last): &(u32, u32)| {
         if first == last {
             first.to_string()
         } else {
             format!("{first}-{last}")
         }
     };
+    let ranges = reference::ranges(numbers);
     ranges.iter().map(range).collect::<Vec<_>>().join(", ")
 }
 

@@ -2,6 +2,8 @@
 
 #![cfg(test)]
 
+mod undo;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};

@@ -136,7 +136,7 @@ impl Machine {
 
     fn undo(&self) -> Receipt {
         let observer = self.observer();
-        self.engine(&observer).undo(None).unwrap()
+        self.engine(&observer).undo(None, &[]).unwrap()
     }
 
     fn engine<'a>(&'a self, survey: &'a Observer<'a>) -> Engine<'a, Journal> {
@@ -429,7 +429,7 @@ fn a_dangling_root_is_removed_alone_and_comes_back() {
         assert!(texts.contains(&&away.join("result")));
         let run = machine.journal.receipt(&last_run(&machine)).unwrap();
         let observer = machine.observer();
-        machine.engine(&observer).undo(Some(&run.run)).unwrap();
+        machine.engine(&observer).undo(Some(&run.run), &[]).unwrap();
         let text = |l: &BTreeMap<String, (Utf8PathBuf, i64, i64)>| -> Vec<(String, Utf8PathBuf)> {
             l.iter().map(|(k, v)| (k.clone(), v.0.clone())).collect()
         };

@@ -205,7 +205,7 @@ fn an_early_end_is_recorded_and_for_good() {
     assert!(receipt.undoable().next().is_none());
     assert!(!world.disk.borrow().contains(&path(1)));
     // The run that dropped it puts back the rest.
-    world.engine().undo(None).unwrap();
+    world.engine().undo(None, &[]).unwrap();
     assert_eq!(world.numbers(), [2, 3, 4, 5, 6, 7, 8, 9]);
 }
 
@@ -332,7 +332,7 @@ fn a_run_killed_at_an_early_end_is_settled_by_the_next_one() {
                 break;
             }
             points += 1;
-            let _ = world.engine().undo(None);
+            let _ = world.engine().undo(None, &[]);
             let back = world.links.borrow().contains_key(&1);
             let journal = world.journal.borrow();
             let ended = journal.values().flat_map(|receipt| &receipt.entries);

@@ -77,7 +77,7 @@ fn a_run_killed_at_any_point_loses_nothing_and_is_settled_by_the_next_one() {
             // Both runs together took six away; undoing them brings all back.
             while world
                 .engine()
-                .undo(None)
+                .undo(None, &[])
                 .is_ok_and(|r| r.count(Outcome::Done) > 0)
             {}
             assert_eq!(*world.links.borrow(), before, "{at}");
@@ -94,7 +94,9 @@ fn an_undo_killed_at_any_point_is_finished_by_the_next_one() {
             let world = World::new(9, 9);
             let before = world.links.borrow().clone();
             run(&world, &job(Span::days(7))).unwrap();
-            if !dies_at(&world, n, after, |world| drop(world.engine().undo(None))) {
+            if !dies_at(&world, n, after, |world| {
+                drop(world.engine().undo(None, &[]));
+            }) {
                 break;
             }
             points += 1;
@@ -102,7 +104,7 @@ fn an_undo_killed_at_any_point_is_finished_by_the_next_one() {
             nothing_is_lost(&world, &at);
             while world
                 .engine()
-                .undo(None)
+                .undo(None, &[])
                 .is_ok_and(|r| r.count(Outcome::Done) > 0)
             {}
             assert_eq!(*world.links.borrow(), before, "{at}");

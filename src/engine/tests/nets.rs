@@ -87,7 +87,7 @@ fn a_hold_that_lost_its_root_is_a_root_again_before_a_collection() {
     run(&world, &job(Span::days(7))).unwrap();
     assert_eq!(world.collections.get(), 2);
     assert!(world.lost.borrow().is_empty());
-    world.engine().undo(None).unwrap();
+    world.engine().undo(None, &[]).unwrap();
     assert_eq!(world.numbers(), [1, 2, 3, 4, 5, 6, 7, 8, 9]);
 }
 
@@ -151,7 +151,7 @@ fn an_undo_takes_the_latest_run_that_still_holds_something() {
         (released.kind, released.entries.len()),
         (RunKind::Release, 2)
     );
-    let undone = world.engine().undo(None).unwrap();
+    let undone = world.engine().undo(None, &[]).unwrap();
     assert_eq!(undone.kind, RunKind::Undo(first.run));
     assert_eq!(world.numbers(), [1, 2, 3, 4, 5, 6, 9, 10, 11]);
 }
@@ -176,17 +176,20 @@ fn a_drop_that_comes_to_pass_after_its_run_can_be_undone() {
     assert_eq!(before.len(), 9);
     let settled = world.engine().resume().unwrap();
     assert_eq!((settled.len(), settled[0].count(Outcome::Pending)), (1, 0));
-    assert!(world.engine().undo(None).is_err(), "nothing is gone");
+    assert!(world.engine().undo(None, &[]).is_err(), "nothing is gone");
     // The command that the run had started removes it after all.
     world.links.borrow_mut().remove(&1);
-    let undone = world.engine().undo(None).unwrap();
+    let undone = world.engine().undo(None, &[]).unwrap();
     assert_eq!(undone.kind, RunKind::Undo(settled[0].run.clone()));
     assert_eq!(*world.links.borrow(), before);
     let recorded = world.journal.borrow()[&settled[0].run].clone();
     let undone_by = recorded.entries.iter().filter_map(|e| e.undone_by.as_ref());
     assert_eq!(undone_by.collect::<Vec<_>>(), [&undone.run]);
     world.links.borrow_mut().remove(&1);
-    assert!(world.engine().undo(None).is_err(), "it was undone already");
+    assert!(
+        world.engine().undo(None, &[]).is_err(),
+        "it was undone already"
+    );
 }
 
 #[test]
@@ -216,7 +219,7 @@ fn what_cannot_be_undone_says_why(
     } else {
         RunId::at(world.now(), 7)
     };
-    match world.engine().undo(Some(&name)).unwrap_err() {
+    match world.engine().undo(Some(&name), &[]).unwrap_err() {
         EngineError::NothingToUndo { why } => assert_eq!(why, what),
         EngineError::Journal(JournalError::NoSuchRun(run)) => assert_eq!(run, name.to_string()),
         other => panic!("{what}: {other}"),

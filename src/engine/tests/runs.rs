@@ -16,7 +16,7 @@ fn a_run_holds_drops_collects_and_is_undone() {
     assert_eq!(world.holds.borrow().len(), 6);
     assert_eq!(receipt.bytes.paths, Some(0));
 
-    let undone = world.engine().undo(None).unwrap();
+    let undone = world.engine().undo(None, &[]).unwrap();
     assert_eq!(undone.kind, RunKind::Undo(receipt.run.clone()));
     assert_eq!(undone.count(Outcome::Done), 7, "six generations and a root");
     assert_eq!(*world.links.borrow(), before);
@@ -25,11 +25,11 @@ fn a_run_holds_drops_collects_and_is_undone() {
         "a restored generation needs no hold"
     );
     assert!(matches!(
-        world.engine().undo(None),
+        world.engine().undo(None, &[]),
         Err(EngineError::NothingToUndo { .. })
     ));
     assert!(matches!(
-        world.engine().undo(Some(&receipt.run)),
+        world.engine().undo(Some(&receipt.run), &[]),
         Err(EngineError::NothingToUndo { .. })
     ));
 }
@@ -97,11 +97,11 @@ fn an_undo_gives_up_a_locked_profile_and_can_be_repeated() {
     run(&world, &job(Span::days(7))).unwrap();
     world.of_another_user.set(true);
     world.times_out.set(true);
-    let undone = world.engine().undo(None).unwrap();
+    let undone = world.engine().undo(None, &[]).unwrap();
     assert_eq!(undone.count(Outcome::Failed), 1);
     assert_eq!(undone.count(Outcome::Skipped), 5);
     world.times_out.set(false);
-    world.engine().undo(None).unwrap();
+    world.engine().undo(None, &[]).unwrap();
     assert_eq!(*world.links.borrow(), before);
 }
 
@@ -114,9 +114,9 @@ fn what_a_vanished_root_kept_is_held_first() {
     assert!(world.disk.borrow().contains(&path(50)));
     assert_eq!(world.holds.borrow().len(), 7);
     // Undoing the run puts back what it took, and that was not the root.
-    world.engine().undo(None).unwrap();
+    world.engine().undo(None, &[]).unwrap();
     assert_eq!(world.holds.borrow().len(), 1);
-    assert!(world.engine().undo(None).is_err());
+    assert!(world.engine().undo(None, &[]).is_err());
 }
 
 #[test]
@@ -187,10 +187,10 @@ fn expired_holds_are_released_and_collected_and_cannot_be_undone() {
     assert_eq!(second.bytes.measured, Some(6000));
     assert!(world.holds.borrow().is_empty());
     assert!(matches!(
-        world.engine().undo(None),
+        world.engine().undo(None, &[]),
         Err(EngineError::NothingToUndo { .. }) | Ok(_)
     ));
-    let undone = world.engine().undo(Some(&first.run));
+    let undone = world.engine().undo(Some(&first.run), &[]);
     let stale = undone.map(|receipt| receipt.count(Outcome::Stale));
     assert!(
         matches!(stale, Ok(6)),
@@ -204,7 +204,7 @@ fn an_undo_does_not_take_a_number_that_is_taken() {
     let world = World::new(9, 9);
     run(&world, &job(Span::days(7))).unwrap();
     world.links.borrow_mut().insert(3, (target(9), created(9)));
-    let undone = world.engine().undo(None).unwrap();
+    let undone = world.engine().undo(None, &[]).unwrap();
     assert_eq!(undone.count(Outcome::Stale), 1);
     assert_eq!(world.links.borrow().get(&3).unwrap().0, target(9));
     assert_eq!(
@@ -240,7 +240,7 @@ fn a_drop_that_nix_complains_of_behind_the_deed_is_recorded_as_done_and_held() {
     assert_eq!(receipt.count(Outcome::Failed), 0);
     assert_eq!(world.holds.borrow().len(), 6);
     world.lie_about_drop.set(false);
-    world.engine().undo(None).unwrap();
+    world.engine().undo(None, &[]).unwrap();
     assert_eq!(world.numbers().len(), 9);
 }
 

@@ -190,7 +190,8 @@ fn freed(receipt: &Receipt) -> Vec<String> {
     sentences
 }
 
-fn undo(receipt: &Receipt, view: &View) -> Vec<String> {
+/// What can be undone of a run, and until when.
+pub(super) fn undo(receipt: &Receipt, view: &View) -> Vec<String> {
     let open: Vec<&Undo> = receipt
         .undoable()
         .filter(|entry| is_open(entry, view.now))

@@ -60,7 +60,7 @@ fn accident_an_empty_policy_is_an_error_and_not_an_order_to_drop_everything(#[ca
 #[case(&["run", "--yes", "--keep-last=-1"])]
 #[case(&["run", "--yes", "--keep-last=0"])]
 #[case(&["run", "--yes", "--keep-within=0d"])]
-#[case(&["undo", "--dry-run"])]
+#[case(&["undo", "--dryrun"])]
 fn accident_a_mistyped_dry_run_does_nothing(#[case] args: &[&str]) {
     let Some(scratch) = five() else { return };
     ends(

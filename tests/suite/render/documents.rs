@@ -29,6 +29,7 @@ fn sample_of(document: Document) -> Value {
         Document::Roots => serde_json::to_value(json::roots(&sample::snapshot(""), None)),
         Document::Plan => serde_json::to_value(sample::plan("")),
         Document::Receipt => serde_json::to_value(sample::receipt("")),
+        Document::Undo => serde_json::to_value(json::undo(&sample::undo_preview(""))),
         Document::History => {
             serde_json::to_value(json::history(&sample::receipts(""), sample::now()))
         }
@@ -266,6 +267,8 @@ fn the_fields_promised_are_there() {
             "/runs/0",
             "run kind job startedAt finishedAt done failed stale skipped restorable bytes",
         ),
+        (Document::Undo, "", "schema run startedAt items"),
+        (Document::Undo, "/items/0", "action obstacle"),
         (
             Document::Holds,
             "/holds/0",

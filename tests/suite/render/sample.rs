@@ -31,6 +31,7 @@ use nix_prune::domain::root::{Dangling, GcRoot, RootKind, RootState};
 use nix_prune::domain::snapshot::{Actor, Held, Hold, MachineId, Pin, Snapshot, VanishedRoot};
 use nix_prune::domain::store_path::{StoreDir, StorePath, StorePathRef};
 use nix_prune::domain::system_info::SystemInfo;
+use nix_prune::domain::undo::{UndoItem, UndoPreview};
 use nix_prune::render::json::{self, DuDocument};
 
 /// A file system that is nearly full.
@@ -402,6 +403,22 @@ pub(crate) fn receipts(odd: &str) -> Vec<Receipt> {
     interrupted.finished_at = None;
     interrupted.bytes = FreedBytes::default();
     vec![first, undo, interrupted]
+}
+
+/// What an undo of the first run would restore.
+pub(crate) fn undo_preview(odd: &str) -> UndoPreview {
+    let receipt = receipt(odd);
+    let actions = receipt.entries.iter();
+    let actions = actions.filter_map(|entry| entry.action.operation().inverse());
+    let items = actions.enumerate().map(|(index, action)| UndoItem {
+        action,
+        obstacle: (index == 1).then(|| format!("its name is taken{odd}")),
+    });
+    UndoPreview {
+        run: receipt.run,
+        started_at: receipt.started_at,
+        items: items.collect(),
+    }
 }
 
 /// A store in which every generation of a snapshot is valid and refers to a path of its own and one of all; a path is

@@ -23,6 +23,7 @@ fn views(odd: &str, color: bool, width: Option<u16>) -> Vec<(&'static str, Strin
         sample::job(Span::ZERO, odd),
     );
     let receipts = sample::receipts(odd);
+    let preview = sample::undo_preview(odd);
     let store = sample::inspection(odd, &snapshot);
     let sizes = store.sizes(&snapshot);
     vec![
@@ -105,6 +106,8 @@ fn views(odd: &str, color: bool, width: Option<u16>) -> Vec<(&'static str, Strin
         ),
         ("receipt", table::receipt(&receipts[0], &view)),
         ("receipt-undo", table::receipt(&receipts[1], &view)),
+        ("undo-preview", table::undo_preview(&preview, &view)),
+        ("undone", table::undone(&receipts[1], &receipts[0], &view)),
         ("receipt-interrupted", table::receipt(&receipts[2], &view)),
         ("history", table::history(&receipts, &view)),
         (
@@ -123,7 +126,7 @@ fn the_views_kept_are_current() {
 }
 
 /// The views of what is there; none is longer than the terminal is wide.
-const LISTS: [&str; 9] = [
+const LISTS: [&str; 11] = [
     "generations",
     "usage",
     "du",
@@ -133,6 +136,8 @@ const LISTS: [&str; 9] = [
     "dead-by-package",
     "holds",
     "history",
+    "undo-preview",
+    "undone",
 ];
 
 #[rstest]
