@@ -85,7 +85,7 @@ impl Journal {
     /// [`JournalError::Locked`] when another run is still under way then; otherwise when the lock cannot be looked at.
     pub fn wait_for_turn(&self) -> Result<(), JournalError> {
         let path = self.lock_path();
-        if self.lock_wait.is_none() || self.is_absent(&path)? {
+        if self.is_absent(&path)? {
             return Ok(());
         }
         self.trusted(&path)?;

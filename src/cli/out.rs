@@ -161,8 +161,14 @@ pub(super) fn command(name: &str) -> String {
             _ => words.push(arg),
         }
     }
-    let quoted = shlex::try_join(words.iter().map(String::as_str));
-    escape(&quoted.unwrap_or_else(|_| format!("nix-prune {name}")))
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,%+@".contains(c);
+    let quoted = words.iter().map(|word| {
+        if word.chars().all(is_plain) {
+            return word.clone();
+        }
+        shlex::try_quote(word).map_or_else(|_| word.clone(), Into::into)
+    });
+    escape(&quoted.collect::<Vec<_>>().join(" "))
 }
 
 /// The format of standard output.

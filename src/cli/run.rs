@@ -56,6 +56,8 @@ pub(super) fn execute(
     plan: impl FnOnce(&Context, &EffectiveJob) -> Result<Plan, Failure>,
 ) -> Result<Exit, Failure> {
     let nix = context.nix()?;
+    // Before anything is shown that another run may change.
+    context.journal.wait_for_turn()?;
     let observer = context.observer(Some(job));
     recover_first(context, &observer, &nix)?;
     let mut plan = plan(context, job)?;

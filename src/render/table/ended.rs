@@ -19,7 +19,12 @@ pub fn run_ended(receipt: &Receipt, plan: &Plan, disk: Option<Disk>, view: &View
     let mut sentences = done(receipt, view);
     sentences.extend(deleted(receipt));
     if sentences.is_empty() && receipt.entries.is_empty() {
-        sentences.push("There was nothing to do.".to_string());
+        let nothing = if receipt.failed_checks.is_empty() {
+            "There was nothing to do."
+        } else {
+            "Nothing was done."
+        };
+        sentences.push(nothing.to_string());
     }
     let disk = disk.map(|disk| format!("{} now.", fullness(&receipt.store.to_string(), disk)));
     sentences.extend(disk.map(|disk| escape(&disk)));
@@ -33,31 +38,47 @@ pub fn run_ended(receipt: &Receipt, plan: &Plan, disk: Option<Disk>, view: &View
     page.finish()
 }
 
-/// What a run did not do, and why; the generations of a profile together, with the reason of the first.
+/// What a run did not do, and why, and what is to be known of the rest; generations of a profile with the same reason together.
 pub fn not_done(receipt: &Receipt, view: &View) -> Vec<String> {
-    let mut groups: Vec<(Outcome, Option<&ProfilePath>, Vec<&Entry>)> = Vec::new();
+    type Group<'a> = (Outcome, Option<&'a ProfilePath>, Vec<&'a Entry>);
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    // The same command fails for each generation with another number.
+    let reason = |entry: &Entry| {
+        entry
+            .detail
+            .as_ref()
+            .map(|it| it.replace(|c: char| c.is_ascii_digit(), ""))
+    };
     for entry in &receipt.entries {
-        if matches!(entry.outcome, Outcome::Done | Outcome::Retained) {
+        let is_silent = match entry.outcome {
+            Outcome::Done => entry.detail.is_none(),
+            outcome => outcome == Outcome::Retained,
+        };
+        if is_silent {
             continue;
         }
         let profile = entry
             .action
             .changed_generation()
             .map(|facts| &facts.profile);
-        let same = |(outcome, of, _): &(Outcome, Option<&ProfilePath>, Vec<&Entry>)| {
-            *outcome == entry.outcome && profile.is_some() && *of == profile
+        let same = |(outcome, of, entries): &&mut Group<'_>| {
+            let reasons = entries.first().map(|first| reason(first));
+            *outcome == entry.outcome
+                && profile.is_some()
+                && *of == profile
+                && reasons == Some(reason(entry))
         };
-        match groups.iter_mut().find(|group| same(group)) {
+        match groups.iter_mut().find(same) {
             Some((.., entries)) => entries.push(entry),
             None => groups.push((entry.outcome, profile, vec![entry])),
         }
     }
     groups.sort_by_key(|(outcome, ..)| *outcome != Outcome::Failed);
-    let group = |(outcome, profile, entries): (Outcome, Option<&ProfilePath>, Vec<&Entry>)| {
-        let paint = if outcome == Outcome::Failed {
-            Paint::Red
-        } else {
-            Paint::Yellow
+    let group = |(outcome, profile, entries): Group<'_>| {
+        let paint = match outcome {
+            Outcome::Failed => Paint::Red,
+            Outcome::Done => Paint::Green,
+            _ => Paint::Yellow,
         };
         let word = view.paint(&capital(outcome_word(outcome)), paint);
         let numbers = entries

@@ -39,7 +39,7 @@ fn a_result_link_below_a_protected_path_stays_and_says_why() {
     let kept = dangling(&scratch, "kept");
     let removed = dangling(&scratch, "removed");
     let file = protecting(&scratch, scratch.base().join("kept").as_str());
-    let plan = ends(&scratch, &["plan", "--config", &file], 0);
+    let plan = ends(&scratch, &["plan", "--full", "--config", &file], 0);
     let why = "its link is in a path that the settings protect";
     assert_eq!(plan.stdout.matches(why).count(), 1, "{}", plan.stdout);
     let plan = json(&ends(&scratch, &["plan", "--json", "--config", &file], 0));

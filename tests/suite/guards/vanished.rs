@@ -81,7 +81,7 @@ fn a_root_that_vanishes_during_a_run_and_cannot_be_held_stops_the_collection() {
             bin.as_str(),
         ];
         let ran = ends(&scratch, &args, 3);
-        assert!(ran.stdout.contains("could not be held"), "{}", ran.stdout);
+        assert!(ran.stderr.contains("could not be held"), "{}", ran.stderr);
         assert!(on_disk(&scratch, "thesis") && on_disk(&scratch, "dead"));
     }
 }
@@ -96,9 +96,9 @@ fn a_removal_that_takes_a_kept_generation_stops_the_collection() {
         let args = ["run", "--keep-last=2", "--yes", "--nix-bin", bin.as_str()];
         let ran = ends(&scratch, &args, 3);
         assert!(
-            ran.stdout.contains("this also removed the generations 4"),
+            ran.stderr.contains("this also removed the generations 4"),
             "{}",
-            ran.stdout
+            ran.stderr
         );
         assert!(on_disk(&scratch, "system-4") && on_disk(&scratch, "dead"));
         // The next run holds it, and collects the rest.
@@ -170,7 +170,7 @@ fn a_home_that_is_unmounted_during_a_run_stops_the_collection() {
         let run = |args: &[&str], status: i32| {
             let ran = run_command(program_behind(&scratch, own)?.args(args));
             assert_eq!(ran.status, status, "{}{}", ran.stdout, ran.stderr);
-            Some(ran.stdout)
+            Some(ran.stdout + &ran.stderr)
         };
         let args = ["run", "--keep-last=2", "--yes"];
         let first = ["run", "--keep-last=50", "--no-collect", "--yes"];
@@ -288,7 +288,7 @@ fn what_a_root_kept_that_vanished_is_held_until_its_window_ends() {
         let plan = json(&ends(&scratch, &["plan", "--json"], 0));
         assert_eq!(planned(&plan)[0], "holdRoot");
         assert_eq!(plan["prediction"]["paths"], 0, "nothing goes that is held");
-        let shown = ends(&scratch, &["plan"], 0).stdout;
+        let shown = ends(&scratch, &["plan", "--full"], 0).stdout;
         assert!(shown.contains(link.as_str()), "{shown}");
         ends(&scratch, &["run", "--no-collect", "--yes"], 0);
 

@@ -222,6 +222,8 @@ fn document(ran: &Ran, args: &[&str]) -> (Value, String) {
         notes += &predicted.take().to_string();
     }
     document["takenAt"].take();
+    // Others write to that file system as well.
+    document["disk"].take();
     (document, notes)
 }
 
