@@ -35,6 +35,7 @@ mod render;
 mod retention;
 mod runtime_roots;
 mod safety;
+mod screens;
 mod settings;
 mod store;
 mod survey;

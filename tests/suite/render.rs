@@ -19,7 +19,7 @@ fn source(path: &str) -> PathBuf {
 }
 
 /// Compares a text with the file that is kept of it; `NIX_PRUNE_BLESS=1` writes the file anew.
-fn assert_kept(path: &str, text: &str) {
+pub(crate) fn assert_kept(path: &str, text: &str) {
     let file = source(path);
     if std::env::var_os("NIX_PRUNE_BLESS").is_some_and(|value| value == "1") {
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
