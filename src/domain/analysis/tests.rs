@@ -180,6 +180,29 @@ fn dead_is_what_no_root_keeps() {
     assert_eq!(store.store().as_path(), "/nix/store");
 }
 
+/// Groups of links, and the paths and bytes that only each keeps.
+#[rstest]
+#[case::each_alone(&["system-1-link", "system-2-link"], &[(1, 5), (1, 6)])]
+#[case::what_a_process_uses_is_not_theirs(&["system-1-link system-2-link"], &[(2, 11)])]
+#[case::together_what_neither_keeps_alone(&["system-2-link result"], &[(2, 14)])]
+#[case::one_beside_the_other(&["system-1-link", "system-2-link result"], &[(1, 5), (2, 14)])]
+#[case::no_process_belongs_to_a_group(&["system-1-link exe"], &[(1, 5)])]
+#[case::an_empty_group(&["none", "result"], &[(0, 0), (0, 0)])]
+fn a_group_keeps_what_no_other_root_keeps(
+    #[case] groups: &[&str],
+    #[case] expected: &[(u64, u64)],
+) {
+    let store = analysis(roots());
+    let group_of = |link: &Utf8Path| {
+        let name = link.file_name()?;
+        let mut groups = groups.iter();
+        groups.position(|group| group.split(' ').any(|of_it| name == of_it))
+    };
+    let weights = store.exclusive_of(groups.len(), group_of);
+    let weights: Vec<_> = weights.iter().map(|w| (w.paths, w.nar_bytes.0)).collect();
+    assert_eq!(weights, expected);
+}
+
 #[test]
 fn a_temporary_root_keeps_every_name_with_its_hash() {
     let hash = format!("{:032}", 5);

@@ -102,7 +102,57 @@ fn the_goal_says_what_must_go(#[case] budget: Budget, #[case] bytes: u64) {
     assert_eq!(budget.to_free(disk, Bytes(600)), Bytes(bytes));
 }
 
+#[rstest]
+#[case(0, 0, 0)]
+#[case(0, 5, 0)]
+#[case(5, 0, 100)]
+#[case(1, 999, 1)]
+#[case(803, 200, 81)]
+#[case(u64::MAX, u64::MAX, 50)]
+fn the_part_in_use_is_rounded_up(#[case] used: u64, #[case] available: u64, #[case] percent: u128) {
+    let disk = Disk {
+        used: Bytes(used),
+        available: Bytes(available),
+    };
+    assert_eq!(disk.percent_used(), percent);
+}
+
+#[rstest]
+#[case("4096", Some("4096B"))]
+#[case("007", Some("7B"))]
+#[case("0", Some("0"))]
+#[case("000", Some("0"))]
+#[case::not_one_that_has_a_unit("50G", None)]
+#[case("4096B", None)]
+#[case("1.5", None)]
+#[case("", None)]
+#[case::too_large("18446744073709551616", None)]
+fn a_bare_number_of_version_1_gets_its_unit(#[case] text: &str, #[case] size: Option<&str>) {
+    assert_eq!(respelled_size(text).as_deref(), size);
+}
+
+#[rstest]
+#[case(0, "0K")]
+#[case(1, "1K")]
+#[case((10 << 20) - 1, "10240K")]
+#[case(10 << 20, "10M")]
+#[case((43 << 20) + 1, "44M")]
+#[case(10 * GIB, "10G")]
+#[case(9 << 40, "9216G")]
+#[case(u64::MAX, "16777216T")]
+fn a_size_to_type_is_short(#[case] bytes: u64, #[case] text: &str) {
+    assert_eq!(size_argument(Bytes(bytes)), text);
+}
+
 proptest::proptest! {
+    /// Who types it frees no less than was offered, and hardly more.
+    #[test]
+    fn a_size_to_type_is_enough(bytes in 0..u64::MAX / 2, shift in 0u32..64) {
+        let bytes = bytes >> shift;
+        let typed = parse_size(&size_argument(Bytes(bytes))).unwrap().0;
+        proptest::prop_assert!(bytes <= typed && typed - bytes < (bytes / 10).max(1024));
+    }
+
     #[test]
     fn no_text_panics(text in "\\PC*") {
         let _ = parse_size(&text);
@@ -113,6 +163,11 @@ proptest::proptest! {
     #[test]
     fn what_must_go_is_enough(used: u64, available: u64, percent in 10u64..=95, free in 5u8..=90) {
         let (used, available) = (used / 2, available / 2);
+        let disk = Disk { used: Bytes(used), available: Bytes(available) };
+        // What a screen shows agrees with what a goal asks for.
+        let asks = |budget: Budget| budget.to_free(disk, Bytes(0)) > Bytes(0);
+        proptest::prop_assert_eq!(asks(Budget::max_used(percent).unwrap()), disk.percent_used() > u128::from(percent));
+        proptest::prop_assert_eq!(asks(Budget::MinFree(Amount::Percent(Percent(free)))), available < disk.part(Percent(free)).0);
         for budget in [
             Budget::max_used(percent).unwrap(),
             Budget::min_free(Amount::Percent(Percent(free))).unwrap(),
