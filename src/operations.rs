@@ -27,6 +27,8 @@ pub mod generations;
 pub(crate) mod holds;
 mod optimise;
 mod roots;
+#[cfg(test)]
+mod tests;
 pub(crate) mod vanished;
 mod verify;
 

@@ -132,3 +132,43 @@ pub fn gate(plan: &Plan, kind: RunKind) -> Result<Approved, GateError> {
         Err(GateError::Stopped { stops })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::blocker::CheckCode;
+    use rstest::rstest;
+
+    fn risky(count: usize, highest: RiskLevel) -> GateError {
+        GateError::TooRisky {
+            count,
+            highest,
+            ceiling: RiskLevel::Medium,
+        }
+    }
+
+    #[rstest]
+    #[case(GateError::SafeMode { count: 1 }, "safe mode refuses 1 critical action")]
+    #[case(GateError::SafeMode { count: 2 }, "safe mode refuses 2 critical actions")]
+    #[case(
+        risky(1, RiskLevel::High),
+        "1 action has risk high, and the limit is medium"
+    )]
+    #[case(
+        risky(3, RiskLevel::Critical),
+        "3 actions have risk critical, and the limit is medium"
+    )]
+    fn a_refusal_says_how_much_is_too_risky(#[case] error: GateError, #[case] text: &str) {
+        assert_eq!(error.to_string(), text);
+    }
+
+    /// On a yes to critical actions everything passes; a failed check takes a yes of its own.
+    #[test]
+    fn a_failed_check_is_not_about_critical_actions() {
+        let stop = Blocker::new(CheckCode::LimitGenerations, String::new(), String::new());
+        assert!(!GateError::Stopped { stops: vec![stop] }.is_about_critical());
+        assert!(GateError::SafeMode { count: 1 }.is_about_critical());
+        assert!(risky(1, RiskLevel::Critical).is_about_critical());
+        assert!(!risky(1, RiskLevel::High).is_about_critical());
+    }
+}

@@ -1,7 +1,9 @@
 //! Deletion by name: what Nix refuses, what comes alive meanwhile, and when everything is left to Nix.
 
 use nix_prune::domain::collect::CollectMethod;
+use nix_prune::domain::plan::CollectFacts;
 use nix_prune::engine::{Collection, collect};
+use nix_prune::operations::ActionContext;
 
 use super::rounds::{DEAD, Kind, StoreData, deleted, world};
 use super::*;
@@ -17,6 +19,21 @@ fn dead(range: std::ops::Range<u32>) -> BTreeSet<StorePath<String>> {
 /// Two generations and ten dead paths.
 fn ten() -> World {
     world(Kind::Honest, &[16; 2], &[8; 10])
+}
+
+/// Only the engine collects, after a last look; an action that did nothing must not count as done.
+#[test]
+fn a_collection_is_no_action_like_others() {
+    let world = ten();
+    let context = ActionContext {
+        nix: &world,
+        hold: None,
+        protected: &ProtectedPaths::default(),
+    };
+    let action = Action::Collect(CollectFacts::default());
+    let performed = action.operation().perform(&context);
+    assert!(matches!(performed, Err(PerformError::Stale(_))));
+    assert_eq!(world.disk.borrow().len(), 12);
 }
 
 #[rstest]

@@ -1,6 +1,8 @@
 //! Planning over the ports: when the store is read, what a plan says where it cannot be, and its safety checks.
 
+use crate::domain::limits::Usual;
 use crate::domain::note::Note;
+use crate::engine::checks;
 use crate::support::actions;
 use nix_prune::domain::blocker::CheckCode;
 use nix_prune::domain::budget::{Amount, Budget, Disk, DiskGoal, ReleaseHolds};
@@ -135,4 +137,25 @@ fn every_plan_has_its_safety_checks() {
     assert_eq!(codes(&limited), [CheckCode::LimitGenerations]);
     limited.accept.insert(CheckCode::LimitGenerations);
     assert_eq!(codes(&limited), []);
+}
+
+/// Three runs say what is usual, and two do not.
+#[rstest]
+#[case::it_counts(|_: &mut Receipt| {}, true)]
+#[case::a_saved_plan(|it: &mut Receipt| it.kind = RunKind::Apply, true)]
+#[case::an_undo(|it: &mut Receipt| it.kind = RunKind::Undo(it.run.clone()), false)]
+#[case::a_release(|it: &mut Receipt| it.kind = RunKind::Release, false)]
+#[case::interrupted(|it: &mut Receipt| it.finished_at = None, false)]
+#[case::without_a_job(|it: &mut Receipt| it.job = None, false)]
+#[case::of_another_store(|it: &mut Receipt| it.store = StoreDir::new("/other".into()).unwrap(), false)]
+fn completed_runs_of_the_job_on_the_store_say_what_is_usual(
+    #[case] change: fn(&mut Receipt),
+    #[case] counts: bool,
+) {
+    let receipt = run(&World::new(9, 9), &job(Span::days(7))).unwrap();
+    let mut records = vec![receipt.clone(); 3];
+    change(&mut records[1]);
+    let (store, job) = (&receipt.store, receipt.job.as_ref().unwrap());
+    let usual = checks::usual(&records, store, job);
+    assert_eq!(usual != Usual::default(), counts);
 }

@@ -47,8 +47,11 @@ impl ReadStore for Open<'_> {
             state: RootState::Live,
             last_used: None,
         };
-        let generations = self.world.numbers().into_iter();
-        let links = generations.map(|n| root(format!("{PROFILE}-{n}-link").into(), path(n)));
+        let generations = snapshot.profiles.iter().flat_map(|profile| {
+            let numbers = profile.generations.keys();
+            numbers.map(|number| (profile.path.link(*number), path(number.0)))
+        });
+        let links = generations.map(|(link, path)| root(link, path));
         let holds = self.world.holds.borrow().clone().into_iter();
         let holds = holds.map(|(link, path)| root(link, path));
         let store = StoreAnalysis::new(StoreData {
@@ -152,6 +155,70 @@ fn an_ended_hold_is_freed_now() {
     world.now.set(NOW + 8 * DAY);
     let plan = planned(&world, &open(&world), &job(Span::days(7))).unwrap();
     assert_eq!(figures(&plan)[..2], [700, 7].map(Some));
+}
+
+/// A machine with a second profile, whose generations from `first` on are those of the first one.
+struct TwoProfiles<'a> {
+    world: &'a World,
+    first: u32,
+}
+
+impl Survey for TwoProfiles<'_> {
+    fn snapshot(&self) -> Result<Snapshot, SurveyError> {
+        let mut snapshot = self.world.snapshot()?;
+        let mut second = snapshot.profiles[0].clone();
+        second.path = ProfilePath::new(Utf8Path::new("/state/profiles/second")).unwrap();
+        second
+            .generations
+            .retain(|number, _| number.0 >= self.first);
+        snapshot.profiles.push(second);
+        Ok(snapshot)
+    }
+}
+
+/// Of nine generations, the first six are removed.
+#[rstest]
+#[case::it_shares_all_of_them(1, &[0, 0])]
+#[case::it_has_the_last_three(4, &[300, 0])]
+#[case::it_removes_none(7, &[600, 0])]
+fn a_profile_frees_what_no_other_keeps(#[case] first: u32, #[case] frees: &[u64]) {
+    let world = world();
+    let store = open(&world);
+    let planner = Planner {
+        survey: &TwoProfiles {
+            world: &world,
+            first,
+        },
+        store: &store,
+        nix: Some(&world),
+        remember: &world,
+    };
+    let plan = planner
+        .plan(&unrestricted(&job(Span::ZERO)), Exact::IfCheap)
+        .unwrap();
+    // What two profiles share is freed by neither alone, and all the same.
+    assert_eq!(figures(&plan)[..2], [800, 8].map(Some));
+    let of_profiles: Vec<_> = plan.profiles.iter().map(|it| it.frees.unwrap().0).collect();
+    assert_eq!(of_profiles, frees);
+}
+
+#[rstest]
+#[case::nothing_is_held_yet(None, None)]
+#[case::while_the_windows_are_open(Some(1), Some((600, 6)))]
+#[case::when_they_have_ended(Some(8), None)]
+fn open_holds_keep_what_an_earlier_run_removed(
+    #[case] days_later: Option<i64>,
+    #[case] kept: Option<(u64, u64)>,
+) {
+    let world = world();
+    let job = job(Span::days(7));
+    if let Some(days) = days_later {
+        run(&world, &job).unwrap();
+        world.now.set(NOW + days * DAY);
+    }
+    let plan = planned(&world, &open(&world), &job).unwrap();
+    let open = plan.prediction.open_holds;
+    assert_eq!(open.map(|later| (later.nar_bytes.0, later.paths)), kept);
 }
 
 #[test]

@@ -97,8 +97,12 @@ impl Survey for StoreData<'_> {
     fn weigh(&self, names: &[&str]) -> Result<Vec<Bytes>, FullGcReason> {
         let blocks = self.0.blocks.borrow();
         let sizes = &blocks.as_ref().unwrap().sizes;
-        let size = |name: &&str| sizes[&StorePathRef::from_base_name(name).unwrap().to_owned()];
-        Ok(names.iter().map(|name| Bytes(size(name))).collect())
+        let unknown = || FullGcReason::Unknown("a path cannot be measured".to_string());
+        let size = |name: &&str| {
+            let path = StorePathRef::from_base_name(name).unwrap().to_owned();
+            sizes.get(&path).copied().map(Bytes).ok_or_else(unknown)
+        };
+        names.iter().map(size).collect()
     }
 
     fn dead(&self) -> Result<DeletionSet, FullGcReason> {
@@ -282,6 +286,22 @@ fn nothing_is_removed_after_a_step_that_would_free_nothing() {
         (BudgetEnd::NothingLeft, 1)
     );
     assert_eq!(receipt.count(Outcome::Retained), 1);
+}
+
+/// What is dead is collected as Nix does it, and the first step whose paths cannot be measured is the last one.
+#[test]
+fn what_cannot_be_measured_ends_the_budget_at_the_first_step() {
+    let world = world(Kind::Honest, &[16; 4], &[8]);
+    if let Some(blocks) = &mut *world.blocks.borrow_mut() {
+        blocks.sizes.clear();
+    }
+    let receipt = run_for(&world, 40);
+    assert_eq!(
+        (ended(&receipt), dropped(&receipt)),
+        (BudgetEnd::Unknown, 1)
+    );
+    assert_eq!(world.collections.get(), 1);
+    assert!(!world.disk.borrow().contains(&path(DEAD)));
 }
 
 fn kinds() -> impl Strategy<Value = Kind> {

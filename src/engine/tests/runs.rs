@@ -360,12 +360,40 @@ fn the_gate_stops_what_is_too_risky(
     let mut job = job(window);
     job.max_risk = ceiling;
     job.safe_mode = safe;
-    let plan = plan_of(&world.snapshot().unwrap(), &job);
-    match (gate(&plan, RunKind::Run), stopped) {
+    let mut plan = plan_of(&world.snapshot().unwrap(), &job);
+    let gated = gate(&plan, RunKind::Run);
+    let critical = stopped == Some(RiskLevel::Critical);
+    let about_critical = |error: &GateError| error.is_about_critical();
+    assert_eq!(gated.as_ref().is_err_and(about_critical), critical);
+    match (gated, stopped) {
         (Ok(_), None) => {}
         (Err(GateError::SafeMode { count: 6 }), Some(RiskLevel::Critical)) => assert!(safe),
         (Err(GateError::TooRisky { highest, .. }), Some(level)) => assert_eq!(highest, level),
         (other, _) => panic!("{other:?}"),
+    }
+    // What a person is asked about is what no hold keeps, and a yes lets it pass.
+    assert_eq!(
+        plan.removed_for_good(),
+        if window.is_zero() { 6 } else { 0 }
+    );
+    plan.allow_critical();
+    assert!(gate(&plan, RunKind::Run).is_ok());
+}
+
+#[test]
+fn no_limit_of_one_run_is_above_the_policy() {
+    let levels = RiskLevel::ALL;
+    let policies = levels.map(Some).into_iter().chain([None]);
+    for (max_risk, limit) in policies.flat_map(|policy| levels.map(|limit| (policy, limit))) {
+        let policy = Policy {
+            max_risk,
+            ..Policy::default()
+        };
+        let bound = EffectiveJob::new(job(Span::ZERO), policy).with_risk_limit(limit);
+        assert_eq!(
+            (bound.max_risk, bound.safe_mode),
+            (max_risk.map_or(limit, |most| most.min(limit)), false)
+        );
     }
 }
 

@@ -9,6 +9,7 @@ use std::convert::Infallible;
 use nix_prune::domain::budget::{Amount, Budget, DiskGoal, DiskUsage, ReleaseHolds};
 use nix_prune::domain::graph::NodeSet;
 use nix_prune::domain::measure::Bytes;
+use nix_prune::domain::plan::RemovalRule;
 use nix_prune::domain::receipt::RunKind;
 use nix_prune::engine::{BudgetContext, gate};
 use proptest::prelude::*;
@@ -97,6 +98,10 @@ proptest! {
                 prop_assert!(as_without || (mode == ReleaseHolds::IfNeeded && sooner), "{link}");
             }
             prop_assert!(gate(&plan, RunKind::Run).is_ok());
+            // Of what goes for good, the holds that have ended are no loss.
+            let ended = plan.removals().filter(|it| it.rule == RemovalRule::WindowEnded).count();
+            let for_good = within.iter().filter(|(_, for_good)| *for_good).count();
+            prop_assert_eq!(plan.removed_for_good(), for_good - ended);
             for item in &plan.items {
                 prop_assert_eq!(is_dropped(item), goes(item, &within));
             }
