@@ -119,7 +119,7 @@ pub enum ColorChoice {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Show how full the store is, what can be freed, and what needs attention (read-only)
+    /// Show how full the store is and what can be freed (read-only)
     Status(StatusArgs),
     /// Show what `run` would do, and why (read-only)
     #[command(
@@ -131,7 +131,10 @@ pub enum Command {
         after_long_help = "Examples:\n  nix-prune run                               # the default job; asks first\n  nix-prune run -n                            # only show the plan\n  nix-prune run daily --yes                   # for timers\n  nix-prune run --until-free 20G              # only as much as needed"
     )]
     Run(RunArgs),
-    /// Free this much space now: dead paths and holds first, then generations that no rule keeps
+    /// Free this much space now, with the smallest loss first
+    ///
+    /// Deletes dead paths, then releases holds, then removes generations that no rule keeps, without a hold: each from the oldest, and no
+    /// more than needed. Shows what cannot be restored, and asks.
     Free(FreeArgs),
     /// Carry out a saved plan; fail if anything it relies on has changed
     #[command(

@@ -7,9 +7,10 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::read;
 
-use super::args::Consent;
+use super::args::{ColorChoice, Consent};
 use super::context::Context;
 use super::failure::{Exit, Failure};
+use super::out;
 use crate::domain::plan::Plan;
 use crate::domain::receipt::RunKind;
 use crate::domain::risk::RiskLevel;
@@ -119,7 +120,13 @@ fn ask(
         text.push_str(line);
         text.push('\n');
     }
-    text.push_str(question);
+    let style = out::style(ColorChoice::Never);
+    for line in question.lines() {
+        text.push_str(&render::table::prose(line, style));
+    }
+    // The answer stands behind the question.
+    text.truncate(text.trim_end().len());
+    text.push(' ');
     let mut terminal = io::stderr();
     let asked = terminal
         .write_all(text.as_bytes())

@@ -324,7 +324,8 @@ impl From<GateError> for Failure {
                 stops.iter().map(hint).collect::<Vec<_>>().join("\n")
             }
             GateError::SafeMode { .. } => {
-                "Keep more, or set an undo window. Only `safeMode: false` in the settings allows critical actions."
+                "Keep more, or set an undo window. At a terminal, without --yes, a person can confirm critical actions; unattended, \
+                 only `safeMode: false` in the settings allows them."
                     .to_string()
             }
             GateError::TooRisky { highest, .. } => {

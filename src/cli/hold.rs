@@ -1,12 +1,14 @@
 //! `hold`: lists and releases holds.
 
-use super::args::{HoldArgs, HoldCommand, JsonArg, ReleaseArgs};
+use super::args::{HoldArgs, HoldCommand, JobArgs, JsonArg, ReleaseArgs};
 use super::context::Context;
 use super::failure::{Exit, Failure};
-use super::{ask, history, out, run};
+use super::{ask, history, inspect, out, run};
 use crate::domain::blocker::CheckCode;
 use crate::domain::plan::HoldFacts;
+use crate::domain::receipt::Outcome;
 use crate::domain::snapshot::{Hold, Snapshot};
+use crate::engine::Exact;
 use crate::ports::Clock;
 use crate::render;
 use crate::render::text::count;
@@ -92,6 +94,22 @@ fn release(context: &Context, args: &ReleaseArgs) -> Result<Exit, Failure> {
     }
     let observer = context.observer(None);
     let receipt = context.engine(&observer, &nix).release(facts)?;
-    run::show(context, &receipt, args.json.json)?;
+    if args.json.json {
+        out::json(&receipt)?;
+    } else {
+        out::eprint_lines(&render::table::not_done(&receipt, &context.view()));
+        let released = count(receipt.count(Outcome::Done), "hold");
+        out::text(&format!("Released {released}.{}", freed_next(context)));
+    }
     Ok(run::exit(&receipt))
+}
+
+/// What a run frees now, in words; nothing where that is unknown.
+fn freed_next(context: &Context) -> String {
+    let job = context.job(&JobArgs::default(), None);
+    let plan = job.and_then(|job| inspect::plan(context, &job, Exact::Never));
+    match plan.ok().and_then(|plan| plan.prediction.nar_bytes) {
+        Some(bytes) if bytes.0 > 0 => format!(" Now `nix-prune run` frees {bytes}."),
+        _ => String::new(),
+    }
 }

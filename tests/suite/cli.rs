@@ -617,6 +617,8 @@ fn holds_are_released_by_hand_and_then_nothing_comes_back() {
     assert_eq!(run(&scratch, &["hold", "release", &id]).status, 4);
     let ran = run(&scratch, &["hold", "release", &id, "--yes"]);
     assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
+    let said = "Released 6 holds. Now `nix-prune run` frees ";
+    assert!(ran.stdout.starts_with(said), "{}", ran.stdout);
     let holds = json(&run(&scratch, &["hold", "list", "--json"]));
     assert_eq!(holds["holds"].as_array().unwrap().len(), 0);
     by_hand(&scratch, "nix-collect-garbage", &[]);
