@@ -6,7 +6,7 @@ use super::failure::{Exit, Failure};
 use super::{ask, inspect, run};
 use crate::domain::budget::{Amount, Budget, DiskGoal, ReleaseHolds};
 use crate::domain::effective_job::EffectiveJob;
-use crate::domain::measure::Bytes;
+use crate::domain::measure::{Bytes, Span};
 use crate::domain::plan::Plan;
 use crate::domain::risk::RiskLevel;
 use crate::engine::Exact;
@@ -71,6 +71,8 @@ fn job(context: &Context, args: &FreeArgs) -> Result<EffectiveJob, Failure> {
             budget,
             release_holds: ReleaseHolds::IfNeeded,
         });
+        // A generation that is held frees nothing now.
+        job.undo_window = Span::ZERO;
         job.operations.collect.get_or_insert_default();
         job.operations.maintenance.clear();
     })?;

@@ -124,7 +124,8 @@ fn idle(
 /// that fills up would not even be rid of what is dead.
 struct UpperBound {
     highest: RiskLevel,
-    too_risky: Vec<RiskLevel>,
+    /// A step is tried twice: for now, and for the day when what it frees may go.
+    too_risky: HashSet<(Utf8PathBuf, RiskLevel)>,
 }
 
 impl UpperBound {
@@ -136,21 +137,25 @@ impl UpperBound {
         };
         Self {
             highest,
-            too_risky: Vec::new(),
+            too_risky: HashSet::new(),
         }
     }
 
     fn allowed(&mut self, steps: Vec<Step>) -> Vec<Step> {
         let may = |step: &Step| step.removal.risk <= self.highest;
         let (good, bad): (Vec<_>, Vec<_>) = steps.into_iter().partition(may);
-        self.too_risky
-            .extend(bad.iter().map(|step| step.removal.risk));
+        let bad = bad.into_iter().map(|step| (step.link, step.removal.risk));
+        self.too_risky.extend(bad);
         good
     }
 
     fn left_out(&self) -> Vec<LeftOut> {
         let count = |risk: RiskLevel| {
-            let steps = self.too_risky.iter().filter(|&&r| r == risk).count();
+            let steps = self
+                .too_risky
+                .iter()
+                .filter(|(_, left)| *left == risk)
+                .count();
             let steps = u64::try_from(steps).unwrap_or(u64::MAX);
             (steps > 0).then_some(LeftOut { risk, steps })
         };
