@@ -14,7 +14,7 @@ use crate::domain::plan::{
     Action, Decision, HoldFacts, Item, Plan, PlanSchema, PlannedAction, PlannedKeep,
     PlannedProfile, Prediction, Removal, RemovalRule, Subject, VanishedFacts,
 };
-use crate::domain::profile::ProfileNames;
+use crate::domain::profile::{Profile, ProfileNames};
 use crate::domain::protected::ProtectedPaths;
 use crate::domain::receipt::{Outcome, Undo};
 use crate::domain::retention::{Reason, Reasons};
@@ -235,7 +235,9 @@ impl Plan {
             rules: *operation.keep.rules(),
             overrides_job: operation.keep.overrides_job(),
         });
-        let profiles = snapshot.profiles.iter().map(|profile| PlannedProfile {
+        let mut profiles: Vec<&Profile> = snapshot.profiles.iter().collect();
+        profiles.sort_by_key(|profile| (!profile.kind.is_system(), &profile.path));
+        let profiles = profiles.into_iter().map(|profile| PlannedProfile {
             profile: profile.path.clone(),
             owner: profile.owner.clone(),
             current: profile.current(),

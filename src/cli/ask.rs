@@ -17,7 +17,6 @@ use crate::domain::risk::RiskLevel;
 use crate::engine::{Approved, GateError, gate};
 use crate::ports::Interrupt;
 use crate::render;
-use crate::render::text::count;
 
 /// Lets a plan through the gate, with a confirmation where one is needed. A refusal comes before `show` prints the plan.
 ///
@@ -56,13 +55,15 @@ pub(super) fn approve(
         approved = gate(plan, kind.clone());
     }
     let approved = approved?;
+    let asks = !warnings.is_empty() || !(consent.yes || plan.is_empty());
+    if asks && !can_ask() {
+        return Err(nobody_to_ask());
+    }
     show(&shown);
     let question = render::table::question(plan, &context.view());
     match gone {
         Some(gone) => confirm_number(&warnings, &question, gone, &context.signals)?,
-        None if !warnings.is_empty() || !(consent.yes || plan.is_empty()) => {
-            confirm(&warnings, &question, &context.signals)?;
-        }
+        None if asks => confirm(&warnings, &question, &context.signals)?,
         None => {}
     }
     Ok(approved)
@@ -86,16 +87,18 @@ pub(super) fn confirm(
     ask(warnings, &format!("{question} [y/N] "), is_yes, interrupt)
 }
 
+fn nobody_to_ask() -> Failure {
+    let message = "nothing was done: there is no terminal to ask for confirmation";
+    Failure::new(Exit::Refused, message).hint("Use --yes to skip the confirmation.")
+}
+
 fn confirm_number(
     warnings: &[String],
     question: &str,
     gone: usize,
     interrupt: &impl Interrupt,
 ) -> Result<(), Failure> {
-    let question = format!(
-        "{question}\n{} cannot be restored after this. Type {gone} to go on: ",
-        count(gone, "generation")
-    );
+    let question = format!("{question}\nType {gone} to go on: ");
     ask(
         warnings,
         &question,
@@ -112,8 +115,7 @@ fn ask(
 ) -> Result<(), Failure> {
     let refused = |message: &str| Failure::new(Exit::Refused, message);
     if !can_ask() {
-        let message = "nothing was done: there is no terminal to ask for confirmation";
-        return Err(refused(message).hint("Use --yes to skip the confirmation."));
+        return Err(nobody_to_ask());
     }
     let mut text = String::new();
     for line in warnings {

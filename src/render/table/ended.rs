@@ -28,7 +28,13 @@ pub fn run_ended(receipt: &Receipt, plan: &Plan, disk: Option<Disk>, view: &View
     }
     let disk = disk.map(|disk| format!("{} now.", fullness(&receipt.store.to_string(), disk)));
     sentences.extend(disk.map(|disk| escape(&disk)));
-    sentences.extend(receipt.budget.as_ref().map(budget::outcome));
+    sentences.extend(
+        receipt
+            .budget
+            .as_ref()
+            .filter(|it| it.is_reached())
+            .map(budget::outcome),
+    );
     sentences.extend(rest(receipt, plan, view));
     let run = &receipt.run;
     sentences.push(format!("Every step: nix-prune history {run}"));

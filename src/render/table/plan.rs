@@ -3,9 +3,11 @@
 use std::ops::Deref;
 
 use crate::domain::blocker::Blocker;
-use crate::domain::budget::Disk;
+use crate::domain::budget::{Disk, size_argument};
 use crate::domain::measure::{Bytes, Span};
-use crate::domain::plan::{Decision, Item, Plan, PlannedKeep, Prediction, RemovalRule, Subject};
+use crate::domain::plan::{
+    Decision, Item, Later, Plan, PlannedKeep, Prediction, RemovalRule, Subject,
+};
 use crate::domain::profile::ProfileNames;
 use crate::domain::retention::Reason;
 use crate::domain::risk::RiskLevel;
@@ -170,9 +172,7 @@ pub(super) fn outcome(plan: &Plan, run: Option<&str>, view: &View, page: &mut Pa
     if !others.is_empty() {
         lines.push(("then".to_string(), None, list(&others)));
     }
-    let waits = held().next().is_some() && plan.budget.is_none();
-    if let Some(run) = run.filter(|_| waits) {
-        let text = format!("{run} --now   (cannot be undone)");
+    if let Some(text) = sooner(plan, run) {
         lines.push(("sooner".to_string(), None, text));
     }
     let width = lines
@@ -188,6 +188,27 @@ pub(super) fn outcome(plan: &Plan, run: Option<&str>, view: &View, page: &mut Pa
             view.style,
         );
     }
+}
+
+/// The command that frees the rest at once. What earlier runs hold takes `free`.
+fn sooner(plan: &Plan, run: Option<&str>) -> Option<String> {
+    let run = run.filter(|_| plan.budget.is_none())?;
+    let bytes = |later: Option<Later>| later.map_or(0, |later| later.nar_bytes.0);
+    let Prediction {
+        nar_bytes,
+        when_windows_end,
+        open_holds,
+        ..
+    } = &plan.prediction;
+    let (new, old) = (bytes(*when_windows_end), bytes(*open_holds));
+    if old > 0 {
+        let all = Bytes(nar_bytes.unwrap_or_default().0 + new + old);
+        let size = size_argument(all);
+        return Some(format!("nix-prune free {size}   (cannot be undone)"));
+    }
+    let mut removed = plan.removed_generations();
+    let waits = removed.any(|facts| !facts.hold.is_zero());
+    waits.then(|| format!("{run} --now   (cannot be undone)"))
 }
 
 fn open_hold(item: &Item) -> Option<crate::domain::measure::Timestamp> {

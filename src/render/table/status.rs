@@ -21,7 +21,7 @@ pub fn status(document: &StatusDocument, plan: &Plan, view: &View) -> String {
     });
     let disk = disk.unwrap_or_else(|| document.store.clone());
     let disk = format!("{disk}{}", inodes.unwrap_or_default());
-    page.line(view.paint(&escape(&disk), Paint::Bold));
+    page.prose("", &view.paint(&escape(&disk), Paint::Bold), view.style);
     page.gap();
     let job = format!("Job {}: {}", plan.job, policy(plan.keep));
     page.prose("", &escape(&job), view.style);
@@ -97,7 +97,7 @@ fn commands(plan: &Plan, view: &View, page: &mut Page) {
     let old = prediction.open_holds.map_or(0, |held| held.nar_bytes.0);
     let all = Bytes(now.0.saturating_add(new).saturating_add(old));
     let mut lines = Vec::new();
-    if !plan.is_empty() {
+    if now.0 > 0 || new > 0 {
         let later = match new {
             0 => String::new(),
             _ => format!(", {} when the undo window ends", Bytes(new)),

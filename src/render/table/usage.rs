@@ -14,11 +14,14 @@ const BAR_COLUMNS: u128 = 20;
 pub fn usage(document: &UsageDocument, view: &View) -> String {
     let mut page = Page::default();
     if let Some(disk) = document.disk {
-        let total = disk.used.0.saturating_add(disk.available.0);
-        let percent = percent(disk.used, Bytes(total));
         let store = escape(&document.store);
         let used = format!("{} used, {} free", disk.used, disk.available);
-        page.line(format!("{store}: disk {percent} full, {used}"));
+        let percent = disk.percent_used();
+        page.prose(
+            "",
+            &format!("{store}: disk {percent}% full, {used}"),
+            view.style,
+        );
         page.gap();
     }
     let all = document.parts.iter().map(|part| part.nar_bytes.0);

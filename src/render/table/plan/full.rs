@@ -111,7 +111,7 @@ impl<'a> Group<'a> {
 
     fn write(&self, names: &ProfileNames<'_>, view: &View, page: &mut Page) {
         page.gap();
-        page.line(self.heading(names, view));
+        page.cut_line(self.heading(names, view), view.style);
         page.line(format!(
             "  {}",
             view.paint(&escape(&self.path()), Paint::Dim)

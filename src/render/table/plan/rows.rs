@@ -19,7 +19,7 @@ pub(super) fn write(plan: &Plan, view: &View, page: &mut Page) {
         Column::new("Profile").cut_front(),
         Column::new("Keep").right(),
         Column::new("Remove").right(),
-        Column::new("").wrap(),
+        Column::new("").importance(1).at_least(10).wrap(),
         Column::new("Frees").right(),
     ]);
     let names: ProfileNames<'_> = plan
