@@ -25,7 +25,7 @@ pub use config::{
     MigrateArgs, ScopeArg, ShowArgs,
 };
 pub use job::{JobArgs, KeepArgs};
-pub use pin::{PinArgs, UnpinArgs, When};
+pub use pin::{PinArgs, PinCommand, UnpinArgs, When};
 pub use store::{DeadArgs, Division, DuArgs, RootOrder, RootsArgs, WhyArgs};
 pub use undo::UndoArgs;
 
@@ -197,9 +197,9 @@ Exit status, for ExecCondition= of systemd:
         after_long_help = "Examples:\n  nix-prune hold list\n  nix-prune hold release --all                # frees the space with the next run"
     )]
     Hold(HoldArgs),
-    /// Pin a generation, so that it is never removed
+    /// Pin a generation, so that it is never removed, or list pins
     #[command(
-        after_long_help = "Examples:\n  nix-prune pin system:42 --reason \"last good kernel\"\n  nix-prune pin system:42 --until 90d"
+        after_long_help = "Examples:\n  nix-prune pin system:42 --reason \"last good kernel\"\n  nix-prune pin system:42 --until 90d\n  nix-prune pin list"
     )]
     Pin(PinArgs),
     /// Remove a pin

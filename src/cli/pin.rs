@@ -1,10 +1,12 @@
 //! `pin` and `unpin`: generations that are never removed.
 
-use super::args::{JsonArg, PinArgs, UnpinArgs, When};
+use super::args::{JsonArg, PinArgs, PinCommand, UnpinArgs, When};
 use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::out;
 use crate::adapters::journal::PinRecord;
+use crate::domain::blocker::CheckCode;
+use crate::domain::effective_job::EffectiveJob;
 use crate::domain::job::ProfileRef;
 use crate::domain::profile::{GenerationNumber, Profile, ProfilePath};
 use crate::domain::reference::GenerationsRef;
@@ -12,9 +14,13 @@ use crate::domain::snapshot::Pin;
 use crate::ports::{Clock, RunJournal};
 use crate::render;
 
-/// Pins a generation.
+/// Pins a generation, or lists pins.
 pub(super) fn pin(context: &Context, args: &PinArgs) -> Result<Exit, Failure> {
-    let (profile, number) = find(context, &args.generation, true)?;
+    if let Some(PinCommand::List(json)) = &args.command {
+        return list(context, json);
+    }
+    let named = args.generation.as_deref().unwrap_or_default();
+    let (profile, number) = find(context, named, true)?;
     let until = args.until.map(|when| match when {
         When::At(time) => time,
         When::For(age) => context.clock.now().after(age),
@@ -42,6 +48,28 @@ pub(super) fn pin(context: &Context, args: &PinArgs) -> Result<Exit, Failure> {
     let changed = context.journal.add_pin(&lock, record)?;
     context.journal.restock(&lock);
     show(&pin, true, changed, context, &args.json)
+}
+
+fn list(context: &Context, json: &JsonArg) -> Result<Exit, Failure> {
+    // Records and settings first: without either, the list would lack pins.
+    context.journal.pin_records()?;
+    let settings = context.settings()?;
+    // A profile in another directory is found because the settings name it.
+    let job = settings.jobs().next();
+    let job = job.map(|job| EffectiveJob::new(job.job().clone(), settings.policy()));
+    let snapshot = context.snapshot(job.as_ref())?;
+    for blocker in &snapshot.blockers {
+        if blocker.code == CheckCode::PinsUnreadable {
+            tracing::warn!("{}", blocker.message);
+        }
+    }
+    let document = render::json::pin_list(&snapshot, &settings.protect().generations);
+    if json.json {
+        out::json(&document)?;
+    } else {
+        out::text(&render::table::pin_list(&document, &context.view()));
+    }
+    Ok(Exit::Done)
 }
 
 /// Removes a pin.

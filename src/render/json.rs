@@ -23,6 +23,7 @@ mod generations;
 mod history;
 mod holds;
 mod package;
+mod pins;
 mod roots;
 mod status;
 mod undo;
@@ -51,6 +52,7 @@ pub(super) use history::is_open;
 pub use history::{HistoryDocument, RunDocument, history};
 pub use holds::{HeldRunDocument, HoldDocument, HoldsDocument, PinDocument, holds, pin};
 pub use package::{PackageDocument, PackagePathDocument, package};
+pub use pins::{ListedPinDocument, PinListDocument, PinSource, PinState, pin_list};
 pub use roots::{RootDocument, RootsDocument, StateDocument, roots};
 pub use status::{FreesDocument, InodesDocument, JobDocument, StatusDocument, status};
 pub use undo::{UndoDocument, UndoItemDocument, undo};
@@ -79,8 +81,10 @@ pub enum Document {
     History,
     /// `hold list --json`.
     Holds,
-    /// `pin --json`, `unpin --json`.
+    /// `pin PROFILE:N --json`, `unpin --json`.
     Pin,
+    /// `pin list --json`.
+    PinList,
     /// `dead --json`.
     Dead,
     /// `why PATH --json`.
@@ -109,7 +113,7 @@ pub enum Document {
 
 impl Document {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Status,
         Self::Generations,
         Self::Roots,
@@ -119,6 +123,7 @@ impl Document {
         Self::History,
         Self::Holds,
         Self::Pin,
+        Self::PinList,
         Self::Dead,
         Self::Why,
         Self::Du,
@@ -145,6 +150,7 @@ impl Document {
             Self::History => "history",
             Self::Holds => "holds",
             Self::Pin => "pin",
+            Self::PinList => "pin-list",
             Self::Dead => "dead",
             Self::Why => "why",
             Self::Du => "du",
@@ -174,6 +180,7 @@ impl Document {
             | Self::Undo
             | Self::Holds
             | Self::Pin
+            | Self::PinList
             | Self::Dead
             | Self::Why
             | Self::Usage
@@ -199,6 +206,7 @@ impl Document {
             Self::History => schema_of::<HistoryDocument>(self),
             Self::Holds => schema_of::<HoldsDocument>(self),
             Self::Pin => schema_of::<PinDocument>(self),
+            Self::PinList => schema_of::<PinListDocument>(self),
             Self::Dead => schema_of::<DeadDocument>(self),
             Self::Why => schema_of::<WhyDocument>(self),
             Self::Du => schema_of::<DuDocument>(self),

@@ -94,6 +94,7 @@ fn what_only_reads_changes_nothing() {
         vec!["history"],
         vec!["history", "--json"],
         vec!["hold", "list"],
+        vec!["pin", "list"],
         vec!["hold", "list", "--json"],
     ] {
         let before = listing(scratch.base());
@@ -118,6 +119,7 @@ fn json_is_one_document_and_nothing_else_is_on_standard_output() {
         vec!["history", "--json"],
         vec!["hold", "list", "--json"],
         vec!["pin", "system:9", "--json"],
+        vec!["pin", "list", "--json"],
         vec!["unpin", "system:9", "--json"],
         vec!["undo", "--json"],
     ] {
@@ -599,6 +601,40 @@ fn a_pin_keeps_and_an_unpin_lets_go() {
     assert_eq!(run(&scratch, &["unpin", "system:2"]).status, 0);
     assert_eq!(run(&scratch, &args).status, 0);
     assert_eq!(numbers(&scratch), [7, 8, 9]);
+}
+
+#[test]
+fn pins_of_the_command_and_of_the_settings_are_listed() {
+    let Some(scratch) = machine() else { return };
+    let pin = ["pin", "system:2", "--reason", "good", "--until", "30d"];
+    assert_eq!(run(&scratch, &pin).status, 0);
+    let file = scratch.base().join("settings.json");
+    let pins = r#"[{"profile": "system", "number": 3, "reason": "audit"}, {"profile": "/gone", "number": 4}]"#;
+    let list = |pins: &str| {
+        let text = format!(
+            r#"{{"version": 2, "protect": {{"generations": {pins}}}, "jobs": {{"a": {{"operations": {{"collect": {{}}}}}}}}}}"#
+        );
+        fs::write(&file, text).unwrap();
+        run(
+            &scratch,
+            &["pin", "list", "--json", "--config", file.as_str()],
+        )
+    };
+    let listed = json(&list(pins));
+    let rows = listed["pins"].as_array().unwrap().iter();
+    let rows: Vec<_> = rows
+        .map(|pin| ["number", "source", "reason", "state"].map(|key| pin[key].clone()))
+        .collect();
+    assert_eq!(
+        serde_json::json!(rows),
+        serde_json::json!([
+            [4, "settings", null, "missing"],
+            [2, "command", "good", "active"],
+            [3, "settings", "audit", "active"],
+        ])
+    );
+    // A list that lacks the pins of the settings would be wrong.
+    assert_eq!(list("4").status, 78);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Arguments of `pin` and `unpin`.
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use super::JsonArg;
 use crate::cli::complete;
@@ -8,10 +8,14 @@ use crate::domain::measure::{AgeError, Span, Timestamp};
 
 /// `pin`.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct PinArgs {
+    /// The subcommand.
+    #[command(subcommand)]
+    pub command: Option<PinCommand>,
     /// The generation, such as `system:42` or `/nix/var/nix/profiles/system:42`
-    #[arg(value_name = "PROFILE:N", add = complete::generations())]
-    pub generation: String,
+    #[arg(value_name = "PROFILE:N", required = true, add = complete::generations())]
+    pub generation: Option<String>,
     /// Why it is pinned
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
@@ -21,6 +25,13 @@ pub struct PinArgs {
     /// Output
     #[command(flatten)]
     pub json: JsonArg,
+}
+
+/// The subcommands of `pin`.
+#[derive(Debug, Subcommand)]
+pub enum PinCommand {
+    /// List pins, with reason and end
+    List(JsonArg),
 }
 
 /// `unpin`.

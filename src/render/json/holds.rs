@@ -1,4 +1,4 @@
-//! The documents of `hold list --json`, `pin --json` and `unpin --json`.
+//! The documents of `hold list --json`, `pin PROFILE:N --json` and `unpin --json`.
 
 use std::collections::BTreeMap;
 

@@ -34,10 +34,8 @@ fn sample_of(document: Document) -> Value {
             serde_json::to_value(json::history(&sample::receipts(""), sample::now()))
         }
         Document::Holds => serde_json::to_value(json::holds(&sample::snapshot(""), None)),
-        Document::Pin => {
-            let pin = sample::snapshot("").pins.swap_remove(0);
-            serde_json::to_value(json::pin(&pin, true, true))
-        }
+        Document::Pin => serde_json::to_value(sample::pin("")),
+        Document::PinList => serde_json::to_value(sample::pins("", 0)),
         Document::Usage => serde_json::to_value(sample::overview(&store(), &sample::snapshot(""))),
         Document::Package => {
             serde_json::to_value(json::package(&sample::snapshot(""), &store(), "system"))
@@ -332,6 +330,16 @@ fn unknown_is_null_and_times_are_in_utc() {
             .contains("home-manager-2-link")
     );
     assert_eq!(generations["profiles"][0]["problem"], Value::Null);
+}
+
+#[rstest]
+#[case::open(0, ["active", "active", "missing"])]
+#[case::after_its_end(31, ["ended", "active", "missing"])]
+fn pins_say_whether_they_keep_something(#[case] days: u32, #[case] states: [&str; 3]) {
+    let document = serde_json::to_value(sample::pins("", days)).unwrap();
+    let listed = document["pins"].as_array().unwrap().iter();
+    let listed: Vec<_> = listed.map(|pin| pin["state"].as_str().unwrap()).collect();
+    assert_eq!(listed, states);
 }
 
 #[test]

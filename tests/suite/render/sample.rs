@@ -12,8 +12,8 @@ use nix_prune::domain::blocker::{Blocker, CheckCode};
 use nix_prune::domain::budget::Disk;
 use nix_prune::domain::graph::{GraphBuilder, KeepFlags, NodeIdx};
 use nix_prune::domain::job::{
-    CollectOperation, GenerationsOperation, Job, JobName, Operations, ProfileSelector,
-    RootsOperation,
+    CollectOperation, GenerationsOperation, Job, JobName, Operations, ProfileRef, ProfileSelector,
+    ProtectedGeneration, RootsOperation,
 };
 use nix_prune::domain::measure::{Bytes, Span, Timestamp};
 use nix_prune::domain::note::{Note, NoteCode};
@@ -32,7 +32,28 @@ use nix_prune::domain::snapshot::{Actor, Held, Hold, MachineId, Pin, Snapshot, V
 use nix_prune::domain::store_path::{StoreDir, StorePath, StorePathRef};
 use nix_prune::domain::system_info::SystemInfo;
 use nix_prune::domain::undo::{UndoItem, UndoPreview};
-use nix_prune::render::json::{self, DuDocument};
+use nix_prune::render::json::{self, DuDocument, PinDocument, PinListDocument};
+
+/// A pin that was set.
+pub(crate) fn pin(odd: &str) -> PinDocument {
+    json::pin(&snapshot(odd).pins[0], true, true)
+}
+
+/// The pins so many days later: beside that one, the settings pin a generation, and one of a profile that is not there.
+pub(crate) fn pins(odd: &str, days: u32) -> PinListDocument {
+    let pin = |profile: String, number| ProtectedGeneration {
+        profile: ProfileRef::parse(&profile).unwrap(),
+        number: GenerationNumber(number),
+        reason: Some(format!("for the auditors{odd}")),
+    };
+    let protected = [
+        pin("system".to_string(), 5),
+        pin(format!("/srv/gone{odd}"), 7),
+    ];
+    let mut snapshot = snapshot(odd);
+    snapshot.taken_at = snapshot.taken_at.after(Span::days(days));
+    json::pin_list(&snapshot, &protected)
+}
 
 /// A file system that is nearly full.
 pub(crate) fn disk() -> Disk {

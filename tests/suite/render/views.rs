@@ -110,10 +110,8 @@ fn views(odd: &str, color: bool, width: Option<u16>) -> Vec<(&'static str, Strin
         ("undone", table::undone(&receipts[1], &receipts[0], &view)),
         ("receipt-interrupted", table::receipt(&receipts[2], &view)),
         ("history", table::history(&receipts, &view)),
-        (
-            "pin",
-            table::pin(&json::pin(&snapshot.pins[0], true, true), &view),
-        ),
+        ("pin", table::pin(&sample::pin(odd), &view)),
+        ("pin-list", table::pin_list(&sample::pins(odd, 0), &view)),
     ]
 }
 
