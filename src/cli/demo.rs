@@ -47,7 +47,7 @@ pub(super) fn demo(global: Global) -> Result<Exit, Failure> {
     show(&context, "roots")?;
     say(
         &context,
-        "A retention policy, and what it would do, with all the reasons. `plan` is read-only.",
+        "A retention policy, and what it would do. `plan` is read-only; with `--full` it shows every reason.",
     );
     show(&context, &format!("plan {KEEP}"))?;
     say(

@@ -57,10 +57,24 @@ pub(super) fn text(text: &str) {
     if QUIET.load(Ordering::Relaxed) {
         return;
     }
-    bytes(text.as_bytes());
+    if io::stdout().is_terminal() && !is_utf8() {
+        // As wide as they are.
+        bytes(text.replace('…', "~").replace('—', "-").as_bytes());
+    } else {
+        bytes(text.as_bytes());
+    }
     if !text.is_empty() && !text.ends_with('\n') {
         bytes(b"\n");
     }
+}
+
+/// Whether the locale's characters are UTF-8.
+#[expect(clippy::disallowed_methods, reason = "the locale")]
+fn is_utf8() -> bool {
+    let set = ["LC_ALL", "LC_CTYPE", "LANG"].map(|name| std::env::var(name).unwrap_or_default());
+    let locale = set.into_iter().find(|value| !value.is_empty());
+    let locale = locale.unwrap_or_default().to_ascii_lowercase();
+    locale.contains("utf-8") || locale.contains("utf8")
 }
 
 /// Prints the one document of `--json`.
@@ -134,11 +148,16 @@ pub(super) fn blockers(plan: &Plan) {
     }
 }
 
-/// The command line of this process with another command in place of `plan` or `run`, to be copied. Options that change only what is
-/// printed or asked are left out.
+/// The command line of this process with another command in place of `plan` or `run`, to be copied.
 #[expect(clippy::disallowed_methods, reason = "to print the command line again")]
 pub(super) fn command(name: &str) -> String {
-    const DROPPED: [&str; 8] = [
+    let args = std::env::args_os().skip(1);
+    repeated(args.map(|arg| arg.to_string_lossy().into_owned()), name)
+}
+
+/// The arguments as a command line, without those that change only what is printed, asked or held.
+fn repeated(mut args: impl Iterator<Item = String>, name: &str) -> String {
+    const DROPPED: [&str; 9] = [
         "--full",
         "--exact",
         "--json",
@@ -147,23 +166,30 @@ pub(super) fn command(name: &str) -> String {
         "--dry-run",
         "-n",
         "--ask",
+        "-a",
     ];
+    const DROPPED_WITH_VALUE: [&str; 2] = ["--out", "--undo-window"];
     let mut words = vec!["nix-prune".to_string()];
-    let mut args = std::env::args_os().skip(1);
     while let Some(arg) = args.next() {
-        let arg = arg.to_string_lossy().into_owned();
-        match arg.as_str() {
-            "plan" | "run" if !words.iter().any(|word| word == name) => {
-                words.push(name.to_string());
+        let option = arg
+            .split_once('=')
+            .map_or(arg.as_str(), |(option, _)| option);
+        if DROPPED_WITH_VALUE.contains(&option) {
+            if option == arg {
+                args.next();
             }
-            "--out" => _ = args.next(),
-            dropped if DROPPED.contains(&dropped) || dropped.starts_with("--out=") => {}
-            _ => words.push(arg),
+        } else if ["plan", "run"].contains(&arg.as_str()) && !words.iter().any(|it| it == name) {
+            words.push(name.to_string());
+        } else if !DROPPED.contains(&arg.as_str()) {
+            words.push(arg);
         }
+    }
+    if !words.iter().any(|word| word == name) {
+        return format!("nix-prune {name}");
     }
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,%+@".contains(c);
     let quoted = words.iter().map(|word| {
-        if word.chars().all(is_plain) {
+        if !word.is_empty() && word.chars().all(is_plain) {
             return word.clone();
         }
         shlex::try_quote(word).map_or_else(|_| word.clone(), Into::into)
@@ -190,4 +216,26 @@ pub(super) fn style(color: ColorChoice) -> Style {
         .and_then(|text| text.parse().ok())
         .or_else(|| terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0));
     Style { color, width }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::repeated;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("plan", "nix-prune run")]
+    #[case("run --yes", "nix-prune run")]
+    #[case(
+        "--config /etc/x.json plan weekly --keep-last=3 --full --json --out p.json",
+        "nix-prune --config /etc/x.json run weekly --keep-last=3"
+    )]
+    #[case("plan --out=p --undo-window 3d -k 5", "nix-prune run -k 5")]
+    #[case("plan --undo-window=3d run", "nix-prune run run")]
+    #[case("plan --profile a$b", "nix-prune run --profile 'a$b'")]
+    #[case("demo --nix-bin /x", "nix-prune run")]
+    fn a_command_line_is_repeated(#[case] line: &str, #[case] expected: &str) {
+        let args = line.split(' ').map(str::to_string);
+        assert_eq!(repeated(args, "run"), expected);
+    }
 }
