@@ -167,7 +167,7 @@ impl Survey for TwoProfiles<'_> {
     fn snapshot(&self) -> Result<Snapshot, SurveyError> {
         let mut snapshot = self.world.snapshot()?;
         let mut second = snapshot.profiles[0].clone();
-        second.path = ProfilePath::new(Utf8Path::new("/state/profiles/second")).unwrap();
+        second.path = ProfilePath::new(Utf8Path::new("/state/profiles/work")).unwrap();
         second
             .generations
             .retain(|number, _| number.0 >= self.first);
