@@ -370,7 +370,12 @@ pub(super) fn named_job(settings: &Settings, name: Option<&str>) -> Result<Job, 
                 NoJob::Disabled { .. } => Exit::Refused,
                 NoJob::Unknown { .. } => Exit::Usage,
             };
-            Failure::new(exit, error_chain(&error)).hint(names())
+            let meant = match &error {
+                NoJob::Unknown { nearest, .. } => nearest.as_ref(),
+                NoJob::Disabled { .. } => None,
+            };
+            let meant = meant.map_or(String::new(), |job| format!("Did you mean {job}? "));
+            Failure::new(exit, error_chain(&error)).hint(meant + &names())
         });
     }
     let on_top = |job: &&JobSettings| job.is_enabled() && job.is_in_highest_file();

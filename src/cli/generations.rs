@@ -9,6 +9,7 @@ use crate::adapters::system_info::system_info;
 use crate::domain::analysis::Sizes;
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::job::ProfileRef;
+use crate::domain::nearest::nearest;
 use crate::domain::note::Note;
 use crate::domain::snapshot::Snapshot;
 use crate::render;
@@ -68,6 +69,15 @@ fn systems(snapshot: &Snapshot) -> Systems {
         .collect()
 }
 
+/// A profile that is not there, with the name that may have been meant.
+pub(super) fn no_such_profile(name: &str, snapshot: &Snapshot) -> Failure {
+    let known: Vec<String> = snapshot.profiles.iter().map(|it| it.path.short()).collect();
+    let meant = nearest(name, known.iter().map(String::as_str));
+    let meant = meant.map_or(String::new(), |profile| format!("Did you mean {profile}? "));
+    Failure::new(Exit::Usage, format!("no such profile: `{name}`"))
+        .hint(meant + "`nix-prune generations` lists them all.")
+}
+
 fn select(snapshot: &mut Snapshot, names: &[String]) -> Result<(), Failure> {
     let mut wanted = Vec::new();
     for name in names {
@@ -82,10 +92,7 @@ fn select(snapshot: &mut Snapshot, names: &[String]) -> Result<(), Failure> {
             .map(|p| p.path.clone())
             .collect();
         if paths.is_empty() {
-            return Err(
-                Failure::new(Exit::Usage, format!("no such profile: `{name}`"))
-                    .hint("`nix-prune generations` lists them all."),
-            );
+            return Err(no_such_profile(name, snapshot));
         }
         wanted.extend(paths);
     }

@@ -3,6 +3,7 @@
 use super::args::{JsonArg, PinArgs, PinCommand, UnpinArgs, When};
 use super::context::Context;
 use super::failure::{Exit, Failure};
+use super::generations::no_such_profile;
 use super::out;
 use crate::adapters::journal::PinRecord;
 use crate::domain::blocker::CheckCode;
@@ -125,8 +126,8 @@ fn find(
         // A pin of a profile that no longer exists must be removable.
         ([], ProfileRef::Path(path)) if !must_exist => return Ok((path.clone(), number)),
         ([], _) => {
-            return Err(usage(format!("no such profile: `{text}`"))
-                .hint("`nix-prune generations` lists them all."));
+            let (name, _) = text.rsplit_once(':').unwrap_or((text, ""));
+            return Err(no_such_profile(name, &snapshot));
         }
         (several, _) => {
             let paths: Vec<String> = several

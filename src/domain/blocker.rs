@@ -11,6 +11,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::accept::{self, Acceptance};
+use super::nearest::nearest;
 
 /// The name of a failed check; stable, for scripts.
 #[derive(
@@ -233,9 +234,14 @@ impl fmt::Display for CheckCode {
 
 /// A text that names nothing which can be let pass.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown check code `{text}`; known codes: {}", known())]
+#[error("unknown check code `{text}`{}; known codes: {}", meant(text), known())]
 pub struct NotAcceptable {
     text: String,
+}
+
+fn meant(text: &str) -> String {
+    let meant = nearest(text, CheckCode::acceptable().map(CheckCode::as_str));
+    meant.map_or(String::new(), |code| format!(", perhaps {code}"))
 }
 
 fn known() -> String {

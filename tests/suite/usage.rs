@@ -39,6 +39,11 @@ fn scratch() -> Option<Scratch> {
 #[case::two_readings_of_a_wait("undo --wait 3m", 2, "use `3min` or `3mo`")]
 #[case::two_readings_of_an_end("pin system:1 --until 6m", 2, "use `6min` or `6mo`")]
 #[case::bare_age("plan --keep-within 6", 2, "`6` is not a duration")]
+#[case::bare_amount("free 20", 2, "`20` is neither a size such as 50G")]
+#[case::nothing("free 0", 2, "use a size above 0")]
+#[case::slip_in_a_job("plan defualt", 2, "Did you mean default?")]
+#[case::slip_in_a_code("plan --accept roots.awy", 2, "perhaps roots.away")]
+#[case::window_and_none("run --now --undo-window 3d", 2, "cannot be used with")]
 #[case::no_config("plan --config /nope", 78, "--config")]
 fn wrong_input_says_what_is_right(#[case] line: &str, #[case] exit: i32, #[case] says: &str) {
     let Some(scratch) = scratch() else { return };
