@@ -5,16 +5,15 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
 use super::complete;
-use crate::domain::blocker::CheckCode;
-use crate::domain::budget::Amount;
 use crate::domain::measure::Span;
-use crate::domain::risk::RiskLevel;
 
 mod budget;
 mod calendar;
 mod config;
+mod hold;
 mod job;
 mod pin;
+mod run;
 mod store;
 mod undo;
 
@@ -24,8 +23,10 @@ pub use config::{
     CheckArgs, ConfigArgs, ConfigCommand, DiffArgs, ImportArgs, ImportTool, InitArgs, Level,
     MigrateArgs, ScopeArg, ShowArgs,
 };
+pub use hold::{HoldArgs, HoldCommand, ReleaseArgs};
 pub use job::{JobArgs, KeepArgs};
 pub use pin::{PinArgs, PinCommand, UnpinArgs, When};
+pub use run::{ApplyArgs, Consent, FreeArgs, RunArgs, WaitArg};
 pub use store::{DeadArgs, Division, DuArgs, RootOrder, RootsArgs, WhyArgs};
 pub use undo::UndoArgs;
 
@@ -286,58 +287,6 @@ pub struct PlanArgs {
     pub out: Option<Utf8PathBuf>,
 }
 
-/// Confirmation and risk limit.
-#[derive(Debug, Args)]
-pub struct Consent {
-    /// Do not ask for confirmation
-    #[arg(short, long)]
-    pub yes: bool,
-    /// Ask for confirmation, which is the default
-    #[arg(short, long, conflicts_with = "yes")]
-    pub ask: bool,
-    /// Refuse actions above this risk: low, medium, high or critical
-    #[arg(long, value_name = "LEVEL", env = "NIX_PRUNE_MAX_RISK", add = complete::levels())]
-    pub max_risk: Option<RiskLevel>,
-}
-
-/// How long to wait for another run or collection.
-#[derive(Debug, Clone, Copy, Args)]
-pub struct WaitArg {
-    /// Wait this long for another run or garbage collection, such as 1h
-    ///
-    /// Default: exit at once with status 75 if another run is in progress; wait 15 minutes for another garbage collection.
-    #[arg(long, value_name = "DURATION")]
-    pub wait: Option<Span>,
-}
-
-/// `run`.
-#[derive(Debug, Args)]
-pub struct RunArgs {
-    /// The job
-    #[command(flatten)]
-    pub job: JobArgs,
-    /// Free the space now: remove without an undo window; this cannot be undone
-    #[arg(long, conflicts_with = "undo_window")]
-    pub now: bool,
-    /// Only show the plan, as `plan` does
-    #[arg(short = 'n', long = "dry-run", conflicts_with = "resume")]
-    pub only_plan: bool,
-    /// Only recover an interrupted run
-    ///
-    /// Every run does this first.
-    #[arg(long, conflicts_with_all = ["job", "keep_last", "keep_within", "CalendarArgs", "BudgetArgs", "profiles", "no_collect", "collect_method", "keep_recent", "accepts", "yes", "now"])]
-    pub resume: bool,
-    /// Consent
-    #[command(flatten)]
-    pub consent: Consent,
-    /// Other runs
-    #[command(flatten)]
-    pub wait: WaitArg,
-    /// Output
-    #[command(flatten)]
-    pub json: JsonArg,
-}
-
 impl RunArgs {
     /// The same as arguments of `plan`.
     pub(super) fn into_plan(mut self) -> PlanArgs {
@@ -352,46 +301,6 @@ impl RunArgs {
             out: None,
         }
     }
-}
-
-/// `free`.
-#[derive(Debug, Args)]
-pub struct FreeArgs {
-    /// How much more space to have than now: a size such as 20G, or a part of the file system such as 10%
-    #[arg(value_name = "SIZE|PERCENT", value_parser = budget::amount)]
-    pub size: Amount,
-    /// Name of the job in the settings whose profiles and keep rules are used
-    #[arg(value_name = "JOB", add = complete::jobs())]
-    pub job: Option<String>,
-    /// Override this safety check, by code (repeatable; recorded)
-    #[arg(long = "accept", value_name = "CODE", add = complete::codes())]
-    pub accepts: Vec<CheckCode>,
-    /// Consent
-    #[command(flatten)]
-    pub consent: Consent,
-    /// Other runs
-    #[command(flatten)]
-    pub wait: WaitArg,
-    /// Output
-    #[command(flatten)]
-    pub json: JsonArg,
-}
-
-/// `apply`.
-#[derive(Debug, Args)]
-pub struct ApplyArgs {
-    /// A plan saved by `plan --out`
-    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub file: Utf8PathBuf,
-    /// Consent
-    #[command(flatten)]
-    pub consent: Consent,
-    /// Other runs
-    #[command(flatten)]
-    pub wait: WaitArg,
-    /// Output
-    #[command(flatten)]
-    pub json: JsonArg,
 }
 
 /// `history`.
@@ -436,41 +345,4 @@ pub struct DueArgs {
     /// Name of the job in the settings
     #[arg(value_name = "JOB", add = complete::jobs())]
     pub job: Option<String>,
-}
-
-/// `hold`.
-#[derive(Debug, Args)]
-pub struct HoldArgs {
-    /// The subcommand.
-    #[command(subcommand)]
-    pub command: HoldCommand,
-}
-
-/// The subcommands of `hold`.
-#[derive(Debug, Subcommand)]
-pub enum HoldCommand {
-    /// List holds and when they end
-    List(JsonArg),
-    /// Release holds; their generations can no longer be restored
-    Release(ReleaseArgs),
-}
-
-/// `hold release`.
-#[derive(Debug, Args)]
-pub struct ReleaseArgs {
-    /// Release the holds of these runs; default: only holds whose undo window has ended
-    #[arg(value_name = "RUN", add = complete::runs())]
-    pub runs: Vec<String>,
-    /// Release all holds
-    #[arg(long, conflicts_with = "runs")]
-    pub all: bool,
-    /// Do not ask for confirmation
-    #[arg(short, long)]
-    pub yes: bool,
-    /// Other runs
-    #[command(flatten)]
-    pub wait: WaitArg,
-    /// Output
-    #[command(flatten)]
-    pub json: JsonArg,
 }

@@ -6,9 +6,11 @@ use camino::{Utf8Path, Utf8PathBuf};
 use jiff::tz::TimeZone;
 use nix::unistd::Uid;
 
+mod named_job;
 mod settings_text;
 mod state_dir;
 
+pub(super) use named_job::named_job;
 use settings_text::unreadable;
 pub(super) use settings_text::{SettingsText, invalid, read_resolved};
 use state_dir::{state_dir, state_dir_at_home, usual_state_dir};
@@ -35,9 +37,9 @@ use crate::domain::retention::{KeepPolicy, KeepRules};
 use crate::domain::risk::RiskLevel;
 use crate::domain::snapshot::{Actor, Snapshot};
 use crate::engine::Engine;
-use crate::ports::{Clock, JournalError, Survey, error_chain};
+use crate::ports::{Clock, JournalError, Survey};
 use crate::render::table::View;
-use crate::settings::{JobSettings, NoJob, Settings};
+use crate::settings::Settings;
 
 /// The variable for the state directory; the option takes precedence.
 const STATE_DIR: &str = "NIX_PRUNE_STATE_DIR";
@@ -356,48 +358,6 @@ fn collection(job: &mut Job, args: &JobArgs) -> Result<(), Failure> {
         Failure::new(Exit::Usage, error.to_string())
             .hint("Use either method full or keepRecent, not both.")
     })
-}
-
-/// A job of the settings; without a name the only enabled one of the highest file, or the one called `default`.
-pub(super) fn named_job(settings: &Settings, name: Option<&str>) -> Result<Job, Failure> {
-    let names = || {
-        let names: Vec<String> = settings.jobs().map(name_and_purpose).collect();
-        format!("Jobs in the settings: {}.", names.join(", "))
-    };
-    if let Some(name) = name {
-        return settings.job(name).cloned().map_err(|error| {
-            let exit = match error {
-                NoJob::Disabled { .. } => Exit::Refused,
-                NoJob::Unknown { .. } => Exit::Usage,
-            };
-            let meant = match &error {
-                NoJob::Unknown { nearest, .. } => nearest.as_ref(),
-                NoJob::Disabled { .. } => None,
-            };
-            let meant = meant.map_or(String::new(), |job| format!("Did you mean {job}? "));
-            Failure::new(exit, error_chain(&error)).hint(meant + &names())
-        });
-    }
-    let on_top = |job: &&JobSettings| job.is_enabled() && job.is_in_highest_file();
-    let mut enabled = settings.jobs().filter(on_top);
-    if let (Some(only), None) = (enabled.next(), enabled.next()) {
-        return Ok(only.job().clone());
-    }
-    settings.job("default").cloned().map_err(|_| {
-        Failure::new(
-            Exit::Usage,
-            "the settings have several jobs, and none called `default`",
-        )
-        .hint(names())
-    })
-}
-
-fn name_and_purpose(job: &JobSettings) -> String {
-    let name = &job.job().name;
-    match job.description() {
-        Some(description) => format!("{name} ({description})"),
-        None => name.to_string(),
-    }
 }
 
 fn actor() -> Actor {

@@ -12,20 +12,22 @@ pub use self::action::{
     Action, CollectFacts, EarlyFacts, GenerationFacts, HoldFacts, PlannedAction, RootFacts,
     VanishedFacts,
 };
+pub use self::prediction::{Later, PlannedKeep, PlannedProfile, Prediction};
 use super::accept::Acceptance;
 use super::blocker::{self, Blocker, CheckCode};
 use super::budget::{BudgetReport, Disk};
 use super::job::JobName;
 use super::measure::{Bytes, Timestamp};
 use super::note::Note;
-use super::profile::{GenerationNumber, Owner, ProfilePath};
-use super::retention::{KeepRules, Reason, Reasons};
+use super::profile::{GenerationNumber, ProfilePath};
+use super::retention::{Reason, Reasons};
 use super::risk::RiskLevel;
 use super::root::RootKind;
 use super::snapshot::{Held, MachineId};
 use super::store_path::StoreDir;
 
 mod action;
+mod prediction;
 
 /// What a job would do now, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -84,30 +86,6 @@ pub enum PlanSchema {
     /// The present one.
     #[serde(rename = "nix-prune/plan/2")]
     V2,
-}
-
-/// The keep rules of a plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct PlannedKeep {
-    /// The rules.
-    pub rules: KeepRules,
-    /// Whether they were given for this run, in place of the job's rules.
-    pub overrides_job: bool,
-}
-
-/// A profile of a plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct PlannedProfile {
-    /// The profile.
-    pub profile: ProfilePath,
-    /// Whose it is.
-    pub owner: Owner,
-    /// Its current generation, if it is known.
-    pub current: Option<GenerationNumber>,
-    /// The store paths that only its removed generations keep alive together, by NAR size; null where that was not computed.
-    pub frees: Option<Bytes>,
 }
 
 /// Something that was seen, and what becomes of it.
@@ -216,36 +194,6 @@ pub enum RemovalRule {
     WindowEnded,
     /// The undo window is open, and the budget needs the space now.
     NeededNow,
-}
-
-/// What is expected to be freed; unknown is null.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Prediction {
-    /// By NAR size.
-    pub nar_bytes: Option<Bytes>,
-    /// On disk.
-    pub disk_bytes: Option<Bytes>,
-    /// Whether `diskBytes` is an upper bound.
-    pub disk_bytes_at_most: bool,
-    /// How many store paths.
-    pub paths: Option<u64>,
-    /// What is freed besides when the holds of what is removed end.
-    pub when_windows_end: Option<Later>,
-    /// What only the open holds of earlier runs keep.
-    pub open_holds: Option<Later>,
-    /// What a reader should know about these figures.
-    pub notes: Vec<Note>,
-}
-
-/// What is freed later, if nothing else changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Later {
-    /// By NAR size.
-    pub nar_bytes: Bytes,
-    /// How many store paths.
-    pub paths: u64,
 }
 
 impl Decision {
