@@ -204,11 +204,11 @@ fn sooner(plan: &Plan, run: Option<&str>) -> Option<String> {
     if old > 0 {
         let all = Bytes(nar_bytes.unwrap_or_default().0 + new + old);
         let size = size_argument(all);
-        return Some(format!("nix-prune free {size}   (cannot be undone)"));
+        return Some(format!("nix-prune free {size}   (irreversible)"));
     }
     let mut removed = plan.removed_generations();
     let waits = removed.any(|facts| !facts.hold.is_zero());
-    waits.then(|| format!("{run} --now   (cannot be undone)"))
+    waits.then(|| format!("{run} --now   (irreversible)"))
 }
 
 fn open_hold(item: &Item) -> Option<crate::domain::measure::Timestamp> {
