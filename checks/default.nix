@@ -10,11 +10,12 @@ let
   inherit (pkgs) lib;
   onLinux = lib.optionalAttrs pkgs.stdenv.hostPlatform.isLinux;
 
-  # The sources are those of the package: what is not in it, cargo runs elsewhere (scripts/test).
+  # The package's sources lack tests and benches, which cargo names and these read.
   cargo =
     what: tool: command:
     package.overrideAttrs (old: {
       pname = "nix-prune-${what}";
+      src = ../.;
       nativeBuildInputs = old.nativeBuildInputs ++ [ tool ];
       buildPhase = command;
       doCheck = false;
@@ -31,7 +32,7 @@ in
   # with the tests that need no store
   inherit package;
 
-  clippy = cargo "clippy" pkgs.clippy "cargo clippy --offline --locked --lib --bins -- -D warnings";
+  clippy = cargo "clippy" pkgs.clippy "cargo clippy --offline --locked --all-targets -- -D warnings";
   fmt = cargo "fmt" pkgs.rustfmt "cargo fmt --check";
 
   nix-files =
