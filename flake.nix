@@ -7,29 +7,22 @@
     { self, nixpkgs }:
     let
       inherit (nixpkgs) lib;
+      # Nixpkgs has no x86_64-darwin any more. The modules and the overlay work there with a nixpkgs that has.
       eachSystem =
         outputs:
         lib.genAttrs [
           "x86_64-linux"
           "aarch64-linux"
-          "x86_64-darwin"
           "aarch64-darwin"
         ] (system: outputs nixpkgs.legacyPackages.${system} self.packages.${system}.default);
-
-      # The module as nixpkgs would have it, with the package of this flake.
-      withPackage =
-        module:
-        { lib, pkgs, ... }:
-        {
-          imports = [ module ];
-          services.nix-prune.package = lib.mkDefault self.packages.${pkgs.stdenv.hostPlatform.system}.default;
-        };
     in
-    {
+    import ./nix/outputs.nix
+    // {
       packages = eachSystem (
-        pkgs: _:
+        pkgs: package:
         {
           default = pkgs.callPackage ./nix/package.nix { };
+          nix-prune = package;
         }
         // lib.optionalAttrs pkgs.stdenv.hostPlatform.isLinux {
           # one file, for machines without Nix's libraries; it takes the Nix on PATH
@@ -46,12 +39,6 @@
           };
         }
       );
-
-      overlays.default = final: _prev: { nix-prune = final.callPackage ./nix/package.nix { }; };
-
-      nixosModules.default = withPackage ./nix/module.nix;
-      homeModules.default = withPackage ./nix/home-manager.nix;
-      darwinModules.default = withPackage ./nix/darwin.nix;
 
       templates.default = {
         path = ./nix/template;

@@ -49,6 +49,7 @@ let
 
   pkgsOf = isDarwin: rec {
     inherit nix-prune nix;
+    callPackage = _: _: nix-prune;
     stdenv.hostPlatform = {
       inherit isDarwin;
     };
@@ -66,19 +67,20 @@ let
       };
   };
 
+  outputs = import ../../nix/outputs.nix;
   modules = {
     nixos = {
-      file = ../../nix/module.nix;
+      module = outputs.nixosModules.default;
       stub = stubs.nixos ++ [ { nix.package = nix; } ];
       pkgs = pkgsOf false;
     };
     home-manager = {
-      file = ../../nix/home-manager.nix;
+      module = outputs.homeModules.default;
       stub = stubs.home-manager;
       pkgs = pkgsOf false;
     };
     home-manager-darwin = {
-      file = ../../nix/home-manager.nix;
+      module = outputs.homeModules.default;
       stub = stubs.home-manager ++ [
         {
           nix.package = nix;
@@ -88,7 +90,7 @@ let
       pkgs = pkgsOf true;
     };
     darwin = {
-      file = ../../nix/darwin.nix;
+      module = outputs.darwinModules.default;
       stub = stubs.darwin ++ [ { nix.package = nix; } ];
       pkgs = pkgsOf true;
     };
@@ -98,7 +100,9 @@ let
     name: config:
     lib.evalModules {
       modules = modules.${name}.stub ++ [
-        modules.${name}.file
+        # twice, as where two parts of a configuration import it
+        modules.${name}.module
+        modules.${name}.module
         config
       ];
       specialArgs = { inherit (modules.${name}) pkgs; };
