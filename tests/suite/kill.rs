@@ -189,7 +189,7 @@ fn try_case(
     nix: &Nix,
     case: &Case,
     failures: &mut Vec<String>,
-    chosen: impl Fn(usize) -> bool,
+    chosen: impl Fn(usize, usize) -> bool,
 ) -> Vec<Step> {
     let world = World::new(nix);
     if !case.before.is_empty() {
@@ -197,8 +197,10 @@ fn try_case(
     }
     world.save();
     let steps = steps(&world, case);
-    for (nth, point) in points(&steps).into_iter().enumerate() {
-        if !chosen(nth) {
+    let points = points(&steps);
+    let count = points.len();
+    for (nth, point) in points.into_iter().enumerate() {
+        if !chosen(nth, count) {
             continue;
         }
         let roomy = || None::<()>;
@@ -247,15 +249,18 @@ fn killed_or_out_of_room_at_any_point_nothing_is_lost_and_undo_works() {
     let mut table = HEAD.to_string();
     let mut failures = Vec::new();
     for (nth, case) in CASES.iter().enumerate() {
-        // Another few points in each case; a prime, so that all kinds of points are among them.
-        let chosen = |point| all || point % 47 == 5 + nth;
+        // Another few points in each case; a prime, so that all kinds of points are among them. And the last ones, at which
+        // the run tidies up.
+        let chosen = |point, count| all || point % 47 == 5 + nth || point + 2 >= count;
         let steps = try_case(newest, case, &mut failures, chosen);
         table.push_str(&row(case, &steps));
     }
     for (nth, nix) in older.iter().enumerate() {
         let [case, ..] = &CASES;
         let every = if all { 7 } else { 97 };
-        try_case(nix, case, &mut failures, |point| point % every == 3 + nth);
+        try_case(nix, case, &mut failures, |point, _| {
+            point % every == 3 + nth
+        });
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     if newest.version.ends_with(" 2.34.8") && is_root() {

@@ -5,9 +5,7 @@ use std::fs;
 use std::io::Write;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use nix_prune::adapters::journal::Journal;
 use nix_prune::adapters::scratch::{NewPath, Scratch};
-use nix_prune::ports::RunJournal;
 
 use super::*;
 use crate::support::{by_hand, on_small_disk, run, with_each_nix};
@@ -48,12 +46,7 @@ impl Drop for Ballast {
 
 type Fill = fn(&Utf8Path) -> Ballast;
 
-/// Sets aside what a run has set aside, which a copy of the directory does not have, and fills the disk.
 fn full(world: &World, fill: Fill) -> Ballast {
-    let journal = Journal::at(world.scratch.base().join("state"));
-    let lock = journal.lock().unwrap();
-    journal.restock(&lock);
-    drop(lock);
     fill(world.scratch.base().parent().unwrap())
 }
 
@@ -161,7 +154,6 @@ fn a_record_that_finds_no_room_once_is_written_with_what_was_set_aside() {
         if !case.before.is_empty() {
             world.ends(case.before, &[0]);
         }
-        let journal = Journal::at(world.scratch.base().join("state"));
         world.save();
         let steps = steps(&world, case);
         let places = steps
@@ -172,7 +164,6 @@ fn a_record_that_finds_no_room_once_is_written_with_what_was_set_aside() {
         assert!(places.len() > 10, "{places:?}");
         for at in places.into_iter().step_by(23) {
             world.restore();
-            journal.restock(&journal.lock().unwrap());
             let mut nth = 0;
             let traced = world.traced(case.args, &mut |_| {
                 nth += 1;

@@ -90,9 +90,11 @@ impl World {
         self.shell("rm -rf \"$2\" && cp -a \"$1\" \"$2\"");
     }
 
-    /// Puts everything back to how it was.
+    /// Puts everything back to how it was, with the blocks that were set aside, which a copy of the directory does not have.
     pub(crate) fn restore(&self) {
         self.shell("rm -rf \"$1\" && cp -a \"$2\" \"$1\"");
+        let journal = Journal::at(self.scratch.base().join("state"));
+        journal.restock(&journal.lock().unwrap());
     }
 
     fn shell(&self, script: &str) {
