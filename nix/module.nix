@@ -48,7 +48,7 @@ let
   userJobs = enabledJobs cfg.users;
   scheduled = lib.filterAttrs (_: job: job.dates != [ ]);
   # how large a store is cannot be told from its file system
-  canWatch = job: job.budget != null && goals job.budget != [ "maxStore" ];
+  canWatch = job: job.budget != null && !lib.elem "maxStore" (goals job.budget);
   watches = job: if job.watch.enable == null then canWatch job else job.watch.enable;
   watched = lib.filterAttrs (_: watches) jobs;
 
@@ -199,7 +199,7 @@ let
     }
     {
       assertion = job.watch.enable == true -> canWatch job;
-      message = "${at}.jobs.${name}.watch.enable: only a budget of minFree or maxUsed can be watched. Either set one of them in ${at}.jobs.${name}.budget, or leave watch.enable out.";
+      message = "${at}.jobs.${name}.watch.enable: a budget of maxStore cannot be watched. Either set minFree, maxUsed or minFreeInodes in ${at}.jobs.${name}.budget, or leave watch.enable out.";
     }
     {
       assertion = watches job -> !cfg.jobs ? "${name}-watch";

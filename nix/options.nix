@@ -126,6 +126,9 @@ let
         "Maximum used space of the file system of the store, in percent."
         (example 80);
     maxStore = optional own.size "Maximum size of the store (NAR size)." (example "200G");
+    minFreeInodes =
+      optional own.inodes "Minimum number of free inodes of the file system of the store, or a part of all of them."
+        (example "10%");
     releaseHolds =
       optional
         (types.enum [
@@ -153,7 +156,7 @@ let
     '' (example "medium");
     budget = part budget ''
       Disk budget. The job does nothing while the goal is reached, and otherwise removes only what the goal needs. Set
-      exactly one of `minFree`, `maxUsed` and `maxStore`.
+      one of `minFree`, `maxUsed` and `maxStore`, or `minFreeInodes`, or both.
     '' { example.minFree = "20%"; };
     operations = mkOption {
       type = types.submodule { options = operations; };

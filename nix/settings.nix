@@ -29,7 +29,9 @@ let
       "minFree"
       "maxUsed"
       "maxStore"
+      "minFreeInodes"
     ];
+  sizes = budget: lib.remove "minFreeInodes" (goals budget);
   keepsSomething = keep: lib.any (rule: !isNotSet rule && rule != 0) (lib.attrValues keep);
 
   # Assertions about a job called `name`, whose options are at `at`.
@@ -55,8 +57,9 @@ let
         message = "${at}.maxRisk: the job may do what is critical, and the safe mode refuses that. Either set it to \"high\", or set services.nix-prune.settings.safeMode = false if nothing needs to bring this machine back.";
       }
       {
-        assertion = isNotSet job.budget || lib.length (goals job.budget) == 1;
-        message = "${at}.budget: a budget has one goal. Either set exactly one of minFree, maxUsed and maxStore, or remove the budget.";
+        assertion =
+          isNotSet job.budget || (goals job.budget != [ ] && lib.length (sizes job.budget) <= 1);
+        message = "${at}.budget: a budget has one goal for the size. Either set one of minFree, maxUsed and maxStore, or minFreeInodes, or both, or remove the budget.";
       }
       {
         assertion = isNotSet generations || keepsSomething generations.keep;

@@ -38,6 +38,7 @@ in
   age = matching "duration, such as 14d, 1.5d or 1h30min" " *${age} *";
   size = matching "size with a unit, such as 200G or 1.5T" size;
   amount = matching "size with a unit such as 50G, or 5% to 90%" "${size}|${percent}";
+  inodes = matching "number such as \"50000\", or 1% to 90%" "0*[1-9][0-9]{0,18}|([1-9]|[1-8][0-9]|90)%";
   risk = types.enum [
     "low"
     "medium"

@@ -17,7 +17,7 @@ use nix::fcntl::{AtFlags, OFlag, open};
 use nix::sys::stat::{Mode, fstat, fstatat};
 
 use super::threads::joined;
-pub use crate::domain::disk_use::{AtMost, DiskUse};
+pub use crate::domain::disk_use::{AtMost, DiskUse, Taken};
 use crate::domain::measure::Bytes;
 pub use crate::ports::DiskError;
 use crate::ports::Interrupt;
@@ -92,12 +92,13 @@ impl<'a> Meter<'a> {
     ///
     /// # Errors
     /// As [`Meter::measure`].
-    pub fn measure_each<N: AsRef<str> + Sync>(&self, names: &[N]) -> Result<Vec<Bytes>, DiskError> {
+    pub fn measure_each<N: AsRef<str> + Sync>(&self, names: &[N]) -> Result<Vec<Taken>, DiskError> {
         let seen = self.measured(names)?;
-        let mut each = vec![Bytes(0); names.len()];
-        for (position, bytes) in seen.freed_at {
+        let mut each = vec![Taken::default(); names.len()];
+        for (position, more) in seen.freed_at {
             if let Some(sum) = each.get_mut(position) {
-                sum.0 = sum.0.saturating_add(bytes);
+                sum.bytes.0 = sum.bytes.0.saturating_add(more.bytes.0);
+                sum.inodes = sum.inodes.saturating_add(more.inodes);
             }
         }
         Ok(each)
@@ -294,7 +295,11 @@ fn settle(mut seen: InodeCount, system: FileSystem) -> InodeCount {
     if freed.shared {
         total.at_most.push(AtMost::Shared);
     }
-    seen.freed_at.extend(freed.at);
+    let of_extents = freed.at.into_iter().map(|(position, bytes)| {
+        let bytes = Bytes(bytes);
+        (position, Taken { bytes, inodes: 0 })
+    });
+    seen.freed_at.extend(of_extents);
     seen
 }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::disk::{self, DiskError, DiskUse, Meter};
+use super::disk::{self, DiskError, DiskUse, Meter, Taken};
 use super::nix_cli::{NixCli, NixConfig};
 use super::nix_dirs::NixDirs;
 use super::progress_counter::ProgressCounter;
@@ -23,7 +23,6 @@ use crate::domain::blocker::{Blocker, CheckCode};
 use crate::domain::budget::{Disk, DiskUsage, SizeMetric};
 use crate::domain::collect::{DeletionSet, FullGcReason};
 use crate::domain::graph::KeepFlags;
-use crate::domain::measure::Bytes;
 use crate::domain::note::{Note, NoteCode};
 use crate::domain::root::{GcRoot, RootState};
 use crate::domain::snapshot::Snapshot;
@@ -92,7 +91,7 @@ impl ReadStore for StoreReader<'_> {
         self.meter().measure(names)
     }
 
-    fn measure_each(&self, names: &[&str]) -> Result<Vec<Bytes>, DiskError> {
+    fn measure_each(&self, names: &[&str]) -> Result<Vec<Taken>, DiskError> {
         self.meter().measure_each(names)
     }
 }
@@ -125,7 +124,7 @@ impl<S: Survey> Survey for StoreSurvey<'_, S> {
 
     fn disk_usage(&self, metric: SizeMetric) -> DiskUsage {
         let graph = match metric {
-            SizeMetric::OnDisk => None,
+            SizeMetric::OnDisk | SizeMetric::Inodes => None,
             SizeMetric::NarSize => self.reader.stored().ok().map(|stored| stored.graph),
         };
         DiskUsage {
@@ -134,7 +133,7 @@ impl<S: Survey> Survey for StoreSurvey<'_, S> {
         }
     }
 
-    fn weigh(&self, names: &[&str]) -> Result<Vec<Bytes>, FullGcReason> {
+    fn weigh(&self, names: &[&str]) -> Result<Vec<Taken>, FullGcReason> {
         let measured = self.reader.measure_each(names);
         measured.map_err(|error| FullGcReason::Unknown(error_chain(&error)))
     }

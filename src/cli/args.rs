@@ -17,7 +17,7 @@ mod run;
 mod store;
 mod undo;
 
-pub use budget::BudgetArgs;
+pub use budget::{BudgetArgs, FreeAmount};
 pub use calendar::CalendarArgs;
 pub use config::{
     CheckArgs, ConfigArgs, ConfigCommand, DiffArgs, ImportArgs, ImportTool, InitArgs, Level,

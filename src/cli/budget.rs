@@ -13,10 +13,7 @@ use crate::render;
 pub(super) fn apply_overrides(job: &mut Job, args: &BudgetArgs) -> Result<(), Failure> {
     if let Some(budget) = args.goal() {
         let release_holds = args.release_holds.unwrap_or_default();
-        job.budget = Some(DiskGoal {
-            budget,
-            release_holds,
-        });
+        job.budget = Some(DiskGoal::new(budget, release_holds));
         return Ok(());
     }
     match (&mut job.budget, args.release_holds) {
@@ -30,7 +27,7 @@ pub(super) fn apply_overrides(job: &mut Job, args: &BudgetArgs) -> Result<(), Fa
                 "--release-holds needs a budget, and the job {} has none",
                 job.name
             );
-            let hint = "Add a goal: --until-free, --max-used or --max-store.";
+            let hint = "Add a goal: --until-free, --until-free-inodes, --max-used or --max-store.";
             Err(Failure::new(Exit::Usage, message).hint(hint))
         }
     }

@@ -6,9 +6,8 @@ use super::args::{DueArgs, Global};
 use super::context::{Context, named_job};
 use super::failure::{Exit, Failure};
 use super::out;
-use crate::domain::budget::{Budget, Disk, DiskUsage};
+use crate::domain::budget::{Budget, Disk, DiskUsage, Quantity};
 use crate::domain::effective_job::EffectiveJob;
-use crate::domain::measure::Bytes;
 use crate::ports::ReadStore;
 
 /// Reports by the exit status whether the job is due.
@@ -32,7 +31,10 @@ fn answer(global: Global, args: &DueArgs) -> Result<Exit, Failure> {
         return Ok(report(Due::NoBudget));
     };
     let disk = context.reader(None).fullness()?;
-    Ok(report(Due::of(goal.budget, disk)))
+    let answers = goal.budgets().map(|budget| Due::of(budget, disk));
+    Ok(report(
+        answers.min_by_key(Due::rank).unwrap_or(Due::NoBudget),
+    ))
 }
 
 /// An answer, with its explanation.
@@ -43,20 +45,29 @@ enum Due {
     /// Only the store can show it; `run` reads it.
     NeedsStoreScan(Budget),
     /// This much is missing.
-    Missed(Budget, Bytes),
+    Missed(Budget, Quantity),
     /// The goal is reached.
     Reached(Budget),
 }
 
 impl Due {
+    /// Of several goals the one that is missed decides, then one that cannot be decided.
+    fn rank(&self) -> u8 {
+        match self {
+            Self::NoBudget | Self::Missed(..) => 0,
+            Self::NeedsStoreScan(_) => 1,
+            Self::Reached(_) => 2,
+        }
+    }
+
     fn of(budget: Budget, disk: Disk) -> Self {
         let disk_usage = DiskUsage {
             disk: Some(disk),
             store_bytes: None,
         };
-        match disk_usage.to_free(budget) {
+        match budget.to_free(disk_usage) {
             None => Self::NeedsStoreScan(budget),
-            Some(Bytes(0)) => Self::Reached(budget),
+            Some(Quantity(0)) => Self::Reached(budget),
             Some(missing) => Self::Missed(budget, missing),
         }
     }
@@ -71,7 +82,10 @@ fn report(due: Due) -> Exit {
         ),
         Due::Missed(goal, missing) => (
             Exit::Done,
-            format!("Due: {missing} must be freed for {goal}."),
+            format!(
+                "Due: {} must be freed for {goal}.",
+                goal.metric().show(missing)
+            ),
         ),
         Due::Reached(goal) => (
             Exit::NotDue,
@@ -86,9 +100,11 @@ fn report(due: Due) -> Exit {
 mod tests {
     use super::*;
     use crate::domain::budget::parse_size;
+    use crate::domain::measure::Bytes;
     use rstest::rstest;
 
     const DISK: Disk = Disk {
+        inodes: None,
         used: Bytes(700),
         available: Bytes(300),
     };
@@ -102,7 +118,7 @@ mod tests {
         let budget = Budget::min_free(least.parse().unwrap()).unwrap();
         let expected = match missing {
             None => Due::Reached(budget),
-            Some(bytes) => Due::Missed(budget, Bytes(bytes)),
+            Some(bytes) => Due::Missed(budget, Quantity(bytes)),
         };
         assert_eq!(Due::of(budget, DISK), expected);
     }

@@ -1,10 +1,12 @@
 //! `free`: gets so much space now, with the least regret first.
 
-use super::args::{FreeArgs, JobArgs};
+use super::args::{FreeAmount, FreeArgs, JobArgs};
 use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::{ask, inspect, run};
-use crate::domain::budget::{Amount, Budget, DiskGoal, ReleaseHolds};
+use crate::domain::budget::{
+    Amount, Budget, BudgetError, Disk, DiskGoal, InodeAmount, Quantity, ReleaseHolds,
+};
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::measure::{Bytes, Span};
 use crate::domain::plan::Plan;
@@ -31,7 +33,7 @@ pub(super) fn free(context: &Context, args: &FreeArgs) -> Result<Exit, Failure> 
             let falls_short = plan
                 .budget
                 .as_ref()
-                .is_some_and(|budget| budget.missing > Bytes(0) && !budget.too_risky.is_empty());
+                .is_some_and(|budget| budget.missing > Quantity(0) && !budget.too_risky.is_empty());
             if !(may_ask && falls_short && most == RiskLevel::Critical) {
                 return Ok(plan);
             }
@@ -47,6 +49,42 @@ pub(super) fn free(context: &Context, args: &FreeArgs) -> Result<Exit, Failure> 
     )
 }
 
+/// The goal: so much more free than now.
+fn goal(disk: Disk, args: &FreeArgs) -> Result<Budget, Failure> {
+    let usage = |error: BudgetError| Failure::new(Exit::Usage, error.to_string());
+    if args.inodes {
+        let Some(inodes) = disk.inodes else {
+            let message = "the file system of the store has no fixed number of inodes";
+            let hint = "It does not run out of them. Free bytes instead: `nix-prune free 20G`.";
+            return Err(Failure::new(Exit::Usage, message).hint(hint));
+        };
+        let wanted = match args.amount {
+            FreeAmount::Count(count) => InodeAmount::Count(count),
+            FreeAmount::Amount(Amount::Percent(percent)) => InodeAmount::Percent(percent),
+            FreeAmount::Amount(Amount::Bytes(_)) => {
+                let message =
+                    "`--inodes` needs a number such as 50000, or a percentage such as 10%";
+                return Err(Failure::new(Exit::Usage, message));
+            }
+        };
+        let goal = inodes.free.saturating_add(wanted.of(inodes));
+        return Budget::min_free_inodes(InodeAmount::Count(goal)).map_err(usage);
+    }
+    let wanted = match args.amount {
+        FreeAmount::Amount(Amount::Bytes(bytes)) => bytes,
+        FreeAmount::Amount(Amount::Percent(percent)) => disk.part(percent),
+        FreeAmount::Count(count) => {
+            let message = format!("`{count}` has no unit");
+            let hint = format!(
+                "Use a size such as 20G or a percentage such as 10%; for inodes: `nix-prune free {count} --inodes`."
+            );
+            return Err(Failure::new(Exit::Usage, message).hint(hint));
+        }
+    };
+    let goal = Bytes(disk.available.0.saturating_add(wanted.0));
+    Budget::min_free(Amount::Bytes(goal)).map_err(usage)
+}
+
 fn job(context: &Context, args: &FreeArgs) -> Result<EffectiveJob, Failure> {
     let disk = context.reader(None).fullness().map_err(|error| {
         Failure::new(
@@ -54,23 +92,14 @@ fn job(context: &Context, args: &FreeArgs) -> Result<EffectiveJob, Failure> {
             format!("nothing was done: {}", error_chain(&error)),
         )
     })?;
-    let wanted = match args.size {
-        Amount::Bytes(bytes) => bytes,
-        Amount::Percent(percent) => disk.part(percent),
-    };
-    let goal = Amount::Bytes(Bytes(disk.available.0.saturating_add(wanted.0)));
-    let budget =
-        Budget::min_free(goal).map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
+    let budget = goal(disk, args)?;
     let overrides = JobArgs {
         job: args.job.clone(),
         accepts: args.accepts.clone(),
         ..JobArgs::default()
     };
     let job = context.job_with(&overrides, args.consent.max_risk, |job| {
-        job.budget = Some(DiskGoal {
-            budget,
-            release_holds: ReleaseHolds::IfNeeded,
-        });
+        job.budget = Some(DiskGoal::new(budget, ReleaseHolds::IfNeeded));
         // A generation that is held frees nothing now.
         job.undo_window = Span::ZERO;
         job.operations.collect.get_or_insert_default();

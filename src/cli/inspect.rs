@@ -13,7 +13,7 @@ use crate::adapters::store::{Care, StoreReader};
 use crate::domain::analysis::StoreAnalysis;
 use crate::domain::blocker::{Blocker, CheckCode};
 use crate::domain::budget::Disk;
-use crate::domain::disk_use::DiskUse;
+use crate::domain::disk_use::{DiskUse, Taken};
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::measure::Bytes;
 use crate::domain::note::{Note, NoteCode};
@@ -85,7 +85,7 @@ impl ReadStore for Shown<'_> {
         self.reader.measure(names)
     }
 
-    fn measure_each(&self, names: &[&str]) -> Result<Vec<Bytes>, DiskError> {
+    fn measure_each(&self, names: &[&str]) -> Result<Vec<Taken>, DiskError> {
         let _progress = self.context.measuring();
         self.reader.measure_each(names)
     }

@@ -3,8 +3,6 @@
 use std::ffi::OsStr;
 use std::time::Duration;
 
-use nix::sys::statvfs::statvfs;
-
 use super::args::{JobArgs, StatusArgs};
 use super::context::Context;
 use super::failure::{Exit, Failure};
@@ -16,7 +14,7 @@ use crate::domain::snapshot::Actor;
 use crate::engine::Exact;
 use crate::ports::{Clock, RunJournal};
 use crate::render;
-use crate::render::json::{CheckState, InodesDocument, JobDocument};
+use crate::render::json::{CheckState, JobDocument};
 
 /// A service manager that does not answer at once is not waited for.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -49,22 +47,13 @@ pub(super) fn status(context: &Context, args: &StatusArgs) -> Result<Exit, Failu
     });
     let mut attention = doctor::jobs(context);
     attention.retain(|check| check.state != CheckState::Ok);
-    let document = render::json::status(&plan, inodes(context), jobs.collect(), attention);
+    let document = render::json::status(&plan, jobs.collect(), attention);
     if args.json.json {
         out::json(&document)?;
     } else {
         out::text(&render::table::status(&document, &plan, &context.view()));
     }
     Ok(Exit::Done)
-}
-
-fn inodes(context: &Context) -> Option<InodesDocument> {
-    let there = statvfs(context.places.store.as_path().as_std_path()).ok()?;
-    // btrfs and others have no fixed number of them.
-    (there.files() > 0).then(|| InodesDocument {
-        total: there.files(),
-        free: there.files_free(),
-    })
 }
 
 /// When the timer that the modules install starts a job next, if there is one.

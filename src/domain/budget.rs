@@ -1,6 +1,7 @@
 //! Budgets: the disk goal of a job, and how much must be freed to reach it.
 
 mod goal;
+mod inodes;
 mod report;
 mod trial;
 
@@ -12,7 +13,10 @@ use serde::{Deserialize, Serialize};
 use super::measure::Bytes;
 
 pub use goal::{DiskGoal, ReleaseHolds};
-pub use report::{BudgetReport, DiskUsage, FreeLater, FreeSpace, LeftOut, SizeMetric, StillKept};
+pub use inodes::{InodeAmount, Inodes};
+pub use report::{
+    BudgetReport, DiskUsage, FreeLater, FreeSpace, LeftOut, Quantity, SizeMetric, StillKept,
+};
 pub use trial::{BudgetEnd, Contradiction, Finding, Judge, Round, Trial};
 
 /// What is to hold after a run.
@@ -25,6 +29,8 @@ pub enum Budget {
     MaxUsed(Percent),
     /// The store is at most so large.
     MaxStore(Bytes),
+    /// At least this many inodes of the file system are free.
+    MinFreeInodes(InodeAmount),
 }
 
 /// So many bytes, or a part of the file system: `50G`, `20%`.
@@ -80,6 +86,9 @@ pub struct Disk {
     pub used: Bytes,
     /// The bytes that anybody may still use.
     pub available: Bytes,
+    /// Its inodes; null where it has no fixed number of them.
+    #[serde(default)]
+    pub inodes: Option<Inodes>,
 }
 
 /// Why a text or number is no disk goal.
@@ -93,21 +102,35 @@ pub enum BudgetError {
     /// The text is neither a size nor a percentage.
     #[error("`{0}` is neither a size such as 50G nor a percentage such as 20%")]
     Amount(String),
+    /// The text is neither a number of inodes nor a percentage.
+    #[error("`{0}` is neither a number of inodes such as 50000 nor a percentage such as 10%")]
+    Inodes(String),
     /// The most that may be used is out of range.
     #[error("maxUsed must be between 10 and 95, not {0}")]
     MaxUsed(u64),
     /// The size is zero.
     #[error("a budget of size 0 has no meaning; use a larger size")]
     Zero,
+    /// The number of inodes is zero.
+    #[error("a budget of 0 inodes has no meaning; use a larger number")]
+    NoInodes,
     /// The least that is to be free is out of range.
     #[error("minFree must be between 5% and 90%, not {0}%")]
     MinFree(u8),
+    /// The least part of the inodes that is to be free is out of range.
+    #[error("minFreeInodes must be between 1% and 90%, not {0}%")]
+    MinFreeInodes(u8),
 }
 
 impl Percent {
     /// The number.
     pub fn get(self) -> u8 {
         self.0
+    }
+
+    /// This part of a whole; a part of one counts as a whole one.
+    fn part_of(self, whole: u64) -> u64 {
+        hundredth(self.of(whole), u128::div_ceil)
     }
 
     fn of(self, whole: u64) -> u128 {
@@ -124,7 +147,7 @@ impl Disk {
 
     /// A part of the whole file system.
     pub fn part(self, percent: Percent) -> Bytes {
-        Bytes(hundredth(percent.of(self.size()), u128::div_ceil))
+        Bytes(percent.part_of(self.size()))
     }
 
     fn size(self) -> u64 {
@@ -174,29 +197,55 @@ impl Budget {
         }
     }
 
-    /// In which figure it is reached: the file system's, or the store's own.
+    /// A least number of inodes that is to be free, or 1 to 90 percent of them.
+    ///
+    /// # Errors
+    /// When it is out of range.
+    pub fn min_free_inodes(amount: InodeAmount) -> Result<Self, BudgetError> {
+        match amount {
+            InodeAmount::Percent(Percent(percent)) if !(1..=90).contains(&percent) => {
+                Err(BudgetError::MinFreeInodes(percent))
+            }
+            InodeAmount::Count(0) => Err(BudgetError::NoInodes),
+            _ => Ok(Self::MinFreeInodes(amount)),
+        }
+    }
+
+    /// What it counts: the file system's bytes or inodes, or the store's own sizes.
     pub fn metric(self) -> SizeMetric {
         match self {
             Self::MinFree(_) | Self::MaxUsed(_) => SizeMetric::OnDisk,
             Self::MaxStore(_) => SizeMetric::NarSize,
+            Self::MinFreeInodes(_) => SizeMetric::Inodes,
         }
     }
 
-    /// How many bytes must go until the goal is reached: none when it is. `store` is the size of the store.
-    pub fn to_free(self, disk: Disk, store: Bytes) -> Bytes {
+    /// How much must go until the goal is reached: nothing when it is. `None` where what it is measured against is not
+    /// known.
+    pub fn to_free(self, usage: DiskUsage) -> Option<Quantity> {
         let missing = match self {
-            Self::MinFree(Amount::Bytes(least)) => least.0.saturating_sub(disk.available.0),
             // A part of a byte counts as a whole one: the goal is reached, not nearly.
-            Self::MinFree(Amount::Percent(least)) => {
-                hundredth(least.of(disk.size()), u128::div_ceil).saturating_sub(disk.available.0)
+            Self::MinFree(least) => {
+                let disk = usage.disk?;
+                let least = match least {
+                    Amount::Bytes(least) => least,
+                    Amount::Percent(least) => disk.part(least),
+                };
+                least.0.saturating_sub(disk.available.0)
             }
-            Self::MaxUsed(most) => disk
-                .used
-                .0
-                .saturating_sub(hundredth(most.of(disk.size()), |n, by| n / by)),
-            Self::MaxStore(most) => store.0.saturating_sub(most.0),
+            Self::MaxUsed(most) => {
+                let disk = usage.disk?;
+                let most = hundredth(most.of(disk.size()), |n, by| n / by);
+                disk.used.0.saturating_sub(most)
+            }
+            Self::MaxStore(most) => usage.store_bytes?.0.saturating_sub(most.0),
+            Self::MinFreeInodes(least) => {
+                // A file system that makes inodes as they are needed does not run out of them.
+                let inodes = usage.disk?.inodes;
+                inodes.map_or(0, |inodes| least.of(inodes).saturating_sub(inodes.free))
+            }
         };
-        Bytes(missing)
+        Some(Quantity(missing))
     }
 }
 
@@ -211,15 +260,18 @@ impl FromStr for Amount {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong = || BudgetError::Amount(text.to_string());
         match text.strip_suffix('%') {
-            Some(number) if number.bytes().all(|b| b.is_ascii_digit()) => {
-                let percent: u8 = number.parse().map_err(|_| wrong())?;
-                let percent = Some(percent).filter(|&percent| percent <= 100);
-                percent.map(|p| Self::Percent(Percent(p))).ok_or_else(wrong)
-            }
-            Some(_) => Err(wrong()),
+            Some(_) => percent_of(text).map(Self::Percent).ok_or_else(wrong),
             None => parse_size(text).map(Self::Bytes).map_err(|_| wrong()),
         }
     }
+}
+
+/// Reads a percentage of at most 100: `20%`.
+fn percent_of(text: &str) -> Option<Percent> {
+    let number = text.strip_suffix('%')?;
+    let is_number = number.bytes().all(|b| b.is_ascii_digit());
+    let percent = number.parse().ok().filter(|_| is_number)?;
+    (percent <= 100).then_some(Percent(percent))
 }
 
 impl fmt::Display for Budget {
@@ -228,6 +280,10 @@ impl fmt::Display for Budget {
             Self::MinFree(amount) => write!(f, "at least {amount} free"),
             Self::MaxUsed(Percent(percent)) => write!(f, "at most {percent}% used"),
             Self::MaxStore(bytes) => write!(f, "a store of at most {bytes}"),
+            Self::MinFreeInodes(InodeAmount::Percent(Percent(percent))) => {
+                write!(f, "at least {percent}% of the inodes free")
+            }
+            Self::MinFreeInodes(count) => write!(f, "at least {count} free"),
         }
     }
 }

@@ -3,6 +3,15 @@
 use super::measure::{Bytes, count};
 use super::note::{Note, NoteCode};
 
+/// What a store path takes on disk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// The blocks of its inodes.
+    pub bytes: Bytes,
+    /// How many inodes it has.
+    pub inodes: u64,
+}
+
 /// What deleting a set of store paths would free.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DiskUse {
@@ -38,6 +47,14 @@ pub enum AtMost {
 }
 
 impl DiskUse {
+    /// What is freed for certain.
+    pub fn taken(&self) -> Taken {
+        Taken {
+            bytes: self.bytes,
+            inodes: self.inodes,
+        }
+    }
+
     /// What a reader should know of the figure.
     pub fn notes(&self) -> Vec<Note> {
         let mut notes = Vec::new();

@@ -147,10 +147,10 @@ mod tests {
     fn a_goal_ends_no_undo_window_that_the_policy_asks_for() {
         use crate::domain::budget::{Amount, Budget};
         use crate::domain::measure::Bytes;
-        let goal = DiskGoal {
-            budget: Budget::MinFree(Amount::Bytes(Bytes(1))),
-            release_holds: ReleaseHolds::IfNeeded,
-        };
+        let goal = DiskGoal::new(
+            Budget::MinFree(Amount::Bytes(Bytes(1))),
+            ReleaseHolds::IfNeeded,
+        );
         assert_eq!(Policy::default().bound_goal(goal), goal);
         let policy = Policy {
             undo_window: Span::days(1),

@@ -6,7 +6,7 @@ use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::blocker::Blocker;
-use super::budget::{BudgetEnd, BudgetReport, DiskUsage, Round};
+use super::budget::{BudgetEnd, BudgetReport, DiskUsage, Quantity, Round};
 use super::job::JobName;
 use super::limits::PlanSize;
 use super::measure::{Bytes, Timestamp};
@@ -157,7 +157,7 @@ pub struct BudgetOutcome {
     pub file_system: Option<String>,
     /// How much is still missing, as measured then: 0 when the goal is reached, null where that is not known, and while
     /// the run is under way.
-    pub missing: Option<Bytes>,
+    pub missing: Option<Quantity>,
 }
 
 impl BudgetOutcome {
@@ -175,7 +175,7 @@ impl BudgetOutcome {
 
     /// Whether the goal is known to be reached.
     pub fn is_reached(&self) -> bool {
-        self.missing == Some(Bytes(0))
+        self.missing == Some(Quantity(0))
     }
 }
 

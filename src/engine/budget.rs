@@ -12,9 +12,10 @@ use super::delays::Delays;
 use super::run::settle;
 use super::vanished::Known;
 use super::{Collection, Engine, EngineError};
-use crate::domain::budget::{BudgetEnd, Contradiction, Finding, Round, SizeMetric, Trial};
+use crate::domain::budget::{
+    BudgetEnd, Contradiction, Finding, Quantity, Round, SizeMetric, Trial,
+};
 use crate::domain::collect::{CollectMethod, FullGcReason, Part};
-use crate::domain::measure::Bytes;
 use crate::domain::plan::CollectFacts;
 use crate::domain::receipt::{Entry, Outcome, Receipt};
 use crate::operations::Loss;
@@ -50,7 +51,7 @@ impl<R: RunJournal> Engine<'_, R> {
     pub(super) fn measure_budget(&self, receipt: &mut Receipt) {
         if let Some(outcome) = &mut receipt.budget {
             outcome.after = self.survey.disk_usage(outcome.planned.metric);
-            outcome.missing = outcome.after.to_free(outcome.planned.goal);
+            outcome.missing = outcome.planned.goal.to_free(outcome.after);
         }
     }
 
@@ -137,7 +138,7 @@ impl<R: RunJournal> Engine<'_, R> {
         for number in 0..MAX_ROUNDS {
             let known = rounds.missing(before);
             let missing = match known {
-                Some(Bytes(0)) => return Ok(BudgetEnd::Reached),
+                Some(Quantity(0)) => return Ok(BudgetEnd::Reached),
                 Some(missing) => missing,
                 // What is dead may go as it was planned, and nothing else.
                 None if number == 0 => rounds.planned.to_free,
@@ -179,7 +180,7 @@ impl<R: RunJournal> Engine<'_, R> {
                     BudgetEnd::Contradicted
                 });
             }
-            if steps > 0 && part.as_ref().is_ok_and(|part| part.weight == Bytes(0)) {
+            if steps > 0 && part.as_ref().is_ok_and(|part| part.weight == Quantity(0)) {
                 // It was removed because it was to free something.
                 rounds.steps.clear();
             }
@@ -193,7 +194,7 @@ impl<R: RunJournal> Engine<'_, R> {
                 predicted,
                 measured: before.freed_until(after, metric),
             };
-            tracing::info!(predicted = %round.predicted, measured = ?round.measured, "measured what was freed");
+            tracing::info!(predicted = round.predicted.0, measured = ?round.measured, "measured what was freed");
             let stopped = collection.outcome.is_err();
             all.join(collection);
             if let Some(outcome) = &mut receipt.budget {
@@ -214,23 +215,27 @@ impl<R: RunJournal> Engine<'_, R> {
         &self,
         facts: &CollectFacts,
         rounds: &Rounds,
-        missing: Bytes,
+        missing: Quantity,
     ) -> Result<Part, FullGcReason> {
         let mut dead = self.dead(facts)?;
         for path in &rounds.spent {
             dead.refused(path);
         }
         let goal = match facts.method {
-            CollectMethod::Full => Bytes(u64::MAX),
+            CollectMethod::Full => Quantity(u64::MAX),
             CollectMethod::Auto | CollectMethod::Selective => missing,
         };
         dead.freeing(goal, |graph, names| match rounds.planned.metric {
-            SizeMetric::OnDisk => self.survey.weigh(names),
             SizeMetric::NarSize => {
                 let size = |name: &&str| graph.find(name).map(|node| graph.nar_size_of(node));
-                Ok(names
-                    .iter()
-                    .map(|name| size(name).unwrap_or_default())
+                let sizes = names.iter().map(|name| size(name).unwrap_or_default());
+                Ok(sizes.map(|bytes| Quantity(bytes.0)).collect())
+            }
+            metric => {
+                let each = self.survey.weigh(names)?;
+                Ok(each
+                    .into_iter()
+                    .map(|taken| metric.on_disk(taken))
                     .collect())
             }
         })
@@ -243,7 +248,7 @@ impl<R: RunJournal> Engine<'_, R> {
         rounds: &mut Rounds,
         part: Result<Part, FullGcReason>,
         receipt: &mut Receipt,
-    ) -> (Collection, Bytes) {
+    ) -> (Collection, Quantity) {
         let Collect {
             facts, lock, known, ..
         } = collect;
@@ -267,7 +272,7 @@ impl<R: RunJournal> Engine<'_, R> {
             || chosen,
             &mut last_check,
         );
-        let mut predicted = Bytes(0);
+        let mut predicted = Quantity(0);
         for (path, weight) in weights {
             // Nix does not say which paths a full collection deleted.
             if collection

@@ -6,10 +6,9 @@ mod predict;
 pub use self::budget::{BudgetContext, Recent};
 use super::checks;
 use crate::domain::analysis::StoreAnalysis;
-use crate::domain::budget::{Contradiction, DiskGoal, DiskUsage, SizeMetric};
+use crate::domain::budget::{Budget, Contradiction, DiskGoal, DiskUsage, Quantity, SizeMetric};
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::graph::{NodeIdx, NodeSet, StoreGraph};
-use crate::domain::measure::Bytes;
 use crate::domain::plan::{Plan, Prediction};
 use crate::domain::receipt::Receipt;
 use crate::domain::snapshot::Snapshot;
@@ -112,7 +111,12 @@ impl<R: RunJournal> Planner<'_, R> {
         plan.disk = self.store.fullness().ok();
         if plan.collection().is_some() {
             let observation = self.observe(job)?;
-            self.predict(&mut plan, &observation, exact)?;
+            self.predict(
+                &mut plan,
+                &observation.snapshot,
+                observation.store.as_ref(),
+                exact,
+            )?;
         }
         let records = self.remember.receipts().unwrap_or_default();
         checks::add(self.remember, &records, job, &mut plan);
@@ -156,7 +160,12 @@ impl<R: RunJournal> Planner<'_, R> {
             &observation.snapshot,
             &with_usual(job, &observation.snapshot, records),
         );
-        self.predict(&mut plan, &observation, exact)?;
+        self.predict(
+            &mut plan,
+            &observation.snapshot,
+            observation.store.as_ref(),
+            exact,
+        )?;
         Ok(plan)
     }
 
@@ -195,36 +204,48 @@ impl<R: RunJournal> Planner<'_, R> {
             disk: Some(self.store.fullness()?),
             store_bytes: None,
         };
-        if disk_usage.to_free(goal.budget) == Some(Bytes(0)) {
+        let is_reached = |budget: Budget| budget.to_free(disk_usage) == Some(Quantity(0));
+        if goal.budgets().all(is_reached) {
             let snapshot = self.survey.snapshot()?;
             let job = with_usual(job, &snapshot, records);
-            return Ok(Plan::build_when_within_budget(&snapshot, &job, disk_usage));
+            return Ok(Plan::build_when_within_budget(
+                &snapshot, &job, goal, disk_usage,
+            ));
         }
         let Observation {
-            snapshot,
-            store,
-            running,
+            snapshot, store, ..
         } = self.observe(job)?;
         let store = store.map_err(PlanError::BudgetUnknown)?;
         disk_usage.store_bytes = Some(store.graph().nar_size(&store.everything()));
-        let contradiction = self.contradiction(goal, &snapshot, records)?;
-        let context = BudgetContext {
-            inspection: &store,
-            disk_usage,
-            to_free: disk_usage.to_free(goal.budget).unwrap_or_default(),
-            recent: recent(job, &snapshot),
-            contradiction: contradiction.as_ref(),
-        };
-        let weigh = |dead: &_| self.weigh(goal, &store, dead, context.recent);
         let job = with_usual(job, &snapshot, records);
-        let mut plan = Plan::build_for_budget(&snapshot, &job, context, weigh)?;
-        let observation = Observation {
-            snapshot,
-            store: Ok(store),
-            running,
+        let fit = |budget| {
+            let goal = DiskGoal {
+                budget,
+                beside: None,
+                ..goal
+            };
+            let contradiction = self.contradiction(goal, &snapshot, records)?;
+            let context = BudgetContext {
+                inspection: &store,
+                disk_usage,
+                to_free: budget.to_free(disk_usage).unwrap_or_default(),
+                recent: recent(&job, &snapshot),
+                contradiction: contradiction.as_ref(),
+            };
+            let weigh = |dead: &_| self.weigh(goal, &store, dead, context.recent);
+            let mut plan = Plan::build_for_budget(&snapshot, &job, goal, context, weigh)?;
+            if !plan.is_empty() {
+                self.predict(&mut plan, &snapshot, Ok(&store), exact)?;
+            }
+            Ok::<_, PlanError>(plan)
         };
-        if !plan.is_empty() {
-            self.predict(&mut plan, &observation, exact)?;
+        let mut plan = fit(goal.budget)?;
+        if let Some(beside) = goal.beside {
+            // Both goals remove a beginning of one order, so the longer one reaches the other as well.
+            let other = fit(beside)?;
+            if extent(&other) > extent(&plan) {
+                plan = other;
+            }
         }
         Ok(plan)
     }
@@ -255,17 +276,27 @@ impl<R: RunJournal> Planner<'_, R> {
         store: &StoreAnalysis,
         dead: &NodeSet,
         recent: Option<Recent>,
-    ) -> Result<Bytes, PlanError> {
-        if goal.budget.metric() == SizeMetric::NarSize {
-            return Ok(store.graph().nar_size(dead));
+    ) -> Result<Quantity, PlanError> {
+        let metric = goal.budget.metric();
+        if metric == SizeMetric::NarSize {
+            return Ok(Quantity(store.graph().nar_size(dead).0));
         }
         let mut names = names(store.graph(), dead.iter());
         // The age of a name that Nix does not know is not known, so it is kept where recent paths are.
         if recent.is_none() {
             names.extend(unregistered(store));
         }
-        Ok(self.store.measure(&names)?.bytes)
+        Ok(metric.on_disk(self.store.measure(&names)?.taken()))
     }
+}
+
+/// How far a plan goes in the order of a budget.
+fn extent(plan: &Plan) -> impl Ord + use<> {
+    let missing = plan
+        .budget
+        .as_ref()
+        .is_some_and(|report| !report.is_reached());
+    (missing, plan.removals().count(), plan.prediction.paths)
 }
 
 /// The job with what its earlier runs removed.

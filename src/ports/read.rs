@@ -6,8 +6,7 @@ use super::Cause;
 use crate::domain::analysis::StoreAnalysis;
 use crate::domain::budget::{Disk, DiskUsage, SizeMetric};
 use crate::domain::collect::{DeletionSet, FullGcReason};
-use crate::domain::disk_use::DiskUse;
-use crate::domain::measure::Bytes;
+use crate::domain::disk_use::{DiskUse, Taken};
 use crate::domain::root::GcRoot;
 use crate::domain::snapshot::Snapshot;
 
@@ -30,7 +29,7 @@ pub trait Survey {
     ///
     /// # Errors
     /// When that cannot be measured.
-    fn weigh(&self, names: &[&str]) -> Result<Vec<Bytes>, FullGcReason> {
+    fn weigh(&self, names: &[&str]) -> Result<Vec<Taken>, FullGcReason> {
         let _ = names;
         Err(FullGcReason::NotLooked)
     }
@@ -101,7 +100,7 @@ pub trait ReadStore {
     ///
     /// # Errors
     /// As [`ReadStore::measure`].
-    fn measure_each(&self, names: &[&str]) -> Result<Vec<Bytes>, DiskError>;
+    fn measure_each(&self, names: &[&str]) -> Result<Vec<Taken>, DiskError>;
 }
 
 /// Why nothing was measured.

@@ -252,6 +252,8 @@ codes! {
     BudgetGoals = "budget.goals",
     /// `minFree` is not a valid goal.
     MinFree = "budget.min-free",
+    /// A number of inodes is malformed, or a percentage of them out of range.
+    MinFreeInodes = "budget.min-free-inodes",
     /// `maxStore` is not a size.
     MaxStore = "budget.max-store",
     /// `releaseHolds` is not a known value.

@@ -10,7 +10,7 @@ use super::platform::Platform;
 use super::reader::Reader;
 use super::slot::{Group, List, Named, Origin, Part, Slot, Sourced, fill, over};
 use super::syntax::{At, Object};
-use super::values::{MaxStore, MinFree, Reason, RootPattern};
+use super::values::{MaxStore, MinFree, MinFreeInodes, Reason, RootPattern};
 use crate::domain::accept::Place;
 use crate::domain::blocker::CheckCode;
 use crate::domain::budget::{Budget as Goal, ReleaseHolds};
@@ -146,7 +146,7 @@ keys! {
         operations "operations": Operations;
     }
 
-    /// The disk goal of a job: one of the sizes, and whether holds may end early for it.
+    /// The disk goal of a job: one of the sizes, a number of inodes or both, and whether holds may end early for it.
     Budget {
         /// The least free space, such as `50G` or `20%`.
         min_free "minFree": Sourced<MinFree> { code: Code::MinFree, flag: Some("--until-free") };
@@ -156,6 +156,10 @@ keys! {
         };
         /// The largest store, such as `200G`.
         max_store "maxStore": Sourced<MaxStore> { code: Code::MaxStore, flag: Some("--max-store") };
+        /// The least number of free inodes, such as `50000` or `10%`.
+        min_free_inodes "minFreeInodes": Sourced<MinFreeInodes> {
+            code: Code::MinFreeInodes, flag: Some("--until-free-inodes"),
+        };
         /// Whether holds are released before their window ends: never or ifNeeded.
         release_holds "releaseHolds": Sourced<ReleaseHolds> {
             default: Default::Json(r#""never""#), code: Code::ReleaseHolds, flag: Some("--release-holds"),

@@ -246,8 +246,10 @@ fn job(name: &str, keys: &keys::Job, safe_mode: bool, reader: &mut Reader) -> Op
     })
 }
 
-/// One goal, and whether holds may end early for it.
+/// One size, a number of inodes or both, and whether holds may end early for it.
 fn budget(keys: &keys::Budget, at: At<'_>, reader: &mut Reader) -> Option<DiskGoal> {
+    let inodes = value(keys.min_free_inodes.as_ref()).map(|goal| goal.0);
+    let has_inodes = inodes.is_some() || reader.is_faulty(At::Key(&at, "minFreeInodes"));
     let goals = [
         value(keys.min_free.as_ref()).map(|goal| goal.0),
         value(keys.max_used.as_ref()).and_then(|percent| Budget::max_used(percent).ok()),
@@ -258,17 +260,22 @@ fn budget(keys: &keys::Budget, at: At<'_>, reader: &mut Reader) -> Option<DiskGo
         .iter()
         .filter(|key| reader.is_faulty(At::Key(&at, key)));
     let written = wrong.count() + goals.iter().flatten().count();
-    if written != 1 && !reader.is_misshapen(at) {
+    let is_wrong = written > 1 || (written == 0 && !has_inodes);
+    if is_wrong && !reader.is_misshapen(at) {
         let message = match written {
             0 => "the budget has no goal".to_string(),
-            more => format!("the budget has {more} goals; only one is allowed"),
+            more => format!("the budget has {more} goals for the size; only one is allowed"),
         };
-        let hint = "use one of minFree, maxUsed and maxStore";
+        let hint = "use one of minFree, maxUsed and maxStore, and minFreeInodes with it or alone";
         reader.error(Code::BudgetGoals, at, &message, hint);
     }
-    let [goal] = <[Budget; 1]>::try_from(goals.into_iter().flatten().collect::<Vec<_>>()).ok()?;
+    if is_wrong {
+        return None;
+    }
+    let mut goals = goals.into_iter().flatten().chain(inodes);
     Some(DiskGoal {
-        budget: goal,
+        budget: goals.next()?,
+        beside: goals.next(),
         release_holds: value(keys.release_holds.as_ref())?,
     })
 }

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use super::declare::Key;
 use super::finding::Code;
 use super::syntax::Value;
-use crate::domain::budget::{Amount, Budget, BudgetError, parse_size, respelled_size};
+use crate::domain::budget::{Amount, Budget, BudgetError, InodeAmount, parse_size, respelled_size};
 use crate::domain::measure::{AgeError, Bytes, Span};
 
 pub(super) use words::RootPattern;
@@ -289,6 +289,22 @@ impl Word for MinFree {
 
     fn version_1(text: &str) -> Option<String> {
         respelled_size(text)
+    }
+}
+
+/// A goal of the budget that is a number of free inodes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct MinFreeInodes(pub(super) Budget);
+
+impl Word for MinFreeInodes {
+    const PATTERN: Option<&'static str> = Some(r"^(0*([1-9]|[1-8][0-9]|90)%|0*[1-9][0-9]{0,18})$");
+
+    fn parse(text: &str) -> Result<Self, Fault> {
+        let budget = text
+            .parse::<InodeAmount>()
+            .and_then(Budget::min_free_inodes);
+        let hint = "use a number such as `50000`, or 1 to 90 percent such as `10%`";
+        budget.map(Self).map_err(|error| goal_fault(&error, hint))
     }
 }
 

@@ -221,10 +221,13 @@ fn each_path_counts_what_it_frees_after_those_before_it() {
             let meter = Meter::new(store.dir(), &Never, &meter).with_threads(threads);
             let each = meter.measure_each(&order).unwrap();
             for beginning in 0..=order.len() {
-                let sum: u64 = each[..beginning].iter().map(|bytes| bytes.0).sum();
+                let first = each[..beginning].iter();
+                let bytes: u64 = first.clone().map(|taken| taken.bytes.0).sum();
+                let inodes: u64 = first.map(|taken| taken.inodes).sum();
+                let measured = store.measure(&order[..beginning]);
                 assert_eq!(
-                    sum,
-                    store.measure(&order[..beginning]).bytes.0,
+                    (bytes, inodes),
+                    (measured.bytes.0, measured.inodes),
                     "{beginning} of {order:?}"
                 );
             }

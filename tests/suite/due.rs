@@ -52,6 +52,18 @@ fn with_budget(budget: &str) -> String {
     0,
     " must be freed for at least 8000000.00 TiB free.\n"
 )]
+#[case::two_reached(
+    r#"{ "minFree": "1K", "minFreeInodes": "1" }"#,
+    "daily",
+    1,
+    "Not due: the goal is reached: at least 1.00 KiB free.\n"
+)]
+#[case::the_other_missed(
+    r#"{ "minFree": "1K", "minFreeInodes": "1000000000000000" }"#,
+    "daily",
+    0,
+    " inodes must be freed for at least 1000000000000000 inodes free.\n"
+)]
 #[case::untold(r#"{ "maxStore": "1T" }"#, "daily", 0, "without scanning the store.\n")]
 #[case::none(r#"{ "minFree": "1K" }"#, "free", 0, "Due: the job has no budget.\n")]
 fn the_exit_status_is_the_answer(

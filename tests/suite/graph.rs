@@ -6,6 +6,7 @@
     reason = "tests, and what only they call"
 )]
 
+use nix_prune::domain::budget::Quantity;
 use nix_prune::domain::graph::{GraphBuilder, KeepFlags, NodeIdx, NodeSet, StoreGraph, Weight};
 use nix_prune::domain::measure::Bytes;
 use rstest::rstest;
@@ -18,11 +19,12 @@ const BOTH: KeepFlags = KeepFlags {
 };
 
 fn oldest_dead(graph: &StoreGraph, dead: &NodeSet, flags: KeepFlags, goal: u64) -> NodeSet {
-    let sizes = |nodes: &[NodeIdx]| -> Result<Vec<Bytes>, std::convert::Infallible> {
-        Ok(nodes.iter().map(|&node| graph.nar_size_of(node)).collect())
+    let sizes = |nodes: &[NodeIdx]| -> Result<Vec<Quantity>, std::convert::Infallible> {
+        let size = |&node| Quantity(graph.nar_size_of(node).0);
+        Ok(nodes.iter().map(size).collect())
     };
     let oldest = graph
-        .oldest_dead_by(dead, flags, Bytes(goal), sizes)
+        .oldest_dead_by(dead, flags, Quantity(goal), sizes)
         .unwrap();
     graph.set_of(oldest.nodes)
 }

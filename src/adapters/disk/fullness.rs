@@ -11,7 +11,7 @@ use nix::unistd::syncfs;
 
 use super::kind::Kind;
 use super::open_directory;
-use crate::domain::budget::Disk;
+use crate::domain::budget::{Disk, Inodes};
 use crate::domain::measure::Bytes;
 
 /// How long a figure has to be unchanged where a file system frees in the background, and the interval of the checks.
@@ -80,14 +80,21 @@ pub fn fullness(path: &Utf8Path) -> io::Result<Disk> {
     let stat = statvfs(path.as_std_path())?;
     // The types differ between platforms.
     #[allow(clippy::useless_conversion)]
-    let (all, free, available, size) = (
+    let (all, free, available, size, files, files_free) = (
         u64::from(stat.blocks()),
         u64::from(stat.blocks_free()),
         u64::from(stat.blocks_available()),
         u64::from(stat.fragment_size()),
+        u64::from(stat.files()),
+        u64::from(stat.files_available()),
     );
     Ok(Disk {
         used: Bytes(all.saturating_sub(free).saturating_mul(size)),
         available: Bytes(available.saturating_mul(size)),
+        // btrfs and others make inodes as they are needed, and have no number of them.
+        inodes: (files > 0).then_some(Inodes {
+            total: files,
+            free: files_free,
+        }),
     })
 }

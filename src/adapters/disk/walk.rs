@@ -13,7 +13,8 @@ use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstatat};
 
 use super::extents::{self, Extent, Extents};
-use super::{DiskUse, FileSystem, Layout, Meter};
+use super::{DiskUse, FileSystem, Layout, Meter, Taken};
+use crate::domain::measure::Bytes;
 
 /// The unit of `st_blocks`, whatever the file system's own is.
 const BLOCK: u64 = 512;
@@ -83,7 +84,7 @@ pub(super) struct InodeCount {
     /// not in `total` yet.
     pub(super) extents: Vec<(usize, Extent)>,
     /// How much of `total` is freed when the path at a position is deleted after those before it; positions may repeat.
-    pub(super) freed_at: Vec<(usize, u64)>,
+    pub(super) freed_at: Vec<(usize, Taken)>,
 }
 
 impl InodeCount {
@@ -124,8 +125,14 @@ impl InodeCount {
         };
         self.total.bytes.0 += own;
         match self.freed_at.last_mut() {
-            Some((last, sum)) if *last == position => *sum += own,
-            _ => self.freed_at.push((position, own)),
+            Some((last, sum)) if *last == position => {
+                sum.bytes.0 += own;
+                sum.inodes += 1;
+            }
+            _ => {
+                let (bytes, inodes) = (Bytes(own), 1);
+                self.freed_at.push((position, Taken { bytes, inodes }));
+            }
         }
     }
 

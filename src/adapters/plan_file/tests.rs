@@ -43,7 +43,7 @@ fn document() -> Value {
         "schema": SCHEMA, "takenAt": "2026-11-22T22:16:44Z", "machine": "m", "store": "/nix/store",
         "job": "daily", "maxRisk": "high", "safeMode": true, "toolVersion": "0.1.0",
         "keep": { "rules": { "last": 5, "within": "14d", "calendar": { "daily": 7 } }, "overridesJob": false },
-        "disk": { "used": 93, "available": 7 },
+        "disk": { "used": 93, "available": 7, "inodes": { "total": 1000, "free": 590 } },
         "profiles": [{ "profile": profile, "owner": { "uid": 0, "name": "root" }, "current": 42, "frees": 4096 }],
         "vanished": [{ "link": "/home/b/result", "storePath": format!("{HASH}-result"), "hold": "7d" }],
         "items": [

@@ -1,8 +1,10 @@
 //! Command line arguments of a disk budget.
 
+use std::str::FromStr;
+
 use clap::{ArgGroup, Args};
 
-use crate::domain::budget::{Amount, Budget, BudgetError, ReleaseHolds, parse_size};
+use crate::domain::budget::{Amount, Budget, BudgetError, InodeAmount, ReleaseHolds, parse_size};
 use crate::domain::measure::Bytes;
 
 /// Disk budget. A goal given here replaces the job's.
@@ -18,6 +20,9 @@ pub struct BudgetArgs {
     /// Remove only as much as needed to shrink the store to this NAR size, such as 200G
     #[arg(long, value_name = "SIZE", group = "goal", value_parser = max_store)]
     pub max_store: Option<Budget>,
+    /// Remove only as much as needed to have this many inodes free, such as 50000 or 10%
+    #[arg(long, value_name = "NUMBER|PERCENT", group = "goal", value_parser = until_free_inodes)]
+    pub until_free_inodes: Option<Budget>,
     /// When to release holds early to reach the goal: never or ifNeeded
     #[arg(long, value_name = "WHEN")]
     pub release_holds: Option<ReleaseHolds>,
@@ -26,24 +31,45 @@ pub struct BudgetArgs {
 impl BudgetArgs {
     /// The goal, if one is given.
     pub(in crate::cli) fn goal(&self) -> Option<Budget> {
-        self.until_free.or(self.max_used).or(self.max_store)
+        let inodes = self.until_free_inodes;
+        self.until_free
+            .or(self.max_used)
+            .or(self.max_store)
+            .or(inodes)
     }
 }
 
-/// A size or a percentage above 0.
-pub(super) fn amount(text: &str) -> Result<Amount, String> {
-    let amount: Amount = text
-        .parse()
-        .map_err(|error: BudgetError| error.to_string())?;
-    match amount {
-        Amount::Bytes(Bytes(0)) => Err("use a size above 0".to_string()),
-        amount => Ok(amount),
+/// How much `free` is to free; `--inodes` decides whether a percentage is a part of the bytes or of the inodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FreeAmount {
+    /// So many bytes, or a part.
+    Amount(Amount),
+    /// A number without a unit.
+    Count(u64),
+}
+
+impl FromStr for FreeAmount {
+    type Err = BudgetError;
+
+    fn from_str(text: &str) -> Result<Self, BudgetError> {
+        match (text.parse(), text.parse()) {
+            (Ok(Amount::Bytes(Bytes(0))), _) => Err(BudgetError::Zero),
+            (Ok(amount), _) => Ok(Self::Amount(amount)),
+            (Err(_), Ok(InodeAmount::Count(count))) => Ok(Self::Count(count)),
+            (Err(error), _) => Err(error),
+        }
     }
 }
 
 fn until_free(text: &str) -> Result<Budget, String> {
     let amount: Result<Amount, _> = text.parse();
     let budget = amount.and_then(Budget::min_free);
+    budget.map_err(|error| error.to_string())
+}
+
+fn until_free_inodes(text: &str) -> Result<Budget, String> {
+    let amount: Result<InodeAmount, _> = text.parse();
+    let budget = amount.and_then(Budget::min_free_inodes);
     budget.map_err(|error| error.to_string())
 }
 

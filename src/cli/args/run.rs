@@ -3,10 +3,9 @@
 use camino::Utf8PathBuf;
 use clap::{Args, ValueHint};
 
-use super::{JobArgs, JsonArg, budget};
+use super::{FreeAmount, JobArgs, JsonArg};
 use crate::cli::complete;
 use crate::domain::blocker::CheckCode;
-use crate::domain::budget::Amount;
 use crate::domain::measure::Span;
 use crate::domain::risk::RiskLevel;
 
@@ -65,12 +64,15 @@ pub struct RunArgs {
 /// `free`.
 #[derive(Debug, Args)]
 pub struct FreeArgs {
-    /// How much more space to have than now: a size such as 20G, or a part of the file system such as 10%
-    #[arg(value_name = "SIZE|PERCENT", value_parser = budget::amount)]
-    pub size: Amount,
+    /// How much more to have free than now: a size such as 20G, or a part of the file system such as 10%
+    #[arg(value_name = "SIZE|PERCENT")]
+    pub amount: FreeAmount,
     /// Name of the job in the settings whose profiles and keep rules are used
     #[arg(value_name = "JOB", add = complete::jobs())]
     pub job: Option<String>,
+    /// Free inodes instead: SIZE is a number such as 50000, or a part of all inodes such as 10%
+    #[arg(long)]
+    pub inodes: bool,
     /// Override this safety check, by code (repeatable; recorded)
     #[arg(long = "accept", value_name = "CODE", add = complete::codes())]
     pub accepts: Vec<CheckCode>,

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{StoreAnalysis, StoreRoot, nodes_of};
+use crate::domain::budget::Quantity;
 use crate::domain::graph::{NodeIdx, NodeSet, Weight};
 use crate::domain::measure::Bytes;
 
@@ -30,7 +31,7 @@ pub struct CumulativeFreed {
     /// What is dead then.
     pub dead: NodeSet,
     /// How much that is, as it was weighed.
-    pub bytes: Bytes,
+    pub freed: Quantity,
 }
 
 impl StoreAnalysis {
@@ -117,7 +118,7 @@ impl RemovalSequence<'_> {
     pub fn links_that_free<E>(
         &self,
         reached: &CumulativeFreed,
-        mut weigh: impl FnMut(&NodeSet) -> Result<Bytes, E>,
+        mut weigh: impl FnMut(&NodeSet) -> Result<Quantity, E>,
     ) -> Result<Vec<&Utf8Path>, E> {
         let (graph, flags) = (&self.inspection.graph, self.inspection.flags);
         let nothing = weigh(&graph.set_of([]))?;
@@ -161,33 +162,33 @@ impl RemovalSequence<'_> {
     /// When something cannot be weighed.
     pub fn fewest_to_free<E>(
         &self,
-        enough: Bytes,
-        mut weigh: impl FnMut(&NodeSet) -> Result<Bytes, E>,
+        enough: Quantity,
+        mut weigh: impl FnMut(&NodeSet) -> Result<Quantity, E>,
     ) -> Result<CumulativeFreed, E> {
         let mut at = |candidates: usize| -> Result<CumulativeFreed, E> {
             let dead = self.dead_after(candidates);
-            let bytes = weigh(&dead)?;
+            let freed = weigh(&dead)?;
             Ok(CumulativeFreed {
                 candidates,
                 dead,
-                bytes,
+                freed,
             })
         };
         let none = at(0)?;
-        if none.bytes >= enough || self.candidates.is_empty() {
+        if none.freed >= enough || self.candidates.is_empty() {
             return Ok(none);
         }
         let mut best = at(self.candidates.len())?;
-        if best.bytes <= none.bytes {
+        if best.freed <= none.freed {
             return Ok(none);
         }
         // Where all of them are not enough, those behind the last that frees anything are left out.
-        let enough = enough.min(best.bytes);
+        let enough = enough.min(best.freed);
         // Not enough below `low`, enough from `best` on.
         let mut low = 1;
         while low < best.candidates {
             let middle = at(usize::midpoint(low, best.candidates - 1))?;
-            if middle.bytes >= enough {
+            if middle.freed >= enough {
                 best = middle;
             } else {
                 low = middle.candidates + 1;

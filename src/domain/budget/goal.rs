@@ -12,8 +12,33 @@ use super::Budget;
 pub struct DiskGoal {
     /// What is to hold after a run.
     pub budget: Budget,
+    /// What is to hold as well, by another metric.
+    pub beside: Option<Budget>,
     /// Whether undo windows may be ended for it.
     pub release_holds: ReleaseHolds,
+}
+
+impl DiskGoal {
+    /// This alone.
+    pub fn new(budget: Budget, release_holds: ReleaseHolds) -> Self {
+        Self {
+            budget,
+            beside: None,
+            release_holds,
+        }
+    }
+
+    /// Each of the goals.
+    pub fn budgets(self) -> impl Iterator<Item = Budget> {
+        [Some(self.budget), self.beside].into_iter().flatten()
+    }
+}
+
+impl fmt::Display for DiskGoal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.budget.fmt(f)?;
+        self.beside.map_or(Ok(()), |beside| write!(f, ", {beside}"))
+    }
 }
 
 /// Whether a budget may end undo windows before their time.

@@ -3,10 +3,28 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Budget, Contradiction, Disk, DiskGoal, ReleaseHolds};
-use crate::domain::measure::{Bytes, Timestamp};
+use crate::domain::disk_use::Taken;
+use crate::domain::measure::{Bytes, Timestamp, count};
 use crate::domain::risk::RiskLevel;
 
-/// What sizes are given in.
+/// So much of what a metric counts: bytes, or inodes.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Default,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
+#[serde(transparent)]
+pub struct Quantity(pub u64);
+
+/// What a budget counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum SizeMetric {
@@ -14,6 +32,26 @@ pub enum SizeMetric {
     OnDisk,
     /// The store's own sizes.
     NarSize,
+    /// Inodes of the file system.
+    Inodes,
+}
+
+impl SizeMetric {
+    /// What is counted of something on disk. The store's own sizes are not known there.
+    pub fn on_disk(self, taken: Taken) -> Quantity {
+        match self {
+            Self::OnDisk | Self::NarSize => Quantity(taken.bytes.0),
+            Self::Inodes => Quantity(taken.inodes),
+        }
+    }
+
+    /// A quantity with its unit.
+    pub fn show(self, quantity: Quantity) -> String {
+        match self {
+            Self::OnDisk | Self::NarSize => Bytes(quantity.0).to_string(),
+            Self::Inodes => count(quantity.0, "inode"),
+        }
+    }
 }
 
 /// What a budget is measured against; unknown is `None`.
@@ -33,22 +71,11 @@ impl DiskUsage {
     #[must_use]
     pub fn after_freeing(self, bytes: i64) -> Self {
         let disk = self.disk.map(|disk| Disk {
+            inodes: disk.inodes,
             used: Bytes(disk.used.0.saturating_add_signed(bytes.saturating_neg())),
             available: Bytes(disk.available.0.saturating_add_signed(bytes)),
         });
         Self { disk, ..self }
-    }
-
-    /// How many bytes must go until the goal is reached; `None` where what it is measured against is not known.
-    pub fn to_free(self, budget: Budget) -> Option<Bytes> {
-        let nothing = Disk {
-            used: Bytes(0),
-            available: Bytes(0),
-        };
-        match budget {
-            Budget::MaxStore(_) => self.store_bytes.map(|store| budget.to_free(nothing, store)),
-            _ => self.disk.map(|disk| budget.to_free(disk, Bytes(0))),
-        }
     }
 }
 
@@ -85,14 +112,14 @@ pub struct BudgetReport {
     #[serde(alias = "figure")]
     pub metric: SizeMetric,
     /// How much must be freed: 0 when the goal is reached.
-    pub to_free: Bytes,
+    pub to_free: Quantity,
     /// How much the actions free now.
-    pub frees: Bytes,
+    pub frees: Quantity,
     /// How much the collection must free at least; null for everything that is dead.
     #[serde(default, alias = "collectsMost")]
-    pub collect_at_least: Option<Bytes>,
+    pub collect_at_least: Option<Quantity>,
     /// How much is still missing then: 0 when the goal is reached.
-    pub missing: Bytes,
+    pub missing: Quantity,
     /// What is freed besides when undo windows end, if nothing else changes, from the earliest.
     pub later: Vec<FreeLater>,
     /// When the goal is reached by waiting alone; null where it is not.
@@ -149,10 +176,10 @@ impl BudgetReport {
             release_holds: goal.release_holds,
             now,
             metric: goal.budget.metric(),
-            to_free: Bytes(0),
-            frees: Bytes(0),
+            to_free: Quantity(0),
+            frees: Quantity(0),
             collect_at_least: None,
-            missing: Bytes(0),
+            missing: Quantity(0),
             later: Vec::new(),
             reached_at: None,
             kept_by: Vec::new(),
@@ -164,6 +191,6 @@ impl BudgetReport {
 
     /// Whether the goal is reached without doing anything.
     pub fn is_reached(&self) -> bool {
-        self.to_free == Bytes(0)
+        self.to_free == Quantity(0)
     }
 }

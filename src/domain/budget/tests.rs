@@ -94,12 +94,24 @@ fn a_goal_that_no_system_can_keep_is_refused(#[case] percent: u64, #[case] good:
 #[case(Budget::MaxStore(Bytes(500)), 100)]
 #[case(Budget::MaxStore(Bytes(600)), 0)]
 #[case(Budget::MaxStore(Bytes(u64::MAX)), 0)]
-fn the_goal_says_what_must_go(#[case] budget: Budget, #[case] bytes: u64) {
-    let disk = Disk {
-        used: Bytes(803),
-        available: Bytes(200),
+#[case(Budget::MinFreeInodes(InodeAmount::Count(100)), 0)]
+#[case(Budget::MinFreeInodes(InodeAmount::Count(103)), 3)]
+#[case::a_part_of_an_inode_is_one(Budget::MinFreeInodes(InodeAmount::Percent(Percent(10))), 1)]
+fn the_goal_says_what_must_go(#[case] budget: Budget, #[case] missing: u64) {
+    let usage = DiskUsage {
+        disk: Some(Disk {
+            used: Bytes(803),
+            available: Bytes(200),
+            inodes: Some(Inodes {
+                total: 1001,
+                free: 100,
+            }),
+        }),
+        store_bytes: Some(Bytes(600)),
     };
-    assert_eq!(budget.to_free(disk, Bytes(600)), Bytes(bytes));
+    assert_eq!(budget.to_free(usage), Some(Quantity(missing)));
+    let unknown = budget.to_free(DiskUsage::default());
+    assert_eq!(unknown, None);
 }
 
 #[rstest]
@@ -113,6 +125,7 @@ fn the_part_in_use_is_rounded_up(#[case] used: u64, #[case] available: u64, #[ca
     let disk = Disk {
         used: Bytes(used),
         available: Bytes(available),
+        inodes: None,
     };
     assert_eq!(disk.percent_used(), percent);
 }
@@ -168,9 +181,13 @@ proptest::proptest! {
     ) {
         // Only small numbers come to lie on a limit by chance.
         let (used, available) = (used >> shift, available >> shift);
-        let disk = Disk { used: Bytes(used), available: Bytes(available) };
+        let usage = |freed: u64| DiskUsage {
+            disk: Some(Disk { used: Bytes(used - freed), available: Bytes(available + freed), inodes: None }),
+            store_bytes: None,
+        };
+        let disk = usage(0).disk.unwrap();
         // What a screen shows agrees with what a goal asks for.
-        let asks = |budget: Budget| budget.to_free(disk, Bytes(0)) > Bytes(0);
+        let asks = |budget: Budget| budget.to_free(usage(0)) > Some(Quantity(0));
         proptest::prop_assert_eq!(asks(Budget::max_used(percent).unwrap()), disk.percent_used() > u128::from(percent));
         proptest::prop_assert_eq!(asks(Budget::MinFree(Amount::Percent(Percent(free)))), available < disk.part(Percent(free)).0);
         for budget in [
@@ -178,12 +195,11 @@ proptest::proptest! {
             Budget::min_free(Amount::Percent(Percent(free))).unwrap(),
             Budget::MinFree(Amount::Bytes(Bytes(available / 2 + used / 3))),
         ] {
-            let now = |freed: u64| Disk { used: Bytes(used - freed), available: Bytes(available + freed) };
-            let freed = budget.to_free(now(0), Bytes(0)).0;
+            let freed = budget.to_free(usage(0)).unwrap().0;
             proptest::prop_assert!(freed <= used);
-            proptest::prop_assert_eq!(budget.to_free(now(freed), Bytes(0)), Bytes(0));
+            proptest::prop_assert_eq!(budget.to_free(usage(freed)), Some(Quantity(0)));
             if freed > 0 {
-                proptest::prop_assert_eq!(budget.to_free(now(freed - 1), Bytes(0)), Bytes(1));
+                proptest::prop_assert_eq!(budget.to_free(usage(freed - 1)), Some(Quantity(1)));
             }
         }
     }

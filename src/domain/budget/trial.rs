@@ -2,13 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::SizeMetric;
-use crate::domain::measure::{Bytes, Timestamp};
+use super::{Quantity, SizeMetric};
+use crate::domain::measure::Timestamp;
 use crate::domain::receipt::{Outcome, Receipt, RunId};
 use crate::domain::store_path::StoreDir;
 
 /// Less than this is not judged: other programs, Nix's database and our own records write as much beside it.
 const MIN_JUDGED_BYTES: u64 = 1 << 20;
+/// The same in inodes.
+const MIN_JUDGED_INODES: u64 = 256;
 /// A file system contradicts a prediction when it frees less than this part of it. Compression alone rarely saves more,
 /// where a file system does not say how far it compresses.
 const MIN_FREED_PART: i128 = 4;
@@ -21,7 +23,7 @@ pub struct Round {
     /// How many holds and generations were removed for good before the collection.
     pub steps: u64,
     /// How much the paths that were deleted were predicted to free.
-    pub predicted: Bytes,
+    pub predicted: Quantity,
     /// How much more the file system had free afterwards; null where that is not known.
     pub measured: Option<i64>,
 }
@@ -54,13 +56,28 @@ pub enum Finding {
 }
 
 /// Judges rounds. Those that are too small by themselves are judged together.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Judge {
+    least: u64,
     predicted: u64,
     measured: i128,
 }
 
 impl Judge {
+    /// Of what is predicted in this metric. The store's own sizes are not the file system's to contradict.
+    pub fn of(metric: SizeMetric) -> Option<Self> {
+        let least = match metric {
+            SizeMetric::OnDisk => MIN_JUDGED_BYTES,
+            SizeMetric::Inodes => MIN_JUDGED_INODES,
+            SizeMetric::NarSize => return None,
+        };
+        Some(Self {
+            least,
+            predicted: 0,
+            measured: 0,
+        })
+    }
+
     /// What is known after this round.
     pub fn add(&mut self, round: &Round) -> Finding {
         let Some(measured) = round.measured else {
@@ -68,13 +85,11 @@ impl Judge {
         };
         self.predicted = self.predicted.saturating_add(round.predicted.0);
         self.measured += i128::from(measured);
-        if self.predicted < MIN_JUDGED_BYTES {
+        if self.predicted < self.least {
             return Finding::TooLittle;
         }
-        let Self {
-            predicted,
-            measured,
-        } = std::mem::take(self);
+        let predicted = std::mem::take(&mut self.predicted);
+        let measured = std::mem::take(&mut self.measured);
         if measured * MIN_FREED_PART < i128::from(predicted) {
             Finding::Contradicts
         } else {
@@ -92,9 +107,9 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// Of a budget in this figure. The store's own sizes are not the file system's to contradict.
+    /// Of a budget in this metric.
     pub fn new(metric: SizeMetric, contradicted: bool) -> Self {
-        let judge = (metric == SizeMetric::OnDisk).then(Judge::default);
+        let judge = Judge::of(metric);
         Self {
             steps: u64::from(judge.is_none() || !contradicted),
             judge,
@@ -129,8 +144,11 @@ pub struct Contradiction {
     pub run: RunId,
     /// When it began.
     pub at: Timestamp,
+    /// What its sizes count.
+    #[serde(default = "bytes_on_disk")]
+    pub metric: SizeMetric,
     /// What it was predicted to free.
-    pub predicted: Bytes,
+    pub predicted: Quantity,
     /// How much more the file system had free afterwards.
     pub measured: i64,
 }
@@ -140,28 +158,34 @@ impl Contradiction {
     pub fn last_of(receipts: &[Receipt], store: &StoreDir) -> Option<Self> {
         let of_store = receipts.iter().rev().filter(|run| run.store == *store);
         let mut judged = of_store.filter_map(|run| judged(run).map(|found| (run, found)));
-        let (run, (finding, round)) = judged.next()?;
+        let (run, (metric, finding, round)) = judged.next()?;
         (finding == Finding::Contradicts).then(|| Self {
             run: run.run.clone(),
             at: run.started_at,
+            metric,
             predicted: round.predicted,
             measured: round.measured.unwrap_or_default(),
         })
     }
 }
 
+/// What records of runs counted before there were others.
+fn bytes_on_disk() -> SizeMetric {
+    SizeMetric::OnDisk
+}
+
 /// The last finding of a run, with the round that it is about.
-fn judged(receipt: &Receipt) -> Option<(Finding, Round)> {
-    let rounds = match &receipt.budget {
-        Some(outcome) if outcome.planned.metric == SizeMetric::NarSize => Vec::new(),
-        Some(outcome) => outcome.rounds.clone(),
-        None => whole_run(receipt).into_iter().collect(),
+fn judged(receipt: &Receipt) -> Option<(SizeMetric, Finding, Round)> {
+    let (metric, rounds) = match &receipt.budget {
+        Some(outcome) => (outcome.planned.metric, outcome.rounds.clone()),
+        None => (SizeMetric::OnDisk, whole_run(receipt).into_iter().collect()),
     };
-    let mut judge = Judge::default();
+    let mut judge = Judge::of(metric)?;
     let findings = rounds.into_iter().map(|round| (judge.add(&round), round));
-    findings
+    let (finding, round) = findings
         .filter(|(finding, _)| *finding != Finding::TooLittle)
-        .last()
+        .last()?;
+    Some((metric, finding, round))
 }
 
 /// A run without a budget, as one round.
@@ -172,7 +196,7 @@ fn whole_run(receipt: &Receipt) -> Option<Round> {
         .any(|entry| entry.action.collection().is_some() && entry.outcome == Outcome::Done);
     Some(Round {
         steps: 0,
-        predicted: receipt.bytes.predicted.filter(|_| collected)?,
+        predicted: Quantity(receipt.bytes.predicted.filter(|_| collected)?.0),
         measured: Some(receipt.bytes.measured?),
     })
 }
@@ -187,7 +211,7 @@ mod tests {
     fn round(predicted: u64, measured: i64) -> Round {
         Round {
             steps: 1,
-            predicted: Bytes(predicted),
+            predicted: Quantity(predicted),
             measured: Some(measured),
         }
     }
@@ -204,12 +228,17 @@ mod tests {
         #[case] measured: i64,
         #[case] expected: Finding,
     ) {
-        assert_eq!(Judge::default().add(&round(predicted, measured)), expected);
+        assert_eq!(
+            Judge::of(SizeMetric::OnDisk)
+                .unwrap()
+                .add(&round(predicted, measured)),
+            expected
+        );
     }
 
     #[test]
     fn small_rounds_are_judged_together() {
-        let mut judge = Judge::default();
+        let mut judge = Judge::of(SizeMetric::OnDisk).unwrap();
         for _ in 0..3 {
             assert_eq!(judge.add(&round(MIB / 4, 0)), Finding::TooLittle);
         }

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::domain::budget::Quantity;
 use crate::domain::graph::{KeepFlags, NodeSet, Oldest, StoreGraph};
-use crate::domain::measure::Bytes;
 use crate::domain::store_path::{StorePath, StorePathRef};
 
 /// What is in the store directory and in no row of the database.
@@ -36,9 +36,9 @@ pub struct Part {
     /// The paths to delete.
     pub selection: DeletionSet,
     /// What that frees.
-    pub weight: Bytes,
+    pub weight: Quantity,
     /// What each of the valid paths in it frees after those before it. The others may belong to builds, which Nix spares.
-    pub registered: BTreeMap<StorePath<String>, Bytes>,
+    pub registered: BTreeMap<StorePath<String>, Quantity>,
 }
 
 impl DeletionSet {
@@ -78,8 +78,8 @@ impl DeletionSet {
     /// When something cannot be weighed.
     pub fn freeing<E>(
         self,
-        goal: Bytes,
-        weigh: impl FnOnce(&StoreGraph, &[&str]) -> Result<Vec<Bytes>, E>,
+        goal: Quantity,
+        weigh: impl FnOnce(&StoreGraph, &[&str]) -> Result<Vec<Quantity>, E>,
     ) -> Result<Part, E> {
         let others: Vec<String> = self.unregistered.iter().map(ToString::to_string).collect();
         let mut of_others = Vec::new();
@@ -102,12 +102,12 @@ impl DeletionSet {
         let registered = registered.collect();
         let mut total = weight.0;
         let mut more: BTreeSet<StorePath<String>> = BTreeSet::new();
-        for (path, bytes) in self.unregistered.iter().zip(of_others) {
+        for (path, more_freed) in self.unregistered.iter().zip(of_others) {
             if total >= goal.0 {
                 break;
             }
             more.insert(path.clone());
-            total = total.saturating_add(bytes.0);
+            total = total.saturating_add(more_freed.0);
         }
         let is_all =
             nodes.len() as u64 == self.chosen.count() && more.len() == self.unregistered.len();
@@ -122,7 +122,7 @@ impl DeletionSet {
         };
         Ok(Part {
             selection,
-            weight: Bytes(total),
+            weight: Quantity(total),
             registered,
         })
     }

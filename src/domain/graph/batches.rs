@@ -2,7 +2,7 @@
 
 use super::components::Components;
 use super::{KeepFlags, NodeIdx, NodeSet, StoreGraph, at, change};
-use crate::domain::measure::Bytes;
+use crate::domain::budget::Quantity;
 
 impl StoreGraph {
     /// Dead paths in batches that cost at most `limit`. Whatever keeps a path is in the same batch or in an earlier
@@ -64,8 +64,8 @@ impl StoreGraph {
         &self,
         dead: &NodeSet,
         flags: KeepFlags,
-        goal: Bytes,
-        weigh: impl FnOnce(&[NodeIdx]) -> Result<Vec<Bytes>, E>,
+        goal: Quantity,
+        weigh: impl FnOnce(&[NodeIdx]) -> Result<Vec<Quantity>, E>,
     ) -> Result<Oldest, E> {
         let units = self.by_ripeness(dead, flags);
         let lengths: Vec<usize> = units.iter().map(|unit| unit.nodes.len()).collect();
@@ -77,7 +77,7 @@ impl StoreGraph {
                 break;
             }
             let of_unit = weights.iter().skip(taken).take(length);
-            weight = of_unit.fold(weight, |sum, bytes| sum.saturating_add(bytes.0));
+            weight = of_unit.fold(weight, |sum, more| sum.saturating_add(more.0));
             taken += length;
         }
         nodes.truncate(taken);
@@ -85,7 +85,7 @@ impl StoreGraph {
         Ok(Oldest {
             nodes,
             weights,
-            weight: Bytes(weight),
+            weight: Quantity(weight),
         })
     }
 
@@ -125,9 +125,9 @@ pub struct Oldest {
     /// The paths, in the order in which they go.
     pub nodes: Vec<NodeIdx>,
     /// What each of them frees.
-    pub weights: Vec<Bytes>,
+    pub weights: Vec<Quantity>,
     /// What they free together.
-    pub weight: Bytes,
+    pub weight: Quantity,
 }
 
 /// Paths that keep each other, mostly one.

@@ -6,6 +6,7 @@ mod oracle;
 
 use std::collections::BTreeSet;
 
+use nix_prune::domain::budget::Quantity;
 use nix_prune::domain::graph::{Chain, KeepFlags, NodeIdx, NodeSet, StoreGraph, Via, Weight};
 use nix_prune::domain::measure::Bytes;
 use oracle::{FLAGS, Groups, Spec, Store, any_spec, listed_spec};
@@ -40,11 +41,12 @@ fn weight(spec: &Spec, paths: &Store) -> Weight {
 
 /// The oldest dead paths of at least these bytes.
 fn oldest_dead(graph: &StoreGraph, dead: &NodeSet, flags: KeepFlags, goal: u64) -> NodeSet {
-    let sizes = |nodes: &[NodeIdx]| -> Result<Vec<Bytes>, std::convert::Infallible> {
-        Ok(nodes.iter().map(|&node| graph.nar_size_of(node)).collect())
+    let sizes = |nodes: &[NodeIdx]| -> Result<Vec<Quantity>, std::convert::Infallible> {
+        let size = |&node| Quantity(graph.nar_size_of(node).0);
+        Ok(nodes.iter().map(size).collect())
     };
     let oldest = graph
-        .oldest_dead_by(dead, flags, Bytes(goal), sizes)
+        .oldest_dead_by(dead, flags, Quantity(goal), sizes)
         .unwrap();
     graph.set_of(oldest.nodes)
 }

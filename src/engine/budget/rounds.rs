@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use crate::domain::budget::{BudgetReport, DiskUsage, FreeSpace, SizeMetric, Trial};
+use crate::domain::budget::{BudgetReport, DiskUsage, FreeSpace, Quantity, SizeMetric, Trial};
 use crate::domain::collect::{FullGcReason, Part};
-use crate::domain::measure::Bytes;
 use crate::domain::receipt::{Entry, Outcome, Receipt};
 use crate::domain::store_path::StorePath;
 use crate::operations::Loss;
@@ -23,10 +22,19 @@ impl Measured {
             SizeMetric::OnDisk => self.free?.freed_until(later.free?),
             SizeMetric::NarSize => {
                 let (before, after) = (self.disk_usage.store_bytes?, later.disk_usage.store_bytes?);
-                i64::try_from(i128::from(before.0) - i128::from(after.0)).ok()
+                difference(after.0, before.0)
+            }
+            SizeMetric::Inodes => {
+                let free = |usage: DiskUsage| Some(usage.disk?.inodes?.free);
+                difference(free(self.disk_usage)?, free(later.disk_usage)?)
             }
         }
     }
+}
+
+/// How much more the second is.
+fn difference(from: u64, to: u64) -> Option<i64> {
+    i64::try_from(i128::from(to) - i128::from(from)).ok()
 }
 
 /// What the rounds of a run share.
@@ -43,15 +51,15 @@ pub(super) struct Rounds {
 
 impl Rounds {
     /// How much must still go. What Nix's own files gave up does not count, for Nix takes it again.
-    pub(super) fn missing(&self, now: Measured) -> Option<Bytes> {
+    pub(super) fn missing(&self, now: Measured) -> Option<Quantity> {
         let goal = self.planned.goal;
-        let missing = now.disk_usage.to_free(goal)?;
+        let missing = goal.to_free(now.disk_usage)?;
         let freed = self.start.freed_until(now, SizeMetric::OnDisk);
         let beside =
-            freed.and_then(|freed| self.start.disk_usage.after_freeing(freed).to_free(goal));
+            freed.and_then(|freed| goal.to_free(self.start.disk_usage.after_freeing(freed)));
         Some(match self.planned.metric {
             SizeMetric::OnDisk => missing.max(beside.unwrap_or_default()),
-            SizeMetric::NarSize => missing,
+            SizeMetric::NarSize | SizeMetric::Inodes => missing,
         })
     }
 
@@ -60,7 +68,7 @@ impl Rounds {
     pub(super) fn next_step(
         &mut self,
         part: &Result<Part, FullGcReason>,
-        missing: Bytes,
+        missing: Quantity,
         steps: u64,
         receipt: &Receipt,
     ) -> Option<usize> {

@@ -4,10 +4,10 @@ mod choice;
 mod report;
 
 use crate::domain::analysis::StoreAnalysis;
-use crate::domain::budget::{BudgetReport, Contradiction, DiskUsage};
+use crate::domain::budget::{BudgetReport, Contradiction, DiskGoal, DiskUsage, Quantity};
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::graph::NodeSet;
-use crate::domain::measure::{Bytes, Timestamp};
+use crate::domain::measure::Timestamp;
 use crate::domain::plan::{Decision, Plan, Subject};
 use crate::domain::retention::Reason;
 use crate::domain::snapshot::Snapshot;
@@ -21,7 +21,7 @@ pub struct BudgetContext<'a> {
     /// How full it is.
     pub disk_usage: DiskUsage,
     /// How much must go until the goal is reached.
-    pub to_free: Bytes,
+    pub to_free: Quantity,
     /// What the collection keeps because it is recent.
     pub recent: Option<Recent>,
     /// The last run whose prediction the file system contradicted: nothing is then removed without a hold.
@@ -42,6 +42,7 @@ impl Plan {
     pub fn build_when_within_budget(
         snapshot: &Snapshot,
         job: &EffectiveJob,
+        goal: DiskGoal,
         disk_usage: DiskUsage,
     ) -> Self {
         let mut plan = Self::build(snapshot, job);
@@ -53,9 +54,7 @@ impl Plan {
         plan.vanished.clear();
         plan.steps.clear();
         plan.skips_collection = false;
-        plan.budget = job
-            .budget
-            .map(|goal| BudgetReport::reached(goal, disk_usage));
+        plan.budget = Some(BudgetReport::reached(goal, disk_usage));
         plan
     }
 
@@ -70,20 +69,19 @@ impl Plan {
     pub fn build_for_budget<E>(
         snapshot: &Snapshot,
         job: &EffectiveJob,
+        goal: DiskGoal,
         context: BudgetContext<'_>,
-        weigh: impl FnMut(&NodeSet) -> Result<Bytes, E>,
+        weigh: impl FnMut(&NodeSet) -> Result<Quantity, E>,
     ) -> Result<Self, E> {
-        if context.to_free == Bytes(0) {
+        if context.to_free == Quantity(0) {
             return Ok(Self::build_when_within_budget(
                 snapshot,
                 job,
+                goal,
                 context.disk_usage,
             ));
         }
         let mut plan = Self::build(snapshot, job);
-        let Some(goal) = job.budget else {
-            return Ok(plan);
-        };
         let mut choice = choice::choose(&plan, snapshot, job, goal, context, weigh)?;
         plan.budget = choice.report.take();
         plan.restrict_to(choice);

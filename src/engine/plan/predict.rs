@@ -6,22 +6,24 @@ use camino::Utf8PathBuf;
 
 use super::{Exact, PlanError, Planner, names, unregistered};
 use crate::domain::analysis::{RemovedLinks, StoreAnalysis};
-use crate::domain::budget::SizeMetric;
+use crate::domain::budget::{Quantity, SizeMetric};
 use crate::domain::disk_use::DiskUse;
 use crate::domain::graph::{NodeSet, Weight};
 use crate::domain::measure::count;
 use crate::domain::note::{Note, NoteCode};
 use crate::domain::plan::{Decision, Later, Plan, Prediction, Subject};
 use crate::domain::profile::ProfilePath;
+use crate::domain::snapshot::Snapshot;
 use crate::operations::Frees;
-use crate::ports::{Observation, RunJournal, error_chain};
+use crate::ports::{RunJournal, StoreReadError, error_chain};
 
 impl<R: RunJournal> Planner<'_, R> {
     /// Predicts what a plan frees; what cannot be known stays unknown, with a note.
     pub(super) fn predict(
         &self,
         plan: &mut Plan,
-        observation: &Observation,
+        snapshot: &Snapshot,
+        store: Result<&StoreAnalysis, &StoreReadError>,
         exact: Exact,
     ) -> Result<(), PlanError> {
         let Some(collection) = plan.collection().copied() else {
@@ -33,14 +35,14 @@ impl<R: RunJournal> Planner<'_, R> {
                 format!("the amount freed is unknown: {why}"),
             )]
         };
-        let store = match &observation.store {
+        let store = match store {
             Ok(store) => store,
             Err(error) => {
                 plan.prediction.notes = unknown(&error_chain(error));
                 return Ok(());
             }
         };
-        if let Some(blocker) = observation.snapshot.hidden_roots().next() {
+        if let Some(blocker) = snapshot.hidden_roots().next() {
             plan.prediction.notes = unknown(&blocker.message);
             return Ok(());
         }
@@ -91,8 +93,8 @@ impl<R: RunJournal> Planner<'_, R> {
         };
         if let Some(report) = &mut plan.budget {
             let frees = match report.metric {
-                SizeMetric::OnDisk => disk_bytes,
-                SizeMetric::NarSize => Some(forecast.now.nar_bytes),
+                SizeMetric::NarSize => Some(Quantity(forecast.now.nar_bytes.0)),
+                metric => measured.map(|used| metric.on_disk(used.taken())),
             };
             report.frees = frees.unwrap_or(report.frees);
         }
@@ -113,10 +115,19 @@ impl<R: RunJournal> Planner<'_, R> {
         };
         let (graph, flags) = (store.graph(), store.flags());
         let oldest = graph.oldest_dead_by(dead, flags, goal, |nodes| match metric {
-            SizeMetric::OnDisk => self
-                .store
-                .measure_each(&names(graph, nodes.iter().copied())),
-            SizeMetric::NarSize => Ok(nodes.iter().map(|node| graph.nar_size_of(*node)).collect()),
+            SizeMetric::OnDisk | SizeMetric::Inodes => {
+                let names = names(graph, nodes.iter().copied());
+                let each = self.store.measure_each(&names)?;
+                Ok::<_, PlanError>(
+                    each.into_iter()
+                        .map(|taken| metric.on_disk(taken))
+                        .collect(),
+                )
+            }
+            SizeMetric::NarSize => Ok(nodes
+                .iter()
+                .map(|node| Quantity(graph.nar_size_of(*node).0))
+                .collect()),
         })?;
         // Where valid paths are not enough, names that the database does not know go as well.
         Ok((oldest.weight >= goal).then(|| graph.set_of(oldest.nodes)))

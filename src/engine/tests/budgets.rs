@@ -2,9 +2,10 @@
 
 use nix_prune::domain::blocker::{Blocker, CheckCode};
 use nix_prune::domain::budget::{
-    Amount, Budget, BudgetReport, Disk, DiskGoal, DiskUsage, ReleaseHolds, SizeMetric,
+    Amount, Budget, BudgetReport, Disk, DiskGoal, DiskUsage, Quantity, ReleaseHolds, SizeMetric,
 };
 use nix_prune::domain::collect::{CollectMethod, DeletionSet, FullGcReason, Unregistered};
+use nix_prune::domain::disk_use::Taken;
 use nix_prune::domain::graph::{GraphBuilder, KeepFlags};
 use nix_prune::domain::plan::{CollectFacts, EarlyFacts, Plan, PlannedAction, VanishedFacts};
 
@@ -33,6 +34,7 @@ impl Survey for StoreData<'_> {
 
     fn disk_usage(&self, _: SizeMetric) -> DiskUsage {
         let disk = Disk {
+            inodes: None,
             used: Bytes(0),
             available: Bytes(self.available()),
         };
@@ -42,8 +44,12 @@ impl Survey for StoreData<'_> {
         }
     }
 
-    fn weigh(&self, names: &[&str]) -> Result<Vec<Bytes>, FullGcReason> {
-        Ok(vec![Bytes(ON_DISK); names.len()])
+    fn weigh(&self, names: &[&str]) -> Result<Vec<Taken>, FullGcReason> {
+        let taken = Taken {
+            bytes: Bytes(ON_DISK),
+            inodes: 1,
+        };
+        Ok(vec![taken; names.len()])
     }
 
     fn dead(&self) -> Result<DeletionSet, FullGcReason> {
@@ -72,13 +78,13 @@ fn with_dead(count: u32) -> World {
 
 /// The report of a goal for which the collection deletes so much.
 fn report(goal: u64, collect_at_least: Option<u64>) -> BudgetReport {
-    let goal = DiskGoal {
-        budget: Budget::MinFree(Amount::Bytes(Bytes(goal))),
-        release_holds: ReleaseHolds::IfNeeded,
-    };
+    let goal = DiskGoal::new(
+        Budget::MinFree(Amount::Bytes(Bytes(goal))),
+        ReleaseHolds::IfNeeded,
+    );
     BudgetReport {
-        to_free: Bytes(1),
-        collect_at_least: collect_at_least.map(Bytes),
+        to_free: Quantity(1),
+        collect_at_least: collect_at_least.map(Quantity),
         ..BudgetReport::reached(goal, DiskUsage::default())
     }
 }
@@ -140,7 +146,7 @@ fn a_part_is_collected_until_the_goal_is_reached(
     );
     assert_eq!(receipt.bytes.paths, Some(deleted as u64));
     let outcome = receipt.budget.unwrap();
-    assert_eq!(outcome.missing, Some(Bytes(missing)));
+    assert_eq!(outcome.missing, Some(Quantity(missing)));
     assert_eq!(outcome.is_reached(), missing == 0);
 }
 

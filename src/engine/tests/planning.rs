@@ -6,7 +6,7 @@ use crate::engine::checks;
 use crate::support::actions;
 use nix_prune::domain::blocker::CheckCode;
 use nix_prune::domain::budget::{Amount, Budget, Disk, DiskGoal, ReleaseHolds};
-use nix_prune::domain::disk_use::DiskUse;
+use nix_prune::domain::disk_use::{DiskUse, Taken};
 use nix_prune::domain::plan::Plan;
 use nix_prune::engine::{Exact, PlanError, Planner};
 use nix_prune::ports::{
@@ -38,6 +38,7 @@ impl ReadStore for Closed {
 
     fn fullness(&self) -> Result<Disk, DiskError> {
         Ok(Disk {
+            inodes: None,
             used: Bytes(900),
             available: Bytes(100),
         })
@@ -47,7 +48,7 @@ impl ReadStore for Closed {
         Err(DiskError::Interrupted)
     }
 
-    fn measure_each(&self, _: &[&str]) -> Result<Vec<Bytes>, DiskError> {
+    fn measure_each(&self, _: &[&str]) -> Result<Vec<Taken>, DiskError> {
         Err(DiskError::Interrupted)
     }
 }
@@ -71,10 +72,10 @@ fn plan(job: &Job, kind: StoreReadTrouble) -> (Result<Plan, PlanError>, u32) {
 
 fn with_goal(bytes: u64) -> Job {
     Job {
-        budget: Some(DiskGoal {
-            budget: Budget::MinFree(Amount::Bytes(Bytes(bytes))),
-            release_holds: ReleaseHolds::Never,
-        }),
+        budget: Some(DiskGoal::new(
+            Budget::MinFree(Amount::Bytes(Bytes(bytes))),
+            ReleaseHolds::Never,
+        )),
         ..job(Span::days(7))
     }
 }

@@ -4,7 +4,7 @@ use crate::domain::note::{Note, NoteCode};
 use nix_prune::domain::analysis::{StoreAnalysis, StoreData, UnregisteredPath};
 use nix_prune::domain::blocker::{Blocker, CheckCode};
 use nix_prune::domain::budget::{Amount, Budget, Disk, DiskGoal, ReleaseHolds};
-use nix_prune::domain::disk_use::{AtMost, DiskUse};
+use nix_prune::domain::disk_use::{AtMost, DiskUse, Taken};
 use nix_prune::domain::graph::{GraphBuilder, KeepFlags};
 use nix_prune::domain::plan::Plan;
 use nix_prune::engine::{Exact, PlanError, Planner};
@@ -75,6 +75,7 @@ impl ReadStore for Open<'_> {
 
     fn fullness(&self) -> Result<Disk, DiskError> {
         Ok(Disk {
+            inodes: None,
             used: Bytes(1000),
             available: Bytes(self.available),
         })
@@ -88,8 +89,12 @@ impl ReadStore for Open<'_> {
         })
     }
 
-    fn measure_each(&self, names: &[&str]) -> Result<Vec<Bytes>, DiskError> {
-        Ok(vec![Bytes(200); names.len()])
+    fn measure_each(&self, names: &[&str]) -> Result<Vec<Taken>, DiskError> {
+        let taken = Taken {
+            bytes: Bytes(200),
+            inodes: 1,
+        };
+        Ok(vec![taken; names.len()])
     }
 }
 
@@ -292,10 +297,7 @@ fn with_goal(budget: Budget, window: Span) -> Job {
     let mut job = job(window);
     job.safe_mode = false;
     job.max_risk = RiskLevel::Critical;
-    job.budget = Some(DiskGoal {
-        budget,
-        release_holds: ReleaseHolds::Never,
-    });
+    job.budget = Some(DiskGoal::new(budget, ReleaseHolds::Never));
     job
 }
 

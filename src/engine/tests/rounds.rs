@@ -1,10 +1,11 @@
 //! The rounds of a budget on file systems that free what they are to free, or do not: they lag, lie, compress and share.
 
 use nix_prune::domain::budget::{
-    Amount, Budget, BudgetEnd, BudgetReport, Disk, DiskGoal, DiskUsage, Finding, Judge,
+    Amount, Budget, BudgetEnd, BudgetReport, Disk, DiskGoal, DiskUsage, Finding, Judge, Quantity,
     ReleaseHolds, SizeMetric,
 };
 use nix_prune::domain::collect::{DeletionSet, FullGcReason, Unregistered};
+use nix_prune::domain::disk_use::Taken;
 use nix_prune::domain::graph::{GraphBuilder, KeepFlags};
 use nix_prune::domain::plan::{CollectFacts, EarlyFacts, Plan, PlannedAction};
 use proptest::prelude::*;
@@ -87,6 +88,7 @@ impl Survey for StoreData<'_> {
     fn disk_usage(&self, _: SizeMetric) -> DiskUsage {
         DiskUsage {
             disk: Some(Disk {
+                inodes: None,
                 used: Bytes(u64::MAX / 2),
                 available: self.0.free_space().unwrap().available,
             }),
@@ -94,13 +96,14 @@ impl Survey for StoreData<'_> {
         }
     }
 
-    fn weigh(&self, names: &[&str]) -> Result<Vec<Bytes>, FullGcReason> {
+    fn weigh(&self, names: &[&str]) -> Result<Vec<Taken>, FullGcReason> {
         let blocks = self.0.blocks.borrow();
         let sizes = &blocks.as_ref().unwrap().sizes;
         let unknown = || FullGcReason::Unknown("a path cannot be measured".to_string());
         let size = |name: &&str| {
             let path = StorePathRef::from_base_name(name).unwrap().to_owned();
-            sizes.get(&path).copied().map(Bytes).ok_or_else(unknown)
+            let bytes = Bytes(sizes.get(&path).copied().ok_or_else(unknown)?);
+            Ok(Taken { bytes, inodes: 1 })
         };
         names.iter().map(size).collect()
     }
@@ -148,10 +151,10 @@ pub(super) fn deleted(world: &World) -> Vec<StorePath<String>> {
 
 /// Removes for good what a goal of so many MiB needs of all generations but the current one.
 pub(super) fn run_for(world: &World, to_free: u64) -> Receipt {
-    let goal = DiskGoal {
-        budget: Budget::MinFree(Amount::Bytes(Bytes(available(world) + to_free * MIB))),
-        release_holds: ReleaseHolds::IfNeeded,
-    };
+    let goal = DiskGoal::new(
+        Budget::MinFree(Amount::Bytes(Bytes(available(world) + to_free * MIB))),
+        ReleaseHolds::IfNeeded,
+    );
     let mut job = job(Span::days(0));
     job.safe_mode = false;
     job.max_risk = RiskLevel::Critical;
@@ -178,7 +181,7 @@ pub(super) fn run_for(world: &World, to_free: u64) -> Receipt {
     });
     let plan = Plan {
         budget: Some(BudgetReport {
-            to_free: Bytes(to_free * MIB),
+            to_free: Quantity(to_free * MIB),
             ..BudgetReport::reached(goal, DiskUsage::default())
         }),
         ..with_actions(plan, actions)
@@ -330,7 +333,7 @@ proptest! {
         let outcome = receipt.budget.as_ref().unwrap();
         prop_assert!(outcome.ended.is_some());
         // Nothing is removed for good after a round that contradicted.
-        let mut judge = Judge::default();
+        let mut judge = Judge::of(SizeMetric::OnDisk).unwrap();
         let findings: Vec<Finding> = outcome.rounds.iter().map(|round| judge.add(round)).collect();
         let contradicted = findings.iter().position(|it| *it == Finding::Contradicts);
         prop_assert!(contradicted.is_none_or(|at| at + 1 == outcome.rounds.len()));

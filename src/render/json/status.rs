@@ -22,8 +22,6 @@ pub struct StatusDocument {
     pub store: String,
     /// How full its file system is; null where that cannot be read.
     pub disk: Option<Disk>,
-    /// The inodes of that file system; null where it has no fixed number of them.
-    pub inodes: Option<InodesDocument>,
     /// The job that the next figures are for.
     pub job: String,
     /// What a run of the job frees at once, by NAR size; null where that is unknown.
@@ -38,16 +36,6 @@ pub struct StatusDocument {
     pub failed_checks: Vec<Blocker>,
     /// Problems of recent runs.
     pub attention: Vec<CheckDocument>,
-}
-
-/// Inodes of a file system.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct InodesDocument {
-    /// All of them.
-    pub total: u64,
-    /// Those that are free.
-    pub free: u64,
 }
 
 /// An amount that is freed.
@@ -75,7 +63,6 @@ pub struct JobDocument {
 /// The document of a plan and the runs before it.
 pub fn status(
     plan: &Plan,
-    inodes: Option<InodesDocument>,
     jobs: Vec<JobDocument>,
     attention: Vec<CheckDocument>,
 ) -> StatusDocument {
@@ -90,7 +77,6 @@ pub fn status(
         taken_at: plan.taken_at,
         store: plan.store.to_string(),
         disk: plan.disk,
-        inodes,
         job: plan.job.to_string(),
         frees_now: now.map(|(nar_bytes, paths)| FreesDocument { nar_bytes, paths }),
         frees_later: prediction.when_windows_end.map(frees),

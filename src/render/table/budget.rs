@@ -1,7 +1,7 @@
 //! A disk budget in words: the goal, the plan, and the outcome of a run.
 
 use crate::domain::budget::{
-    BudgetEnd, BudgetReport, Contradiction, Disk, DiskUsage, LeftOut, SizeMetric,
+    BudgetEnd, BudgetReport, Contradiction, Disk, DiskUsage, LeftOut, Quantity, SizeMetric,
 };
 use crate::domain::measure::Bytes;
 use crate::domain::receipt::BudgetOutcome;
@@ -13,21 +13,25 @@ use super::{Page, View};
 pub(super) fn write(report: &BudgetReport, view: &View, page: &mut Page) {
     page.gap();
     let say = |page: &mut Page, text: &str| page.prose("Budget: ", text, view.style);
-    let (goal, to_free) = (report.goal, report.to_free);
+    let (goal, to_free) = (report.goal, report.metric.show(report.to_free));
     if report.is_reached() {
         let now = disk_usage(report.now, report.metric);
         let now = now.map_or(String::new(), |now| format!(": {now}"));
         say(page, &format!("{goal}. The goal is reached{now}."));
         return;
     }
-    let metric = metric(report.metric);
-    let outcome = match report.missing.0 {
-        0 => "This plan reaches the goal.".to_string(),
-        _ => format!("After this plan {} are still missing.", report.missing),
+    let outcome = if report.missing == Quantity(0) {
+        "This plan reaches the goal.".to_string()
+    } else {
+        let missing = report.metric.show(report.missing);
+        format!("After this plan {missing} are still missing.")
     };
     say(
         page,
-        &format!("{goal}. To free: {to_free} ({metric}). {outcome}"),
+        &format!(
+            "{goal}. To free: {to_free}{}. {outcome}",
+            metric(report.metric)
+        ),
     );
     let contradicted = report
         .contradiction
@@ -49,6 +53,7 @@ pub fn shortfall(outcome: &BudgetOutcome, view: &View) -> Vec<String> {
     let goal = planned.goal;
     let mut sentences = vec![match outcome.missing {
         Some(missing) => {
+            let missing = planned.metric.show(missing);
             format!("the budget is not reached: {missing} more must be freed for {goal}")
         }
         None => format!("it is unknown whether the budget is reached: {goal}"),
@@ -73,7 +78,9 @@ fn reason(outcome: &BudgetOutcome) -> Option<String> {
             "Nothing was removed without a hold, because the last prediction did not match {system}. {causes}"
         ));
     };
-    let (predicted, measured) = (last.predicted, amount(last.measured.unwrap_or_default()));
+    let metric = outcome.planned.metric;
+    let predicted = metric.show(last.predicted);
+    let measured = amount(metric, last.measured.unwrap_or_default());
     Some(format!(
         "The last deletion was predicted to free {predicted}; afterwards {system} had {measured} free than before. {causes} \
          Nothing more is removed without a hold."
@@ -96,7 +103,9 @@ fn causes(file_system: Option<&str>) -> &'static str {
 
 fn contradicted(contradiction: &Contradiction, view: &View) -> String {
     let (run, at) = (&contradiction.run, view.time(contradiction.at));
-    let (predicted, measured) = (contradiction.predicted, amount(contradiction.measured));
+    let metric = contradiction.metric;
+    let predicted = metric.show(contradiction.predicted);
+    let measured = amount(metric, contradiction.measured);
     format!(
         "Nothing is removed without a hold: the run {run} of {at} was predicted to free {predicted}; afterwards the \
          file system had {measured} free than before. Snapshots, files that share extents or a lower layer may keep the \
@@ -105,9 +114,10 @@ fn contradicted(contradiction: &Contradiction, view: &View) -> String {
 }
 
 /// So much more or less.
-fn amount(bytes: i64) -> String {
-    let change = if bytes < 0 { "less" } else { "more" };
-    format!("{} {change}", Bytes(bytes.unsigned_abs()))
+fn amount(metric: SizeMetric, freed: i64) -> String {
+    let change = if freed < 0 { "less" } else { "more" };
+    let freed = metric.show(Quantity(freed.unsigned_abs()));
+    format!("{freed} {change}")
 }
 
 /// How a run came out against its budget.
@@ -115,7 +125,10 @@ pub(super) fn outcome(outcome: &BudgetOutcome) -> String {
     let goal = outcome.planned.goal;
     match outcome.missing {
         Some(missing) if missing.0 == 0 => format!("The budget is reached: {goal}."),
-        Some(missing) => format!("The budget is not reached: {goal}. Missing: {missing}."),
+        Some(missing) => {
+            let missing = outcome.planned.metric.show(missing);
+            format!("The budget is not reached: {goal}. Missing: {missing}.")
+        }
         None => format!("It is unknown whether the budget is reached: {goal}."),
     }
 }
@@ -176,18 +189,30 @@ fn count_of_risk(left: &LeftOut) -> String {
 }
 
 fn disk_usage(disk_usage: DiskUsage, metric: SizeMetric) -> Option<String> {
-    if metric == SizeMetric::NarSize {
-        let bytes = disk_usage.store_bytes?;
-        return Some(format!("store size {bytes} (NAR size)"));
-    }
-    let disk = disk_usage.disk?;
-    let (Disk { used, available }, percent) = (disk, disk.percent_used());
-    Some(format!("{available} free, {used} used ({percent}%)"))
+    let disk = disk_usage.disk;
+    Some(match metric {
+        SizeMetric::NarSize => format!("store size {} (NAR size)", disk_usage.store_bytes?),
+        SizeMetric::OnDisk => {
+            let Disk {
+                used, available, ..
+            } = disk?;
+            let percent = disk?.percent_used();
+            format!("{available} free, {used} used ({percent}%)")
+        }
+        SizeMetric::Inodes => match disk?.inodes {
+            Some(inodes) => {
+                let (free, percent) = (inodes.free, inodes.percent_used());
+                format!("{free} of {} inodes free ({percent}% used)", inodes.total)
+            }
+            None => "the file system has no fixed number of inodes".to_string(),
+        },
+    })
 }
 
 fn metric(metric: SizeMetric) -> &'static str {
     match metric {
-        SizeMetric::OnDisk => "on disk",
-        SizeMetric::NarSize => "NAR size",
+        SizeMetric::OnDisk => " (on disk)",
+        SizeMetric::NarSize => " (NAR size)",
+        SizeMetric::Inodes => "",
     }
 }

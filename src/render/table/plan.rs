@@ -3,7 +3,7 @@
 use std::ops::Deref;
 
 use crate::domain::blocker::Blocker;
-use crate::domain::budget::{Disk, size_argument};
+use crate::domain::budget::{Disk, Inodes, size_argument};
 use crate::domain::measure::{Bytes, Span};
 use crate::domain::plan::{
     Decision, Item, Later, Plan, PlannedKeep, Prediction, RemovalRule, Subject,
@@ -54,13 +54,26 @@ fn head(plan: &Plan, view: &View, page: &mut Page) {
     }
 }
 
-/// How full a file system is.
+/// From this part of the inodes on, in percent, they are always shown.
+const FEW_INODES: u128 = 80;
+
+/// How full a file system is, with its inodes where they may be used up before its bytes.
 pub(super) fn fullness(place: &str, disk: Disk) -> String {
-    format!(
-        "{place} {}% full, {} free",
-        disk.percent_used(),
-        disk.available
-    )
+    let percent = disk.percent_used();
+    let may_end_first = |inodes: &Inodes| {
+        let used = inodes.percent_used();
+        used > percent || used >= FEW_INODES
+    };
+    let inodes = disk.inodes.filter(may_end_first);
+    fullness_with_inodes(place, Disk { inodes, ..disk })
+}
+
+/// How full a file system is, with its inodes.
+pub(super) fn fullness_with_inodes(place: &str, disk: Disk) -> String {
+    let inodes = disk.inodes.map(Inodes::percent_used);
+    let inodes = inodes.map_or(String::new(), |used| format!(", {used}% of inodes used"));
+    let percent = disk.percent_used();
+    format!("{place} {percent}% full, {} free{inodes}", disk.available)
 }
 
 /// Keep rules in words.

@@ -7,20 +7,16 @@ use crate::render::json::{CheckState, JobDocument, RunDocument, StatusDocument};
 use crate::render::text::{ago, count, escape};
 
 use super::grid::{Column, Grid};
-use super::plan::{blockers, fullness, outcome, policy};
+use super::plan::{blockers, fullness_with_inodes, outcome, policy};
 use super::{Page, Paint, View};
 
 /// The state of the store; the plan is the one that the document was made of.
 pub fn status(document: &StatusDocument, plan: &Plan, view: &View) -> String {
     let mut page = Page::default();
-    let disk = document.disk.map(|disk| fullness(&document.store, disk));
-    let inodes = document.inodes.map(|inodes| {
-        let used = u128::from(inodes.total.saturating_sub(inodes.free));
-        let percent = (used * 100).div_ceil(u128::from(inodes.total).max(1));
-        format!("; {percent}% of inodes used")
-    });
+    let disk = document
+        .disk
+        .map(|disk| fullness_with_inodes(&document.store, disk));
     let disk = disk.unwrap_or_else(|| document.store.clone());
-    let disk = format!("{disk}{}", inodes.unwrap_or_default());
     page.prose("", &view.paint(&escape(&disk), Paint::Bold), view.style);
     page.gap();
     let job = format!("Job {}: {}", plan.job, policy(plan.keep));

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{At, DiffBuilder, Jobs, Part, Risk};
-use crate::domain::budget::{Amount, Budget, DiskGoal, ReleaseHolds};
+use crate::domain::budget::{Amount, Budget, DiskGoal, InodeAmount, ReleaseHolds};
 use crate::domain::job::{Job, ProfileSelector};
 use crate::domain::risk::{self, RiskLevel};
 
@@ -24,7 +24,7 @@ impl DiffBuilder<'_> {
     pub(super) fn budget(&mut self, at: At<'_>, jobs: Jobs<'_>) {
         let goal = |job: Option<&Job>| job.and_then(|job| job.budget);
         let release = |goal| jobs.new.map_or(RiskLevel::Low, |job| early(goal, job));
-        let text = |goal: DiskGoal| Value::from(goal.budget.to_string());
+        let text = |goal: DiskGoal| Value::from(goal.to_string());
         match (goal(jobs.old), goal(jobs.new)) {
             (None, None) => {}
             (None, Some(is)) => {
@@ -36,7 +36,12 @@ impl DiffBuilder<'_> {
                 self.add(at, Some(text(was)), None, change);
             }
             (Some(was), Some(is)) => {
-                self.goals(at, was.budget, is.budget);
+                if was.beside == is.beside {
+                    self.goals(at, was.budget, is.budget);
+                } else {
+                    let (was, is) = (text(was), text(is));
+                    self.add(at, Some(was), Some(is), (RiskLevel::Medium, "another goal"));
+                }
                 if was.release_holds != is.release_holds {
                     let message = match is.release_holds {
                         ReleaseHolds::Never => "no hold is released early",
@@ -59,6 +64,14 @@ impl DiffBuilder<'_> {
             (Budget::MinFree(Amount::Percent(was)), Budget::MinFree(Amount::Percent(is))) => {
                 ("minFree", is > was)
             }
+            (
+                Budget::MinFreeInodes(InodeAmount::Count(was)),
+                Budget::MinFreeInodes(InodeAmount::Count(is)),
+            ) => ("minFreeInodes", is > was),
+            (
+                Budget::MinFreeInodes(InodeAmount::Percent(was)),
+                Budget::MinFreeInodes(InodeAmount::Percent(is)),
+            ) => ("minFreeInodes", is > was),
             (Budget::MaxUsed(was), Budget::MaxUsed(is)) => ("maxUsed", is < was),
             (Budget::MaxStore(was), Budget::MaxStore(is)) => ("maxStore", is < was),
             // The stricter one depends on the machine.
@@ -103,6 +116,8 @@ fn amount(budget: Budget) -> Value {
         Budget::MinFree(amount) => amount.to_string().into(),
         Budget::MaxUsed(percent) => percent.get().into(),
         Budget::MaxStore(bytes) => bytes.to_string().into(),
+        Budget::MinFreeInodes(InodeAmount::Count(count)) => count.into(),
+        Budget::MinFreeInodes(percent) => percent.to_string().into(),
     }
 }
 

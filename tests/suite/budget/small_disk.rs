@@ -1,8 +1,11 @@
 //! File systems of their own, each in a mount namespace, where what is free is what `statvfs` says.
 
+use std::fs;
+
 use camino::{Utf8Path, Utf8PathBuf};
 use nix::sys::statvfs::statvfs;
 use nix_prune::adapters::disk::settled_fullness;
+use nix_prune::adapters::scratch::Scratch;
 
 use super::{OWN, from_to, json, numbers, own_profile, thirty};
 use crate::support::{Nix, command, nixes, on_mounted, on_small_disk, run};
@@ -21,6 +24,95 @@ fn on_btrfs(name: &str, body: impl FnOnce(&Nix)) {
 #[test]
 fn just_enough_is_freed_on_a_small_disk() {
     on_small_disk(TEST, "size=64m", || nixes().last().map_or((), on_it));
+}
+
+#[test]
+fn just_enough_inodes_are_freed_on_a_disk_with_few() {
+    on_small_disk(
+        "budget::small_disk::just_enough_inodes_are_freed_on_a_disk_with_few",
+        "size=64m,nr_inodes=1750",
+        || nixes().last().map_or((), with_few_inodes),
+    );
+}
+
+/// Ten dead paths of twenty inodes each: ten files in a directory, and nine more below.
+fn with_few_inodes(nix: &Nix) {
+    let scratch = Scratch::new(Some(&nix.bin)).unwrap();
+    let names: Vec<String> = (0..10).map(|n| format!("tree-{n}")).collect();
+    for name in &names {
+        scratch.add_path(name, &[], 10).unwrap();
+        let path = scratch.path_named(name).unwrap();
+        let path = path.to_absolute_path(scratch.store());
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        for n in 0..19 {
+            fs::write(path.join(n.to_string()), "").unwrap();
+        }
+    }
+    let free = || {
+        statvfs(scratch.store().as_path().as_std_path())
+            .unwrap()
+            .files_available()
+    };
+    let dead = || {
+        names
+            .iter()
+            .filter(|name| {
+                scratch
+                    .path_named(name)
+                    .unwrap()
+                    .to_absolute_path(scratch.store())
+                    .exists()
+            })
+            .count()
+    };
+    // The reserve and the record take some for themselves.
+    assert_eq!(run(&scratch, &["run", "--yes", "--no-collect"]).status, 0);
+    let before = free();
+    let goal = (before + 50).to_string();
+    let ran = run(
+        &scratch,
+        &["run", "--yes", "--json", "--until-free-inodes", &goal],
+    );
+    assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
+    let receipt = json(&ran);
+    let planned = &receipt["budget"]["planned"];
+    assert_eq!(
+        (&planned["metric"], &planned["toFree"]),
+        (&"inodes".into(), &50.into())
+    );
+    assert_eq!(planned["now"]["disk"]["inodes"]["free"], before);
+    assert_eq!(receipt["budget"]["missing"], 0);
+    assert_eq!(dead(), 7);
+    assert!(
+        free() >= before + 50 && free() <= before + 60,
+        "{before}, then {}",
+        free()
+    );
+    // Bytes are enough already, so the inodes decide.
+    let config = scratch.home().join(".config/nix-prune");
+    fs::create_dir_all(&config).unwrap();
+    let goal = free() + 25;
+    let budget = format!(r#"{{ "minFree": "1M", "minFreeInodes": "{goal}" }}"#);
+    let settings = format!(
+        r#"{{ "version": 2, "jobs": {{ "default": {{ "budget": {budget}, "operations": {{ "collect": {{}} }} }} }} }}"#
+    );
+    fs::write(config.join("config.json"), settings).unwrap();
+    let ran = run(&scratch, &["run", "--yes"]);
+    assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
+    assert_eq!(dead(), 5);
+    // The same by hand, as a part of all of them: 2 % of 1750.
+    let ran = run(&scratch, &["free", "2%", "--inodes", "--yes"]);
+    assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
+    assert_eq!(dead(), 3);
+    let ran = run(&scratch, &["free", "1000", "--inodes", "--yes"]);
+    assert_eq!(ran.status, 5, "{}{}", ran.stdout, ran.stderr);
+    assert!(
+        ran.stderr.contains(" inodes more must be freed"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(dead(), 0);
 }
 
 #[test]

@@ -60,7 +60,8 @@ impl Mounted {
         let used = Meter::new(&store, &Never, &seen).measure(names).unwrap();
         let meter = Meter::new(&store, &Never, &seen).with_threads(2);
         let each = meter.measure_each(names).unwrap();
-        assert_eq!(each.iter().map(|bytes| bytes.0).sum::<u64>(), used.bytes.0);
+        assert_eq!(each.iter().map(|it| it.bytes.0).sum::<u64>(), used.bytes.0);
+        assert_eq!(each.iter().map(|it| it.inodes).sum::<u64>(), used.inodes);
         used
     }
 

@@ -88,6 +88,39 @@ fn every_command_works_on_a_disk_without_an_inode() {
     );
 }
 
+/// `free` with this amount, on a disk on which nothing is free.
+fn free_on(nix: &Nix, fill: Fill, amount: &[&str]) {
+    let scratch = untouched(nix);
+    let ran = run(&scratch, &["run", "--yes", "--no-collect"]);
+    world::expect(&ran, &[0]);
+    let ballast = fill(scratch.base().parent().unwrap());
+    for command in [&["status"][..], &["plan"], &["du"]] {
+        world::expect(&run(&scratch, command), &[0]);
+    }
+    let ran = run(&scratch, &[&["free"], amount, &["--yes"]].concat());
+    world::expect(&ran, &[0]);
+    drop(ballast);
+    by_hand(&scratch, "nix-store", &["--verify", "--check-contents"]);
+}
+
+#[test]
+fn free_works_on_a_disk_without_a_block() {
+    on_small_disk(
+        "kill::full::free_works_on_a_disk_without_a_block",
+        "size=64m",
+        || with_each_nix(|nix| free_on(nix, Ballast::blocks, &["2M"])),
+    );
+}
+
+#[test]
+fn free_works_on_a_disk_without_an_inode() {
+    on_small_disk(
+        "kill::full::free_works_on_a_disk_without_an_inode",
+        "size=64m,nr_inodes=3000",
+        || with_each_nix(|nix| free_on(nix, Ballast::inodes, &["3", "--inodes"])),
+    );
+}
+
 /// Kills each command on a full disk, settles that on the full disk, and sees that nothing is lost.
 fn killed_on(nix: &Nix, fill: Fill, every: usize) {
     let mut failures = Vec::new();

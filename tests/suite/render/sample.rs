@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use nix_prune::domain::analysis::{GroupBy, Sets, StoreAnalysis, StoreData, UnregisteredPath};
 use nix_prune::domain::baseline::SnapshotScope;
 use nix_prune::domain::blocker::{Blocker, CheckCode};
-use nix_prune::domain::budget::Disk;
+use nix_prune::domain::budget::{Disk, Inodes};
 use nix_prune::domain::graph::{GraphBuilder, KeepFlags, NodeIdx};
 use nix_prune::domain::job::{
     CollectOperation, GenerationsOperation, Job, JobName, Operations, ProfileRef, ProfileSelector,
@@ -60,6 +60,10 @@ pub(crate) fn disk() -> Disk {
     Disk {
         used: Bytes(930 << 30),
         available: Bytes(70 << 30),
+        inodes: Some(Inodes {
+            total: 1000,
+            free: 590,
+        }),
     }
 }
 
@@ -522,10 +526,6 @@ pub(crate) fn overview(store: &StoreAnalysis, snapshot: &Snapshot) -> json::Usag
 
 /// The state of the store, for a plan.
 pub(crate) fn status(plan: &Plan) -> json::StatusDocument {
-    let inodes = json::InodesDocument {
-        total: 1000,
-        free: 590,
-    };
     let last = json::history(&[receipt("")], now());
     let job = |name: &str, last_run, next_run| json::JobDocument {
         name: name.to_string(),
@@ -546,7 +546,11 @@ pub(crate) fn status(plan: &Plan) -> json::StatusDocument {
         message: "weekly: the last 2 runs failed".to_string(),
         hint: Some("`nix-prune history` shows them.".to_string()),
     };
-    json::status(plan, Some(inodes), jobs, vec![attention])
+    let plan = Plan {
+        disk: Some(disk()),
+        ..plan.clone()
+    };
+    json::status(&plan, jobs, vec![attention])
 }
 
 /// What is wrong with some settings.

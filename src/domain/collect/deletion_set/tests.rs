@@ -178,12 +178,13 @@ fn unregistered_names_come_last_and_within_the_room() {
     selection.deleted(&[store_path(&name(0)), store_path(&name(21))]);
     assert_eq!((sizes(&selection), selection.len()), (vec![2, 1], 3));
     // Names that the database does not know go last, and only those that are needed.
-    let alike = |_: &StoreGraph, names: &[&str]| -> Result<Vec<Bytes>, std::convert::Infallible> {
-        Ok(vec![Bytes(10); names.len()])
-    };
-    let part = selection.freeing(Bytes(11), alike).unwrap();
-    assert_eq!((part.selection.len(), part.weight), (2, Bytes(20)));
+    let alike =
+        |_: &StoreGraph, names: &[&str]| -> Result<Vec<Quantity>, std::convert::Infallible> {
+            Ok(vec![Quantity(10); names.len()])
+        };
+    let part = selection.freeing(Quantity(11), alike).unwrap();
+    assert_eq!((part.selection.len(), part.weight), (2, Quantity(20)));
     assert!(!part.selection.is_everything());
-    let rest = part.selection.freeing(Bytes(21), alike).unwrap();
-    assert_eq!((rest.selection.len(), rest.weight), (2, Bytes(20)));
+    let rest = part.selection.freeing(Quantity(21), alike).unwrap();
+    assert_eq!((rest.selection.len(), rest.weight), (2, Quantity(20)));
 }

@@ -6,12 +6,12 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{BudgetContext, report};
 use crate::domain::analysis::{CumulativeFreed, RemovalSequence};
-use crate::domain::budget::{BudgetReport, DiskGoal, LeftOut, ReleaseHolds};
+use crate::domain::budget::{BudgetReport, DiskGoal, LeftOut, Quantity, ReleaseHolds};
 use crate::domain::collect::CollectMethod;
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::graph::NodeSet;
 use crate::domain::job::CollectOperation;
-use crate::domain::measure::{Bytes, Span, Timestamp};
+use crate::domain::measure::{Span, Timestamp};
 use crate::domain::plan::{Action, GenerationFacts, Plan, Removal, RemovalRule};
 use crate::domain::risk::{self, RiskLevel};
 use crate::domain::snapshot::{Hold, Snapshot};
@@ -22,8 +22,8 @@ use crate::operations::holds::early_release;
 pub(super) struct RemovalSet {
     /// Holds and generations, by their links.
     pub(super) removals: HashMap<Utf8PathBuf, Removal>,
-    /// How much the collection deletes, by the store's own sizes; `None` for all that is dead.
-    pub(super) most: Option<Bytes>,
+    /// How much the collection deletes, in what the goal counts; `None` for all that is dead.
+    pub(super) most: Option<Quantity>,
     /// The comparison with the goal; `None` where it is reached.
     pub(super) report: Option<BudgetReport>,
 }
@@ -53,7 +53,7 @@ pub(super) fn choose<E>(
     job: &EffectiveJob,
     goal: DiskGoal,
     context: BudgetContext<'_>,
-    mut weigh: impl FnMut(&NodeSet) -> Result<Bytes, E>,
+    mut weigh: impl FnMut(&NodeSet) -> Result<Quantity, E>,
 ) -> Result<RemovalSet, E> {
     let steps = RemovalOrder::of(plan, snapshot, job);
     let mut ceiling = UpperBound::of(job);
@@ -70,12 +70,12 @@ pub(super) fn choose<E>(
     // Nix's own collector takes everything.
     let whole = |c: CollectOperation| c.method == CollectMethod::Full;
     let in_parts = !job.operations.collect.is_some_and(whole);
-    if in_parts && gone.is_empty() && reached.bytes >= context.to_free {
-        choice.most = (reached.bytes > context.to_free).then_some(context.to_free);
+    if in_parts && gone.is_empty() && reached.freed >= context.to_free {
+        choice.most = (reached.freed > context.to_free).then_some(context.to_free);
     }
     let frees = match choice.most {
         Some(_) => context.to_free,
-        None => reached.bytes,
+        None => reached.freed,
     };
     if frees < context.to_free {
         // Nothing more can be done about it now; what waits for its window to end counts for the day when it does.
@@ -116,7 +116,7 @@ fn idle(
     context: BudgetContext<'_>,
 ) -> HashSet<Utf8PathBuf> {
     let links = sequence.links().filter(|link| !freeing.contains(link));
-    let links = links.filter(|_| reached.bytes < context.to_free);
+    let links = links.filter(|_| reached.freed < context.to_free);
     links.map(Utf8Path::to_path_buf).collect()
 }
 

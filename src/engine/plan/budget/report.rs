@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::BudgetContext;
 use super::choice::{RemovalOrder, RemovalSet};
-use crate::domain::budget::{BudgetReport, DiskGoal, FreeLater, LeftOut, StillKept};
+use crate::domain::budget::{BudgetReport, DiskGoal, FreeLater, LeftOut, Quantity, StillKept};
 use crate::domain::graph::NodeSet;
 use crate::domain::measure::{Bytes, Timestamp};
 use crate::domain::snapshot::Snapshot;
@@ -17,7 +17,7 @@ const NAMED: usize = 5;
 /// What came out of the choice.
 pub(super) struct Outcome {
     pub(super) goal: DiskGoal,
-    pub(super) frees: Bytes,
+    pub(super) frees: Quantity,
     pub(super) too_risky: Vec<LeftOut>,
     pub(super) free_nothing: u64,
 }
@@ -28,7 +28,7 @@ pub(super) fn write<E>(
     steps: &RemovalOrder,
     snapshot: &Snapshot,
     context: BudgetContext<'_>,
-    weigh: impl FnMut(&NodeSet) -> Result<Bytes, E>,
+    weigh: impl FnMut(&NodeSet) -> Result<Quantity, E>,
 ) -> Result<BudgetReport, E> {
     let Outcome {
         goal,
@@ -36,7 +36,7 @@ pub(super) fn write<E>(
         too_risky,
         free_nothing,
     } = outcome;
-    let missing = Bytes(context.to_free.0.saturating_sub(frees.0));
+    let missing = Quantity(context.to_free.0.saturating_sub(frees.0));
     let mut report = BudgetReport {
         to_free: context.to_free,
         frees,
@@ -46,7 +46,7 @@ pub(super) fn write<E>(
         free_nothing,
         ..BudgetReport::reached(goal, context.disk_usage)
     };
-    if missing == Bytes(0) {
+    if missing == Quantity(0) {
         return Ok(report);
     }
     let ends = Ends::of(choice, steps, snapshot, context);
@@ -108,7 +108,7 @@ impl Ends {
         &self,
         report: &mut BudgetReport,
         context: BudgetContext<'_>,
-        mut weigh: impl FnMut(&NodeSet) -> Result<Bytes, E>,
+        mut weigh: impl FnMut(&NodeSet) -> Result<Quantity, E>,
     ) -> Result<(), E> {
         let gone: Vec<&Utf8Path> = self.gone.iter().map(Utf8PathBuf::as_path).collect();
         let links: Vec<&Utf8Path> = self.ends.iter().map(|(_, link)| link.as_path()).collect();
@@ -130,7 +130,7 @@ impl Ends {
         }
         let reached = sequence.fewest_to_free(context.to_free, &mut weigh)?;
         // What was predicted for now was wrong, and may be so for later.
-        if reached.bytes >= context.to_free && context.contradiction.is_none() {
+        if reached.freed >= context.to_free && context.contradiction.is_none() {
             let last = sequence.links_of(&reached).last();
             let young = context.recent.map(|recent| recent.until);
             report.reached_at = last.and_then(end_of).max(young);

@@ -6,7 +6,7 @@ mod worlds;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 
-use nix_prune::domain::budget::{Amount, Budget, DiskGoal, DiskUsage, ReleaseHolds};
+use nix_prune::domain::budget::{Amount, Budget, DiskGoal, DiskUsage, Quantity, ReleaseHolds};
 use nix_prune::domain::graph::NodeSet;
 use nix_prune::domain::measure::Bytes;
 use nix_prune::domain::plan::RemovalRule;
@@ -16,25 +16,12 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::support::{actions, plan_of, unrestricted};
-use nix_prune::domain::effective_job::EffectiveJob;
 use worlds::{Choices, World};
 
 const MODES: [ReleaseHolds; 2] = [ReleaseHolds::Never, ReleaseHolds::IfNeeded];
 
 fn goal(release_holds: ReleaseHolds) -> DiskGoal {
-    DiskGoal {
-        budget: Budget::MinFree(Amount::Bytes(Bytes(1))),
-        release_holds,
-    }
-}
-
-/// The job with this goal.
-fn with_goal(job: &Job, goal: DiskGoal) -> EffectiveJob {
-    let budget = Some(goal);
-    unrestricted(&Job {
-        budget,
-        ..job.clone()
-    })
+    DiskGoal::new(Budget::MinFree(Amount::Bytes(Bytes(1))), release_holds)
 }
 
 impl World {
@@ -43,16 +30,17 @@ impl World {
         let context = BudgetContext {
             inspection: &self.inspection,
             disk_usage: DiskUsage::default(),
-            to_free: Bytes(to_free),
+            to_free: Quantity(to_free),
             recent: self.recent,
             contradiction: None,
         };
-        let weigh = |dead: &NodeSet| -> Result<Bytes, Infallible> {
-            Ok(self.inspection.graph().nar_size(dead))
+        let weigh = |dead: &NodeSet| -> Result<Quantity, Infallible> {
+            Ok(Quantity(self.inspection.graph().nar_size(dead).0))
         };
         Plan::build_for_budget(
             &self.snapshot,
-            &with_goal(job, goal(release_holds)),
+            &unrestricted(job),
+            goal(release_holds),
             context,
             weigh,
         )
@@ -118,9 +106,9 @@ proptest! {
             let (expected, frees) = world.by_trying(&job, to_free, mode);
             prop_assert_eq!(taken(&plan), expected, "{:?}", mode);
             let report = plan.budget.unwrap();
-            prop_assert_eq!(report.missing, Bytes(to_free.saturating_sub(frees)), "{:?}", mode);
-            if report.missing > Bytes(0) {
-                prop_assert_eq!(report.frees, Bytes(frees));
+            prop_assert_eq!(report.missing, Quantity(to_free.saturating_sub(frees)), "{:?}", mode);
+            if report.missing > Quantity(0) {
+                prop_assert_eq!(report.frees, Quantity(frees));
             }
         }
     }

@@ -8,12 +8,9 @@ use nix_prune::engine::Recent;
 use rstest::rstest;
 
 use super::super::*;
-use super::{
-    BudgetContext, Bytes, DiskUsage, Infallible, NodeSet, ReleaseHolds, World, goal, taken,
-    with_goal,
-};
+use super::{BudgetContext, DiskUsage, Infallible, NodeSet, ReleaseHolds, World, goal, taken};
 use crate::support::{actions, recheck, unrestricted};
-use nix_prune::domain::budget::Contradiction;
+use nix_prune::domain::budget::{Contradiction, Quantity, SizeMetric};
 use nix_prune::domain::receipt::RunId;
 
 const SIZE: u64 = 100;
@@ -100,11 +97,11 @@ fn who_may_wait_takes_one_step_after_the_other(
     let plan = full().within(&job(), to_free, ReleaseHolds::Never);
     assert_eq!(removals(&plan), expected);
     let report = plan.budget.unwrap();
-    assert_eq!(report.missing, Bytes(missing));
+    assert_eq!(report.missing, Quantity(missing));
     // As much as is dead is collected wholly, less of it by name.
     assert_eq!(
         report.collect_at_least,
-        (to_free < SIZE).then_some(Bytes(to_free))
+        (to_free < SIZE).then_some(Quantity(to_free))
     );
 }
 
@@ -118,7 +115,7 @@ fn who_needs_it_now_ends_windows_before_it_drops_for_good(
 ) {
     let plan = full().within(&job(), to_free, ReleaseHolds::IfNeeded);
     assert_eq!(removals(&plan), expected);
-    assert_eq!(plan.budget.as_ref().unwrap().missing, Bytes(0));
+    assert_eq!(plan.budget.as_ref().unwrap().missing, Quantity(0));
     let for_good = taken(&plan).into_iter().all(|(_, for_good)| for_good);
     assert!(for_good, "what must go now cannot be held");
     let all = actions(&plan);
@@ -139,14 +136,15 @@ fn where_nothing_frees(mode: ReleaseHolds) -> Plan {
     let context = BudgetContext {
         inspection: &world.inspection,
         disk_usage: DiskUsage::default(),
-        to_free: Bytes(100 * SIZE),
+        to_free: Quantity(100 * SIZE),
         recent: None,
         contradiction: None,
     };
-    let weigh = |_: &NodeSet| -> Result<Bytes, Infallible> { Ok(Bytes(0)) };
+    let weigh = |_: &NodeSet| -> Result<Quantity, Infallible> { Ok(Quantity(0)) };
     Plan::build_for_budget(
         &world.snapshot,
-        &with_goal(&job(), goal(mode)),
+        &unrestricted(&job()),
+        goal(mode),
         context,
         weigh,
     )
@@ -170,7 +168,8 @@ fn after_a_contradiction_nothing_is_removed_without_a_hold() {
     let contradiction = Contradiction {
         run: RunId::at(time("2026-11-21T00:00:00Z"), 1),
         at: time("2026-11-21T00:00:00Z"),
-        predicted: Bytes(1 << 30),
+        metric: SizeMetric::OnDisk,
+        predicted: Quantity(1 << 30),
         measured: 0,
     };
     let world = full();
@@ -178,15 +177,21 @@ fn after_a_contradiction_nothing_is_removed_without_a_hold() {
         let context = BudgetContext {
             inspection: &world.inspection,
             disk_usage: DiskUsage::default(),
-            to_free: Bytes(100 * SIZE),
+            to_free: Quantity(100 * SIZE),
             recent: None,
             contradiction: Some(&contradiction),
         };
-        let weigh = |dead: &NodeSet| -> Result<Bytes, Infallible> {
-            Ok(world.inspection.graph().nar_size(dead))
+        let weigh = |dead: &NodeSet| -> Result<Quantity, Infallible> {
+            Ok(Quantity(world.inspection.graph().nar_size(dead).0))
         };
-        Plan::build_for_budget(&world.snapshot, &with_goal(job, goal(mode)), context, weigh)
-            .unwrap()
+        Plan::build_for_budget(
+            &world.snapshot,
+            &unrestricted(job),
+            goal(mode),
+            context,
+            weigh,
+        )
+        .unwrap()
     };
     for mode in [ReleaseHolds::Never, ReleaseHolds::IfNeeded] {
         let plan = plan(&job(), mode);
@@ -396,7 +401,7 @@ fn what_is_too_young_to_go_is_waited_for() {
     world.recent = Some(Recent { since: 5, until });
     let plan = world.within(&job(), 2 * SIZE, ReleaseHolds::IfNeeded);
     let report = plan.budget.as_ref().unwrap();
-    assert_eq!(report.frees, Bytes(2 * SIZE));
+    assert_eq!(report.frees, Quantity(2 * SIZE));
     assert_eq!(
         removals(&plan),
         ["drop profile:1"],
@@ -411,7 +416,7 @@ fn what_is_too_young_to_go_is_waited_for() {
         .within(&job(), 3 * SIZE, ReleaseHolds::Never)
         .budget
         .unwrap();
-    assert_eq!(report.frees, Bytes(SIZE));
+    assert_eq!(report.frees, Quantity(SIZE));
     assert_eq!(report.reached_at, Some(until));
 }
 
