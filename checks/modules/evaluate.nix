@@ -12,7 +12,16 @@
 
 let
   stubs = import ./stubs.nix { inherit lib; };
-  cases = import ./cases.nix;
+  cases = import ./cases.nix // {
+    vm = lib.mapAttrs' (file: _: {
+      name = lib.removeSuffix ".nix" file;
+      value =
+        (import (../vm + "/${file}") {
+          inherit lib;
+          module = outputs.nixosModules.default;
+        }).nodes.machine;
+    }) (lib.filterAttrs (file: _: file != "common.nix") (builtins.readDir ../vm));
+  };
   inherit (import ./wrong.nix { inherit lib; }) built;
   wrong = builtins.removeAttrs (import ./wrong.nix { inherit lib; }) [ "built" ];
 
@@ -73,6 +82,10 @@ let
       module = outputs.nixosModules.default;
       stub = stubs.nixos ++ [ { nix.package = nix; } ];
       pkgs = pkgsOf false;
+    };
+    # the machines of checks/vm
+    vm = modules.nixos // {
+      stub = modules.nixos.stub ++ stubs.vm;
     };
     home-manager = {
       module = outputs.homeModules.default;
@@ -164,15 +177,22 @@ let
   render = {
     nixos =
       config:
-      lib.mapAttrs' (
-        name: file: lib.nameValuePair (baseNameOf name) (json file.source)
-      ) config.environment.etc
+      lib.mapAttrs' (name: file: lib.nameValuePair (baseNameOf name) (json file.source)) (
+        lib.filterAttrs (_: file: file.text == null) config.environment.etc
+      )
       // files "system/" "service" serviceText config.systemd.services
       // files "system/" "timer" timerText config.systemd.timers
       // files "user/" "service" serviceText config.systemd.user.services
       // files "user/" "timer" timerText config.systemd.user.timers
       // {
         "activation.sh" = config.system.activationScripts.nix-prune.text;
+      };
+    vm =
+      config:
+      render.nixos config
+      // lib.mapAttrs' (name: unit: lib.nameValuePair "user/${name}" unit.text) config.systemd.user.units
+      // {
+        "nix.conf" = "substituters = ${toString config.nix.settings.substituters}\n";
       };
     home-manager =
       config:
@@ -200,11 +220,27 @@ let
       written (render.${name} evaluated // remarks evaluated)
     );
 
+  # the configurations that a machine can switch to
+  specialisationsOf =
+    case: node:
+    merge (
+      lib.mapAttrsToList (
+        name: specialisation:
+        goldensOf "vm" "${case}-${name}" {
+          imports = [
+            node
+            specialisation.configuration
+          ];
+        }
+      ) (evaluate "vm" node).config.specialisation
+    );
+
   merge = lib.foldl' (all: some: all // some) { };
 in
 {
   goldens = merge (
-    lib.concatLists (lib.mapAttrsToList (name: lib.mapAttrsToList (case: goldensOf name case)) cases)
+    lib.concatLists (lib.mapAttrsToList (name: lib.mapAttrsToList (goldensOf name)) cases)
+    ++ lib.mapAttrsToList specialisationsOf cases.vm
   );
 
   # How wrong configurations fail: the messages of their assertions; "thrown" for the evaluation itself, and "right" for

@@ -46,6 +46,7 @@ let
   etc = any (types.attrsOf (
     types.submodule (module {
       source = any types.path null;
+      text = any (types.nullOr types.lines) null;
     })
   )) { };
 in
@@ -69,6 +70,38 @@ in
       nix.gc.automatic = flag;
       programs.nh.clean.enable = flag;
     })
+  ];
+
+  # what the machines of checks/vm set besides
+  vm = [
+    (
+      { config, ... }:
+      {
+        options = {
+          nix.settings.substituters = strings;
+          specialisation = any (types.attrsOf (
+            types.submodule (module {
+              configuration = any types.deferredModule { };
+            })
+          )) { };
+          systemd.user.units = any (types.attrsOf (
+            types.submodule (module {
+              text = any types.lines "";
+            })
+          )) { };
+          users.users = any (types.attrsOf (types.attrsOf types.raw)) { };
+          virtualisation = any (types.attrsOf types.raw) { };
+        };
+        config = {
+          # NixOS appends it to what anybody sets.
+          nix.settings.substituters = lib.mkAfter [ "https://cache.nixos.org/" ];
+          assertions = lib.mapAttrsToList (name: _: {
+            assertion = !lib.hasPrefix "systemd/" name;
+            message = "environment.etc.\"${name}\": /etc/${dirOf name} is a link to a directory of the store, which can have no other entries.";
+          }) config.environment.etc;
+        };
+      }
+    )
   ];
 
   home-manager = [

@@ -23,7 +23,10 @@ in
     booted = machine.succeed("readlink -f /run/booted-system").strip()
     machine.succeed(f"nix-env -p {system} --set {booted}")
     for number in range(2, 7):
-        path = add(f"system-{number}")
+        # systems that a machine could boot, or else the first one would be the only way back
+        directory = f"/tmp/system-{number}"
+        machine.succeed(f"mkdir {directory} && echo {number} >{directory}/kernel")
+        path = machine.succeed(f"nix-store --add {directory}").strip()
         machine.succeed(f"nix-env -p {system} --set {path}")
     machine.succeed(f"touch -h -d \"90 days ago\" {system}-1-link")
     run()

@@ -1,5 +1,5 @@
 # On a small disk no more goes than the goal needs, and the watch sees when it is missed.
-{ module, ... }:
+{ lib, module }:
 
 let
   common = import ./common.nix { inherit module; };
@@ -11,6 +11,8 @@ in
   nodes.machine = {
     imports = [ common.machine ];
     virtualisation.diskSize = 2048;
+    # The clock of a test is short.
+    systemd.timers.nix-prune-daily-watch.timerConfig.AccuracySec = lib.mkForce "1s";
     services.nix-prune.jobs.daily = {
       dates = [ ];
       budget.minFree = "500M";
@@ -35,7 +37,8 @@ in
     free = int(machine.succeed("df --output=avail -B1 /nix/store | tail -n 1"))
     filler = free - 450 * 1024 * 1024
     machine.succeed(f"fallocate -l {filler} /nix/filler")
-    machine.wait_until_succeeds("nix-prune due daily | grep -q \"Not due\"")
+    # `due` ends with 1 when there is nothing to do
+    machine.wait_until_succeeds("(nix-prune due daily || test $? = 1) | grep -q 'Not due'")
     # dead paths were enough
     assert len(numbers(profile)) == 8, numbers(profile)
   '';

@@ -30,7 +30,7 @@ in
       enable = true;
       jobs.daily.operations.generations.keep.last = 2;
     };
-    environment.etc."systemd/user/of-home-manager.service".text = golden;
+    systemd.user.units."of-home-manager.service".text = golden;
   };
 
   testScript = common.prelude + ''
