@@ -103,7 +103,7 @@ impl RuntimeRoots {
             kind,
             owner: None,
             state: RootState::Live,
-            last_used: None,
+            made_at: None,
         };
         self.paths.iter().map(root).collect()
     }

@@ -328,8 +328,8 @@ pub struct DoctorArgs {
 /// `generations`.
 #[derive(Debug, Args)]
 pub struct GenerationsArgs {
-    /// Show only these profiles, by path or name
-    #[arg(value_name = "PROFILE", add = complete::profiles())]
+    /// Show only these profiles, or generations of them: `system`, `system:40..45`
+    #[arg(value_name = "PROFILE[:N[..M]]", add = complete::profiles())]
     pub profiles: Vec<String>,
     /// Omit sizes; do not read the store database
     #[arg(long)]

@@ -305,6 +305,7 @@ impl Context {
             style: out::style(self.global.color),
             zone: self.zone.clone(),
             now: self.clock.now(),
+            program: out::program(),
         }
     }
 

@@ -10,6 +10,7 @@ use crate::domain::budget::{
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::measure::{Bytes, Span};
 use crate::domain::plan::Plan;
+use crate::domain::receipt::RunKind;
 use crate::domain::risk::RiskLevel;
 use crate::engine::Exact;
 use crate::ports::{ReadStore, error_chain};
@@ -24,6 +25,7 @@ pub(super) fn free(context: &Context, args: &FreeArgs) -> Result<Exit, Failure> 
     let may_ask = ask::can_ask() && !args.consent.yes;
     run::execute(
         context,
+        &RunKind::Free,
         &job,
         &args.consent,
         args.json.json,

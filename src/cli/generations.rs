@@ -8,9 +8,10 @@ use super::out;
 use crate::adapters::system_info::system_info;
 use crate::domain::analysis::Sizes;
 use crate::domain::effective_job::EffectiveJob;
-use crate::domain::job::ProfileRef;
 use crate::domain::nearest::nearest;
 use crate::domain::note::Note;
+use crate::domain::profile::Profile;
+use crate::domain::reference::GenerationsRef;
 use crate::domain::snapshot::Snapshot;
 use crate::render;
 use crate::render::json::Systems;
@@ -78,24 +79,34 @@ pub(super) fn no_such_profile(name: &str, snapshot: &Snapshot) -> Failure {
         .hint(meant + "`nix-prune generations` lists them all.")
 }
 
+/// Leaves what these references name: profiles, or some of their generations.
 fn select(snapshot: &mut Snapshot, names: &[String]) -> Result<(), Failure> {
-    let mut wanted = Vec::new();
+    let mut references = Vec::new();
     for name in names {
-        let reference = ProfileRef::parse(name);
-        let found = |p: &&crate::domain::profile::Profile| {
-            reference.as_ref().is_some_and(|r| r.names(&p.path))
+        let Some(reference) = GenerationsRef::parse(name) else {
+            let message = format!("`{name}` is neither a profile nor a part of one");
+            let hint = "Use a name such as system, system:42 or system:40..42.";
+            return Err(Failure::new(Exit::Usage, message).hint(hint));
         };
-        let paths: Vec<_> = snapshot
-            .profiles
-            .iter()
-            .filter(found)
-            .map(|p| p.path.clone())
-            .collect();
-        if paths.is_empty() {
-            return Err(no_such_profile(name, snapshot));
+        let mut profiles = snapshot.profiles.iter();
+        if !profiles.any(|profile| reference.profile.names(&profile.path)) {
+            let profile = name
+                .rsplit_once(':')
+                .map_or(name.as_str(), |(name, _)| name);
+            return Err(no_such_profile(profile, snapshot));
         }
-        wanted.extend(paths);
+        references.push(reference);
     }
-    snapshot.profiles.retain(|p| wanted.contains(&p.path));
+    for profile in &mut snapshot.profiles {
+        let path = &profile.path;
+        let is_wanted = |number| references.iter().any(|it| it.names(path, number));
+        profile.generations.retain(|number, _| is_wanted(*number));
+    }
+    let is_named = |profile: &Profile| {
+        references
+            .iter()
+            .any(|reference| reference.profile.names(&profile.path))
+    };
+    snapshot.profiles.retain(is_named);
     Ok(())
 }

@@ -148,6 +148,30 @@ pub(super) fn blockers(plan: &Plan) {
     }
 }
 
+/// The name of this program with the options of this process that every command takes, to be copied.
+#[expect(clippy::disallowed_methods, reason = "to print the options again")]
+pub(super) fn program() -> String {
+    let args = std::env::args_os().skip(1);
+    with_places(args.map(|arg| arg.to_string_lossy().into_owned()))
+}
+
+/// The options that name a file or directory for every command, as a command line.
+fn with_places(mut args: impl Iterator<Item = String>) -> String {
+    let mut words = vec!["nix-prune".to_string()];
+    while let Some(arg) = args.next() {
+        let (option, value) = match arg.split_once('=') {
+            Some((option, value)) => (option, Some(value.to_string())),
+            None => (arg.as_str(), None),
+        };
+        if ["--config", "--state-dir", "--nix-bin"].contains(&option)
+            && let Some(value) = value.or_else(|| args.next())
+        {
+            words.extend([option.to_string(), value]);
+        }
+    }
+    quoted(&words)
+}
+
 /// The command line of this process with another command in place of `plan` or `run`, to be copied.
 #[expect(clippy::disallowed_methods, reason = "to print the command line again")]
 pub(super) fn command(name: &str) -> String {
@@ -187,6 +211,11 @@ fn repeated(mut args: impl Iterator<Item = String>, name: &str) -> String {
     if !words.iter().any(|word| word == name) {
         return format!("nix-prune {name}");
     }
+    quoted(&words)
+}
+
+/// Words as a shell reads them.
+fn quoted(words: &[String]) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,%+@".contains(c);
     let quoted = words.iter().map(|word| {
         if !word.is_empty() && word.chars().all(is_plain) {
@@ -220,8 +249,20 @@ pub(super) fn style(color: ColorChoice) -> Style {
 
 #[cfg(test)]
 mod tests {
-    use super::repeated;
+    use super::{repeated, with_places};
     use rstest::rstest;
+
+    #[rstest]
+    #[case("plan --full", "nix-prune")]
+    #[case(
+        "--config a.json run x --state-dir=/b",
+        "nix-prune --config a.json --state-dir /b"
+    )]
+    #[case("run --config", "nix-prune")]
+    #[case("run --config=a;b", "nix-prune --config 'a;b'")]
+    fn other_commands_take_the_same_places(#[case] line: &str, #[case] expected: &str) {
+        assert_eq!(with_places(line.split(' ').map(str::to_string)), expected);
+    }
 
     #[rstest]
     #[case("plan", "nix-prune run")]

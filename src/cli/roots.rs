@@ -61,7 +61,7 @@ fn select(snapshot: &mut Snapshot, sizes: Option<&Sizes>, args: &RootsArgs) {
         };
         (args.kind.is_empty() || args.kind.contains(&root.kind))
             && (args.user.is_empty() || args.user.iter().any(of_user))
-            && made_before.is_none_or(|at| root.last_used.is_some_and(|made| made < at))
+            && made_before.is_none_or(|at| root.made_at.is_some_and(|made| made < at))
     };
     snapshot.roots.retain(is_wanted);
     let exclusive = |root: &GcRoot| sizes.and_then(|sizes| sizes.of_root(root).exclusive);
@@ -71,8 +71,8 @@ fn select(snapshot: &mut Snapshot, sizes: Option<&Sizes>, args: &RootsArgs) {
             RootOrder::Link => by_link,
             RootOrder::Size => exclusive(b).cmp(&exclusive(a)).then(by_link),
             // What has no link has no age, and comes last.
-            RootOrder::Age => (a.last_used.is_none(), a.last_used)
-                .cmp(&(b.last_used.is_none(), b.last_used))
+            RootOrder::Age => (a.made_at.is_none(), a.made_at)
+                .cmp(&(b.made_at.is_none(), b.made_at))
                 .then(by_link),
         }
     });

@@ -38,6 +38,7 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     let plan = |context: &Context, job: &EffectiveJob| inspect::plan(context, job, Exact::IfCheap);
     execute(
         context,
+        &RunKind::Run,
         &job,
         &args.consent,
         args.json.json,
@@ -49,6 +50,7 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
 /// Plans a job, asks, and carries it out. `again` is the command to print for more space at once.
 pub(super) fn execute(
     context: &Context,
+    kind: &RunKind,
     job: &EffectiveJob,
     consent: &Consent,
     json: bool,
@@ -70,7 +72,7 @@ pub(super) fn execute(
     let most = job
         .policy()
         .ceiling(consent.max_risk.unwrap_or(RiskLevel::Critical));
-    let approved = ask::approve(context, &mut plan, &RunKind::Run, consent, most, print)?;
+    let approved = ask::approve(context, &mut plan, kind, consent, most, print)?;
     let receipt = carry_out(context, &observer, &nix, approved, job)?;
     finish(context, &plan, &receipt, json)
 }

@@ -91,7 +91,7 @@ impl StoreAnalysis {
                 kind: RootKind::Hold,
                 owner: None,
                 state: RootState::Live,
-                last_used: None,
+                made_at: None,
             };
             self.roots.push(StoreRoot { root, node });
         }

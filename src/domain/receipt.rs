@@ -86,6 +86,8 @@ impl From<RunId> for String {
 pub enum RunKind {
     /// A job, planned and carried out at once.
     Run,
+    /// So much space now, by the rules of a job.
+    Free,
     /// A saved plan.
     Apply,
     /// The undoing of another run.

@@ -124,7 +124,7 @@ pub struct GcRoot {
     /// Whether it keeps something alive.
     pub state: RootState,
     /// The modification time of the link.
-    pub last_used: Option<Timestamp>,
+    pub made_at: Option<Timestamp>,
 }
 
 #[cfg(test)]

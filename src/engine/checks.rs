@@ -36,7 +36,7 @@ fn runs_of<'a>(
     receipts.iter().rev().filter(move |receipt| {
         receipt.store == *store
             && receipt.job.as_ref() == Some(job)
-            && matches!(receipt.kind, RunKind::Run | RunKind::Apply)
+            && matches!(receipt.kind, RunKind::Run | RunKind::Free | RunKind::Apply)
             && !receipt.is_interrupted()
     })
 }

@@ -287,7 +287,7 @@ impl Survey for World {
             kind: RootKind::Result,
             owner: None,
             state: RootState::Dangling(Dangling::LinkGone),
-            last_used: None,
+            made_at: None,
         });
         let links = self.roots.borrow();
         let roots = roots.chain(links.iter().map(|(link, path)| GcRoot {
@@ -299,7 +299,7 @@ impl Survey for World {
             kind: RootKind::Result,
             owner: None,
             state: RootState::Live,
-            last_used: None,
+            made_at: None,
         }));
         let holds = self.journal.borrow();
         let holds = holds.values().flat_map(|receipt| {

@@ -5,7 +5,9 @@
 
 use jiff::tz::TimeZone;
 
-use crate::domain::measure::Timestamp;
+use crate::domain::budget::size_argument;
+use crate::domain::job::JobName;
+use crate::domain::measure::{Bytes, Timestamp};
 use crate::domain::snapshot::Snapshot;
 
 use super::text;
@@ -63,6 +65,8 @@ pub struct View {
     pub zone: TimeZone,
     /// The moment that ages are counted from.
     pub now: Timestamp,
+    /// What a suggested command begins with: the name of this program, and the options that were given for every command.
+    pub program: String,
 }
 
 impl View {
@@ -72,6 +76,16 @@ impl View {
             style,
             zone: snapshot.zone.clone(),
             now: snapshot.taken_at,
+            program: "nix-prune".to_string(),
+        }
+    }
+
+    /// The command that frees so much now, by the rules of a job.
+    fn free_command(&self, size: Bytes, job: Option<&JobName>) -> String {
+        let (program, size) = (&self.program, size_argument(size));
+        match job.map(ToString::to_string) {
+            Some(job) if job != "default" => format!("{program} free {size} {job}"),
+            _ => format!("{program} free {size}"),
         }
     }
 

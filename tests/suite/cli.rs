@@ -1012,3 +1012,32 @@ fn a_terminal_is_told_how_far_a_long_collection_has_come() {
     let ran = run(&scratch, &[&args[..], &[&bin]].concat());
     assert!(!ran.stderr.contains("Collecting"), "{:?}", ran.stderr);
 }
+
+#[rstest]
+#[case::all(&["system"], &ALL, 0)]
+#[case::one(&["system:4"], &[4], 0)]
+#[case::two_ranges(&["system:1..2", "system:8..99"], &[1, 2, 8, 9], 0)]
+#[case::none_of_these(&["system:77"], &[], 0)]
+#[case::a_slip(&["sytem:1"], &[], 2)]
+#[case::no_number(&["system:x"], &[], 2)]
+fn generations_are_named_as_everywhere(
+    #[case] words: &[&str],
+    #[case] listed: &[u32],
+    #[case] status: i32,
+) {
+    let Some(scratch) = machine() else { return };
+    let args = [&["generations", "--json", "--no-sizes"], words].concat();
+    let ran = run(&scratch, &args);
+    assert_eq!(ran.status, status, "{}", ran.stderr);
+    if status == 0 {
+        let profiles = json(&ran)["profiles"].as_array().unwrap().clone();
+        let generations = profiles
+            .iter()
+            .flat_map(|it| it["generations"].as_array().unwrap());
+        let numbers: Vec<u64> = generations
+            .map(|it| it["number"].as_u64().unwrap())
+            .collect();
+        let listed: Vec<u64> = listed.iter().copied().map(u64::from).collect();
+        assert_eq!(numbers, listed);
+    }
+}

@@ -23,7 +23,7 @@ pub(super) struct Found {
     pub(super) store_path: Option<StorePath<String>>,
     pub(super) owner: Option<u32>,
     pub(super) state: RootState,
-    last_used: Option<Timestamp>,
+    made_at: Option<Timestamp>,
 }
 
 impl Found {
@@ -36,7 +36,7 @@ impl Found {
             store_path: None,
             owner: None,
             state: RootState::Dangling(Dangling::NotARoot),
-            last_used: None,
+            made_at: None,
         }
     }
 
@@ -52,7 +52,7 @@ impl Found {
     pub(super) fn with(self, link: Meta) -> Self {
         Self {
             owner: Some(link.uid),
-            last_used: Some(link.modified),
+            made_at: Some(link.modified),
             ..self
         }
     }
@@ -89,7 +89,7 @@ impl Found {
             store_path: self.store_path,
             owner: self.owner.map(|uid| users.owner(uid)),
             state: self.state,
-            last_used: self.last_used,
+            made_at: self.made_at,
         }
     }
 }

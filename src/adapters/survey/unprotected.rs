@@ -316,7 +316,7 @@ fn root_of(profile: &Profile, generation: &Generation, path: &StorePath<String>)
         kind: RootKind::Profile,
         owner: Some(profile.owner.clone()),
         state: RootState::Live,
-        last_used: Some(generation.created),
+        made_at: Some(generation.created),
     }
 }
 

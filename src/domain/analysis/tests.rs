@@ -61,7 +61,7 @@ fn root(link: &str, kind: RootKind, uid: Option<u32>, to: &str) -> GcRoot {
         kind,
         owner: uid.map(|uid| Owner { uid, name: None }),
         state: RootState::Live,
-        last_used: None,
+        made_at: None,
     }
 }
 

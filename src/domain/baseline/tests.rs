@@ -64,7 +64,7 @@ fn root(link: &str, kind: RootKind, n: u32) -> GcRoot {
             name: None,
         }),
         state: RootState::Live,
-        last_used: None,
+        made_at: None,
     }
 }
 

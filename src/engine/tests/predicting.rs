@@ -45,7 +45,7 @@ impl ReadStore for Open<'_> {
             kind: RootKind::Profile,
             owner: None,
             state: RootState::Live,
-            last_used: None,
+            made_at: None,
         };
         let generations = snapshot.profiles.iter().flat_map(|profile| {
             let numbers = profile.generations.keys();

@@ -88,7 +88,7 @@ pub(crate) fn root(name: &str) -> GcRoot {
         kind: RootKind::Result,
         owner: Some(owner(1000)),
         state: RootState::Dangling(Dangling::LinkGone),
-        last_used: None,
+        made_at: None,
     }
 }
 

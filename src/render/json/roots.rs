@@ -51,7 +51,7 @@ pub struct RootDocument {
     /// The problem, if there is one.
     pub problem: Option<String>,
     /// Modification time of the link; null for roots of processes.
-    pub last_used: Option<Timestamp>,
+    pub made_at: Option<Timestamp>,
     /// The NAR size of its closure, by references; null if the store database was not read.
     pub closure_bytes: Option<Bytes>,
     /// Its exclusive size: the NAR size of the paths that would be dead without its link, or if no process used it; null as above.
@@ -98,7 +98,7 @@ fn root_document(root: &GcRoot, sizes: Option<&Sizes>) -> RootDocument {
             RootState::Unreadable(_) => StateDocument::Unreadable,
         },
         problem: reason::state_problem(&root.state),
-        last_used: root.last_used,
+        made_at: root.made_at,
         closure_bytes: size.closure,
         exclusive_bytes: size.exclusive,
     }

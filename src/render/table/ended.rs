@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::domain::budget::{Disk, size_argument};
+use crate::domain::budget::Disk;
 use crate::domain::measure::Bytes;
 use crate::domain::plan::{Action, Later, Plan};
 use crate::domain::profile::{ProfileNames, ProfilePath};
@@ -37,7 +37,7 @@ pub fn run_ended(receipt: &Receipt, plan: &Plan, disk: Option<Disk>, view: &View
     );
     sentences.extend(rest(receipt, plan, view));
     let run = &receipt.run;
-    sentences.push(format!("Every step: nix-prune history {run}"));
+    sentences.push(format!("Every step: {} history {run}", view.program));
     for sentence in sentences {
         page.prose("", &sentence, view.style);
     }
@@ -222,6 +222,6 @@ fn rest(receipt: &Receipt, plan: &Plan, view: &View) -> Vec<String> {
     };
     vec![
         format!("{all} more are freed {when}. To free them now, for good:"),
-        format!("  nix-prune free {}", size_argument(all)),
+        format!("  {}", view.free_command(all, receipt.job.as_ref())),
     ]
 }

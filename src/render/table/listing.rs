@@ -134,7 +134,7 @@ fn root_cells(root: &GcRoot, sizes: Option<&Sizes>, view: &View) -> [String; 9] 
         RootState::Unreadable(_) => Paint::Red,
     };
     let owner = root.owner.as_ref().map(|owner| escape(&owner.to_string()));
-    let made = root.last_used.map(|time| ago(time, view.now));
+    let made = root.made_at.map(|time| ago(time, view.now));
     let costs = sizes.map(|sizes| sizes.of_root(root));
     let target = root.target.as_ref().map(|to| short_target(to.as_str()));
     let problem = reason::state_problem(&root.state);
@@ -186,7 +186,7 @@ pub fn roots_tsv(snapshot: &Snapshot, sizes: Option<&Sizes>) -> String {
         let size = sizes.map(|sizes| sizes.of_root(root)).unwrap_or_default();
         let bytes = |bytes: Option<Bytes>| bytes.map_or(String::new(), |it| it.0.to_string());
         let owner = root.owner.as_ref().map(ToString::to_string);
-        let made = root.last_used.map(|time| time.to_string());
+        let made = root.made_at.map(|time| time.to_string());
         let target = root.target.as_ref().map(ToString::to_string);
         let cells = [
             root.kind.as_str().to_string(),

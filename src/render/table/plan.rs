@@ -3,7 +3,7 @@
 use std::ops::Deref;
 
 use crate::domain::blocker::Blocker;
-use crate::domain::budget::{Disk, Inodes, size_argument};
+use crate::domain::budget::{Disk, Inodes};
 use crate::domain::measure::{Bytes, Span};
 use crate::domain::plan::{
     Decision, Item, Later, Plan, PlannedKeep, Prediction, RemovalRule, Subject,
@@ -185,7 +185,7 @@ pub(super) fn outcome(plan: &Plan, run: Option<&str>, view: &View, page: &mut Pa
     if !others.is_empty() {
         lines.push(("then".to_string(), None, list(&others)));
     }
-    if let Some(text) = sooner(plan, run) {
+    if let Some(text) = sooner(plan, run, view) {
         lines.push(("sooner".to_string(), None, text));
     }
     let width = lines
@@ -204,7 +204,7 @@ pub(super) fn outcome(plan: &Plan, run: Option<&str>, view: &View, page: &mut Pa
 }
 
 /// The command that frees the rest at once. What earlier runs hold takes `free`.
-fn sooner(plan: &Plan, run: Option<&str>) -> Option<String> {
+fn sooner(plan: &Plan, run: Option<&str>, view: &View) -> Option<String> {
     let run = run.filter(|_| plan.budget.is_none())?;
     let bytes = |later: Option<Later>| later.map_or(0, |later| later.nar_bytes.0);
     let Prediction {
@@ -216,8 +216,8 @@ fn sooner(plan: &Plan, run: Option<&str>) -> Option<String> {
     let (new, old) = (bytes(*when_windows_end), bytes(*open_holds));
     if old > 0 {
         let all = Bytes(nar_bytes.unwrap_or_default().0 + new + old);
-        let size = size_argument(all);
-        return Some(format!("nix-prune free {size}   (irreversible)"));
+        let free = view.free_command(all, Some(&plan.job));
+        return Some(format!("{free}   (irreversible)"));
     }
     let mut removed = plan.removed_generations();
     let waits = removed.any(|facts| !facts.hold.is_zero());

@@ -73,6 +73,7 @@ fn what_it_was(receipt: &Receipt) -> String {
         .map_or(String::new(), |job| format!(" of job {job}"));
     match &receipt.kind {
         RunKind::Run => format!("run{job}"),
+        RunKind::Free => format!("free{job}"),
         RunKind::Apply => format!("saved plan{job}"),
         RunKind::Undo(run) => format!("undo of {run}"),
         RunKind::Release => "holds released".to_string(),

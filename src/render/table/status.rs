@@ -1,6 +1,5 @@
 //! The state of the store on one screen: how full, what can be freed, the runs, and what to do next.
 
-use crate::domain::budget::size_argument;
 use crate::domain::measure::Bytes;
 use crate::domain::plan::Plan;
 use crate::render::json::{CheckState, JobDocument, RunDocument, StatusDocument};
@@ -92,26 +91,27 @@ fn commands(plan: &Plan, view: &View, page: &mut Page) {
         .map_or(0, |later| later.nar_bytes.0);
     let old = prediction.open_holds.map_or(0, |held| held.nar_bytes.0);
     let all = Bytes(now.0.saturating_add(new).saturating_add(old));
+    let program = &view.program;
+    let with_job = |command: &str| match plan.job.to_string().as_str() {
+        "default" => format!("{program} {command}"),
+        job => format!("{program} {command} {job}"),
+    };
     let mut lines = Vec::new();
     if now.0 > 0 || new > 0 {
         let later = match new {
             0 => String::new(),
             _ => format!(", {} when the undo window ends", Bytes(new)),
         };
-        lines.push((
-            "nix-prune run".to_string(),
-            format!("frees {now} now{later}"),
-        ));
+        lines.push((with_job("run"), format!("frees {now} now{later}")));
     }
     if all > now {
-        let size = size_argument(all);
         lines.push((
-            format!("nix-prune free {size}"),
+            view.free_command(all, Some(&plan.job)),
             format!("frees {all} now; what it removes cannot be restored"),
         ));
     }
     lines.push((
-        "nix-prune du".to_string(),
+        format!("{program} du"),
         "shows what keeps the rest".to_string(),
     ));
     let width = lines

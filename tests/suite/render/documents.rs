@@ -229,7 +229,7 @@ fn the_fields_promised_are_there() {
         (
             Document::Roots,
             "/roots/0",
-            "link entry target kind owner state problem lastUsed closureBytes exclusiveBytes",
+            "link entry target kind owner state problem madeAt closureBytes exclusiveBytes",
         ),
         (
             Document::Plan,

@@ -183,7 +183,7 @@ fn root(name: &str, kind: RootKind, state: RootState, odd: &str) -> GcRoot {
         kind,
         owner: Some(owner(1000, &format!("alice{odd}"))),
         state,
-        last_used: live.then(|| days_ago(3)),
+        made_at: live.then(|| days_ago(3)),
     }
 }
 
@@ -489,7 +489,7 @@ pub(crate) fn inspection(odd: &str, snapshot: &Snapshot) -> StoreAnalysis {
             kind,
             owner: None,
             state: RootState::Live,
-            last_used: None,
+            made_at: None,
         });
     }
     StoreAnalysis::new(StoreData {

@@ -39,7 +39,7 @@ fn trap_16_an_entry_leads_to_a_link_and_that_into_the_store() {
     assert_eq!(found.state, RootState::Live);
     assert_eq!(found.kind, RootKind::Result);
     assert_eq!(found.owner.as_ref().unwrap().name.as_deref(), Some("me"));
-    assert_eq!(found.last_used.unwrap().to_unix(), (NOW - 5, 7));
+    assert_eq!(found.made_at.unwrap().to_unix(), (NOW - 5, 7));
     assert!(found.exact);
 }
 

@@ -162,7 +162,7 @@ fn trap_23_the_current_home_stays_while_its_link_does() {
         let root = GcRoot {
             kind: RootKind::Home,
             link: "/home/alice/.local/state/home-manager/gcroots/current-home".into(),
-            last_used: Some(time("2001-01-01T00:00:00Z")),
+            made_at: Some(time("2001-01-01T00:00:00Z")),
             state,
             ..root("a")
         };
