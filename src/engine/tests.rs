@@ -42,7 +42,7 @@ use nix_prune::domain::risk::RiskLevel;
 use nix_prune::domain::root::{Dangling, GcRoot, RootKind, RootState};
 use nix_prune::domain::snapshot::{Actor, Held, Hold, MachineId, Pin, Snapshot, VanishedRoot};
 use nix_prune::domain::store_path::{StoreDir, StorePath, StorePathRef};
-use nix_prune::engine::{Engine, EngineError, GateError, gate};
+use nix_prune::engine::{Engine, EngineError, GateError, failed_in_a_row, gate};
 use nix_prune::ports::{
     ArgLimit, Clock, Collected, Deleted, Interrupt, JournalError, LinkState, NixActions,
     PerformError, RestoreMode, RunJournal, Survey, SurveyError, UndeletedPath,
@@ -104,6 +104,8 @@ struct World {
     comes_alive: RefCell<Option<StorePath<String>>>,
     /// This Nix is not known to check what it deletes by name.
     only_wholly: Cell<bool>,
+    /// How many names in the store directory only a full collection deletes.
+    foreign: Cell<u64>,
     /// The disk is full; what Nix has set aside for that; how often space was set aside.
     full: Cell<bool>,
     reserve_of_nix: Cell<bool>,

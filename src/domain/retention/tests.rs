@@ -345,3 +345,24 @@ fn a_policy_keeps_something(#[case] rules: KeepRules, #[case] checked: Result<()
         checked.map(|()| rules)
     );
 }
+
+#[test]
+fn a_policy_knows_whether_it_replaces_the_rules_of_a_job() {
+    let rules = KeepRules {
+        last: Some(1),
+        ..KeepRules::default()
+    };
+    let policy = KeepPolicy::new(rules).unwrap();
+    assert!(!policy.overrides_job());
+    assert!(policy.overriding_job().overrides_job());
+}
+
+#[test]
+fn every_calendar_rule_has_a_count_of_its_own() {
+    for rule in Calendar::ALL {
+        let counts = PeriodCounts::default().with(rule, Some(3));
+        for other in Calendar::ALL {
+            assert_eq!(counts.get(other), (other == rule).then_some(3));
+        }
+    }
+}

@@ -1,8 +1,8 @@
 //! The rounds of a budget on file systems that free what they are to free, or do not: they lag, lie, compress and share.
 
 use nix_prune::domain::budget::{
-    Amount, Budget, BudgetEnd, BudgetReport, Disk, DiskGoal, DiskUsage, Finding, Judge, Quantity,
-    ReleaseHolds, SizeMetric,
+    Amount, Budget, BudgetEnd, BudgetReport, Contradiction, Disk, DiskGoal, DiskUsage, Finding,
+    Judge, Quantity, ReleaseHolds, SizeMetric,
 };
 use nix_prune::domain::collect::{DeletionSet, FullGcReason, Unregistered};
 use nix_prune::domain::disk_use::Taken;
@@ -119,8 +119,16 @@ impl Survey for StoreData<'_> {
         let graph = builder.finish().unwrap();
         let dead = disk.iter().filter(|path| !self.0.is_kept(path));
         let dead = graph.set_of(dead.filter_map(|path| graph.find(&path.to_string())));
-        let none = Unregistered::default();
-        Ok(DeletionSet::new(graph, KeepFlags::NIX_DEFAULT, dead, none))
+        let unregistered = Unregistered {
+            foreign: self.0.foreign.get(),
+            ..Unregistered::default()
+        };
+        Ok(DeletionSet::new(
+            graph,
+            KeepFlags::NIX_DEFAULT,
+            dead,
+            unregistered,
+        ))
     }
 }
 
@@ -305,6 +313,39 @@ fn what_cannot_be_measured_ends_the_budget_at_the_first_step() {
     );
     assert_eq!(world.collections.get(), 1);
     assert!(!world.disk.borrow().contains(&path(DEAD)));
+}
+
+/// Names that only a full collection deletes may stay after it: one collection is enough to see that.
+#[test]
+fn foreign_names_are_collected_once() {
+    let world = world(Kind::Honest, &[16], &[]);
+    world.foreign.set(3);
+    let receipt = run_for(&world, 40);
+    assert_eq!(ended(&receipt), BudgetEnd::NothingLeft);
+    assert_eq!(world.collections.get(), 1);
+}
+
+#[rstest]
+#[case::collected(Outcome::Done, true)]
+#[case::not_collected(Outcome::Skipped, false)]
+fn only_a_run_that_collected_says_something_of_predictions(
+    #[case] collection: Outcome,
+    #[case] contradicts: bool,
+) {
+    let world = world(Kind::Honest, &[16; 3], &[]);
+    let mut receipt = run_for(&world, 16);
+    receipt.budget = None;
+    receipt.bytes.predicted = Some(Bytes(MIB));
+    receipt.bytes.measured = Some(0);
+    for entry in &mut receipt.entries {
+        if entry.action.collection().is_some() {
+            entry.outcome = collection;
+        }
+    }
+    assert!(receipt.count(Outcome::Done) > 0);
+    let store = receipt.store.clone();
+    let found = Contradiction::last_of(&[receipt], &store);
+    assert_eq!(found.is_some(), contradicts);
 }
 
 fn kinds() -> impl Strategy<Value = Kind> {

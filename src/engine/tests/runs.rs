@@ -34,6 +34,32 @@ fn a_run_holds_drops_collects_and_is_undone() {
     ));
 }
 
+#[test]
+fn an_approved_plan_says_what_it_does() {
+    let world = World::new(9, 9);
+    let mut plan = plan_of(&world.snapshot().unwrap(), &job(Span::days(7)));
+    plan.prediction.paths = Some(7);
+    let approved = gate(&plan, RunKind::Run).unwrap();
+    assert_eq!(approved.predicted_paths(), Some(7));
+    assert_eq!(approved.generations(), 6);
+    assert!(approved.collects());
+}
+
+#[test]
+fn a_run_without_a_failure_ends_a_row_of_failures() {
+    let world = World::new(9, 9);
+    let run = run(&world, &job(Span::days(7))).unwrap();
+    let failed = {
+        let mut failed = run.clone();
+        failed.entries[0].outcome = Outcome::Failed;
+        failed
+    };
+    let runs = [&failed, &failed, &run, &failed];
+    let in_a_row = |runs: &[&Receipt]| failed_in_a_row(&world, runs.iter().copied());
+    assert_eq!(in_a_row(&runs), 2);
+    assert_eq!(in_a_row(&runs[2..]), 0);
+}
+
 #[rstest]
 #[case::locked(true, 30, true, 1)]
 #[case::each_step_is_slow(true, 20, false, 2)]
