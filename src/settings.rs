@@ -47,7 +47,7 @@ pub use layers::{Layer, Stack, stack};
 pub use migrate::{Migration, Unmigrated, migrate};
 pub use platform::Platform;
 pub use preset::Preset;
-pub use reader::{Change, ChangeKind, Clamping};
+pub use reader::{Change, ChangeKind, OutOfRange};
 pub use reference::reference;
 pub use schema::schema;
 pub use show::{Effective, Overrides, Shown};
@@ -90,7 +90,7 @@ impl Settings {
     /// # Errors
     /// As [`Settings::parse`].
     pub fn parse_for(text: &str, platform: Platform) -> Result<(Self, Vec<Finding>), Vec<Finding>> {
-        let report = Report::of(text, platform, Clamping::Refuse);
+        let report = Report::of(text, platform, OutOfRange::Refuse);
         match report.settings {
             Some(settings) => Ok((settings, report.findings)),
             None => Err(report.findings),
@@ -182,7 +182,7 @@ pub struct Written(keys::Settings);
 
 impl Report {
     /// Reads, corrects and checks a text.
-    pub fn of(text: &str, platform: Platform, clamping: Clamping) -> Self {
+    pub fn of(text: &str, platform: Platform, clamping: OutOfRange) -> Self {
         let parsed = Parsed::of(text, platform, clamping);
         let error = |finding: &Finding| finding.severity == Severity::Error;
         let is_valid = !parsed.findings.iter().any(error);
@@ -206,7 +206,7 @@ struct Parsed {
 }
 
 impl Parsed {
-    fn of(text: &str, platform: Platform, clamping: Clamping) -> Self {
+    fn of(text: &str, platform: Platform, clamping: OutOfRange) -> Self {
         let mut parsed = Self::default();
         match syntax::parse(text) {
             Ok((mut node, duplicates)) => {

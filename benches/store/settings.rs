@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use nix_prune::settings::{Clamping, Platform, Report};
+use nix_prune::settings::{OutOfRange, Platform, Report};
 use serde_json::Value;
 
 use super::Extent;
@@ -31,14 +31,14 @@ pub(crate) fn run(extent: Extent) {
     let file = dir.path().join("config.json");
     for (name, text) in shapes(size) {
         std::fs::write(&file, &text).unwrap();
-        let mut check = || timed(|| Report::of(&text, Platform::Linux, Clamping::Refuse));
+        let mut check = || timed(|| Report::of(&text, Platform::Linux, OutOfRange::Refuse));
         let mut json = || timed(|| serde_json::from_str::<Value>(&text));
         let mut drawn = || checked(program().arg(&file));
         let mut document = || checked(program().arg(&file).arg("--json"));
         let rounds = extent.rounds();
         let [check, json, drawn, document] =
             alternate(rounds, [&mut check, &mut json, &mut drawn, &mut document]);
-        let found = Report::of(&text, Platform::Linux, Clamping::Refuse)
+        let found = Report::of(&text, Platform::Linux, OutOfRange::Refuse)
             .findings
             .len();
         println!("  {name}, {found} findings");

@@ -44,7 +44,7 @@ pub use lock::RunLock;
 pub use pins::PinRecord;
 
 /// The largest record that is written or read.
-const MOST_BYTES: u64 = 64 << 20;
+const MAX_BYTES: u64 = 64 << 20;
 /// For the owner alone: an error text of Nix may have a line of its settings with a password.
 const FILE_MODE: u32 = 0o600;
 
@@ -151,7 +151,7 @@ impl Journal {
 
     fn text(&self, path: &Utf8Path) -> Result<String, JournalError> {
         self.trusted(path)?;
-        files::read_bounded(path, MOST_BYTES).map_err(|source| match source.kind() {
+        files::read_bounded(path, MAX_BYTES).map_err(|source| match source.kind() {
             io::ErrorKind::InvalidData => malformed(path, serde_json::Error::custom(source)),
             _ => unreadable(path, source),
         })
@@ -204,7 +204,7 @@ fn written<T: Serialize>(path: &Utf8Path, document: &T) -> Result<Vec<u8>, Journ
         .map_err(|source| unwritable(path, io::Error::other(source)))?;
     let text = (escape_json(text) + "\n").into_bytes();
     // What could not be read again must not be written.
-    if u64::try_from(text.len()).is_ok_and(|size| size <= MOST_BYTES) {
+    if u64::try_from(text.len()).is_ok_and(|size| size <= MAX_BYTES) {
         Ok(text)
     } else {
         Err(unwritable(path, io::ErrorKind::FileTooLarge.into()))

@@ -18,7 +18,7 @@ use crate::domain::visible::escape_json;
 
 /// The name of the form that is written and read.
 pub const SCHEMA: &str = "nix-prune/plan/2";
-const MOST_BYTES: u64 = 16 << 20;
+const MAX_BYTES: u64 = 16 << 20;
 /// For the owner alone: a note may have an error text of Nix, and that a line of its settings with a password.
 const FILE_MODE: u32 = 0o600;
 const DIGEST: &str = "digest";
@@ -43,7 +43,7 @@ pub enum PlanFileError {
         source: io::Error,
     },
     /// The file is larger than any plan we read.
-    #[error("the plan {path} is larger than {MOST_BYTES} bytes")]
+    #[error("the plan {path} is larger than {MAX_BYTES} bytes")]
     TooLarge {
         /// The file.
         path: String,
@@ -122,7 +122,7 @@ pub fn to_text(path: &Utf8Path, plan: &Plan) -> Result<String, PlanFileError> {
         source,
     })?;
     let text = seal(path, document)?;
-    if text.len() as u64 > MOST_BYTES {
+    if text.len() as u64 > MAX_BYTES {
         let path = path.to_string();
         return Err(PlanFileError::TooLarge { path });
     }
@@ -149,7 +149,7 @@ pub fn save(path: &Utf8Path, plan: &Plan) -> Result<(), PlanFileError> {
 /// # Errors
 /// When it is not, letter for letter but for white space, a plan that was saved.
 pub fn load(path: &Utf8Path) -> Result<Plan, PlanFileError> {
-    let text = files::read_bounded(path, MOST_BYTES).map_err(|source| {
+    let text = files::read_bounded(path, MAX_BYTES).map_err(|source| {
         let path = path.to_string();
         if source.kind() == io::ErrorKind::FileTooLarge {
             PlanFileError::TooLarge { path }

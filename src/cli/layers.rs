@@ -9,7 +9,7 @@ use super::context::{Context, SettingsText, invalid};
 use super::failure::{Exit, Failure};
 use crate::adapters::nix_dirs::variable;
 use crate::domain::snapshot::Actor;
-use crate::settings::{Clamping, Finding, Layer, Platform, Report, Settings, stack};
+use crate::settings::{Finding, Layer, OutOfRange, Platform, Report, Settings, stack};
 
 /// The file for the whole machine.
 const SYSTEM: &str = "/etc/nix-prune/config.json";
@@ -125,7 +125,7 @@ fn without_duplicates(paths: Vec<Utf8PathBuf>) -> Vec<Utf8PathBuf> {
 /// # Errors
 /// When it is not.
 pub(super) fn layer(text: &SettingsText) -> Result<Layer, Failure> {
-    let report = Report::of(&text.text, Platform::HERE, Clamping::Refuse);
+    let report = Report::of(&text.text, Platform::HERE, OutOfRange::Refuse);
     let (Some(settings), Some(written)) = (report.settings, report.written) else {
         return Err(invalid(text, &report.findings));
     };

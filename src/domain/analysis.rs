@@ -68,7 +68,7 @@ pub struct StoreAnalysis {
     graph: StoreGraph,
     flags: KeepFlags,
     roots: Vec<StoreRoot>,
-    /// What nothing keeps, once that was asked for.
+    /// The dead paths, once that was asked for.
     dead: OnceLock<NodeSet>,
     unregistered: Vec<UnregisteredPath>,
     doubts: Vec<String>,
@@ -205,7 +205,7 @@ impl StoreAnalysis {
         self.graph.set_of([]).complement()
     }
 
-    /// The valid paths that nothing keeps.
+    /// The valid paths that no root keeps alive.
     pub fn dead(&self) -> NodeSet {
         let dead = || self.graph.dead(&self.root_nodes(|_| true), self.flags);
         self.dead.get_or_init(dead).clone()

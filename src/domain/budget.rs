@@ -157,9 +157,9 @@ impl Disk {
 
 impl Budget {
     /// The least of a file system, in percent, that a goal may leave used.
-    pub const LEAST_USED: u8 = 10;
+    pub const MIN_USED_PERCENT: u8 = 10;
     /// The most of it.
-    pub const MOST_USED: u8 = 95;
+    pub const MAX_USED_PERCENT: u8 = 95;
 
     /// A least part that is to be free. As [`Budget::max_used`], a percentage must leave space for a system: 5 to 90.
     ///
@@ -181,7 +181,9 @@ impl Budget {
     /// When it is out of range.
     pub fn max_used(percent: u64) -> Result<Self, BudgetError> {
         match u8::try_from(percent) {
-            Ok(percent @ Self::LEAST_USED..=Self::MOST_USED) => Ok(Self::MaxUsed(Percent(percent))),
+            Ok(percent @ Self::MIN_USED_PERCENT..=Self::MAX_USED_PERCENT) => {
+                Ok(Self::MaxUsed(Percent(percent)))
+            }
             _ => Err(BudgetError::MaxUsed(percent)),
         }
     }

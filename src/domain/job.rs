@@ -151,7 +151,7 @@ pub struct RootPatterns {
 
 impl RootPatterns {
     /// The most patterns that are looked for: compiling many more takes seconds and a large part of the memory.
-    pub const MOST: usize = 1000;
+    pub const MAX_COUNT: usize = 1000;
 
     /// Compiles the patterns.
     ///

@@ -13,9 +13,9 @@ const FEWEST_RUNS: usize = 3;
 /// So many times as much as the most that any of them took is not usual.
 const TIMES: u64 = 4;
 /// Fewer generations than this are never too many.
-const FEW_GENERATIONS: u64 = 20;
+const MIN_JUDGED_GENERATIONS: u64 = 20;
 /// Less than this is never too much: one update of a system.
-const FEW_BYTES: Bytes = Bytes(10 << 30);
+const MIN_JUDGED_BYTES: Bytes = Bytes(10 << 30);
 /// Nor is the larger part of so few.
 const MIN_GENERATIONS_FOR_SHARE: u64 = 10;
 /// Per cent of all generations, which is never an unusual share.
@@ -58,7 +58,7 @@ impl Limits {
     /// How many of so many generations may be removed without a confirmation, but for the checks that are accepted.
     pub fn most_unconfirmed(self, of: u64, accepted: impl Fn(CheckCode) -> bool) -> u64 {
         let usual = self.usual.generations;
-        let usual = usual.map(|most| most.saturating_mul(TIMES).max(FEW_GENERATIONS));
+        let usual = usual.map(|most| most.saturating_mul(TIMES).max(MIN_JUDGED_GENERATIONS));
         let share = self.usual.share.map(|most| {
             let percent = most.saturating_mul(2).max(HALF);
             (of.saturating_mul(percent) / 100).max(MIN_GENERATIONS_FOR_SHARE)
@@ -195,7 +195,7 @@ fn most(earlier: &[PlanSize], figure: impl Fn(&PlanSize) -> Option<u64> + Clone)
 fn unusually_many(extent: &PlanSize, earlier: &[PlanSize]) -> Option<Blocker> {
     let most = most(earlier, |extent| Some(extent.generations))?;
     let many = extent.generations;
-    (many > FEW_GENERATIONS && many > most.saturating_mul(TIMES)).then(|| {
+    (many > MIN_JUDGED_GENERATIONS && many > most.saturating_mul(TIMES)).then(|| {
         let message =
             format!("{many} generations would be removed; recent runs removed at most {most}");
         anomaly(CheckCode::AnomalyGenerations, message)
@@ -205,7 +205,7 @@ fn unusually_many(extent: &PlanSize, earlier: &[PlanSize]) -> Option<Blocker> {
 fn unusually_large(extent: &PlanSize, earlier: &[PlanSize]) -> Option<Blocker> {
     let most = most(earlier, |extent| extent.nar_bytes.map(|bytes| bytes.0))?;
     let much = extent.nar_bytes?;
-    (much > FEW_BYTES && much.0 > most.saturating_mul(TIMES)).then(|| {
+    (much > MIN_JUDGED_BYTES && much.0 > most.saturating_mul(TIMES)).then(|| {
         let most = Bytes(most);
         let message = format!("{much} would be deleted; recent runs deleted at most {most}");
         anomaly(CheckCode::AnomalyBytes, message)

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::calendar::{Calendar, PeriodCounts};
 use self::keep_reasons::KeepReasons;
-pub use self::policy::{KeepError, KeepPolicy, KeepRules, MOST_KEPT};
+pub use self::policy::{KeepError, KeepPolicy, KeepRules, MAX_KEPT};
 use super::measure::{Span, Timestamp};
 use super::policy::MinimumRetention;
 use super::profile::{Current, CurrentUnknown, GenerationNumber, Profile};

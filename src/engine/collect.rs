@@ -11,7 +11,7 @@ use crate::ports::{
 
 /// How often Nix may refuse a path. After each time it is looked again, so that one root that came back costs a few
 /// refusals at most; more of them mean that we see less than Nix does.
-const MOST_REFUSALS: usize = 32;
+const MAX_REFUSALS: usize = 32;
 
 /// How many refused paths are named.
 const NAMED: usize = 8;
@@ -250,7 +250,7 @@ impl Collector<'_> {
                 return Ok(CollectOutcome::Clean);
             }
             self.keep_only_dead(&mut chosen);
-            if chosen.is_empty() || self.refused.len() >= MOST_REFUSALS {
+            if chosen.is_empty() || self.refused.len() >= MAX_REFUSALS {
                 let given_up = chosen.len();
                 return Ok(CollectOutcome::Refused { given_up });
             }

@@ -258,7 +258,7 @@ pub enum PerformError {
         /// What was tried.
         what: String,
     },
-    /// It took too long and was given up.
+    /// It timed out.
     #[error("{what} failed")]
     TimedOut {
         /// What was tried.

@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::declare::{Key, Risk};
 use super::finding::{Code, Finding, Pointer, Severity};
 use super::platform::Platform;
-use super::reader::Clamping;
+use super::reader::OutOfRange;
 use super::slot::{Group, Part, Slot};
 use super::syntax::At;
 use super::values::Shape;
@@ -76,7 +76,7 @@ impl SettingsDiff {
         text: &str,
         platform: Platform,
     ) -> (Option<Self>, Vec<Finding>) {
-        let parsed = Parsed::of(text, platform, Clamping::Refuse);
+        let parsed = Parsed::of(text, platform, OutOfRange::Refuse);
         let mut errors = parsed.findings.iter();
         let usable = errors.all(|finding| {
             finding.severity == Severity::Warning || finding.code == Code::MissingCritical

@@ -3,13 +3,15 @@
 use super::reader::tidy;
 use super::slot::{Group, Slot};
 use super::syntax::{self, At};
-use super::{Clamping, Finding, Parsed, Platform, Report, Settings, SettingsDiff, Severity, keys};
+use super::{
+    Finding, OutOfRange, Parsed, Platform, Report, Settings, SettingsDiff, Severity, keys,
+};
 
 /// Reads a text in every way; returns the findings.
 pub(crate) fn read(text: &str) -> Vec<Finding> {
     for (platform, clamping) in [
-        (Platform::MacOs, Clamping::Clamp),
-        (Platform::Linux, Clamping::Refuse),
+        (Platform::MacOs, OutOfRange::Clamp),
+        (Platform::Linux, OutOfRange::Refuse),
     ] {
         let report = Report::of(text, platform, clamping);
         for finding in &report.findings {
@@ -23,7 +25,7 @@ pub(crate) fn read(text: &str) -> Vec<Finding> {
             report.findings
         );
         corrections_are_final(text, platform, clamping);
-        if clamping == Clamping::Refuse {
+        if clamping == OutOfRange::Refuse {
             let same = SettingsDiff::of_text(report.settings.as_ref(), text, platform);
             let changes = same.0.map(|diff| diff.changes);
             if report.settings.is_some() {
@@ -31,7 +33,7 @@ pub(crate) fn read(text: &str) -> Vec<Finding> {
             }
         }
     }
-    Report::of(text, Platform::Linux, Clamping::Refuse).findings
+    Report::of(text, Platform::Linux, OutOfRange::Refuse).findings
 }
 
 fn lies_inside(text: &str, finding: &Finding) {
@@ -48,7 +50,7 @@ fn lies_inside(text: &str, finding: &Finding) {
 }
 
 /// A corrected text needs no further correction, and means the same.
-fn corrections_are_final(text: &str, platform: Platform, clamping: Clamping) {
+fn corrections_are_final(text: &str, platform: Platform, clamping: OutOfRange) {
     let Ok((mut node, duplicates)) = syntax::parse(text) else {
         return;
     };
@@ -65,7 +67,7 @@ fn corrections_are_final(text: &str, platform: Platform, clamping: Clamping) {
     assert_eq!(tidied(&mut node), []);
     let clean = serde_json::Value::from(&node.value).to_string();
     let first = Parsed::of(text, platform, clamping);
-    let again = Parsed::of(&clean, platform, Clamping::Refuse);
+    let again = Parsed::of(&clean, platform, OutOfRange::Refuse);
     assert_eq!(again.changes, []);
     // Items keep their index in the text, which differs in the corrected one.
     if duplicates.is_empty() && first.changes.iter().all(|change| change.to.is_some()) {

@@ -6,12 +6,12 @@
 mod angrr;
 mod collectors;
 mod draft;
+mod durations;
 mod flags;
 mod meanings;
 mod nh;
 mod nix_sweep;
 mod shell;
-mod spans;
 #[cfg(test)]
 mod tests;
 

@@ -17,13 +17,14 @@ use crate::domain::budget::{Budget as Goal, ReleaseHolds};
 use crate::domain::collect::CollectMethod;
 use crate::domain::job::{ProfileRef, ProfileSelector, RootPatterns};
 use crate::domain::measure::{Bytes, Span};
-use crate::domain::retention::MOST_KEPT;
+use crate::domain::retention::MAX_KEPT;
 use crate::domain::risk::RiskLevel;
 
 /// The numbers of keep rules.
-const KEPT: Option<(i64, i64)> = Some((0, MOST_KEPT as i64));
+const KEPT: Option<(i64, i64)> = Some((0, MAX_KEPT as i64));
 /// The percentages that a file system can be kept below.
-const USED: Option<(i64, i64)> = Some((Goal::LEAST_USED as i64, Goal::MOST_USED as i64));
+const USED: Option<(i64, i64)> =
+    Some((Goal::MIN_USED_PERCENT as i64, Goal::MAX_USED_PERCENT as i64));
 
 keys! {
     /// The settings of nix-prune.
@@ -46,7 +47,7 @@ keys! {
         /// Safety checks that are accepted at a place, until the entry is removed. Every plan shows them. Only the entries
         /// of the lowest file count, which is the machine's where there is one.
         accept "accept": List<Acceptance> {
-            default: Default::Json("[]"), items: (0, RootPatterns::MOST), items_code: Code::AcceptMany,
+            default: Default::Json("[]"), items: (0, RootPatterns::MAX_COUNT), items_code: Code::AcceptMany,
             merge: Merge::Lowest, risk: Risk::Accepts,
         };
         /// Minimum retention enforced on every job, flag and other file. The strictest file wins.
@@ -82,7 +83,7 @@ keys! {
         };
         /// Patterns for links of GC roots that are never removed, such as `/home/*/keep/**`.
         roots "roots": List<Sourced<RootPattern>> {
-            default: Default::Json("[]"), items: (0, RootPatterns::MOST), items_code: Code::RootPatternsMany,
+            default: Default::Json("[]"), items: (0, RootPatterns::MAX_COUNT), items_code: Code::RootPatternsMany,
             code: Code::RootPattern, merge: Merge::Union, risk: Risk::Protects,
         };
     }

@@ -13,7 +13,7 @@ use jsonc_parser::cst::{CstInputValue, CstObject, CstRootNode};
 use super::declare::Key;
 use super::finding::{Code, Finding, Pointer, Severity};
 use super::platform::Platform;
-use super::reader::{Clamping, RETIRED};
+use super::reader::{OutOfRange, RETIRED};
 use super::slot::Group;
 use super::syntax::{Node, STRICT, Value, number_lines, parse};
 use super::values::Shape;
@@ -111,7 +111,7 @@ pub struct Unmigrated {
 /// When its version is missing or unknown, or the result is not valid.
 pub fn migrate(text: &str, platform: Platform) -> Result<Migration, Unmigrated> {
     along(&STEPS, text, &|text| {
-        Report::of(text, platform, Clamping::Refuse).findings
+        Report::of(text, platform, OutOfRange::Refuse).findings
     })
 }
 

@@ -53,7 +53,7 @@ impl ChangeKind {
 
 /// How a number out of range is handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Clamping {
+pub enum OutOfRange {
     /// It is kept, and refused by the check.
     Refuse,
     /// It is replaced by the nearest number in the range.
@@ -269,7 +269,7 @@ pub(super) fn tidy(
     node: &mut Node,
     keys: &[&Key],
     at: At<'_>,
-    clamping: Clamping,
+    clamping: OutOfRange,
     changes: &mut Vec<Change>,
 ) {
     let Value::Object(object) = &mut node.value else {
@@ -283,7 +283,7 @@ pub(super) fn tidy(
         match (key.tidy, &mut node.value) {
             (Tidy::Trim, Value::Text(text)) => trim(text, at, changes),
             (Tidy::Paths, Value::List(items)) => paths(items, at, changes),
-            (Tidy::Clamp, Value::Number(number)) if clamping == Clamping::Clamp => {
+            (Tidy::Clamp, Value::Number(number)) if clamping == OutOfRange::Clamp => {
                 clamp(number, key, at, changes);
             }
             _ => {}

@@ -86,7 +86,7 @@ fn inner(page: &mut String, path: &str, shape: &Shape) {
 fn value(shape: &Shape, key: &Key) -> String {
     match shape {
         Shape::Switch => "true or false".to_string(),
-        Shape::Whole => match key.range {
+        Shape::Integer => match key.range {
             Some((least, most)) if least == most => least.to_string(),
             Some((least, most)) => format!("a whole number from {least} to {most}"),
             None => "a whole number".to_string(),

@@ -62,7 +62,7 @@ fn shape(shape: &Shape, key: &Key) -> Map<String, Value> {
     let (least, most) = key.items;
     let mut schema = match shape {
         Shape::Switch => object([("type", json!("boolean"))]),
-        Shape::Whole => {
+        Shape::Integer => {
             let mut schema = object([("type", json!("integer"))]);
             if let Some((least, most)) = key.range {
                 schema.extend(object([

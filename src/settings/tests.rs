@@ -298,8 +298,8 @@ fn a_newer_version_is_refused_with_the_one_that_is_understood() {
 }
 
 #[rstest]
-#[case(RootPatterns::MOST, &[])]
-#[case(RootPatterns::MOST + 1, &["protect.roots.many /protect/roots"])]
+#[case(RootPatterns::MAX_COUNT, &[])]
+#[case(RootPatterns::MAX_COUNT + 1, &["protect.roots.many /protect/roots"])]
 fn patterns_are_as_many_as_can_be_looked_for(#[case] count: usize, #[case] expected: &[&str]) {
     let patterns: Vec<String> = (0..count).map(|n| format!("/home/*/keep{n}/**")).collect();
     assert_eq!(

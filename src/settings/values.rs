@@ -18,7 +18,7 @@ pub(super) use words::RootPattern;
 pub(super) enum Shape {
     Switch,
     /// A whole number; the key has its range.
-    Whole,
+    Integer,
     /// Text that matches a pattern.
     Text(Option<&'static str>, Respell),
     /// One of these words.
@@ -100,7 +100,7 @@ impl Type for bool {
 
 impl Type for u64 {
     fn shape() -> Shape {
-        Shape::Whole
+        Shape::Integer
     }
 
     fn read(value: &Value, key: &Key) -> Result<Self, Fault> {

@@ -17,7 +17,7 @@ use nix_prune::domain::measure::Span;
 use nix_prune::domain::plan::Action;
 use nix_prune::domain::risk::RiskLevel;
 use nix_prune::settings::{
-    BUILTIN, Clamping, Code, Finding, JobSettings, NoJob, Platform, Preset, Report, Settings,
+    BUILTIN, Code, Finding, JobSettings, NoJob, OutOfRange, Platform, Preset, Report, Settings,
     Severity, schema,
 };
 use proptest::prelude::*;
@@ -273,7 +273,7 @@ const BEYOND_A_SCHEMA: [Code; 9] = [
 /// Both opinions on a document: whether the schema takes it, and the errors of the check.
 fn opinions(validator: &jsonschema::Validator, text: &str) -> Option<(bool, Vec<Code>)> {
     let document: Value = serde_json::from_str(text).ok()?;
-    let report = Report::of(text, Platform::Linux, Clamping::Refuse);
+    let report = Report::of(text, Platform::Linux, OutOfRange::Refuse);
     let errors = report
         .findings
         .iter()

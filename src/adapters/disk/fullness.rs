@@ -18,7 +18,7 @@ use crate::domain::measure::Bytes;
 const UNCHANGED: Duration = Duration::from_millis(100);
 const PAUSE: Duration = Duration::from_millis(10);
 /// How long that is waited for: others may write all the time.
-const LONGEST_WAIT: Duration = Duration::from_secs(3);
+const MAX_WAIT: Duration = Duration::from_secs(3);
 
 /// How full the file system of `path` is once everything that was deleted counts as free, for what is decided by it.
 ///
@@ -33,7 +33,7 @@ pub fn settled_fullness(path: &Utf8Path) -> io::Result<Disk> {
     let frees_later = catch_up(path);
     let mut disk = fullness(path)?;
     let (begun, mut since) = (Instant::now(), Instant::now());
-    while frees_later && since.elapsed() < UNCHANGED && begun.elapsed() < LONGEST_WAIT {
+    while frees_later && since.elapsed() < UNCHANGED && begun.elapsed() < MAX_WAIT {
         thread::sleep(PAUSE);
         let now = fullness(path)?;
         if now != disk {

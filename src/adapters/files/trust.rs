@@ -9,7 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::ports::JournalError;
 
-const MOST_LINKS: usize = 40;
+const MAX_LINKS: usize = 40;
 const STICKY: u32 = 0o1000;
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 
@@ -81,7 +81,7 @@ fn check_below(
         let metadata = read_metadata(&next)?;
         if metadata.is_symlink() {
             links += 1;
-            if links > MOST_LINKS {
+            if links > MAX_LINKS {
                 return Err(untrusted(path, "too many levels of symbolic links"));
             }
             // A link's own mode means nothing; its directory, checked before, decides who may replace it.

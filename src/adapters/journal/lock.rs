@@ -20,8 +20,8 @@ use crate::ports::{Interrupt, JournalError};
 /// Others could keep us out by locking a file that they can read, so that they cannot.
 const LOCK_MODE: u32 = 0o600;
 /// A lock file that somebody replaces again and again is not ours to fight for.
-const MOST_TRIES: usize = 5;
-const LONGEST_NOTE: u64 = 200;
+const MAX_TRIES: usize = 5;
+const MAX_NOTE_BYTES: u64 = 200;
 /// How often the lock is tried for.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -34,7 +34,7 @@ pub struct RunLock {
 
 impl RunLock {
     pub(super) fn take(path: &Utf8Path) -> Result<Self, JournalError> {
-        for _ in 0..MOST_TRIES {
+        for _ in 0..MAX_TRIES {
             let file = open(path)?;
             match file.try_lock() {
                 Ok(()) => {}
@@ -118,7 +118,7 @@ fn is_at(file: &File, path: &Utf8Path) -> Result<bool, JournalError> {
 /// What the holder wrote down, if it is fit to be shown.
 fn holder(file: File) -> Option<String> {
     let mut text = String::new();
-    file.take(LONGEST_NOTE).read_to_string(&mut text).ok()?;
+    file.take(MAX_NOTE_BYTES).read_to_string(&mut text).ok()?;
     let line = text.lines().next()?.trim();
     (!line.is_empty() && !line.chars().any(is_hidden)).then(|| line.to_string())
 }

@@ -17,8 +17,8 @@ use crate::domain::snapshot::Pin;
 use crate::domain::visible::is_hidden;
 use crate::ports::JournalError;
 
-const MOST_BYTES_OF_OTHERS: u64 = 1 << 20;
-const LONGEST_REASON_OF_OTHERS: usize = 200;
+const MAX_BYTES_OF_OTHERS: u64 = 1 << 20;
+const MAX_REASON_CHARS_OF_OTHERS: usize = 200;
 const NAME: &str = "pins.json";
 
 /// A pin as it is written down.
@@ -136,7 +136,7 @@ impl Journal {
         let Some(file) = open_below(home, &path, uid)? else {
             return Ok(Vec::new());
         };
-        let text = files::read_text(file, MOST_BYTES_OF_OTHERS)
+        let text = files::read_text(file, MAX_BYTES_OF_OTHERS)
             .map_err(|source| unreadable(&path, source))?;
         let document: Pins =
             serde_json::from_str(&text).map_err(|source| malformed(&path, source))?;
@@ -205,6 +205,6 @@ fn present<T>(path: &Utf8Path, opened: nix::Result<T>) -> Result<Option<T>, Jour
 fn harmless(text: &str) -> String {
     text.chars()
         .map(|c| if is_hidden(c) { '\u{fffd}' } else { c })
-        .take(LONGEST_REASON_OF_OTHERS)
+        .take(MAX_REASON_CHARS_OF_OTHERS)
         .collect()
 }

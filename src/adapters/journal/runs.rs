@@ -17,9 +17,9 @@ use crate::domain::snapshot::Snapshot;
 use crate::ports::{JournalError, RunJournal, error_chain};
 
 /// More runs than can begin within a second.
-const MOST_RUNS_A_SECOND: u32 = 10_000;
+const MAX_RUNS_PER_SECOND: u32 = 10_000;
 /// A record changes as often as its run has actions, and is read faster than it changes.
-const MOST_READS: usize = 100;
+const MAX_READS: usize = 100;
 /// The records of so many runs are kept however old they are.
 const FEWEST: usize = 100;
 /// And those of a year, however many they are.
@@ -68,7 +68,7 @@ impl Journal {
     /// Reads a record, and what became of its entries since it was written.
     fn receipt_with_steps(&self, path: &Utf8Path) -> Result<Receipt, JournalError> {
         let steps = steps::path_of(path);
-        for _ in 0..MOST_READS {
+        for _ in 0..MAX_READS {
             let text = self.text(path)?;
             let mut receipt: Receipt =
                 serde_json::from_str(&text).map_err(|source| malformed(path, source))?;
@@ -128,7 +128,7 @@ impl RunJournal for Journal {
 
     fn begin(&self, lock: &RunLock, receipt: &mut Receipt) -> Result<(), JournalError> {
         self.make_dir(&self.runs_dir())?;
-        for nth in 1..=MOST_RUNS_A_SECOND {
+        for nth in 1..=MAX_RUNS_PER_SECOND {
             let run = RunId::at(receipt.started_at, nth);
             // Links of a run whose record somebody removed must not be taken for the new run's.
             if is_there(&self.holds_of(&run))? {

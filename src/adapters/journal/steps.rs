@@ -20,14 +20,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Error as JsonError;
 use sha2::{Digest, Sha256};
 
-use super::{MOST_BYTES, malformed, unreadable, unwritable};
+use super::{MAX_BYTES, malformed, unreadable, unwritable};
 use crate::adapters::files;
 use crate::domain::receipt::{Entry, FreedBytes, Receipt, RunId};
 use crate::domain::visible::escape_json;
 use crate::ports::{JournalError, is_full};
 
 /// So many bytes of lines, and the record is written anew instead.
-const MOST_STEPS: u64 = 16 << 20;
+const MAX_STEPS: u64 = 16 << 20;
 
 /// The record that was written last under a lock, and the lines behind it.
 #[derive(Debug, Default)]
@@ -100,7 +100,7 @@ impl Steps {
             return Ok(false);
         };
         let written = match &mut base.log {
-            Some(log) if log.size > MOST_STEPS => return Ok(false),
+            Some(log) if log.size > MAX_STEPS => return Ok(false),
             Some(log) => log.append(entry, index, receipt.bytes),
             None => match Log::text(&base.digest, entry, index, receipt.bytes) {
                 Ok((text, last)) => {
@@ -177,7 +177,7 @@ pub(super) fn path_of(record: &Utf8Path) -> Utf8PathBuf {
 
 /// Reads what is behind a record, `None` where nothing is.
 pub(super) fn read(path: &Utf8Path) -> Result<Option<String>, JournalError> {
-    match files::read_bounded(path, MOST_BYTES) {
+    match files::read_bounded(path, MAX_BYTES) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(unreadable(path, source)),

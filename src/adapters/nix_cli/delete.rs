@@ -16,10 +16,10 @@ use crate::ports::{ArgLimit, Deleted, PerformError, UndeletedPath};
 const UNTESTED: NixVersion = NixVersion::new(2, 35, 0);
 
 /// The most that Linux gives to arguments, whatever the limit of the stack says, in bytes.
-const MOST: usize = 6 << 20;
+const MAX_ARG_BYTES: usize = 6 << 20;
 
 /// What every system takes: Linux gives 128 KiB at least.
-const LEAST: usize = 64 << 10;
+const MIN_ARG_BYTES: usize = 64 << 10;
 
 /// For the names of the program and of its options, for variables that are set for one command, and for a measure of
 /// doubt about how a system counts.
@@ -139,13 +139,15 @@ fn argument_bytes(environment: usize) -> usize {
 
 fn argument_bytes_beside(system: Option<usize>, environment: usize) -> usize {
     let left = |most: usize| most.saturating_sub(environment).saturating_sub(BESIDE);
-    system.map_or(LEAST, |most| left(most.min(MOST)).max(LEAST))
+    system.map_or(MIN_ARG_BYTES, |most| {
+        left(most.min(MAX_ARG_BYTES)).max(MIN_ARG_BYTES)
+    })
 }
 
 /// Linux gives a quarter of what the stack may have to arguments, so that is raised as far as it takes, for us and what we
 /// start from now on. Who has forbidden that gets shorter calls.
 fn raise_limit() {
-    const WANTED: u64 = 4 * (MOST as u64);
+    const WANTED: u64 = 4 * (MAX_ARG_BYTES as u64);
     let raised = getrlimit(Resource::RLIMIT_STACK).and_then(|(now, most)| match now {
         now if now < WANTED => setrlimit(Resource::RLIMIT_STACK, WANTED.min(most), most),
         _ => Ok(()),
@@ -174,10 +176,10 @@ mod tests {
     #[rstest]
     #[case::linux(Some(2 << 20), 1_000, (2 << 20) - 1_000 - BESIDE)]
     #[case::a_large_environment(Some(2 << 20), 1 << 20, (1 << 20) - BESIDE)]
-    #[case::no_limit_of_the_stack(Some(usize::MAX), 1_000, MOST - 1_000 - BESIDE)]
-    #[case::what_is_always_there(Some(128 << 10), 1_000, LEAST)]
-    #[case::nothing_is_left(Some(128 << 10), 1 << 20, LEAST)]
-    #[case::not_known(None, 0, LEAST)]
+    #[case::no_limit_of_the_stack(Some(usize::MAX), 1_000, MAX_ARG_BYTES - 1_000 - BESIDE)]
+    #[case::what_is_always_there(Some(128 << 10), 1_000, MIN_ARG_BYTES)]
+    #[case::nothing_is_left(Some(128 << 10), 1 << 20, MIN_ARG_BYTES)]
+    #[case::not_known(None, 0, MIN_ARG_BYTES)]
     fn names_get_what_the_environment_leaves(
         #[case] system: Option<usize>,
         #[case] environment: usize,
@@ -190,7 +192,9 @@ mod tests {
     fn the_stack_gives_more_room_where_that_is_allowed() {
         let (_, most) = getrlimit(Resource::RLIMIT_STACK).unwrap();
         let max_argument_bytes = argument_bytes(1_000);
-        let asked = usize::try_from(most / 4).unwrap_or(MOST).min(MOST);
+        let asked = usize::try_from(most / 4)
+            .unwrap_or(MAX_ARG_BYTES)
+            .min(MAX_ARG_BYTES);
         if cfg!(target_os = "linux") {
             assert_eq!(
                 max_argument_bytes,
@@ -199,7 +203,9 @@ mod tests {
         }
         // What this is about, on nearly every machine.
         assert!(
-            most < 4 * MOST as u64 || max_argument_bytes > 5 << 20 || !cfg!(target_os = "linux")
+            most < 4 * MAX_ARG_BYTES as u64
+                || max_argument_bytes > 5 << 20
+                || !cfg!(target_os = "linux")
         );
     }
 

@@ -46,7 +46,7 @@ pub enum ProcessError {
         /// The last lines that it wrote to its standard error.
         stderr: String,
     },
-    /// It took too long and was ended.
+    /// It timed out and was killed.
     #[error("`{command}` timed out after {} and was killed{}", seconds(*after), said(stderr))]
     TimedOut {
         /// The command.

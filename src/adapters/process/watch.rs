@@ -18,7 +18,7 @@ use crate::ports::Interrupt;
 /// How often it is looked whether a command has ended, at first; most take some milliseconds.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 /// And in the long run; also how soon a request to stop is seen.
-const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+const MAX_PAUSE: Duration = Duration::from_millis(50);
 /// How long output is waited for when the command has ended: only what it left behind can still hold the pipe.
 const AFTER_THE_END: Duration = Duration::from_secs(2);
 /// How long a killed command has to vanish; one that waits for a broken disk does not.
@@ -144,7 +144,7 @@ impl Command<'_> {
         let mut killed: Option<Instant> = None;
         loop {
             pipes.take(pause, take);
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            pause = (pause * 2).min(MAX_PAUSE);
             // From here on the command is not waited for by anybody else, so its group is still its own.
             if let Some(output) = handle.try_wait()? {
                 return Ok(Some((output.status, request.map(|(why, _)| why))));
@@ -207,7 +207,7 @@ impl Pipes {
     fn wait_for_the_rest(&mut self, take: &mut Take<'_>) {
         let ended = Instant::now();
         while self.open > 0 && ended.elapsed() < AFTER_THE_END {
-            self.take(LONGEST_PAUSE, take);
+            self.take(MAX_PAUSE, take);
         }
     }
 }

@@ -17,7 +17,7 @@ use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, lstat};
 use crate::domain::measure::Timestamp;
 
 /// The most links on one way, as in the kernel.
-const MOST_LINKS: usize = 40;
+const MAX_LINKS: usize = 40;
 
 /// On Linux a handle needs only the right to search, as every use of a path does.
 #[cfg(target_os = "linux")]
@@ -211,7 +211,7 @@ impl Walk {
 
     fn follow(&mut self, name: &OsStr, meta: Meta) -> io::Result<()> {
         self.hops += 1;
-        if self.hops > MOST_LINKS {
+        if self.hops > MAX_LINKS {
             return Err(Errno::ELOOP.into());
         }
         let layout = meta.uid == 0 && self.place.uid() == 0 && !self.place.is_open_to_others();

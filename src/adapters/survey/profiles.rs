@@ -31,7 +31,7 @@ const DEEPEST: usize = 64;
 const MAX_NAMES_OF_A_USER: usize = 50_000;
 
 /// The most directories that are searched only because of roots.
-const MOST_REVEALED: usize = 1_000;
+const MAX_REVEALED: usize = 1_000;
 
 /// The profiles found so far, and their directories.
 pub(super) struct Profiles<'a> {
@@ -219,14 +219,14 @@ impl<'a> Profiles<'a> {
                 of_dir.insert(path.name().to_string());
             }
         }
-        if let Some(more) = names.len().checked_sub(MOST_REVEALED + 1) {
+        if let Some(more) = names.len().checked_sub(MAX_REVEALED + 1) {
             let more = more + 1;
             let what = format!("did not search for profiles in {more} more directories");
             self.context
                 .findings
                 .note(NoteCode::ProfilesNotSearched, what);
         }
-        for (dir, names) in names.into_iter().take(MOST_REVEALED) {
+        for (dir, names) in names.into_iter().take(MAX_REVEALED) {
             let mut site = match self.reached(&dir, DirKind::Revealed) {
                 Ok(Some(site)) => site,
                 // The root itself reports that it points nowhere.

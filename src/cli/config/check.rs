@@ -8,16 +8,16 @@ use super::findings;
 use crate::render::json::{self, ChangeDocument, FindingDocument, SeverityDocument};
 use crate::render::text::escape;
 use crate::settings::{
-    Change, ChangeKind, Clamping, Finding, Layer, Platform, Report, Severity, stack,
+    Change, ChangeKind, Finding, Layer, OutOfRange, Platform, Report, Severity, stack,
 };
 
 /// Checks one file, or all files in use: each by itself, and all of them together.
 pub(super) fn check(context: &Context, args: &CheckArgs) -> Result<Exit, Failure> {
     let texts = texts(context, args)?;
     let clamping = if args.sanitize {
-        Clamping::Clamp
+        OutOfRange::Clamp
     } else {
-        Clamping::Refuse
+        OutOfRange::Refuse
     };
     let checked: Vec<Checked> = texts
         .into_iter()
@@ -61,7 +61,7 @@ struct Checked {
 }
 
 impl Checked {
-    fn of(text: SettingsText, clamping: Clamping, level: Level) -> Self {
+    fn of(text: SettingsText, clamping: OutOfRange, level: Level) -> Self {
         let mut report = Report::of(&text.text, Platform::HERE, clamping);
         let findings = judge(std::mem::take(&mut report.findings), level);
         Self {

@@ -10,7 +10,7 @@ use super::super::out;
 use crate::domain::risk::RiskLevel;
 use crate::render::json::{self, BeforeDocument, DifferenceDocument, ValueDocument};
 use crate::render::text::escape;
-use crate::settings::{Clamping, Difference, Platform, Report, Settings, SettingsDiff, Severity};
+use crate::settings::{Difference, OutOfRange, Platform, Report, Settings, SettingsDiff, Severity};
 
 /// The old settings.
 enum Before {
@@ -57,7 +57,7 @@ fn before(path: &Utf8Path) -> Before {
         Ok(text) => text.text,
         Err(failure) => return Before::Invalid(failure.message),
     };
-    let report = Report::of(&text, Platform::HERE, Clamping::Refuse);
+    let report = Report::of(&text, Platform::HERE, OutOfRange::Refuse);
     if let Some(settings) = report.settings {
         return Before::Valid(Box::new(settings));
     }

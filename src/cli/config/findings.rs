@@ -10,7 +10,7 @@ use crate::settings::{Finding, Severity};
 /// The width without a terminal.
 const WIDTH: u16 = 100;
 /// The most findings with an excerpt: each searches the whole text, and nobody reads on.
-const MOST: usize = 100;
+const MAX_SHOWN: usize = 100;
 
 /// Renders each finding with an excerpt of the file.
 pub(in crate::cli) fn drawn(file: &str, text: &str, findings: &[Finding], style: Style) -> String {
@@ -21,7 +21,7 @@ pub(in crate::cli) fn drawn(file: &str, text: &str, findings: &[Finding], style:
         Renderer::plain()
     };
     let renderer = renderer.term_width(style.width.unwrap_or(WIDTH).into());
-    let drawn = findings.iter().take(MOST).map(|finding| {
+    let drawn = findings.iter().take(MAX_SHOWN).map(|finding| {
         let level = match finding.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
@@ -42,7 +42,7 @@ pub(in crate::cli) fn drawn(file: &str, text: &str, findings: &[Finding], style:
             .id(finding.code.as_str());
         renderer.render(&[title.element(snippet)])
     });
-    let more = match findings.len().saturating_sub(MOST) {
+    let more = match findings.len().saturating_sub(MAX_SHOWN) {
         0 => None,
         more => Some(format!(
             "and {more} more; `nix-prune config check --json` lists them."

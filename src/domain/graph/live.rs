@@ -15,7 +15,7 @@ impl StoreGraph {
         mark.seen
     }
 
-    /// The valid paths that nothing keeps.
+    /// The valid paths that no root keeps alive.
     pub fn dead(&self, roots: &[NodeIdx], flags: KeepFlags) -> NodeSet {
         self.live(roots, flags).complement()
     }

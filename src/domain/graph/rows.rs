@@ -12,7 +12,7 @@ pub(super) enum Rows {
 }
 
 /// How many numbers a path may cost in the table.
-const MOST_GAPS: usize = 16;
+const MAX_GAPS: usize = 16;
 
 impl Rows {
     pub(super) fn new(ids: Vec<i64>) -> Result<Self, GraphError> {
@@ -23,7 +23,7 @@ impl Rows {
             .checked_sub(first)
             .and_then(|n| usize::try_from(n).ok());
         match span {
-            Some(span) if span / MOST_GAPS < ids.len() => Self::dense(&ids, first, span + 1),
+            Some(span) if span / MAX_GAPS < ids.len() => Self::dense(&ids, first, span + 1),
             _ => Self::sparse(ids),
         }
     }

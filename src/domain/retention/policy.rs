@@ -29,7 +29,7 @@ pub struct KeepRules {
 }
 
 /// The largest number a keep rule takes.
-pub const MOST_KEPT: u16 = 1000;
+pub const MAX_KEPT: u16 = 1000;
 
 /// Why rules are no policy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -37,7 +37,7 @@ pub enum KeepError {
     /// No rule is given, or all of them keep nothing.
     #[error("these keep rules could keep nothing")]
     KeepsNothing,
-    /// A number above [`MOST_KEPT`].
+    /// A number above [`MAX_KEPT`].
     #[error("`{rule}` is {value}; at most 1000 is allowed")]
     TooMany {
         /// The rule.
@@ -51,13 +51,13 @@ impl KeepPolicy {
     /// Checks the rules.
     ///
     /// # Errors
-    /// When they could keep nothing, or a number is above [`MOST_KEPT`].
+    /// When they could keep nothing, or a number is above [`MAX_KEPT`].
     pub fn new(rules: KeepRules) -> Result<Self, KeepError> {
         let calendar = rules.calendar.iter();
         let calendar = calendar.map(|(rule, count)| (rule.as_str(), count));
         let counts: Vec<_> = [("last", rules.last)].into_iter().chain(calendar).collect();
         for (rule, value) in &counts {
-            if let Some(value) = value.filter(|&value| value > MOST_KEPT) {
+            if let Some(value) = value.filter(|&value| value > MAX_KEPT) {
                 return Err(KeepError::TooMany { rule, value });
             }
         }

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::FindingDocument;
 
-/// The settings as they hold.
+/// The effective settings.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigShowDocument {

@@ -27,7 +27,7 @@ pub(super) struct Column {
 /// How a value that is too long is fitted into its column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fit {
-    Whole,
+    Full,
     CutEnd,
     CutMiddle,
     CutFront,
@@ -41,7 +41,7 @@ impl Column {
             heading,
             is_right: false,
             importance: None,
-            fit: Fit::Whole,
+            fit: Fit::Full,
             least: MIN_FITTED_COLUMNS,
         }
     }
@@ -91,7 +91,7 @@ impl Column {
     /// The least width of the column where its values have this one.
     fn least(self, natural: usize) -> usize {
         match self.fit {
-            Fit::Whole => natural,
+            Fit::Full => natural,
             _ => natural.min(self.least),
         }
     }
@@ -99,7 +99,7 @@ impl Column {
     fn fit(self, text: &str, width: usize) -> Vec<String> {
         match self.fit {
             _ if columns(text) <= width => vec![text.to_string()],
-            Fit::Whole | Fit::CutEnd => vec![cut_end(text, width)],
+            Fit::Full | Fit::CutEnd => vec![cut_end(text, width)],
             Fit::CutMiddle => vec![cut_middle(text, width)],
             Fit::CutFront => vec![cut_front(text, width)],
             Fit::Wrap => wrap(text, width),

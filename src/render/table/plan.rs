@@ -55,14 +55,14 @@ fn head(plan: &Plan, view: &View, page: &mut Page) {
 }
 
 /// From this part of the inodes on, in percent, they are always shown.
-const FEW_INODES: u128 = 80;
+const SCARCE_INODES_PERCENT: u128 = 80;
 
 /// How full a file system is, with its inodes where they may be used up before its bytes.
 pub(super) fn fullness(place: &str, disk: Disk) -> String {
     let percent = disk.percent_used();
     let may_end_first = |inodes: &Inodes| {
         let used = inodes.percent_used();
-        used > percent || used >= FEW_INODES
+        used > percent || used >= SCARCE_INODES_PERCENT
     };
     let inodes = disk.inodes.filter(may_end_first);
     fullness_with_inodes(place, Disk { inodes, ..disk })

@@ -6,9 +6,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::draft::{Draft, Keep};
+use super::durations::{self, HUMANTIME};
 use super::flags::Flags;
 use super::meanings::{self as m, Row};
-use super::spans::{self, HUMANTIME};
 use super::{ImportContext, ImportError, NoteKind, Result, Scope, absolute, from_toml};
 
 /// The file: policies for profiles, which decide what is kept, and keys that are only known by name.
@@ -131,7 +131,7 @@ fn profile(name: &str, policy: &Policy, context: &ImportContext<'_>, draft: &mut
 }
 
 fn keep(about: &str, policy: &Policy, draft: &mut Draft) -> Result<Keep> {
-    let read = |key: &str, text| spans::read(&format!("{about}.{key}"), text, HUMANTIME);
+    let read = |key: &str, text| durations::read(&format!("{about}.{key}"), text, HUMANTIME);
     let since = policy.keep_since.as_deref();
     let since = since.map(|text| read("keep-since", text)).transpose()?;
     let mut within = since.filter(|age| !age.is_zero());
@@ -154,7 +154,7 @@ fn keep(about: &str, policy: &Policy, draft: &mut Draft) -> Result<Keep> {
         // Everything in the time of all windows: angrr counts windows back from now, and a keep rule of ours takes
         // calendar days and weeks, of which one may hold two windows.
         let span = age.as_seconds().checked_mul(*amount);
-        let span = span.and_then(spans::age).ok_or_else(|| {
+        let span = span.and_then(durations::age).ok_or_else(|| {
             let message = format!("{about_buckets}: {amount} times {window} is too long");
             ImportError::new(message, "Write a shorter span.")
         })?;

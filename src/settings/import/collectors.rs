@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use super::draft::{Draft, Keep};
+use super::durations::{self, Unit};
 use super::flags::Flags;
 use super::meanings as m;
 use super::shell::{self, Freed};
-use super::spans::{self, Unit};
 use super::{ImportContext, ImportError, Result, Scope};
 use crate::domain::budget::parse_size;
 use crate::domain::measure::{Bytes, Span};
@@ -164,7 +164,7 @@ fn keep(
 
 /// Nix takes a whole number of days, at least one, and nothing else.
 fn days(flag: &str, value: &str) -> Result<Span> {
-    let span = spans::read(flag, value, DAYS)
+    let span = durations::read(flag, value, DAYS)
         .ok()
         .filter(|span| !span.is_zero());
     let number = value.strip_suffix('d').unwrap_or_default();
@@ -197,7 +197,7 @@ fn harmonia_age(flag: &str, value: &str) -> Result<Span> {
             "Write a number and h, d, w or m, such as `30d`.",
         ));
     }
-    spans::read(flag, value, HARMONIA)
+    durations::read(flag, value, HARMONIA)
 }
 
 fn ensure_free(flag: &str, value: &str, draft: &mut Draft) -> Result<Goal> {
@@ -216,7 +216,7 @@ fn ensure_free(flag: &str, value: &str, draft: &mut Draft) -> Result<Goal> {
         match whole {
             Some(5..=90) => whole.map(|n| format!("{n}%")).unwrap_or_default(),
             Some(91..) => {
-                draft.note(flag, m::MOST_FREE);
+                draft.note(flag, m::MAX_FREE);
                 "90%".to_string()
             }
             _ => return Err(wrong("Write at least `5%`, or a size such as `20G`.")),

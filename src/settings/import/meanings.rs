@@ -162,7 +162,7 @@ pub(super) const NO_LIMIT: Meaning = deletes(
 pub(super) const UNTIL_FREE: Meaning = keeps(
     "It becomes the goal `minFree`: the job removes only as much as is missing, generations included.",
 );
-pub(super) const MOST_FREE: Meaning =
+pub(super) const MAX_FREE: Meaning =
     keeps("The goal is 90% free, the most that a job can ask for.");
 pub(super) const SYSTEM_ONLY: Meaning = keeps(
     "Only system profiles are covered. harmonia-gc also covers root's own profiles and those in \

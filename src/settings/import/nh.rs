@@ -4,9 +4,9 @@ use camino::Utf8PathBuf;
 use serde_json::json;
 
 use super::draft::{Draft, Keep};
+use super::durations::{self, HUMANTIME};
 use super::flags::Flags;
 use super::meanings as m;
-use super::spans::{self, HUMANTIME};
 use super::{ImportContext, ImportError, Result, absolute};
 use crate::domain::job::ProfileSelector;
 
@@ -41,7 +41,7 @@ pub(super) fn nh(words: &[String], context: &ImportContext<'_>, draft: &mut Draf
         draft.note("gcroots", m::ROOTS_KEPT);
     }
     let since = flags.parse("--keep-since", |flag, age| {
-        spans::read(flag, age, HUMANTIME)
+        durations::read(flag, age, HUMANTIME)
     })?;
     let mut keep = Keep {
         last: Some(flags.number("--keep")?.unwrap_or(1)),

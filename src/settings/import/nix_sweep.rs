@@ -7,9 +7,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::draft::{Draft, Keep};
+use super::durations::{self, DURATION_STR};
 use super::flags::Flags;
 use super::meanings as m;
-use super::spans::{self, DURATION_STR};
 use super::{ImportContext, ImportError, Result, Scope, absolute, from_toml};
 use crate::domain::budget::Budget;
 use crate::domain::measure::Span;
@@ -167,7 +167,7 @@ fn keep(preset: &Preset, draft: &mut Draft) -> Result<Option<Keep>> {
     let age = |what: &str, text: &Option<String>| -> Result<Option<Span>> {
         let age = text
             .as_ref()
-            .map(|text| spans::read(what, text, DURATION_STR))
+            .map(|text| durations::read(what, text, DURATION_STR))
             .transpose()?;
         Ok(age.filter(|age| !age.is_zero()))
     };
@@ -227,6 +227,11 @@ fn budget(preset: &Preset, draft: &mut Draft) -> Result<Option<Value>> {
         );
     }
     let size = bigger.map(|gib| json!({ "maxStore": format!("{gib}G") }));
-    let used = |percent: u64| percent.clamp(Budget::LEAST_USED.into(), Budget::MOST_USED.into());
+    let used = |percent: u64| {
+        percent.clamp(
+            Budget::MIN_USED_PERCENT.into(),
+            Budget::MAX_USED_PERCENT.into(),
+        )
+    };
     Ok(size.or_else(|| quota.map(|percent| json!({ "maxUsed": used(percent) }))))
 }

@@ -418,7 +418,7 @@ fn every_preset_becomes_a_job() {
 #[case("1month", 2_630_016)]
 #[case("1y2d", 31_730_400)]
 fn spans_of_humantime_are_read(#[case] text: &str, #[case] seconds: u64) {
-    let age = spans::read("x", text, spans::HUMANTIME).unwrap();
+    let age = durations::read("x", text, durations::HUMANTIME).unwrap();
     assert_eq!(age.as_seconds(), seconds);
 }
 
@@ -430,8 +430,8 @@ fn spans_of_humantime_are_read(#[case] text: &str, #[case] seconds: u64) {
 #[case("7x")]
 #[case("99999999999999999999d")]
 fn other_spans_are_not(#[case] text: &str) {
-    assert!(spans::read("x", text, spans::HUMANTIME).is_err());
-    assert!(spans::read("x", text, spans::DURATION_STR).is_err());
+    assert!(durations::read("x", text, durations::HUMANTIME).is_err());
+    assert!(durations::read("x", text, durations::DURATION_STR).is_err());
 }
 
 proptest::proptest! {

@@ -8,10 +8,10 @@ use crate::domain::effective_job::EffectiveJob;
 use crate::domain::measure::{Bytes, Span};
 use crate::domain::plan::Action;
 use crate::settings::syntax::At;
-use crate::settings::{Clamping, Report};
+use crate::settings::{OutOfRange, Report};
 
 fn layer(name: String, value: &Value) -> Layer {
-    let report = Report::of(&value.to_string(), Platform::Linux, Clamping::Refuse);
+    let report = Report::of(&value.to_string(), Platform::Linux, OutOfRange::Refuse);
     let (Some(settings), Some(written)) = (report.settings, report.written) else {
         panic!("{value}: {:?}", report.findings);
     };

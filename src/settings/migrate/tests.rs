@@ -92,7 +92,7 @@ fn the_present_version_stays_whatever_else_is_there() {
 #[case::no_object("[1]", Code::WrongType)]
 #[case::no_json(r#"{"version": 1,}"#, Code::Syntax)]
 fn a_version_that_is_not_understood_is_said(#[case] text: &str, #[case] code: Code) {
-    let check = |text: &str| Report::of(text, Platform::Linux, Clamping::Refuse).findings;
+    let check = |text: &str| Report::of(text, Platform::Linux, OutOfRange::Refuse).findings;
     let error = along(&MADE_UP, text, &check).unwrap_err();
     let codes: Vec<Code> = error.findings.iter().map(|finding| finding.code).collect();
     assert!(codes.contains(&code), "{codes:?}");
@@ -102,7 +102,7 @@ fn a_version_that_is_not_understood_is_said(#[case] text: &str, #[case] code: Co
 
 #[test]
 fn what_comes_out_must_be_valid() {
-    let check = |text: &str| Report::of(text, Platform::Linux, Clamping::Refuse).findings;
+    let check = |text: &str| Report::of(text, Platform::Linux, OutOfRange::Refuse).findings;
     let error = along(&MADE_UP, OLD, &check).unwrap_err();
     assert!(
         error.text.contains("undoWindow"),
@@ -153,7 +153,7 @@ const OLDER: [&str; 3] = [
 #[test]
 fn version_1_means_the_same_before_and_after_its_migration() {
     let meaning = |text: &str| {
-        let report = Report::of(text, Platform::Linux, Clamping::Refuse);
+        let report = Report::of(text, Platform::Linux, OutOfRange::Refuse);
         let settings = report.settings.unwrap();
         let jobs: Vec<String> = settings.jobs().map(|job| format!("{job:?}")).collect();
         let older = report.findings.iter().any(|f| f.code == Code::VersionOlder);

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::{At, Change, ChangeKind, Clamping, tidy};
+use super::{At, Change, ChangeKind, OutOfRange, tidy};
 use crate::settings::slot::Group;
 use crate::settings::{keys, syntax};
 
@@ -28,7 +28,7 @@ fn with(pointer: &str, value: Value) -> Value {
 }
 
 /// The document as it is corrected, and the changes.
-fn sanitized(document: &Value, clamping: Clamping) -> (Value, Vec<Change>) {
+fn sanitized(document: &Value, clamping: OutOfRange) -> (Value, Vec<Change>) {
     let (mut node, _) = syntax::parse(&document.to_string()).unwrap();
     let mut changes = Vec::new();
     tidy(
@@ -82,7 +82,7 @@ fn what_is_changed_without_asking(
     #[case] expected: &[&str],
 ) {
     let document = with(pointer, value);
-    let (clean, changes) = sanitized(&document, Clamping::Refuse);
+    let (clean, changes) = sanitized(&document, OutOfRange::Refuse);
     let pointers: Vec<&str> = changes.iter().map(|c| c.pointer.as_str()).collect();
     assert_eq!(pointers, expected);
     assert_eq!(clean, replayed(document, &changes));
@@ -97,7 +97,7 @@ fn what_is_changed_without_asking(
 #[case(i64::MIN, Some("10"))]
 fn a_percentage_is_clamped_when_somebody_asks(#[case] used: i64, #[case] to: Option<&str>) {
     let document = with("/jobs/daily/budget/maxUsed", json!(used));
-    let (clean, changes) = sanitized(&document, Clamping::Clamp);
+    let (clean, changes) = sanitized(&document, OutOfRange::Clamp);
     assert_eq!(changes.first().and_then(|c| c.to.as_deref()), to);
     assert!(changes.len() < 2 && changes.iter().all(|c| c.kind == ChangeKind::Clamped));
     assert_eq!(clean, replayed(document, &changes));
@@ -114,7 +114,7 @@ proptest! {
         let mut document = with("/protect/paths", json!(paths));
         document["jobs"]["daily"]["description"] = json!(description);
         document["jobs"]["daily"]["budget"]["maxUsed"] = json!(used);
-        let clamping = if clamp { Clamping::Clamp } else { Clamping::Refuse };
+        let clamping = if clamp { OutOfRange::Clamp } else { OutOfRange::Refuse };
         let (clean, changes) = sanitized(&document, clamping);
         prop_assert_eq!(sanitized(&clean, clamping), (clean.clone(), Vec::new()));
         prop_assert_eq!(clean, replayed(document, &changes));

@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::effective_job::EffectiveJob;
-use crate::settings::{BUILTIN, Clamping, Preset, Report};
+use crate::settings::{BUILTIN, OutOfRange, Preset, Report};
 
 fn layer(name: &str, text: &str) -> Layer {
-    let report = Report::of(text, Platform::Linux, Clamping::Refuse);
+    let report = Report::of(text, Platform::Linux, OutOfRange::Refuse);
     let (Some(settings), Some(written)) = (report.settings, report.written) else {
         panic!("{text}: {:?}", report.findings);
     };

@@ -8,7 +8,7 @@ use nix_prune::adapters::scratch::Scratch;
 use nix_prune::domain::effective_job::EffectiveJob;
 use nix_prune::domain::plan::Plan;
 use nix_prune::domain::profile::ProfileKind;
-use nix_prune::settings::{Clamping, Platform, Report, schema};
+use nix_prune::settings::{OutOfRange, Platform, Report, schema};
 use serde_json::{Map, Value, json};
 
 use crate::plan::{alice, profile, root, snapshot};
@@ -387,7 +387,7 @@ fn planned(text: &str) -> String {
         let age = nix_prune::domain::measure::Span::days(365 * years);
         generation.created = generation.created.before(age);
     }
-    let report = Report::of(text, Platform::Linux, Clamping::Refuse);
+    let report = Report::of(text, Platform::Linux, OutOfRange::Refuse);
     let found = report
         .findings
         .iter()

@@ -4,7 +4,7 @@ use crate::support::actions;
 use nix_prune::domain::effective_job::EffectiveJob;
 use nix_prune::domain::plan::{Action, Plan};
 use nix_prune::domain::profile::ProfileKind;
-use nix_prune::settings::{Clamping, Platform, Preset, Report};
+use nix_prune::settings::{OutOfRange, Platform, Preset, Report};
 use rstest::rstest;
 
 use crate::plan::{profile, root, snapshot};
@@ -22,7 +22,7 @@ fn what_stays(#[case] preset: Preset, #[case] stays: &str, #[case] dangling: boo
     let mut machine = snapshot(vec![profile(SYSTEM, ProfileKind::System, 0, 52)]);
     machine.roots = vec![root("gone")];
     for platform in [Platform::Linux, Platform::MacOs] {
-        let report = Report::of(preset.text(), platform, Clamping::Refuse);
+        let report = Report::of(preset.text(), platform, OutOfRange::Refuse);
         assert_eq!(report.findings, []);
         let settings = report.settings.unwrap();
         let job = settings.job("daily").unwrap().clone();

@@ -5,7 +5,7 @@ use std::fs;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use nix_prune::settings::{
-    BUILTIN, Clamping, Effective, Layer, Origin, Overrides, Platform, Preset, Report, schema,
+    BUILTIN, Effective, Layer, Origin, OutOfRange, Overrides, Platform, Preset, Report, schema,
 };
 use serde_json::Value;
 
@@ -21,7 +21,7 @@ fn valid() -> Vec<String> {
 }
 
 fn nix_config(text: &str) -> Option<Effective> {
-    let report = Report::of(text, Platform::Linux, Clamping::Refuse);
+    let report = Report::of(text, Platform::Linux, OutOfRange::Refuse);
     let layer = Layer {
         name: "file".to_string(),
         settings: report.settings?,

@@ -115,7 +115,7 @@ fn a_cut_or_broken_cell_keeps_its_colour_to_itself(
 
 fn column() -> impl Strategy<Value = Column> {
     let fit = prop::sample::select(vec![
-        Fit::Whole,
+        Fit::Full,
         Fit::CutEnd,
         Fit::CutMiddle,
         Fit::CutFront,
