@@ -213,7 +213,7 @@ in
       ])
       (row (job { budget = { }; }) [
         "${option}.budget"
-        "exactly one"
+        "one goal for the size"
         "remove the budget"
       ])
       (row
@@ -225,7 +225,7 @@ in
         })
         [
           "${option}.budget"
-          "exactly one"
+          "one goal for the size"
         ]
       )
       (row (keep { }) [

@@ -5,8 +5,8 @@ use camino::Utf8Path;
 use crate::domain::store_path::{StoreDir, StorePathRef};
 use crate::ports::UndeletedPath;
 
-/// The longest reason that is kept.
-const MAX_REASON_BYTES: usize = 200;
+/// The most characters of a reason that are kept.
+const MAX_REASON_CHARS: usize = 200;
 
 /// The refusals in what a deletion wrote: `error: Cannot delete path 'PATH' since it is still alive. To find out …`.
 pub(in crate::adapters::nix_cli) fn refusals(text: &str, store: &StoreDir) -> Vec<UndeletedPath> {
@@ -28,7 +28,7 @@ fn refusal(line: &str, store: &StoreDir) -> Option<UndeletedPath> {
         .or_else(|| why.strip_prefix("because "))
         .unwrap_or(why);
     // Cut before it is escaped, so that no escape is cut in two.
-    let why: String = why.chars().take(MAX_REASON_BYTES).collect();
+    let why: String = why.chars().take(MAX_REASON_CHARS).collect();
     let why = match why.as_str() {
         "" => "Nix gives no reason".to_string(),
         why => why.escape_debug().to_string().replace("\\'", "'"),
