@@ -18,6 +18,7 @@ pub mod process;
 pub mod progress_counter;
 pub mod runtime_roots;
 pub mod scratch;
+pub mod service_manager;
 pub mod signals;
 pub mod store;
 pub mod store_dir;

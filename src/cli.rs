@@ -45,8 +45,9 @@ use clap::FromArgMatches;
 use args::{Cli, Command};
 use context::Context;
 use failure::{Exit, Failure};
+use log::Priority;
 
-use crate::adapters::process;
+use crate::adapters::{process, signals};
 
 /// Parses the command line, runs the command, and returns its exit status.
 #[expect(
@@ -75,7 +76,7 @@ pub fn main() -> ExitCode {
             }
             let code = u8::try_from(error.exit_code()).unwrap_or(Exit::Usage.into());
             // Help and version are returned this way as well; a closed pipe is no failure then.
-            return match error.print() {
+            return match print_usage(&error) {
                 Err(failed) if code == 0 && failed.kind() != ErrorKind::BrokenPipe => {
                     Exit::Failed.into()
                 }
@@ -89,15 +90,32 @@ pub fn main() -> ExitCode {
     let only_words = matches!(cli.command, Command::Due(_));
     match dispatch(cli) {
         Ok(exit) if only_words => exit.into(),
-        Ok(exit) => out::exit(exit).into(),
+        Ok(exit) => end(out::exit(exit)),
         Err(failure) => {
             out::failure(&failure);
             if json {
                 out::failure_document(&failure);
             }
-            failure.exit.into()
+            end(failure.exit)
         }
     }
+}
+
+/// Ends as the exit status says: systemd takes a unit that it stopped for a clean one if it ends by the signal.
+fn end(exit: Exit) -> ExitCode {
+    if exit == Exit::Stopped {
+        signals::end_by_sigterm();
+    }
+    exit.into()
+}
+
+/// Prints what is wrong with a command line, or the help that was asked for.
+fn print_usage(error: &clap::Error) -> std::io::Result<()> {
+    if error.use_stderr() && log::is_journal() {
+        log::print(Priority::Error, &error.render().to_string());
+        return Ok(());
+    }
+    error.print()
 }
 
 /// Whether a command line has `--json`, be it valid or not.
@@ -126,10 +144,27 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     if let Some(wait) = cli.command.wait() {
         context.wait = Some(wait);
         context.journal = context.journal.patient(wait, context.signals.clone());
+    }
+    let result = wait_and_dispatch(&context, cli.command);
+    if !context.signals.terminated() {
+        return result;
+    }
+    match result {
+        Ok(Exit::Done) => Ok(Exit::Done),
+        Ok(_) => Ok(Exit::Stopped),
+        Err(failure) => Err(Failure {
+            exit: Exit::Stopped,
+            ..failure
+        }),
+    }
+}
+
+fn wait_and_dispatch(context: &Context, command: Command) -> Result<Exit, Failure> {
+    if context.wait.is_some() {
         // This comes first, so that the plan is made for the state that the other run leaves.
         context.journal.wait_for_turn()?;
     }
-    dispatch_in(&context, cli.command)
+    dispatch_in(context, command)
 }
 
 /// Runs the commands that use a store.

@@ -199,6 +199,7 @@ impl<R: RunJournal> Engine<'_, R> {
             store: snapshot.store.clone(),
             started_at: self.clock.now(),
             finished_at: None,
+            stopped: false,
             entries: Vec::new(),
             bytes: FreedBytes::default(),
             budget: None,
@@ -212,6 +213,8 @@ impl<R: RunJournal> Engine<'_, R> {
         // Before the run counts as ended, so that a run killed in between is settled and written down by the next one.
         self.record_baseline(lock, &receipt);
         receipt.finished_at = Some(self.clock.now());
+        receipt.stopped =
+            self.interrupt.requested() && receipt.count(Outcome::Done) < receipt.entries.len();
         self.save_record(lock, &receipt, &receipt.run)?;
         // The run is done and recorded: old records that cannot be removed now are no reason to call it failed.
         match self.remember.prune(lock, self.clock.now()) {

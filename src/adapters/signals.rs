@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::low_level::emulate_default_handler;
 
 use crate::ports::Interrupt;
 
@@ -11,6 +12,7 @@ use crate::ports::Interrupt;
 #[derive(Debug, Clone, Default)]
 pub struct Signals {
     stop: Arc<AtomicBool>,
+    terminated: Arc<AtomicBool>,
 }
 
 impl Signals {
@@ -23,7 +25,21 @@ impl Signals {
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             signal_hook::flag::register(signal, Arc::clone(&signals.stop))?;
         }
+        signal_hook::flag::register(SIGTERM, Arc::clone(&signals.terminated))?;
         Ok(signals)
+    }
+
+    /// Whether SIGTERM has come, as from a service manager that stops the unit or the machine.
+    pub fn terminated(&self) -> bool {
+        self.terminated.load(Ordering::Relaxed)
+    }
+}
+
+/// Ends the process as SIGTERM does where nobody catches it, so that its parent knows that it was stopped and did not fail.
+/// Returns only if that is impossible.
+pub fn end_by_sigterm() {
+    if let Err(error) = emulate_default_handler(SIGTERM) {
+        tracing::debug!(%error, "cannot end by SIGTERM");
     }
 }
 

@@ -48,7 +48,9 @@ Exit status:
   73  state directory not writable
   75  another run or garbage collection is in progress; try again
   77  permission denied
-  78  invalid settings";
+  78  invalid settings
+
+A run that SIGTERM stops (`systemctl stop`, shutdown) ends by that signal (143 in a shell).";
 
 /// Garbage-collect a Nix store by retention policy and disk budget, with undo
 #[derive(Debug, Parser)]

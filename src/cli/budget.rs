@@ -3,10 +3,12 @@
 use super::args::BudgetArgs;
 use super::context::Context;
 use super::failure::{Exit, Failure};
+use super::log::Priority;
 use super::out;
 use crate::domain::budget::DiskGoal;
 use crate::domain::job::Job;
 use crate::domain::receipt::Receipt;
+use crate::ports::RunJournal;
 use crate::render;
 
 /// Applies the goal in the arguments.
@@ -39,6 +41,32 @@ pub(super) fn report_shortfall(context: &Context, receipt: &Receipt) -> Option<E
     let mut sentences = render::table::shortfall(outcome, &context.view()).into_iter();
     let message = sentences.next().unwrap_or_default();
     let hint: Vec<String> = sentences.collect();
-    out::failure(&Failure::new(Exit::OverBudget, message).hint(hint.join("\n")));
+    let failure = Failure::new(Exit::OverBudget, message).hint(hint.join("\n"));
+    let priority = if is_known(context, receipt) {
+        Priority::Info
+    } else {
+        Priority::Error
+    };
+    out::failure_at(priority, &failure);
     Some(Exit::OverBudget)
+}
+
+/// Whether the journal has the same already: the run before on the same day missed the goal as well, and this one did
+/// nothing. A watch asks every few minutes.
+fn is_known(context: &Context, receipt: &Receipt) -> bool {
+    if receipt.has_changed_anything() {
+        return false;
+    }
+    let records = context.journal.receipts().unwrap_or_default();
+    let before = records.iter().rev().find(|before| {
+        before.job == receipt.job
+            && before.store == receipt.store
+            && before.run != receipt.run
+            && before.budget.is_some()
+    });
+    let day = |receipt: &Receipt| receipt.started_at.in_zone(&context.zone).date();
+    before.is_some_and(|before| {
+        let missed = before.budget.as_ref().is_some_and(|it| !it.is_reached());
+        missed && day(before) == day(receipt)
+    })
 }

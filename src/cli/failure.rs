@@ -44,6 +44,8 @@ pub(super) enum Exit {
     NotDue,
     /// `due`: there is no answer.
     DueUnknown,
+    /// SIGTERM stopped it before its end. The process ends by the signal; this is the number that shells give it.
+    Stopped,
 }
 
 impl From<Exit> for u8 {
@@ -60,6 +62,7 @@ impl From<Exit> for u8 {
             Exit::TryAgain => 75,
             Exit::NoPermission => 77,
             Exit::Config => 78,
+            Exit::Stopped => 143,
             Exit::DueUnknown => 255,
         }
     }
@@ -82,6 +85,7 @@ impl Exit {
             Self::Config => "settings",
             Self::NotDue => "notDue",
             Self::DueUnknown => "unknown",
+            Self::Stopped => "stopped",
         }
     }
 }

@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::args::ColorChoice;
 use super::failure::{Exit, Failure};
-use super::progress::Log;
+use super::log::{self, Priority};
+use crate::adapters::service_manager;
 use crate::domain::accept::Acceptance;
 use crate::domain::blocker::Blocker;
 use crate::domain::plan::Plan;
@@ -68,6 +69,15 @@ pub(super) fn text(text: &str) {
     }
 }
 
+/// Prints our own text as [`text`] does, and in the journal with a priority of its own.
+pub(super) fn text_at(priority: Priority, lines: &str) {
+    if !log::is_journal() {
+        text(lines);
+    } else if !QUIET.load(Ordering::Relaxed) {
+        log::print(priority, lines);
+    }
+}
+
 /// Whether the locale's characters are UTF-8.
 #[expect(clippy::disallowed_methods, reason = "the locale")]
 fn is_utf8() -> bool {
@@ -93,22 +103,47 @@ pub(super) fn eprint_lines(sentences: &[String]) {
     if sentences.is_empty() || QUIET.load(Ordering::Relaxed) {
         return;
     }
-    let text = sentences.join("\n") + "\n";
-    // There is nowhere to report it.
-    let _ = Log.write_all(text.as_bytes());
+    log::print(Priority::Warning, &(sentences.join("\n") + "\n"));
+}
+
+/// Sets the line that the service manager shows for the unit, if this is the process of one.
+#[expect(clippy::disallowed_methods, reason = "set by systemd")]
+pub(super) fn unit_status(line: &str) {
+    if let Some(socket) = std::env::var("NOTIFY_SOCKET")
+        .ok()
+        .filter(|it| !it.is_empty())
+        && let Err(error) = service_manager::set_status(socket.as_str().into(), line)
+    {
+        tracing::debug!(%error, "the service manager does not take the status line");
+    }
 }
 
 /// Prints the failure and its hint on standard error.
 pub(super) fn failure(failure: &Failure) {
-    let mut text = format!("nix-prune: {}.\n", escape(&failure.message));
+    // Who stops a unit finds no error of it.
+    let priority = match failure.exit {
+        Exit::Stopped => Priority::Warning,
+        _ => Priority::Error,
+    };
+    failure_at(priority, failure);
+}
+
+/// The same with a priority of its own.
+pub(super) fn failure_at(priority: Priority, failure: &Failure) {
+    let message = escape(&failure.message);
+    unit_status(&message);
+    let mut text = if log::is_journal() {
+        format!("{message}.\n")
+    } else {
+        format!("nix-prune: {message}.\n")
+    };
     if let Some(hint) = &failure.hint {
         for line in hint.lines() {
             text.push_str(&escape(line));
             text.push('\n');
         }
     }
-    // There is nowhere to report it.
-    let _ = Log.write_all(text.as_bytes());
+    log::print(priority, &text);
 }
 
 /// Prints the document of a failure, unless standard output has its one document already.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::args::{Consent, RunArgs};
 use super::context::Context;
 use super::failure::{Exit, Failure};
+use super::log::Priority;
 use super::progress::Progress;
 use super::{ask, inspect, out};
 use crate::adapters::collector;
@@ -124,7 +125,20 @@ pub(super) fn finish(
         out::eprint_lines(&render::table::not_done(receipt, &context.view()));
         let disk = context.reader(None).fullness().ok();
         let text = render::table::run_ended(receipt, plan, disk, &context.view());
-        out::text(&text);
+        let is_news = receipt.has_changed_anything();
+        out::text_at(
+            if is_news {
+                Priority::Notice
+            } else {
+                Priority::Info
+            },
+            &text,
+        );
+        out::unit_status(if receipt.stopped {
+            "Stopped before its end."
+        } else {
+            text.lines().next().unwrap_or_default()
+        });
     }
     out::blockers(plan);
     let missed = super::budget::report_shortfall(context, receipt);

@@ -121,6 +121,9 @@ pub struct Receipt {
     pub started_at: Timestamp,
     /// When it ended; `None` while it is under way, and after it was interrupted.
     pub finished_at: Option<Timestamp>,
+    /// Whether it ended early because somebody stopped it: a person, the service manager, or a machine that is switched off.
+    #[serde(default)]
+    pub stopped: bool,
     /// Every action, in order.
     pub entries: Vec<Entry>,
     /// What was freed.
@@ -284,6 +287,16 @@ impl Receipt {
     /// How many entries came out so.
     pub fn count(&self, outcome: Outcome) -> usize {
         self.entries.iter().filter(|e| e.outcome == outcome).count()
+    }
+
+    /// Whether anything is gone or back that was not before. Collections, optimisations and checks are done whether they find
+    /// something or not.
+    pub fn has_changed_anything(&self) -> bool {
+        let changes = |entry: &Entry| match entry.action {
+            Action::Collect(_) | Action::Optimise | Action::Verify { .. } => false,
+            _ => entry.outcome == Outcome::Done,
+        };
+        self.bytes.paths.is_some_and(|paths| paths > 0) || self.entries.iter().any(changes)
     }
 
     /// The entries that can still be put back.

@@ -49,6 +49,8 @@ pub fn failed_in_a_row<'a>(
 ) -> usize {
     let seen = remember.acknowledged().ok().flatten();
     let fresh = runs.take_while(|run| seen.is_none_or(|seen| run.started_at > seen));
-    let failed = fresh.take_while(|run| run.count(Outcome::Failed) > 0);
+    // A run that somebody stopped says nothing about the job.
+    let ended = fresh.filter(|run| !run.stopped);
+    let failed = ended.take_while(|run| run.count(Outcome::Failed) > 0);
     failed.count()
 }

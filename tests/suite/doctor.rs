@@ -397,7 +397,7 @@ fn what_nix_cannot_write_is_found(#[case] below: &str, #[case] is_wrong: bool) {
 }
 
 /// Runs of the default job that ended some minutes ago, each failed or not.
-fn ran_before(scratch: &Scratch, failed: &[bool]) {
+fn ran_before(scratch: &Scratch, failed: &[bool], stopped: bool) {
     let journal = Journal::at(state(scratch));
     let lock = journal.lock().unwrap();
     let now: Timestamp = serde_json::from_value(json!(jiff::Timestamp::now().to_string())).unwrap();
@@ -407,7 +407,7 @@ fn ran_before(scratch: &Scratch, failed: &[bool]) {
         let mut receipt: Receipt = serde_json::from_value(json!({
             "schema": "nix-prune/receipt/1", "run": "none", "kind": "run", "job": "default", "toolVersion": "0.1.0",
             "nixVersion": "2.34.8", "machine": "m", "store": scratch.store(), "startedAt": began,
-            "finishedAt": began, "bytes": {}, "entries": [{
+            "finishedAt": began, "stopped": stopped, "bytes": {}, "entries": [{
                 "action": { "kind": "optimise" }, "risk": "low", "outcome": outcome, "at": began,
                 "detail": null, "undo": null, "undoneBy": null,
             }],
@@ -418,17 +418,19 @@ fn ran_before(scratch: &Scratch, failed: &[bool]) {
 }
 
 #[rstest]
-#[case::five(&[true; 5], true)]
-#[case::four(&[true; 4], false)]
-#[case::the_last_one_did_not(&[true, true, true, true, true, false], false)]
-#[case::one_between_did_not(&[true, true, true, false, true, true], false)]
-#[case::six(&[false, true, true, true, true, true, true], true)]
+#[case::five(&[true; 5], false, true)]
+#[case::four(&[true; 4], false, false)]
+#[case::the_last_one_did_not(&[true, true, true, true, true, false], false, false)]
+#[case::one_between_did_not(&[true, true, true, false, true, true], false, false)]
+#[case::six(&[false, true, true, true, true, true, true], false, true)]
+#[case::stopped_by_somebody(&[true; 5], true, false)]
 fn a_job_whose_last_five_runs_failed_pauses_until_somebody_has_seen_it(
     #[case] failed: &[bool],
+    #[case] stopped: bool,
     #[case] pauses: bool,
 ) {
     let Some(scratch) = machine() else { return };
-    ran_before(&scratch, failed);
+    ran_before(&scratch, failed, stopped);
     let again = ["run", "--yes", "--keep-last=1"];
     if pauses {
         let ran = run(&scratch, &again);

@@ -39,4 +39,5 @@ mod screens;
 mod settings;
 mod store;
 mod survey;
+mod unit;
 mod usage;

@@ -17,9 +17,9 @@ use std::fs;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -175,7 +175,7 @@ pub(crate) fn words(cause: &(dyn Any + Send)) -> String {
 /// What our program did.
 #[derive(Debug)]
 pub(crate) struct Ran {
-    /// Its exit code, -1 when a signal ended it.
+    /// Its exit code, or 128 and the number of the signal that ended it, as shells have it.
     pub(crate) status: i32,
     /// Its standard output.
     pub(crate) stdout: String,
@@ -212,12 +212,18 @@ pub(crate) fn run_as(scratch: &Scratch, uid: u32, args: &[&str]) -> Ran {
     run_command(program(scratch).args(args).gid(uid).uid(uid))
 }
 
+/// An exit code, or 128 and the number of a signal.
+pub(crate) fn status(ended: ExitStatus) -> i32 {
+    let signal = || ended.signal().map(|signal| 128 + signal);
+    ended.code().or_else(signal).unwrap_or(-1)
+}
+
 /// Runs a command to its end.
 #[must_use]
 pub(crate) fn run_command(command: &mut Command) -> Ran {
     let output = command.output().expect("the program can be run");
     Ran {
-        status: output.status.code().unwrap_or(-1),
+        status: status(output.status),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }

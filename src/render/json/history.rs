@@ -32,6 +32,8 @@ pub struct RunDocument {
     pub started_at: Timestamp,
     /// When it ended; null while it is running, and after an interruption.
     pub finished_at: Option<Timestamp>,
+    /// Whether somebody stopped it before its end.
+    pub stopped: bool,
     /// Number of completed actions.
     pub done: usize,
     /// Number of failed actions.
@@ -58,6 +60,7 @@ pub fn history(receipts: &[Receipt], now: Timestamp) -> HistoryDocument {
         job: receipt.job.clone(),
         started_at: receipt.started_at,
         finished_at: receipt.finished_at,
+        stopped: receipt.stopped,
         done: receipt.count(Outcome::Done),
         failed: receipt.count(Outcome::Failed),
         stale: receipt.count(Outcome::Stale),

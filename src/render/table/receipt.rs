@@ -39,6 +39,7 @@ fn head(receipt: &Receipt, view: &View, page: &mut Page) {
     let title = format!("{what}, started {}", view.time(receipt.started_at));
     page.line(view.paint(&escape(&title), Paint::Bold));
     let end = match receipt.finished_at {
+        Some(at) if receipt.stopped => format!("stopped {}", view.time(at)),
         Some(at) => format!("ended {}", view.time(at)),
         None => "still running or interrupted".to_string(),
     };
@@ -283,6 +284,9 @@ fn outcomes(receipt: &Receipt, view: &View) -> String {
         .collect();
     if !receipt.failed_checks.is_empty() {
         parts.push(count(receipt.failed_checks.len(), "failed check"));
+    }
+    if receipt.stopped {
+        parts.push("stopped".to_string());
     }
     if receipt.is_interrupted() {
         parts.push("unfinished".to_string());

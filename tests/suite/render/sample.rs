@@ -390,6 +390,7 @@ pub(crate) fn receipt(odd: &str) -> Receipt {
         store: plan.store.clone(),
         started_at: now(),
         finished_at: Some(now().after("90s".parse().unwrap())),
+        stopped: false,
         entries: actions(&plan).iter().enumerate().map(entry).collect(),
         bytes: FreedBytes {
             predicted: None,
