@@ -33,9 +33,11 @@ let
       # A new generation of the home must not stop a run that is half done.
       X-SwitchMethod = "keep-old";
     }
-    // units.conditions job;
+    // units.conditions job
+    // units.retryLimit;
     Service =
       units.oneshot
+      // units.retry
       // units.priority job
       // units.modest
       // {

@@ -111,6 +111,8 @@ let
     base
     // {
       inherit (job) onFailure;
+      unitConfig = base.unitConfig // units.retryLimit;
+      serviceConfig = base.serviceConfig // units.retry;
       after = base.after ++ lib.optional (watches job) "${unitOf name}-watch.service";
     };
 
@@ -130,10 +132,12 @@ let
           inherit name;
         };
         # the budget is still not reached; the job itself is running
-        SuccessExitStatus = [
-          5
-          75
+        SuccessExitStatus = base.serviceConfig.SuccessExitStatus ++ [
+          "5"
+          "75"
         ];
+        # Neither a goal that is reached nor what systemd says of each check is worth a line.
+        LogLevelMax = "notice";
       };
     };
 
@@ -148,9 +152,11 @@ let
         # root's profiles are those of the machine, and users of services have none
         ConditionUser = "!@system";
         ConditionPathIsReadWrite = "/nix/var/nix/daemon-socket";
-      };
+      }
+      // units.retryLimit;
       serviceConfig =
         base.serviceConfig
+        // units.retry
         // units.modest
         // {
           ExecStart = units.run {

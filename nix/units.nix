@@ -17,6 +17,7 @@ rec {
       if job.description != null then job.description else "nix-prune, job ${name}"
     );
 
+  # ExecStart= of a job
   run =
     {
       package,
@@ -40,6 +41,7 @@ rec {
     }:
     words [
       (lib.getExe package)
+      "--quiet"
       "--config"
       "${file}"
       "due"
@@ -74,6 +76,26 @@ rec {
     # nix-prune hears of it and stops after the step at hand; what Nix is doing then is told by nix-prune.
     KillMode = "mixed";
     TimeoutStopSec = "3min";
+    # A run that was stopped, or whose machine was switched off, has not failed.
+    SuccessExitStatus = [ "SIGTERM" ];
+    # for the status line
+    NotifyAccess = "main";
+  };
+
+  # Another run or collection is in progress (75): it is tried again soon. systemd 252 refuses RestartForceExitStatus= in
+  # units of this type, so everything else is named.
+  retry = {
+    Restart = "on-failure";
+    RestartSec = "10min";
+    RestartPreventExitStatus = [
+      "1 2 3 4 5 69 73 77 78 101 203 255"
+      "SIGABRT SIGBUS SIGKILL SIGSEGV SIGSYS"
+    ];
+  };
+  # No more than ten times, of which each may have waited for a quarter of an hour.
+  retryLimit = {
+    StartLimitBurst = 10;
+    StartLimitIntervalSec = "5h";
   };
 
   # What needs no privilege to be given up: for the system and for users.
