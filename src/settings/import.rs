@@ -8,6 +8,7 @@ mod collectors;
 mod draft;
 mod durations;
 mod flags;
+mod home_manager;
 mod meanings;
 mod nh;
 mod nix_sweep;
@@ -26,11 +27,12 @@ type Result<T = (), E = ImportError> = std::result::Result<T, E>;
 type Convert = fn(&[String], &ImportContext<'_>, &mut Draft) -> Result;
 
 /// The tools whose settings can be imported.
-const TOOLS: [(&str, Convert); 7] = [
+const TOOLS: [(&str, Convert); 8] = [
     ("nix-gc", collectors::nix_gc),
     ("nix-collect-garbage", collectors::collect_garbage),
     ("harmonia-gc", collectors::harmonia_gc),
     ("fast-nix-gc", collectors::harmonia_gc),
+    ("home-manager", home_manager::home_manager),
     ("nh", nh::nh),
     ("nix-sweep", nix_sweep::nix_sweep),
     ("angrr", angrr::angrr),

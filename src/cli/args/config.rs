@@ -113,7 +113,7 @@ pub struct ImportArgs {
 /// The other tool.
 #[derive(Debug, Subcommand)]
 pub enum ImportTool {
-    /// nix-gc, nh, angrr, nix-sweep, harmonia-gc or nix-collect-garbage, with its flags
+    /// nix-gc, nh, angrr, nix-sweep, harmonia-gc, home-manager or nix-collect-garbage, with its flags
     #[command(external_subcommand)]
     Tool(Vec<String>),
 }

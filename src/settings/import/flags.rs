@@ -111,7 +111,7 @@ fn arg(flag: &'static str) -> Arg {
         .long(long)
         .num_args(ValueRange::new(least..=values.len()))
         .require_equals(optional)
-        .allow_hyphen_values(values == ["FLAGS"])
+        .allow_hyphen_values(values == ["FLAGS"] || id == "--timestamp")
         .value_names(values);
     names.fold(arg, |arg, name| match name.strip_prefix("--") {
         Some(alias) => arg.alias(alias),

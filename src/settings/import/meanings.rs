@@ -62,7 +62,7 @@ pub(super) const NIX_COLLECT_GARBAGE: &[Row] = &[
 pub(super) const HARMONIA_GC: &[Row] = &[
     rules("--delete-old|-d --delete-older-than|--deleteOlderThan=AGE --extraArgs=FLAGS"),
     rules("--ensure-free|--ensureFree=GOAL --keep-recent|--keepRecent=AGE"),
-    rules("--keep-outputs=BOOL --keep-derivations=BOOL --gc-roots-dir=DIR"),
+    rules("--keep-outputs=BOOL --keep-derivations=BOOL --gc-roots-dir|--gcRootsDirs=DIR"),
     ignored("--dry-run", PLANS),
     ignored("--store-dir=DIR --state-dir=DIR", STORE),
     ignored(
@@ -74,6 +74,14 @@ pub(super) const HARMONIA_GC: &[Row] = &[
         "--no-vacuum --noVacuum=BOOL --chunk-size|--chunkSize=N --package=PACKAGE",
         NO_EFFECT,
     ),
+];
+
+/// The command `expire-generations`, and the options of the module `services.home-manager.autoExpire`.
+pub(super) const HOME_MANAGER: &[Row] = &[
+    rules("--timestamp=TIME --store.cleanup=BOOL --store.options=FLAGS"),
+    ignored("--enable=BOOL --frequency=TIME", SCHEDULE),
+    ignored("--dry-run|-n", PLANS),
+    ignored("--verbose|-v", NO_EFFECT),
 ];
 
 /// The flags of `nh clean`, and the options of the module `programs.nh.clean`.

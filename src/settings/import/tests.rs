@@ -124,6 +124,7 @@ fn context(scope: Scope) -> ImportContext<'static> {
 
 fn take_over(tool: &str, words: &str, scope: Scope) -> Result<Imported, ImportError> {
     let words: Vec<String> = match words.split_once(" '") {
+        Some(_) if tool == "home-manager" => shlex::split(words).unwrap(),
         Some((flag, quoted)) => vec![
             flag.to_string(),
             quoted.strip_suffix('\'').unwrap().to_string(),
@@ -203,6 +204,10 @@ const SYSTEM: &[&str] = &["/nix/var/nix/profiles/system"];
 #[case("nix-gc", "--options '--max-freed $((64 * 1024**3))'", json!({ "collect": {} }), &["--max-freed"])]
 #[case("nix-gc", "--options '--delete-older-than 7d --max-freed \"$((30 * 1024**3 - 1024 * $(df -P -k /nix/store | tail -n 1 | awk '{ print $4 }')))\"'", json!({ "generations": generations(NIXS, &json!({ "within": "7d" })), "collect": {}, "budget": { "minFree": "30G" } }), &["--max-freed"])]
 #[case("nix-gc", "--options '--max-freed $((1000 - 1024 * $(df -P -k /nix/store | tail -n 1 | awk '{ print $4 }')))'", json!({ "collect": {}, "budget": { "minFree": "1000B" } }), &["--max-freed"])]
+#[case("home-manager", "", json!({ "generations": generations(&["home-manager"], &json!({ "within": "30d" })) }), &["--timestamp"])]
+#[case("home-manager", "--enable true --frequency weekly --timestamp '-7 days' --store.cleanup false", json!({ "generations": generations(&["home-manager"], &json!({ "within": "7d" })) }), &["--enable", "--frequency", "--timestamp"])]
+#[case("home-manager", "expire-generations '2 weeks ago'", json!({ "generations": generations(&["home-manager"], &json!({ "within": "14d" })) }), &["--timestamp"])]
+#[case("home-manager", "expire-generations '-1 month'", json!({ "generations": generations(&["home-manager"], &json!({ "within": "31d" })) }), &["--timestamp"])]
 #[case("harmonia-gc", "", json!({ "collect": {} }), &[])]
 #[case("fast-nix-gc", "--delete-older-than 2w --ensure-free 20% --keep-recent 1d --no-vacuum", json!({ "generations": generations(OWN, &json!({ "within": "14d" })), "collect": { "keepRecent": "1d" }, "budget": { "minFree": "20%" } }), &["--no-vacuum", "--ensure-free"])]
 #[case("harmonia-gc", "--automatic true --deleteOlderThan 1m --ensureFree 50g --keepRecent 12h", json!({ "generations": generations(OWN, &json!({ "within": "30d" })), "collect": { "keepRecent": "12h" }, "budget": { "minFree": "50G" } }), &["--automatic", "--ensure-free"])]
@@ -235,6 +240,17 @@ fn flags_become_operations(
 #[case("nix-collect-garbage", "--delete-older-than 2w", "does not take `2w`")]
 #[case("nix-collect-garbage", "--max-freed x", "not an amount")]
 #[case("harmonia-gc", "--gc-roots-dir /x", "would be deleted")]
+#[case("harmonia-gc", "--gcRootsDirs /x", "would be deleted")]
+#[case("home-manager", "switch", "takes no `switch`")]
+#[case("home-manager", "--timestamp yesterday", "not a time")]
+#[case("home-manager", "--timestamp '30 days'", "not a time")]
+#[case("home-manager", "--timestamp '-1 month 3 days ago'", "not a time")]
+#[case("home-manager", "--timestamp '-0 days'", "not a time")]
+#[case(
+    "home-manager",
+    "--store.cleanup true --store.options '--delete-older-than 2w'",
+    "does not take `2w`"
+)]
 #[case("harmonia-gc", "--keep-outputs true", "keeps paths")]
 #[case("harmonia-gc", "--delete-older-than 30", "does not take `30`")]
 #[case("harmonia-gc", "--delete-older-than 1y", "not a duration")]
@@ -342,6 +358,20 @@ fn for_the_machine_nixs_own_profiles_have_a_word_and_those_of_harmonia_only_in_p
     let (operations, notes) = only_job(&imported);
     assert_eq!(operations["generations"]["profiles"], json!(["system"]));
     assert!(notes.contains(&"profiles".to_string()));
+}
+
+#[test]
+fn home_manager_expires_and_collects_in_two_jobs_of_one_user() {
+    let flags = "--store.cleanup true --store.options '--delete-older-than 60d'";
+    let imported = take_over("home-manager", flags, Scope::User).unwrap();
+    let settings: Value = serde_json::from_str(&imported.text).unwrap();
+    let jobs = settings["jobs"].as_object().unwrap();
+    assert_eq!(jobs.keys().collect::<Vec<_>>(), ["default", "home-manager"]);
+    let collects = &jobs["default"]["operations"];
+    assert_eq!(collects["generations"]["keep"], json!({ "within": "60d" }));
+    assert_eq!(collects["collect"], json!({}));
+    let error = take_over("home-manager", flags, Scope::System).unwrap_err();
+    assert!(error.hint.contains("--for user"), "{}", error.hint);
 }
 
 #[test]
