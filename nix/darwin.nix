@@ -12,6 +12,7 @@ let
 
   schedules = import ./schedule.nix { inherit lib; };
   settings = import ./settings.nix { inherit lib; };
+  peers = import ./peers.nix { inherit lib; };
 
   configFile = import ./config-file.nix { inherit pkgs; } {
     inherit (cfg) package;
@@ -62,9 +63,7 @@ in
   config = lib.mkIf cfg.enable {
     assertions = settings.assertions cfg "${at}.jobs";
 
-    warnings =
-      lib.optional (config.nix.gc.automatic or false)
-        "nix.gc.automatic is on beside ${at}: it removes generations that are then not held and cannot be put back. Either set nix.gc.automatic = false, or ${at}.enable = false.";
+    warnings = peers.warnings config at peers.darwin;
 
     environment.systemPackages = [ cfg.package ];
     environment.etc."nix-prune/config.json".source = configFile;

@@ -14,6 +14,7 @@ let
   schedules = import ./schedule.nix { inherit lib; };
   units = import ./units.nix { inherit lib; };
   settings = import ./settings.nix { inherit lib; };
+  peers = import ./peers.nix { inherit lib; };
 
   configFile = import ./config-file.nix { inherit pkgs; } {
     inherit (cfg) package;
@@ -101,9 +102,7 @@ in
   config = lib.mkIf cfg.enable {
     assertions = settings.assertions cfg "${at}.jobs" ++ lib.mapAttrsToList ofLaunchd jobs;
 
-    warnings =
-      lib.optional (config.nix.gc.automatic or false)
-        "nix.gc.automatic is on beside ${at}: it removes generations that are then not held and cannot be put back. Either set nix.gc.automatic = false, or ${at}.enable = false.";
+    warnings = peers.warnings config at peers.home-manager;
 
     home.packages = [ cfg.package ];
     xdg.configFile."nix-prune/config.json".source = configFile;

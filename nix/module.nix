@@ -12,6 +12,7 @@ let
 
   schedules = import ./schedule.nix { inherit lib; };
   units = import ./units.nix { inherit lib; };
+  peers = import ./peers.nix { inherit lib; };
   inherit (import ./settings.nix { inherit lib; })
     assertions
     enabledJobs
@@ -212,14 +213,6 @@ let
       message = "${at}.jobs.${name}-watch: ${name} is watched by a unit of that name. Either rename one of them, or set ${at}.jobs.${name}.watch.enable = false.";
     }
   ];
-
-  others = lib.filterAttrs (_: runs: runs) {
-    "nix.gc.automatic" = config.nix.gc.automatic or false;
-    "programs.nh.clean.enable" = config.programs.nh.clean.enable or false;
-    "services.angrr.enable" = config.services.angrr.enable or false;
-    "services.nix-sweep.enable" = config.services.nix-sweep.enable or false;
-    "services.fast-nix-gc.enable" = config.services.fast-nix-gc.enable or false;
-  };
 in
 {
   options.services.nix-prune = own // {
@@ -246,10 +239,7 @@ in
         assertions =
           assertions cfg "${at}.jobs" ++ lib.concatLists (lib.mapAttrsToList systemAssertions jobs);
 
-        warnings = lib.mapAttrsToList (
-          option: _:
-          "${option} is on beside ${at}: both remove generations or collect garbage, and what the other one removes is not held and cannot be undone. Either set ${option} = false, or ${at}.enable = false."
-        ) others;
+        warnings = peers.warnings config at peers.nixos;
 
         environment.systemPackages = [ cfg.package ];
         environment.etc."nix-prune/config.json".source = systemFile;

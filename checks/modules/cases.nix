@@ -176,6 +176,16 @@ in
       services.nix-prune.enable = true;
       nix.gc.automatic = true;
       programs.nh.clean.enable = true;
+      services = {
+        angrr.enable = true;
+        nix-sweep.enable = true;
+        fast-nix-gc.enable = true;
+        fast-nix-gc.automatic = true;
+        harmonia.gc.enable = true;
+        harmonia.gc.automatic = true;
+        # by hand only
+        harmonia-dev.gc.enable = true;
+      };
     };
 
     # everything that a job may risk, said in so many words
@@ -199,6 +209,12 @@ in
   home-manager = {
     template = import ../../nix/template/home.nix;
     minimal.services.nix-prune.enable = true;
+    beside = {
+      services.nix-prune.enable = true;
+      services.home-manager.autoExpire.enable = true;
+      nix.gc.automatic = true;
+      programs.nh.clean.enable = true;
+    };
     full.services.nix-prune = {
       enable = true;
       inherit settings;
@@ -243,6 +259,13 @@ in
           { Hour = 12; }
         ];
       };
+    };
+    beside.services = {
+      nix-prune.enable = true;
+      angrr.enable = true;
+      harmonia-dev.gc.enable = true;
+      harmonia-dev.gc.automatic = true;
+      fast-nix-gc.automatic = true;
     };
     # Nix that nix-darwin does not manage
     determinate = {

@@ -42,6 +42,18 @@ let
   timer = unit // {
     timerConfig = section;
   };
+  # those of the modules that our module looks at, as each of them declares its options
+  peers = {
+    angrr.enable = flag;
+    nix-sweep.enable = flag;
+    fast-nix-gc = automatic;
+    harmonia.gc = automatic;
+    harmonia-dev.gc = automatic;
+  };
+  automatic = {
+    enable = flag;
+    automatic = flag;
+  };
   units = kind: any (types.attrsOf (types.submodule (module kind))) { };
   etc = any (types.attrsOf (
     types.submodule (module {
@@ -69,6 +81,7 @@ in
       nix.package = any types.package null;
       nix.gc.automatic = flag;
       programs.nh.clean.enable = flag;
+      services = peers;
     })
   ];
 
@@ -121,6 +134,8 @@ in
       nix.enable = any types.bool true;
       nix.package = any (types.nullOr types.package) null;
       nix.gc.automatic = flag;
+      programs.nh.clean.enable = flag;
+      services.home-manager.autoExpire.enable = flag;
     })
   ];
 
@@ -137,6 +152,7 @@ in
       nix.enable = any types.bool true;
       nix.package = any types.package null;
       nix.gc.automatic = flag;
+      services = { inherit (peers) angrr fast-nix-gc harmonia-dev; };
     })
   ];
 }
