@@ -61,7 +61,7 @@ in
   };
 
   config = lib.mkIf cfg.enable {
-    assertions = settings.assertions cfg "${at}.jobs";
+    assertions = settings.assertions cfg at;
 
     warnings = peers.warnings config at peers.darwin;
 

@@ -20,6 +20,8 @@ let
     inherit (cfg) package;
     option = "${at}.settings and ${at}.jobs";
     settings = settings.file cfg;
+    # launchd has its own, below
+    times = lib.optionals (!isDarwin) (settings.times at jobs);
   };
 
   jobs = settings.enabledJobs cfg;
@@ -100,7 +102,7 @@ in
   };
 
   config = lib.mkIf cfg.enable {
-    assertions = settings.assertions cfg "${at}.jobs" ++ lib.mapAttrsToList ofLaunchd jobs;
+    assertions = settings.assertions cfg at ++ lib.mapAttrsToList ofLaunchd jobs;
 
     warnings = peers.warnings config at peers.home-manager;
 

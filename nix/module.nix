@@ -18,6 +18,7 @@ let
     enabledJobs
     file
     goals
+    times
     ;
   options =
     profiles: schedule:
@@ -36,14 +37,15 @@ let
   ] schedules.timer;
 
   checked =
-    name: settings:
+    at: options:
     import ./config-file.nix { inherit pkgs; } {
       inherit (cfg) package;
-      option = name;
-      inherit settings;
+      option = "${at}.settings and ${at}.jobs";
+      settings = file options;
+      times = times at (enabledJobs options);
     };
-  systemFile = checked "${at}.settings and ${at}.jobs" (file cfg);
-  userFile = checked "${at}.users.settings and ${at}.users.jobs" (file cfg.users);
+  systemFile = checked at cfg;
+  userFile = checked "${at}.users" cfg.users;
 
   jobs = enabledJobs cfg;
   userJobs = enabledJobs cfg.users;
@@ -237,7 +239,7 @@ in
     lib.mkMerge [
       {
         assertions =
-          assertions cfg "${at}.jobs" ++ lib.concatLists (lib.mapAttrsToList systemAssertions jobs);
+          assertions cfg at ++ lib.concatLists (lib.mapAttrsToList systemAssertions jobs);
 
         warnings = peers.warnings config at peers.nixos;
 
@@ -260,7 +262,7 @@ in
         };
       }
       (lib.mkIf cfg.users.enable {
-        assertions = assertions cfg.users "${at}.users.jobs";
+        assertions = assertions cfg.users "${at}.users";
         environment.etc."nix-prune/users.json".source = userFile;
         systemd.user.services = named (lib.mapAttrs ofUser userJobs);
         systemd.user.timers = named (lib.mapAttrs timer (scheduled userJobs));

@@ -152,7 +152,7 @@ let
     };
     maxRisk = optional own.risk ''
       The highest risk that the job may take, `high` if it is not set. A plan that is riskier is refused as a whole.
-      `critical` requires {option}`services.nix-prune.settings.safeMode` to be `false`.
+      `critical` requires `settings.safeMode` beside these jobs to be `false`.
     '' (example "medium");
     budget = part budget ''
       Disk budget. The job does nothing while the goal is reached, and otherwise removes only what the goal needs. Set

@@ -36,8 +36,10 @@ let
 
   # Assertions about a job called `name`, whose options are at `at`.
   ofJob =
-    cfg: at: name: job:
+    cfg: parent: name: job:
     let
+      at = "${parent}.jobs.${name}";
+      settingsAt = "${parent}.settings";
       done = lib.filter (operation: !isNotSet operation) (lib.attrValues job.operations);
       generations = job.operations.generations;
       # what is written past the options is checked in the build
@@ -54,7 +56,7 @@ let
       }
       {
         assertion = job.maxRisk == "critical" -> !cfg.settings.safeMode;
-        message = "${at}.maxRisk: the job may do what is critical, and the safe mode refuses that. Either set it to \"high\", or set services.nix-prune.settings.safeMode = false if nothing needs to bring this machine back.";
+        message = "${at}.maxRisk: the job may do what is critical, and the safe mode refuses that. Either set it to \"high\", or set ${settingsAt}.safeMode = false if nothing needs to bring this machine back.";
       }
       {
         assertion =
@@ -84,15 +86,32 @@ in
       );
     };
 
+  # of the options below `at`
   assertions =
     cfg: at:
     [
       {
         assertion = cfg.jobs != { } || cfg.settings.jobs or { } != { };
-        message = "${at}: there is no job. Either define one, or remove the empty definition to have the job `daily`.";
+        message = "${at}.jobs: there is no job. Either define one, or remove the empty definition to have the job `daily`.";
       }
     ]
-    ++ lib.concatLists (lib.mapAttrsToList (name: ofJob cfg "${at}.${name}" name) cfg.jobs);
+    ++ lib.concatLists (lib.mapAttrsToList (ofJob cfg at) cfg.jobs);
+
+  # What systemd must know of the enabled jobs below `at`.
+  times =
+    at: jobs:
+    let
+      of = kind: option: text: { inherit kind option text; };
+      ofJob =
+        name: job:
+        let
+          option = key: "${at}.jobs.${name}.${key}";
+        in
+        map (of "calendar" (option "dates")) job.dates
+        ++ [ (of "timespan" (option "randomizedDelaySec") job.randomizedDelaySec) ]
+        ++ lib.optional (job ? watch) (of "timespan" (option "watch.interval") job.watch.interval);
+    in
+    lib.concatLists (lib.mapAttrsToList ofJob jobs);
 
   enabledJobs = cfg: lib.filterAttrs (_: job: job.enabled) cfg.jobs;
 }

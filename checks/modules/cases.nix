@@ -121,8 +121,11 @@ in
     times.services.nix-prune = {
       enable = true;
       jobs.daily = {
-        randomizedDelaySec = "1h 30min";
+        randomizedDelaySec = "1month";
         dates = [
+          "Monday 04:00"
+          "Daily"
+          "03:15 CET"
           "hourly"
           "quarterly UTC"
           "Sun"

@@ -57,7 +57,9 @@ let
     };
 
   pkgsOf = isDarwin: rec {
-    inherit nix-prune nix;
+    inherit lib nix-prune nix;
+    systemd = fake "6" "systemd" { };
+    tzdata = fake "7" "tzdata" { };
     callPackage = _: _: nix-prune;
     stdenv.hostPlatform = {
       inherit isDarwin;
@@ -73,6 +75,8 @@ let
       assert lib.hasInfix "config check" script;
       fake (if lib.hasInfix ".users." environment.option then "4" else "2") name {
         inherit (environment.file) settings;
+        inherit (environment) option;
+        inherit script;
       };
   };
 
@@ -272,12 +276,21 @@ in
       (render.${system} config)
     ] null;
 
-  # The settings that the program refuses, and what it must name.
-  refused = map (row: {
-    inherit (row) names;
-    settings =
-      (evaluate "nixos" row.config).config.environment.etc."nix-prune/config.json".source.settings;
-  }) built;
+  # The settings files whose build fails, with its script, and what it must name.
+  refused = map (
+    row:
+    let
+      file = row.file or "config.json";
+    in
+    {
+      inherit (row) names;
+      inherit ((evaluate "nixos" row.config).config.environment.etc."nix-prune/${file}".source)
+        settings
+        option
+        script
+        ;
+    }
+  ) built;
 
   markdown = import ./markdown.nix {
     inherit lib;

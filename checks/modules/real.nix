@@ -19,6 +19,7 @@ let
     inherit lib;
     nix-prune = fake "nix-prune";
     systemd = fake "systemd";
+    tzdata = fake "tzdata";
     writeText = name: text: fake name // { inherit text; };
     writeTextFile = file: fake file.name // { inherit (file) text; };
     writeScriptBin = name: _: fake name;

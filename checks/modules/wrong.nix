@@ -135,31 +135,18 @@ in
       3
     ]
     ++ each [ "${option}.dates" ] (dates: job { inherit dates; }) [
-      "dayly"
-      "25:00"
-      "03:75"
-      "2026-13-01"
-      "Caturday 04:00"
-      "03:15 Middle-Earth"
-      [
-        "daily"
-        "now and then"
-      ]
+      "daily
+weekly"
+      7
     ]
     ++
       each [ "${option}.randomizedDelaySec" "time span" ]
         (randomizedDelaySec: job { inherit randomizedDelaySec; })
         [
-          "a while"
-          "-5min"
+          "1h
+2h"
+          30
         ]
-    ++ each [ "${option}.watch.interval" "time span" ] (
-      interval:
-      job {
-        watch = { inherit interval; };
-        budget.minFree = "20%";
-      }
-    ) [ "often" ]
     ++
       each [ "${option}.operations.generations.profiles" ]
         (
@@ -357,6 +344,7 @@ in
         }
         [
           "services.nix-prune.users.jobs.daily.maxRisk"
+          "services.nix-prune.users.settings.safeMode = false"
         ]
       )
     ];
@@ -395,27 +383,77 @@ in
       ])
     ];
 
-  # What `settings` passes on, and the program refuses in the build: the key that it names.
-  built = [
-    {
-      config = settings { protect.pathes = [ ]; };
-      names = "/protect/pathes";
-    }
-    {
-      config = settings { undoWindw = "7d"; };
-      names = "/undoWindw";
-    }
-    {
-      config = settings { jobs.weekly.operations.colect = { }; };
-      names = "/jobs/weekly/operations/colect";
-    }
-    {
-      config = settings { jobs.weekly.operations.generations.keep.last = 1001; };
-      names = "/jobs/weekly/operations/generations/keep/last";
-    }
-    {
-      config = settings { protect.paths = [ "/usr" ]; };
-      names = "/protect/paths";
-    }
-  ];
+  # What is refused in the build: by the program what `settings` passes on, by systemd the times; and what is named.
+  built =
+    let
+      at = "services.nix-prune.jobs.daily";
+      time = value: option: {
+        config = job (
+          lib.setAttrByPath (lib.splitString "." option) value // { budget.minFree = "20%"; }
+        );
+        names = "${at}.${option}: systemd does not know \"${lib.last (lib.toList value)}\"";
+      };
+      each = option: map (value: time value option);
+    in
+    each "dates" [
+      "dayly"
+      "25:00"
+      "03:75"
+      "2026-13-01"
+      "Caturday 04:00"
+      "03:15 Middle-Earth"
+      "Sat..Mon"
+      ""
+      [
+        "daily"
+        "now and then"
+      ]
+    ]
+    ++ each "randomizedDelaySec" [
+      "a while"
+      "-5min"
+      ""
+    ]
+    ++ each "watch.interval" [ "often" ]
+    ++ [
+      # these are all right
+      {
+        config = (import ./cases.nix).nixos.times;
+        names = null;
+      }
+      {
+        config = {
+          services.nix-prune = {
+            enable = true;
+            users.enable = true;
+            users.jobs.daily = {
+              dates = "Sat..Mon";
+              operations.collect = { };
+            };
+          };
+        };
+        file = "users.json";
+        names = "services.nix-prune.users.jobs.daily.dates: systemd does not know";
+      }
+      {
+        config = settings { protect.pathes = [ ]; };
+        names = "/protect/pathes";
+      }
+      {
+        config = settings { undoWindw = "7d"; };
+        names = "/undoWindw";
+      }
+      {
+        config = settings { jobs.weekly.operations.colect = { }; };
+        names = "/jobs/weekly/operations/colect";
+      }
+      {
+        config = settings { jobs.weekly.operations.generations.keep.last = 1001; };
+        names = "/jobs/weekly/operations/generations/keep/last";
+      }
+      {
+        config = settings { protect.paths = [ "/usr" ]; };
+        names = "/protect/paths";
+      }
+    ];
 }
