@@ -104,6 +104,8 @@ struct World {
     comes_alive: RefCell<Option<StorePath<String>>>,
     /// This Nix is not known to check what it deletes by name.
     only_wholly: Cell<bool>,
+    /// How full the disk is cannot be read any more once something was deleted.
+    loses_sight: Cell<bool>,
     /// How many names in the store directory only a full collection deletes.
     foreign: Cell<u64>,
     /// The disk is full; what Nix has set aside for that; how often space was set aside.

@@ -86,6 +86,9 @@ impl Survey for StoreData<'_> {
     }
 
     fn disk_usage(&self, _: SizeMetric) -> DiskUsage {
+        if self.0.loses_sight.get() && !deleted(self.0).is_empty() {
+            return DiskUsage::default();
+        }
         DiskUsage {
             disk: Some(Disk {
                 inodes: None,
@@ -313,6 +316,18 @@ fn what_cannot_be_measured_ends_the_budget_at_the_first_step() {
     );
     assert_eq!(world.collections.get(), 1);
     assert!(!world.disk.borrow().contains(&path(DEAD)));
+}
+
+#[test]
+fn nothing_more_is_chosen_once_the_disk_cannot_be_read() {
+    let world = world(Kind::Honest, &[16; 4], &[8, 8]);
+    world.loses_sight.set(true);
+    let receipt = run_for(&world, 40);
+    assert_eq!(
+        (ended(&receipt), dropped(&receipt)),
+        (BudgetEnd::Unknown, 0)
+    );
+    assert_eq!(deleted(&world).len(), 2);
 }
 
 /// Names that only a full collection deletes may stay after it: one collection is enough to see that.

@@ -406,13 +406,21 @@ fn who_waits_for_a_daemon_can_be_stopped() {
     no_daemon_at_first(&fakes, 9, words);
     let stop = Arc::new(Flag::default());
     let cli = fakes.cli_with(Arc::clone(&stop));
+    let calls = fakes.f.scratch.base().join("calls");
+    let first_call = calls.clone();
     let asks = std::thread::spawn(move || {
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        while fs::read_to_string(&first_call)
+            .unwrap_or_default()
+            .is_empty()
+        {
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
         stop.0.store(true, Ordering::SeqCst);
     });
     let error = cli.hold(&fakes.f.path(1), &fakes.f.hold(1)).unwrap_err();
     asks.join().unwrap();
     assert!(chain(&error).contains("cannot connect") || chain(&error).contains("interrupted"));
-    let seen = fs::read_to_string(fakes.f.scratch.base().join("calls")).unwrap();
-    assert_eq!(seen.lines().count(), 1);
+    // Four without the stop; a second one may have begun on a slow machine.
+    let seen = fs::read_to_string(calls).unwrap();
+    assert!(seen.lines().count() <= 2, "{seen}");
 }
