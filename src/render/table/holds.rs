@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::domain::measure::Timestamp;
 use crate::domain::profile::{ProfileNames, ProfilePath};
 use crate::domain::receipt::RunId;
+use crate::domain::reference::ranges;
 use crate::domain::snapshot::{Held, Hold, Snapshot};
 use crate::render::json::HoldsDocument;
-use crate::render::text::{count, escape, ranges};
+use crate::render::text::{count, escape};
 
 use super::grid::{Column, Grid};
 use super::store::size;
@@ -27,16 +28,15 @@ pub fn holds(snapshot: &Snapshot, document: &HoldsDocument, view: &View) -> Stri
     }
     let mut grid = Grid::new(&[
         Column::new("Run"),
-        Column::new("Until").importance(1),
-        Column::new("State"),
-        Column::new("Frees").right(),
-        Column::new("Held").cut_end(),
+        Column::new("Until"),
+        Column::new("Frees").right().importance(1),
+        Column::new("Held").wrap().at_least(28),
     ]);
     for ((until, run, intact), holds) in groups {
-        let (state, paint) = match (intact, until > snapshot.taken_at) {
-            (false, _) => ("broken", Paint::Red),
-            (true, true) => ("open", Paint::Green),
-            (true, false) => ("ended", Paint::Yellow),
+        let until_when = match (intact, until > snapshot.taken_at) {
+            (false, _) => view.paint("broken", Paint::Red),
+            (true, true) => view.time(until),
+            (true, false) => view.paint("ended", Paint::Yellow),
         };
         let mut runs = document.runs.iter().filter(|it| intact && it.run == *run);
         let frees = runs
@@ -44,8 +44,7 @@ pub fn holds(snapshot: &Snapshot, document: &HoldsDocument, view: &View) -> Stri
             .and_then(|it| it.nar_bytes);
         grid.row([
             run.to_string(),
-            view.time(until),
-            view.paint(state, paint),
+            until_when,
             size(frees),
             escape(&held(&holds)),
         ]);
@@ -67,7 +66,7 @@ pub fn holds(snapshot: &Snapshot, document: &HoldsDocument, view: &View) -> Stri
     page.finish()
 }
 
-/// `system:1-55, alice/home-manager:7 and 2 vanished roots`.
+/// `system:1..55, alice/home-manager:7, 2 vanished roots`: generations as `undo` takes them.
 fn held(holds: &[&Hold]) -> String {
     let mut profiles: BTreeMap<&ProfilePath, BTreeSet<u32>> = BTreeMap::new();
     let mut roots = Vec::new();
@@ -80,13 +79,21 @@ fn held(holds: &[&Hold]) -> String {
         }
     }
     let names: ProfileNames<'_> = profiles.keys().copied().collect();
-    let profiles = profiles.iter();
-    let profiles =
-        profiles.map(|(profile, numbers)| format!("{}:{}", names.of(profile), ranges(numbers)));
+    let generations = profiles.iter().flat_map(|(profile, numbers)| {
+        let name = names.of(profile);
+        let parts = ranges(numbers).into_iter();
+        parts.map(move |(first, last)| {
+            if first == last {
+                format!("{name}:{first}")
+            } else {
+                format!("{name}:{first}..{last}")
+            }
+        })
+    });
     let roots = match roots.as_slice() {
         [] => None,
         [root] => Some(root.clone()),
         roots => Some(count(roots.len(), "vanished root")),
     };
-    profiles.chain(roots).collect::<Vec<_>>().join(", ")
+    generations.chain(roots).collect::<Vec<_>>().join(", ")
 }
