@@ -63,7 +63,7 @@ in
   config = lib.mkIf cfg.enable {
     assertions = settings.assertions cfg at;
 
-    warnings = peers.warnings config at peers.darwin;
+    warnings = peers.warnings config at peers.darwin ++ settings.warnings cfg at;
 
     environment.systemPackages = [ cfg.package ];
     environment.etc."nix-prune/config.json".source = configFile;

@@ -104,7 +104,7 @@ in
   config = lib.mkIf cfg.enable {
     assertions = settings.assertions cfg at ++ lib.mapAttrsToList ofLaunchd jobs;
 
-    warnings = peers.warnings config at peers.home-manager;
+    warnings = peers.warnings config at peers.home-manager ++ settings.warnings cfg at;
 
     home.packages = [ cfg.package ];
     xdg.configFile."nix-prune/config.json".source = configFile;

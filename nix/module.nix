@@ -19,22 +19,25 @@ let
     file
     goals
     times
+    warnings
     ;
-  options =
-    profiles: schedule:
-    import ./options.nix {
-      inherit
-        lib
-        pkgs
-        profiles
-        schedule
-        ;
+  options = given: import ./options.nix ({ inherit lib pkgs; } // given);
+  own = options {
+    profiles = [ "system" ];
+    schedule = schedules.systemTimer;
+  };
+  ofUsers = options {
+    profiles = [
+      "users"
+      "home-manager"
+    ];
+    schedule = schedules.timer;
+    # the garbage is the system's
+    standard.generations.keep = {
+      last = 5;
+      within = "14d";
     };
-  own = options [ "system" ] schedules.systemTimer;
-  ofUsers = options [
-    "users"
-    "home-manager"
-  ] schedules.timer;
+  };
 
   checked =
     at: options:
@@ -222,10 +225,6 @@ in
       enable = lib.mkEnableOption "jobs of nix-prune for every user's own profiles, as timers of the user's systemd";
       inherit (ofUsers) settings;
       jobs = ofUsers.jobs // {
-        default.daily.operations.generations.keep = {
-          last = 5;
-          within = "14d";
-        };
         description = ''
           What is done in every user's own profiles, and when; as {option}`services.nix-prune.jobs`, with the user's rights.
           If none is set, one called `daily` keeps the last five generations and those of two weeks.
@@ -241,7 +240,7 @@ in
         assertions =
           assertions cfg at ++ lib.concatLists (lib.mapAttrsToList systemAssertions jobs);
 
-        warnings = peers.warnings config at peers.nixos;
+        warnings = peers.warnings config at peers.nixos ++ warnings cfg at;
 
         environment.systemPackages = [ cfg.package ];
         environment.etc."nix-prune/config.json".source = systemFile;
@@ -263,6 +262,7 @@ in
       }
       (lib.mkIf cfg.users.enable {
         assertions = assertions cfg.users "${at}.users";
+        warnings = warnings cfg.users "${at}.users";
         environment.etc."nix-prune/users.json".source = userFile;
         systemd.user.services = named (lib.mapAttrs ofUser userJobs);
         systemd.user.timers = named (lib.mapAttrs timer (scheduled userJobs));

@@ -6,6 +6,14 @@
   profiles,
   # options that every job of this module has besides, as a module
   schedule,
+  # what the job called `daily` does if nobody says it
+  standard ? {
+    generations.keep = {
+      last = 5;
+      within = "14d";
+    };
+    collect = { };
+  },
 }:
 
 let
@@ -143,7 +151,7 @@ let
   };
 
   policy = {
-    description = optional types.str "What the job is for." (example "prune and collect");
+    description = optional types.singleLineStr "What the job is for." (example "prune and collect");
     enabled = mkOption {
       type = types.bool;
       default = true;
@@ -161,7 +169,9 @@ let
     operations = mkOption {
       type = types.submodule { options = operations; };
       default = { };
-      description = "What the job does. An enabled job must do something.";
+      description = ''
+        What the job does. An enabled job must do something. The job `daily` does by default what {option}`jobs` describes.
+      '';
       example = {
         generations.keep.last = 5;
         collect = { };
@@ -331,16 +341,17 @@ in
     type = types.attrsOf (
       types.submodule [
         { options = policy; }
+        # also where a definition of the job says only when it runs
+        (
+          { name, ... }:
+          {
+            operations = lib.mkIf (name == "daily") (lib.mkDefault standard);
+          }
+        )
         schedule
       ]
     );
-    default.daily.operations = {
-      generations.keep = {
-        last = 5;
-        within = "14d";
-      };
-      collect = { };
-    };
+    default.daily.operations = standard;
     description = ''
       What is done, and when. A job has a name, a policy, and a timer. If none is set, one called `daily` keeps the last five
       generations and those of two weeks, and collects garbage.

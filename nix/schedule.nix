@@ -13,7 +13,11 @@ let
       example = !default;
     };
 
-  lowPriority = flag true "Whether to run with low CPU and I/O priority.";
+  lowPriority = flag true ''
+    Whether nix-prune itself runs with low CPU and I/O priority. The store paths are deleted by Nix's daemon, which has its own:
+    on NixOS {option}`nix.daemonCPUSchedPolicy` and {option}`nix.daemonIOSchedClass` set it, on nix-darwin
+    {option}`nix.daemonProcessType` and {option}`nix.daemonIOLowPriority`.
+  '';
 
   dates = mkOption {
     type = types.coercedTo own.calendar lib.singleton (types.listOf own.calendar);
@@ -61,7 +65,7 @@ rec {
       };
     };
     onFailure = mkOption {
-      type = types.listOf types.str;
+      type = types.listOf own.unit;
       default = [ ];
       description = "Units that are started when the job has failed, or could not reach its budget.";
       example = [ "notify-owner@%n.service" ];

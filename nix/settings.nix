@@ -25,7 +25,7 @@ let
   isNotSet = value: value == null;
   goals =
     budget:
-    lib.filter (key: !isNotSet budget.${key}) [
+    lib.filter (key: !isNotSet (budget.${key} or null)) [
       "minFree"
       "maxUsed"
       "maxStore"
@@ -97,6 +97,14 @@ in
     ]
     ++ lib.concatLists (lib.mapAttrsToList (ofJob cfg at) cfg.jobs);
 
+  # What is remarked of the options below `at`.
+  warnings =
+    cfg: at:
+    map (
+      name:
+      "${at}.settings.jobs.${name} has no timer, and its budget is not watched. Define ${at}.jobs.${name} instead; a job without a time runs by hand only."
+    ) (lib.attrNames (removeAttrs (cfg.settings.jobs or { }) (lib.attrNames cfg.jobs)));
+
   # What systemd must know of the enabled jobs below `at`.
   times =
     at: jobs:
@@ -113,5 +121,14 @@ in
     in
     lib.concatLists (lib.mapAttrsToList ofJob jobs);
 
-  enabledJobs = cfg: lib.filterAttrs (_: job: job.enabled) cfg.jobs;
+  # The jobs that run, with what the settings say past the options.
+  enabledJobs =
+    cfg:
+    let
+      past = name: lib.getAttrs (lib.intersectLists [ "budget" "enabled" ] (keys name)) (of name);
+      keys = name: lib.attrNames (of name);
+      of = name: cfg.settings.jobs.${name} or { };
+      jobs = lib.mapAttrs (name: job: lib.recursiveUpdate job (past name)) cfg.jobs;
+    in
+    lib.filterAttrs (_: job: job.enabled) jobs;
 }

@@ -41,5 +41,7 @@ in
   safetyCheck = matching "code of a safety check, such as roots.unreadable" "[a-z]+\\.[a-z-]+";
   reason = matching "text that is not empty" ".*[^[:space:]].*";
 
+  unit = matching "name of a unit of systemd, such as notify@%n.service" "[a-zA-Z0-9@%:_.\\\\-]+\\.(automount|device|mount|path|scope|service|slice|socket|swap|target|timer)";
+
   jobName = "[a-zA-Z0-9][a-zA-Z0-9_-]{0,49}";
 }

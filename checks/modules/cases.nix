@@ -143,6 +143,16 @@ in
       };
     };
 
+    # what is said of the default job alone is when it runs
+    only-when.services.nix-prune = {
+      enable = true;
+      jobs.daily.dates = "weekly";
+      # a budget past the options is watched as well
+      settings.jobs.daily.budget.minFree = "20%";
+      users.enable = true;
+      users.jobs.daily.dates = "monthly";
+    };
+
     # a store that may only be so large: nothing to watch
     largest.services.nix-prune = {
       enable = true;

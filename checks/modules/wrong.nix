@@ -169,6 +169,21 @@ weekly"
           [ "home/*/keep" ]
         ]
     ++ each [ "services.nix-prune.settings.version" ] (version: settings { inherit version; }) [ 1 ]
+    ++
+      each [ "${option}.description" "single-line string" ] (description: job { inherit description; })
+        [
+          "one\ntwo"
+          "one\nOnFailure=x.service"
+        ]
+    ++
+      each [ "${option}.onFailure" "name of a unit of systemd, such as notify@%n.service" ]
+        (onFailure: job { inherit onFailure; })
+        [
+          [ "notify" ]
+          [ "notify@%n" ]
+          [ "a.service\nb.service" ]
+          [ "a b.service" ]
+        ]
     ++ [
       # keys that are not there
       (row (job { maxRsk = "low"; }) [
@@ -357,6 +372,10 @@ weekly"
       (row (job { watch.enable = true; }) [
         "${option}.watch"
         "does not exist"
+      ])
+      (row (job { description = "one\ntwo"; }) [
+        "${option}.description"
+        "single-line string"
       ])
     ];
 
