@@ -40,16 +40,27 @@
         }
       );
 
-      templates.default = {
-        path = ./nix/template;
-        description = "A NixOS configuration with nix-prune";
+      templates = {
+        default = self.templates.nixos;
+        nixos = {
+          path = ./nix/templates/nixos;
+          description = "A NixOS configuration with nix-prune";
+        };
+        home-manager = {
+          path = ./nix/templates/home-manager;
+          description = "A home-manager configuration with nix-prune";
+        };
+        nix-darwin = {
+          path = ./nix/templates/nix-darwin;
+          description = "A nix-darwin configuration with nix-prune";
+        };
       };
 
       checks = eachSystem (
-        pkgs: package:
+        pkgs: _:
         import ./checks {
-          inherit pkgs package;
-          module = self.nixosModules.default;
+          inherit pkgs;
+          packages = self.packages.${pkgs.stdenv.hostPlatform.system};
         }
       );
 

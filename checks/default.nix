@@ -1,14 +1,13 @@
 # What `nix flake check` runs.
 {
   pkgs,
-  package,
-  # the module of NixOS, with our package
-  module,
+  # those of this system
+  packages,
 }:
 
 let
   inherit (pkgs) lib;
-  onLinux = lib.optionalAttrs pkgs.stdenv.hostPlatform.isLinux;
+  package = packages.default;
 
   # The package's sources lack tests and benches, which cargo names and these read.
   cargo =
@@ -22,11 +21,6 @@ let
       installPhase = "touch $out";
       postInstall = "";
     });
-
-  vm = lib.mapAttrs' (file: _: {
-    name = "vm-${lib.removeSuffix ".nix" file}";
-    value = pkgs.testers.runNixOSTest (import (./vm + "/${file}") { inherit lib module; });
-  }) (lib.filterAttrs (file: _: file != "common.nix") (builtins.readDir ./vm));
 in
 {
   # with the tests that need no store
@@ -52,4 +46,6 @@ in
 
   modules = import ./modules { inherit pkgs package; };
 }
-// onLinux vm
+# on Linux alone
+// lib.filterAttrs (name: _: name == "static") packages
+// lib.mapAttrs' (name: lib.nameValuePair "vm-${name}") package.tests

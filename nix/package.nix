@@ -4,17 +4,28 @@
   rustPlatform,
   installShellFiles,
   makeBinaryWrapper,
+  pkg-config,
+  versionCheckHook,
+  testers,
+  sqlite,
   nix,
   # whether Nix comes along, for machines that have none on PATH
   withNix ? true,
 }:
 
 let
-  inherit ((lib.importTOML ../Cargo.toml).package) name version description;
+  cargo = (lib.importTOML ../Cargo.toml).package;
+  inherit (cargo) name;
+  # A static library of SQLite is not everywhere; Cargo builds one.
+  withSystemSqlite = !stdenv.hostPlatform.isStatic;
+  canRun = stdenv.buildPlatform.canExecute stdenv.hostPlatform;
 in
 rustPlatform.buildRustPackage {
   pname = name;
-  inherit version;
+  inherit (cargo) version;
+
+  __structuredAttrs = true;
+  strictDeps = true;
 
   # What the build reads: an edit elsewhere does not rebuild the package.
   src = lib.fileset.toSource {
@@ -33,20 +44,23 @@ rustPlatform.buildRustPackage {
   };
   cargoLock.lockFile = ../Cargo.lock;
 
+  buildNoDefaultFeatures = withSystemSqlite;
   # The other tests make Nix stores of their own, which a build's sandbox refuses.
   cargoTestFlags = [ "--lib" ];
 
   nativeBuildInputs = [
     installShellFiles
     makeBinaryWrapper
-  ];
+  ]
+  ++ lib.optional withSystemSqlite pkg-config;
+  buildInputs = lib.optional withSystemSqlite sqlite;
 
   # As a suffix: the Nix of the system knows its own store best.
   postInstall =
     lib.optionalString withNix ''
       wrapProgram $out/bin/${name} --suffix PATH : ${lib.makeBinPath [ nix ]}
     ''
-    + lib.optionalString (stdenv.buildPlatform.canExecute stdenv.hostPlatform) ''
+    + lib.optionalString canRun ''
       for shell in bash zsh fish; do
         $out/bin/${name} completions $shell >${name}.$shell
       done
@@ -55,10 +69,22 @@ rustPlatform.buildRustPackage {
       installManPage man/*
     '';
 
+  doInstallCheck = canRun;
+  nativeInstallCheckInputs = [ versionCheckHook ];
+
+  passthru.tests = lib.optionalAttrs stdenv.hostPlatform.isLinux (
+    import ../checks/vm.nix { inherit lib testers; }
+  );
+
   meta = {
-    inherit description;
+    inherit (cargo) description;
     license = lib.licenses.mit;
+    maintainers = [ ];
     mainProgram = name;
-    platforms = lib.platforms.unix;
+    platforms = lib.platforms.linux ++ lib.platforms.darwin;
+  }
+  // lib.optionalAttrs (cargo ? repository) {
+    homepage = cargo.repository;
+    changelog = "${cargo.repository}/blob/v${cargo.version}/CHANGELOG.md";
   };
 }

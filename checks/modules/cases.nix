@@ -63,7 +63,7 @@ in
 {
   nixos = {
     # what the README and `nix flake init` give
-    template = import ../../nix/template/nix-prune.nix;
+    template = import ../../nix/templates/nixos/nix-prune.nix;
 
     # the job that the documentation promises
     minimal.services.nix-prune.enable = true;
@@ -220,7 +220,7 @@ in
   };
 
   home-manager = {
-    template = import ../../nix/template/home.nix;
+    template = import ../../nix/templates/home-manager/home.nix;
     minimal.services.nix-prune.enable = true;
     beside = {
       services.nix-prune.enable = true;
@@ -242,7 +242,7 @@ in
   };
 
   home-manager-darwin = {
-    template = import ../../nix/template/home.nix;
+    template = import ../../nix/templates/home-manager/home.nix;
     minimal.services.nix-prune.enable = true;
     full.services.nix-prune = {
       enable = true;
@@ -258,6 +258,7 @@ in
   };
 
   darwin = {
+    template = import ../../nix/templates/nix-darwin/nix-prune.nix;
     minimal.services.nix-prune.enable = true;
     full.services.nix-prune = {
       enable = true;

@@ -74,11 +74,16 @@ fn words(line: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_configurations_of_the_readme_are_those_of_the_template() {
-    // scripts/check-modules evaluates the files, and scripts/check-nix the template.
-    let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("nix/template");
-    let files = ["flake.nix", "nix-prune.nix", "home.nix"];
-    let files = files.map(|file| fs::read_to_string(template.join(file)).unwrap());
+fn the_configurations_of_the_readme_are_those_of_the_templates() {
+    // scripts/check-modules evaluates the jobs, and scripts/check-nix the templates.
+    let templates = Path::new(env!("CARGO_MANIFEST_DIR")).join("nix/templates");
+    let files = [
+        "nixos/flake.nix",
+        "nixos/nix-prune.nix",
+        "home-manager/home.nix",
+        "nix-darwin/nix-prune.nix",
+    ];
+    let files = files.map(|file| fs::read_to_string(templates.join(file)).unwrap());
     assert_eq!(blocks("nix"), files);
 }
 
