@@ -40,7 +40,7 @@ in
       ''
         cd ${../.}
         find . -name '*.nix' -exec nixfmt --check {} +
-        deadnix --fail nix checks flake.nix
+        deadnix --fail nix checks *.nix
         touch $out
       '';
 
