@@ -253,11 +253,13 @@ fn freed_now(plan: &Plan) -> String {
 fn risk(plan: &Plan) -> Option<String> {
     let risk = plan.risk()?;
     if plan.safe_mode && risk == RiskLevel::Critical {
-        let gone = plan.removed_for_good();
-        Some(format!(
-            "Risk: critical. {} cannot be restored after this. At a terminal, a run asks for a confirmation; without one, safe mode refuses it.",
-            count(gone, "generation")
-        ))
+        Some(match plan.removed_for_good() {
+            0 => "Risk: critical. Fewer than two generations that look bootable would be left. Safe mode refuses it.".to_string(),
+            gone => format!(
+                "Risk: critical. {} cannot be restored after this. At a terminal, a run asks for a confirmation; without one, safe mode refuses it.",
+                count(gone, "generation")
+            ),
+        })
     } else if risk > plan.max_risk {
         let most = plan.max_risk;
         Some(format!("Risk: {risk}. The job allows at most {most}."))

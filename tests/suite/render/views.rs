@@ -1,6 +1,7 @@
 use nix_prune::domain::job::{Job, Operations};
 use nix_prune::domain::measure::{Bytes, Span};
 use nix_prune::domain::plan::Action;
+use nix_prune::domain::profile::Content;
 use nix_prune::domain::snapshot::Snapshot;
 use nix_prune::render::{Style, View, json, table};
 use proptest::prelude::*;
@@ -265,6 +266,24 @@ fn the_question_and_the_plan_tell_what_can_be_undone(
     assert!(text.contains(shown), "{text}");
     let sooner = "sooner";
     assert_eq!(text.contains(sooner), !window.is_zero(), "{text}");
+}
+
+#[test]
+fn a_plan_that_leaves_one_system_says_why_it_is_critical() {
+    let mut snapshot = sample::calm_snapshot("");
+    for profile in snapshot.profiles.iter_mut().filter(|p| p.kind.is_system()) {
+        // only the oldest one has a kernel
+        for generation in profile.generations.values_mut().skip(1) {
+            let path = generation.content.store_path().unwrap().clone();
+            generation.content = Content::Present(path);
+        }
+    }
+    let plan = plan_of(&snapshot, &sample::job(Span::days(7), ""));
+    let text = table::plan(&plan, None, &view(&snapshot, false, None));
+    assert!(
+        text.contains("Risk: critical. Fewer than two generations that look bootable"),
+        "{text}"
+    );
 }
 
 #[test]
