@@ -102,3 +102,17 @@ fn launchd_takes_the_agent() {
     );
     is_taken(line);
 }
+
+/// The fields of newsyslog.conf(5): the log that launchd writes, a mode, a count, a size, no time, and flags without a signal.
+#[test]
+fn newsyslog_rotates_the_log_of_launchd() {
+    let text = read("launchd/newsyslog.conf");
+    let line = text.lines().find(|line| !line.starts_with('#')).unwrap();
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let [log, "640", count, size, "*", "JN"] = fields[..] else {
+        panic!("{fields:?}")
+    };
+    assert!(count.parse::<u32>().is_ok() && size.parse::<u32>().is_ok());
+    let plist = read("launchd/org.nix-prune.plist");
+    assert!(plist.contains(&format!("<string>{log}</string>")), "{log}");
+}
