@@ -11,6 +11,7 @@ let
   at = "services.nix-prune";
 
   schedules = import ./schedule.nix { inherit lib; };
+  units = import ./units.nix { inherit lib; };
   settings = import ./settings.nix { inherit lib; };
   peers = import ./peers.nix { inherit lib; };
 
@@ -28,29 +29,29 @@ let
       "/nix/var/nix/profiles/default/bin";
 
   daemon = name: job: {
-    serviceConfig = {
-      ProgramArguments = [
-        (lib.getExe cfg.package)
-        "--config"
-        "${configFile}"
-        "run"
-        name
-        "--yes"
-      ];
-      EnvironmentVariables = {
-        NIX_REMOTE = "daemon";
-        PATH = nixBin;
-      };
-      RunAtLoad = false;
-      StartCalendarInterval = map (lib.filterAttrs (_: part: part != null)) job.interval;
-      StandardOutPath = "/var/log/nix-prune-${name}.log";
-      StandardErrorPath = "/var/log/nix-prune-${name}.log";
-    }
-    // lib.optionalAttrs job.lowPriority {
-      ProcessType = "Background";
-      LowPriorityIO = true;
-      Nice = 19;
-    };
+    serviceConfig = units.defaults (
+      {
+        ProgramArguments = units.arguments {
+          inherit (cfg) package;
+          file = configFile;
+          inherit name;
+          job = units.patient job;
+        };
+        EnvironmentVariables = {
+          NIX_REMOTE = "daemon";
+          PATH = nixBin;
+        };
+        RunAtLoad = false;
+        StartCalendarInterval = map (lib.filterAttrs (_: part: part != null)) job.interval;
+        StandardOutPath = "/var/log/nix-prune-${name}.log";
+        StandardErrorPath = "/var/log/nix-prune-${name}.log";
+      }
+      // lib.optionalAttrs job.lowPriority {
+        ProcessType = "Background";
+        LowPriorityIO = true;
+        Nice = 19;
+      }
+    );
   };
 in
 {
@@ -67,6 +68,11 @@ in
 
     environment.systemPackages = [ cfg.package ];
     environment.etc."nix-prune/config.json".source = configFile;
+    # Five old logs of 1 MB each at most. G: the name is a pattern; J: compressed; N: nobody has to be told.
+    environment.etc."newsyslog.d/nix-prune.conf".text = ''
+      # logfilename                mode count size when flags
+      /var/log/nix-prune-*.log     640  5     1000 *    GJN
+    '';
 
     launchd.daemons = lib.mapAttrs' (
       name: job: lib.nameValuePair "nix-prune-${name}" (daemon name job)

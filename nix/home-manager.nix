@@ -27,6 +27,7 @@ let
   jobs = settings.enabledJobs cfg;
   scheduled = lib.filterAttrs (_: job: job.dates != [ ]) jobs;
   named = lib.mapAttrs' (name: lib.nameValuePair "nix-prune-${name}");
+  settable = lib.mapAttrs (_: units.defaults);
   nixPackage = if config.nix.enable or true then config.nix.package or null else null;
 
   service = name: job: {
@@ -37,7 +38,9 @@ let
       X-SwitchMethod = "keep-old";
     }
     // units.conditions job
-    // units.retryLimit;
+    // units.retryLimit
+    // lib.optionalAttrs (job.onFailure != [ ]) { OnFailure = job.onFailure; }
+    // lib.optionalAttrs (job.onSuccess != [ ]) { OnSuccess = job.onSuccess; };
     Service =
       units.oneshot
       // units.retry
@@ -47,7 +50,7 @@ let
         ExecStart = units.run {
           inherit (cfg) package;
           file = configFile;
-          inherit name;
+          inherit name job;
         };
       }
       // lib.optionalAttrs (nixPackage != null) {
@@ -63,33 +66,44 @@ let
 
   agent = name: job: {
     enable = true;
-    config = {
-      ProgramArguments = [
-        (lib.getExe cfg.package)
-        "--config"
-        "${configFile}"
-        "run"
-        name
-        "--yes"
-      ];
-      StartCalendarInterval = map schedules.launchdOf job.dates;
-      StandardOutPath = "${config.home.homeDirectory}/Library/Logs/nix-prune-${name}.log";
-      StandardErrorPath = "${config.home.homeDirectory}/Library/Logs/nix-prune-${name}.log";
-    }
-    // lib.optionalAttrs job.lowPriority {
-      ProcessType = "Background";
-      LowPriorityIO = true;
-      Nice = 19;
-    }
-    // lib.optionalAttrs (nixPackage != null) {
-      EnvironmentVariables.PATH = lib.makeBinPath [ nixPackage ];
-    };
+    config = units.defaults (
+      {
+        # nobody rotates the logs of a user: each run begins its own anew
+        ProgramArguments = [
+          "/bin/sh"
+          "-c"
+          ''exec "$@" >"$0" 2>&1''
+          "${config.home.homeDirectory}/Library/Logs/nix-prune-${name}.log"
+        ]
+        ++ units.arguments {
+          inherit (cfg) package;
+          file = configFile;
+          inherit name;
+          job = units.patient job;
+        };
+        StartCalendarInterval = map schedules.launchdOf job.dates;
+      }
+      // lib.optionalAttrs job.lowPriority {
+        ProcessType = "Background";
+        LowPriorityIO = true;
+        Nice = 19;
+      }
+      // lib.optionalAttrs (nixPackage != null) {
+        EnvironmentVariables.PATH = lib.makeBinPath [ nixPackage ];
+      }
+    );
   };
 
-  ofLaunchd = name: job: {
-    assertion = isDarwin -> lib.all (date: schedules.launchdOf date != null) job.dates;
-    message = "${at}.jobs.${name}.dates: launchd knows less than systemd. Either write hourly, daily, weekly, monthly or a time of the day such as 03:15, or several of them in a list.";
-  };
+  ofLaunchd = name: job: [
+    {
+      assertion = isDarwin -> job.onFailure ++ job.onSuccess == [ ];
+      message = "${at}.jobs.${name}.onFailure and onSuccess: launchd has no units. Remove them.";
+    }
+    {
+      assertion = isDarwin -> lib.all (date: schedules.launchdOf date != null) job.dates;
+      message = "${at}.jobs.${name}.dates: launchd knows less than systemd. Either write hourly, daily, weekly, monthly or a time of the day such as 03:15, or several of them in a list.";
+    }
+  ];
 in
 {
   options.services.nix-prune = import ./options.nix {
@@ -102,15 +116,15 @@ in
   };
 
   config = lib.mkIf cfg.enable {
-    assertions = settings.assertions cfg at ++ lib.mapAttrsToList ofLaunchd jobs;
+    assertions = settings.assertions cfg at ++ lib.concatLists (lib.mapAttrsToList ofLaunchd jobs);
 
     warnings = peers.warnings config at peers.home-manager ++ settings.warnings cfg at;
 
     home.packages = [ cfg.package ];
     xdg.configFile."nix-prune/config.json".source = configFile;
 
-    systemd.user.services = lib.mkIf (!isDarwin) (named (lib.mapAttrs service jobs));
-    systemd.user.timers = lib.mkIf (!isDarwin) (named (lib.mapAttrs timer scheduled));
+    systemd.user.services = lib.mkIf (!isDarwin) (named (lib.mapAttrs (name: job: settable (service name job)) jobs));
+    systemd.user.timers = lib.mkIf (!isDarwin) (named (lib.mapAttrs (name: job: settable (timer name job)) scheduled));
     launchd.agents = lib.mkIf isDarwin (named (lib.mapAttrs agent scheduled));
   };
 }

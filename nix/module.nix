@@ -59,8 +59,11 @@ let
   watched = lib.filterAttrs (_: watches) jobs;
 
   unitOf = name: "nix-prune-${name}";
-  named = lib.mapAttrs' (name: lib.nameValuePair (unitOf name));
-  namedWatch = lib.mapAttrs' (name: lib.nameValuePair "${unitOf name}-watch");
+  unitsOf = unit: lib.mapAttrs' (name: it: lib.nameValuePair (unit name) (units.settable it));
+  named = unitsOf unitOf;
+  namedWatch = unitsOf (name: "${unitOf name}-watch");
+  # A unit of home-manager's hides one of the same name.
+  namedForUsers = unitsOf (name: unitOf "users-${name}");
 
   common = name: job: {
     description = units.describe name job;
@@ -104,7 +107,7 @@ let
           ExecStart = units.run {
             inherit (cfg) package;
             file = systemFile;
-            inherit name;
+            inherit name job;
           };
         };
     };
@@ -116,7 +119,7 @@ let
     in
     base
     // {
-      inherit (job) onFailure;
+      inherit (job) onFailure onSuccess;
       unitConfig = base.unitConfig // units.retryLimit;
       serviceConfig = base.serviceConfig // units.retry;
       after = base.after ++ lib.optional (watches job) "${unitOf name}-watch.service";
@@ -154,6 +157,7 @@ let
     in
     base
     // {
+      inherit (job) onFailure onSuccess;
       unitConfig = base.unitConfig // {
         # root's profiles are those of the machine, and users of services have none
         ConditionUser = "!@system";
@@ -168,7 +172,7 @@ let
           ExecStart = units.run {
             inherit (cfg) package;
             file = userFile;
-            inherit name;
+            inherit name job;
           };
         };
     };
@@ -238,7 +242,14 @@ in
     lib.mkMerge [
       {
         assertions =
-          assertions cfg at ++ lib.concatLists (lib.mapAttrsToList systemAssertions jobs);
+          assertions cfg at
+          ++ lib.concatLists (lib.mapAttrsToList systemAssertions jobs)
+          ++ [
+            {
+              assertion = config.nix.enable or true;
+              message = "${at}: nix.enable is false, and its jobs need Nix and its daemon. Either set nix.enable = true, or ${at}.enable = false.";
+            }
+          ];
 
         warnings = peers.warnings config at peers.nixos ++ warnings cfg at;
 
@@ -264,8 +275,8 @@ in
         assertions = assertions cfg.users "${at}.users";
         warnings = warnings cfg.users "${at}.users";
         environment.etc."nix-prune/users.json".source = userFile;
-        systemd.user.services = named (lib.mapAttrs ofUser userJobs);
-        systemd.user.timers = named (lib.mapAttrs timer (scheduled userJobs));
+        systemd.user.services = namedForUsers (lib.mapAttrs ofUser userJobs);
+        systemd.user.timers = namedForUsers (lib.mapAttrs timer (scheduled userJobs));
       })
     ]
   );

@@ -32,9 +32,14 @@ let
     );
   example = value: { example = value; };
 
+  # The settings have `enabled`, as JSON documents do; modules have `enable`.
+  enable = lib.mkAliasOptionModule [ "enable" ] [ "enabled" ];
   part =
     options: description: extra:
-    optional (types.submodule { inherit options; }) description extra;
+    optional (types.submodule {
+      inherit options;
+      imports = lib.optional (options ? enabled) enable;
+    }) description extra;
 
   kept =
     what: optional own.keep "Keep the newest generation of each of this many ${what}." (example 7);
@@ -340,7 +345,10 @@ in
   jobs = mkOption {
     type = types.attrsOf (
       types.submodule [
-        { options = policy; }
+        {
+          options = policy;
+          imports = [ enable ];
+        }
         # also where a definition of the job says only when it runs
         (
           { name, ... }:

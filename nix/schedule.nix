@@ -19,6 +19,25 @@ let
     {option}`nix.daemonProcessType` and {option}`nix.daemonIOLowPriority`.
   '';
 
+  extraArgs = mkOption {
+    type = types.listOf types.str;
+    default = [ ];
+    description = "Further arguments of {command}`nix-prune run`.";
+    example = [
+      "--wait"
+      "1h"
+    ];
+  };
+
+  after =
+    end:
+    mkOption {
+      type = types.listOf own.unit;
+      default = [ ];
+      description = "Units that are started when the job ${end}.";
+      example = [ "notify-owner@%n.service" ];
+    };
+
   dates = mkOption {
     type = types.coercedTo own.calendar lib.singleton (types.listOf own.calendar);
     default = "03:15";
@@ -29,7 +48,9 @@ in
 rec {
   # for user timers of systemd
   timer.options = {
-    inherit dates lowPriority;
+    inherit dates extraArgs lowPriority;
+    onFailure = after "has failed, or could not reach its budget";
+    onSuccess = after "has ended well";
     randomizedDelaySec = mkOption {
       type = own.span;
       default = "0";
@@ -64,17 +85,11 @@ rec {
         example = "1h";
       };
     };
-    onFailure = mkOption {
-      type = types.listOf own.unit;
-      default = [ ];
-      description = "Units that are started when the job has failed, or could not reach its budget.";
-      example = [ "notify-owner@%n.service" ];
-    };
   };
 
   # for launchd
   interval.options = {
-    inherit lowPriority;
+    inherit extraArgs lowPriority;
     interval = mkOption {
       type =
         let

@@ -14,13 +14,20 @@ let
     else
       value;
 
-  policyOf = lib.getAttrs [
-    "description"
-    "enabled"
-    "maxRisk"
-    "budget"
-    "operations"
-  ];
+  policyOf =
+    job:
+    lib.getAttrs [
+      "description"
+      "enabled"
+      "maxRisk"
+      "budget"
+    ] job
+    // {
+      # without the alias of `enabled`
+      operations = lib.mapAttrs (
+        _: operation: if operation == null then null else removeAttrs operation [ "enable" ]
+      ) job.operations;
+    };
 
   isNotSet = value: value == null;
   goals =

@@ -10,6 +10,15 @@ let
     "\"${lib.replaceStrings [ "\\" "\"" "%" "$" ] [ "\\\\" "\\\"" "%%" "$$" ] text}\"";
 in
 rec {
+  # Each key can be set otherwise where the system has its units, as in systemd.services.nix-prune-daily.serviceConfig.
+  defaults = lib.mapAttrs (_: lib.mkDefault);
+  settable =
+    unit:
+    unit
+    // lib.mapAttrs (_: defaults) (
+      lib.filterAttrs (section: _: lib.hasSuffix "Config" section) unit
+    );
+
   # What the unit is called; `%` means something to systemd here, too.
   describe =
     name: job:
@@ -17,21 +26,39 @@ rec {
       if job.description != null then job.description else "nix-prune, job ${name}"
     );
 
-  # ExecStart= of a job
-  run =
+  # The command line of a job.
+  arguments =
     {
       package,
       file,
       name,
+      job,
     }:
-    words [
+    [
       (lib.getExe package)
       "--config"
       "${file}"
       "run"
       name
       "--yes"
-    ];
+    ]
+    ++ job.extraArgs;
+
+  # launchd does not try again: a run that waits for another one is better than one that is left out.
+  patient =
+    job:
+    job
+    // {
+      extraArgs = [
+        "--wait"
+        "1h"
+      ]
+      ++ job.extraArgs;
+    };
+
+  # ExecStart= of a job
+  run = given: words (arguments given);
+
 
   due =
     {

@@ -153,6 +153,36 @@ in
       users.jobs.daily.dates = "monthly";
     };
 
+    # names by convention, and what the units are given is only a default
+    convention = {
+      services.nix-prune = {
+        enable = true;
+        jobs.daily = {
+          enable = true;
+          extraArgs = [
+            "--wait"
+            "1 h%"
+          ];
+          onSuccess = [ "well.service" ];
+          operations.optimise.enable = false;
+          operations.collect = { };
+        };
+        jobs.off = {
+          enable = false;
+          operations.collect = { };
+        };
+        users.enable = true;
+        users.jobs.daily = {
+          operations.generations.keep.last = 3;
+          onFailure = [ "told@%n.service" ];
+          onSuccess = [ "well.service" ];
+        };
+      };
+      systemd.services.nix-prune-daily.serviceConfig.Nice = 5;
+      systemd.timers.nix-prune-daily.timerConfig.Persistent = false;
+      systemd.user.services.nix-prune-users-daily.unitConfig.ConditionUser = "ann";
+    };
+
     # a store that may only be so large: nothing to watch
     largest.services.nix-prune = {
       enable = true;
@@ -237,7 +267,15 @@ in
         whenIdle = true;
         persistent = false;
         randomizedDelaySec = "1h 30min";
+        extraArgs = [ "--quiet" ];
+        onFailure = [ "told@%n.service" ];
+        onSuccess = [ "well.service" ];
       };
+    };
+    convention = {
+      services.nix-prune.enable = true;
+      systemd.user.services.nix-prune-daily.Service.Nice = 5;
+      systemd.user.timers.nix-prune-daily.Timer.Persistent = false;
     };
   };
 
@@ -265,6 +303,7 @@ in
       inherit settings;
       jobs.thin = full // {
         lowPriority = false;
+        extraArgs = [ "--quiet" ];
         interval = [
           {
             Weekday = 6;

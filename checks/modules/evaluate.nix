@@ -146,6 +146,7 @@ let
       After = lib.concatStringsSep " " unit.after;
       Wants = lib.concatStringsSep " " unit.wants;
       OnFailure = lib.concatStringsSep " " unit.onFailure;
+      OnSuccess = lib.concatStringsSep " " unit.onSuccess;
       X-RestartIfChanged = lib.optionalString (!(unit.restartIfChanged or true)) "false";
     }
     // unit.unitConfig;
@@ -211,6 +212,7 @@ let
       config:
       {
         "config.json" = json config.environment.etc."nix-prune/config.json".source;
+        "newsyslog.conf" = config.environment.etc."newsyslog.d/nix-prune.conf".text;
       }
       // files "daemons/" "plist" (daemon: plist daemon.serviceConfig) config.launchd.daemons;
   };

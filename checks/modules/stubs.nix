@@ -31,6 +31,7 @@ let
     wants = strings;
     wantedBy = strings;
     onFailure = strings;
+    onSuccess = strings;
     unitConfig = section;
   };
   service = unit // {
@@ -78,6 +79,7 @@ in
           supportsDryActivation = flag;
         })
       )) { };
+      nix.enable = any types.bool true;
       nix.package = any types.package null;
       nix.gc.automatic = flag;
       programs.nh.clean.enable = flag;

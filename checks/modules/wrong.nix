@@ -345,6 +345,18 @@ weekly"
         ]
       )
 
+      # what there must be
+      (row
+        {
+          services.nix-prune.enable = true;
+          nix.enable = false;
+        }
+        [
+          "services.nix-prune: nix.enable is false"
+          "services.nix-prune.enable = false"
+        ]
+      )
+
       # a user's job
       (row
         {
@@ -380,6 +392,10 @@ weekly"
     ];
 
   home-manager-darwin = [
+    (row (job { onFailure = [ "a.service" ]; }) [
+      "${option}.onFailure"
+      "launchd"
+    ])
     (row (job { dates = "Sat 04:30"; }) [
       "${option}.dates"
       "launchd"

@@ -44,9 +44,9 @@ in
     for number in range(1, 7):
         path = add(f"ann-{number}")
         as_ann(f"nix-env -p {profile} --set {path}")
-    as_ann("systemctl --user start nix-prune-daily.service")
+    as_ann("systemctl --user start nix-prune-users-daily.service")
     assert numbers(profile) == [5, 6], numbers(profile)
-    assert "nix-prune-daily.timer" in as_ann("systemctl --user list-timers --all")
+    assert "nix-prune-users-daily.timer" in as_ann("systemctl --user list-timers --all")
     # the user can take it back, and root has no part in it
     as_ann("nix-prune undo")
     assert numbers(profile) == [1, 2, 3, 4, 5, 6], numbers(profile)

@@ -56,33 +56,58 @@ pub(super) fn status(context: &Context, args: &StatusArgs) -> Result<Exit, Failu
     Ok(Exit::Done)
 }
 
-/// When the timer that the modules install starts a job next, if there is one.
+/// When the timers that the modules install start a job next, if there are any.
 fn next_run(context: &Context, job: &JobName) -> Option<Timestamp> {
     let systemctl = Program::find("systemctl", None, &context.child_env).ok()?;
-    let manager = match context.actor {
-        Actor::Root => "--system",
-        Actor::User(_) => "--user",
-    };
     let unit = format!("nix-prune-{job}.timer");
+    // home-manager's, and that of the system's configuration for all users
+    let of_users = format!("nix-prune-users-{job}.timer");
+    let (manager, units) = match context.actor {
+        Actor::Root => ("--system", vec![&unit]),
+        Actor::User(_) => ("--user", vec![&unit, &of_users]),
+    };
     let words = [
         manager,
         "show",
         "--property=NextElapseUSecRealtime",
         "--value",
         "--timestamp=unix",
-        &unit,
     ];
+    let words = words
+        .into_iter()
+        .chain(units.into_iter().map(String::as_str));
     let command = Command::new(&systemctl, &context.child_env, TIMEOUT);
     let output = command
         .args(words.map(OsStr::new))
         .run(&context.signals)
         .ok()?;
-    let seconds = output
-        .stdout
-        .text()
-        .trim()
-        .strip_prefix('@')?
-        .parse()
-        .ok()?;
+    earliest(&output.stdout.text())
+}
+
+/// The earliest of the times that `systemctl show` prints, which leaves a line empty for a timer that it does not know.
+fn earliest(times: &str) -> Option<Timestamp> {
+    let seconds = times
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix('@'));
+    let seconds = seconds.filter_map(|seconds| seconds.parse().ok()).min()?;
     Timestamp::from_unix(seconds, 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::earliest;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("\n", None)]
+    #[case("@1795385804\n", Some(1_795_385_804))]
+    #[case("\n\n@1795385804\n", Some(1_795_385_804))]
+    #[case("@1795385900\n\n@1795385804\n", Some(1_795_385_804))]
+    #[case("n/a\n", None)]
+    fn the_next_run_is_that_of_the_earliest_timer(
+        #[case] times: &str,
+        #[case] expected: Option<i64>,
+    ) {
+        assert_eq!(earliest(times).map(|at| at.to_unix().0), expected);
+    }
 }

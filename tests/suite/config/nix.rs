@@ -9,11 +9,13 @@ const OPTIONS: &str = include_str!("../../../nix/options.nix");
 /// Written from the options by `scripts/check-modules --update`.
 const PAGE: &str = include_str!("../../../docs/modules.md");
 /// The options of a job that say when it runs, which is not the settings' business.
-const SCHEDULE: [&str; 9] = [
+const SCHEDULE: [&str; 11] = [
     "dates",
+    "extraArgs",
     "interval",
     "lowPriority",
     "onFailure",
+    "onSuccess",
     "onlyOnAC",
     "persistent",
     "randomizedDelaySec",
@@ -56,7 +58,9 @@ fn options() -> BTreeMap<String, String> {
             let job = name.strip_prefix("jobs.<name>.").unwrap_or_default();
             let is_key = name.starts_with("settings.") || !job.is_empty();
             let first = job.split('.').next().unwrap_or_default();
-            if is_key && !SCHEDULE.contains(&first) && !kind.contains("submodule") {
+            // The settings have `enabled` alone.
+            let is_alias = name.ends_with(".enable");
+            if is_key && !is_alias && !SCHEDULE.contains(&first) && !kind.contains("submodule") {
                 options.insert(name.to_string(), kind.to_string());
             }
         }
