@@ -17,7 +17,17 @@ let
   canCheck =
     pkgs.stdenv.buildPlatform.canExecute
       package.stdenv.hostPlatform or pkgs.stdenv.hostPlatform;
-  judge = time: "judge ${lib.escapeShellArgs (map (key: time.${key}) [ "kind" "option" "text" ])}";
+  judge =
+    time:
+    "judge ${
+      lib.escapeShellArgs (
+        map (key: time.${key}) [
+          "kind"
+          "option"
+          "text"
+        ]
+      )
+    }";
 in
 if !canCheck then
   file

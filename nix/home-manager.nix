@@ -123,8 +123,12 @@ in
     home.packages = [ cfg.package ];
     xdg.configFile."nix-prune/config.json".source = configFile;
 
-    systemd.user.services = lib.mkIf (!isDarwin) (named (lib.mapAttrs (name: job: settable (service name job)) jobs));
-    systemd.user.timers = lib.mkIf (!isDarwin) (named (lib.mapAttrs (name: job: settable (timer name job)) scheduled));
+    systemd.user.services = lib.mkIf (!isDarwin) (
+      named (lib.mapAttrs (name: job: settable (service name job)) jobs)
+    );
+    systemd.user.timers = lib.mkIf (!isDarwin) (
+      named (lib.mapAttrs (name: job: settable (timer name job)) scheduled)
+    );
     launchd.agents = lib.mkIf isDarwin (named (lib.mapAttrs agent scheduled));
   };
 }

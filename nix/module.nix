@@ -158,12 +158,14 @@ let
     base
     // {
       inherit (job) onFailure onSuccess;
-      unitConfig = base.unitConfig // {
-        # root's profiles are those of the machine, and users of services have none
-        ConditionUser = "!@system";
-        ConditionPathIsReadWrite = "/nix/var/nix/daemon-socket";
-      }
-      // units.retryLimit;
+      unitConfig =
+        base.unitConfig
+        // {
+          # root's profiles are those of the machine, and users of services have none
+          ConditionUser = "!@system";
+          ConditionPathIsReadWrite = "/nix/var/nix/daemon-socket";
+        }
+        // units.retryLimit;
       serviceConfig =
         base.serviceConfig
         // units.retry

@@ -131,16 +131,15 @@ let
   };
 
   budget = {
-    minFree = optional own.amount "Minimum free space on the file system of the store." (
-      example "20%"
-    );
+    minFree = optional own.amount "Minimum free space on the file system of the store." (example "20%");
     maxUsed =
       optional (types.ints.between 10 95)
         "Maximum used space of the file system of the store, in percent."
         (example 80);
     maxStore = optional own.size "Maximum size of the store (NAR size)." (example "200G");
     minFreeInodes =
-      optional own.inodes "Minimum number of free inodes of the file system of the store, or a part of all of them."
+      optional own.inodes
+        "Minimum number of free inodes of the file system of the store, or a part of all of them."
         (example "10%");
     releaseHolds =
       optional

@@ -66,8 +66,7 @@ let
         message = "${at}.maxRisk: the job may do what is critical, and the safe mode refuses that. Either set it to \"high\", or set ${settingsAt}.safeMode = false if nothing needs to bring this machine back.";
       }
       {
-        assertion =
-          isNotSet job.budget || (goals job.budget != [ ] && lib.length (sizes job.budget) <= 1);
+        assertion = isNotSet job.budget || (goals job.budget != [ ] && lib.length (sizes job.budget) <= 1);
         message = "${at}.budget: a budget has one goal for the size. Either set one of minFree, maxUsed and maxStore, or minFreeInodes, or both, or remove the budget.";
       }
       {

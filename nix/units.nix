@@ -15,9 +15,7 @@ rec {
   settable =
     unit:
     unit
-    // lib.mapAttrs (_: defaults) (
-      lib.filterAttrs (section: _: lib.hasSuffix "Config" section) unit
-    );
+    // lib.mapAttrs (_: defaults) (lib.filterAttrs (section: _: lib.hasSuffix "Config" section) unit);
 
   # What the unit is called; `%` means something to systemd here, too.
   describe =
@@ -58,7 +56,6 @@ rec {
 
   # ExecStart= of a job
   run = given: words (arguments given);
-
 
   due =
     {

@@ -423,9 +423,7 @@ weekly"
     let
       at = "services.nix-prune.jobs.daily";
       time = value: option: {
-        config = job (
-          lib.setAttrByPath (lib.splitString "." option) value // { budget.minFree = "20%"; }
-        );
+        config = job (lib.setAttrByPath (lib.splitString "." option) value // { budget.minFree = "20%"; });
         names = "${at}.${option}: systemd does not know \"${lib.last (lib.toList value)}\"";
       };
       each = option: map (value: time value option);
