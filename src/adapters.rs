@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_types)]
 
+pub mod boot;
 pub mod clock;
 pub mod collector;
 pub mod daemon;

@@ -6,6 +6,7 @@ pub mod accept;
 pub mod analysis;
 pub mod baseline;
 pub mod blocker;
+pub mod boot_menu;
 pub mod budget;
 pub mod collect;
 pub mod disk_use;

@@ -26,6 +26,8 @@ pub struct NixDirs {
     pub fstab: Utf8PathBuf,
     /// Where homes and disks are mounted that no list has.
     pub disks: Vec<Utf8PathBuf>,
+    /// Where the boot menu of the machine may be; nowhere for a store that is not the machine's.
+    pub boot_dirs: Vec<Utf8PathBuf>,
     /// Our own user's home.
     pub home: Option<Utf8PathBuf>,
     /// Where our own user's profiles are: `$NIX_STATE_HOME/profiles`, else `$XDG_STATE_HOME/nix/profiles`, else
@@ -62,6 +64,11 @@ impl NixDirs {
             variable: name,
             value: path.into_string(),
         })?;
+        let boot_dirs: &[&str] = if store.as_path() == "/nix/store" {
+            &["/boot", "/efi", "/boot/efi"]
+        } else {
+            &[]
+        };
         Ok(Self {
             store,
             state_dir,
@@ -73,6 +80,7 @@ impl NixDirs {
             disks: ["/home", "/mnt", "/media", "/run/media"]
                 .map(Into::into)
                 .to_vec(),
+            boot_dirs: boot_dirs.iter().map(Into::into).collect(),
             home,
             own_profiles: nix_state.map(|dir| dir.join("profiles")),
             remote: env::var_os("NIX_REMOTE").map(|remote| remote.to_string_lossy().into_owned()),

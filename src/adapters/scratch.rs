@@ -182,6 +182,7 @@ impl Scratch {
             mounts: self.base.join("etc/mountinfo"),
             fstab: self.base.join("etc/fstab"),
             disks: Vec::new(),
+            boot_dirs: Vec::new(),
             home: Some(self.home()),
             own_profiles: Some(self.home().join(".local/state/nix/profiles")),
             remote: None,

@@ -1,6 +1,9 @@
 //! `doctor`: checks the environment and recent runs.
 
+pub(super) mod boot;
 mod needs;
+
+use std::collections::BTreeSet;
 
 use super::args::DoctorArgs;
 use super::context::Context;
@@ -11,6 +14,7 @@ use crate::domain::blocker::{Blocker, CheckCode};
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::limits::FAILURES_BEFORE_PAUSE;
 use crate::domain::plan::Plan;
+use crate::domain::profile::GenerationNumber;
 use crate::domain::receipt::Receipt;
 use crate::domain::snapshot::{Actor, Snapshot};
 use crate::engine::failed_in_a_row;
@@ -49,6 +53,8 @@ pub(super) fn doctor(context: &Context, args: &DoctorArgs) -> Result<Exit, Failu
         .ok()
         .map(|observation| &observation.snapshot);
     checks.extend(needs::directories(context, snapshot));
+    let system = snapshot.map(system_generations);
+    checks.extend(boot::menu(context, system.as_ref()));
     checks.extend(jobs(context));
     let document = json::doctor(checks);
     if args.json.json {
@@ -61,6 +67,14 @@ pub(super) fn doctor(context: &Context, args: &DoctorArgs) -> Result<Exit, Failu
     } else {
         Exit::Failed
     })
+}
+
+/// The generations of the profile `system`.
+fn system_generations(snapshot: &Snapshot) -> BTreeSet<GenerationNumber> {
+    let mut profiles = snapshot.profiles.iter();
+    let system = profiles.find(|profile| profile.path.short() == "system");
+    let numbers = system.map(|profile| profile.generations.keys().copied().collect());
+    numbers.unwrap_or_default()
 }
 
 fn enabled_jobs(settings: &Settings) -> Vec<EffectiveJob> {

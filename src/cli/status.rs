@@ -1,5 +1,6 @@
 //! `status`: how full the store is, what can be freed, and what needs attention.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::time::Duration;
 
@@ -10,6 +11,8 @@ use super::{doctor, inspect, out};
 use crate::adapters::process::{Command, Program};
 use crate::domain::job::JobName;
 use crate::domain::measure::Timestamp;
+use crate::domain::plan::{Plan, Subject};
+use crate::domain::profile::GenerationNumber;
 use crate::domain::snapshot::Actor;
 use crate::engine::Exact;
 use crate::ports::{Clock, RunJournal};
@@ -46,6 +49,8 @@ pub(super) fn status(context: &Context, args: &StatusArgs) -> Result<Exit, Failu
         }
     });
     let mut attention = doctor::jobs(context);
+    let system = system_generations(&plan);
+    attention.extend(doctor::boot::menu(context, system.as_ref()));
     attention.retain(|check| check.state != CheckState::Ok);
     let document = render::json::status(&plan, jobs.collect(), attention);
     if args.json.json {
@@ -54,6 +59,18 @@ pub(super) fn status(context: &Context, args: &StatusArgs) -> Result<Exit, Failu
         out::text(&render::table::status(&document, &plan, &context.view()));
     }
     Ok(Exit::Done)
+}
+
+/// The generations of the profile `system`, where the job looks at them.
+fn system_generations(plan: &Plan) -> Option<BTreeSet<GenerationNumber>> {
+    let items = plan.items.iter();
+    let numbers = items.filter_map(|item| match &item.subject {
+        Subject::Generation {
+            profile, number, ..
+        } if profile.short() == "system" => Some(*number),
+        _ => None,
+    });
+    Some(numbers.collect()).filter(|numbers: &BTreeSet<_>| !numbers.is_empty())
 }
 
 /// When the timers that the modules install start a job next, if there are any.

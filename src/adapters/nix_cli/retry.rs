@@ -157,6 +157,7 @@ mod tests {
             mounts: base.join("mounts"),
             fstab: base.join("fstab"),
             disks: Vec::new(),
+            boot_dirs: Vec::new(),
             home: None,
             own_profiles: None,
             remote: None,

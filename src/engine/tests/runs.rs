@@ -57,6 +57,11 @@ fn a_run_without_a_failure_ends_a_row_of_failures() {
     let runs = [&failed, &failed, &run, &failed];
     let in_a_row = |runs: &[&Receipt]| failed_in_a_row(&world, runs.iter().copied());
     assert_eq!(in_a_row(&runs), 2);
+    let stopped = Receipt {
+        stopped: true,
+        ..run.clone()
+    };
+    assert_eq!(in_a_row(&[&failed, &stopped, &failed, &run]), 2);
     assert_eq!(in_a_row(&runs[2..]), 0);
 }
 

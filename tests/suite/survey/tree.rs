@@ -124,6 +124,7 @@ impl Tree {
             mounts: base.join("mounts"),
             fstab: base.join("fstab"),
             disks: vec![base.join("media"), base.join("run/media")],
+            boot_dirs: Vec::new(),
             home: Some(base.join("home/me")),
             own_profiles: Some(base.join("home/me/.local/state/nix/profiles")),
             remote: None,
