@@ -93,7 +93,13 @@ fn next_run(context: &Context, job: &JobName) -> Option<Timestamp> {
     let words = words
         .into_iter()
         .chain(units.into_iter().map(String::as_str));
-    let command = Command::new(&systemctl, &context.child_env, TIMEOUT);
+    let mut command = Command::new(&systemctl, &context.child_env, TIMEOUT);
+    // where the user's own service manager is
+    for name in ["XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"] {
+        if let Some(value) = context.child_env.get(name) {
+            command = command.set(name, value);
+        }
+    }
     let output = command
         .args(words.map(OsStr::new))
         .run(&context.signals)

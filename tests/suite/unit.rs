@@ -7,9 +7,11 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixDatagram;
 use std::process::Stdio;
 
+use nix_prune::adapters::scratch::Scratch;
 use rstest::rstest;
+use serde_json::Value;
 
-use crate::support::{command, status};
+use crate::support::{command, nixes, program, run_command, script, status};
 
 /// What a command writes to the journal, or beside it, and what the service manager hears.
 fn as_unit(args: &[&str], is_journal: bool) -> (i32, String, Option<String>) {
@@ -71,4 +73,27 @@ fn the_service_manager_hears_why_it_failed() {
     let first = said.lines().next().unwrap();
     let message = first.trim_start_matches("<3>").trim_end_matches('.');
     assert_eq!(heard, Some(format!("STATUS={message}")));
+}
+
+#[test]
+fn the_service_manager_of_the_user_is_asked_for_the_next_run() {
+    let Some(nix) = nixes().last() else { return };
+    let scratch = Scratch::new(Some(&nix.bin)).unwrap();
+    let bin = scratch.base().join("systemctl-bin");
+    fs::create_dir(&bin).unwrap();
+    // systemctl finds the manager of a user by this variable
+    script(
+        &bin.join("systemctl"),
+        r#"[ "$XDG_RUNTIME_DIR" = /run/user/7 ] && echo @1795385804"#,
+    );
+    let mut command = program(&scratch);
+    let path = format!("{bin}:{}:/usr/bin:/bin", scratch.bin().unwrap());
+    command
+        .env("PATH", path)
+        .env("XDG_RUNTIME_DIR", "/run/user/7")
+        .args(["status", "--json"]);
+    let ran = run_command(&mut command);
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    let document: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(document["jobs"][0]["nextRun"], "2026-11-22T22:16:44Z");
 }
