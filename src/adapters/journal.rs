@@ -27,6 +27,8 @@ mod steps;
 use std::fs;
 use std::io;
 
+use std::sync::OnceLock;
+
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 use serde::de::{DeserializeOwned, Error as _};
@@ -54,6 +56,8 @@ pub struct Journal {
     dir: Utf8PathBuf,
     lock_wait: Option<LockWait>,
     usual: Vec<Utf8PathBuf>,
+    /// What a file of the reserve has, by the records before this process.
+    reserve_file_bytes: OnceLock<u64>,
 }
 
 impl Journal {
@@ -63,6 +67,7 @@ impl Journal {
             dir,
             lock_wait: None,
             usual: Vec::new(),
+            reserve_file_bytes: OnceLock::new(),
         }
     }
 

@@ -134,7 +134,7 @@ pub enum Command {
         after_long_help = "Examples:\n  nix-prune run                               # the default job; asks first\n  nix-prune run -n                            # only show the plan\n  nix-prune run daily --yes                   # for timers\n  nix-prune run --until-free 20G              # only as much as needed"
     )]
     Run(RunArgs),
-    /// Free this much space now, with the smallest loss first
+    /// Free this much space now: dead paths first, generations last
     ///
     /// Deletes dead paths, then releases holds, then removes generations that no rule keeps, without a hold: each from the oldest, and no
     /// more than needed. Shows what cannot be restored, and asks.

@@ -306,6 +306,9 @@ impl Context {
             zone: self.zone.clone(),
             now: self.clock.now(),
             program: out::program(),
+            may_end_windows: self
+                .settings()
+                .is_ok_and(|settings| settings.policy().undo_window.is_zero()),
         }
     }
 

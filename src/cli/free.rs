@@ -57,7 +57,7 @@ fn goal(disk: Disk, args: &FreeArgs) -> Result<Budget, Failure> {
     if args.inodes {
         let Some(inodes) = disk.inodes else {
             let message = "the file system of the store has no fixed number of inodes";
-            let hint = "It does not run out of them. Free bytes instead: `nix-prune free 20G`.";
+            let hint = "It does not run out of them. Leave out --inodes to free bytes.";
             return Err(Failure::new(Exit::Usage, message).hint(hint));
         };
         let wanted = match args.amount {
@@ -70,6 +70,13 @@ fn goal(disk: Disk, args: &FreeArgs) -> Result<Budget, Failure> {
             }
         };
         let goal = inodes.free.saturating_add(wanted.of(inodes));
+        if goal > inodes.total {
+            let message = format!(
+                "the file system of the store has only {} inodes",
+                inodes.total
+            );
+            return Err(Failure::new(Exit::Usage, message));
+        }
         return Budget::min_free_inodes(InodeAmount::Count(goal)).map_err(usage);
     }
     let wanted = match args.amount {
@@ -84,6 +91,14 @@ fn goal(disk: Disk, args: &FreeArgs) -> Result<Budget, Failure> {
         }
     };
     let goal = Bytes(disk.available.0.saturating_add(wanted.0));
+    if goal.0 > disk.size() {
+        let size = Bytes(disk.size());
+        let message = format!(
+            "the file system of the store has only {size}, of which {} are free",
+            disk.available
+        );
+        return Err(Failure::new(Exit::Usage, message));
+    }
     Budget::min_free(Amount::Bytes(goal)).map_err(usage)
 }
 
@@ -95,6 +110,8 @@ fn job(context: &Context, args: &FreeArgs) -> Result<EffectiveJob, Failure> {
         )
     })?;
     let budget = goal(disk, args)?;
+    // A policy with an undo window holds every generation, so removing one would free nothing now.
+    let holds_for_the_policy = !context.settings()?.policy().undo_window.is_zero();
     let overrides = JobArgs {
         job: args.job.clone(),
         accepts: args.accepts.clone(),
@@ -104,6 +121,9 @@ fn job(context: &Context, args: &FreeArgs) -> Result<EffectiveJob, Failure> {
         job.budget = Some(DiskGoal::new(budget, ReleaseHolds::IfNeeded));
         // A generation that is held frees nothing now.
         job.undo_window = Span::ZERO;
+        if holds_for_the_policy {
+            job.operations.generations = None;
+        }
         job.operations.collect.get_or_insert_default();
         job.operations.maintenance.clear();
     })?;

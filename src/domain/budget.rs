@@ -10,6 +10,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::disk_use::Taken;
 use super::measure::Bytes;
 
 pub use goal::{DiskGoal, ReleaseHolds};
@@ -109,7 +110,7 @@ pub enum BudgetError {
     #[error("maxUsed must be between 10 and 95, not {0}")]
     MaxUsed(u64),
     /// The size is zero.
-    #[error("a budget of size 0 has no meaning; use a larger size")]
+    #[error("a goal of 0 has no meaning; use a larger size")]
     Zero,
     /// The number of inodes is zero.
     #[error("a budget of 0 inodes has no meaning; use a larger number")]
@@ -145,12 +146,27 @@ impl Disk {
         (u128::from(self.used.0) * 100).div_ceil(size.max(1))
     }
 
+    /// The same once this is taken as well.
+    #[must_use]
+    pub fn after_taking(self, taken: Taken) -> Self {
+        let inodes = self.inodes.map(|inodes| Inodes {
+            free: inodes.free.saturating_sub(taken.inodes),
+            ..inodes
+        });
+        Self {
+            used: Bytes(self.used.0.saturating_add(taken.bytes.0)),
+            available: Bytes(self.available.0.saturating_sub(taken.bytes.0)),
+            inodes,
+        }
+    }
+
     /// A part of the whole file system.
     pub fn part(self, percent: Percent) -> Bytes {
         Bytes(percent.part_of(self.size()))
     }
 
-    fn size(self) -> u64 {
+    /// All that anybody may use of it, in bytes.
+    pub fn size(self) -> u64 {
         self.used.0.saturating_add(self.available.0)
     }
 }
@@ -254,6 +270,13 @@ impl Budget {
 fn hundredth(bytes: u128, divide: impl Fn(u128, u128) -> u128) -> u64 {
     // At most 100 percent of a number of 64 bits.
     u64::try_from(divide(bytes, 100)).unwrap_or(u64::MAX)
+}
+
+impl Amount {
+    /// Whether it is nothing at all.
+    pub fn is_zero(self) -> bool {
+        matches!(self, Self::Bytes(Bytes(0)) | Self::Percent(Percent(0)))
+    }
 }
 
 impl FromStr for Amount {

@@ -12,6 +12,17 @@ pub struct Taken {
     pub inodes: u64,
 }
 
+impl Taken {
+    /// Both together.
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        Self {
+            bytes: Bytes(self.bytes.0.saturating_add(other.bytes.0)),
+            inodes: self.inodes.saturating_add(other.inodes),
+        }
+    }
+}
+
 /// What deleting a set of store paths would free.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DiskUse {

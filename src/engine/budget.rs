@@ -13,9 +13,11 @@ use super::run::settle;
 use super::vanished::Known;
 use super::{Collection, Engine, EngineError};
 use crate::domain::budget::{
-    BudgetEnd, Contradiction, Finding, Quantity, Round, SizeMetric, Trial,
+    BudgetEnd, Contradiction, DiskUsage, Finding, FreeSpace, Quantity, Round, SizeMetric, Trial,
 };
 use crate::domain::collect::{CollectMethod, FullGcReason, Part};
+use crate::domain::disk_use::Taken;
+use crate::domain::measure::Bytes;
 use crate::domain::plan::CollectFacts;
 use crate::domain::receipt::{Entry, Outcome, Receipt};
 use crate::operations::Loss;
@@ -50,7 +52,8 @@ impl<R: RunJournal> Engine<'_, R> {
     /// Measures how a run came out.
     pub(super) fn measure_budget(&self, receipt: &mut Receipt) {
         if let Some(outcome) = &mut receipt.budget {
-            outcome.after = self.survey.disk_usage(outcome.planned.metric);
+            let taken = self.remember.reserve_takes();
+            outcome.after = self.disk_usage(outcome.planned.metric, taken);
             outcome.missing = outcome.planned.goal.to_free(outcome.after);
         }
     }
@@ -288,9 +291,24 @@ impl<R: RunJournal> Engine<'_, R> {
     }
 
     fn measure(&self, metric: SizeMetric) -> Measured {
+        let remember = self.remember;
+        let taken = remember.reserve_takes().with(remember.record_takes());
+        let free = self.perform.free_space().ok();
         Measured {
-            disk_usage: self.survey.disk_usage(metric),
-            free: self.perform.free_space().ok(),
+            disk_usage: self.disk_usage(metric, taken),
+            free: free.map(|free| FreeSpace {
+                available: Bytes(free.available.0.saturating_sub(taken.bytes.0)),
+                ..free
+            }),
+        }
+    }
+
+    /// How full the store is once this is taken as well.
+    fn disk_usage(&self, metric: SizeMetric, taken: Taken) -> DiskUsage {
+        let usage = self.survey.disk_usage(metric);
+        DiskUsage {
+            disk: usage.disk.map(|disk| disk.after_taking(taken)),
+            ..usage
         }
     }
 }

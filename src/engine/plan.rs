@@ -200,8 +200,10 @@ impl<R: RunJournal> Planner<'_, R> {
         exact: Exact,
         records: Option<&[Receipt]>,
     ) -> Result<Plan, PlanError> {
+        let taken = self.remember.reserve_takes();
+        let taken = taken.with(self.remember.record_takes());
         let mut disk_usage = DiskUsage {
-            disk: Some(self.store.fullness()?),
+            disk: Some(self.store.fullness()?.after_taking(taken)),
             store_bytes: None,
         };
         let is_reached = |budget: Budget| budget.to_free(disk_usage) == Some(Quantity(0));

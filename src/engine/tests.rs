@@ -104,6 +104,10 @@ struct World {
     comes_alive: RefCell<Option<StorePath<String>>>,
     /// This Nix is not known to check what it deletes by name.
     only_wholly: Cell<bool>,
+    /// What the reserve and the record of a run take of the disk after it.
+    takes_of_the_disk: Cell<u64>,
+    /// When failures were acknowledged.
+    acknowledged_at: Cell<Option<Timestamp>>,
     /// How full the disk is cannot be read any more once something was deleted.
     loses_sight: Cell<bool>,
     /// How many names in the store directory only a full collection deletes.

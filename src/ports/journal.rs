@@ -2,6 +2,7 @@
 
 use camino::Utf8PathBuf;
 
+use crate::domain::disk_use::Taken;
 use crate::domain::measure::Timestamp;
 use crate::domain::receipt::{Receipt, RunId};
 use crate::domain::snapshot::Snapshot;
@@ -27,6 +28,16 @@ pub trait RunJournal {
     /// Fills the reserve of space for a run on a full disk, as far as there is space now.
     fn restock(&self, lock: &Self::Lock) {
         let _ = lock;
+    }
+
+    /// What filling up the reserve will take from the disk. It is free now and not after a run.
+    fn reserve_takes(&self) -> Taken {
+        Taken::default()
+    }
+
+    /// What the record of a run takes until it is complete, about: it grows with each round of a budget.
+    fn record_takes(&self) -> Taken {
+        Taken::default()
     }
 
     /// Makes a new record for a run that begins now, under a name that no run has; the receipt's `run` is set.

@@ -67,6 +67,8 @@ pub struct View {
     pub now: Timestamp,
     /// What a suggested command begins with: the name of this program, and the options that were given for every command.
     pub program: String,
+    /// Whether the policy of the machine lets undo windows end early, so that `free` can free what they hold.
+    pub may_end_windows: bool,
 }
 
 impl View {
@@ -77,16 +79,17 @@ impl View {
             zone: snapshot.zone.clone(),
             now: snapshot.taken_at,
             program: "nix-prune".to_string(),
+            may_end_windows: true,
         }
     }
 
-    /// The command that frees so much now, by the rules of a job.
-    fn free_command(&self, size: Bytes, job: Option<&JobName>) -> String {
+    /// The command that frees so much now, by the rules of a job; `None` where the policy forbids it.
+    fn free_command(&self, size: Bytes, job: Option<&JobName>) -> Option<String> {
         let (program, size) = (&self.program, size_argument(size));
-        match job.map(ToString::to_string) {
-            Some(job) if job != "default" => format!("{program} free {size} {job}"),
-            _ => format!("{program} free {size}"),
-        }
+        let job = job.map(ToString::to_string).filter(|job| job != "default");
+        let job = job.map_or(String::new(), |job| format!(" {job}"));
+        self.may_end_windows
+            .then(|| format!("{program} free {size}{job}"))
     }
 
     fn time(&self, time: Timestamp) -> String {

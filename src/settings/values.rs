@@ -303,7 +303,7 @@ impl Word for MinFreeInodes {
         let budget = text
             .parse::<InodeAmount>()
             .and_then(Budget::min_free_inodes);
-        let hint = "use a number such as `50000`, or 1 to 90 percent such as `10%`";
+        let hint = "use a number as text such as `\"50000\"`, or 1 to 90 percent such as `\"10%\"`";
         budget.map(Self).map_err(|error| goal_fault(&error, hint))
     }
 }

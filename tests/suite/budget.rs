@@ -321,3 +321,31 @@ fn goals_on_the_command_line_are_looked_at() {
         assert_eq!(ran.status, 0, "{args:?}: {}{}", ran.stdout, ran.stderr);
     }
 }
+
+/// Under a policy with an undo window nothing that is removed frees space now, so `free` removes nothing but what is dead.
+#[test]
+fn free_removes_no_generation_that_the_policy_holds() {
+    let Some(nix) = nixes().last() else { return };
+    let scratch = thirty(nix);
+    let config = scratch.home().join(".config/nix-prune");
+    fs::create_dir_all(&config).unwrap();
+    let settings = r#"{ "version": 2, "policy": { "undoWindow": "3d" }, "jobs": { "default": {
+        "operations": { "generations": { "profiles": ["users"], "keep": { "last": 2 } }, "collect": {} } } } }"#;
+    fs::write(config.join("config.json"), settings).unwrap();
+    let ran = run(&scratch, &["free", "1M", "--yes"]);
+    assert!([0, 5].contains(&ran.status), "{}{}", ran.stdout, ran.stderr);
+    assert_eq!(numbers(&own_profile(&scratch)), from_to(1, 30));
+    assert!(!ran.stdout.contains("nix-prune free"), "{}", ran.stdout);
+    let ran = run(&scratch, &["run", "--yes"]);
+    assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
+    assert_eq!(numbers(&own_profile(&scratch)), [29, 30]);
+    assert!(
+        ran.stdout.contains("The policy of this machine"),
+        "{}",
+        ran.stdout
+    );
+    for command in ["status", "plan"] {
+        let ran = run(&scratch, &[command]);
+        assert!(!ran.stdout.contains("nix-prune free"), "{}", ran.stdout);
+    }
+}

@@ -16,6 +16,8 @@ use nix::sys::statvfs::statvfs;
 use super::{FILE_MODE, Journal, dir_mode, is_root, is_there, unwritable};
 use crate::adapters::files;
 use crate::adapters::files::remove::remove_own;
+use crate::domain::disk_use::Taken;
+use crate::domain::measure::Bytes;
 use crate::ports::{JournalError, is_full};
 
 /// How many files there are. Nix makes two for each generation that is put back, and some more while it works.
@@ -63,6 +65,19 @@ impl Journal {
         missing
             .take(most)
             .try_for_each(|path| files::set_aside(&path, size, FILE_MODE))
+    }
+
+    /// What a full reserve takes more than now. The size of its files stays the same in a process, whose own record may be larger.
+    pub(super) fn missing_reserve(&self) -> Taken {
+        let size = || self.bytes_of_a_record();
+        let size = *self.reserve_file_bytes.get_or_init(size);
+        let files = || (0..FILES).map(|number| self.reserved(number));
+        let without_blocks = files().filter(|path| !files::is_set_aside(path, size));
+        let absent = files().filter(|path| !is_there(path).unwrap_or(false));
+        Taken {
+            bytes: Bytes(size.saturating_mul(without_blocks.count() as u64)),
+            inodes: absent.count() as u64,
+        }
     }
 
     /// As much as the largest recent record takes, and a margin.

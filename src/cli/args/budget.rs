@@ -5,7 +5,6 @@ use std::str::FromStr;
 use clap::{ArgGroup, Args};
 
 use crate::domain::budget::{Amount, Budget, BudgetError, InodeAmount, ReleaseHolds, parse_size};
-use crate::domain::measure::Bytes;
 
 /// Disk budget. A goal given here replaces the job's.
 #[derive(Debug, Clone, Args, Default)]
@@ -52,8 +51,8 @@ impl FromStr for FreeAmount {
     type Err = BudgetError;
 
     fn from_str(text: &str) -> Result<Self, BudgetError> {
-        match (text.parse(), text.parse()) {
-            (Ok(Amount::Bytes(Bytes(0))), _) => Err(BudgetError::Zero),
+        match (text.parse::<Amount>(), text.parse()) {
+            (Ok(amount), _) if amount.is_zero() => Err(BudgetError::Zero),
             (Ok(amount), _) => Ok(Self::Amount(amount)),
             (Err(_), Ok(InodeAmount::Count(count))) => Ok(Self::Count(count)),
             (Err(error), _) => Err(error),

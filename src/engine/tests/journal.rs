@@ -1,6 +1,7 @@
 //! The records of the world in memory.
 
 use super::*;
+use nix_prune::domain::disk_use::Taken;
 
 /// Dying releases a lock, as the kernel does; `locked` is another process's.
 pub(super) struct Token;
@@ -10,6 +11,15 @@ impl RunJournal for World {
 
     fn make_space(&self, _: &Token) -> bool {
         !self.full.get()
+    }
+
+    fn reserve_takes(&self) -> Taken {
+        let bytes = Bytes(self.takes_of_the_disk.get());
+        Taken { bytes, inodes: 0 }
+    }
+
+    fn acknowledged(&self) -> Result<Option<Timestamp>, JournalError> {
+        Ok(self.acknowledged_at.get())
     }
 
     fn restock(&self, _: &Token) {

@@ -318,6 +318,18 @@ fn what_cannot_be_measured_ends_the_budget_at_the_first_step() {
     assert!(!world.disk.borrow().contains(&path(DEAD)));
 }
 
+/// What a run takes back when it ends is no free space.
+#[test]
+fn a_goal_counts_what_the_run_takes_itself() {
+    for (takes, deleted_paths) in [(0, 1), (9 * MIB, 3)] {
+        let world = world(Kind::Honest, &[16], &[8; 4]);
+        world.takes_of_the_disk.set(takes);
+        let receipt = run_for(&world, 8);
+        assert_eq!(ended(&receipt), BudgetEnd::Reached);
+        assert_eq!(deleted(&world).len(), deleted_paths);
+    }
+}
+
 #[test]
 fn nothing_more_is_chosen_once_the_disk_cannot_be_read() {
     let world = world(Kind::Honest, &[16; 4], &[8, 8]);

@@ -63,6 +63,14 @@ fn a_run_without_a_failure_ends_a_row_of_failures() {
     };
     assert_eq!(in_a_row(&[&failed, &stopped, &failed, &run]), 2);
     assert_eq!(in_a_row(&runs[2..]), 0);
+    // What was acknowledged does not count, nor what was before it.
+    let later = |days: u32| Receipt {
+        started_at: failed.started_at.after(Span::days(days)),
+        ..failed.clone()
+    };
+    world.acknowledged_at.set(Some(later(1).started_at));
+    assert_eq!(in_a_row(&[&later(2), &later(1), &failed]), 1);
+    assert_eq!(in_a_row(&[&later(1), &failed]), 0);
 }
 
 #[rstest]

@@ -220,8 +220,13 @@ fn rest(receipt: &Receipt, plan: &Plan, view: &View) -> Vec<String> {
         (Some(until), 0) => format!("on {}", view.day(until)),
         _ => "when the undo windows end".to_string(),
     };
-    vec![
-        format!("{all} more are freed {when}. To free them now, for good:"),
-        format!("  {}", view.free_command(all, receipt.job.as_ref())),
-    ]
+    match view.free_command(all, receipt.job.as_ref()) {
+        Some(command) => vec![
+            format!("{all} more are freed {when}. To free them now, for good:"),
+            format!("  {command}"),
+        ],
+        None => vec![format!(
+            "{all} more are freed {when}. The policy of this machine lets no undo window end before."
+        )],
+    }
 }

@@ -216,12 +216,12 @@ fn sooner(plan: &Plan, run: Option<&str>, view: &View) -> Option<String> {
     let (new, old) = (bytes(*when_windows_end), bytes(*open_holds));
     if old > 0 {
         let all = Bytes(nar_bytes.unwrap_or_default().0 + new + old);
-        let free = view.free_command(all, Some(&plan.job));
+        let free = view.free_command(all, Some(&plan.job))?;
         return Some(format!("{free}   (irreversible)"));
     }
     let mut removed = plan.removed_generations();
     let waits = removed.any(|facts| !facts.hold.is_zero());
-    waits.then(|| format!("{run} --now   (irreversible)"))
+    (waits && view.may_end_windows).then(|| format!("{run} --now   (irreversible)"))
 }
 
 fn open_hold(item: &Item) -> Option<crate::domain::measure::Timestamp> {

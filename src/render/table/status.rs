@@ -104,9 +104,12 @@ fn commands(plan: &Plan, view: &View, page: &mut Page) {
         };
         lines.push((with_job("run"), format!("frees {now} now{later}")));
     }
-    if all > now {
+    if let Some(command) = view
+        .free_command(all, Some(&plan.job))
+        .filter(|_| all > now)
+    {
         lines.push((
-            view.free_command(all, Some(&plan.job)),
+            command,
             format!("frees {all} now; what it removes cannot be restored"),
         ));
     }

@@ -91,6 +91,10 @@ fn every_command_works_on_a_disk_without_an_inode() {
 /// `free` with this amount, on a disk on which nothing is free.
 fn free_on(nix: &Nix, fill: Fill, amount: &[&str]) {
     let scratch = untouched(nix);
+    // The files of the reserve that are given up meanwhile are not what was asked for.
+    let small: Vec<String> = (0..60).map(|n| format!("small-{n}")).collect();
+    let small: Vec<NewPath> = small.iter().map(|name| NewPath::file(name, 10)).collect();
+    scratch.add_paths(&small).unwrap();
     let ran = run(&scratch, &["run", "--yes", "--no-collect"]);
     world::expect(&ran, &[0]);
     let ballast = fill(scratch.base().parent().unwrap());
