@@ -163,6 +163,12 @@ fn rows() -> Vec<Row> {
             budget(json!({ "maxStore": "1T" })),
         ),
         Row(
+            "jobs.NAME.budget.minFreeInodes",
+            on_store,
+            budget(json!({ "minFreeInodes": "1" })),
+            budget(json!({ "minFreeInodes": "90%" })),
+        ),
+        Row(
             "jobs.NAME.budget.releaseHolds",
             on_store,
             budget(json!({ "maxStore": "1K", "releaseHolds": "never" })),
