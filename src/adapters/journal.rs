@@ -26,7 +26,6 @@ mod steps;
 
 use std::fs;
 use std::io;
-
 use std::sync::OnceLock;
 
 use camino::{Utf8Path, Utf8PathBuf};

@@ -1,6 +1,6 @@
 //! Everything that a command needs: directories, settings, adapters.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::tz::TimeZone;
@@ -65,6 +65,8 @@ pub(super) struct Context {
     pub(super) signals: Signals,
     /// The environment; Nix's commands get a part of it.
     pub(super) child_env: ChildEnv,
+    /// The settings, once they were read.
+    pub(super) known_settings: OnceLock<Settings>,
     /// Whether only the settings that are named are used.
     pub(super) ignore_default_files: bool,
     /// How long to wait for another run or collection, if requested.
@@ -107,6 +109,7 @@ impl Context {
             zone: clock::zone(),
             signals,
             child_env: ChildEnv::of_this_process(),
+            known_settings: OnceLock::new(),
             ignore_default_files: false,
             wait: None,
             counter: Arc::default(),
@@ -132,6 +135,7 @@ impl Context {
                 Failure::new(Exit::Failed, format!("cannot catch signals: {error}"))
             })?,
             child_env: scratch.child_env().clone(),
+            known_settings: OnceLock::new(),
             ignore_default_files: true,
             wait: None,
             counter: Arc::default(),
@@ -306,9 +310,11 @@ impl Context {
             zone: self.zone.clone(),
             now: self.clock.now(),
             program: out::program(),
+            // What suggests to end one has read the settings.
             may_end_windows: self
-                .settings()
-                .is_ok_and(|settings| settings.policy().undo_window.is_zero()),
+                .known_settings
+                .get()
+                .is_none_or(|settings| settings.policy().undo_window.is_zero()),
         }
     }
 

@@ -21,6 +21,14 @@ impl Context {
     /// When a file cannot be read, is not valid, or, as root, could have been written by another user; nothing is
     /// assumed instead.
     pub(super) fn settings(&self) -> Result<Settings, Failure> {
+        if let Some(settings) = self.known_settings.get() {
+            return Ok(settings.clone());
+        }
+        let settings = self.read_layers()?;
+        Ok(self.known_settings.get_or_init(|| settings).clone())
+    }
+
+    fn read_layers(&self) -> Result<Settings, Failure> {
         let layers = self.layers()?;
         let stack = stack(&layers, Platform::HERE).map_err(|findings| together(&findings))?;
         let Some(stack) = stack else {

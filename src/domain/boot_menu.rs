@@ -47,7 +47,7 @@ impl BootEntry {
         let number = number.parse().ok().filter(|_| is_number)?;
         let files = text.lines().filter_map(|line| {
             let (key, value) = line.trim().split_once(char::is_whitespace)?;
-            let is_file = ["linux", "initrd", "efi"].contains(&key);
+            let is_file = ["linux", "initrd", "efi", "devicetree"].contains(&key);
             below(value.trim()).filter(|_| is_file)
         });
         Some(Self {

@@ -340,12 +340,36 @@ fn free_removes_no_generation_that_the_policy_holds() {
     assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
     assert_eq!(numbers(&own_profile(&scratch)), [29, 30]);
     assert!(
-        ran.stdout.contains("The policy of this machine"),
+        ran.stdout
+            .contains("The policy of this machine does not allow"),
         "{}",
         ran.stdout
     );
     for command in ["status", "plan"] {
         let ran = run(&scratch, &[command]);
         assert!(!ran.stdout.contains("nix-prune free"), "{}", ran.stdout);
+    }
+}
+
+/// A finding about several files is a warning once, however often a command needs the settings.
+#[test]
+fn the_settings_are_read_and_warned_about_once() {
+    let Some(nix) = nixes().last() else { return };
+    let scratch = thirty(nix);
+    let config = scratch.home().join(".config/nix-prune");
+    fs::create_dir_all(&config).unwrap();
+    let settings = |more: &str| {
+        let jobs = r#""jobs": { "default": { "operations": { "collect": {} } } }"#;
+        format!(r#"{{ "version": 2, {more}, {jobs} }}"#)
+    };
+    let policy = settings(r#""undoWindow": "3d", "policy": { "undoWindow": "3d" }"#);
+    fs::write(config.join("config.json"), policy).unwrap();
+    let job = scratch.home().join("job.json");
+    fs::write(&job, settings(r#""undoWindow": "1d""#)).unwrap();
+    for (command, warnings) in [(&["status"][..], 1), (&["plan"], 1), (&["hold", "list"], 0)] {
+        let ran = run(&scratch, &[command, &["--config", job.as_str()]].concat());
+        assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
+        let found = ran.stderr.matches("the settings together").count();
+        assert_eq!(found, warnings, "{command:?}: {}", ran.stderr);
     }
 }

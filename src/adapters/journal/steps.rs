@@ -26,8 +26,8 @@ use crate::domain::receipt::{Entry, FreedBytes, Receipt, RunId};
 use crate::domain::visible::escape_json;
 use crate::ports::{JournalError, is_full};
 
-/// So many bytes of lines, and the record is written anew instead.
-const MAX_STEPS: u64 = 16 << 20;
+/// With more bytes of lines the record is written anew instead.
+const MAX_STEP_BYTES: u64 = 16 << 20;
 
 /// The record that was written last under a lock, and the lines behind it.
 #[derive(Debug, Default)]
@@ -100,7 +100,7 @@ impl Steps {
             return Ok(false);
         };
         let written = match &mut base.log {
-            Some(log) if log.size > MAX_STEPS => return Ok(false),
+            Some(log) if log.size > MAX_STEP_BYTES => return Ok(false),
             Some(log) => log.append(entry, index, receipt.bytes),
             None => match Log::text(&base.digest, entry, index, receipt.bytes) {
                 Ok((text, last)) => {

@@ -70,7 +70,7 @@ pub struct FreeArgs {
     /// Name of the job in the settings whose profiles and keep rules are used
     #[arg(value_name = "JOB", add = complete::jobs())]
     pub job: Option<String>,
-    /// Free inodes instead: SIZE is a number such as 50000, or a part of all inodes such as 10%
+    /// Free inodes instead: the amount is a number such as 50000, or a part of all inodes such as 10%
     #[arg(long)]
     pub inodes: bool,
     /// Override this safety check, by code (repeatable; recorded)

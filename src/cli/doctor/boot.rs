@@ -29,7 +29,7 @@ fn check(menu: &BootMenu, system: Option<&BTreeSet<GenerationNumber>>) -> CheckD
     let (gone, freed) = menu.left_out(exists);
     let (dir, free, another) = (&menu.dir, menu.free, menu.bytes_of_another());
     let entries = count(menu.entries.len(), "entry");
-    // NixOS removes the entries of removed generations before it copies a kernel.
+    // NixOS removes the entries of removed generations before it copies a kernel (systemd-boot-builder.py).
     let after = Bytes(free.0.saturating_add(freed.0));
     if after < another {
         let message = format!(

@@ -226,7 +226,7 @@ fn rest(receipt: &Receipt, plan: &Plan, view: &View) -> Vec<String> {
             format!("  {command}"),
         ],
         None => vec![format!(
-            "{all} more are freed {when}. The policy of this machine lets no undo window end before."
+            "{all} more are freed {when}. The policy of this machine does not allow an undo window to end early."
         )],
     }
 }
