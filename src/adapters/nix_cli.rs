@@ -10,7 +10,6 @@ mod parse;
 mod perform;
 mod profile_lock;
 mod retry;
-mod rights;
 mod roots;
 mod settings;
 mod valid_paths;

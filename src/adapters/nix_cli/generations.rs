@@ -6,7 +6,7 @@ use std::io;
 
 use super::links::{Directory, LinkEntry, Removal};
 use super::profile_lock::ProfileLock;
-use super::rights::with_rights_of;
+use crate::adapters::rights::with_rights_of;
 use super::{NixCli, failed};
 use crate::adapters::derivation::is_derivation;
 use crate::adapters::process::Account;
