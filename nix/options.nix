@@ -108,6 +108,13 @@ let
       keepRecent =
         optional own.age "Do not delete paths registered within this time, or their dependencies."
           (example "2d");
+      keepFlakeInputs =
+        optional (types.listOf own.place)
+          ''
+            Directories of flakes whose locked inputs are not deleted, nor their dependencies, so that an offline rebuild
+            works after a collection.
+          ''
+          (example [ "/etc/nixos" ]);
     } "Collect garbage. `{ }` enables it with defaults." { example.keepRecent = "2d"; };
     optimise = part {
       enabled = mkOption {

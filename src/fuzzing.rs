@@ -14,7 +14,7 @@ use crate::settings;
 pub enum Target {
     /// Settings: reading, mending, checking, comparing, and drawing what is wrong.
     Settings,
-    /// Names and texts of links: generations, profiles, roots.
+    /// Names and texts of links: generations, profiles, roots; and lock files of flakes.
     Links,
     /// What Nix prints: roots in both quotings, what was freed, what is refused, paths with what is registered of them,
     /// outputs of derivations, versions.

@@ -21,6 +21,7 @@ let
       collect = {
         method = "selective";
         keepRecent = "2d";
+        keepFlakeInputs = [ "/etc/nixos" ];
       };
       optimise = { };
       verify.contents = true;

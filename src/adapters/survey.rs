@@ -12,6 +12,7 @@ mod baseline_check;
 mod dirs;
 mod elsewhere;
 mod findings;
+mod flakes;
 mod found;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
@@ -126,6 +127,8 @@ pub struct Observer<'a> {
     pub extra_profiles: Vec<Utf8PathBuf>,
     /// Whether to search wherever `nix-collect-garbage -d` does.
     pub all_of_nix: bool,
+    /// The flakes whose locked inputs count as roots.
+    pub flakes: Vec<Utf8PathBuf>,
     /// The records of earlier runs.
     pub previous_runs: &'a dyn PreviousRuns,
     /// The clock, for the time at which the survey began.
@@ -190,6 +193,7 @@ impl Survey for Observer<'_> {
         let spared = unprotected::rootless_generations(context, &profiles, &roots, asked);
         unprotected::rootless_holds(context, &mut holds, &roots, taken_at);
         roots.extend(spared);
+        roots.extend(flakes::inputs(context, &self.flakes));
         pins.extend(elsewhere::pins(context, &roots, &profiles, taken_at));
         let vanished = missing.roots(&roots, &holds);
         let (blockers, notes) = findings.finish();
@@ -207,6 +211,7 @@ impl Survey for Observer<'_> {
             pins,
             holds,
             vanished,
+            flakes: self.flakes.clone(),
             scope,
             blockers,
             notes,

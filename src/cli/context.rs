@@ -263,6 +263,16 @@ impl Context {
         Ok(EffectiveJob::new(job, settings.policy()))
     }
 
+    /// The enabled jobs; none where the settings cannot be used.
+    pub(super) fn enabled_jobs(&self) -> Vec<EffectiveJob> {
+        let Ok(settings) = self.settings() else {
+            return Vec::new();
+        };
+        let enabled = settings.jobs().filter(|job| job.is_enabled());
+        let jobs = enabled.map(|job| EffectiveJob::new(job.job().clone(), settings.policy()));
+        jobs.collect()
+    }
+
     /// Takes a snapshot that includes the profiles which a job names.
     ///
     /// # Errors
@@ -292,12 +302,17 @@ impl Context {
             ProfileRef::Name(_) => None,
         });
         let protected = protected.filter(|path| path.symlink_metadata().is_ok());
+        let collections = jobs
+            .iter()
+            .filter_map(|job| job.operations.collect.as_ref());
+        let flakes = collections.map(|collect| &collect.keep_flake_inputs);
         Observer {
             places: &self.places,
             actor: self.actor,
             zone: self.zone.clone(),
             extra_profiles: named.chain(protected).collect(),
             all_of_nix: selectors().any(|s| *s == ProfileSelector::NixCollectGarbage),
+            flakes: flakes.flatten().cloned().collect(),
             previous_runs: &self.journal,
             clock: &self.clock,
         }
@@ -365,8 +380,10 @@ fn collection(job: &mut Job, args: &JobArgs) -> Result<(), Failure> {
     collect.method = args.collect_method.unwrap_or(collect.method);
     collect.keep_recent = args.keep_recent.or(collect.keep_recent);
     collect.check().map_err(|error| {
-        Failure::new(Exit::Usage, error.to_string())
-            .hint("Use either method full or keepRecent, not both.")
+        Failure::new(Exit::Usage, error.to_string()).hint(format!(
+            "Use either method full or {}, not both.",
+            error.key
+        ))
     })
 }
 

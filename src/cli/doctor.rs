@@ -21,7 +21,6 @@ use crate::engine::failed_in_a_row;
 use crate::ports::{Clock, Observation, RunJournal, StoreReadTrouble};
 use crate::render::json::{self, CheckDocument, CheckState};
 use crate::render::text::{count, escape};
-use crate::settings::{JobSettings, Settings};
 
 /// Checks everything, even after a failure.
 pub(super) fn doctor(context: &Context, args: &DoctorArgs) -> Result<Exit, Failure> {
@@ -35,8 +34,7 @@ pub(super) fn doctor(context: &Context, args: &DoctorArgs) -> Result<Exit, Failu
     checks.extend(needs::locks(context));
     checks.extend(state_in_memory(context));
     checks.extend(records(context));
-    let settings = context.settings().ok();
-    let enabled: Vec<EffectiveJob> = settings.iter().flat_map(enabled_jobs).collect();
+    let enabled = context.enabled_jobs();
     let enabled: Vec<&EffectiveJob> = enabled.iter().collect();
     let observation = context.observe_with(Care::Thorough, &enabled);
     match &observation {
@@ -75,12 +73,6 @@ fn system_generations(snapshot: &Snapshot) -> BTreeSet<GenerationNumber> {
     let system = profiles.find(|profile| profile.path.short() == "system");
     let numbers = system.map(|profile| profile.generations.keys().copied().collect());
     numbers.unwrap_or_default()
-}
-
-fn enabled_jobs(settings: &Settings) -> Vec<EffectiveJob> {
-    let enabled = settings.jobs().filter(|job| job.is_enabled());
-    let bind = |job: &JobSettings| EffectiveJob::new(job.job().clone(), settings.policy());
-    enabled.map(bind).collect()
 }
 
 fn nix(context: &Context) -> CheckDocument {

@@ -100,6 +100,15 @@ impl Context {
         self.observe_with(Care::Quick, &[])
     }
 
+    /// The same with what the enabled jobs of the settings look for and keep.
+    ///
+    /// # Errors
+    /// As [`Context::observe`].
+    pub(super) fn observe_for_jobs(&self) -> Result<Observation, Failure> {
+        let jobs = self.enabled_jobs();
+        self.observe_with(Care::Quick, &jobs.iter().collect::<Vec<_>>())
+    }
+
     /// The same for the profiles that jobs name besides those found, checking the database with this care.
     ///
     /// # Errors

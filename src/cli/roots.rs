@@ -9,16 +9,20 @@ use crate::domain::analysis::Sizes;
 use crate::domain::note::{Note, NoteCode};
 use crate::domain::root::GcRoot;
 use crate::domain::snapshot::Snapshot;
+use crate::ports::Survey;
 use crate::render;
 use crate::render::text::natural_order;
 
 /// Lists the roots.
 pub(super) fn roots(context: &Context, args: &RootsArgs) -> Result<Exit, Failure> {
     let (mut snapshot, running, sizes) = if args.no_sizes {
-        let snapshot = context.snapshot(None)?;
+        let jobs = context.enabled_jobs();
+        let snapshot = context
+            .observer_of(&jobs.iter().collect::<Vec<_>>())
+            .snapshot()?;
         (snapshot, context.reader(None).running(), None)
     } else {
-        let observation = context.observe()?;
+        let observation = context.observe_for_jobs()?;
         let mut snapshot = observation.snapshot;
         let sizes = match observation.store {
             Ok(store) => {

@@ -15,7 +15,8 @@ use crate::render;
 
 /// Shows the chains from roots to a path.
 pub(super) fn why(context: &Context, args: &WhyArgs) -> Result<Exit, Failure> {
-    let (snapshot, inspection) = context.read_store()?;
+    let observation = context.observe_for_jobs()?;
+    let (snapshot, inspection) = (observation.snapshot, observation.store?);
     let target = match find(&inspection, &args.path) {
         Ok(target) => target,
         // The name of a package is no path.

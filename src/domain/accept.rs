@@ -33,7 +33,8 @@ impl Acceptance {
             | CheckCode::RootsUnreadable
             | CheckCode::RootsAway
             | CheckCode::RootsVanished
-            | CheckCode::Unrooted => true,
+            | CheckCode::Unrooted
+            | CheckCode::FlakeUnreadable => true,
             CheckCode::OddName
             | CheckCode::RootsHidden
             | CheckCode::PinsUnreadable

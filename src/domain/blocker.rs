@@ -58,6 +58,9 @@ pub enum CheckCode {
     /// A generation is no root, so that a collection would delete its target.
     #[serde(rename = "profile.unrooted")]
     Unrooted,
+    /// The lock file of a flake whose inputs are kept could not be read.
+    #[serde(rename = "flake.unreadable")]
+    FlakeUnreadable,
     /// The record of pins could not be read.
     #[serde(rename = "pins.unreadable")]
     PinsUnreadable,
@@ -114,7 +117,7 @@ enum BlockScope {
 
 impl CheckCode {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::ProfileUnreadable,
         Self::CurrentUnknown,
         Self::ProfileAbsent,
@@ -125,6 +128,7 @@ impl CheckCode {
         Self::RootsAway,
         Self::RootsVanished,
         Self::Unrooted,
+        Self::FlakeUnreadable,
         Self::PinsUnreadable,
         Self::JournalUnreadable,
         Self::StateElsewhere,
@@ -153,6 +157,7 @@ impl CheckCode {
             Self::RootsAway => "roots.away",
             Self::RootsVanished => "roots.vanished",
             Self::Unrooted => "profile.unrooted",
+            Self::FlakeUnreadable => "flake.unreadable",
             Self::PinsUnreadable => "pins.unreadable",
             Self::JournalUnreadable => "journal.unreadable",
             Self::StateElsewhere => "state.elsewhere",
@@ -188,6 +193,7 @@ impl CheckCode {
             | Self::RootsAway
             | Self::RootsVanished
             | Self::Unrooted
+            | Self::FlakeUnreadable
             | Self::JournalUnreadable
             | Self::UsersUnreadable
             | Self::StoreMismatch

@@ -215,33 +215,43 @@ impl Operations {
 }
 
 /// How garbage is collected, and how much of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CollectOperation {
     /// How.
     pub method: CollectMethod,
     /// Paths registered within this time are kept, with everything that they need.
     pub keep_recent: Option<Span>,
+    /// The flakes whose locked inputs are kept.
+    pub keep_flake_inputs: Vec<Utf8PathBuf>,
 }
 
-/// `keepRecent` together with a full collection.
+/// Something that is kept although it is dead, together with a full collection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("keepRecent needs method selective or auto")]
-pub struct KeepRecentNeedsSelective;
+#[error("{key} needs method selective or auto")]
+pub struct NeedsSelective {
+    /// The key that keeps it.
+    pub key: &'static str,
+}
 
 impl CollectOperation {
-    /// Checks that `keepRecent` is possible: Nix's own collector deletes recent paths as well.
+    /// Checks that what is kept can be kept: Nix's own collector deletes everything that is dead.
     ///
     /// # Errors
-    /// When both a full collection and `keepRecent` are set.
-    pub fn check(self) -> Result<(), KeepRecentNeedsSelective> {
-        match (self.method, self.keep_recent) {
-            (CollectMethod::Full, Some(_)) => Err(KeepRecentNeedsSelective),
-            _ => Ok(()),
+    /// When something is kept from a full collection.
+    pub fn check(&self) -> Result<(), NeedsSelective> {
+        let keeps = [
+            ("keepRecent", self.keep_recent.is_some()),
+            ("keepFlakeInputs", !self.keep_flake_inputs.is_empty()),
+        ];
+        let full = self.method == CollectMethod::Full;
+        match keeps.into_iter().find(|(_, keeps)| full && *keeps) {
+            Some((key, _)) => Err(NeedsSelective { key }),
+            None => Ok(()),
         }
     }
 
     /// Only paths registered before this moment are deleted.
-    pub fn cutoff(self, now: Timestamp) -> Option<Timestamp> {
+    pub fn cutoff(&self, now: Timestamp) -> Option<Timestamp> {
         let recent = self.keep_recent.filter(|age| !age.is_zero())?;
         let before = now.before(recent);
         // Nix counts seconds.
@@ -326,4 +336,30 @@ impl ProfileSelector {
 pub struct RootsOperation {
     /// Entries whose link is gone.
     pub dangling: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::nothing(CollectMethod::Full, None, &[], None)]
+    #[case::recent(CollectMethod::Full, Some(1), &[], Some("keepRecent"))]
+    #[case::flakes(CollectMethod::Full, None, &["/a"], Some("keepFlakeInputs"))]
+    #[case::auto(CollectMethod::Auto, Some(1), &["/a"], None)]
+    #[case::selective(CollectMethod::Selective, Some(1), &["/a"], None)]
+    fn nothing_is_kept_from_a_full_collection(
+        #[case] method: CollectMethod,
+        #[case] days: Option<u32>,
+        #[case] flakes: &[&str],
+        #[case] wrong: Option<&str>,
+    ) {
+        let operation = CollectOperation {
+            method,
+            keep_recent: days.map(Span::days),
+            keep_flake_inputs: flakes.iter().map(Utf8PathBuf::from).collect(),
+        };
+        assert_eq!(operation.check().err().map(|error| error.key), wrong);
+    }
 }

@@ -32,6 +32,9 @@ pub enum NoteCode {
     /// Dead paths are kept by `keepRecent`.
     #[serde(rename = "dead.recent")]
     DeadRecent,
+    /// Dead paths are kept by `keepFlakeInputs`.
+    #[serde(rename = "dead.flake-inputs")]
+    DeadFlakeInputs,
     /// Roots may be missing, so that fewer paths may be dead.
     #[serde(rename = "dead.at-most")]
     DeadAtMost,
@@ -86,6 +89,9 @@ pub enum NoteCode {
     /// A user has too many names in profile directories.
     #[serde(rename = "profiles.too-many-names")]
     ProfilesTooMany,
+    /// A flake whose inputs are kept locks inputs that are not in the store, or none.
+    #[serde(rename = "flake.inputs-absent")]
+    FlakeInputsAbsent,
     /// Undo windows end later, because the clock was changed.
     #[serde(rename = "holds.extended")]
     HoldsExtended,

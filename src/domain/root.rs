@@ -28,13 +28,15 @@ pub enum RootKind {
     Temporary,
     /// A hold of ours.
     Hold,
+    /// A locked input of a flake that `keepFlakeInputs` names. Nix does not know it as a root.
+    FlakeInput,
     /// Anything else.
     Other,
 }
 
 impl RootKind {
     /// All kinds.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Profile,
         Self::Result,
         Self::Direnv,
@@ -43,6 +45,7 @@ impl RootKind {
         Self::Process,
         Self::Temporary,
         Self::Hold,
+        Self::FlakeInput,
         Self::Other,
     ];
 
@@ -57,6 +60,7 @@ impl RootKind {
             Self::Process => "process",
             Self::Temporary => "temporary",
             Self::Hold => "hold",
+            Self::FlakeInput => "flakeInput",
             Self::Other => "other",
         }
     }
@@ -68,7 +72,7 @@ impl RootKind {
 
     /// Whether somebody made it, who may miss what it keeps once it is gone.
     pub fn may_be_missed(self) -> bool {
-        !self.is_runtime() && self != Self::Hold
+        !self.is_runtime() && !matches!(self, Self::Hold | Self::FlakeInput)
     }
 }
 
@@ -140,5 +144,17 @@ mod tests {
             assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
         }
         assert!(kinds.len() > 8);
+    }
+
+    #[test]
+    fn what_nobody_made_is_not_missed() {
+        let missed = RootKind::ALL.map(RootKind::may_be_missed);
+        let never = [
+            RootKind::Process,
+            RootKind::Temporary,
+            RootKind::Hold,
+            RootKind::FlakeInput,
+        ];
+        assert_eq!(missed, RootKind::ALL.map(|kind| !never.contains(&kind)));
     }
 }

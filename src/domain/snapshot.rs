@@ -44,6 +44,8 @@ pub struct Snapshot {
     pub holds: Vec<Hold>,
     /// Roots that are gone since the last run, in the order of their links.
     pub vanished: Vec<VanishedRoot>,
+    /// The flakes whose locked inputs are among the roots, as far as they could be read.
+    pub flakes: Vec<Utf8PathBuf>,
     /// Where roots are and lead to.
     pub scope: SnapshotScope,
     /// What could not be read.

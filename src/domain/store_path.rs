@@ -1,17 +1,20 @@
 //! Store paths: `<32 characters of Nix's base 32>-<name>`.
 //!
 //! This file keeps the shape of `nix_compat::store_path` (which is not on the registry yet), so that the real
-//! crate can take its place; the one addition is [`StoreDir`], because a store need not be at `/nix/store`.
+//! crate can take its place; the additions are [`StoreDir`], because a store need not be at `/nix/store`, and [`StorePath::of_source`].
 
 use std::fmt;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest, Sha256};
 
 /// The number of bytes of the digest in a store path.
 pub const DIGEST_SIZE: usize = 20;
 /// The number of characters that encode the digest.
 pub const ENCODED_DIGEST_SIZE: usize = 32;
+/// The number of bytes of a NAR hash.
+pub const NAR_HASH_SIZE: usize = 32;
 /// The longest name that Nix accepts, in bytes.
 pub const MAX_NAME_LEN: usize = 211;
 
@@ -125,6 +128,37 @@ impl<'a> StorePathRef<'a> {
     ) -> Result<(Self, &'a Utf8Path), Error> {
         let (base, rest) = store.split(path)?;
         Ok((Self::from_base_name(base)?, rest))
+    }
+}
+
+impl StorePath<String> {
+    /// The path of a source tree: of a fixed output of this name that is hashed recursively with SHA-256, as Nix's fetchers
+    /// make it (`makeFixedOutputPath`).
+    ///
+    /// # Errors
+    /// When Nix allows no such name.
+    pub fn of_source(
+        name: &str,
+        nar_hash: &[u8; NAR_HASH_SIZE],
+        store: &StoreDir,
+    ) -> Result<Self, Error> {
+        if !is_valid_name(name) {
+            return Err(Error::InvalidName);
+        }
+        let hex = nar_hash.iter().map(|byte| format!("{byte:02x}"));
+        let hex: String = hex.collect();
+        let full = Sha256::digest(format!("source:sha256:{hex}:{store}:{name}"));
+        // Nix folds the digest to 160 bits.
+        let mut digest = [0; DIGEST_SIZE];
+        for part in full.chunks(DIGEST_SIZE) {
+            for (folded, byte) in digest.iter_mut().zip(part) {
+                *folded ^= byte;
+            }
+        }
+        Ok(Self {
+            digest,
+            name: name.to_string(),
+        })
     }
 }
 
@@ -315,6 +349,25 @@ mod tests {
         let path = path.replace("{}", &format!("{HASH}-name"));
         let got = StorePathRef::from_absolute_path_full(Utf8Path::new(&path), &store).ok();
         assert_eq!(got.map(|(_, rest)| rest.as_str()), rest);
+    }
+
+    #[rstest]
+    #[case("/nix/store", "source", "qx4n1w7c8safnmz1lh8i929cb6lb7ls7-source")]
+    #[case("/nix/store", "other", "1f3zpd4zlnkrgwi34a56xhdyf016vvcz-other")]
+    #[case("/a/store", "source", "aigylyav5piyjxmnjqsj96h298wa2xqg-source")]
+    fn the_path_of_a_source_is_nixs_own(
+        #[case] store: &str,
+        #[case] name: &str,
+        #[case] expected: &str,
+    ) {
+        let store = StoreDir::new(Utf8Path::new(store)).unwrap();
+        // `nix-store --print-fixed-path --recursive sha256 9bf8b8cc000… source`
+        let mut hash = [0; NAR_HASH_SIZE];
+        hash[..4].copy_from_slice(&[0x9b, 0xf8, 0xb8, 0xcc]);
+        let path = StorePath::of_source(name, &hash, &store).unwrap();
+        assert_eq!(path.to_string(), expected);
+        let refused = StorePath::of_source("a b", &hash, &store);
+        assert_eq!(refused, Err(Error::InvalidName));
     }
 
     proptest::proptest! {

@@ -150,7 +150,7 @@ impl<R: RunJournal> Engine<'_, R> {
             if finding == Finding::Contradicts {
                 return Ok(BudgetEnd::Contradicted);
             }
-            let mut part = self.part(&collect.facts, rounds, missing);
+            let mut part = self.part(collect.facts, rounds, missing);
             let mut steps = 0;
             while known.is_some()
                 && let Some(index) = rounds.next_step(&part, missing, steps, receipt)
@@ -165,7 +165,7 @@ impl<R: RunJournal> Engine<'_, R> {
                 }
                 if outcome_of(receipt, index) == Some(Outcome::Done) {
                     steps += 1;
-                    part = self.part(&collect.facts, rounds, missing);
+                    part = self.part(collect.facts, rounds, missing);
                 }
             }
             let is_unknown = part.is_err();
@@ -316,7 +316,7 @@ impl<R: RunJournal> Engine<'_, R> {
 /// A collection that is under way.
 #[derive(Debug)]
 pub(super) struct Collect<'a, L> {
-    pub(super) facts: CollectFacts,
+    pub(super) facts: &'a CollectFacts,
     pub(super) lock: &'a L,
     /// Its entry.
     pub(super) index: usize,

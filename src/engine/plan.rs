@@ -327,7 +327,7 @@ fn unregistered(store: &StoreAnalysis) -> impl Iterator<Item = &str> {
 
 /// What the collection keeps because it is recent.
 fn recent(job: &EffectiveJob, snapshot: &Snapshot) -> Option<Recent> {
-    let collect = job.operations.collect?;
+    let collect = job.operations.collect.as_ref()?;
     let since = collect.cutoff(snapshot.taken_at)?;
     let until = snapshot.taken_at.after(collect.keep_recent?);
     Some(Recent {

@@ -188,7 +188,7 @@ impl<R: RunJournal> Engine<'_, R> {
         tracing::info!(action = %sentence, "starting");
         if let Action::Collect(facts) = action {
             let collect = Collect {
-                facts,
+                facts: &facts,
                 lock,
                 index,
                 known,
@@ -281,7 +281,10 @@ impl<R: RunJournal> Engine<'_, R> {
             }
             method => method,
         };
-        let facts = CollectFacts { method, ..facts };
+        let facts = &CollectFacts {
+            method,
+            ..facts.clone()
+        };
         let collection = if receipt.budget.is_some() {
             let collect = Collect { facts, ..collect };
             self.collect_in_rounds(collect, receipt, delays)?
@@ -317,7 +320,7 @@ impl<R: RunJournal> Engine<'_, R> {
     }
 
     /// Collects everything that is dead, or everything that is old enough.
-    fn collect_at_once(&self, facts: CollectFacts, last_check: LastCheck<'_>) -> Collection {
+    fn collect_at_once(&self, facts: &CollectFacts, last_check: LastCheck<'_>) -> Collection {
         let method = match facts.registered_before {
             Some(_) => CollectMethod::Selective,
             None => facts.method,
@@ -327,7 +330,7 @@ impl<R: RunJournal> Engine<'_, R> {
             self.perform,
             self.interrupt,
             method,
-            || self.dead(&facts),
+            || self.dead(facts),
             last_check,
         )
     }

@@ -257,9 +257,8 @@ impl Survey for World {
         let generation = |(&n, (target, created)): (&u32, &(Utf8PathBuf, Timestamp))| {
             let named = StorePathRef::from_base_name(target.file_name().unwrap_or_default());
             let path = named.map_or(path(n), |path| path.to_owned());
-            let on_disk = self.disk.borrow().contains(&path);
             let number = GenerationNumber(n);
-            let content = if on_disk {
+            let content = if self.disk.borrow().contains(&path) {
                 Content::Bootable(path)
             } else {
                 Content::Missing(path)
@@ -350,6 +349,7 @@ impl Survey for World {
             pins: self.pins.borrow().clone(),
             holds: holds.collect(),
             vanished: self.still_vanished(),
+            flakes: Vec::new(),
             scope: SnapshotScope::default(),
             blockers: self.blockers.borrow().clone(),
             notes: Vec::new(),

@@ -108,7 +108,7 @@ impl<R: RunJournal> Engine<'_, R> {
     /// Observes again right before a collection, and holds what vanished since the first observation without our doing.
     pub(super) fn last_check(
         &self,
-        facts: CollectFacts,
+        facts: &CollectFacts,
         lock: &R::Lock,
         receipt: &mut Receipt,
         known: Option<Known<'_>>,
@@ -124,7 +124,7 @@ impl<R: RunJournal> Engine<'_, R> {
             .map_err(|error| cannot_observe(error.into()))?;
         now.blockers
             .retain(|seen| !seen.is_among(&receipt.accepted_checks));
-        let collect = Action::Collect(facts);
+        let collect = Action::Collect(facts.clone());
         let rechecked = collect.operation().recheck(&now, None);
         rechecked.map_err(PerformError::Stale)?;
         self.repair(&now)?;

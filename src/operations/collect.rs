@@ -20,13 +20,15 @@ use crate::ports::PerformError;
 pub(super) struct Collect<'a>(pub(super) &'a CollectFacts);
 
 pub(super) fn select(draft: &mut Draft<'_>) {
-    let Some(collect) = draft.job.operations.collect else {
+    let Some(collect) = &draft.job.operations.collect else {
         return;
     };
     if draft.collection_is_blocked() {
         return;
     }
-    let method = if hides_roots(draft.snapshot, Some(draft.job)) {
+    // Nix's own collector would delete what it does not know as live.
+    let keeps_more = !collect.keep_flake_inputs.is_empty();
+    let method = if keeps_more || hides_roots(draft.snapshot, Some(draft.job)) {
         CollectMethod::Selective
     } else {
         collect.method
@@ -34,6 +36,7 @@ pub(super) fn select(draft: &mut Draft<'_>) {
     draft.step(Action::Collect(CollectFacts {
         method,
         registered_before: collect.cutoff(draft.snapshot.taken_at),
+        keep_flake_inputs: collect.keep_flake_inputs.clone(),
     }));
     let note = left_to_nix(draft);
     draft.notes.extend(note);
@@ -102,10 +105,20 @@ impl Operation for Collect<'_> {
             CollectMethod::Selective => " (selective)",
             CollectMethod::Full => " (nix-collect-garbage)",
         };
-        match self.0.registered_before {
-            None => format!("collect garbage{by}"),
-            Some(before) => format!("collect garbage registered before {before}{by}"),
-        }
+        let before = self.0.registered_before;
+        let before = before.map(|before| format!(" registered before {before}"));
+        let flakes: Vec<&str> = self
+            .0
+            .keep_flake_inputs
+            .iter()
+            .map(|flake| flake.as_str())
+            .collect();
+        let but = match flakes.as_slice() {
+            [] => String::new(),
+            flakes => format!(" except the locked inputs of {}", flakes.join(", ")),
+        };
+        let before = before.unwrap_or_default();
+        format!("collect garbage{before}{but}{by}")
     }
 
     fn recheck(&self, snapshot: &Snapshot, job: Option<&EffectiveJob>) -> Result<(), String> {
@@ -114,7 +127,15 @@ impl Operation for Collect<'_> {
             None if self.0.method != CollectMethod::Selective && hides_roots(snapshot, job) => {
                 Err("there are now roots that Nix cannot read".to_string())
             }
-            None => Ok(()),
+            None => match self
+                .0
+                .keep_flake_inputs
+                .iter()
+                .find(|flake| !snapshot.flakes.contains(flake))
+            {
+                Some(flake) => Err(format!("the locked inputs of {flake} were not looked for")),
+                None => Ok(()),
+            },
         }
     }
 

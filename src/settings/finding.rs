@@ -246,8 +246,8 @@ codes! {
     KeepsNothing = "keep.keeps-nothing",
     /// The collection method is unknown.
     CollectMethod = "collect.method",
-    /// `keepRecent` is set for a full collection, which cannot spare recent paths.
-    CollectRecent = "collect.keep-recent",
+    /// Dead paths are to be kept from a full collection, which deletes all of them.
+    CollectFull = "collect.full",
     /// A budget has no goal, or several.
     BudgetGoals = "budget.goals",
     /// `minFree` is not a valid goal.

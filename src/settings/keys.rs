@@ -233,6 +233,11 @@ keys! {
         };
         /// Do not delete paths registered within this time, such as `2d`, or their dependencies.
         keep_recent "keepRecent": Sourced<Span> { risk: Risk::Spares, flag: Some("--keep-recent") };
+        /// Directories of flakes whose locked inputs are not deleted, such as `/etc/nixos`, nor their dependencies, so that an
+        /// offline rebuild works after a collection.
+        keep_flake_inputs "keepFlakeInputs": List<Sourced<Utf8PathBuf>> {
+            default: Default::Json("[]"), risk: Risk::Protects, tidy: Tidy::Paths,
+        };
     }
 
     /// Hard-links equal files in the store.

@@ -5,6 +5,7 @@
 
 mod alike;
 mod faults;
+mod flakes;
 mod looker;
 mod program;
 mod stores;

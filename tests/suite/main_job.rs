@@ -91,6 +91,7 @@ impl Machine {
             zone: TimeZone::UTC,
             extra_profiles: Vec::new(),
             all_of_nix: false,
+            flakes: Vec::new(),
             previous_runs: &self.journal,
             clock: &self.clock,
         }

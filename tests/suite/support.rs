@@ -247,7 +247,7 @@ pub(crate) fn by_hand(scratch: &Scratch, tool: &str, args: &[&str]) -> Ran {
     ran
 }
 
-fn run_by_hand(scratch: &Scratch, tool: &str, args: &[&str]) -> Ran {
+pub(crate) fn run_by_hand(scratch: &Scratch, tool: &str, args: &[&str]) -> Ran {
     let tool = match scratch.bin() {
         Some(bin) => bin.join(tool),
         None => tool.into(),
@@ -506,5 +506,18 @@ impl OnTerminal {
 
     pub(crate) fn pid(&self) -> Pid {
         Pid::from_raw(i32::try_from(self.child.id()).unwrap())
+    }
+}
+
+/// The example of the guide that has this key, as an object.
+pub(crate) fn guide_example(key: &str) -> String {
+    let guide = include_str!("../../docs/guide.md");
+    let blocks = guide.split("```json\n").skip(1);
+    let mut blocks = blocks.map(|rest| rest.split("```").next().unwrap());
+    let quoted = format!("\"{key}\"");
+    let example = blocks.find(|block| block.contains(&quoted)).unwrap();
+    match example.trim() {
+        object if object.starts_with('{') => object.to_string(),
+        member => format!("{{ {member} }}"),
     }
 }

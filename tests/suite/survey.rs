@@ -8,6 +8,7 @@
     clippy::print_stderr
 )]
 
+mod flakes;
 mod generations;
 mod guards;
 mod hostile;

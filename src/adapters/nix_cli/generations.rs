@@ -6,10 +6,10 @@ use std::io;
 
 use super::links::{Directory, LinkEntry, Removal};
 use super::profile_lock::ProfileLock;
-use crate::adapters::rights::with_rights_of;
 use super::{NixCli, failed};
 use crate::adapters::derivation::is_derivation;
 use crate::adapters::process::Account;
+use crate::adapters::rights::with_rights_of;
 use crate::domain::plan::GenerationFacts;
 use crate::domain::profile::GenerationNumber;
 use crate::ports::{LinkState, PerformError, RestoreMode};

@@ -125,8 +125,8 @@ fn rooted(graph: &StoreGraph, snapshot: &Snapshot) -> Option<Mismatch> {
 }
 
 fn unknown_target(graph: &StoreGraph, root: &GcRoot) -> Option<String> {
-    // What a process uses may be on its way into the store.
-    let lasting = !matches!(root.kind, RootKind::Process | RootKind::Temporary);
+    // What a process uses may be on its way into the store, and a locked input is wanted only if it is valid.
+    let lasting = !root.kind.is_runtime() && root.kind != RootKind::FlakeInput;
     let name = root.store_path.as_ref()?.to_string();
     // What Nix leaves beside a path is nobody's to keep, whatever leads there.
     let lasting = lasting && path_beside(&name).is_none();

@@ -1,8 +1,10 @@
 //! Directories by descriptor, so that a directory cannot be replaced during the survey.
 //!
-//! Only directories are opened, so that a FIFO or a device cannot block; everything else is examined with `lstat` and `readlink`.
+//! Only directories, and the lock files of flakes, are opened, without waiting, so that a FIFO or a device cannot block; everything
+//! else is examined with `lstat` and `readlink`.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -14,6 +16,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat, readlinkat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, lstat};
 
+use crate::adapters::files::name_the_link;
 use crate::domain::measure::Timestamp;
 
 /// The most links on one way, as in the kernel.
@@ -135,6 +138,16 @@ impl DirHandle {
     /// The target of the link `name`.
     pub(super) fn read_link(&self, name: &OsStr) -> io::Result<OsString> {
         Ok(readlinkat(&self.fd, name)?)
+    }
+
+    /// Opens the file `name`, which must not be a link, to read it. What it is, the caller finds out.
+    pub(super) fn open_file(&self, name: &OsStr) -> io::Result<File> {
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+        let flags = flags | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+        let opened = openat(&self.fd, name, flags, Mode::empty());
+        opened
+            .map(File::from)
+            .map_err(|error| name_the_link(error.into()))
     }
 
     /// The owner of the directory.

@@ -1,4 +1,4 @@
-//! Fuzz targets for names and targets of links.
+//! Fuzz targets for names and targets of links, and for lock files of flakes.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -6,13 +6,14 @@ use std::path::Path;
 
 use camino::Utf8Path;
 
+use super::flakes;
 use super::names::{
     Leads, generation_name, generation_target, leads, looks_like_a_generation, profile_of_link,
     resolve, shown,
 };
 use crate::domain::store_path::StoreDir;
 
-/// The first line is a name, the rest a link target.
+/// The first line is a name, the rest a link target; all of it is a lock file.
 pub(crate) fn read(input: &[u8]) {
     let (name, text) = match input.iter().position(|b| *b == b'\n') {
         Some(at) => (input.get(..at), input.get(at + 1..)),
@@ -29,6 +30,9 @@ pub(crate) fn read(input: &[u8]) {
     for store in ["/nix/store", "/"] {
         if let Ok(store) = StoreDir::new(Utf8Path::new(store)) {
             of_a_root(text, &store);
+            if let Ok(lock) = std::str::from_utf8(input) {
+                flakes::fuzz(lock, &store);
+            }
         }
     }
     let real = resolve(Path::new("/nix/var/nix/gcroots"), OsStr::from_bytes(text));

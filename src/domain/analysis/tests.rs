@@ -148,6 +148,7 @@ fn snapshot() -> Snapshot {
         pins: Vec::new(),
         holds: Vec::new(),
         vanished: Vec::new(),
+        flakes: Vec::new(),
         scope: SnapshotScope::default(),
         blockers: Vec::new(),
         notes: Vec::new(),

@@ -88,6 +88,7 @@ fn snapshot(roots: Vec<GcRoot>) -> Snapshot {
         pins: Vec::new(),
         holds: Vec::new(),
         vanished: Vec::new(),
+        flakes: Vec::new(),
         scope: SnapshotScope {
             directories: set(&["/state/gcroots/auto", "/state/profiles"]),
             mounts: Some(set(&["/", "/home", "/state", "/srv"])),

@@ -181,9 +181,7 @@ pub struct EarlyFacts {
 }
 
 /// What is to be collected, and how.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CollectFacts {
     /// How garbage is collected.
@@ -192,6 +190,10 @@ pub struct CollectFacts {
     /// Only paths that were registered before this time are deleted, and no dependencies of younger ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registered_before: Option<Timestamp>,
+    /// The flakes whose locked inputs are kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
+    pub keep_flake_inputs: Vec<Utf8PathBuf>,
 }
 
 /// An action with its risk.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{Exact, PlanError, Planner, names, unregistered};
 use crate::domain::analysis::{RemovedLinks, StoreAnalysis};
@@ -11,7 +11,7 @@ use crate::domain::disk_use::DiskUse;
 use crate::domain::graph::{NodeSet, Weight};
 use crate::domain::measure::count;
 use crate::domain::note::{Note, NoteCode};
-use crate::domain::plan::{Decision, Later, Plan, Prediction, Subject};
+use crate::domain::plan::{CollectFacts, Decision, Later, Plan, Prediction, Subject};
 use crate::domain::profile::ProfilePath;
 use crate::domain::snapshot::Snapshot;
 use crate::operations::Frees;
@@ -26,7 +26,7 @@ impl<R: RunJournal> Planner<'_, R> {
         store: Result<&StoreAnalysis, &StoreReadError>,
         exact: Exact,
     ) -> Result<(), PlanError> {
-        let Some(collection) = plan.collection().copied() else {
+        let Some(collection) = plan.collection().cloned() else {
             return Ok(());
         };
         let unknown = |why: &str| {
@@ -69,6 +69,7 @@ impl<R: RunJournal> Planner<'_, R> {
         } else if !is_part {
             names.extend(unregistered(store));
         }
+        notes.extend(of_flakes(&collection, store));
         let measured = if exact.measures(names.len()) {
             Some(self.store.measure(&names)?)
         } else {
@@ -175,6 +176,20 @@ fn removed_links(plan: &Plan) -> RemovedLinks {
         }
     }
     removed
+}
+
+/// What only the locked inputs of flakes keep.
+fn of_flakes(collection: &CollectFacts, store: &StoreAnalysis) -> Option<Note> {
+    let flakes = &collection.keep_flake_inputs;
+    let is_lock = |link: &Utf8Path| flakes.iter().any(|flake| link.parent() == Some(flake));
+    let weights = store.exclusive_of(1, |link| is_lock(link).then_some(0));
+    let weight = weights.first().filter(|weight| weight.paths > 0)?;
+    let text = format!(
+        "{} of {} are kept because flakes lock them (keepFlakeInputs).",
+        count(weight.paths, "dead path"),
+        weight.nar_bytes
+    );
+    Some(Note::new(NoteCode::DeadFlakeInputs, text))
 }
 
 fn spared(weight: Weight) -> Note {

@@ -19,6 +19,8 @@ struct Open<'a> {
     doubts: Vec<String>,
     /// A path that was registered just now.
     young: i64,
+    /// A path that the flake `/flake` locks.
+    locked: Option<u32>,
 }
 
 impl ReadStore for Open<'_> {
@@ -54,11 +56,15 @@ impl ReadStore for Open<'_> {
         let links = generations.map(|(link, path)| root(link, path));
         let holds = self.world.holds.borrow().clone().into_iter();
         let holds = holds.map(|(link, path)| root(link, path));
+        let locked = self.locked.map(|number| GcRoot {
+            kind: RootKind::FlakeInput,
+            ..root("/flake/flake.lock".into(), path(number))
+        });
         let store = StoreAnalysis::new(StoreData {
             store: snapshot.store.clone(),
             graph: builder.finish().unwrap(),
             flags: KeepFlags::NIX_DEFAULT,
-            roots: links.chain(holds).collect(),
+            roots: links.chain(holds).chain(locked).collect(),
             names: vec![UnregisteredPath {
                 name: "stray".to_string(),
                 exact: true,
@@ -110,6 +116,7 @@ fn open(world: &World) -> Open<'_> {
         world,
         available: 100,
         doubts: Vec::new(),
+        locked: None,
         young: 0,
     }
 }
@@ -243,6 +250,26 @@ fn recent_paths_are_spared_and_told() {
     let plan = planned(&world, &store, &job).unwrap();
     assert_eq!(figures(&plan), [100, 1, 200, 600, 6].map(Some));
     assert!(plan.prediction.notes[0].starts_with("1 dead path of 100 B"));
+}
+
+#[test]
+fn locked_inputs_are_kept_with_their_price() {
+    let world = world();
+    let mut store = open(&world);
+    store.locked = Some(61);
+    let note = |flake: &str| {
+        let mut job = job(Span::days(7));
+        job.operations.collect = Some(CollectOperation {
+            keep_flake_inputs: vec![flake.into()],
+            ..CollectOperation::default()
+        });
+        let plan = planned(&world, &store, &job).unwrap();
+        assert_eq!(figures(&plan)[..2], [100, 1].map(Some));
+        let mut notes = plan.prediction.notes.into_iter();
+        notes.find(|note| note.code == NoteCode::DeadFlakeInputs)
+    };
+    assert!(note("/flake").unwrap().starts_with("1 dead path of 100 B"));
+    assert_eq!(note("/other"), None);
 }
 
 #[test]

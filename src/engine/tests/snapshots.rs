@@ -115,6 +115,7 @@ pub(crate) fn snapshot(profiles: Vec<Profile>) -> Snapshot {
         pins: Vec::new(),
         holds: Vec::new(),
         vanished: Vec::new(),
+        flakes: Vec::new(),
         scope: SnapshotScope::default(),
         blockers: Vec::new(),
         notes: Vec::new(),

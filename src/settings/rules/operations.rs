@@ -1,5 +1,7 @@
 //! Rules of the operations of a job.
 
+use camino::Utf8PathBuf;
+
 use super::{count, value};
 use crate::domain::job::{CollectOperation, GenerationsOperation, Operations, RootsOperation};
 use crate::domain::plan::Action;
@@ -7,7 +9,7 @@ use crate::domain::retention::{Calendar, KeepPolicy, KeepRules, PeriodCounts};
 use crate::settings::finding::Code;
 use crate::settings::keys;
 use crate::settings::reader::Reader;
-use crate::settings::slot::Sourced;
+use crate::settings::slot::{List, Sourced};
 use crate::settings::syntax::At;
 
 pub(super) fn operations(
@@ -54,15 +56,21 @@ fn transposed<T>(written: Option<Option<T>>) -> Option<Option<T>> {
     }
 }
 
+fn paths(list: Option<&List<Sourced<Utf8PathBuf>>>) -> Vec<Utf8PathBuf> {
+    let paths = list.into_iter().flat_map(|list| &list.items);
+    paths.map(|path| path.value.clone()).collect()
+}
+
 fn collect(keys: &keys::Collect, at: At<'_>, reader: &mut Reader) -> Option<CollectOperation> {
     let operation = CollectOperation {
         method: value(keys.method.as_ref())?,
         keep_recent: value(keys.keep_recent.as_ref()),
+        keep_flake_inputs: paths(keys.keep_flake_inputs.as_ref()),
     };
     if let Err(error) = operation.check() {
         let hint = "omit the method, or use selective";
-        let at = At::Key(&at, "keepRecent");
-        reader.error(Code::CollectRecent, at, &error.to_string(), hint);
+        let at = At::Key(&at, error.key);
+        reader.error(Code::CollectFull, at, &error.to_string(), hint);
         return None;
     }
     Some(operation)

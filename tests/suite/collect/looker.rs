@@ -67,6 +67,7 @@ impl<'a> Looker<'a> {
             zone: TimeZone::UTC,
             extra_profiles: Vec::new(),
             all_of_nix: false,
+            flakes: Vec::new(),
             previous_runs: &self.journal,
             clock: &SystemClock,
         }

@@ -199,6 +199,12 @@ fn rows() -> Vec<Row> {
             operations(json!({ "collect": { "keepRecent": "2d" } })),
         ),
         Row(
+            "jobs.NAME.operations.collect.keepFlakeInputs[]",
+            Plan,
+            operations(json!({ "collect": { "keepFlakeInputs": ["/flake"] } })),
+            operations(json!({ "collect": { "keepFlakeInputs": ["/other"] } })),
+        ),
+        Row(
             "jobs.NAME.operations.verify.contents",
             Plan,
             operations(json!({ "verify": { "enabled": true, "contents": true } })),

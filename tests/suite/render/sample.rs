@@ -255,6 +255,7 @@ pub(crate) fn snapshot(odd: &str) -> Snapshot {
             link: format!("/home/alice/thesis/result{odd}").into(),
             store_path: store_path(60, "thesis"),
         }],
+        flakes: Vec::new(),
         scope: SnapshotScope::default(),
         blockers: vec![
             Blocker {

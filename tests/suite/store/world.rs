@@ -512,6 +512,7 @@ pub(super) fn observe(scratch: &Scratch) -> (Snapshot, StoreAnalysis) {
         zone: TimeZone::UTC,
         extra_profiles: Vec::new(),
         all_of_nix: false,
+        flakes: Vec::new(),
         previous_runs: &journal,
         clock: &SystemClock,
     };

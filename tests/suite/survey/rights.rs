@@ -40,6 +40,7 @@ fn as_user(tree: &Tree, uid: u32) -> Option<Snapshot> {
             zone: jiff::tz::TimeZone::UTC,
             extra_profiles: Vec::new(),
             all_of_nix: false,
+            flakes: Vec::new(),
             previous_runs: &super::tree::Fake::default(),
             clock: &super::tree::Stopped,
         };

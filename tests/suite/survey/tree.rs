@@ -102,6 +102,7 @@ pub(super) struct Tree {
     pub(super) previous_runs: Fake,
     pub(super) extra: Vec<Utf8PathBuf>,
     pub(super) all_of_nix: bool,
+    pub(super) flakes: Vec<Utf8PathBuf>,
 }
 
 /// Our own user's number: what all files of a tree belong to.
@@ -136,6 +137,7 @@ impl Tree {
             previous_runs: Fake::default(),
             extra: Vec::new(),
             all_of_nix: false,
+            flakes: Vec::new(),
         };
         for dir in [
             "store",
@@ -257,6 +259,7 @@ impl Tree {
             zone: TimeZone::UTC,
             extra_profiles: self.extra.clone(),
             all_of_nix: self.all_of_nix,
+            flakes: self.flakes.clone(),
             previous_runs: &self.previous_runs,
             clock: &Stopped,
         };

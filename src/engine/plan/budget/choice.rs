@@ -68,8 +68,8 @@ pub(super) fn choose<E>(
     let mut idle = idle(&sequence, &reached, &freeing, context);
     let gone = choice.take(&now, freeing.into_iter());
     // Nix's own collector takes everything.
-    let whole = |c: CollectOperation| c.method == CollectMethod::Full;
-    let in_parts = !job.operations.collect.is_some_and(whole);
+    let whole = |c: &CollectOperation| c.method == CollectMethod::Full;
+    let in_parts = !job.operations.collect.as_ref().is_some_and(whole);
     if in_parts && gone.is_empty() && reached.freed >= context.to_free {
         choice.most = (reached.freed > context.to_free).then_some(context.to_free);
     }

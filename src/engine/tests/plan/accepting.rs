@@ -3,7 +3,7 @@
 use nix_prune::domain::accept::{Acceptance, Place};
 use nix_prune::domain::blocker::{Blocker, CheckCode};
 use nix_prune::domain::collect::CollectMethod;
-use nix_prune::domain::profile::{Current, CurrentUnknown};
+use nix_prune::domain::profile::{Current, CurrentUnknown, ProfileNames};
 use rstest::rstest;
 
 use super::*;
@@ -202,4 +202,31 @@ fn beside_hidden_roots_garbage_is_collected_by_name(
         recheck(&before, &snapshot, Some(&unrestricted(&job))).is_err(),
         by_name
     );
+}
+
+/// Nix does not know locked inputs as roots.
+#[rstest]
+#[case::read(true)]
+#[case::not_looked_for(false)]
+fn locked_inputs_are_kept_by_a_selective_collection_that_looked_for_them(#[case] read: bool) {
+    let mut snapshot = snapshot(vec![alice()]);
+    let mut job = accepting(&[]);
+    let flakes = vec![Utf8PathBuf::from("/etc/nixos"), Utf8PathBuf::from("/b")];
+    job.operations.collect = Some(CollectOperation {
+        keep_flake_inputs: flakes.clone(),
+        ..CollectOperation::default()
+    });
+    let plan = plan_of(&snapshot, &job);
+    let facts = plan.collection().unwrap().clone();
+    assert_eq!(facts.method, CollectMethod::Selective);
+    assert_eq!(facts.keep_flake_inputs, flakes);
+    let action = Action::Collect(facts);
+    assert_eq!(
+        action.operation().describe(&ProfileNames::default()),
+        "collect garbage except the locked inputs of /etc/nixos, /b (selective)"
+    );
+    let seen = if read { &flakes[..] } else { &flakes[..1] };
+    snapshot.flakes = seen.to_vec();
+    let rechecked = recheck(&action, &snapshot, Some(&unrestricted(&job)));
+    assert_eq!(rechecked.is_ok(), read, "{rechecked:?}");
 }
