@@ -102,7 +102,7 @@ let
       };
       serviceConfig =
         base.serviceConfig
-        // units.sandbox
+        // (if refreshesMenu job then units.sandboxWithBootMenu bootPlaces else units.sandbox)
         // {
           ExecStart = units.run {
             inherit (cfg) package;
@@ -191,6 +191,18 @@ let
       AccuracySec = "1min";
     };
   };
+
+  refreshesMenu = job: job.operations.bootMenu != null && job.operations.bootMenu.refresh;
+  # where boot loaders are installed
+  bootPlaces = lib.unique (
+    [
+      "/boot"
+      "/efi"
+    ]
+    ++ lib.optional (loader ? efi) loader.efi.efiSysMountPoint
+    ++ map (mirror: mirror.path) (loader.grub.mirroredBoots or [ ])
+  );
+  loader = config.boot.loader or { };
 
   # Profiles that belong to users: what the job of the system may not change.
   foreign = lib.filter (

@@ -116,6 +116,16 @@ let
           ''
           (example [ "/etc/nixos" ]);
     } "Collect garbage. `{ }` enables it with defaults." { example.keepRecent = "2d"; };
+    bootMenu = part {
+      refresh = mkOption {
+        type = types.bool;
+        default = true;
+        description = ''
+          Whether the boot menu is refreshed after system generations were removed, so that it does not list them any more. The
+          current system does it, with {command}`switch-to-configuration boot`, and becomes the default.
+        '';
+      };
+    } "Keep the boot menu of NixOS in step with the system generations. `{ }` enables it." { example = { }; };
     optimise = part {
       enabled = mkOption {
         type = types.bool;

@@ -169,4 +169,34 @@ rec {
     StateDirectory = "nix-prune";
     StateDirectoryMode = "0700";
   };
+
+  # For a job of the system that refreshes the boot menu: the installer of a boot loader is a program of the configuration, which
+  # NixOS runs as root without a sandbox. What remains is what none of them needs (docs/decisions/0030-boot-menu.md).
+  sandboxWithBootMenu =
+    places:
+    removeAttrs sandbox [
+      "CapabilityBoundingSet"
+      "DevicePolicy"
+      "MemoryDenyWriteExecute"
+      "PrivateDevices"
+      "ProtectClock"
+      "SystemCallFilter"
+    ]
+    // {
+      ReadWritePaths =
+        sandbox.ReadWritePaths
+        ++ map (place: "-${place}") places
+        ++ [
+          # which boot loader the firmware starts
+          "-/sys/firmware/efi/efivars"
+          "/tmp"
+          "/var/tmp"
+        ];
+      # where switch-to-configuration has its lock
+      RuntimeDirectory = "nixos";
+      RuntimeDirectoryMode = "0755";
+      RuntimeDirectoryPreserve = true;
+      # as in a login, by which the menu is written otherwise
+      UMask = "0022";
+    };
 }

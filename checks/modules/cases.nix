@@ -23,6 +23,7 @@ let
         keepRecent = "2d";
         keepFlakeInputs = [ "/etc/nixos" ];
       };
+      bootMenu = { };
       optimise = { };
       verify.contents = true;
     };
@@ -100,7 +101,7 @@ in
       users.settings.undoWindow = "2d";
     };
 
-    # one goal that no store reaches, one that every store does
+    # one goal that no store reaches, one that every store does, and a boot menu that follows
     watched.services.nix-prune = {
       enable = true;
       jobs.tight = {
@@ -115,6 +116,13 @@ in
         dates = [ ];
         budget.minFree = "1K";
         operations.collect = { };
+      };
+      jobs.menu = {
+        dates = [ ];
+        operations = {
+          generations.keep.last = 2;
+          bootMenu = { };
+        };
       };
     };
 
