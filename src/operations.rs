@@ -22,6 +22,7 @@ use crate::domain::risk::RiskLevel;
 use crate::domain::snapshot::Snapshot;
 use crate::ports::{LinkState, NixActions, PerformError, error_chain};
 
+pub(crate) mod boot_menu;
 mod collect;
 pub mod generations;
 pub(crate) mod holds;
@@ -33,11 +34,12 @@ pub(crate) mod vanished;
 mod verify;
 
 /// The operations, in the order in which a run does them.
-const OPERATIONS: [fn(&mut Draft<'_>); 6] = [
+const OPERATIONS: [fn(&mut Draft<'_>); 7] = [
     generations::select,
     roots::select,
     holds::select,
     collect::select,
+    boot_menu::select,
     maintenance,
     vanished::select,
 ];
@@ -54,6 +56,7 @@ impl Action {
             Self::ReleaseHold(facts) => Box::new(holds::Release(facts)),
             Self::ReleaseEarly(facts) => Box::new(holds::ReleaseEarly(facts)),
             Self::Collect(facts) => Box::new(collect::Collect(facts)),
+            Self::RefreshBootMenu(facts) => Box::new(boot_menu::Refresh(facts)),
             Self::Optimise => Box::new(optimise::Optimise),
             Self::Verify { contents } => Box::new(verify::Verify {
                 contents: *contents,

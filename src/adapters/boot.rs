@@ -1,81 +1,217 @@
-//! Reading of the boot menu, where systemd-boot has it.
+//! Reading of the boot menu, and of the system that writes it.
 
-use std::fs;
+mod image;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
 use std::io;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::disk;
 use super::files;
-use crate::domain::boot_menu::{BootEntry, BootMenu};
+use super::nix_dirs::NixDirs;
+use super::survey::dirs::{DirHandle, FileKind};
+use crate::domain::boot_menu::{BootMenu, BootState, Listed, SeenMenu, grub, systemd};
 use crate::domain::measure::Bytes;
+use crate::domain::profile::{Profile, ProfileKind};
+use crate::domain::store_path::{StoreDir, StorePath};
 
 /// An entry has a few lines.
 const MAX_ENTRY_BYTES: u64 = 64 << 10;
+/// GRUB's menu has some hundred bytes for each generation.
+const MAX_MENU_BYTES: u64 = 8 << 20;
+/// More names than a directory of a menu has.
+const MAX_NAMES: usize = 5_000;
 
-/// The menu in the first of these directories that has entries of NixOS; `None` where there is none that our user may read.
-pub fn read_menu(dirs: &[Utf8PathBuf]) -> Option<BootMenu> {
-    dirs.iter().find_map(|dir| match menu_in(dir) {
-        Ok(menu) => menu,
-        Err(error) => {
-            tracing::debug!(%dir, %error, "cannot read the boot menu");
-            None
-        }
-    })
+/// The program of a system of NixOS that installs its boot loader and writes the menu.
+pub(super) const SWITCH: &str = "switch-to-configuration";
+
+/// What is known of the boot menu, if it is asked for, and of the system that writes it.
+pub(super) fn state(places: &NixDirs, profiles: &[Profile], is_asked_for: bool) -> BootState {
+    BootState {
+        menu: if is_asked_for {
+            read_menu(&places.boot_dirs, &places.store)
+        } else {
+            SeenMenu::None
+        },
+        writer: writer(&places.store, profiles),
+    }
 }
 
-fn menu_in(dir: &Utf8Path) -> io::Result<Option<BootMenu>> {
-    let mut menu = BootMenu {
+/// The target of the current generation of the profile `system`, if it can write a menu.
+fn writer(store: &StoreDir, profiles: &[Profile]) -> Option<StorePath<String>> {
+    let mut profiles = profiles.iter();
+    let system = profiles.find(|profile| profile.kind == ProfileKind::System)?;
+    let current = system.generations.get(&system.current()?)?;
+    let path = current.content.on_disk()?;
+    let switch = path.to_absolute_path(store).join("bin").join(SWITCH);
+    switch.is_file().then(|| path.clone())
+}
+
+/// The menu in the first of these directories that has one of NixOS.
+pub fn read_menu(dirs: &[Utf8PathBuf], store: &StoreDir) -> SeenMenu {
+    for dir in dirs {
+        match menu_in(dir, store) {
+            Ok(None) => {}
+            Ok(Some(menu)) => return SeenMenu::Known(menu),
+            Err(error) => return SeenMenu::Unknown(format!("{dir}: {error}")),
+        }
+    }
+    SeenMenu::None
+}
+
+fn menu_in(dir: &Utf8Path, store: &StoreDir) -> io::Result<Option<BootMenu>> {
+    let Some(place) = if_there(DirHandle::open(dir))? else {
+        return Ok(None);
+    };
+    let mut listed = entries(&place, store)?;
+    listed.join(images(&place)?);
+    let grub = match open(&place, Utf8Path::new("grub"))? {
+        Some(dir) => match text(&dir, "grub.cfg", MAX_MENU_BYTES)? {
+            Some(text) => grub::listed(&text, store),
+            None => Listed::default(),
+        },
+        None => Listed::default(),
+    };
+    if !listed.entries.is_empty() && !grub.entries.is_empty() {
+        return Err(io::Error::other(
+            "there are entries of systemd-boot and of GRUB, and only one of them is in use",
+        ));
+    }
+    listed.join(grub);
+    if listed.entries.is_empty() {
+        return Ok(None);
+    }
+    let files: BTreeSet<&Utf8PathBuf> = listed.entries.iter().flat_map(|it| &it.files).collect();
+    let mut sizes = BTreeMap::new();
+    for file in files {
+        if let Some(bytes) = size(&place, file)? {
+            sizes.insert(file.clone(), bytes);
+        }
+    }
+    Ok(Some(BootMenu {
         dir: dir.to_path_buf(),
         free: disk::fullness(dir)?.available,
-        entries: Vec::new(),
-        sizes: std::collections::BTreeMap::new(),
+        entries: listed.entries,
+        default: listed.default,
+        sizes,
+    }))
+}
+
+/// The entries of systemd-boot that are files of their own.
+fn entries(place: &DirHandle, store: &StoreDir) -> io::Result<Listed> {
+    let Some(dir) = open(place, Utf8Path::new("loader/entries"))? else {
+        return Ok(Listed::default());
     };
-    for entry in dir.join("loader/entries").read_dir_utf8()? {
-        let entry = entry?;
-        if entry.path().extension() != Some("conf") {
-            continue;
+    let mut entries = Vec::new();
+    for name in own_names(&dir, systemd::is_entry)? {
+        // One that disappears meanwhile is none.
+        if let Some(text) = text(&dir, &name, MAX_ENTRY_BYTES)? {
+            entries.push((name, text));
         }
-        let text = files::read_bounded(entry.path(), MAX_ENTRY_BYTES)?;
-        menu.entries
-            .extend(BootEntry::parse(entry.file_name(), &text));
     }
-    let files = menu.entries.iter().flat_map(|entry| &entry.files);
-    let sizes = files.filter_map(|file| {
-        let found = fs::symlink_metadata(dir.join(file)).ok()?;
-        found.is_file().then(|| (file.clone(), Bytes(found.len())))
-    });
-    menu.sizes = sizes.collect();
-    Ok(Some(menu).filter(|menu| !menu.entries.is_empty()))
+    let loader = match open(place, Utf8Path::new("loader"))? {
+        Some(dir) => text(&dir, "loader.conf", MAX_ENTRY_BYTES)?,
+        None => None,
+    };
+    Ok(systemd::listed(&entries, loader.as_deref(), store))
+}
+
+/// The entries of systemd-boot that are images.
+fn images(place: &DirHandle) -> io::Result<Listed> {
+    let mut listed = Listed::default();
+    let Some(dir) = open(place, Utf8Path::new("EFI/Linux"))? else {
+        return Ok(listed);
+    };
+    for name in own_names(&dir, systemd::is_image)? {
+        let Some(file) = if_there(dir.file(OsStr::new(&name)))? else {
+            continue;
+        };
+        let named = image::named_files(&file)
+            .map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))?;
+        if let Some(entry) = systemd::image(&name, &named) {
+            listed.add(entry);
+        }
+    }
+    Ok(listed)
+}
+
+/// The names of a directory that are NixOS's.
+fn own_names(dir: &DirHandle, is_own: fn(&str) -> Option<bool>) -> io::Result<Vec<String>> {
+    let names = dir.first_names(MAX_NAMES + 1)?;
+    if names.len() > MAX_NAMES {
+        return Err(io::Error::other(format!(
+            "a directory of the menu has more than {MAX_NAMES} names"
+        )));
+    }
+    let mut own = Vec::new();
+    for name in names.into_iter().map(OsString::into_string) {
+        let Ok(name) = name else { continue };
+        match is_own(&name) {
+            Some(true) => own.push(name),
+            Some(false) => {}
+            None => {
+                return Err(io::Error::other(format!(
+                    "the name of the entry {name} has an unknown form"
+                )));
+            }
+        }
+    }
+    Ok(own)
+}
+
+/// The directory at a path below another one, never through a link; `None` where it is not there.
+fn open(place: &DirHandle, path: &Utf8Path) -> io::Result<Option<DirHandle>> {
+    let mut found: Option<DirHandle> = None;
+    for name in path {
+        let dir = found.as_ref().unwrap_or(place);
+        match if_there(dir.child(OsStr::new(name)))? {
+            Some(child) => found = Some(child),
+            None => return Ok(None),
+        }
+    }
+    Ok(found)
+}
+
+/// The size of a file of the menu; `None` for what is not there, or is no file.
+fn size(place: &DirHandle, file: &Utf8Path) -> io::Result<Option<Bytes>> {
+    let parent = file.parent().unwrap_or(Utf8Path::new(""));
+    let parent = match parent.as_str() {
+        "" => None,
+        _ => match open(place, parent) {
+            Ok(Some(dir)) => Some(dir),
+            Ok(None) => return Ok(None),
+            // What an entry names is not always a directory.
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(None),
+            Err(error) => return Err(error),
+        },
+    };
+    let name = file.file_name().unwrap_or_default();
+    let found = parent
+        .as_ref()
+        .unwrap_or(place)
+        .metadata(OsStr::new(name))?;
+    let found = found.filter(|it| it.kind == FileKind::Regular);
+    Ok(found.map(|it| Bytes(it.bytes)))
+}
+
+fn text(dir: &DirHandle, name: &str, limit: u64) -> io::Result<Option<String>> {
+    let Some(file) = if_there(dir.file(OsStr::new(name)))? else {
+        return Ok(None);
+    };
+    let text = files::read_text(file, limit);
+    text.map(Some)
+        .map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))
+}
+
+fn if_there<T>(opened: io::Result<T>) -> io::Result<Option<T>> {
+    match opened {
+        Ok(opened) => Ok(Some(opened)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::fs::symlink;
-
-    #[test]
-    fn the_menu_is_read_from_the_first_directory_that_has_one() {
-        let dir = tempfile::tempdir().unwrap();
-        let base = Utf8Path::from_path(dir.path()).unwrap();
-        let (empty, boot) = (base.join("empty"), base.join("boot"));
-        fs::create_dir_all(empty.join("loader/entries")).unwrap();
-        fs::create_dir_all(boot.join("loader/entries")).unwrap();
-        fs::create_dir_all(boot.join("EFI/nixos")).unwrap();
-        fs::write(boot.join("EFI/nixos/k.efi"), [0; 100]).unwrap();
-        symlink("/etc/passwd", boot.join("EFI/nixos/i.efi")).unwrap();
-        let entry = |name: &str| boot.join("loader/entries").join(name);
-        let text = "linux /EFI/nixos/k.efi\ninitrd /EFI/nixos/i.efi\n";
-        fs::write(entry("nixos-generation-3.conf"), text).unwrap();
-        fs::write(entry("windows.conf"), "efi /EFI/x.efi\n").unwrap();
-        let dirs = [base.join("absent"), empty, boot.clone()];
-        let menu = read_menu(&dirs).unwrap();
-        assert_eq!((menu.dir, menu.entries.len()), (boot.clone(), 1));
-        // A link is no file of the menu.
-        assert_eq!(menu.sizes, [("EFI/nixos/k.efi".into(), Bytes(100))].into());
-        assert!(menu.free > Bytes(0));
-        // What cannot be read is no menu with less in it.
-        symlink("nowhere", entry("nixos-generation-4.conf")).unwrap();
-        assert_eq!(read_menu(&dirs), None);
-    }
-}
+mod tests;

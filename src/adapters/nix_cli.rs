@@ -1,6 +1,7 @@
 //! Typed calls of Nix's commands. Their output is parsed leniently and only reported; their effect is checked.
 
 mod access;
+mod boot;
 mod delete;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
@@ -41,6 +42,8 @@ const SHORT: Duration = Duration::from_secs(60);
 const SHORT_FOR_OTHERS: Duration = Duration::from_secs(30);
 /// For commands that read the whole store: hours on a slow disk, but a run must end before the next day's.
 const LONG: Duration = Duration::from_secs(24 * 60 * 60);
+/// For the installer of a boot loader, which copies kernels to a slow disk.
+const BOOT: Duration = Duration::from_secs(15 * 60);
 /// For what only opens the store. A daemon that is slow for longer than this makes no run either.
 const OPEN: Duration = Duration::from_secs(10);
 /// A question about a few paths to a daemon, which may have much else to do.

@@ -80,7 +80,7 @@ pub struct Command<'a> {
     child_env: &'a ChildEnv,
     account: Option<&'a Account>,
     args: Vec<OsString>,
-    settings: Vec<(OsString, OsString)>,
+    settings: Vec<(OsString, Option<OsString>)>,
     input: Option<PathBuf>,
     timeout: Duration,
     grace: Grace,
@@ -135,8 +135,24 @@ impl<'a> Command<'a> {
     /// Sets a variable of its environment, whatever was inherited.
     #[must_use]
     pub fn set(mut self, name: &str, value: impl Into<OsString>) -> Self {
-        self.settings.push((name.into(), value.into()));
+        self.settings.push((name.into(), Some(value.into())));
         self
+    }
+
+    /// Removes a variable that every command gets.
+    #[must_use]
+    pub fn unset(mut self, name: &str) -> Self {
+        self.settings.push((name.into(), None));
+        self
+    }
+
+    /// Passes a variable on, where it is set.
+    #[must_use]
+    pub fn keep(self, name: &str) -> Self {
+        match self.child_env.get(name) {
+            Some(value) => self.set(name, value),
+            None => self,
+        }
     }
 
     /// Runs it as another user, which takes root; `None` for our own.
@@ -221,7 +237,12 @@ impl<'a> Command<'a> {
             None => self.child_env.for_ourselves(),
             Some(account) => self.child_env.for_account(account),
         };
-        environment.extend(self.settings.iter().cloned());
+        for (name, value) in &self.settings {
+            match value {
+                Some(value) => environment.insert(name.clone(), value.clone()),
+                None => environment.remove(name),
+            };
+        }
         #[expect(
             clippy::disallowed_methods,
             reason = "the one door for child processes"

@@ -9,7 +9,7 @@
 #[cfg(target_os = "linux")]
 mod as_owner;
 mod baseline_check;
-mod dirs;
+pub(super) mod dirs;
 mod elsewhere;
 mod findings;
 mod flakes;
@@ -43,6 +43,7 @@ use crate::domain::snapshot::{Actor, Hold, Pin, Snapshot};
 use crate::domain::store_path::{StoreDir, StorePath};
 use crate::ports::{self, Clock, JournalError, Survey, SurveyError};
 
+use super::boot;
 use super::nix_cli::StoreAccess;
 use super::nix_dirs::NixDirs;
 use super::process::Account;
@@ -129,6 +130,8 @@ pub struct Observer<'a> {
     pub all_of_nix: bool,
     /// The flakes whose locked inputs count as roots.
     pub flakes: Vec<Utf8PathBuf>,
+    /// Whether to read the boot menu.
+    pub boot_menu: bool,
     /// The records of earlier runs.
     pub previous_runs: &'a dyn PreviousRuns,
     /// The clock, for the time at which the survey began.
@@ -188,6 +191,7 @@ impl Survey for Observer<'_> {
             kind_of(link, entry, (&holds_dir, &places.run_dir), is_generation)
         });
         let profiles = profiles.into_vec();
+        let boot = boot::state(places, &profiles, self.boot_menu);
         missing.clock(taken_at, &profiles);
         let asked = &self.extra_profiles;
         let spared = unprotected::rootless_generations(context, &profiles, &roots, asked);
@@ -212,6 +216,7 @@ impl Survey for Observer<'_> {
             holds,
             vanished,
             flakes: self.flakes.clone(),
+            boot,
             scope,
             blockers,
             notes,

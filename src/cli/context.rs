@@ -311,6 +311,7 @@ impl Context {
             actor: self.actor,
             zone: self.zone.clone(),
             extra_profiles: named.chain(protected).collect(),
+            boot_menu: jobs.iter().any(|job| job.operations.boot_menu.is_some()),
             all_of_nix: selectors().any(|s| *s == ProfileSelector::NixCollectGarbage),
             flakes: flakes.flatten().cloned().collect(),
             previous_runs: &self.journal,

@@ -96,9 +96,7 @@ fn next_run(context: &Context, job: &JobName) -> Option<Timestamp> {
     let mut command = Command::new(&systemctl, &context.child_env, TIMEOUT);
     // where the user's own service manager is
     for name in ["XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"] {
-        if let Some(value) = context.child_env.get(name) {
-            command = command.set(name, value);
-        }
+        command = command.keep(name);
     }
     let output = command
         .args(words.map(OsStr::new))

@@ -1,21 +1,57 @@
-//! The boot menu: the entries of systemd-boot for generations of the system, and the kernels and initrds that they use.
+//! The boot menu: which generations of the system it lists, and which files on its file system each of them uses.
+//!
+//! Read are the forms that NixOS writes: entries and unified kernel images of systemd-boot, the stubs of lanzaboote, and GRUB's menu.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 
 use super::measure::Bytes;
-use super::profile::GenerationNumber;
+use super::profile::{GenerationNumber, Profile, ProfileKind};
+use super::store_path::{StoreDir, StorePath, StorePathRef};
 
-/// An entry of the menu.
+pub mod grub;
+pub mod systemd;
+
+/// What is known of the boot menu of a machine, and of the system that writes it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BootState {
+    /// The menu.
+    pub menu: SeenMenu,
+    /// The target of the current generation of the profile `system`, if it is a system of NixOS that can write a menu.
+    pub writer: Option<StorePath<String>>,
+}
+
+/// The boot menu of a machine, as far as it is known.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum SeenMenu {
+    /// There is none of NixOS, or nobody looked.
+    #[default]
+    None,
+    /// There is one that cannot be read or understood, for this reason.
+    Unknown(String),
+    /// There is one.
+    Known(BootMenu),
+}
+
+/// A generation on the menu, with its specialisations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BootEntry {
     /// The profile below `system-profiles`; `None` for the profile `system`.
     pub profile: Option<String>,
     /// The generation that it boots.
     pub generation: GenerationNumber,
-    /// Its kernel and its initrds, below the directory of the menu.
+    /// Its kernels, initrds and images, below the directory of the menu.
     pub files: BTreeSet<Utf8PathBuf>,
+}
+
+/// What a boot loader lists.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Listed {
+    /// The generations.
+    pub entries: Vec<BootEntry>,
+    /// The system that the machine boots by default, where the menu names one.
+    pub default: Option<StorePath<String>>,
 }
 
 /// The menu of a machine.
@@ -25,37 +61,66 @@ pub struct BootMenu {
     pub dir: Utf8PathBuf,
     /// What is free there.
     pub free: Bytes,
-    /// The entries.
+    /// The generations on it.
     pub entries: Vec<BootEntry>,
-    /// The sizes of the files that they use.
+    /// The system that the machine boots by default, where the menu names one.
+    pub default: Option<StorePath<String>>,
+    /// The sizes of the files that are there.
     pub sizes: BTreeMap<Utf8PathBuf, Bytes>,
 }
 
 impl BootEntry {
-    /// Reads an entry as NixOS writes it: `nixos-generation-42.conf`, `nixos-NAME-generation-42-specialisation-x.conf`.
-    /// `None` for the entries of others.
-    pub fn parse(name: &str, text: &str) -> Option<Self> {
-        let name = name.strip_prefix("nixos-")?.strip_suffix(".conf")?;
-        let (profile, rest) = if let Some(rest) = name.strip_prefix("generation-") {
-            (None, rest)
-        } else {
-            let (profile, rest) = name.split_once("-generation-")?;
-            (Some(profile.to_string()), rest)
-        };
-        let number = rest.split('-').next().unwrap_or_default();
-        let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-        let number = number.parse().ok().filter(|_| is_number)?;
-        let files = text.lines().filter_map(|line| {
-            let (key, value) = line.trim().split_once(char::is_whitespace)?;
-            let is_file = ["linux", "initrd", "efi", "devicetree"].contains(&key);
-            below(value.trim()).filter(|_| is_file)
-        });
-        Some(Self {
-            profile,
-            generation: GenerationNumber(number),
-            files: files.collect(),
-        })
+    /// Whether it boots a generation of this profile.
+    pub fn is_of(&self, profile: &Profile) -> bool {
+        match &self.profile {
+            None => profile.kind == ProfileKind::System,
+            Some(name) => profile.kind == ProfileKind::NamedSystem && profile.path.name() == name,
+        }
     }
+}
+
+impl Listed {
+    /// Adds an entry. The specialisations of a generation have entries of their own, and are removed with it.
+    pub fn add(&mut self, entry: BootEntry) {
+        let mut entries = self.entries.iter_mut();
+        let same =
+            entries.find(|it| it.profile == entry.profile && it.generation == entry.generation);
+        match same {
+            Some(same) => same.files.extend(entry.files),
+            None => self.entries.push(entry),
+        }
+    }
+
+    /// Adds what another reader found.
+    pub fn join(&mut self, other: Self) {
+        other.entries.into_iter().for_each(|entry| self.add(entry));
+        self.default = self.default.take().or(other.default);
+    }
+}
+
+/// The profile and the generation in the name of an entry or image, without its ending: `nixos-generation-42`,
+/// `nixos-NAME-generation-42-specialisation-x`, `nixos-generation-42+3`. `None` for those of others.
+fn identity(name: &str) -> Option<(Option<String>, GenerationNumber)> {
+    let name = name.strip_prefix("nixos-")?;
+    let (profile, rest) = if let Some(rest) = name.strip_prefix("generation-") {
+        (None, rest)
+    } else {
+        let (profile, rest) = name.split_once("-generation-")?;
+        (Some(profile.to_string()), rest)
+    };
+    let number = rest.split(['-', '+']).next().unwrap_or_default();
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    let number = number.parse().ok().filter(|_| is_number)?;
+    Some((profile, GenerationNumber(number)))
+}
+
+/// The system that a kernel command line starts: `init=/nix/store/…-nixos-system-…/init`.
+fn system_of(command_line: &str, store: &StoreDir) -> Option<StorePath<String>> {
+    let mut words = command_line.split_whitespace();
+    let init = words.find_map(|word| word.strip_prefix("init="))?;
+    let top = Utf8Path::new(init).parent()?;
+    let path = StorePathRef::from_absolute_path(top, store).ok()?;
+    Some(path.to_owned())
 }
 
 /// A path of an entry without the slash at its beginning; `None` for what is not below the directory of the menu.
@@ -74,12 +139,17 @@ impl BootMenu {
         sizes.max().unwrap_or_default()
     }
 
-    /// The entries that are left out when the menu is written anew, and what only they use.
+    /// The generations that are left out when the menu is written anew, and what only they use.
     pub fn left_out(&self, exists: impl Fn(&BootEntry) -> bool) -> (usize, Bytes) {
         let (kept, gone): (Vec<_>, Vec<_>) = self.entries.iter().partition(|entry| exists(entry));
         let kept: BTreeSet<_> = kept.iter().flat_map(|entry| &entry.files).collect();
         let files: BTreeSet<_> = gone.iter().flat_map(|entry| &entry.files).collect();
         (gone.len(), self.bytes_of(files.difference(&kept).copied()))
+    }
+
+    /// Whether files of an entry are there. Nothing ever removes the entries that a former boot loader left behind.
+    pub fn has_files_of(&self, entry: &BootEntry) -> bool {
+        entry.files.iter().any(|file| self.sizes.contains_key(file))
     }
 
     fn bytes_of<'a>(&self, files: impl Iterator<Item = &'a Utf8PathBuf>) -> Bytes {
@@ -93,42 +163,52 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
-    const TEXT: &str = "title NixOS\nversion Generation 42\nlinux /EFI/nixos/k.efi\n initrd  /EFI/nixos/i.efi\n\
-                        options init=/nix/store/x/init\nmachine-id 1\n";
-
     #[rstest]
-    #[case("nixos-generation-42.conf", Some((None, 42)))]
-    #[case("nixos-generation-7-specialisation-a-b.conf", Some((None, 7)))]
-    #[case("nixos-work-generation-3.conf", Some((Some("work"), 3)))]
-    #[case::of_another_system("arch.conf", None)]
-    #[case::no_number("nixos-generation-x.conf", None)]
-    #[case::nothing("nixos-generation-.conf", None)]
-    #[case::too_large("nixos-generation-99999999999.conf", None)]
-    #[case::no_entry("nixos-generation-42.conf.tmp", None)]
+    #[case("nixos-generation-42", Some((None, 42)))]
+    #[case("nixos-generation-7-specialisation-a-b", Some((None, 7)))]
+    #[case("nixos-generation-7-aa3hxsawmsaaqy3iblwpy4h5ttyqmjgj5f6oq5kzqafcxqjxw6xq", Some((None, 7)))]
+    #[case::counted("nixos-generation-7+2-1", Some((None, 7)))]
+    #[case("nixos-work-generation-3", Some((Some("work"), 3)))]
+    #[case::of_another_system("arch", None)]
+    #[case::no_number("nixos-generation-x", None)]
+    #[case::nothing("nixos-generation-", None)]
+    #[case::too_large("nixos-generation-99999999999", None)]
+    #[case::a_sign("nixos-generation-+3", None)]
     fn the_name_of_an_entry_is_its_generation(
         #[case] name: &str,
         #[case] expected: Option<(Option<&str>, u32)>,
     ) {
-        let entry = BootEntry::parse(name, TEXT);
-        let found = entry
+        let found = identity(name);
+        let found = found
             .as_ref()
-            .map(|it| (it.profile.as_deref(), it.generation.0));
+            .map(|(profile, it)| (profile.as_deref(), it.0));
         assert_eq!(found, expected);
-        if let Some(entry) = entry {
-            let files: Vec<_> = entry.files.iter().map(|file| file.as_str()).collect();
-            assert_eq!(files, ["EFI/nixos/i.efi", "EFI/nixos/k.efi"]);
-        }
     }
 
     #[rstest]
-    #[case("linux /../etc/shadow")]
-    #[case("linux /EFI/../../x")]
-    #[case("linux /")]
-    #[case("linux")]
-    #[case("options linux /x")]
-    fn files_elsewhere_are_not_looked_at(#[case] text: &str) {
-        let entry = BootEntry::parse("nixos-generation-1.conf", text).unwrap();
-        assert!(entry.files.is_empty(), "{:?}", entry.files);
+    #[case("/EFI/nixos/k.efi", Some("EFI/nixos/k.efi"))]
+    #[case("//kernels/k", Some("kernels/k"))]
+    #[case("/../etc/shadow", None)]
+    #[case("/EFI/../../x", None)]
+    #[case("/", None)]
+    #[case("", None)]
+    fn files_elsewhere_are_not_looked_at(#[case] path: &str, #[case] expected: Option<&str>) {
+        assert_eq!(below(path).as_deref(), expected.map(Utf8Path::new));
+    }
+
+    #[test]
+    fn the_specialisations_of_a_generation_are_a_part_of_it() {
+        let entry = |profile: Option<&str>, file: &str| BootEntry {
+            profile: profile.map(ToString::to_string),
+            generation: GenerationNumber(1),
+            files: [file.into()].into(),
+        };
+        let mut listed = Listed::default();
+        for (profile, file) in [(None, "a"), (Some("work"), "b"), (None, "c")] {
+            listed.add(entry(profile, file));
+        }
+        let files: Vec<_> = listed.entries.iter().map(|it| it.files.len()).collect();
+        assert_eq!(files, [2, 1]);
     }
 
     fn menu(entries: &[(u32, &[&str])], sizes: &[(&str, u64)]) -> BootMenu {
@@ -140,6 +220,7 @@ mod tests {
         BootMenu {
             dir: "/boot".into(),
             free: Bytes(100),
+            default: None,
             entries: entries.iter().map(entry).collect(),
             sizes: sizes
                 .iter()

@@ -200,6 +200,8 @@ pub struct Operations {
     pub roots: Option<RootsOperation>,
     /// Collect garbage.
     pub collect: Option<CollectOperation>,
+    /// Refresh the boot menu.
+    pub boot_menu: Option<BootMenuOperation>,
     /// What is done to the store after that, in order.
     pub maintenance: Vec<Action>,
 }
@@ -210,9 +212,14 @@ impl Operations {
         self.generations.is_none()
             && self.roots.is_none()
             && self.collect.is_none()
+            && self.boot_menu.is_none()
             && self.maintenance.is_empty()
     }
 }
+
+/// The boot menu follows the generations of the system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BootMenuOperation {}
 
 /// How garbage is collected, and how much of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -68,6 +68,9 @@ pub enum NoteCode {
     /// The settings protect a generation that does not exist.
     #[serde(rename = "protect.absent")]
     ProtectedAbsent,
+    /// The boot menu is not refreshed.
+    #[serde(rename = "boot.not-refreshed")]
+    BootNotRefreshed,
     /// Generations are left for later runs.
     #[serde(rename = "generations.later-run")]
     LaterRun,

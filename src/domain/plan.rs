@@ -9,8 +9,8 @@ use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use self::action::{
-    Action, CollectFacts, EarlyFacts, GenerationFacts, HoldFacts, PlannedAction, RootFacts,
-    VanishedFacts,
+    Action, BootFacts, CollectFacts, EarlyFacts, GenerationFacts, HoldFacts, PlannedAction,
+    RootFacts, VanishedFacts,
 };
 pub use self::prediction::{Later, PlannedKeep, PlannedProfile, Prediction};
 use super::accept::Acceptance;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::baseline::SnapshotScope;
 use super::blocker::{Blocker, CheckCode};
+use super::boot_menu::BootState;
 use super::measure::Timestamp;
 use super::note::Note;
 use super::profile::{GenerationNumber, Profile, ProfilePath};
@@ -46,6 +47,8 @@ pub struct Snapshot {
     pub vanished: Vec<VanishedRoot>,
     /// The flakes whose locked inputs are among the roots, as far as they could be read.
     pub flakes: Vec<Utf8PathBuf>,
+    /// The boot menu, and the system that writes it.
+    pub boot: BootState,
     /// Where roots are and lead to.
     pub scope: SnapshotScope,
     /// What could not be read.

@@ -16,8 +16,11 @@ use crate::domain::protected::ProtectedPaths;
 use crate::domain::receipt::{BudgetOutcome, Entry, Outcome, Receipt, RunKind, Undo};
 use crate::domain::risk::RiskLevel;
 use crate::domain::snapshot::Snapshot;
-use crate::operations::{ActionContext, vanished};
+use crate::operations::{ActionContext, boot_menu, vanished};
 use crate::ports::{Clock, PerformError, RunJournal, error_chain};
+
+/// Why the boot menu is left as it is.
+const NO_SYSTEM_REMOVED: &str = "no system generation was removed";
 
 impl<R: RunJournal> Engine<'_, R> {
     /// Carries out an approved plan: lock, settle what was interrupted, look again, write the record with
@@ -80,7 +83,9 @@ impl<R: RunJournal> Engine<'_, R> {
                 self.skip_rest(&mut receipt);
                 break;
             }
-            if !Self::waits_for_rounds(&receipt, index) {
+            if boot_menu::is_needless(&receipt, index, &snapshot) {
+                self.retain(&lock, &mut receipt, index, NO_SYSTEM_REMOVED)?;
+            } else if !Self::waits_for_rounds(&receipt, index) {
                 self.step(&lock, &mut receipt, index, Some(known), &mut delays)?;
             }
         }
@@ -230,6 +235,20 @@ impl<R: RunJournal> Engine<'_, R> {
             self.stop_after(facts, receipt, known);
         }
         Ok(())
+    }
+
+    /// Records that a pending action turned out not to be needed.
+    fn retain(
+        &self,
+        lock: &R::Lock,
+        receipt: &mut Receipt,
+        index: usize,
+        why: &str,
+    ) -> Result<(), EngineError> {
+        if let Some(entry) = receipt.entries.get_mut(index) {
+            settle(entry, Outcome::Retained, Some(why.to_string()), self.clock);
+        }
+        self.append_step(lock, receipt, index)
     }
 
     /// The reason to skip an action because of what came before it in this run.

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod boot_menu;
 mod budgets;
 mod collecting;
 mod journal;
@@ -118,6 +119,10 @@ struct World {
     restocked: Cell<usize>,
     /// How often Nix only tidied up.
     tidied: Cell<usize>,
+    /// The boot menu, how often it was refreshed, and whether that fails.
+    boot: RefCell<nix_prune::domain::boot_menu::BootState>,
+    refreshes: Cell<usize>,
+    fail_refresh: Cell<bool>,
     /// What a deletion frees, where a test is about that.
     blocks: RefCell<Option<rounds::Blocks>>,
 }
@@ -183,6 +188,37 @@ impl World {
         let value = deed();
         assert!(!dies, "killed behind the deed");
         value
+    }
+
+    /// The holds of all runs whose links are there.
+    fn found_holds(&self) -> Vec<Hold> {
+        let holds = self.journal.borrow();
+        let holds = holds.values().flat_map(|receipt| {
+            receipt
+                .entries
+                .iter()
+                .filter_map(|entry| match (&entry.action, &entry.undo) {
+                    (
+                        Action::RemoveGeneration(facts),
+                        Some(Undo::RestoreGeneration { hold, until }),
+                    ) => {
+                        let there = self.holds.borrow().contains_key(hold);
+                        there.then(|| Hold {
+                            run: receipt.run.clone(),
+                            link: hold.clone(),
+                            store_path: facts.store_path.clone(),
+                            held: Held::Generation {
+                                profile: facts.profile.clone(),
+                                number: facts.number,
+                            },
+                            until: *until,
+                            intact: !self.lost.borrow().contains(hold),
+                        })
+                    }
+                    _ => None,
+                })
+        });
+        holds.collect()
     }
 
     fn numbers(&self) -> Vec<u32> {
@@ -308,32 +344,6 @@ impl Survey for World {
             state: RootState::Live,
             made_at: None,
         }));
-        let holds = self.journal.borrow();
-        let holds = holds.values().flat_map(|receipt| {
-            receipt
-                .entries
-                .iter()
-                .filter_map(|entry| match (&entry.action, &entry.undo) {
-                    (
-                        Action::RemoveGeneration(facts),
-                        Some(Undo::RestoreGeneration { hold, until }),
-                    ) => {
-                        let there = self.holds.borrow().contains_key(hold);
-                        there.then(|| Hold {
-                            run: receipt.run.clone(),
-                            link: hold.clone(),
-                            store_path: facts.store_path.clone(),
-                            held: Held::Generation {
-                                profile: facts.profile.clone(),
-                                number: facts.number,
-                            },
-                            until: *until,
-                            intact: !self.lost.borrow().contains(hold),
-                        })
-                    }
-                    _ => None,
-                })
-        });
         Ok(Snapshot {
             unseen_roots: None,
             taken_at: self.now(),
@@ -344,10 +354,11 @@ impl Survey for World {
             actor: Actor::Root,
             profiles: vec![profile],
             roots: roots.collect(),
+            boot: self.boot.borrow().clone(),
             booted: Vec::new(),
             running: Vec::new(),
             pins: self.pins.borrow().clone(),
-            holds: holds.collect(),
+            holds: self.found_holds(),
             vanished: self.still_vanished(),
             flakes: Vec::new(),
             scope: SnapshotScope::default(),
@@ -379,6 +390,7 @@ fn job(window: Span) -> Job {
             }),
             roots: Some(RootsOperation { dangling: true }),
             collect: Some(CollectOperation::default()),
+            boot_menu: None,
             maintenance: Vec::new(),
         },
     }

@@ -6,6 +6,7 @@ use crate::domain::receipt::{Entry, Outcome, Receipt, RunId, RunKind};
 use crate::domain::risk::RiskLevel;
 use crate::domain::snapshot::Snapshot;
 use crate::domain::undo::{ItemRef, Parts, UndoItem, UndoPreview};
+use crate::operations::boot_menu;
 use crate::ports::{JournalError, LinkState, RunJournal, error_chain};
 
 impl<R: RunJournal> Engine<'_, R> {
@@ -27,6 +28,9 @@ impl<R: RunJournal> Engine<'_, R> {
             .entries_to_undo(&original, items)
             .filter_map(restore_entry)
             .collect();
+        let refresh = boot_menu::after_undo(&original, &receipt.entries, &snapshot);
+        let refresh = refresh.map(|action| pending(action, RiskLevel::Low));
+        receipt.entries.extend(refresh);
         self.remember.begin(&lock, &mut receipt)?;
         let mut delays = Delays::default();
         for index in 0..receipt.entries.len() {

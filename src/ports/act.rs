@@ -5,7 +5,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::Cause;
 use crate::domain::budget::FreeSpace;
 use crate::domain::measure::Bytes;
-use crate::domain::plan::{GenerationFacts, HoldFacts, RootFacts};
+use crate::domain::plan::{BootFacts, GenerationFacts, HoldFacts, RootFacts};
 use crate::domain::profile::Owner;
 use crate::domain::protected::ProtectedPaths;
 use crate::domain::store_path::StorePath;
@@ -117,6 +117,14 @@ pub trait NixActions {
     /// Lets Nix delete these paths as far as it finds them dead, and looks which went. Nix ends at the first one that is
     /// alive, so what is neither deleted nor refused was not tried. No paths at all let it only tidy up behind itself.
     fn delete_paths(&self, paths: &[StorePath<String>]) -> Deleted;
+
+    /// Lets the current system of NixOS write the boot menu anew, and sees that it is still the current one afterwards. `Ok`
+    /// may have what the boot loader's installer says.
+    ///
+    /// # Errors
+    /// [`PerformError::Stale`] when another system is current; nothing was done then. Otherwise the menu may be half done, and every
+    /// generation that there is stays on it.
+    fn refresh_boot_menu(&self, facts: &BootFacts) -> Result<Option<String>, PerformError>;
 
     /// Lets Nix hard-link equal files.
     ///

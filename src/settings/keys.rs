@@ -175,6 +175,8 @@ keys! {
         roots "roots": Roots { risk: Risk::Each };
         /// Collect garbage.
         collect "collect": Collect;
+        /// Keep the boot menu of NixOS in step with the system generations.
+        boot_menu "bootMenu": BootMenu;
         /// Hard-link equal files in the store.
         optimise "optimise": Optimise;
         /// Check the store.
@@ -238,6 +240,12 @@ keys! {
         keep_flake_inputs "keepFlakeInputs": List<Sourced<Utf8PathBuf>> {
             default: Default::Json("[]"), risk: Risk::Protects, tidy: Tidy::Paths,
         };
+    }
+
+    /// Keeps the boot menu in step with the system generations.
+    BootMenu {
+        /// Refresh the boot menu after system generations were removed.
+        refresh "refresh": Sourced<bool> { default: Default::Json("true") };
     }
 
     /// Hard-links equal files in the store.

@@ -221,7 +221,7 @@ fn job(name: &str, keys: &keys::Job, safe_mode: bool, reader: &mut Reader) -> Op
             Code::JobWithoutOperation,
             at,
             "the job is enabled and does nothing",
-            "add one of generations, roots, collect, optimise or verify, or set `\"enabled\": false` for the job",
+            "add one of generations, roots, collect, bootMenu, optimise or verify, or set `\"enabled\": false` for the job",
         );
     }
     let job = Job {

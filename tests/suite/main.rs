@@ -8,6 +8,7 @@
 
 mod support;
 
+mod boot_menu;
 mod budget;
 mod cli;
 mod collect;

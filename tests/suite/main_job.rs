@@ -90,6 +90,7 @@ impl Machine {
             actor,
             zone: TimeZone::UTC,
             extra_profiles: Vec::new(),
+            boot_menu: false,
             all_of_nix: false,
             flakes: Vec::new(),
             previous_runs: &self.journal,
@@ -206,6 +207,7 @@ fn job(rules: KeepRules) -> Job {
             }),
             roots: Some(RootsOperation { dangling: true }),
             collect: Some(CollectOperation::default()),
+            boot_menu: None,
             maintenance: Vec::new(),
         },
     }

@@ -9,6 +9,7 @@
     clippy::unwrap_used
 )]
 
+mod boot;
 mod faults;
 mod generations;
 mod other_users;

@@ -12,7 +12,7 @@ use super::{NixCli, failed, parse};
 use crate::adapters::disk::{fullness, settled_fullness};
 use crate::domain::budget::FreeSpace;
 use crate::domain::measure::Bytes;
-use crate::domain::plan::{GenerationFacts, HoldFacts, RootFacts};
+use crate::domain::plan::{BootFacts, GenerationFacts, HoldFacts, RootFacts};
 use crate::domain::profile::Owner;
 use crate::domain::protected::ProtectedPaths;
 use crate::domain::store_path::StorePath;
@@ -104,6 +104,10 @@ impl NixActions for NixCli {
 
     fn delete_paths(&self, paths: &[StorePath<String>]) -> Deleted {
         self.delete_by_name(paths)
+    }
+
+    fn refresh_boot_menu(&self, facts: &BootFacts) -> Result<Option<String>, PerformError> {
+        self.refresh_menu(facts)
     }
 
     fn optimise(&self) -> Result<(), PerformError> {

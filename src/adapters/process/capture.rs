@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use super::error::last_lines;
+
 /// What the beginning of an output may take. `path-info` and error messages fit; a collector's million lines need not.
 const HEAD: usize = 768 * 1024;
 /// What the end of an output may take. There is what Nix says of its result, and why it failed.
@@ -67,6 +69,11 @@ impl Captured {
         let tail: Vec<u8> = self.tail.iter().copied().collect();
         text.push_str(&String::from_utf8_lossy(&tail));
         text
+    }
+
+    /// The last lines of the text, in one.
+    pub fn last_lines(&self) -> String {
+        last_lines(&self.text())
     }
 
     fn add(&mut self, bytes: &[u8]) {

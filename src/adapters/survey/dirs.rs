@@ -33,7 +33,7 @@ pub(super) type FileId = (nix::libc::dev_t, nix::libc::ino_t);
 
 /// The type of a file, never through a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum FileKind {
+pub(in crate::adapters) enum FileKind {
     Link,
     Directory,
     Regular,
@@ -42,8 +42,9 @@ pub(super) enum FileKind {
 
 /// The result of `lstat` for a name.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Meta {
-    pub(super) kind: FileKind,
+pub(in crate::adapters) struct Meta {
+    pub(in crate::adapters) kind: FileKind,
+    pub(in crate::adapters) bytes: u64,
     pub(super) uid: u32,
     pub(super) modified: Timestamp,
 }
@@ -58,6 +59,7 @@ impl From<&FileStat> for Meta {
         };
         Self {
             kind,
+            bytes: u64::try_from(stat.st_size).unwrap_or_default(),
             uid: stat.st_uid,
             modified: time(stat.st_mtime, stat.st_mtime_nsec),
         }
@@ -76,14 +78,14 @@ fn time(seconds: i64, nanoseconds: i64) -> Timestamp {
 
 /// A directory.
 #[derive(Debug)]
-pub(super) struct DirHandle {
+pub(in crate::adapters) struct DirHandle {
     fd: OwnedFd,
     stat: FileStat,
 }
 
 impl DirHandle {
     /// Opens a directory as the kernel finds it, through links: only for the places that Nix itself is given.
-    pub(super) fn open(path: &Utf8Path) -> io::Result<Self> {
+    pub(in crate::adapters) fn open(path: &Utf8Path) -> io::Result<Self> {
         let flags = HANDLE | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         Self::new(open(path.as_std_path(), flags, Mode::empty())?)
     }
@@ -94,7 +96,7 @@ impl DirHandle {
     }
 
     /// Opens the directory `name`, which must not be a link.
-    pub(super) fn child(&self, name: &OsStr) -> io::Result<Self> {
+    pub(in crate::adapters) fn child(&self, name: &OsStr) -> io::Result<Self> {
         let flags = HANDLE | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         Self::new(openat(&self.fd, name, flags, Mode::empty())?)
     }
@@ -105,7 +107,7 @@ impl DirHandle {
     }
 
     /// At most this many names, sorted: those that the file system lists first.
-    pub(super) fn first_names(&self, most: usize) -> io::Result<Vec<OsString>> {
+    pub(in crate::adapters) fn first_names(&self, most: usize) -> io::Result<Vec<OsString>> {
         // A separate handle, because reading moves the position in the directory.
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let mut dir = Dir::from_fd(openat(&self.fd, ".", flags, Mode::empty())?)?;
@@ -126,13 +128,23 @@ impl DirHandle {
     }
 
     /// The type of `name`; `None` if it does not exist.
-    pub(super) fn metadata(&self, name: &OsStr) -> io::Result<Option<Meta>> {
+    pub(in crate::adapters) fn metadata(&self, name: &OsStr) -> io::Result<Option<Meta>> {
         match fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(Meta::from(&stat))),
             // Absence is an answer here: it was the question, or the name disappeared after the directory was read.
             Err(Errno::ENOENT) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Opens the file `name` to read it. It must not be a link, and a FIFO is not waited for.
+    pub(in crate::adapters) fn file(&self, name: &OsStr) -> io::Result<File> {
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+        let flags = flags | OFlag::O_CLOEXEC;
+        let opened = openat(&self.fd, name, flags, Mode::empty());
+        Ok(File::from(
+            opened.map_err(|errno| name_the_link(errno.into()))?,
+        ))
     }
 
     /// The target of the link `name`.

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use super::{passed, warned};
 use crate::adapters::boot;
 use crate::cli::context::Context;
-use crate::domain::boot_menu::{BootEntry, BootMenu};
+use crate::domain::boot_menu::{BootEntry, BootMenu, SeenMenu};
 use crate::domain::measure::Bytes;
 use crate::domain::profile::GenerationNumber;
+use crate::domain::snapshot::Actor;
 use crate::render::json::CheckDocument;
 use crate::render::text::count;
 
@@ -19,7 +20,20 @@ pub(in crate::cli) fn menu(
     context: &Context,
     system: Option<&BTreeSet<GenerationNumber>>,
 ) -> Option<CheckDocument> {
-    boot::read_menu(&context.places.boot_dirs).map(|menu| check(&menu, system))
+    match boot::read_menu(&context.places.boot_dirs, &context.places.store) {
+        SeenMenu::None => None,
+        // On most machines only root may read it.
+        SeenMenu::Unknown(_) if context.actor != Actor::Root => None,
+        SeenMenu::Unknown(why) => Some(unknown(&why)),
+        SeenMenu::Known(menu) => Some(check(&menu, system)),
+    }
+}
+
+fn unknown(why: &str) -> CheckDocument {
+    let message = format!("cannot read the boot menu in {why}");
+    let hint =
+        "Whether another kernel fits is not known, and `bootMenu.minFree` removes nothing for it.";
+    warned(NAME, message, hint)
 }
 
 fn check(menu: &BootMenu, system: Option<&BTreeSet<GenerationNumber>>) -> CheckDocument {
@@ -29,6 +43,10 @@ fn check(menu: &BootMenu, system: Option<&BTreeSet<GenerationNumber>>) -> CheckD
     let (gone, freed) = menu.left_out(exists);
     let (dir, free, another) = (&menu.dir, menu.free, menu.bytes_of_another());
     let entries = count(menu.entries.len(), "entry");
+    if menu.sizes.is_empty() {
+        let message = format!("{dir}: {entries}; their kernels are in the store");
+        return passed(NAME, message);
+    }
     // NixOS removes the entries of removed generations before it copies a kernel (systemd-boot-builder.py).
     let after = Bytes(free.0.saturating_add(freed.0));
     if after < another {
@@ -71,6 +89,7 @@ mod tests {
         });
         BootMenu {
             dir: "/boot".into(),
+            default: None,
             free: Bytes(free << 20),
             entries: entries.collect(),
             sizes: ["a", "b"].map(|file| (file.into(), Bytes(30 << 20))).into(),

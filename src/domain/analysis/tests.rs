@@ -143,6 +143,7 @@ fn snapshot() -> Snapshot {
             blocked: None,
         }],
         roots: Vec::new(),
+        boot: crate::domain::boot_menu::BootState::default(),
         booted: Vec::new(),
         running: Vec::new(),
         pins: Vec::new(),

@@ -74,6 +74,7 @@ fn set(places: &[&str]) -> BTreeSet<Utf8PathBuf> {
 
 fn snapshot(roots: Vec<GcRoot>) -> Snapshot {
     Snapshot {
+        boot: crate::domain::boot_menu::BootState::default(),
         unseen_roots: None,
         taken_at: time("2026-11-22T22:16:44Z"),
         zone: jiff::tz::TimeZone::UTC,

@@ -28,6 +28,8 @@ pub enum Action {
     ReleaseEarly(EarlyFacts),
     /// Collect garbage.
     Collect(CollectFacts),
+    /// Refresh the boot menu, so that it lists the generations that there are.
+    RefreshBootMenu(BootFacts),
     /// Hard-link equal files in the store.
     Optimise,
     /// Check the store.
@@ -124,6 +126,14 @@ pub struct GenerationFacts {
     pub current: GenerationNumber,
     /// How long its closure is held; zero for not at all.
     pub hold: Span,
+}
+
+/// What is known of the system that refreshes the boot menu.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BootFacts {
+    /// The target of the current generation of the profile `system`, which the machine boots by default afterwards.
+    pub system: StorePath<String>,
 }
 
 /// What is known of an entry of `gcroots/auto`.

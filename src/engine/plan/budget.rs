@@ -11,6 +11,7 @@ use crate::domain::measure::Timestamp;
 use crate::domain::plan::{Decision, Plan, Subject};
 use crate::domain::retention::Reason;
 use crate::domain::snapshot::Snapshot;
+use crate::operations::boot_menu;
 use choice::RemovalSet;
 
 /// What a budget is planned against.
@@ -85,6 +86,7 @@ impl Plan {
         let mut choice = choice::choose(&plan, snapshot, job, goal, context, weigh)?;
         plan.budget = choice.report.take();
         plan.restrict_to(choice);
+        boot_menu::omit_needless(&mut plan, snapshot);
         Ok(plan)
     }
 

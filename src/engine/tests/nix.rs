@@ -208,6 +208,17 @@ impl NixActions for World {
         }
     }
 
+    fn refresh_boot_menu(
+        &self,
+        _: &nix_prune::domain::plan::BootFacts,
+    ) -> Result<Option<String>, PerformError> {
+        self.refreshes.set(self.refreshes.get() + 1);
+        if self.fail_refresh.get() {
+            return Err(failed("switch-to-configuration boot"));
+        }
+        Ok(Some("updating the menu".to_string()))
+    }
+
     fn optimise(&self) -> Result<(), PerformError> {
         Ok(())
     }

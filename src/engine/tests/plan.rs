@@ -70,6 +70,7 @@ fn job() -> Job {
             }),
             roots: Some(RootsOperation { dangling: true }),
             collect: Some(CollectOperation::default()),
+            boot_menu: None,
             maintenance: vec![Action::Optimise, Action::Verify { contents: true }],
         },
     }

@@ -110,6 +110,7 @@ pub(crate) fn snapshot(profiles: Vec<Profile>) -> Snapshot {
         actor: Actor::Root,
         profiles,
         roots: Vec::new(),
+        boot: nix_prune::domain::boot_menu::BootState::default(),
         booted: Vec::new(),
         running: Vec::new(),
         pins: Vec::new(),

@@ -57,7 +57,8 @@ pub fn not_done(receipt: &Receipt, view: &View) -> Vec<String> {
     };
     for entry in &receipt.entries {
         let is_silent = match entry.outcome {
-            Outcome::Done => entry.detail.is_none(),
+            // What the installer of a boot loader says is in the record.
+            Outcome::Done => entry.detail.is_none() || is_refresh(&entry.action),
             outcome => outcome == Outcome::Retained,
         };
         if is_silent {
@@ -106,11 +107,22 @@ pub fn not_done(receipt: &Receipt, view: &View) -> Vec<String> {
             }),
         };
         let why = first.and_then(|entry| entry.detail.as_ref());
-        let why = why.map_or(String::new(), |why| format!(": {why}"));
+        let mut why = why.map_or(String::new(), |why| format!(": {why}"));
+        if outcome == Outcome::Failed && first.is_some_and(|entry| is_refresh(&entry.action)) {
+            why.push_str(REFRESH_HINT);
+        }
         let text = prose(&format!("{word}: {}", escape(&(what + &why))), view.style);
         text.trim_end().to_string()
     };
     groups.into_iter().map(group).collect()
+}
+
+/// What to do where the boot menu could not be refreshed.
+const REFRESH_HINT: &str = ". The menu still lists removed generations, which cannot be booted. Free space on its file system if that \
+                            is full, and run `nixos-rebuild boot`.";
+
+fn is_refresh(action: &Action) -> bool {
+    matches!(action, Action::RefreshBootMenu(_))
 }
 
 /// What was removed, and until when it can be restored.
@@ -164,6 +176,9 @@ fn done(receipt: &Receipt, view: &View) -> Vec<String> {
     }
     if !parts.is_empty() {
         sentences.push(format!("{}.", capital(&list(&parts))));
+    }
+    if number(&is_refresh) > 0 {
+        sentences.push("Refreshed the boot menu.".to_string());
     }
     sentences
 }

@@ -6,7 +6,7 @@ use crate::domain::blocker::Blocker;
 use crate::domain::budget::{Disk, Inodes};
 use crate::domain::measure::{Bytes, Span};
 use crate::domain::plan::{
-    Decision, Item, Later, Plan, PlannedKeep, Prediction, RemovalRule, Subject,
+    Action, Decision, Item, Later, Plan, PlannedKeep, Prediction, RemovalRule, Subject,
 };
 use crate::domain::profile::ProfileNames;
 use crate::domain::retention::Reason;
@@ -288,7 +288,9 @@ fn all_notes(plan: &Plan) -> Vec<&str> {
     let notes = plan.notes.iter().chain(&plan.prediction.notes);
     let mut notes: Vec<&str> = notes.map(|note| &**note).collect();
     let mut removed = plan.removed_generations();
-    if removed.any(|facts| facts.profile_kind.is_system()) {
+    let mut steps = plan.steps.iter();
+    let is_refreshed = steps.any(|step| matches!(step.action, Action::RefreshBootMenu(_)));
+    if !is_refreshed && removed.any(|facts| facts.profile_kind.is_system()) {
         notes.push("the boot menu lists removed generations until `nixos-rebuild boot`");
     }
     notes

@@ -3,7 +3,9 @@
 use camino::Utf8PathBuf;
 
 use super::{count, value};
-use crate::domain::job::{CollectOperation, GenerationsOperation, Operations, RootsOperation};
+use crate::domain::job::{
+    BootMenuOperation, CollectOperation, GenerationsOperation, Operations, RootsOperation,
+};
 use crate::domain::plan::Action;
 use crate::domain::retention::{Calendar, KeepPolicy, KeepRules, PeriodCounts};
 use crate::settings::finding::Code;
@@ -27,6 +29,10 @@ pub(super) fn operations(
         .as_ref()
         .and_then(|roots| value(roots.dangling.as_ref()));
     let enabled = |enabled: Option<&Sourced<bool>>| value(enabled) == Some(true);
+    let boot_menu = keys.boot_menu.as_ref();
+    let boot_menu = boot_menu
+        .filter(|keys| enabled(keys.refresh.as_ref()))
+        .map(|_| BootMenuOperation {});
     let mut maintenance = Vec::new();
     if let Some(optimise) = &keys.optimise
         && enabled(optimise.enabled.as_ref())
@@ -43,6 +49,7 @@ pub(super) fn operations(
         generations: transposed(generations)?,
         roots: (dangling == Some(true)).then_some(RootsOperation { dangling: true }),
         collect: transposed(collect)?,
+        boot_menu,
         maintenance,
     })
 }

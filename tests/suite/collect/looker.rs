@@ -66,6 +66,7 @@ impl<'a> Looker<'a> {
             actor,
             zone: TimeZone::UTC,
             extra_profiles: Vec::new(),
+            boot_menu: false,
             all_of_nix: false,
             flakes: Vec::new(),
             previous_runs: &self.journal,

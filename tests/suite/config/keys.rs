@@ -205,6 +205,12 @@ fn rows() -> Vec<Row> {
             operations(json!({ "collect": { "keepFlakeInputs": ["/other"] } })),
         ),
         Row(
+            "jobs.NAME.operations.bootMenu.refresh",
+            Plan,
+            operations(json!({ "bootMenu": { "refresh": true } })),
+            operations(json!({ "bootMenu": { "refresh": false } })),
+        ),
+        Row(
             "jobs.NAME.operations.verify.contents",
             Plan,
             operations(json!({ "verify": { "enabled": true, "contents": true } })),
@@ -393,6 +399,8 @@ fn planned(text: &str) -> String {
         alice(),
     ]);
     machine.roots = vec![root("gone")];
+    let current = machine.profiles[0].generations.values().last();
+    machine.boot.writer = current.and_then(|it| it.content.on_disk().cloned());
     // Two years and a month between them, so that no bucket has all.
     for generation in machine.profiles[0].generations.values_mut().take(2) {
         let years = if generation.number.0 == 1 { 2 } else { 1 };

@@ -1,7 +1,7 @@
 use jsonschema::Validator;
 use nix_prune::domain::analysis::StoreAnalysis;
 use nix_prune::domain::measure::Span;
-use nix_prune::domain::plan::{Action, CollectFacts, HoldFacts, Plan, PlannedAction};
+use nix_prune::domain::plan::{Action, BootFacts, CollectFacts, HoldFacts, Plan, PlannedAction};
 use nix_prune::domain::receipt::Receipt;
 use nix_prune::domain::risk::RiskLevel;
 use nix_prune::render::{Document, json, schema, to_text};
@@ -378,6 +378,9 @@ fn every_action_is_in_the_plans_schema_and_comes_back() {
         Action::RemoveRoot(root.clone()),
         Action::ReleaseHold(HoldFacts::from(&hold)),
         Action::Collect(CollectFacts::default()),
+        Action::RefreshBootMenu(BootFacts {
+            system: generation.store_path.clone(),
+        }),
         Action::Optimise,
         Action::Verify { contents: true },
         Action::RestoreGeneration(generation),

@@ -232,6 +232,7 @@ pub(crate) fn snapshot(odd: &str) -> Snapshot {
                 odd,
             ),
         ],
+        boot: nix_prune::domain::boot_menu::BootState::default(),
         booted: vec![store_path(11, "system")],
         running: vec![store_path(12, "system")],
         pins: vec![Pin {
@@ -337,6 +338,7 @@ pub(crate) fn job(undo_window: Span, odd: &str) -> Job {
             }),
             roots: Some(RootsOperation { dangling: true }),
             collect: Some(CollectOperation::default()),
+            boot_menu: None,
             maintenance: vec![Action::Optimise, Action::Verify { contents: true }],
         },
     }

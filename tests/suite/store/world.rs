@@ -511,6 +511,7 @@ pub(super) fn observe(scratch: &Scratch) -> (Snapshot, StoreAnalysis) {
         actor,
         zone: TimeZone::UTC,
         extra_profiles: Vec::new(),
+        boot_menu: false,
         all_of_nix: false,
         flakes: Vec::new(),
         previous_runs: &journal,

@@ -39,6 +39,7 @@ fn as_user(tree: &Tree, uid: u32) -> Option<Snapshot> {
             actor: Actor::User(uid),
             zone: jiff::tz::TimeZone::UTC,
             extra_profiles: Vec::new(),
+            boot_menu: false,
             all_of_nix: false,
             flakes: Vec::new(),
             previous_runs: &super::tree::Fake::default(),

@@ -254,6 +254,7 @@ impl Tree {
 
     pub(super) fn try_observe(&self, actor: Actor) -> Result<Snapshot, SurveyError> {
         let observer = Observer {
+            boot_menu: false,
             places: &self.places,
             actor,
             zone: TimeZone::UTC,
