@@ -115,6 +115,15 @@ let
             works after a collection.
           ''
           (example [ "/etc/nixos" ]);
+      keepBuildDependencies = mkOption {
+        type = types.bool;
+        default = false;
+        description = ''
+          Whether what live paths were built with is kept: their derivations and the inputs of these, as Nix's
+          `keep-derivations` and `keep-outputs` would.
+        '';
+        example = true;
+      };
     } "Collect garbage. `{ }` enables it with defaults." { example.keepRecent = "2d"; };
     bootMenu = part {
       refresh = mkOption {

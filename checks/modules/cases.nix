@@ -22,6 +22,7 @@ let
         method = "selective";
         keepRecent = "2d";
         keepFlakeInputs = [ "/etc/nixos" ];
+        keepBuildDependencies = true;
       };
       bootMenu = { };
       optimise = { };

@@ -35,10 +35,7 @@ use listing::Listing;
 use paths::{Stored, interrupted, other_store};
 
 /// What both flags keep is the most that Nix could keep: where they are not known, less looks dead.
-const CAUTIOUS: KeepFlags = KeepFlags {
-    derivations: true,
-    outputs: true,
-};
+const CAUTIOUS: KeepFlags = KeepFlags::BUILD_DEPENDENCIES;
 
 /// What a reader should know where Nix cannot be asked.
 const NOT_ASKED: &str = "Nix cannot be asked for its settings, so the effective store is unknown; keep-derivations and keep-outputs \
@@ -316,11 +313,11 @@ impl StoreReader<'_> {
         began: SystemTime,
     ) -> StoreAnalysis {
         let store = &self.places.store;
-        let unknown_outputs = stored.doubt_of_outputs();
         let Stored {
             graph,
             note,
             nix_config,
+            unknown_outputs,
             ..
         } = stored;
         let mut doubts = doubts_of(snapshot);
@@ -332,7 +329,6 @@ impl StoreReader<'_> {
                 .is_none()
                 .then(|| Note::new(NoteCode::NixSettingsUnknown, NOT_ASKED)),
         );
-        doubts.extend(unknown_outputs);
         let mut names = names.unwrap_or_else(|error| {
             let text = format!("cannot read the store directory {store}: {error}");
             notes.push(Note::new(NoteCode::StoreUnreadable, text));
@@ -351,6 +347,7 @@ impl StoreReader<'_> {
             roots,
             names,
             doubts,
+            unknown_outputs,
             notes,
         })
     }

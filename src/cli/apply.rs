@@ -36,6 +36,7 @@ pub(super) fn apply(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure
         observer.flakes.clone_from(flakes);
         let collect = job.operations.collect.get_or_insert_default();
         collect.keep_flake_inputs.clone_from(flakes);
+        collect.keep_build_dependencies = facts.keep_build_dependencies;
     }
     let job = EffectiveJob::new(job, settings.policy());
     let policy = job.policy();

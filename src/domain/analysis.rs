@@ -39,6 +39,8 @@ pub struct StoreData {
     pub names: Vec<UnregisteredPath>,
     /// Why there may be roots that were not seen.
     pub doubts: Vec<String>,
+    /// Why it is not known which paths some derivations have made, if it is not.
+    pub unknown_outputs: Option<String>,
     /// What else a reader should know.
     pub notes: Vec<Note>,
 }
@@ -72,10 +74,23 @@ pub struct StoreAnalysis {
     dead: OnceLock<NodeSet>,
     unregistered: Vec<UnregisteredPath>,
     doubts: Vec<String>,
+    unknown_outputs: Option<String>,
     notes: Vec<Note>,
+    /// What Nix itself keeps, where more is kept.
+    kept_by_nix: Option<KeepFlags>,
 }
 
 impl StoreAnalysis {
+    /// Counts what live paths were built with as kept, whatever Nix keeps.
+    pub fn keep_build_dependencies(&mut self) {
+        if !self.flags.outputs {
+            self.doubts.extend(self.unknown_outputs.clone());
+        }
+        self.kept_by_nix = Some(self.flags);
+        self.flags = KeepFlags::BUILD_DEPENDENCIES;
+        self.dead = OnceLock::new();
+    }
+
     /// Counts what vanished roots kept as kept, as a run that holds it does.
     pub fn keep_vanished(&mut self, vanished: &[VanishedRoot]) {
         for root in vanished {
@@ -107,9 +122,12 @@ impl StoreAnalysis {
             flags,
             roots,
             names,
-            doubts,
+            mut doubts,
+            unknown_outputs,
             notes,
         } = seen;
+        // Without `keep-outputs` nothing hangs on it.
+        doubts.extend(unknown_outputs.clone().filter(|_| flags.outputs));
         let temporary = roots.iter().filter(|r| r.kind == RootKind::Temporary);
         let temporary = temporary.filter_map(|root| root.store_path.as_ref());
         let spared: HashSet<[u8; 20]> = temporary.map(|path| *path.digest()).collect();
@@ -145,7 +163,9 @@ impl StoreAnalysis {
             dead: OnceLock::new(),
             unregistered,
             doubts,
+            unknown_outputs,
             notes,
+            kept_by_nix: None,
         }
     }
 
@@ -257,7 +277,9 @@ impl StoreAnalysis {
                 _ => unregistered.foreign += 1,
             }
         }
+        let unknown_outputs = self.unknown_outputs;
         DeletionSet::new(self.graph, self.flags, dead, unregistered)
+            .with_unknown_outputs(unknown_outputs)
     }
 
     fn root_nodes(&self, takes: impl Fn(&StoreRoot) -> bool) -> Vec<NodeIdx> {

@@ -53,6 +53,11 @@ impl KeepFlags {
         derivations: false,
         outputs: false,
     };
+    /// What a path was built with is kept as well.
+    pub const BUILD_DEPENDENCIES: Self = Self {
+        derivations: true,
+        outputs: true,
+    };
     /// The defaults of Nix.
     pub const NIX_DEFAULT: Self = Self {
         derivations: true,

@@ -230,6 +230,8 @@ pub struct CollectOperation {
     pub keep_recent: Option<Span>,
     /// The flakes whose locked inputs are kept.
     pub keep_flake_inputs: Vec<Utf8PathBuf>,
+    /// Whether what live paths were built with is kept.
+    pub keep_build_dependencies: bool,
 }
 
 /// Something that is kept although it is dead, together with a full collection.
@@ -249,6 +251,7 @@ impl CollectOperation {
         let keeps = [
             ("keepRecent", self.keep_recent.is_some()),
             ("keepFlakeInputs", !self.keep_flake_inputs.is_empty()),
+            ("keepBuildDependencies", self.keep_build_dependencies),
         ];
         let full = self.method == CollectMethod::Full;
         match keeps.into_iter().find(|(_, keeps)| full && *keeps) {
@@ -351,21 +354,24 @@ mod tests {
     use rstest::rstest;
 
     #[rstest]
-    #[case::nothing(CollectMethod::Full, None, &[], None)]
-    #[case::recent(CollectMethod::Full, Some(1), &[], Some("keepRecent"))]
-    #[case::flakes(CollectMethod::Full, None, &["/a"], Some("keepFlakeInputs"))]
-    #[case::auto(CollectMethod::Auto, Some(1), &["/a"], None)]
-    #[case::selective(CollectMethod::Selective, Some(1), &["/a"], None)]
+    #[case::nothing(CollectMethod::Full, None, &[], false, None)]
+    #[case::recent(CollectMethod::Full, Some(1), &[], false, Some("keepRecent"))]
+    #[case::flakes(CollectMethod::Full, None, &["/a"], false, Some("keepFlakeInputs"))]
+    #[case::built(CollectMethod::Full, None, &[], true, Some("keepBuildDependencies"))]
+    #[case::auto(CollectMethod::Auto, Some(1), &["/a"], true, None)]
+    #[case::selective(CollectMethod::Selective, Some(1), &["/a"], true, None)]
     fn nothing_is_kept_from_a_full_collection(
         #[case] method: CollectMethod,
         #[case] days: Option<u32>,
         #[case] flakes: &[&str],
+        #[case] keep_build_dependencies: bool,
         #[case] wrong: Option<&str>,
     ) {
         let operation = CollectOperation {
             method,
             keep_recent: days.map(Span::days),
             keep_flake_inputs: flakes.iter().map(Utf8PathBuf::from).collect(),
+            keep_build_dependencies,
         };
         assert_eq!(operation.check().err().map(|error| error.key), wrong);
     }

@@ -35,6 +35,9 @@ pub enum NoteCode {
     /// Dead paths are kept by `keepFlakeInputs`.
     #[serde(rename = "dead.flake-inputs")]
     DeadFlakeInputs,
+    /// Dead paths are kept by `keepBuildDependencies`.
+    #[serde(rename = "dead.build-dependencies")]
+    DeadBuildDependencies,
     /// Roots may be missing, so that fewer paths may be dead.
     #[serde(rename = "dead.at-most")]
     DeadAtMost,

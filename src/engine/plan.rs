@@ -185,6 +185,12 @@ impl<R: RunJournal> Planner<'_, R> {
         {
             store.keep_vanished(&snapshot.vanished);
         }
+        let collect = job.operations.collect.as_ref();
+        if let Ok(store) = &mut store
+            && collect.is_some_and(|collect| collect.keep_build_dependencies)
+        {
+            store.keep_build_dependencies();
+        }
         Ok(Observation {
             snapshot,
             store,

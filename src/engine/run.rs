@@ -356,7 +356,10 @@ impl<R: RunJournal> Engine<'_, R> {
 
     /// What is dead now and old enough to be deleted.
     pub(super) fn dead(&self, facts: &CollectFacts) -> Result<DeletionSet, FullGcReason> {
-        let dead = self.survey.dead()?;
+        let mut dead = self.survey.dead()?;
+        if facts.keep_build_dependencies {
+            dead = dead.without_build_dependencies()?;
+        }
         Ok(match facts.registered_before {
             // A part of a second is left out, which spares what was registered in it.
             Some(before) => dead.before(before.to_unix().0),

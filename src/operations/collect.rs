@@ -27,7 +27,7 @@ pub(super) fn select(draft: &mut Draft<'_>) {
         return;
     }
     // Nix's own collector would delete what it does not know as live.
-    let keeps_more = !collect.keep_flake_inputs.is_empty();
+    let keeps_more = collect.keep_build_dependencies || !collect.keep_flake_inputs.is_empty();
     let method = if keeps_more || hides_roots(draft.snapshot, Some(draft.job)) {
         CollectMethod::Selective
     } else {
@@ -37,6 +37,7 @@ pub(super) fn select(draft: &mut Draft<'_>) {
         method,
         registered_before: collect.cutoff(draft.snapshot.taken_at),
         keep_flake_inputs: collect.keep_flake_inputs.clone(),
+        keep_build_dependencies: collect.keep_build_dependencies,
     }));
     let note = left_to_nix(draft);
     draft.notes.extend(note);
@@ -107,15 +108,16 @@ impl Operation for Collect<'_> {
         };
         let before = self.0.registered_before;
         let before = before.map(|before| format!(" registered before {before}"));
-        let flakes: Vec<&str> = self
-            .0
-            .keep_flake_inputs
-            .iter()
-            .map(|flake| flake.as_str())
-            .collect();
-        let but = match flakes.as_slice() {
+        let flakes = self.0.keep_flake_inputs.iter().map(|flake| flake.as_str());
+        let flakes: Vec<&str> = flakes.collect();
+        let flakes = (!flakes.is_empty()).then(|| flakes.join(", "));
+        let inputs = flakes.map(|flakes| format!("the locked inputs of {flakes}"));
+        let built_with = self.0.keep_build_dependencies;
+        let built_with = built_with.then(|| "build dependencies".to_string());
+        let kept: Vec<String> = built_with.into_iter().chain(inputs).collect();
+        let but = match kept.as_slice() {
             [] => String::new(),
-            flakes => format!(" except the locked inputs of {}", flakes.join(", ")),
+            kept => format!(" except {}", kept.join(" and ")),
         };
         let before = before.unwrap_or_default();
         format!("collect garbage{before}{but}{by}")

@@ -240,6 +240,11 @@ keys! {
         keep_flake_inputs "keepFlakeInputs": List<Sourced<Utf8PathBuf>> {
             default: Default::Json("[]"), risk: Risk::Protects, tidy: Tidy::Paths,
         };
+        /// Do not delete what live paths were built with: their derivations and the inputs of these, as Nix's
+        /// keep-derivations and keep-outputs would.
+        keep_build_dependencies "keepBuildDependencies": Sourced<bool> {
+            default: Default::Json("false"), risk: Risk::Keeps,
+        };
     }
 
     /// Keeps the boot menu in step with the system generations.

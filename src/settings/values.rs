@@ -96,6 +96,10 @@ impl Type for bool {
             _ => Err(Fault::Type("true or false")),
         }
     }
+
+    fn weight(&self) -> Option<u64> {
+        Some(u64::from(*self))
+    }
 }
 
 impl Type for u64 {

@@ -29,6 +29,8 @@ pub struct Forecast {
     pub dead: NodeSet,
     /// How much is dead and spared because it is recent, with what it needs.
     pub spared: Weight,
+    /// How much Nix would delete and is kept because live paths were built with it.
+    pub built_with: Weight,
     /// How much is deleted.
     pub now: Weight,
     /// How much becomes dead besides when the holds of what is removed end, if nothing else changes.
@@ -38,13 +40,19 @@ pub struct Forecast {
 impl StoreAnalysis {
     /// What is freed by removing these links and collecting garbage.
     pub fn forecast(&self, removed: &RemovedLinks) -> Forecast {
-        let dead_without = |is_removed: &dyn Fn(&Utf8PathBuf) -> bool| {
+        let dead_without = |is_removed: &dyn Fn(&Utf8PathBuf) -> bool, flags| {
             let kept_nodes = |root: &StoreRoot| !is_removed(&root.root.link);
-            self.graph.dead(&self.root_nodes(kept_nodes), self.flags)
+            self.graph.dead(&self.root_nodes(kept_nodes), flags)
         };
-        let dead = dead_without(&|link| removed.now.contains(link));
-        let then = dead_without(&|link| {
+        let is_removed_now = |link: &Utf8PathBuf| removed.now.contains(link);
+        let dead = dead_without(&is_removed_now, self.flags);
+        let is_removed = |link: &Utf8PathBuf| {
             removed.now.contains(link) || removed.when_windows_end.contains(link)
+        };
+        let then = dead_without(&is_removed, self.flags);
+        let built_with = self.kept_by_nix.map(|flags| {
+            let by_nix = dead_without(&is_removed_now, flags);
+            self.graph.weight(&by_nix.without(&dead))
         });
         let then = then.without(&dead);
         let old = match removed.registered_before {
@@ -54,6 +62,7 @@ impl StoreAnalysis {
         Forecast {
             now: self.graph.weight(&old),
             later: self.graph.weight(&then),
+            built_with: built_with.unwrap_or_default(),
             spared: self.graph.weight(&dead.without(&old)),
             dead: old,
         }

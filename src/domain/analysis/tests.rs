@@ -108,6 +108,7 @@ fn analysis(roots: Vec<GcRoot>) -> StoreAnalysis {
             name(".links", true),
         ],
         doubts: vec!["a directory cannot be read".to_string()],
+        unknown_outputs: None,
         notes: vec![a_note()],
     })
 }
@@ -514,4 +515,47 @@ fn what_alone_keeps_the_most_is_told_first() {
     let result = ("/home/a/result".to_string(), Bytes(8));
     assert_eq!(without, [(process.clone(), Bytes(11)), result]);
     assert_eq!(store.largest_without(&[], 1), [(process, Bytes(11))]);
+}
+
+#[test]
+fn what_live_paths_were_built_with_is_kept_with_its_price() {
+    let name = |n: i64, end: &str| format!("{n:032}-p{end}");
+    let (out, out_drv) = (name(1, ""), name(2, ".drv"));
+    let (tool_drv, tool) = (name(3, ".drv"), name(4, ""));
+    let mut builder = GraphBuilder::new();
+    builder.add_path(1, &out, 1, 0, Some(&out_drv));
+    builder.add_path(2, &out_drv, 1, 0, None);
+    builder.add_path(3, &tool_drv, 1, 0, None);
+    builder.add_path(4, &tool, 20, 0, Some(&tool_drv));
+    builder.add_path(5, &name(5, ""), 300, 0, None);
+    builder.add_reference(2, 3);
+    builder.add_output(2, &out);
+    builder.add_output(3, &tool);
+    let mut store = StoreAnalysis::new(StoreData {
+        store: StoreDir::new(Utf8Path::new("/nix/store")).unwrap(),
+        graph: builder.finish().unwrap(),
+        flags: KeepFlags::NIX_DEFAULT,
+        roots: vec![root("/result", RootKind::Result, None, &out)],
+        names: Vec::new(),
+        doubts: Vec::new(),
+        unknown_outputs: Some("unknown outputs".to_string()),
+        notes: Vec::new(),
+    });
+    let bytes = |store: &StoreAnalysis| {
+        let forecast = store.forecast(&RemovedLinks::default());
+        (forecast.now.nar_bytes.0, forecast.built_with.nar_bytes.0)
+    };
+    assert_eq!(bytes(&store), (320, 0));
+    assert!(
+        !store.is_at_most(),
+        "without keep-outputs nothing hangs on it"
+    );
+    store.keep_build_dependencies();
+    assert_eq!(bytes(&store), (300, 20));
+    assert_eq!(store.dead().count(), 1);
+    assert!(store.is_at_most());
+    // What nobody knows is not deleted.
+    let refused = store.into_selection().without_build_dependencies();
+    let why = refused.unwrap_err().to_string();
+    assert!(why.contains("unknown outputs"), "{why}");
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::FullGcReason;
 use crate::domain::budget::Quantity;
 use crate::domain::graph::{KeepFlags, NodeSet, Oldest, StoreGraph};
 use crate::domain::store_path::{StorePath, StorePathRef};
@@ -28,6 +29,7 @@ pub struct DeletionSet {
     unregistered: BTreeSet<StorePath<String>>,
     foreign: u64,
     everything: bool,
+    unknown_outputs: Option<String>,
 }
 
 /// A part of a selection, and what deleting it is predicted to free.
@@ -58,9 +60,33 @@ impl DeletionSet {
             unregistered: unregistered.paths.into_iter().collect(),
             foreign: unregistered.foreign,
             everything: true,
+            unknown_outputs: None,
         };
         selection.add_referrers();
         selection
+    }
+
+    /// The same where it is not known which paths some derivations have made, and why.
+    #[must_use]
+    pub fn with_unknown_outputs(self, unknown_outputs: Option<String>) -> Self {
+        Self {
+            unknown_outputs,
+            ..self
+        }
+    }
+
+    /// Without everything that the live paths were built with, as Nix's `keep-derivations` and `keep-outputs` would keep it.
+    ///
+    /// # Errors
+    /// When it is not known which paths some derivations have made.
+    pub fn without_build_dependencies(mut self) -> Result<Self, FullGcReason> {
+        if let Some(why) = self.unknown_outputs {
+            return Err(FullGcReason::Unknown(why));
+        }
+        self.flags = KeepFlags::BUILD_DEPENDENCIES;
+        self.everything = false;
+        self.add_referrers();
+        Ok(self)
     }
 
     /// Only paths that were registered before `cutoff`, in seconds since 1970, without dependencies of younger dead
@@ -235,6 +261,7 @@ impl DeletionSet {
             chosen: later.chosen.without(&newly_dead),
             unregistered: unregistered.cloned().collect(),
             everything: self.everything,
+            flags: self.flags,
             ..later
         };
         selection.add_referrers();

@@ -204,6 +204,9 @@ pub struct CollectFacts {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<String>")]
     pub keep_flake_inputs: Vec<Utf8PathBuf>,
+    /// Whether what live paths were built with is kept.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep_build_dependencies: bool,
 }
 
 /// An action with its risk.

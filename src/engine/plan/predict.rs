@@ -70,6 +70,7 @@ impl<R: RunJournal> Planner<'_, R> {
             names.extend(unregistered(store));
         }
         notes.extend(of_flakes(&collection, store));
+        notes.extend(built_with(forecast.built_with));
         let measured = if exact.measures(names.len()) {
             Some(self.store.measure(&names)?)
         } else {
@@ -190,6 +191,15 @@ fn of_flakes(collection: &CollectFacts, store: &StoreAnalysis) -> Option<Note> {
         weight.nar_bytes
     );
     Some(Note::new(NoteCode::DeadFlakeInputs, text))
+}
+
+fn built_with(weight: Weight) -> Option<Note> {
+    let text = format!(
+        "{} of {} are kept because live paths were built with them (keepBuildDependencies).",
+        count(weight.paths, "dead path"),
+        weight.nar_bytes
+    );
+    (weight.paths > 0).then(|| Note::new(NoteCode::DeadBuildDependencies, text))
 }
 
 fn spared(weight: Weight) -> Note {

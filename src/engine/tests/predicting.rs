@@ -70,6 +70,7 @@ impl ReadStore for Open<'_> {
                 exact: true,
             }],
             doubts: self.doubts.clone(),
+            unknown_outputs: None,
             notes: Vec::new(),
         });
         Ok(Observation {

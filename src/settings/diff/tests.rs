@@ -136,6 +136,7 @@ const KEEP: &str = "/jobs/daily/operations/generations/keep";
 #[case::recent_shortened("/jobs/daily/operations/collect/keepRecent", json!("1d"), "/jobs/daily/operations/collect/keepRecent", "medium")]
 #[case::recent_to_zero("/jobs/daily/operations/collect/keepRecent", json!("0s"), "/jobs/daily/operations/collect/keepRecent", "high")]
 #[case::recent_removed("/jobs/daily/operations/collect/keepRecent", json!(null), "/jobs/daily/operations/collect/keepRecent", "high")]
+#[case::built_with("/jobs/daily/operations/collect/keepBuildDependencies", json!(true), "/jobs/daily/operations/collect/keepBuildDependencies", "low")]
 #[case::recent_longer("/jobs/daily/operations/collect/keepRecent", json!("3d"), "/jobs/daily/operations/collect/keepRecent", "low")]
 #[case::method("/jobs/daily/operations/collect/method", json!("selective"), "/jobs/daily/operations/collect/method", "low")]
 // Goals.

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use super::chain;
 use super::stores::{Dice, Row, Store, any_store};
 use crate::support::{
-    Daemon, Ran, by_hand, is_root, nixes, program, run_command, script, skipped, with_each_nix,
+    Daemon, Ran, by_hand, guide_example, is_root, nixes, program, run_command, script, skipped,
+    with_each_nix,
 };
 
 /// A store whose Nix writes down how it is called.
@@ -186,6 +187,42 @@ fn what_is_recent_stays_with_what_it_needs() {
         // Without the wish everything goes.
         watched.run(&json!({}), &[]);
         assert_eq!(store.names().len(), 0);
+    });
+}
+
+#[test]
+fn what_live_paths_were_built_with_stays_with_the_rule() {
+    let example = guide_example("keepBuildDependencies");
+    let rule: Value = serde_json::from_str(&example).unwrap();
+    with_each_nix(|nix| {
+        for keeps in [true, false] {
+            let watched = Watched::new(nix, KeepFlags::NIX_DEFAULT);
+            let store = &watched.store;
+            store.fill(&[
+                Row::derivation("tool.drv", &["tool"]),
+                Row::new("tool", &[]).derived_from("tool.drv"),
+                Row::derivation("out.drv", &["out"]).that_needs("tool.drv"),
+                Row::new("out", &[]).derived_from("out.drv"),
+                Row::new("dead", &[]),
+            ]);
+            store.root("out");
+            let collect = if keeps {
+                rule["collect"].clone()
+            } else {
+                json!({})
+            };
+            let plan = run_command(&mut watched.command(&collect, &["plan"])).stdout;
+            assert_eq!(
+                plan.contains("1 dead path of 8 B are kept because live"),
+                keeps,
+                "{plan}"
+            );
+            assert_eq!(entry(&watched.run(&collect, &[]))["outcome"], "done");
+            assert_eq!(watched.said(), set(&["nix-store --delete"]));
+            assert_eq!(store.has("tool"), keeps);
+            assert_eq!(store.names().len(), if keeps { 4 } else { 3 });
+            store.assert_sound();
+        }
     });
 }
 

@@ -50,6 +50,11 @@ impl Row {
         self
     }
 
+    pub(super) fn that_needs(mut self, reference: &str) -> Self {
+        self.references.push(reference.to_string());
+        self
+    }
+
     pub(super) fn registered(mut self, at: i64) -> Self {
         self.registered = at;
         self

@@ -211,6 +211,12 @@ fn rows() -> Vec<Row> {
             operations(json!({ "bootMenu": { "refresh": false } })),
         ),
         Row(
+            "jobs.NAME.operations.collect.keepBuildDependencies",
+            Plan,
+            operations(json!({ "collect": { "keepBuildDependencies": true } })),
+            operations(json!({ "collect": { "keepBuildDependencies": false } })),
+        ),
+        Row(
             "jobs.NAME.operations.verify.contents",
             Plan,
             operations(json!({ "verify": { "enabled": true, "contents": true } })),

@@ -506,6 +506,7 @@ pub(crate) fn inspection(odd: &str, snapshot: &Snapshot) -> StoreAnalysis {
             exact: true,
         }],
         doubts: vec![format!("1 process of another user is not readable{odd}")],
+        unknown_outputs: None,
         notes: Vec::new(),
     })
 }

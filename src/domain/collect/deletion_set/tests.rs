@@ -155,6 +155,21 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn what_was_built_with_something_is_dead_if_both_flags_say_so(spec in spec(), later in 0..PATHS) {
+        let wide = Spec { flags: KeepFlags::BUILD_DEPENDENCIES, ..spec.clone() };
+        let nothing = BTreeSet::new();
+        let selection = spec.selection(&spec.roots, &nothing).without_build_dependencies().unwrap();
+        prop_assert_eq!(chosen(&selection), chosen(&wide.selection(&spec.roots, &nothing)));
+        prop_assert!(!selection.is_everything());
+        // Also after another root came.
+        let roots: Vec<usize> = spec.roots.iter().copied().chain([later]).collect();
+        let narrowed = selection.still_dead(spec.selection(&roots, &nothing));
+        prop_assert_eq!(chosen(&narrowed), chosen(&wide.selection(&roots, &nothing)));
+    }
+}
+
 #[test]
 fn unregistered_names_come_last_and_within_the_room() {
     let spec = Spec {

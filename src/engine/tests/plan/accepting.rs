@@ -204,6 +204,27 @@ fn beside_hidden_roots_garbage_is_collected_by_name(
     );
 }
 
+/// Nix's own collector would delete them.
+#[test]
+fn build_dependencies_are_kept_by_a_selective_collection() {
+    let mut job = accepting(&[]);
+    job.operations.collect = Some(CollectOperation {
+        keep_build_dependencies: true,
+        keep_flake_inputs: vec!["/f".into()],
+        ..CollectOperation::default()
+    });
+    let plan = plan_of(&snapshot(vec![alice()]), &job);
+    let facts = plan.collection().unwrap().clone();
+    assert_eq!(facts.method, CollectMethod::Selective);
+    assert!(facts.keep_build_dependencies);
+    assert_eq!(
+        Action::Collect(facts)
+            .operation()
+            .describe(&ProfileNames::default()),
+        "collect garbage except build dependencies and the locked inputs of /f (selective)"
+    );
+}
+
 /// Nix does not know locked inputs as roots.
 #[rstest]
 #[case::read(true)]

@@ -47,6 +47,7 @@ fn world(profiles: Vec<Profile>, holds: Vec<Hold>) -> World {
         roots: kept.into_iter().map(root).collect(),
         names: Vec::new(),
         doubts: Vec::new(),
+        unknown_outputs: None,
         notes: Vec::new(),
     });
     World::from_parts(snapshot, inspection, job())

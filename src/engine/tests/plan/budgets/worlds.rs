@@ -335,6 +335,7 @@ fn inspect(choices: &Choices, roots: Vec<GcRoot>) -> StoreAnalysis {
         roots,
         names: Vec::new(),
         doubts: Vec::new(),
+        unknown_outputs: None,
         notes: Vec::new(),
     })
 }
