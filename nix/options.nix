@@ -55,6 +55,15 @@ let
     weekly = kept "ISO weeks";
     monthly = kept "months";
     yearly = kept "years";
+    knownGood = mkOption {
+      type = types.bool;
+      default = false;
+      description = ''
+        Whether the system generation that ran longest without a reboot is kept, if that is at least a day, as far as runs
+        have seen it.
+      '';
+      example = true;
+    };
   };
 
   generations = {

@@ -31,4 +31,5 @@ pub mod snapshot;
 pub mod store_path;
 pub mod system_info;
 pub mod undo;
+pub mod uptimes;
 pub mod visible;

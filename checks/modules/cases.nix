@@ -16,6 +16,7 @@ let
         weekly = 4;
         monthly = 6;
         yearly = 1;
+        knownGood = true;
       };
       roots.dangling = true;
       collect = {

@@ -200,6 +200,7 @@ impl Survey for Observer<'_> {
         roots.extend(flakes::inputs(context, &self.flakes));
         pins.extend(elsewhere::pins(context, &roots, &profiles, taken_at));
         let vanished = missing.roots(&roots, &holds);
+        let uptimes = missing.uptimes(&booted, uptime.as_ref());
         let (blockers, notes) = findings.finish();
         Ok(Snapshot {
             taken_at,
@@ -214,6 +215,7 @@ impl Survey for Observer<'_> {
             running,
             pins,
             holds,
+            uptimes,
             vanished,
             flakes: self.flakes.clone(),
             boot,

@@ -221,6 +221,7 @@ impl Context {
             last: args.keep.keep_last,
             within: args.keep.keep_within,
             calendar: args.keep.calendar.0,
+            known_good: false,
         };
         let usage = |text: String| Failure::new(Exit::Usage, text);
         let keep = (rules != KeepRules::default())

@@ -13,6 +13,7 @@ use super::receipt::{Entry, Outcome};
 use super::root::{Dangling, GcRoot, RootKind, RootState};
 use super::snapshot::{Held, Hold, Snapshot, VanishedRoot};
 use super::store_path::{StoreDir, StorePath};
+use super::uptimes::{self, Uptimes};
 
 /// Clocks are set by some seconds all the time.
 const SLACK: Span = Span::minutes(5);
@@ -63,6 +64,9 @@ pub struct RootBaseline {
     /// What the clock has skipped, as far as nothing has confirmed it.
     #[serde(default)]
     pub skips: Vec<Skip>,
+    /// How long the machine ran each of its systems.
+    #[serde(default)]
+    pub uptimes: Uptimes,
 }
 
 impl RootBaseline {
@@ -116,6 +120,7 @@ impl RootBaseline {
             directories,
             mounts,
             roots: roots_of(snapshot, run),
+            uptimes: uptimes::of_systems(&snapshot.uptimes, &snapshot.profiles),
             away: away.flat_map(|blocker| blocker.places.clone()).collect(),
         }
     }

@@ -143,6 +143,11 @@ impl Span {
         }
     }
 
+    /// This many seconds.
+    pub const fn seconds(seconds: u64) -> Self {
+        Self { seconds }
+    }
+
     /// A span of whole minutes.
     pub const fn minutes(minutes: u32) -> Self {
         Self {

@@ -77,6 +77,9 @@ pub enum NoteCode {
     /// Generations are left for later runs.
     #[serde(rename = "generations.later-run")]
     LaterRun,
+    /// No system is known to have run long enough for `knownGood`.
+    #[serde(rename = "generations.nothing-known-good")]
+    NothingKnownGood,
     /// The machine policy is stricter than the job.
     #[serde(rename = "policy.stricter")]
     PolicyStricter,

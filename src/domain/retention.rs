@@ -16,6 +16,7 @@ use super::policy::MinimumRetention;
 use super::profile::{Current, CurrentUnknown, GenerationNumber, Profile};
 use super::snapshot::Pin;
 use super::store_path::StorePath;
+use super::uptimes::Uptimes;
 
 mod calendar;
 mod keep_reasons;
@@ -34,6 +35,8 @@ pub struct Circumstances<'a> {
     pub running: &'a [StorePath<String>],
     /// Pins, of any profile.
     pub pins: &'a [Pin],
+    /// How long the machine ran each of its systems.
+    pub uptimes: &'a Uptimes,
 }
 
 /// Why a generation, a root or a hold is kept.
@@ -72,6 +75,8 @@ pub enum Reason {
         /// The period, such as `2026-05`.
         period: String,
     },
+    /// The rule `knownGood`: no other system ran longer without a reboot, as far as runs have seen it.
+    KnownGood(Span),
     /// The policy of the machine keeps so many.
     PolicyLast(u16),
     /// The policy of the machine keeps what is not older than this, and the one that was active then.
@@ -179,6 +184,9 @@ pub fn judge(
     keep.last(policy.rules().last, circumstances.now);
     keep.within(policy.rules().within, circumstances.now);
     keep.buckets(policy.rules(), circumstances);
+    if policy.rules().known_good {
+        keep.known_good(circumstances);
+    }
     keep.floor(policy.floor(), circumstances.now);
     keep.verdicts()
 }

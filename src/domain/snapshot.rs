@@ -15,6 +15,7 @@ use super::profile::{GenerationNumber, Profile, ProfilePath};
 use super::receipt::RunId;
 use super::root::GcRoot;
 use super::store_path::{StoreDir, StorePath};
+use super::uptimes::Uptimes;
 
 /// The state of a machine's profiles and roots at one moment. The only clock a decision knows is `taken_at`.
 #[derive(Debug, Clone)]
@@ -49,6 +50,8 @@ pub struct Snapshot {
     pub flakes: Vec<Utf8PathBuf>,
     /// The boot menu, and the system that writes it.
     pub boot: BootState,
+    /// How long the machine ran each of its systems, as far as runs have seen it.
+    pub uptimes: Uptimes,
     /// Where roots are and lead to.
     pub scope: SnapshotScope,
     /// What could not be read.

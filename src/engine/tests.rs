@@ -293,20 +293,19 @@ impl Survey for World {
         let generation = |(&n, (target, created)): (&u32, &(Utf8PathBuf, Timestamp))| {
             let named = StorePathRef::from_base_name(target.file_name().unwrap_or_default());
             let path = named.map_or(path(n), |path| path.to_owned());
-            let number = GenerationNumber(n);
             let content = if self.disk.borrow().contains(&path) {
                 Content::Bootable(path)
             } else {
                 Content::Missing(path)
             };
             let generation = Generation {
-                number,
+                number: GenerationNumber(n),
                 target: target.clone(),
                 content,
                 specialisations: Vec::new(),
                 created: *created,
             };
-            (number, generation)
+            (generation.number, generation)
         };
         let profile = Profile {
             path: ProfilePath::new(Utf8Path::new(PROFILE)).unwrap(),
@@ -360,6 +359,7 @@ impl Survey for World {
             pins: self.pins.borrow().clone(),
             holds: self.found_holds(),
             vanished: self.still_vanished(),
+            uptimes: BTreeMap::new(),
             flakes: Vec::new(),
             scope: SnapshotScope::default(),
             blockers: self.blockers.borrow().clone(),

@@ -16,6 +16,7 @@ use crate::domain::receipt::{Outcome, Undo};
 use crate::domain::retention::{self, Circumstances, Reason, Verdict};
 use crate::domain::risk::{self, RiskLevel};
 use crate::domain::snapshot::{Pin, Snapshot};
+use crate::domain::uptimes;
 use crate::ports::{LinkState, PerformError, RestoreMode, error_chain};
 
 mod quota;
@@ -45,6 +46,7 @@ pub(super) fn select(draft: &mut Draft<'_>) {
     let judged = quota::limit(judged, snapshot, job);
     draft.notes.extend(pins_in_vain(snapshot, job));
     draft.notes.extend(quota::left_for_later(&judged));
+    draft.notes.extend(nothing_known_good(operation, snapshot));
     for (profile, verdicts) in judged {
         select_of(profile, verdicts, draft);
     }
@@ -112,6 +114,19 @@ fn verdicts_of(
     )
 }
 
+/// Says that the rule `knownGood` keeps nothing yet.
+fn nothing_known_good(operation: &GenerationsOperation, snapshot: &Snapshot) -> Option<Note> {
+    let profiles = snapshot.profiles.iter();
+    let systems = profiles.filter(|it| it.kind.is_system() && operation.selects(it));
+    let mut generations = systems
+        .flat_map(|profile| profile.generations.values())
+        .peekable();
+    let wanted = operation.keep.rules().known_good && generations.peek().is_some();
+    let known = generations.any(|it| uptimes::known_good(&snapshot.uptimes, it).is_some());
+    let text = "No run has seen a system generation up for a day, so knownGood keeps nothing yet.";
+    (wanted && !known).then(|| Note::new(NoteCode::NothingKnownGood, text))
+}
+
 fn circumstances<'a>(snapshot: &'a Snapshot, pins: &'a [Pin]) -> Circumstances<'a> {
     Circumstances {
         now: snapshot.taken_at,
@@ -119,6 +134,7 @@ fn circumstances<'a>(snapshot: &'a Snapshot, pins: &'a [Pin]) -> Circumstances<'
         booted: &snapshot.booted,
         running: &snapshot.running,
         pins,
+        uptimes: &snapshot.uptimes,
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Sentences contain external text unescaped; a view for a terminal escapes them.
 
-use crate::domain::measure::Timestamp;
+use crate::domain::measure::{Span, Timestamp, count};
 use crate::domain::plan::{Decision, RemovalRule};
 use crate::domain::profile::GenerationNumber;
 use crate::domain::receipt::Outcome;
@@ -27,6 +27,7 @@ pub fn sentence(reason: &Reason, time: &dyn Fn(Timestamp) -> String) -> String {
         Reason::Last(n) => format!("one of the last {n} (last)"),
         Reason::Within(age) => format!("not older than {age} (within)"),
         Reason::NewestOf { rule, period } => format!("newest of {period} ({})", rule.as_str()),
+        Reason::KnownGood(span) => format!("ran {} (known good)", uptime(*span)),
         Reason::PolicyLast(n) => format!("the policy keeps the last {n}"),
         Reason::PolicyWithin(age) => {
             format!("the policy keeps generations active in the last {age}")
@@ -51,6 +52,11 @@ pub fn sentence(reason: &Reason, time: &dyn Fn(Timestamp) -> String) -> String {
         Reason::NotNeeded => "the budget does not need its space".to_string(),
         Reason::LaterRun => "left for a later run".to_string(),
     }
+}
+
+/// A long time in whole days.
+fn uptime(span: Span) -> String {
+    count(span.as_seconds() / 86_400, "day")
 }
 
 /// A rule in words.
@@ -119,7 +125,6 @@ pub fn generation(number: GenerationNumber, profile: &(impl std::fmt::Display + 
 mod tests {
     use super::*;
     use crate::domain::blocker::CheckCode;
-    use crate::domain::measure::Span;
     use crate::domain::retention::Calendar;
     use rstest::rstest;
 
@@ -142,6 +147,7 @@ mod tests {
         "pinned",
         "pinned until T: good kernel"
     )]
+    #[case(Reason::KnownGood(Span::seconds(12 * 86_400 + 9)), "knownGood", "ran 12 days (known good)")]
     #[case(Reason::Blocked("x".into()), "blocked", "the profile must not be changed: x")]
     fn reasons_have_a_code_and_a_sentence(
         #[case] reason: Reason,

@@ -218,6 +218,8 @@ keys! {
         yearly "yearly": Sourced<u64> {
             range: KEPT, code: Code::KeepRange, risk: Risk::Keeps, flag: Some("--keep-yearly"),
         };
+        /// The system generation that ran longest without a reboot, if that is at least a day, as far as runs have seen it.
+        known_good "knownGood": Sourced<bool> { default: Default::Json("false"), risk: Risk::Keeps };
     }
 
     /// Which GC roots are removed.

@@ -5,6 +5,7 @@
 
 mod calendar;
 mod histories;
+mod known_good;
 mod oracle;
 mod properties;
 mod zones;
@@ -63,6 +64,7 @@ pub(crate) fn year_rules() -> KeepRules {
         last: Some(3),
         within: Some("30d".parse().unwrap()),
         calendar: PeriodCounts::default().with(Calendar::Monthly, Some(6)),
+        known_good: false,
     }
 }
 
@@ -122,6 +124,7 @@ fn verdicts(
         booted: &[],
         running: &[],
         pins: &[],
+        uptimes: &BTreeMap::new(),
     };
     judge(profile, &KeepPolicy::new(rules).unwrap(), &circumstances)
 }

@@ -9,12 +9,14 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::adapters::derivation::is_derivation;
 use crate::domain::baseline::{RootBaseline, SnapshotScope};
 use crate::domain::blocker::CheckCode;
-use crate::domain::elapsed::Reading;
+use crate::domain::elapsed::{Reading, Uptime};
 use crate::domain::measure::Timestamp;
 use crate::domain::note::NoteCode;
 use crate::domain::profile::Profile;
 use crate::domain::root::GcRoot;
 use crate::domain::snapshot::{Hold, VanishedRoot};
+use crate::domain::store_path::StorePath;
+use crate::domain::uptimes::{self, Uptimes};
 
 use super::findings::{if_gone_for_good, roots_point};
 use super::names::shown;
@@ -148,6 +150,12 @@ impl<'a> Missing<'a> {
             ),
         }
         gone
+    }
+
+    /// How long the machine ran each of its systems.
+    pub(super) fn uptimes(&self, booted: &[StorePath<String>], uptime: Option<&Uptime>) -> Uptimes {
+        let known = self.seen.as_ref().map(|seen| seen.uptimes.clone());
+        uptimes::observe(known.unwrap_or_default(), booted, uptime)
     }
 
     /// Reports that the clock cannot be right.

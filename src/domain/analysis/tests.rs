@@ -150,6 +150,7 @@ fn snapshot() -> Snapshot {
         pins: Vec::new(),
         holds: Vec::new(),
         vanished: Vec::new(),
+        uptimes: BTreeMap::new(),
         flakes: Vec::new(),
         scope: SnapshotScope::default(),
         blockers: Vec::new(),

@@ -32,6 +32,7 @@ fn a_clock_that_cannot_be_right_is_refused(
         away: BTreeSet::new(),
         uptime: None,
         skips: Vec::new(),
+        uptimes: Uptimes::new(),
     };
     let blocker = seen.clock(time(now), newest.map(time));
     assert_eq!(blocker.is_some(), says.is_some(), "{blocker:?}");
@@ -42,7 +43,7 @@ fn a_clock_that_cannot_be_right_is_refused(
     }
 }
 
-use crate::domain::profile::Owner;
+use crate::domain::profile::{Current, Owner, Profile, ProfileKind, ProfilePath};
 use crate::domain::snapshot::{Actor, MachineId};
 use crate::domain::store_path::StorePathRef;
 
@@ -89,6 +90,7 @@ fn snapshot(roots: Vec<GcRoot>) -> Snapshot {
         pins: Vec::new(),
         holds: Vec::new(),
         vanished: Vec::new(),
+        uptimes: BTreeMap::new(),
         flakes: Vec::new(),
         scope: SnapshotScope {
             directories: set(&["/state/gcroots/auto", "/state/profiles"]),
@@ -285,4 +287,48 @@ fn the_record_has_room_for_so_many_roots_of_an_owner_and_of_all() {
         let of_all = RootBaseline::of(&missing, &[], None);
         assert_eq!(of_all.roots.len(), recorded, "{vanished} are missing");
     }
+}
+
+#[test]
+fn uptimes_of_systems_that_are_still_there_are_recorded() {
+    let mut snapshot = snapshot(Vec::new());
+    let generation = |n: u32| {
+        let number = crate::domain::profile::GenerationNumber(n);
+        let generation = crate::domain::profile::Generation {
+            number,
+            target: format!("/nix/store/{}", path(n)).into(),
+            content: crate::domain::profile::Content::Bootable(path(n)),
+            specialisations: vec![path(10 + n)],
+            created: snapshot.taken_at,
+        };
+        (number, generation)
+    };
+    let profile = |name: &str, kind, n| Profile {
+        path: ProfilePath::new(Utf8Path::new(name)).unwrap(),
+        kind,
+        owner: Owner { uid: 0, name: None },
+        current: Current::Known(crate::domain::profile::GenerationNumber(n)),
+        generations: BTreeMap::from([generation(n)]),
+        is_nix_own: false,
+        blocked: None,
+    };
+    snapshot.profiles = vec![
+        profile("/p/system", ProfileKind::System, 1),
+        profile("/p/user", ProfileKind::User, 2),
+    ];
+    let uptimes = |paths: &[u32]| -> Uptimes {
+        let known = paths.iter();
+        known
+            .map(|n| (path(*n), Span::seconds(u64::from(*n))))
+            .collect()
+    };
+    // A system, a user's profile, a specialisation of the system, and one that is gone.
+    snapshot.uptimes = uptimes(&[1, 2, 11, 3]);
+    let baseline = RootBaseline::of(&snapshot, &[], None);
+    assert_eq!(baseline.uptimes, uptimes(&[1, 11]));
+    let written = serde_json::to_string(&baseline).unwrap();
+    assert_eq!(
+        serde_json::from_str::<RootBaseline>(&written).unwrap(),
+        baseline
+    );
 }

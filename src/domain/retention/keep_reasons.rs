@@ -7,6 +7,7 @@ use jiff::Zoned;
 use super::{Circumstances, KeepRules, MinimumRetention, Reason, Reasons, Verdict};
 use crate::domain::measure::{Span, Timestamp};
 use crate::domain::profile::{Content, Generation, GenerationNumber, Profile};
+use crate::domain::uptimes;
 
 /// The reasons gathered so far.
 pub(super) struct KeepReasons<'a> {
@@ -143,6 +144,18 @@ impl<'a> KeepReasons<'a> {
         if !floor.within.is_zero() {
             let reason = Reason::PolicyWithin(floor.within);
             self.not_older(floor.within, now, &reason, &reason);
+        }
+    }
+
+    /// Keeps the system that ran longest, if that is long enough.
+    pub(super) fn known_good(&mut self, circumstances: &Circumstances<'_>) {
+        if !self.profile.kind.is_system() {
+            return;
+        }
+        let ran =
+            |g: &'a Generation| Some((uptimes::known_good(circumstances.uptimes, g)?, g.number));
+        if let Some((span, number)) = self.usable().filter_map(ran).max() {
+            self.keep(number, Reason::KnownGood(span));
         }
     }
 

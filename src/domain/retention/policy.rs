@@ -26,6 +26,9 @@ pub struct KeepRules {
     pub within: Option<Span>,
     /// Keep the newest of each of so many periods that have one.
     pub calendar: PeriodCounts,
+    /// Keep the system that ran longest, if that is at least a day.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub known_good: bool,
 }
 
 /// The largest number a keep rule takes.

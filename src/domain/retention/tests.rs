@@ -32,6 +32,7 @@ struct Case {
     booted: Vec<StorePath<String>>,
     running: Vec<StorePath<String>>,
     pins: Vec<Pin>,
+    uptimes: Uptimes,
 }
 
 impl Case {
@@ -65,6 +66,7 @@ impl Case {
             booted: Vec::new(),
             running: Vec::new(),
             pins: Vec::new(),
+            uptimes: Uptimes::new(),
         }
     }
 
@@ -114,6 +116,7 @@ impl Case {
             booted: &self.booted,
             running: &self.running,
             pins: &self.pins,
+            uptimes: &self.uptimes,
         };
         judge(
             &self.profile,
@@ -273,6 +276,7 @@ fn all_reasons_are_shown_in_their_order() {
     let rules = KeepRules {
         last: Some(1),
         within: Some(Span::days(1)),
+        known_good: false,
         calendar: PeriodCounts::default()
             .with(Calendar::Daily, Some(1))
             .with(Calendar::Weekly, Some(1))
@@ -365,4 +369,47 @@ fn every_calendar_rule_has_a_count_of_its_own() {
             assert_eq!(counts.get(other), (other == rule).then_some(3));
         }
     }
+}
+
+#[rstest]
+#[case::nothing_known(&[], &[7, 8], None)]
+#[case::not_for_a_day(&[(2, 23)], &[7, 8], None)]
+#[case::a_day(&[(2, 24)], &[2, 7, 8], Some(24))]
+#[case::the_longest(&[(2, 24), (3, 80), (4, 30)], &[3, 7, 8], Some(80))]
+#[case::the_newest_of_the_longest(&[(2, 24), (3, 24)], &[3, 7, 8], Some(24))]
+#[case::the_current_one(&[(2, 24), (8, 25)], &[7, 8], Some(25))]
+#[case::one_that_is_gone(&[(3, 30), (99, 90)], &[3, 7, 8], Some(30))]
+fn the_system_that_ran_longest_is_known_good(
+    #[case] hours: &[(u32, u64)],
+    #[case] kept: &[u32],
+    #[case] longest: Option<u64>,
+) {
+    let hours = hours.iter();
+    let uptimes: Uptimes = hours
+        .map(|(n, hours)| (path(*n), Span::seconds(hours * 3600)))
+        .collect();
+    let rules = KeepRules {
+        known_good: true,
+        ..last(1)
+    };
+    let mut case = Case::system(1..=8);
+    case.uptimes.clone_from(&uptimes);
+    assert_eq!(case.kept(rules), kept);
+    let good = |reason: &Reason| match reason {
+        Reason::KnownGood(span) => Some(span.as_seconds() / 3600),
+        _ => None,
+    };
+    let reasons = (1..=8).flat_map(|n| match case.judged(rules).remove(&number(n)) {
+        Some(Verdict::Keep(reasons)) => reasons.iter().filter_map(good).collect(),
+        _ => Vec::new(),
+    });
+    assert_eq!(
+        reasons.collect::<Vec<_>>(),
+        longest.into_iter().collect::<Vec<_>>()
+    );
+    assert_eq!(case.kept(last(1)), [7, 8], "only with the rule");
+    // A profile that is no system is never booted.
+    let mut case = Case::days(1..=8);
+    case.uptimes = uptimes;
+    assert_eq!(case.kept(rules), [8]);
 }

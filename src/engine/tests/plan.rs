@@ -6,6 +6,7 @@
 mod accepting;
 mod budgets;
 mod drawing;
+mod known_good;
 mod rechecking;
 mod roots;
 

@@ -16,6 +16,7 @@ use nix_prune::domain::profile::{
 use nix_prune::domain::root::{Dangling, GcRoot, RootKind, RootState};
 use nix_prune::domain::snapshot::{Actor, Held, MachineId, Snapshot};
 use nix_prune::domain::store_path::{StoreDir, StorePath, StorePathRef};
+use nix_prune::domain::uptimes::Uptimes;
 
 pub(crate) const NOW: &str = "2026-11-22T12:00:00Z";
 pub(crate) const SYSTEM: &str = "/nix/var/nix/profiles/system";
@@ -116,6 +117,7 @@ pub(crate) fn snapshot(profiles: Vec<Profile>) -> Snapshot {
         pins: Vec::new(),
         holds: Vec::new(),
         vanished: Vec::new(),
+        uptimes: Uptimes::new(),
         flakes: Vec::new(),
         scope: SnapshotScope::default(),
         blockers: Vec::new(),

@@ -89,7 +89,15 @@ pub(super) fn policy(keep: Option<PlannedKeep>) -> String {
     let within = rules.within.map(days);
     let calendar = rules.calendar.iter();
     let calendar = calendar.filter_map(|(rule, n)| Some(format!("{} {}", n?, rule.as_str())));
-    let parts: Vec<String> = last.into_iter().chain(within).chain(calendar).collect();
+    let good = rules
+        .known_good
+        .then(|| "the known good system".to_string());
+    let parts: Vec<String> = last
+        .into_iter()
+        .chain(within)
+        .chain(calendar)
+        .chain(good)
+        .collect();
     let instead = if overrides_job {
         ", instead of the job's rules"
     } else {

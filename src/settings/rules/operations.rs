@@ -108,6 +108,7 @@ fn generations(
         last: count(value(keep.last.as_ref())).ok()?,
         within: value(keep.within.as_ref()),
         calendar: calendar(keep)?,
+        known_good: value(keep.known_good.as_ref()) == Some(true),
     };
     let at = At::Key(&at, "keep");
     let keep = match KeepPolicy::new(rules) {

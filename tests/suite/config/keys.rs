@@ -229,6 +229,12 @@ fn rows() -> Vec<Row> {
             keep(json!({ "last": 3 })),
         ),
         Row(
+            "jobs.NAME.operations.generations.keep.knownGood",
+            Plan,
+            keep(json!({ "last": 2, "knownGood": true })),
+            keep(json!({ "last": 2, "knownGood": false })),
+        ),
+        Row(
             "jobs.NAME.operations.generations.keep.within",
             Plan,
             keep(json!({ "within": "1d" })),

@@ -256,6 +256,7 @@ pub(crate) fn snapshot(odd: &str) -> Snapshot {
             link: format!("/home/alice/thesis/result{odd}").into(),
             store_path: store_path(60, "thesis"),
         }],
+        uptimes: nix_prune::domain::uptimes::Uptimes::new(),
         flakes: Vec::new(),
         scope: SnapshotScope::default(),
         blockers: vec![
@@ -313,6 +314,7 @@ pub(crate) fn job(undo_window: Span, odd: &str) -> Job {
         last: Some(2),
         within: Some(Span::days(14)),
         calendar: PeriodCounts::default().with(Calendar::Monthly, Some(3)),
+        known_good: false,
     };
     let alice = snapshot(odd).profiles.swap_remove(0);
     Job {

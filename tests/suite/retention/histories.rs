@@ -15,6 +15,7 @@ use nix_prune::domain::retention::{
 };
 use nix_prune::domain::snapshot::Pin;
 use nix_prune::domain::store_path::{StorePath, StorePathRef};
+use nix_prune::domain::uptimes::Uptimes;
 use proptest::prelude::*;
 
 use super::zones::{ZONES, Zone};
@@ -24,6 +25,7 @@ use super::zones::{ZONES, Zone};
 pub(super) struct History {
     pub profile: Profile,
     pub rules: KeepRules,
+    pub uptimes: Uptimes,
     pub now: Timestamp,
     pub zone: usize,
     pub booted: Vec<StorePath<String>>,
@@ -58,6 +60,7 @@ impl History {
             booted: &self.booted,
             running: &self.running,
             pins: &self.pins,
+            uptimes: &self.uptimes,
         }
     }
 
@@ -167,6 +170,9 @@ fn history(length: usize, mut dice: Dice) -> History {
         paths
     };
     let (booted, running) = (some_paths(&mut dice), some_paths(&mut dice));
+    let uptimes = some_paths(&mut dice).into_iter();
+    let uptimes = uptimes.map(|path| (path, Span::seconds(dice.below(4) * 43_200)));
+    let uptimes: Uptimes = uptimes.collect();
     let rules = rules(&generations, now_second, &mut dice);
     History {
         profile: Profile {
@@ -179,6 +185,7 @@ fn history(length: usize, mut dice: Dice) -> History {
             blocked: dice.percent(2).then(|| "it is blocked".to_string()),
         },
         rules,
+        uptimes,
         now,
         zone,
         booted,
@@ -325,6 +332,7 @@ fn rules(
             .with(Calendar::Weekly, count(dice))
             .with(Calendar::Monthly, count(dice))
             .with(Calendar::Yearly, count(dice)),
+        known_good: dice.percent(30),
     };
     if KeepPolicy::new(rules).is_ok() {
         return rules;

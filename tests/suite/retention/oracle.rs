@@ -105,6 +105,15 @@ fn by_rules(
     {
         reasons.insert("last".to_string());
     }
+    let system = history.profile.kind == ProfileKind::System
+        || history.profile.kind == ProfileKind::NamedSystem;
+    let ran = |o: &StoreData| {
+        let span = history.uptimes.get(o.path.as_ref()?)?.as_seconds();
+        (counted(o) && span >= 86_400).then_some((span, o.number))
+    };
+    if rules.known_good && system && ran(g).is_some() && all.iter().all(|o| ran(o) <= ran(g)) {
+        reasons.insert("knownGood".to_string());
+    }
     if let Some(age) = rules.within {
         let cutoff = now - i128::from(age.as_seconds()) * 1_000_000_000;
         if g.nanos >= cutoff {

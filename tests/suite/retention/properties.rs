@@ -224,6 +224,7 @@ fn totality(history: &History) -> Checked {
 }
 
 fn longer(rules: KeepRules, dice: &mut Dice) -> KeepRules {
+    let known_good = rules.known_good || dice.percent(20);
     let mut more = |count: Option<u16>| {
         let extra = u16::try_from(dice.below(5)).unwrap();
         count.map(|n| n + if dice.percent(50) { extra } else { 0 })
@@ -239,6 +240,7 @@ fn longer(rules: KeepRules, dice: &mut Dice) -> KeepRules {
                 more(rules.calendar.get(Calendar::Monthly)),
             )
             .with(Calendar::Yearly, more(rules.calendar.get(Calendar::Yearly))),
+        known_good,
     };
     if let Some(age) = rules.within {
         let most = if dice.percent(50) { 200_000 } else { 9_000_000 };

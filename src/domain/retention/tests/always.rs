@@ -137,6 +137,7 @@ fn the_second_look_needs_no_policy() {
         booted: &[path(2)],
         running: &[],
         pins: &case.pins,
+        uptimes: &case.uptimes,
     };
     let always = |n| always_kept(&case.profile, number(n), &circumstances).is_some();
     let kept: Vec<u32> = (0..=10).filter(|n| always(*n)).collect();

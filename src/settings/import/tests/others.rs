@@ -112,6 +112,7 @@ impl Made {
             booted: &[],
             running: &[],
             pins: &[],
+            uptimes: &std::collections::BTreeMap::new(),
         };
         let verdicts = judge(&profile, &generations.keep, &circumstances);
         let removed = verdicts
