@@ -143,7 +143,13 @@ let
           current system does it, with {command}`switch-to-configuration boot`, and becomes the default.
         '';
       };
-    } "Keep the boot menu of NixOS in step with the system generations. `{ }` enables it." { example = { }; };
+      minFree = optional own.size ''
+        Minimum free space on the file system of the boot menu. With a budget, system generations that no rule keeps are removed
+        for it as well.
+      '' (example "100M");
+    } "Keep the boot menu of NixOS in step with the system generations. `{ }` enables it." {
+      example.minFree = "100M";
+    };
     optimise = part {
       enabled = mkOption {
         type = types.bool;

@@ -203,6 +203,7 @@ impl<R: RunJournal> Engine<'_, R> {
             entries: Vec::new(),
             bytes: FreedBytes::default(),
             budget: None,
+            boot_menu: None,
             size: None,
             accepted_checks: Vec::new(),
             failed_checks: Vec::new(),

@@ -265,6 +265,7 @@ impl Plan {
             steps: draft.steps,
             prediction: Prediction::default(),
             budget: None,
+            boot_menu: None,
             skipped_profiles: generations::skipped::profiles(snapshot, job, &draft.failed_checks),
             failed_checks: draft.failed_checks,
             accepted_checks,

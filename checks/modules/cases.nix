@@ -25,7 +25,7 @@ let
         keepFlakeInputs = [ "/etc/nixos" ];
         keepBuildDependencies = true;
       };
-      bootMenu = { };
+      bootMenu.minFree = "100M";
       optimise = { };
       verify.contents = true;
     };

@@ -197,12 +197,11 @@ fn size(place: &DirHandle, file: &Utf8Path) -> io::Result<Option<Bytes>> {
 }
 
 fn text(dir: &DirHandle, name: &str, limit: u64) -> io::Result<Option<String>> {
-    let Some(file) = if_there(dir.file(OsStr::new(name)))? else {
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("{name}: {error}"));
+    let Some(file) = if_there(dir.file(OsStr::new(name))).map_err(named)? else {
         return Ok(None);
     };
-    let text = files::read_text(file, limit);
-    text.map(Some)
-        .map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))
+    files::read_text(file, limit).map(Some).map_err(named)
 }
 
 fn if_there<T>(opened: io::Result<T>) -> io::Result<Option<T>> {

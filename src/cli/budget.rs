@@ -51,6 +51,19 @@ pub(super) fn report_shortfall(context: &Context, receipt: &Receipt) -> Option<E
     Some(Exit::OverBudget)
 }
 
+/// Reports on standard error that the file system of the boot menu has less free than it should; `None` if it has enough.
+pub(super) fn report_boot_menu(receipt: &Receipt) -> Option<Exit> {
+    let outcome = receipt.boot_menu.as_ref()?;
+    let missing = outcome.missing()?;
+    let (dir, goal) = (&outcome.planned.dir, outcome.planned.min_free);
+    let message =
+        format!("{missing} more must be freed on {dir} for {goal} free (bootMenu.minFree)");
+    let hint = "No rule lets this job remove another system generation that frees something there. Keep fewer generations, or give the \
+                file system more space; `nix-prune generations system` shows what each of them takes.";
+    out::failure(&Failure::new(Exit::OverBudget, message).hint(hint));
+    Some(Exit::OverBudget)
+}
+
 /// Whether the journal has the same already: the run before on the same day missed the goal as well, and this one did
 /// nothing. A watch asks every few minutes.
 fn is_known(context: &Context, receipt: &Receipt) -> bool {

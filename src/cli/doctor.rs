@@ -52,7 +52,11 @@ pub(super) fn doctor(context: &Context, args: &DoctorArgs) -> Result<Exit, Failu
         .map(|observation| &observation.snapshot);
     checks.extend(needs::directories(context, snapshot));
     let system = snapshot.map(system_generations);
-    checks.extend(boot::menu(context, system.as_ref()));
+    checks.extend(boot::check_menu(
+        &boot::read(context),
+        context.actor,
+        system.as_ref(),
+    ));
     checks.extend(jobs(context));
     let document = json::doctor(checks);
     if args.json.json {

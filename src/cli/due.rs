@@ -5,10 +5,15 @@
 use super::args::{DueArgs, Global};
 use super::context::{Context, named_job};
 use super::failure::{Exit, Failure};
-use super::out;
+use super::{doctor, out};
+use crate::domain::boot_menu::SeenMenu;
 use crate::domain::budget::{Budget, Disk, DiskUsage, Quantity};
 use crate::domain::effective_job::EffectiveJob;
+use crate::domain::job::BootMenuOperation;
+use crate::domain::measure::Bytes;
 use crate::ports::ReadStore;
+use crate::render::json::CheckState;
+use crate::render::text::escape;
 
 /// Reports by the exit status whether the job is due.
 ///
@@ -27,6 +32,18 @@ fn answer(global: Global, args: &DueArgs) -> Result<Exit, Failure> {
     let settings = context.settings()?;
     let job = named_job(&settings, args.job.as_deref())?;
     let job = EffectiveJob::new(job, settings.policy());
+    let menu = job.operations.boot_menu.map(|operation| {
+        let menu = doctor::boot::read(&context);
+        let warning = doctor::boot::check_menu(&menu, context.actor, None);
+        let warning = warning.filter(|check| check.state != CheckState::Ok);
+        if let Some(warning) = warning {
+            out::text(&format!("Warning: {}.", escape(&warning.message)));
+        }
+        Due::of_menu(operation, &menu)
+    });
+    if let Some(Some(missed)) = menu {
+        return Ok(report(missed));
+    }
     let Some(goal) = job.budget else {
         return Ok(report(Due::NoBudget));
     };
@@ -46,6 +63,8 @@ enum Due {
     NeedsStoreScan(Budget),
     /// This much is missing.
     Missed(Budget, Quantity),
+    /// This much is missing on the file system of the boot menu.
+    MenuMissed(Bytes),
     /// The goal is reached.
     Reached(Budget),
 }
@@ -54,10 +73,19 @@ impl Due {
     /// Of several goals the one that is missed decides, then one that cannot be decided.
     fn rank(&self) -> u8 {
         match self {
-            Self::NoBudget | Self::Missed(..) => 0,
+            Self::NoBudget | Self::Missed(..) | Self::MenuMissed(_) => 0,
             Self::NeedsStoreScan(_) => 1,
             Self::Reached(_) => 2,
         }
+    }
+
+    /// Whether the goal of the boot menu is missed. Of a menu that is not understood that is not known, and a run would not help.
+    fn of_menu(operation: BootMenuOperation, menu: &SeenMenu) -> Option<Self> {
+        let (Some(goal), SeenMenu::Known(menu)) = (operation.min_free, menu) else {
+            return None;
+        };
+        let missing = goal.0.saturating_sub(menu.free.0);
+        (missing > 0).then_some(Self::MenuMissed(Bytes(missing)))
     }
 
     fn of(budget: Budget, disk: Disk) -> Self {
@@ -87,6 +115,10 @@ fn report(due: Due) -> Exit {
                 goal.metric().show(missing)
             ),
         ),
+        Due::MenuMissed(missing) => (
+            Exit::Done,
+            format!("Due: {missing} must be freed on the file system of the boot menu."),
+        ),
         Due::Reached(goal) => (
             Exit::NotDue,
             format!("Not due: the goal is reached: {goal}."),
@@ -100,7 +132,6 @@ fn report(due: Due) -> Exit {
 mod tests {
     use super::*;
     use crate::domain::budget::parse_size;
-    use crate::domain::measure::Bytes;
     use rstest::rstest;
 
     const DISK: Disk = Disk {

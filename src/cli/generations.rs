@@ -5,8 +5,10 @@ use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::inspect::sizes_unknown;
 use super::out;
+use crate::adapters::boot;
 use crate::adapters::system_info::system_info;
 use crate::domain::analysis::Sizes;
+use crate::domain::boot_menu::SeenMenu;
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::nearest::nearest;
 use crate::domain::note::Note;
@@ -31,6 +33,10 @@ pub(super) fn generations(context: &Context, args: &GenerationsArgs) -> Result<E
     let systems = systems(&snapshot);
     let mut document =
         render::json::generations(&snapshot, protecting.as_ref(), sizes.as_ref(), &systems);
+    let places = &context.places;
+    if let SeenMenu::Known(menu) = boot::read_menu(&places.boot_dirs, &places.store) {
+        document.add_boot_menu(&menu, &snapshot);
+    }
     document.notes.extend(notes);
     if args.json.json {
         out::json(&document)?;

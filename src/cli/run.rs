@@ -141,7 +141,8 @@ pub(super) fn finish(
         });
     }
     out::blockers(plan);
-    let missed = super::budget::report_shortfall(context, receipt);
+    let boot_menu = super::budget::report_boot_menu(receipt);
+    let missed = super::budget::report_shortfall(context, receipt).or(boot_menu);
     Ok(match (exit(receipt), missed) {
         (Exit::Done, Some(missed)) => missed,
         (Exit::Done, None) if plan.is_refused() => Exit::Refused,

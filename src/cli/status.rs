@@ -9,6 +9,7 @@ use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::{doctor, inspect, out};
 use crate::adapters::process::{Command, Program};
+use crate::domain::boot_menu::SeenMenu;
 use crate::domain::job::JobName;
 use crate::domain::measure::Timestamp;
 use crate::domain::plan::{Plan, Subject};
@@ -50,9 +51,17 @@ pub(super) fn status(context: &Context, args: &StatusArgs) -> Result<Exit, Failu
     });
     let mut attention = doctor::jobs(context);
     let system = system_generations(&plan);
-    attention.extend(doctor::boot::menu(context, system.as_ref()));
+    let menu = doctor::boot::read(context);
+    attention.extend(doctor::boot::check_menu(
+        &menu,
+        context.actor,
+        system.as_ref(),
+    ));
     attention.retain(|check| check.state != CheckState::Ok);
-    let document = render::json::status(&plan, jobs.collect(), attention);
+    let mut document = render::json::status(&plan, jobs.collect(), attention);
+    if let SeenMenu::Known(menu) = &menu {
+        document.boot = Some(menu.into());
+    }
     if args.json.json {
         out::json(&document)?;
     } else {

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
+use serde::{Deserialize, Serialize};
 
 use super::measure::Bytes;
 use super::profile::{GenerationNumber, Profile, ProfileKind};
@@ -67,6 +68,23 @@ pub struct BootMenu {
     pub default: Option<StorePath<String>>,
     /// The sizes of the files that are there.
     pub sizes: BTreeMap<Utf8PathBuf, Bytes>,
+}
+
+/// How a plan compares with `bootMenu.minFree`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BootReport {
+    /// Where the file system of the menu is mounted.
+    #[schemars(with = "String")]
+    pub dir: Utf8PathBuf,
+    /// The goal.
+    pub min_free: Bytes,
+    /// What is free there.
+    pub free: Bytes,
+    /// What the refresh of the menu frees there.
+    pub frees: Bytes,
+    /// What is missing after that; 0 where the goal is reached.
+    pub missing: Bytes,
 }
 
 impl BootEntry {
@@ -145,6 +163,13 @@ impl BootMenu {
         let kept: BTreeSet<_> = kept.iter().flat_map(|entry| &entry.files).collect();
         let files: BTreeSet<_> = gone.iter().flat_map(|entry| &entry.files).collect();
         (gone.len(), self.bytes_of(files.difference(&kept).copied()))
+    }
+
+    /// What a generation alone takes: the files that no other one on the menu uses. `None` for one that is not on it.
+    pub fn bytes_alone(&self, profile: &Profile, generation: GenerationNumber) -> Option<Bytes> {
+        let mut entries = self.entries.iter();
+        let found = entries.find(|it| it.generation == generation && it.is_of(profile))?;
+        Some(self.left_out(|entry| entry != found).1)
     }
 
     /// Whether files of an entry are there. Nothing ever removes the entries that a former boot loader left behind.
@@ -245,5 +270,32 @@ mod tests {
         assert_eq!(left_out(2), (1, Bytes(20)));
         assert_eq!(left_out(3), (2, Bytes(50)));
         assert_eq!(left_out(9), (4, Bytes(83)));
+    }
+
+    #[test]
+    fn what_a_generation_takes_alone_is_what_no_other_one_uses() {
+        let menu = menu(
+            &[(1, &["k1", "i1"]), (2, &["k1", "i2"])],
+            &[("k1", 10), ("i1", 20), ("i2", 21)],
+        );
+        let system = crate::domain::profile::Profile {
+            path: crate::domain::profile::ProfilePath::new("/p/system".into()).unwrap(),
+            kind: ProfileKind::System,
+            owner: crate::domain::profile::Owner { uid: 0, name: None },
+            current: crate::domain::profile::Current::Known(GenerationNumber(2)),
+            is_nix_own: false,
+            generations: BTreeMap::new(),
+            blocked: None,
+        };
+        let alone = |number| menu.bytes_alone(&system, GenerationNumber(number));
+        assert_eq!(
+            [alone(1), alone(2), alone(3)],
+            [Some(Bytes(20)), Some(Bytes(21)), None]
+        );
+        let other = Profile {
+            kind: ProfileKind::User,
+            ..system
+        };
+        assert_eq!(menu.bytes_alone(&other, GenerationNumber(1)), None);
     }
 }

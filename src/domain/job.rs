@@ -12,7 +12,7 @@ use super::blocker::CheckCode;
 use super::budget::DiskGoal;
 use super::collect::CollectMethod;
 use super::limits::Limits;
-use super::measure::{Span, Timestamp};
+use super::measure::{Bytes, Span, Timestamp};
 use super::plan::Action;
 use super::profile::{GenerationNumber, Profile, ProfileKind, ProfilePath};
 use super::protected::ProtectedPaths;
@@ -219,7 +219,10 @@ impl Operations {
 
 /// The boot menu follows the generations of the system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct BootMenuOperation {}
+pub struct BootMenuOperation {
+    /// The least that is free on its file system.
+    pub min_free: Option<Bytes>,
+}
 
 /// How garbage is collected, and how much of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -279,6 +282,14 @@ pub struct GenerationsOperation {
 }
 
 impl GenerationsOperation {
+    /// Whether a profile of the system may be among its profiles.
+    pub fn may_select_a_system(&self) -> bool {
+        let is_other = |it: &ProfileSelector| {
+            matches!(it, ProfileSelector::Users | ProfileSelector::HomeManager)
+        };
+        !self.profiles.iter().all(is_other)
+    }
+
     /// Whether the job removes generations of the profile.
     pub fn selects(&self, profile: &Profile) -> bool {
         self.profiles

@@ -74,6 +74,9 @@ pub enum NoteCode {
     /// The boot menu is not refreshed.
     #[serde(rename = "boot.not-refreshed")]
     BootNotRefreshed,
+    /// What is on the boot menu is not known.
+    #[serde(rename = "boot.unknown")]
+    BootUnknown,
     /// Generations are left for later runs.
     #[serde(rename = "generations.later-run")]
     LaterRun,

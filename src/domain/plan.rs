@@ -15,6 +15,7 @@ pub use self::action::{
 pub use self::prediction::{Later, PlannedKeep, PlannedProfile, Prediction};
 use super::accept::Acceptance;
 use super::blocker::{self, Blocker, CheckCode};
+use super::boot_menu::BootReport;
 use super::budget::{BudgetReport, Disk};
 use super::job::JobName;
 use super::measure::{Bytes, Timestamp};
@@ -65,6 +66,9 @@ pub struct Plan {
     pub prediction: Prediction,
     /// How the plan compares with the job's disk goal; null without one.
     pub budget: Option<BudgetReport>,
+    /// How the plan compares with `bootMenu.minFree`; null without it, and where the boot menu is not known.
+    #[serde(default)]
+    pub boot_menu: Option<BootReport>,
     /// The safety checks that failed.
     pub failed_checks: Vec<Blocker>,
     /// The safety checks that failed and are accepted.

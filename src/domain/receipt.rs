@@ -6,6 +6,7 @@ use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::blocker::Blocker;
+use super::boot_menu::BootReport;
 use super::budget::{BudgetEnd, BudgetReport, DiskUsage, Quantity, Round};
 use super::job::JobName;
 use super::limits::PlanSize;
@@ -131,6 +132,9 @@ pub struct Receipt {
     /// How it came out against the job's budget; null without one.
     #[serde(default)]
     pub budget: Option<BudgetOutcome>,
+    /// How it came out against `bootMenu.minFree`; null without it.
+    #[serde(default)]
+    pub boot_menu: Option<BootMenuOutcome>,
     /// The size of the plan; null in old records and without a plan.
     #[serde(default, alias = "extent")]
     pub size: Option<PlanSize>,
@@ -163,6 +167,25 @@ pub struct BudgetOutcome {
     /// How much is still missing, as measured then: 0 when the goal is reached, null where that is not known, and while
     /// the run is under way.
     pub missing: Option<Quantity>,
+}
+
+/// How a run came out against `bootMenu.minFree`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[derive(schemars::JsonSchema)]
+pub struct BootMenuOutcome {
+    /// What the plan predicted.
+    pub planned: BootReport,
+    /// What was free on the file system of the menu after the run; null where that is not known, and while the run is under way.
+    pub free: Option<Bytes>,
+}
+
+impl BootMenuOutcome {
+    /// What is missing, if the goal is known to be missed.
+    pub fn missing(&self) -> Option<Bytes> {
+        let missing = self.planned.min_free.0.saturating_sub(self.free?.0);
+        Some(Bytes(missing)).filter(|missing| missing.0 > 0)
+    }
 }
 
 impl BudgetOutcome {

@@ -12,6 +12,7 @@ use super::delays::Delays;
 use super::run::settle;
 use super::vanished::Known;
 use super::{Collection, Engine, EngineError};
+use crate::domain::boot_menu::BootReport;
 use crate::domain::budget::{
     BudgetEnd, Contradiction, DiskUsage, Finding, FreeSpace, Quantity, Round, SizeMetric, Trial,
 };
@@ -19,7 +20,7 @@ use crate::domain::collect::{CollectMethod, FullGcReason, Part};
 use crate::domain::disk_use::Taken;
 use crate::domain::measure::Bytes;
 use crate::domain::plan::CollectFacts;
-use crate::domain::receipt::{Entry, Outcome, Receipt};
+use crate::domain::receipt::{BootMenuOutcome, Entry, Outcome, Receipt};
 use crate::operations::Loss;
 use crate::ports::RunJournal;
 use rounds::{Measured, Rounds, goal_of, outcome_of, steps_of};
@@ -51,6 +52,9 @@ impl<R: RunJournal> Engine<'_, R> {
 
     /// Measures how a run came out.
     pub(super) fn measure_budget(&self, receipt: &mut Receipt) {
+        if let Some(outcome) = &mut receipt.boot_menu {
+            outcome.free = self.perform.free_space_at(&outcome.planned.dir).ok();
+        }
         if let Some(outcome) = &mut receipt.budget {
             let taken = self.remember.reserve_takes();
             outcome.after = self.disk_usage(outcome.planned.metric, taken);
@@ -310,6 +314,14 @@ impl<R: RunJournal> Engine<'_, R> {
             disk: usage.disk.map(|disk| disk.after_taking(taken)),
             ..usage
         }
+    }
+}
+
+/// How a run that is under way compares with the goal of the boot menu.
+pub(super) fn boot_menu_pending(planned: BootReport) -> BootMenuOutcome {
+    BootMenuOutcome {
+        planned,
+        free: None,
     }
 }
 

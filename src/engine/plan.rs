@@ -1,5 +1,6 @@
 //! Planning: observe, build, fit to the budget, predict, run the safety checks.
 
+pub(super) mod boot_menu;
 mod budget;
 mod predict;
 
@@ -142,7 +143,10 @@ impl<R: RunJournal> Planner<'_, R> {
         }
         if job.operations.collect.is_none() {
             let snapshot = self.survey.snapshot()?;
-            return Ok(Plan::build(&snapshot, &with_usual(job, &snapshot, records)));
+            let job = with_usual(job, &snapshot, records);
+            let mut plan = Plan::build(&snapshot, &job);
+            boot_menu::fit(&mut plan, &snapshot, &job);
+            return Ok(plan);
         }
         let observation = match self.observe(job)? {
             Observation {
@@ -156,10 +160,9 @@ impl<R: RunJournal> Planner<'_, R> {
             }
             observation => observation,
         };
-        let mut plan = Plan::build(
-            &observation.snapshot,
-            &with_usual(job, &observation.snapshot, records),
-        );
+        let job = with_usual(job, &observation.snapshot, records);
+        let mut plan = Plan::build(&observation.snapshot, &job);
+        boot_menu::fit(&mut plan, &observation.snapshot, &job);
         self.predict(
             &mut plan,
             &observation.snapshot,
@@ -216,9 +219,9 @@ impl<R: RunJournal> Planner<'_, R> {
         if goal.budgets().all(is_reached) {
             let snapshot = self.survey.snapshot()?;
             let job = with_usual(job, &snapshot, records);
-            return Ok(Plan::build_when_within_budget(
-                &snapshot, &job, goal, disk_usage,
-            ));
+            let mut plan = Plan::build_when_within_budget(&snapshot, &job, goal, disk_usage);
+            boot_menu::fit(&mut plan, &snapshot, &job);
+            return Ok(plan);
         }
         let Observation {
             snapshot, store, ..
@@ -242,6 +245,7 @@ impl<R: RunJournal> Planner<'_, R> {
             };
             let weigh = |dead: &_| self.weigh(goal, &store, dead, context.recent);
             let mut plan = Plan::build_for_budget(&snapshot, &job, goal, context, weigh)?;
+            boot_menu::fit(&mut plan, &snapshot, &job);
             if !plan.is_empty() {
                 self.predict(&mut plan, &snapshot, Ok(&store), exact)?;
             }

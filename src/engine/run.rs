@@ -1,6 +1,6 @@
 //! Execution of an approved plan, one recorded step after the other.
 
-use super::budget::Collect;
+use super::budget::{Collect, boot_menu_pending};
 use super::collect::{LastCheck, collect_from};
 use super::delays::{Delayer, Delays};
 use super::vanished::{Known, Links};
@@ -62,6 +62,7 @@ impl<R: RunJournal> Engine<'_, R> {
         receipt.bytes.predicted = plan.prediction.disk_bytes;
         receipt.bytes.predicted_at_most = plan.prediction.disk_bytes_at_most;
         receipt.budget = plan.budget.clone().map(BudgetOutcome::pending);
+        receipt.boot_menu = plan.boot_menu.clone().map(boot_menu_pending);
         receipt.size = Some(PlanSize::of(&plan));
         receipt.accepted_checks.clone_from(accepted);
         receipt.failed_checks = plan.left_out().cloned().collect();

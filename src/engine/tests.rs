@@ -123,6 +123,7 @@ struct World {
     boot: RefCell<nix_prune::domain::boot_menu::BootState>,
     refreshes: Cell<usize>,
     fail_refresh: Cell<bool>,
+    boot_free: Cell<Option<Bytes>>,
     /// What a deletion frees, where a test is about that.
     blocks: RefCell<Option<rounds::Blocks>>,
 }

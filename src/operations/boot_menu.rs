@@ -4,9 +4,10 @@ use super::{ActionContext, Draft, Operation, ProfileNames};
 use crate::domain::boot_menu::{BootEntry, SeenMenu};
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::note::{Note, NoteCode};
-use crate::domain::plan::{Action, BootFacts, Plan};
+use crate::domain::plan::{Action, BootFacts, Plan, PlannedAction};
 use crate::domain::profile::ProfileKind;
 use crate::domain::receipt::{Entry, Outcome, Receipt};
+use crate::domain::risk::RiskLevel;
 use crate::domain::snapshot::Snapshot;
 use crate::domain::store_path::StorePath;
 use crate::ports::PerformError;
@@ -26,6 +27,25 @@ pub(super) fn select(draft: &mut Draft<'_>) {
             NoteCode::BootNotRefreshed,
             format!("The boot menu is not refreshed: {why}."),
         )),
+    }
+}
+
+/// Whether the menu can be refreshed.
+pub(crate) fn can_refresh(snapshot: &Snapshot) -> bool {
+    writer(snapshot).is_ok()
+}
+
+/// Adds the refresh to a plan that needs it, after its collection.
+pub(crate) fn add_refresh(plan: &mut Plan, snapshot: &Snapshot) {
+    let is_needed = plan.removals().any(|it| concerns(&it.action)) || lists_removed(snapshot);
+    let is_there = plan.steps.iter().any(|step| is_refresh(&step.action));
+    if let (true, false, Ok(system)) = (is_needed, is_there, writer(snapshot)) {
+        let mut steps = plan.steps.iter();
+        let collection = steps.position(|step| step.action.collection().is_some());
+        let action = Action::RefreshBootMenu(BootFacts { system });
+        let risk = RiskLevel::Low;
+        let step = PlannedAction { action, risk };
+        plan.steps.insert(collection.map_or(0, |at| at + 1), step);
     }
 }
 

@@ -147,6 +147,12 @@ pub trait NixActions {
         Ok(false)
     }
 
+    /// How much of the file system at `dir` is free.
+    ///
+    /// # Errors
+    /// When the file system does not say.
+    fn free_space_at(&self, dir: &Utf8Path) -> Result<Bytes, PerformError>;
+
     /// How much of the store's file system is free once it counts all that was freed.
     ///
     /// # Errors

@@ -54,7 +54,7 @@ pub use holds::{HeldRunDocument, HoldDocument, HoldsDocument, PinDocument, holds
 pub use package::{PackageDocument, PackagePathDocument, package};
 pub use pins::{ListedPinDocument, PinListDocument, PinSource, PinState, pin_list};
 pub use roots::{RootDocument, RootsDocument, StateDocument, roots};
-pub use status::{FreesDocument, JobDocument, StatusDocument, status};
+pub use status::{BootDocument, FreesDocument, JobDocument, StatusDocument, status};
 pub use undo::{UndoDocument, UndoItemDocument, undo};
 pub use usage::{KeeperDocument, PartDocument, UsageDocument, usage};
 pub use why::{StepDocument, ViaDocument, WhyDocument, why};

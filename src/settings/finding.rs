@@ -248,6 +248,10 @@ codes! {
     CollectMethod = "collect.method",
     /// Dead paths are to be kept from a full collection, which deletes all of them.
     CollectFull = "collect.full",
+    /// A free space of the boot menu is not a size.
+    BootMinFree = "boot-menu.min-free",
+    /// A free space of the boot menu needs a refresh, and system generations that may be removed.
+    BootGenerations = "boot-menu.generations",
     /// A budget has no goal, or several.
     BudgetGoals = "budget.goals",
     /// `minFree` is not a valid goal.

@@ -253,6 +253,9 @@ keys! {
     BootMenu {
         /// Refresh the boot menu after system generations were removed.
         refresh "refresh": Sourced<bool> { default: Default::Json("true") };
+        /// The least free space on the file system of the boot menu, such as `100M`. With a budget, system generations that no rule
+        /// keeps are removed for it as well.
+        min_free "minFree": Sourced<Bytes> { code: Code::BootMinFree, risk: Risk::Allows };
     }
 
     /// Hard-links equal files in the store.

@@ -11,8 +11,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use nix_prune::adapters::scratch::{NewPath, Scratch};
+use nix_prune::domain::measure::Bytes;
 use nix_prune::domain::profile::ProfileNames;
 use nix_prune::domain::receipt::Outcome;
+use nix_prune::settings::Settings;
 use serde_json::{Value, json};
 
 use crate::support::{Nix, Ran, run, script, time, with_each_nix};
@@ -135,4 +137,21 @@ fn a_menu_that_cannot_be_written_leaves_the_rest_done() {
         assert!(!profiles.join("system-1-link").is_symlink());
         assert!(profiles.join("system-4-link").is_symlink());
     });
+}
+
+#[test]
+fn the_examples_of_the_guide_are_jobs_with_a_boot_menu() {
+    let guide = include_str!("../../docs/guide.md");
+    let examples = guide.split("```json\n").skip(1);
+    let examples = examples.filter_map(|rest| rest.split("```").next());
+    let found: Vec<Option<Bytes>> = examples
+        .filter(|text| text.contains("bootMenu"))
+        .map(|text| {
+            let (settings, findings) = Settings::parse(text).unwrap();
+            assert_eq!(findings, [], "{text}");
+            let job = settings.job("daily").unwrap();
+            job.operations.boot_menu.unwrap().min_free
+        })
+        .collect();
+    assert_eq!(found, [None, Some(Bytes(100 << 20))]);
 }

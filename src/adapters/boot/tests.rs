@@ -131,7 +131,7 @@ fn a_menu_of_grub_is_read() {
 type Spoil = fn(&Utf8Path);
 
 #[rstest]
-#[case::a_link_for_an_entry(|boot: &Utf8Path| symlink("nixos-generation-3.conf", boot.join("loader/entries/nixos-generation-4.conf")).unwrap(), "is a symbolic link")]
+#[case::a_link_for_an_entry(|boot: &Utf8Path| symlink("nixos-generation-3.conf", boot.join("loader/entries/nixos-generation-4.conf")).unwrap(), "nixos-generation-4.conf: it is a symbolic link")]
 #[case::a_pipe_for_an_entry(|boot: &Utf8Path| nix::unistd::mkfifo(boot.join("loader/entries/nixos-generation-4.conf").as_std_path(), nix::sys::stat::Mode::S_IRWXU).unwrap(), "not a regular file")]
 #[case::a_pipe_for_an_image(|boot: &Utf8Path| nix::unistd::mkfifo(boot.join("EFI/Linux/nixos-generation-4.efi").as_std_path(), nix::sys::stat::Mode::S_IRWXU).unwrap(), "nixos-generation-4.efi")]
 #[case::no_image(|boot: &Utf8Path| fs::write(boot.join("EFI/Linux/nixos-generation-4.efi"), "MZ").unwrap(), "nixos-generation-4.efi")]

@@ -138,6 +138,14 @@ impl NixActions for NixCli {
         }
     }
 
+    fn free_space_at(&self, dir: &Utf8Path) -> Result<Bytes, PerformError> {
+        let disk = fullness(dir).map_err(|source| PerformError::File {
+            what: format!("read the free space of {dir}"),
+            source,
+        })?;
+        Ok(disk.available)
+    }
+
     fn free_space(&self) -> Result<FreeSpace, PerformError> {
         let store = self.places.store.as_path();
         // What a user can get, not what is kept back for root.

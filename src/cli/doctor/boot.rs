@@ -14,18 +14,23 @@ use crate::render::text::count;
 
 const NAME: &str = "boot";
 
-/// Checks the menu of the machine, where it has one that our user may read. `system` are the generations of the system, where
-/// they are known.
-pub(in crate::cli) fn menu(
-    context: &Context,
+/// The menu of the machine.
+pub(in crate::cli) fn read(context: &Context) -> SeenMenu {
+    boot::read_menu(&context.places.boot_dirs, &context.places.store)
+}
+
+/// Checks a menu, where there is one that our user may read. `system` are the generations of the system, where they are known.
+pub(in crate::cli) fn check_menu(
+    menu: &SeenMenu,
+    actor: Actor,
     system: Option<&BTreeSet<GenerationNumber>>,
 ) -> Option<CheckDocument> {
-    match boot::read_menu(&context.places.boot_dirs, &context.places.store) {
+    match menu {
         SeenMenu::None => None,
         // On most machines only root may read it.
-        SeenMenu::Unknown(_) if context.actor != Actor::Root => None,
-        SeenMenu::Unknown(why) => Some(unknown(&why)),
-        SeenMenu::Known(menu) => Some(check(&menu, system)),
+        SeenMenu::Unknown(_) if actor != Actor::Root => None,
+        SeenMenu::Unknown(why) => Some(unknown(why)),
+        SeenMenu::Known(menu) => Some(check(menu, system)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The boot menu: when a plan refreshes it, and what becomes of the rest when that fails.
 
 use nix_prune::domain::boot_menu::{BootEntry, BootMenu, SeenMenu};
+use nix_prune::domain::budget::{Budget, DiskGoal, DiskUsage, ReleaseHolds};
 use nix_prune::domain::job::BootMenuOperation;
 use nix_prune::domain::plan::{BootFacts, Plan};
 
@@ -16,7 +17,7 @@ fn world() -> World {
 
 fn refreshing(window: Span) -> Job {
     let mut job = job(window);
-    job.operations.boot_menu = Some(BootMenuOperation {});
+    job.operations.boot_menu = Some(BootMenuOperation::default());
     job
 }
 
@@ -221,4 +222,121 @@ fn a_refresh_that_was_interrupted_may_be_repeated() {
         .insert(receipt.run.clone(), receipt.clone());
     let settled = world.engine().resume().unwrap();
     assert_eq!(outcomes(&settled[0]), [Outcome::Skipped]);
+}
+
+/// Generations 1 to 8 with a kernel of ten bytes each, of which the job may remove 1 to 5; the budget of the store is reached.
+fn within_budget(world: &World, min_free: u64, window: Span) -> (Plan, Snapshot) {
+    let mut job = refreshing(window);
+    let min_free = Some(Bytes(min_free));
+    job.operations.boot_menu = Some(BootMenuOperation { min_free });
+    let budget = Budget::min_free("1K".parse().unwrap()).unwrap();
+    let goal = DiskGoal::new(budget, ReleaseHolds::Never);
+    job.budget = Some(goal);
+    let job = unrestricted(&job);
+    let snapshot = world.snapshot().unwrap();
+    let usage = DiskUsage::default();
+    let mut plan = Plan::build_when_within_budget(&snapshot, &job, goal, usage);
+    crate::engine::plan::boot_menu::fit(&mut plan, &snapshot, &job);
+    (plan, snapshot)
+}
+
+fn full_menu() -> BootMenu {
+    let mut menu = menu(None, &[1, 2, 3, 4, 5, 6, 7, 8], &[]);
+    menu.sizes.values_mut().for_each(|size| *size = Bytes(10));
+    menu
+}
+
+/// Lets the first generation use the kernel of the second one.
+fn share(menu: &mut BootMenu, one: usize, other: usize) {
+    menu.entries[one - 1].files = menu.entries[other - 1].files.clone();
+}
+
+type Alter = fn(&mut BootMenu);
+
+#[rstest]
+#[case::one(10, |_: &mut BootMenu| {}, &[1], 10, 0)]
+#[case::as_many_as_it_takes(25, |_: &mut BootMenu| {}, &[1, 2, 3], 30, 0)]
+#[case::not_enough(60, |_: &mut BootMenu| {}, &[1, 2, 3, 4, 5], 50, 10)]
+#[case::reached(40, |menu: &mut BootMenu| menu.free = Bytes(40), &[], 0, 0)]
+#[case::a_kernel_of_two(10, |menu: &mut BootMenu| share(menu, 1, 2), &[1, 2], 10, 0)]
+#[case::a_kernel_that_stays_in_use(10, |menu: &mut BootMenu| share(menu, 1, 8), &[2], 10, 0)]
+#[case::one_that_is_not_on_it(10, |menu: &mut BootMenu| drop(menu.entries.remove(0)), &[2], 10, 0)]
+#[case::of_another_profile(10, |menu: &mut BootMenu| menu.entries[0].profile = Some("work".to_string()), &[2], 10, 0)]
+fn as_few_are_removed_as_the_menu_needs(
+    #[case] min_free: u64,
+    #[case] alter: Alter,
+    #[case] removed: &[u32],
+    #[case] frees: u64,
+    #[case] missing: u64,
+) {
+    let world = world();
+    let mut menu = full_menu();
+    alter(&mut menu);
+    world.boot.borrow_mut().menu = SeenMenu::Known(menu);
+    let (plan, _) = within_budget(&world, min_free, Span::days(7));
+    let numbers: Vec<u32> = plan.removed_generations().map(|it| it.number.0).collect();
+    assert_eq!(numbers, removed);
+    let report = plan.boot_menu.as_ref().unwrap();
+    assert_eq!(
+        (report.frees, report.missing),
+        (Bytes(frees), Bytes(missing))
+    );
+    assert_eq!(refreshes(&plan), !removed.is_empty());
+    assert!(
+        plan.removals()
+            .all(|removal| removal.risk == RiskLevel::High)
+    );
+}
+
+#[test]
+fn an_entry_that_is_gone_frees_its_kernel_without_a_removal() {
+    let world = world();
+    let mut menu = full_menu();
+    menu.entries[0].generation = GenerationNumber(9);
+    world.boot.borrow_mut().menu = SeenMenu::Known(menu);
+    let (plan, _) = within_budget(&world, 10, Span::days(7));
+    assert_eq!(plan.removals().count(), 0);
+    assert!(refreshes(&plan));
+    assert_eq!(plan.boot_menu.unwrap().missing, Bytes(0));
+}
+
+#[test]
+fn nothing_is_removed_for_a_menu_that_cannot_be_refreshed_or_understood() {
+    let world = world();
+    world.boot.borrow_mut().menu = SeenMenu::Known(full_menu());
+    // Without an undo window the removal of a system is critical.
+    let (plan, _) = within_budget(&world, 10, Span::ZERO);
+    assert_eq!(plan.removals().count(), 0);
+    assert_eq!(plan.boot_menu.unwrap().missing, Bytes(10));
+    world.boot.borrow_mut().writer = None;
+    let (plan, _) = within_budget(&world, 10, Span::days(7));
+    assert!(plan.is_empty());
+    assert_eq!(plan.boot_menu.unwrap().missing, Bytes(10));
+    for (menu, why) in [
+        (SeenMenu::None, "no boot menu"),
+        (SeenMenu::Unknown("/boot: odd".to_string()), "/boot: odd"),
+    ] {
+        world.boot.borrow_mut().menu = menu;
+        let (plan, _) = within_budget(&world, 10, Span::days(7));
+        assert!(plan.is_empty() && plan.boot_menu.is_none());
+        assert!(plan.notes.iter().any(|note| note.text.contains(why)));
+    }
+}
+
+#[test]
+fn a_run_measures_what_is_free_on_the_menu() {
+    let world = world();
+    world.boot.borrow_mut().menu = SeenMenu::Known(full_menu());
+    let (plan, _) = within_budget(&world, 15, Span::days(7));
+    for (free, missing) in [(Some(20), None), (Some(14), Some(Bytes(1))), (None, None)] {
+        world.boot_free.set(free.map(Bytes));
+        let approved = gate(&plan, RunKind::Run).unwrap();
+        let receipt = world.engine().apply(approved, None).unwrap();
+        let outcome = receipt.boot_menu.unwrap();
+        assert_eq!(
+            (outcome.free, outcome.missing()),
+            (free.map(Bytes), missing)
+        );
+    }
+    assert_eq!(world.numbers(), [3, 4, 5, 6, 7, 8]);
 }

@@ -227,6 +227,11 @@ impl NixActions for World {
         Ok(())
     }
 
+    fn free_space_at(&self, dir: &Utf8Path) -> Result<Bytes, PerformError> {
+        assert_eq!(dir, "/boot");
+        self.boot_free.get().ok_or_else(|| failed("statvfs"))
+    }
+
     fn free_space(&self) -> Result<FreeSpace, PerformError> {
         if let Some(blocks) = &mut *self.blocks.borrow_mut() {
             return Ok(free(blocks.available()));

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::domain::analysis::Sizes;
 use crate::domain::blocker::Blocker;
+use crate::domain::boot_menu::BootMenu;
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::measure::{Bytes, Timestamp};
 use crate::domain::note::Note;
@@ -76,6 +77,9 @@ pub struct GenerationDocument {
     pub exclusive_bytes: Option<Bytes>,
     /// The NAR size of the paths that would be dead without this and all older generations of the profile; null as above.
     pub frees_with_older_bytes: Option<Bytes>,
+    /// The size of the files of the boot menu that only this generation uses; null for other profiles, and for one that is not on a
+    /// menu that could be read.
+    pub boot_bytes: Option<Bytes>,
     /// What the closure of a system says of itself; null for other profiles, and where there is no closure.
     pub system: Option<SystemInfo>,
 }
@@ -152,6 +156,17 @@ pub fn generations(
     }
 }
 
+impl GenerationsDocument {
+    /// Adds what each generation takes on the file system of the boot menu.
+    pub fn add_boot_menu(&mut self, menu: &BootMenu, snapshot: &Snapshot) {
+        for (document, profile) in self.profiles.iter_mut().zip(&snapshot.profiles) {
+            for generation in &mut document.generations {
+                generation.boot_bytes = menu.bytes_alone(profile, generation.number);
+            }
+        }
+    }
+}
+
 fn problem(profile: &Profile) -> Option<String> {
     match (&profile.current, &profile.blocked) {
         (_, Some(why)) => Some(why.clone()),
@@ -178,6 +193,7 @@ fn generation_document(
         closure_bytes: size.closure,
         exclusive_bytes: size.exclusive,
         frees_with_older_bytes: size.with_older,
+        boot_bytes: None,
         system: path.and_then(|path| systems.get(path)).cloned(),
     }
 }

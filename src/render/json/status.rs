@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::{CheckDocument, RunDocument};
 use crate::domain::blocker::Blocker;
+use crate::domain::boot_menu::BootMenu;
 use crate::domain::budget::Disk;
 use crate::domain::measure::{Bytes, Timestamp};
 use crate::domain::plan::{Later, Plan};
@@ -22,6 +23,8 @@ pub struct StatusDocument {
     pub store: String,
     /// How full its file system is; null where that cannot be read.
     pub disk: Option<Disk>,
+    /// The boot menu; null where there is none that could be read.
+    pub boot: Option<BootDocument>,
     /// The job that the next figures are for.
     pub job: String,
     /// What a run of the job frees at once, by NAR size; null where that is unknown.
@@ -36,6 +39,31 @@ pub struct StatusDocument {
     pub failed_checks: Vec<Blocker>,
     /// Problems of recent runs.
     pub attention: Vec<CheckDocument>,
+}
+
+/// The boot menu, and what is free on its file system.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BootDocument {
+    /// Where its file system is mounted.
+    pub dir: String,
+    /// What is free there.
+    pub free: Bytes,
+    /// How many generations are on the menu.
+    pub generations: usize,
+    /// What another generation with a kernel and an initrd of its own takes, by the largest on the menu.
+    pub another: Bytes,
+}
+
+impl From<&BootMenu> for BootDocument {
+    fn from(menu: &BootMenu) -> Self {
+        Self {
+            dir: menu.dir.to_string(),
+            free: menu.free,
+            generations: menu.entries.len(),
+            another: menu.bytes_of_another(),
+        }
+    }
 }
 
 /// An amount that is freed.
@@ -77,6 +105,7 @@ pub fn status(
         taken_at: plan.taken_at,
         store: plan.store.to_string(),
         disk: plan.disk,
+        boot: None,
         job: plan.job.to_string(),
         frees_now: now.map(|(nar_bytes, paths)| FreesDocument { nar_bytes, paths }),
         frees_later: prediction.when_windows_end.map(frees),

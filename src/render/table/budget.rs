@@ -1,5 +1,6 @@
 //! A disk budget in words: the goal, the plan, and the outcome of a run.
 
+use crate::domain::boot_menu::BootReport;
 use crate::domain::budget::{
     BudgetEnd, BudgetReport, Contradiction, Disk, DiskUsage, LeftOut, Quantity, SizeMetric,
 };
@@ -44,6 +45,26 @@ pub(super) fn write(report: &BudgetReport, view: &View, page: &mut Page) {
     {
         page.prose("        ", &escape(&sentence), view.style);
     }
+}
+
+/// The goal of the boot menu: what is free, what the plan frees, and what is still missing.
+pub(super) fn write_boot_menu(report: &BootReport, view: &View, page: &mut Page) {
+    let BootReport {
+        dir,
+        min_free,
+        free,
+        frees,
+        missing,
+    } = report;
+    let outcome = match (frees.0, missing.0) {
+        (0, 0) => "The goal is reached.".to_string(),
+        (_, 0) => format!("The refresh frees {frees} and reaches the goal."),
+        (0, _) => format!("{missing} are missing."),
+        _ => format!("The refresh frees {frees}; {missing} are still missing."),
+    };
+    let text = format!("at least {min_free} free on {dir}. Free: {free}. {outcome}");
+    page.gap();
+    page.prose("Boot menu: ", &escape(&text), view.style);
 }
 
 /// What a run that missed its goal says: first that it did, then what is to be known of it. What comes from others in

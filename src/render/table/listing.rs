@@ -16,6 +16,9 @@ use super::{Page, Paint, View};
 const SIZES_OF_GENERATIONS: &str = "Sizes are NAR sizes. EXCLUSIVE is freed when only this generation is removed, \
     WITH OLDER when all older generations of the profile are removed as well.";
 
+const BOOT_OF_GENERATIONS: &str = "BOOT is the size of the kernels and initrds that only this generation has on the file system of \
+    the boot menu.";
+
 /// The profiles and their generations, as a document has them.
 pub fn generations(document: &GenerationsDocument, view: &View) -> String {
     let mut page = Page::default();
@@ -31,6 +34,10 @@ pub fn generations(document: &GenerationsDocument, view: &View) -> String {
     if generations.any(|generation| generation.exclusive_bytes.is_some()) {
         page.gap();
         page.prose("", SIZES_OF_GENERATIONS, view.style);
+    }
+    let mut generations = document.profiles.iter().flat_map(|it| &it.generations);
+    if generations.any(|generation| generation.boot_bytes.is_some()) {
+        page.prose("", BOOT_OF_GENERATIONS, view.style);
     }
     blockers(&document.failed_checks, false, view, &mut page);
     notes(&document.notes, view, &mut page);
@@ -57,6 +64,7 @@ fn profile_section(profile: &ProfileDocument, view: &View, page: &mut Page) {
         Column::new("Kernel").importance(3).cut_end().at_least(10),
         Column::new("Exclusive").right().importance(4),
         Column::new("With older").right(),
+        Column::new("Boot").right().importance(4),
         Column::new("Revision").importance(2).cut_end().at_least(9),
         Column::new("Description").importance(2).cut_end(),
         Column::new("Closure").right().importance(0),
@@ -82,6 +90,7 @@ fn profile_section(profile: &ProfileDocument, view: &View, page: &mut Page) {
             said(system.kernel_version),
             sized(generation.exclusive_bytes).unwrap_or_default(),
             sized(generation.frees_with_older_bytes).unwrap_or_default(),
+            sized(generation.boot_bytes).unwrap_or_default(),
             said(system.configuration_revision),
             said(system.description),
             sized(generation.closure_bytes).unwrap_or_default(),

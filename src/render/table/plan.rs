@@ -126,6 +126,9 @@ fn foot(plan: &Plan, run: Option<&str>, view: &View, page: &mut Page) {
     if let Some(report) = &plan.budget {
         budget::write(report, view, page);
     }
+    if let Some(report) = &plan.boot_menu {
+        budget::write_boot_menu(report, view, page);
+    }
     if let Some(sentence) = risk(plan) {
         page.gap();
         page.prose("", &view.paint(&sentence, Paint::Yellow), view.style);

@@ -17,6 +17,18 @@ pub fn status(document: &StatusDocument, plan: &Plan, view: &View) -> String {
         .map(|disk| fullness_with_inodes(&document.store, disk));
     let disk = disk.unwrap_or_else(|| document.store.clone());
     page.prose("", &view.paint(&escape(&disk), Paint::Bold), view.style);
+    if let Some(boot) = &document.boot {
+        let generations = count(boot.generations, "generation");
+        let another = match boot.another {
+            Bytes(0) => String::new(),
+            another => format!("; another takes up to {another}"),
+        };
+        let boot = format!(
+            "{} {} free, {generations} on the boot menu{another}",
+            boot.dir, boot.free
+        );
+        page.prose("", &escape(&boot), view.style);
+    }
     page.gap();
     let job = format!("Job {}: {}", plan.job, policy(plan.keep));
     page.prose("", &escape(&job), view.style);

@@ -30,9 +30,14 @@ pub(super) fn operations(
         .and_then(|roots| value(roots.dangling.as_ref()));
     let enabled = |enabled: Option<&Sourced<bool>>| value(enabled) == Some(true);
     let boot_menu = keys.boot_menu.as_ref();
-    let boot_menu = boot_menu
-        .filter(|keys| enabled(keys.refresh.as_ref()))
-        .map(|_| BootMenuOperation {});
+    let boot_menu = boot_menu.map(|keys| {
+        let removes = generations.as_ref().is_some_and(|it| {
+            // One that is wrong is reported as such.
+            it.as_ref()
+                .is_none_or(GenerationsOperation::may_select_a_system)
+        });
+        self::boot_menu(keys, removes, At::Key(&at, "bootMenu"), reader)
+    });
     let mut maintenance = Vec::new();
     if let Some(optimise) = &keys.optimise
         && enabled(optimise.enabled.as_ref())
@@ -49,7 +54,7 @@ pub(super) fn operations(
         generations: transposed(generations)?,
         roots: (dangling == Some(true)).then_some(RootsOperation { dangling: true }),
         collect: transposed(collect)?,
-        boot_menu,
+        boot_menu: transposed(boot_menu)?.flatten(),
         maintenance,
     })
 }
@@ -66,6 +71,32 @@ fn transposed<T>(written: Option<Option<T>>) -> Option<Option<T>> {
 fn paths(list: Option<&List<Sourced<Utf8PathBuf>>>) -> Vec<Utf8PathBuf> {
     let paths = list.into_iter().flat_map(|list| &list.items);
     paths.map(|path| path.value.clone()).collect()
+}
+
+/// The outer `None` is for what is wrong, the inner one for a menu that is left alone.
+#[allow(clippy::option_option, reason = "wrong, left alone, or there")]
+fn boot_menu(
+    keys: &keys::BootMenu,
+    removes_systems: bool,
+    at: At<'_>,
+    reader: &mut Reader,
+) -> Option<Option<BootMenuOperation>> {
+    let refresh = value(keys.refresh.as_ref())?;
+    let min_free = value(keys.min_free.as_ref());
+    let problem = match (min_free, refresh, removes_systems) {
+        (None, ..) | (Some(_), true, true) => None,
+        (Some(_), false, _) => Some("minFree needs refresh, which frees the space"),
+        (Some(_), true, false) => {
+            Some("minFree needs an operation `generations` that selects the system")
+        }
+    };
+    if let Some(problem) = problem {
+        let hint = "add `generations` with the profile system, or omit minFree";
+        let at = At::Key(&at, "minFree");
+        reader.error(Code::BootGenerations, at, problem, hint);
+        return None;
+    }
+    Some(refresh.then_some(BootMenuOperation { min_free }))
 }
 
 fn collect(keys: &keys::Collect, at: At<'_>, reader: &mut Reader) -> Option<CollectOperation> {

@@ -217,6 +217,12 @@ fn rows() -> Vec<Row> {
             operations(json!({ "collect": { "keepBuildDependencies": false } })),
         ),
         Row(
+            "jobs.NAME.operations.bootMenu.minFree",
+            Plan,
+            operations(json!({ "bootMenu": { "minFree": "1K" } })),
+            operations(json!({ "bootMenu": { "minFree": "100" } })),
+        ),
+        Row(
             "jobs.NAME.operations.verify.contents",
             Plan,
             operations(json!({ "verify": { "enabled": true, "contents": true } })),

@@ -405,6 +405,7 @@ pub(crate) fn receipt(odd: &str) -> Receipt {
             paths: Some(120),
         },
         budget: None,
+        boot_menu: None,
         size: None,
         accepted_checks: Vec::new(),
         failed_checks: Vec::new(),

@@ -1,7 +1,8 @@
+use nix_prune::domain::boot_menu::{BootEntry, BootMenu, BootReport};
 use nix_prune::domain::job::{Job, Operations};
 use nix_prune::domain::measure::{Bytes, Span};
 use nix_prune::domain::plan::Action;
-use nix_prune::domain::profile::Content;
+use nix_prune::domain::profile::{Content, GenerationNumber};
 use nix_prune::domain::snapshot::Snapshot;
 use nix_prune::render::{Style, View, json, table};
 use proptest::prelude::*;
@@ -227,6 +228,92 @@ fn trap_39_the_boot_menu_is_mentioned_when_a_system_goes() {
         removed.is_none_or(|facts| !facts.profile_kind.is_system())
     });
     assert!(!table::plan(&plan, None, &view).contains("nixos-rebuild boot"));
+}
+
+#[rstest]
+#[case::reached(50, 0, 0, "Free: 50 B. The goal is reached.")]
+#[case::by_the_refresh(10, 40, 0, "The refresh frees 40 B and reaches the goal.")]
+#[case::not_by_the_refresh(10, 20, 20, "The refresh frees 20 B; 20 B are still missing.")]
+#[case::missed(10, 0, 40, "Free: 10 B. 40 B are missing.")]
+fn a_plan_says_what_the_boot_menu_needs(
+    #[case] free: u64,
+    #[case] frees: u64,
+    #[case] missing: u64,
+    #[case] says: &str,
+) {
+    let snapshot = sample::snapshot("");
+    let mut plan = sample::plan("");
+    plan.boot_menu = Some(BootReport {
+        dir: "/boot".into(),
+        min_free: Bytes(50),
+        free: Bytes(free),
+        frees: Bytes(frees),
+        missing: Bytes(missing),
+    });
+    let text = table::plan(&plan, None, &view(&snapshot, false, None));
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        text.contains("Boot menu: at least 50 B free on /boot."),
+        "{text}"
+    );
+    assert!(text.contains(says), "{text}");
+}
+
+#[rstest]
+#[case::copied(
+    20,
+    "/boot 5 B free, 2 generations on the boot menu; another takes up to 20 B"
+)]
+#[case::in_the_store(0, "/boot 5 B free, 2 generations on the boot menu\n")]
+fn the_status_has_a_line_for_the_boot_menu(#[case] another: u64, #[case] says: &str) {
+    let snapshot = sample::snapshot("");
+    let plan = sample::plan("");
+    let view = view(&snapshot, false, None);
+    let mut document = sample::status(&plan);
+    assert!(!table::status(&document, &plan, &view).contains("boot menu;"));
+    document.boot = Some(json::BootDocument {
+        dir: "/boot".to_string(),
+        free: Bytes(5),
+        generations: 2,
+        another: Bytes(another),
+    });
+    let text = table::status(&document, &plan, &view);
+    assert!(text.contains(says), "{text}");
+}
+
+#[test]
+fn a_list_of_generations_has_what_each_takes_on_the_boot_menu() {
+    let snapshot = sample::snapshot("");
+    let mut document = json::generations(&snapshot, None, None, &json::Systems::new());
+    let text = |document: &json::GenerationsDocument| {
+        table::generations(document, &view(&snapshot, false, Some(80)))
+    };
+    assert!(!text(&document).contains("BOOT"));
+    let entry = |number, file: &str| BootEntry {
+        profile: None,
+        generation: GenerationNumber(number),
+        files: [file.into(), "shared".into()].into(),
+    };
+    let menu = BootMenu {
+        dir: "/boot".into(),
+        free: Bytes(0),
+        entries: vec![entry(11, "a"), entry(12, "b")],
+        default: None,
+        sizes: [("a", 3), ("b", 4), ("shared", 5)]
+            .map(|(file, size)| (file.into(), Bytes(size << 20)))
+            .into(),
+    };
+    document.add_boot_menu(&menu, &snapshot);
+    let sizes: Vec<u64> = document
+        .profiles
+        .iter()
+        .flat_map(|it| &it.generations)
+        .filter_map(|it| it.boot_bytes)
+        .map(|bytes| bytes.0 >> 20)
+        .collect();
+    assert_eq!(sizes, [3, 4]);
+    let text = text(&document);
+    assert!(text.contains("BOOT") && text.contains("3.00 MiB"), "{text}");
 }
 
 #[test]
