@@ -5,7 +5,7 @@
 #[cfg(test)]
 mod tests;
 
-use crate::adapters::{journal, nix_cli, plan_file, survey};
+use crate::adapters::{boot, journal, nix_cli, plan_file, survey};
 use crate::cli;
 use crate::settings;
 
@@ -14,7 +14,8 @@ use crate::settings;
 pub enum Target {
     /// Settings: reading, mending, checking, comparing, and drawing what is wrong.
     Settings,
-    /// Names and texts of links: generations, profiles, roots; and lock files of flakes.
+    /// Names and texts of links: generations, profiles, roots; lock files of flakes; and the files of
+    /// boot menus.
     Links,
     /// What Nix prints: roots in both quotings, what was freed, what is refused, paths with what is registered of them,
     /// outputs of derivations, versions.
@@ -50,7 +51,10 @@ impl Target {
     pub fn run(self, input: &[u8]) {
         let text = std::str::from_utf8(input);
         match (self, text) {
-            (Self::Links, _) => survey::fuzzing::read(input),
+            (Self::Links, text) => {
+                survey::fuzzing::read(input);
+                boot::fuzzing::read(input, text.ok());
+            }
             (Self::Nix, text) => nix_cli::fuzzing::read(input, text.ok()),
             // The others come from files, which are refused when they are not UTF-8.
             (_, Err(_)) => {}

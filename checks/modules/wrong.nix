@@ -101,6 +101,14 @@ in
           20
         ]
     ++
+      each [ "${option}.operations.bootMenu.minFree" "size with a unit" ]
+        (minFree: job { operations.bootMenu = { inherit minFree; }; })
+        [
+          "100"
+          "20%"
+          100
+        ]
+    ++
       each [ "${option}.budget.maxUsed" "between 10 and 95" ]
         (maxUsed: job { budget = { inherit maxUsed; }; })
         [

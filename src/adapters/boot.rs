@@ -1,5 +1,7 @@
 //! Reading of the boot menu, and of the system that writes it.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod image;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -125,6 +125,10 @@ fn job(context: &Context, args: &FreeArgs) -> Result<EffectiveJob, Failure> {
             job.operations.generations = None;
         }
         job.operations.collect.get_or_insert_default();
+        // Only the goal that was asked for takes generations; the menu follows.
+        if let Some(menu) = &mut job.operations.boot_menu {
+            menu.min_free = None;
+        }
         job.operations.maintenance.clear();
     })?;
     Ok(job)

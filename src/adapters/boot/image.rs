@@ -1,7 +1,7 @@
 //! Images of systemd-boot: whether they hold a kernel and an initrd, or name them, as the stub of lanzaboote does.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Seek};
 
 use object::read::pe::PeFile64;
 use object::read::{Object, ObjectSection, ReadCache};
@@ -19,7 +19,12 @@ pub(super) fn named_files(file: &File) -> io::Result<Vec<String>> {
     if !file.metadata()?.is_file() {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    let cache = ReadCache::new(file);
+    named_in(file)
+}
+
+/// The same for an image that is read as it comes.
+pub(super) fn named_in(image: impl Read + Seek) -> io::Result<Vec<String>> {
+    let cache = ReadCache::new(image);
     let malformed = |error: object::read::Error| io::Error::other(error.to_string());
     let image = PeFile64::parse(&cache).map_err(malformed)?;
     let mut named = Vec::new();

@@ -171,3 +171,20 @@ fn a_file_elsewhere_is_not_measured() {
     };
     assert_eq!(known, 1);
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_image_is_read_beyond_its_end(at in 0_usize..0x700, byte: u8, cut in 0_usize..0x700) {
+        let mut bytes = image(&[(".linux", KERNEL), (".initrd", b"x"), (".osrel", &[0; 300])]);
+        if let Some(old) = bytes.get_mut(at) {
+            *old = byte;
+        }
+        bytes.truncate(bytes.len().min(cut));
+        fuzzing::read(&bytes, None);
+    }
+
+    #[test]
+    fn no_text_leads_out_of_the_menu(text in "(nixos-generation-1\\.conf\n)?((linux|initrd|efi|menuentry \"NixOS - Configuration 1 \\{|\\}) [/.a-z]{0,20}\n){0,9}") {
+        fuzzing::read(text.as_bytes(), Some(&text));
+    }
+}

@@ -87,7 +87,7 @@ fn entry(blocks: &[Block], generation: GenerationNumber, file: Option<Utf8PathBu
 fn copied(words: &str) -> Option<Utf8PathBuf> {
     let path = words.split_whitespace().next()?;
     let (_, name) = path.rsplit_once("/kernels/")?;
-    below(&format!("kernels/{name}")).filter(|_| !name.contains('/'))
+    below(&format!("kernels/{name}"))
 }
 
 #[cfg(test)]
