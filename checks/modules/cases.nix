@@ -25,7 +25,7 @@ let
         keepFlakeInputs = [ "/etc/nixos" ];
         keepBuildDependencies = true;
       };
-      bootMenu.minFree = "100M";
+      bootMenu = { };
       optimise = { };
       verify.contents = true;
     };
@@ -77,6 +77,10 @@ in
         enable = true;
         inherit settings;
         jobs.thin = full // {
+          # only a job of the system has what the goal needs
+          operations = full.operations // {
+            bootMenu.minFree = "100M";
+          };
           dates = [
             "daily"
             "Sat..Sun *-*-* 12:00:00 Europe/Berlin"
