@@ -82,6 +82,7 @@ let
     name: job:
     let
       base = common name job;
+      sandbox = if refreshesMenu job then units.sandboxWithBootMenu bootPlaces else units.sandbox;
     in
     base
     // {
@@ -102,7 +103,8 @@ let
       };
       serviceConfig =
         base.serviceConfig
-        // (if refreshesMenu job then units.sandboxWithBootMenu bootPlaces else units.sandbox)
+        // sandbox
+        // units.forRoots sandbox job
         // {
           ExecStart = units.run {
             inherit (cfg) package;

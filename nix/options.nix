@@ -86,6 +86,37 @@ let
     };
   };
 
+  rootRule = {
+    kind = optional (types.enum [
+      "result"
+      "direnv"
+      "devenv"
+      "lorri"
+      "nixShell"
+      "other"
+    ]) "The kind of link." (example "result");
+    match = optional own.place "A pattern for the link." (example "/home/*/src/**");
+    owner = optional types.singleLineStr "The owner of the link, by name." (example "alice");
+    unusedFor = optional own.age "The project of the link was not used for this long." (example "60d");
+    olderThan = optional own.age "The link is older than this." (example "90d");
+    keepLatestPerDirectory =
+      optional own.keep "There are at least this many newer links of this kind in its directory."
+        (example 1);
+    projectGone = mkOption {
+      type = types.bool;
+      default = false;
+      description = ''
+        The project is gone: a git worktree that its repository no longer knows, or an environment without {file}`.envrc`
+        or {file}`devenv.nix`.
+      '';
+      example = true;
+    };
+    action = optional (types.enum [
+      "remove"
+      "keep"
+    ]) "What the rule does; `remove` is the default." (example "keep");
+  };
+
   operations = {
     generations = part generations "Remove generations that no rule keeps." {
       example.keep = {
@@ -97,8 +128,22 @@ let
       dangling = mkOption {
         type = types.bool;
         default = false;
-        description = "Whether to remove entries of {file}`gcroots/auto` whose link is gone.";
+        description = "Whether to remove entries of {file}`gcroots/auto` and {file}`gcroots/per-user` whose link is gone.";
         example = true;
+      };
+      rules = mkOption {
+        type = types.listOf (types.submodule { options = rootRule; });
+        default = [ ];
+        description = ''
+          Rules for links of users that are roots, such as {file}`result` and those in {file}`.direnv`. The first rule that
+          fits a link decides. A link that no rule fits is kept.
+        '';
+        example = [
+          {
+            kind = "direnv";
+            unusedFor = "60d";
+          }
+        ];
       };
     } "Remove garbage collector roots." { example.dangling = true; };
     collect = part {

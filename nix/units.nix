@@ -199,4 +199,29 @@ rec {
       # as in a login, by which the menu is written otherwise
       UMask = "0022";
     };
+
+  # What removing links and entries of users needs besides: their owners' rights. `base` is the sandbox of the job.
+  forRoots =
+    base: job:
+    let
+      roots = job.operations.roots;
+      rules = roots.rules != [ ];
+      more = name: values: lib.optionalAttrs (base ? ${name}) { ${name} = base.${name} ++ values; };
+    in
+    lib.optionalAttrs (roots != null && (roots.dangling || rules)) (
+      more "CapabilityBoundingSet" [
+        "CAP_SETGID"
+        "CAP_SETUID"
+      ]
+      // more "SystemCallFilter" [ "@setuid" ]
+      // more "ReadWritePaths" (
+        [ "-/nix/var/nix/gcroots/per-user" ]
+        ++ lib.optionals rules [
+          "-/home"
+          "-/root"
+        ]
+      )
+      # The rest of a home is read-only all the same.
+      // lib.optionalAttrs rules { ProtectHome = false; }
+    );
 }

@@ -17,6 +17,7 @@ pub mod open_files;
 pub mod plan_file;
 pub mod process;
 pub mod progress_counter;
+pub mod projects;
 mod rights;
 pub mod runtime_roots;
 pub mod scratch;

@@ -33,6 +33,7 @@ mod progress;
 mod roots;
 mod run;
 mod status;
+mod touch;
 mod undo;
 mod why;
 
@@ -187,6 +188,7 @@ fn dispatch_in(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Hold(args) => hold::hold(context, &args),
         Command::Pin(args) => pin::pin(context, &args),
         Command::Unpin(args) => pin::unpin(context, &args),
+        Command::Touch(args) => touch::touch(context, &args),
         Command::Config(args) => config::config(context, &args),
         Command::Completions { .. } | Command::Man(_) | Command::Demo | Command::Due(_) => {
             Ok(Exit::Done)

@@ -27,6 +27,8 @@ pub mod reference;
 pub mod retention;
 pub mod risk;
 pub mod root;
+pub mod root_rules;
+pub mod root_use;
 pub mod snapshot;
 pub mod store_path;
 pub mod system_info;

@@ -8,7 +8,7 @@ use camino::Utf8PathBuf;
 
 use crate::domain::blocker::{self, Blocker};
 use crate::domain::effective_job::EffectiveJob;
-use crate::domain::measure::Timestamp;
+use crate::domain::measure::{Span, Timestamp};
 use crate::domain::note::Note;
 use crate::domain::plan::{
     Action, Decision, HoldFacts, Item, Plan, PlanSchema, PlannedAction, PlannedKeep,
@@ -25,8 +25,10 @@ use crate::ports::{LinkState, NixActions, PerformError, error_chain};
 pub(crate) mod boot_menu;
 mod collect;
 pub mod generations;
+mod held_links;
 pub(crate) mod holds;
 mod optimise;
+mod root_links;
 mod roots;
 #[cfg(test)]
 mod tests;
@@ -34,8 +36,9 @@ pub(crate) mod vanished;
 mod verify;
 
 /// The operations, in the order in which a run does them.
-const OPERATIONS: [fn(&mut Draft<'_>); 7] = [
+const OPERATIONS: [fn(&mut Draft<'_>); 8] = [
     generations::select,
+    root_links::select,
     roots::select,
     holds::select,
     collect::select,
@@ -53,6 +56,8 @@ impl Action {
             Self::RestoreGeneration(facts) => Box::new(generations::Restore(facts)),
             Self::RemoveRoot(facts) => Box::new(roots::Remove(facts)),
             Self::RestoreRoot(facts) => Box::new(roots::Restore(facts)),
+            Self::RemoveRootLink(facts) => Box::new(root_links::Remove(facts)),
+            Self::RestoreRootLink(facts) => Box::new(root_links::Restore(facts)),
             Self::ReleaseHold(facts) => Box::new(holds::Release(facts)),
             Self::ReleaseEarly(facts) => Box::new(holds::ReleaseEarly(facts)),
             Self::Collect(facts) => Box::new(collect::Collect(facts)),
@@ -95,7 +100,7 @@ pub trait Operation {
     }
 
     /// How long a hold is needed before it is performed.
-    fn hold(&self) -> Option<crate::domain::measure::Span> {
+    fn hold(&self) -> Option<Span> {
         None
     }
 
@@ -107,6 +112,12 @@ pub trait Operation {
 
     /// The action of an undo that reverses it.
     fn inverse(&self) -> Option<Action> {
+        None
+    }
+
+    /// How the link that it removes looks now; `None` for what removes none.
+    fn state(&self, nix: &dyn NixActions) -> Option<Result<LinkState, PerformError>> {
+        let _ = nix;
         None
     }
 
@@ -157,6 +168,8 @@ pub struct Regret {
 pub enum Loss {
     /// A hold whose undo window has ended.
     EndedHold,
+    /// The link of a root without a hold.
+    RootLink,
     /// A hold whose undo window is open.
     OpenHold,
     /// A generation without a hold.
@@ -281,6 +294,18 @@ fn maintenance(draft: &mut Draft<'_>) {
     for action in &draft.job.operations.maintenance {
         draft.step(action.clone());
     }
+}
+
+/// What became of an interrupted restoration of a link that has a time and a root of its own. A link without them is
+/// finished, not undone.
+fn examine_restored_link(
+    seen: Result<LinkState, PerformError>,
+    finish: impl FnOnce() -> Result<(), PerformError>,
+) -> (Outcome, String) {
+    examine_restoration(match seen {
+        Ok(LinkState::Unfinished | LinkState::Unchanged) => finish().map(|()| LinkState::Unchanged),
+        seen => seen,
+    })
 }
 
 /// What became of an interrupted removal, by what is there now.

@@ -16,11 +16,6 @@ const LIMIT: u64 = 1 << 20;
 /// The longest name or path in it.
 const TEXT: usize = 4096;
 
-/// Whether a path is a derivation: if asked to realise it, Nix would build what it describes.
-pub(super) fn is_derivation(path: &StorePath<String>) -> bool {
-    path.name().strip_suffix(".drv").is_some()
-}
-
 /// The outputs that a derivation has.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Outputs {

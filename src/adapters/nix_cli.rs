@@ -6,11 +6,13 @@ mod delete;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod generations;
-mod links;
+pub(in crate::adapters) mod links;
+mod owned_link;
 mod parse;
 mod perform;
 mod profile_lock;
 mod retry;
+mod root_links;
 mod roots;
 mod settings;
 mod valid_paths;

@@ -25,8 +25,9 @@ mod scan;
 mod store;
 mod unprotected;
 mod users;
+mod uses;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -132,6 +133,8 @@ pub struct Observer<'a> {
     pub flakes: Vec<Utf8PathBuf>,
     /// Whether to read the boot menu.
     pub boot_menu: bool,
+    /// Whether to look at the use of links that rules for roots may remove.
+    pub uses_of_links: bool,
     /// The records of earlier runs.
     pub previous_runs: &'a dyn PreviousRuns,
     /// The clock, for the time at which the survey began.
@@ -199,6 +202,11 @@ impl Survey for Observer<'_> {
         roots.extend(spared);
         roots.extend(flakes::inputs(context, &self.flakes));
         pins.extend(elsewhere::pins(context, &roots, &profiles, taken_at));
+        let links = if self.uses_of_links {
+            context.uses_of(&roots)
+        } else {
+            BTreeMap::new()
+        };
         let vanished = missing.roots(&roots, &holds);
         let uptimes = missing.uptimes(&booted, uptime.as_ref());
         let (blockers, notes) = findings.finish();
@@ -211,6 +219,7 @@ impl Survey for Observer<'_> {
             actor: self.actor,
             profiles,
             roots,
+            uses: links,
             booted,
             running,
             pins,

@@ -29,13 +29,12 @@ pub(super) fn apply(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure
     job.protect = Arc::clone(settings.protect());
     job.limits = settings.limits();
     job.accepted = Arc::clone(settings.accepted());
-    let mut observer = context.observer(None);
     if let Some(facts) = plan.collection() {
         // The plan keeps what it was made to keep.
-        let flakes = &facts.keep_flake_inputs;
-        observer.flakes.clone_from(flakes);
         let collect = job.operations.collect.get_or_insert_default();
-        collect.keep_flake_inputs.clone_from(flakes);
+        collect
+            .keep_flake_inputs
+            .clone_from(&facts.keep_flake_inputs);
         collect.keep_build_dependencies = facts.keep_build_dependencies;
     }
     let job = EffectiveJob::new(job, settings.policy());
@@ -53,6 +52,7 @@ pub(super) fn apply(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure
         })?;
     }
     let nix = context.nix()?;
+    let observer = context.observer(Some(&job));
     run::recover_first(context, &observer, &nix)?;
     let mut plan = inspect::renew(context, &job, plan, Exact::IfCheap)?;
     let view = context.view();

@@ -207,6 +207,13 @@ Exit status, for ExecCondition= of systemd:
     Pin(PinArgs),
     /// Remove a pin
     Unpin(UnpinArgs),
+    /// Mark a project as used, so that rules for unused roots keep its links
+    ///
+    /// Sets the time of the links into the store in DIR, DIR/.direnv and DIR/.devenv to now.
+    #[command(
+        after_long_help = "Example, for every environment that direnv loads (~/.config/direnv/direnvrc):\n  nix-prune touch >/dev/null 2>&1 || true"
+    )]
+    Touch(TouchArgs),
     /// Create, validate, show, compare and import settings
     #[command(
         after_long_help = "Examples:\n  nix-prune config init --preset laptop\n  nix-prune config check\n  nix-prune config import nh clean all --keep 3"
@@ -240,6 +247,14 @@ impl Command {
             _ => None,
         }
     }
+}
+
+/// `touch`.
+#[derive(Debug, Args)]
+pub struct TouchArgs {
+    /// The directory of the project
+    #[arg(default_value = ".", value_hint = ValueHint::DirPath)]
+    pub dir: Utf8PathBuf,
 }
 
 /// `man`.

@@ -315,6 +315,7 @@ impl Context {
             boot_menu: jobs.iter().any(|job| job.operations.boot_menu.is_some()),
             all_of_nix: selectors().any(|s| *s == ProfileSelector::NixCollectGarbage),
             flakes: flakes.flatten().cloned().collect(),
+            uses_of_links: jobs.iter().any(|job| job.asks_for_uses()),
             previous_runs: &self.journal,
             clock: &self.clock,
         }

@@ -123,6 +123,7 @@ fn job(context: &Context, args: &FreeArgs) -> Result<EffectiveJob, Failure> {
         job.undo_window = Span::ZERO;
         if holds_for_the_policy {
             job.operations.generations = None;
+            job.operations.roots = None;
         }
         job.operations.collect.get_or_insert_default();
         // Only the goal that was asked for takes generations; the menu follows.

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use super::blocker::{Blocker, CheckCode};
 use super::elapsed::{self, Reading, Skip, Uptime};
 use super::measure::{Span, Timestamp};
-use super::plan::GenerationFacts;
 use super::receipt::{Entry, Outcome};
 use super::root::{Dangling, GcRoot, RootKind, RootState};
 use super::snapshot::{Held, Hold, Snapshot, VanishedRoot};
@@ -242,18 +241,15 @@ fn held_roots(holds: &[Hold]) -> HashSet<(&Utf8PathBuf, &StorePath<String>)> {
     held.collect()
 }
 
-/// The generations that a run has removed.
+/// The links that a run has removed.
 struct Removed<'a>(HashSet<(String, &'a StorePath<String>)>);
 
 impl<'a> Removed<'a> {
     fn by(run: &'a [Entry]) -> Self {
         let done = run.iter().filter(|entry| entry.outcome == Outcome::Done);
-        let removed = done.filter_map(|entry| entry.action.removed_generation());
-        let name = |facts: &'a GenerationFacts| {
-            let link = facts.profile.link_name(facts.number);
-            (link, &facts.store_path)
-        };
-        Self(removed.map(name).collect())
+        let removed = done.filter_map(|entry| entry.action.removed_link());
+        let named = removed.filter_map(|(link, path)| Some((link.file_name()?.to_string(), path)));
+        Self(named.collect())
     }
 
     /// By the name of the link and its path: the directory may go by another name among the roots.

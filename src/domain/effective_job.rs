@@ -76,6 +76,12 @@ impl EffectiveJob {
         recorded.cloned().chain(from_settings).collect()
     }
 
+    /// Whether rules ask for the last use of links.
+    pub fn asks_for_uses(&self) -> bool {
+        let roots = self.bound.operations.roots.as_ref();
+        roots.is_some_and(|roots| !roots.rules.is_empty())
+    }
+
     /// Whether a run holds what vanished roots kept.
     pub fn holds_what_vanished(&self) -> bool {
         self.bound.operations.collect.is_some() && !self.bound.undo_window.is_zero()

@@ -18,6 +18,7 @@ use super::profile::{GenerationNumber, Profile, ProfileKind, ProfilePath};
 use super::protected::ProtectedPaths;
 use super::retention::KeepPolicy;
 use super::risk::RiskLevel;
+use super::root_rules::{RootRule, RuleVerdict};
 
 /// The name of a job: 1 to 50 letters, digits, `_` or `-`, beginning with a letter or digit.
 #[derive(
@@ -353,10 +354,20 @@ impl ProfileSelector {
 }
 
 /// Which roots are removed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct RootsOperation {
     /// Entries whose link is gone.
     pub dangling: bool,
+    /// Rules for links; the first one that fits a root decides.
+    pub rules: Vec<RootRule>,
+}
+
+impl RootsOperation {
+    /// Whether it removes anything at all.
+    pub fn removes_something(&self) -> bool {
+        let removes = |rule: &RootRule| rule.verdict == RuleVerdict::Remove;
+        self.dangling || self.rules.iter().any(removes)
+    }
 }
 
 #[cfg(test)]

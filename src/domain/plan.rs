@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::action::{
     Action, BootFacts, CollectFacts, EarlyFacts, GenerationFacts, HoldFacts, PlannedAction,
-    RootFacts, VanishedFacts,
+    RootFacts, RootLinkFacts, VanishedFacts,
 };
 pub use self::prediction::{Later, PlannedKeep, PlannedProfile, Prediction};
 use super::accept::Acceptance;
@@ -18,9 +18,9 @@ use super::blocker::{self, Blocker, CheckCode};
 use super::boot_menu::BootReport;
 use super::budget::{BudgetReport, Disk};
 use super::job::JobName;
-use super::measure::{Bytes, Timestamp};
+use super::measure::{Bytes, Span, Timestamp};
 use super::note::Note;
-use super::profile::{GenerationNumber, ProfilePath};
+use super::profile::{GenerationNumber, Owner, ProfilePath};
 use super::retention::{Reason, Reasons};
 use super::risk::RiskLevel;
 use super::root::RootKind;
@@ -136,6 +136,18 @@ pub enum Subject {
         /// Where it comes from.
         origin: RootKind,
     },
+    /// A link in the directory of a user that is a root.
+    RootLink {
+        /// The link.
+        #[schemars(with = "String")]
+        link: Utf8PathBuf,
+        /// Where it comes from.
+        origin: RootKind,
+        /// Whose link it is.
+        owner: Option<Owner>,
+        /// The time of the link.
+        made_at: Option<Timestamp>,
+    },
     /// A hold.
     Hold {
         /// Its link.
@@ -156,7 +168,9 @@ impl Subject {
             Self::Generation {
                 profile, number, ..
             } => profile.link(*number),
-            Self::Root { link, .. } | Self::Hold { link, .. } => link.clone(),
+            Self::Root { link, .. } | Self::RootLink { link, .. } | Self::Hold { link, .. } => {
+                link.clone()
+            }
         }
     }
 }
@@ -194,6 +208,8 @@ pub enum RemovalRule {
     NoRuleKeepsIt,
     /// `roots.dangling`: the root's link is gone.
     Dangling,
+    /// A rule of `roots.rules`.
+    RootRule,
     /// The undo window has ended.
     WindowEnded,
     /// The undo window is open, and the budget needs the space now.
@@ -249,6 +265,7 @@ impl Item {
             (Subject::Root { link, entry, .. }, Action::RemoveRoot(facts)) => {
                 facts.link == *link && Some(&facts.entry) == entry.as_ref()
             }
+            (Subject::RootLink { link, .. }, Action::RemoveRootLink(facts)) => facts.link == *link,
             (Subject::Hold { link, held, until }, action) => action
                 .released_hold()
                 .is_some_and(|hold| (&hold.link, &hold.held, &hold.until) == (link, held, until)),
@@ -292,13 +309,19 @@ impl Plan {
             .filter_map(|removal| removal.action.removed_generation())
     }
 
-    /// How many generations are removed without a hold, and holds released before their undo window ends.
+    /// The actions that remove generations and links of roots, in order.
+    pub fn removed_links(&self) -> impl Iterator<Item = &Action> {
+        let actions = self.removals().map(|removal| &removal.action);
+        actions.filter(|action| action.removed_link().is_some())
+    }
+
+    /// How many generations and root links are removed without a hold, and holds released before their undo window ends.
     pub fn removed_for_good(&self) -> usize {
-        let generations = self.removed_generations();
-        let early = self
-            .removals()
-            .filter(|it| it.rule == RemovalRule::NeededNow);
-        generations.filter(|facts| facts.hold.is_zero()).count() + early.count()
+        let is_for_good = |removal: &&Removal| {
+            let not_held = removal.action.promised_hold().is_some_and(Span::is_zero);
+            not_held || removal.rule == RemovalRule::NeededNow
+        };
+        self.removals().filter(is_for_good).count()
     }
 
     /// Whether there is nothing to do.

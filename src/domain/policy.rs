@@ -71,10 +71,11 @@ impl Policy {
     /// When it would take away for good, or sooner than the policy allows.
     pub fn allows(self, action: &Action) -> Result<(), ShortWindow> {
         let short = match action {
-            Action::RemoveGeneration(facts) => facts.hold < self.undo_window,
             Action::HoldRoot(facts) => facts.hold < self.undo_window,
             Action::ReleaseEarly(_) => !self.undo_window.is_zero(),
-            _ => false,
+            action => action
+                .promised_hold()
+                .is_some_and(|hold| hold < self.undo_window),
         };
         if short {
             Err(ShortWindow(self.undo_window))

@@ -23,8 +23,13 @@ impl ProtectedPaths {
     /// Paths are compared as they are written. Generation links and holds are never covered: the operations that remove
     /// them own them.
     pub fn covering(&self, link: &Utf8Path) -> Option<&Utf8Path> {
-        let covers = |path: &&Utf8Path| link == *path || (*path != "/" && link.starts_with(path));
-        self.iter().find(covers).filter(|_| !is_owned(link))
+        self.containing(link).filter(|_| !is_owned(link))
+    }
+
+    /// The same for what no operation owns by definition, whatever its name.
+    pub fn containing(&self, path: &Utf8Path) -> Option<&Utf8Path> {
+        let contains = |by: &&Utf8Path| path == *by || (*by != "/" && path.starts_with(by));
+        self.iter().find(contains)
     }
 }
 

@@ -271,6 +271,15 @@ pub enum Undo {
     },
     /// Make the root's entry again.
     RestoreRoot,
+    /// Make the root's link again; its closure is held until then.
+    #[serde(rename_all = "camelCase")]
+    RestoreLink {
+        /// The root that holds the closure.
+        #[schemars(with = "String")]
+        hold: Utf8PathBuf,
+        /// When the hold ends.
+        until: Timestamp,
+    },
     /// Nothing was removed: the former target of a vanished root is held.
     #[serde(rename_all = "camelCase", alias = "kept")]
     Held {
@@ -328,11 +337,25 @@ impl Receipt {
     }
 }
 
+impl Undo {
+    /// The hold that it needs, and when that ends.
+    pub fn hold(&self) -> Option<(&Utf8PathBuf, Timestamp)> {
+        match self {
+            Self::RestoreGeneration { hold, until }
+            | Self::RestoreLink { hold, until }
+            | Self::Held { hold, until } => Some((hold, *until)),
+            Self::RestoreRoot => None,
+        }
+    }
+}
+
 impl Entry {
     /// Whether it was done, can be undone, and was not undone yet.
     pub fn is_undoable(&self) -> bool {
         let puts_back = match self.undo {
-            Some(Undo::RestoreGeneration { .. } | Undo::RestoreRoot) => true,
+            Some(Undo::RestoreGeneration { .. } | Undo::RestoreRoot | Undo::RestoreLink { .. }) => {
+                true
+            }
             Some(Undo::Held { .. }) | None => false,
         };
         puts_back && self.outcome == Outcome::Done && self.undone_by.is_none()
@@ -340,14 +363,13 @@ impl Entry {
 
     /// The hold that it made in `run`, or was to make.
     pub fn hold(&self, run: &RunId) -> Option<HoldFacts> {
-        let (link, until) = match &self.undo {
-            Some(Undo::RestoreGeneration { hold, until } | Undo::Held { hold, until }) => {
-                (hold.clone(), *until)
-            }
-            Some(Undo::RestoreRoot) | None => return None,
-        };
+        let (link, until) = self.undo.as_ref()?.hold()?;
         let (store_path, held) = match &self.action {
             Action::RemoveGeneration(facts) => (facts.store_path.clone(), facts.held()),
+            Action::RemoveRootLink(facts) => {
+                let root = facts.link.clone();
+                (facts.store_path.clone(), Held::Root { root })
+            }
             Action::HoldRoot(facts) => {
                 let root = facts.link.clone();
                 (facts.store_path.clone(), Held::Root { root })
@@ -356,7 +378,7 @@ impl Entry {
         };
         Some(HoldFacts {
             run: run.clone(),
-            link,
+            link: link.clone(),
             store_path,
             held,
             until,

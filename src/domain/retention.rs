@@ -14,6 +14,8 @@ pub use self::policy::{KeepError, KeepPolicy, KeepRules, MAX_KEPT};
 use super::measure::{Span, Timestamp};
 use super::policy::MinimumRetention;
 use super::profile::{Current, CurrentUnknown, GenerationNumber, Profile};
+use super::root_rules::RuleNumber;
+use super::root_use::LastUse;
 use super::snapshot::Pin;
 use super::store_path::StorePath;
 use super::uptimes::Uptimes;
@@ -99,7 +101,7 @@ pub enum Reason {
     ParentMissing,
     /// The link is still there; its owner can see it, and remove it.
     LinkExists,
-    /// The link is gone, and its entry lies outside `gcroots/auto`: its owner can see the entry, and remove it.
+    /// The link is gone, and its entry lies outside `gcroots/auto` and `gcroots/per-user`: its owner can see the entry, and remove it.
     EntryByHand,
     /// Its name is not UTF-8, and could not be recorded and restored exactly.
     NotUtf8,
@@ -113,6 +115,32 @@ pub enum Reason {
     NotNeeded,
     /// One run removes no more.
     LaterRun,
+    /// A process works in the project of the link.
+    InUse {
+        /// The number of the process.
+        pid: u32,
+    },
+    /// Its last use is not known.
+    UseUnknown(String),
+    /// It was used within the time of a rule.
+    UsedWithin {
+        /// The time of the rule.
+        span: Span,
+        /// The last use.
+        last: LastUse,
+    },
+    /// It was made within the time of a rule.
+    MadeWithin(Span),
+    /// It is one of the latest links of its kind in its directory.
+    LatestInDirectory(u16),
+    /// Its project exists.
+    ProjectExists,
+    /// This rule keeps it.
+    RuleKeepsIt(RuleNumber),
+    /// It is on another file system, and no rule names it by a pattern.
+    OtherFileSystem,
+    /// Its target is a derivation, which could not be held.
+    Derivation,
 }
 
 /// One or more reasons, in the order of [`Reason`].
@@ -144,7 +172,8 @@ impl Reasons {
         Self(vec![reason])
     }
 
-    fn gather(reasons: BTreeSet<Reason>) -> Option<Self> {
+    /// All of these, without repetitions; `None` for none.
+    pub fn gather(reasons: BTreeSet<Reason>) -> Option<Self> {
         (!reasons.is_empty()).then(|| Self(reasons.into_iter().collect()))
     }
 

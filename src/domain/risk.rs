@@ -69,6 +69,11 @@ pub fn of_generation(is_system: bool, held: bool, bootable_left: usize) -> RiskL
     }
 }
 
+/// The risk of removing the link of a root. `held` is whether its closure is held for the undo window.
+pub fn of_root_link(held: bool) -> RiskLevel {
+    of_generation(false, held, usize::MAX)
+}
+
 /// The risk of ending a hold before its time: what it held can never be put back.
 pub fn of_early_release(is_system: bool) -> RiskLevel {
     of_generation(is_system, false, usize::MAX)

@@ -18,10 +18,18 @@ pub enum RootKind {
     Result,
     /// A link of direnv, in a `.direnv` directory.
     Direnv,
+    /// A link of devenv, in a `.devenv` directory.
+    Devenv,
+    /// A link of lorri.
+    Lorri,
+    /// A link of cached-nix-shell.
+    NixShell,
     /// A link of home-manager, `current-home` among them.
     Home,
     /// The booted or the running system.
     System,
+    /// A link of a container.
+    Container,
     /// A process that uses the path.
     Process,
     /// A temporary root of a running Nix command.
@@ -36,12 +44,16 @@ pub enum RootKind {
 
 impl RootKind {
     /// All kinds.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::Profile,
         Self::Result,
         Self::Direnv,
+        Self::Devenv,
+        Self::Lorri,
+        Self::NixShell,
         Self::Home,
         Self::System,
+        Self::Container,
         Self::Process,
         Self::Temporary,
         Self::Hold,
@@ -55,8 +67,12 @@ impl RootKind {
             Self::Profile => "profile",
             Self::Result => "result",
             Self::Direnv => "direnv",
+            Self::Devenv => "devenv",
+            Self::Lorri => "lorri",
+            Self::NixShell => "nixShell",
             Self::Home => "home",
             Self::System => "system",
+            Self::Container => "container",
             Self::Process => "process",
             Self::Temporary => "temporary",
             Self::Hold => "hold",
@@ -143,7 +159,7 @@ mod tests {
             let kind: RootKind = serde_json::from_value(kind["const"].clone()).unwrap();
             assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
         }
-        assert!(kinds.len() > 8);
+        assert_eq!(kinds.len(), RootKind::ALL.len());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The snapshot: everything observed before a decision.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use camino::Utf8PathBuf;
@@ -14,6 +15,7 @@ use super::note::Note;
 use super::profile::{GenerationNumber, Profile, ProfilePath};
 use super::receipt::RunId;
 use super::root::GcRoot;
+use super::root_use::LinkUse;
 use super::store_path::{StoreDir, StorePath};
 use super::uptimes::Uptimes;
 
@@ -36,6 +38,8 @@ pub struct Snapshot {
     pub profiles: Vec<Profile>,
     /// Every root found.
     pub roots: Vec<GcRoot>,
+    /// The use of links that rules may remove, where the job has rules.
+    pub uses: BTreeMap<Utf8PathBuf, LinkUse>,
     /// The systems the machine was booted with.
     pub booted: Vec<StorePath<String>>,
     /// The systems the machine is running.

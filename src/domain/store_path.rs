@@ -63,6 +63,11 @@ impl<S: AsRef<str>> StorePath<S> {
         self.name.as_ref()
     }
 
+    /// Whether it is a derivation: if asked to realise it, Nix would build what it describes.
+    pub fn is_derivation(&self) -> bool {
+        self.name().strip_suffix(".drv").is_some()
+    }
+
     /// The same path with a borrowed name.
     pub fn as_ref(&self) -> StorePathRef<'_> {
         StorePath {

@@ -32,15 +32,13 @@ impl ItemRef {
             let mut reference = self.generations.iter();
             return reference.any(|it| it.names(&facts.profile, facts.number));
         }
-        let vanished = action.vanished_root().map(|facts| &facts.link);
-        let root = action.removed_root();
-        let mut paths = root
-            .into_iter()
-            .flat_map(|facts| [&facts.link, &facts.entry]);
-        vanished
-            .into_iter()
-            .chain(paths.by_ref())
-            .any(|path| *path == self.text)
+        let paths = match action {
+            Action::RemoveRoot(facts) => vec![&facts.link, &facts.entry],
+            Action::RemoveRootLink(facts) => vec![&facts.link, &facts.entry],
+            Action::HoldRoot(facts) => vec![&facts.link],
+            _ => Vec::new(),
+        };
+        paths.into_iter().any(|path| *path == self.text)
     }
 }
 
@@ -70,12 +68,14 @@ pub struct UndoItem {
     pub obstacle: Option<String>,
 }
 
-/// Generations by profile, and links of roots, that some actions remove or restore.
+/// Generations by profile, and roots by their links, that some actions remove or restore.
 #[derive(Debug, Default)]
 pub struct Parts<'a> {
     /// The numbers of the generations.
     pub generations: BTreeMap<&'a ProfilePath, BTreeSet<u32>>,
-    /// The links.
+    /// The links of dangling roots.
+    pub dangling: BTreeSet<&'a str>,
+    /// The links of roots.
     pub links: BTreeSet<&'a str>,
 }
 
@@ -87,8 +87,14 @@ impl<'a> FromIterator<&'a Action> for Parts<'a> {
                 let numbers = parts.generations.entry(&facts.profile).or_default();
                 numbers.insert(facts.number.0);
             }
-            if let Action::RemoveRoot(facts) | Action::RestoreRoot(facts) = action {
-                parts.links.insert(facts.link.as_str());
+            match action {
+                Action::RemoveRoot(facts) | Action::RestoreRoot(facts) => {
+                    parts.dangling.insert(facts.link.as_str());
+                }
+                Action::RemoveRootLink(facts) | Action::RestoreRootLink(facts) => {
+                    parts.links.insert(facts.link.as_str());
+                }
+                _ => {}
             }
         }
         parts
@@ -111,7 +117,7 @@ impl Parts<'_> {
                 (first, last) => format!("{name}:{first}..{last}"),
             })
         });
-        let links = self.links.iter().map(ToString::to_string);
+        let links = self.dangling.union(&self.links).map(ToString::to_string);
         generations.chain(links).collect()
     }
 }

@@ -392,7 +392,7 @@ pub(super) fn settle(
         // What was not done needs no undoing; where a hold was left behind, it is found by its link.
         let left_behind = matches!(
             entry.undo,
-            Some(Undo::RestoreGeneration { .. } | Undo::Held { .. })
+            Some(Undo::RestoreGeneration { .. } | Undo::RestoreLink { .. } | Undo::Held { .. })
         );
         if !left_behind {
             entry.undo = None;

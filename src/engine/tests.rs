@@ -12,6 +12,7 @@ mod nix;
 mod plan;
 mod planning;
 mod predicting;
+mod root_links;
 mod rounds;
 mod runs;
 mod snapshots;
@@ -32,16 +33,18 @@ use nix_prune::domain::job::{
     RootsOperation,
 };
 use nix_prune::domain::measure::{Bytes, Span, Timestamp};
-use nix_prune::domain::plan::{Action, Decision, GenerationFacts, HoldFacts, RootFacts};
+use nix_prune::domain::plan::{
+    Action, Decision, GenerationFacts, HoldFacts, RootFacts, RootLinkFacts,
+};
 use nix_prune::domain::profile::{
     Content, Current, Generation, GenerationNumber, Owner, Profile, ProfileKind, ProfilePath,
 };
 use nix_prune::domain::protected::ProtectedPaths;
-use nix_prune::domain::receipt::{Outcome, Receipt, RunId, RunKind, Undo};
+use nix_prune::domain::receipt::{Outcome, Receipt, RunId, RunKind};
 use nix_prune::domain::retention::{KeepPolicy, KeepRules};
 use nix_prune::domain::risk::RiskLevel;
 use nix_prune::domain::root::{Dangling, GcRoot, RootKind, RootState};
-use nix_prune::domain::snapshot::{Actor, Held, Hold, MachineId, Pin, Snapshot, VanishedRoot};
+use nix_prune::domain::snapshot::{Actor, Hold, MachineId, Pin, Snapshot, VanishedRoot};
 use nix_prune::domain::store_path::{StoreDir, StorePath, StorePathRef};
 use nix_prune::engine::{Engine, EngineError, GateError, failed_in_a_row, gate};
 use nix_prune::ports::{
@@ -94,6 +97,8 @@ struct World {
     blockers: RefCell<Vec<nix_prune::domain::blocker::Blocker>>,
     /// Links of a user, which are roots.
     roots: RefCell<BTreeMap<Utf8PathBuf, StorePath<String>>>,
+    /// Links of a user that are indirect roots, with their times.
+    root_links: RefCell<BTreeMap<Utf8PathBuf, (StorePath<String>, Timestamp)>>,
     /// Somebody removes these links behind so many more drops.
     unlinks_after: Cell<Option<usize>>,
     /// Holds that are no roots any more, though their links are there.
@@ -193,31 +198,20 @@ impl World {
 
     /// The holds of all runs whose links are there.
     fn found_holds(&self) -> Vec<Hold> {
-        let holds = self.journal.borrow();
-        let holds = holds.values().flat_map(|receipt| {
-            receipt
-                .entries
-                .iter()
-                .filter_map(|entry| match (&entry.action, &entry.undo) {
-                    (
-                        Action::RemoveGeneration(facts),
-                        Some(Undo::RestoreGeneration { hold, until }),
-                    ) => {
-                        let there = self.holds.borrow().contains_key(hold);
-                        there.then(|| Hold {
-                            run: receipt.run.clone(),
-                            link: hold.clone(),
-                            store_path: facts.store_path.clone(),
-                            held: Held::Generation {
-                                profile: facts.profile.clone(),
-                                number: facts.number,
-                            },
-                            until: *until,
-                            intact: !self.lost.borrow().contains(hold),
-                        })
-                    }
-                    _ => None,
-                })
+        let journal = self.journal.borrow();
+        let holds = journal.values().flat_map(|receipt| {
+            let removed = receipt.entries.iter();
+            let removed = removed.filter(|entry| entry.action.removed_link().is_some());
+            let holds = removed.filter_map(|entry| entry.hold(&receipt.run));
+            let there = holds.filter(|hold| self.holds.borrow().contains_key(&hold.link));
+            there.map(|hold| Hold {
+                intact: !self.lost.borrow().contains(&hold.link),
+                run: hold.run,
+                link: hold.link,
+                store_path: hold.store_path,
+                held: hold.held,
+                until: hold.until,
+            })
         });
         holds.collect()
     }
@@ -254,6 +248,11 @@ impl World {
         let mut targets = links.values().map(|(target, _)| target.as_str());
         targets.any(|target| target.ends_with(&path.to_string()))
             || self.holds.borrow().values().any(|held| held == path)
+            || self
+                .root_links
+                .borrow()
+                .values()
+                .any(|(kept, _)| kept == path)
     }
 
     /// What a collector does: everything that no generation, link or hold leads to is deleted.
@@ -270,6 +269,7 @@ impl World {
                 .values()
                 .any(|(t, _)| t.as_str().ends_with(&p.to_string()))
                 || roots.values().any(|path| path == p)
+                || self.root_links.borrow().values().any(|(kept, _)| kept == p)
                 || held.iter().any(|(_, held)| *held == p)
         });
     }
@@ -344,6 +344,11 @@ impl Survey for World {
             state: RootState::Live,
             made_at: None,
         }));
+        let links = self.root_links.borrow();
+        let roots = roots.chain(links.iter().map(root_links::root_of));
+        let uses = links
+            .iter()
+            .map(|(link, (_, time))| (link.clone(), root_links::used(*time)));
         Ok(Snapshot {
             unseen_roots: None,
             taken_at: self.now(),
@@ -355,6 +360,7 @@ impl Survey for World {
             profiles: vec![profile],
             roots: roots.collect(),
             boot: self.boot.borrow().clone(),
+            uses: uses.collect(),
             booted: Vec::new(),
             running: Vec::new(),
             pins: self.pins.borrow().clone(),
@@ -389,7 +395,10 @@ fn job(window: Span) -> Job {
                 })
                 .unwrap(),
             }),
-            roots: Some(RootsOperation { dangling: true }),
+            roots: Some(RootsOperation {
+                dangling: true,
+                rules: Vec::new(),
+            }),
             collect: Some(CollectOperation::default()),
             boot_menu: None,
             maintenance: Vec::new(),

@@ -117,8 +117,8 @@ impl<R: RunJournal> Engine<'_, R> {
         }
         let is_open = |entry: &Entry, receipt: &Receipt| {
             let action = &entry.action;
-            let is_root = action.removed_root().is_some() && entry.is_undoable();
-            let is_named = !items.is_empty() && (is_root || action.vanished_root().is_some());
+            let is_entry = action.removed_root().is_some() && entry.is_undoable();
+            let is_named = !items.is_empty() && (is_entry || action.vanished_root().is_some());
             is_named || self.can_come_back(entry, receipt)
         };
         let has = |receipt: &Receipt, item: &ItemRef| {
@@ -162,14 +162,9 @@ impl<R: RunJournal> Engine<'_, R> {
 
     /// What is known to prevent that an entry is restored.
     fn obstacle(&self, entry: &Entry, original: &Receipt) -> Option<String> {
-        let generation = entry.action.removed_generation();
-        let seen = match (generation, entry.action.removed_root()) {
-            (Some(facts), _) => self.perform.see_generation(facts),
-            (None, Some(facts)) => self.perform.see_root(facts),
-            (None, None) => return None,
-        };
-        match seen {
-            Ok(LinkState::Gone) if generation.is_none() || self.is_held(entry, original) => None,
+        let needs_hold = entry.action.removed_link().is_some();
+        match entry.action.operation().state(self.perform)? {
+            Ok(LinkState::Gone) if !needs_hold || self.is_held(entry, original) => None,
             Ok(LinkState::Gone) => Some("it is no longer held".to_string()),
             Ok(LinkState::Unchanged) => Some("it is there already".to_string()),
             Ok(LinkState::Unfinished | LinkState::Different) => {
@@ -187,23 +182,24 @@ impl<R: RunJournal> Engine<'_, R> {
         (entry.is_undoable() && self.is_held(entry, receipt)) || self.came_to_pass(entry, receipt)
     }
 
-    /// Whether a generation is gone and held although its removal is not on record as done: its state was not certain when
+    /// Whether a generation or link is gone and held although its removal is not on record as done: its state was not certain when
     /// an interrupted run was recovered, or the removal finished afterwards.
     fn came_to_pass(&self, entry: &Entry, receipt: &Receipt) -> bool {
-        let Some(facts) = entry.action.removed_generation() else {
-            return false;
+        let is_gone = || {
+            let state = entry.action.operation().state(self.perform);
+            matches!(state, Some(Ok(LinkState::Gone)))
         };
         !matches!(entry.outcome, Outcome::Done | Outcome::Pending)
             && entry.undone_by.is_none()
             && self.is_held(entry, receipt)
-            && matches!(self.perform.see_generation(facts), Ok(LinkState::Gone))
+            && is_gone()
     }
 
-    /// Whether a generation is still held. A removed root alone does not make a run the latest one to undo: its link
+    /// Whether a generation or link is still held. A removed dangling root alone does not make a run the latest one to undo: its link
     /// was gone, and Nix would have removed it as well. A run asked for by name is tried in any case.
     fn is_held(&self, entry: &Entry, receipt: &Receipt) -> bool {
         let hold = entry.hold(&receipt.run);
-        let hold = hold.filter(|_| entry.action.removed_generation().is_some());
+        let hold = hold.filter(|_| entry.action.removed_link().is_some());
         hold.is_some_and(|hold| matches!(self.perform.see_hold(&hold), Ok(LinkState::Unchanged)))
     }
 }

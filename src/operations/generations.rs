@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use camino::Utf8PathBuf;
 
 pub use self::quota::{MAX_REMOVALS, MAX_REMOVALS_OF_A_USER};
-use super::{ActionContext, Draft, Frees, Loss, Operation, ProfileNames, Regret};
+use super::{ActionContext, Draft, Frees, Loss, Operation, ProfileNames, Regret, held_links};
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::job::{GenerationsOperation, ProfileRef};
 use crate::domain::measure::{Span, Timestamp};
@@ -17,7 +17,7 @@ use crate::domain::retention::{self, Circumstances, Reason, Verdict};
 use crate::domain::risk::{self, RiskLevel};
 use crate::domain::snapshot::{Pin, Snapshot};
 use crate::domain::uptimes;
-use crate::ports::{LinkState, PerformError, RestoreMode, error_chain};
+use crate::ports::{LinkState, NixActions, PerformError, RestoreMode};
 
 mod quota;
 mod recheck;
@@ -184,11 +184,7 @@ impl Operation for Remove<'_> {
     fn describe(&self, names: &ProfileNames<'_>) -> String {
         let Self(facts) = self;
         let what = names.generation(facts.number, &facts.profile);
-        if facts.hold.is_zero() {
-            format!("remove {what} (not restorable)")
-        } else {
-            format!("remove {what} (restorable for {})", facts.hold)
-        }
+        held_links::describe_removal(&what, facts.hold)
     }
 
     fn risk(&self) -> RiskLevel {
@@ -197,12 +193,7 @@ impl Operation for Remove<'_> {
     }
 
     fn frees(&self) -> Frees {
-        let link = self.0.profile.link(self.0.number);
-        if self.0.hold.is_zero() {
-            Frees::Now(link)
-        } else {
-            Frees::WhenWindowEnds(link)
-        }
+        held_links::frees_of_link(self.0.profile.link(self.0.number), self.0.hold)
     }
 
     fn regret(&self) -> Option<Regret> {
@@ -229,42 +220,18 @@ impl Operation for Remove<'_> {
         Some(Action::RestoreGeneration(self.0.clone()))
     }
 
-    /// Holds the closure, then removes the generation. If the hold fails, the generation is kept. If the removal fails
-    /// and the generation is still there, the hold is not needed.
+    fn state(&self, nix: &dyn NixActions) -> Option<Result<LinkState, PerformError>> {
+        Some(nix.see_generation(self.0))
+    }
+
     fn perform(&self, context: &ActionContext<'_>) -> Result<Option<String>, PerformError> {
         let Self(facts) = self;
-        match &context.hold {
-            Some(hold) => context.nix.hold(&facts.store_path, &hold.link)?,
-            None if facts.hold.is_zero() => {}
-            // A hold was promised and has no place: that must never lead to the removal.
-            None => return Err(PerformError::Stale("the hold has no place".to_string())),
-        }
-        let Err(error) = context.nix.remove_generation(facts) else {
-            return Ok(None);
-        };
-        match context.nix.see_generation(facts) {
-            // Nix failed after the removal; it counts that the generation is gone, held, and recorded so.
-            Ok(LinkState::Gone)
-                if !matches!(
-                    error,
-                    PerformError::Stale(_) | PerformError::RemovedMore { .. }
-                ) =>
-            {
-                Ok(Some(error_chain(&error)))
-            }
-            Ok(LinkState::Unchanged) => {
-                if let Some(hold) = &context.hold
-                    && let Err(error) = context.nix.release_hold(hold)
-                {
-                    tracing::warn!(error = %error_chain(&error), "an unneeded hold remains until its undo window ends");
-                }
-                Err(error)
-            }
-            // The state of the generation is not certain: the hold is kept until its window ends.
-            Ok(LinkState::Gone | LinkState::Unfinished | LinkState::Different) | Err(_) => {
-                Err(error)
-            }
-        }
+        held_links::remove_held(
+            context,
+            (&facts.store_path, facts.hold),
+            || context.nix.remove_generation(facts),
+            || context.nix.see_generation(facts),
+        )
     }
 
     fn examine(&self, context: &ActionContext<'_>) -> (Outcome, String) {
@@ -284,13 +251,8 @@ impl Operation for Restore<'_> {
     }
 
     fn examine(&self, context: &ActionContext<'_>) -> (Outcome, String) {
-        super::examine_restoration(match context.nix.see_generation(self.0) {
-            // The link is there and only its time or its root is missing: that is finished, not undone.
-            Ok(LinkState::Unfinished | LinkState::Unchanged) => context
-                .nix
-                .restore_generation(self.0, RestoreMode::Resume)
-                .map(|()| LinkState::Unchanged),
-            seen => seen,
+        super::examine_restored_link(context.nix.see_generation(self.0), || {
+            context.nix.restore_generation(self.0, RestoreMode::Resume)
         })
     }
 }

@@ -1,6 +1,6 @@
-//! `roots`: removes dangling entries of `gcroots/auto`, and restores them.
+//! `roots.dangling`: removes dangling entries of `gcroots/auto` and `gcroots/per-user`, and restores them.
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use super::generations::MAX_REMOVALS;
 use super::{ActionContext, Draft, Operation, ProfileNames};
@@ -13,7 +13,7 @@ use crate::domain::retention::Reason;
 use crate::domain::risk::RiskLevel;
 use crate::domain::root::{Dangling, GcRoot, RootState};
 use crate::domain::snapshot::{Actor, Snapshot};
-use crate::ports::PerformError;
+use crate::ports::{LinkState, NixActions, PerformError};
 
 /// Removes a dangling entry.
 pub(super) struct Remove<'a>(pub(super) &'a RootFacts);
@@ -23,7 +23,7 @@ pub(super) struct Restore<'a>(pub(super) &'a RootFacts);
 
 pub(super) fn select(draft: &mut Draft<'_>) {
     let (snapshot, job) = (draft.snapshot, draft.job);
-    let Some(operation) = job.operations.roots else {
+    let Some(operation) = &job.operations.roots else {
         return;
     };
     let mut roots: Vec<&GcRoot> = snapshot.roots.iter().collect();
@@ -64,8 +64,12 @@ fn keep_reason(
     protect: Option<&Protect>,
     selected: bool,
 ) -> Option<Reason> {
-    let auto = snapshot.state_dir.join("gcroots/auto");
-    let in_auto = |entry: &Utf8PathBuf| entry.parent() == Some(&auto);
+    let roots = snapshot.state_dir.join("gcroots");
+    let is_tidied = |entry: &Utf8PathBuf| {
+        let dir = entry.parent();
+        let above = dir.and_then(Utf8Path::parent);
+        dir == Some(&roots.join("auto")) || above == Some(&roots.join("per-user"))
+    };
     match dangling {
         _ if !root.exact => Some(Reason::NotUtf8),
         _ if protect.is_some_and(|p| p.roots.matches(&root.link)) => Some(Reason::Protected),
@@ -75,7 +79,7 @@ fn keep_reason(
         Dangling::ParentMissing => Some(Reason::ParentMissing),
         Dangling::PathGone | Dangling::NotARoot => Some(Reason::LinkExists),
         Dangling::LinkGone if root.entry.is_none() => Some(Reason::LinkExists),
-        Dangling::LinkGone if !root.entry.as_ref().is_some_and(in_auto) => {
+        Dangling::LinkGone if !root.entry.as_ref().is_some_and(is_tidied) => {
             Some(Reason::EntryByHand)
         }
         Dangling::LinkGone if !selected => Some(Reason::NotSelected),
@@ -117,6 +121,10 @@ impl Operation for Remove<'_> {
 
     fn inverse(&self) -> Option<Action> {
         Some(Action::RestoreRoot(self.0.clone()))
+    }
+
+    fn state(&self, nix: &dyn NixActions) -> Option<Result<LinkState, PerformError>> {
+        Some(nix.see_root(self.0))
     }
 
     fn perform(&self, context: &ActionContext<'_>) -> Result<Option<String>, PerformError> {

@@ -9,6 +9,7 @@ use super::*;
 const HASH: &str = "00bgd045z0d4icpbc2yyz4gx48ak44la";
 
 /// An example of each action, as plans and records write it, and what is printed of it.
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn examples() -> Vec<(Value, &'static str)> {
     let generation = |kind: &str, hold: &str| {
         json!({
@@ -28,6 +29,14 @@ fn examples() -> Vec<(Value, &'static str)> {
     };
     let of_generation = || json!({ "profile": "/nix/var/nix/profiles/system", "number": 40 });
     let of_root = json!({ "root": "/home/a/result" });
+    let link = |kind: &str, hold: &str| {
+        json!({
+            "kind": kind, "link": "/home/a/result", "entry": "/auto/x", "origin": "result",
+            "owner": { "uid": 1000, "name": "a" }, "target": format!("/nix/store/{HASH}-a"), "storePath": format!("{HASH}-a"),
+            "madeAt": "2026-01-02T03:04:05Z", "rule": 1, "projectGone": false, "hold": hold,
+            "lastUse": { "at": "2026-01-02T03:04:05Z", "signal": "git" },
+        })
+    };
     let root = |kind: &str| json!({ "kind": kind, "entry": "/auto/x", "link": "/home/a/result" });
     vec![
         (
@@ -55,6 +64,18 @@ fn examples() -> Vec<(Value, &'static str)> {
             "restore the dangling root /home/a/result",
         ),
         (
+            link("removeRootLink", "7d"),
+            "remove the root /home/a/result (restorable for 7d)",
+        ),
+        (
+            link("removeRootLink", "0s"),
+            "remove the root /home/a/result (not restorable)",
+        ),
+        (
+            link("restoreRootLink", "7d"),
+            "restore the root /home/a/result",
+        ),
+        (
             hold("releaseHold", of_generation()),
             "release the hold on generation 40 of system",
         ),
@@ -78,6 +99,10 @@ fn examples() -> Vec<(Value, &'static str)> {
         (
             json!({ "kind": "collect", "registeredBefore": "2026-11-20T00:00:00Z" }),
             "collect garbage registered before 2026-11-20T00:00:00Z",
+        ),
+        (
+            json!({ "kind": "refreshBootMenu", "system": format!("{HASH}-nixos") }),
+            "refresh the boot menu",
         ),
         (
             json!({ "kind": "optimise" }),

@@ -5,7 +5,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::Cause;
 use crate::domain::budget::FreeSpace;
 use crate::domain::measure::Bytes;
-use crate::domain::plan::{BootFacts, GenerationFacts, HoldFacts, RootFacts};
+use crate::domain::plan::{BootFacts, GenerationFacts, HoldFacts, RootFacts, RootLinkFacts};
 use crate::domain::profile::Owner;
 use crate::domain::protected::ProtectedPaths;
 use crate::domain::store_path::StorePath;
@@ -88,6 +88,32 @@ pub trait NixActions {
     /// # Errors
     /// [`PerformError::Stale`] when its name is taken; nothing was done then.
     fn restore_root(&self, facts: &RootFacts) -> Result<(), PerformError>;
+
+    /// Removes the link of a root with its owner's rights, if it is still what the facts say and no process works in its project.
+    ///
+    /// # Errors
+    /// [`PerformError::Stale`] when it is not that any more; nothing was done then. Neither where it is protected.
+    fn remove_root_link(
+        &self,
+        facts: &RootLinkFacts,
+        protected: &ProtectedPaths,
+    ) -> Result<(), PerformError>;
+
+    /// Whether the link of a root is as the facts say.
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    fn see_root_link(&self, facts: &RootLinkFacts) -> Result<LinkState, PerformError>;
+
+    /// Makes the link of a root again, with its target, time and entry.
+    ///
+    /// # Errors
+    /// [`PerformError::Stale`] when its name is taken or the path gone; nothing was done then.
+    fn restore_root_link(
+        &self,
+        facts: &RootLinkFacts,
+        claim: RestoreMode,
+    ) -> Result<(), PerformError>;
 
     /// Removes a hold's link. It is no error when it is gone already.
     ///

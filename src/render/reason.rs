@@ -8,6 +8,7 @@ use crate::domain::profile::GenerationNumber;
 use crate::domain::receipt::Outcome;
 use crate::domain::retention::Reason;
 use crate::domain::root::{Dangling, RootState};
+use crate::domain::root_rules::RuleNumber;
 
 /// A reason in words; `time` writes the times in it.
 pub fn sentence(reason: &Reason, time: &dyn Fn(Timestamp) -> String) -> String {
@@ -42,7 +43,7 @@ pub fn sentence(reason: &Reason, time: &dyn Fn(Timestamp) -> String) -> String {
         Reason::ParentMissing => "parent directory missing or not mounted".to_string(),
         Reason::LinkExists => "the link exists; its owner can remove it".to_string(),
         Reason::EntryByHand => {
-            "the entry is outside gcroots/auto, where Nix never removes it; its owner can"
+            "the entry is outside gcroots/auto and gcroots/per-user; its owner can remove it"
                 .to_string()
         }
         Reason::NotUtf8 => "its name is not UTF-8 and could not be restored exactly".to_string(),
@@ -51,6 +52,23 @@ pub fn sentence(reason: &Reason, time: &dyn Fn(Timestamp) -> String) -> String {
         Reason::OtherOwner => "it belongs to another user".to_string(),
         Reason::NotNeeded => "the budget does not need its space".to_string(),
         Reason::LaterRun => "left for a later run".to_string(),
+        Reason::InUse { pid } => format!("process {pid} works in its project"),
+        Reason::UseUnknown(why) => format!("its last use is unknown: {why}"),
+        Reason::UsedWithin { span, last } => {
+            let (at, signal) = (time(last.at), last.signal);
+            format!("used {at} ({signal}), within {span}")
+        }
+        Reason::MadeWithin(span) => format!("not older than {span}"),
+        Reason::LatestInDirectory(1) => "the latest of its kind in its directory".to_string(),
+        Reason::LatestInDirectory(n) => {
+            format!("one of the latest {n} of its kind in its directory")
+        }
+        Reason::ProjectExists => "its project exists".to_string(),
+        Reason::RuleKeepsIt(RuleNumber(n)) => format!("rule {n} keeps it"),
+        Reason::OtherFileSystem => {
+            "it is on another file system, and no rule names it by `match`".to_string()
+        }
+        Reason::Derivation => "its target is a derivation and could not be restored".to_string(),
     }
 }
 
@@ -64,6 +82,7 @@ pub fn rule_sentence(rule: RemovalRule) -> &'static str {
     match rule {
         RemovalRule::NoRuleKeepsIt => "no rule keeps it",
         RemovalRule::Dangling => "its link is gone",
+        RemovalRule::RootRule => "a rule removes it",
         RemovalRule::WindowEnded => "its undo window has ended",
         RemovalRule::NeededNow => {
             "the budget needs its space now, although its undo window is open"
@@ -78,7 +97,19 @@ pub fn of_decision(decision: &Decision, time: &dyn Fn(Timestamp) -> String) -> S
             let all: Vec<String> = reasons.iter().map(|r| sentence(r, time)).collect();
             all.join("; ")
         }
-        Decision::Remove(removal) => rule_sentence(removal.rule).to_string(),
+        Decision::Remove(removal) => match removal.action.removed_root_link() {
+            Some(facts) => {
+                let RuleNumber(number) = facts.rule;
+                let (at, signal) = (time(facts.last_use.at), facts.last_use.signal);
+                let gone = if facts.project_gone {
+                    "its project is gone, "
+                } else {
+                    ""
+                };
+                format!("rule {number}: {gone}last used {at} ({signal})")
+            }
+            None => rule_sentence(removal.rule).to_string(),
+        },
     }
 }
 

@@ -114,6 +114,8 @@ pub(super) enum Risk {
     Budget,
     /// The risk of removing generations of the added profiles.
     Removes,
+    /// Rules in an order: any change has the risk of removing the link of a root.
+    Rules,
 }
 
 /// Corrections that are made silently because only one meaning is possible.

@@ -9,7 +9,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::declare::{Key, Risk};
 use super::finding::{Code, Finding, Pointer, Severity};
@@ -21,7 +21,7 @@ use super::values::Shape;
 use super::{JobSettings, Parsed, Settings, keys};
 use crate::domain::blocker::CheckCode;
 use crate::domain::job::{Job, JobName, ProfileSelector};
-use crate::domain::risk::RiskLevel;
+use crate::domain::risk::{self, RiskLevel};
 use jobs::{operations, reach, reach_of};
 
 /// One difference.
@@ -159,6 +159,15 @@ impl<'a> DiffBuilder<'a> {
                 }
             }
             (Shape::Named(..), _) => self.jobs(at, old, new),
+            (Shape::List(_), Risk::Rules) => {
+                let (old, new) = (old.map(Part::json), new.map(Part::json));
+                let none = |rules: &Option<Value>| rules.as_ref().is_none_or(|it| *it == json!([]));
+                if old != new && !(none(&old) && none(&new)) {
+                    let held = jobs.new.is_some_and(|job| !job.undo_window.is_zero());
+                    let change = (risk::of_root_link(held), "other links of roots are removed");
+                    self.add(at, old, new, change);
+                }
+            }
             (Shape::List(_), _) => self.list(key, at, items(old), items(new), jobs),
             _ => self.leaf(key, at, old, new, jobs),
         }

@@ -204,6 +204,8 @@ codes! {
     PinNumber = "protect.generations.number",
     /// A root pattern is not valid.
     RootPattern = "protect.roots.pattern",
+    /// A rule for roots asks for nothing, or there are too many rules.
+    RootRules = "roots.rules",
     /// There are too many root patterns.
     RootPatternsMany = "protect.roots.many",
     /// The safety check is unknown, or settings cannot accept it.

@@ -10,7 +10,7 @@ use super::platform::Platform;
 use super::reader::Reader;
 use super::slot::{Group, List, Named, Origin, Part, Slot, Sourced, fill, over};
 use super::syntax::{At, Object};
-use super::values::{MaxStore, MinFree, MinFreeInodes, Reason, RootPattern};
+use super::values::{MaxStore, MinFree, MinFreeInodes, Reason, RootPattern, RuledKind};
 use crate::domain::accept::Place;
 use crate::domain::blocker::CheckCode;
 use crate::domain::budget::{Budget as Goal, ReleaseHolds};
@@ -19,6 +19,7 @@ use crate::domain::job::{ProfileRef, ProfileSelector, RootPatterns};
 use crate::domain::measure::{Bytes, Span};
 use crate::domain::retention::MAX_KEPT;
 use crate::domain::risk::RiskLevel;
+use crate::domain::root_rules::RuleVerdict;
 
 /// The numbers of keep rules.
 const KEPT: Option<(i64, i64)> = Some((0, MAX_KEPT as i64));
@@ -226,6 +227,33 @@ keys! {
     Roots {
         /// Remove roots whose link is gone.
         dangling "dangling": Sourced<bool> { default: Default::Json("false") };
+        /// Rules for links of users that are roots, such as `result` and those in `.direnv`. The first rule that fits a link
+        /// decides. A link that no rule fits is kept.
+        rules "rules": List<RootRule> {
+            default: Default::Json("[]"), items: (0, RootPatterns::MAX_COUNT), items_code: Code::RootRules,
+            risk: Risk::Rules,
+        };
+    }
+
+    /// A rule for links that are roots. It fits a link if everything that it names is true of the link.
+    RootRule {
+        /// The kind of link: result, direnv, devenv, lorri, nixShell or other. `roots` lists the kinds.
+        kind "kind": Sourced<RuledKind>;
+        /// A pattern for the link, such as `/home/*/src/**`.
+        pattern "match": Sourced<RootPattern> { code: Code::RootPattern };
+        /// The owner of the link, by name.
+        owner "owner": Sourced<String>;
+        /// The project of the link was not used for this long, such as `60d`.
+        unused_for "unusedFor": Sourced<Span>;
+        /// The link is older than this, such as `90d`.
+        older_than "olderThan": Sourced<Span>;
+        /// There are at least this many newer links of this kind in its directory.
+        keep_latest "keepLatestPerDirectory": Sourced<u64> { range: KEPT, code: Code::KeepRange };
+        /// The project is gone: a git worktree that its repository no longer knows, or an environment without `.envrc` or
+        /// `devenv.nix`.
+        project_gone "projectGone": Sourced<bool> { default: Default::Json("false") };
+        /// What the rule does: remove or keep.
+        action "action": Sourced<RuleVerdict> { default: Default::Json(r#""remove""#) };
     }
 
     /// How garbage is collected.

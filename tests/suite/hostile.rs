@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod accidents;
+mod links;
 mod meanwhile;
 mod names;
 mod race;

@@ -93,6 +93,7 @@ impl Machine {
             boot_menu: false,
             all_of_nix: false,
             flakes: Vec::new(),
+            uses_of_links: false,
             previous_runs: &self.journal,
             clock: &self.clock,
         }
@@ -205,7 +206,10 @@ fn job(rules: KeepRules) -> Job {
                 profiles: vec![ProfileSelector::System, ProfileSelector::Users],
                 keep: KeepPolicy::new(rules).unwrap(),
             }),
-            roots: Some(RootsOperation { dangling: true }),
+            roots: Some(RootsOperation {
+                dangling: true,
+                rules: Vec::new(),
+            }),
             collect: Some(CollectOperation::default()),
             boot_menu: None,
             maintenance: Vec::new(),

@@ -12,6 +12,7 @@
 mod boot;
 mod faults;
 mod generations;
+mod links_of_users;
 mod other_users;
 mod roots;
 mod store;

@@ -133,7 +133,7 @@ fn a_job_has_everything_that_bears_on_it() {
     let protects = |link: &str| daily.protect.roots.matches(Utf8Path::new(link));
     assert!(protects("/home/alice/keep/a/result") && protects("/srv/builds/result-1"));
     assert!(!protects("/home/alice/other/result") && !protects("/home/a/b/keep/result"));
-    assert!(daily.operations.roots.unwrap().dangling);
+    assert!(daily.operations.roots.as_ref().unwrap().dangling);
     assert_eq!(daily.operations.maintenance, []);
     assert_eq!(
         daily

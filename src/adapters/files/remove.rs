@@ -20,6 +20,13 @@ pub enum Removal<'a> {
         /// What the settings protect.
         protected: &'a ProtectedPaths,
     },
+    /// The link of a root in a directory of its owner.
+    RootLink {
+        /// The link.
+        link: &'a Utf8Path,
+        /// What the settings protect.
+        protected: &'a ProtectedPaths,
+    },
     /// A file or link that nix-prune or Nix made for itself: a record, a hold, a lock, a reserve, a link that was being
     /// restored. `protect.paths` does not apply to it.
     Own,
@@ -43,9 +50,12 @@ pub fn remove_at(
     name: &(impl NixPath + ?Sized),
     removal: Removal<'_>,
 ) -> io::Result<()> {
-    if let Removal::Root { link, protected } = removal
-        && let Some(by) = protected.covering(link)
-    {
+    let protected = match removal {
+        Removal::Root { link, protected } => protected.covering(link).map(|by| (link, by)),
+        Removal::RootLink { link, protected } => protected.containing(link).map(|by| (link, by)),
+        Removal::Own => None,
+    };
+    if let Some((link, by)) = protected {
         let (link, by) = (link.to_path_buf(), by.to_path_buf());
         return Err(io::Error::new(
             io::ErrorKind::PermissionDenied,

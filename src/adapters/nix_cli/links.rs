@@ -16,13 +16,14 @@ use nix::unistd::symlinkat;
 
 use crate::adapters::files::name_the_link;
 use crate::adapters::files::remove::remove_at;
+use crate::adapters::survey::dirs;
 use crate::domain::measure::Timestamp;
 use crate::ports::LinkState;
 
 pub(super) use crate::adapters::files::remove::Removal;
 
 /// A directory that was opened once: what happens to its name does not matter from then on.
-pub(super) struct Directory {
+pub(in crate::adapters) struct Directory {
     fd: OwnedFd,
     path: Utf8PathBuf,
 }
@@ -36,6 +37,8 @@ pub(super) enum LinkEntry {
         text: OsString,
         /// When it was made; `None` when the calendar does not reach that far.
         created: Option<Timestamp>,
+        /// The number of its owner.
+        uid: u32,
     },
     /// Anything else.
     Other,
@@ -50,7 +53,7 @@ impl LinkEntry {
 
 impl Directory {
     /// Opens a directory, which must not itself be a link; `None` when it is not there.
-    pub(super) fn open(path: &Utf8Path) -> io::Result<Option<Self>> {
+    pub(in crate::adapters) fn open(path: &Utf8Path) -> io::Result<Option<Self>> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         match open(path.as_std_path(), flags, Mode::empty()) {
             Ok(fd) => Ok(Some(Self {
@@ -60,6 +63,34 @@ impl Directory {
             Err(Errno::ENOENT) => Ok(None),
             Err(errno) => Err(errno.into()),
         }
+    }
+
+    /// Opens a directory in it; `None` for what is not there, a link or no directory.
+    pub(in crate::adapters) fn child(&self, name: &str) -> io::Result<Option<Self>> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        match openat(&self.fd, name, flags, Mode::empty()) {
+            Ok(fd) => Ok(Some(Self {
+                fd,
+                path: self.path.join(name),
+            })),
+            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Opens the directory of a user's link. No link on the way to it is followed, except those of the machine's own layout.
+    pub(super) fn reach(path: &Utf8Path) -> io::Result<Option<Self>> {
+        let Some((dir, link)) = dirs::reach(path.as_std_path())? else {
+            return Ok(None);
+        };
+        if let Some(link) = link {
+            let why = format!("{} is a symbolic link", link.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
+        Ok(Some(Self {
+            fd: dir.into_fd(),
+            path: path.to_path_buf(),
+        }))
     }
 
     /// Its path when it was opened.
@@ -86,6 +117,7 @@ impl Directory {
             Ok(text) => Ok(Some(LinkEntry::Link {
                 text,
                 created: created(&stat),
+                uid: stat.st_uid,
             })),
             // Changed between the two looks.
             Err(Errno::ENOENT) => Ok(None),
@@ -114,7 +146,7 @@ impl Directory {
     }
 
     /// Sets the modification time of a link itself.
-    pub(super) fn set_time(&self, name: &str, time: Timestamp) -> io::Result<()> {
+    pub(in crate::adapters) fn set_time(&self, name: &str, time: Timestamp) -> io::Result<()> {
         let (seconds, nanoseconds) = time.to_unix();
         Ok(utimensat(
             &self.fd,
@@ -145,7 +177,7 @@ impl Directory {
     }
 
     /// The names in it.
-    pub(super) fn names(&self) -> io::Result<Vec<OsString>> {
+    pub(in crate::adapters) fn names(&self) -> io::Result<Vec<OsString>> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let mut dir = Dir::openat(self.fd.as_fd(), ".", flags, Mode::empty())?;
         let mut names = Vec::new();
@@ -160,7 +192,7 @@ impl Directory {
     }
 
     /// The text of a link; `None` when there is none under the name.
-    pub(super) fn text(&self, name: &OsStr) -> Option<OsString> {
+    pub(in crate::adapters) fn text(&self, name: &OsStr) -> Option<OsString> {
         readlinkat(&self.fd, name).ok()
     }
 }

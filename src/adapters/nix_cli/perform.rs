@@ -12,7 +12,7 @@ use super::{NixCli, failed, parse};
 use crate::adapters::disk::{fullness, settled_fullness};
 use crate::domain::budget::FreeSpace;
 use crate::domain::measure::Bytes;
-use crate::domain::plan::{BootFacts, GenerationFacts, HoldFacts, RootFacts};
+use crate::domain::plan::{BootFacts, GenerationFacts, HoldFacts, RootFacts, RootLinkFacts};
 use crate::domain::profile::Owner;
 use crate::domain::protected::ProtectedPaths;
 use crate::domain::store_path::StorePath;
@@ -73,6 +73,26 @@ impl NixActions for NixCli {
 
     fn restore_root(&self, facts: &RootFacts) -> Result<(), PerformError> {
         self.restore_dangling_root(facts)
+    }
+
+    fn remove_root_link(
+        &self,
+        facts: &RootLinkFacts,
+        protected: &ProtectedPaths,
+    ) -> Result<(), PerformError> {
+        self.remove_link_of_root(facts, protected)
+    }
+
+    fn see_root_link(&self, facts: &RootLinkFacts) -> Result<LinkState, PerformError> {
+        self.state_of_root_link(facts)
+    }
+
+    fn restore_root_link(
+        &self,
+        facts: &RootLinkFacts,
+        mode: RestoreMode,
+    ) -> Result<(), PerformError> {
+        self.restore_link_of_root(facts, mode)
     }
 
     fn release_hold(&self, facts: &HoldFacts) -> Result<(), PerformError> {

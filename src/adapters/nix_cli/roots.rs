@@ -9,9 +9,11 @@ use camino::{Utf8Component, Utf8Path};
 
 use super::links::{Directory, Removal};
 use super::{NixCli, failed};
-use crate::adapters::derivation::is_derivation;
 use crate::adapters::files::is_there;
+use crate::adapters::process::Account;
+use crate::adapters::rights::with_rights_of;
 use crate::domain::plan::{HoldFacts, RootFacts};
+use crate::domain::profile::Owner;
 use crate::domain::protected::ProtectedPaths;
 use crate::domain::store_path::StorePath;
 use crate::ports::{LinkState, PerformError, nth_link};
@@ -31,7 +33,7 @@ impl NixCli {
             return Err(wrong("its link is not an absolute path without dots"));
         }
         // Nix would build a derivation, and fetch what is gone, instead of making it a root.
-        if is_derivation(path) {
+        if path.is_derivation() {
             return Err(wrong("it is a derivation"));
         }
         if !self.is_on_disk(path)? {
@@ -75,7 +77,7 @@ impl NixCli {
             let paths: Vec<&StorePath<String>> = call.iter().map(|(path, _)| *path).collect();
             // One that cannot be held would fail the call, or shift the names of the links behind it.
             let can_be_held = |path: &&StorePath<String>| {
-                !is_derivation(path) && self.is_on_disk(path).unwrap_or(false)
+                !path.is_derivation() && self.is_on_disk(path).unwrap_or(false)
             };
             if paths.len() > 1
                 && is_plain(first)
@@ -150,7 +152,7 @@ impl NixCli {
         facts: &RootFacts,
         protected: &ProtectedPaths,
     ) -> Result<(), PerformError> {
-        let (dir, name) = self.auto_dir_of(facts)?;
+        let (dir, name, account) = self.dir_of_entry(facts)?;
         match entry_state(&dir, name, facts)? {
             LinkState::Unchanged => {}
             LinkState::Gone => return Err(stale(facts, "no longer exists")),
@@ -168,11 +170,11 @@ impl NixCli {
         }
         let failed = |source| cannot(format!("remove the root {}", facts.entry), source);
         let link = &facts.link;
-        dir.unlink(name, Removal::Root { link, protected })
-            .map_err(failed)?;
+        let remove = || dir.unlink(name, Removal::Root { link, protected });
+        with_rights_of(account.as_ref(), remove).map_err(failed)?;
         // A build may have made the link again just now, and its entry before we removed it.
         if link_is_there(facts)? {
-            match dir.link(name, facts.link.as_str()) {
+            match with_rights_of(account.as_ref(), || dir.link(name, facts.link.as_str())) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                     return Err(failed(error));
                 }
@@ -183,13 +185,13 @@ impl NixCli {
     }
 
     pub(super) fn root_state(&self, facts: &RootFacts) -> Result<LinkState, PerformError> {
-        let (dir, name) = self.auto_dir_of(facts)?;
+        let (dir, name, _) = self.dir_of_entry(facts)?;
         entry_state(&dir, name, facts)
     }
 
     pub(super) fn restore_dangling_root(&self, facts: &RootFacts) -> Result<(), PerformError> {
-        let (dir, name) = self.auto_dir_of(facts)?;
-        match dir.link(name, facts.link.as_str()) {
+        let (dir, name, account) = self.dir_of_entry(facts)?;
+        match with_rights_of(account.as_ref(), || dir.link(name, facts.link.as_str())) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 Err(stale(facts, "is taken"))
             }
@@ -197,23 +199,35 @@ impl NixCli {
         }
     }
 
-    /// The directory of an entry, which is `gcroots/auto` itself and nothing else, and the entry's name.
-    fn auto_dir_of<'f>(&self, facts: &'f RootFacts) -> Result<(Directory, &'f str), PerformError> {
-        let auto = self.places.state_dir.join("gcroots/auto");
-        let (true, Some(name)) = (
+    /// The directory of an entry, which is `gcroots/auto` or that of a user in `gcroots/per-user`, the entry's name, and with
+    /// whose rights to act there.
+    fn dir_of_entry<'f>(
+        &self,
+        facts: &'f RootFacts,
+    ) -> Result<(Directory, &'f str, Option<Account>), PerformError> {
+        let roots = self.places.state_dir.join("gcroots");
+        let (true, Some(name), Some(path)) = (
             is_plain(&facts.entry) && is_plain(&facts.link),
             facts.entry.file_name(),
+            facts.entry.parent(),
         ) else {
             return Err(stale(facts, "is not an absolute path without dots"));
         };
-        if facts.entry.parent() != Some(&auto) {
-            return Err(stale(facts, &format!("is not in {auto}")));
+        let is_auto = *path == roots.join("auto");
+        if !is_auto && path.parent() != Some(&roots.join("per-user")) {
+            let why = format!("is not in {roots}/auto or {roots}/per-user");
+            return Err(stale(facts, &why));
         }
-        match Directory::open(&auto) {
-            Ok(Some(dir)) => Ok((dir, name)),
-            Ok(None) => Err(stale(facts, "has no directory any more")),
-            Err(source) => Err(cannot(format!("open {auto}"), source)),
+        let failed = |source| cannot(format!("open {path}"), source);
+        let Some(dir) = Directory::open(path).map_err(failed)? else {
+            return Err(stale(facts, "has no directory any more"));
+        };
+        if is_auto {
+            return Ok((dir, name, None));
         }
+        let uid = dir.owner().map_err(failed)?;
+        let account = self.account(&Owner { uid, name: None })?;
+        Ok((dir, name, account))
     }
 
     /// Whether a store path is on disk, without following it.

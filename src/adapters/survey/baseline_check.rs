@@ -6,7 +6,6 @@ use std::path::Path;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::adapters::derivation::is_derivation;
 use crate::domain::baseline::{RootBaseline, SnapshotScope};
 use crate::domain::blocker::CheckCode;
 use crate::domain::elapsed::{Reading, Uptime};
@@ -133,7 +132,7 @@ impl<'a> Missing<'a> {
     pub(super) fn roots(&self, roots: &[GcRoot], holds: &[Hold]) -> Vec<VanishedRoot> {
         let gone = self.seen.iter().flat_map(|seen| seen.gone(roots, holds));
         let mut gone: Vec<VanishedRoot> = gone.collect();
-        gone.retain(|root| !is_derivation(&root.store_path));
+        gone.retain(|root| !root.store_path.is_derivation());
         // A place that cannot be read may exist: making the hold will show it.
         gone.retain(|root| self.context.store.has(&root.store_path).unwrap_or(true));
         match gone.len() {

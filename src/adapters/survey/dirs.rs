@@ -167,6 +167,11 @@ impl DirHandle {
         self.stat.st_uid
     }
 
+    /// The descriptor.
+    pub(in crate::adapters) fn into_fd(self) -> OwnedFd {
+        self.fd
+    }
+
     /// Its identity.
     pub(super) fn id(&self) -> FileId {
         (self.stat.st_dev, self.stat.st_ino)
@@ -185,7 +190,7 @@ impl DirHandle {
 /// link of root in a directory that only root can change (`/home -> usr/home`) is the machine's own layout and does not
 /// count. Returns the directory, `None` if it does not exist, and the first link on the way that somebody other than root
 /// could have made.
-pub(super) fn reach(path: &Path) -> io::Result<Option<(DirHandle, Option<PathBuf>)>> {
+pub(in crate::adapters) fn reach(path: &Path) -> io::Result<Option<(DirHandle, Option<PathBuf>)>> {
     let mut walk = Walk {
         place: DirHandle::open(Utf8Path::new("/"))?,
         at: PathBuf::from("/"),

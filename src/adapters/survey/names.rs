@@ -120,8 +120,8 @@ pub(super) fn profile_of_link(link: &Utf8Path) -> Option<ProfilePath> {
     ProfilePath::new(&link.parent()?.join(name)).ok()
 }
 
-/// The kind of a root, by its names. The first match counts: a hold of a system is a hold, a generation below `.direnv` is a
-/// generation.
+/// The kind of a root, by its names. The first match counts: a hold of a system is a hold, a generation below `.direnv` belongs
+/// to direnv.
 pub(super) fn kind_of(
     link: &Utf8Path,
     entry: Option<&Utf8Path>,
@@ -134,16 +134,30 @@ pub(super) fn kind_of(
     };
     let has = |name: &str| link.components().any(|part| part.as_str() == name);
     let name = link.file_name().unwrap_or_default();
+    // A tool makes them again, though they are generations of profiles of their own: those of nix-direnv, for instance.
+    let of_environment = if has(".direnv") {
+        Some(RootKind::Direnv)
+    } else if has(".devenv") {
+        Some(RootKind::Devenv)
+    } else if has("lorri") && has("gc_roots") {
+        Some(RootKind::Lorri)
+    } else if has("cached-nix-shell") {
+        Some(RootKind::NixShell)
+    } else {
+        None
+    };
     if link.starts_with(holds) || entry.is_some_and(|e| e.starts_with(holds)) {
         RootKind::Hold
+    } else if let Some(kind) = of_environment {
+        kind
     } else if is_generation {
         RootKind::Profile
     } else if of_system(link) || entry.is_some_and(of_system) {
         RootKind::System
     } else if name == "current-home" || link.as_str().contains("/home-manager/gcroots/") {
         RootKind::Home
-    } else if has(".direnv") {
-        RootKind::Direnv
+    } else if has("per-container") || has("nixos-containers") {
+        RootKind::Container
     } else if name == "result" || name.starts_with("result-") {
         RootKind::Result
     } else {

@@ -145,6 +145,7 @@ fn snapshot() -> Snapshot {
         }],
         roots: Vec::new(),
         boot: crate::domain::boot_menu::BootState::default(),
+        uses: std::collections::BTreeMap::new(),
         booted: Vec::new(),
         running: Vec::new(),
         pins: Vec::new(),

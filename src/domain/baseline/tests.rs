@@ -85,6 +85,7 @@ fn snapshot(roots: Vec<GcRoot>) -> Snapshot {
         actor: Actor::Root,
         profiles: Vec::new(),
         roots,
+        uses: std::collections::BTreeMap::new(),
         booted: Vec::new(),
         running: Vec::new(),
         pins: Vec::new(),

@@ -8,6 +8,9 @@ use crate::domain::measure::{Span, Timestamp};
 use crate::domain::profile::{GenerationNumber, Owner, ProfileKind, ProfilePath};
 use crate::domain::receipt::RunId;
 use crate::domain::risk::RiskLevel;
+use crate::domain::root::RootKind;
+use crate::domain::root_rules::RuleNumber;
+use crate::domain::root_use::LastUse;
 use crate::domain::snapshot::{Held, Hold};
 use crate::domain::store_path::StorePath;
 
@@ -22,6 +25,8 @@ pub enum Action {
     RemoveGeneration(GenerationFacts),
     /// Remove an entry of `gcroots/auto` whose link is gone.
     RemoveRoot(RootFacts),
+    /// Remove the link of a root.
+    RemoveRootLink(RootLinkFacts),
     /// Release a hold.
     ReleaseHold(HoldFacts),
     /// Release a hold before its undo window ends, for a budget. This cannot be undone.
@@ -41,6 +46,8 @@ pub enum Action {
     RestoreGeneration(GenerationFacts),
     /// Restore an entry of `gcroots/auto`.
     RestoreRoot(RootFacts),
+    /// Restore the link of a root, with its target and time.
+    RestoreRootLink(RootLinkFacts),
 }
 
 /// Questions about records and plans. What an action does, and how, is in `crate::operations`.
@@ -77,6 +84,34 @@ impl Action {
         }
     }
 
+    /// The root whose link it removes.
+    pub fn removed_root_link(&self) -> Option<&RootLinkFacts> {
+        match self {
+            Self::RemoveRootLink(facts) => Some(facts),
+            _ => None,
+        }
+    }
+
+    /// The link of a generation or root that it removes, and the store path that the link keeps alive.
+    pub fn removed_link(&self) -> Option<(Utf8PathBuf, &StorePath<String>)> {
+        match self {
+            Self::RemoveGeneration(facts) => {
+                Some((facts.profile.link(facts.number), &facts.store_path))
+            }
+            Self::RemoveRootLink(facts) => Some((facts.link.clone(), &facts.store_path)),
+            _ => None,
+        }
+    }
+
+    /// How long it is held before it is removed; `None` for what does not remove a link.
+    pub fn promised_hold(&self) -> Option<Span> {
+        match self {
+            Self::RemoveGeneration(facts) => Some(facts.hold),
+            Self::RemoveRootLink(facts) => Some(facts.hold),
+            _ => None,
+        }
+    }
+
     /// The vanished root whose former target it holds.
     pub fn vanished_root(&self) -> Option<&VanishedFacts> {
         match self {
@@ -99,7 +134,13 @@ impl Action {
         self.changed_generation().is_some()
             || self.released_hold().is_some()
             || self.vanished_root().is_some()
-            || matches!(self, Self::RemoveRoot(_) | Self::RestoreRoot(_))
+            || matches!(
+                self,
+                Self::RemoveRoot(_)
+                    | Self::RestoreRoot(_)
+                    | Self::RemoveRootLink(_)
+                    | Self::RestoreRootLink(_)
+            )
     }
 }
 
@@ -146,6 +187,37 @@ pub struct RootFacts {
     /// The link that the entry names.
     #[schemars(with = "String")]
     pub link: Utf8PathBuf,
+}
+
+/// What is known of the link of a root, which a rule removes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RootLinkFacts {
+    /// The link.
+    #[schemars(with = "String")]
+    pub link: Utf8PathBuf,
+    /// The entry of `gcroots/auto` that names it.
+    #[schemars(with = "String")]
+    pub entry: Utf8PathBuf,
+    /// Its kind.
+    pub origin: RootKind,
+    /// Whose link it is; it is removed with this user's rights.
+    pub owner: Owner,
+    /// The text of the link.
+    #[schemars(with = "String")]
+    pub target: Utf8PathBuf,
+    /// The store path behind it.
+    pub store_path: StorePath<String>,
+    /// The time of the link, to the nanosecond.
+    pub made_at: Timestamp,
+    /// The rule that removes it.
+    pub rule: RuleNumber,
+    /// Its last use.
+    pub last_use: LastUse,
+    /// Whether its project is gone.
+    pub project_gone: bool,
+    /// How long its closure is held; zero for not at all.
+    pub hold: Span,
 }
 
 /// What is known of a root that is gone since the last run.

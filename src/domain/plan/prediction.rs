@@ -45,6 +45,8 @@ pub struct Prediction {
     pub paths: Option<u64>,
     /// What is freed besides when the holds of what is removed end.
     pub when_windows_end: Option<Later>,
+    /// What the links of roots that are removed keep together, by NAR size.
+    pub root_links: Option<Bytes>,
     /// What only the open holds of earlier runs keep.
     pub open_holds: Option<Later>,
     /// What a reader should know about these figures.

@@ -48,12 +48,12 @@ impl<R: RunJournal> Planner<'_, R> {
         }
         let exclusive = store.exclusive_by_link();
         for item in &mut plan.items {
-            if let Subject::Generation { .. } | Subject::Hold { .. } = item.subject {
+            if !matches!(item.subject, Subject::Root { .. }) {
                 let bytes = exclusive.get(item.subject.link().as_path()).copied();
                 item.exclusive_bytes = Some(bytes.unwrap_or_default());
             }
         }
-        let open_holds = add_group_sizes(plan, store);
+        let [open_holds, root_links] = add_group_sizes(plan, store);
         let mut forecast = store.forecast(&removed_links(plan));
         let part = self.part(plan, store, &forecast.dead)?;
         let is_part = part.is_some();
@@ -90,7 +90,8 @@ impl<R: RunJournal> Planner<'_, R> {
                 nar_bytes: forecast.later.nar_bytes,
                 paths: forecast.later.paths,
             }),
-            open_holds,
+            root_links: Some(root_links.nar_bytes),
+            open_holds: Some(open_holds).filter(|held| held.paths > 0),
             notes,
         };
         if let Some(report) = &mut plan.budget {
@@ -136,31 +137,38 @@ impl<R: RunJournal> Planner<'_, R> {
     }
 }
 
-/// Adds to each profile what its removed generations keep together; gives what the open holds do.
-fn add_group_sizes(plan: &mut Plan, store: &StoreAnalysis) -> Option<Later> {
+/// Adds to each profile what its removed generations keep together; gives what the open holds do, and the removed links of
+/// roots.
+fn add_group_sizes(plan: &mut Plan, store: &StoreAnalysis) -> [Later; 2] {
     let profiles = plan.profiles.iter().enumerate();
     let index: HashMap<&ProfilePath, usize> = profiles
         .map(|(index, planned)| (&planned.profile, index))
         .collect();
     let holds = plan.profiles.len();
+    let links = holds + 1;
     let grouped = plan.items.iter().filter_map(|item| {
         let group = match (&item.subject, &item.decision) {
             (Subject::Generation { profile, .. }, Decision::Remove(_)) => *index.get(profile)?,
             (Subject::Hold { .. }, Decision::Keep { .. }) => holds,
+            (Subject::RootLink { .. }, Decision::Remove(_)) => links,
             _ => return None,
         };
         Some((item.subject.link(), group))
     });
     let grouped: HashMap<Utf8PathBuf, usize> = grouped.collect();
-    let mut weights = store.exclusive_of(holds + 1, |link| grouped.get(link).copied());
-    let held = weights.pop().filter(|held| held.paths > 0);
+    let weights = store.exclusive_of(links + 1, |link| grouped.get(link).copied());
+    let later = |group: usize| {
+        let weight = weights.get(group).copied().unwrap_or_default();
+        Later {
+            nar_bytes: weight.nar_bytes,
+            paths: weight.paths,
+        }
+    };
+    let others = [later(holds), later(links)];
     for (planned, weight) in plan.profiles.iter_mut().zip(weights) {
         planned.frees = Some(weight.nar_bytes);
     }
-    held.map(|held| Later {
-        nar_bytes: held.nar_bytes,
-        paths: held.paths,
-    })
+    others
 }
 
 /// The links that a plan removes.

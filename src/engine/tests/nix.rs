@@ -139,6 +139,53 @@ impl NixActions for World {
         Ok(())
     }
 
+    fn remove_root_link(
+        &self,
+        facts: &RootLinkFacts,
+        _: &ProtectedPaths,
+    ) -> Result<(), PerformError> {
+        if self.fail_drop.get() {
+            return Err(failed("removing the link"));
+        }
+        self.point(|| self.root_links.borrow_mut().remove(&facts.link));
+        if self.lie_about_drop.get() {
+            return Err(failed("removing the link"));
+        }
+        Ok(())
+    }
+
+    fn see_root_link(&self, facts: &RootLinkFacts) -> Result<LinkState, PerformError> {
+        Ok(match self.root_links.borrow().get(&facts.link) {
+            None => LinkState::Gone,
+            Some((path, _)) if *path != facts.store_path => LinkState::Different,
+            Some((_, time)) if *time == facts.made_at => LinkState::Unchanged,
+            Some(_) => LinkState::Unfinished,
+        })
+    }
+
+    fn restore_root_link(
+        &self,
+        facts: &RootLinkFacts,
+        claim: RestoreMode,
+    ) -> Result<(), PerformError> {
+        let taken = self.root_links.borrow().contains_key(&facts.link);
+        if claim == RestoreMode::Fresh && taken {
+            return Err(PerformError::Stale("its name is taken".to_string()));
+        }
+        for time in [
+            Timestamp::from_unix(self.now.get(), 0).unwrap(),
+            facts.made_at,
+        ] {
+            let link = (facts.store_path.clone(), time);
+            self.point(|| {
+                self.root_links
+                    .borrow_mut()
+                    .insert(facts.link.clone(), link);
+            });
+        }
+        Ok(())
+    }
+
     fn release_hold(&self, facts: &HoldFacts) -> Result<(), PerformError> {
         self.point(|| self.holds.borrow_mut().remove(&facts.link));
         Ok(())

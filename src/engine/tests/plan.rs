@@ -8,6 +8,7 @@ mod budgets;
 mod drawing;
 mod known_good;
 mod rechecking;
+mod root_links;
 mod roots;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -69,7 +70,10 @@ fn job() -> Job {
                 ],
                 keep: KeepPolicy::new(keep).unwrap(),
             }),
-            roots: Some(RootsOperation { dangling: true }),
+            roots: Some(RootsOperation {
+                dangling: true,
+                rules: Vec::new(),
+            }),
             collect: Some(CollectOperation::default()),
             boot_menu: None,
             maintenance: vec![Action::Optimise, Action::Verify { contents: true }],

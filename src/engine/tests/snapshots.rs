@@ -112,6 +112,7 @@ pub(crate) fn snapshot(profiles: Vec<Profile>) -> Snapshot {
         profiles,
         roots: Vec::new(),
         boot: nix_prune::domain::boot_menu::BootState::default(),
+        uses: std::collections::BTreeMap::new(),
         booted: Vec::new(),
         running: Vec::new(),
         pins: Vec::new(),

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::domain::job::JobName;
 use crate::domain::measure::Timestamp;
-use crate::domain::receipt::{Entry, FreedBytes, Outcome, Receipt, RunId, RunKind, Undo};
+use crate::domain::receipt::{Entry, FreedBytes, Outcome, Receipt, RunId, RunKind};
 
 /// The recorded runs.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -79,8 +79,7 @@ pub fn history(receipts: &[Receipt], now: Timestamp) -> HistoryDocument {
 /// Whether an entry's undo window, if it has one, is open.
 pub(in crate::render) fn is_open(entry: &Entry, now: Timestamp) -> bool {
     match &entry.undo {
-        Some(Undo::RestoreGeneration { until, .. } | Undo::Held { until, .. }) => *until > now,
-        Some(Undo::RestoreRoot) => true,
+        Some(undo) => undo.hold().is_none_or(|(_, until)| until > now),
         None => false,
     }
 }

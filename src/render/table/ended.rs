@@ -6,11 +6,11 @@ use crate::domain::budget::Disk;
 use crate::domain::measure::Bytes;
 use crate::domain::plan::{Action, Later, Plan};
 use crate::domain::profile::{ProfileNames, ProfilePath};
-use crate::domain::receipt::{Entry, Outcome, Receipt, Undo};
+use crate::domain::receipt::{Entry, Outcome, Receipt};
 use crate::render::reason::outcome_word;
 use crate::render::text::{capital, count, escape, list, ranges};
 
-use super::plan::fullness;
+use super::plan::{fullness, removed_links};
 use super::{Page, Paint, View, budget, prose};
 
 /// A run that has just ended. `disk` is how full the file system of the store is now.
@@ -131,26 +131,25 @@ fn done(receipt: &Receipt, view: &View) -> Vec<String> {
     let done = || receipt.entries.iter().filter(is_done);
     let number = |is: &dyn Fn(&Action) -> bool| done().filter(|entry| is(&entry.action)).count();
     let mut sentences = Vec::new();
-    let ends = done().filter_map(|entry| match &entry.undo {
-        Some(Undo::RestoreGeneration { until, .. }) => Some(*until),
-        _ => None,
-    });
-    if let Some(until) = ends.clone().min() {
-        let (generations, until) = (count(ends.count(), "generation"), view.time(until));
+    let held = || done().filter(|entry| is_restorable(entry));
+    if let Some(until) = held()
+        .filter_map(|entry| Some(entry.undo.as_ref()?.hold()?.1))
+        .min()
+    {
+        let until = view.time(until);
+        let what = removed_links(held().map(|entry| &entry.action));
+        let them = if held().count() == 1 { "it" } else { "them" };
         sentences.push(format!(
-            "Removed {generations}; `nix-prune undo` restores them until {until}."
+            "Removed {what}; `nix-prune undo` restores {them} until {until}."
         ));
     }
-    let for_good =
-        |entry: &&Entry| entry.action.removed_generation().is_some() && entry.undo.is_none();
+    let for_good = |entry: &&Entry| entry.action.removed_link().is_some() && entry.undo.is_none();
     let mut parts = Vec::new();
+    if done().any(|entry| for_good(&entry)) {
+        let what = removed_links(done().filter(for_good).map(|entry| &entry.action));
+        parts.push(format!("Removed {what} for good"));
+    }
     for (number, verb, noun, end) in [
-        (
-            done().filter(for_good).count(),
-            "Removed",
-            "generation",
-            " for good",
-        ),
         (
             number(&|it| matches!(it, Action::RemoveRoot(_))),
             "removed",
@@ -181,6 +180,11 @@ fn done(receipt: &Receipt, view: &View) -> Vec<String> {
         sentences.push("Refreshed the boot menu.".to_string());
     }
     sentences
+}
+
+/// Whether it removed a link, and a hold has what the link kept.
+fn is_restorable(entry: &Entry) -> bool {
+    entry.action.removed_link().is_some() && entry.undo.is_some()
 }
 
 /// What was deleted, by Nix's count, and what the file system says where that is much less.
@@ -218,15 +222,15 @@ fn rest(receipt: &Receipt, plan: &Plan, view: &View) -> Vec<String> {
         .entries
         .iter()
         .filter_map(|entry| match &entry.undo {
-            Some(Undo::RestoreGeneration { until, .. }) if entry.outcome == Outcome::Done => {
-                Some(*until)
+            Some(undo) if is_restorable(entry) && entry.outcome == Outcome::Done => {
+                undo.hold().map(|(_, until)| until)
             }
             _ => None,
         });
     let bytes = |later: Option<Later>| later.map_or(0, |later| later.nar_bytes.0);
     let (new, old) = (plan.prediction.when_windows_end, plan.prediction.open_holds);
     // What was predicted is for all of the plan.
-    let new = new.filter(|_| held.clone().count() == plan.removed_generations().count());
+    let new = new.filter(|_| held.clone().count() == plan.removed_links().count());
     let all = Bytes(bytes(new) + bytes(old));
     if all.0 == 0 {
         return Vec::new();

@@ -170,19 +170,15 @@ pub(super) fn outcome(plan: &Plan, run: Option<&str>, view: &View, page: &mut Pa
             format!("{holds} of earlier runs{until}"),
         ));
     }
-    let held = || {
-        plan.removed_generations()
-            .filter(|facts| !facts.hold.is_zero())
-    };
     // Should holds differ, the earliest end is the one to promise.
-    if let Some(hold) = held().map(|facts| facts.hold).min() {
+    if let Some(hold) = held(plan).filter_map(Action::promised_hold).min() {
         let until = view.day(view.now.after(hold));
         let bytes = plan
             .prediction
             .when_windows_end
             .map(|later| later.nar_bytes);
-        let generations = count(held().count(), "generation");
-        let text = format!("{generations}, restorable until then (`nix-prune undo`)");
+        let removed = removed_links(held(plan));
+        let text = format!("{removed}, restorable until then (`nix-prune undo`)");
         lines.push((until, bytes, text));
     }
     let names = ProfileNames::default();
@@ -230,9 +226,24 @@ fn sooner(plan: &Plan, run: Option<&str>, view: &View) -> Option<String> {
         let free = view.free_command(all, Some(&plan.job))?;
         return Some(format!("{free}   (irreversible)"));
     }
-    let mut removed = plan.removed_generations();
-    let waits = removed.any(|facts| !facts.hold.is_zero());
+    let waits = held(plan).next().is_some();
     (waits && view.may_end_windows).then(|| format!("{run} --now   (irreversible)"))
+}
+
+/// The removals of links whose closure is held.
+fn held(plan: &Plan) -> impl Iterator<Item = &Action> {
+    let is_held = |action: &&Action| action.promised_hold().is_some_and(|it| !it.is_zero());
+    plan.removed_links().filter(is_held)
+}
+
+/// How many links are removed, such as `5 generations and 2 roots`.
+pub(super) fn removed_links<'a>(actions: impl Iterator<Item = &'a Action>) -> String {
+    let (roots, generations): (Vec<_>, Vec<_>) =
+        actions.partition(|action| action.removed_root_link().is_some());
+    let numbers = [(generations.len(), "generation"), (roots.len(), "root")];
+    let numbers = numbers.into_iter().filter(|(number, _)| *number > 0);
+    let texts: Vec<String> = numbers.map(|(number, noun)| count(number, noun)).collect();
+    list(&texts)
 }
 
 fn open_hold(item: &Item) -> Option<crate::domain::measure::Timestamp> {

@@ -1,6 +1,6 @@
 //! The record of a run, and the history of runs.
 
-use crate::domain::measure::{Bytes, Timestamp};
+use crate::domain::measure::Bytes;
 use crate::domain::profile::ProfileNames;
 use crate::domain::receipt::{Entry, FreedBytes, Outcome, Receipt, RunKind, Undo};
 use crate::render::json::is_open;
@@ -199,22 +199,27 @@ pub(super) fn undo(receipt: &Receipt, view: &View) -> Vec<String> {
         .filter(|entry| is_open(entry, view.now))
         .filter_map(|entry| entry.undo.as_ref())
         .collect();
-    let ends = |undo: &&Undo| match undo {
-        Undo::RestoreGeneration { until, .. } => Some(*until),
-        Undo::RestoreRoot | Undo::Held { .. } => None,
-    };
-    let generations: Vec<Timestamp> = open.iter().filter_map(ends).collect();
-    let roots = open.len() - generations.len();
+    let number = |is: fn(&Undo) -> bool| open.iter().filter(|undo| is(undo)).count();
     let mut parts = Vec::new();
-    if let Some(until) = generations.iter().min() {
-        let until = view.time(*until);
-        parts.push(format!(
-            "{} until {until}",
-            count(generations.len(), "generation")
-        ));
+    let held = [
+        (
+            number(|it| matches!(it, Undo::RestoreGeneration { .. })),
+            "generation",
+        ),
+        (number(|it| matches!(it, Undo::RestoreLink { .. })), "root"),
+    ];
+    let held = held.into_iter().filter(|(number, _)| *number > 0);
+    let held: Vec<String> = held.map(|(number, noun)| count(number, noun)).collect();
+    if let Some((_, until)) = open
+        .iter()
+        .filter_map(|undo| undo.hold())
+        .min_by_key(|(_, until)| *until)
+    {
+        parts.push(format!("{} until {}", list(&held), view.time(until)));
     }
-    if roots > 0 {
-        parts.push(count(roots, "dangling root"));
+    let dangling = number(|it| *it == Undo::RestoreRoot);
+    if dangling > 0 {
+        parts.push(count(dangling, "dangling root"));
     }
     let closed = receipt.undoable().count() - open.len();
     let mut sentences = Vec::new();

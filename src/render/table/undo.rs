@@ -122,13 +122,15 @@ fn parts(heading: &'static str, parts: &Parts<'_>, view: &View, page: &mut Page)
             ranges(numbers),
         ]);
     }
-    if !parts.links.is_empty() {
-        let links = parts.links.iter().map(ToString::to_string).collect();
-        grid.row([
-            "dangling roots".to_string(),
-            parts.links.len().to_string(),
-            escape(&shown(links)),
-        ]);
+    for (name, links) in [("roots", &parts.links), ("dangling roots", &parts.dangling)] {
+        if !links.is_empty() {
+            let texts = links.iter().map(ToString::to_string).collect();
+            grid.row([
+                name.to_string(),
+                links.len().to_string(),
+                escape(&shown(texts)),
+            ]);
+        }
     }
     grid.write(page, view.style);
 }
@@ -148,7 +150,8 @@ fn counted(parts: &Parts<'_>) -> String {
     let generations: usize = parts.generations.values().map(BTreeSet::len).sum();
     let numbers = [
         (generations, "generation"),
-        (parts.links.len(), "dangling root"),
+        (parts.links.len(), "root"),
+        (parts.dangling.len(), "dangling root"),
     ];
     let numbers = numbers.into_iter().filter(|(number, _)| *number > 0);
     let texts: Vec<String> = numbers.map(|(number, noun)| count(number, noun)).collect();

@@ -125,6 +125,13 @@ fn amount(budget: Budget) -> Value {
 pub(super) fn reach(job: &Job) -> RiskLevel {
     let generations = job.operations.generations.as_ref();
     let removes = generations.map_or(RiskLevel::Low, |o| reach_of(&o.profiles, job));
+    let rules = match &job.operations.roots {
+        Some(roots) if !roots.rules.is_empty() => {
+            risk::of_root_link(!job.undo_window.is_zero()).min(highest(job))
+        }
+        _ => RiskLevel::Low,
+    };
+    let removes = removes.max(rules);
     removes.max(job.budget.map_or(RiskLevel::Low, |goal| early(goal, job)))
 }
 

@@ -4,10 +4,12 @@ use camino::Utf8PathBuf;
 
 use super::{count, value};
 use crate::domain::job::{
-    BootMenuOperation, CollectOperation, GenerationsOperation, Operations, RootsOperation,
+    BootMenuOperation, CollectOperation, GenerationsOperation, Operations, RootPatterns,
+    RootsOperation,
 };
 use crate::domain::plan::Action;
 use crate::domain::retention::{Calendar, KeepPolicy, KeepRules, PeriodCounts};
+use crate::domain::root_rules::{RootRule, RuleVerdict};
 use crate::settings::finding::Code;
 use crate::settings::keys;
 use crate::settings::reader::Reader;
@@ -24,10 +26,8 @@ pub(super) fn operations(
         generations.map(|keys| self::generations(keys, At::Key(&at, "generations"), reader));
     let collect = keys.collect.as_ref();
     let collect = collect.map(|keys| self::collect(keys, At::Key(&at, "collect"), reader));
-    let dangling = keys
-        .roots
-        .as_ref()
-        .and_then(|roots| value(roots.dangling.as_ref()));
+    let roots = keys.roots.as_ref();
+    let roots = roots.map(|keys| self::roots(keys, At::Key(&at, "roots"), reader));
     let enabled = |enabled: Option<&Sourced<bool>>| value(enabled) == Some(true);
     let boot_menu = keys.boot_menu.as_ref();
     let boot_menu = boot_menu.map(|keys| {
@@ -52,11 +52,45 @@ pub(super) fn operations(
     }
     Some(Operations {
         generations: transposed(generations)?,
-        roots: (dangling == Some(true)).then_some(RootsOperation { dangling: true }),
+        roots: transposed(roots)?.filter(RootsOperation::removes_something),
         collect: transposed(collect)?,
         boot_menu: transposed(boot_menu)?.flatten(),
         maintenance,
     })
+}
+
+fn roots(keys: &keys::Roots, at: At<'_>, reader: &mut Reader) -> Option<RootsOperation> {
+    let rules = keys.rules.as_ref()?.items.iter().enumerate();
+    let at = At::Key(&at, "rules");
+    let rules = rules.map(|(index, keys)| root_rule(keys, At::Index(&at, index), reader));
+    // Every rule is checked, whatever is wrong with the others.
+    let rules: Vec<Option<RootRule>> = rules.collect();
+    Some(RootsOperation {
+        dangling: value(keys.dangling.as_ref()) == Some(true),
+        rules: rules.into_iter().collect::<Option<_>>()?,
+    })
+}
+
+fn root_rule(keys: &keys::RootRule, at: At<'_>, reader: &mut Reader) -> Option<RootRule> {
+    let pattern = value(keys.pattern.as_ref());
+    let pattern = pattern.map(|pattern| RootPatterns::new([pattern.0.as_str()]));
+    let rule = RootRule {
+        kind: value(keys.kind.as_ref()).map(|kind| kind.0),
+        pattern: pattern.transpose().ok()?,
+        owner: value(keys.owner.as_ref()),
+        unused_for: value(keys.unused_for.as_ref()),
+        older_than: value(keys.older_than.as_ref()),
+        keep_latest: count(value(keys.keep_latest.as_ref())).ok()?,
+        project_gone: value(keys.project_gone.as_ref()) == Some(true),
+        verdict: value(keys.action.as_ref())?,
+    };
+    if rule.verdict == RuleVerdict::Remove && !rule.has_condition() && !reader.is_faulty(at) {
+        let message = "the rule would remove links that were made a moment ago";
+        let hint = "add `unusedFor`, `olderThan`, `keepLatestPerDirectory` or `projectGone`";
+        reader.error(Code::RootRules, at, message, hint);
+        return None;
+    }
+    Some(rule)
 }
 
 /// An entry that cannot be used invalidates the whole list.

@@ -10,6 +10,8 @@ use crate::domain::collect::CollectMethod;
 use crate::domain::job::{ProfileRef, ProfileSelector, RootPatterns};
 use crate::domain::nearest::nearest;
 use crate::domain::risk::RiskLevel;
+use crate::domain::root::RootKind;
+use crate::domain::root_rules::{RULED_KINDS, RuleVerdict};
 
 impl Word for RiskLevel {
     const PATTERN: Option<&'static str> = Some(
@@ -61,13 +63,16 @@ impl Word for CollectMethod {
 }
 
 fn one_of<T: std::str::FromStr>(text: &str, words: &[&str]) -> Result<T, Fault> {
-    let hint = || match words.split_last() {
+    text.parse()
+        .map_err(|_| Fault::new(format!("invalid value `{text}`"), one_of_hint(words)))
+}
+
+fn one_of_hint(words: &[&str]) -> String {
+    match words.split_last() {
         Some((last, [])) => format!("use {last}"),
         Some((last, others)) => format!("use {} or {last}", others.join(", ")),
         None => String::new(),
-    };
-    text.parse()
-        .map_err(|_| Fault::new(format!("invalid value `{text}`"), hint()))
+    }
 }
 
 /// Checks an absolute path (or pattern) without `.`, `..`, doubled or trailing slashes or white space around it.
@@ -114,6 +119,39 @@ impl Word for RootPattern {
         let text = normal_path(text)?;
         RootPatterns::check(text).map_err(|error| pattern_fault(&error))?;
         Ok(Self(text.to_string()))
+    }
+}
+
+/// The kind of a root that rules may remove.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::settings) struct RuledKind(pub(in crate::settings) RootKind);
+
+impl Word for RuledKind {
+    fn words() -> Vec<&'static str> {
+        RULED_KINDS.map(RootKind::as_str).to_vec()
+    }
+
+    fn parse(text: &str) -> Result<Self, Fault> {
+        let kind = RULED_KINDS.iter().find(|kind| kind.as_str() == text);
+        kind.map(|kind| Self(*kind)).ok_or_else(|| {
+            let is_known = RootKind::ALL.iter().any(|kind| kind.as_str() == text);
+            let message = if is_known {
+                format!("rules cannot remove roots of the kind `{text}`")
+            } else {
+                format!("`{text}` is not a kind of root")
+            };
+            Fault::new(message, one_of_hint(&Self::words()))
+        })
+    }
+}
+
+impl Word for RuleVerdict {
+    fn words() -> Vec<&'static str> {
+        vec!["keep", "remove"]
+    }
+
+    fn parse(text: &str) -> Result<Self, Fault> {
+        one_of(text, &Self::words())
     }
 }
 

@@ -69,6 +69,7 @@ impl<'a> Looker<'a> {
             boot_menu: false,
             all_of_nix: false,
             flakes: Vec::new(),
+            uses_of_links: false,
             previous_runs: &self.journal,
             clock: &SystemClock,
         }

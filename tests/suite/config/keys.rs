@@ -8,10 +8,12 @@ use nix_prune::adapters::scratch::Scratch;
 use nix_prune::domain::effective_job::EffectiveJob;
 use nix_prune::domain::plan::Plan;
 use nix_prune::domain::profile::ProfileKind;
+use nix_prune::domain::root::{GcRoot, RootState};
+use nix_prune::domain::root_use::{LastUse, LinkUse, SeenUse, UseSignal};
 use nix_prune::settings::{OutOfRange, Platform, Report, schema};
 use serde_json::{Map, Value, json};
 
-use crate::plan::{alice, profile, root, snapshot};
+use crate::plan::{alice, path_of, profile, root, snapshot, time};
 use crate::support::{nixes, run, skipped};
 
 /// How to see what a key does.
@@ -68,6 +70,11 @@ fn rows() -> Vec<Row> {
         let mut settings = operations(json!({ "roots": { "dangling": dangling } }));
         settings["protect"] = json!({ "roots": patterns });
         settings
+    };
+    let rule = |key: &str, value: Value| {
+        let mut rule = json!({ "olderThan": "9d" });
+        rule[key] = value;
+        operations(json!({ "roots": { "rules": [rule] } }))
     };
     let mut rows = vec![
         Row("version", Plan, json!({}), json!({ "version": 3 })),
@@ -185,6 +192,54 @@ fn rows() -> Vec<Row> {
             Plan,
             roots(true, json!([])),
             roots(false, json!([])),
+        ),
+        Row(
+            "jobs.NAME.operations.roots.rules[].kind",
+            Plan,
+            rule("kind", json!("result")),
+            rule("kind", json!("direnv")),
+        ),
+        Row(
+            "jobs.NAME.operations.roots.rules[].match",
+            Plan,
+            rule("match", json!("/home/**")),
+            rule("match", json!("/srv/**")),
+        ),
+        Row(
+            "jobs.NAME.operations.roots.rules[].owner",
+            Plan,
+            rule("owner", json!("1000")),
+            rule("owner", json!("1001")),
+        ),
+        Row(
+            "jobs.NAME.operations.roots.rules[].unusedFor",
+            Plan,
+            rule("unusedFor", json!("10d")),
+            rule("unusedFor", json!("1000d")),
+        ),
+        Row(
+            "jobs.NAME.operations.roots.rules[].olderThan",
+            Plan,
+            rule("olderThan", json!("10d")),
+            rule("olderThan", json!("1000d")),
+        ),
+        Row(
+            "jobs.NAME.operations.roots.rules[].keepLatestPerDirectory",
+            Plan,
+            rule("keepLatestPerDirectory", json!(0)),
+            rule("keepLatestPerDirectory", json!(1)),
+        ),
+        Row(
+            "jobs.NAME.operations.roots.rules[].projectGone",
+            Plan,
+            rule("projectGone", json!(false)),
+            rule("projectGone", json!(true)),
+        ),
+        Row(
+            "jobs.NAME.operations.roots.rules[].action",
+            Plan,
+            rule("action", json!("remove")),
+            rule("action", json!("keep")),
         ),
         Row(
             "jobs.NAME.operations.collect.method",
@@ -416,9 +471,27 @@ fn planned(text: &str) -> String {
         profile("/nix/var/nix/profiles/system", ProfileKind::System, 0, 52),
         alice(),
     ]);
-    machine.roots = vec![root("gone")];
     let current = machine.profiles[0].generations.values().last();
     machine.boot.writer = current.and_then(|it| it.content.on_disk().cloned());
+    let path = path_of("link", 1);
+    let link = GcRoot {
+        target: Some(format!("/nix/store/{path}").into()),
+        store_path: Some(path),
+        state: RootState::Live,
+        made_at: Some(time("2026-01-01T00:00:00Z")),
+        ..root("link")
+    };
+    let last = LastUse {
+        at: time("2026-01-01T00:00:00Z"),
+        signal: UseSignal::Link,
+    };
+    let used = LinkUse::Seen(SeenUse {
+        last,
+        project_gone: false,
+        elsewhere: false,
+    });
+    machine.uses.insert(link.link.clone(), used);
+    machine.roots = vec![root("gone"), link];
     // Two years and a month between them, so that no bucket has all.
     for generation in machine.profiles[0].generations.values_mut().take(2) {
         let years = if generation.number.0 == 1 { 2 } else { 1 };

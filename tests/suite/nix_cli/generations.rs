@@ -219,17 +219,17 @@ fn what_stands_under_a_number_is_told_apart() {
 #[test]
 fn nothing_is_put_back_where_something_is_or_from_what_is_gone() {
     let changes: &[Change] = &[
-        ("its number is taken", |f, _| {
+        ("its name is taken", |f, _| {
             symlink("x", f.link(1)).unwrap();
         }),
-        ("its number is taken", |f, facts| {
+        ("its name is taken", |f, facts| {
             // Its very own link: whoever put it back, it was not this call.
             symlink(&facts.target, f.link(1)).unwrap();
         }),
-        ("its number is taken", |f, _| {
+        ("its name is taken", |f, _| {
             fs::write(f.link(1), "").unwrap();
         }),
-        ("its number is taken", |f, _| {
+        ("its name is taken", |f, _| {
             fs::create_dir(f.link(1)).unwrap();
         }),
         ("its store path is gone", |f, _| {
@@ -238,7 +238,7 @@ fn nothing_is_put_back_where_something_is_or_from_what_is_gone() {
         ("points to another store", |f, facts| {
             facts.target = f.facts(2).target;
         }),
-        ("is a derivation", |f, facts| {
+        ("points to a derivation", |f, facts| {
             facts.store_path = f.derivation();
             facts.target = facts.store_path.to_absolute_path(f.scratch.store());
         }),

@@ -19,17 +19,17 @@ use crate::support::{
     Nix, by_hand, command, is_root, listing, run_command, skipped, with_each_nix,
 };
 
-const EVE: u32 = 4242;
+pub(super) const EVE: u32 = 4242;
 
 /// A store with a daemon, and a user in it who has a profile with two generations.
-struct Machine {
-    scratch: Scratch,
+pub(super) struct Machine {
+    pub(super) scratch: Scratch,
     daemon: Child,
     facts: GenerationFacts,
 }
 
 impl Machine {
-    fn new(nix: &Nix) -> Self {
+    pub(super) fn new(nix: &Nix) -> Self {
         let scratch = Scratch::new(Some(&nix.bin)).unwrap();
         let home = scratch.base().join("eve");
         let dir = home.join(".local/state/nix/profiles");
@@ -105,7 +105,7 @@ fn start_daemon(scratch: &Scratch) -> Child {
     daemon
 }
 
-fn as_eve(scratch: &Scratch, tool: &str, args: &[String]) {
+pub(super) fn as_eve(scratch: &Scratch, tool: &str, args: &[String]) {
     let mut command = command(scratch.bin().unwrap().join(tool));
     command
         .env_clear()
@@ -125,7 +125,7 @@ fn as_eve(scratch: &Scratch, tool: &str, args: &[String]) {
 }
 
 /// Only root can do this; others are refused, which is tested instead.
-fn as_root(test: impl Fn(&Nix)) {
+pub(super) fn as_root(test: impl Fn(&Nix)) {
     if is_root() {
         process::launch_with(env!("CARGO_BIN_EXE_nix-prune"));
         with_each_nix(test);

@@ -311,7 +311,7 @@ fn unknown_is_null_and_times_are_in_utc() {
     assert_eq!(
         plan["prediction"],
         json!({
-            "narBytes": null, "diskBytes": null, "diskBytesAtMost": false, "openHolds": null, "paths": null,
+            "narBytes": null, "diskBytes": null, "diskBytesAtMost": false, "rootLinks": null, "openHolds": null, "paths": null,
             "whenWindowsEnd": null, "notes": []
         })
     );

@@ -233,6 +233,7 @@ pub(crate) fn snapshot(odd: &str) -> Snapshot {
             ),
         ],
         boot: nix_prune::domain::boot_menu::BootState::default(),
+        uses: std::collections::BTreeMap::new(),
         booted: vec![store_path(11, "system")],
         running: vec![store_path(12, "system")],
         pins: vec![Pin {
@@ -338,7 +339,10 @@ pub(crate) fn job(undo_window: Span, odd: &str) -> Job {
                 ],
                 keep: KeepPolicy::new(rules).unwrap(),
             }),
-            roots: Some(RootsOperation { dangling: true }),
+            roots: Some(RootsOperation {
+                dangling: true,
+                rules: Vec::new(),
+            }),
             collect: Some(CollectOperation::default()),
             boot_menu: None,
             maintenance: vec![Action::Optimise, Action::Verify { contents: true }],

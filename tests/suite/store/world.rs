@@ -514,6 +514,7 @@ pub(super) fn observe(scratch: &Scratch) -> (Snapshot, StoreAnalysis) {
         boot_menu: false,
         all_of_nix: false,
         flakes: Vec::new(),
+        uses_of_links: false,
         previous_runs: &journal,
         clock: &SystemClock,
     };

@@ -42,6 +42,7 @@ fn as_user(tree: &Tree, uid: u32) -> Option<Snapshot> {
             boot_menu: false,
             all_of_nix: false,
             flakes: Vec::new(),
+            uses_of_links: false,
             previous_runs: &super::tree::Fake::default(),
             clock: &super::tree::Stopped,
         };

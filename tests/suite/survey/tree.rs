@@ -261,6 +261,7 @@ impl Tree {
             extra_profiles: self.extra.clone(),
             all_of_nix: self.all_of_nix,
             flakes: self.flakes.clone(),
+            uses_of_links: true,
             previous_runs: &self.previous_runs,
             clock: &Stopped,
         };

@@ -12,8 +12,8 @@ use crate::domain::effective_job::EffectiveJob;
 use crate::domain::graph::NodeSet;
 use crate::domain::job::CollectOperation;
 use crate::domain::measure::{Span, Timestamp};
-use crate::domain::plan::{Action, GenerationFacts, Plan, Removal, RemovalRule};
-use crate::domain::risk::{self, RiskLevel};
+use crate::domain::plan::{Action, GenerationFacts, Plan, Removal, RemovalRule, RootLinkFacts};
+use crate::domain::risk::RiskLevel;
 use crate::domain::snapshot::{Hold, Snapshot};
 use crate::operations::holds::early_release;
 
@@ -43,8 +43,10 @@ pub(super) struct RemovalOrder {
     early: Vec<Step>,
     /// Every hold whose window is open, with its end.
     open: Vec<(Utf8PathBuf, Timestamp)>,
-    /// What no rule keeps, as the job would remove it.
-    generations: Vec<Step>,
+    /// Links of roots that a rule removes, and generations that no rule keeps, as the job would remove them.
+    links: Vec<Step>,
+    /// How many of them are links of roots, which come first.
+    roots: usize,
 }
 
 pub(super) fn choose<E>(
@@ -79,7 +81,7 @@ pub(super) fn choose<E>(
     };
     if frees < context.to_free {
         // Nothing more can be done about it now; what waits for its window to end counts for the day when it does.
-        let held = steps.generations.iter().filter(|s| !gone.contains(&s.link));
+        let held = steps.links.iter().filter(|s| !gone.contains(&s.link));
         let held = held.filter(|step| context.contradiction.is_none() || step.is_held());
         let held = ceiling.allowed(held.cloned().collect());
         let waiting = steps.waiting(snapshot, context);
@@ -186,6 +188,7 @@ impl RemovalSet {
 impl RemovalOrder {
     fn of(plan: &Plan, snapshot: &Snapshot, job: &EffectiveJob) -> Self {
         let mut expired = Vec::new();
+        let mut roots: Vec<(&RootLinkFacts, Step)> = Vec::new();
         let mut generations: Vec<(&GenerationFacts, Step)> = Vec::new();
         for item in &plan.items {
             let Some(removal) = item.removal() else {
@@ -200,8 +203,11 @@ impl RemovalOrder {
                 expired.push(step);
             } else if let Some(facts) = removal.action.removed_generation() {
                 generations.push((facts, step));
+            } else if let Some(facts) = removal.action.removed_root_link() {
+                roots.push((facts, step));
             }
         }
+        roots.sort_by_key(|(facts, _)| (facts.last_use.at, &facts.link));
         generations.sort_by_key(|(facts, _)| (facts.created, &facts.profile, facts.number));
         let mut open: Vec<&Hold> = snapshot
             .holds
@@ -228,7 +234,12 @@ impl RemovalOrder {
                 .iter()
                 .map(|hold| (hold.link.clone(), hold.until))
                 .collect(),
-            generations: generations.into_iter().map(|(_, step)| step).collect(),
+            roots: roots.len(),
+            links: roots
+                .into_iter()
+                .map(|(_, step)| step)
+                .chain(generations.into_iter().map(|(_, step)| step))
+                .collect(),
         }
     }
 
@@ -259,10 +270,12 @@ impl RemovalOrder {
             return steps;
         }
         if goal.release_holds == ReleaseHolds::IfNeeded && plan.collection().is_some() {
+            let (roots, generations) = self.links.split_at(self.roots);
+            steps.extend(roots.iter().map(Step::not_held));
             steps.extend(self.early.iter().cloned());
-            steps.extend(self.generations.iter().map(Step::not_held));
+            steps.extend(generations.iter().map(Step::not_held));
         } else if job.undo_window.is_zero() {
-            steps.extend(self.generations.iter().cloned());
+            steps.extend(self.links.iter().cloned());
         }
         steps
     }
@@ -273,15 +286,16 @@ impl Step {
         self.removal.action.operation().hold().is_some()
     }
 
-    /// The removal of the same generation without a hold.
+    /// The removal of the same link without a hold.
     fn not_held(&self) -> Self {
         let mut step = self.clone();
-        if let Action::RemoveGeneration(facts) = &mut step.removal.action {
-            facts.hold = Span::ZERO;
-            let system = facts.profile_kind.is_system();
-            let risk = risk::of_generation(system, false, usize::MAX);
-            step.removal.risk = step.removal.risk.max(risk);
+        match &mut step.removal.action {
+            Action::RemoveGeneration(facts) => facts.hold = Span::ZERO,
+            Action::RemoveRootLink(facts) => facts.hold = Span::ZERO,
+            _ => return step,
         }
+        let risk = step.removal.action.operation().risk();
+        step.removal.risk = step.removal.risk.max(risk);
         step
     }
 }

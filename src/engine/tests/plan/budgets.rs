@@ -168,7 +168,9 @@ fn goes(item: &nix_prune::domain::plan::Item, taken: &BTreeSet<(String, bool)>) 
         Subject::Generation {
             profile, number, ..
         } => links.contains(profile.link(*number).as_str()),
-        Subject::Hold { link, .. } => links.contains(link.as_str()),
+        Subject::Hold { link, .. } | Subject::RootLink { link, .. } => {
+            links.contains(link.as_str())
+        }
         Subject::Root { .. } => false,
     }
 }

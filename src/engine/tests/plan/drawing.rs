@@ -314,7 +314,7 @@ fn rank(item: &Item) -> (u8, String, u32) {
         Subject::Generation {
             profile, number, ..
         } => (0, profile.to_string(), number.0),
-        Subject::Root { link, .. } => (1, link.to_string(), 0),
+        Subject::Root { link, .. } | Subject::RootLink { link, .. } => (1, link.to_string(), 0),
         Subject::Hold { until, link, .. } => (2, format!("{until} {link}"), 0),
     }
 }

@@ -71,8 +71,13 @@ fn a_root_goes_only_when_its_link_is_gone(
 
 #[rstest]
 #[case::in_auto(Some("/nix/var/nix/gcroots/auto/x"), Some(removed()))]
-#[case::trap_16_per_user(
-    Some("/nix/var/nix/gcroots/per-user/alice/x"),
+#[case::trap_16_per_user(Some("/nix/var/nix/gcroots/per-user/alice/x"), Some(removed()))]
+#[case::per_user_itself(
+    Some("/nix/var/nix/gcroots/per-user/x"),
+    Some(kept(Reason::EntryByHand))
+)]
+#[case::below_per_user(
+    Some("/nix/var/nix/gcroots/per-user/alice/sub/x"),
     Some(kept(Reason::EntryByHand))
 )]
 #[case::below_auto(
@@ -81,7 +86,7 @@ fn a_root_goes_only_when_its_link_is_gone(
 )]
 #[case::another_state(Some("/other/gcroots/auto/x"), Some(kept(Reason::EntryByHand)))]
 #[case::no_entry(None, Some(kept(Reason::LinkExists)))]
-fn only_entries_of_auto_are_removed(
+fn only_entries_of_auto_and_of_users_are_removed(
     #[case] entry: Option<&str>,
     #[case] expected: Option<Verdict>,
 ) {
@@ -125,7 +130,7 @@ fn a_root_below_a_protected_path_stays(#[case] path: &str, #[case] expected: Opt
 #[test]
 fn a_job_that_removes_none_keeps_all() {
     let mut job = job();
-    job.operations.roots = Some(RootsOperation { dangling: false });
+    job.operations.roots = Some(RootsOperation::default());
     assert_eq!(
         fate(root("a"), Actor::Root, &job),
         Some(kept(Reason::NotSelected))

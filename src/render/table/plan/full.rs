@@ -180,10 +180,7 @@ impl Row<'_> {
     fn cells(&self, view: &View) -> [String; 6] {
         let time = |time| view.time(time);
         let why = reason::of_decision(&self.item.decision, &time);
-        let verdict = match &self.item.decision {
-            Decision::Remove(_) => view.paint("remove", Paint::Yellow),
-            Decision::Keep { .. } => view.paint("keep", Paint::Green),
-        };
+        let verdict = verdict(&self.item.decision, view);
         let exclusive = self.item.exclusive_bytes;
         [
             self.number.to_string(),
@@ -210,6 +207,7 @@ fn roots(plan: &Plan, view: &View, page: &mut Page) {
             ));
         }
     }
+    links(plan, view, page);
     let roots = plan.items.iter().filter_map(|item| match &item.subject {
         Subject::Root { link, entry, .. } => {
             let by_hand = entry.as_ref().filter(|entry| !is_in_auto(entry));
@@ -219,6 +217,52 @@ fn roots(plan: &Plan, view: &View, page: &mut Page) {
         _ => None,
     });
     grouped(roots, "Dangling GC roots", view, page);
+}
+
+/// Links of roots that the rules of the job are about.
+fn links(plan: &Plan, view: &View, page: &mut Page) {
+    let mut grid = Grid::new(&[
+        Column::new("Link").cut_front(),
+        Column::new("Kind").importance(1),
+        Column::new("Owner").importance(3),
+        Column::new("Exclusive").right().importance(2),
+        Column::new("Verdict"),
+        Column::new("Why").wrap(),
+    ]);
+    let mut is_empty = true;
+    for item in &plan.items {
+        if let Subject::RootLink {
+            link,
+            origin,
+            owner,
+            ..
+        } = &item.subject
+        {
+            let owner = owner.as_ref().map(ToString::to_string);
+            let why = reason::of_decision(&item.decision, &|time| view.time(time));
+            grid.row([
+                escape(link.as_str()),
+                origin.as_str().to_string(),
+                escape(&owner.unwrap_or_default()),
+                item.exclusive_bytes
+                    .map_or(String::new(), |bytes| bytes.to_string()),
+                verdict(&item.decision, view),
+                escape(&why),
+            ]);
+            is_empty = false;
+        }
+    }
+    if !is_empty {
+        page.heading(view, "GC roots");
+        grid.write(page, view.style);
+    }
+}
+
+fn verdict(decision: &Decision, view: &View) -> String {
+    match decision {
+        Decision::Remove(_) => view.paint("remove", Paint::Yellow),
+        Decision::Keep { .. } => view.paint("keep", Paint::Green),
+    }
 }
 
 fn holds(plan: &Plan, view: &View, page: &mut Page) {

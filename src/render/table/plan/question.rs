@@ -1,28 +1,26 @@
 //! The question before a run, with its numbers.
 
-use crate::domain::plan::{Plan, RemovalRule};
+use crate::domain::measure::Span;
+use crate::domain::plan::{Action, Plan, RemovalRule};
 use crate::render::table::View;
 use crate::render::text::{capital, count, list};
 
-use super::removed_by;
+use super::{held, removed_by, removed_links};
 
 /// What a person is asked to agree to: "Remove 103 generations (restorable until 5 Dec) and delete 24 dead paths (3.30 MiB)?"
 ///
 /// Nothing in it comes from outside.
 pub fn question(plan: &Plan, view: &View) -> String {
     let mut parts = Vec::new();
-    let held = || {
-        plan.removed_generations()
-            .filter(|facts| !facts.hold.is_zero())
-    };
-    if let Some(hold) = held().map(|facts| facts.hold).min() {
+    if let Some(hold) = held(plan).filter_map(Action::promised_hold).min() {
         let until = view.day(view.now.after(hold));
-        let generations = count(held().count(), "generation");
-        parts.push(format!("remove {generations} (restorable until {until})"));
+        let links = removed_links(held(plan));
+        parts.push(format!("remove {links} (restorable until {until})"));
     }
-    match plan.removed_generations().count() - held().count() {
-        0 => {}
-        gone => parts.push(format!("remove {} for good", count(gone, "generation"))),
+    let is_for_good = |action: &&Action| action.promised_hold().is_some_and(Span::is_zero);
+    if plan.removed_links().any(|action| is_for_good(&action)) {
+        let links = removed_links(plan.removed_links().filter(is_for_good));
+        parts.push(format!("remove {links} for good"));
     }
     for (rule, verb, noun, end) in [
         (RemovalRule::Dangling, "remove", "dangling root", ""),

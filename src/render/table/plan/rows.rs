@@ -1,11 +1,12 @@
 //! One row for each profile, and for roots and holds.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::measure::Bytes;
 use crate::domain::plan::{Decision, Plan, PlannedProfile, RemovalRule, Subject};
 use crate::domain::profile::{GenerationNumber, ProfileNames, ProfilePath};
 use crate::domain::retention::Reason;
+use crate::domain::root::RootKind;
 use crate::render::reason;
 use crate::render::table::grid::{Column, Grid};
 use crate::render::table::{Page, Paint, View};
@@ -55,6 +56,7 @@ pub(super) fn write(plan: &Plan, view: &View, page: &mut Page) {
 
 /// Dangling roots, vanished roots and holds.
 fn others(plan: &Plan, view: &View, grid: &mut Grid) {
+    links(plan, view, grid);
     let mut row = |name: &str, is: &dyn Fn(&Subject) -> bool, text: &str| {
         let items = || plan.items.iter().filter(|item| is(&item.subject));
         let removed = items().filter(|item| item.removal().is_some()).count();
@@ -84,6 +86,30 @@ fn others(plan: &Plan, view: &View, grid: &mut Grid) {
             None,
             view,
         ));
+    }
+}
+
+/// Links of roots, with the kinds of those that are removed.
+fn links(plan: &Plan, view: &View, grid: &mut Grid) {
+    let mut kinds: BTreeMap<RootKind, usize> = BTreeMap::new();
+    let mut kept = 0;
+    for item in &plan.items {
+        match (&item.subject, &item.decision) {
+            (Subject::RootLink { origin, .. }, Decision::Remove(_)) => {
+                *kinds.entry(*origin).or_default() += 1;
+            }
+            (Subject::RootLink { .. }, Decision::Keep { .. }) => kept += 1,
+            _ => {}
+        }
+    }
+    let removed: usize = kinds.values().sum();
+    if kept + removed > 0 {
+        let kinds = kinds
+            .iter()
+            .map(|(kind, n)| format!("{n} {}", kind.as_str()));
+        let text = kinds.collect::<Vec<_>>().join(", ");
+        let frees = plan.prediction.root_links.filter(|_| removed > 0);
+        grid.row(cells("roots", kept, removed, &text, frees, view));
     }
 }
 
