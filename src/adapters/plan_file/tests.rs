@@ -68,7 +68,7 @@ fn document() -> Value {
             "narBytes": 18_446_744_073_709_551_615_u64, "diskBytes": null, "diskBytesAtMost": false, "paths": null,
             "whenWindowsEnd": { "narBytes": 1, "paths": 2 }, "rootLinks": null, "openHolds": null, "notes": [],
         },
-        "budget": null, "failedChecks": [], "acceptedChecks": [],
+        "budget": null, "bootMenu": null, "failedChecks": [], "acceptedChecks": [],
         "accept": [{ "code": "roots.away", "place": "/home/*/x", "reason": "a laptop" }],
         "skipsCollection": false, "skippedProfiles": ["/a"], "notes": [{ "code": "notes.more", "text": "\u{e4}" }],
     })
