@@ -32,7 +32,7 @@ pub(super) fn du(context: &Context, args: &DuArgs) -> Result<Exit, Failure> {
     let mut notes = inspection.notes(!inspection.dead().is_empty());
     let document = if args.exact {
         let measured = match by {
-            GroupBy::Package | GroupBy::Path => MEASURED,
+            GroupBy::Package | GroupBy::Path | GroupBy::Source => MEASURED,
             _ => MEASURED_BY_ROOTS,
         };
         let usage = inspection.usage(&snapshot, by, measured.max(top), Sets::Listed);
@@ -40,7 +40,7 @@ pub(super) fn du(context: &Context, args: &DuArgs) -> Result<Exit, Failure> {
         let graph = inspection.graph();
         let groups: Vec<_> = sets.map(|set| names(graph, set)).collect();
         let disk = context.measure_groups(&groups)?;
-        let all = context.measure(&names(graph, graph.nodes()))?;
+        let all = context.measure(&names(graph, usage.whole.iter()))?;
         notes.extend(all.notes());
         render::json::du_on_disk(
             &usage,
@@ -85,5 +85,6 @@ fn group(by: Division) -> GroupBy {
         Division::User => GroupBy::User,
         Division::Package => GroupBy::Package,
         Division::Path => GroupBy::Path,
+        Division::Source => GroupBy::Source,
     }
 }

@@ -4,6 +4,7 @@ mod forecast;
 mod reach;
 mod shares;
 mod sizes;
+mod sources;
 #[cfg(test)]
 mod tests;
 mod usage;

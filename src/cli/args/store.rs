@@ -120,4 +120,6 @@ pub enum Division {
     Package,
     /// Store paths
     Path,
+    /// Source trees (`*-source`), those of one name and size together
+    Source,
 }

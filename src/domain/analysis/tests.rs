@@ -520,6 +520,59 @@ fn what_alone_keeps_the_most_is_told_first() {
 }
 
 #[test]
+fn source_trees_of_one_name_and_size_are_shown_together() {
+    let mut builder = GraphBuilder::new();
+    let name = |n: i64, name: &str| format!("{n:032}-{name}");
+    let trees = [
+        ("source", 10),
+        ("source", 10),
+        ("source", 30),
+        ("a-source", 10),
+        ("source.drv", 99),
+        ("resource", 99),
+        ("source-2", 99),
+    ];
+    for (n, (tree, size)) in (1..).zip(trees) {
+        builder.add_path(n, &name(n, tree), size, 0, None);
+    }
+    let store = StoreAnalysis::new(StoreData {
+        store: StoreDir::new(Utf8Path::new("/nix/store")).unwrap(),
+        graph: builder.finish().unwrap(),
+        flags: KeepFlags::NIX_DEFAULT,
+        roots: vec![root("/a", RootKind::Result, None, &name(1, "source"))],
+        names: Vec::new(),
+        doubts: Vec::new(),
+        unknown_outputs: None,
+        notes: Vec::new(),
+    });
+    let row = |row: &UsageRow| {
+        let (own, dead) = (row.own.unwrap().0, row.dead.unwrap());
+        (
+            row.name.clone(),
+            row.paths,
+            own,
+            dead.paths,
+            dead.nar_bytes.0,
+        )
+    };
+    let usage = store.usage(&snapshot(), GroupBy::Source, 2, Sets::Listed);
+    let rows: Vec<_> = usage.rows.iter().map(row).collect();
+    let expected = [("source", 1, 30, 1, 30), ("source", 2, 20, 1, 10)];
+    assert_eq!(
+        rows,
+        expected.map(|(a, b, c, d, e)| (a.to_string(), b, c, d, e))
+    );
+    assert_eq!(usage.rows[1].set.len(), 2);
+    assert_eq!(
+        (usage.more, usage.all.paths, usage.all.nar_bytes.0),
+        (1, 4, 60)
+    );
+    assert_eq!((usage.dead.paths, usage.dead.nar_bytes.0), (3, 50));
+    let left = store.usage(&snapshot(), GroupBy::Source, 9, Sets::Left);
+    assert!(left.rows.len() == 3 && left.rows[0].set.is_empty());
+}
+
+#[test]
 fn what_live_paths_were_built_with_is_kept_with_its_price() {
     let name = |n: i64, end: &str| format!("{n:032}-p{end}");
     let (out, out_drv) = (name(1, ""), name(2, ".drv"));

@@ -1,4 +1,4 @@
-//! Store disk usage by root, profile, generation, user, package or path.
+//! Store disk usage by root, profile, generation, user, package, path or source.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -26,6 +26,8 @@ pub enum GroupBy {
     Package,
     /// Store paths.
     Path,
+    /// Source trees, by name and size.
+    Source,
 }
 
 /// Whether the paths of each row are listed.
@@ -46,7 +48,9 @@ pub struct Usage {
     pub rows: Vec<UsageRow>,
     /// How many there are beyond these.
     pub more: u64,
-    /// All valid paths.
+    /// What is divided: all valid paths, or all source trees.
+    pub whole: NodeSet,
+    /// Its size.
     pub all: Weight,
     /// Of these, the dead ones.
     pub dead: Weight,
@@ -67,6 +71,8 @@ pub struct UsageRow {
     pub closure: Option<Bytes>,
     /// The size of what would be dead without it, and what these paths are.
     pub exclusive: Option<Bytes>,
+    /// What of a group of source trees is dead.
+    pub dead: Option<Weight>,
     /// The paths that go with it, or that it is, where they were asked for.
     pub set: Vec<NodeIdx>,
 }
@@ -94,13 +100,19 @@ impl StoreAnalysis {
             GroupBy::User => self.kept_by(top, sets, &|root| Some(user_name(root))),
             GroupBy::Package => self.packages(top, sets),
             GroupBy::Path => self.paths(top),
+            GroupBy::Source => self.sources(top, sets),
+        };
+        let whole = match by {
+            GroupBy::Source => self.source_trees(),
+            _ => self.everything(),
         };
         Usage {
             by,
             more: u64::try_from(count.saturating_sub(rows.len())).unwrap_or(u64::MAX),
             rows,
-            all: self.graph.weight(&self.everything()),
-            dead: self.graph.weight(&self.dead()),
+            all: self.graph.weight(&whole),
+            dead: self.dead_of(&whole),
+            whole,
         }
     }
 
@@ -139,6 +151,7 @@ impl StoreAnalysis {
             own: None,
             closure: Some(closure.nar_bytes),
             exclusive: Some(only.nar_bytes),
+            dead: None,
             set: match sets {
                 Sets::Listed => self.goes_without(&groups, index).iter().collect(),
                 Sets::Left => Vec::new(),
@@ -203,6 +216,7 @@ impl StoreAnalysis {
             own: Some(group.weight.nar_bytes),
             closure: None,
             exclusive: None,
+            dead: None,
             set: members.remove(group.name).unwrap_or_default(),
         };
         (groups.iter().take(top).map(row).collect(), count)
@@ -221,6 +235,7 @@ impl StoreAnalysis {
             own: Some(self.graph.nar_size_of(node)),
             closure: Some(closure.nar_bytes),
             exclusive: None,
+            dead: None,
             set: vec![node],
         };
         (nodes.into_iter().zip(closures).map(row).collect(), count)

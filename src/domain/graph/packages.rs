@@ -58,6 +58,17 @@ impl StoreGraph {
         groups
     }
 
+    /// Whether a path is a source tree by its name, as flakes and fetchers leave it: `source`, or `NAME-source`.
+    pub fn is_source(&self, node: NodeIdx) -> bool {
+        let name = self.source_name(node);
+        name == "source" || name.ends_with("-source")
+    }
+
+    /// The name of a path without its hash.
+    pub fn source_name(&self, node: NodeIdx) -> &str {
+        behind_hash(self.base_name(node))
+    }
+
     /// The name of the package that a path counts to.
     pub fn package_name(&self, node: NodeIdx) -> &str {
         split_name(self.package(node)).0

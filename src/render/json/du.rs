@@ -26,27 +26,31 @@ pub struct DuDocument {
     pub notes: Vec<Note>,
 }
 
-/// A root, profile, generation, user, package or path.
+/// A root, profile, generation, user, package, path or group of source trees.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DuRowDocument {
     /// Its name: a link, a profile, `PROFILE:N`, a user, a package, a path.
     pub name: String,
-    /// Number of paths of the package, or of the closure.
+    /// Number of paths of the package or group, or of the closure.
     pub paths: u64,
     /// Number of versions of the package; null for anything else.
     pub versions: Option<u64>,
-    /// The NAR size of the package's paths, or of the path; null for anything else.
+    /// The NAR size of the paths of the package or group, or of the path; null for anything else.
     pub nar_bytes: Option<Bytes>,
-    /// The NAR size of the closure, by references; null for a package.
+    /// The NAR size of the closure, by references; null for a package or source trees.
     pub closure_bytes: Option<Bytes>,
     /// The exclusive size: the NAR size of the paths that would be dead without it; null for a package or path.
     pub exclusive_bytes: Option<Bytes>,
+    /// Number of dead trees among the source trees; null for anything else.
+    pub dead_paths: Option<u64>,
+    /// Their NAR size; null for anything else.
+    pub dead_nar_bytes: Option<Bytes>,
     /// Disk space freed by deleting these paths, or the paths that would be dead without it; null if not measured.
     pub disk_bytes: Option<Bytes>,
 }
 
-/// Totals of a store, in NAR sizes.
+/// Totals of a store, or of its source trees if it is grouped by them, in NAR sizes.
 #[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DuTotalDocument {
@@ -120,6 +124,8 @@ fn document(row: &UsageRow, disk_bytes: Option<Bytes>) -> DuRowDocument {
         nar_bytes: row.own,
         closure_bytes: row.closure,
         exclusive_bytes: row.exclusive,
+        dead_paths: row.dead.map(|dead| dead.paths),
+        dead_nar_bytes: row.dead.map(|dead| dead.nar_bytes),
         disk_bytes,
     }
 }

@@ -149,6 +149,7 @@ pub fn du(document: &DuDocument, view: &View) -> String {
     let mut header = match document.by {
         GroupBy::Package => vec!["Size", "Paths", "Versions"],
         GroupBy::Path => vec!["Size", "Closure", "Paths"],
+        GroupBy::Source => vec!["Size", "Dead", "Trees", "Dead trees"],
         GroupBy::Root | GroupBy::Profile | GroupBy::Generation | GroupBy::User => {
             vec!["Exclusive", "Closure", "Paths"]
         }
@@ -175,9 +176,13 @@ pub fn du(document: &DuDocument, view: &View) -> String {
     }
     let total = document.total;
     let most = super::plan::at_most(total.disk_bytes_at_most);
+    let what = match document.by {
+        GroupBy::Source => "source tree",
+        _ => "path",
+    };
     let sentence = format!(
         "{} in the store, {}{}; {} of them dead, {}. Sizes are NAR sizes{}.",
-        capital(&count(total.paths, "path")),
+        capital(&count(total.paths, what)),
         total.nar_bytes,
         total
             .disk_bytes
@@ -197,6 +202,12 @@ fn cells(row: &DuRowDocument, by: GroupBy, exact: bool) -> Vec<String> {
     let mut cells = match by {
         GroupBy::Package => vec![size(row.nar_bytes), count(paths), count(row.versions)],
         GroupBy::Path => vec![size(row.nar_bytes), size(row.closure_bytes), count(paths)],
+        GroupBy::Source => vec![
+            size(row.nar_bytes),
+            size(row.dead_nar_bytes),
+            count(paths),
+            count(row.dead_paths),
+        ],
         GroupBy::Root | GroupBy::Profile | GroupBy::Generation | GroupBy::User => vec![
             size(row.exclusive_bytes),
             size(row.closure_bytes),
