@@ -178,6 +178,12 @@ let
         '';
         example = true;
       };
+      sourcesFirst = mkOption {
+        type = types.bool;
+        default = false;
+        description = "Whether a budget deletes dead source trees (`source` and `*-source`) before other dead paths.";
+        example = true;
+      };
     } "Collect garbage. `{ }` enables it with defaults." { example.keepRecent = "2d"; };
     bootMenu = part {
       refresh = mkOption {

@@ -24,6 +24,7 @@ let
         keepRecent = "2d";
         keepFlakeInputs = [ "/etc/nixos" ];
         keepBuildDependencies = true;
+        sourcesFirst = true;
       };
       bootMenu = { };
       optimise = { };

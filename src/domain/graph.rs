@@ -21,7 +21,7 @@ mod why;
 
 use std::sync::OnceLock;
 
-pub use batches::Oldest;
+pub use batches::{DeletionOrder, Oldest};
 pub use builder::{GraphBuilder, GraphError};
 pub use packages::{PackageGroup, split_name};
 pub use set::NodeSet;

@@ -236,6 +236,8 @@ pub struct CollectOperation {
     pub keep_flake_inputs: Vec<Utf8PathBuf>,
     /// Whether what live paths were built with is kept.
     pub keep_build_dependencies: bool,
+    /// Whether a budget deletes dead source trees before other dead paths.
+    pub sources_first: bool,
 }
 
 /// Something that is kept although it is dead, together with a full collection.
@@ -394,6 +396,7 @@ mod tests {
             keep_recent: days.map(Span::days),
             keep_flake_inputs: flakes.iter().map(Utf8PathBuf::from).collect(),
             keep_build_dependencies,
+            sources_first: true,
         };
         assert_eq!(operation.check().err().map(|error| error.key), wrong);
     }

@@ -232,18 +232,20 @@ impl<R: RunJournal> Engine<'_, R> {
             CollectMethod::Full => Quantity(u64::MAX),
             CollectMethod::Auto | CollectMethod::Selective => missing,
         };
-        dead.freeing(goal, |graph, names| match rounds.planned.metric {
-            SizeMetric::NarSize => {
-                let size = |name: &&str| graph.find(name).map(|node| graph.nar_size_of(node));
-                let sizes = names.iter().map(|name| size(name).unwrap_or_default());
-                Ok(sizes.map(|bytes| Quantity(bytes.0)).collect())
-            }
-            metric => {
-                let each = self.survey.weigh(names)?;
-                Ok(each
-                    .into_iter()
-                    .map(|taken| metric.on_disk(taken))
-                    .collect())
+        dead.freeing(goal, facts.order(), |graph, names| {
+            match rounds.planned.metric {
+                SizeMetric::NarSize => {
+                    let size = |name: &&str| graph.find(name).map(|node| graph.nar_size_of(node));
+                    let sizes = names.iter().map(|name| size(name).unwrap_or_default());
+                    Ok(sizes.map(|bytes| Quantity(bytes.0)).collect())
+                }
+                metric => {
+                    let each = self.survey.weigh(names)?;
+                    Ok(each
+                        .into_iter()
+                        .map(|taken| metric.on_disk(taken))
+                        .collect())
+                }
             }
         })
     }

@@ -38,6 +38,7 @@ pub(super) fn select(draft: &mut Draft<'_>) {
         registered_before: collect.cutoff(draft.snapshot.taken_at),
         keep_flake_inputs: collect.keep_flake_inputs.clone(),
         keep_build_dependencies: collect.keep_build_dependencies,
+        sources_first: collect.sources_first,
     }));
     let note = left_to_nix(draft);
     draft.notes.extend(note);

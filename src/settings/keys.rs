@@ -275,6 +275,8 @@ keys! {
         keep_build_dependencies "keepBuildDependencies": Sourced<bool> {
             default: Default::Json("false"), risk: Risk::Keeps,
         };
+        /// With a budget, delete dead source trees (`source` and `*-source`) before other dead paths.
+        sources_first "sourcesFirst": Sourced<bool> { default: Default::Json("false") };
     }
 
     /// Keeps the boot menu in step with the system generations.

@@ -8,6 +8,7 @@ mod faults;
 mod flakes;
 mod looker;
 mod program;
+mod sources;
 mod stores;
 mod surprises;
 

@@ -7,7 +7,9 @@
 )]
 
 use nix_prune::domain::budget::Quantity;
-use nix_prune::domain::graph::{GraphBuilder, KeepFlags, NodeIdx, NodeSet, StoreGraph, Weight};
+use nix_prune::domain::graph::{
+    DeletionOrder, GraphBuilder, KeepFlags, NodeIdx, NodeSet, StoreGraph, Weight,
+};
 use nix_prune::domain::measure::Bytes;
 use rstest::rstest;
 
@@ -24,7 +26,12 @@ fn oldest_dead(graph: &StoreGraph, dead: &NodeSet, flags: KeepFlags, goal: u64) 
         Ok(nodes.iter().map(size).collect())
     };
     let oldest = graph
-        .oldest_dead_by(dead, flags, Quantity(goal), sizes)
+        .oldest_dead_by(
+            dead,
+            flags,
+            (Quantity(goal), DeletionOrder::default()),
+            sizes,
+        )
         .unwrap();
     graph.set_of(oldest.nodes)
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::FullGcReason;
 use crate::domain::budget::Quantity;
-use crate::domain::graph::{KeepFlags, NodeSet, Oldest, StoreGraph};
+use crate::domain::graph::{DeletionOrder, KeepFlags, NodeSet, Oldest, StoreGraph};
 use crate::domain::store_path::{StorePath, StorePathRef};
 
 /// What is in the store directory and in no row of the database.
@@ -97,7 +97,7 @@ impl DeletionSet {
         self.only(chosen)
     }
 
-    /// Only as much as frees `goal`, least recently registered first, and names that the database does not know last.
+    /// Only as much as frees `goal`, in this order, and names that the database does not know last.
     /// `weigh` gives what each of these names frees after those before it.
     ///
     /// # Errors
@@ -105,6 +105,7 @@ impl DeletionSet {
     pub fn freeing<E>(
         self,
         goal: Quantity,
+        order: DeletionOrder,
         weigh: impl FnOnce(&StoreGraph, &[&str]) -> Result<Vec<Quantity>, E>,
     ) -> Result<Part, E> {
         let others: Vec<String> = self.unregistered.iter().map(ToString::to_string).collect();
@@ -115,7 +116,7 @@ impl DeletionSet {
             weight,
         } = self
             .graph
-            .oldest_dead_by(&self.chosen, self.flags, goal, |nodes| {
+            .oldest_dead_by(&self.chosen, self.flags, (goal, order), |nodes| {
                 let others = others.iter().map(String::as_str);
                 let names: Vec<&str> = self.graph.base_names(nodes).chain(others).collect();
                 let mut weights = weigh(&self.graph, &names)?;

@@ -4,6 +4,16 @@ use super::components::Components;
 use super::{KeepFlags, NodeIdx, NodeSet, StoreGraph, at, change};
 use crate::domain::budget::Quantity;
 
+/// The order in which dead paths are deleted where only a part of them is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DeletionOrder {
+    /// Least recently registered first.
+    #[default]
+    OldestFirst,
+    /// Source trees first, and each least recently registered first.
+    SourcesFirst,
+}
+
 impl StoreGraph {
     /// Dead paths in batches that cost at most `limit`. Whatever keeps a path is in the same batch or in an earlier
     /// one: referrers before references, and outputs before their deriver. Paths that keep each other share a batch,
@@ -54,7 +64,7 @@ impl StoreGraph {
         )
     }
 
-    /// As many of the dead paths as are needed to free `goal`, least recently registered first; all of them if they are
+    /// As many of the dead paths as are needed to free `goal`, in this order; all of them if they are
     /// not enough. A path counts as registered when the last of those that keep it was, for it cannot go before them.
     /// `weigh` gives what each of these paths frees after those before it.
     ///
@@ -64,10 +74,13 @@ impl StoreGraph {
         &self,
         dead: &NodeSet,
         flags: KeepFlags,
-        goal: Quantity,
+        (goal, order): (Quantity, DeletionOrder),
         weigh: impl FnOnce(&[NodeIdx]) -> Result<Vec<Quantity>, E>,
     ) -> Result<Oldest, E> {
-        let units = self.by_ripeness(dead, flags);
+        let mut units = self.by_ripeness(dead, flags);
+        if order == DeletionOrder::SourcesFirst {
+            units.sort_by_key(|unit| !unit.sources);
+        }
         let lengths: Vec<usize> = units.iter().map(|unit| unit.nodes.len()).collect();
         let mut nodes: Vec<NodeIdx> = units.into_iter().flat_map(|unit| unit.nodes).collect();
         let mut weights = weigh(&nodes)?;
@@ -96,6 +109,8 @@ impl StoreGraph {
         let kept = self.kept(flags);
         let components = Components::of(kept, dead);
         let mut youngest = vec![i64::MIN; self.len()];
+        // What something else keeps cannot go before it.
+        let mut kept_by_others = vec![false; self.len()];
         let mut units = Vec::new();
         for component in components.sources_first() {
             let since = component
@@ -106,11 +121,18 @@ impl StoreGraph {
                 })
                 .max()
                 .unwrap_or(i64::MAX);
+            let sources = component.iter().all(|&node| {
+                self.is_source(NodeIdx(node)) && at(&kept_by_others, node) == Some(false)
+            });
             for &node in component {
-                kept.each(node, |next| change(&mut youngest, next, |at| since.max(at)));
+                kept.each(node, |next| {
+                    change(&mut youngest, next, |at| since.max(at));
+                    change(&mut kept_by_others, next, |by_others| by_others || !sources);
+                });
             }
             units.push(Unit {
                 since,
+                sources,
                 nodes: component.iter().copied().map(NodeIdx).collect(),
             });
         }
@@ -133,5 +155,7 @@ pub struct Oldest {
 /// Paths that keep each other, mostly one.
 struct Unit {
     since: i64,
+    /// Whether these and all that keep them are source trees.
+    sources: bool,
     nodes: Vec<NodeIdx>,
 }

@@ -7,7 +7,9 @@ mod oracle;
 use std::collections::BTreeSet;
 
 use nix_prune::domain::budget::Quantity;
-use nix_prune::domain::graph::{Chain, KeepFlags, NodeIdx, NodeSet, StoreGraph, Via, Weight};
+use nix_prune::domain::graph::{
+    Chain, DeletionOrder, KeepFlags, NodeIdx, NodeSet, StoreGraph, Via, Weight,
+};
 use nix_prune::domain::measure::Bytes;
 use oracle::{FLAGS, Groups, Spec, Store, any_spec, listed_spec};
 use proptest::prelude::*;
@@ -46,7 +48,12 @@ fn oldest_dead(graph: &StoreGraph, dead: &NodeSet, flags: KeepFlags, goal: u64) 
         Ok(nodes.iter().map(size).collect())
     };
     let oldest = graph
-        .oldest_dead_by(dead, flags, Quantity(goal), sizes)
+        .oldest_dead_by(
+            dead,
+            flags,
+            (Quantity(goal), DeletionOrder::default()),
+            sizes,
+        )
         .unwrap();
     graph.set_of(oldest.nodes)
 }

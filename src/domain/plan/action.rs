@@ -4,6 +4,7 @@ use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::collect::CollectMethod;
+use crate::domain::graph::DeletionOrder;
 use crate::domain::measure::{Span, Timestamp};
 use crate::domain::profile::{GenerationNumber, Owner, ProfileKind, ProfilePath};
 use crate::domain::receipt::RunId;
@@ -279,6 +280,20 @@ pub struct CollectFacts {
     /// Whether what live paths were built with is kept.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub keep_build_dependencies: bool,
+    /// Whether a budget deletes dead source trees before other dead paths.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sources_first: bool,
+}
+
+impl CollectFacts {
+    /// The order in which a budget deletes dead paths.
+    pub fn order(&self) -> DeletionOrder {
+        if self.sources_first {
+            DeletionOrder::SourcesFirst
+        } else {
+            DeletionOrder::OldestFirst
+        }
+    }
 }
 
 /// An action with its risk.

@@ -117,7 +117,11 @@ impl<R: RunJournal> Planner<'_, R> {
             return Ok(None);
         };
         let (graph, flags) = (store.graph(), store.flags());
-        let oldest = graph.oldest_dead_by(dead, flags, goal, |nodes| match metric {
+        let order = plan
+            .collection()
+            .map(CollectFacts::order)
+            .unwrap_or_default();
+        let oldest = graph.oldest_dead_by(dead, flags, (goal, order), |nodes| match metric {
             SizeMetric::OnDisk | SizeMetric::Inodes => {
                 let names = names(graph, nodes.iter().copied());
                 let each = self.store.measure_each(&names)?;

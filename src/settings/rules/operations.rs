@@ -139,6 +139,7 @@ fn collect(keys: &keys::Collect, at: At<'_>, reader: &mut Reader) -> Option<Coll
         keep_recent: value(keys.keep_recent.as_ref()),
         keep_flake_inputs: paths(keys.keep_flake_inputs.as_ref()),
         keep_build_dependencies: value(keys.keep_build_dependencies.as_ref())?,
+        sources_first: value(keys.sources_first.as_ref())?,
     };
     if let Err(error) = operation.check() {
         let hint = "omit the method, or use selective";

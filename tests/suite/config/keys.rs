@@ -278,6 +278,12 @@ fn rows() -> Vec<Row> {
             operations(json!({ "bootMenu": { "minFree": "100" } })),
         ),
         Row(
+            "jobs.NAME.operations.collect.sourcesFirst",
+            Plan,
+            operations(json!({ "collect": { "sourcesFirst": true } })),
+            operations(json!({ "collect": { "sourcesFirst": false } })),
+        ),
+        Row(
             "jobs.NAME.operations.verify.contents",
             Plan,
             operations(json!({ "verify": { "enabled": true, "contents": true } })),

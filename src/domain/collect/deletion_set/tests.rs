@@ -33,7 +33,12 @@ fn spec() -> impl Strategy<Value = Spec> {
 }
 
 fn name(path: usize) -> String {
-    format!("{path:032}-p")
+    let name = if is_source(path) { "source" } else { "p" };
+    format!("{path:032}-{name}")
+}
+
+fn is_source(path: usize) -> bool {
+    path < PATHS && path % 4 == 3
 }
 
 fn store_path(base_name: &str) -> StorePath<String> {
@@ -170,6 +175,27 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn sources_go_first_and_never_before_what_keeps_them(spec in spec(), goal in 1u64..10) {
+        let nothing = BTreeSet::new();
+        let all = chosen(&spec.selection(&spec.roots, &nothing));
+        let alike = |_: &StoreGraph, names: &[&str]| -> Result<Vec<Quantity>, std::convert::Infallible> {
+            Ok(vec![Quantity(1); names.len()])
+        };
+        let selection = spec.selection(&spec.roots, &nothing);
+        let part = selection.freeing(Quantity(goal), DeletionOrder::SourcesFirst, alike).unwrap();
+        let taken = chosen(&part.selection);
+        for path in &taken {
+            let keepers = spec.keepers(*path);
+            prop_assert!(keepers.is_subset(&taken), "{path} is kept by {keepers:?}");
+        }
+        let left = all.difference(&taken);
+        let free = left.filter(|path| is_source(**path) && spec.keepers(**path).is_empty());
+        prop_assert!(free.count() == 0 || taken.iter().all(|path| is_source(*path)));
+    }
+}
+
 #[test]
 fn unregistered_names_come_last_and_within_the_room() {
     let spec = Spec {
@@ -197,9 +223,14 @@ fn unregistered_names_come_last_and_within_the_room() {
         |_: &StoreGraph, names: &[&str]| -> Result<Vec<Quantity>, std::convert::Infallible> {
             Ok(vec![Quantity(10); names.len()])
         };
-    let part = selection.freeing(Quantity(11), alike).unwrap();
+    let part = selection
+        .freeing(Quantity(11), DeletionOrder::default(), alike)
+        .unwrap();
     assert_eq!((part.selection.len(), part.weight), (2, Quantity(20)));
     assert!(!part.selection.is_everything());
-    let rest = part.selection.freeing(Quantity(21), alike).unwrap();
+    let rest = part
+        .selection
+        .freeing(Quantity(21), DeletionOrder::default(), alike)
+        .unwrap();
     assert_eq!((rest.selection.len(), rest.weight), (2, Quantity(20)));
 }
