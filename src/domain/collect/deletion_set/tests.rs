@@ -186,6 +186,8 @@ proptest! {
         let selection = spec.selection(&spec.roots, &nothing);
         let part = selection.freeing(Quantity(goal), DeletionOrder::SourcesFirst, alike).unwrap();
         let taken = chosen(&part.selection);
+        // Nothing was counted that has to wait for something else.
+        prop_assert_eq!(taken.len() as u64, part.weight.0);
         for path in &taken {
             let keepers = spec.keepers(*path);
             prop_assert!(keepers.is_subset(&taken), "{path} is kept by {keepers:?}");
