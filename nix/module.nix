@@ -103,8 +103,7 @@ let
       };
       serviceConfig =
         base.serviceConfig
-        // sandbox
-        // units.forRoots sandbox job
+        // units.withLeftovers job (sandbox // units.forRoots sandbox job)
         // {
           ExecStart = units.run {
             inherit (cfg) package;

@@ -146,6 +146,18 @@ let
         ];
       };
     } "Remove garbage collector roots." { example.dangling = true; };
+    leftovers = part {
+      buildDirs =
+        optional own.age
+          ''
+            Remove directories of failed or interrupted builds that are older than this: `nix-build-*` in the directory of temporary files,
+            and the entries of {file}`builds` in the state directory of Nix.
+          ''
+          (example "2d");
+      buildLogs = optional own.age "Remove build logs that are older than this." (example "90d");
+    } "Remove files of Nix beside the store that are old and not in use. This cannot be undone." {
+      example.buildLogs = "90d";
+    };
     collect = part {
       method =
         optional

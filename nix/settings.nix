@@ -59,7 +59,7 @@ let
       }
       {
         assertion = job.enabled -> done != [ ] || past ? operations;
-        message = "${at}.operations: the job is enabled and does nothing. Either set one of generations, roots, collect, bootMenu, optimise and verify, or set ${at}.enabled = false.";
+        message = "${at}.operations: the job is enabled and does nothing. Either set one of generations, roots, leftovers, collect, bootMenu, optimise and verify, or set ${at}.enabled = false.";
       }
       {
         assertion = job.maxRisk == "critical" -> !cfg.settings.safeMode;

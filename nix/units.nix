@@ -224,4 +224,32 @@ rec {
       # The rest of a home is read-only all the same.
       // lib.optionalAttrs rules { ProtectHome = false; }
     );
+
+  # What a job of the system needs besides, for what it does beside the store.
+  withLeftovers =
+    job: sandbox:
+    let
+      removes = class: job.operations.leftovers != null && job.operations.leftovers.${class} != null;
+      builds = removes "buildDirs";
+      # A list that a sandbox leaves out limits nothing.
+      more =
+        name: values: lib.optionalAttrs (sandbox ? ${name}) { ${name} = lib.unique (sandbox.${name} ++ values); };
+    in
+    sandbox
+    // more "ReadWritePaths" (
+      lib.optionals builds [
+        "/tmp"
+        "-/nix/var/nix/builds"
+      ]
+      ++ lib.optional (removes "buildLogs") "-/nix/var/log/nix"
+    )
+    // lib.optionalAttrs builds (
+      # to remove directories of builders, those in /tmp with the rights of their owners
+      more "CapabilityBoundingSet" [
+        "CAP_DAC_OVERRIDE"
+        "CAP_SETGID"
+        "CAP_SETUID"
+      ]
+      // more "SystemCallFilter" [ "setfsgid setfsuid" ]
+    );
 }

@@ -11,6 +11,7 @@ pub mod derivation;
 pub mod disk;
 pub mod files;
 pub mod journal;
+pub mod leftovers;
 pub mod nix_cli;
 pub mod nix_dirs;
 pub mod open_files;

@@ -14,6 +14,7 @@ pub mod effective_job;
 pub mod elapsed;
 pub mod graph;
 pub mod job;
+pub mod leftover;
 pub mod limits;
 pub mod measure;
 pub mod nearest;

@@ -7,6 +7,7 @@
 use camino::Utf8PathBuf;
 
 use crate::domain::blocker::{self, Blocker};
+use crate::domain::disk_use::Taken;
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::measure::{Span, Timestamp};
 use crate::domain::note::Note;
@@ -27,6 +28,7 @@ mod collect;
 pub mod generations;
 mod held_links;
 pub(crate) mod holds;
+mod leftovers;
 mod optimise;
 mod root_links;
 mod roots;
@@ -36,11 +38,12 @@ pub(crate) mod vanished;
 mod verify;
 
 /// The operations, in the order in which a run does them.
-const OPERATIONS: [fn(&mut Draft<'_>); 8] = [
+const OPERATIONS: [fn(&mut Draft<'_>); 9] = [
     generations::select,
     root_links::select,
     roots::select,
     holds::select,
+    leftovers::select,
     collect::select,
     boot_menu::select,
     maintenance,
@@ -60,6 +63,7 @@ impl Action {
             Self::RestoreRootLink(facts) => Box::new(root_links::Restore(facts)),
             Self::ReleaseHold(facts) => Box::new(holds::Release(facts)),
             Self::ReleaseEarly(facts) => Box::new(holds::ReleaseEarly(facts)),
+            Self::RemoveLeftovers(facts) => Box::new(leftovers::Remove(facts)),
             Self::Collect(facts) => Box::new(collect::Collect(facts)),
             Self::RefreshBootMenu(facts) => Box::new(boot_menu::Refresh(facts)),
             Self::Optimise => Box::new(optimise::Optimise),
@@ -141,11 +145,13 @@ pub struct ActionContext<'a> {
     pub protected: &'a ProtectedPaths,
 }
 
-/// What an action frees, if garbage is collected after it.
+/// What an action frees, for the most part only if garbage is collected after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Frees {
     /// Nothing that a prediction counts.
     Nothing,
+    /// These blocks and inodes, without a collection.
+    OnDisk(Taken),
     /// What only this link keeps.
     Now(Utf8PathBuf),
     /// What only this link keeps, when the undo window ends.

@@ -19,6 +19,10 @@ let
         knownGood = true;
       };
       roots.dangling = true;
+      leftovers = {
+        buildDirs = "2d";
+        buildLogs = "90d";
+      };
       collect = {
         method = "selective";
         keepRecent = "2d";

@@ -14,6 +14,10 @@ pub struct NixDirs {
     pub store: StoreDir,
     /// `NIX_STATE_DIR`, `/nix/var/nix`.
     pub state_dir: Utf8PathBuf,
+    /// The logs of builds: `NIX_LOG_DIR`, `/nix/var/log/nix`; `None` where a store that is not the machine's names none.
+    pub log_dir: Option<Utf8PathBuf>,
+    /// Where builds make their directories, beside `builds` in the state directory: `TMPDIR`, and for the machine's store `/tmp`.
+    pub temporary: Vec<Utf8PathBuf>,
     /// Where `booted-system` and `current-system` are: `/run`.
     pub run_dir: Utf8PathBuf,
     /// The list of the machine's users: `/etc/passwd`.
@@ -64,7 +68,14 @@ impl NixDirs {
             variable: name,
             value: path.into_string(),
         })?;
-        let boot_dirs: &[&str] = if store.as_path() == "/nix/store" {
+        let is_machines = store.as_path() == "/nix/store";
+        let log_dir = variable("NIX_LOG_DIR")?;
+        let log_dir = log_dir.or_else(|| is_machines.then(|| "/nix/var/log/nix".into()));
+        let mut temporary: Vec<Utf8PathBuf> = variable("TMPDIR")?.into_iter().collect();
+        if is_machines && !temporary.iter().any(|dir| dir == "/tmp") {
+            temporary.push("/tmp".into());
+        }
+        let boot_dirs: &[&str] = if is_machines {
             &["/boot", "/efi", "/boot/efi"]
         } else {
             &[]
@@ -72,6 +83,8 @@ impl NixDirs {
         Ok(Self {
             store,
             state_dir,
+            log_dir,
+            temporary,
             run_dir: "/run".into(),
             passwd: "/etc/passwd".into(),
             machine_id: "/etc/machine-id".into(),

@@ -176,6 +176,8 @@ impl Scratch {
         NixDirs {
             store: self.store.clone(),
             state_dir: self.state_dir(),
+            log_dir: Some(self.base.join("nix/var/log")),
+            temporary: vec![self.base.join("tmp")],
             run_dir: self.base.join("run"),
             passwd: self.base.join("etc/passwd"),
             machine_id: self.base.join("etc/machine-id"),

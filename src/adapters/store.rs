@@ -23,6 +23,7 @@ use crate::domain::blocker::{Blocker, CheckCode};
 use crate::domain::budget::{Disk, DiskUsage, SizeMetric};
 use crate::domain::collect::{DeletionSet, FullGcReason};
 use crate::domain::graph::KeepFlags;
+use crate::domain::leftover::{LeftoverQuery, Leftovers};
 use crate::domain::note::{Note, NoteCode};
 use crate::domain::root::{GcRoot, RootState};
 use crate::domain::snapshot::Snapshot;
@@ -117,6 +118,10 @@ impl<S: Survey> Survey for StoreSurvey<'_, S> {
             }
             _ => Ok(observation.snapshot),
         }
+    }
+
+    fn leftovers(&self, query: LeftoverQuery<'_>) -> Vec<Leftovers> {
+        self.survey.leftovers(query)
     }
 
     fn disk_usage(&self, metric: SizeMetric) -> DiskUsage {

@@ -36,6 +36,7 @@ use jiff::tz::TimeZone;
 use crate::domain::baseline::RootBaseline;
 use crate::domain::blocker::CheckCode;
 use crate::domain::elapsed::Reading;
+use crate::domain::leftover::{LeftoverQuery, Leftovers};
 use crate::domain::measure::count;
 use crate::domain::note::NoteCode;
 use crate::domain::profile::Profile;
@@ -45,6 +46,7 @@ use crate::domain::store_path::{StoreDir, StorePath};
 use crate::ports::{self, Clock, JournalError, Survey, SurveyError};
 
 use super::boot;
+use super::leftovers::LeftoverFiles;
 use super::nix_cli::StoreAccess;
 use super::nix_dirs::NixDirs;
 use super::process::Account;
@@ -142,6 +144,15 @@ pub struct Observer<'a> {
 }
 
 impl Survey for Observer<'_> {
+    fn leftovers(&self, query: LeftoverQuery<'_>) -> Vec<Leftovers> {
+        let files = LeftoverFiles {
+            places: self.places,
+            proc: Utf8Path::new("/proc"),
+            actor: self.actor,
+        };
+        files.find(query)
+    }
+
     fn snapshot(&self) -> Result<Snapshot, SurveyError> {
         let taken_at = self.clock.now();
         let places = self.places;
@@ -228,6 +239,7 @@ impl Survey for Observer<'_> {
             vanished,
             flakes: self.flakes.clone(),
             boot,
+            leftovers: Vec::new(),
             scope,
             blockers,
             notes,

@@ -11,6 +11,7 @@ use super::accept::Acceptance;
 use super::blocker::CheckCode;
 use super::budget::DiskGoal;
 use super::collect::CollectMethod;
+use super::leftover::LeftoversOperation;
 use super::limits::Limits;
 use super::measure::{Bytes, Span, Timestamp};
 use super::plan::Action;
@@ -199,6 +200,8 @@ pub struct Operations {
     pub generations: Option<GenerationsOperation>,
     /// Remove roots.
     pub roots: Option<RootsOperation>,
+    /// Remove files of Nix beside the store.
+    pub leftovers: LeftoversOperation,
     /// Collect garbage.
     pub collect: Option<CollectOperation>,
     /// Refresh the boot menu.
@@ -212,6 +215,7 @@ impl Operations {
     pub fn is_empty(&self) -> bool {
         self.generations.is_none()
             && self.roots.is_none()
+            && self.leftovers.is_empty()
             && self.collect.is_none()
             && self.boot_menu.is_none()
             && self.maintenance.is_empty()

@@ -113,6 +113,9 @@ pub enum NoteCode {
     /// Holds lost their link or store path.
     #[serde(rename = "holds.broken")]
     HoldsBroken,
+    /// Leftovers are kept although they are old enough.
+    #[serde(rename = "leftovers.kept")]
+    LeftoversKept,
     /// Notes and odd names beyond the most that are listed.
     #[serde(rename = "notes.more")]
     More,

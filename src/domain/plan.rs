@@ -9,25 +9,24 @@ use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use self::action::{
-    Action, BootFacts, CollectFacts, EarlyFacts, GenerationFacts, HoldFacts, PlannedAction,
-    RootFacts, RootLinkFacts, VanishedFacts,
+    Action, BootFacts, CollectFacts, EarlyFacts, GenerationFacts, HoldFacts, LeftoverFacts,
+    PlannedAction, RootFacts, RootLinkFacts, VanishedFacts,
 };
+pub use self::item::{Decision, Item, Removal, RemovalRule, Subject};
 pub use self::prediction::{Later, PlannedKeep, PlannedProfile, Prediction};
 use super::accept::Acceptance;
 use super::blocker::{self, Blocker, CheckCode};
 use super::boot_menu::BootReport;
 use super::budget::{BudgetReport, Disk};
 use super::job::JobName;
-use super::measure::{Bytes, Span, Timestamp};
+use super::measure::{Span, Timestamp};
 use super::note::Note;
-use super::profile::{GenerationNumber, Owner, ProfilePath};
-use super::retention::{Reason, Reasons};
 use super::risk::RiskLevel;
-use super::root::RootKind;
-use super::snapshot::{Held, MachineId};
+use super::snapshot::MachineId;
 use super::store_path::StoreDir;
 
 mod action;
+mod item;
 mod prediction;
 
 /// What a job would do now, and why.
@@ -58,7 +57,7 @@ pub struct Plan {
     pub profiles: Vec<PlannedProfile>,
     /// The roots that vanished since the last run. Their former targets are held before anything else is done.
     pub vanished: Vec<VanishedFacts>,
-    /// Every generation, dangling root and hold that was seen. What is removed is removed in this order.
+    /// Every generation, dangling root and hold that was seen, and leftovers by directory. What is removed is removed in this order.
     pub items: Vec<Item>,
     /// What is done to the store after the removals, in order.
     pub steps: Vec<PlannedAction>,
@@ -90,188 +89,6 @@ pub enum PlanSchema {
     /// The present one.
     #[serde(rename = "nix-prune/plan/2")]
     V2,
-}
-
-/// Something that was seen, and what becomes of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Item {
-    /// What it is.
-    pub subject: Subject,
-    /// The size of the store paths that only this item keeps alive, by NAR size; null where that was not computed.
-    pub exclusive_bytes: Option<Bytes>,
-    /// What becomes of it.
-    #[serde(flatten)]
-    pub decision: Decision,
-}
-
-/// What an item is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(
-    tag = "kind",
-    rename_all = "camelCase",
-    rename_all_fields = "camelCase"
-)]
-pub enum Subject {
-    /// A generation.
-    Generation {
-        /// Its profile.
-        profile: ProfilePath,
-        /// Its number.
-        number: GenerationNumber,
-        /// The text of its link.
-        #[schemars(with = "String")]
-        target: Utf8PathBuf,
-        /// The time of its link.
-        created: Timestamp,
-    },
-    /// A dangling root.
-    Root {
-        /// The link that it names.
-        #[schemars(with = "String")]
-        link: Utf8PathBuf,
-        /// The entry that names it.
-        #[schemars(with = "Option<String>")]
-        entry: Option<Utf8PathBuf>,
-        /// Where it comes from.
-        origin: RootKind,
-    },
-    /// A link in the directory of a user that is a root.
-    RootLink {
-        /// The link.
-        #[schemars(with = "String")]
-        link: Utf8PathBuf,
-        /// Where it comes from.
-        origin: RootKind,
-        /// Whose link it is.
-        owner: Option<Owner>,
-        /// The time of the link.
-        made_at: Option<Timestamp>,
-    },
-    /// A hold.
-    Hold {
-        /// Its link.
-        #[schemars(with = "String")]
-        link: Utf8PathBuf,
-        /// What it takes the place of.
-        #[serde(flatten)]
-        held: Held,
-        /// When its undo window ends.
-        until: Timestamp,
-    },
-}
-
-impl Subject {
-    /// The link that keeps store paths alive.
-    pub fn link(&self) -> Utf8PathBuf {
-        match self {
-            Self::Generation {
-                profile, number, ..
-            } => profile.link(*number),
-            Self::Root { link, .. } | Self::RootLink { link, .. } | Self::Hold { link, .. } => {
-                link.clone()
-            }
-        }
-    }
-}
-
-/// What becomes of an item.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(tag = "verdict", rename_all = "camelCase")]
-pub enum Decision {
-    /// It is kept.
-    Keep {
-        /// All reasons.
-        reasons: Reasons,
-    },
-    /// It is removed.
-    Remove(Removal),
-}
-
-/// The removal of an item.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Removal {
-    /// The rule that removes it.
-    pub rule: RemovalRule,
-    /// How much the removal can hurt.
-    pub risk: RiskLevel,
-    /// The action that removes it.
-    pub action: Action,
-}
-
-/// The rule that removes an item.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum RemovalRule {
-    /// No keep rule keeps the generation.
-    NoRuleKeepsIt,
-    /// `roots.dangling`: the root's link is gone.
-    Dangling,
-    /// A rule of `roots.rules`.
-    RootRule,
-    /// The undo window has ended.
-    WindowEnded,
-    /// The undo window is open, and the budget needs the space now.
-    NeededNow,
-}
-
-impl Decision {
-    /// The reasons to keep an item; none where it is removed.
-    pub fn reasons(&self) -> impl Iterator<Item = &Reason> {
-        let reasons = match self {
-            Self::Keep { reasons } => Some(reasons.iter()),
-            Self::Remove(_) => None,
-        };
-        reasons.into_iter().flatten()
-    }
-}
-
-impl Item {
-    /// Keeps it.
-    pub fn keep(&mut self, reason: Reason) {
-        let reasons = Reasons::one(reason);
-        self.decision = Decision::Keep { reasons };
-    }
-
-    /// Its removal, if it is removed.
-    pub fn removal(&self) -> Option<&Removal> {
-        match &self.decision {
-            Decision::Remove(removal) => Some(removal),
-            Decision::Keep { .. } => None,
-        }
-    }
-
-    /// Whether its action removes this very item. Read from a file, an item could show one generation and remove another.
-    fn is_consistent(&self) -> bool {
-        let Some(removal) = self.removal() else {
-            return true;
-        };
-        match (&self.subject, &removal.action) {
-            (
-                Subject::Generation {
-                    profile,
-                    number,
-                    target,
-                    created,
-                },
-                Action::RemoveGeneration(facts),
-            ) => {
-                facts.profile == *profile
-                    && facts.number == *number
-                    && facts.target == *target
-                    && facts.created == *created
-            }
-            (Subject::Root { link, entry, .. }, Action::RemoveRoot(facts)) => {
-                facts.link == *link && Some(&facts.entry) == entry.as_ref()
-            }
-            (Subject::RootLink { link, .. }, Action::RemoveRootLink(facts)) => facts.link == *link,
-            (Subject::Hold { link, held, until }, action) => action
-                .released_hold()
-                .is_some_and(|hold| (&hold.link, &hold.held, &hold.until) == (link, held, until)),
-            _ => false,
-        }
-    }
 }
 
 impl Plan {
@@ -316,6 +133,13 @@ impl Plan {
     }
 
     /// How many generations and root links are removed without a hold, and holds released before their undo window ends.
+    /// The leftovers that are removed, in order.
+    pub fn removed_leftovers(&self) -> impl Iterator<Item = &LeftoverFacts> {
+        self.removals()
+            .filter_map(|removal| removal.action.removed_leftovers())
+    }
+
+    /// How many generations are removed without a hold, and holds released before their undo window ends.
     pub fn removed_for_good(&self) -> usize {
         let is_for_good = |removal: &&Removal| {
             let not_held = removal.action.promised_hold().is_some_and(Span::is_zero);

@@ -4,17 +4,28 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 /// The paths of `protect.paths`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ProtectedPaths(Vec<Utf8PathBuf>);
+pub struct ProtectedPaths {
+    paths: Vec<Utf8PathBuf>,
+    /// Those among them that every machine protects.
+    critical: Vec<Utf8PathBuf>,
+}
 
 impl ProtectedPaths {
     /// Paths as the settings list them: absolute and normalised.
     pub fn new(paths: Vec<Utf8PathBuf>) -> Self {
-        Self(paths)
+        let critical = Vec::new();
+        Self { paths, critical }
+    }
+
+    /// The same, where these of them are on the list of every machine.
+    #[must_use]
+    pub fn with_critical(self, critical: Vec<Utf8PathBuf>) -> Self {
+        Self { critical, ..self }
     }
 
     /// The paths, in the order of the settings.
     pub fn iter(&self) -> impl Iterator<Item = &Utf8Path> {
-        self.0.iter().map(Utf8PathBuf::as_path)
+        self.paths.iter().map(Utf8PathBuf::as_path)
     }
 
     /// The protected path that keeps a link: the link itself, or a directory that it is in. `/` protects only itself,
@@ -30,6 +41,16 @@ impl ProtectedPaths {
     pub fn containing(&self, path: &Utf8Path) -> Option<&Utf8Path> {
         let contains = |by: &&Utf8Path| path == *by || (*by != "/" && path.starts_with(by));
         self.iter().find(contains)
+    }
+
+    /// The protected path that keeps a leftover: above it, the leftover itself, or in it. The paths that every machine protects do not
+    /// count: Nix's own directories, whose leftovers are removed, are below them.
+    pub fn keeping_leftover(&self, leftover: &Utf8Path) -> Option<&Utf8Path> {
+        let keeps = |path: &&Utf8Path| leftover.starts_with(path) || path.starts_with(leftover);
+        let mut added = self
+            .iter()
+            .filter(|path| !self.critical.iter().any(|it| it == path));
+        added.find(keeps)
     }
 }
 
@@ -83,5 +104,24 @@ mod tests {
         let paths = ["/", "/usr", "/var", "/nix/var"].map(Utf8PathBuf::from);
         let protected = ProtectedPaths::new(paths.to_vec());
         assert_eq!(protected.covering(link.into()), expected.map(Utf8Path::new));
+    }
+
+    #[rstest]
+    #[case::below_a_critical_path("/nix/var/log/nix/drvs/ab/c.drv", None)]
+    #[case::below_an_added_path("/home/alice/.cache/nix/gitv3/a", Some("/home/alice/.cache"))]
+    #[case::itself("/tmp/nix-build-a", Some("/tmp/nix-build-a"))]
+    #[case::above_an_added_path("/tmp/nix-build-b", Some("/tmp/nix-build-b/keep"))]
+    #[case::a_prefix_of_the_text("/tmp/nix-build-ab", None)]
+    fn only_an_added_path_keeps_a_leftover(#[case] leftover: &str, #[case] expected: Option<&str>) {
+        let critical = ["/", "/var", "/nix/var"].map(Utf8PathBuf::from);
+        let added = [
+            "/home/alice/.cache",
+            "/tmp/nix-build-a",
+            "/tmp/nix-build-b/keep",
+        ];
+        let paths = critical.iter().cloned().chain(added.map(Utf8PathBuf::from));
+        let protected = ProtectedPaths::new(paths.collect()).with_critical(critical.to_vec());
+        let keeping = protected.keeping_leftover(leftover.into());
+        assert_eq!(keeping, expected.map(Utf8Path::new));
     }
 }

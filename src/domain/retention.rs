@@ -141,6 +141,8 @@ pub enum Reason {
     OtherFileSystem,
     /// Its target is a derivation, which could not be held.
     Derivation,
+    /// They are too young, or something uses them.
+    YoungOrInUse,
 }
 
 /// One or more reasons, in the order of [`Reason`].

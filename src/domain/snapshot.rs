@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::baseline::SnapshotScope;
 use super::blocker::{Blocker, CheckCode};
 use super::boot_menu::BootState;
+use super::leftover::Leftovers;
 use super::measure::Timestamp;
 use super::note::Note;
 use super::profile::{GenerationNumber, Profile, ProfilePath};
@@ -56,6 +57,8 @@ pub struct Snapshot {
     pub boot: BootState,
     /// How long the machine ran each of its systems, as far as runs have seen it.
     pub uptimes: Uptimes,
+    /// Leftovers, where a job asks for them.
+    pub leftovers: Vec<Leftovers>,
     /// Where roots are and lead to.
     pub scope: SnapshotScope,
     /// What could not be read.

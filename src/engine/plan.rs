@@ -10,6 +10,7 @@ use crate::domain::analysis::StoreAnalysis;
 use crate::domain::budget::{Budget, Contradiction, DiskGoal, DiskUsage, Quantity, SizeMetric};
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::graph::{NodeIdx, NodeSet, StoreGraph};
+use crate::domain::leftover::LeftoverQuery;
 use crate::domain::plan::{Plan, Prediction};
 use crate::domain::receipt::Receipt;
 use crate::domain::snapshot::Snapshot;
@@ -142,7 +143,8 @@ impl<R: RunJournal> Planner<'_, R> {
             return self.within_budget(job, goal, exact, records);
         }
         if job.operations.collect.is_none() {
-            let snapshot = self.survey.snapshot()?;
+            let mut snapshot = self.survey.snapshot()?;
+            self.add_leftovers(&mut snapshot, job);
             let job = with_usual(job, &snapshot, records);
             let mut plan = Plan::build(&snapshot, &job);
             boot_menu::fit(&mut plan, &snapshot, &job);
@@ -174,7 +176,7 @@ impl<R: RunJournal> Planner<'_, R> {
 
     fn observe(&self, job: &EffectiveJob) -> Result<Observation, PlanError> {
         let Observation {
-            snapshot,
+            mut snapshot,
             store,
             running,
         } = self.store.observe(self.survey)?;
@@ -194,11 +196,24 @@ impl<R: RunJournal> Planner<'_, R> {
         {
             store.keep_build_dependencies();
         }
+        self.add_leftovers(&mut snapshot, job);
         Ok(Observation {
             snapshot,
             store,
             running,
         })
+    }
+
+    /// Looks for the leftovers that the job removes. Without any nothing is searched.
+    fn add_leftovers(&self, snapshot: &mut Snapshot, job: &EffectiveJob) {
+        let operation = &job.operations.leftovers;
+        if !operation.is_empty() {
+            snapshot.leftovers = self.survey.leftovers(LeftoverQuery {
+                operation,
+                now: snapshot.taken_at,
+                protected: &job.protect.paths,
+            });
+        }
     }
 
     /// Fits a plan to a budget. If the goal is reached, the store is not read.

@@ -32,9 +32,10 @@ use nix_prune::domain::job::{
     CollectOperation, GenerationsOperation, Job, JobName, Operations, ProfileSelector,
     RootsOperation,
 };
+use nix_prune::domain::leftover::{LeftoverQuery, Leftovers, LeftoversOperation};
 use nix_prune::domain::measure::{Bytes, Span, Timestamp};
 use nix_prune::domain::plan::{
-    Action, Decision, GenerationFacts, HoldFacts, RootFacts, RootLinkFacts,
+    Action, Decision, GenerationFacts, HoldFacts, LeftoverFacts, RootFacts, RootLinkFacts,
 };
 use nix_prune::domain::profile::{
     Content, Current, Generation, GenerationNumber, Owner, Profile, ProfileKind, ProfilePath,
@@ -104,6 +105,7 @@ struct World {
     /// Holds that are no roots any more, though their links are there.
     lost: RefCell<BTreeSet<Utf8PathBuf>>,
     /// A path that cannot be held.
+    leftovers: RefCell<Vec<Leftovers>>,
     unholdable: RefCell<Option<StorePath<String>>>,
     /// Paths that Nix refuses to delete by name, and a path that comes alive at the first refusal.
     refuses: RefCell<BTreeSet<StorePath<String>>>,
@@ -290,36 +292,11 @@ impl Interrupt for World {
 }
 
 impl Survey for World {
+    fn leftovers(&self, _: LeftoverQuery<'_>) -> Vec<Leftovers> {
+        self.leftovers.borrow().clone()
+    }
+
     fn snapshot(&self) -> Result<Snapshot, SurveyError> {
-        let generation = |(&n, (target, created)): (&u32, &(Utf8PathBuf, Timestamp))| {
-            let named = StorePathRef::from_base_name(target.file_name().unwrap_or_default());
-            let path = named.map_or(path(n), |path| path.to_owned());
-            let content = if self.disk.borrow().contains(&path) {
-                Content::Bootable(path)
-            } else {
-                Content::Missing(path)
-            };
-            let generation = Generation {
-                number: GenerationNumber(n),
-                target: target.clone(),
-                content,
-                specialisations: Vec::new(),
-                created: *created,
-            };
-            (generation.number, generation)
-        };
-        let profile = Profile {
-            path: ProfilePath::new(Utf8Path::new(PROFILE)).unwrap(),
-            kind: ProfileKind::System,
-            owner: Owner {
-                uid: self.owner.get(),
-                name: None,
-            },
-            current: Current::Known(GenerationNumber(self.current.get())),
-            generations: self.links.borrow().iter().map(generation).collect(),
-            is_nix_own: false,
-            blocked: None,
-        };
         let entries = self.entries.borrow();
         let roots = entries.iter().map(|(entry, link)| GcRoot {
             link: link.clone(),
@@ -357,7 +334,7 @@ impl Survey for World {
             store: StoreDir::new(Utf8Path::new("/store")).unwrap(),
             state_dir: "/state".into(),
             actor: Actor::Root,
-            profiles: vec![profile],
+            profiles: vec![self.profile()],
             roots: roots.collect(),
             boot: self.boot.borrow().clone(),
             uses: uses.collect(),
@@ -368,6 +345,7 @@ impl Survey for World {
             vanished: self.still_vanished(),
             uptimes: BTreeMap::new(),
             flakes: Vec::new(),
+            leftovers: Vec::new(),
             scope: SnapshotScope::default(),
             blockers: self.blockers.borrow().clone(),
             notes: Vec::new(),
@@ -399,6 +377,7 @@ fn job(window: Span) -> Job {
                 dangling: true,
                 rules: Vec::new(),
             }),
+            leftovers: LeftoversOperation::default(),
             collect: Some(CollectOperation::default()),
             boot_menu: None,
             maintenance: Vec::new(),

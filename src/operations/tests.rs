@@ -87,6 +87,14 @@ fn examples() -> Vec<(Value, &'static str)> {
             hold("releaseEarly", of_generation()),
             "release the hold on generation 40 of system early",
         ),
+        (
+            json!({
+                "kind": "removeLeftovers", "class": "buildDirs", "dir": "/tmp",
+                "owner": { "uid": 0, "name": "root" }, "before": "2026-11-20T00:00:00Z",
+                "entries": 2, "bytes": 2048, "inodes": 9,
+            }),
+            "remove 2 build directories from /tmp (2.00 KiB, not restorable)",
+        ),
         (json!({ "kind": "collect" }), "collect garbage"),
         (
             json!({ "kind": "collect", "method": "selective" }),

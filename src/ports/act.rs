@@ -5,7 +5,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::Cause;
 use crate::domain::budget::FreeSpace;
 use crate::domain::measure::Bytes;
-use crate::domain::plan::{BootFacts, GenerationFacts, HoldFacts, RootFacts, RootLinkFacts};
+use crate::domain::plan::{
+    BootFacts, GenerationFacts, HoldFacts, LeftoverFacts, RootFacts, RootLinkFacts,
+};
 use crate::domain::profile::Owner;
 use crate::domain::protected::ProtectedPaths;
 use crate::domain::store_path::StorePath;
@@ -126,6 +128,17 @@ pub trait NixActions {
     /// # Errors
     /// When that cannot be found out.
     fn see_hold(&self, facts: &HoldFacts) -> Result<LinkState, PerformError>;
+
+    /// Removes the leftovers that are still old and unused, each looked at once more, and says what became of them.
+    ///
+    /// # Errors
+    /// [`PerformError::Stale`] when the directory is not one of that class; nothing was done then. Otherwise when something
+    /// could not be removed.
+    fn remove_leftovers(
+        &self,
+        facts: &LeftoverFacts,
+        protected: &ProtectedPaths,
+    ) -> Result<String, PerformError>;
 
     /// Lets Nix collect garbage.
     ///

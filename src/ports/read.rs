@@ -7,6 +7,7 @@ use crate::domain::analysis::StoreAnalysis;
 use crate::domain::budget::{Disk, DiskUsage, SizeMetric};
 use crate::domain::collect::{DeletionSet, FullGcReason};
 use crate::domain::disk_use::{DiskUse, Taken};
+use crate::domain::leftover::{LeftoverQuery, Leftovers};
 use crate::domain::root::GcRoot;
 use crate::domain::snapshot::Snapshot;
 
@@ -17,6 +18,12 @@ pub trait Survey {
     /// # Errors
     /// Only when no snapshot can be taken at all; a part that cannot be read is a failed check in the snapshot.
     fn snapshot(&self) -> Result<Snapshot, SurveyError>;
+
+    /// Looks for leftovers; without any the directory is left out.
+    fn leftovers(&self, query: LeftoverQuery<'_>) -> Vec<Leftovers> {
+        let _ = query;
+        Vec::new()
+    }
 
     /// How full the store is, in the metric of a budget, once the file system counts all that was freed; unknown
     /// figures are left out.

@@ -69,6 +69,7 @@ pub fn sentence(reason: &Reason, time: &dyn Fn(Timestamp) -> String) -> String {
             "it is on another file system, and no rule names it by `match`".to_string()
         }
         Reason::Derivation => "its target is a derivation and could not be restored".to_string(),
+        Reason::YoungOrInUse => "too young, or in use".to_string(),
     }
 }
 
@@ -87,6 +88,7 @@ pub fn rule_sentence(rule: RemovalRule) -> &'static str {
         RemovalRule::NeededNow => {
             "the budget needs its space now, although its undo window is open"
         }
+        RemovalRule::Leftover => "it is old, and nothing uses it",
     }
 }
 

@@ -174,6 +174,8 @@ keys! {
         generations "generations": Generations { risk: Risk::Removes };
         /// Remove GC roots.
         roots "roots": Roots { risk: Risk::Each };
+        /// Remove files of Nix beside the store that are old and not in use. This cannot be undone.
+        leftovers "leftovers": Leftovers { risk: Risk::Each };
         /// Collect garbage.
         collect "collect": Collect;
         /// Keep the boot menu of NixOS in step with the system generations.
@@ -254,6 +256,15 @@ keys! {
         project_gone "projectGone": Sourced<bool> { default: Default::Json("false") };
         /// What the rule does: remove or keep.
         action "action": Sourced<RuleVerdict> { default: Default::Json(r#""remove""#) };
+    }
+
+    /// The age from which each class of files is removed; a class without one is left alone.
+    Leftovers {
+        /// Directories of failed or interrupted builds, by their last change: `nix-build-*` in the directory of temporary
+        /// files, and the entries of `builds` in Nix's state directory.
+        build_dirs "buildDirs": Sourced<Span> { risk: Risk::Spares };
+        /// Logs of builds.
+        build_logs "buildLogs": Sourced<Span> { risk: Risk::Spares };
     }
 
     /// How garbage is collected.

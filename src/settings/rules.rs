@@ -105,6 +105,7 @@ fn protected(
     let paths: Vec<Utf8PathBuf> = paths.map(|path| path.value.clone()).collect();
     // Literally: no prefix covers a path, and `/` does not replace the others.
     let listed: BTreeSet<&str> = paths.iter().map(|path| path.as_str()).collect();
+    let critical = platform.critical_paths().map(Into::into).collect();
     let missing = platform.critical_paths();
     let missing: Vec<&str> = missing.filter(|path| !listed.contains(path)).collect();
     if !missing.is_empty() && !reader.is_misshapen(at) {
@@ -137,7 +138,7 @@ fn protected(
     Some(Protect {
         generations: pins.collect::<Option<_>>()?,
         roots: patterns.ok()?,
-        paths: ProtectedPaths::new(paths),
+        paths: ProtectedPaths::new(paths).with_critical(critical),
     })
 }
 
@@ -216,12 +217,12 @@ fn job(name: &str, keys: &keys::Job, safe_mode: bool, reader: &mut Reader) -> Op
     let operations = operations::operations(keys.operations.as_ref().unwrap_or(&none), at, reader);
     // A key that is refused is not also reported as missing.
     let idle = operations.as_ref().is_some_and(Operations::is_empty);
-    if idle && enabled == Some(true) && !reader.is_misshapen(at) {
+    if idle && enabled == Some(true) && !reader.is_faulty(at) {
         reader.error(
             Code::JobWithoutOperation,
             at,
             "the job is enabled and does nothing",
-            "add one of generations, roots, collect, bootMenu, optimise or verify, or set `\"enabled\": false` for the job",
+            "add one of generations, roots, leftovers, collect, bootMenu, optimise or verify, or set `\"enabled\": false` for the job",
         );
     }
     let job = Job {

@@ -26,6 +26,7 @@ mod hostile;
 mod journal;
 mod kill;
 mod layers;
+mod leftovers;
 mod limits;
 mod main_job;
 mod nix_cli;

@@ -22,6 +22,7 @@ use nix_prune::domain::job::{
     CollectOperation, GenerationsOperation, Job, JobName, Operations, ProfileSelector,
     RootsOperation,
 };
+use nix_prune::domain::leftover::LeftoversOperation;
 use nix_prune::domain::measure::{Span, Timestamp};
 use nix_prune::domain::plan::Plan;
 use nix_prune::domain::receipt::{Outcome, Receipt, RunKind};
@@ -210,6 +211,7 @@ fn job(rules: KeepRules) -> Job {
                 dangling: true,
                 rules: Vec::new(),
             }),
+            leftovers: LeftoversOperation::default(),
             collect: Some(CollectOperation::default()),
             boot_menu: None,
             maintenance: Vec::new(),

@@ -1,12 +1,16 @@
 //! Opening of files that others may have put there: no link is followed and no pipe is waited for.
 
+use std::ffi::CStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 
 use camino::Utf8Path;
+use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
 
 /// Whether there is anything of that name, be it a link that leads nowhere.
 ///
@@ -49,6 +53,73 @@ fn open(options: &mut OpenOptions, path: &Utf8Path) -> io::Result<File> {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
     let opened = options.custom_flags(flags.bits()).open(path);
     opened.map_err(name_the_link)
+}
+
+/// Opens a directory to read it, as the kernel finds it: only for places that Nix itself is given.
+///
+/// # Errors
+/// Why it cannot be opened.
+pub fn open_directory(path: &Utf8Path) -> io::Result<OwnedFd> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    Ok(nix::fcntl::open(path.as_std_path(), flags, Mode::empty())?)
+}
+
+/// Opens a directory in an open one. It must not be a link, and nothing may be mounted there, not even a part of the same file
+/// system, which has the same device number.
+///
+/// # Errors
+/// Why it cannot be opened, or the mount is not known.
+pub fn open_directory_at(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<OwnedFd> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let opened = nix::fcntl::openat(dir, name, flags, Mode::empty());
+    let opened = opened.map_err(|errno| name_the_link(errno.into()))?;
+    if mount_of(opened.as_fd())? == mount_of(dir)? {
+        Ok(opened)
+    } else {
+        let why = "something is mounted there";
+        Err(io::Error::new(io::ErrorKind::CrossesDevices, why))
+    }
+}
+
+/// The number of the mount that an open file is on. `openat2` would refuse another one by itself, but systemd hides that call from
+/// a unit with `RestrictSUIDSGID=`.
+#[cfg(target_os = "linux")]
+fn mount_of(file: BorrowedFd<'_>) -> io::Result<Option<u64>> {
+    use std::os::fd::AsRawFd;
+    let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd()))?;
+    let number = info.lines().find_map(|line| line.strip_prefix("mnt_id:"));
+    let number = number.and_then(|number| number.trim().parse().ok());
+    number
+        .map(Some)
+        .ok_or_else(|| io::Error::other("the mount of an open directory is not known"))
+}
+
+/// Where there are no such numbers, no part of a file system is mounted in itself.
+#[cfg(not(target_os = "linux"))]
+#[expect(clippy::unnecessary_wraps, reason = "as on Linux")]
+fn mount_of(_: BorrowedFd<'_>) -> io::Result<Option<u64>> {
+    Ok(None)
+}
+
+/// Calls `found` for every name in an open directory, as they are read, so that there may be any number of them.
+///
+/// # Errors
+/// When it cannot be read, or `found` fails.
+pub fn for_each_name(
+    dir: BorrowedFd<'_>,
+    mut found: impl FnMut(&CStr) -> io::Result<()>,
+) -> io::Result<()> {
+    // A separate handle, because reading moves the position in the directory.
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let mut names = Dir::openat(dir, ".", flags, Mode::empty())?;
+    for entry in names.iter() {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name != c"." && name != c".." {
+            found(name)?;
+        }
+    }
+    Ok(())
 }
 
 /// The file, if it is a regular one.

@@ -10,11 +10,15 @@ use nix::unistd::geteuid;
 use super::links::{Directory, Removal};
 use super::{NixCli, failed, parse};
 use crate::adapters::disk::{fullness, settled_fullness};
+use crate::adapters::leftovers::LeftoverFiles;
 use crate::domain::budget::FreeSpace;
 use crate::domain::measure::Bytes;
-use crate::domain::plan::{BootFacts, GenerationFacts, HoldFacts, RootFacts, RootLinkFacts};
+use crate::domain::plan::{
+    BootFacts, GenerationFacts, HoldFacts, LeftoverFacts, RootFacts, RootLinkFacts,
+};
 use crate::domain::profile::Owner;
 use crate::domain::protected::ProtectedPaths;
+use crate::domain::snapshot::Actor;
 use crate::domain::store_path::StorePath;
 use crate::ports::{
     ArgLimit, Collected, Deleted, LinkState, NixActions, PerformError, RestoreMode,
@@ -101,6 +105,24 @@ impl NixActions for NixCli {
 
     fn see_hold(&self, facts: &HoldFacts) -> Result<LinkState, PerformError> {
         self.hold_state(facts)
+    }
+
+    fn remove_leftovers(
+        &self,
+        facts: &LeftoverFacts,
+        protected: &ProtectedPaths,
+    ) -> Result<String, PerformError> {
+        let uid = geteuid();
+        let files = LeftoverFiles {
+            places: &self.places,
+            proc: Utf8Path::new("/proc"),
+            actor: if uid.is_root() {
+                Actor::Root
+            } else {
+                Actor::User(uid.as_raw())
+            },
+        };
+        files.remove(facts, protected, &*self.interrupt)
     }
 
     fn collect(&self) -> Result<Collected, PerformError> {

@@ -151,6 +151,8 @@ mod tests {
         let places = NixDirs {
             store: StoreDir::new(base).unwrap(),
             state_dir: base.into(),
+            log_dir: None,
+            temporary: Vec::new(),
             run_dir: base.into(),
             passwd: base.join("passwd"),
             machine_id: base.join("machine-id"),

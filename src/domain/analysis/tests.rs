@@ -153,6 +153,7 @@ fn snapshot() -> Snapshot {
         vanished: Vec::new(),
         uptimes: BTreeMap::new(),
         flakes: Vec::new(),
+        leftovers: Vec::new(),
         scope: SnapshotScope::default(),
         blockers: Vec::new(),
         notes: Vec::new(),

@@ -93,6 +93,7 @@ fn snapshot(roots: Vec<GcRoot>) -> Snapshot {
         vanished: Vec::new(),
         uptimes: BTreeMap::new(),
         flakes: Vec::new(),
+        leftovers: Vec::new(),
         scope: SnapshotScope {
             directories: set(&["/state/gcroots/auto", "/state/profiles"]),
             mounts: Some(set(&["/", "/home", "/state", "/srv"])),

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::collect::CollectMethod;
 use crate::domain::graph::DeletionOrder;
+use crate::domain::leftover::{LeftoverClass, LeftoverSum};
 use crate::domain::measure::{Span, Timestamp};
 use crate::domain::profile::{GenerationNumber, Owner, ProfileKind, ProfilePath};
 use crate::domain::receipt::RunId;
@@ -32,6 +33,8 @@ pub enum Action {
     ReleaseHold(HoldFacts),
     /// Release a hold before its undo window ends, for a budget. This cannot be undone.
     ReleaseEarly(EarlyFacts),
+    /// Remove files of Nix beside the store. This cannot be undone.
+    RemoveLeftovers(LeftoverFacts),
     /// Collect garbage.
     Collect(CollectFacts),
     /// Refresh the boot menu, so that it lists the generations that there are.
@@ -121,6 +124,14 @@ impl Action {
         }
     }
 
+    /// The leftovers that it removes.
+    pub fn removed_leftovers(&self) -> Option<&LeftoverFacts> {
+        match self {
+            Self::RemoveLeftovers(facts) => Some(facts),
+            _ => None,
+        }
+    }
+
     /// The hold that it releases.
     pub fn released_hold(&self) -> Option<&HoldFacts> {
         match self {
@@ -141,6 +152,7 @@ impl Action {
                     | Self::RestoreRoot(_)
                     | Self::RemoveRootLink(_)
                     | Self::RestoreRootLink(_)
+                    | Self::RemoveLeftovers(_)
             )
     }
 }
@@ -219,6 +231,24 @@ pub struct RootLinkFacts {
     pub project_gone: bool,
     /// How long its closure is held; zero for not at all.
     pub hold: Span,
+}
+
+/// What is known of leftovers that are removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LeftoverFacts {
+    /// The class.
+    pub class: LeftoverClass,
+    /// The directory that they are in.
+    #[schemars(with = "String")]
+    pub dir: Utf8PathBuf,
+    /// Whose directory it is.
+    pub owner: Owner,
+    /// Only entries that were last used before this time are removed.
+    pub before: Timestamp,
+    /// The entries that were old enough, and that nothing used.
+    #[serde(flatten)]
+    pub old: LeftoverSum,
 }
 
 /// What is known of a root that is gone since the last run.

@@ -62,7 +62,7 @@ impl Plan {
     /// Makes the plan of a job with a budget. `weigh` gives the space that a set of dead paths takes; a larger set must not weigh
     /// less.
     ///
-    /// Removed is a beginning of: dead paths, expired holds, with `ifNeeded` open holds, generations that no rule keeps, each from
+    /// Removed is a beginning of: dead paths, expired holds, leftovers, with `ifNeeded` open holds, generations that no rule keeps, each from
     /// the oldest; without what frees nothing because something else keeps it, and without what is riskier than the job allows.
     ///
     /// # Errors
@@ -93,8 +93,16 @@ impl Plan {
     /// Leaves only what was chosen of holds and generations, and adds open holds that were chosen.
     fn restrict_to(&mut self, mut choice: RemovalSet) {
         for item in &mut self.items {
-            if let Subject::Root { .. } = item.subject {
-                continue;
+            match &item.subject {
+                Subject::Root { .. } => continue,
+                Subject::Leftovers { class, dir, .. } => {
+                    let is_chosen = choice.leftovers.contains(&(*class, dir.clone()));
+                    if item.removal().is_some() && !is_chosen {
+                        item.keep(Reason::NotNeeded);
+                    }
+                    continue;
+                }
+                Subject::Generation { .. } | Subject::RootLink { .. } | Subject::Hold { .. } => {}
             }
             if let Some(removal) = choice.removals.remove(&item.subject.link()) {
                 item.decision = Decision::Remove(removal);

@@ -94,12 +94,17 @@ impl<R: RunJournal> Planner<'_, R> {
             open_holds: Some(open_holds).filter(|held| held.paths > 0),
             notes,
         };
+        let metric = plan.budget.as_ref().map(|report| report.metric);
+        let beside = metric
+            .map(|metric| beside(plan, metric))
+            .unwrap_or_default();
         if let Some(report) = &mut plan.budget {
             let frees = match report.metric {
                 SizeMetric::NarSize => Some(Quantity(forecast.now.nar_bytes.0)),
                 metric => measured.map(|used| metric.on_disk(used.taken())),
             };
-            report.frees = frees.unwrap_or(report.frees);
+            let frees = frees.map(|frees| frees.0.saturating_add(beside.0));
+            report.frees = frees.map_or(report.frees, Quantity);
         }
         Ok(())
     }
@@ -175,6 +180,18 @@ fn add_group_sizes(plan: &mut Plan, store: &StoreAnalysis) -> [Later; 2] {
     others
 }
 
+/// What a plan frees beside the store.
+fn beside(plan: &Plan, metric: SizeMetric) -> Quantity {
+    let frees = plan
+        .removals()
+        .map(|removal| removal.action.operation().frees());
+    let taken = frees.filter_map(|frees| match frees {
+        Frees::OnDisk(taken) if metric != SizeMetric::NarSize => Some(metric.on_disk(taken).0),
+        _ => None,
+    });
+    Quantity(taken.fold(0, u64::saturating_add))
+}
+
 /// The links that a plan removes.
 fn removed_links(plan: &Plan) -> RemovedLinks {
     let mut removed = RemovedLinks {
@@ -185,7 +202,7 @@ fn removed_links(plan: &Plan) -> RemovedLinks {
         match removal.action.operation().frees() {
             Frees::Now(link) => _ = removed.now.insert(link),
             Frees::WhenWindowEnds(link) => _ = removed.when_windows_end.insert(link),
-            Frees::Nothing => {}
+            Frees::OnDisk(_) | Frees::Nothing => {}
         }
     }
     removed

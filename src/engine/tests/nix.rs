@@ -22,6 +22,42 @@ impl World {
     }
 }
 
+impl World {
+    pub(super) fn profile(&self) -> Profile {
+        let generation = |(&n, (target, created)): (&u32, &(Utf8PathBuf, Timestamp))| {
+            let named = StorePathRef::from_base_name(target.file_name().unwrap_or_default());
+            let path = named.map_or(path(n), |path| path.to_owned());
+            let on_disk = self.disk.borrow().contains(&path);
+            let number = GenerationNumber(n);
+            let content = if on_disk {
+                Content::Bootable(path)
+            } else {
+                Content::Missing(path)
+            };
+            let generation = Generation {
+                number,
+                target: target.clone(),
+                content,
+                specialisations: Vec::new(),
+                created: *created,
+            };
+            (number, generation)
+        };
+        Profile {
+            path: ProfilePath::new(Utf8Path::new(PROFILE)).unwrap(),
+            kind: ProfileKind::System,
+            owner: Owner {
+                uid: self.owner.get(),
+                name: None,
+            },
+            current: Current::Known(GenerationNumber(self.current.get())),
+            generations: self.links.borrow().iter().map(generation).collect(),
+            is_nix_own: false,
+            blocked: None,
+        }
+    }
+}
+
 impl NixActions for World {
     fn give_up_reserve(&self) -> Result<bool, PerformError> {
         Ok(self.reserve_of_nix.replace(false))
@@ -115,6 +151,15 @@ impl NixActions for World {
                 .insert(n, (facts.target.clone(), facts.created));
         });
         Ok(())
+    }
+
+    fn remove_leftovers(
+        &self,
+        facts: &LeftoverFacts,
+        _: &ProtectedPaths,
+    ) -> Result<String, PerformError> {
+        self.point(|| self.leftovers.borrow_mut().clear());
+        Ok(format!("removed {}", facts.class.count(facts.old.entries)))
     }
 
     fn remove_root(&self, facts: &RootFacts, _: &ProtectedPaths) -> Result<(), PerformError> {

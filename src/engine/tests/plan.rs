@@ -7,6 +7,7 @@ mod accepting;
 mod budgets;
 mod drawing;
 mod known_good;
+mod leftovers;
 mod rechecking;
 mod root_links;
 mod roots;
@@ -16,6 +17,7 @@ use nix_prune::domain::job::{
     CollectOperation, GenerationsOperation, Job, JobName, Operations, ProfileSelector,
     RootsOperation,
 };
+use nix_prune::domain::leftover::LeftoverClass;
 use nix_prune::domain::measure::Span;
 use nix_prune::domain::plan::{Action, Plan, Subject};
 use nix_prune::domain::profile::{
@@ -74,6 +76,10 @@ fn job() -> Job {
                 dangling: true,
                 rules: Vec::new(),
             }),
+            leftovers: LeftoverClass::ALL
+                .map(|class| (class, Span::days(30)))
+                .into_iter()
+                .collect(),
             collect: Some(CollectOperation::default()),
             boot_menu: None,
             maintenance: vec![Action::Optimise, Action::Verify { contents: true }],
@@ -93,6 +99,7 @@ fn step(action: &Action) -> String {
         }
         Action::HoldRoot(facts) => format!("hold {}", facts.link),
         Action::RemoveRoot(facts) => format!("remove {}", facts.entry.file_name().unwrap()),
+        Action::RemoveLeftovers(facts) => format!("clear {}", facts.dir.file_name().unwrap()),
         Action::ReleaseHold(facts) => format!("release {}", number(&facts.held)),
         Action::ReleaseEarly(facts) => format!("release early {}", number(&facts.hold.held)),
         Action::Collect(_) => "collect".to_string(),

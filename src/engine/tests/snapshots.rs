@@ -8,7 +8,8 @@
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::tz::TimeZone;
 use nix_prune::domain::baseline::SnapshotScope;
-use nix_prune::domain::measure::{Span, Timestamp};
+use nix_prune::domain::leftover::{LeftoverClass, LeftoverSum, Leftovers};
+use nix_prune::domain::measure::{Bytes, Span, Timestamp};
 use nix_prune::domain::plan::Plan;
 use nix_prune::domain::profile::{
     Content, Current, Generation, GenerationNumber, Owner, Profile, ProfileKind, ProfilePath,
@@ -93,6 +94,25 @@ pub(crate) fn root(name: &str) -> GcRoot {
     }
 }
 
+/// Three leftovers of a class that are old, with 30 KiB in 6 inodes, and one that is not.
+pub(crate) fn leftovers(class: LeftoverClass) -> Leftovers {
+    let sum = |entries: u64| LeftoverSum {
+        entries,
+        bytes: Bytes(entries * (10 << 10)),
+        inodes: entries * 2,
+    };
+    Leftovers {
+        class,
+        dir: format!("/leftovers/{class:?}").into(),
+        owner: owner(0),
+        old: sum(3),
+        kept: sum(1),
+        oldest: Some(time("2026-10-01T12:00:00Z")),
+        is_on_store: true,
+        problems: Vec::new(),
+    }
+}
+
 pub(crate) fn held(profile: &str, n: u32) -> Held {
     Held::Generation {
         profile: profile_path(profile),
@@ -120,6 +140,7 @@ pub(crate) fn snapshot(profiles: Vec<Profile>) -> Snapshot {
         vanished: Vec::new(),
         uptimes: Uptimes::new(),
         flakes: Vec::new(),
+        leftovers: Vec::new(),
         scope: SnapshotScope::default(),
         blockers: Vec::new(),
         notes: Vec::new(),

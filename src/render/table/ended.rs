@@ -149,6 +149,8 @@ fn done(receipt: &Receipt, view: &View) -> Vec<String> {
         let what = removed_links(done().filter(for_good).map(|entry| &entry.action));
         parts.push(format!("Removed {what} for good"));
     }
+    let leftovers = done().filter_map(|entry| entry.action.removed_leftovers());
+    let leftovers: BTreeSet<&str> = leftovers.map(|facts| facts.dir.as_str()).collect();
     for (number, verb, noun, end) in [
         (
             number(&|it| matches!(it, Action::RemoveRoot(_))),
@@ -162,6 +164,7 @@ fn done(receipt: &Receipt, view: &View) -> Vec<String> {
             "hold",
             "",
         ),
+        (leftovers.len(), "removed leftovers from", "directory", ""),
         (
             number(&|it| it.vanished_root().is_some()),
             "held",

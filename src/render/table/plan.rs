@@ -4,6 +4,7 @@ use std::ops::Deref;
 
 use crate::domain::blocker::Blocker;
 use crate::domain::budget::{Disk, Inodes};
+use crate::domain::leftover::{LeftoverClass, LeftoverSum};
 use crate::domain::measure::{Bytes, Span};
 use crate::domain::plan::{
     Action, Decision, Item, Later, Plan, PlannedKeep, Prediction, RemovalRule, Subject,
@@ -158,6 +159,9 @@ pub(super) fn outcome(plan: &Plan, run: Option<&str>, view: &View, page: &mut Pa
             freed_now(plan),
         ));
     }
+    if let Some((bytes, text)) = leftovers(plan) {
+        lines.push(("now".to_string(), Some(bytes), text));
+    }
     let open = plan.items.iter().filter_map(open_hold);
     if let Some((first, last)) = open.clone().min().zip(open.clone().max()) {
         let bytes = plan.prediction.open_holds.map(|held| held.nar_bytes);
@@ -208,6 +212,32 @@ pub(super) fn outcome(plan: &Plan, run: Option<&str>, view: &View, page: &mut Pa
             view.style,
         );
     }
+}
+
+/// What the leftovers that are removed take, and how many there are of each class.
+fn leftovers(plan: &Plan) -> Option<(Bytes, String)> {
+    let parts = leftover_counts(plan);
+    let mut all = LeftoverSum::default();
+    for facts in plan.removed_leftovers() {
+        all.join(facts.old);
+    }
+    (!parts.is_empty()).then(|| {
+        (
+            all.bytes,
+            format!("{} (on disk, not restorable)", list(&parts)),
+        )
+    })
+}
+
+/// How many leftovers of each class are removed.
+fn leftover_counts(plan: &Plan) -> Vec<String> {
+    let counts = LeftoverClass::ALL.into_iter().filter_map(|class| {
+        let removed = plan.removed_leftovers();
+        let removed = removed.filter(|facts| facts.class == class);
+        let entries: u64 = removed.map(|facts| facts.old.entries).sum();
+        (entries > 0).then(|| class.count(entries))
+    });
+    counts.collect()
 }
 
 /// The command that frees the rest at once. What earlier runs hold takes `free`.

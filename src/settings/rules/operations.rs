@@ -7,6 +7,7 @@ use crate::domain::job::{
     BootMenuOperation, CollectOperation, GenerationsOperation, Operations, RootPatterns,
     RootsOperation,
 };
+use crate::domain::leftover::{LeftoverClass, LeftoversOperation};
 use crate::domain::plan::Action;
 use crate::domain::retention::{Calendar, KeepPolicy, KeepRules, PeriodCounts};
 use crate::domain::root_rules::{RootRule, RuleVerdict};
@@ -28,6 +29,7 @@ pub(super) fn operations(
     let collect = collect.map(|keys| self::collect(keys, At::Key(&at, "collect"), reader));
     let roots = keys.roots.as_ref();
     let roots = roots.map(|keys| self::roots(keys, At::Key(&at, "roots"), reader));
+    let leftovers = keys.leftovers.as_ref().map(leftovers).unwrap_or_default();
     let enabled = |enabled: Option<&Sourced<bool>>| value(enabled) == Some(true);
     let boot_menu = keys.boot_menu.as_ref();
     let boot_menu = boot_menu.map(|keys| {
@@ -53,6 +55,7 @@ pub(super) fn operations(
     Some(Operations {
         generations: transposed(generations)?,
         roots: transposed(roots)?.filter(RootsOperation::removes_something),
+        leftovers,
         collect: transposed(collect)?,
         boot_menu: transposed(boot_menu)?.flatten(),
         maintenance,
@@ -131,6 +134,16 @@ fn boot_menu(
         return None;
     }
     Some(refresh.then_some(BootMenuOperation { min_free }))
+}
+
+fn leftovers(keys: &keys::Leftovers) -> LeftoversOperation {
+    let ages = [
+        (LeftoverClass::BuildDirs, &keys.build_dirs),
+        (LeftoverClass::BuildLogs, &keys.build_logs),
+    ];
+    let ages = ages.into_iter();
+    ages.filter_map(|(class, age)| Some((class, value(age.as_ref())?)))
+        .collect()
 }
 
 fn collect(keys: &keys::Collect, at: At<'_>, reader: &mut Reader) -> Option<CollectOperation> {

@@ -6,6 +6,7 @@ use std::fs;
 
 use nix_prune::adapters::scratch::Scratch;
 use nix_prune::domain::effective_job::EffectiveJob;
+use nix_prune::domain::leftover::LeftoverClass;
 use nix_prune::domain::plan::Plan;
 use nix_prune::domain::profile::ProfileKind;
 use nix_prune::domain::root::{GcRoot, RootState};
@@ -13,7 +14,7 @@ use nix_prune::domain::root_use::{LastUse, LinkUse, SeenUse, UseSignal};
 use nix_prune::settings::{OutOfRange, Platform, Report, schema};
 use serde_json::{Map, Value, json};
 
-use crate::plan::{alice, path_of, profile, root, snapshot, time};
+use crate::plan::{alice, leftovers, path_of, profile, root, snapshot, time};
 use crate::support::{nixes, run, skipped};
 
 /// How to see what a key does.
@@ -240,6 +241,18 @@ fn rows() -> Vec<Row> {
             Plan,
             rule("action", json!("remove")),
             rule("action", json!("keep")),
+        ),
+        Row(
+            "jobs.NAME.operations.leftovers.buildDirs",
+            Plan,
+            operations(json!({ "leftovers": { "buildDirs": "1d" } })),
+            operations(json!({ "leftovers": { "buildDirs": "2d" } })),
+        ),
+        Row(
+            "jobs.NAME.operations.leftovers.buildLogs",
+            Plan,
+            operations(json!({ "leftovers": { "buildLogs": "1d" } })),
+            operations(json!({ "leftovers": { "buildLogs": "2d" } })),
         ),
         Row(
             "jobs.NAME.operations.collect.method",
@@ -498,6 +511,7 @@ fn planned(text: &str) -> String {
     });
     machine.uses.insert(link.link.clone(), used);
     machine.roots = vec![root("gone"), link];
+    machine.leftovers = LeftoverClass::ALL.map(leftovers).to_vec();
     // Two years and a month between them, so that no bucket has all.
     for generation in machine.profiles[0].generations.values_mut().take(2) {
         let years = if generation.number.0 == 1 { 2 } else { 1 };

@@ -15,6 +15,7 @@ use nix_prune::domain::job::{
     CollectOperation, GenerationsOperation, Job, JobName, Operations, ProfileRef, ProfileSelector,
     ProtectedGeneration, RootsOperation,
 };
+use nix_prune::domain::leftover::{LeftoverClass, LeftoverSum, Leftovers};
 use nix_prune::domain::measure::{Bytes, Span, Timestamp};
 use nix_prune::domain::note::{Note, NoteCode};
 use nix_prune::domain::plan::{Action, Plan};
@@ -70,6 +71,27 @@ pub(crate) fn disk() -> Disk {
 /// 2026-11-22 22:16:44 UTC.
 pub(crate) fn now() -> Timestamp {
     "2026-11-22T22:16:44Z".parse().unwrap()
+}
+
+fn leftovers(class: LeftoverClass, odd: &str) -> Leftovers {
+    let sum = |entries: u64| LeftoverSum {
+        entries,
+        bytes: Bytes(entries * 70_000_000),
+        inodes: entries * 1000,
+    };
+    Leftovers {
+        class,
+        dir: format!("/tmp{odd}").into(),
+        owner: Owner {
+            uid: 0,
+            name: Some(format!("root{odd}")),
+        },
+        old: sum(12),
+        kept: sum(3),
+        oldest: Some(days_ago(99)),
+        is_on_store: true,
+        problems: vec![format!("/tmp{odd}/nix-build-a: something is mounted there")],
+    }
 }
 
 fn days_ago(days: u32) -> Timestamp {
@@ -259,6 +281,9 @@ pub(crate) fn snapshot(odd: &str) -> Snapshot {
         }],
         uptimes: nix_prune::domain::uptimes::Uptimes::new(),
         flakes: Vec::new(),
+        leftovers: LeftoverClass::ALL
+            .map(|class| leftovers(class, odd))
+            .to_vec(),
         scope: SnapshotScope::default(),
         blockers: vec![
             Blocker {
@@ -343,6 +368,10 @@ pub(crate) fn job(undo_window: Span, odd: &str) -> Job {
                 dangling: true,
                 rules: Vec::new(),
             }),
+            leftovers: LeftoverClass::ALL
+                .map(|class| (class, Span::days(30)))
+                .into_iter()
+                .collect(),
             collect: Some(CollectOperation::default()),
             boot_menu: None,
             maintenance: vec![Action::Optimise, Action::Verify { contents: true }],

@@ -332,12 +332,12 @@ fn a_plan_without_actions_says_so() {
 #[rstest]
 #[case(
     Span::days(7),
-    "Remove 7 generations (restorable until 29 Nov), remove 1 dangling root, release 1 ended hold, collect garbage, hard-link equal files in the store and check the store and its contents?",
+    "Remove 7 generations (restorable until 29 Nov), remove 1 dangling root, release 1 ended hold, remove 12 build directories and 12 build logs, collect garbage, hard-link equal files in the store and check the store and its contents?",
     "7 generations, restorable until then"
 )]
 #[case(
     Span::ZERO,
-    "Remove 7 generations for good, remove 1 dangling root, release 1 ended hold, collect garbage, hard-link equal files in the store and check the store and its contents?",
+    "Remove 7 generations for good, remove 1 dangling root, release 1 ended hold, remove 12 build directories and 12 build logs, collect garbage, hard-link equal files in the store and check the store and its contents?",
     "Risk: critical. 7 generations"
 )]
 fn the_question_and_the_plan_tell_what_can_be_undone(

@@ -119,6 +119,8 @@ impl Tree {
         let places = NixDirs {
             store: StoreDir::new(&base.join("store")).unwrap(),
             state_dir: base.join("state"),
+            log_dir: None,
+            temporary: Vec::new(),
             run_dir: base.join("run"),
             passwd: base.join("passwd"),
             machine_id: base.join("machine-id"),

@@ -6,13 +6,16 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{BudgetContext, report};
 use crate::domain::analysis::{CumulativeFreed, RemovalSequence};
-use crate::domain::budget::{BudgetReport, DiskGoal, LeftOut, Quantity, ReleaseHolds};
+use crate::domain::budget::{BudgetReport, DiskGoal, LeftOut, Quantity, ReleaseHolds, SizeMetric};
 use crate::domain::collect::CollectMethod;
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::graph::NodeSet;
 use crate::domain::job::CollectOperation;
+use crate::domain::leftover::LeftoverClass;
 use crate::domain::measure::{Span, Timestamp};
-use crate::domain::plan::{Action, GenerationFacts, Plan, Removal, RemovalRule, RootLinkFacts};
+use crate::domain::plan::{
+    Action, GenerationFacts, LeftoverFacts, Plan, Removal, RemovalRule, RootLinkFacts,
+};
 use crate::domain::risk::RiskLevel;
 use crate::domain::snapshot::{Hold, Snapshot};
 use crate::operations::holds::early_release;
@@ -22,6 +25,8 @@ use crate::operations::holds::early_release;
 pub(super) struct RemovalSet {
     /// Holds and generations, by their links.
     pub(super) removals: HashMap<Utf8PathBuf, Removal>,
+    /// Leftovers, by their class and directory.
+    pub(super) leftovers: HashSet<(LeftoverClass, Utf8PathBuf)>,
     /// How much the collection deletes, in what the goal counts; `None` for all that is dead.
     pub(super) most: Option<Quantity>,
     /// The comparison with the goal; `None` where it is reached.
@@ -61,11 +66,21 @@ pub(super) fn choose<E>(
     let mut ceiling = UpperBound::of(job);
     let now = ceiling.allowed(steps.that_free_now(plan, job, goal, context));
     let recent = context.recent.map(|recent| recent.since);
+    let mut choice = RemovalSet::default();
+    let to_free = context.to_free;
+    let (context, beside) = if plan.removed_leftovers().next().is_some() {
+        let expired = ceiling.allowed(steps.expired.clone());
+        let inspection = context.inspection;
+        let sequence = inspection.removal_sequence(&[], &links(&expired), recent);
+        let dead = sequence.fewest_to_free(to_free, &mut weigh)?.freed;
+        choice.take_leftovers(plan, snapshot, (goal, context), dead)
+    } else {
+        (context, Quantity(0))
+    };
     let sequence = context
         .inspection
         .removal_sequence(&[], &links(&now), recent);
     let reached = sequence.fewest_to_free(context.to_free, &mut weigh)?;
-    let mut choice = RemovalSet::default();
     let freeing = sequence.links_that_free(&reached, &mut weigh)?;
     let mut idle = idle(&sequence, &reached, &freeing, context);
     let gone = choice.take(&now, freeing.into_iter());
@@ -101,7 +116,8 @@ pub(super) fn choose<E>(
     }
     let outcome = report::Outcome {
         goal,
-        frees,
+        to_free,
+        frees: Quantity(frees.0.saturating_add(beside.0)),
         too_risky: ceiling.left_out(),
         free_nothing: idle.len() as u64,
     };
@@ -170,6 +186,41 @@ fn links(steps: &[Step]) -> Vec<&Utf8Path> {
 }
 
 impl RemovalSet {
+    /// Takes leftovers where `dead`, which dead paths and ended holds free, is not enough. Gives what is left to free in the store, and
+    /// what the leftovers free.
+    fn take_leftovers<'a>(
+        &mut self,
+        plan: &Plan,
+        snapshot: &Snapshot,
+        (goal, context): (DiskGoal, BudgetContext<'a>),
+        dead: Quantity,
+    ) -> (BudgetContext<'a>, Quantity) {
+        let metric = goal.budget.metric();
+        let missing = context.to_free.0.saturating_sub(dead.0);
+        let is_on_store = |facts: &&LeftoverFacts| {
+            let mut found = snapshot.leftovers.iter();
+            found.any(|it| it.is_on_store && (it.class, &it.dir) == (facts.class, &facts.dir))
+        };
+        let mut sum = 0_u64;
+        for facts in plan.removed_leftovers().filter(is_on_store) {
+            // What is beside the store does not make it smaller.
+            let frees = match metric {
+                SizeMetric::NarSize => Quantity(0),
+                metric => metric.on_disk(facts.old.taken()),
+            };
+            if sum < missing && frees > Quantity(0) {
+                sum = sum.saturating_add(frees.0);
+                self.leftovers.insert((facts.class, facts.dir.clone()));
+            }
+        }
+        let to_free = if sum >= missing {
+            context.to_free.min(dead)
+        } else {
+            Quantity(context.to_free.0 - sum)
+        };
+        (BudgetContext { to_free, ..context }, Quantity(sum))
+    }
+
     /// Takes the steps of these links, and gives the links.
     fn take<'a>(
         &mut self,

@@ -17,6 +17,7 @@ const NAMED: usize = 5;
 /// What came out of the choice.
 pub(super) struct Outcome {
     pub(super) goal: DiskGoal,
+    pub(super) to_free: Quantity,
     pub(super) frees: Quantity,
     pub(super) too_risky: Vec<LeftOut>,
     pub(super) free_nothing: u64,
@@ -32,13 +33,14 @@ pub(super) fn write<E>(
 ) -> Result<BudgetReport, E> {
     let Outcome {
         goal,
+        to_free,
         frees,
         too_risky,
         free_nothing,
     } = outcome;
-    let missing = Quantity(context.to_free.0.saturating_sub(frees.0));
+    let missing = Quantity(to_free.0.saturating_sub(frees.0));
     let mut report = BudgetReport {
-        to_free: context.to_free,
+        to_free,
         frees,
         missing,
         collect_at_least: choice.most,

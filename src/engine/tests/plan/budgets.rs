@@ -171,6 +171,6 @@ fn goes(item: &nix_prune::domain::plan::Item, taken: &BTreeSet<(String, bool)>) 
         Subject::Hold { link, .. } | Subject::RootLink { link, .. } => {
             links.contains(link.as_str())
         }
-        Subject::Root { .. } => false,
+        Subject::Root { .. } | Subject::Leftovers { .. } => false,
     }
 }

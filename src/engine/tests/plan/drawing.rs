@@ -316,6 +316,7 @@ fn rank(item: &Item) -> (u8, String, u32) {
         } => (0, profile.to_string(), number.0),
         Subject::Root { link, .. } | Subject::RootLink { link, .. } => (1, link.to_string(), 0),
         Subject::Hold { until, link, .. } => (2, format!("{until} {link}"), 0),
+        Subject::Leftovers { dir, .. } => (3, dir.to_string(), 0),
     }
 }
 

@@ -23,6 +23,7 @@ pub fn plan_in_full(plan: &Plan, view: &View) -> String {
     profiles(plan, view, &mut page);
     roots(plan, view, &mut page);
     holds(plan, view, &mut page);
+    leftovers(plan, view, &mut page);
     foot(plan, None, view, &mut page);
     page.finish()
 }
@@ -279,6 +280,38 @@ fn holds(plan: &Plan, view: &View, page: &mut Page) {
         _ => None,
     });
     grouped(holds, "Holds of earlier runs", view, page);
+}
+
+fn leftovers(plan: &Plan, view: &View, page: &mut Page) {
+    let found = plan.items.iter().filter_map(|item| match &item.subject {
+        Subject::Leftovers {
+            class,
+            dir,
+            old,
+            kept,
+            oldest,
+            ..
+        } => {
+            let oldest = oldest.map_or(String::new(), |at| {
+                format!(", the oldest of {}", view.time(at))
+            });
+            let others = match kept.entries {
+                0 => String::new(),
+                entries => format!("; {entries} kept, {} on disk", kept.bytes),
+            };
+            let old = (old.entries > 0).then(|| {
+                format!(
+                    ": {}, {} on disk{oldest}",
+                    class.count(old.entries),
+                    old.bytes
+                )
+            });
+            let old = old.unwrap_or_else(|| format!(": {class}"));
+            Some((item, format!("{dir}{old}{others}")))
+        }
+        _ => None,
+    });
+    grouped(found, "Leftovers (not restorable)", view, page);
 }
 
 fn grouped<'a>(

@@ -32,6 +32,10 @@ pub fn question(plan: &Plan, view: &View) -> String {
             number => parts.push(format!("{verb} {}{end}", count(number, noun))),
         }
     }
+    let leftovers = super::leftover_counts(plan);
+    if !leftovers.is_empty() {
+        parts.push(format!("remove {}", list(&leftovers)));
+    }
     if plan.collection().is_some() {
         let bytes = plan.prediction.nar_bytes.map(|bytes| format!(" ({bytes})"));
         parts.push(match plan.prediction.paths {

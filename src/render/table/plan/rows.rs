@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::domain::leftover::{LeftoverClass, LeftoverSum};
 use crate::domain::measure::Bytes;
 use crate::domain::plan::{Decision, Plan, PlannedProfile, RemovalRule, Subject};
 use crate::domain::profile::{GenerationNumber, ProfileNames, ProfilePath};
@@ -54,7 +55,7 @@ pub(super) fn write(plan: &Plan, view: &View, page: &mut Page) {
     grid.write(page, view.style);
 }
 
-/// Dangling roots, vanished roots and holds.
+/// Dangling roots, vanished roots, holds and leftovers.
 fn others(plan: &Plan, view: &View, grid: &mut Grid) {
     links(plan, view, grid);
     let mut row = |name: &str, is: &dyn Fn(&Subject) -> bool, text: &str| {
@@ -62,7 +63,7 @@ fn others(plan: &Plan, view: &View, grid: &mut Grid) {
         let removed = items().filter(|item| item.removal().is_some()).count();
         let kept = items().count() - removed;
         if kept + removed > 0 {
-            grid.row(cells(name, kept, removed, text, None, view));
+            grid.row(cells(name, kept as u64, removed as u64, text, None, view));
         }
     };
     row(
@@ -76,11 +77,12 @@ fn others(plan: &Plan, view: &View, grid: &mut Grid) {
         early => format!("{early} before their undo windows end"),
     };
     row("holds", &|it| matches!(it, Subject::Hold { .. }), &early);
+    leftovers(plan, view, grid);
     if !plan.vanished.is_empty() {
         let text = "their targets are held for the undo window";
         grid.row(cells(
             "vanished roots",
-            plan.vanished.len(),
+            plan.vanished.len() as u64,
             0,
             text,
             None,
@@ -109,14 +111,61 @@ fn links(plan: &Plan, view: &View, grid: &mut Grid) {
             .map(|(kind, n)| format!("{n} {}", kind.as_str()));
         let text = kinds.collect::<Vec<_>>().join(", ");
         let frees = plan.prediction.root_links.filter(|_| removed > 0);
-        grid.row(cells("roots", kept, removed, &text, frees, view));
+        grid.row(cells(
+            "roots",
+            kept as u64,
+            removed as u64,
+            &text,
+            frees,
+            view,
+        ));
+    }
+}
+
+/// A row for each class of leftovers.
+fn leftovers(plan: &Plan, view: &View, grid: &mut Grid) {
+    for class in LeftoverClass::ALL {
+        let (mut gone, mut kept) = (LeftoverSum::default(), LeftoverSum::default());
+        for item in &plan.items {
+            match &item.subject {
+                Subject::Leftovers {
+                    class: of,
+                    old,
+                    kept: others,
+                    ..
+                } if *of == class => {
+                    kept.join(*others);
+                    match item.decision {
+                        Decision::Remove(_) => gone.join(*old),
+                        Decision::Keep { .. } => kept.join(*old),
+                    }
+                }
+                _ => {}
+            }
+        }
+        if gone.entries + kept.entries > 0 {
+            let text = if gone.entries > 0 {
+                "size on disk; not restorable"
+            } else {
+                ""
+            };
+            let bytes = (gone.entries > 0).then_some(gone.bytes);
+            grid.row(cells(
+                &class.to_string(),
+                kept.entries,
+                gone.entries,
+                text,
+                bytes,
+                view,
+            ));
+        }
     }
 }
 
 fn cells(
     name: &str,
-    kept: usize,
-    removed: usize,
+    kept: u64,
+    removed: u64,
     text: &str,
     frees: Option<Bytes>,
     view: &View,
@@ -190,6 +239,6 @@ impl<'a> Row<'a> {
         }
         let frees = self.planned.frees.filter(|_| !numbers.is_empty());
         let kept = self.decisions.len() - numbers.len();
-        cells(name, kept, numbers.len(), &text, frees, view)
+        cells(name, kept as u64, numbers.len() as u64, &text, frees, view)
     }
 }

@@ -1,0 +1,488 @@
+//! Leftovers in directories of a test.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::time::{Duration, SystemTime};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use rstest::rstest;
+
+use super::*;
+use crate::domain::leftover::{LeftoverClass, LeftoversOperation};
+use crate::domain::measure::{Bytes, Span};
+use crate::domain::store_path::StoreDir;
+use crate::support::scratch;
+
+/// Directories of Nix below a directory, and a list of processes that use nothing.
+struct World {
+    _guard: tempfile::TempDir,
+    base: Utf8PathBuf,
+    dirs: NixDirs,
+    protected: ProtectedPaths,
+    actor: Actor,
+}
+
+struct Asked(bool);
+
+impl Interrupt for Asked {
+    fn requested(&self) -> bool {
+        self.0
+    }
+}
+
+/// The age of everything that is old, in days.
+const OLD: u64 = 40;
+
+impl World {
+    fn new() -> Self {
+        let (guard, base) = scratch();
+        for dir in ["store", "state/builds", "tmp", "log/drvs", "proc"] {
+            fs::create_dir_all(base.join(dir)).unwrap();
+        }
+        symlink("1", base.join("proc/self")).unwrap();
+        fs::create_dir_all(base.join("proc/1/fd")).unwrap();
+        let dirs = NixDirs {
+            store: StoreDir::new(&base.join("store")).unwrap(),
+            state_dir: base.join("state"),
+            log_dir: Some(base.join("log")),
+            temporary: vec![base.join("tmp")],
+            passwd: base.join("passwd"),
+            home: None,
+            ..NixDirs::from_env().unwrap()
+        };
+        let uid = geteuid();
+        Self {
+            _guard: guard,
+            base,
+            dirs,
+            protected: ProtectedPaths::default(),
+            actor: if uid.is_root() {
+                Actor::Root
+            } else {
+                Actor::User(uid.as_raw())
+            },
+        }
+    }
+
+    /// Writes a file with its directories.
+    fn file(&self, name: &str) -> Utf8PathBuf {
+        let path = self.base.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "x".repeat(5000)).unwrap();
+        path
+    }
+
+    /// Makes everything below a directory as old as this.
+    fn age(&self, name: &str, days: u64) {
+        age(&self.base.join(name), days);
+    }
+
+    fn files<'a>(&'a self, proc: &'a Utf8Path) -> LeftoverFiles<'a> {
+        LeftoverFiles {
+            places: &self.dirs,
+            proc,
+            actor: self.actor,
+        }
+    }
+
+    fn find(&self) -> Vec<Leftovers> {
+        let operation: LeftoversOperation = LeftoverClass::ALL
+            .map(|class| (class, Span::days(30)))
+            .into_iter()
+            .collect();
+        let proc = self.base.join("proc");
+        self.files(&proc).find(LeftoverQuery {
+            operation: &operation,
+            now: now(),
+            protected: &self.protected,
+        })
+    }
+
+    /// What is found in the only directory that has any.
+    fn only(&self) -> Leftovers {
+        let [found] = self.find().try_into().unwrap();
+        found
+    }
+
+    fn facts(&self, dir: &str, class: LeftoverClass) -> LeftoverFacts {
+        LeftoverFacts {
+            class,
+            dir: self.base.join(dir),
+            owner: crate::domain::profile::Owner {
+                uid: geteuid().as_raw(),
+                name: None,
+            },
+            before: now().before(Span::days(30)),
+            old: LeftoverSum::default(),
+        }
+    }
+
+    fn remove(&self, dir: &str, class: LeftoverClass) -> Result<String, PerformError> {
+        let proc = self.base.join("proc");
+        let facts = self.facts(dir, class);
+        self.files(&proc)
+            .remove(&facts, &self.protected, &Asked(false))
+    }
+
+    fn names(&self, dir: &str) -> Vec<String> {
+        let names = self.base.join(dir).read_dir_utf8().unwrap();
+        let mut names: Vec<String> = names
+            .map(|name| name.unwrap().file_name().to_string())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+fn now() -> Timestamp {
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap();
+    Timestamp::from_unix(i64::try_from(now.as_secs()).unwrap(), 0).unwrap()
+}
+
+fn age(path: &Utf8Path, days: u64) {
+    if path.is_symlink() {
+        return;
+    }
+    if path.is_dir() {
+        for entry in path.read_dir_utf8().unwrap() {
+            age(entry.unwrap().path(), days);
+        }
+    }
+    if path.is_dir() || path.is_file() {
+        let time = SystemTime::now() - Duration::from_secs(days * 86_400);
+        fs::File::open(path).unwrap().set_modified(time).unwrap();
+    }
+}
+
+#[rstest]
+#[case::of_a_builder("tmp", "nix-build-a.drv-0", true)]
+#[case::of_somebody_else("tmp", "my-build-a", false)]
+#[case::of_a_new_nix("state/builds", "nix-12-345", true)]
+#[case::of_nobody("state/builds", "other", false)]
+fn old_build_directories_are_found_by_their_names(
+    #[case] dir: &str,
+    #[case] name: &str,
+    #[case] is_found: bool,
+) {
+    let world = World::new();
+    world.file(&format!("{dir}/{name}/src/file"));
+    world.age(&format!("{dir}/{name}"), OLD);
+    world.file(&format!("{dir}/{name}-young/file"));
+    let found = world.find();
+    if !is_found {
+        assert_eq!(found, []);
+        return;
+    }
+    let [found] = found.as_slice() else {
+        panic!("{found:?}");
+    };
+    assert_eq!(found.dir, world.base.join(dir));
+    assert_eq!(
+        (found.old.entries, found.old.inodes, found.kept.entries),
+        (1, 3, 1)
+    );
+    assert!(
+        found.old.bytes >= Bytes(8192) && found.is_on_store,
+        "{found:?}"
+    );
+    assert!(
+        found
+            .oldest
+            .is_some_and(|at| at < now().before(Span::days(39)))
+    );
+    let text = world.remove(dir, LeftoverClass::BuildDirs).unwrap();
+    assert!(
+        text.starts_with("removed 1 build directory, ") && text.ends_with("; kept 1"),
+        "{text}"
+    );
+    assert_eq!(world.names(dir), [format!("{name}-young")]);
+}
+
+#[rstest]
+#[case::compressed("ab/c-x.drv.bz2", true)]
+#[case::plain("ab/c-x.drv", true)]
+#[case::of_another_kind("ab/c-x.txt", false)]
+#[case::elsewhere("abc/c-x.drv.bz2", false)]
+#[case::deeper("ab/cd/c-x.drv.bz2", false)]
+fn logs_are_found_by_their_names(#[case] name: &str, #[case] is_found: bool) {
+    let world = World::new();
+    let path = world.file(&format!("log/drvs/{name}"));
+    world.age("log", OLD);
+    world.file("log/drvs/ab/young.drv");
+    let found = world.only();
+    assert_eq!(found.class, LeftoverClass::BuildLogs);
+    assert_eq!(
+        (found.old.entries, found.kept.entries),
+        (u64::from(is_found), 1)
+    );
+    world.remove("log/drvs", LeftoverClass::BuildLogs).unwrap();
+    assert_eq!(path.exists(), !is_found);
+    assert!(world.base.join("log/drvs/ab/young.drv").exists());
+}
+
+#[test]
+fn a_young_file_deep_inside_keeps_a_build_directory() {
+    let world = World::new();
+    let young = world.file("tmp/nix-build-a/b/c/d/young");
+    world.age("tmp", OLD);
+    age(&young, 29);
+    assert_eq!(world.only().old.entries, 0);
+    world.remove("tmp", LeftoverClass::BuildDirs).unwrap();
+    assert!(young.exists());
+}
+
+#[rstest]
+#[case::an_open_file("fd/7", "tmp/nix-build-a/deep/file")]
+#[case::a_working_directory("cwd", "tmp/nix-build-a/deep")]
+#[case::its_own_directory("cwd", "tmp/nix-build-a")]
+#[case::a_program("exe", "tmp/nix-build-a/deep/file")]
+fn what_a_process_uses_is_kept(#[case] of_process: &str, #[case] used: &str) {
+    let world = World::new();
+    world.file("tmp/nix-build-a/deep/file");
+    world.age("tmp", OLD);
+    symlink(
+        world.base.join(used),
+        world.base.join("proc/1").join(of_process),
+    )
+    .unwrap();
+    let found = world.only();
+    assert_eq!((found.old.entries, found.kept.entries), (0, 1));
+    assert!(found.kept.bytes > Bytes(0));
+    assert!(
+        world
+            .remove("tmp", LeftoverClass::BuildDirs)
+            .unwrap()
+            .ends_with("kept 1")
+    );
+    assert_eq!(world.names("tmp"), ["nix-build-a"]);
+    fs::remove_file(world.base.join("proc/1").join(of_process)).unwrap();
+    world.remove("tmp", LeftoverClass::BuildDirs).unwrap();
+    assert!(world.names("tmp").is_empty());
+}
+
+#[test]
+fn without_a_look_at_processes_all_are_kept() {
+    let world = World::new();
+    world.file("tmp/nix-build-a/file");
+    world.age("tmp", OLD);
+    fs::remove_file(world.base.join("proc/self")).unwrap();
+    let found = world.only();
+    assert_eq!((found.old.entries, found.kept.entries), (0, 1));
+    assert!(
+        found.problems[0].contains("it may be in use: "),
+        "{:?}",
+        found.problems
+    );
+    let text = world.remove("tmp", LeftoverClass::BuildDirs).unwrap();
+    assert!(
+        text.contains("removed 0 build directories") && text.contains("may be in use"),
+        "{text}"
+    );
+    assert_eq!(world.names("tmp"), ["nix-build-a"]);
+}
+
+#[test]
+fn links_are_removed_and_never_followed() {
+    let world = World::new();
+    let precious = world.file("precious/file");
+    world.file("tmp/nix-build-a/file");
+    symlink(
+        world.base.join("precious"),
+        world.base.join("tmp/nix-build-a/dir"),
+    )
+    .unwrap();
+    symlink(&precious, world.base.join("tmp/nix-build-a/link")).unwrap();
+    symlink(
+        world.base.join("precious"),
+        world.base.join("tmp/nix-build-link"),
+    )
+    .unwrap();
+    symlink(world.base.join("precious"), world.base.join("log/drvs/ab")).unwrap();
+    fs::rename(&precious, world.base.join("precious/x.drv")).unwrap();
+    world.age("precious", OLD);
+    world.age("tmp", OLD);
+    // A link that was made today would keep them.
+    let operation = [
+        (LeftoverClass::BuildDirs, Span::days(0)),
+        (LeftoverClass::BuildLogs, Span::days(0)),
+    ];
+    let operation: LeftoversOperation = operation.into_iter().collect();
+    let proc = world.base.join("proc");
+    let later = now().after(Span::days(1));
+    let found = world.files(&proc).find(LeftoverQuery {
+        operation: &operation,
+        now: later,
+        protected: &world.protected,
+    });
+    let [found] = found.as_slice() else {
+        panic!("{found:?}");
+    };
+    assert_eq!((found.old.entries, found.old.inodes), (1, 4));
+    let facts = LeftoverFacts {
+        before: later,
+        ..world.facts("tmp", LeftoverClass::BuildDirs)
+    };
+    world
+        .files(&proc)
+        .remove(&facts, &world.protected, &Asked(false))
+        .unwrap();
+    assert_eq!(world.names("tmp"), ["nix-build-link"]);
+    assert_eq!(world.names("precious"), ["x.drv"]);
+}
+
+#[test]
+fn hard_links_count_once_and_only_where_all_of_them_go() {
+    let world = World::new();
+    let one = world.file("tmp/nix-build-a/one");
+    fs::hard_link(&one, world.base.join("tmp/nix-build-a/two")).unwrap();
+    let other = world.file("tmp/nix-build-a/other");
+    fs::hard_link(&other, world.base.join("kept")).unwrap();
+    world.age("tmp", OLD);
+    let found = world.only();
+    // The directory and one file.
+    assert_eq!((found.old.entries, found.old.inodes), (1, 2));
+    world.remove("tmp", LeftoverClass::BuildDirs).unwrap();
+    assert_eq!(
+        fs::read_to_string(world.base.join("kept")).unwrap().len(),
+        5000
+    );
+}
+
+#[test]
+fn protected_paths_are_kept_with_what_is_above_them() {
+    let mut world = World::new();
+    for name in ["a", "b", "c"] {
+        world.file(&format!("tmp/nix-build-{name}/deep/file"));
+    }
+    world.age("tmp", OLD);
+    let paths = ["tmp/nix-build-a", "tmp/nix-build-b/deep"].map(|path| world.base.join(path));
+    world.protected = ProtectedPaths::new(paths.to_vec());
+    let found = world.only();
+    assert_eq!((found.old.entries, found.kept.entries), (1, 2));
+    assert!(
+        found
+            .problems
+            .iter()
+            .all(|problem| problem.contains("the settings protect "))
+    );
+    world.remove("tmp", LeftoverClass::BuildDirs).unwrap();
+    assert_eq!(world.names("tmp"), ["nix-build-a", "nix-build-b"]);
+}
+
+#[test]
+fn directories_that_nobody_may_write_to_are_removed() {
+    let world = World::new();
+    world.file("tmp/nix-build-a/mod/file");
+    world.age("tmp", OLD);
+    let read_only = world.base.join("tmp/nix-build-a/mod");
+    fs::set_permissions(&read_only, fs::Permissions::from_mode(0o555)).unwrap();
+    world.remove("tmp", LeftoverClass::BuildDirs).unwrap();
+    assert!(world.names("tmp").is_empty());
+}
+
+#[rstest]
+#[case::deep_enough(100, 1)]
+#[case::too_deep(101, 0)]
+fn what_is_nested_too_deeply_is_kept_and_named(#[case] depth: usize, #[case] removed: u64) {
+    let world = World::new();
+    world.file(&format!("tmp/nix-build-a/{}file", "d/".repeat(depth - 1)));
+    world.age("tmp", OLD);
+    let found = world.only();
+    assert_eq!(
+        (found.old.entries, found.kept.entries),
+        (removed, 1 - removed)
+    );
+    assert_eq!(found.problems.len() as u64, 1 - removed);
+    world.remove("tmp", LeftoverClass::BuildDirs).unwrap();
+    assert_eq!(world.names("tmp").is_empty(), removed == 1);
+}
+
+#[test]
+fn fifos_and_odd_names_are_removed_like_files() {
+    let world = World::new();
+    world.file("tmp/nix-build-\u{1b}[31m\n/a\tb");
+    let fifo = world.base.join("tmp/nix-build-\u{1b}[31m\n/fifo");
+    nix::unistd::mkfifo(fifo.as_std_path(), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let facts = LeftoverFacts {
+        before: now().after(Span::days(1)),
+        ..world.facts("tmp", LeftoverClass::BuildDirs)
+    };
+    let proc = world.base.join("proc");
+    world
+        .files(&proc)
+        .remove(&facts, &world.protected, &Asked(false))
+        .unwrap();
+    assert!(world.names("tmp").is_empty());
+}
+
+/// A saved plan may name any directory, class and owner.
+#[rstest]
+#[case::another_directory("precious", LeftoverClass::BuildDirs, 0)]
+#[case::another_class("tmp", LeftoverClass::BuildLogs, 0)]
+#[case::another_owner("tmp", LeftoverClass::BuildDirs, 1)]
+fn only_directories_of_nix_are_touched(
+    #[case] dir: &str,
+    #[case] class: LeftoverClass,
+    #[case] other: u32,
+) {
+    let world = World::new();
+    let precious = world.file("precious/nix-build-a/file");
+    world.age("precious", OLD);
+    let mut facts = world.facts(dir, class);
+    facts.owner.uid += other;
+    let proc = world.base.join("proc");
+    let done = world
+        .files(&proc)
+        .remove(&facts, &world.protected, &Asked(false));
+    assert!(matches!(done, Err(PerformError::Stale(_))), "{done:?}");
+    assert!(precious.exists());
+}
+
+#[test]
+fn a_request_to_stop_is_obeyed_before_the_next_entry() {
+    let world = World::new();
+    world.file("tmp/nix-build-a/file");
+    world.age("tmp", OLD);
+    let facts = world.facts("tmp", LeftoverClass::BuildDirs);
+    let proc = world.base.join("proc");
+    let done = world
+        .files(&proc)
+        .remove(&facts, &world.protected, &Asked(true));
+    assert!(
+        matches!(done, Err(PerformError::Interrupted { .. })),
+        "{done:?}"
+    );
+    assert_eq!(world.names("tmp"), ["nix-build-a"]);
+}
+
+#[test]
+fn entries_of_other_users_are_neither_counted_nor_touched_by_an_ordinary_user() {
+    let mut world = World::new();
+    world.file("tmp/nix-build-a/file");
+    world.age("tmp", OLD);
+    world.actor = Actor::User(geteuid().as_raw() + 1);
+    assert_eq!(world.find(), []);
+    world.remove("tmp", LeftoverClass::BuildDirs).unwrap();
+    assert_eq!(world.names("tmp"), ["nix-build-a"]);
+}
+
+#[test]
+fn a_hundred_thousand_names_are_read_and_removed() {
+    let world = World::new();
+    let dir = world.base.join("tmp/nix-build-a");
+    fs::create_dir(&dir).unwrap();
+    let count = if cfg!(debug_assertions) {
+        20_000
+    } else {
+        100_000
+    };
+    for name in 0..count {
+        fs::File::create(dir.join(name.to_string())).unwrap();
+    }
+    world.age("tmp", OLD);
+    assert_eq!(world.only().old.inodes, count + 1);
+    world.remove("tmp", LeftoverClass::BuildDirs).unwrap();
+    assert!(world.names("tmp").is_empty());
+}

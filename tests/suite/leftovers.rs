@@ -1,0 +1,220 @@
+//! Leftovers of a real Nix: found, shown, removed, and kept while anything uses them.
+
+#![cfg(test)]
+
+mod hostile;
+
+use std::fs;
+use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use nix_prune::adapters::scratch::Scratch;
+use serde_json::Value;
+
+use crate::support::{Ran, command, run, with_each_nix};
+
+/// What Nix builds: `ok` succeeds and `bad` leaves its directory.
+const BUILDS: &str = r#"let build = name: text: derivation { inherit name; system = builtins.currentSystem;
+    builder = "/bin/sh"; args = [ "-c" text ]; };
+  in { ok = build "ok" "echo fine; echo 1 >$out"; bad = build "bad" "echo broken; echo 1 >part; exit 1"; }"#;
+
+/// The example of the guide.
+fn example() -> &'static str {
+    let guide = include_str!("../../docs/guide.md");
+    let (_, rest) = guide.split_once("## Leftovers\n").unwrap();
+    let (_, rest) = rest.split_once("```json\n").unwrap();
+    rest.split_once("```").unwrap().0
+}
+
+fn build(scratch: &Scratch, attribute: &str) {
+    let file = scratch.base().join("builds.nix");
+    fs::write(&file, BUILDS).unwrap();
+    let mut nix = command(scratch.bin().unwrap().join("nix-build"));
+    let output = nix
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .envs(scratch.env())
+        .stdin(Stdio::null())
+        .args([
+            file.as_str(),
+            "-A",
+            attribute,
+            "--no-out-link",
+            "--keep-failed",
+        ])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.success(), attribute == "ok", "{said}");
+}
+
+/// The build directories and logs that there are.
+fn leftovers(scratch: &Scratch) -> (Vec<Utf8PathBuf>, Vec<Utf8PathBuf>) {
+    let names = |dir: Utf8PathBuf| -> Vec<Utf8PathBuf> {
+        let names = dir.read_dir_utf8().into_iter().flatten();
+        names.map(|name| name.unwrap().into_path()).collect()
+    };
+    let builds = names(scratch.base().join("tmp"));
+    let builds = builds
+        .into_iter()
+        .chain(names(scratch.state_dir().join("builds")));
+    let logs = names(scratch.base().join("nix/var/log/drvs"));
+    (builds.collect(), logs.into_iter().flat_map(names).collect())
+}
+
+/// Makes a file, or everything in a directory, as old as this.
+fn age(path: &Utf8Path, days: u64) {
+    if path.is_dir() {
+        for entry in path.read_dir_utf8().unwrap() {
+            age(entry.unwrap().path(), days);
+        }
+    }
+    let time = SystemTime::now() - Duration::from_secs(days * 86_400);
+    fs::File::open(path).unwrap().set_modified(time).unwrap();
+}
+
+fn settings(scratch: &Scratch) -> String {
+    let path = scratch.base().join("leftovers.json");
+    fs::write(&path, example()).unwrap();
+    path.into_string()
+}
+
+fn ends(scratch: &Scratch, args: &[&str]) -> Ran {
+    let ran = run(scratch, args);
+    assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
+    ran
+}
+
+/// For each class, how many are removed and how many kept.
+fn planned(scratch: &Scratch, config: &str) -> Vec<(String, u64, u64)> {
+    let plan = ends(scratch, &["plan", "--json", "--config", config]);
+    let plan: Value = serde_json::from_str(&plan.stdout).unwrap();
+    let items = plan["items"].as_array().unwrap().iter();
+    let items = items.filter(|item| item["subject"]["kind"] == "leftovers");
+    let mut found: Vec<_> = items
+        .map(|item| {
+            let subject = &item["subject"];
+            let entries = |key: &str| subject[key]["entries"].as_u64().unwrap();
+            let class = subject["class"].as_str().unwrap().to_string();
+            (class, entries("old"), entries("kept"))
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn leftovers_of_every_nix_are_found_shown_and_removed_by_their_age() {
+    with_each_nix(|nix| {
+        let scratch = Scratch::new(Some(&nix.bin)).unwrap();
+        let config = settings(&scratch);
+        for attribute in ["ok", "bad"] {
+            build(&scratch, attribute);
+        }
+        let (builds, logs) = leftovers(&scratch);
+        assert_eq!((builds.len(), logs.len()), (1, 2), "{builds:?} {logs:?}");
+        let class = |class: &str, old, kept| (class.to_string(), old, kept);
+        // They are young.
+        let young = [class("buildDirs", 0, 1), class("buildLogs", 0, 2)];
+        assert_eq!(planned(&scratch, &config), young);
+        ends(&scratch, &["run", "--yes", "--config", &config]);
+        assert_eq!(leftovers(&scratch), (builds.clone(), logs.clone()));
+        age(&builds[0], 3);
+        age(&logs[0], 91);
+        age(&logs[1], 89);
+        let old = [class("buildDirs", 1, 0), class("buildLogs", 1, 1)];
+        assert_eq!(planned(&scratch, &config), old);
+        let plan = ends(&scratch, &["plan", "--config", &config]).stdout;
+        for text in [
+            "build directories",
+            "build logs",
+            "1 build directory and 1 build log",
+        ] {
+            assert!(plan.contains(text), "{plan}");
+        }
+        let status = ends(&scratch, &["status", "--config", &config]).stdout;
+        assert!(
+            status.contains("1 build directory and 1 build log"),
+            "{status}"
+        );
+        let full = ends(&scratch, &["plan", "--full", "--config", &config]).stdout;
+        assert!(full.contains("1 kept, "), "{full}");
+        ends(&scratch, &["run", "--yes", "--config", &config]);
+        assert_eq!(leftovers(&scratch), (Vec::new(), vec![logs[1].clone()]));
+        let history = ends(&scratch, &["history", "last"]).stdout;
+        assert!(history.contains("removed 1 build directory, "), "{history}");
+        assert!(
+            history.contains("removed 1 build log, ") && history.contains("; kept 1"),
+            "{history}"
+        );
+        let undone = run(&scratch, &["undo"]);
+        assert_eq!(
+            undone.status, 4,
+            "there is nothing to undo: {}",
+            undone.stdout
+        );
+    });
+}
+
+/// A process that works in the directory, and ends with its input.
+fn work_in(dir: &Utf8Path, script: &str) -> std::process::Child {
+    let mut shell: Command = command("/bin/sh");
+    let shell = shell.args(["-c", script]).current_dir(dir);
+    let mut child = shell
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut ready = [0];
+    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut ready).unwrap();
+    child
+}
+
+#[test]
+fn a_build_directory_that_a_process_uses_stays_until_it_ends() {
+    with_each_nix(|nix| {
+        let scratch = Scratch::new(Some(&nix.bin)).unwrap();
+        let config = settings(&scratch);
+        build(&scratch, "bad");
+        let (builds, _) = leftovers(&scratch);
+        for script in [
+            "echo; read end",
+            "cd /; exec 5<\"$OLDPWD/part\"; echo; read end",
+        ] {
+            let mut child = work_in(&builds[0], script);
+            age(&builds[0], 3);
+            // It began after the plan.
+            let kept = ("buildDirs".to_string(), 0, 1);
+            assert_eq!(planned(&scratch, &config)[0], kept);
+            ends(&scratch, &["run", "--yes", "--config", &config]);
+            assert_eq!(leftovers(&scratch).0, builds);
+            drop(child.stdin.take());
+            child.wait().unwrap();
+        }
+        ends(&scratch, &["run", "--yes", "--config", &config]);
+        assert_eq!(leftovers(&scratch).0, Vec::<Utf8PathBuf>::new());
+    });
+}
+
+#[test]
+fn a_process_that_begins_between_plan_and_run_keeps_its_directory() {
+    with_each_nix(|nix| {
+        let scratch = Scratch::new(Some(&nix.bin)).unwrap();
+        let config = settings(&scratch);
+        build(&scratch, "bad");
+        let (builds, _) = leftovers(&scratch);
+        age(&builds[0], 3);
+        let saved = scratch.base().join("plan.json");
+        ends(
+            &scratch,
+            &["plan", "--config", &config, "--out", saved.as_str()],
+        );
+        let mut child = work_in(&builds[0], "echo; read end");
+        let apply = ["apply", "--yes", "--config", &config, saved.as_str()];
+        ends(&scratch, &apply);
+        assert_eq!(leftovers(&scratch).0, builds);
+        drop(child.stdin.take());
+        child.wait().unwrap();
+    });
+}
