@@ -155,6 +155,13 @@ let
           ''
           (example "2d");
       buildLogs = optional own.age "Remove build logs that are older than this." (example "90d");
+      nixCache =
+        optional own.age
+          "Remove repositories, downloads and evaluations in {file}`~/.cache/nix` of each user that were last used before this time."
+          (example "30d");
+      temporaryRoots =
+        optional own.age "Remove files of temporary roots whose process has ended, and that are older than this."
+          (example "1d");
     } "Remove files of Nix beside the store that are old and not in use. This cannot be undone." {
       example.buildLogs = "90d";
     };

@@ -231,6 +231,7 @@ rec {
     let
       removes = class: job.operations.leftovers != null && job.operations.leftovers.${class} != null;
       builds = removes "buildDirs";
+      caches = removes "nixCache";
       # A list that a sandbox leaves out limits nothing.
       more =
         name: values: lib.optionalAttrs (sandbox ? ${name}) { ${name} = lib.unique (sandbox.${name} ++ values); };
@@ -242,9 +243,16 @@ rec {
         "-/nix/var/nix/builds"
       ]
       ++ lib.optional (removes "buildLogs") "-/nix/var/log/nix"
+      ++ lib.optional (removes "temporaryRoots") "-/nix/var/nix/temproots"
+      ++ lib.optionals caches [
+        "-/home"
+        "-/root"
+      ]
     )
-    // lib.optionalAttrs builds (
-      # to remove directories of builders, those in /tmp with the rights of their owners
+    # What is not listed stays read-only.
+    // lib.optionalAttrs caches { ProtectHome = false; }
+    // lib.optionalAttrs (builds || caches) (
+      # to remove directories of builders, and those in /tmp and in homes with the rights of their owners
       more "CapabilityBoundingSet" [
         "CAP_DAC_OVERRIDE"
         "CAP_SETGID"

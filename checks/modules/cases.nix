@@ -22,6 +22,8 @@ let
       leftovers = {
         buildDirs = "2d";
         buildLogs = "90d";
+        nixCache = "30d";
+        temporaryRoots = "1d";
       };
       collect = {
         method = "selective";

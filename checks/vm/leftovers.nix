@@ -13,6 +13,8 @@ in
     services.nix-prune.jobs.daily.operations.leftovers = {
       buildDirs = "2d";
       buildLogs = "90d";
+      nixCache = "30d";
+      temporaryRoots = "1d";
     };
   };
 
@@ -21,12 +23,15 @@ in
         "/tmp/nix-build-old.drv-0",
         "/nix/var/nix/builds/nix-1-2",
         "/nix/var/log/nix/drvs/ab/c-old.drv.bz2",
+        "/root/.cache/nix/gitv3/old",
+        "/nix/var/nix/temproots/4194301",
     ]
-    young = [name.replace("old", "young").replace("1-2", "1-3") for name in old]
+    young = [name.replace("old", "young").replace("1-2", "1-3").replace("4301", "4302") for name in old]
     for name in old[:2] + young[:2]:
         machine.succeed(f"mkdir -p {name}/part && echo 1 >{name}/part/file && chmod 0500 {name}/part")
         machine.succeed(f"chown -R 30001:30000 {name}")
-    machine.succeed(f"mkdir -p $(dirname {old[2]}) && touch {old[2]} {young[2]}")
+    for name in old[2:] + young[2:]:
+        machine.succeed(f"mkdir -p $(dirname {name}) && touch {name}")
     for name in old:
         machine.succeed(f"find {name} -exec touch -d '100 days ago' {{}} +")
     run()

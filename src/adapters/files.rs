@@ -19,8 +19,8 @@ use tempfile::NamedTempFile;
 pub(crate) use open::name_the_link;
 use open::not_regular;
 pub use open::{
-    for_each_name, is_there, open_directory, open_directory_at, open_to_change, open_to_read,
-    read_bounded, read_text,
+    for_each_name, is_there, open_below, open_directory, open_directory_at, open_file_at,
+    open_to_change, open_to_read, read_bounded, read_text,
 };
 use remove::{Removal, remove_at};
 pub use space::{is_set_aside, set_aside, write_into};

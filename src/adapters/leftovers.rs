@@ -10,21 +10,25 @@ mod tests;
 mod tree;
 mod units;
 
-use std::io;
+use std::ffi::CStr;
+use std::fs::File;
+use std::io::{self, Write};
 use std::ops::ControlFlow;
+use std::os::unix::fs::MetadataExt;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use nix::unistd::geteuid;
 
 use self::in_use::InUse;
 use self::places::{Place, Rights, places};
-use self::tree::{Seen, look};
+use self::tree::{FileId, Seen, look};
 use self::units::Unit;
+use super::files::open_file_at;
 use super::files::remove::{Removal, remove_tree};
 use super::nix_dirs::NixDirs;
 use super::process::Account;
 use super::rights::with_rights_of;
-use crate::domain::leftover::{LeftoverQuery, LeftoverSum, Leftovers};
+use crate::domain::leftover::{LeftoverClass, LeftoverQuery, LeftoverSum, Leftovers};
 use crate::domain::measure::Timestamp;
 use crate::domain::plan::LeftoverFacts;
 use crate::domain::protected::ProtectedPaths;
@@ -33,6 +37,8 @@ use crate::ports::{Interrupt, PerformError};
 
 /// How many entries that are kept in spite of their age are named.
 const MAX_PROBLEMS: usize = 5;
+/// How many entries one run removes from a directory.
+const MAX_ENTRIES: u64 = 200_000;
 /// How many inodes may come to an entry while it is removed.
 const GROWTH: u64 = 1000;
 
@@ -72,7 +78,7 @@ impl LeftoverFiles<'_> {
     pub fn find(&self, query: LeftoverQuery<'_>) -> Vec<Leftovers> {
         let in_use = InUse::read(self.proc, self.actor);
         let store = std::fs::symlink_metadata(self.places.store.as_path()).ok();
-        let store = store.map(|store| std::os::unix::fs::MetadataExt::dev(&store));
+        let store = store.map(|store| store.dev());
         let mut all = Vec::new();
         for (class, before) in query.operation.cutoffs(query.now) {
             let rules = Rules {
@@ -189,6 +195,12 @@ fn remove_in(
             removed.stopped = true;
             return ControlFlow::Break(());
         }
+        if removed.gone.entries == MAX_ENTRIES {
+            removed
+                .problems
+                .push("the rest is left for a later run".to_string());
+            return ControlFlow::Break(());
+        }
         let done = match place.rights {
             Rights::OfEachOwner => {
                 let owner = unit.owner().ok().flatten();
@@ -223,14 +235,43 @@ fn remove_unit(unit: &Unit<'_>, place: &Place, rules: &Rules<'_>) -> io::Result<
     if let Verdict::Old(seen) = &verdict {
         let path = unit.path();
         for (name, id) in unit.names.iter().zip(&seen.ids) {
+            let file = match place.class {
+                LeftoverClass::TemporaryRoots => match stale_roots(unit, name, *id)? {
+                    None => return Ok(verdict.kept()),
+                    file => file,
+                },
+                _ => None,
+            };
             let removal = Removal::Leftover {
                 path: &path,
                 protected: rules.protected,
             };
             remove_tree(unit.dir, name, *id, seen.inodes + GROWTH, removal)?;
+            if let Some(mut file) = file {
+                // As Nix does: whoever opened the file before it was removed, and waited for the lock, sees that and makes another one.
+                file.write_all(b"d")?;
+            }
         }
     }
     Ok(verdict)
+}
+
+/// Opens and locks a file of temporary roots; `None` while its process is alive, which holds the lock.
+fn stale_roots(unit: &Unit<'_>, name: &CStr, id: FileId) -> io::Result<Option<File>> {
+    let file = open_file_at(unit.dir, name)?;
+    let opened = file.metadata()?;
+    let is_it = (opened.dev(), opened.ino()) == id;
+    Ok(Some(file).filter(|file| is_it && file.try_lock().is_ok()))
+}
+
+impl Verdict {
+    /// The same for an entry that is in use after all.
+    fn kept(self) -> Self {
+        match self {
+            Self::Old(seen) => Self::Kept(seen),
+            other => other,
+        }
+    }
 }
 
 impl Rules<'_> {
@@ -305,6 +346,6 @@ impl Removed {
 }
 
 /// A path of an entry, for people and for comparison with protected paths.
-fn joined(dir: &Utf8Path, name: &std::ffi::CStr) -> Utf8PathBuf {
+fn joined(dir: &Utf8Path, name: &CStr) -> Utf8PathBuf {
     dir.join(name.to_string_lossy().as_ref())
 }

@@ -37,6 +37,8 @@ pub struct NixDirs {
     /// Where our own user's profiles are: `$NIX_STATE_HOME/profiles`, else `$XDG_STATE_HOME/nix/profiles`, else
     /// `~/.local/state/nix/profiles`.
     pub own_profiles: Option<Utf8PathBuf>,
+    /// Nix's cache of our own user: `$NIX_CACHE_HOME`, else `$XDG_CACHE_HOME/nix`, else `~/.cache/nix`.
+    pub own_cache: Option<Utf8PathBuf>,
     /// `NIX_REMOTE`: the store that Nix is set to use.
     pub remote: Option<String>,
 }
@@ -63,6 +65,11 @@ impl NixDirs {
             (Some(nix), _) => Some(nix),
             (None, Some(xdg)) => Some(xdg.join("nix")),
             (None, None) => home.as_ref().map(|home| home.join(".local/state/nix")),
+        };
+        let own_cache = match (variable("NIX_CACHE_HOME")?, variable("XDG_CACHE_HOME")?) {
+            (Some(nix), _) => Some(nix),
+            (None, Some(xdg)) => Some(xdg.join("nix")),
+            (None, None) => home.as_ref().map(|home| home.join(".cache/nix")),
         };
         let store = StoreDir::new(&store).map_err(|path| SurveyError::Place {
             variable: name,
@@ -96,6 +103,7 @@ impl NixDirs {
             boot_dirs: boot_dirs.iter().map(Into::into).collect(),
             home,
             own_profiles: nix_state.map(|dir| dir.join("profiles")),
+            own_cache,
             remote: env::var_os("NIX_REMOTE").map(|remote| remote.to_string_lossy().into_owned()),
         })
     }

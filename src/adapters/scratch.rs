@@ -187,6 +187,7 @@ impl Scratch {
             boot_dirs: Vec::new(),
             home: Some(self.home()),
             own_profiles: Some(self.home().join(".local/state/nix/profiles")),
+            own_cache: Some(self.home().join(".cache/nix")),
             remote: None,
         }
     }

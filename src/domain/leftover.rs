@@ -31,17 +31,28 @@ pub enum LeftoverClass {
     BuildDirs,
     /// Logs of builds.
     BuildLogs,
+    /// What Nix keeps for a user to fetch and evaluate less.
+    NixCache,
+    /// Files of temporary roots whose process has ended.
+    TemporaryRoots,
 }
 
 impl LeftoverClass {
     /// All classes, in the order in which they are removed.
-    pub const ALL: [Self; 2] = [Self::BuildDirs, Self::BuildLogs];
+    pub const ALL: [Self; 4] = [
+        Self::BuildDirs,
+        Self::BuildLogs,
+        Self::NixCache,
+        Self::TemporaryRoots,
+    ];
 
     /// One entry of the class.
     pub fn noun(self) -> &'static str {
         match self {
             Self::BuildDirs => "build directory",
             Self::BuildLogs => "build log",
+            Self::NixCache => "cache entry",
+            Self::TemporaryRoots => "temporary root file",
         }
     }
 
@@ -182,7 +193,15 @@ mod tests {
     #[test]
     fn classes_are_named_in_the_plural() {
         let names = LeftoverClass::ALL.map(|class| class.to_string());
-        assert_eq!(names, ["build directories", "build logs"]);
+        assert_eq!(
+            names,
+            [
+                "build directories",
+                "build logs",
+                "cache entries",
+                "temporary root files"
+            ]
+        );
         assert_eq!(LeftoverClass::BuildDirs.count(1), "1 build directory");
     }
 

@@ -265,6 +265,10 @@ keys! {
         build_dirs "buildDirs": Sourced<Span> { risk: Risk::Spares };
         /// Logs of builds.
         build_logs "buildLogs": Sourced<Span> { risk: Risk::Spares };
+        /// Repositories, downloads and evaluations in `~/.cache/nix` of each user, by their last use.
+        nix_cache "nixCache": Sourced<Span> { risk: Risk::Spares };
+        /// Files of temporary roots whose process has ended.
+        temporary_roots "temporaryRoots": Sourced<Span> { risk: Risk::Spares };
     }
 
     /// How garbage is collected.

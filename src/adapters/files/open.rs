@@ -81,6 +81,34 @@ pub fn open_directory_at(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<OwnedFd
     }
 }
 
+/// Opens the directory with these names below one that is opened as the kernel finds it. None of the names may be a link; a mount
+/// on the way is followed.
+///
+/// # Errors
+/// Why it cannot be opened.
+pub fn open_below(path: &Utf8Path, names: &[&CStr]) -> io::Result<OwnedFd> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let mut dir = open_directory(path)?;
+    for name in names {
+        let next = nix::fcntl::openat(&dir, *name, flags, Mode::empty());
+        dir = next.map_err(|errno| name_the_link(errno.into()))?;
+    }
+    Ok(dir)
+}
+
+/// Opens a regular file in an open directory for reading and writing. No link is followed and no pipe waited for.
+///
+/// # Errors
+/// As [`open_to_change`].
+pub fn open_file_at(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<File> {
+    let flags =
+        OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let opened = nix::fcntl::openat(dir, name, flags, Mode::empty());
+    regular(File::from(
+        opened.map_err(|errno| name_the_link(errno.into()))?,
+    ))
+}
+
 /// The number of the mount that an open file is on. `openat2` would refuse another one by itself, but systemd hides that call from
 /// a unit with `RestrictSUIDSGID=`.
 #[cfg(target_os = "linux")]

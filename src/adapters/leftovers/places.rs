@@ -7,10 +7,11 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 
 use camino::Utf8PathBuf;
+use nix::unistd::{getegid, geteuid};
 
 use super::tree::LastUse;
-use super::units::{Unit, each_directory, each_log};
-use crate::adapters::files::open_directory;
+use super::units::{Unit, each_cached, each_directory, each_log, each_temporary};
+use crate::adapters::files::{open_below, open_directory};
 use crate::adapters::nix_dirs::NixDirs;
 use crate::adapters::process::Account;
 use crate::domain::leftover::LeftoverClass;
@@ -34,7 +35,6 @@ pub(super) enum Rights {
     /// With those of the owner of each entry: everybody may make one.
     OfEachOwner,
     /// With those of a user, whose directory it is.
-    #[expect(dead_code, reason = "for directories in homes")]
     Of(Account),
 }
 
@@ -44,11 +44,14 @@ enum Layout {
     Directories(&'static str),
     /// Logs in directories of two characters.
     Logs,
+    /// Nix's cache below the home of a user, or at a place of our own.
+    Cache(Option<Utf8PathBuf>),
+    /// Files named by the number of a process.
+    TemporaryRoots,
 }
 
 /// The existing places of a class.
 pub(super) fn places(dirs: &NixDirs, class: LeftoverClass, actor: Actor) -> Vec<Place> {
-    let _ = actor;
     let users = fs::read(dirs.passwd.as_std_path()).unwrap_or_default();
     let users: Vec<Account> = Account::all_in(&String::from_utf8_lossy(&users)).collect();
     let place = |dir: Utf8PathBuf, rights: Rights, layout: Layout| {
@@ -79,8 +82,50 @@ pub(super) fn places(dirs: &NixDirs, class: LeftoverClass, actor: Actor) -> Vec<
             logs.map(|dir| place(dir, Rights::Ours, Layout::Logs))
                 .collect()
         }
+        LeftoverClass::NixCache => caches(dirs, &users, actor).map(Some).collect(),
+        LeftoverClass::TemporaryRoots => {
+            let dir = dirs.state_dir.join("temproots");
+            vec![place(dir, Rights::Ours, Layout::TemporaryRoots)]
+        }
     };
     found.into_iter().flatten().collect()
+}
+
+/// The caches of all users for root, and of an ordinary user their own. Whether there is one is seen with the rights of its owner.
+fn caches<'a>(
+    dirs: &'a NixDirs,
+    users: &'a [Account],
+    actor: Actor,
+) -> impl Iterator<Item = Place> + use<'a> {
+    let cache = |dir: Utf8PathBuf, home: Option<Utf8PathBuf>, account: Account| Place {
+        class: LeftoverClass::NixCache,
+        dir,
+        owner: Owner {
+            uid: account.uid,
+            name: Some(account.name.clone()).filter(|name| !name.is_empty()),
+        },
+        rights: Rights::Of(account),
+        last_use: LastUse::ChangeOrRead,
+        layout: Layout::Cache(home),
+    };
+    let uid = geteuid().as_raw();
+    let ours = users.iter().find(|user| user.uid == uid).cloned();
+    let ours = ours.unwrap_or_else(|| Account {
+        uid,
+        gid: getegid().as_raw(),
+        name: String::new(),
+        home: Utf8PathBuf::new(),
+    });
+    let own = dirs.own_cache.clone();
+    let own = own.map(move |dir| cache(dir, None, ours));
+    let others = users.iter().filter(move |_| actor == Actor::Root);
+    let others = others.filter_map(move |user| {
+        let dir = user.home.join(".cache/nix");
+        // The same directory is looked into once.
+        let is_own = dirs.own_cache.as_ref() == Some(&dir);
+        (!is_own).then(|| cache(dir, Some(user.home.clone()), user.clone()))
+    });
+    own.into_iter().chain(others)
 }
 
 impl Place {
@@ -92,10 +137,19 @@ impl Place {
         &self,
         visit: &mut dyn FnMut(&Unit<'_>) -> ControlFlow<()>,
     ) -> io::Result<()> {
-        let dir = open_directory(&self.dir)?;
-        match self.layout {
+        let dir = match &self.layout {
+            Layout::Cache(Some(home)) => open_below(home, &[c".cache", c"nix"]),
+            _ => open_directory(&self.dir),
+        };
+        let dir = match dir {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            dir => dir?,
+        };
+        match &self.layout {
             Layout::Directories(prefix) => each_directory(dir.as_fd(), &self.dir, prefix, visit),
             Layout::Logs => each_log(dir.as_fd(), &self.dir, visit),
+            Layout::Cache(_) => each_cached(dir.as_fd(), &self.dir, visit),
+            Layout::TemporaryRoots => each_temporary(dir.as_fd(), &self.dir, visit),
         }
     }
 }

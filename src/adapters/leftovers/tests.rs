@@ -42,6 +42,7 @@ impl World {
         symlink("1", base.join("proc/self")).unwrap();
         fs::create_dir_all(base.join("proc/1/fd")).unwrap();
         let dirs = NixDirs {
+            own_cache: Some(base.join("home/.cache/nix")),
             store: StoreDir::new(&base.join("store")).unwrap(),
             state_dir: base.join("state"),
             log_dir: Some(base.join("log")),
@@ -152,7 +153,8 @@ fn age(path: &Utf8Path, days: u64) {
     }
     if path.is_dir() || path.is_file() {
         let time = SystemTime::now() - Duration::from_secs(days * 86_400);
-        fs::File::open(path).unwrap().set_modified(time).unwrap();
+        let times = fs::FileTimes::new().set_accessed(time).set_modified(time);
+        fs::File::open(path).unwrap().set_times(times).unwrap();
     }
 }
 
@@ -485,4 +487,101 @@ fn a_hundred_thousand_names_are_read_and_removed() {
     assert_eq!(world.only().old.inodes, count + 1);
     world.remove("tmp", LeftoverClass::BuildDirs).unwrap();
     assert!(world.names("tmp").is_empty());
+}
+
+const CACHE: &str = "home/.cache/nix";
+
+/// Each entry of the cache with what belongs to it, and names that are no entry.
+#[rstest]
+#[case::a_repository("gitv3/abc/objects/pack/a", &["gitv3/abc.lock"], true)]
+#[case::an_evaluation("eval-cache-v5/abc.sqlite", &["eval-cache-v5/abc.sqlite-journal", "eval-cache-v5/abc.sqlite-wal"], true)]
+#[case::a_database("fetcher-cache-v3.sqlite", &["fetcher-cache-v3.sqlite-shm"], true)]
+#[case::downloads("tarball-cache-v2/objects/pack/a", &[], true)]
+#[case::a_lock("fetcher-locks/abc", &[], true)]
+#[case::an_unknown_file("notes", &[], false)]
+#[case::an_unknown_directory("mine/file", &[], false)]
+fn entries_of_the_cache_are_removed_with_what_belongs_to_them(
+    #[case] name: &str,
+    #[case] more: &[&str],
+    #[case] is_found: bool,
+) {
+    let world = World::new();
+    let all: Vec<Utf8PathBuf> = std::iter::once(&name)
+        .chain(more)
+        .map(|name| world.file(&format!("{CACHE}/{name}")))
+        .collect();
+    world.age("home", OLD);
+    let found = world.find();
+    let entries: u64 = found.iter().map(|found| found.old.entries).sum();
+    assert_eq!(entries, u64::from(is_found), "{found:?}");
+    world.remove(CACHE, LeftoverClass::NixCache).unwrap();
+    for path in all {
+        assert_eq!(path.exists(), !is_found, "{path}");
+    }
+}
+
+#[rstest]
+#[case::changed("eval-cache-v5/abc.sqlite-wal", false)]
+#[case::read("eval-cache-v5/abc.sqlite", true)]
+fn an_entry_of_the_cache_is_as_young_as_its_last_use(#[case] name: &str, #[case] by_reading: bool) {
+    let world = World::new();
+    world.file(&format!("{CACHE}/eval-cache-v5/abc.sqlite"));
+    let used = world.file(&format!("{CACHE}/{name}"));
+    world.age("home", OLD);
+    let times = fs::FileTimes::new();
+    let times = if by_reading {
+        times.set_accessed(SystemTime::now())
+    } else {
+        times.set_modified(SystemTime::now())
+    };
+    fs::File::open(&used).unwrap().set_times(times).unwrap();
+    let found = world.only();
+    assert_eq!((found.old.entries, found.kept.entries), (0, 1));
+}
+
+#[test]
+fn what_is_left_of_an_entry_is_an_entry_for_itself() {
+    let world = World::new();
+    let left = world.file(&format!("{CACHE}/eval-cache-v5/abc.sqlite-wal"));
+    world.age("home", OLD);
+    world.remove(CACHE, LeftoverClass::NixCache).unwrap();
+    assert!(!left.exists());
+}
+
+#[test]
+fn a_lock_beside_a_build_directory_is_nothing_of_it() {
+    let world = World::new();
+    world.file("tmp/nix-build-a/file");
+    world.age("tmp", OLD);
+    world.file("tmp/nix-build-a.lock/file");
+    world.remove("tmp", LeftoverClass::BuildDirs).unwrap();
+    assert_eq!(world.names("tmp"), ["nix-build-a.lock"]);
+}
+
+#[rstest]
+#[case::stale("12", false, false)]
+#[case::of_a_process_that_is_alive("12", true, true)]
+#[case::of_no_process("notes", false, true)]
+fn files_of_temporary_roots_are_removed_unless_they_are_locked(
+    #[case] name: &str,
+    #[case] is_locked: bool,
+    #[case] is_kept: bool,
+) {
+    let world = World::new();
+    let path = world.file(&format!("state/temproots/{name}"));
+    world.age("state/temproots", OLD);
+    let owner = fs::File::open(&path).unwrap();
+    if is_locked {
+        owner.lock().unwrap();
+    }
+    world
+        .remove("state/temproots", LeftoverClass::TemporaryRoots)
+        .unwrap();
+    assert_eq!(path.exists(), is_kept);
+    // Whoever waited for the lock sees that the file is gone.
+    let said = fs::read_to_string(if is_kept { path.as_str() } else { "/dev/null" }).unwrap();
+    assert_eq!(said.len(), if is_kept { 5000 } else { 0 });
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut &owner, &mut text).unwrap();
+    assert_eq!(text.starts_with('d'), !is_kept);
 }

@@ -26,6 +26,8 @@ pub(super) use crate::adapters::files::remove::FileId;
 pub(super) enum LastUse {
     /// Its last change.
     Change,
+    /// Its last change, or the last time when a regular file was read, where the file system records that.
+    ChangeOrRead,
 }
 
 /// What was seen of an entry.
@@ -126,11 +128,15 @@ impl Look<'_> {
         let id = (stat.st_dev, stat.st_ino);
         self.seen.inodes += 1;
         self.seen.is_in_use |= self.in_use.contains(id);
-        let LastUse::Change = self.last_use;
-        let changed = Timestamp::from_unix(stat.st_mtime.into(), stat.st_mtime_nsec.into());
+        let mut used = (stat.st_mtime, stat.st_mtime_nsec);
+        // To look at a directory reads it.
+        if self.last_use == LastUse::ChangeOrRead && kind(stat) == SFlag::S_IFREG {
+            used = used.max((stat.st_atime, stat.st_atime_nsec));
+        }
         // A time beyond the calendar counts as the latest possible.
-        let changed = changed.unwrap_or(Timestamp::from(jiff::Timestamp::MAX));
-        self.seen.last_used = self.seen.last_used.max(changed);
+        let used = Timestamp::from_unix(used.0.into(), used.1.into());
+        let used = used.unwrap_or(Timestamp::from(jiff::Timestamp::MAX));
+        self.seen.last_used = self.seen.last_used.max(used);
         let bytes = u64::try_from(stat.st_blocks)
             .unwrap_or(0)
             .saturating_mul(BLOCK);

@@ -162,6 +162,7 @@ mod tests {
             boot_dirs: Vec::new(),
             home: None,
             own_profiles: None,
+            own_cache: None,
             remote: None,
         };
         let stop = Arc::new(AfterTheFirst::default());

@@ -140,6 +140,8 @@ fn leftovers(keys: &keys::Leftovers) -> LeftoversOperation {
     let ages = [
         (LeftoverClass::BuildDirs, &keys.build_dirs),
         (LeftoverClass::BuildLogs, &keys.build_logs),
+        (LeftoverClass::NixCache, &keys.nix_cache),
+        (LeftoverClass::TemporaryRoots, &keys.temporary_roots),
     ];
     let ages = ages.into_iter();
     ages.filter_map(|(class, age)| Some((class, value(age.as_ref())?)))

@@ -255,6 +255,18 @@ fn rows() -> Vec<Row> {
             operations(json!({ "leftovers": { "buildLogs": "2d" } })),
         ),
         Row(
+            "jobs.NAME.operations.leftovers.nixCache",
+            Plan,
+            operations(json!({ "leftovers": { "nixCache": "1d" } })),
+            operations(json!({ "leftovers": { "nixCache": "2d" } })),
+        ),
+        Row(
+            "jobs.NAME.operations.leftovers.temporaryRoots",
+            Plan,
+            operations(json!({ "leftovers": { "temporaryRoots": "1d" } })),
+            operations(json!({ "leftovers": { "temporaryRoots": "2d" } })),
+        ),
+        Row(
             "jobs.NAME.operations.collect.method",
             Plan,
             operations(json!({ "collect": { "method": "auto" } })),

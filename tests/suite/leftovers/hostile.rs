@@ -49,6 +49,7 @@ impl Machine {
         let dirs = NixDirs {
             store: StoreDir::new(&base.join("store")).unwrap(),
             state_dir: base.join("state"),
+            own_cache: None,
             log_dir: None,
             temporary: vec![base.join("tmp")],
             passwd: base.join("passwd"),
@@ -62,21 +63,28 @@ impl Machine {
         }
     }
 
-    /// Removes all build directories, however young.
-    fn remove(&self) -> String {
-        let facts = LeftoverFacts {
+    /// All build directories, however young.
+    fn facts(&self) -> LeftoverFacts {
+        LeftoverFacts {
             class: LeftoverClass::BuildDirs,
             dir: self.base.join("tmp"),
             owner: Owner { uid: 0, name: None },
             before: Timestamp::from(jiff::Timestamp::MAX),
             old: LeftoverSum::default(),
-        };
+        }
+    }
+
+    fn remove(&self) -> String {
+        self.remove_of(&self.facts())
+    }
+
+    fn remove_of(&self, facts: &LeftoverFacts) -> String {
         let files = LeftoverFiles {
             places: &self.dirs,
             proc: Utf8Path::new("/proc"),
             actor: Actor::Root,
         };
-        match files.remove(&facts, &ProtectedPaths::default(), &Never) {
+        match files.remove(facts, &ProtectedPaths::default(), &Never) {
             Ok(text) => text,
             Err(error) => nix_prune::ports::error_chain(&error),
         }
@@ -215,4 +223,57 @@ fn nothing_that_is_mounted_in_a_directory_is_removed() {
             );
         }
     });
+}
+
+/// The caches of users are looked into with their rights, and no link on the way to them is followed.
+#[test]
+fn a_link_in_a_home_leads_root_to_no_cache() {
+    if !is_root() {
+        return skipped("That root looks into homes of others needs root.");
+    }
+    let machine = Machine::new();
+    let homes = ["eve", "mallory", "carol"].map(|name| machine.base.join("home").join(name));
+    let users = || (EVE..).zip(&homes);
+    let line = |(uid, home): (u32, &Utf8PathBuf)| format!("u:x:{uid}:{uid}::{home}:/bin/sh\n");
+    fs::write(
+        machine.base.join("passwd"),
+        users().map(line).collect::<String>(),
+    )
+    .unwrap();
+    for (uid, home) in users() {
+        fs::create_dir_all(home).unwrap();
+        chown(home, Some(uid), Some(uid)).unwrap();
+    }
+    let precious = machine.base.join("precious");
+    fs::create_dir_all(precious.join("nix/gitv3/repository")).unwrap();
+    let [eve, mallory, carol] = &homes;
+    symlink(&precious, eve.join(".cache")).unwrap();
+    fs::create_dir(mallory.join(".cache")).unwrap();
+    symlink(precious.join("nix"), mallory.join(".cache/nix")).unwrap();
+    let gitv3 = carol.join(".cache/nix/gitv3");
+    fs::create_dir_all(gitv3.join("of-root")).unwrap();
+    let remove = |uid: u32, home: &Utf8PathBuf| {
+        machine.remove_of(&LeftoverFacts {
+            class: LeftoverClass::NixCache,
+            dir: home.join(".cache/nix"),
+            owner: Owner {
+                uid,
+                name: Some("u".to_string()),
+            },
+            ..machine.facts()
+        })
+    };
+    for (uid, home) in users() {
+        let said = remove(uid, home);
+        assert!(!said.contains("removed 1"), "{said}");
+    }
+    assert!(precious.join("nix/gitv3/repository").exists() && gitv3.join("of-root").exists());
+    // What is the user's own is removed.
+    fs::create_dir(gitv3.join("own")).unwrap();
+    for path in [&gitv3, &gitv3.join("own")] {
+        chown(path, Some(EVE + 2), Some(EVE + 2)).unwrap();
+    }
+    let said = remove(EVE + 2, carol);
+    assert!(said.starts_with("removed 1 cache entry, "), "{said}");
+    assert!(gitv3.join("of-root").exists() && !gitv3.join("own").exists());
 }

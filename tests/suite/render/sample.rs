@@ -73,6 +73,9 @@ pub(crate) fn now() -> Timestamp {
     "2026-11-22T22:16:44Z".parse().unwrap()
 }
 
+/// Two classes are enough for a screen.
+const CLASSES: [LeftoverClass; 2] = [LeftoverClass::BuildDirs, LeftoverClass::BuildLogs];
+
 fn leftovers(class: LeftoverClass, odd: &str) -> Leftovers {
     let sum = |entries: u64| LeftoverSum {
         entries,
@@ -281,9 +284,7 @@ pub(crate) fn snapshot(odd: &str) -> Snapshot {
         }],
         uptimes: nix_prune::domain::uptimes::Uptimes::new(),
         flakes: Vec::new(),
-        leftovers: LeftoverClass::ALL
-            .map(|class| leftovers(class, odd))
-            .to_vec(),
+        leftovers: CLASSES.map(|class| leftovers(class, odd)).to_vec(),
         scope: SnapshotScope::default(),
         blockers: vec![
             Blocker {
@@ -368,7 +369,7 @@ pub(crate) fn job(undo_window: Span, odd: &str) -> Job {
                 dangling: true,
                 rules: Vec::new(),
             }),
-            leftovers: LeftoverClass::ALL
+            leftovers: CLASSES
                 .map(|class| (class, Span::days(30)))
                 .into_iter()
                 .collect(),

@@ -130,6 +130,7 @@ impl Tree {
             boot_dirs: Vec::new(),
             home: Some(base.join("home/me")),
             own_profiles: Some(base.join("home/me/.local/state/nix/profiles")),
+            own_cache: None,
             remote: None,
         };
         let tree = Self {

@@ -156,6 +156,7 @@ fn store() -> (Snapshot, StoreAnalysis) {
         roots: vec![root],
         names: Vec::new(),
         doubts: Vec::new(),
+        unknown_outputs: None,
         notes: Vec::new(),
     });
     (snapshot, store)
