@@ -61,7 +61,7 @@ pub enum OutOfRange {
 }
 
 /// Keys of version 1 that no release acted on.
-pub(super) const RETIRED: [&str; 2] = ["leftovers", "refreshBootMenu"];
+pub(super) const RETIRED: [&str; 1] = ["refreshBootMenu"];
 
 /// The findings so far.
 #[derive(Debug, Default)]

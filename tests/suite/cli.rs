@@ -239,8 +239,8 @@ fn a_nix_that_is_missing_or_too_old_is_said_so() {
     "keep"
 )]
 #[case::not_yet(
-    r#"{"version": 2, "jobs": {"a": {"operations": {"collect": {}, "leftovers": {}}}}}"#,
-    "leftovers"
+    r#"{"version": 2, "jobs": {"a": {"operations": {"collect": {}, "browse": {}}}}}"#,
+    "browse"
 )]
 #[case::whole_and_recent(
     r#"{"version": 2, "jobs": {"a": {"operations": {"collect": {"method": "full", "keepRecent": "2d"}}}}}"#,

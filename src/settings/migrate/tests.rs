@@ -181,7 +181,7 @@ fn version_1_means_the_same_before_and_after_its_migration() {
     ] {
         assert!(text.contains(new), "{text}");
     }
-    for gone in ["refreshBootMenu", "leftovers", "whole"] {
+    for gone in ["refreshBootMenu", "whole"] {
         assert!(!text.contains(gone), "{text}");
     }
 }
