@@ -237,11 +237,33 @@ mod tests {
 
     #[test]
     fn what_stops_a_whole_run_is_never_accepted_for_good() {
-        for code in Acceptance::codes() {
+        let codes: Vec<CheckCode> = Acceptance::codes().collect();
+        assert!(codes.contains(&CheckCode::RootsAway));
+        for code in codes {
             assert!(
                 !code.stops_run() && code != CheckCode::StoreMismatch,
                 "{code}"
             );
         }
+    }
+
+    #[rstest]
+    #[case::another_reason(entry(CheckCode::RootsAway, "/mnt"), true)]
+    #[case::another_check(entry(CheckCode::Unrooted, "/mnt"), false)]
+    #[case::another_place(entry(CheckCode::RootsAway, "/mnt/usb"), false)]
+    fn an_entry_is_the_same_by_check_and_place(#[case] mut other: Acceptance, #[case] is: bool) {
+        other.reason = "another".to_string();
+        let known = entry(CheckCode::RootsAway, "/mnt");
+        assert_eq!(known.is_for_the_same(&other), is);
+    }
+
+    #[rstest]
+    #[case("/home/alice")]
+    #[case("/home/*/.cache/**")]
+    fn a_place_is_written_as_it_was_read(#[case] text: &str) {
+        let place = Place::new(text).unwrap();
+        assert_eq!(place.as_str(), text);
+        assert_eq!(place.to_string(), text);
+        assert_eq!(format!("{place:?}"), format!("{text:?}"));
     }
 }

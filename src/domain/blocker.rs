@@ -340,6 +340,7 @@ mod tests {
         for code in CheckCode::ALL {
             let json = serde_json::to_value(code).unwrap();
             assert_eq!(json.as_str(), Some(code.as_str()));
+            assert_eq!(code.to_string(), code.as_str());
         }
         let schema = serde_json::to_value(schemars::schema_for!(CheckCode)).unwrap();
         let listed = schema["oneOf"].as_array().unwrap();
@@ -356,6 +357,28 @@ mod tests {
         let error = "roots".parse::<CheckCode>().unwrap_err().to_string();
         assert!(error.contains("`roots`") && error.contains("roots.away"));
         assert!(!error.contains("odd-name"));
+        let error = "roots.awy".parse::<CheckCode>().unwrap_err().to_string();
+        assert!(
+            error.contains("`roots.awy`, perhaps roots.away;"),
+            "{error}"
+        );
+    }
+
+    /// Each stands in the way of one thing, and those that are only shown of nothing.
+    #[test]
+    fn a_check_stops_a_run_or_a_collection_or_keeps_profiles() {
+        let stops = |code: CheckCode| {
+            let of_code = [
+                code.stops_run(),
+                code.stops_collection(),
+                code.keeps_profiles(),
+            ];
+            of_code.into_iter().filter(|it| *it).count()
+        };
+        for code in CheckCode::ALL {
+            let accepted = CheckCode::acceptable().any(|known| known == code);
+            assert_eq!(stops(code), usize::from(accepted), "{code}");
+        }
     }
 
     #[test]

@@ -127,7 +127,7 @@ fn identity(name: &str) -> Option<(Option<String>, GenerationNumber)> {
         (Some(profile.to_string()), rest)
     };
     let number = rest.split(['-', '+']).next().unwrap_or_default();
-    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
     let number = number.parse().ok().filter(|_| is_number)?;
     Some((profile, GenerationNumber(number)))
 }

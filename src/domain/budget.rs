@@ -338,8 +338,7 @@ fn size(text: &str) -> Option<u64> {
         Some(parts) => parts,
         None => (number, ""),
     };
-    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
-    if whole.is_empty() || !digits(whole) || !digits(fraction) || fraction.len() > 9 {
+    if fraction.len() > 9 {
         return None;
     }
     let parts = 10u128.checked_pow(u32::try_from(fraction.len()).ok()?)?;

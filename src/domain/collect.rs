@@ -213,4 +213,17 @@ mod tests {
         let strategy = CollectMethod::Full.strategy(|| panic!("it was looked"));
         assert_eq!(name_of(&strategy), "full");
     }
+
+    #[rstest]
+    #[case("auto", CollectMethod::Auto)]
+    #[case("selective", CollectMethod::Selective)]
+    #[case("full", CollectMethod::Full)]
+    fn methods_are_read_and_written(#[case] word: &str, #[case] method: CollectMethod) {
+        assert_eq!(word.parse(), Ok(method));
+        assert_eq!(method.to_string(), word);
+        assert_eq!(
+            "whole".parse::<CollectMethod>(),
+            Err(NotAMethod("whole".into()))
+        );
+    }
 }

@@ -377,31 +377,4 @@ impl RootsOperation {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use rstest::rstest;
-
-    #[rstest]
-    #[case::nothing(CollectMethod::Full, None, &[], false, None)]
-    #[case::recent(CollectMethod::Full, Some(1), &[], false, Some("keepRecent"))]
-    #[case::flakes(CollectMethod::Full, None, &["/a"], false, Some("keepFlakeInputs"))]
-    #[case::built(CollectMethod::Full, None, &[], true, Some("keepBuildDependencies"))]
-    #[case::auto(CollectMethod::Auto, Some(1), &["/a"], true, None)]
-    #[case::selective(CollectMethod::Selective, Some(1), &["/a"], true, None)]
-    fn nothing_is_kept_from_a_full_collection(
-        #[case] method: CollectMethod,
-        #[case] days: Option<u32>,
-        #[case] flakes: &[&str],
-        #[case] keep_build_dependencies: bool,
-        #[case] wrong: Option<&str>,
-    ) {
-        let operation = CollectOperation {
-            method,
-            keep_recent: days.map(Span::days),
-            keep_flake_inputs: flakes.iter().map(Utf8PathBuf::from).collect(),
-            keep_build_dependencies,
-            sources_first: true,
-        };
-        assert_eq!(operation.check().err().map(|error| error.key), wrong);
-    }
-}
+mod tests;

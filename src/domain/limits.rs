@@ -273,6 +273,35 @@ mod tests {
         assert_eq!(codes(now, Limits::default(), &idle), Vec::<&str>::new());
     }
 
+    #[rstest]
+    #[case::many_for_them(extent(20, 1_000, 1), &[])]
+    #[case::more(extent(21, 1_000, 1), &["anomaly.generations"])]
+    #[case::much_for_them(extent(1, 1_000, 10), &[])]
+    #[case::larger(extent(1, 1_000, 11), &["anomaly.bytes"])]
+    #[case::most_of_few(extent(10, 19, 1), &[])]
+    #[case::half_of_more(extent(11, 22, 1), &[])]
+    #[case::most_of_more(extent(11, 21, 1), &["anomaly.share"])]
+    fn little_is_never_too_much_though_runs_took_less(
+        #[case] now: PlanSize,
+        #[case] expected: &[&str],
+    ) {
+        let earlier = [extent(1, 1_000, 1); FEWEST_RUNS];
+        assert_eq!(codes(now, Limits::default(), &earlier), expected);
+    }
+
+    #[rstest]
+    #[case(FAILURES_BEFORE_PAUSE - 1, None)]
+    #[case(
+        FAILURES_BEFORE_PAUSE,
+        Some("the job is paused because its last 5 runs failed")
+    )]
+    #[case(7, Some("the job is paused because its last 7 runs failed"))]
+    fn a_job_pauses_after_so_many_failures(#[case] failed: usize, #[case] message: Option<&str>) {
+        let blocker = circuit_breaker(failed);
+        assert_eq!(blocker.as_ref().map(|it| it.message.as_str()), message);
+        assert!(blocker.is_none_or(|it| it.code == CheckCode::JobPaused));
+    }
+
     #[test]
     fn only_the_last_runs_count() {
         let mut earlier = vec![extent(1, 100, 1); LOOKED_BACK_AT];
@@ -309,6 +338,7 @@ mod tests {
     #[rstest]
     #[case::few_and_many(&[extent(6, 100, 0); 3], 100)]
     #[case::small(&[extent(1, 400, 0); 3], 30)]
+    #[case::small_of_many(&[extent(1, 400, 0); 3], 100)]
     #[case::a_large_share(&[extent(40, 100, 0); 3], 100)]
     #[case::not_known(&[], 100)]
     fn what_needs_no_confirmation_raises_no_alarm_and_one_more_does(
@@ -332,5 +362,25 @@ mod tests {
             }
             assert_eq!(limits.most_unconfirmed(of, |_| true), u64::MAX);
         }
+    }
+
+    #[rstest]
+    #[case::the_lower_of_both((Some(5), Some(2)), (Some(3), Some(4)), (Some(3), Some(2)))]
+    #[case::the_only_one((None, Some(2)), (Some(3), None), (Some(3), Some(2)))]
+    #[case::none((None, None), (None, None), (None, None))]
+    fn limits_of_two_files_both_hold(
+        #[case] one: (Option<u64>, Option<u64>),
+        #[case] other: (Option<u64>, Option<u64>),
+        #[case] both: (Option<u64>, Option<u64>),
+    ) {
+        let usual = Usual::of([extent(6, 100, 0); 3]);
+        let limits = |(generations, gib): (_, Option<u64>), usual| Limits {
+            generations,
+            bytes: gib.map(|gib| Bytes(gib * GIB)),
+            usual,
+        };
+        // What is usual is known of the job, not of its settings.
+        let joined = limits(one, usual).and(limits(other, Usual::default()));
+        assert_eq!(joined, limits(both, usual));
     }
 }

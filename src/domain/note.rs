@@ -143,3 +143,15 @@ impl fmt::Display for Note {
         f.write_str(&self.text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_reads_as_its_text() {
+        let note = Note::new(NoteCode::HoldsBroken, "2 holds are broken");
+        assert_eq!(note.to_string(), "2 holds are broken");
+        assert_eq!(&*note, "2 holds are broken");
+    }
+}

@@ -387,26 +387,4 @@ impl Entry {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use rstest::rstest;
-
-    #[rstest]
-    #[case("20261122T221644Z", true)]
-    #[case("20261122T221644Z-2", true)]
-    #[case("", false)]
-    #[case("../../etc/passwd", false)]
-    #[case("a.json", false)]
-    fn run_names_are_base_names(#[case] text: &str, #[case] valid: bool) {
-        assert_eq!(RunId::try_from(text.to_string()).is_ok(), valid);
-    }
-
-    #[test]
-    fn runs_of_one_second_are_told_apart() {
-        let time = Timestamp::from_unix(1_795_385_804, 0).unwrap();
-        assert_eq!(RunId::at(time, 1).as_str(), "20261122T221644Z");
-        assert_eq!(RunId::at(time, 2).as_str(), "20261122T221644Z-2");
-        assert_eq!(RunId::at(time, 2).started(), Some(time));
-        assert_eq!(RunId("by-hand".to_string()).started(), None);
-    }
-}
+mod tests;

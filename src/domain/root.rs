@@ -173,4 +173,13 @@ mod tests {
         ];
         assert_eq!(missed, RootKind::ALL.map(|kind| !never.contains(&kind)));
     }
+
+    #[rstest::rstest]
+    #[case("/nix/var/nix/gcroots/auto/0abc", true)]
+    #[case("/nix/var/nix/gcroots/auto", false)]
+    #[case("/nix/var/nix/gcroots/auto/a/0abc", false)]
+    #[case("/nix/var/nix/gcroots/by-hand", false)]
+    fn only_entries_of_auto_lie_there(#[case] entry: &str, #[case] is: bool) {
+        assert_eq!(is_in_auto(Utf8Path::new(entry)), is);
+    }
 }

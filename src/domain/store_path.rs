@@ -387,4 +387,10 @@ mod tests {
             let _ = StorePathRef::from_base_name(&text);
         }
     }
+
+    #[test]
+    fn a_store_directory_is_written_without_a_slash_at_its_end() {
+        let store = StoreDir::new(Utf8Path::new("/nix//store/")).unwrap();
+        assert_eq!(store.to_string(), "/nix/store");
+    }
 }

@@ -262,6 +262,11 @@ fn what_a_vanished_root_kept_counts_as_kept() {
 fn doubts_are_told_only_of_what_is_dead() {
     let store = analysis(roots());
     assert!(store.is_at_most());
+    let sure = StoreAnalysis {
+        doubts: Vec::new(),
+        ..analysis(roots())
+    };
+    assert!(!sure.is_at_most());
     let text = "dead paths may be over-reported: a directory cannot be read";
     let doubt = Note::new(NoteCode::DeadAtMost, text);
     assert_eq!(store.notes(true), [doubt, a_note()]);
@@ -304,10 +309,12 @@ fn each_root_of_a_path_says_why_it_is_kept() {
 
 #[test]
 fn what_is_dead_is_deleted_by_name_where_its_name_is_known() {
-    let store = analysis(roots());
+    let mut store = analysis(roots());
+    let inexact = name(&format!("{:032}-odd", 51), false);
+    store.unregistered.push(inexact);
     let selection = store.into_selection();
     // The dead path, and the stray with the name of a store path.
-    assert_eq!((selection.len(), selection.foreign_names()), (2, 2));
+    assert_eq!((selection.len(), selection.foreign_names()), (2, 3));
     assert!(!selection.is_the_whole_store());
 }
 
@@ -614,4 +621,12 @@ fn what_live_paths_were_built_with_is_kept_with_its_price() {
     let refused = store.into_selection().without_build_dependencies();
     let why = refused.unwrap_err().to_string();
     assert!(why.contains("unknown outputs"), "{why}");
+}
+
+#[rstest]
+#[case("hello", true)]
+#[case("hell", false)]
+#[case("", false)]
+fn a_package_is_there_if_a_path_of_it_is(#[case] package: &str, #[case] is: bool) {
+    assert_eq!(analysis(Vec::new()).has_package(package), is);
 }

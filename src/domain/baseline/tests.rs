@@ -8,9 +8,11 @@ fn time(text: &str) -> Timestamp {
 #[rstest]
 #[case::moments_later("2026-11-22T22:20:00Z", None, None)]
 #[case::set_by_seconds("2026-11-22T22:13:00Z", None, None)]
+#[case::as_far_behind_as_clocks_differ("2026-11-22T22:11:44Z", None, None)]
 #[case::set_back_by_an_hour("2026-11-22T21:16:00Z", None, Some("behind the last run"))]
 #[case::set_back_to_1970("1970-01-01T00:00:00Z", None, Some("2026-11-22T22:16:44Z"))]
 #[case::five_months_later("2027-04-20T00:00:00Z", None, None)]
+#[case::half_a_year_later("2027-05-21T22:16:44Z", None, None)]
 #[case::a_year_later("2027-11-22T00:00:00Z", None, Some("ahead of the last run"))]
 #[case::with_a_young_generation("2027-11-22T00:00:00Z", Some("2027-11-01T00:00:00Z"), None)]
 #[case::with_an_old_one(
@@ -125,6 +127,7 @@ fn what_somebody_made_is_remembered_with_its_place() {
     let seen = snapshot(vec![
         root("/home/a/result", RootKind::Result, 1),
         root("/run/booted-system", RootKind::System, 2),
+        root("/state/profiles/default", RootKind::System, 6),
         root("/proc/1/exe", RootKind::Process, 3),
         GcRoot {
             exact: false,
@@ -333,4 +336,83 @@ fn uptimes_of_systems_that_are_still_there_are_recorded() {
         serde_json::from_str::<RootBaseline>(&written).unwrap(),
         baseline
     );
+}
+
+#[rstest]
+#[case(CheckCode::RootsVanished, "directories")]
+#[case(CheckCode::RootsAway, "file systems")]
+#[case(CheckCode::ClockJumped, "clock")]
+#[case(CheckCode::JournalUnreadable, "")]
+fn each_check_that_fails_keeps_known_what_it_is_about(
+    #[case] code: CheckCode,
+    #[case] known: &str,
+) {
+    let full = snapshot(vec![root("/home/a/result", RootKind::Result, 1)]);
+    let before = RootBaseline::of(&full, &[], None);
+    let mut later = snapshot(Vec::new());
+    later.scope.directories = BTreeSet::new();
+    later.scope.mounts = Some(BTreeSet::new());
+    later.taken_at = time("2026-11-23T00:00:00Z");
+    let places = vec!["/home".into()];
+    let failed = Blocker::new(code, String::new(), String::new());
+    later.blockers = vec![Blocker { places, ..failed }];
+    let after = RootBaseline::of(&later, &[], Some(&before));
+    assert_eq!(
+        after.directories == before.directories,
+        known == "directories"
+    );
+    assert_eq!(after.mounts == before.mounts, known == "file systems");
+    assert_eq!(after.away == set(&["/home"]), known == "file systems");
+    assert_eq!(after.taken_at == before.taken_at, known == "clock");
+}
+
+/// The entry of the removal of a generation that `/state/profiles/default-41-link` was.
+fn removal(outcome: Outcome) -> Entry {
+    let entry = serde_json::json!({
+        "action": {
+            "kind": "removeGeneration", "profile": "/state/profiles/default", "profileKind": "default",
+            "owner": { "uid": 0, "name": "root" }, "number": 41, "target": "/nix/store/x",
+            "storePath": path(1), "created": "2026-01-02T03:04:05Z", "current": 42, "hold": "0s",
+        },
+        "risk": "low", "outcome": outcome,
+        "at": null, "detail": null, "undo": null, "undoneBy": null,
+    });
+    serde_json::from_value(entry).unwrap()
+}
+
+#[rstest]
+#[case::removed(Outcome::Done, 1, true)]
+#[case::another_path(Outcome::Done, 2, false)]
+#[case::not_removed(Outcome::Failed, 1, false)]
+fn what_the_run_removed_itself_is_not_missed(
+    #[case] outcome: Outcome,
+    #[case] led_to: u32,
+    #[case] removed: bool,
+) {
+    // The directory goes by another name among the roots.
+    let link = "/elsewhere/profiles/default-41-link";
+    let before = snapshot(vec![root(link, RootKind::Profile, led_to)]);
+    let run = [removal(outcome)];
+    let missed = links(gone_between(&before, &snapshot(Vec::new()), &run));
+    assert_eq!(missed.is_empty(), removed, "{missed:?}");
+    let mut after = snapshot(Vec::new());
+    after.vanished = gone_between(&before, &after, &[]);
+    let recorded = RootBaseline::of(&after, &run, None).roots;
+    assert_eq!(recorded.is_empty(), removed, "{recorded:?}");
+}
+
+#[test]
+fn a_baseline_knows_how_far_its_clock_was_set_ahead() {
+    let mut baseline = RootBaseline::of(&snapshot(Vec::new()), &[], None);
+    let up = |seconds| Uptime {
+        boot: "a".to_string(),
+        seconds,
+    };
+    baseline.uptime = Some(up(1_000));
+    let now = baseline.taken_at.after(Span::days(100));
+    let skips = baseline.skips(now, Some(&up(1_000)));
+    let skipped: Vec<_> = skips.iter().map(|skip| (skip.after, skip.length)).collect();
+    assert_eq!(skipped, [(baseline.taken_at, Span::days(100))]);
+    let proven = Some(up(1_000 + Span::days(100).as_seconds()));
+    assert_eq!(baseline.skips(now, proven.as_ref()), []);
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::domain::disk_use::Taken;
 use rstest::rstest;
 
 const GIB: u64 = 1 << 30;
@@ -226,4 +227,150 @@ fn what_nix_keeps_for_itself_is_not_freed(
     };
     let freed_until = space(before, own_before).freed_until(space(after, own_after));
     assert_eq!(freed_until, Some(freed));
+}
+
+fn bytes(bytes: u64) -> Amount {
+    Amount::Bytes(Bytes(bytes))
+}
+
+fn inodes(text: &str) -> InodeAmount {
+    text.parse().unwrap()
+}
+
+#[rstest]
+#[case::no_bytes(Budget::min_free(bytes(0)), Err(BudgetError::Zero))]
+#[case::a_byte(Budget::min_free(bytes(1)), Ok(Budget::MinFree(bytes(1))))]
+#[case::no_store(Budget::max_store(Bytes(0)), Err(BudgetError::Zero))]
+#[case::a_store(Budget::max_store(Bytes(1)), Ok(Budget::MaxStore(Bytes(1))))]
+#[case::no_inodes(Budget::min_free_inodes(inodes("0")), Err(BudgetError::NoInodes))]
+#[case::an_inode(
+    Budget::min_free_inodes(inodes("1")),
+    Ok(Budget::MinFreeInodes(InodeAmount::Count(1)))
+)]
+#[case::too_few(
+    Budget::min_free_inodes(inodes("0%")),
+    Err(BudgetError::MinFreeInodes(0))
+)]
+#[case::the_fewest(
+    Budget::min_free_inodes(inodes("1%")),
+    Ok(Budget::MinFreeInodes(inodes("1%")))
+)]
+#[case::the_most(
+    Budget::min_free_inodes(inodes("90%")),
+    Ok(Budget::MinFreeInodes(inodes("90%")))
+)]
+#[case::too_many(
+    Budget::min_free_inodes(inodes("91%")),
+    Err(BudgetError::MinFreeInodes(91))
+)]
+fn a_goal_of_nothing_or_of_all_is_refused(
+    #[case] goal: Result<Budget, BudgetError>,
+    #[case] expected: Result<Budget, BudgetError>,
+) {
+    assert_eq!(goal, expected);
+}
+
+#[rstest]
+#[case("0", true)]
+#[case("0%", true)]
+#[case("1B", false)]
+#[case("1%", false)]
+fn an_amount_may_be_nothing(#[case] text: &str, #[case] is: bool) {
+    assert_eq!(text.parse::<Amount>().unwrap().is_zero(), is);
+}
+
+#[rstest]
+#[case(Budget::MinFree(bytes(50 * GIB)), "at least 50.00 GiB free")]
+#[case(Budget::MinFree(Amount::Percent(Percent(20))), "at least 20% free")]
+#[case(Budget::MaxUsed(Percent(80)), "at most 80% used")]
+#[case(Budget::MaxStore(Bytes(GIB)), "a store of at most 1.00 GiB")]
+#[case(
+    Budget::MinFreeInodes(inodes("10%")),
+    "at least 10% of the inodes free"
+)]
+#[case(Budget::MinFreeInodes(inodes("1")), "at least 1 inode free")]
+#[case(Budget::MinFreeInodes(inodes("500")), "at least 500 inodes free")]
+fn goals_are_written(#[case] budget: Budget, #[case] text: &str) {
+    assert_eq!(budget.to_string(), text);
+    let goal = DiskGoal::new(budget, ReleaseHolds::Never);
+    assert_eq!(goal.to_string(), text);
+    let beside = Some(Budget::MaxUsed(Percent(95)));
+    let both = DiskGoal { beside, ..goal };
+    assert_eq!(both.to_string(), format!("{text}, at most 95% used"));
+}
+
+#[rstest]
+#[case(bytes(GIB), serde_json::json!(GIB))]
+#[case(Amount::Percent(Percent(20)), serde_json::json!("20%"))]
+fn amounts_survive_a_document(#[case] amount: Amount, #[case] written: serde_json::Value) {
+    assert_eq!(serde_json::to_value(amount).unwrap(), written);
+    assert_eq!(serde_json::from_value::<Amount>(written).unwrap(), amount);
+}
+
+#[rstest]
+#[case(InodeAmount::Count(500), serde_json::json!(500))]
+#[case(InodeAmount::Percent(Percent(20)), serde_json::json!("20%"))]
+fn amounts_of_inodes_survive_a_document(
+    #[case] amount: InodeAmount,
+    #[case] written: serde_json::Value,
+) {
+    assert_eq!(serde_json::to_value(amount).unwrap(), written);
+    assert_eq!(
+        serde_json::from_value::<InodeAmount>(written).unwrap(),
+        amount
+    );
+}
+
+#[rstest]
+#[case("never", ReleaseHolds::Never)]
+#[case("ifNeeded", ReleaseHolds::IfNeeded)]
+fn words_for_holds_are_read_and_written(#[case] word: &str, #[case] release: ReleaseHolds) {
+    assert_eq!(word.parse(), Ok(release));
+    assert_eq!(release.to_string(), word);
+}
+
+#[rstest]
+#[case(0, 0, 0)]
+#[case(100, 100, 0)]
+#[case(1000, 999, 1)]
+#[case(1000, 197, 81)]
+#[case(10, 0, 100)]
+#[case::more_free_than_there_are(10, 11, 0)]
+fn the_part_of_the_inodes_in_use_is_rounded_up(
+    #[case] total: u64,
+    #[case] free: u64,
+    #[case] percent: u128,
+) {
+    assert_eq!(Inodes { total, free }.percent_used(), percent);
+}
+
+#[rstest]
+#[case(SizeMetric::OnDisk, "2.00 KiB")]
+#[case(SizeMetric::NarSize, "2.00 KiB")]
+#[case(SizeMetric::Inodes, "2048 inodes")]
+fn quantities_are_shown_with_their_unit(#[case] metric: SizeMetric, #[case] text: &str) {
+    assert_eq!(metric.show(Quantity(2048)), text);
+}
+
+#[rstest]
+#[case(30, 4, (130, 70, 6))]
+#[case::more_than_there_is(300, 40, (400, 0, 0))]
+fn what_is_taken_is_used_and_no_longer_free(
+    #[case] taken: u64,
+    #[case] files: u64,
+    #[case] (used, available, free): (u64, u64, u64),
+) {
+    let disk = |used, available, free| Disk {
+        used: Bytes(used),
+        available: Bytes(available),
+        inodes: Some(Inodes { total: 20, free }),
+    };
+    let taken = Taken {
+        bytes: Bytes(taken),
+        inodes: files,
+    };
+    assert_eq!(
+        disk(100, 100, 10).after_taking(taken),
+        disk(used, available, free)
+    );
 }

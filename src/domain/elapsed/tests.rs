@@ -79,6 +79,53 @@ fn windows_end_by_time_that_was_seen_to_pass(
     assert_eq!(ended(runs), expected);
 }
 
+fn reading(seconds: i64, uptime: &Uptime) -> Reading<'_> {
+    Reading {
+        at: Timestamp::from_unix(T0 + seconds, 0).unwrap(),
+        uptime: Some(uptime),
+    }
+}
+
+/// The uptime says that a quarter of an hour has passed: after a boot all of it, in one boot none.
+#[rstest]
+#[case::as_far_as_clocks_differ("a", 300, None)]
+#[case::further("a", 301, Some(6))]
+#[case::off_for_a_long_weekend("b", 3 * DAY + 1_000, None)]
+#[case::off_for_longer("b", 3 * DAY + 1_001, Some(3 * 24 * 60 + 1))]
+fn time_is_skipped_where_nothing_proves_it(
+    #[case] boot: &str,
+    #[case] seconds: i64,
+    #[case] skipped: Option<u32>,
+) {
+    let (before, now) = (up("a", 0), up(boot, 0));
+    let skips = skips(reading(0, &before), &[], reading(seconds, &now));
+    let lengths: Vec<_> = skips.iter().map(|skip| skip.length).collect();
+    assert_eq!(
+        lengths,
+        skipped.map(Span::minutes).into_iter().collect::<Vec<_>>()
+    );
+}
+
+/// A clock that is set back takes back what it skipped, but for what clocks differ by.
+#[rstest]
+#[case(DAY - 301, Some(6))]
+#[case(DAY - 300, None)]
+fn time_that_is_taken_back_was_not_skipped(#[case] back: i64, #[case] left: Option<u32>) {
+    let known = Skip {
+        after: at(-2),
+        length: Span::days(1),
+        seen: at(0),
+        booted: false,
+    };
+    let up = up("a", 0);
+    let skips = skips(reading(0, &up), &[known], reading(-back, &up));
+    let lengths: Vec<_> = skips.iter().map(|skip| skip.length).collect();
+    assert_eq!(
+        lengths,
+        left.map(Span::minutes).into_iter().collect::<Vec<_>>()
+    );
+}
+
 #[test]
 fn a_hold_made_after_a_skip_ends_by_the_new_time() {
     let skip = Skip {

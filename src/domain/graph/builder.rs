@@ -317,5 +317,6 @@ mod tests {
         assert!(graph.is_empty());
         assert_eq!(graph.find("a"), None);
         assert_eq!(graph.nodes().count(), 0);
+        assert!(!with_paths(&[(1, "a")]).finish().unwrap().is_empty());
     }
 }

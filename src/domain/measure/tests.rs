@@ -47,6 +47,8 @@ fn a_bare_m_names_both_readings_and_was_a_minute_before() {
     assert!(error.contains("`1h6min` or `1h6mo`"), "{error}");
     assert_eq!(Span::respelled(" 1h6m ").as_deref(), Some(" 1h6min "));
     assert_eq!(Span::respelled("6 m"), None);
+    let not_one = AgeError::NotOne("6 m".to_string());
+    assert_eq!("6 m".parse::<Span>(), Err(not_one));
     let read = |text: &str| serde_json::from_value::<Span>(text.into()).unwrap();
     assert_eq!(read("1h30m"), read("90min"));
 }
@@ -66,6 +68,8 @@ fn ages_are_written(#[case] seconds: u64, #[case] text: &str) {
 #[case(0, "0 B")]
 #[case(1023, "1023 B")]
 #[case(1024, "1.00 KiB")]
+#[case((1 << 20) - 1, "1023.99 KiB")]
+#[case(1 << 20, "1.00 MiB")]
 #[case(1_048_576 * 3 / 2, "1.50 MiB")]
 #[case(u64::MAX, "16777215.99 TiB")]
 fn bytes_are_written(#[case] bytes: u64, #[case] text: &str) {
@@ -97,4 +101,31 @@ proptest::proptest! {
     fn no_text_panics(text in "\\PC*") {
         let _ = text.parse::<Span>();
     }
+}
+
+#[rstest]
+#[case(0, "generation", "0 generations")]
+#[case(1, "generation", "1 generation")]
+#[case(2, "generation", "2 generations")]
+#[case(1, "entry", "1 entry")]
+#[case(2, "entry", "2 entries")]
+#[case(2, "day", "2 days")]
+#[case(-1, "path", "18446744073709551615 paths")]
+fn numbers_have_their_noun(#[case] number: i64, #[case] noun: &str, #[case] text: &str) {
+    assert_eq!(count(number, noun), text);
+}
+
+#[rstest]
+#[case(0, "0 roots point")]
+#[case(1, "1 root points")]
+#[case(3, "3 roots point")]
+fn verbs_agree_with_their_number(#[case] number: usize, #[case] text: &str) {
+    assert_eq!(count_with_verb(number, "root", "point"), text);
+}
+
+#[test]
+fn a_time_is_the_same_on_the_calendar() {
+    let time: Timestamp = "2026-11-22T22:16:44Z".parse().unwrap();
+    assert_eq!(jiff::Timestamp::from(time).to_string(), time.to_string());
+    assert_eq!(Timestamp::from(jiff::Timestamp::from(time)), time);
 }

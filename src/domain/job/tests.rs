@@ -1,0 +1,131 @@
+use super::*;
+use rstest::rstest;
+
+#[rstest]
+#[case("daily", true)]
+#[case("7-days_or_so", true)]
+#[case("", false)]
+#[case("-daily", false)]
+#[case("_daily", false)]
+#[case("every day", false)]
+#[case("täglich", false)]
+#[case("dail/y", false)]
+#[case(&"x".repeat(50), true)]
+#[case(&"x".repeat(51), false)]
+fn jobs_have_plain_names(#[case] text: &str, #[case] is: bool) {
+    let name = JobName::try_from(text.to_string());
+    assert_eq!(name.is_ok(), is, "{name:?}");
+    if let Ok(name) = name {
+        assert_eq!(name.to_string(), text);
+    }
+}
+
+#[rstest]
+#[case("system", Some(ProfileRef::Name("system".into())))]
+#[case("alice/home-manager", Some(ProfileRef::Name("alice/home-manager".into())))]
+#[case("a/b/c", None)]
+#[case("alice/", None)]
+#[case("../system", None)]
+#[case("", None)]
+fn a_profile_is_named_by_one_part_or_two(#[case] text: &str, #[case] expected: Option<ProfileRef>) {
+    assert_eq!(ProfileRef::parse(text), expected);
+}
+
+#[rstest]
+#[case("/home/alice/.local/state/nix/profiles/home-manager", true)]
+#[case("/home/bob/.local/state/nix/profiles/home-manager", false)]
+#[case("home-manager", true)]
+#[case("alice/home-manager", true)]
+#[case("bob/home-manager", false)]
+#[case("system", false)]
+fn a_name_is_of_every_profile_that_it_fits(#[case] text: &str, #[case] is: bool) {
+    let profile = "/home/alice/.local/state/nix/profiles/home-manager";
+    let profile = ProfilePath::new(Utf8Path::new(profile)).unwrap();
+    assert_eq!(ProfileRef::parse(text).unwrap().names(&profile), is);
+}
+
+#[rstest]
+#[case("/home/*/keep/**", true)]
+#[case("/home/{a", false)]
+fn patterns_are_checked_as_they_are_compiled(#[case] pattern: &str, #[case] is: bool) {
+    assert_eq!(RootPatterns::check(pattern).is_ok(), is);
+    let patterns = RootPatterns::new([pattern]);
+    assert_eq!(patterns.is_ok(), is);
+    if let Ok(patterns) = patterns {
+        assert_eq!(patterns.texts().collect::<Vec<_>>(), [pattern]);
+    }
+}
+
+#[test]
+fn a_job_without_operations_has_nothing_to_do() {
+    let nothing = Operations::default();
+    assert!(nothing.is_empty());
+    let each = [
+        Operations {
+            roots: Some(RootsOperation {
+                dangling: true,
+                rules: Vec::new(),
+            }),
+            ..nothing.clone()
+        },
+        Operations {
+            collect: Some(CollectOperation::default()),
+            ..nothing.clone()
+        },
+        Operations {
+            maintenance: vec![Action::Optimise],
+            ..nothing
+        },
+    ];
+    for operations in each {
+        assert!(!operations.is_empty(), "{operations:?}");
+    }
+}
+
+#[rstest]
+#[case::nothing(CollectMethod::Full, None, &[], false, None)]
+#[case::recent(CollectMethod::Full, Some(1), &[], false, Some("keepRecent"))]
+#[case::flakes(CollectMethod::Full, None, &["/a"], false, Some("keepFlakeInputs"))]
+#[case::built(CollectMethod::Full, None, &[], true, Some("keepBuildDependencies"))]
+#[case::auto(CollectMethod::Auto, Some(1), &["/a"], true, None)]
+#[case::selective(CollectMethod::Selective, Some(1), &["/a"], true, None)]
+fn nothing_is_kept_from_a_full_collection(
+    #[case] method: CollectMethod,
+    #[case] days: Option<u32>,
+    #[case] flakes: &[&str],
+    #[case] keep_build_dependencies: bool,
+    #[case] wrong: Option<&str>,
+) {
+    let operation = CollectOperation {
+        method,
+        keep_recent: days.map(Span::days),
+        keep_flake_inputs: flakes.iter().map(Utf8PathBuf::from).collect(),
+        keep_build_dependencies,
+        sources_first: true,
+    };
+    assert_eq!(operation.check().err().map(|error| error.key), wrong);
+}
+
+#[rstest]
+#[case(None, None)]
+#[case(Some(Span::ZERO), None)]
+#[case(Some(Span::days(2)), Some("2026-11-20T12:00:00Z"))]
+fn the_cutoff_is_so_long_ago(#[case] keep_recent: Option<Span>, #[case] expected: Option<&str>) {
+    let operation = CollectOperation {
+        keep_recent,
+        ..CollectOperation::default()
+    };
+    let now = "2026-11-22T12:00:00.9Z".parse().unwrap();
+    let cutoff = operation.cutoff(now).map(|at| at.to_string());
+    assert_eq!(cutoff.as_deref(), expected);
+}
+
+#[test]
+fn a_selector_is_a_word_or_a_path() {
+    for word in ProfileSelector::WORDS {
+        assert_eq!(ProfileSelector::parse(word).unwrap().path(), None, "{word}");
+    }
+    let profile = ProfileSelector::parse("/nix/var/nix/profiles/system").unwrap();
+    assert_eq!(profile.path(), Some("/nix/var/nix/profiles/system".into()));
+    assert_eq!(ProfileSelector::parse("systems"), None);
+}
