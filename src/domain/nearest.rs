@@ -23,6 +23,7 @@ mod tests {
     #[case("saveMode", Some("safeMode"))]
     #[case("SAFEMODE", Some("safeMode"))]
     #[case("job", Some("jobs"))]
+    #[case("jobs-xy", Some("jobs"))]
     #[case("retention", None)]
     #[case("", None)]
     fn a_slip_is_recognised(#[case] word: &str, #[case] expected: Option<&str>) {

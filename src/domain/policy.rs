@@ -130,6 +130,14 @@ mod tests {
         };
         assert!(policy.allows(&hold(6)).is_err());
         assert!(policy.allows(&hold(7)).is_ok());
+        let early = serde_json::json!({
+            "kind": "releaseEarly", "run": "20261122T221644Z", "link": "/holds/0",
+            "storePath": "00bgd045z0d4icpbc2yyz4gx48ak44la-result", "root": "/home/alice/result",
+            "until": "2026-11-29T22:16:44Z", "system": false,
+        });
+        let early: Action = serde_json::from_value(early).unwrap();
+        assert!(policy.allows(&early).is_err());
+        assert!(Policy::default().allows(&early).is_ok());
     }
 
     proptest! {

@@ -96,6 +96,8 @@ mod tests {
     #[case::a_link_without_a_number("/nix/var/nix/-link", Some("/nix/var"))]
     #[case::a_hold("/var/lib/nix-prune/holds/20260101T000000Z/0", None)]
     #[case::a_hold_of_no_run("/var/lib/nix-prune/holds/today/0", Some("/var"))]
+    #[case::a_hold_of_a_long_name("/var/lib/nix-prune/holds/no-run-of-any-name/0", Some("/var"))]
+    #[case::a_hold_of_a_year("/var/lib/nix-prune/holds/2026/0", Some("/var"))]
     #[case::a_run_without_holds("/var/lib/nix-prune/runs/20260101T000000Z/0", Some("/var"))]
     fn a_protected_path_covers_itself_and_what_is_below_it(
         #[case] link: &str,

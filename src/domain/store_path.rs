@@ -260,23 +260,21 @@ fn decode_digest(text: &str) -> Option<[u8; DIGEST_SIZE]> {
         let (byte, shift) = (n * 5 / 8, n * 5 % 8);
         let [low, high] = (value << shift).to_le_bytes();
         *digest.get_mut(byte)? |= low;
-        match digest.get_mut(byte + 1) {
-            Some(next) => *next |= high,
-            // 32 characters are exactly 160 bits: there is nothing to carry out of the last byte.
-            None if high == 0 => {}
-            None => return None,
+        // 32 characters are exactly 160 bits: there is nothing to carry out of the last byte.
+        if let Some(next) = digest.get_mut(byte + 1) {
+            *next |= high;
         }
     }
     Some(digest)
 }
 
 fn encode_digest(digest: &[u8; DIGEST_SIZE]) -> String {
-    let byte = |i: usize| u16::from(digest.get(i).copied().unwrap_or(0));
+    let byte = |i: usize| digest.get(i).copied().unwrap_or(0);
     (0..ENCODED_DIGEST_SIZE)
         .rev()
         .map(|n| {
             let (at, shift) = (n * 5 / 8, n * 5 % 8);
-            let value = (byte(at) | byte(at + 1) << 8) >> shift & 0x1f;
+            let value = u16::from_le_bytes([byte(at), byte(at + 1)]) >> shift & 0x1f;
             char::from(ALPHABET.get(usize::from(value)).copied().unwrap_or(b'0'))
         })
         .collect()

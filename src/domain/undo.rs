@@ -209,4 +209,18 @@ mod tests {
             assert_eq!(named, action.operation().inverse().is_some(), "{action:?}");
         }
     }
+
+    #[test]
+    fn profiles_of_one_name_are_named_by_their_paths() {
+        let mut actions = actions();
+        actions.truncate(2);
+        let Action::RemoveGeneration(facts) = &mut actions[1] else {
+            panic!("{actions:?}");
+        };
+        facts.profile =
+            ProfilePath::new(Utf8Path::new("/mnt/nix/var/nix/profiles/system")).unwrap();
+        let items = actions.iter().collect::<Parts<'_>>().items();
+        let other = "/mnt/nix/var/nix/profiles/system:41";
+        assert_eq!(items, [other, "/nix/var/nix/profiles/system:40"]);
+    }
 }

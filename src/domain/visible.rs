@@ -57,7 +57,7 @@ pub fn shown(name: impl AsRef<OsStr>) -> String {
 /// JSON has such characters in its strings only, where the escape is the same value. Line breaks, blanks and tabs
 /// between the strings are not escaped: inside a string JSON itself forbids them.
 pub fn escape_json(text: String) -> String {
-    let is_plain = |c: char| c < '\u{20}' || !is_hidden(c);
+    let is_plain = |c: char| matches!(c, ..'\u{20}') || !is_hidden(c);
     if text.chars().all(is_plain) {
         return text;
     }

@@ -126,7 +126,7 @@ impl RemovalSequence<'_> {
         let mut links = Vec::new();
         for candidate in self.candidates.iter().take(reached.candidates) {
             let kept = graph.live(&candidate.nodes, flags).without(&other);
-            if !kept.is_empty() && weigh(&kept)? > nothing {
+            if weigh(&kept)? > nothing {
                 links.push(candidate.link.as_path());
             }
         }
@@ -187,7 +187,7 @@ impl RemovalSequence<'_> {
         // Not enough below `low`, enough from `best` on.
         let mut low = 1;
         while low < best.candidates {
-            let middle = at(usize::midpoint(low, best.candidates - 1))?;
+            let middle = at(usize::midpoint(low, best.candidates))?;
             if middle.freed >= enough {
                 best = middle;
             } else {

@@ -6,6 +6,7 @@ use rstest::rstest;
 
 use super::*;
 use crate::domain::baseline::SnapshotScope;
+use crate::domain::budget::Quantity;
 use crate::domain::graph::GraphBuilder;
 use crate::domain::measure::{Bytes, Timestamp};
 use crate::domain::note::{Note, NoteCode};
@@ -629,4 +630,76 @@ fn what_live_paths_were_built_with_is_kept_with_its_price() {
 #[case("", false)]
 fn a_package_is_there_if_a_path_of_it_is(#[case] package: &str, #[case] is: bool) {
     assert_eq!(analysis(Vec::new()).has_package(package), is);
+}
+
+#[test]
+fn each_link_alone_keeps_so_much() {
+    let store = analysis(roots());
+    let each = store.exclusive_by_link();
+    let of = |link: &str| each.get(Utf8Path::new(link)).map(|bytes| bytes.0);
+    assert_eq!((of(&generation(1)), of(&generation(2))), (Some(5), Some(6)));
+    assert_eq!(of("/home/a/result"), Some(0));
+    assert_eq!(of("/proc/7/exe"), None, "it is no link");
+}
+
+#[test]
+fn a_root_of_nobody_known_is_of_an_unknown_user() {
+    let mut nobodys = roots();
+    nobodys[2].owner = None;
+    let store = analysis(nobodys);
+    let usage = store.usage(&snapshot(), GroupBy::User, 9, Sets::Left);
+    let users: Vec<_> = usage.rows.iter().map(|row| row.name.as_str()).collect();
+    assert_eq!(users, ["0", "(processes)", "(unknown)"]);
+}
+
+/// Two profiles with a generation each, of which the second one keeps more, and a hold that nobody knows.
+#[test]
+fn a_store_is_shared_by_profiles_from_the_largest() {
+    let mut snapshot = snapshot();
+    let mut second = snapshot.profiles[0].clone();
+    second.path = ProfilePath::new(Utf8Path::new("/nix/var/nix/profiles/work")).unwrap();
+    let number = |n| GenerationNumber(n);
+    snapshot.profiles[0].generations.remove(&number(2));
+    second.generations.remove(&number(1));
+    let work = second.path.link(number(2));
+    snapshot.profiles.push(second);
+    let store = analysis(vec![
+        root(&generation(1), RootKind::Profile, Some(0), &base_name(2)),
+        root(work.as_str(), RootKind::Profile, Some(0), &base_name(5)),
+        // The booted system is the generation that it was made from.
+        root("/run/booted-system", RootKind::System, None, &base_name(5)),
+        root("/holds/unknown", RootKind::Hold, None, &base_name(4)),
+    ]);
+    let shares = store.shares(&snapshot);
+    let of_profiles = shares.iter().filter_map(|share| match &share.keeper {
+        Keeper::Profile(path) => Some((path.name(), share.roots, share.weight.nar_bytes.0)),
+        _ => None,
+    });
+    let of_profiles: Vec<_> = of_profiles.collect();
+    assert_eq!(of_profiles, [("work", 2, 50), ("system", 1, 0)]);
+    let roots = |keeper: &Keeper| {
+        let found = shares.iter().find(|share| share.keeper == *keeper);
+        found.map(|share| share.roots)
+    };
+    assert_eq!(roots(&Keeper::UnknownHolds), Some(1));
+    assert_eq!(roots(&Keeper::OtherRoots).unwrap_or_default(), 0);
+}
+
+/// Snapshots may keep the blocks of a path: a link is no gain that frees it and nothing else.
+#[test]
+fn a_link_whose_paths_weigh_nothing_frees_nothing() {
+    let store = analysis(roots()[..2].to_vec());
+    let links = [generation(1), generation(2)];
+    let links: Vec<&Utf8Path> = links.iter().map(Utf8Path::new).collect();
+    let sequence = store.removal_sequence(&[], &links, None);
+    // What the second generation needs.
+    let shared = [0, 2, 4].map(|n| store.graph().find(&base_name(n)).unwrap());
+    let shared = store.graph().set_of(shared);
+    let weigh = |dead: &NodeSet| {
+        let size = store.graph().nar_size(&dead.without(&shared));
+        Ok::<_, std::convert::Infallible>(Quantity(size.0))
+    };
+    let reached = sequence.fewest_to_free(Quantity(u64::MAX), weigh).unwrap();
+    let free = sequence.links_that_free(&reached, weigh).unwrap();
+    assert_eq!(free, [Utf8Path::new(&generation(1))]);
 }

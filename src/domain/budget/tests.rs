@@ -374,3 +374,19 @@ fn what_is_taken_is_used_and_no_longer_free(
         disk(used, available, free)
     );
 }
+
+#[rstest]
+#[case::freed(30, (70, 130))]
+#[case::taken(-30, (130, 70))]
+#[case::more_than_was_used(200, (0, 300))]
+fn what_was_freed_is_available(#[case] freed: i64, #[case] (used, available): (u64, u64)) {
+    let usage = |used, available| DiskUsage {
+        disk: Some(Disk {
+            used: Bytes(used),
+            available: Bytes(available),
+            inodes: None,
+        }),
+        store_bytes: Some(Bytes(7)),
+    };
+    assert_eq!(usage(100, 100).after_freeing(freed), usage(used, available));
+}

@@ -260,6 +260,12 @@ mod tests {
         assert_eq!(trial.steps(), 0);
         trial.add(&round(2 * MIB, 2 << 20));
         assert_eq!(trial.steps(), 1);
+        // A round that took no step shows that a collection frees what it should, and no more.
+        trial.add(&Round {
+            steps: 0,
+            ..round(MIB, 1 << 20)
+        });
+        assert_eq!(trial.steps(), 1);
         assert_eq!(Trial::new(SizeMetric::OnDisk, true).steps(), 0);
         assert_eq!(Trial::new(SizeMetric::NarSize, true).steps(), 1);
     }

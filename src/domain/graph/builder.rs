@@ -115,7 +115,7 @@ impl GraphBuilder {
             return;
         }
         joined.producers.push(drv);
-        if joined.producers.len() >= MANY {
+        if joined.producers.len().is_multiple_of(MANY) {
             self.find_outputs();
         }
     }
@@ -171,7 +171,7 @@ impl GraphBuilder {
     fn take(&mut self, base_name: &str, deriver: Option<&str>) -> Option<()> {
         let node = u32::try_from(self.names.len()).ok()?;
         // The last index means none, and one node more must fit for the end of the last row.
-        (node < NONE - 1).then_some(())?;
+        node.checked_add(2)?;
         self.names.push(base_name)?;
         if let Some(deriver) = deriver {
             self.deriver_names.push(deriver)?;

@@ -160,4 +160,13 @@ mod tests {
             prop_assert!(csr.row(15).is_empty());
         }
     }
+
+    #[test]
+    fn edges_of_one_source_share_its_name() {
+        let mut runs = EdgeRuns::default();
+        for (source, target) in [(1, 2), (1, 3), (4, 1)] {
+            runs.push(source, target);
+        }
+        assert_eq!(runs.runs, [(1, 2), (4, 1)]);
+    }
 }

@@ -217,6 +217,9 @@ fn unregistered_names_come_last_and_within_the_room() {
         |s: &DeletionSet| -> Vec<usize> { s.batches(68, str::len).iter().map(Vec::len).collect() };
     assert_eq!(sizes(&selection), [2, 2, 2]);
     assert_eq!(selection.batches(1, str::len)[0], [store_path(&name(0))]);
+    // Each takes 34 bytes.
+    let four = selection.batches(4 * 34, str::len);
+    assert_eq!(four.iter().map(Vec::len).collect::<Vec<_>>(), [4, 2]);
     selection.refused(&store_path(&name(20)));
     selection.deleted(&[store_path(&name(0)), store_path(&name(21))]);
     assert_eq!((sizes(&selection), selection.len()), (vec![2, 1], 3));
@@ -235,4 +238,25 @@ fn unregistered_names_come_last_and_within_the_room() {
         .freeing(Quantity(21), DeletionOrder::default(), alike)
         .unwrap();
     assert_eq!((rest.selection.len(), rest.weight), (2, Quantity(20)));
+}
+
+#[test]
+fn an_unregistered_name_is_deleted_while_another_look_finds_it() {
+    let spec = Spec {
+        edges: Vec::new(),
+        derivers: vec![None; PATHS],
+        roots: Vec::new(),
+        flags: KeepFlags::NIX_DEFAULT,
+    };
+    let look = |names: std::ops::Range<usize>| {
+        let graph = spec.graph(&BTreeSet::new());
+        let unregistered = Unregistered {
+            paths: names.map(|n| store_path(&name(n))).collect(),
+            foreign: 0,
+        };
+        let dead = graph.set_of([]);
+        DeletionSet::new(graph, spec.flags, dead, unregistered)
+    };
+    let narrowed = look(20..23).still_dead(look(22..25));
+    assert_eq!(chosen(&narrowed), [22].into());
 }
