@@ -98,8 +98,7 @@ pub trait Operation {
     ///
     /// # Errors
     /// What has changed since it was planned.
-    fn recheck(&self, snapshot: &Snapshot, job: Option<&EffectiveJob>) -> Result<(), String> {
-        let _ = (snapshot, job);
+    fn recheck(&self, _snapshot: &Snapshot, _job: Option<&EffectiveJob>) -> Result<(), String> {
         Ok(())
     }
 
@@ -109,8 +108,7 @@ pub trait Operation {
     }
 
     /// What undoes it, with the hold that was made for it.
-    fn undo(&self, hold: Option<(Utf8PathBuf, Timestamp)>) -> Option<Undo> {
-        let _ = hold;
+    fn undo(&self, _hold: Option<(Utf8PathBuf, Timestamp)>) -> Option<Undo> {
         None
     }
 

@@ -245,11 +245,7 @@ impl<R: RunJournal> Planner<'_, R> {
         disk_usage.store_bytes = Some(store.graph().nar_size(&store.everything()));
         let job = with_usual(job, &snapshot, records);
         let fit = |budget| {
-            let goal = DiskGoal {
-                budget,
-                beside: None,
-                ..goal
-            };
+            let goal = DiskGoal::new(budget, goal.release_holds);
             let contradiction = self.contradiction(goal, &snapshot, records)?;
             let context = BudgetContext {
                 inspection: &store,

@@ -7,6 +7,7 @@ mod budgets;
 mod collecting;
 mod journal;
 mod killed;
+mod lasting;
 mod nets;
 mod nix;
 mod plan;
@@ -27,6 +28,7 @@ use crate::support::{plan_of, unrestricted};
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::tz::TimeZone;
 use nix_prune::domain::baseline::SnapshotScope;
+use nix_prune::domain::blocker::CheckCode;
 use nix_prune::domain::budget::FreeSpace;
 use nix_prune::domain::job::{
     CollectOperation, GenerationsOperation, Job, JobName, Operations, ProfileSelector,
@@ -131,6 +133,15 @@ struct World {
     refreshes: Cell<usize>,
     fail_refresh: Cell<bool>,
     boot_free: Cell<Option<Bytes>>,
+    /// There is no space for a lock either, until Nix gives up what it has set aside.
+    full_for_a_lock: Cell<bool>,
+    /// The failed checks of each snapshot whose roots were recorded.
+    recorded: RefCell<Vec<Vec<CheckCode>>>,
+    /// How long the arguments of one deletion may be, and how many deletions there were.
+    limit: Cell<Option<ArgLimit>>,
+    deletions: Cell<usize>,
+    /// What was done to the store after a collection.
+    maintained: RefCell<Vec<String>>,
     /// What a deletion frees, where a test is about that.
     blocks: RefCell<Option<rounds::Blocks>>,
 }

@@ -1,7 +1,5 @@
 //! `collect`: deletes dead store paths through Nix.
 
-use std::collections::HashSet;
-
 use camino::Utf8Path;
 
 use super::{ActionContext, Draft, Operation, ProfileNames};
@@ -49,13 +47,11 @@ pub(super) fn select(draft: &mut Draft<'_>) {
 /// generation leaves it, is missed by nobody, and neither is one in a directory that `nix-build` has removed.
 fn left_to_nix(draft: &Draft<'_>) -> Option<Note> {
     let auto = draft.snapshot.state_dir.join("gcroots/auto");
-    let removed = draft.removals().filter_map(Action::removed_root);
-    let removed: HashSet<_> = removed.map(|facts| &facts.entry).collect();
+    // The plan itself removes none of these: their place may come back.
+    let away = RootState::Dangling(Dangling::ParentMissing);
     let left = draft.snapshot.roots.iter().filter(|root| {
-        let entry = root.entry.as_ref();
-        let in_auto = entry.is_some_and(|e| e.parent() == Some(&auto) && !removed.contains(e));
-        let away = RootState::Dangling(Dangling::ParentMissing);
-        in_auto && root.state == away && !is_of_nix_build(&root.link)
+        let dir = root.entry.as_ref().and_then(|entry| entry.parent());
+        dir == Some(&auto) && root.state == away && !is_of_nix_build(&root.link)
     });
     let roots = match left.count() {
         0 => return None,

@@ -143,3 +143,20 @@ fn every_action_says_what_it_does() {
         .collect();
     assert_eq!(kinds, all, "an action without an example");
 }
+
+#[test]
+fn what_is_done_to_the_store_is_about_no_item() {
+    for (action, text) in examples() {
+        let action: Action = serde_json::from_value(action).unwrap();
+        let of_store = matches!(
+            action,
+            Action::Collect(_)
+                | Action::Optimise
+                | Action::Verify { .. }
+                | Action::RefreshBootMenu(_)
+        );
+        assert_eq!(action.is_about_an_item(), !of_store, "{text}");
+        let releases = text.starts_with("release ");
+        assert_eq!(action.released_hold().is_some(), releases, "{text}");
+    }
+}

@@ -32,7 +32,7 @@ fn receipt(entries: Vec<Entry>, paths: Option<u64>) -> Receipt {
     receipt
 }
 
-fn entry(action: serde_json::Value, outcome: Outcome) -> Entry {
+fn entry(action: &serde_json::Value, outcome: Outcome) -> Entry {
     let entry = serde_json::json!({
         "action": action, "risk": "low", "outcome": outcome,
         "at": null, "detail": null, "undo": null, "undoneBy": null,
@@ -54,7 +54,7 @@ fn a_run_changes_what_it_removes_or_deletes(
     #[case] changed: bool,
 ) {
     let action = serde_json::json!({ "kind": kind, "entry": "/auto/x", "link": "/home/a/result" });
-    let receipt = receipt(vec![entry(action, outcome)], paths);
+    let receipt = receipt(vec![entry(&action, outcome)], paths);
     assert_eq!(receipt.has_changed_anything(), changed);
 }
 

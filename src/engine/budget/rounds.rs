@@ -112,3 +112,50 @@ pub(super) fn steps_of(receipt: &Receipt) -> VecDeque<usize> {
     steps.sort();
     steps.into_iter().map(|(_, index)| index).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::budget::{Disk, Inodes};
+    use crate::domain::measure::Bytes;
+    use rstest::rstest;
+
+    /// How much was freed is counted in what the goal counts.
+    #[rstest]
+    #[case(SizeMetric::OnDisk, Some(100))]
+    #[case(SizeMetric::NarSize, Some(-20))]
+    #[case(SizeMetric::Inodes, Some(3))]
+    fn what_was_freed_is_counted_in_the_metric(
+        #[case] metric: SizeMetric,
+        #[case] freed: Option<i64>,
+    ) {
+        let measured = |available, nar, inodes| Measured {
+            disk_usage: DiskUsage {
+                disk: Some(Disk {
+                    used: Bytes(0),
+                    available: Bytes(available),
+                    inodes: Some(Inodes {
+                        total: 100,
+                        free: inodes,
+                    }),
+                }),
+                store_bytes: Some(Bytes(nar)),
+            },
+            free: Some(FreeSpace {
+                available: Bytes(available),
+                nix_files: Bytes(0),
+            }),
+        };
+        let (before, after) = (measured(1_000, 500, 50), measured(1_100, 520, 53));
+        assert_eq!(before.freed_until(after, metric), freed);
+        assert_eq!(
+            after.freed_until(before, metric),
+            freed.map(i64::wrapping_neg)
+        );
+        let unknown = Measured {
+            disk_usage: DiskUsage::default(),
+            free: None,
+        };
+        assert_eq!(before.freed_until(unknown, metric), None);
+    }
+}

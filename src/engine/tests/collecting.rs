@@ -149,3 +149,63 @@ fn a_request_to_stop_ends_it() {
     ));
     assert_eq!(deleted(&world), []);
 }
+
+/// As many paths go into one call of Nix as its arguments have room for.
+#[rstest]
+#[case::three(3, 4)]
+#[case::one(1, 10)]
+#[case::all(10, 1)]
+fn paths_are_deleted_in_batches(#[case] of: usize, #[case] deletions: usize) {
+    let world = ten();
+    let per_path = 20;
+    let bytes = of * (path(DEAD).to_string().len() + per_path);
+    world.limit.set(Some(ArgLimit { bytes, per_path }));
+    let collection = collected(&world, CollectMethod::Auto);
+    assert!(collection.outcome.is_ok());
+    assert_eq!(
+        (deleted(&world).len(), world.deletions.get()),
+        (10, deletions)
+    );
+}
+
+/// A generation goes only once it is held, if that was promised.
+#[test]
+fn what_was_promised_a_hold_is_not_removed_without_one() {
+    let world = World::new(9, 9);
+    let plan = plan_of(&world.snapshot().unwrap(), &job(Span::days(7)));
+    let action = plan.actions().next().unwrap().action;
+    assert!(action.removed_generation().is_some());
+    let context = ActionContext {
+        nix: &world,
+        hold: None,
+        protected: &ProtectedPaths::default(),
+    };
+    let performed = action.operation().perform(&context);
+    assert!(matches!(performed, Err(PerformError::Stale(_))));
+    assert_eq!(world.numbers().len(), 9);
+}
+
+#[test]
+fn what_was_said_in_one_round_is_not_said_again() {
+    let collection = |notes: &[&str], paths| Collection {
+        notes: notes.iter().map(ToString::to_string).collect(),
+        collected: Collected {
+            paths,
+            bytes: Some(Bytes(10)),
+        },
+        ..Collection::default()
+    };
+    let mut all = collection(&["a"], Some(1));
+    all.join(collection(&["a", "b"], Some(2)));
+    assert_eq!(all.detail().as_deref(), Some("a; b"));
+    assert_eq!(
+        all.collected,
+        Collected {
+            paths: Some(3),
+            bytes: Some(Bytes(20))
+        }
+    );
+    // What is not known of one is not known of all.
+    all.join(collection(&[], None));
+    assert_eq!(all.collected.paths, None);
+}

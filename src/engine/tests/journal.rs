@@ -33,7 +33,24 @@ impl RunJournal for World {
                 holder: None,
             });
         }
+        if self.full_for_a_lock.get() {
+            return Err(JournalError::Write {
+                path: "/lock".to_string(),
+                source: std::io::ErrorKind::StorageFull.into(),
+            });
+        }
         Ok(Token)
+    }
+
+    fn record_baseline(
+        &self,
+        _: &Token,
+        snapshot: &Snapshot,
+        _: &Receipt,
+    ) -> Result<(), JournalError> {
+        let failed = snapshot.blockers.iter().map(|blocker| blocker.code);
+        self.recorded.borrow_mut().push(failed.collect());
+        Ok(())
     }
 
     fn begin(&self, _: &Token, receipt: &mut Receipt) -> Result<(), JournalError> {

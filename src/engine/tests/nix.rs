@@ -60,6 +60,9 @@ impl World {
 
 impl NixActions for World {
     fn give_up_reserve(&self) -> Result<bool, PerformError> {
+        if self.reserve_of_nix.get() {
+            self.full_for_a_lock.set(false);
+        }
         Ok(self.reserve_of_nix.replace(false))
     }
 
@@ -256,14 +259,16 @@ impl NixActions for World {
     }
 
     fn deletion_limit(&self) -> Result<Option<ArgLimit>, PerformError> {
-        let limit = ArgLimit {
+        let one_by_one = ArgLimit {
             bytes: 1,
             per_path: 1,
         };
+        let limit = self.limit.get().unwrap_or(one_by_one);
         Ok(Some(limit).filter(|_| !self.only_wholly.get()))
     }
 
     fn delete_paths(&self, paths: &[StorePath<String>]) -> Deleted {
+        self.deletions.set(self.deletions.get() + 1);
         self.tidied
             .set(self.tidied.get() + usize::from(paths.is_empty()));
         if let [path] = paths
@@ -312,10 +317,13 @@ impl NixActions for World {
     }
 
     fn optimise(&self) -> Result<(), PerformError> {
+        self.maintained.borrow_mut().push("optimise".to_string());
         Ok(())
     }
 
-    fn verify(&self, _: bool) -> Result<(), PerformError> {
+    fn verify(&self, contents: bool) -> Result<(), PerformError> {
+        let done = format!("verify {contents}");
+        self.maintained.borrow_mut().push(done);
         Ok(())
     }
 

@@ -8,6 +8,8 @@ mod budgets;
 mod drawing;
 mod known_good;
 mod leftovers;
+mod noted;
+mod protecting;
 mod rechecking;
 mod root_links;
 mod roots;

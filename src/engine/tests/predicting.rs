@@ -153,6 +153,9 @@ fn held_generations_are_freed_when_their_windows_end() {
     // On disk also what the database does not know.
     assert_eq!(figures(&plan), [200, 2, 600, 600, 6].map(Some));
     assert!(plan.prediction.disk_bytes_at_most);
+    // Each generation alone keeps its own path; roots keep nothing.
+    let alone = plan.items.iter().filter_map(|item| item.exclusive_bytes);
+    assert_eq!(alone.collect::<Vec<_>>(), [Bytes(100); 9]);
     let text = "the bytes on disk are an upper bound: some files are compressed";
     let note = Note::new(NoteCode::FreedAtMost, text);
     assert_eq!(plan.prediction.notes, [note]);
@@ -314,11 +317,20 @@ fn doubts_are_in_the_notes_of_a_prediction() {
     let mut store = open(&world);
     store.doubts.push("one process".to_string());
     let plan = planned(&world, &store, &job(Span::days(7))).unwrap();
-    let notes = &plan.prediction.notes;
-    assert!(
-        notes.iter().any(|note| note.ends_with("one process")),
-        "{notes:?}"
-    );
+    let doubts = |plan: &Plan| {
+        let mut notes = plan.prediction.notes.iter();
+        notes.any(|note| note.ends_with("one process"))
+    };
+    assert!(doubts(&plan), "{:?}", plan.prediction.notes);
+    // Where nothing is dead there is nothing to doubt.
+    let world = World::new(9, 9);
+    let store = Open {
+        doubts: store.doubts,
+        ..open(&world)
+    };
+    let plan = planned(&world, &store, &job(Span::days(7))).unwrap();
+    assert_eq!(plan.prediction.paths, Some(0));
+    assert!(!doubts(&plan), "{:?}", plan.prediction.notes);
 }
 
 fn with_goal(budget: Budget, window: Span) -> Job {
@@ -333,7 +345,9 @@ fn with_goal(budget: Budget, window: Span) -> Job {
 fn within(budget: Budget) -> (usize, u64, Option<u64>) {
     let world = world();
     let plan = planned(&world, &open(&world), &with_goal(budget, Span::ZERO)).unwrap();
-    let frees = plan.budget.as_ref().unwrap().frees.0;
+    let report = plan.budget.as_ref().unwrap();
+    assert!(!report.is_reached());
+    let frees = report.frees.0;
     (
         plan.removed_generations().count(),
         frees,
@@ -355,6 +369,27 @@ fn a_budget_removes_what_it_needs_after_what_is_dead() {
 }
 
 #[test]
+fn what_is_held_is_freed_for_a_goal_when_all_windows_end() {
+    let world = world();
+    let goal = Budget::MinFree(Amount::Bytes(Bytes(1_500)));
+    let job = with_goal(goal, Span::days(7));
+    let plan = planned(&world, &open(&world), &job).unwrap();
+    let report = plan.budget.as_ref().unwrap();
+    // Of 1400 bytes, what is dead frees 600, and each of the six generations 200 on disk.
+    let sizes = (report.to_free.0, report.frees.0, report.missing.0);
+    assert_eq!(sizes, (1_400, 600, 800));
+    let later: Vec<_> = report
+        .later
+        .iter()
+        .map(|it| (it.at, it.nar_bytes.0))
+        .collect();
+    let end = world.now().after(Span::days(7));
+    assert_eq!(later, [(end, 400)]);
+    assert_eq!(report.reached_at, Some(end));
+    assert_eq!(plan.removed_generations().count(), 4);
+}
+
+#[test]
 fn a_plan_is_predicted_anew_before_it_is_applied() {
     let world = world();
     let store = open(&world);
@@ -369,4 +404,95 @@ fn a_plan_is_predicted_anew_before_it_is_applied() {
     world.disk.borrow_mut().remove(&path(60));
     let renewed = planner.renew(plan, &job, Exact::Always).unwrap();
     assert_eq!(figures(&renewed), [100, 1, 400, 600, 6].map(Some));
+}
+
+/// How many generations a plan for two goals removes, and the goal that it was fitted to.
+fn for_both(budget: Budget, beside: Budget) -> (usize, Budget) {
+    let world = world();
+    let mut job = with_goal(budget, Span::ZERO);
+    job.budget.as_mut().unwrap().beside = Some(beside);
+    let plan = planned(&world, &open(&world), &job).unwrap();
+    let goal = plan.budget.as_ref().unwrap().goal;
+    (plan.removed_generations().count(), goal)
+}
+
+#[test]
+fn of_two_goals_the_one_that_needs_more_decides() {
+    let free = |bytes| Budget::MinFree(Amount::Bytes(Bytes(bytes)));
+    let (reached, dead, one, two) = (
+        free(100),
+        free(250),
+        Budget::MaxStore(Bytes(850)),
+        free(1100),
+    );
+    for (less, more, removed) in [
+        (reached, one, 1),
+        (dead, one, 1),
+        (one, two, 2),
+        (reached, dead, 0),
+    ] {
+        assert_eq!(for_both(less, more), (removed, more));
+        assert_eq!(for_both(more, less), (removed, more));
+    }
+    // Where both need the same, it is the first.
+    let same = Budget::MaxStore(Bytes(1000));
+    assert_eq!(for_both(dead, same), (0, dead));
+    assert_eq!(for_both(same, dead), (0, same));
+}
+
+/// The sizes of the store are not the file system's to contradict.
+#[rstest]
+#[case(Budget::MinFree(Amount::Bytes(Bytes(1100))), true)]
+#[case(Budget::MaxStore(Bytes(850)), false)]
+fn what_the_file_system_contradicted_is_known_to_a_plan(
+    #[case] budget: Budget,
+    #[case] contradicts: bool,
+) {
+    let world = world();
+    let mut earlier = run(&World::new(9, 9), &job(Span::days(7))).unwrap();
+    earlier.bytes.predicted = Some(Bytes(4 << 20));
+    earlier.bytes.measured = Some(0);
+    world
+        .journal
+        .borrow_mut()
+        .insert(earlier.run.clone(), earlier);
+    let plan = planned(&world, &open(&world), &with_goal(budget, Span::ZERO)).unwrap();
+    let report = plan.budget.as_ref().unwrap();
+    assert_eq!(report.contradiction.is_some(), contradicts);
+    assert_eq!(
+        plan.removed_generations().count(),
+        usize::from(!contradicts)
+    );
+}
+
+#[test]
+fn a_goal_keeps_recent_paths_as_well() {
+    let world = world();
+    let store = Open {
+        young: 61,
+        ..open(&world)
+    };
+    let mut job = with_goal(Budget::MinFree(Amount::Bytes(Bytes(700))), Span::ZERO);
+    job.operations.collect = Some(CollectOperation {
+        keep_recent: Some(Span::days(2)),
+        ..CollectOperation::default()
+    });
+    let plan = planned(&world, &store, &job).unwrap();
+    // One dead path is left, and the age of the stray is not known: two generations are needed beside it.
+    assert_eq!(plan.removed_generations().count(), 2);
+}
+
+#[rstest]
+#[case(Exact::Always, usize::MAX, true)]
+#[case(Exact::IfCheap, 2000, true)]
+#[case(Exact::IfCheap, 2001, false)]
+#[case(Exact::Never, 0, false)]
+fn paths_are_measured_where_that_is_asked_for_or_cheap(
+    #[case] exact: Exact,
+    #[case] paths: usize,
+    #[case] measures: bool,
+) {
+    assert_eq!(exact.measures(paths), measures);
+    assert_eq!(Exact::from_flag(true), Exact::Always);
+    assert_eq!(Exact::from_flag(false), Exact::IfCheap);
 }

@@ -1,5 +1,8 @@
 //! Runs and undos: every refusal and every failure.
 
+use nix_prune::domain::blocker::Blocker;
+use nix_prune::domain::budget::{Amount, Budget, BudgetReport, DiskGoal, DiskUsage, ReleaseHolds};
+use nix_prune::domain::collect::CollectMethod;
 use nix_prune::domain::effective_job::EffectiveJob;
 use nix_prune::domain::policy::Policy;
 
@@ -43,6 +46,50 @@ fn an_approved_plan_says_what_it_does() {
     assert_eq!(approved.predicted_paths(), Some(7));
     assert_eq!(approved.generations(), 6);
     assert!(approved.collects());
+}
+
+#[rstest]
+#[case::a_collection(true, None, true)]
+#[case::a_goal(false, Some(1), true)]
+#[case::neither(false, None, false)]
+fn the_store_is_read_for_a_collection_or_a_goal(
+    #[case] collects: bool,
+    #[case] goal: Option<u64>,
+    #[case] needs: bool,
+) {
+    let world = World::new(9, 9);
+    let mut job = job(Span::days(7));
+    job.operations.collect = job.operations.collect.filter(|_| collects);
+    let mut plan = plan_of(&world.snapshot().unwrap(), &job);
+    let goal = goal.map(|bytes| Budget::MinFree(Amount::Bytes(Bytes(bytes))));
+    let goal = goal.map(|budget| DiskGoal::new(budget, ReleaseHolds::Never));
+    plan.budget = goal.map(|goal| BudgetReport::reached(goal, DiskUsage::default()));
+    let approved = gate(&plan, RunKind::Run).unwrap();
+    assert_eq!(approved.needs_the_store(), needs);
+    assert_eq!(approved.collects(), collects);
+}
+
+#[rstest]
+#[case::by_name(CollectMethod::Selective, true, Some(1))]
+#[case::by_name_without_checks(CollectMethod::Selective, false, Some(0))]
+#[case::as_nix_likes(CollectMethod::Auto, true, None)]
+fn what_is_accepted_counts_where_garbage_is_collected_by_name_alone(
+    #[case] method: CollectMethod,
+    #[case] accepts: bool,
+    #[case] accepted: Option<usize>,
+) {
+    let world = World::new(9, 9);
+    let mut job = job(Span::days(7));
+    job.operations.collect = Some(CollectOperation {
+        method,
+        ..CollectOperation::default()
+    });
+    let mut plan = plan_of(&world.snapshot().unwrap(), &job);
+    let check = Blocker::new(CheckCode::RootsAway, String::new(), String::new());
+    plan.accepted_checks = Some(check).filter(|_| accepts).into_iter().collect();
+    let approved = gate(&plan, RunKind::Run).unwrap();
+    let by_name = approved.accepted_by_name();
+    assert_eq!(by_name.map(|checks| checks.len()), accepted);
 }
 
 #[test]
@@ -379,8 +426,32 @@ fn a_request_to_stop_skips_the_rest_and_says_so() {
     let receipt = run(&world, &job(Span::days(7))).unwrap();
     assert_eq!(receipt.count(Outcome::Done), 2);
     assert_eq!(receipt.count(Outcome::Skipped), receipt.entries.len() - 2);
-    assert!(!receipt.is_interrupted());
+    assert!(!receipt.is_interrupted() && receipt.stopped);
     assert_eq!(world.numbers().len(), 7);
+}
+
+#[rstest]
+#[case::requested_when_all_was_done(Some(6), false)]
+#[case::a_failure_is_no_stop(None, true)]
+fn a_run_that_came_to_its_end_was_not_stopped(#[case] stop: Option<usize>, #[case] fails: bool) {
+    let world = World::new(9, 9);
+    world.stop_after_drops.set(stop);
+    world.fail_drop.set(fails);
+    let mut job = job(Span::days(7));
+    (job.operations.roots, job.operations.collect) = (None, None);
+    let receipt = run(&world, &job).unwrap();
+    assert_eq!(receipt.count(Outcome::Done), if fails { 0 } else { 6 });
+    assert!(!receipt.stopped);
+}
+
+#[test]
+fn the_store_is_maintained_after_the_collection() {
+    let world = World::new(9, 9);
+    let mut job = job(Span::days(7));
+    job.operations.maintenance = vec![Action::Optimise, Action::Verify { contents: true }];
+    let receipt = run(&world, &job).unwrap();
+    assert_eq!(receipt.count(Outcome::Done), receipt.entries.len());
+    assert_eq!(*world.maintained.borrow(), ["optimise", "verify true"]);
 }
 
 #[rstest]

@@ -251,3 +251,34 @@ fn locked_inputs_are_kept_by_a_selective_collection_that_looked_for_them(#[case]
     let rechecked = recheck(&action, &snapshot, Some(&unrestricted(&job)));
     assert_eq!(rechecked.is_ok(), read, "{rechecked:?}");
 }
+
+/// Each profile that is skipped has one check: a check that says so already, or one of its own.
+#[rstest]
+#[case::of_its_path(CheckCode::CurrentUnknown, &[BOB], true)]
+#[case::of_its_home(CheckCode::CurrentUnknown, &["/home/bob"], true)]
+#[case::of_another(CheckCode::CurrentUnknown, &[SYSTEM], false)]
+#[case::of_no_profile(CheckCode::CurrentUnknown, &[], false)]
+#[case::our_own_pins(CheckCode::PinsUnreadable, &[], true)]
+#[case::pins_of_another(CheckCode::PinsUnreadable, &["/home/alice"], false)]
+#[case::of_a_collection(CheckCode::RootsUnreadable, &[BOB], false)]
+fn a_check_says_why_a_profile_is_skipped(
+    #[case] code: CheckCode,
+    #[case] places: &[&str],
+    #[case] says: bool,
+) {
+    let mut snapshot = snapshot(vec![profile(BOB, ProfileKind::User, 1001, 3)]);
+    block(&mut snapshot);
+    snapshot.blockers = vec![blocker(code, places)];
+    let mut job = job();
+    let operation = job.operations.generations.as_mut().unwrap();
+    operation.profiles = vec![ProfileSelector::parse(BOB).unwrap()];
+    let plan = plan_of(&snapshot, &job);
+    assert_eq!(plan.skipped_profiles, [BOB]);
+    let own = plan.failed_checks.iter();
+    let own: Vec<&str> = own
+        .filter(|check| check.code == CheckCode::ProfileBlocked)
+        .map(|check| check.message.as_str())
+        .collect();
+    let message = format!("the profile {BOB} is skipped: others may write there");
+    assert_eq!(own, if says { vec![] } else { vec![message.as_str()] });
+}

@@ -111,6 +111,27 @@ fn any_fact_that_changed_makes_a_drop_stale(#[case] change: fn(&mut Snapshot)) {
     assert!(recheck(&action, &snapshot, None).is_err());
 }
 
+#[rstest]
+#[case::booted(|s: &mut Snapshot| s.booted.push(path_of("system", 1)), "is now booted or running")]
+#[case::running(|s: &mut Snapshot| s.running.push(path_of("system", 1)), "is now booted or running")]
+#[case::pinned(|s: &mut Snapshot| s.pins.push(pin(1, None)), "is now pinned")]
+#[case::in_the_future(|s: &mut Snapshot| s.taken_at = time("2026-10-02T11:59:59Z"), "has a timestamp in the future")]
+#[case::the_last_older_one(|s: &mut Snapshot| {
+    s.profiles[0].generations.retain(|n, _| [1, 4].contains(&n.0));
+    let newer = profile(SYSTEM, ProfileKind::System, 0, 6).generations;
+    s.profiles[0].generations.extend(newer.into_iter().filter(|(n, _)| n.0 > 4));
+}, "is now the rollback target")]
+fn a_stale_drop_says_why_the_generation_stays(
+    #[case] change: fn(&mut Snapshot),
+    #[case] says: &str,
+) {
+    let mut snapshot = before();
+    let action = planned(&snapshot, "drop system:1");
+    change(&mut snapshot);
+    let changed = recheck(&action, &snapshot, None).unwrap_err();
+    assert_eq!(changed, format!("generation 1 of {SYSTEM} {says}"));
+}
+
 #[test]
 fn the_last_ones_to_fall_back_to_do_not_go_together() {
     // Every action is looked at in the same snapshot: each must see that it is the last one by itself.
