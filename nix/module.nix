@@ -103,7 +103,7 @@ let
       };
       serviceConfig =
         base.serviceConfig
-        // units.withLeftovers job (sandbox // units.forRoots sandbox job)
+        // units.withFiles job sandbox
         // {
           ExecStart = units.run {
             inherit (cfg) package;

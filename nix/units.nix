@@ -200,64 +200,44 @@ rec {
       UMask = "0022";
     };
 
-  # What removing links and entries of users needs besides: their owners' rights. `base` is the sandbox of the job.
-  forRoots =
-    base: job:
-    let
-      roots = job.operations.roots;
-      rules = roots.rules != [ ];
-      more = name: values: lib.optionalAttrs (base ? ${name}) { ${name} = base.${name} ++ values; };
-    in
-    lib.optionalAttrs (roots != null && (roots.dangling || rules)) (
-      more "CapabilityBoundingSet" [
-        "CAP_SETGID"
-        "CAP_SETUID"
-      ]
-      // more "SystemCallFilter" [ "@setuid" ]
-      // more "ReadWritePaths" (
-        [ "-/nix/var/nix/gcroots/per-user" ]
-        ++ lib.optionals rules [
-          "-/home"
-          "-/root"
-        ]
-      )
-      # The rest of a home is read-only all the same.
-      // lib.optionalAttrs rules { ProtectHome = false; }
-    );
-
-  # What a job of the system needs besides, for what it does beside the store.
-  withLeftovers =
+  # What a job of the system needs besides, for the files that it removes beside the store.
+  withFiles =
     job: sandbox:
     let
       removes = class: job.operations.leftovers != null && job.operations.leftovers.${class} != null;
       builds = removes "buildDirs";
       caches = removes "nixCache";
+      entries = job.operations.roots != null;
+      links = entries && job.operations.roots.rules != [ ];
       # A list that a sandbox leaves out limits nothing.
       more =
         name: values: lib.optionalAttrs (sandbox ? ${name}) { ${name} = lib.unique (sandbox.${name} ++ values); };
     in
     sandbox
     // more "ReadWritePaths" (
-      lib.optionals builds [
+      lib.optional entries "-/nix/var/nix/gcroots/per-user"
+      ++ lib.optionals builds [
         "/tmp"
         "-/nix/var/nix/builds"
       ]
       ++ lib.optional (removes "buildLogs") "-/nix/var/log/nix"
       ++ lib.optional (removes "temporaryRoots") "-/nix/var/nix/temproots"
-      ++ lib.optionals caches [
+      ++ lib.optionals (caches || links) [
         "-/home"
         "-/root"
       ]
     )
     # What is not listed stays read-only.
-    // lib.optionalAttrs caches { ProtectHome = false; }
-    // lib.optionalAttrs (builds || caches) (
-      # to remove directories of builders, and those in /tmp and in homes with the rights of their owners
-      more "CapabilityBoundingSet" [
-        "CAP_DAC_OVERRIDE"
-        "CAP_SETGID"
-        "CAP_SETUID"
-      ]
+    // lib.optionalAttrs (caches || links) { ProtectHome = false; }
+    // lib.optionalAttrs (builds || caches || entries) (
+      # to remove what belongs to a user with that user's rights, and directories of builders
+      more "CapabilityBoundingSet" (
+        lib.optional (builds || caches) "CAP_DAC_OVERRIDE"
+        ++ [
+          "CAP_SETGID"
+          "CAP_SETUID"
+        ]
+      )
       // more "SystemCallFilter" [ "setfsgid setfsuid" ]
     );
 }

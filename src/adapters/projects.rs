@@ -59,25 +59,42 @@ impl Project {
         let is_below = dir.parent().is_some_and(|above| above != "/");
         (is_below && !is_home(&dir)).then_some(Self(dir))
     }
-
-    /// A process whose working directory or program is in the project.
-    pub(super) fn process_in(&self, processes: &[(PathBuf, u32)]) -> Option<u32> {
-        let real = fs::canonicalize(&self.0).unwrap_or_else(|_| self.0.clone().into());
-        let mut inside = processes.iter().filter(|(path, _)| path.starts_with(&real));
-        inside.next().map(|(_, pid)| *pid)
-    }
 }
 
-/// The working directories and programs of all processes that our user may look at. `proc` is `/proc`, but for tests.
-pub(super) fn processes(proc: &Utf8Path) -> Vec<(PathBuf, u32)> {
-    let names = fs::read_dir(proc).into_iter().flatten().flatten();
-    let pids = names.filter_map(|name| name.file_name().to_str()?.parse::<u32>().ok());
-    let paths = pids.flat_map(|pid| {
-        let of = |what| fs::read_link(proc.join(pid.to_string()).join(what)).ok();
-        let found = ["cwd", "exe"].map(of).into_iter().flatten();
-        found.map(move |path| (path, pid))
-    });
-    paths.collect()
+/// The working directories and programs of all processes that our user may look at.
+pub(super) struct Processes(Result<Vec<(PathBuf, u32)>, String>);
+
+impl Processes {
+    /// Looks at all processes. `proc` is `/proc`, but for tests.
+    pub(super) fn read(proc: &Utf8Path) -> Self {
+        // Our own process is always there: where it is not shown, nothing is known.
+        if !proc.join("self").is_symlink() {
+            return Self(Err(format!("{proc} shows no processes")));
+        }
+        let names = match fs::read_dir(proc) {
+            Ok(names) => names.flatten(),
+            Err(error) => return Self(Err(format!("cannot read {proc}: {error}"))),
+        };
+        let pids = names.filter_map(|name| name.file_name().to_str()?.parse::<u32>().ok());
+        let paths = pids.flat_map(|pid| {
+            let of = |what| fs::read_link(proc.join(pid.to_string()).join(what)).ok();
+            let found = ["cwd", "exe"].map(of).into_iter().flatten();
+            found.map(move |path| (path, pid))
+        });
+        Self(Ok(paths.collect()))
+    }
+
+    /// A process whose working directory or program is in the project.
+    ///
+    /// # Errors
+    /// Why no process can be seen.
+    pub(super) fn in_project(&self, project: &Project) -> Result<Option<u32>, &str> {
+        let processes = self.0.as_ref().map_err(String::as_str)?;
+        let dir = &project.0;
+        let real = fs::canonicalize(dir).unwrap_or_else(|_| dir.clone().into());
+        let mut inside = processes.iter().filter(|(path, _)| path.starts_with(&real));
+        Ok(inside.next().map(|(_, pid)| *pid))
+    }
 }
 
 /// Looks at the use of links.
@@ -88,8 +105,8 @@ pub(super) struct UseReader<'a, H> {
     pub(super) own: &'a [&'a Utf8Path],
     /// The home of a user, by number.
     pub(super) homes: &'a HashMap<u32, &'a Utf8Path>,
-    /// The working directories and programs of processes.
-    pub(super) processes: &'a [(PathBuf, u32)],
+    /// What processes work in and run.
+    pub(super) processes: &'a Processes,
 }
 
 impl<H: Fn(&Utf8Path) -> bool> UseReader<'_, H> {
@@ -116,8 +133,10 @@ impl<H: Fn(&Utf8Path) -> bool> UseReader<'_, H> {
             let Some(project) = Project::of(&root.link, &self.is_home) else {
                 return Some((root.link.clone(), seen(made, false)));
             };
-            if let Some(pid) = project.process_in(self.processes) {
-                return Some((root.link.clone(), LinkUse::Process(pid)));
+            match self.processes.in_project(&project) {
+                Ok(None) => {}
+                Ok(Some(pid)) => return Some((root.link.clone(), LinkUse::Process(pid))),
+                Err(why) => return Some((root.link.clone(), LinkUse::Unknown(why.to_string()))),
             }
             let looked = known.entry(project.0.clone()).or_insert_with(|| {
                 let looked = self.look_at(&project.0);

@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use nix::unistd::Uid;
 
 mod named_job;
+mod observer;
 mod settings_text;
 mod state_dir;
 
@@ -29,13 +30,12 @@ use crate::adapters::process::ChildEnv;
 use crate::adapters::progress_counter::ProgressCounter;
 use crate::adapters::scratch::Scratch;
 use crate::adapters::signals::Signals;
-use crate::adapters::survey::Observer;
 use crate::domain::effective_job::EffectiveJob;
-use crate::domain::job::{GenerationsOperation, Job, ProfileRef, ProfileSelector};
+use crate::domain::job::{GenerationsOperation, Job, ProfileSelector};
 use crate::domain::measure::Span;
 use crate::domain::retention::{KeepPolicy, KeepRules};
 use crate::domain::risk::RiskLevel;
-use crate::domain::snapshot::{Actor, Snapshot};
+use crate::domain::snapshot::Actor;
 use crate::engine::Engine;
 use crate::ports::{Clock, JournalError, Survey};
 use crate::render::table::View;
@@ -272,53 +272,6 @@ impl Context {
         let enabled = settings.jobs().filter(|job| job.is_enabled());
         let jobs = enabled.map(|job| EffectiveJob::new(job.job().clone(), settings.policy()));
         jobs.collect()
-    }
-
-    /// Takes a snapshot that includes the profiles which a job names.
-    ///
-    /// # Errors
-    /// When nothing can be observed at all.
-    pub(super) fn snapshot(&self, job: Option<&EffectiveJob>) -> Result<Snapshot, Failure> {
-        Ok(self.observer(job).snapshot()?)
-    }
-
-    /// The survey.
-    pub(super) fn observer(&self, job: Option<&EffectiveJob>) -> Observer<'_> {
-        self.observer_of(job.as_slice())
-    }
-
-    /// The survey for several jobs.
-    pub(super) fn observer_of(&self, jobs: &[&EffectiveJob]) -> Observer<'_> {
-        let operations = || {
-            let jobs = jobs.iter();
-            jobs.filter_map(|job| job.operations.generations.as_ref())
-        };
-        let selectors = || operations().flat_map(|operation| &operation.profiles);
-        let named = selectors().filter_map(ProfileSelector::path);
-        // A protected profile is looked up under the name in the settings, so that another spelling of it is noticed;
-        // one that is gone needs no protection.
-        let protected = jobs.iter().flat_map(|job| &job.protect.generations);
-        let protected = protected.filter_map(|pin| match &pin.profile {
-            ProfileRef::Path(path) => Some(path.to_path()),
-            ProfileRef::Name(_) => None,
-        });
-        let protected = protected.filter(|path| path.symlink_metadata().is_ok());
-        let collections = jobs
-            .iter()
-            .filter_map(|job| job.operations.collect.as_ref());
-        let flakes = collections.map(|collect| &collect.keep_flake_inputs);
-        Observer {
-            places: &self.places,
-            actor: self.actor,
-            zone: self.zone.clone(),
-            extra_profiles: named.chain(protected).collect(),
-            boot_menu: jobs.iter().any(|job| job.operations.boot_menu.is_some()),
-            all_of_nix: selectors().any(|s| *s == ProfileSelector::NixCollectGarbage),
-            flakes: flakes.flatten().cloned().collect(),
-            uses_of_links: jobs.iter().any(|job| job.asks_for_uses()),
-            previous_runs: &self.journal,
-            clock: &self.clock,
-        }
     }
 
     /// The display options, with the current time.

@@ -19,7 +19,7 @@ use super::blocker::{self, Blocker, CheckCode};
 use super::boot_menu::BootReport;
 use super::budget::{BudgetReport, Disk};
 use super::job::JobName;
-use super::measure::{Span, Timestamp};
+use super::measure::Timestamp;
 use super::note::Note;
 use super::risk::RiskLevel;
 use super::snapshot::MachineId;
@@ -132,7 +132,6 @@ impl Plan {
         actions.filter(|action| action.removed_link().is_some())
     }
 
-    /// How many generations and root links are removed without a hold, and holds released before their undo window ends.
     /// The leftovers that are removed, in order.
     pub fn removed_leftovers(&self) -> impl Iterator<Item = &LeftoverFacts> {
         self.removals()
@@ -142,7 +141,8 @@ impl Plan {
     /// How many generations are removed without a hold, and holds released before their undo window ends.
     pub fn removed_for_good(&self) -> usize {
         let is_for_good = |removal: &&Removal| {
-            let not_held = removal.action.promised_hold().is_some_and(Span::is_zero);
+            let generation = removal.action.removed_generation();
+            let not_held = generation.is_some_and(|facts| facts.hold.is_zero());
             not_held || removal.rule == RemovalRule::NeededNow
         };
         self.removals().filter(is_for_good).count()

@@ -48,7 +48,7 @@ pub enum UseSignal {
     Link,
     /// The time of a file in `.direnv` or `.devenv`.
     Environment,
-    /// The time of `.envrc`, `flake.nix`, `flake.lock`, `shell.nix`, `default.nix`, `devenv.nix` or `devenv.lock`.
+    /// The time of `.envrc`, `flake.nix`, `flake.lock`, `shell.nix`, `default.nix`, `devenv.nix`, `devenv.yaml` or `devenv.lock`.
     ProjectFile,
     /// The time of git's index, `HEAD` or its log.
     Git,

@@ -19,9 +19,6 @@ use crate::domain::snapshot::Snapshot;
 use crate::operations::{ActionContext, boot_menu, vanished};
 use crate::ports::{Clock, PerformError, RunJournal, error_chain};
 
-/// Why the boot menu is left as it is.
-const NO_SYSTEM_REMOVED: &str = "no system generation was removed";
-
 impl<R: RunJournal> Engine<'_, R> {
     /// Carries out an approved plan: lock, settle what was interrupted, look again, write the record with
     /// everything pending, then do and record one action after the other.
@@ -85,7 +82,7 @@ impl<R: RunJournal> Engine<'_, R> {
                 break;
             }
             if boot_menu::is_needless(&receipt, index, &snapshot) {
-                self.retain(&lock, &mut receipt, index, NO_SYSTEM_REMOVED)?;
+                self.retain_refresh(&lock, &mut receipt, index)?;
             } else if !Self::waits_for_rounds(&receipt, index) {
                 self.step(&lock, &mut receipt, index, Some(known), &mut delays)?;
             }
@@ -238,16 +235,16 @@ impl<R: RunJournal> Engine<'_, R> {
         Ok(())
     }
 
-    /// Records that a pending action turned out not to be needed.
-    fn retain(
+    /// Records that the boot menu needs no refresh after all.
+    fn retain_refresh(
         &self,
         lock: &R::Lock,
         receipt: &mut Receipt,
         index: usize,
-        why: &str,
     ) -> Result<(), EngineError> {
         if let Some(entry) = receipt.entries.get_mut(index) {
-            settle(entry, Outcome::Retained, Some(why.to_string()), self.clock);
+            let why = "no system generation was removed".to_string();
+            settle(entry, Outcome::Retained, Some(why), self.clock);
         }
         self.append_step(lock, receipt, index)
     }

@@ -5,7 +5,7 @@ use camino::Utf8Path;
 use super::NixCli;
 use super::links::{Directory, Removal};
 use super::owned_link::{OwnedLink, stale};
-use crate::adapters::projects::{self, Project};
+use crate::adapters::projects::{Processes, Project};
 use crate::domain::plan::RootLinkFacts;
 use crate::domain::protected::ProtectedPaths;
 use crate::ports::{LinkState, PerformError, RestoreMode};
@@ -26,12 +26,17 @@ impl NixCli {
             }
         }
         // Somebody may have begun to work there since the plan was checked.
-        let processes = projects::processes(Utf8Path::new("/proc"));
-        let homes = |dir: &Utf8Path| account.as_ref().is_some_and(|it| it.home == dir);
-        let project = Project::of(&facts.link, homes);
-        if let Some(pid) = project.and_then(|project| project.process_in(&processes)) {
-            let found = format!("is in a directory in which process {pid} works");
-            return Err(stale(&link.facts, &found));
+        let own = account.as_ref().map(|it| &it.home);
+        let home = own.or(self.places.home.as_ref());
+        if let Some(project) = Project::of(&facts.link, |dir| home.is_some_and(|it| it == dir)) {
+            match Processes::read(Utf8Path::new("/proc")).in_project(&project) {
+                Ok(None) => {}
+                Ok(Some(pid)) => {
+                    let found = format!("is in a directory in which process {pid} works");
+                    return Err(stale(&link.facts, &found));
+                }
+                Err(why) => return Err(stale(&link.facts, &format!("may be in use: {why}"))),
+            }
         }
         link.unlink(Removal::RootLink {
             link: &facts.link,

@@ -70,7 +70,7 @@ fn look(link: &Utf8Path, home: &Utf8Path) -> LinkUse {
         is_home: |dir: &Utf8Path| dir == home,
         own: &[home],
         homes: &HashMap::new(),
-        processes: &processes(Utf8Path::new("/proc")),
+        processes: &Processes::read(Utf8Path::new("/proc")),
     };
     reader.read([root(link)].iter()).remove(link).unwrap()
 }
@@ -301,7 +301,7 @@ fn a_file_system_of_neither_machine_nor_owner_is_elsewhere() {
         is_home: |_: &Utf8Path| false,
         own: &[Utf8Path::new("/proc")],
         homes: &HashMap::new(),
-        processes: &[],
+        processes: &Processes::read(Utf8Path::new("/proc")),
     };
     let link = dir.join("result");
     let used = reader.read([root(&link)].iter()).remove(&link).unwrap();
@@ -351,4 +351,24 @@ fn touching_a_project_sets_the_time_of_its_links_and_of_no_others() {
         [old, old]
     );
     assert_eq!(time(&machine.join("system-1-link")), old);
+}
+
+#[test]
+fn where_no_process_can_be_seen_the_use_of_a_project_is_unknown() {
+    let (_guard, home, dir) = project(&["x"]);
+    for proc in [home.join("absent"), dir] {
+        let reader = UseReader {
+            is_home: |dir: &Utf8Path| dir == home,
+            own: &[&home],
+            homes: &HashMap::new(),
+            processes: &Processes::read(&proc),
+        };
+        let roots = [root(&home.join("src/p/result")), root(&home.join("result"))];
+        let uses: Vec<LinkUse> = reader.read(roots.iter()).into_values().collect();
+        // A link that is in no project has no processes either.
+        assert!(
+            matches!(uses[..], [LinkUse::Seen(_), LinkUse::Unknown(_)]),
+            "{uses:?}"
+        );
+    }
 }

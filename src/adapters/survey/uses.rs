@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::SurveyContext;
-use crate::adapters::projects::{self, UseReader};
+use crate::adapters::projects::{Processes, UseReader};
 use crate::domain::root::GcRoot;
 use crate::domain::root_rules::may_be_removed;
 use crate::domain::root_use::LinkUse;
@@ -23,7 +23,7 @@ impl SurveyContext<'_> {
                 places.store.as_path(),
             ],
             homes: &homes.collect(),
-            processes: &projects::processes(Utf8Path::new("/proc")),
+            processes: &Processes::read(Utf8Path::new("/proc")),
         };
         reader.read(roots.iter().filter(|root| may_be_removed(root.kind)))
     }

@@ -257,3 +257,13 @@ fn protected_links_are_kept_by_the_program() {
     ends(&scratch, &["--config", config.as_str(), "run", "--yes"], 0);
     assert!(link.is_symlink());
 }
+
+#[test]
+fn a_link_directly_in_a_home_goes_by_its_own_time_whoever_works_there() {
+    let Some(scratch) = store() else { return };
+    let link = root(&scratch, "result");
+    let _working = work_in(&scratch.home());
+    let config = settings(&scratch, &json!([{ "kind": "result", "unusedFor": "30d" }]));
+    ends(&scratch, &["--config", config.as_str(), "run", "--yes"], 0);
+    assert!(!link.is_symlink());
+}
