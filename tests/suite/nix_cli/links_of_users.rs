@@ -161,10 +161,17 @@ fn what_a_user_has_swapped_is_not_removed(#[case] swap: Swap, #[case] words: &st
         let m = Machine::new(nix);
         let facts = m.root_link();
         swap(&m, &facts);
-        let before = listing(m.scratch.base());
+        // The daemon's process for eve may still be ending, and takes its temporary roots with it.
+        let files = || {
+            let mut all = listing(m.scratch.base());
+            all.retain(|path, _| !path.starts_with("nix/var/"));
+            all
+        };
+        let before = files();
+        assert!(before.contains_key("eve/.local"));
         let error = m.remove(&facts).unwrap_err();
         assert!(chain(&error).contains(words), "{}", chain(&error));
-        assert_eq!(listing(m.scratch.base()), before);
+        assert_eq!(files(), before);
     });
 }
 
