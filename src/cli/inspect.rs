@@ -118,12 +118,24 @@ impl Context {
         care: Care,
         jobs: &[&EffectiveJob],
     ) -> Result<Observation, Failure> {
+        self.observe_by(care, &self.observer_of(jobs))
+    }
+
+    /// The same with a survey of one's own.
+    ///
+    /// # Errors
+    /// As [`Context::observe`].
+    pub(super) fn observe_by(
+        &self,
+        care: Care,
+        survey: &dyn Survey,
+    ) -> Result<Observation, Failure> {
         let nix = self.nix().ok();
         let store = Shown {
             reader: self.reader(nix.as_ref()).with_care(care),
             context: self,
         };
-        let observation = store.observe(&self.observer_of(jobs))?;
+        let observation = store.observe(survey)?;
         match observation.store {
             // Observing without the store takes as long again.
             Err(error) if error.kind == StoreReadTrouble::Interrupted => Err(error.into()),

@@ -1,13 +1,19 @@
 //! `roots`: lists GC roots, including those of running processes.
 
+use std::cmp::Ordering;
+
 use super::args::{RootOrder, RootsArgs};
 use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::inspect::sizes_unknown;
 use super::out;
+use crate::adapters::store::Care;
+use crate::adapters::survey::Observer;
 use crate::domain::analysis::Sizes;
+use crate::domain::measure::Timestamp;
 use crate::domain::note::{Note, NoteCode};
 use crate::domain::root::GcRoot;
+use crate::domain::root_use::LinkUse;
 use crate::domain::snapshot::Snapshot;
 use crate::ports::Survey;
 use crate::render;
@@ -15,14 +21,15 @@ use crate::render::text::natural_order;
 
 /// Lists the roots.
 pub(super) fn roots(context: &Context, args: &RootsArgs) -> Result<Exit, Failure> {
+    let jobs = context.enabled_jobs();
+    let survey = Observer {
+        uses_of_links: true,
+        ..context.observer_of(&jobs.iter().collect::<Vec<_>>())
+    };
     let (mut snapshot, running, sizes) = if args.no_sizes {
-        let jobs = context.enabled_jobs();
-        let snapshot = context
-            .observer_of(&jobs.iter().collect::<Vec<_>>())
-            .snapshot()?;
-        (snapshot, context.reader(None).running(), None)
+        (survey.snapshot()?, context.reader(None).running(), None)
     } else {
-        let observation = context.observe_for_jobs()?;
+        let observation = context.observe_by(Care::Quick, &survey)?;
         let mut snapshot = observation.snapshot;
         let sizes = match observation.store {
             Ok(store) => {
@@ -58,6 +65,11 @@ pub(super) fn roots(context: &Context, args: &RootsArgs) -> Result<Exit, Failure
 /// Leaves the roots that were asked for, in the order that was asked for.
 fn select(snapshot: &mut Snapshot, sizes: Option<&Sizes>, args: &RootsArgs) {
     let made_before = args.older.map(|age| snapshot.taken_at.before(age));
+    let used_before = args.unused.map(|age| snapshot.taken_at.before(age));
+    let used = |root: &GcRoot| match snapshot.uses.get(&root.link) {
+        Some(LinkUse::Seen(seen)) => Some(seen.last.at),
+        _ => None,
+    };
     let is_wanted = |root: &GcRoot| {
         let of_user = |user: &String| {
             let owner = root.owner.as_ref();
@@ -66,6 +78,7 @@ fn select(snapshot: &mut Snapshot, sizes: Option<&Sizes>, args: &RootsArgs) {
         (args.kind.is_empty() || args.kind.contains(&root.kind))
             && (args.user.is_empty() || args.user.iter().any(of_user))
             && made_before.is_none_or(|at| root.made_at.is_some_and(|made| made < at))
+            && used_before.is_none_or(|at| used(root).is_some_and(|used| used < at))
     };
     snapshot.roots.retain(is_wanted);
     let exclusive = |root: &GcRoot| sizes.and_then(|sizes| sizes.of_root(root).exclusive);
@@ -74,10 +87,13 @@ fn select(snapshot: &mut Snapshot, sizes: Option<&Sizes>, args: &RootsArgs) {
         match args.sort {
             RootOrder::Link => by_link,
             RootOrder::Size => exclusive(b).cmp(&exclusive(a)).then(by_link),
-            // What has no link has no age, and comes last.
-            RootOrder::Age => (a.made_at.is_none(), a.made_at)
-                .cmp(&(b.made_at.is_none(), b.made_at))
-                .then(by_link),
+            RootOrder::Age => known_first(a.made_at, b.made_at).then(by_link),
+            RootOrder::Use => known_first(used(a), used(b)).then(by_link),
         }
     });
+}
+
+/// The oldest time first. A root without a time comes last.
+fn known_first(a: Option<Timestamp>, b: Option<Timestamp>) -> Ordering {
+    (a.is_none(), a).cmp(&(b.is_none(), b))
 }

@@ -39,7 +39,7 @@ pub struct Snapshot {
     pub profiles: Vec<Profile>,
     /// Every root found.
     pub roots: Vec<GcRoot>,
-    /// The use of links that rules may remove, where the job has rules.
+    /// The use of links that rules may remove, where it was asked for.
     pub uses: BTreeMap<Utf8PathBuf, LinkUse>,
     /// The systems the machine was booted with.
     pub booted: Vec<StorePath<String>>,

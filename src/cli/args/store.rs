@@ -20,6 +20,9 @@ pub struct RootsArgs {
     /// Show only links made longer ago than this, such as 30d
     #[arg(long, value_name = "DURATION")]
     pub older: Option<Span>,
+    /// Show only links that were last used longer ago than this, such as 30d
+    #[arg(long, value_name = "DURATION")]
+    pub unused: Option<Span>,
     /// Order of the list
     #[arg(long, value_enum, value_name = "ORDER", default_value_t = RootOrder::Link)]
     pub sort: RootOrder,
@@ -52,6 +55,8 @@ pub enum RootOrder {
     Size,
     /// The oldest link first
     Age,
+    /// The longest unused link first
+    Use,
 }
 
 /// `dead`.

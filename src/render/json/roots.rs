@@ -9,6 +9,7 @@ use crate::domain::measure::{Bytes, Timestamp};
 use crate::domain::note::Note;
 use crate::domain::profile::Owner;
 use crate::domain::root::{GcRoot, RootKind, RootState};
+use crate::domain::root_use::{LastUse, LinkUse};
 use crate::domain::snapshot::Snapshot;
 use crate::render::reason;
 
@@ -52,6 +53,12 @@ pub struct RootDocument {
     pub problem: Option<String>,
     /// Modification time of the link; null for roots of processes.
     pub made_at: Option<Timestamp>,
+    /// The last use of its link; null for kinds that no rule removes, and where it is not known.
+    pub last_use: Option<LastUse>,
+    /// A process that works in the project of the link.
+    pub used_by_process: Option<u32>,
+    /// Whether the project of the link is gone; null where its use is not known.
+    pub project_gone: Option<bool>,
     /// The NAR size of its closure, by references; null if the store database was not read.
     pub closure_bytes: Option<Bytes>,
     /// Its exclusive size: the NAR size of the paths that would be dead without its link, or if no process used it; null as above.
@@ -72,7 +79,7 @@ pub enum StateDocument {
 
 /// The roots of a snapshot, with what each costs where that is known.
 pub fn roots(snapshot: &Snapshot, sizes: Option<&Sizes>) -> RootsDocument {
-    let document = |root: &GcRoot| root_document(root, sizes);
+    let document = |root: &GcRoot| root_document(root, snapshot.uses.get(&root.link), sizes);
     RootsDocument {
         schema: "nix-prune/roots/2",
         taken_at: snapshot.taken_at,
@@ -82,9 +89,14 @@ pub fn roots(snapshot: &Snapshot, sizes: Option<&Sizes>) -> RootsDocument {
     }
 }
 
-fn root_document(root: &GcRoot, sizes: Option<&Sizes>) -> RootDocument {
+fn root_document(root: &GcRoot, seen: Option<&LinkUse>, sizes: Option<&Sizes>) -> RootDocument {
     let size = sizes.map(|sizes| sizes.of_root(root));
     let size = size.unwrap_or_default();
+    let (seen, process) = match seen {
+        Some(LinkUse::Seen(seen)) => (Some(seen), None),
+        Some(LinkUse::Process(pid)) => (None, Some(*pid)),
+        Some(LinkUse::Unknown(_)) | None => (None, None),
+    };
     RootDocument {
         link: root.link.to_string(),
         entry: root.entry.as_ref().map(ToString::to_string),
@@ -99,6 +111,9 @@ fn root_document(root: &GcRoot, sizes: Option<&Sizes>) -> RootDocument {
         },
         problem: reason::state_problem(&root.state),
         made_at: root.made_at,
+        last_use: seen.map(|seen| seen.last),
+        used_by_process: process,
+        project_gone: seen.map(|seen| seen.project_gone),
         closure_bytes: size.closure,
         exclusive_bytes: size.exclusive,
     }

@@ -3,6 +3,7 @@
 use crate::domain::analysis::Sizes;
 use crate::domain::measure::Bytes;
 use crate::domain::root::{Dangling, GcRoot, RootState, is_in_auto};
+use crate::domain::root_use::{LinkUse, UseSignal};
 use crate::domain::snapshot::Snapshot;
 use crate::render::json::{Flag, GenerationsDocument, PinDocument, ProfileDocument};
 use crate::render::reason;
@@ -110,7 +111,7 @@ pub fn roots(snapshot: &Snapshot, sizes: Option<&Sizes>, view: &View) -> String 
         Column::new("Kind").importance(3),
         Column::new("State").importance(5),
         Column::new("Owner").importance(1).cut_end().at_least(8),
-        Column::new("Link made").importance(4),
+        Column::new("Last used").importance(4),
         Column::new("Closure").right().importance(0),
         Column::new("Exclusive").right().importance(6),
         Column::new("Link").cut_front().at_least(40),
@@ -118,7 +119,8 @@ pub fn roots(snapshot: &Snapshot, sizes: Option<&Sizes>, view: &View) -> String 
         Column::new("Target").importance(0).cut_end(),
     ]);
     for root in &snapshot.roots {
-        grid.row(root_cells(root, sizes, view));
+        let used = last_use(root, snapshot.uses.get(&root.link), view);
+        grid.row(root_cells(root, used, sizes, view));
     }
     grid.write(&mut page, view.style);
     let live = snapshot
@@ -136,14 +138,29 @@ pub fn roots(snapshot: &Snapshot, sizes: Option<&Sizes>, view: &View) -> String 
     page.finish()
 }
 
-fn root_cells(root: &GcRoot, sizes: Option<&Sizes>, view: &View) -> [String; 9] {
+/// The last use of a link, with the sign of it unless that is the time of the link. Of a link that no rule removes, only that time
+/// is known.
+fn last_use(root: &GcRoot, seen: Option<&LinkUse>, view: &View) -> String {
+    let made = || root.made_at.map(|time| ago(time, view.now));
+    match seen {
+        None => made().unwrap_or_else(|| "-".to_string()),
+        Some(LinkUse::Unknown(_)) => "unknown".to_string(),
+        Some(LinkUse::Process(pid)) => format!("now, process {pid}"),
+        Some(LinkUse::Seen(seen)) if seen.project_gone => "project gone".to_string(),
+        Some(LinkUse::Seen(seen)) => match seen.last.signal {
+            UseSignal::Link => ago(seen.last.at, view.now),
+            sign => format!("{}, {sign}", ago(seen.last.at, view.now)),
+        },
+    }
+}
+
+fn root_cells(root: &GcRoot, used: String, sizes: Option<&Sizes>, view: &View) -> [String; 9] {
     let paint = match root.state {
         RootState::Live => Paint::Green,
         RootState::Dangling(_) => Paint::Yellow,
         RootState::Unreadable(_) => Paint::Red,
     };
     let owner = root.owner.as_ref().map(|owner| escape(&owner.to_string()));
-    let made = root.made_at.map(|time| ago(time, view.now));
     let costs = sizes.map(|sizes| sizes.of_root(root));
     let target = root.target.as_ref().map(|to| short_target(to.as_str()));
     let problem = reason::state_problem(&root.state);
@@ -151,7 +168,7 @@ fn root_cells(root: &GcRoot, sizes: Option<&Sizes>, view: &View) -> [String; 9] 
         root.kind.as_str().to_string(),
         view.paint(reason::state_word(&root.state), paint),
         owner.unwrap_or_else(|| "-".to_string()),
-        made.unwrap_or_else(|| "-".to_string()),
+        used,
         costs.map_or(String::new(), |cost| size(cost.closure)),
         costs.map_or(String::new(), |cost| size(cost.exclusive)),
         escape(&short_link(&link(root), view)),
@@ -190,13 +207,18 @@ fn short_link(link: &str, view: &View) -> String {
 /// The roots as tab-separated values, with times in UTC, sizes in bytes, and nothing for what is unknown.
 pub fn roots_tsv(snapshot: &Snapshot, sizes: Option<&Sizes>) -> String {
     let mut text =
-        "kind\tstate\towner\tlinkMade\tclosureBytes\texclusiveBytes\tlink\ttarget\n".to_string();
+        "kind\tstate\towner\tlinkMade\tclosureBytes\texclusiveBytes\tlink\ttarget\tlastUsed\n"
+            .to_string();
     for root in &snapshot.roots {
         let size = sizes.map(|sizes| sizes.of_root(root)).unwrap_or_default();
         let bytes = |bytes: Option<Bytes>| bytes.map_or(String::new(), |it| it.0.to_string());
         let owner = root.owner.as_ref().map(ToString::to_string);
         let made = root.made_at.map(|time| time.to_string());
         let target = root.target.as_ref().map(ToString::to_string);
+        let used = match snapshot.uses.get(&root.link) {
+            Some(LinkUse::Seen(seen)) => seen.last.at.to_string(),
+            _ => String::new(),
+        };
         let cells = [
             root.kind.as_str().to_string(),
             reason::state_word(&root.state).to_string(),
@@ -206,6 +228,7 @@ pub fn roots_tsv(snapshot: &Snapshot, sizes: Option<&Sizes>) -> String {
             bytes(size.exclusive),
             escape(root.link.as_str()),
             escape(&target.unwrap_or_default()),
+            used,
         ];
         text.push_str(&cells.join("\t"));
         text.push('\n');

@@ -267,3 +267,68 @@ fn a_link_directly_in_a_home_goes_by_its_own_time_whoever_works_there() {
     ends(&scratch, &["--config", config.as_str(), "run", "--yes"], 0);
     assert!(!link.is_symlink());
 }
+
+#[test]
+fn roots_shows_the_last_use_and_its_sign() {
+    let Some(scratch) = store() else { return };
+    let all = ["git", "old", "open", "older", "tree"].map(|dir| format!("src/{dir}/result"));
+    for link in &all {
+        root(&scratch, link);
+    }
+    let src = scratch.home().join("src");
+    file(
+        &src.join("tree/.git"),
+        &format!("gitdir: {src}/git/.git/worktrees/tree\n"),
+    );
+    file(&src.join("git/.git/index"), "");
+    age(&scratch.home());
+    set_link_time(&src.join("git/.git/index"), time("2025-03-01T00:00:00Z")).unwrap();
+    set_link_time(&src.join("older/result"), time("2024-01-01T00:00:00Z")).unwrap();
+    let working = work_in(&src.join("open"));
+    let roots = document(&ends(&scratch, &["roots", "--json"], 0));
+    let seen = |dir: &str| {
+        let mut roots = roots["roots"].as_array().unwrap().iter();
+        let link = format!("{src}/{dir}/result");
+        let root = roots.find(|root| root["link"] == *link).unwrap();
+        let keys = ["lastUse", "usedByProcess", "projectGone"];
+        keys.map(|key| root[key].clone())
+    };
+    let use_of = |at: &str, signal: &str| json!({ "at": at, "signal": signal });
+    assert_eq!(
+        seen("git"),
+        [
+            use_of("2025-03-01T00:00:00Z", "git"),
+            json!(null),
+            json!(false)
+        ]
+    );
+    assert_eq!(
+        seen("old"),
+        [use_of(OLD, "link"), json!(null), json!(false)]
+    );
+    assert_eq!(
+        seen("open"),
+        [json!(null), json!(working.0.id()), json!(null)]
+    );
+    assert_eq!(seen("tree")[2], json!(true));
+    let list = |more: &[&str]| {
+        let ran = ends(
+            &scratch,
+            &[&["roots", "--kind", "result", "--tsv"], more].concat(),
+            0,
+        );
+        let lines = ran.stdout.lines().skip(1);
+        let dir = |line: &str| {
+            let link = Utf8Path::new(line.split('\t').nth(6).unwrap());
+            link.parent().unwrap().file_name().unwrap().to_string()
+        };
+        lines.map(dir).collect::<Vec<_>>()
+    };
+    let by_use = ["older", "old", "tree", "git", "open"];
+    assert_eq!(list(&["--sort", "use"]), by_use);
+    assert_eq!(list(&["--sort", "use", "--unused", "1d"]), by_use[..4]);
+    let text = ends(&scratch, &["roots"], 0).stdout;
+    for part in ["months ago, git", "now, process ", "project gone"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}

@@ -1,5 +1,6 @@
 //! A machine with a bit of everything; every name that others choose carries `odd`.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ use nix_prune::domain::receipt::{
 use nix_prune::domain::retention::{Calendar, KeepPolicy, KeepRules, PeriodCounts};
 use nix_prune::domain::risk::RiskLevel;
 use nix_prune::domain::root::{Dangling, GcRoot, RootKind, RootState};
+use nix_prune::domain::root_use::{LastUse, LinkUse, SeenUse, UseSignal};
 use nix_prune::domain::snapshot::{Actor, Held, Hold, MachineId, Pin, Snapshot, VanishedRoot};
 use nix_prune::domain::store_path::{StoreDir, StorePath, StorePathRef};
 use nix_prune::domain::system_info::SystemInfo;
@@ -227,6 +229,30 @@ fn hold(number: u32, until: Timestamp, intact: bool, odd: &str) -> Hold {
     }
 }
 
+/// The use of the links of which there is one to know.
+fn uses(odd: &str) -> BTreeMap<Utf8PathBuf, LinkUse> {
+    let link = |name: &str| Utf8PathBuf::from(format!("/home/alice/src/{name}{odd}"));
+    let seen = |signal, project_gone| {
+        LinkUse::Seen(SeenUse {
+            last: LastUse {
+                at: days_ago(2),
+                signal,
+            },
+            project_gone,
+            elsewhere: false,
+        })
+    };
+    BTreeMap::from([
+        (link("result"), seen(UseSignal::ProjectFile, false)),
+        (link("empty"), seen(UseSignal::Link, true)),
+        (link("file"), LinkUse::Process(4321)),
+        (
+            link("shut"),
+            LinkUse::Unknown(format!("permission denied{odd}")),
+        ),
+    ])
+}
+
 /// The machine.
 pub(crate) fn snapshot(odd: &str) -> Snapshot {
     let dangling = |kind| RootState::Dangling(kind);
@@ -258,7 +284,7 @@ pub(crate) fn snapshot(odd: &str) -> Snapshot {
             ),
         ],
         boot: nix_prune::domain::boot_menu::BootState::default(),
-        uses: std::collections::BTreeMap::new(),
+        uses: uses(odd),
         booted: vec![store_path(11, "system")],
         running: vec![store_path(12, "system")],
         pins: vec![Pin {

@@ -422,12 +422,12 @@ fn no_period_follows_a_path_and_no_word_is_out_of_place(
 #[rstest]
 #[case("")]
 #[case("\t\n\u{202e}")]
-fn tab_separated_roots_have_a_line_and_eight_values_each(#[case] odd: &str) {
+fn tab_separated_roots_have_a_line_and_nine_values_each(#[case] odd: &str) {
     let snapshot = sample::snapshot(odd);
     let text = table::roots_tsv(&snapshot, None);
     assert_eq!(text.lines().count(), 1 + snapshot.roots.len());
     for line in text.lines() {
-        assert_eq!(line.matches('\t').count(), 7, "{line}");
+        assert_eq!(line.matches('\t').count(), 8, "{line}");
         assert!(is_harmless(&line.replace('\t', "")), "{line}");
     }
 }
