@@ -18,6 +18,7 @@ mod adversarial;
 mod bytes;
 mod collect;
 mod measure;
+mod places;
 mod raw;
 mod settings;
 mod stores;
@@ -84,6 +85,7 @@ fn main() {
         Extent::Smoke => &[2_000],
     };
     adversarial::run(extent == Extent::Smoke);
+    places::run(extent);
     let mut ours = Vec::new();
     for &size in sizes {
         for shape in [Shape::ManyRoots, Shape::FewRoots] {
