@@ -94,36 +94,36 @@ fn assert_alive(scratch: &Scratch) {
     "INSERT INTO DerivationOutputs SELECT 4711, 'out', path FROM ValidPaths LIMIT 1"
 )]
 fn nothing_is_collected_by_a_damaged_database(#[case] how: &str) {
-    with_each_nix(|nix| {
-        let scratch = machine(nix);
-        harm(&scratch, how);
-        for method in ["auto", "selective", "full"] {
-            let ran = run(
-                &scratch,
-                &["run", "--yes", "--json", "--collect-method", method],
-            );
-            assert_ne!(ran.status, 0, "{method}: {} {}", ran.stdout, ran.stderr);
-            assert!(
-                ran.stderr.contains("store.damaged") || ran.stdout.contains("damaged"),
-                "{method}: {} {}",
-                ran.stdout,
-                ran.stderr
-            );
-            assert_alive(&scratch);
-        }
-        let doctor = run(&scratch, &["doctor", "--json"]);
-        assert_eq!(doctor.status, 1, "{}", doctor.stdout);
-        let document: Value = serde_json::from_str(&doctor.stdout).unwrap();
-        let checks = document["checks"].as_array().unwrap();
-        let check = checks.iter().find(|check| {
-            check["state"] == "error"
-                && check["message"]
-                    .as_str()
-                    .is_some_and(|m| m.contains("store.damaged"))
-        });
-        let hint = check.unwrap_or_else(|| panic!("{document}"))["hint"].as_str();
-        assert!(hint.is_some_and(|hint| hint.contains("backup")), "{hint:?}");
+    // Nix is not asked: the database is the same to all of them.
+    let Some(nix) = nixes().last() else { return };
+    let scratch = machine(nix);
+    harm(&scratch, how);
+    for method in ["auto", "selective", "full"] {
+        let ran = run(
+            &scratch,
+            &["run", "--yes", "--json", "--collect-method", method],
+        );
+        assert_ne!(ran.status, 0, "{method}: {} {}", ran.stdout, ran.stderr);
+        assert!(
+            ran.stderr.contains("store.damaged") || ran.stdout.contains("damaged"),
+            "{method}: {} {}",
+            ran.stdout,
+            ran.stderr
+        );
+        assert_alive(&scratch);
+    }
+    let doctor = run(&scratch, &["doctor", "--json"]);
+    assert_eq!(doctor.status, 1, "{}", doctor.stdout);
+    let document: Value = serde_json::from_str(&doctor.stdout).unwrap();
+    let checks = document["checks"].as_array().unwrap();
+    let check = checks.iter().find(|check| {
+        check["state"] == "error"
+            && check["message"]
+                .as_str()
+                .is_some_and(|m| m.contains("store.damaged"))
     });
+    let hint = check.unwrap_or_else(|| panic!("{document}"))["hint"].as_str();
+    assert!(hint.is_some_and(|hint| hint.contains("backup")), "{hint:?}");
 }
 
 /// What only cannot be read is left to Nix, as before.

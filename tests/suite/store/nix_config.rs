@@ -71,18 +71,21 @@ fn assert_nothing_is_done(nix: &Nix, change: &dyn Fn(&Scratch, &Scratch, &mut Co
         assert!(!said.contains("secret"), "{args:?}: {said}");
     };
     refused(&RUN);
-    refused(&["run", "--yes", "--collect-method", "full"]);
-    refused(&[
-        "run",
-        "--yes",
-        "--accept",
-        "store.mismatch",
-        "--accept",
-        "store.damaged",
-    ]);
-    // A plan that was drawn when the store was another one.
-    refused(&["apply", "--yes", saved.as_str()]);
-    refused(&["dead"]);
+    // Each Nix may understand its settings in its own way; the commands understand the answer in one.
+    if nixes().last().is_some_and(|last| last.bin == nix.bin) {
+        refused(&["run", "--yes", "--collect-method", "full"]);
+        refused(&[
+            "run",
+            "--yes",
+            "--accept",
+            "store.mismatch",
+            "--accept",
+            "store.damaged",
+        ]);
+        // A plan that was drawn when the store was another one.
+        refused(&["apply", "--yes", saved.as_str()]);
+        refused(&["dead"]);
+    }
     let Ran { status, stdout, .. } = ran(&["doctor"]);
     assert_eq!(status, 1, "{stdout}");
     assert!(stdout.contains("error    store"), "{stdout}");
