@@ -46,6 +46,7 @@ pub(crate) fn run(extent: Extent) {
         roots.over(&raw)
     );
 
+    let machine = Machine::new();
     let dir = machine.dir.path().join("state/temproots");
     fs::create_dir(&dir).unwrap();
     // Above any number that Linux gives to a process.

@@ -6,7 +6,10 @@ use super::failure::{Exit, Failure};
 use super::{out, package};
 use crate::adapters::disk;
 use crate::domain::analysis::{GroupBy, Sets};
+use crate::domain::leftover::{LeftoverQuery, LeftoversOperation, by_class};
+use crate::domain::protected::ProtectedPaths;
 use crate::engine::names;
+use crate::ports::Survey;
 use crate::render;
 
 /// The number of largest paths or packages that are measured, so that the largest on disk are among them.
@@ -61,14 +64,20 @@ pub(super) fn du(context: &Context, args: &DuArgs) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Shows the disk, and the store by who keeps what.
+/// Shows the disk, the store by who keeps what, and what Nix left beside the store.
 fn overview(context: &Context, json: bool) -> Result<Exit, Failure> {
     let (snapshot, inspection) = context.observe_all_roots()?;
     let store = inspection.store().as_path();
     let disk = disk::fullness(store).ok();
     let shares = inspection.shares(&snapshot);
     let notes = inspection.notes(!inspection.dead().is_empty());
-    let document = render::json::usage(store.as_str(), disk, &shares, notes);
+    let leftovers = context.observer(None).leftovers(LeftoverQuery {
+        operation: &LeftoversOperation::any_age(),
+        now: snapshot.taken_at,
+        protected: &ProtectedPaths::default(),
+    });
+    let leftovers = by_class(&leftovers);
+    let document = render::json::usage(store.as_str(), disk, &shares, &leftovers, notes);
     if json {
         out::json(&document)?;
     } else {

@@ -80,6 +80,14 @@ impl FromIterator<(LeftoverClass, Span)> for LeftoversOperation {
 }
 
 impl LeftoversOperation {
+    /// Every class, whatever its age.
+    pub fn any_age() -> Self {
+        LeftoverClass::ALL
+            .map(|class| (class, Span::days(0)))
+            .into_iter()
+            .collect()
+    }
+
     /// Whether no class is removed.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -167,6 +175,19 @@ pub struct Leftovers {
     pub is_on_store: bool,
     /// Why entries are kept that are neither young nor in use: the first few, in sentences.
     pub problems: Vec<String>,
+}
+
+/// All entries of each class that has any.
+pub fn by_class(leftovers: &[Leftovers]) -> Vec<(LeftoverClass, LeftoverSum)> {
+    let mut sums: BTreeMap<LeftoverClass, LeftoverSum> = BTreeMap::new();
+    for found in leftovers {
+        let sum = sums.entry(found.class).or_default();
+        sum.join(found.old);
+        sum.join(found.kept);
+    }
+    sums.into_iter()
+        .filter(|(_, sum)| sum.entries > 0)
+        .collect()
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ pub use pins::{ListedPinDocument, PinListDocument, PinSource, PinState, pin_list
 pub use roots::{RootDocument, RootsDocument, StateDocument, roots};
 pub use status::{BootDocument, FreesDocument, JobDocument, StatusDocument, status};
 pub use undo::{UndoDocument, UndoItemDocument, undo};
-pub use usage::{KeeperDocument, PartDocument, UsageDocument, usage};
+pub use usage::{KeeperDocument, LeftoverDocument, PartDocument, UsageDocument, usage};
 pub use why::{StepDocument, ViaDocument, WhyDocument, why};
 
 /// Our version, as documents name it.

@@ -127,6 +127,11 @@ fn leftovers_of_every_nix_are_found_shown_and_removed_by_their_age() {
         assert_eq!(builds_of(planned(&scratch, &config)), young);
         ends(&scratch, &["run", "--yes", "--config", &config]);
         assert_eq!(leftovers(&scratch), (builds.clone(), logs.clone()));
+        let du = ends(&scratch, &["du", "--json"]).stdout;
+        let du: Value = serde_json::from_str(&du).unwrap();
+        let mut classes = du["leftovers"].as_array().unwrap().iter();
+        let built = |row: &Value| row["class"] == "buildLogs" && row["entries"] == 2;
+        assert!(classes.any(built), "{du}");
         age(&builds[0], 3);
         age(&logs[0], 91);
         age(&logs[1], 89);

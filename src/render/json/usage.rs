@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::domain::analysis::{Keeper, Share};
 use crate::domain::budget::Disk;
+use crate::domain::leftover::{LeftoverClass, LeftoverSum};
 use crate::domain::measure::{Bytes, Timestamp};
 use crate::domain::note::Note;
 use crate::domain::profile::{ProfileNames, ProfilePath};
@@ -23,8 +24,21 @@ pub struct UsageDocument {
     pub disk: Option<Disk>,
     /// The parts of the store; they add up to it.
     pub parts: Vec<PartDocument>,
+    /// What Nix left beside the store, old and in use, by class.
+    pub leftovers: Vec<LeftoverDocument>,
     /// Notes.
     pub notes: Vec<Note>,
+}
+
+/// The leftovers of a class.
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LeftoverDocument {
+    /// The class.
+    pub class: LeftoverClass,
+    /// All of its entries.
+    #[serde(flatten)]
+    pub sum: LeftoverSum,
 }
 
 /// A part of the store.
@@ -68,7 +82,13 @@ pub enum KeeperDocument {
 }
 
 /// The parts of a store, without those that do not exist.
-pub fn usage(store: &str, disk: Option<Disk>, shares: &[Share], notes: Vec<Note>) -> UsageDocument {
+pub fn usage(
+    store: &str,
+    disk: Option<Disk>,
+    shares: &[Share],
+    leftovers: &[(LeftoverClass, LeftoverSum)],
+    notes: Vec<Note>,
+) -> UsageDocument {
     let profiles = shares.iter().filter_map(|share| match &share.keeper {
         Keeper::Profile(path) => Some(path),
         _ => None,
@@ -111,6 +131,10 @@ pub fn usage(store: &str, disk: Option<Disk>, shares: &[Share], notes: Vec<Note>
         store: store.to_string(),
         disk,
         parts: shares.iter().filter(is_shown).map(part).collect(),
+        leftovers: leftovers
+            .iter()
+            .map(|&(class, sum)| LeftoverDocument { class, sum })
+            .collect(),
         notes,
     }
 }

@@ -1,7 +1,7 @@
 //! Who keeps what in the store.
 
 use crate::domain::measure::Bytes;
-use crate::render::json::{KeeperDocument, PartDocument, UsageDocument};
+use crate::render::json::{KeeperDocument, LeftoverDocument, PartDocument, UsageDocument};
 use crate::render::text::{count, escape};
 
 use super::grid::{Column, Grid};
@@ -50,9 +50,31 @@ pub fn usage(document: &UsageDocument, view: &View) -> String {
     ]);
     grid.write(&mut page, view.style);
     page.gap();
+    leftovers(document, view, &mut page);
     page.prose("", MEANING, view.style);
     notes(&document.notes, view, &mut page);
     page.finish()
+}
+
+/// What Nix left beside the store. It takes blocks on disk, while a path of the store has its NAR size.
+fn leftovers(document: &UsageDocument, view: &View, page: &mut Page) {
+    if document.leftovers.is_empty() {
+        return;
+    }
+    let mut grid = Grid::new(&[
+        Column::new("Beside the store").cut_end(),
+        Column::new("Entries").right().importance(1),
+        Column::new("On disk").right(),
+    ]);
+    for LeftoverDocument { class, sum } in &document.leftovers {
+        grid.row([
+            class.to_string(),
+            sum.entries.to_string(),
+            sum.bytes.to_string(),
+        ]);
+    }
+    grid.write(page, view.style);
+    page.gap();
 }
 
 const MEANING: &str = "Sizes are NAR sizes of the paths that only this profile, or these roots, keep. Shared paths are \

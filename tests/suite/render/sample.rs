@@ -16,7 +16,7 @@ use nix_prune::domain::job::{
     CollectOperation, GenerationsOperation, Job, JobName, Operations, ProfileRef, ProfileSelector,
     ProtectedGeneration, RootsOperation,
 };
-use nix_prune::domain::leftover::{LeftoverClass, LeftoverSum, Leftovers};
+use nix_prune::domain::leftover::{LeftoverClass, LeftoverSum, Leftovers, by_class};
 use nix_prune::domain::measure::{Bytes, Span, Timestamp};
 use nix_prune::domain::note::{Note, NoteCode};
 use nix_prune::domain::plan::{Action, Plan};
@@ -589,7 +589,14 @@ pub(crate) fn usage(store: &StoreAnalysis, snapshot: &Snapshot) -> DuDocument {
 /// Who keeps what of it.
 pub(crate) fn overview(store: &StoreAnalysis, snapshot: &Snapshot) -> json::UsageDocument {
     let shares = store.shares(snapshot);
-    json::usage("/nix/store", Some(disk()), &shares, store.notes(true))
+    let leftovers = by_class(&snapshot.leftovers);
+    json::usage(
+        "/nix/store",
+        Some(disk()),
+        &shares,
+        &leftovers,
+        store.notes(true),
+    )
 }
 
 /// The state of the store, for a plan.
