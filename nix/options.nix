@@ -226,7 +226,7 @@ let
         default = true;
         description = "Whether equal files are hard-linked.";
       };
-    } "Hard-link equal files of the store." { example.enabled = true; };
+    } "Hard-link equal files of the store. The step is left out while no path is new." { example.enabled = true; };
     verify = part {
       enabled = mkOption {
         type = types.bool;
@@ -238,7 +238,7 @@ let
         default = false;
         description = "Whether the contents of every path are read and hashed.";
       };
-    } "Check the store." { example.contents = true; };
+    } "Check the store. Nothing is repaired; the run names the damaged paths and the command for each." { example.contents = true; };
   };
 
   budget = {

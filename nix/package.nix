@@ -39,6 +39,7 @@ rustPlatform.buildRustPackage {
       # What the tests beside the code read.
       ../fuzz
       ../scripts/fuzz
+      ../tests/fixtures/nix-output
       ../tests/fixtures/settings
     ];
   };

@@ -16,6 +16,7 @@ pub mod graph;
 pub mod job;
 pub mod leftover;
 pub mod limits;
+pub mod maintenance;
 pub mod measure;
 pub mod nearest;
 pub mod note;

@@ -21,7 +21,9 @@ use delays::Delays;
 
 use crate::domain::blocker::CheckCode;
 use crate::domain::plan::{Action, HoldFacts};
-use crate::domain::receipt::{Entry, FreedBytes, Outcome, Receipt, ReceiptSchema, RunId, RunKind};
+use crate::domain::receipt::{
+    Entry, FreedBytes, Outcome, Receipt, ReceiptSchema, RunId, RunKind, Undo,
+};
 use crate::domain::risk::RiskLevel;
 use crate::domain::snapshot::{MachineId, Snapshot};
 use crate::domain::store_path::StoreDir;
@@ -275,5 +277,23 @@ fn pending(action: Action, risk: RiskLevel) -> Entry {
         detail: None,
         undo: None,
         undone_by: None,
+        report: None,
+    }
+}
+
+/// Writes down what became of an entry.
+fn settle(entry: &mut Entry, outcome: Outcome, detail: Option<String>, clock: &dyn Clock) {
+    entry.outcome = outcome;
+    entry.detail = detail;
+    entry.at = Some(clock.now());
+    if outcome != Outcome::Done {
+        // What was not done needs no undoing; where a hold was left behind, it is found by its link.
+        let left_behind = matches!(
+            entry.undo,
+            Some(Undo::RestoreGeneration { .. } | Undo::RestoreLink { .. } | Undo::Held { .. })
+        );
+        if !left_behind {
+            entry.undo = None;
+        }
     }
 }

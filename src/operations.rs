@@ -9,6 +9,7 @@ use camino::Utf8PathBuf;
 use crate::domain::blocker::{self, Blocker};
 use crate::domain::disk_use::Taken;
 use crate::domain::effective_job::EffectiveJob;
+use crate::domain::maintenance::Report;
 use crate::domain::measure::{Span, Timestamp};
 use crate::domain::note::Note;
 use crate::domain::plan::{
@@ -29,7 +30,7 @@ pub mod generations;
 mod held_links;
 pub(crate) mod holds;
 mod leftovers;
-mod optimise;
+pub(crate) mod optimise;
 mod root_links;
 mod roots;
 #[cfg(test)]
@@ -66,7 +67,7 @@ impl Action {
             Self::RemoveLeftovers(facts) => Box::new(leftovers::Remove(facts)),
             Self::Collect(facts) => Box::new(collect::Collect(facts)),
             Self::RefreshBootMenu(facts) => Box::new(boot_menu::Refresh(facts)),
-            Self::Optimise => Box::new(optimise::Optimise),
+            Self::Optimise(facts) => Box::new(optimise::Optimise(facts)),
             Self::Verify { contents } => Box::new(verify::Verify {
                 contents: *contents,
             }),
@@ -123,14 +124,35 @@ pub trait Operation {
         None
     }
 
-    /// Performs it. `Ok` may have a note.
+    /// Performs it.
     ///
     /// # Errors
     /// Why it was not done, or not wholly.
-    fn perform(&self, context: &ActionContext<'_>) -> Result<Option<String>, PerformError>;
+    fn perform(&self, context: &ActionContext<'_>) -> Result<Performed, PerformError>;
 
     /// Finds out what became of it in a run that was interrupted.
     fn examine(&self, context: &ActionContext<'_>) -> (Outcome, String);
+}
+
+/// What there is to say of an action that was performed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Performed {
+    /// A note for people.
+    pub note: Option<String>,
+    /// What it found out.
+    pub report: Option<Report>,
+}
+
+impl From<()> for Performed {
+    fn from((): ()) -> Self {
+        Self::default()
+    }
+}
+
+impl From<Option<String>> for Performed {
+    fn from(note: Option<String>) -> Self {
+        Self { note, report: None }
+    }
 }
 
 /// What an action is performed on.

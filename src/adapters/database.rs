@@ -10,6 +10,7 @@ mod error;
 mod indexes;
 mod open;
 mod realised;
+mod registered;
 mod rows;
 
 use std::sync::mpsc;

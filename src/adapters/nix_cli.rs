@@ -7,6 +7,7 @@ mod delete;
 pub(crate) mod fuzzing;
 mod generations;
 pub(in crate::adapters) mod links;
+mod maintain;
 mod owned_link;
 mod parse;
 mod perform;
@@ -28,7 +29,7 @@ use nix::unistd::geteuid;
 use super::collector::collector;
 use super::nix_dirs::NixDirs;
 use super::process::{Account, ChildEnv, Command, Output, ProcessError, Program};
-use super::progress_counter::ProgressCounter;
+use super::progress_counter::{ProgressCounter, ProgressLine};
 use crate::domain::profile::{GenerationNumber, Owner, ProfilePath};
 use crate::domain::store_path::StorePath;
 use crate::ports::{Cause, Interrupt, PerformError};
@@ -210,7 +211,7 @@ impl NixCli {
         self.say_who_collects();
         self.retry(|| {
             self.command(&self.nix_collect_garbage, LONG)
-                .count_deletions(&self.counter)
+                .count_lines(ProgressLine::Deleting, &self.counter)
                 .run(&*self.interrupt)
         })
     }
@@ -220,26 +221,6 @@ impl NixCli {
         if let Some(who) = collector(&self.places.state_dir, Utf8Path::new("/proc")) {
             tracing::warn!("Nix waits for another collection: {who}");
         }
-    }
-
-    /// Hard-links equal files.
-    fn optimise_store(&self) -> Result<Output, ProcessError> {
-        self.retry(|| {
-            self.command(&self.nix_store, LONG)
-                .args(["--optimise"])
-                .run(&*self.interrupt)
-        })
-    }
-
-    /// Checks the store, without repairing anything.
-    fn verify_store(&self, contents: bool) -> Result<Output, ProcessError> {
-        let contents = contents.then_some("--check-contents");
-        self.retry(|| {
-            self.command(&self.nix_store, LONG)
-                .args(["--verify"])
-                .args(contents)
-                .run(&*self.interrupt)
-        })
     }
 
     /// What Nix knows of store paths; those that are not valid come back as such.

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::progress_counter::{Deletions, ProgressCounter};
+use super::progress_counter::{LineCounter, ProgressCounter, ProgressLine};
 use crate::domain::visible::shown;
 use crate::ports::Interrupt;
 
@@ -84,7 +84,8 @@ pub struct Command<'a> {
     input: Option<PathBuf>,
     timeout: Duration,
     grace: Grace,
-    deletions: Option<Deletions>,
+    progress: Option<LineCounter>,
+    low_priority: bool,
 }
 
 /// How long a command has to end after it was asked to.
@@ -114,14 +115,26 @@ impl<'a> Command<'a> {
             input: None,
             timeout,
             grace: Grace::FOR_NIX,
-            deletions: None,
+            progress: None,
+            low_priority: false,
         }
     }
 
-    /// Counts the paths that it says it deletes.
+    /// Counts the lines by which it says how far it has come.
     #[must_use]
-    pub fn count_deletions(mut self, counter: &Arc<ProgressCounter>) -> Self {
-        self.deletions = Some(Deletions::of(Arc::clone(counter)));
+    pub(super) fn count_lines(
+        mut self,
+        line: ProgressLine,
+        counter: &Arc<ProgressCounter>,
+    ) -> Self {
+        self.progress = Some(LineCounter::new(Arc::clone(counter), line));
+        self
+    }
+
+    /// Lets it run when nothing else wants the processor or the disk, as far as the system allows that.
+    #[must_use]
+    pub fn low_priority(mut self) -> Self {
+        self.low_priority = true;
         self
     }
 
@@ -169,9 +182,9 @@ impl<'a> Command<'a> {
         self
     }
 
-    /// Shortens the time between a request to end and the end, for tests.
-    #[cfg(test)]
-    fn with_grace(mut self, grace: Duration) -> Self {
+    /// Shortens the time between a request to end and the end, after which it is killed.
+    #[must_use]
+    pub fn end_within(mut self, grace: Duration) -> Self {
         self.grace = Grace {
             after_timeout: grace,
             after_interrupt: grace,
@@ -220,6 +233,26 @@ impl<'a> Command<'a> {
         CommandLine::new(words)
     }
 
+    /// The program and its arguments, behind the commands that lower its priority. Each of them becomes the next one, and starts it
+    /// all the same where the system refuses, as the sandbox of a unit does; the unit sets the priority itself.
+    fn with_priority(&self) -> (PathBuf, Vec<OsString>) {
+        let lower: &[&[&str]] = &[&["nice", "-n", "19"], &["ionice", "-t", "-c", "3"]];
+        let lower = lower.iter().filter(|_| self.low_priority);
+        let found = lower.filter_map(|words| {
+            let (name, options) = words.split_first()?;
+            let program = Program::find(name, None, self.child_env).ok()?;
+            let options = options.iter().map(OsString::from);
+            Some(std::iter::once(program.path.into_os_string()).chain(options))
+        });
+        let mut words = found
+            .flatten()
+            .chain([self.program.path.clone().into_os_string()]);
+        let program = words
+            .next()
+            .map_or_else(|| self.program.path.clone(), PathBuf::from);
+        (program, words.chain(self.args.iter().cloned()).collect())
+    }
+
     /// The command without its outputs.
     ///
     /// # Errors
@@ -227,7 +260,7 @@ impl<'a> Command<'a> {
     fn expression(&self) -> io::Result<duct::Expression> {
         let ours = self.account.is_none();
         let (program, args) = match self.account {
-            None => (self.program.path.clone(), self.args.clone()),
+            None => self.with_priority(),
             Some(account) => {
                 let cpu = 2 * (self.timeout + self.grace.after_timeout);
                 launch::words(account, cpu, &self.program.path, &self.args)?

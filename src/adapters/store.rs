@@ -24,6 +24,7 @@ use crate::domain::budget::{Disk, DiskUsage, SizeMetric};
 use crate::domain::collect::{DeletionSet, FullGcReason};
 use crate::domain::graph::KeepFlags;
 use crate::domain::leftover::{LeftoverQuery, Leftovers};
+use crate::domain::maintenance::Registrations;
 use crate::domain::note::{Note, NoteCode};
 use crate::domain::root::{GcRoot, RootState};
 use crate::domain::snapshot::Snapshot;
@@ -138,6 +139,10 @@ impl<S: Survey> Survey for StoreSurvey<'_, S> {
     fn weigh(&self, names: &[&str]) -> Result<Vec<Taken>, FullGcReason> {
         let measured = self.reader.measure_each(names);
         measured.map_err(|error| FullGcReason::Unknown(error_chain(&error)))
+    }
+
+    fn new_paths(&self, since: Registrations) -> Option<u64> {
+        self.survey.new_paths(since)
     }
 
     fn file_system(&self) -> Option<String> {

@@ -37,6 +37,7 @@ use crate::domain::baseline::RootBaseline;
 use crate::domain::blocker::CheckCode;
 use crate::domain::elapsed::Reading;
 use crate::domain::leftover::{LeftoverQuery, Leftovers};
+use crate::domain::maintenance::Registrations;
 use crate::domain::measure::count;
 use crate::domain::note::NoteCode;
 use crate::domain::profile::Profile;
@@ -46,6 +47,7 @@ use crate::domain::store_path::{StoreDir, StorePath};
 use crate::ports::{self, Clock, JournalError, Survey, SurveyError};
 
 use super::boot;
+use super::database::Database;
 use super::leftovers::LeftoverFiles;
 use super::nix_cli::StoreAccess;
 use super::nix_dirs::NixDirs;
@@ -151,6 +153,10 @@ impl Survey for Observer<'_> {
             actor: self.actor,
         };
         files.find(query)
+    }
+
+    fn new_paths(&self, since: Registrations) -> Option<u64> {
+        Database::new(&self.places.state_dir, self.places.store.clone()).new_paths(since)
     }
 
     fn snapshot(&self) -> Result<Snapshot, SurveyError> {

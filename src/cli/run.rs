@@ -173,16 +173,27 @@ pub(super) fn carry_out(
     Ok(context.engine(&survey, nix).apply(approved, Some(job))?)
 }
 
-/// Shows how far the removals and the collection have come.
+/// Shows how far the run has come.
 fn collecting(context: &Context, approved: &Approved) -> Progress {
     let counter = Arc::clone(&context.counter);
     let all = approved.predicted_paths().map(|all| format!(" of {all}"));
     let all = all.unwrap_or_default();
     let generations = approved.generations();
-    context.progress(move || match (counter.deleted(), counter.removed()) {
-        (0, 0) => None,
-        (0, removed) => Some(format!("Removing generations: {removed} of {generations}")),
-        (deleted, _) => Some(format!("Collecting: {deleted}{all} paths deleted")),
+    context.progress(move || {
+        // In the order of a run, from its end.
+        let text = match (
+            counter.checked(),
+            counter.optimised(),
+            counter.deleted(),
+            counter.removed(),
+        ) {
+            (0, 0, 0, 0) => return None,
+            (0, 0, 0, removed) => format!("Removing generations: {removed} of {generations}"),
+            (0, 0, deleted, _) => format!("Collecting: {deleted}{all} paths deleted"),
+            (0, paths, ..) => format!("Hard-linking equal files: {paths} paths"),
+            (contents, ..) => format!("Checking contents: {contents} hashed"),
+        };
+        Some(text)
     })
 }
 

@@ -116,6 +116,9 @@ pub enum NoteCode {
     /// Leftovers are kept although they are old enough.
     #[serde(rename = "leftovers.kept")]
     LeftoversKept,
+    /// Equal files are not hard-linked, because nothing is new since that was done.
+    #[serde(rename = "optimise.nothing-new")]
+    NothingToOptimise,
     /// Notes and odd names beyond the most that are listed.
     #[serde(rename = "notes.more")]
     More,

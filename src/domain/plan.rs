@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::action::{
     Action, BootFacts, CollectFacts, EarlyFacts, GenerationFacts, HoldFacts, LeftoverFacts,
-    PlannedAction, RootFacts, RootLinkFacts, VanishedFacts,
+    OptimiseFacts, PlannedAction, RootFacts, RootLinkFacts, VanishedFacts,
 };
 pub use self::item::{Decision, Item, Removal, RemovalRule, Subject};
 pub use self::prediction::{Later, PlannedKeep, PlannedProfile, Prediction};

@@ -1,7 +1,5 @@
 //! Receipts: the record of a run, written before the first action and updated after each.
 
-use std::fmt;
-
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 
@@ -10,75 +8,16 @@ use super::boot_menu::BootReport;
 use super::budget::{BudgetEnd, BudgetReport, DiskUsage, Quantity, Round};
 use super::job::JobName;
 use super::limits::PlanSize;
+use super::maintenance::{Registrations, Report, Verified};
 use super::measure::{Bytes, Timestamp};
 use super::plan::{Action, HoldFacts};
 use super::risk::RiskLevel;
 use super::snapshot::{Held, MachineId};
 use super::store_path::StoreDir;
 
-/// The name of a run: `20261122T221644Z`, with `-2` and so on behind it where a second has more than one.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-#[derive(schemars::JsonSchema)]
-#[schemars(with = "String")]
-pub struct RunId(String);
+mod run_id;
 
-/// A text that cannot name a run.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a run; `nix-prune history` lists the runs")]
-pub struct NotARunId(String);
-
-impl RunId {
-    /// The name of the `nth` run (from 1) that began at `time`.
-    pub fn at(time: Timestamp, nth: u32) -> Self {
-        let stamp = time
-            .in_zone(&jiff::tz::TimeZone::UTC)
-            .strftime("%Y%m%dT%H%M%SZ")
-            .to_string();
-        Self(if nth < 2 {
-            stamp
-        } else {
-            format!("{stamp}-{nth}")
-        })
-    }
-
-    /// When the run began, to the second; `None` of a name that does not say so.
-    pub fn started(&self) -> Option<Timestamp> {
-        let stamp = self.0.split('-').next()?;
-        let time = jiff::fmt::strtime::parse("%Y%m%dT%H%M%SZ", stamp).ok()?;
-        let time = time.to_datetime().ok()?.to_zoned(jiff::tz::TimeZone::UTC);
-        Some(Timestamp::from(time.ok()?.timestamp()))
-    }
-
-    /// The name; it is also the base name of the record's file, and has no slash or dot in it.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for RunId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl TryFrom<String> for RunId {
-    type Error = NotARunId;
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
-        if !text.is_empty() && text.len() <= 40 && text.bytes().all(allowed) {
-            Ok(Self(text))
-        } else {
-            Err(NotARunId(text))
-        }
-    }
-}
-
-impl From<RunId> for String {
-    fn from(run: RunId) -> Self {
-        run.0
-    }
-}
+pub use run_id::{NotARunId, RunId};
 
 /// What a run was.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -234,6 +173,9 @@ pub struct Entry {
     pub undo: Option<Undo>,
     /// The run that undid it.
     pub undone_by: Option<RunId>,
+    /// What it found out: the bytes that an optimisation saved, or the paths that a check found damaged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<Report>,
 }
 
 /// What became of an action.
@@ -325,10 +267,24 @@ impl Receipt {
     /// something or not.
     pub fn has_changed_anything(&self) -> bool {
         let changes = |entry: &Entry| match entry.action {
-            Action::Collect(_) | Action::Optimise | Action::Verify { .. } => false,
+            Action::Collect(_) | Action::Optimise(_) | Action::Verify { .. } => false,
             _ => entry.outcome == Outcome::Done,
         };
         self.bytes.paths.is_some_and(|paths| paths > 0) || self.entries.iter().any(changes)
+    }
+
+    /// Whether something could not be done. A check that found damage was done.
+    pub fn has_failures(&self) -> bool {
+        let failed = |entry: &Entry| entry.outcome == Outcome::Failed && entry.damage().is_none();
+        self.entries.iter().any(failed)
+    }
+
+    /// How far the database had come before the store was optimised, if that was completed.
+    pub fn optimised(&self) -> Option<Registrations> {
+        self.entries.iter().find_map(|entry| match &entry.report {
+            Some(Report::Optimised(done)) if entry.outcome == Outcome::Done => done.registrations,
+            _ => None,
+        })
     }
 
     /// The entries that can still be put back.
@@ -350,6 +306,14 @@ impl Undo {
 }
 
 impl Entry {
+    /// The damage that it found.
+    pub fn damage(&self) -> Option<&Verified> {
+        match &self.report {
+            Some(Report::Verified(found)) if !found.is_sound() => Some(found),
+            _ => None,
+        }
+    }
+
     /// Whether it was done, can be undone, and was not undone yet.
     pub fn is_undoable(&self) -> bool {
         let puts_back = match self.undo {

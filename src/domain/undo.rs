@@ -126,7 +126,7 @@ impl Parts<'_> {
 mod tests {
     use super::*;
     use crate::domain::measure::Span;
-    use crate::domain::plan::{GenerationFacts, RootFacts, VanishedFacts};
+    use crate::domain::plan::{GenerationFacts, OptimiseFacts, RootFacts, VanishedFacts};
     use crate::domain::profile::{GenerationNumber, Owner, ProfileKind};
     use crate::domain::store_path::StorePathRef;
     use camino::Utf8Path;
@@ -164,7 +164,7 @@ mod tests {
                 store_path: store_path.clone(),
                 hold: Span::days(7),
             }),
-            Action::Optimise,
+            Action::Optimise(OptimiseFacts::default()),
         ]);
         all
     }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::collect::collect_from;
 use super::delays::Delays;
-use super::run::settle;
+use super::settle;
 use super::vanished::Known;
 use super::{Collection, Engine, EngineError};
 use crate::domain::boot_menu::BootReport;

@@ -4,7 +4,7 @@ use crate::domain::effective_job::EffectiveJob;
 use crate::domain::job::JobName;
 use crate::domain::limits::{PlanSize, Usual, circuit_breaker, detect_anomalies};
 use crate::domain::plan::Plan;
-use crate::domain::receipt::{Outcome, Receipt, RunKind};
+use crate::domain::receipt::{Receipt, RunKind};
 use crate::domain::store_path::StoreDir;
 use crate::ports::RunJournal;
 
@@ -51,6 +51,6 @@ pub fn failed_in_a_row<'a>(
     let fresh = runs.take_while(|run| seen.is_none_or(|seen| run.started_at > seen));
     // A run that somebody stopped says nothing about the job.
     let ended = fresh.filter(|run| !run.stopped);
-    let failed = ended.take_while(|run| run.count(Outcome::Failed) > 0);
+    let failed = ended.take_while(|run| run.has_failures());
     failed.count()
 }

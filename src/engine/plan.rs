@@ -14,6 +14,7 @@ use crate::domain::leftover::LeftoverQuery;
 use crate::domain::plan::{Plan, Prediction};
 use crate::domain::receipt::Receipt;
 use crate::domain::snapshot::Snapshot;
+use crate::operations::optimise;
 use crate::ports::{
     DiskError, JournalError, NixActions, Observation, PerformError, ReadStore, RunJournal,
     StoreReadError, StoreReadTrouble, Survey, SurveyError,
@@ -95,6 +96,7 @@ impl<R: RunJournal> Planner<'_, R> {
         let mut plan = self.build(job, exact, records.as_deref())?;
         plan.disk = self.store.fullness().ok();
         let records = records.unwrap_or_default();
+        optimise::fit(&mut plan, self.survey, &records);
         checks::add(self.remember, &records, job, &mut plan);
         Ok(plan)
     }

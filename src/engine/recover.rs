@@ -1,7 +1,7 @@
 //! Recovery of an interrupted run: every open action is examined, none is guessed.
 
 use super::delays::Delays;
-use super::run::settle;
+use super::settle;
 use super::{Engine, EngineError};
 use crate::domain::protected::ProtectedPaths;
 use crate::domain::receipt::{Entry, Outcome, Receipt, RunId, RunKind};

@@ -1,7 +1,7 @@
 //! Repair of broken holds before a collection could delete their paths.
 
 use super::Engine;
-use super::run::settle;
+use super::settle;
 use crate::domain::plan::HoldFacts;
 use crate::domain::receipt::{Entry, Outcome, Receipt};
 use crate::domain::snapshot::Snapshot;

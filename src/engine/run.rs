@@ -4,20 +4,21 @@ use super::budget::{Collect, boot_menu_pending};
 use super::collect::{LastCheck, collect_from};
 use super::delays::{Delayer, Delays};
 use super::vanished::{Known, Links};
-use super::{Approved, Collection, Engine, EngineError, pending};
+use super::{Approved, Collection, Engine, EngineError, pending, settle};
 use crate::domain::blocker::{Blocker, CheckCode};
 use crate::domain::collect::{CollectMethod, DeletionSet, FullGcReason};
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::limits::PlanSize;
+use crate::domain::maintenance::Report;
 use crate::domain::measure::{Span, Timestamp};
 use crate::domain::plan::{Action, CollectFacts, GenerationFacts, Plan};
 use crate::domain::profile::ProfileNames;
 use crate::domain::protected::ProtectedPaths;
-use crate::domain::receipt::{BudgetOutcome, Entry, Outcome, Receipt, RunKind, Undo};
+use crate::domain::receipt::{BudgetOutcome, Entry, Outcome, Receipt, RunKind};
 use crate::domain::risk::RiskLevel;
 use crate::domain::snapshot::Snapshot;
 use crate::operations::{ActionContext, boot_menu, vanished};
-use crate::ports::{Clock, PerformError, RunJournal, error_chain};
+use crate::ports::{PerformError, RunJournal, error_chain};
 
 impl<R: RunJournal> Engine<'_, R> {
     /// Carries out an approved plan: lock, settle what was interrupted, look again, write the record with
@@ -215,7 +216,10 @@ impl<R: RunJournal> Engine<'_, R> {
         let removed_more = matches!(done, Err(PerformError::RemovedMore { .. }));
         if let Some(entry) = receipt.entries.get_mut(index) {
             match done {
-                Ok(note) => settle(entry, Outcome::Done, note, self.clock),
+                Ok(done) => {
+                    entry.report = done.report;
+                    settle(entry, Outcome::Done, done.note, self.clock);
+                }
                 Err(error) => {
                     let outcome = match error {
                         PerformError::Stale(_) => Outcome::Stale,
@@ -225,6 +229,9 @@ impl<R: RunJournal> Engine<'_, R> {
                     };
                     tracing::info!(action = %sentence, error = %error_chain(&error), "not done");
                     settle(entry, outcome, Some(error_chain(&error)), self.clock);
+                    if let PerformError::Damaged(found) = error {
+                        entry.report = Some(Report::Verified(*found));
+                    }
                 }
             }
         }
@@ -371,28 +378,6 @@ impl<R: RunJournal> Engine<'_, R> {
                 let why = "the run was stopped before this step".to_string();
                 settle(entry, Outcome::Skipped, Some(why), self.clock);
             }
-        }
-    }
-}
-
-/// Writes down what became of an entry.
-pub(super) fn settle(
-    entry: &mut Entry,
-    outcome: Outcome,
-    detail: Option<String>,
-    clock: &dyn Clock,
-) {
-    entry.outcome = outcome;
-    entry.detail = detail;
-    entry.at = Some(clock.now());
-    if outcome != Outcome::Done {
-        // What was not done needs no undoing; where a hold was left behind, it is found by its link.
-        let left_behind = matches!(
-            entry.undo,
-            Some(Undo::RestoreGeneration { .. } | Undo::RestoreLink { .. } | Undo::Held { .. })
-        );
-        if !left_behind {
-            entry.undo = None;
         }
     }
 }

@@ -35,9 +35,11 @@ use nix_prune::domain::job::{
     RootsOperation,
 };
 use nix_prune::domain::leftover::{LeftoverQuery, Leftovers, LeftoversOperation};
+use nix_prune::domain::maintenance::{Damage, Optimised, Registrations, Verified};
 use nix_prune::domain::measure::{Bytes, Span, Timestamp};
 use nix_prune::domain::plan::{
-    Action, Decision, GenerationFacts, HoldFacts, LeftoverFacts, RootFacts, RootLinkFacts,
+    Action, Decision, GenerationFacts, HoldFacts, LeftoverFacts, OptimiseFacts, RootFacts,
+    RootLinkFacts,
 };
 use nix_prune::domain::profile::{
     Content, Current, Generation, GenerationNumber, Owner, Profile, ProfileKind, ProfilePath,
@@ -142,6 +144,10 @@ struct World {
     deletions: Cell<usize>,
     /// What was done to the store after a collection.
     maintained: RefCell<Vec<String>>,
+    /// How far the database has come, how many paths are new since any moment, and the paths that a check finds damaged.
+    registrations: Cell<Option<Registrations>>,
+    new_paths: Cell<Option<u64>>,
+    damaged: RefCell<Vec<StorePath<String>>>,
     /// What a deletion frees, where a test is about that.
     blocks: RefCell<Option<rounds::Blocks>>,
 }
@@ -303,6 +309,10 @@ impl Interrupt for World {
 }
 
 impl Survey for World {
+    fn new_paths(&self, _: Registrations) -> Option<u64> {
+        self.new_paths.get()
+    }
+
     fn leftovers(&self, _: LeftoverQuery<'_>) -> Vec<Leftovers> {
         self.leftovers.borrow().clone()
     }

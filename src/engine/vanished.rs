@@ -2,7 +2,7 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::run::settle;
+use super::settle;
 use super::{Engine, EngineError, pending};
 use crate::domain::baseline::gone_between;
 use crate::domain::measure::Span;

@@ -1,6 +1,6 @@
 //! `bootMenu`: refreshes the boot menu of NixOS, so that it lists the system generations that there are.
 
-use super::{ActionContext, Draft, Operation, ProfileNames};
+use super::{ActionContext, Draft, Operation, Performed, ProfileNames};
 use crate::domain::boot_menu::{BootEntry, SeenMenu};
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::note::{Note, NoteCode};
@@ -147,8 +147,8 @@ impl Operation for Refresh<'_> {
         }
     }
 
-    fn perform(&self, context: &ActionContext<'_>) -> Result<Option<String>, PerformError> {
-        context.nix.refresh_boot_menu(self.0)
+    fn perform(&self, context: &ActionContext<'_>) -> Result<Performed, PerformError> {
+        context.nix.refresh_boot_menu(self.0).map(Performed::from)
     }
 
     fn examine(&self, _: &ActionContext<'_>) -> (Outcome, String) {

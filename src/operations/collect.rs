@@ -2,7 +2,7 @@
 
 use camino::Utf8Path;
 
-use super::{ActionContext, Draft, Operation, ProfileNames};
+use super::{ActionContext, Draft, Operation, Performed, ProfileNames};
 use crate::domain::accept;
 use crate::domain::blocker::{Blocker, CheckCode};
 use crate::domain::collect::CollectMethod;
@@ -139,7 +139,7 @@ impl Operation for Collect<'_> {
     }
 
     /// A collection takes a last look, rounds and records of its own, so the engine does it (`engine/collect.rs`).
-    fn perform(&self, _: &ActionContext<'_>) -> Result<Option<String>, PerformError> {
+    fn perform(&self, _: &ActionContext<'_>) -> Result<Performed, PerformError> {
         Err(PerformError::Stale(
             "a collection needs a last look at the roots".to_string(),
         ))

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use camino::Utf8PathBuf;
 
 pub use self::quota::{MAX_REMOVALS, MAX_REMOVALS_OF_A_USER};
-use super::{ActionContext, Draft, Frees, Loss, Operation, ProfileNames, Regret, held_links};
+use super::{
+    ActionContext, Draft, Frees, Loss, Operation, Performed, ProfileNames, Regret, held_links,
+};
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::job::{GenerationsOperation, ProfileRef};
 use crate::domain::measure::{Span, Timestamp};
@@ -224,7 +226,7 @@ impl Operation for Remove<'_> {
         Some(nix.see_generation(self.0))
     }
 
-    fn perform(&self, context: &ActionContext<'_>) -> Result<Option<String>, PerformError> {
+    fn perform(&self, context: &ActionContext<'_>) -> Result<Performed, PerformError> {
         let Self(facts) = self;
         held_links::remove_held(
             context,
@@ -232,6 +234,7 @@ impl Operation for Remove<'_> {
             || context.nix.remove_generation(facts),
             || context.nix.see_generation(facts),
         )
+        .map(Performed::from)
     }
 
     fn examine(&self, context: &ActionContext<'_>) -> (Outcome, String) {
@@ -245,9 +248,9 @@ impl Operation for Restore<'_> {
         format!("restore {what}")
     }
 
-    fn perform(&self, context: &ActionContext<'_>) -> Result<Option<String>, PerformError> {
+    fn perform(&self, context: &ActionContext<'_>) -> Result<Performed, PerformError> {
         let restored = context.nix.restore_generation(self.0, RestoreMode::Fresh);
-        restored.map(|()| None)
+        restored.map(Performed::from)
     }
 
     fn examine(&self, context: &ActionContext<'_>) -> (Outcome, String) {

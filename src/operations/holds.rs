@@ -1,6 +1,6 @@
 //! Holds: releases them when their undo window ends, or before that for a budget.
 
-use super::{ActionContext, Draft, Frees, Loss, Operation, ProfileNames, Regret};
+use super::{ActionContext, Draft, Frees, Loss, Operation, Performed, ProfileNames, Regret};
 use crate::domain::blocker::CheckCode;
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::plan::{Action, EarlyFacts, HoldFacts, RemovalRule, Subject};
@@ -128,8 +128,8 @@ impl Operation for Release<'_> {
         Ok(())
     }
 
-    fn perform(&self, context: &ActionContext<'_>) -> Result<Option<String>, PerformError> {
-        context.nix.release_hold(self.0).map(|()| None)
+    fn perform(&self, context: &ActionContext<'_>) -> Result<Performed, PerformError> {
+        context.nix.release_hold(self.0).map(Performed::from)
     }
 
     fn examine(&self, context: &ActionContext<'_>) -> (Outcome, String) {
@@ -172,7 +172,7 @@ impl Operation for ReleaseEarly<'_> {
         Ok(())
     }
 
-    fn perform(&self, context: &ActionContext<'_>) -> Result<Option<String>, PerformError> {
+    fn perform(&self, context: &ActionContext<'_>) -> Result<Performed, PerformError> {
         Release(&self.0.hold).perform(context)
     }
 

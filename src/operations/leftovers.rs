@@ -1,6 +1,6 @@
 //! `leftovers`: removes files of Nix beside the store that are old and not in use.
 
-use super::{ActionContext, Draft, Frees, Operation, ProfileNames};
+use super::{ActionContext, Draft, Frees, Operation, Performed, ProfileNames};
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::leftover::Leftovers;
 use crate::domain::note::{Note, NoteCode};
@@ -92,9 +92,9 @@ impl Operation for Remove<'_> {
         }
     }
 
-    fn perform(&self, context: &ActionContext<'_>) -> Result<Option<String>, PerformError> {
+    fn perform(&self, context: &ActionContext<'_>) -> Result<Performed, PerformError> {
         let removed = context.nix.remove_leftovers(self.0, context.protected)?;
-        Ok(Some(removed))
+        Ok(Some(removed).into())
     }
 
     fn examine(&self, _: &ActionContext<'_>) -> (Outcome, String) {

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::generations::MAX_REMOVALS;
-use super::{ActionContext, Draft, Frees, Loss, Operation, ProfileNames, Regret, held_links};
+use super::{
+    ActionContext, Draft, Frees, Loss, Operation, Performed, ProfileNames, Regret, held_links,
+};
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::measure::{Span, Timestamp};
 use crate::domain::plan::{Action, Decision, RemovalRule, RootLinkFacts, Subject};
@@ -240,7 +242,7 @@ impl Operation for Remove<'_> {
         Some(nix.see_root_link(self.0))
     }
 
-    fn perform(&self, context: &ActionContext<'_>) -> Result<Option<String>, PerformError> {
+    fn perform(&self, context: &ActionContext<'_>) -> Result<Performed, PerformError> {
         let Self(facts) = self;
         held_links::remove_held(
             context,
@@ -248,6 +250,7 @@ impl Operation for Remove<'_> {
             || context.nix.remove_root_link(facts, context.protected),
             || context.nix.see_root_link(facts),
         )
+        .map(Performed::from)
     }
 
     fn examine(&self, context: &ActionContext<'_>) -> (Outcome, String) {
@@ -260,9 +263,9 @@ impl Operation for Restore<'_> {
         format!("restore the root {}", self.0.link)
     }
 
-    fn perform(&self, context: &ActionContext<'_>) -> Result<Option<String>, PerformError> {
+    fn perform(&self, context: &ActionContext<'_>) -> Result<Performed, PerformError> {
         let restored = context.nix.restore_root_link(self.0, RestoreMode::Fresh);
-        restored.map(|()| None)
+        restored.map(Performed::from)
     }
 
     fn examine(&self, context: &ActionContext<'_>) -> (Outcome, String) {

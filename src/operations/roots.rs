@@ -3,7 +3,7 @@
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::generations::MAX_REMOVALS;
-use super::{ActionContext, Draft, Operation, ProfileNames};
+use super::{ActionContext, Draft, Operation, Performed, ProfileNames};
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::job::Protect;
 use crate::domain::measure::Timestamp;
@@ -127,9 +127,9 @@ impl Operation for Remove<'_> {
         Some(nix.see_root(self.0))
     }
 
-    fn perform(&self, context: &ActionContext<'_>) -> Result<Option<String>, PerformError> {
+    fn perform(&self, context: &ActionContext<'_>) -> Result<Performed, PerformError> {
         let removed = context.nix.remove_root(self.0, context.protected);
-        removed.map(|()| None)
+        removed.map(Performed::from)
     }
 
     fn examine(&self, context: &ActionContext<'_>) -> (Outcome, String) {
@@ -142,8 +142,8 @@ impl Operation for Restore<'_> {
         format!("restore the dangling root {}", self.0.link)
     }
 
-    fn perform(&self, context: &ActionContext<'_>) -> Result<Option<String>, PerformError> {
-        context.nix.restore_root(self.0).map(|()| None)
+    fn perform(&self, context: &ActionContext<'_>) -> Result<Performed, PerformError> {
+        context.nix.restore_root(self.0).map(Performed::from)
     }
 
     fn examine(&self, context: &ActionContext<'_>) -> (Outcome, String) {

@@ -151,7 +151,7 @@ fn what_is_done_to_the_store_is_about_no_item() {
         let of_store = matches!(
             action,
             Action::Collect(_)
-                | Action::Optimise
+                | Action::Optimise(_)
                 | Action::Verify { .. }
                 | Action::RefreshBootMenu(_)
         );

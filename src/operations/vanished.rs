@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use camino::Utf8PathBuf;
 
-use super::{ActionContext, Draft, Operation, ProfileNames};
+use super::{ActionContext, Draft, Operation, Performed, ProfileNames};
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::measure::{Span, Timestamp};
 use crate::domain::plan::VanishedFacts;
@@ -76,14 +76,14 @@ impl Operation for Hold<'_> {
         hold.map(|(hold, until)| Undo::Held { hold, until })
     }
 
-    fn perform(&self, context: &ActionContext<'_>) -> Result<Option<String>, PerformError> {
+    fn perform(&self, context: &ActionContext<'_>) -> Result<Performed, PerformError> {
         let Some(hold) = &context.hold else {
             return Err(PerformError::Stale("the hold has no place".to_string()));
         };
         context
             .nix
             .hold(&self.0.store_path, &hold.link)
-            .map(|()| None)
+            .map(Performed::from)
     }
 
     /// It still has to be held, whatever became of it.

@@ -1,6 +1,7 @@
-//! `verify`: checks the store with `nix-store --verify`.
+//! `verify`: checks the store with `nix-store --verify`. Nothing is repaired.
 
-use super::{ActionContext, Operation, ProfileNames};
+use super::{ActionContext, Operation, Performed, ProfileNames};
+use crate::domain::maintenance::Report;
 use crate::domain::receipt::Outcome;
 use crate::ports::PerformError;
 
@@ -20,8 +21,15 @@ impl Operation for Verify {
         format!("check the store{contents}")
     }
 
-    fn perform(&self, context: &ActionContext<'_>) -> Result<Option<String>, PerformError> {
-        context.nix.verify(self.contents).map(|()| None)
+    fn perform(&self, context: &ActionContext<'_>) -> Result<Performed, PerformError> {
+        let found = context.nix.verify(self.contents)?;
+        if !found.is_sound() {
+            return Err(PerformError::Damaged(Box::new(found)));
+        }
+        Ok(Performed {
+            note: Some(found.to_string()),
+            report: Some(Report::Verified(found)),
+        })
     }
 
     fn examine(&self, _: &ActionContext<'_>) -> (Outcome, String) {

@@ -4,6 +4,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::Cause;
 use crate::domain::budget::FreeSpace;
+use crate::domain::maintenance::{Optimised, Registrations, Verified};
 use crate::domain::measure::Bytes;
 use crate::domain::plan::{
     BootFacts, GenerationFacts, HoldFacts, LeftoverFacts, RootFacts, RootLinkFacts,
@@ -165,17 +166,18 @@ pub trait NixActions {
     /// generation that there is stays on it.
     fn refresh_boot_menu(&self, facts: &BootFacts) -> Result<Option<String>, PerformError>;
 
-    /// Lets Nix hard-link equal files.
+    /// Lets Nix hard-link equal files. What was registered before `since` is linked already, and is not measured again.
     ///
     /// # Errors
     /// When Nix failed.
-    fn optimise(&self) -> Result<(), PerformError>;
+    fn optimise(&self, since: Option<Registrations>) -> Result<Optimised, PerformError>;
 
-    /// Lets Nix check the store.
+    /// Checks that every valid path is there, then lets Nix check the store. Nothing is repaired, and no path is removed from the
+    /// database.
     ///
     /// # Errors
-    /// When Nix failed or found something wrong.
-    fn verify(&self, contents: bool) -> Result<(), PerformError>;
+    /// When the check could not be done. Damage is no error.
+    fn verify(&self, contents: bool) -> Result<Verified, PerformError>;
 
     /// Removes what Nix itself has set aside for a full disk, as each of its collections does; true where there was any. Nix
     /// makes it again.
@@ -311,6 +313,9 @@ pub enum PerformError {
         /// What was tried.
         what: String,
     },
+    /// A check found damage.
+    #[error("{0}")]
+    Damaged(Box<Verified>),
     /// It timed out.
     #[error("{what} failed")]
     TimedOut {

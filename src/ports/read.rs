@@ -8,6 +8,7 @@ use crate::domain::budget::{Disk, DiskUsage, SizeMetric};
 use crate::domain::collect::{DeletionSet, FullGcReason};
 use crate::domain::disk_use::{DiskUse, Taken};
 use crate::domain::leftover::{LeftoverQuery, Leftovers};
+use crate::domain::maintenance::Registrations;
 use crate::domain::root::GcRoot;
 use crate::domain::snapshot::Snapshot;
 
@@ -39,6 +40,13 @@ pub trait Survey {
     fn weigh(&self, names: &[&str]) -> Result<Vec<Taken>, FullGcReason> {
         let _ = names;
         Err(FullGcReason::NotLooked)
+    }
+
+    /// How many paths were registered since the database had come so far; `None` where that is not known, or it is another
+    /// database.
+    fn new_paths(&self, since: Registrations) -> Option<u64> {
+        let _ = since;
+        None
     }
 
     /// The kind of the store's file system, where it is known.

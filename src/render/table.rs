@@ -14,6 +14,7 @@ use super::text;
 use grid::columns;
 
 mod budget;
+mod damage;
 mod ended;
 mod grid;
 mod holds;

@@ -303,13 +303,13 @@ keys! {
         min_free "minFree": Sourced<Bytes> { code: Code::BootMinFree, risk: Risk::Allows };
     }
 
-    /// Hard-links equal files in the store.
+    /// Hard-links equal files in the store. The step is left out while no path was registered since the last run that completed it.
     Optimise {
         /// Enable this operation.
         enabled "enabled": Sourced<bool> { required: Required::Yes };
     }
 
-    /// Checks the store.
+    /// Checks the store. Nothing is repaired, and no missing path is removed from the database.
     Verify {
         /// Enable this operation.
         enabled "enabled": Sourced<bool> { required: Required::Yes };

@@ -92,7 +92,7 @@ fn is_about(action: &str, entry: &Entry) -> bool {
         Action::HoldRoot(_) => action.ends_with("vanished root"),
         Action::RemoveGeneration(_) => ["hold", "remove a generation"].contains(&action),
         Action::Collect(_) => action.ends_with("collection"),
-        Action::Optimise => action == "optimise",
+        Action::Optimise(_) => action == "optimise",
         Action::Verify { .. } => action == "verify",
         Action::RestoreGeneration(_) => action == "undo",
         _ => false,

@@ -29,6 +29,7 @@ mod layers;
 mod leftovers;
 mod limits;
 mod main_job;
+mod maintenance;
 mod nix_cli;
 #[path = "../../src/engine/tests/snapshots.rs"]
 mod plan;

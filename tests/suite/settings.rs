@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 use camino::Utf8Path;
 use nix_prune::domain::job::ProfileSelector;
 use nix_prune::domain::measure::Span;
-use nix_prune::domain::plan::Action;
+use nix_prune::domain::plan::{Action, OptimiseFacts};
 use nix_prune::domain::risk::RiskLevel;
 use nix_prune::settings::{
     BUILTIN, Code, Finding, JobSettings, NoJob, OutOfRange, Platform, Preset, Report, Settings,
@@ -149,7 +149,10 @@ fn a_job_has_everything_that_bears_on_it() {
     assert!(check.operations.collect.is_none());
     assert_eq!(
         check.operations.maintenance,
-        [Action::Optimise, Action::Verify { contents: true }]
+        [
+            Action::Optimise(OptimiseFacts::default()),
+            Action::Verify { contents: true }
+        ]
     );
     assert_eq!(check.protect.generations, daily.protect.generations);
     assert!(

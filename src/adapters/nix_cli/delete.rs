@@ -8,6 +8,7 @@ use nix::unistd::{SysconfVar, sysconf};
 use super::perform::plausible;
 use super::{LONG, NixCli, NixVersion, failed, parse};
 use crate::adapters::process::{Output, ProcessError};
+use crate::adapters::progress_counter::ProgressLine;
 use crate::domain::store_path::StorePath;
 use crate::ports::{ArgLimit, Deleted, PerformError, UndeletedPath};
 
@@ -72,7 +73,7 @@ impl NixCli {
             self.command(&self.nix_store, LONG)
                 .args(["--delete"])
                 .args(&paths)
-                .count_deletions(&self.counter)
+                .count_lines(ProgressLine::Deleting, &self.counter)
                 .run_to_any_end(&*self.interrupt)
         };
         self.retry_with(run, |ran| match ran {

@@ -6,6 +6,7 @@ use camino::Utf8Path;
 
 use super::parse::{self, NixVersion};
 use crate::adapters::derivation;
+use crate::domain::maintenance::Verified;
 use crate::domain::store_path::StoreDir;
 
 /// Hands an input to every reader of what Nix says.
@@ -21,6 +22,8 @@ pub(crate) fn read(input: &[u8], text: Option<&str>) {
     if parse::collected(text).is_some() {
         assert!(text.contains(" store path"));
     }
+    parse::optimised(text);
+    parse::damage(text, &store, true, &mut Verified::default());
     for refused in parse::refusals(text, &store) {
         assert!(!refused.why.is_empty() && !refused.why.contains(char::is_control));
         assert!(text.contains(&refused.path.to_string()));

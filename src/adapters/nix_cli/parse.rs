@@ -1,6 +1,7 @@
 //! Parsers for the output of Nix's commands: Nix from 2.8 on, Lix and Determinate Nix.
 
 mod info;
+mod maintenance;
 mod refusal;
 mod settings;
 mod version;
@@ -10,6 +11,7 @@ use crate::ports::Collected;
 
 pub use info::{MalformedInfo, PathInfo, ValidPath};
 pub(super) use info::{each_path_info, path_info};
+pub(super) use maintenance::{damage, optimised};
 pub(super) use refusal::refusals;
 pub(super) use settings::{Setting, keep_flags, shown, store_setting, value};
 pub use version::{MalformedVersion, NixVersion};

@@ -12,6 +12,7 @@ use super::{NixCli, failed, parse};
 use crate::adapters::disk::{fullness, settled_fullness};
 use crate::adapters::leftovers::LeftoverFiles;
 use crate::domain::budget::FreeSpace;
+use crate::domain::maintenance::{Optimised, Registrations, Verified};
 use crate::domain::measure::Bytes;
 use crate::domain::plan::{
     BootFacts, GenerationFacts, HoldFacts, LeftoverFacts, RootFacts, RootLinkFacts,
@@ -152,16 +153,12 @@ impl NixActions for NixCli {
         self.refresh_menu(facts)
     }
 
-    fn optimise(&self) -> Result<(), PerformError> {
-        self.optimise_store()
-            .map(drop)
-            .map_err(|error| failed("optimising the store".into(), error))
+    fn optimise(&self, since: Option<Registrations>) -> Result<Optimised, PerformError> {
+        self.optimise_store(since)
     }
 
-    fn verify(&self, contents: bool) -> Result<(), PerformError> {
+    fn verify(&self, contents: bool) -> Result<Verified, PerformError> {
         self.verify_store(contents)
-            .map(drop)
-            .map_err(|error| failed("verifying the store".into(), error))
     }
 
     fn give_up_reserve(&self) -> Result<bool, PerformError> {

@@ -1,5 +1,6 @@
 //! Bounded capture of the output of a command.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::io::{PipeReader, Read};
@@ -103,17 +104,17 @@ impl Shared {
     }
 }
 
-/// Reads a pipe to its end, keeps its beginning and end, and sends a word when it is there.
+/// Reads a pipe to its end, keeps the beginning and end of what `keep` leaves of it, and sends a word when it is there.
 pub(super) fn drain(
     pipe: PipeReader,
     shared: &Shared,
     ended: &Sender<()>,
-    mut hear: impl FnMut(&[u8]),
+    mut keep: impl FnMut(&[u8]) -> Cow<'_, [u8]>,
 ) {
     let mut pace = Pace::default();
     read_to_end(pipe, shared, ended, |bytes| {
-        shared.with(|captured| captured.add(bytes));
-        hear(bytes);
+        let kept = keep(bytes);
+        shared.with(|captured| captured.add(&kept));
         if let Some(pause) = pace.pause(bytes.len()) {
             thread::sleep(pause);
         }

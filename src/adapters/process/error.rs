@@ -141,6 +141,8 @@ pub(super) fn last_lines(text: &str) -> String {
         .map(str::trim)
         // What Nix says behind every collection is no cause of anything, and may be negative.
         .filter(|line| !(line.starts_with("note: ") && line.contains("hard linking")))
+        // A refused priority is none either.
+        .filter(|line| !line.starts_with("nice: "))
         .filter(|line| !line.is_empty())
         .take(LINES)
         .map(|line| shown(line).chars().take(LENGTH).collect())

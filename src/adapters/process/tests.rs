@@ -45,7 +45,7 @@ fn sh(
     let sh = Program::find("sh", None, &child_env).unwrap();
     Command::new(&sh, &child_env, timeout)
         .args(["-c", script])
-        .with_grace(grace)
+        .end_within(grace)
         .run(interrupt)
 }
 

@@ -1,5 +1,6 @@
 //! Supervision of a command until it has ended.
 
+use std::borrow::Cow;
 use std::io;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
@@ -96,13 +97,11 @@ impl Command<'_> {
         let (ended, ends) = mpsc::channel();
         let (stdout, stderr) = (Shared::default(), Shared::default());
         let (shared, word) = (stderr.clone(), ended.clone());
-        let deletions = self.deletions.clone();
+        let mut progress = self.progress.clone();
         in_a_thread(move || {
-            let mut deletions = deletions;
-            drain(stderr_end, &shared, &word, |bytes| {
-                if let Some(deletions) = &mut deletions {
-                    deletions.hear(bytes);
-                }
+            drain(stderr_end, &shared, &word, |bytes| match &mut progress {
+                Some(progress) => Cow::Owned(progress.hear(bytes)),
+                None => Cow::Borrowed(bytes),
             });
         })?;
         let shared = stdout.clone();
@@ -111,7 +110,7 @@ impl Command<'_> {
             in_a_thread(move || drain_blocks(stdout_end, &shared, &send, &ended))?;
             Some(blocks)
         } else {
-            in_a_thread(move || drain(stdout_end, &shared, &ended, |_| {}))?;
+            in_a_thread(move || drain(stdout_end, &shared, &ended, |bytes| Cow::Borrowed(bytes)))?;
             None
         };
         // The expression, with our ends for writing, is dropped here: otherwise the pipes would never end.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::domain::plan::OptimiseFacts;
 use rstest::rstest;
 
 #[rstest]
@@ -73,7 +74,7 @@ fn a_job_without_operations_has_nothing_to_do() {
             ..nothing.clone()
         },
         Operations {
-            maintenance: vec![Action::Optimise],
+            maintenance: vec![Action::Optimise(OptimiseFacts::default())],
             ..nothing
         },
     ];

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::collect::CollectMethod;
 use crate::domain::graph::DeletionOrder;
 use crate::domain::leftover::{LeftoverClass, LeftoverSum};
+use crate::domain::maintenance::Registrations;
 use crate::domain::measure::{Span, Timestamp};
 use crate::domain::profile::{GenerationNumber, Owner, ProfileKind, ProfilePath};
 use crate::domain::receipt::RunId;
@@ -40,7 +41,7 @@ pub enum Action {
     /// Refresh the boot menu, so that it lists the generations that there are.
     RefreshBootMenu(BootFacts),
     /// Hard-link equal files in the store.
-    Optimise,
+    Optimise(OptimiseFacts),
     /// Check the store.
     Verify {
         /// Whether the contents of every path are read.
@@ -324,6 +325,18 @@ impl CollectFacts {
             DeletionOrder::OldestFirst
         }
     }
+}
+
+/// What is known of an optimisation.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OptimiseFacts {
+    /// How far the database had come before the last optimisation; null where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Registrations>,
+    /// How many paths were registered since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_paths: Option<u64>,
 }
 
 /// An action with its risk.

@@ -17,7 +17,10 @@ fn runs_of_one_second_are_told_apart() {
     assert_eq!(RunId::at(time, 1).as_str(), "20261122T221644Z");
     assert_eq!(RunId::at(time, 2).as_str(), "20261122T221644Z-2");
     assert_eq!(RunId::at(time, 2).started(), Some(time));
-    assert_eq!(RunId("by-hand".to_string()).started(), None);
+    assert_eq!(
+        RunId::try_from("by-hand".to_string()).unwrap().started(),
+        None
+    );
 }
 
 fn receipt(entries: Vec<Entry>, paths: Option<u64>) -> Receipt {

@@ -58,7 +58,7 @@ fn outcomes(receipt: &Receipt) -> Vec<Outcome> {
 fn the_menu_is_refreshed_after_the_collection() {
     let world = world();
     let mut job = refreshing(Span::days(7));
-    job.operations.maintenance = vec![Action::Optimise];
+    job.operations.maintenance = vec![Action::Optimise(OptimiseFacts::default())];
     let receipt = run(&world, &job).unwrap();
     let last: Vec<&Action> = receipt
         .entries
@@ -70,7 +70,7 @@ fn the_menu_is_refreshed_after_the_collection() {
     assert!(matches!(
         last[..],
         [
-            Action::Optimise,
+            Action::Optimise(_),
             Action::RefreshBootMenu(_),
             Action::Collect(_)
         ]

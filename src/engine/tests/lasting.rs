@@ -4,7 +4,7 @@ use super::*;
 use crate::engine::pending;
 use crate::engine::vanished::{Known, Links};
 use nix_prune::domain::blocker::Blocker;
-use nix_prune::operations::ActionContext;
+use nix_prune::operations::{ActionContext, Performed};
 
 #[rstest]
 #[case::nothing_set_aside(false)]
@@ -186,6 +186,6 @@ fn what_a_vanished_root_kept_is_held_at_its_place_or_not_at_all() {
     assert_eq!(until, world.now().after(Span::days(7)));
     entry.undo = action.operation().undo(Some(("/holds/x".into(), until)));
     let hold = entry.hold(&receipt.run);
-    assert_eq!(perform(hold).unwrap(), None);
+    assert_eq!(perform(hold).unwrap(), Performed::default());
     assert_eq!(world.holds.borrow()[Utf8Path::new("/holds/x")], path(50));
 }

@@ -316,15 +316,29 @@ impl NixActions for World {
         Ok(Some("updating the menu".to_string()))
     }
 
-    fn optimise(&self) -> Result<(), PerformError> {
-        self.maintained.borrow_mut().push("optimise".to_string());
-        Ok(())
+    fn optimise(&self, since: Option<Registrations>) -> Result<Optimised, PerformError> {
+        let since = since.map_or(String::new(), |since| format!(" since {}", since.last_id));
+        self.maintained
+            .borrow_mut()
+            .push(format!("optimise{since}"));
+        Ok(Optimised {
+            registrations: self.registrations.get(),
+            ..Optimised::default()
+        })
     }
 
-    fn verify(&self, contents: bool) -> Result<(), PerformError> {
+    fn verify(&self, contents: bool) -> Result<Verified, PerformError> {
         let done = format!("verify {contents}");
         self.maintained.borrow_mut().push(done);
-        Ok(())
+        let mut found = Verified {
+            by_nix: true,
+            ..Verified::default()
+        };
+        let damaged = self.damaged.borrow();
+        damaged
+            .iter()
+            .for_each(|path| found.add(path.clone(), Damage::Modified));
+        Ok(found)
     }
 
     fn free_space_at(&self, dir: &Utf8Path) -> Result<Bytes, PerformError> {

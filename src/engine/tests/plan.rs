@@ -21,7 +21,7 @@ use nix_prune::domain::job::{
 };
 use nix_prune::domain::leftover::LeftoverClass;
 use nix_prune::domain::measure::Span;
-use nix_prune::domain::plan::{Action, Plan, Subject};
+use nix_prune::domain::plan::{Action, OptimiseFacts, Plan, Subject};
 use nix_prune::domain::profile::{
     Content, Current, Generation, GenerationNumber, Profile, ProfileKind,
 };
@@ -84,7 +84,10 @@ fn job() -> Job {
                 .collect(),
             collect: Some(CollectOperation::default()),
             boot_menu: None,
-            maintenance: vec![Action::Optimise, Action::Verify { contents: true }],
+            maintenance: vec![
+                Action::Optimise(OptimiseFacts::default()),
+                Action::Verify { contents: true },
+            ],
         },
     }
 }
@@ -105,7 +108,7 @@ fn step(action: &Action) -> String {
         Action::ReleaseHold(facts) => format!("release {}", number(&facts.held)),
         Action::ReleaseEarly(facts) => format!("release early {}", number(&facts.hold.held)),
         Action::Collect(_) => "collect".to_string(),
-        Action::Optimise => "optimise".to_string(),
+        Action::Optimise(_) => "optimise".to_string(),
         Action::Verify { contents } => format!("verify {contents}"),
         other => format!("{other:?}"),
     }

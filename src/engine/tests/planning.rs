@@ -160,3 +160,44 @@ fn completed_runs_of_the_job_on_the_store_say_what_is_usual(
     let usual = checks::usual(&records, store, job);
     assert_eq!(usual != Usual::default(), counts);
 }
+
+#[rstest]
+#[case::nothing(Some(0), Outcome::Done, None)]
+#[case::something(Some(3), Outcome::Done, Some((true, Some(3))))]
+#[case::nobody_knows(None, Outcome::Done, Some((false, None)))]
+#[case::it_was_not_completed(Some(0), Outcome::Failed, Some((false, None)))]
+fn a_store_is_optimised_unless_nothing_is_new(
+    #[case] new: Option<u64>,
+    #[case] outcome: Outcome,
+    #[case] planned: Option<(bool, Option<u64>)>,
+) {
+    let world = World::new(9, 9);
+    let mark = Registrations {
+        last_id: 7,
+        newest: NOW,
+        database: 1,
+        links: Some(2),
+    };
+    world.registrations.set(Some(mark));
+    let mut job = job(Span::days(7));
+    job.operations.maintenance = vec![Action::Optimise(OptimiseFacts::default())];
+    let mut earlier = run(&world, &job).unwrap();
+    earlier.entries.last_mut().unwrap().outcome = outcome;
+    world.new_paths.set(new);
+    let mut plan = plan_of(&world.snapshot().unwrap(), &job);
+    crate::operations::optimise::fit(&mut plan, &world, &[earlier.clone()]);
+    let seen = plan.steps.iter().find_map(|step| match &step.action {
+        Action::Optimise(facts) => Some((facts.since == Some(mark), facts.new_paths)),
+        _ => None,
+    });
+    assert_eq!(seen, planned);
+    let code = crate::domain::note::NoteCode::NothingToOptimise;
+    let says = plan.notes.iter().any(|note| note.code == code);
+    assert_eq!(says, planned.is_none());
+    // A record of another store says nothing of this one.
+    earlier.machine.0.push('x');
+    let mut plan = plan_of(&world.snapshot().unwrap(), &job);
+    crate::operations::optimise::fit(&mut plan, &world, &[earlier]);
+    let optimise = Action::Optimise(OptimiseFacts::default());
+    assert!(plan.steps.iter().any(|step| step.action == optimise));
+}

@@ -448,10 +448,33 @@ fn a_run_that_came_to_its_end_was_not_stopped(#[case] stop: Option<usize>, #[cas
 fn the_store_is_maintained_after_the_collection() {
     let world = World::new(9, 9);
     let mut job = job(Span::days(7));
-    job.operations.maintenance = vec![Action::Optimise, Action::Verify { contents: true }];
+    job.operations.maintenance = vec![
+        Action::Optimise(OptimiseFacts::default()),
+        Action::Verify { contents: true },
+    ];
     let receipt = run(&world, &job).unwrap();
     assert_eq!(receipt.count(Outcome::Done), receipt.entries.len());
     assert_eq!(*world.maintained.borrow(), ["optimise", "verify true"]);
+}
+
+#[test]
+fn a_check_that_finds_damage_has_failed_and_pauses_no_job() {
+    let world = World::new(9, 9);
+    world.damaged.borrow_mut().push(path(1));
+    let mut job = job(Span::days(7));
+    job.operations.maintenance = vec![Action::Verify { contents: true }];
+    let receipt = run(&world, &job).unwrap();
+    let entry = receipt.entries.last().unwrap();
+    assert_eq!(entry.outcome, Outcome::Failed);
+    assert_eq!(entry.damage().unwrap().paths[0].path, path(1));
+    assert_eq!(
+        entry.detail.as_deref(),
+        Some("found 1 damaged store path (1 modified)")
+    );
+    assert_eq!(failed_in_a_row(&world, [&receipt, &receipt].into_iter()), 0);
+    let mut failed = receipt.clone();
+    failed.entries.last_mut().unwrap().report = None;
+    assert_eq!(failed_in_a_row(&world, [&failed, &receipt].into_iter()), 1);
 }
 
 #[rstest]

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::domain::budget::Disk;
+use crate::domain::maintenance::Report;
 use crate::domain::measure::Bytes;
 use crate::domain::plan::{Action, Later, Plan};
 use crate::domain::profile::{ProfileNames, ProfilePath};
@@ -11,7 +12,7 @@ use crate::render::reason::outcome_word;
 use crate::render::text::{capital, count, escape, list, ranges};
 
 use super::plan::{fullness, removed_links};
-use super::{Page, Paint, View, budget, prose};
+use super::{Page, Paint, View, budget, damage, prose};
 
 /// A run that has just ended. `disk` is how full the file system of the store is now.
 pub fn run_ended(receipt: &Receipt, plan: &Plan, disk: Option<Disk>, view: &View) -> String {
@@ -58,7 +59,9 @@ pub fn not_done(receipt: &Receipt, view: &View) -> Vec<String> {
     for entry in &receipt.entries {
         let is_silent = match entry.outcome {
             // What the installer of a boot loader says is in the record.
-            Outcome::Done => entry.detail.is_none() || is_refresh(&entry.action),
+            Outcome::Done => {
+                entry.detail.is_none() || entry.report.is_some() || is_refresh(&entry.action)
+            }
             outcome => outcome == Outcome::Retained,
         };
         if is_silent {
@@ -112,7 +115,16 @@ pub fn not_done(receipt: &Receipt, view: &View) -> Vec<String> {
             why.push_str(REFRESH_HINT);
         }
         let text = prose(&format!("{word}: {}", escape(&(what + &why))), view.style);
-        text.trim_end().to_string()
+        let mut lines = vec![text.trim_end().to_string()];
+        if let Some(found) = first.and_then(|entry| entry.damage()) {
+            lines.extend(damage::lines(
+                found,
+                &receipt.store,
+                &receipt.run,
+                &view.program,
+            ));
+        }
+        lines.join("\n")
     };
     groups.into_iter().map(group).collect()
 }
@@ -181,6 +193,12 @@ fn done(receipt: &Receipt, view: &View) -> Vec<String> {
     }
     if number(&is_refresh) > 0 {
         sentences.push("Refreshed the boot menu.".to_string());
+    }
+    for report in done().filter_map(|entry| entry.report.as_ref()) {
+        sentences.push(match report {
+            Report::Optimised(done) => format!("Hard-linked equal files: {done}."),
+            Report::Verified(found) => format!("Checked the store: {found}."),
+        });
     }
     sentences
 }

@@ -9,7 +9,7 @@ use crate::render::text::{capital, count, escape, list};
 
 use super::grid::{Column, Grid};
 use super::plan::MAX_HOLDS_SHOWN;
-use super::{Page, Paint, View, budget};
+use super::{Page, Paint, View, budget, damage};
 
 /// The record of a run: what was done and what was not, how much was freed, and how to undo it.
 pub fn receipt(receipt: &Receipt, view: &View) -> String {
@@ -133,6 +133,12 @@ fn entries(receipt: &Receipt, outcome: Outcome, view: &View, page: &mut Page) {
         page.line(format!("  {}", escape(&what)));
         if let Some(detail) = &entry.detail {
             page.line(format!("    {}", escape(detail)));
+        }
+        if let Some(found) = entry.damage() {
+            let lines = damage::lines(found, &receipt.store, &receipt.run, &view.program);
+            for line in lines {
+                page.line(format!("    {line}"));
+            }
         }
     }
     if let Some(more) = holds.checked_sub(MAX_HOLDS_SHOWN).filter(|more| *more > 0) {

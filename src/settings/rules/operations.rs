@@ -8,7 +8,7 @@ use crate::domain::job::{
     RootsOperation,
 };
 use crate::domain::leftover::{LeftoverClass, LeftoversOperation};
-use crate::domain::plan::Action;
+use crate::domain::plan::{Action, OptimiseFacts};
 use crate::domain::retention::{Calendar, KeepPolicy, KeepRules, PeriodCounts};
 use crate::domain::root_rules::{RootRule, RuleVerdict};
 use crate::settings::finding::Code;
@@ -44,7 +44,7 @@ pub(super) fn operations(
     if let Some(optimise) = &keys.optimise
         && enabled(optimise.enabled.as_ref())
     {
-        maintenance.push(Action::Optimise);
+        maintenance.push(Action::Optimise(OptimiseFacts::default()));
     }
     if let Some(verify) = &keys.verify
         && enabled(verify.enabled.as_ref())

@@ -1,7 +1,9 @@
 use jsonschema::Validator;
 use nix_prune::domain::analysis::StoreAnalysis;
 use nix_prune::domain::measure::Span;
-use nix_prune::domain::plan::{Action, BootFacts, CollectFacts, HoldFacts, Plan, PlannedAction};
+use nix_prune::domain::plan::{
+    Action, BootFacts, CollectFacts, HoldFacts, OptimiseFacts, Plan, PlannedAction,
+};
 use nix_prune::domain::receipt::Receipt;
 use nix_prune::domain::risk::RiskLevel;
 use nix_prune::render::{Document, json, schema, to_text};
@@ -381,7 +383,7 @@ fn every_action_is_in_the_plans_schema_and_comes_back() {
         Action::RefreshBootMenu(BootFacts {
             system: generation.store_path.clone(),
         }),
-        Action::Optimise,
+        Action::Optimise(OptimiseFacts::default()),
         Action::Verify { contents: true },
         Action::RestoreGeneration(generation),
         Action::RestoreRoot(root),

@@ -19,7 +19,7 @@ use nix_prune::domain::job::{
 use nix_prune::domain::leftover::{LeftoverClass, LeftoverSum, Leftovers, by_class};
 use nix_prune::domain::measure::{Bytes, Span, Timestamp};
 use nix_prune::domain::note::{Note, NoteCode};
-use nix_prune::domain::plan::{Action, Plan};
+use nix_prune::domain::plan::{Action, OptimiseFacts, Plan};
 use nix_prune::domain::profile::{
     Content, Current, CurrentUnknown, Generation, GenerationNumber, Owner, Profile, ProfileKind,
     ProfilePath,
@@ -401,7 +401,10 @@ pub(crate) fn job(undo_window: Span, odd: &str) -> Job {
                 .collect(),
             collect: Some(CollectOperation::default()),
             boot_menu: None,
-            maintenance: vec![Action::Optimise, Action::Verify { contents: true }],
+            maintenance: vec![
+                Action::Optimise(OptimiseFacts::default()),
+                Action::Verify { contents: true },
+            ],
         },
     }
 }
@@ -443,6 +446,7 @@ pub(crate) fn receipt(odd: &str) -> Receipt {
             detail: detail.map(|detail| format!("{detail}{odd}")),
             undo,
             undone_by: (index == 2).then(|| RunId::at(now(), 2)),
+            report: None,
         }
     };
     Receipt {

@@ -701,6 +701,7 @@ fn entry(action: Action) -> Entry {
         detail: None,
         undo: None,
         undone_by: None,
+        report: None,
     }
 }
 
