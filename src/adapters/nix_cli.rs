@@ -37,7 +37,7 @@ use crate::ports::{Cause, Interrupt, PerformError};
 pub use access::{StoreAccess, names_daemon};
 pub use settings::{NixConfig, Route};
 
-pub use parse::{MalformedInfo, MalformedVersion, NixVersion, PathInfo, ValidPath};
+pub use parse::{MalformedInfo, MalformedVersion, NixVersion, PathInfo, ValidPath, Variant};
 
 /// For what takes milliseconds, and longer only when another Nix command holds the database or the profile.
 const SHORT: Duration = Duration::from_secs(60);

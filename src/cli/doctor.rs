@@ -2,6 +2,7 @@
 
 pub(super) mod boot;
 mod needs;
+mod nix;
 
 use std::collections::BTreeSet;
 
@@ -29,7 +30,8 @@ pub(super) fn doctor(context: &Context, args: &DoctorArgs) -> Result<Exit, Failu
         context.journal.acknowledge(&lock, context.clock.now())?;
         context.journal.restock(&lock);
     }
-    let mut checks = vec![nix(context), settings(context), needs::state(context)];
+    let mut checks = nix::checks(context);
+    checks.extend([settings(context), needs::state(context)]);
     checks.extend(needs::access(context));
     checks.extend(needs::locks(context));
     checks.extend(state_in_memory(context));
@@ -79,16 +81,6 @@ fn system_generations(snapshot: &Snapshot) -> BTreeSet<GenerationNumber> {
     numbers.unwrap_or_default()
 }
 
-fn nix(context: &Context) -> CheckDocument {
-    let version = context
-        .nix()
-        .and_then(|nix| Ok(crate::ports::NixActions::nix_version(&nix)?));
-    match version {
-        Ok(version) => passed("nix", format!("Nix {version}")),
-        Err(failure) => failed("nix", &failure),
-    }
-}
-
 fn settings(context: &Context) -> CheckDocument {
     let paths = context.settings_paths();
     match context.settings().and(paths) {
@@ -115,7 +107,7 @@ fn state_in_memory(context: &Context) -> Option<CheckDocument> {
 /// Whether a directory, or its place if it does not exist, is on a file system that is emptied by a boot.
 #[cfg(target_os = "linux")]
 fn is_in_memory(dir: &camino::Utf8Path) -> bool {
-    use nix::sys::statfs::{TMPFS_MAGIC, statfs};
+    use ::nix::sys::statfs::{TMPFS_MAGIC, statfs};
     let there = dir
         .ancestors()
         .find_map(|dir| statfs(dir.as_std_path()).ok());

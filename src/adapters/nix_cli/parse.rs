@@ -14,7 +14,7 @@ pub(super) use info::{each_path_info, path_info};
 pub(super) use maintenance::{damage, optimised};
 pub(super) use refusal::refusals;
 pub(super) use settings::{Setting, keep_flags, shown, store_setting, value};
-pub use version::{MalformedVersion, NixVersion};
+pub use version::{MalformedVersion, NixVersion, Variant};
 
 /// What a collection says of itself: `2 store paths deleted, 1.91 MiB freed`. `None` when there is no such line.
 pub(super) fn collected(text: &str) -> Option<Collected> {

@@ -160,7 +160,7 @@ fn trap_31_a_nix_that_ends_well_and_does_nothing_has_failed() {
 #[test]
 fn trap_24_a_nix_that_was_not_tried_collects_wholly() {
     with_each_nix(|nix| {
-        for version in ["2.35.0", "2.93.0"] {
+        for version in ["2.35.0", "2.93.0", "2.99.0"] {
             let store = Store::new(nix, KeepFlags::NIX_DEFAULT);
             chain(&store);
             let text = format!("echo 'nix (Nix) {version}'");

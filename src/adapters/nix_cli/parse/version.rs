@@ -8,6 +8,42 @@ use std::fmt;
 pub struct NixVersion {
     numbers: (u32, u32, u32),
     text: Option<String>,
+    variant: Variant,
+}
+
+/// Which of the programs that are called `nix` it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Variant {
+    /// Nix itself.
+    Nix,
+    /// Lix.
+    Lix,
+    /// Determinate Nix, with its own version.
+    Determinate(String),
+    /// Another one, by the name that it prints.
+    Other(String),
+}
+
+impl Variant {
+    /// By what stands in parentheses before the version.
+    fn parse(line: &str) -> Self {
+        let name = line
+            .split_once('(')
+            .and_then(|(_, rest)| rest.rsplit_once(')'));
+        let name = name.map_or("", |(name, _)| name);
+        match name.strip_prefix("Determinate Nix") {
+            _ if name == "Nix" => Self::Nix,
+            Some(version) => Self::Determinate(version.trim().escape_debug().to_string()),
+            None if name.starts_with("Lix") => Self::Lix,
+            None => Self::Other(
+                name.chars()
+                    .take(40)
+                    .collect::<String>()
+                    .escape_debug()
+                    .to_string(),
+            ),
+        }
+    }
 }
 
 /// A text without a version.
@@ -21,6 +57,28 @@ impl NixVersion {
         Self {
             numbers: (major, minor, patch),
             text: None,
+            variant: Variant::Nix,
+        }
+    }
+
+    /// Which program it is.
+    pub fn variant(&self) -> &Variant {
+        &self.variant
+    }
+
+    /// Whether it is Nix, between the oldest and the newest version that the tests run with.
+    pub fn is_in_tested_range(&self) -> bool {
+        let (major, minor, _) = self.numbers;
+        self.variant == Variant::Nix && (2, 8) <= (major, minor) && (major, minor) <= (2, 34)
+    }
+
+    /// The program and its version.
+    pub fn describe(&self) -> String {
+        match &self.variant {
+            Variant::Nix => format!("Nix {self}"),
+            Variant::Lix => format!("Lix {self}"),
+            Variant::Determinate(own) => format!("Determinate Nix {own} (Nix {self})"),
+            Variant::Other(name) => format!("{name} {self}"),
         }
     }
 
@@ -49,6 +107,7 @@ impl NixVersion {
         Ok(Self {
             numbers,
             text: Some(text.to_string()),
+            variant: Variant::parse(line),
         })
     }
 }
