@@ -98,9 +98,11 @@ impl Processes {
 }
 
 /// Looks at the use of links.
-pub(super) struct UseReader<'a, H> {
+pub(super) struct UseReader<'a, H, R> {
     /// Whether a directory is a home.
     pub(super) is_home: H,
+    /// Whether a link cannot be removed with the rights of its owner.
+    pub(super) is_out_of_reach: R,
     /// The machine's own directories: what is on their file systems is not elsewhere.
     pub(super) own: &'a [&'a Utf8Path],
     /// The home of a user, by number.
@@ -109,7 +111,7 @@ pub(super) struct UseReader<'a, H> {
     pub(super) processes: &'a Processes,
 }
 
-impl<H: Fn(&Utf8Path) -> bool> UseReader<'_, H> {
+impl<H: Fn(&Utf8Path) -> bool, R: Fn(&GcRoot) -> bool> UseReader<'_, H, R> {
     /// The use of each link.
     pub(super) fn read<'r>(
         &self,
@@ -128,6 +130,7 @@ impl<H: Fn(&Utf8Path) -> bool> UseReader<'_, H> {
                     last,
                     project_gone,
                     elsewhere,
+                    out_of_reach: (self.is_out_of_reach)(root),
                 })
             };
             let Some(project) = Project::of(&root.link, &self.is_home) else {

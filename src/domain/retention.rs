@@ -120,6 +120,8 @@ pub enum Reason {
         /// The number of the process.
         pid: u32,
     },
+    /// It cannot be removed with the rights of its owner: they may not change its directory, or they have no account.
+    OutOfReach,
     /// Its last use is not known.
     UseUnknown(String),
     /// It was used within the time of a rule.

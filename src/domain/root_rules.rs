@@ -130,6 +130,9 @@ pub fn judge(
             (None, RuleVerdict::Remove) if seen.elsewhere && rule.pattern.is_none() => {
                 return Err(vec![Reason::OtherFileSystem]);
             }
+            (None, RuleVerdict::Remove) if seen.out_of_reach => {
+                return Err(vec![Reason::OutOfReach]);
+            }
             (None, RuleVerdict::Remove) => {
                 return Ok(Match {
                     rule: RuleNumber(number),

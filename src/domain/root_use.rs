@@ -26,6 +26,8 @@ pub struct SeenUse {
     pub project_gone: bool,
     /// Whether it is on a file system that has neither the machine's files, nor the store, nor its owner's home.
     pub elsewhere: bool,
+    /// Whether it cannot be removed with the rights of its owner.
+    pub out_of_reach: bool,
 }
 
 /// The last use, by the latest sign of it.

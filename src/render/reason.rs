@@ -53,6 +53,7 @@ pub fn sentence(reason: &Reason, time: &dyn Fn(Timestamp) -> String) -> String {
         Reason::NotNeeded => "the budget does not need its space".to_string(),
         Reason::LaterRun => "left for a later run".to_string(),
         Reason::InUse { pid } => format!("process {pid} works in its project"),
+        Reason::OutOfReach => "it cannot be removed with the rights of its owner".to_string(),
         Reason::UseUnknown(why) => format!("its last use is unknown: {why}"),
         Reason::UsedWithin { span, last } => {
             let (at, signal) = (time(last.at), last.signal);

@@ -67,6 +67,7 @@ fn root(link: &Utf8Path) -> GcRoot {
 
 fn look(link: &Utf8Path, home: &Utf8Path) -> LinkUse {
     let reader = UseReader {
+        is_out_of_reach: |_: &GcRoot| false,
         is_home: |dir: &Utf8Path| dir == home,
         own: &[home],
         homes: &HashMap::new(),
@@ -298,6 +299,7 @@ fn a_file_system_of_neither_machine_nor_owner_is_elsewhere() {
     let (_guard, home, dir) = project(&["x"]);
     assert!(!seen(look(&dir.join("result"), &home)).elsewhere);
     let reader = UseReader {
+        is_out_of_reach: |_: &GcRoot| false,
         is_home: |_: &Utf8Path| false,
         own: &[Utf8Path::new("/proc")],
         homes: &HashMap::new(),
@@ -358,6 +360,7 @@ fn where_no_process_can_be_seen_the_use_of_a_project_is_unknown() {
     let (_guard, home, dir) = project(&["x"]);
     for proc in [home.join("absent"), dir] {
         let reader = UseReader {
+            is_out_of_reach: |_: &GcRoot| false,
             is_home: |dir: &Utf8Path| dir == home,
             own: &[&home],
             homes: &HashMap::new(),

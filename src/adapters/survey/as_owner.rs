@@ -1,6 +1,7 @@
-//! Reading a link with the rights of its directory's owner: root may not read a home on NFS with `root_squash`.
+//! Looking with the rights of another user: root may not read a home on NFS with `root_squash`, and a run of root acts with the rights
+//! of the owner.
 //!
-//! Only the identity of this thread for file system checks changes, for two calls that do not follow the last link.
+//! Only the identity of this thread for file system checks changes, for calls that do not follow the last link.
 //! Nothing is opened.
 
 use std::ffi::OsString;
@@ -8,7 +9,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use nix::unistd::{Uid, setfsuid};
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::unistd::{AccessFlags, Uid, faccessat, geteuid, setfsuid};
 
 use super::dirs::{FileKind, Meta, metadata_of};
 
@@ -30,6 +32,22 @@ pub(super) fn read_link(link: &Path) -> io::Result<(Meta, OsString)> {
         OsString::new()
     };
     Ok((found, text))
+}
+
+/// Whether a user may add and remove names in a directory.
+///
+/// # Errors
+/// Why not.
+pub(super) fn may_change(dir: &Path, uid: u32) -> io::Result<()> {
+    let uid = Uid::from_raw(uid);
+    let _other = if uid == geteuid() {
+        None
+    } else {
+        let denied = || io::Error::from(io::ErrorKind::PermissionDenied);
+        Some(Other::become_user(uid).ok_or_else(denied)?)
+    };
+    let change = AccessFlags::W_OK | AccessFlags::X_OK;
+    Ok(faccessat(AT_FDCWD, dir, change, AtFlags::AT_EACCESS)?)
 }
 
 /// This thread while it has another identity for the file system.

@@ -43,6 +43,7 @@ fn seen(days: i64) -> LinkUse {
         },
         project_gone: false,
         elsewhere: false,
+        out_of_reach: false,
     })
 }
 
@@ -223,6 +224,18 @@ fn another_file_system_is_named_by_a_pattern_or_left_alone() {
         ..unused(9)
     };
     assert_eq!(judged(&result(), &elsewhere, &[named]), Ok(1));
+}
+
+#[test]
+fn what_its_owner_cannot_remove_is_kept_where_a_rule_would_remove_it() {
+    let closed = with(|it| it.out_of_reach = true);
+    let kept = Err(vec![Reason::OutOfReach]);
+    assert_eq!(judged(&result(), &closed, &[unused(9)]), kept);
+    let young = judged(&result(), &closed, &[unused(99)]);
+    assert!(matches!(
+        young.unwrap_err()[..],
+        [Reason::UsedWithin { .. }]
+    ));
 }
 
 #[rstest]

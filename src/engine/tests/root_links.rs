@@ -35,6 +35,7 @@ pub(super) fn used(at: Timestamp) -> LinkUse {
         },
         project_gone: false,
         elsewhere: false,
+        out_of_reach: false,
     })
 }
 

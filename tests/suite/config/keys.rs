@@ -520,6 +520,7 @@ fn planned(text: &str) -> String {
         last,
         project_gone: false,
         elsewhere: false,
+        out_of_reach: false,
     });
     machine.uses.insert(link.link.clone(), used);
     machine.roots = vec![root("gone"), link];

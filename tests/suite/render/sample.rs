@@ -240,6 +240,7 @@ fn uses(odd: &str) -> BTreeMap<Utf8PathBuf, LinkUse> {
             },
             project_gone,
             elsewhere: false,
+            out_of_reach: false,
         })
     };
     BTreeMap::from([

@@ -1,12 +1,15 @@
 //! What the rights of an ordinary user do not reach. Root looks as another user for these tests.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown, lchown};
 
 use nix_prune::domain::blocker::CheckCode;
 use nix_prune::domain::note::{Note, NoteCode};
 use nix_prune::domain::root::RootState;
+use nix_prune::domain::root_use::LinkUse;
 use nix_prune::domain::snapshot::{Actor, Snapshot};
+
+use crate::support::skipped;
 
 use super::tree::{Tree, codes, give_away, profile, root, uid};
 
@@ -160,5 +163,38 @@ fn own_profiles_that_can_only_be_listed_are_refused() {
         let path = tree.path(&format!("{dir}/profile"));
         assert_eq!(profile(&open, &path).blocked, None);
         assert_eq!(codes(&open), []);
+    }
+}
+
+#[test]
+fn links_that_cannot_be_removed_with_their_owners_rights_are_known() {
+    if uid() != 0 {
+        return skipped("giving links to other users takes root");
+    }
+    let tree = Tree::new();
+    allow(&tree, ".", 0o755);
+    tree.other_user("home/other");
+    let expected = [
+        ("own", 4242, false),
+        ("of-root", 4242, true),
+        ("closed", 4242, true),
+        ("without-account", 4_242_424, true),
+    ];
+    for (name, owner, _) in expected {
+        let link = tree.to_store(&format!("home/{name}/src/result"), name);
+        tree.auto(name, &link);
+        lchown(&link, Some(owner), None).unwrap();
+        if name != "of-root" {
+            chown(link.parent().unwrap(), Some(owner), None).unwrap();
+        }
+    }
+    allow(&tree, "home/closed", 0o700);
+    let snapshot = tree.as_root();
+    for (name, _, out_of_reach) in expected {
+        let link = tree.at(&format!("home/{name}/src/result"));
+        let LinkUse::Seen(seen) = &snapshot.uses[&link] else {
+            panic!("{name}: {:?}", snapshot.uses);
+        };
+        assert_eq!(seen.out_of_reach, out_of_reach, "{name}");
     }
 }

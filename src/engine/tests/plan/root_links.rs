@@ -32,6 +32,7 @@ fn unused() -> LinkUse {
         },
         project_gone: false,
         elsewhere: false,
+        out_of_reach: false,
     })
 }
 
