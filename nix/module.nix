@@ -209,14 +209,21 @@ let
   foreign = lib.filter (
     profile:
     let
-      below = lib.removePrefix "/nix/var/nix/profiles/" profile;
+      # of a pattern, what comes before the first wildcard
+      path = builtins.head (builtins.match "([^]*?[{}\\\\]*).*" profile);
+      below = lib.removePrefix "/nix/var/nix/profiles/" path;
+      isPattern = path != profile;
     in
     profile == "users"
     || profile == "home-manager"
     || profile == "nix-collect-garbage"
     || (
       lib.hasPrefix "/" profile
-      && (below == profile || (lib.hasPrefix "per-user/" below && !lib.hasPrefix "per-user/root/" below))
+      && (
+        below == path
+        || (lib.hasPrefix "per-user/" below && !lib.hasPrefix "per-user/root/" below)
+        || (isPattern && lib.hasPrefix below "per-user/")
+      )
     )
   );
   ofUsersIn =

@@ -72,9 +72,14 @@ let
       default = profiles;
       description = ''
         The profiles whose generations are removed: `system` (the machine's, and the named ones), `users` (users' own profiles and
-        channels), `home-manager`, `nix-collect-garbage` (those of `nix-collect-garbage -d`), or the absolute path of a profile.
+        channels), `home-manager`, `containers` (the systems of NixOS containers), `system-manager`, `nix-on-droid`,
+        `nix-collect-garbage` (those of `nix-collect-garbage -d`), the absolute path of a profile, or a pattern for paths.
       '';
     };
+    users =
+      optional (types.nonEmptyListOf own.user)
+        "The users, by name or number, whose profiles may be among these; systems are not affected. Without it, everybody's."
+        (example [ "alice" ]);
     keep = mkOption {
       type = types.submodule { options = keep; };
       description = "Keep rules. A generation is kept if any rule keeps it; at least one rule must be above zero.";

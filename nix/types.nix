@@ -36,7 +36,8 @@ in
   span = types.singleLineStr // {
     description = "time span of systemd.time(7), such as 15min or 1h";
   };
-  profile = matching "system, users, home-manager, nix-collect-garbage, or the absolute path of a profile" "system|users|home-manager|nix-collect-garbage|/.+";
+  profile = matching "system, users, home-manager, containers, system-manager, nix-on-droid, nix-collect-garbage, or the absolute path of a profile or a pattern for paths" "system|users|home-manager|containers|system-manager|nix-on-droid|nix-collect-garbage|/.+";
+  user = matching "name of a user, or the number as text" "[^[:space:]:/*]+";
   place = matching "absolute path" "/.*";
   safetyCheck = matching "code of a safety check, such as roots.unreadable" "[a-z]+\\.[a-z-]+";
   reason = matching "text that is not empty" ".*[^[:space:]].*";

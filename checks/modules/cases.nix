@@ -265,6 +265,12 @@ in
           profiles = [
             "system"
             "/nix/var/nix/profiles/per-user/root/channels"
+            "containers"
+            "/nix/var/nix/profiles/per-container/*/dev*"
+          ];
+          users = [
+            "root"
+            "1000"
           ];
         };
       };

@@ -323,6 +323,33 @@ weekly"
           "per-user/ann/profile belong to users"
         ]
       )
+      (row
+        (job {
+          operations.generations = {
+            keep.last = 5;
+            profiles = [
+              "containers"
+              "/nix/var/nix/profiles/per-container/*/tools"
+              "/nix/var/nix/profiles/per-user/root/*"
+              "/nix/var/nix/profiles/per-user/*/dev*"
+            ];
+          };
+        })
+        [
+          "profiles: /nix/var/nix/profiles/per-user/*/dev* belong to users"
+        ]
+      )
+      (row
+        (job {
+          operations.generations = {
+            keep.last = 5;
+            profiles = [ "/nix/var/nix/profiles/**" ];
+          };
+        })
+        [
+          "profiles: /nix/var/nix/profiles/** belong to users"
+        ]
+      )
 
       # what cannot be watched
       (row

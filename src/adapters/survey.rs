@@ -23,6 +23,7 @@ mod profiles;
 mod roots;
 mod scan;
 mod store;
+mod systems;
 mod unprotected;
 mod users;
 mod uses;
@@ -43,7 +44,7 @@ use crate::domain::note::NoteCode;
 use crate::domain::profile::Profile;
 use crate::domain::receipt::RunId;
 use crate::domain::snapshot::{Actor, Hold, Pin, Snapshot};
-use crate::domain::store_path::{StoreDir, StorePath};
+use crate::domain::store_path::StoreDir;
 use crate::ports::{self, Clock, JournalError, Survey, SurveyError};
 
 use super::boot;
@@ -201,8 +202,8 @@ impl Survey for Observer<'_> {
         profiles.revealed(&roots.reveals(&holds_dir));
         profiles.block_too_many_names();
 
-        let booted = context.systems("booted-system", &mut profiles);
-        let running = context.systems("current-system", &mut profiles);
+        let booted = context.booted(&mut profiles);
+        let running = context.running(&mut profiles);
         let mut pins = context.pins(&mut profiles);
         let mut holds = context.holds();
         unprotected::windows(context, &mut holds, &scope.skips);
@@ -323,19 +324,6 @@ impl SurveyContext<'_> {
         );
         findings.note(NoteCode::RootsUnseen, unseen.clone());
         Some(unseen)
-    }
-
-    fn systems(&self, name: &str, profiles: &mut Profiles<'_>) -> Vec<StorePath<String>> {
-        machine::systems(self.places, name).unwrap_or_else(|why| {
-            // Any generation may be the booted one: the machine keeps all of them.
-            profiles.block(&why, |profile| profile.kind.is_system());
-            self.findings.refuse(
-                CheckCode::RootsUnreadable,
-                why,
-                "check the link; until then no system generation is removed",
-            );
-            Vec::new()
-        })
     }
 
     /// Our own pins, and those of users whose profiles we could change.

@@ -235,7 +235,7 @@ impl Context {
         for text in &args.profiles {
             selected.push(ProfileSelector::parse(text).ok_or_else(|| {
                 usage(format!("`{text}` is not a profile")).hint(format!(
-                    "Use {} or an absolute path.",
+                    "Use {}, an absolute path, or a pattern for paths.",
                     ProfileSelector::WORDS.join(", ")
                 ))
             })?);
@@ -253,7 +253,12 @@ impl Context {
             }
             (none, Some(keep), selected) => {
                 let profiles = selected.unwrap_or_else(every_profile);
-                *none = Some(GenerationsOperation { profiles, keep });
+                let users = Vec::new();
+                *none = Some(GenerationsOperation {
+                    profiles,
+                    users,
+                    keep,
+                });
             }
             (None, None, Some(_)) => {
                 return Err(usage(format!("the job {} has no keep rules", job.name))

@@ -4,10 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use camino::Utf8Path;
-use globset::{GlobBuilder, GlobMatcher};
+use globset::GlobMatcher;
 use serde::{Deserialize, Serialize};
 
 use super::blocker::{Blocker, CheckCode};
+use super::job::{glob, has_wildcard};
 
 /// A safety check that the settings accept at one place, until somebody takes the entry out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -109,14 +110,11 @@ impl Place {
         if first.is_empty() || has_wildcard(first) {
             return Err(NotAPlace::Everywhere(text.to_string()));
         }
-        let glob = |text: &str| {
-            let glob = GlobBuilder::new(text).literal_separator(true).build()?;
-            Ok::<_, globset::Error>(glob.compile_matcher())
-        };
+        let matcher = |text: &str| Ok::<_, globset::Error>(glob(text)?.compile_matcher());
         let patterns = if has_wildcard(text) {
             // `/home/alice/**` is about the home itself as well.
-            let around = text.strip_suffix("/**").map(glob).transpose()?;
-            Some([glob(text)?].into_iter().chain(around).collect())
+            let around = text.strip_suffix("/**").map(matcher).transpose()?;
+            Some([matcher(text)?].into_iter().chain(around).collect())
         } else {
             None
         };
@@ -138,10 +136,6 @@ impl Place {
     pub fn as_str(&self) -> &str {
         &self.text
     }
-}
-
-fn has_wildcard(text: &str) -> bool {
-    text.contains(['*', '?', '[', ']', '{', '}', '\\'])
 }
 
 impl PartialEq for Place {

@@ -5,8 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 
+pub use self::patterns::PathPatterns;
+pub(in crate::domain) use self::patterns::{glob, has_wildcard};
+pub use self::selector::{GenerationsOperation, ProfileSelector};
 use super::accept::Acceptance;
 use super::blocker::CheckCode;
 use super::budget::DiskGoal;
@@ -15,11 +17,13 @@ use super::leftover::LeftoversOperation;
 use super::limits::Limits;
 use super::measure::{Bytes, Span, Timestamp};
 use super::plan::Action;
-use super::profile::{GenerationNumber, Profile, ProfileKind, ProfilePath};
+use super::profile::{GenerationNumber, ProfilePath};
 use super::protected::ProtectedPaths;
-use super::retention::KeepPolicy;
 use super::risk::RiskLevel;
 use super::root_rules::{RootRule, RuleVerdict};
+
+mod patterns;
+mod selector;
 
 /// The name of a job: 1 to 50 letters, digits, `_` or `-`, beginning with a letter or digit.
 #[derive(
@@ -96,7 +100,7 @@ pub struct Protect {
     /// Generations that the settings pin.
     pub generations: Vec<ProtectedGeneration>,
     /// Roots whose link matches one of these.
-    pub roots: RootPatterns,
+    pub roots: PathPatterns,
     /// Paths that no operation removes.
     pub paths: ProtectedPaths,
 }
@@ -139,58 +143,13 @@ impl ProfileRef {
     pub fn names(&self, profile: &ProfilePath) -> bool {
         match self {
             Self::Path(path) => path == profile,
-            Self::Name(name) => name == profile.name() || *name == profile.short(),
+            Self::Name(name) => {
+                let short = profile.short();
+                // Of a path, the last part; the short name of a container's system is that of the container.
+                short == *name || short.rsplit('/').next() == Some(name)
+            }
         }
     }
-}
-
-/// Patterns for the links of roots, such as `/home/*/keep/**`; `*` does not cross a slash.
-#[derive(Debug, Clone, Default)]
-pub struct RootPatterns {
-    texts: Vec<String>,
-    set: GlobSet,
-}
-
-impl RootPatterns {
-    /// The most patterns that are looked for: compiling many more takes seconds and a large part of the memory.
-    pub const MAX_COUNT: usize = 1000;
-
-    /// Compiles the patterns.
-    ///
-    /// # Errors
-    /// Names the pattern that is not one.
-    pub fn new<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<Self, globset::Error> {
-        let mut set = GlobSetBuilder::new();
-        let mut texts = Vec::new();
-        for pattern in patterns {
-            set.add(glob(pattern)?);
-            texts.push(pattern.to_string());
-        }
-        let set = set.build()?;
-        Ok(Self { texts, set })
-    }
-
-    /// Whether a text is a pattern; all of them are compiled together.
-    ///
-    /// # Errors
-    /// Says why it is none.
-    pub fn check(pattern: &str) -> Result<(), globset::Error> {
-        glob(pattern).map(drop)
-    }
-
-    /// Whether one of them matches.
-    pub fn matches(&self, link: &Utf8Path) -> bool {
-        self.set.is_match(link)
-    }
-
-    /// The patterns as they are written.
-    pub fn texts(&self) -> impl Iterator<Item = &str> {
-        self.texts.iter().map(String::as_str)
-    }
-}
-
-fn glob(pattern: &str) -> Result<Glob, globset::Error> {
-    GlobBuilder::new(pattern).literal_separator(true).build()
 }
 
 /// The operations of a job; each is there or not, and they run in this order.
@@ -276,86 +235,6 @@ impl CollectOperation {
         let before = now.before(recent);
         // Nix counts seconds.
         Some(Timestamp::from_unix(before.to_unix().0, 0).unwrap_or(before))
-    }
-}
-
-/// Which profiles lose generations, and which generations are kept.
-#[derive(Debug, Clone)]
-pub struct GenerationsOperation {
-    /// The profiles.
-    pub profiles: Vec<ProfileSelector>,
-    /// Which generations are kept.
-    pub keep: KeepPolicy,
-}
-
-impl GenerationsOperation {
-    /// Whether a profile of the system may be among its profiles.
-    pub fn may_select_a_system(&self) -> bool {
-        let is_other = |it: &ProfileSelector| {
-            matches!(it, ProfileSelector::Users | ProfileSelector::HomeManager)
-        };
-        !self.profiles.iter().all(is_other)
-    }
-
-    /// Whether the job removes generations of the profile.
-    pub fn selects(&self, profile: &Profile) -> bool {
-        self.profiles
-            .iter()
-            .any(|selector| selector.selects(profile))
-    }
-}
-
-/// A group of profiles, or one of them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ProfileSelector {
-    /// `system`: the system profile and the named ones in `system-profiles`.
-    System,
-    /// `users`: users' own profiles, root's default and channels.
-    Users,
-    /// `home-manager`: every home-manager profile.
-    HomeManager,
-    /// `nix-collect-garbage`: what `nix-collect-garbage -d` takes in. Every profile in and below Nix's directories of
-    /// profiles, the machine's and one's own, and in the directory of the one that `~/.nix-profile` leads to.
-    NixCollectGarbage,
-    /// One profile by its path.
-    Path(ProfilePath),
-}
-
-impl ProfileSelector {
-    /// The words that select profiles.
-    pub const WORDS: [&str; 4] = ["system", "users", "home-manager", "nix-collect-garbage"];
-
-    /// Reads one of [`Self::WORDS`] or an absolute path.
-    pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "system" => Some(Self::System),
-            "users" => Some(Self::Users),
-            "home-manager" => Some(Self::HomeManager),
-            "nix-collect-garbage" => Some(Self::NixCollectGarbage),
-            path => ProfilePath::new(Utf8Path::new(path)).ok().map(Self::Path),
-        }
-    }
-
-    /// The path of a profile that is asked for by path.
-    pub fn path(&self) -> Option<Utf8PathBuf> {
-        match self {
-            Self::Path(path) => Some(path.to_path()),
-            _ => None,
-        }
-    }
-
-    /// Whether the profile is meant.
-    pub fn selects(&self, profile: &Profile) -> bool {
-        match self {
-            Self::System => profile.kind.is_system(),
-            Self::Users => matches!(
-                profile.kind,
-                ProfileKind::User | ProfileKind::Default | ProfileKind::Channels
-            ),
-            Self::HomeManager => profile.kind == ProfileKind::HomeManager,
-            Self::NixCollectGarbage => profile.is_nix_own,
-            Self::Path(path) => profile.path == *path,
-        }
     }
 }
 

@@ -80,6 +80,9 @@ pub enum NoteCode {
     /// Generations are left for later runs.
     #[serde(rename = "generations.later-run")]
     LaterRun,
+    /// A pattern or a user of `generations` matches no profile.
+    #[serde(rename = "generations.nothing-selected")]
+    NothingSelected,
     /// No system is known to have run long enough for `knownGood`.
     #[serde(rename = "generations.nothing-known-good")]
     NothingKnownGood,

@@ -134,13 +134,33 @@ pub enum ProfileKind {
     Channels,
     /// A home-manager profile.
     HomeManager,
+    /// `system` in a directory of `profiles/per-container`: what a NixOS container boots.
+    Container,
+    /// `profiles/system-manager-profiles/system-manager`: the system of system-manager.
+    SystemManager,
+    /// `profiles/nix-on-droid`: the system of nix-on-droid.
+    NixOnDroid,
     /// Anything else that was found or asked for.
     Other,
 }
 
 impl ProfileKind {
-    /// Whether the machine boots from generations of this profile.
+    /// The kinds whose generations are systems.
+    pub const SYSTEMS: [Self; 5] = [
+        Self::System,
+        Self::NamedSystem,
+        Self::Container,
+        Self::SystemManager,
+        Self::NixOnDroid,
+    ];
+
+    /// Whether its generations are systems: of the machine, or of something that runs on it.
     pub fn is_system(self) -> bool {
+        Self::SYSTEMS.contains(&self)
+    }
+
+    /// Whether the machine boots from generations of this profile.
+    pub fn boots_the_machine(self) -> bool {
         matches!(self, Self::System | Self::NamedSystem)
     }
 }
@@ -152,6 +172,13 @@ pub struct Owner {
     pub uid: u32,
     /// The user's name, if the machine knows it.
     pub name: Option<String>,
+}
+
+impl Owner {
+    /// Whether a text is the user's name or number.
+    pub fn is_called(&self, text: &str) -> bool {
+        self.name.as_deref() == Some(text) || self.uid.to_string() == text
+    }
 }
 
 impl fmt::Display for Owner {

@@ -3,7 +3,7 @@
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
-use super::job::RootPatterns;
+use super::job::PathPatterns;
 use super::measure::{Span, Timestamp};
 use super::retention::Reason;
 use super::root::{GcRoot, RootKind};
@@ -15,7 +15,7 @@ pub struct RootRule {
     /// The kind of root.
     pub kind: Option<RootKind>,
     /// A pattern for the link.
-    pub pattern: Option<RootPatterns>,
+    pub pattern: Option<PathPatterns>,
     /// The owner of the link, by name or number.
     pub owner: Option<String>,
     /// It was not used for this long.
@@ -155,7 +155,7 @@ impl RootRule {
     fn is_for(&self, root: &GcRoot) -> bool {
         let is_owner = |name: &String| {
             let owner = root.owner.as_ref();
-            owner.is_some_and(|it| it.name.as_ref() == Some(name) || it.uid.to_string() == *name)
+            owner.is_some_and(|it| it.is_called(name))
         };
         let patterns = self.pattern.as_ref();
         self.kind.is_none_or(|kind| kind == root.kind)

@@ -30,7 +30,11 @@ pub fn observe(
 /// Those of systems that these profiles still have.
 #[must_use]
 pub fn of_systems(known: &Uptimes, profiles: &[Profile]) -> Uptimes {
-    let systems = || profiles.iter().filter(|profile| profile.kind.is_system());
+    let systems = || {
+        profiles
+            .iter()
+            .filter(|profile| profile.kind.boots_the_machine())
+    };
     let has = |path: &StorePath<String>| {
         let mut generations = systems().flat_map(|profile| profile.generations.values());
         generations.any(|generation| generation.offers(path))

@@ -388,6 +388,7 @@ fn job(window: Span) -> Job {
         operations: Operations {
             generations: Some(GenerationsOperation {
                 profiles: vec![ProfileSelector::System],
+                users: Vec::new(),
                 keep: KeepPolicy::new(KeepRules {
                     last: Some(3),
                     ..KeepRules::default()

@@ -89,7 +89,7 @@ fn is_refresh(action: &Action) -> bool {
 /// Whether an action changes what a boot menu lists.
 fn concerns(action: &Action) -> bool {
     let generation = action.changed_generation();
-    generation.is_some_and(|facts| facts.profile_kind.is_system())
+    generation.is_some_and(|facts| facts.profile_kind.boots_the_machine())
 }
 
 /// Whether the menu lists a generation that does not exist. Of a profile that was not found that is not known.

@@ -9,7 +9,7 @@ use super::{
     ActionContext, Draft, Frees, Loss, Operation, Performed, ProfileNames, Regret, held_links,
 };
 use crate::domain::effective_job::EffectiveJob;
-use crate::domain::job::{GenerationsOperation, ProfileRef};
+use crate::domain::job::{GenerationsOperation, ProfileRef, ProfileSelector};
 use crate::domain::measure::{Span, Timestamp};
 use crate::domain::note::{Note, NoteCode};
 use crate::domain::plan::{Action, Decision, GenerationFacts, RemovalRule, Subject};
@@ -47,6 +47,7 @@ pub(super) fn select(draft: &mut Draft<'_>) {
         .collect();
     let judged = quota::limit(judged, snapshot, job);
     draft.notes.extend(pins_in_vain(snapshot, job));
+    draft.notes.extend(selected_in_vain(snapshot, operation));
     draft.notes.extend(quota::left_for_later(&judged));
     draft.notes.extend(nothing_known_good(operation, snapshot));
     for (profile, verdicts) in judged {
@@ -119,7 +120,7 @@ fn verdicts_of(
 /// Says that the rule `knownGood` keeps nothing yet.
 fn nothing_known_good(operation: &GenerationsOperation, snapshot: &Snapshot) -> Option<Note> {
     let profiles = snapshot.profiles.iter();
-    let systems = profiles.filter(|it| it.kind.is_system() && operation.selects(it));
+    let systems = profiles.filter(|it| it.kind.boots_the_machine() && operation.selects(it));
     let mut generations = systems
         .flat_map(|profile| profile.generations.values())
         .peekable();
@@ -180,6 +181,25 @@ fn pins_in_vain(snapshot: &Snapshot, job: &EffectiveJob) -> Vec<Note> {
         ));
     }
     notes
+}
+
+/// Says which patterns and users match no profile: one with a slip in it selects nothing.
+fn selected_in_vain(snapshot: &Snapshot, operation: &GenerationsOperation) -> Vec<Note> {
+    let profiles = || snapshot.profiles.iter();
+    let note = |text| Note::new(NoteCode::NothingSelected, text);
+    let patterns = operation.profiles.iter().filter_map(|selector| {
+        let ProfileSelector::Pattern(pattern) = selector else {
+            return None;
+        };
+        let matches = profiles().any(|profile| selector.selects(profile));
+        let pattern = pattern.texts().next()?;
+        (!matches).then(|| format!("No profile was found that matches {pattern}."))
+    });
+    let users = operation.users.iter().filter_map(|user| {
+        let has_one = profiles().any(|profile| profile.owner.is_called(user));
+        (!has_one).then(|| format!("No profile of the user {user} was found."))
+    });
+    patterns.chain(users).map(note).collect()
 }
 
 impl Operation for Remove<'_> {

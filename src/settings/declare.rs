@@ -114,6 +114,9 @@ pub(super) enum Risk {
     Budget,
     /// The risk of removing generations of the added profiles.
     Removes,
+    /// A list that restricts what is removed: taking it away or adding an item has the risk of removing generations of
+    /// users.
+    Restricts,
     /// Rules in an order: any change has the risk of removing the link of a root.
     Rules,
 }

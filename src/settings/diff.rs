@@ -168,6 +168,7 @@ impl<'a> DiffBuilder<'a> {
                     self.add(at, old, new, change);
                 }
             }
+            (Shape::List(_), Risk::Restricts) => self.restriction(at, old, new, jobs),
             (Shape::List(_), _) => self.list(key, at, items(old), items(new), jobs),
             _ => self.leaf(key, at, old, new, jobs),
         }

@@ -238,8 +238,10 @@ codes! {
     PolicyWindow = "policy.undo-window",
     /// A job allows critical actions.
     RiskCritical = "max-risk.critical",
-    /// The operation `generations` selects no profile.
-    ProfilesNone = "profiles.none",
+    /// The operation `generations` selects no profile, or has too many entries for them.
+    ProfilesCount = "profiles.count",
+    /// The users of the operation `generations` are none or too many, or one of them is no name or number.
+    GenerationsUsers = "generations.users",
     /// A profile selector is unknown.
     ProfileUnknown = "profiles.unknown",
     /// The number of a keep rule is out of range.

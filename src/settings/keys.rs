@@ -10,12 +10,12 @@ use super::platform::Platform;
 use super::reader::Reader;
 use super::slot::{Group, List, Named, Origin, Part, Slot, Sourced, fill, over};
 use super::syntax::{At, Object};
-use super::values::{MaxStore, MinFree, MinFreeInodes, Reason, RootPattern, RuledKind};
+use super::values::{MaxStore, MinFree, MinFreeInodes, Reason, RootPattern, RuledKind, UserName};
 use crate::domain::accept::Place;
 use crate::domain::blocker::CheckCode;
 use crate::domain::budget::{Budget as Goal, ReleaseHolds};
 use crate::domain::collect::CollectMethod;
-use crate::domain::job::{ProfileRef, ProfileSelector, RootPatterns};
+use crate::domain::job::{PathPatterns, ProfileRef, ProfileSelector};
 use crate::domain::measure::{Bytes, Span};
 use crate::domain::retention::MAX_KEPT;
 use crate::domain::risk::RiskLevel;
@@ -48,7 +48,7 @@ keys! {
         /// Safety checks that are accepted at a place, until the entry is removed. Every plan shows them. Only the entries
         /// of the lowest file count, which is the machine's where there is one.
         accept "accept": List<Acceptance> {
-            default: Default::Json("[]"), items: (0, RootPatterns::MAX_COUNT), items_code: Code::AcceptMany,
+            default: Default::Json("[]"), items: (0, PathPatterns::MAX_COUNT), items_code: Code::AcceptMany,
             merge: Merge::Lowest, risk: Risk::Accepts,
         };
         /// Minimum retention enforced on every job, flag and other file. The strictest file wins.
@@ -84,7 +84,7 @@ keys! {
         };
         /// Patterns for links of GC roots that are never removed, such as `/home/*/keep/**`.
         roots "roots": List<Sourced<RootPattern>> {
-            default: Default::Json("[]"), items: (0, RootPatterns::MAX_COUNT), items_code: Code::RootPatternsMany,
+            default: Default::Json("[]"), items: (0, PathPatterns::MAX_COUNT), items_code: Code::RootPatternsMany,
             code: Code::RootPattern, merge: Merge::Union, risk: Risk::Protects,
         };
     }
@@ -188,10 +188,17 @@ keys! {
 
     /// Which profiles lose generations, and which generations are kept.
     Generations {
-        /// system, users, home-manager, nix-collect-garbage or absolute paths of profiles.
+        /// system, users, home-manager, containers, system-manager, nix-on-droid, nix-collect-garbage, absolute paths of
+        /// profiles, or patterns for them such as `/nix/var/nix/profiles/per-user/*/dev*`.
         profiles "profiles": List<Sourced<ProfileSelector>> {
-            default: Default::Json(r#"["system", "users", "home-manager"]"#), items: (1, usize::MAX),
-            items_code: Code::ProfilesNone, risk: Risk::Removes, flag: Some("--profile"),
+            default: Default::Json(r#"["system", "users", "home-manager"]"#), items: (1, PathPatterns::MAX_COUNT),
+            items_code: Code::ProfilesCount, code: Code::ProfileUnknown, risk: Risk::Removes, flag: Some("--profile"),
+        };
+        /// The users, by name or number, whose profiles may be among these. Systems are not affected. Without it,
+        /// everybody's.
+        users "users": List<Sourced<UserName>> {
+            items: (1, PathPatterns::MAX_COUNT), items_code: Code::GenerationsUsers, code: Code::GenerationsUsers,
+            risk: Risk::Restricts,
         };
         /// What is kept.
         keep "keep": Keep;
@@ -232,7 +239,7 @@ keys! {
         /// Rules for links of users that are roots, such as `result` and those in `.direnv`. The first rule that fits a link
         /// decides. A link that no rule fits is kept.
         rules "rules": List<RootRule> {
-            default: Default::Json("[]"), items: (0, RootPatterns::MAX_COUNT), items_code: Code::RootRules,
+            default: Default::Json("[]"), items: (0, PathPatterns::MAX_COUNT), items_code: Code::RootRules,
             risk: Risk::Rules,
         };
     }

@@ -18,7 +18,7 @@ use super::{JobSettings, Settings};
 use crate::domain::accept::Acceptance;
 use crate::domain::budget::{Budget, DiskGoal};
 use crate::domain::effective_job::EffectiveJob;
-use crate::domain::job::{Job, JobName, Operations, Protect, ProtectedGeneration, RootPatterns};
+use crate::domain::job::{Job, JobName, Operations, PathPatterns, Protect, ProtectedGeneration};
 use crate::domain::limits::Limits;
 use crate::domain::measure::Span;
 use crate::domain::policy::{MinimumRetention, Policy};
@@ -124,7 +124,7 @@ fn protected(
         })
     });
     let patterns = protect.roots.as_ref()?.items.iter();
-    let patterns = RootPatterns::new(patterns.map(|pattern| pattern.value.0.as_str()));
+    let patterns = PathPatterns::new(patterns.map(|pattern| pattern.value.0.as_str()));
     if let Err(error) = &patterns {
         let at = At::Key(&At::Root, "protect");
         let message = format!("the patterns cannot be used together: {error}");

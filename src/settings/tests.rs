@@ -4,7 +4,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::job::RootPatterns;
+use crate::domain::job::PathPatterns;
 use crate::domain::risk::RiskLevel;
 
 const KEEP: &str = "/jobs/daily/operations/generations/keep";
@@ -298,12 +298,49 @@ fn a_newer_version_is_refused_with_the_one_that_is_understood() {
 }
 
 #[rstest]
-#[case(RootPatterns::MAX_COUNT, &[])]
-#[case(RootPatterns::MAX_COUNT + 1, &["protect.roots.many /protect/roots"])]
+#[case(PathPatterns::MAX_COUNT, &[])]
+#[case(PathPatterns::MAX_COUNT + 1, &["protect.roots.many /protect/roots"])]
 fn patterns_are_as_many_as_can_be_looked_for(#[case] count: usize, #[case] expected: &[&str]) {
     let patterns: Vec<String> = (0..count).map(|n| format!("/home/*/keep{n}/**")).collect();
     assert_eq!(
         found(&base_with("/protect/roots", json!(patterns))),
         expected
     );
+}
+
+#[rstest]
+#[case(PathPatterns::MAX_COUNT, &[])]
+#[case(PathPatterns::MAX_COUNT + 1, &["profiles.count /jobs/daily/operations/generations/profiles"])]
+#[case(10_000, &["profiles.count /jobs/daily/operations/generations/profiles"])]
+fn profiles_have_as_many_patterns(#[case] count: usize, #[case] expected: &[&str]) {
+    let patterns: Vec<String> = (0..count).map(|n| format!("/p/*/dev{n}*")).collect();
+    let profiles = "/jobs/daily/operations/generations/profiles";
+    assert_eq!(found(&base_with(profiles, json!(patterns))), expected);
+}
+
+#[rstest]
+#[case("**", "path.relative", "use the absolute path")]
+#[case("per-user/*/dev*", "path.relative", "use the absolute path")]
+#[case("*", "path.relative", "use the absolute path")]
+#[case(
+    "/p/../*",
+    "path.not-normalised",
+    "use the resolved path, without `..`"
+)]
+#[case("/p//*", "path.not-normalised", "use `/p/*`")]
+#[case("/p/*/", "path.not-normalised", "use `/p/*`")]
+#[case("/p/[", "profiles.unknown", "`*` matches one name")]
+#[case("/p/{a", "profiles.unknown", "`*` matches one name")]
+#[case("/", "profiles.unknown", "or a pattern")]
+#[case("contaners", "profiles.unknown", "perhaps containers")]
+fn what_selects_no_profile_says_what_would(
+    #[case] selector: &str,
+    #[case] code: &str,
+    #[case] hint: &str,
+) {
+    let profiles = "/jobs/daily/operations/generations/profiles";
+    let findings = parse(&base_with(profiles, json!([selector]))).unwrap_err();
+    assert_eq!(findings.len(), 1);
+    assert_eq!(findings[0].code.to_string(), code);
+    assert!(findings[0].hint.contains(hint), "{}", findings[0].hint);
 }

@@ -12,7 +12,7 @@ use super::syntax::Value;
 use crate::domain::budget::{Amount, Budget, BudgetError, InodeAmount, parse_size, respelled_size};
 use crate::domain::measure::{AgeError, Bytes, Span};
 
-pub(super) use words::{RootPattern, RuledKind};
+pub(super) use words::{RootPattern, RuledKind, UserName};
 
 /// The JSON that a key allows, for the schema and the reference.
 pub(super) enum Shape {

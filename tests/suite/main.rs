@@ -33,6 +33,7 @@ mod maintenance;
 mod nix_cli;
 #[path = "../../src/engine/tests/snapshots.rs"]
 mod plan;
+mod profiles;
 mod readme;
 mod render;
 mod retention;

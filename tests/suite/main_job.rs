@@ -205,6 +205,7 @@ fn job(rules: KeepRules) -> Job {
         operations: Operations {
             generations: Some(GenerationsOperation {
                 profiles: vec![ProfileSelector::System, ProfileSelector::Users],
+                users: Vec::new(),
                 keep: KeepPolicy::new(rules).unwrap(),
             }),
             roots: Some(RootsOperation {

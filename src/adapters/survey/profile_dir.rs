@@ -19,8 +19,16 @@ pub(super) enum DirKind {
     Top,
     /// `system-profiles` in it.
     SystemProfiles,
+    /// `system-manager-profiles` in it.
+    SystemManager,
     /// `per-user` in it.
     PerUser,
+    /// `per-container` in it.
+    PerContainer,
+    /// The directory of a container, which has it as its own `profiles`.
+    OfContainer,
+    /// A directory in that, such as the container's `per-user`.
+    InContainer,
     /// A user's own directory of profiles.
     OfUser,
     /// Another one below `profiles`.
@@ -36,7 +44,10 @@ impl DirKind {
         match (self, name) {
             (Self::Top, "system") => ProfileKind::System,
             (Self::Top, "default") => ProfileKind::Default,
+            (Self::Top, "nix-on-droid") => ProfileKind::NixOnDroid,
             (Self::SystemProfiles, _) => ProfileKind::NamedSystem,
+            (Self::SystemManager, "system-manager") => ProfileKind::SystemManager,
+            (Self::OfContainer, "system") => ProfileKind::Container,
             (Self::OfUser, "channels") => ProfileKind::Channels,
             (Self::OfUser | Self::Asked | Self::Revealed, "home-manager") => {
                 ProfileKind::HomeManager
@@ -50,7 +61,11 @@ impl DirKind {
     pub(super) fn below(self, name: &str) -> Self {
         match (self, name) {
             (Self::Top, "system-profiles") => Self::SystemProfiles,
+            (Self::Top, "system-manager-profiles") => Self::SystemManager,
             (Self::Top, "per-user") => Self::PerUser,
+            (Self::Top, "per-container") => Self::PerContainer,
+            (Self::PerContainer, _) => Self::OfContainer,
+            (Self::OfContainer | Self::InContainer, _) => Self::InContainer,
             (Self::PerUser | Self::OfUser, _) => Self::OfUser,
             (Self::Revealed, _) => Self::Revealed,
             _ => Self::Elsewhere,
@@ -100,6 +115,11 @@ impl ProfileDir {
         }
         if self.place.is_open_to_others() {
             return Some(format!("users other than its owner may write to {dir}"));
+        }
+        let is_of_container = matches!(self.role, DirKind::OfContainer | DirKind::InContainer);
+        if is_of_container && uid != 0 {
+            // A user of the machine with this number is somebody else.
+            return Some(format!("{dir} belongs to user {uid} of a container"));
         }
         (uid != 0 && !users.knows(uid)).then(|| {
             format!(

@@ -25,7 +25,8 @@ pub struct JobArgs {
     /// Disk budget.
     #[command(flatten, next_help_heading = "Disk budget (replaces the job's)")]
     pub budget: BudgetArgs,
-    /// Prune only these profiles: system, users, home-manager, nix-collect-garbage, or a path (repeatable)
+    /// Prune only these profiles: system, users, home-manager, containers, system-manager, nix-on-droid,
+    /// nix-collect-garbage, a path or a pattern (repeatable)
     #[arg(long = "profile", value_name = "PROFILE", help_heading = OVERRIDES, add = complete::profiles())]
     pub profiles: Vec<String>,
     /// Keep removed generations restorable for this long, such as 7d; 0s disables undo

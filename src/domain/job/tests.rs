@@ -1,6 +1,9 @@
+use rstest::rstest;
+
 use super::*;
 use crate::domain::plan::OptimiseFacts;
-use rstest::rstest;
+use crate::domain::profile::{Current, Owner, Profile, ProfileKind};
+use crate::domain::retention::{KeepPolicy, KeepRules};
 
 #[rstest]
 #[case("daily", true)]
@@ -49,8 +52,8 @@ fn a_name_is_of_every_profile_that_it_fits(#[case] text: &str, #[case] is: bool)
 #[case("/home/*/keep/**", true)]
 #[case("/home/{a", false)]
 fn patterns_are_checked_as_they_are_compiled(#[case] pattern: &str, #[case] is: bool) {
-    assert_eq!(RootPatterns::check(pattern).is_ok(), is);
-    let patterns = RootPatterns::new([pattern]);
+    assert_eq!(PathPatterns::check(pattern).is_ok(), is);
+    let patterns = PathPatterns::new([pattern]);
     assert_eq!(patterns.is_ok(), is);
     if let Ok(patterns) = patterns {
         assert_eq!(patterns.texts().collect::<Vec<_>>(), [pattern]);
@@ -121,12 +124,131 @@ fn the_cutoff_is_so_long_ago(#[case] keep_recent: Option<Span>, #[case] expected
     assert_eq!(cutoff.as_deref(), expected);
 }
 
+fn of_kind(kind: ProfileKind, path: &str, uid: u32, name: Option<&str>) -> Profile {
+    Profile {
+        path: ProfilePath::new(path.into()).unwrap(),
+        kind,
+        owner: Owner {
+            uid,
+            name: name.map(str::to_string),
+        },
+        current: Current::Known(GenerationNumber(1)),
+        is_nix_own: false,
+        generations: std::collections::BTreeMap::new(),
+        blocked: None,
+    }
+}
+
+const ALICE: &str = "/nix/var/nix/profiles/per-user/alice/dev-tools";
+
 #[test]
-fn a_selector_is_a_word_or_a_path() {
+fn a_selector_is_a_word_a_path_or_a_pattern() {
     for word in ProfileSelector::WORDS {
         assert_eq!(ProfileSelector::parse(word).unwrap().path(), None, "{word}");
     }
     let profile = ProfileSelector::parse("/nix/var/nix/profiles/system").unwrap();
     assert_eq!(profile.path(), Some("/nix/var/nix/profiles/system".into()));
-    assert_eq!(ProfileSelector::parse("systems"), None);
+    let pattern = ProfileSelector::parse("/nix/var/nix/profiles/*").unwrap();
+    assert!(matches!(pattern, ProfileSelector::Pattern(_)));
+    for wrong in [
+        "systems",
+        "",
+        "/",
+        "*",
+        "**",
+        "profiles/*",
+        "/a/[",
+        "/a/{b",
+        "/..",
+    ] {
+        assert_eq!(ProfileSelector::parse(wrong), None, "{wrong}");
+    }
+}
+
+/// Each word has kinds of its own, so that no kind is selected by a word that is about another one.
+#[rstest]
+#[case("system", &[ProfileKind::System, ProfileKind::NamedSystem])]
+#[case("users", &[ProfileKind::Default, ProfileKind::User, ProfileKind::Channels])]
+#[case("home-manager", &[ProfileKind::HomeManager])]
+#[case("containers", &[ProfileKind::Container])]
+#[case("system-manager", &[ProfileKind::SystemManager])]
+#[case("nix-on-droid", &[ProfileKind::NixOnDroid])]
+#[case("nix-collect-garbage", &[])]
+fn words_select_kinds(#[case] word: &str, #[case] kinds: &[ProfileKind]) {
+    let selector = ProfileSelector::parse(word).unwrap();
+    let others = [
+        ProfileKind::Default,
+        ProfileKind::User,
+        ProfileKind::Channels,
+        ProfileKind::HomeManager,
+        ProfileKind::Other,
+    ];
+    for kind in ProfileKind::SYSTEMS.into_iter().chain(others) {
+        let selects = selector.selects(&of_kind(kind, "/p/x", 0, Some("root")));
+        assert_eq!(selects, kinds.contains(&kind), "{word} {kind:?}");
+        assert!(!selects || selector.may_select(kind), "{word} {kind:?}");
+    }
+}
+
+#[rstest]
+#[case("/nix/var/nix/profiles/per-user/*/dev*", true)]
+#[case("/nix/var/nix/profiles/per-user/alice/dev-tools", true)]
+#[case("/nix/var/nix/profiles/**/dev-tools", true)]
+#[case("/nix/var/nix/profiles/per-user/{alice,bob}/*", true)]
+#[case("/**", true)]
+#[case("/nix/var/nix/profiles/per-user/*", false)]
+#[case("/nix/var/nix/*/dev-tools", false)]
+#[case("/nix/var/nix/profiles/per-user/alice/dev", false)]
+#[case("/nix/var/nix/profiles/per-user/alice/de?", false)]
+#[case("/*", false)]
+fn patterns_are_about_whole_paths(#[case] pattern: &str, #[case] selects: bool) {
+    let profile = of_kind(ProfileKind::User, ALICE, 1000, Some("alice"));
+    let selector = ProfileSelector::parse(pattern).unwrap();
+    assert_eq!(selector.selects(&profile), selects);
+}
+
+#[rstest]
+#[case(&[], &["alice", "bob", "left", "root", "system", "web"])]
+#[case(&["alice"], &["alice", "system", "web"])]
+#[case(&["1000"], &["alice", "system", "web"])]
+#[case(&["1000", "bob"], &["alice", "bob", "system", "web"])]
+#[case(&["1002"], &["left", "system", "web"])]
+#[case(&["root"], &["root", "system", "web"])]
+#[case(&["Alice", "100", "01000", ""], &["system", "web"])]
+fn users_restrict_what_is_not_a_system(#[case] users: &[&str], #[case] expected: &[&str]) {
+    let keep = KeepPolicy::new(KeepRules {
+        last: Some(1),
+        ..KeepRules::default()
+    });
+    let operation = GenerationsOperation {
+        profiles: vec![ProfileSelector::parse("/**").unwrap()],
+        users: users.iter().map(ToString::to_string).collect(),
+        keep: keep.unwrap(),
+    };
+    let profiles = [
+        (
+            "alice",
+            of_kind(ProfileKind::User, ALICE, 1000, Some("alice")),
+        ),
+        (
+            "bob",
+            of_kind(ProfileKind::Other, "/srv/p", 1001, Some("bob")),
+        ),
+        ("left", of_kind(ProfileKind::User, "/p/left", 1002, None)),
+        (
+            "root",
+            of_kind(ProfileKind::Default, "/p/default", 0, Some("root")),
+        ),
+        (
+            "system",
+            of_kind(ProfileKind::System, "/p/system", 0, Some("root")),
+        ),
+        (
+            "web",
+            of_kind(ProfileKind::Container, "/p/web", 0, Some("root")),
+        ),
+    ];
+    let selected = profiles.iter().filter(|(_, it)| operation.selects(it));
+    let selected: Vec<&str> = selected.map(|(name, _)| *name).collect();
+    assert_eq!(selected, expected);
 }

@@ -6,8 +6,8 @@ use super::{GenerationNumber, ProfilePath};
 use crate::domain::snapshot::Held;
 
 impl ProfilePath {
-    /// The name within the directories where Nix keeps profiles: `system`, `system-profiles/work`, `alice/home-manager`. A profile
-    /// anywhere else has its whole path.
+    /// The name within the directories where Nix keeps profiles: `system`, `system-profiles/work`, `alice/home-manager`; of the
+    /// system of a container `container/NAME`. A profile anywhere else has its whole path.
     pub fn short(&self) -> String {
         let mut parents = self.dir.components().rev().map(|part| part.as_str());
         let mut next = || parents.next().unwrap_or_default();
@@ -16,6 +16,14 @@ impl ProfilePath {
             ["profiles", "nix", "state", ".local", user] if user != "/" => Some(user),
             [user, "per-user", "profiles", "nix", "var"] => Some(user),
             ["system-profiles", "profiles", "nix", "var", _] => Some("system-profiles"),
+            ["system-manager-profiles", "profiles", "nix", "var", _]
+                if self.name == "system-manager" =>
+            {
+                None
+            }
+            [container, "per-container", "profiles", "nix", "var"] if self.name == "system" => {
+                return format!("container/{container}");
+            }
             _ => return self.to_string(),
         };
         match prefix {
@@ -87,6 +95,20 @@ mod tests {
         "alice/home-manager"
     )]
     #[case("/root/.local/state/nix/profiles/profile", "root/profile")]
+    #[case("/nix/var/nix/profiles/per-container/web/system", "container/web")]
+    #[case(
+        "/nix/var/nix/profiles/per-container/web/tools",
+        "/nix/var/nix/profiles/per-container/web/tools"
+    )]
+    #[case(
+        "/nix/var/nix/profiles/system-manager-profiles/system-manager",
+        "system-manager"
+    )]
+    #[case(
+        "/nix/var/nix/profiles/system-manager-profiles/other",
+        "/nix/var/nix/profiles/system-manager-profiles/other"
+    )]
+    #[case("/nix/var/nix/profiles/nix-on-droid", "nix-on-droid")]
     #[case(
         "/.local/state/nix/profiles/profile",
         "/.local/state/nix/profiles/profile"
@@ -106,6 +128,9 @@ mod tests {
     #[case("home-manager", &["alice", "bob"])]
     #[case("/home/bob/.local/state/nix/profiles/home-manager", &["bob"])]
     #[case("carol/home-manager", &[])]
+    #[case("container/web", &["web"])]
+    #[case("web", &["web"])]
+    #[case("/nix/var/nix/profiles/per-container/web/system", &["web"])]
     #[case("nix/profiles/system", &[])]
     #[case("./system", &[])]
     #[case("../system", &[])]
@@ -115,6 +140,10 @@ mod tests {
         let home = |user| format!("/home/{user}/.local/state/nix/profiles/home-manager");
         let all = [
             ("system", "/nix/var/nix/profiles/system".to_string()),
+            (
+                "web",
+                "/nix/var/nix/profiles/per-container/web/system".to_string(),
+            ),
             ("alice", home("alice")),
             ("bob", home("bob")),
         ];

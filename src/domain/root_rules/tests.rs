@@ -124,8 +124,8 @@ fn a_rule_is_for_what_it_names(#[case] rule: RootRule, #[case] fits: bool) {
     assert_eq!(judged(&result(), &seen(50), &[rule]), expected);
 }
 
-fn patterns(pattern: &str) -> RootPatterns {
-    RootPatterns::new([pattern]).unwrap()
+fn patterns(pattern: &str) -> PathPatterns {
+    PathPatterns::new([pattern]).unwrap()
 }
 
 #[test]

@@ -61,7 +61,7 @@ fn note(plan: &mut Plan, why: &str) {
 }
 
 fn system(facts: &GenerationFacts) -> Option<Utf8PathBuf> {
-    let is_system = facts.profile_kind.is_system();
+    let is_system = facts.profile_kind.boots_the_machine();
     is_system.then(|| facts.profile.link(facts.number))
 }
 

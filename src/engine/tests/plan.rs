@@ -13,6 +13,7 @@ mod protecting;
 mod rechecking;
 mod root_links;
 mod roots;
+mod selecting;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use nix_prune::domain::job::{
@@ -72,6 +73,7 @@ fn job() -> Job {
                     ProfileSelector::Users,
                     ProfileSelector::HomeManager,
                 ],
+                users: Vec::new(),
                 keep: KeepPolicy::new(keep).unwrap(),
             }),
             roots: Some(RootsOperation {

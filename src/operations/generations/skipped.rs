@@ -14,17 +14,23 @@ struct Barred {
     why: String,
 }
 
-/// The profiles that a job names by path, and the machine's where it selects `system`. Other groups are whatever is there:
+/// The profiles that a job names by path, and the systems that it selects by a word. Other groups are whatever is there:
 /// one user's broken profile is shown, and is no failure of the job.
 fn barred(snapshot: &Snapshot, job: &EffectiveJob) -> Vec<Barred> {
-    let operation = job.operations.generations.as_ref();
-    let selectors = operation.map(|operation| operation.profiles.as_slice());
+    let Some(operation) = &job.operations.generations else {
+        return Vec::new();
+    };
     let mut all = Vec::new();
-    for selector in selectors.unwrap_or_default() {
+    for selector in &operation.profiles {
         let selected = snapshot.profiles.iter().filter(|p| selector.selects(p));
         match selector {
             ProfileSelector::Path(path) => {
-                let mut found = selected.map(|profile| bar(profile, snapshot, true));
+                let mut found = selected.map(|profile| {
+                    let is_covered = operation.covers_owner(profile);
+                    let why = || format!("`users` does not list its owner {}", profile.owner);
+                    let other = (!is_covered).then(why);
+                    other.or_else(|| bar(profile, snapshot, true))
+                });
                 let why = match found.next() {
                     Some(None) => continue,
                     Some(Some(why)) => why,
@@ -33,12 +39,16 @@ fn barred(snapshot: &Snapshot, job: &EffectiveJob) -> Vec<Barred> {
                 let path = path.to_path();
                 all.push(Barred { path, why });
             }
-            ProfileSelector::System => all.extend(selected.filter_map(|profile| {
+            ProfileSelector::System
+            | ProfileSelector::Containers
+            | ProfileSelector::SystemManager
+            | ProfileSelector::NixOnDroid => all.extend(selected.filter_map(|profile| {
                 let path = profile.path.to_path();
                 bar(profile, snapshot, false).map(|why| Barred { path, why })
             })),
             ProfileSelector::Users
             | ProfileSelector::HomeManager
+            | ProfileSelector::Pattern(_)
             | ProfileSelector::NixCollectGarbage => {}
         }
     }

@@ -342,7 +342,7 @@ fn all_notes(plan: &Plan) -> Vec<&str> {
     let mut removed = plan.removed_generations();
     let mut steps = plan.steps.iter();
     let is_refreshed = steps.any(|step| matches!(step.action, Action::RefreshBootMenu(_)));
-    if !is_refreshed && removed.any(|facts| facts.profile_kind.is_system()) {
+    if !is_refreshed && removed.any(|facts| facts.profile_kind.boots_the_machine()) {
         notes.push("the boot menu lists removed generations until `nixos-rebuild boot`");
     }
     notes

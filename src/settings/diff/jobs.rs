@@ -1,10 +1,13 @@
 //! What a job can do, before and after: its goal, and the highest risk that it can reach.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
-use super::{At, DiffBuilder, Jobs, Part, Risk};
+use super::{At, DiffBuilder, Jobs, Part, Risk, by_identity, items};
 use crate::domain::budget::{Amount, Budget, DiskGoal, InodeAmount, ReleaseHolds};
 use crate::domain::job::{Job, ProfileSelector};
+use crate::domain::profile::ProfileKind;
 use crate::domain::risk::{self, RiskLevel};
 
 impl DiffBuilder<'_> {
@@ -19,6 +22,41 @@ impl DiffBuilder<'_> {
         };
         let (was, is) = (Value::Bool(!is_new), Value::Bool(is_new));
         self.add(at, Some(was), Some(is), (level, message));
+    }
+
+    /// A list that restricts whose generations are removed; without one they are everybody's.
+    pub(super) fn restriction(
+        &mut self,
+        at: At<'_>,
+        old: Option<&Part>,
+        new: Option<&Part>,
+        jobs: Jobs<'_>,
+    ) {
+        let before = old.map(|_| by_identity(items(old)));
+        let after = new.map(|_| by_identity(items(new)));
+        let is_more = match (&before, &after) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(before), Some(after)) => after.keys().any(|user| !before.contains_key(user)),
+        };
+        let names = |list: &Option<BTreeMap<String, _>>| {
+            let list = list.as_ref();
+            list.map(|list| list.keys().cloned().collect::<Vec<_>>())
+        };
+        let (was, is) = (names(&before), names(&after));
+        if was == is {
+            return;
+        }
+        let change = if is_more {
+            let level = jobs.new.map_or(RiskLevel::High, |job| {
+                let held = !job.undo_window.is_zero();
+                risk::of_generation(false, held, 0).min(highest(job))
+            });
+            (level, "profiles of more users lose generations")
+        } else {
+            (RiskLevel::Low, "profiles of fewer users lose generations")
+        };
+        self.add(at, was.map(Value::from), is.map(Value::from), change);
     }
 
     pub(super) fn budget(&mut self, at: At<'_>, jobs: Jobs<'_>) {
@@ -139,9 +177,9 @@ pub(super) fn reach(job: &Job) -> RiskLevel {
 pub(super) fn reach_of(profiles: &[ProfileSelector], job: &Job) -> RiskLevel {
     let held = !job.undo_window.is_zero();
     let risks = profiles.iter().map(|selector| {
-        // The target of a path is known only on the machine.
-        let may_be_a_system =
-            matches!(selector, ProfileSelector::System | ProfileSelector::Path(_));
+        let may_be_a_system = ProfileKind::SYSTEMS
+            .into_iter()
+            .any(|kind| selector.may_select(kind));
         risk::of_generation(may_be_a_system, held, 0)
     });
     risks.max().unwrap_or(RiskLevel::Low).min(highest(job))

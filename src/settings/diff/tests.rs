@@ -162,6 +162,9 @@ const KEEP: &str = "/jobs/daily/operations/generations/keep";
 #[case::verify("/jobs/daily/operations/verify", json!({ "enabled": true }), "/jobs/daily/operations/verify", "low")]
 #[case::roots("/jobs/daily/operations/roots", json!({ "dangling": true }), "/jobs/daily/operations/roots/dangling", "low")]
 #[case::profiles_more("/jobs/daily/operations/generations/profiles", json!(["system", "users", "/srv/profile"]), "/jobs/daily/operations/generations/profiles/2", "medium")]
+#[case::containers("/jobs/daily/operations/generations/profiles", json!(["system", "users", "containers"]), "/jobs/daily/operations/generations/profiles/2", "medium")]
+#[case::pattern("/jobs/daily/operations/generations/profiles", json!(["system", "users", "/srv/*"]), "/jobs/daily/operations/generations/profiles/2", "medium")]
+#[case::users("/jobs/daily/operations/generations/users", json!(["alice"]), "/jobs/daily/operations/generations/users", "low")]
 #[case::profiles_fewer("/jobs/daily/operations/generations/profiles", json!(["system"]), "/jobs/daily/operations/generations/profiles/1", "low")]
 fn one_change_gives_one_difference(
     #[case] pointer: &str,
@@ -317,4 +320,44 @@ fn where_nothing_was_everything_is_added() {
         ]
     );
     assert!(assessment.changes.iter().all(|change| change.old.is_none()));
+}
+
+/// Without the list everybody's profiles lose generations.
+#[rstest]
+#[case::taken_away(json!(["alice"]), json!(null), "medium")]
+#[case::one_more(json!(["alice"]), json!(["alice", "bob"]), "medium")]
+#[case::another(json!(["alice"]), json!(["bob"]), "medium")]
+#[case::one_fewer(json!(["alice", "bob"]), json!(["bob"]), "low")]
+#[case::added(json!(null), json!(["bob"]), "low")]
+#[case::order(json!(["alice", "bob"]), json!(["bob", "alice"]), "none")]
+fn users_restrict_whose_profiles_lose_generations(
+    #[case] old: Value,
+    #[case] new: Value,
+    #[case] risk: &str,
+) {
+    let users = "/jobs/daily/operations/generations/users";
+    let [old, new] = [old, new].map(|it| with(&[(users, it)]));
+    let found = assess(&old, &new);
+    let found_risk = found.risk().map(|risk| risk.to_string());
+    assert_eq!(found_risk.as_deref().unwrap_or("none"), risk);
+    let pointers = found.changes.iter().map(|it| it.pointer.to_string());
+    assert!(pointers.into_iter().all(|it| it == users));
+}
+
+/// What may select a system has its risk, also where no word says so.
+#[rstest]
+#[case("users", "medium")]
+#[case("home-manager", "medium")]
+#[case("containers", "high")]
+#[case("system-manager", "high")]
+#[case("nix-on-droid", "high")]
+#[case("nix-collect-garbage", "high")]
+#[case("/home/*/.local/state/nix/profiles/*", "high")]
+fn a_new_job_has_the_risk_of_what_it_may_select(#[case] selector: &str, #[case] risk: &str) {
+    let job = json!({ "operations": { "generations": { "profiles": [selector], "keep": { "last": 1 } } } });
+    let found = assess(&base(), &with(&[("/jobs/new", job)]));
+    assert_eq!(
+        found.risk().map(|risk| risk.to_string()).as_deref(),
+        Some(risk)
+    );
 }

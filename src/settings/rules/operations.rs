@@ -4,11 +4,12 @@ use camino::Utf8PathBuf;
 
 use super::{count, value};
 use crate::domain::job::{
-    BootMenuOperation, CollectOperation, GenerationsOperation, Operations, RootPatterns,
+    BootMenuOperation, CollectOperation, GenerationsOperation, Operations, PathPatterns,
     RootsOperation,
 };
 use crate::domain::leftover::{LeftoverClass, LeftoversOperation};
 use crate::domain::plan::{Action, OptimiseFacts};
+use crate::domain::profile::ProfileKind;
 use crate::domain::retention::{Calendar, KeepPolicy, KeepRules, PeriodCounts};
 use crate::domain::root_rules::{RootRule, RuleVerdict};
 use crate::settings::finding::Code;
@@ -36,7 +37,7 @@ pub(super) fn operations(
         let removes = generations.as_ref().is_some_and(|it| {
             // One that is wrong is reported as such.
             it.as_ref()
-                .is_none_or(GenerationsOperation::may_select_a_system)
+                .is_none_or(|it| it.may_select(ProfileKind::System))
         });
         self::boot_menu(keys, removes, At::Key(&at, "bootMenu"), reader)
     });
@@ -76,7 +77,7 @@ fn roots(keys: &keys::Roots, at: At<'_>, reader: &mut Reader) -> Option<RootsOpe
 
 fn root_rule(keys: &keys::RootRule, at: At<'_>, reader: &mut Reader) -> Option<RootRule> {
     let pattern = value(keys.pattern.as_ref());
-    let pattern = pattern.map(|pattern| RootPatterns::new([pattern.0.as_str()]));
+    let pattern = pattern.map(|pattern| PathPatterns::new([pattern.0.as_str()]));
     let rule = RootRule {
         kind: value(keys.kind.as_ref()).map(|kind| kind.0),
         pattern: pattern.transpose().ok()?,
@@ -202,8 +203,10 @@ fn generations(
         }
     };
     let profiles = keys.profiles.as_ref()?.items.iter();
+    let users = keys.users.iter().flat_map(|users| &users.items);
     Some(GenerationsOperation {
         profiles: profiles.map(|profile| profile.value.clone()).collect(),
+        users: users.map(|user| user.value.0.clone()).collect(),
         keep: keep?,
     })
 }

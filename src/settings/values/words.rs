@@ -7,7 +7,7 @@ use crate::domain::accept::{Acceptance, NotAPlace, Place};
 use crate::domain::blocker::CheckCode;
 use crate::domain::budget::ReleaseHolds;
 use crate::domain::collect::CollectMethod;
-use crate::domain::job::{ProfileRef, ProfileSelector, RootPatterns};
+use crate::domain::job::{PathPatterns, ProfileRef, ProfileSelector};
 use crate::domain::nearest::nearest;
 use crate::domain::risk::RiskLevel;
 use crate::domain::root::RootKind;
@@ -117,7 +117,7 @@ impl Word for RootPattern {
 
     fn parse(text: &str) -> Result<Self, Fault> {
         let text = normal_path(text)?;
-        RootPatterns::check(text).map_err(|error| pattern_fault(&error))?;
+        PathPatterns::check(text).map_err(|error| pattern_fault(&error))?;
         Ok(Self(text.to_string()))
     }
 }
@@ -180,23 +180,46 @@ impl Word for ProfileRef {
 }
 
 impl Word for ProfileSelector {
-    const PATTERN: Option<&'static str> =
-        Some("^(system|users|home-manager|nix-collect-garbage|/.*)$");
+    const PATTERN: Option<&'static str> = Some(
+        "^(system|users|home-manager|containers|system-manager|nix-on-droid|nix-collect-garbage|/.*)$",
+    );
 
     fn parse(text: &str) -> Result<Self, Fault> {
-        if text.contains('/') {
+        if text.contains(['/', '*']) {
             normal_path(text)?;
+            PathPatterns::check(text).map_err(|error| pattern_fault(&error))?;
         }
         Self::parse(text).ok_or_else(|| {
             let meant = nearest(text, Self::WORDS).map(|meant| format!(", perhaps {meant}"));
             let (meant, known) = (meant.unwrap_or_default(), Self::WORDS.join(", "));
-            let hint = format!("use one of {known} or the absolute path of a profile{meant}");
+            let hint =
+                format!("use one of {known}, the absolute path of a profile, or a pattern{meant}");
             Fault::with_code(
                 Code::ProfileUnknown,
                 format!("`{text}` selects no profile"),
                 hint,
             )
         })
+    }
+}
+
+/// A user by name or number.
+#[derive(Debug, Clone)]
+pub(in crate::settings) struct UserName(pub(in crate::settings) String);
+
+impl Word for UserName {
+    const PATTERN: Option<&'static str> = Some(r"^[^\s:/*]+$");
+
+    fn parse(text: &str) -> Result<Self, Fault> {
+        let is_odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, ':' | '/' | '*');
+        if text.is_empty() || text.contains(is_odd) {
+            let message = format!("`{text}` is not a user");
+            return Err(Fault::new(
+                message,
+                "use the name of a user, or the number as text",
+            ));
+        }
+        Ok(Self(text.to_string()))
     }
 }
 

@@ -189,6 +189,12 @@ fn rows() -> Vec<Row> {
             operations(json!({ "generations": { "profiles": ["users"] } })),
         ),
         Row(
+            "jobs.NAME.operations.generations.users[]",
+            Plan,
+            operations(json!({ "generations": { "users": ["1000"] } })),
+            operations(json!({ "generations": { "users": ["1001"] } })),
+        ),
+        Row(
             "jobs.NAME.operations.roots.dangling",
             Plan,
             roots(true, json!([])),

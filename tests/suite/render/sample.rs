@@ -390,6 +390,7 @@ pub(crate) fn job(undo_window: Span, odd: &str) -> Job {
                     ProfileSelector::parse("/home/carol/.local/state/nix/profiles/profile")
                         .unwrap(),
                 ],
+                users: Vec::new(),
                 keep: KeepPolicy::new(rules).unwrap(),
             }),
             roots: Some(RootsOperation {

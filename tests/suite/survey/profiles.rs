@@ -9,7 +9,7 @@ use nix_prune::domain::profile::{Current, GenerationNumber, ProfileKind};
 use nix_prune::domain::snapshot::Actor;
 use rstest::rstest;
 
-use super::tree::{NOW, Tree, codes, names, numbers, profile, uid};
+use super::tree::{NOW, Tree, codes, give_away, names, numbers, profile, uid};
 
 #[rstest]
 #[case("state/profiles/system", ProfileKind::System)]
@@ -23,6 +23,15 @@ use super::tree::{NOW, Tree, codes, names, numbers, profile, uid};
 #[case("state/profiles/per-user/me/home-manager", ProfileKind::HomeManager)]
 #[case("state/profiles/per-user/me/tools", ProfileKind::User)]
 #[case("state/profiles/a/b/c/deep", ProfileKind::Other)]
+#[case("state/profiles/nix-on-droid", ProfileKind::NixOnDroid)]
+#[case("state/profiles/system-manager", ProfileKind::Other)]
+#[case(
+    "state/profiles/system-manager-profiles/system-manager",
+    ProfileKind::SystemManager
+)]
+#[case("state/profiles/system-manager-profiles/other", ProfileKind::Other)]
+#[case("state/profiles/per-user/me/nix-on-droid", ProfileKind::User)]
+#[case("home/me/.local/state/nix/profiles/nix-on-droid", ProfileKind::User)]
 #[case("home/me/.local/state/nix/profiles/profile", ProfileKind::User)]
 #[case("home/me/.local/state/nix/profiles/channels", ProfileKind::Channels)]
 #[case(
@@ -44,6 +53,97 @@ fn trap_13_profiles_are_found_where_nix_keeps_them(#[case] path: &str, #[case] k
         assert_eq!(found.blocked, None);
         assert_eq!(snapshot.blockers, []);
     }
+}
+
+/// Below `per-container` only root's directories are the machine's to change.
+#[rstest]
+#[case("web/system", ProfileKind::Container)]
+#[case("web/default", ProfileKind::Other)]
+#[case("web/home-manager", ProfileKind::Other)]
+#[case("web/per-user/me/profile", ProfileKind::Other)]
+#[case("web/per-user/me/channels", ProfileKind::Other)]
+#[case("web/system-profiles/test", ProfileKind::Other)]
+#[case("web/per-container/inner/system", ProfileKind::Other)]
+#[case("system", ProfileKind::Other)]
+#[case("a\n\u{1b}[2Jb/system", ProfileKind::Container)]
+#[case("per-container/system", ProfileKind::Container)]
+fn containers_have_profiles_of_their_own(#[case] path: &str, #[case] kind: ProfileKind) {
+    let tree = Tree::new();
+    let path = tree.profile(&format!("state/profiles/per-container/{path}"), &[1, 2]);
+    let snapshot = tree.as_root();
+    assert_eq!(names(&snapshot), [path.to_string()]);
+    let found = profile(&snapshot, &path);
+    assert_eq!(found.kind, kind);
+    assert_eq!(found.current, Current::Known(GenerationNumber(2)));
+    assert_eq!(numbers(found), [1, 2]);
+    assert_eq!(snapshot.blockers, []);
+    let is_in_a_container = path.dir() != tree.at("state/profiles/per-container");
+    let is_ours = uid() == 0 || !is_in_a_container;
+    assert_eq!(found.blocked.is_none(), is_ours, "{:?}", found.blocked);
+    if is_in_a_container && give_away(path.dir()) {
+        let blocked = profile(&tree.as_root(), &path).blocked.clone();
+        let blocked = blocked.unwrap();
+        assert!(blocked.contains("of a container"), "{blocked}");
+    }
+}
+
+#[rstest]
+#[case("state/profiles/per-container", "elsewhere", "elsewhere/web/system")]
+#[case("state/profiles/per-container/web", "elsewhere", "elsewhere/system")]
+#[case(
+    "state/profiles/system-manager-profiles",
+    "elsewhere",
+    "elsewhere/system-manager"
+)]
+fn no_directory_of_systems_is_reached_through_a_link(
+    #[case] link: &str,
+    #[case] text: &str,
+    #[case] real: &str,
+) {
+    let tree = Tree::new();
+    tree.profile(real, &[1, 2]);
+    tree.link(link, &format!("{{}}/{text}"));
+    let snapshot = tree.as_root();
+    assert_eq!(names(&snapshot), [""; 0]);
+    assert_eq!(snapshot.blockers, []);
+}
+
+/// The link is made by `system-manager` and has the store path itself.
+#[test]
+fn system_manager_names_the_system_that_it_runs() {
+    let tree = Tree::new();
+    let path = "state/profiles/system-manager-profiles/system-manager";
+    let path = tree.profile(path, &[1, 2, 3]);
+    let link = tree.to_store("state/gcroots/system-manager-current", "system-manager-1");
+    let snapshot = tree.as_root();
+    assert_eq!(
+        snapshot.running[0].to_string(),
+        Tree::base_name("system-manager-1")
+    );
+    assert_eq!(snapshot.running.len(), 1);
+    fs::remove_file(&link).unwrap();
+    tree.link("state/gcroots/system-manager-current", "/etc");
+    let system = tree.profile("state/profiles/system", &[1]);
+    let snapshot = tree.as_root();
+    assert!(profile(&snapshot, &path).blocked.is_some());
+    assert_eq!(profile(&snapshot, &system).blocked, None);
+}
+
+#[test]
+fn the_record_of_a_running_container_must_be_readable() {
+    let tree = Tree::new();
+    let web = tree.profile("state/profiles/per-container/web/system", &[1, 2]);
+    let db = tree.profile("state/profiles/per-container/db/system", &[1, 2]);
+    tree.file("run/systemd/machines/web", "NAME=web\n");
+    let snapshot = tree.as_root();
+    let blocked = profile(&snapshot, &web).blocked.clone().unwrap();
+    if uid() == 0 {
+        assert!(blocked.contains("names no process"), "{blocked}");
+        assert_eq!(profile(&snapshot, &db).blocked, None);
+    }
+    assert_eq!(codes(&snapshot), [CheckCode::ProfileUnreadable]);
+    assert_eq!(snapshot.blockers[0].places, [web.to_path()]);
+    assert!(!snapshot.blockers[0].code.stops_collection());
 }
 
 #[test]

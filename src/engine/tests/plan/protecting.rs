@@ -1,7 +1,7 @@
 //! Open holds that a budget may release, and those that a pin or the settings protect.
 
 use nix_prune::domain::blocker::{Blocker, CheckCode};
-use nix_prune::domain::job::{ProfileRef, ProtectedGeneration, RootPatterns};
+use nix_prune::domain::job::{PathPatterns, ProfileRef, ProtectedGeneration};
 use nix_prune::domain::snapshot::Pin;
 use rstest::rstest;
 
@@ -48,7 +48,7 @@ impl Case {
 
     fn protect_roots(&mut self, pattern: &str) {
         let protect = Arc::make_mut(&mut self.job.protect);
-        protect.roots = RootPatterns::new([pattern]).unwrap();
+        protect.roots = PathPatterns::new([pattern]).unwrap();
     }
 
     fn fails(&mut self, code: CheckCode) {

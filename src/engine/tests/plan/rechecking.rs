@@ -1,7 +1,7 @@
 //! The second look: whatever changed since the plan makes the action stale.
 
 use nix_prune::domain::blocker::{Blocker, CheckCode};
-use nix_prune::domain::job::{ProfileRef, ProtectedGeneration, RootPatterns};
+use nix_prune::domain::job::{PathPatterns, ProfileRef, ProtectedGeneration};
 use nix_prune::domain::profile::CurrentUnknown;
 use nix_prune::domain::protected::ProtectedPaths;
 use nix_prune::domain::snapshot::Pin;
@@ -186,11 +186,11 @@ fn a_root_that_is_protected_by_now_stays() {
     let action = planned(&snapshot, "remove a");
     let mut job = job();
     std::sync::Arc::make_mut(&mut job.protect).roots =
-        RootPatterns::new(["/home/alice/**"]).unwrap();
+        PathPatterns::new(["/home/alice/**"]).unwrap();
     assert!(recheck(&action, &snapshot, Some(&unrestricted(&job))).is_err());
     let protect = std::sync::Arc::make_mut(&mut job.protect);
     (protect.roots, protect.paths) = (
-        RootPatterns::default(),
+        PathPatterns::default(),
         ProtectedPaths::new(vec!["/home/alice".into()]),
     );
     assert!(recheck(&action, &snapshot, Some(&unrestricted(&job))).is_err());

@@ -1,6 +1,6 @@
 //! Links of roots: which a plan removes, and why it keeps the others.
 
-use nix_prune::domain::job::RootPatterns;
+use nix_prune::domain::job::PathPatterns;
 use nix_prune::domain::plan::{Item, RootLinkFacts};
 use nix_prune::domain::protected::ProtectedPaths;
 use nix_prune::domain::root_rules::RootRule;
@@ -166,7 +166,7 @@ fn a_derivation_is_kept() {
 fn protected_links_are_kept() {
     let mut job = rules(vec![rule(30)]);
     std::sync::Arc::make_mut(&mut job.protect).roots =
-        RootPatterns::new(["/home/*/src/**"]).unwrap();
+        PathPatterns::new(["/home/*/src/**"]).unwrap();
     assert_eq!(kept(link("a"), &job), Some(vec![Reason::Protected]));
     let mut job = rules(vec![rule(30)]);
     std::sync::Arc::make_mut(&mut job.protect).paths =

@@ -1,6 +1,6 @@
 //! Dangling roots, by cause.
 
-use nix_prune::domain::job::RootPatterns;
+use nix_prune::domain::job::PathPatterns;
 use nix_prune::domain::plan::{Decision, RemovalRule};
 use nix_prune::domain::protected::ProtectedPaths;
 use rstest::rstest;
@@ -112,7 +112,7 @@ fn a_name_that_is_not_exact_stays() {
 #[case("/home/*/result", Some(removed()))]
 fn patterns_protect_roots(#[case] pattern: &str, #[case] expected: Option<Verdict>) {
     let mut job = job();
-    std::sync::Arc::make_mut(&mut job.protect).roots = RootPatterns::new([pattern]).unwrap();
+    std::sync::Arc::make_mut(&mut job.protect).roots = PathPatterns::new([pattern]).unwrap();
     assert_eq!(fate(root("a"), Actor::Root, &job), expected);
 }
 

@@ -331,7 +331,7 @@ fn what_is_pinned_or_protected_is_not_ended_early() {
             _ => {
                 let patterns = ["/var/lib/nix-prune/holds/3"];
                 std::sync::Arc::make_mut(&mut job.protect).roots =
-                    nix_prune::domain::job::RootPatterns::new(patterns).unwrap();
+                    nix_prune::domain::job::PathPatterns::new(patterns).unwrap();
             }
         }
         let plan = world.within(&job, 4 * SIZE, ReleaseHolds::IfNeeded);
