@@ -136,6 +136,10 @@ let
         description = "Whether to remove entries of {file}`gcroots/auto` and {file}`gcroots/per-user` whose link is gone.";
         example = true;
       };
+      removedUsers =
+        optional own.age
+          "Remove all generations of profiles of removed users, if none of them is younger than this. Such a user has neither an account nor a home any more."
+          (example "90d");
       rules = mkOption {
         type = types.listOf (types.submodule { options = rootRule; });
         default = [ ];

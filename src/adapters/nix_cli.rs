@@ -30,7 +30,8 @@ use super::collector::collector;
 use super::nix_dirs::NixDirs;
 use super::process::{Account, ChildEnv, Command, Output, ProcessError, Program};
 use super::progress_counter::{ProgressCounter, ProgressLine};
-use crate::domain::profile::{GenerationNumber, Owner, ProfilePath};
+use crate::domain::plan::GenerationFacts;
+use crate::domain::profile::{GenerationNumber, Owner, ProfileKind, ProfilePath};
 use crate::domain::store_path::StorePath;
 use crate::ports::{Cause, Interrupt, PerformError};
 
@@ -53,6 +54,9 @@ const OPEN: Duration = Duration::from_secs(10);
 const QUESTION: Duration = Duration::from_secs(20);
 /// The oldest Nix whose commands do what we rely on.
 const FLOOR: NixVersion = NixVersion::new(2, 8, 0);
+
+/// The number of the group `nogroup`, which has no rights of its own.
+const NO_GROUP: u32 = 65_534;
 
 /// A name that no store path has: nothing hashes to zeros.
 const NEVER_VALID: &str = "00000000000000000000000000000000-nix-prune-doctor";
@@ -264,6 +268,21 @@ impl NixCli {
         Command::new(program, &self.child_env, timeout)
             .set("NIX_STORE_DIR", self.places.store.as_path().as_str())
             .set("NIX_STATE_DIR", self.places.state_dir.as_str())
+    }
+
+    /// As whom to act on a generation; of a removed user, with the rights of the number alone.
+    fn account_of(&self, facts: &GenerationFacts) -> Result<Option<Account>, PerformError> {
+        let uid = facts.owner.uid;
+        let is_gone = facts.profile_kind == ProfileKind::RemovedUser && geteuid().is_root();
+        if is_gone && uid != 0 && matches!(Account::find(&self.places.passwd, uid), Ok(None)) {
+            return Ok(Some(Account {
+                uid,
+                gid: NO_GROUP,
+                name: uid.to_string(),
+                home: "/nonexistent".into(),
+            }));
+        }
+        self.account(&facts.owner)
     }
 
     /// As whom to act on what belongs to `owner`: `None` for ourselves.

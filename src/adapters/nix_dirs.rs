@@ -22,6 +22,8 @@ pub struct NixDirs {
     pub run_dir: Utf8PathBuf,
     /// The list of the machine's users: `/etc/passwd`.
     pub passwd: Utf8PathBuf,
+    /// What else knows users.
+    pub name_services: NameServices,
     /// The machine's own name for itself: `/etc/machine-id`.
     pub machine_id: Utf8PathBuf,
     /// Where file systems are mounted: `/proc/self/mountinfo`.
@@ -41,6 +43,32 @@ pub struct NixDirs {
     pub own_cache: Option<Utf8PathBuf>,
     /// `NIX_REMOTE`: the store that Nix is set to use.
     pub remote: Option<String>,
+}
+
+/// Where users may be known beside the list. By default nothing is known of that.
+#[derive(Debug, Clone, Default)]
+pub struct NameServices {
+    /// Which services are asked: `/etc/nsswitch.conf`.
+    pub switch: Utf8PathBuf,
+    /// Directories with a file for each user that systemd knows.
+    pub records: Vec<Utf8PathBuf>,
+}
+
+impl NameServices {
+    fn of_machine() -> Self {
+        let records = [
+            "/etc/userdb",
+            "/run/userdb",
+            "/run/host/userdb",
+            "/usr/local/lib/userdb",
+            "/usr/lib/userdb",
+            "/var/lib/systemd/home",
+        ];
+        Self {
+            switch: "/etc/nsswitch.conf".into(),
+            records: records.map(Into::into).to_vec(),
+        }
+    }
 }
 
 impl NixDirs {
@@ -94,6 +122,7 @@ impl NixDirs {
             temporary,
             run_dir: "/run".into(),
             passwd: "/etc/passwd".into(),
+            name_services: NameServices::of_machine(),
             machine_id: "/etc/machine-id".into(),
             mounts: "/proc/self/mountinfo".into(),
             fstab: "/etc/fstab".into(),

@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use super::nix_cli::NixCli;
-use super::nix_dirs::NixDirs;
+use super::nix_dirs::{NameServices, NixDirs};
 use super::process::{ChildEnv, Command, Program};
 use crate::domain::measure::Timestamp;
 use crate::domain::profile::{GenerationNumber, ProfilePath};
@@ -180,6 +180,7 @@ impl Scratch {
             temporary: vec![self.base.join("tmp")],
             run_dir: self.base.join("run"),
             passwd: self.base.join("etc/passwd"),
+            name_services: NameServices::default(),
             machine_id: self.base.join("etc/machine-id"),
             mounts: self.base.join("etc/mountinfo"),
             fstab: self.base.join("etc/fstab"),

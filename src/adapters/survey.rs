@@ -20,6 +20,7 @@ mod machine;
 mod names;
 mod profile_dir;
 mod profiles;
+mod removed_users;
 mod roots;
 mod scan;
 mod store;

@@ -245,13 +245,15 @@ pub struct RootsOperation {
     pub dangling: bool,
     /// Rules for links; the first one that fits a root decides.
     pub rules: Vec<RootRule>,
+    /// Profiles of removed users in which nothing is younger than this.
+    pub removed_users: Option<Span>,
 }
 
 impl RootsOperation {
     /// Whether it removes anything at all.
     pub fn removes_something(&self) -> bool {
         let removes = |rule: &RootRule| rule.verdict == RuleVerdict::Remove;
-        self.dangling || self.rules.iter().any(removes)
+        self.dangling || self.rules.iter().any(removes) || self.removed_users.is_some()
     }
 }
 

@@ -134,6 +134,8 @@ pub enum ProfileKind {
     Channels,
     /// A home-manager profile.
     HomeManager,
+    /// A profile in the directory of a user whose account is gone.
+    RemovedUser,
     /// `system` in a directory of `profiles/per-container`: what a NixOS container boots.
     Container,
     /// `profiles/system-manager-profiles/system-manager`: the system of system-manager.

@@ -224,6 +224,31 @@ pub fn judge(
     keep.verdicts()
 }
 
+/// Judges every generation of a profile whose owner was removed. None is kept because it is the current one: nobody uses it. All are
+/// kept while one of them is younger than `age`.
+pub fn judge_removed(
+    profile: &Profile,
+    age: Span,
+    floor: MinimumRetention,
+    circumstances: &Circumstances<'_>,
+) -> BTreeMap<GenerationNumber, Verdict> {
+    let numbers = profile.generations.keys();
+    let (None, Some(newest)) = (&profile.blocked, numbers.max()) else {
+        let why = profile.blocked.clone().unwrap_or_default();
+        return keep_all(profile, &Reason::Blocked(why));
+    };
+    let cutoff = circumstances.now.before(age);
+    let mut generations = profile.generations.values();
+    if generations.any(|generation| generation.created >= cutoff) {
+        return keep_all(profile, &Reason::MadeWithin(age));
+    }
+    let mut keep = KeepReasons::new(profile, *newest);
+    keep.always_kept(circumstances);
+    keep.floor(floor, circumstances.now);
+    keep.forget(&Reason::Current);
+    keep.verdicts()
+}
+
 /// Why a generation is kept whatever the rules are; `None` when only the rules can keep it, or when it does not exist.
 pub fn always_kept(
     profile: &Profile,

@@ -69,6 +69,9 @@ pub fn of_generation(is_system: bool, held: bool, bootable_left: usize) -> RiskL
     }
 }
 
+/// The risk of removing a generation of a removed user, held or not: nobody is left to miss it, and nobody to make it again.
+pub const OF_REMOVED_USER: RiskLevel = RiskLevel::High;
+
 /// The risk of removing the link of a root. `held` is whether its closure is held for the undo window.
 pub fn of_root_link(held: bool) -> RiskLevel {
     of_generation(false, held, usize::MAX)

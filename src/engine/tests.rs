@@ -398,6 +398,7 @@ fn job(window: Span) -> Job {
             roots: Some(RootsOperation {
                 dangling: true,
                 rules: Vec::new(),
+                removed_users: None,
             }),
             leftovers: LeftoversOperation::default(),
             collect: Some(CollectOperation::default()),

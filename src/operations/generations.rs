@@ -13,7 +13,7 @@ use crate::domain::job::{GenerationsOperation, ProfileRef, ProfileSelector};
 use crate::domain::measure::{Span, Timestamp};
 use crate::domain::note::{Note, NoteCode};
 use crate::domain::plan::{Action, Decision, GenerationFacts, RemovalRule, Subject};
-use crate::domain::profile::{Content, Generation, GenerationNumber, Profile};
+use crate::domain::profile::{Content, Generation, GenerationNumber, Profile, ProfileKind};
 use crate::domain::receipt::{Outcome, Undo};
 use crate::domain::retention::{self, Circumstances, Reason, Verdict};
 use crate::domain::risk::{self, RiskLevel};
@@ -36,20 +36,19 @@ pub(super) struct Restore<'a>(pub(super) &'a GenerationFacts);
 
 pub(super) fn select(draft: &mut Draft<'_>) {
     let (snapshot, job) = (draft.snapshot, draft.job);
-    let Some(operation) = &job.operations.generations else {
-        return;
-    };
     let mut profiles: Vec<&Profile> = snapshot.profiles.iter().collect();
     profiles.sort_by(|a, b| a.path.cmp(&b.path));
     let judged = profiles
         .into_iter()
-        .map(|profile| (profile, verdicts_of(profile, operation, snapshot, job)))
+        .filter_map(|profile| Some((profile, verdicts_of(profile, snapshot, job)?)))
         .collect();
     let judged = quota::limit(judged, snapshot, job);
-    draft.notes.extend(pins_in_vain(snapshot, job));
-    draft.notes.extend(selected_in_vain(snapshot, operation));
+    if let Some(operation) = &job.operations.generations {
+        draft.notes.extend(pins_in_vain(snapshot, job));
+        draft.notes.extend(selected_in_vain(snapshot, operation));
+        draft.notes.extend(nothing_known_good(operation, snapshot));
+    }
     draft.notes.extend(quota::left_for_later(&judged));
-    draft.notes.extend(nothing_known_good(operation, snapshot));
     for (profile, verdicts) in judged {
         select_of(profile, verdicts, draft);
     }
@@ -57,11 +56,14 @@ pub(super) fn select(draft: &mut Draft<'_>) {
 
 fn select_of(profile: &Profile, verdicts: Verdicts, draft: &mut Draft<'_>) {
     let hold = draft.job.undo_window;
-    let risk = risk::of_generation(
-        profile.kind.is_system(),
-        !hold.is_zero(),
-        bootable_left(profile, &verdicts),
-    );
+    let is_removed_users = profile.kind == ProfileKind::RemovedUser;
+    let (rule, risk) = if is_removed_users {
+        (RemovalRule::OwnerRemoved, risk::OF_REMOVED_USER)
+    } else {
+        let left = bootable_left(profile, &verdicts);
+        let risk = risk::of_generation(profile.kind.is_system(), !hold.is_zero(), left);
+        (RemovalRule::NoRuleKeepsIt, risk)
+    };
     for (number, verdict) in verdicts {
         let Some(generation) = profile.generations.get(&number) else {
             continue;
@@ -72,7 +74,11 @@ fn select_of(profile: &Profile, verdicts: Verdicts, draft: &mut Draft<'_>) {
             target: generation.target.clone(),
             created: generation.created,
         };
-        match (verdict, profile.current()) {
+        // Of a removed user the current one is removed as well, and then there is none.
+        let current = profile
+            .current()
+            .or_else(|| is_removed_users.then_some(number));
+        match (verdict, current) {
             (Verdict::Keep(reasons), _) => draft.item(subject, Decision::Keep { reasons }),
             (Verdict::Remove { store_path }, Some(current)) => {
                 let action = Action::RemoveGeneration(GenerationFacts {
@@ -86,7 +92,7 @@ fn select_of(profile: &Profile, verdicts: Verdicts, draft: &mut Draft<'_>) {
                     current,
                     hold,
                 });
-                draft.remove(subject, RemovalRule::NoRuleKeepsIt, risk, action);
+                draft.remove(subject, rule, risk, action);
             }
             // Retention removes nothing where the current one is unknown; should it ever, it stops here.
             (Verdict::Remove { .. }, None) => {
@@ -97,24 +103,34 @@ fn select_of(profile: &Profile, verdicts: Verdicts, draft: &mut Draft<'_>) {
     }
 }
 
-/// The verdict on every generation of a profile, whether the job may touch it or not.
-fn verdicts_of(
-    profile: &Profile,
-    operation: &GenerationsOperation,
-    snapshot: &Snapshot,
-    job: &EffectiveJob,
-) -> Verdicts {
-    if !operation.selects(profile) {
-        return retention::keep_all(profile, &Reason::NotSelected);
+/// The verdict on every generation of a profile, whether the job may touch it or not; `None` if it is about no generations.
+fn verdicts_of(profile: &Profile, snapshot: &Snapshot, job: &EffectiveJob) -> Option<Verdicts> {
+    let pins = job.pins_of(profile, snapshot);
+    let circumstances = circumstances(snapshot, &pins);
+    let may_act = snapshot.actor.may_act_for(profile.owner.uid);
+    if let Some(age) = age_of_removed(profile, job).filter(|_| may_act) {
+        let floor = job.policy().keep;
+        return Some(retention::judge_removed(
+            profile,
+            age,
+            floor,
+            &circumstances,
+        ));
     }
-    if !snapshot.actor.may_act_for(profile.owner.uid) {
-        return retention::keep_all(profile, &Reason::OtherOwner);
-    }
-    retention::judge(
-        profile,
-        &operation.keep,
-        &circumstances(snapshot, &job.pins_of(profile, snapshot)),
-    )
+    let operation = job.operations.generations.as_ref()?;
+    Some(if !operation.selects(profile) {
+        retention::keep_all(profile, &Reason::NotSelected)
+    } else if !may_act {
+        retention::keep_all(profile, &Reason::OtherOwner)
+    } else {
+        retention::judge(profile, &operation.keep, &circumstances)
+    })
+}
+
+/// `roots.removedUsers`, if it is about the profile.
+fn age_of_removed(profile: &Profile, job: &EffectiveJob) -> Option<Span> {
+    let age = job.operations.roots.as_ref()?.removed_users;
+    age.filter(|_| profile.kind == ProfileKind::RemovedUser)
 }
 
 /// Says that the rule `knownGood` keeps nothing yet.
@@ -210,6 +226,9 @@ impl Operation for Remove<'_> {
     }
 
     fn risk(&self) -> RiskLevel {
+        if self.0.profile_kind == ProfileKind::RemovedUser {
+            return risk::OF_REMOVED_USER;
+        }
         let system = self.0.profile_kind.is_system();
         risk::of_generation(system, !self.0.hold.is_zero(), usize::MAX)
     }

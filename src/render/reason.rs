@@ -83,6 +83,7 @@ fn uptime(span: Span) -> String {
 pub fn rule_sentence(rule: RemovalRule) -> &'static str {
     match rule {
         RemovalRule::NoRuleKeepsIt => "no rule keeps it",
+        RemovalRule::OwnerRemoved => "the account of its owner is gone",
         RemovalRule::Dangling => "its link is gone",
         RemovalRule::RootRule => "a rule removes it",
         RemovalRule::WindowEnded => "its undo window has ended",

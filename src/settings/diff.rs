@@ -22,7 +22,7 @@ use super::{JobSettings, Parsed, Settings, keys};
 use crate::domain::blocker::CheckCode;
 use crate::domain::job::{Job, JobName, ProfileSelector};
 use crate::domain::risk::{self, RiskLevel};
-use jobs::{operations, reach, reach_of};
+use jobs::{operations, reach, reach_of, removes_after};
 
 /// One difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -211,6 +211,7 @@ impl<'a> DiffBuilder<'a> {
                 RiskLevel::Low,
                 "one run removes less without a confirmation",
             ),
+            Risk::RemovesAfter => removes_after(before, after),
             Risk::Ceiling => ceiling(new.as_ref(), before, after),
             Risk::Enables if is_on => (jobs.new.map_or(RiskLevel::High, reach), "the job runs"),
             Risk::Enables => (RiskLevel::Low, "the job no longer runs"),

@@ -206,6 +206,8 @@ codes! {
     RootPattern = "protect.roots.pattern",
     /// A rule for roots asks for nothing, or there are too many rules.
     RootRules = "roots.rules",
+    /// `removedUsers` has no age.
+    RemovedUsers = "roots.removed-users",
     /// There are too many root patterns.
     RootPatternsMany = "protect.roots.many",
     /// The safety check is unknown, or settings cannot accept it.

@@ -242,6 +242,9 @@ keys! {
             default: Default::Json("[]"), items: (0, PathPatterns::MAX_COUNT), items_code: Code::RootRules,
             risk: Risk::Rules,
         };
+        /// Remove all generations of profiles of removed users, if none of them is younger than this, such as `90d`. These are the
+        /// profiles in `profiles/per-user/NAME` whose owner has no account and no home any more.
+        removed_users "removedUsers": Sourced<Span> { risk: Risk::RemovesAfter };
     }
 
     /// A rule for links that are roots. It fits a link if everything that it names is true of the link.

@@ -211,6 +211,7 @@ fn job(rules: KeepRules) -> Job {
             roots: Some(RootsOperation {
                 dangling: true,
                 rules: Vec::new(),
+                removed_users: None,
             }),
             leftovers: LeftoversOperation::default(),
             collect: Some(CollectOperation::default()),

@@ -49,6 +49,19 @@ fn the_example_of_the_guide_is_valid() {
     assert_eq!(operation.profiles.len(), 2);
 }
 
+#[test]
+fn the_rule_of_the_guide_for_removed_users_is_valid() {
+    let (_, example) = section().split_once("```json\n\"roots\"").unwrap();
+    let roots = example.split("```").next().unwrap();
+    let text = format!(
+        "{{ \"version\": 2, \"jobs\": {{ \"daily\": {{ \"operations\": {{ \"roots\"{roots} }} }} }} }}"
+    );
+    let (settings, findings) = Settings::parse(&text).unwrap();
+    assert_eq!(findings, []);
+    let roots = settings.job("daily").unwrap().operations.roots.as_ref();
+    assert!(roots.unwrap().removed_users.is_some());
+}
+
 /// A scratch store with a profile of six generations at each of these places.
 fn with_profiles(scratch: &Scratch, places: &[&str]) -> Vec<Utf8PathBuf> {
     let profiles = scratch.state_dir().join("profiles");

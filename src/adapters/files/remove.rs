@@ -39,7 +39,7 @@ pub enum Removal<'a> {
         protected: &'a ProtectedPaths,
     },
     /// A file or link that nix-prune or Nix made for itself: a record, a hold, a lock, a reserve, a link that was being
-    /// restored. `protect.paths` does not apply to it.
+    /// restored, a generation of a removed user. `protect.paths` does not apply to it.
     Own,
 }
 

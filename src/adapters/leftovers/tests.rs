@@ -8,6 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use rstest::rstest;
 
 use super::*;
+use crate::adapters::nix_dirs::NameServices;
 use crate::domain::leftover::{LeftoverClass, LeftoversOperation};
 use crate::domain::measure::{Bytes, Span};
 use crate::domain::store_path::StoreDir;
@@ -48,6 +49,7 @@ impl World {
             log_dir: Some(base.join("log")),
             temporary: vec![base.join("tmp")],
             passwd: base.join("passwd"),
+            name_services: NameServices::default(),
             home: None,
             ..NixDirs::from_env().unwrap()
         };

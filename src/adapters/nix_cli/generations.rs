@@ -3,18 +3,21 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 
-use super::links::{Directory, LinkEntry};
+use super::links::{Directory, LinkEntry, Removal};
 use super::owned_link::{OwnedLink, cannot, stale, wrong};
 use super::profile_lock::ProfileLock;
 use super::{NixCli, failed};
 use crate::adapters::process::Account;
 use crate::domain::plan::GenerationFacts;
-use crate::domain::profile::GenerationNumber;
+use crate::domain::profile::{GenerationNumber, ProfileKind};
 use crate::ports::{LinkState, PerformError, RestoreMode};
 
 impl NixCli {
     pub(super) fn remove_generation_of(&self, facts: &GenerationFacts) -> Result<(), PerformError> {
-        let account = self.account(&facts.owner)?;
+        let account = self.account_of(facts)?;
+        if facts.profile_kind == ProfileKind::RemovedUser {
+            return remove_of_removed_user(facts, account.as_ref());
+        }
         let generation = GenerationDir::open(facts, None)?;
         let title = &generation.link.facts.title;
         let what = || format!("removing {title}");
@@ -44,7 +47,7 @@ impl NixCli {
         facts: &GenerationFacts,
         mode: RestoreMode,
     ) -> Result<(), PerformError> {
-        let account = self.account(&facts.owner)?;
+        let account = self.account_of(facts)?;
         self.check_restorable(&facts.into())?;
         let generation = GenerationDir::open(facts, account.as_ref())?;
         generation.check_owner()?;
@@ -64,6 +67,24 @@ impl NixCli {
             Ok(())
         })?;
         done
+    }
+}
+
+/// Removes the link of a generation whose owner was removed. `nix-env` would run as a user without an account, and it never removes
+/// the current generation.
+fn remove_of_removed_user(
+    facts: &GenerationFacts,
+    account: Option<&Account>,
+) -> Result<(), PerformError> {
+    let generation = GenerationDir::open(facts, account)?;
+    generation.check_owner()?;
+    let link = &generation.link;
+    match link.state()? {
+        LinkState::Unchanged => link.unlink(Removal::Own),
+        LinkState::Gone => Err(generation.stale("no longer exists")),
+        LinkState::Unfinished | LinkState::Different => {
+            Err(generation.stale("has changed since the plan"))
+        }
     }
 }
 

@@ -121,7 +121,7 @@ fn finds_no_daemon(stderr: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::adapters::nix_dirs::NixDirs;
+    use crate::adapters::nix_dirs::{NameServices, NixDirs};
     use crate::adapters::process::ChildEnv;
     use crate::domain::store_path::StoreDir;
     use crate::ports::Interrupt;
@@ -155,6 +155,7 @@ mod tests {
             temporary: Vec::new(),
             run_dir: base.into(),
             passwd: base.join("passwd"),
+            name_services: NameServices::default(),
             machine_id: base.join("machine-id"),
             mounts: base.join("mounts"),
             fstab: base.join("fstab"),

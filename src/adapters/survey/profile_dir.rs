@@ -85,9 +85,20 @@ pub(super) struct ProfileDir {
     pub(super) only: Option<BTreeSet<String>>,
     /// Whether `nix-collect-garbage -d` includes its profiles.
     pub(super) is_nix_own: bool,
+    /// Whether the account of its owner is gone.
+    pub(super) is_of_removed_user: bool,
 }
 
 impl ProfileDir {
+    /// What a profile in it is for.
+    pub(super) fn kind(&self, name: &str) -> ProfileKind {
+        if self.is_of_removed_user {
+            ProfileKind::RemovedUser
+        } else {
+            self.role.kind(name)
+        }
+    }
+
     /// A directory with nothing special about it.
     pub(super) fn new(place: DirHandle, dir: Utf8PathBuf, role: DirKind) -> Self {
         Self {
@@ -97,6 +108,7 @@ impl ProfileDir {
             link: None,
             only: None,
             is_nix_own: false,
+            is_of_removed_user: false,
         }
     }
 
@@ -121,7 +133,7 @@ impl ProfileDir {
             // A user of the machine with this number is somebody else.
             return Some(format!("{dir} belongs to user {uid} of a container"));
         }
-        (uid != 0 && !users.knows(uid)).then(|| {
+        (uid != 0 && !users.knows(uid) && !self.is_of_removed_user).then(|| {
             format!(
                 "{dir} belongs to user {uid}, who is not in the list of users; pins are unknown"
             )

@@ -99,9 +99,13 @@ impl<'a> Profiles<'a> {
             let dir = site.dir.join(utf8);
             match site.place.child(&name) {
                 Ok(place) => {
+                    let is_users = site.role == DirKind::PerUser && site.place.uid() == 0;
+                    let uid = place.uid();
+                    let is_of_removed_user = is_users && self.context.is_removed(uid, utf8);
                     let below = ProfileDir {
                         is_nix_own: site.is_nix_own,
                         link: site.link.clone(),
+                        is_of_removed_user,
                         ..ProfileDir::new(place, dir, site.role.below(utf8))
                     };
                     self.descend(&below, depth + 1);

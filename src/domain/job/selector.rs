@@ -85,10 +85,13 @@ impl ProfileSelector {
             "system-manager" => Some(Self::SystemManager),
             "nix-on-droid" => Some(Self::NixOnDroid),
             "nix-collect-garbage" => Some(Self::NixCollectGarbage),
-            pattern if has_wildcard(pattern) && pattern.starts_with('/') => {
-                PathPatterns::new([pattern]).ok().map(Self::Pattern)
+            path => {
+                let profile = ProfilePath::new(Utf8Path::new(path)).ok()?;
+                let is_pattern = has_wildcard(path);
+                // A name may have a bracket that makes no pattern.
+                let pattern = is_pattern.then(|| PathPatterns::new([path]).ok()).flatten();
+                Some(pattern.map_or(Self::Path(profile), Self::Pattern))
             }
-            path => ProfilePath::new(Utf8Path::new(path)).ok().map(Self::Path),
         }
     }
 
@@ -100,8 +103,11 @@ impl ProfileSelector {
         }
     }
 
-    /// Whether the profile is meant.
+    /// Whether the profile is meant. Those of removed users have a rule of their own.
     pub fn selects(&self, profile: &Profile) -> bool {
+        if profile.kind == ProfileKind::RemovedUser {
+            return false;
+        }
         match self {
             Self::NixCollectGarbage => profile.is_nix_own,
             Self::Pattern(pattern) => pattern.matches(&profile.path.to_path()),

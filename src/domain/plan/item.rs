@@ -143,6 +143,8 @@ pub struct Removal {
 pub enum RemovalRule {
     /// No keep rule keeps the generation.
     NoRuleKeepsIt,
+    /// `roots.removedUsers`: the account of its owner is gone.
+    OwnerRemoved,
     /// `roots.dangling`: the root's link is gone.
     Dangling,
     /// A rule of `roots.rules`.

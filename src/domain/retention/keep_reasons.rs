@@ -209,6 +209,13 @@ impl<'a> KeepReasons<'a> {
         }
     }
 
+    /// Takes a reason away from every generation.
+    pub(super) fn forget(&mut self, reason: &Reason) {
+        for reasons in self.reasons.values_mut() {
+            reasons.remove(reason);
+        }
+    }
+
     /// The reasons of one generation so far.
     pub(super) fn reasons_of(mut self, number: GenerationNumber) -> Option<Reasons> {
         Reasons::gather(self.reasons.remove(&number)?)

@@ -11,6 +11,7 @@ mod leftovers;
 mod noted;
 mod protecting;
 mod rechecking;
+mod removed_users;
 mod root_links;
 mod roots;
 mod selecting;
@@ -79,6 +80,7 @@ fn job() -> Job {
             roots: Some(RootsOperation {
                 dangling: true,
                 rules: Vec::new(),
+                removed_users: None,
             }),
             leftovers: LeftoverClass::ALL
                 .map(|class| (class, Span::days(30)))

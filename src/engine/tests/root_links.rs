@@ -60,6 +60,7 @@ fn job(window: Span) -> Job {
             unused_for: Some(Span::days(30)),
             ..RootRule::default()
         }],
+        removed_users: None,
     });
     job
 }

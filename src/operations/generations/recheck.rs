@@ -3,7 +3,8 @@
 use super::circumstances;
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::plan::GenerationFacts;
-use crate::domain::retention::{self, Reason};
+use crate::domain::profile::ProfileKind;
+use crate::domain::retention::{self, Reason, Verdict};
 use crate::domain::snapshot::Snapshot;
 
 pub(super) fn recheck(
@@ -14,7 +15,8 @@ pub(super) fn recheck(
     let of = |what: &str| format!("{what} of {}", facts.profile);
     let profile = snapshot.profiles.iter().find(|p| p.path == facts.profile);
     let profile = profile.ok_or_else(|| format!("{} is gone", facts.profile))?;
-    if profile.current() != Some(facts.current) {
+    let is_removed_users = facts.profile_kind == ProfileKind::RemovedUser;
+    if profile.current() != Some(facts.current) && !is_removed_users {
         return Err(format!(
             "{} is no longer {}",
             of("the current generation"),
@@ -43,6 +45,15 @@ pub(super) fn recheck(
         None => snapshot.pins.clone(),
     };
     let circumstances = circumstances(snapshot, &pins);
+    if is_removed_users {
+        // Removals before this one in the run leave the others as they were judged.
+        let verdicts = job.and_then(|job| super::verdicts_of(profile, snapshot, job));
+        let verdict = verdicts.and_then(|mut verdicts| verdicts.remove(&number));
+        return match verdict {
+            Some(Verdict::Remove { .. }) => Ok(()),
+            _ => Err(format!("{this} is not to be removed any more")),
+        };
+    }
     if let Some(reasons) = retention::always_kept(profile, number, &circumstances) {
         let reasons: Vec<&str> = reasons.iter().map(in_words).collect();
         return Err(format!("{this} {}", reasons.join(" and ")));

@@ -5,7 +5,7 @@ use camino::Utf8PathBuf;
 use crate::domain::blocker::{Blocker, CheckCode};
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::job::ProfileSelector;
-use crate::domain::profile::{Current, Profile};
+use crate::domain::profile::{Current, Profile, ProfileKind, ProfilePath};
 use crate::domain::snapshot::Snapshot;
 
 /// A profile that a job asks for, and why it is left alone.
@@ -34,6 +34,10 @@ fn barred(snapshot: &Snapshot, job: &EffectiveJob) -> Vec<Barred> {
                 let why = match found.next() {
                     Some(None) => continue,
                     Some(Some(why)) => why,
+                    None if is_of_removed_user(path, snapshot) => {
+                        "the account of its owner is gone, and only roots.removedUsers selects it"
+                            .to_string()
+                    }
                     None => "it was not found".to_string(),
                 };
                 let path = path.to_path();
@@ -53,6 +57,11 @@ fn barred(snapshot: &Snapshot, job: &EffectiveJob) -> Vec<Barred> {
         }
     }
     all
+}
+
+fn is_of_removed_user(path: &ProfilePath, snapshot: &Snapshot) -> bool {
+    let mut profiles = snapshot.profiles.iter();
+    profiles.any(|it| it.path == *path && it.kind == ProfileKind::RemovedUser)
 }
 
 fn bar(profile: &Profile, snapshot: &Snapshot, named: bool) -> Option<String> {

@@ -169,7 +169,11 @@ pub(super) fn reach(job: &Job) -> RiskLevel {
         }
         _ => RiskLevel::Low,
     };
-    let removes = removes.max(rules);
+    let removed_users = match &job.operations.roots {
+        Some(roots) if roots.removed_users.is_some() => risk::OF_REMOVED_USER.min(highest(job)),
+        _ => RiskLevel::Low,
+    };
+    let removes = removes.max(rules).max(removed_users);
     removes.max(job.budget.map_or(RiskLevel::Low, |goal| early(goal, job)))
 }
 
@@ -183,6 +187,21 @@ pub(super) fn reach_of(profiles: &[ProfileSelector], job: &Job) -> RiskLevel {
         risk::of_generation(may_be_a_system, held, 0)
     });
     risks.max().unwrap_or(RiskLevel::Low).min(highest(job))
+}
+
+/// The risk of another age from which profiles of removed users are removed.
+pub(super) fn removes_after(before: Option<u64>, after: Option<u64>) -> (RiskLevel, &'static str) {
+    if after.is_some_and(|new| before.is_none_or(|old| new < old)) {
+        (
+            risk::OF_REMOVED_USER,
+            "profiles of removed users are removed, or sooner",
+        )
+    } else {
+        (
+            RiskLevel::Low,
+            "profiles of removed users are kept, or longer",
+        )
+    }
 }
 
 fn early(goal: DiskGoal, job: &Job) -> RiskLevel {

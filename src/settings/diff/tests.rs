@@ -361,3 +361,33 @@ fn a_new_job_has_the_risk_of_what_it_may_select(#[case] selector: &str, #[case] 
         Some(risk)
     );
 }
+
+#[rstest]
+#[case::set(json!(null), json!("90d"), "high")]
+#[case::shorter(json!("90d"), json!("30d"), "high")]
+#[case::longer(json!("30d"), json!("90d"), "low")]
+#[case::taken_away(json!("30d"), json!(null), "low")]
+#[case::same(json!("30d"), json!("30d"), "none")]
+fn profiles_of_removed_users_are_a_high_risk(
+    #[case] old: Value,
+    #[case] new: Value,
+    #[case] risk: &str,
+) {
+    let roots = |age: Value| {
+        let mut roots = json!({ "dangling": true });
+        if !age.is_null() {
+            roots["removedUsers"] = age;
+        }
+        with(&[("/jobs/daily/operations/roots", roots)])
+    };
+    let found = assess(&roots(old), &roots(new));
+    let found_risk = found.risk().map(|risk| risk.to_string());
+    assert_eq!(found_risk.as_deref().unwrap_or("none"), risk);
+}
+
+#[test]
+fn a_new_job_for_removed_users_is_a_high_risk() {
+    let job = json!({ "operations": { "roots": { "removedUsers": "90d" } } });
+    let found = assess(&base(), &with(&[("/jobs/new", job)]));
+    assert_eq!(found.risk(), Some(RiskLevel::High));
+}

@@ -8,6 +8,7 @@ use crate::domain::job::{
     RootsOperation,
 };
 use crate::domain::leftover::{LeftoverClass, LeftoversOperation};
+use crate::domain::measure::Span;
 use crate::domain::plan::{Action, OptimiseFacts};
 use crate::domain::profile::ProfileKind;
 use crate::domain::retention::{Calendar, KeepPolicy, KeepRules, PeriodCounts};
@@ -65,13 +66,22 @@ pub(super) fn operations(
 
 fn roots(keys: &keys::Roots, at: At<'_>, reader: &mut Reader) -> Option<RootsOperation> {
     let rules = keys.rules.as_ref()?.items.iter().enumerate();
+    let of_users = At::Key(&at, "removedUsers");
     let at = At::Key(&at, "rules");
     let rules = rules.map(|(index, keys)| root_rule(keys, At::Index(&at, index), reader));
+    let removed_users = value(keys.removed_users.as_ref());
+    if removed_users.is_some_and(Span::is_zero) {
+        let message = "removedUsers would remove what was made a moment ago";
+        let hint = "use an age such as `90d`";
+        reader.error(Code::RemovedUsers, of_users, message, hint);
+        return None;
+    }
     // Every rule is checked, whatever is wrong with the others.
     let rules: Vec<Option<RootRule>> = rules.collect();
     Some(RootsOperation {
         dangling: value(keys.dangling.as_ref()) == Some(true),
         rules: rules.into_iter().collect::<Option<_>>()?,
+        removed_users,
     })
 }
 

@@ -201,6 +201,12 @@ fn rows() -> Vec<Row> {
             roots(false, json!([])),
         ),
         Row(
+            "jobs.NAME.operations.roots.removedUsers",
+            Plan,
+            operations(json!({ "roots": { "removedUsers": "1d" } })),
+            operations(json!({ "roots": { "removedUsers": "900d" } })),
+        ),
+        Row(
             "jobs.NAME.operations.roots.rules[].kind",
             Plan,
             rule("kind", json!("result")),
@@ -507,6 +513,7 @@ fn planned(text: &str) -> String {
     let mut machine = snapshot(vec![
         profile("/nix/var/nix/profiles/system", ProfileKind::System, 0, 52),
         alice(),
+        profile("/p/left", ProfileKind::RemovedUser, 1002, 2),
     ]);
     let current = machine.profiles[0].generations.values().last();
     machine.boot.writer = current.and_then(|it| it.content.on_disk().cloned());

@@ -7,7 +7,7 @@ use std::thread;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use nix_prune::adapters::leftovers::LeftoverFiles;
-use nix_prune::adapters::nix_dirs::NixDirs;
+use nix_prune::adapters::nix_dirs::{NameServices, NixDirs};
 use nix_prune::domain::leftover::{LeftoverClass, LeftoverSum};
 use nix_prune::domain::measure::Timestamp;
 use nix_prune::domain::plan::LeftoverFacts;
@@ -53,6 +53,7 @@ impl Machine {
             log_dir: None,
             temporary: vec![base.join("tmp")],
             passwd: base.join("passwd"),
+            name_services: NameServices::default(),
             home: None,
             ..NixDirs::from_env().unwrap()
         };

@@ -231,6 +231,80 @@ fn trap_44_nobody_acts_for_a_user_whom_nobody_knows() {
     });
 }
 
+/// Of a removed user every generation is removed, the current one as well, with the rights of the number alone; and put back.
+#[test]
+fn trap_44_a_removed_user_needs_no_account() {
+    if !is_root() {
+        return skipped("only root acts for other users");
+    }
+    process::launch_with(env!("CARGO_BIN_EXE_nix-prune"));
+    with_each_nix(|nix| {
+        let machine = Machine::new(nix);
+        let passwd = machine.scratch.base().join("etc/passwd");
+        let users = fs::read_to_string(&passwd).unwrap();
+        let left = users.lines().filter(|line| !line.starts_with("eve:"));
+        fs::write(&passwd, left.collect::<Vec<_>>().join("\n")).unwrap();
+        let profile = &machine.facts.profile;
+        let links = [1, 2].map(|number| profile.link(GenerationNumber(number)));
+        let facts = [1, 2].map(|number| {
+            let path = machine
+                .scratch
+                .path_named(&format!("eve-{number}"))
+                .unwrap();
+            GenerationFacts {
+                profile_kind: ProfileKind::RemovedUser,
+                owner: Owner {
+                    uid: EVE,
+                    name: None,
+                },
+                number: GenerationNumber(number),
+                target: path.to_absolute_path(machine.scratch.store()),
+                store_path: path,
+                created: created(number),
+                ..machine.facts.clone()
+            }
+        });
+        let seen = || {
+            links.clone().map(|link| {
+                let found = link.symlink_metadata().ok()?;
+                let text = link.read_link_utf8().unwrap();
+                Some((text, found.mtime(), found.mtime_nsec(), found.uid()))
+            })
+        };
+        let before = seen();
+        let cli = machine.scratch.nix().unwrap();
+        // In a directory of another owner, and where the owner may not write, nothing is done.
+        let dir = profile.dir();
+        for (owner, mode) in [(0, 0o755), (EVE + 1, 0o755), (EVE, 0o555)] {
+            chown(dir, Some(owner), None).unwrap();
+            fs::set_permissions(dir, fs::Permissions::from_mode(mode)).unwrap();
+            assert!(
+                cli.remove_generation(&facts[0]).is_err(),
+                "{owner} {mode:o}"
+            );
+            assert_eq!(seen(), before);
+        }
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap();
+        for facts in &facts {
+            cli.remove_generation(facts).unwrap();
+            assert_stale(cli.remove_generation(facts), "no longer exists");
+        }
+        assert_eq!(seen(), [None, None]);
+        // The profile itself stays, so that what is put back has one.
+        assert!(profile.to_path().is_symlink());
+        for facts in &facts {
+            cli.restore_generation(facts, nix_prune::ports::RestoreMode::Fresh)
+                .unwrap();
+        }
+        assert_eq!(seen(), before);
+        // Without the kind nobody acts for the number.
+        let mut facts = facts[0].clone();
+        facts.profile_kind = ProfileKind::User;
+        assert!(cli.remove_generation(&facts).is_err());
+        assert_eq!(seen(), before);
+    });
+}
+
 /// Nobody asks to stop.
 struct Never;
 

@@ -396,6 +396,7 @@ pub(crate) fn job(undo_window: Span, odd: &str) -> Job {
             roots: Some(RootsOperation {
                 dangling: true,
                 rules: Vec::new(),
+                removed_users: None,
             }),
             leftovers: CLASSES
                 .map(|class| (class, Span::days(30)))

@@ -3,7 +3,9 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use nix_prune::adapters::nix_dirs::NameServices;
 use nix_prune::domain::blocker::CheckCode;
+use nix_prune::domain::profile::ProfileKind;
 use rstest::rstest;
 
 use super::tree::{Tree, codes, give_away, names, numbers, profile, uid};
@@ -79,6 +81,109 @@ fn trap_44_the_profiles_of_an_unknown_user_stay() {
     let found = profile(&found, &path);
     assert!(found.blocked.as_ref().unwrap().contains("user 4242"));
     assert_eq!((found.owner.uid, found.owner.name.as_deref()), (4242, None));
+}
+
+/// Another person, whose home is there, a directory of a user that is gone, and every sign of that.
+fn tree_with_a_removed_user() -> Option<Tree> {
+    let mut tree = Tree::new();
+    let ann = tree.dir("home/ann");
+    let switch = tree.file("nsswitch.conf", "passwd: files systemd\n");
+    tree.places.name_services = NameServices {
+        switch,
+        records: vec![tree.at("userdb"), tree.dir("homed")],
+    };
+    let list = format!("root:x:0:0::/root:/bin/sh\nann:x:4343:100::{ann}:/bin/sh\n");
+    tree.file("passwd", &list);
+    tree.profile("state/profiles/per-user/left/profile", &[1, 2]);
+    let ours = give_away(&tree.at("state/profiles/per-user/left"));
+    (ours && std::os::unix::fs::lchown(&ann, Some(4343), None).is_ok()).then_some(tree)
+}
+
+#[rstest]
+#[case::every_sign(|_: &mut Tree| {}, true)]
+#[case::in_the_list(|tree: &mut Tree| add(tree, "left:x:4242:100::/home/left:/bin/sh"), false)]
+#[case::other_name_in_the_list(|tree: &mut Tree| add(tree, "l:x:4242:100::/home/l:/bin/sh"), false)]
+#[case::other_number_in_the_list(|tree: &mut Tree| add(tree, "left:x:4244:100::/home/l:/bin/sh"), false)]
+#[case::no_root_in_the_list(|tree: &mut Tree| {
+    let list = fs::read_to_string(&tree.places.passwd).unwrap();
+    tree.file("passwd", list.split_once('\n').unwrap().1);
+}, false)]
+#[case::home(|tree: &mut Tree| { tree.dir("home/left"); }, false)]
+#[case::home_is_a_dangling_link(|tree: &mut Tree| { tree.link("home/left", "/nowhere/at/all"); }, false)]
+#[case::home_on_a_disk(|tree: &mut Tree| { tree.dir("media/left"); }, false)]
+#[case::nobody_has_a_home(|tree: &mut Tree| fs::remove_dir(tree.at("home/ann")).unwrap(), false)]
+#[case::homes_are_not_mounted(|tree: &mut Tree| fs::remove_dir_all(tree.at("home")).unwrap(), false)]
+#[case::directory_service(|tree: &mut Tree| { tree.file("nsswitch.conf", "passwd: files sss\n"); }, false)]
+#[case::no_name_services(|tree: &mut Tree| fs::remove_file(tree.at("nsswitch.conf")).unwrap(), false)]
+#[case::record_of_the_number(|tree: &mut Tree| { tree.file("userdb/4242.user", "{}"); }, false)]
+#[case::record_of_the_name(|tree: &mut Tree| { tree.file("userdb/left.user", "{}"); }, false)]
+#[case::systemd_home(|tree: &mut Tree| { tree.file("homed/left.identity", "{}"); }, false)]
+#[case::open_to_others(|tree: &mut Tree| {
+    let open = fs::Permissions::from_mode(0o777);
+    fs::set_permissions(tree.at("state/profiles/per-user/left"), open).unwrap();
+}, false)]
+#[case::service(|tree: &mut Tree| own(tree, 999), false)]
+#[case::dynamic_user(|tree: &mut Tree| own(tree, 61_184), false)]
+#[case::systemd_homed(|tree: &mut Tree| own(tree, 60_001), false)]
+#[case::container(|tree: &mut Tree| own(tree, 100_000), false)]
+#[case::per_user_is_not_roots(|tree: &mut Tree| {
+    std::os::unix::fs::chown(tree.at("state/profiles/per-user"), Some(4343), None).unwrap();
+}, false)]
+#[case::per_user_is_a_link(|tree: &mut Tree| {
+    fs::rename(tree.at("state/profiles/per-user"), tree.at("per-user")).unwrap();
+    tree.link("state/profiles/per-user", "{}/per-user");
+}, false)]
+fn trap_44_a_user_is_removed_only_if_everything_says_so(
+    #[case] change: fn(&mut Tree),
+    #[case] removed: bool,
+) {
+    let Some(mut tree) = tree_with_a_removed_user() else {
+        return;
+    };
+    change(&mut tree);
+    let snapshot = tree.as_root();
+    let kinds = snapshot.profiles.iter();
+    let kinds: Vec<_> = kinds.map(|it| (it.kind, it.blocked.is_some())).collect();
+    let is_removed = kinds == [(ProfileKind::RemovedUser, false)];
+    assert_eq!(is_removed, removed, "{kinds:?}");
+    // Whatever is missing, nothing of it is changed then.
+    let is_safe = |it: &(ProfileKind, bool)| it.1 || it.0 == ProfileKind::RemovedUser || uid() != 0;
+    let is_listed = snapshot.profiles.iter().any(|it| it.owner.name.is_some());
+    assert!(is_listed || kinds.iter().all(is_safe), "{kinds:?}");
+    for user in [4242, 4343] {
+        let snapshot = tree.observe(nix_prune::domain::snapshot::Actor::User(user));
+        assert!(
+            snapshot
+                .profiles
+                .iter()
+                .all(|it| it.kind != ProfileKind::RemovedUser)
+        );
+    }
+}
+
+fn add(tree: &mut Tree, line: &str) {
+    let list = fs::read_to_string(&tree.places.passwd).unwrap();
+    tree.file("passwd", &format!("{list}{line}\n"));
+}
+
+fn own(tree: &mut Tree, uid: u32) {
+    let dir = tree.at("state/profiles/per-user/left");
+    std::os::unix::fs::lchown(dir, Some(uid), None).unwrap();
+}
+
+/// What is left after its generations were removed stops nothing.
+#[test]
+fn the_empty_profile_of_a_removed_user_is_no_failure() {
+    let Some(tree) = tree_with_a_removed_user() else {
+        return;
+    };
+    for number in [1, 2] {
+        let link = format!("state/profiles/per-user/left/profile-{number}-link");
+        fs::remove_file(tree.at(&link)).unwrap();
+    }
+    let snapshot = tree.as_root();
+    assert_eq!(snapshot.profiles.len(), 1);
+    assert_eq!(snapshot.blockers, []);
 }
 
 #[rstest]

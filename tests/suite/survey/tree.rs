@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use nix::fcntl::AT_FDCWD;
 use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::time::TimeSpec;
-use nix_prune::adapters::nix_dirs::NixDirs;
+use nix_prune::adapters::nix_dirs::{NameServices, NixDirs};
 use nix_prune::adapters::survey::{Observer, PreviousRuns};
 use nix_prune::domain::baseline::RootBaseline;
 use nix_prune::domain::blocker::CheckCode;
@@ -123,6 +123,7 @@ impl Tree {
             temporary: Vec::new(),
             run_dir: base.join("run"),
             passwd: base.join("passwd"),
+            name_services: NameServices::default(),
             machine_id: base.join("machine-id"),
             mounts: base.join("mounts"),
             fstab: base.join("fstab"),

@@ -19,7 +19,7 @@ use super::Reading;
 
 impl Reading<'_> {
     pub(super) fn profile(&mut self, path: ProfilePath) -> Profile {
-        let kind = self.site.role.kind(path.name());
+        let kind = self.site.kind(path.name());
         let mut blocked = self
             .site
             .is_unsafe(self.context.actor, self.context.users)
@@ -46,7 +46,9 @@ impl Reading<'_> {
             }
         }
         let current = self.current(&path, &generations);
-        if let Current::Unknown(why) = &current {
+        if let Current::Unknown(why) = &current
+            && kind != ProfileKind::RemovedUser
+        {
             self.report_unknown(&path, kind, why, generations.keys().last());
         }
         Profile {

@@ -48,6 +48,7 @@ fn rules(rules: Vec<RootRule>) -> Job {
     job.operations.roots = Some(RootsOperation {
         dangling: false,
         rules,
+        removed_users: None,
     });
     job
 }
