@@ -374,19 +374,6 @@ impl SurveyContext<'_> {
         });
         pins
     }
-
-    fn holds(&self) -> Vec<Hold> {
-        let holds = self.previous_runs.holds(&self.places.store);
-        holds.unwrap_or_else(|error| {
-            let error = causes(&error);
-            self.findings.refuse(
-                CheckCode::JournalUnreadable,
-                format!("cannot read the records of earlier runs: {error}"),
-                "repair or remove the record; until then its holds are unknown",
-            );
-            Vec::new()
-        })
-    }
 }
 
 /// A pin of a profile by another name, through a link above it, counts as well.

@@ -356,3 +356,19 @@ pub(super) fn rootless_holds(
         ));
     }
 }
+
+impl SurveyContext<'_> {
+    /// The holds of earlier runs.
+    pub(super) fn holds(&self) -> Vec<Hold> {
+        let holds = self.previous_runs.holds(&self.places.store);
+        holds.unwrap_or_else(|error| {
+            let error = super::causes(&error);
+            self.findings.refuse(
+                CheckCode::JournalUnreadable,
+                format!("cannot read the records of earlier runs: {error}"),
+                "repair or remove the record; until then its holds are unknown",
+            );
+            Vec::new()
+        })
+    }
+}
