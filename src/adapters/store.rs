@@ -334,11 +334,9 @@ impl StoreReader<'_> {
         doubts.extend(running.hidden.iter().cloned());
         let mut notes: Vec<Note> = note.into_iter().collect();
         let flags = nix_config.as_ref().map_or(CAUTIOUS, |it| it.flags);
-        notes.extend(
-            nix_config
-                .is_none()
-                .then(|| Note::new(NoteCode::NixSettingsUnknown, NOT_ASKED)),
-        );
+        if nix_config.is_none() {
+            notes.push(Note::new(NoteCode::NixSettingsUnknown, NOT_ASKED));
+        }
         let mut names = names.unwrap_or_else(|error| {
             let text = format!("cannot read the store directory {store}: {error}");
             notes.push(Note::new(NoteCode::StoreUnreadable, text));
