@@ -275,7 +275,7 @@ fn trap_44_a_removed_user_needs_no_account() {
         let cli = machine.scratch.nix().unwrap();
         // In a directory of another owner, and where the owner may not write, nothing is done.
         let dir = profile.dir();
-        for (owner, mode) in [(0, 0o755), (EVE + 1, 0o755), (EVE, 0o555)] {
+        for (owner, mode) in [(0, 0o755), (EVE + 1, 0o777), (EVE, 0o555)] {
             chown(dir, Some(owner), None).unwrap();
             fs::set_permissions(dir, fs::Permissions::from_mode(mode)).unwrap();
             assert!(
