@@ -114,8 +114,10 @@ pub(super) enum Risk {
     Budget,
     /// The risk of removing generations of the added profiles.
     Removes,
-    /// An age from which something is removed that is not missed by a person: setting or shortening it is high.
+    /// An age from which generations are removed: setting or shortening it is high.
     RemovesAfter,
+    /// An age from which files are removed that nobody misses: any change is low.
+    Tidies,
     /// A list that restricts what is removed: taking it away or adding an item has the risk of removing generations of
     /// users.
     Restricts,

@@ -211,6 +211,7 @@ impl<'a> DiffBuilder<'a> {
                 RiskLevel::Low,
                 "one run removes less without a confirmation",
             ),
+            Risk::Tidies => (RiskLevel::Low, "leftovers of another age are removed"),
             Risk::RemovesAfter => removes_after(before, after),
             Risk::Ceiling => ceiling(new.as_ref(), before, after),
             Risk::Enables if is_on => (jobs.new.map_or(RiskLevel::High, reach), "the job runs"),

@@ -272,13 +272,13 @@ keys! {
     Leftovers {
         /// Directories of failed or interrupted builds, by their last change: `nix-build-*` in the directory of temporary
         /// files, and the entries of `builds` in Nix's state directory.
-        build_dirs "buildDirs": Sourced<Span> { risk: Risk::Spares };
+        build_dirs "buildDirs": Sourced<Span> { risk: Risk::Tidies };
         /// Logs of builds.
-        build_logs "buildLogs": Sourced<Span> { risk: Risk::Spares };
+        build_logs "buildLogs": Sourced<Span> { risk: Risk::Tidies };
         /// Repositories, downloads and evaluations in `~/.cache/nix` of each user, by their last use.
-        nix_cache "nixCache": Sourced<Span> { risk: Risk::Spares };
+        nix_cache "nixCache": Sourced<Span> { risk: Risk::Tidies };
         /// Files of temporary roots whose process has ended.
-        temporary_roots "temporaryRoots": Sourced<Span> { risk: Risk::Spares };
+        temporary_roots "temporaryRoots": Sourced<Span> { risk: Risk::Tidies };
     }
 
     /// How garbage is collected.
