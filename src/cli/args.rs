@@ -99,7 +99,7 @@ pub struct Global {
 
     /// Print only errors (repeatable)
     ///
-    /// No plan and no receipt are shown; documents of --json and scripts, which are asked for by name, are printed.
+    /// Neither the plan nor the receipt is shown. JSON documents, manual pages and completion scripts are still printed.
     #[arg(short, long, global = true, help_heading = GLOBAL, action = ArgAction::Count, conflicts_with = "verbose")]
     pub quiet: u8,
 
@@ -136,8 +136,8 @@ pub enum Command {
     Run(RunArgs),
     /// Free this much space now: dead paths first, generations last
     ///
-    /// Deletes dead paths, then releases holds, then removes generations that no rule keeps, without a hold: each from the oldest, and no
-    /// more than needed. Shows what cannot be restored, and asks.
+    /// Takes no more than needed, the oldest first: dead paths, expired holds, leftovers and links that the job's rules remove, other
+    /// holds, and then generations that no rule keeps, without a hold. Shows what cannot be restored, and asks.
     Free(FreeArgs),
     /// Carry out a saved plan; fail if anything it relies on has changed
     #[command(

@@ -82,7 +82,7 @@ fn release(context: &Context, args: &ReleaseArgs) -> Result<Exit, Failure> {
     let open = holds.iter().filter(|h| wanted(h) && h.until > now).count();
     if !args.yes && open > 0 {
         let text = format!(
-            "{open} of these undo windows {} still open. Their generations can then not be restored.",
+            "{open} of these undo windows {} still open; a release makes their removals final.",
             if open == 1 { "is" } else { "are" },
         );
         let question = format!("Release {}?", count(facts.len(), "hold"));

@@ -19,11 +19,8 @@ pub(super) fn touch(context: &Context, args: &TouchArgs) -> Result<Exit, Failure
     })?;
     let dir = escape(dir.as_str());
     out::text(&match touched.len() {
-        0 => format!("There are no links into the store in {dir}.\n"),
-        number => format!(
-            "Marked {} in {dir} as used now.\n",
-            count(number, "root link")
-        ),
+        0 => format!("No link in {dir} points into the store.\n"),
+        number => format!("Marked {} in {dir} as used.\n", count(number, "root link")),
     });
     Ok(Exit::Done)
 }

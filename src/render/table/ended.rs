@@ -196,7 +196,7 @@ fn done(receipt: &Receipt, view: &View) -> Vec<String> {
     }
     for report in done().filter_map(|entry| entry.report.as_ref()) {
         sentences.push(match report {
-            Report::Optimised(done) => format!("Hard-linked equal files: {done}."),
+            Report::Optimised(done) => format!("Optimised the store: {done}."),
             Report::Verified(found) => format!("Checked the store: {found}."),
         });
     }

@@ -66,7 +66,7 @@ pub fn holds(snapshot: &Snapshot, document: &HoldsDocument, view: &View) -> Stri
     page.finish()
 }
 
-/// `system:1..55, alice/home-manager:7, 2 vanished roots`: generations as `undo` takes them.
+/// `system:1..55, alice/home-manager:7, 2 roots`: generations as `undo` takes them.
 fn held(holds: &[&Hold]) -> String {
     let mut profiles: BTreeMap<&ProfilePath, BTreeSet<u32>> = BTreeMap::new();
     let mut roots = Vec::new();
@@ -93,7 +93,7 @@ fn held(holds: &[&Hold]) -> String {
     let roots = match roots.as_slice() {
         [] => None,
         [root] => Some(root.clone()),
-        roots => Some(count(roots.len(), "vanished root")),
+        roots => Some(count(roots.len(), "root")),
     };
     generations.chain(roots).collect::<Vec<_>>().join(", ")
 }

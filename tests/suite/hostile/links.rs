@@ -218,11 +218,11 @@ fn touch_keeps_a_project() {
     let ran = ends(&scratch, &["touch", dir.as_str()], 0);
     assert_eq!(
         ran.stdout,
-        format!("Marked 1 root link in {dir} as used now.\n")
+        format!("Marked 1 root link in {dir} as used.\n")
     );
     assert_eq!(verdicts(&scratch, &config)["src/a/result"], "usedWithin");
     let ran = ends(&scratch, &["touch", scratch.base().as_str()], 0);
-    assert!(ran.stdout.contains("no links"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("No link in"), "{}", ran.stdout);
     ends(&scratch, &["touch", "/absent"], 1);
 }
 
