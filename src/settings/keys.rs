@@ -316,13 +316,13 @@ keys! {
     /// Hard-links equal files in the store. The step is left out while no path was registered since the last run that completed it.
     Optimise {
         /// Enable this operation.
-        enabled "enabled": Sourced<bool> { required: Required::Yes };
+        enabled "enabled": Sourced<bool> { default: Default::Json("true") };
     }
 
     /// Checks the store. Nothing is repaired, and no missing path is removed from the database.
     Verify {
         /// Enable this operation.
-        enabled "enabled": Sourced<bool> { required: Required::Yes };
+        enabled "enabled": Sourced<bool> { default: Default::Json("true") };
         /// Read and hash the contents of every path.
         contents "contents": Sourced<bool> { default: Default::Json("false") };
     }

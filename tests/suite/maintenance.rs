@@ -24,9 +24,9 @@ use crate::support::{
     Nix, OnTerminal, Ran, by_hand, command, nixes, program, run, run_command, script, with_each_nix,
 };
 
-const OPTIMISE: &str =
-    r#"{ "version": 2, "jobs": { "j": { "operations": { "optimise": { "enabled": true } } } } }"#;
-const VERIFY: &str = r#"{ "version": 2, "jobs": { "j": { "operations": { "verify": { "enabled": true, "contents": true } } } } }"#;
+const OPTIMISE: &str = r#"{ "version": 2, "jobs": { "j": { "operations": { "optimise": {} } } } }"#;
+const VERIFY: &str =
+    r#"{ "version": 2, "jobs": { "j": { "operations": { "verify": { "contents": true } } } } }"#;
 const ALL: &str = r#"{ "version": 2, "jobs": { "j": { "operations": { "collect": {}, "verify": { "enabled": true } } } } }"#;
 
 /// A store with a job.

@@ -32,7 +32,7 @@ pub(super) fn operations(
     let roots = keys.roots.as_ref();
     let roots = roots.map(|keys| self::roots(keys, At::Key(&at, "roots"), reader));
     let leftovers = keys.leftovers.as_ref().map(leftovers).unwrap_or_default();
-    let enabled = |enabled: Option<&Sourced<bool>>| value(enabled) == Some(true);
+    let enabled = |enabled: Option<&Sourced<bool>>| value(enabled) != Some(false);
     let boot_menu = keys.boot_menu.as_ref();
     let boot_menu = boot_menu.map(|keys| {
         let removes = generations.as_ref().is_some_and(|it| {
@@ -51,7 +51,7 @@ pub(super) fn operations(
     if let Some(verify) = &keys.verify
         && enabled(verify.enabled.as_ref())
     {
-        let contents = enabled(verify.contents.as_ref());
+        let contents = value(verify.contents.as_ref()) == Some(true);
         maintenance.push(Action::Verify { contents });
     }
     Some(Operations {
