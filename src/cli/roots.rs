@@ -66,16 +66,19 @@ pub(super) fn roots(context: &Context, args: &RootsArgs) -> Result<Exit, Failure
 fn select(snapshot: &mut Snapshot, sizes: Option<&Sizes>, args: &RootsArgs) {
     let made_before = args.older.map(|age| snapshot.taken_at.before(age));
     let used_before = args.unused.map(|age| snapshot.taken_at.before(age));
+    // Of a link that no rule removes, only its own time is known.
     let used = |root: &GcRoot| match snapshot.uses.get(&root.link) {
         Some(LinkUse::Seen(seen)) => Some(seen.last.at),
-        _ => None,
+        Some(LinkUse::Process(_) | LinkUse::Unknown(_)) => None,
+        None => root.made_at,
     };
     let is_wanted = |root: &GcRoot| {
         let of_user = |user: &String| {
             let owner = root.owner.as_ref();
             owner.is_some_and(|it| it.name.as_ref() == Some(user) || it.uid.to_string() == *user)
         };
-        (args.kind.is_empty() || args.kind.contains(&root.kind))
+        !root.is_released_hold()
+            && (args.kind.is_empty() || args.kind.contains(&root.kind))
             && (args.user.is_empty() || args.user.iter().any(of_user))
             && made_before.is_none_or(|at| root.made_at.is_some_and(|made| made < at))
             && used_before.is_none_or(|at| used(root).is_some_and(|used| used < at))

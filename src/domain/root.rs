@@ -92,6 +92,13 @@ impl RootKind {
     }
 }
 
+impl GcRoot {
+    /// Whether it is what a released hold leaves: an entry of `gcroots/auto` that Nix drops with its next collection.
+    pub fn is_released_hold(&self) -> bool {
+        self.kind == RootKind::Hold && self.state == RootState::Dangling(Dangling::LinkGone)
+    }
+}
+
 /// Whether a root keeps something alive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RootState {

@@ -29,7 +29,7 @@ pub(super) fn select(draft: &mut Draft<'_>) {
     let mut roots: Vec<&GcRoot> = snapshot.roots.iter().collect();
     roots.sort_by(|a, b| (&a.link, &a.entry).cmp(&(&b.link, &b.entry)));
     let mut removed = 0;
-    for root in roots {
+    for root in roots.into_iter().filter(|root| !root.is_released_hold()) {
         let RootState::Dangling(dangling) = root.state else {
             continue;
         };

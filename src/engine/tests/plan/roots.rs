@@ -69,6 +69,18 @@ fn a_root_goes_only_when_its_link_is_gone(
     assert_eq!(fate(root, Actor::Root, &job()), expected);
 }
 
+#[test]
+fn what_a_released_hold_leaves_is_no_dangling_root_of_anybody() {
+    let hold = |state| GcRoot {
+        kind: RootKind::Hold,
+        state: RootState::Dangling(state),
+        ..root("a")
+    };
+    assert_eq!(fate(hold(Dangling::LinkGone), Actor::Root, &job()), None);
+    let away = fate(hold(Dangling::ParentMissing), Actor::Root, &job());
+    assert_eq!(away, Some(kept(Reason::ParentMissing)));
+}
+
 #[rstest]
 #[case::in_auto(Some("/nix/var/nix/gcroots/auto/x"), Some(removed()))]
 #[case::trap_16_per_user(Some("/nix/var/nix/gcroots/per-user/alice/x"), Some(removed()))]
