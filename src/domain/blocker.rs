@@ -240,14 +240,14 @@ impl fmt::Display for CheckCode {
 
 /// A text that names nothing which can be let pass.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown check code `{text}`{}; known codes: {}", meant(text), known())]
+#[error("unknown check code `{text}`{} known codes: {}", meant(text), known())]
 pub struct NotAcceptable {
     text: String,
 }
 
 fn meant(text: &str) -> String {
     let meant = nearest(text, CheckCode::acceptable().map(CheckCode::as_str));
-    meant.map_or(String::new(), |code| format!(", perhaps {code}"))
+    meant.map_or(";".to_string(), |code| format!(", did you mean `{code}`?"))
 }
 
 fn known() -> String {
@@ -359,7 +359,7 @@ mod tests {
         assert!(!error.contains("odd-name"));
         let error = "roots.awy".parse::<CheckCode>().unwrap_err().to_string();
         assert!(
-            error.contains("`roots.awy`, perhaps roots.away;"),
+            error.contains("`roots.awy`, did you mean `roots.away`? known"),
             "{error}"
         );
     }

@@ -51,7 +51,7 @@ fn scratch() -> Option<Scratch> {
 #[case::inodes_with_a_unit("plan --until-free-inodes 5G", 2, "neither a number of inodes")]
 #[case::all_inodes("plan --until-free-inodes 91%", 2, "between 1% and 90%, not 91%")]
 #[case::slip_in_a_job("plan defualt", 2, "Did you mean default?")]
-#[case::slip_in_a_code("plan --accept roots.awy", 2, "perhaps roots.away")]
+#[case::slip_in_a_code("plan --accept roots.awy", 2, "did you mean `roots.away`?")]
 #[case::window_and_none("run --now --undo-window 3d", 2, "cannot be used with")]
 #[case::no_config("plan --config /nope", 78, "--config")]
 fn wrong_input_says_what_is_right(#[case] line: &str, #[case] exit: i32, #[case] says: &str) {

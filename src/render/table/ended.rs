@@ -163,31 +163,22 @@ fn done(receipt: &Receipt, view: &View) -> Vec<String> {
     }
     let leftovers = done().filter_map(|entry| entry.action.removed_leftovers());
     let leftovers: BTreeSet<&str> = leftovers.map(|facts| facts.dir.as_str()).collect();
-    for (number, verb, noun, end) in [
-        (
-            number(&|it| matches!(it, Action::RemoveRoot(_))),
-            "removed",
-            "dangling root",
-            "",
-        ),
-        (
-            number(&|it| it.released_hold().is_some()),
-            "released",
-            "hold",
-            "",
-        ),
-        (leftovers.len(), "removed leftovers from", "directory", ""),
-        (
-            number(&|it| it.vanished_root().is_some()),
-            "held",
-            "vanished root",
-            "",
-        ),
-    ] {
-        if number > 0 {
-            parts.push(format!("{verb} {}{end}", count(number, noun)));
-        }
+    let some = |before: &str, number, noun| {
+        (number > 0).then(|| format!("{before}{}", count(number, noun)))
+    };
+    let dangling = number(&|it| matches!(it, Action::RemoveRoot(_)));
+    let removed = [
+        some("", dangling, "dangling root"),
+        some("leftovers from ", leftovers.len(), "directory"),
+    ];
+    let removed: Vec<String> = removed.into_iter().flatten().collect();
+    if !removed.is_empty() {
+        parts.push(format!("removed {}", list(&removed)));
     }
+    let released = number(&|it| it.released_hold().is_some());
+    parts.extend(some("released ", released, "hold"));
+    let vanished = number(&|it| it.vanished_root().is_some());
+    parts.extend(some("held ", vanished, "vanished root"));
     if !parts.is_empty() {
         sentences.push(format!("{}.", capital(&list(&parts))));
     }

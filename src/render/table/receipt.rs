@@ -252,10 +252,10 @@ pub fn history(receipts: &[Receipt], view: &View) -> String {
     }
     let mut grid = Grid::new(&[
         Column::new("Run").cut_end(),
-        Column::new("Started").importance(2),
+        Column::new("Started").importance(0),
         Column::new("What").importance(1).cut_end().at_least(12),
         Column::new("Freed").right(),
-        Column::new("Restorable").right().importance(0),
+        Column::new("Restorable").right().importance(2),
         Column::new("Outcome").cut_end().at_least(14),
     ]);
     for receipt in receipts {

@@ -190,10 +190,10 @@ impl Word for ProfileSelector {
             PathPatterns::check(text).map_err(|error| pattern_fault(&error))?;
         }
         Self::parse(text).ok_or_else(|| {
-            let meant = nearest(text, Self::WORDS).map(|meant| format!(", perhaps {meant}"));
+            let meant = nearest(text, Self::WORDS).map(|it| format!("did you mean `{it}`? Else "));
             let (meant, known) = (meant.unwrap_or_default(), Self::WORDS.join(", "));
             let hint =
-                format!("use one of {known}, the absolute path of a profile, or a pattern{meant}");
+                format!("{meant}use one of {known}, the absolute path of a profile, or a pattern");
             Fault::with_code(
                 Code::ProfileUnknown,
                 format!("`{text}` selects no profile"),
