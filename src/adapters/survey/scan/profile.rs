@@ -119,7 +119,6 @@ impl Reading<'_> {
         };
         // Only the bare name counts: with any other text Nix itself does not know the current generation, and its own
         // commands would delete it (trap 12).
-        // own commands would delete it (trap 12).
         match text.to_str().and_then(|text| path.number_of(text)) {
             Some(number) if generations.contains_key(&number) => Current::Known(number),
             Some(number) => Current::Unknown(CurrentUnknown::Dangling(number)),
