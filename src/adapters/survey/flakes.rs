@@ -15,6 +15,7 @@ use crate::adapters::files;
 use crate::adapters::process::Account;
 use crate::adapters::rights::with_rights_of;
 use crate::domain::blocker::CheckCode;
+use crate::domain::measure::count;
 use crate::domain::note::NoteCode;
 use crate::domain::root::{GcRoot, RootKind, RootState};
 use crate::domain::snapshot::Actor;
@@ -35,14 +36,14 @@ const LOCK_LIMIT: u64 = 4 << 20;
 pub(super) fn inputs(context: SurveyContext<'_>, flakes: &[Utf8PathBuf]) -> Vec<GcRoot> {
     let mut roots = Vec::new();
     for flake in flakes {
-        match locked(context, flake) {
-            Ok(paths) => roots.extend(paths.into_iter().map(|path| root(flake, path))),
-            Err(error) => context.findings.refuse_at(
+        let mut keep = |path| roots.push(root(flake, path));
+        if let Err(error) = locked(context, flake, &mut keep) {
+            context.findings.refuse_at(
                 [flake],
                 CheckCode::FlakeUnreadable,
                 format!("cannot read which inputs the flake {flake} locks: {error}"),
                 "repair the flake, or remove it from keepFlakeInputs; a collection would delete its locked inputs",
-            ),
+            );
         }
     }
     roots
@@ -62,30 +63,45 @@ fn root(flake: &Utf8Path, path: StorePath<String>) -> GcRoot {
     }
 }
 
-/// The locked inputs of a flake that exist in the store. A note says how many others there are.
-fn locked(context: SurveyContext<'_>, flake: &Utf8Path) -> io::Result<Vec<StorePath<String>>> {
+/// Keeps the locked inputs of a flake that exist in the store. Notes say how many others there are. If this fails, what it kept
+/// until then is still kept, in case that the collection is accepted.
+fn locked(
+    context: SurveyContext<'_>,
+    flake: &Utf8Path,
+    keep: &mut impl FnMut(StorePath<String>),
+) -> io::Result<()> {
     let findings = context.findings;
     let Some(text) = read(context, flake)? else {
         let text = format!("The flake {flake} has no {LOCK}, so none of its inputs are kept.");
         findings.note(NoteCode::FlakeInputsAbsent, text);
-        return Ok(Vec::new());
+        return Ok(());
     };
-    let all = lock::inputs(&text, &context.places.store).map_err(io::Error::other)?;
-    let many = all.len();
-    let mut here = Vec::new();
-    for path in all {
+    let inputs = lock::inputs(&text, &context.places.store).map_err(io::Error::other)?;
+    let many = inputs.paths.len();
+    let mut here = 0;
+    for path in inputs.paths {
         if context.store.has(&path)? {
-            here.push(path);
+            keep(path);
+            here += 1;
         }
     }
-    if here.len() < many {
+    if here < many {
         let text = format!(
-            "{} of the {many} locked inputs of the flake {flake} are in the store and kept; Nix would fetch the others.",
-            here.len()
+            "{here} of the {many} locked inputs of the flake {flake} are in the store and kept; Nix would fetch the others."
         );
         findings.note(NoteCode::FlakeInputsAbsent, text);
     }
-    Ok(here)
+    if let Some(name) = inputs.unlocked.first() {
+        let many = count(inputs.unlocked.len(), "input");
+        let text = format!(
+            "{LOCK} has no narHash for {many} of the flake {flake}, such as `{name}`. Nix does not read a `path:` or indirect \
+             input without narHash from the store, so nothing is kept for it."
+        );
+        findings.note(NoteCode::FlakeInputsAbsent, text);
+    }
+    inputs
+        .unknown
+        .map_or(Ok(()), |error| Err(io::Error::other(error)))
 }
 
 /// The text of the lock file; `None` for a flake without one.

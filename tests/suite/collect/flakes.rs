@@ -123,6 +123,27 @@ fn an_offline_evaluation_works_after_a_collection_with_the_rule_and_fails_withou
     });
 }
 
+/// No Nix evaluates such a flake, even if the source is in the store, so the collection does not wait for its repair.
+#[test]
+fn a_path_without_a_hash_stops_no_collection_and_the_other_inputs_stay() {
+    with_each_nix(|nix| {
+        let flake = Flake::new(nix);
+        let file = flake.dir.join("flake.lock");
+        let mut lock: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+        let locked = lock["nodes"]["raw"]["locked"].as_object_mut().unwrap();
+        locked.remove("narHash").unwrap();
+        fs::write(&file, lock.to_string()).unwrap();
+        assert_ne!(flake.evaluate().status, 0);
+        let plan = flake.command(&flake.rule(), &["plan"]).stdout;
+        assert!(plan.contains("such as `raw`"), "{plan}");
+        let ran = flake.command(&flake.rule(), &["run", "--yes"]);
+        assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
+        assert!(!flake.store.has("dead"));
+        assert_eq!(flake.store.names().len(), 2);
+        flake.store.assert_sound();
+    });
+}
+
 #[test]
 fn a_saved_plan_keeps_what_it_was_made_to_keep() {
     let Some(nix) = nixes().last() else { return };

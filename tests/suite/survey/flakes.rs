@@ -69,6 +69,28 @@ fn a_flake_without_a_lock_is_noted() {
     assert!(notes.any(|note| note.contains("has no flake.lock")));
 }
 
+#[test]
+fn beside_an_input_without_a_hash_the_others_are_kept() {
+    for (kind, stops) in [("path", false), ("indirect", false), ("git", true)] {
+        let tree = tree();
+        let locked = |locked| json!({ "locked": locked });
+        let nodes = json!({
+            "root": {},
+            "a": locked(json!({ "type": kind, "path": "/a" })),
+            "b": locked(json!({ "type": "git", "narHash": HASHES[0] })),
+        });
+        let text = json!({ "version": 7, "root": "root", "nodes": nodes }).to_string();
+        fs::write(tree.at("home/me/flake/flake.lock"), text).unwrap();
+        let snapshot = tree.as_root();
+        assert_eq!(inputs(&snapshot).len(), 1, "{kind}");
+        let is_stopped = codes(&snapshot).contains(&CheckCode::FlakeUnreadable);
+        assert_eq!(is_stopped, stops, "{kind}");
+        let text = "no narHash for 1 input of the flake";
+        let is_noted = snapshot.notes.iter().any(|note| note.contains(text));
+        assert_eq!(is_noted, !stops, "{kind}");
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Lock {
     Text(&'static str),

@@ -59,18 +59,38 @@ struct Source {
 }
 
 impl Source {
-    /// Whether it is a part of the flake that locks it, and has no store path of its own.
-    fn is_relative(&self) -> bool {
+    /// What it is without a hash. Anything else can have a store path that Nix finds by the cache of its fetchers.
+    fn without_hash(&self) -> Option<Input> {
         let path = self.path.as_deref().unwrap_or_default();
-        self.r#type.as_deref() == Some("path") && !path.is_empty() && !path.starts_with('/')
+        match self.r#type.as_deref()? {
+            "path" if !path.is_empty() && !path.starts_with('/') => Some(Input::Part),
+            "path" | "indirect" => Some(Input::Unlocked),
+            _ => None,
+        }
     }
 }
 
-/// The store paths of all locked inputs, of inputs of inputs as well.
-pub(super) fn inputs(
-    text: &str,
-    store: &StoreDir,
-) -> Result<BTreeSet<StorePath<String>>, LockError> {
+/// Where Nix gets an input from.
+enum Input {
+    Path(StorePath<String>),
+    /// A part of the flake that locks it, which has no store path of its own.
+    Part,
+    /// Nix refuses to use it as a locked input, or reads it from its directory, but never from the store.
+    Unlocked,
+}
+
+/// What a lock file says of its inputs, of inputs of inputs as well.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Inputs {
+    pub(super) paths: BTreeSet<StorePath<String>>,
+    /// The names of the inputs that it does not lock, and that Nix does not take from the store.
+    pub(super) unlocked: Vec<String>,
+    /// Why the store path of some other input is unknown.
+    pub(super) unknown: Option<LockError>,
+}
+
+/// The inputs of a lock file. Those that are known are kept whatever is unknown of the others.
+pub(super) fn inputs(text: &str, store: &StoreDir) -> Result<Inputs, LockError> {
     let malformed = |error: serde_json::Error| LockError::Malformed {
         line: error.line(),
         column: error.column(),
@@ -81,26 +101,33 @@ pub(super) fn inputs(
     }
     let lock: Lock = serde_json::from_str(text).map_err(malformed)?;
     let nodes = lock.nodes.iter().filter(|(name, _)| **name != lock.root);
-    let paths = nodes.map(|(name, node)| path(name, node, store));
-    paths.filter_map(Result::transpose).collect()
+    let mut inputs = Inputs::default();
+    for (name, node) in nodes {
+        match input(name, node, store) {
+            Ok(Input::Path(path)) => _ = inputs.paths.insert(path),
+            Ok(Input::Part) => {}
+            Ok(Input::Unlocked) => inputs.unlocked.push(shown(name)),
+            Err(error) => _ = inputs.unknown.get_or_insert(error),
+        }
+    }
+    Ok(inputs)
 }
 
-fn path(name: &str, node: &Node, store: &StoreDir) -> Result<Option<StorePath<String>>, LockError> {
-    let input = || shown(name);
+fn input(name: &str, node: &Node, store: &StoreDir) -> Result<Input, LockError> {
+    let shown = || shown(name);
     let locked = node.locked.as_ref();
-    let locked = locked.ok_or_else(|| LockError::Unlocked(input()))?;
+    let locked = locked.ok_or_else(|| LockError::Unlocked(shown()))?;
     let info = node.info.as_ref().and_then(|info| info.nar_hash.as_ref());
     let Some(hash) = info.or(locked.nar_hash.as_ref()) else {
-        if locked.is_relative() {
-            return Ok(None);
-        }
-        return Err(LockError::NoHash(input()));
+        return locked
+            .without_hash()
+            .ok_or_else(|| LockError::NoHash(shown()));
     };
-    let invalid = || LockError::Invalid(input());
+    let invalid = || LockError::Invalid(shown());
     let hash = nar_hash(hash).ok_or_else(invalid)?;
     let name = locked.name.as_deref().unwrap_or(SOURCE);
     let path = StorePath::of_source(name, &hash, store);
-    path.map(Some).map_err(|_| invalid())
+    path.map(Input::Path).map_err(|_| invalid())
 }
 
 /// Decodes a hash as Nix writes it: `sha256-` and base 64.
@@ -127,10 +154,18 @@ mod tests {
 
     const HASH: &str = "sha256-m/i4zIJHKRtapNnPwNUoFromRkwfucNCdbqZ1oxSjWo=";
 
-    fn read(lock: &Value) -> Result<Vec<String>, LockError> {
+    fn all(lock: &Value) -> Result<Inputs, LockError> {
         let store = StoreDir::new(Utf8Path::new("/nix/store")).unwrap();
-        let paths = inputs(&lock.to_string(), &store)?;
-        Ok(paths.iter().map(ToString::to_string).collect())
+        inputs(&lock.to_string(), &store)
+    }
+
+    fn read(lock: &Value) -> Result<Vec<String>, LockError> {
+        let inputs = all(lock)?;
+        assert_eq!(inputs.unlocked, [""; 0]);
+        match inputs.unknown {
+            Some(error) => Err(error),
+            None => Ok(inputs.paths.iter().map(ToString::to_string).collect()),
+        }
     }
 
     fn lock(version: u64, node: &Value) -> Value {
@@ -164,8 +199,43 @@ mod tests {
 
     #[rstest]
     #[case::relative(json!({"locked": {"type": "path", "path": "./sub"}, "parent": []}))]
+    #[case::above(json!({"locked": {"type": "path", "path": "../sub"}, "parent": ["b"]}))]
     fn a_part_of_the_flake_has_no_path_of_its_own(#[case] node: Value) {
         assert_eq!(read(&lock(7, &node)), Ok(Vec::new()));
+    }
+
+    /// Nix 2.8, 2.26 and 2.34 refuse each of these, or read it from its directory. A path in the store serves none of them.
+    #[rstest]
+    #[case::absolute(json!({"type": "path", "path": "/a"}))]
+    #[case::no_path(json!({"type": "path"}))]
+    #[case::empty_path(json!({"type": "path", "path": "", "lastModified": 1}))]
+    #[case::indirect(json!({"type": "indirect", "id": "nixpkgs"}))]
+    fn an_input_that_nix_never_takes_from_the_store_is_named(#[case] locked: Value) {
+        let inputs = all(&lock(7, &json!({ "locked": locked }))).unwrap();
+        let unlocked = vec!["a".to_string()];
+        assert_eq!(
+            inputs,
+            Inputs {
+                unlocked,
+                ..Inputs::default()
+            }
+        );
+    }
+
+    /// As git with a revision: Nix 2.8 finds its path by the cache of its fetchers, and reads it offline.
+    #[test]
+    fn what_is_known_is_kept_beside_what_is_not() {
+        let locked = |locked| json!({ "locked": locked });
+        let lock = json!({"version": 7, "root": "root", "nodes": {
+            "a": locked(json!({"type": "git", "rev": "2c9474ad"})),
+            "b": locked(json!({"type": "path", "path": "/b"})),
+            "c": locked(json!({"type": "git", "narHash": HASH})),
+            "d": locked(json!({"type": "git", "narHash": ""})),
+        }});
+        let inputs = all(&lock).unwrap();
+        assert_eq!(inputs.paths.len(), 1);
+        assert_eq!(inputs.unlocked, ["b"]);
+        assert_eq!(inputs.unknown, Some(LockError::NoHash("a".into())));
     }
 
     #[rstest]
@@ -173,17 +243,14 @@ mod tests {
     #[case::too_new(lock(8, &json!({})), LockError::Version(8))]
     #[case::unlocked(lock(7, &json!({"original": {}})), LockError::Unlocked("a".into()))]
     #[case::no_hash(lock(7, &json!({"locked": {"type": "git"}})), LockError::NoHash("a".into()))]
-    #[case::absolute(
-        lock(7, &json!({"locked": {"type": "path", "path": "/a"}})),
-        LockError::NoHash("a".into())
-    )]
+    #[case::no_type(lock(7, &json!({"locked": {"path": "/a"}})), LockError::NoHash("a".into()))]
     #[case::relative_elsewhere(
         lock(7, &json!({"locked": {"type": "git", "path": "a"}})),
         LockError::NoHash("a".into())
     )]
-    #[case::empty_path(
-        lock(7, &json!({"locked": {"type": "path", "path": ""}})),
-        LockError::NoHash("a".into())
+    #[case::a_path_with_a_hash_that_is_none(
+        lock(7, &json!({"locked": {"type": "path", "path": "/a", "narHash": ""}})),
+        LockError::Invalid("a".into())
     )]
     #[case::short(
         lock(7, &json!({"locked": {"narHash": "sha256-AAAA"}})),
