@@ -170,5 +170,7 @@ mod tests {
         );
         assert_eq!(image("arch.efi", &[]), None);
         assert_eq!(is_image("nixos-generation-4.efi"), Some(true));
+        assert_eq!(is_image("arch.efi"), Some(false));
+        assert_eq!(is_image("nixos-of-another-form.efi"), None);
     }
 }

@@ -167,6 +167,17 @@ fn the_first_rule_that_fits_decides() {
     );
 }
 
+#[test]
+fn verdicts_are_two_words() {
+    let verdicts = ["keep", "remove", "removed"].map(str::parse);
+    let expected = [
+        Ok(RuleVerdict::Keep),
+        Ok(RuleVerdict::Remove),
+        Err(NotAVerdict),
+    ];
+    assert_eq!(verdicts, expected);
+}
+
 #[rstest]
 #[case::process(LinkUse::Process(7), Reason::InUse { pid: 7 })]
 #[case::unknown(LinkUse::Unknown("denied".into()), Reason::UseUnknown("denied".into()))]
