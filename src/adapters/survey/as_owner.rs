@@ -10,9 +10,10 @@ use std::io;
 use std::path::Path;
 
 use nix::fcntl::{AT_FDCWD, AtFlags};
-use nix::unistd::{AccessFlags, Uid, faccessat, geteuid, setfsuid};
+use nix::unistd::{AccessFlags, Gid, Uid, faccessat, setfsgid, setfsuid};
 
 use super::dirs::{FileKind, Meta, metadata_of};
+use crate::adapters::process::Account;
 
 /// The link and its target.
 ///
@@ -34,35 +35,53 @@ pub(super) fn read_link(link: &Path) -> io::Result<(Meta, OsString)> {
     Ok((found, text))
 }
 
-/// Whether a user may add and remove names in a directory.
+/// Whether a user may add and remove names in a directory, with their first group, as a run would; `None` for ourselves.
 ///
 /// # Errors
 /// Why not.
-pub(super) fn may_change(dir: &Path, uid: u32) -> io::Result<()> {
-    let uid = Uid::from_raw(uid);
-    let _other = if uid == geteuid() {
-        None
-    } else {
-        let denied = || io::Error::from(io::ErrorKind::PermissionDenied);
-        Some(Other::become_user(uid).ok_or_else(denied)?)
+pub(super) fn may_change(dir: &Path, user: Option<&Account>) -> io::Result<()> {
+    let denied = || io::Error::from(io::ErrorKind::PermissionDenied);
+    let _other = match user {
+        None => None,
+        Some(user) => {
+            let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
+            Some(Other::become_member(uid, gid).ok_or_else(denied)?)
+        }
     };
     let change = AccessFlags::W_OK | AccessFlags::X_OK;
     Ok(faccessat(AT_FDCWD, dir, change, AtFlags::AT_EACCESS)?)
 }
 
 /// This thread while it has another identity for the file system.
-struct Other(Uid);
+struct Other {
+    user: Uid,
+    group: Option<Gid>,
+}
 
 impl Other {
     fn become_user(uid: Uid) -> Option<Self> {
-        let guard = Self(setfsuid(uid));
+        let guard = Self {
+            user: setfsuid(uid),
+            group: None,
+        };
         // The call returns the former identity, whether it succeeded or not.
         (setfsuid(uid) == uid).then_some(guard)
+    }
+
+    fn become_member(uid: Uid, gid: Gid) -> Option<Self> {
+        let group = setfsgid(gid);
+        let is_member = setfsgid(gid) == gid;
+        let guard = Self {
+            user: setfsuid(uid),
+            group: Some(group),
+        };
+        (is_member && setfsuid(uid) == uid).then_some(guard)
     }
 }
 
 impl Drop for Other {
     fn drop(&mut self) {
-        setfsuid(self.0);
+        setfsuid(self.user);
+        self.group.map(setfsgid);
     }
 }

@@ -20,7 +20,7 @@ impl SurveyContext<'_> {
         let homes = users.all.iter().map(|it| (it.uid, it.home.as_path()));
         let reader = UseReader {
             is_home: |dir: &Utf8Path| users.is_home(dir.as_std_path()),
-            is_out_of_reach: |root: &GcRoot| is_out_of_reach(root, |uid| self.has_account(uid)),
+            is_out_of_reach: |root: &GcRoot| self.is_out_of_reach(root),
             own: &[
                 Utf8Path::new("/"),
                 &places.state_dir,
@@ -32,25 +32,30 @@ impl SurveyContext<'_> {
         reader.read(roots.iter().filter(|root| may_be_removed(root.kind)))
     }
 
-    fn has_account(&self, uid: u32) -> bool {
+    /// Whether a link cannot be removed with the rights of its owner: their home may be closed to themselves, root may have made the
+    /// directory, or they have no account. A run would fail again and again.
+    #[cfg(target_os = "linux")]
+    fn is_out_of_reach(&self, root: &GcRoot) -> bool {
+        let (Some(owner), Some(dir)) = (&root.owner, root.link.parent()) else {
+            return true;
+        };
+        let may_change = |user| super::as_owner::may_change(dir.as_std_path(), user).is_ok();
+        if owner.uid == geteuid().as_raw() {
+            return !may_change(None);
+        }
         let mut listed = self.users.all.iter();
-        uid == geteuid().as_raw()
-            || listed.any(|it| it.uid == uid)
-            || matches!(Account::find(&self.places.passwd, uid), Ok(Some(_)))
+        match listed.find(|it| it.uid == owner.uid) {
+            Some(user) => !may_change(Some(user)),
+            // The list does not have the users of a directory service.
+            None => match Account::find(&self.places.passwd, owner.uid) {
+                Ok(Some(user)) => !may_change(Some(&user)),
+                Ok(None) | Err(_) => true,
+            },
+        }
     }
-}
 
-#[cfg(not(target_os = "linux"))]
-fn is_out_of_reach(_: &GcRoot, _: impl FnOnce(u32) -> bool) -> bool {
-    false
-}
-
-/// Whether a link cannot be removed with the rights of its owner: their home may be closed to themselves, root may have made the
-/// directory, or they have no account. A run would fail again and again.
-#[cfg(target_os = "linux")]
-fn is_out_of_reach(root: &GcRoot, has_account: impl FnOnce(u32) -> bool) -> bool {
-    let (Some(owner), Some(dir)) = (&root.owner, root.link.parent()) else {
-        return true;
-    };
-    !has_account(owner.uid) || super::as_owner::may_change(dir.as_std_path(), owner.uid).is_err()
+    #[cfg(not(target_os = "linux"))]
+    fn is_out_of_reach(&self, _: &GcRoot) -> bool {
+        false
+    }
 }

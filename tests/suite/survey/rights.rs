@@ -176,7 +176,9 @@ fn links_that_cannot_be_removed_with_their_owners_rights_are_known() {
     tree.other_user("home/other");
     let expected = [
         ("own", 4242, false),
+        ("own-group", 4242, false),
         ("of-root", 4242, true),
+        ("group-of-root", 4242, true),
         ("closed", 4242, true),
         ("without-account", 4_242_424, true),
     ];
@@ -184,8 +186,15 @@ fn links_that_cannot_be_removed_with_their_owners_rights_are_known() {
         let link = tree.to_store(&format!("home/{name}/src/result"), name);
         tree.auto(name, &link);
         lchown(&link, Some(owner), None).unwrap();
-        if name != "of-root" {
-            chown(link.parent().unwrap(), Some(owner), None).unwrap();
+        let dir = link.parent().unwrap();
+        match name {
+            // The user's first group is 100.
+            "own-group" => chown(dir, Some(0), Some(100)).unwrap(),
+            "of-root" | "group-of-root" => {}
+            _ => chown(dir, Some(owner), None).unwrap(),
+        }
+        if name.contains("group") {
+            allow(&tree, &format!("home/{name}/src"), 0o775);
         }
     }
     allow(&tree, "home/closed", 0o700);
