@@ -177,9 +177,13 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// Whether a text is the user's name or number.
+    /// Whether a text is the user's number, or their name if it is no number.
     pub fn is_called(&self, text: &str) -> bool {
-        self.name.as_deref() == Some(text) || self.uid.to_string() == text
+        if text.bytes().all(|byte| byte.is_ascii_digit()) {
+            self.uid.to_string() == text
+        } else {
+            self.name.as_deref() == Some(text)
+        }
     }
 }
 

@@ -203,12 +203,13 @@ fn patterns_are_about_whole_paths(#[case] pattern: &str, #[case] selects: bool) 
 }
 
 #[rstest]
-#[case(&[], &["alice", "bob", "left", "root", "system", "web"])]
+#[case(&[], &["alice", "bob", "left", "odd", "root", "system", "web"])]
 #[case(&["alice"], &["alice", "system", "web"])]
 #[case(&["1000"], &["alice", "system", "web"])]
 #[case(&["1000", "bob"], &["alice", "bob", "system", "web"])]
 #[case(&["1002"], &["left", "system", "web"])]
 #[case(&["root"], &["root", "system", "web"])]
+#[case::digits_are_no_name(&["77"], &["system", "web"])]
 #[case(&["Alice", "100", "01000", ""], &["system", "web"])]
 fn users_restrict_what_is_not_a_system(#[case] users: &[&str], #[case] expected: &[&str]) {
     let keep = KeepPolicy::new(KeepRules {
@@ -230,6 +231,10 @@ fn users_restrict_what_is_not_a_system(#[case] users: &[&str], #[case] expected:
             of_kind(ProfileKind::Other, "/srv/p", 1001, Some("bob")),
         ),
         ("left", of_kind(ProfileKind::User, "/p/left", 1002, None)),
+        (
+            "odd",
+            of_kind(ProfileKind::User, "/p/odd", 1003, Some("77")),
+        ),
         (
             "root",
             of_kind(ProfileKind::Default, "/p/default", 0, Some("root")),
