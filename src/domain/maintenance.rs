@@ -8,7 +8,7 @@ use super::measure::{Bytes, count};
 use super::store_path::StorePath;
 
 /// How many damaged paths a record lists. A record must fit into the space that is reserved for it on a full disk.
-pub const MAX_DAMAGED_PATHS: usize = 1000;
+pub const MAX_DAMAGED_PATHS: usize = 400;
 
 /// What an action found out, beyond that it was done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_counts_once_and_no_more_than_a_thousand_are_listed() {
+    fn a_path_counts_once_and_no_more_than_a_limit_are_listed() {
         let mut found = Verified {
             by_nix: true,
             ..Verified::default()
@@ -246,7 +246,7 @@ mod tests {
         found.by_nix = false;
         assert_eq!(
             found.to_string(),
-            "found 1001 damaged store paths (999 missing, 1 modified, 1 more) and 2 damaged hard links; Nix did not check \
+            "found 401 damaged store paths (399 missing, 1 modified, 1 more) and 2 damaged hard links; Nix did not check \
              further, because it removes missing paths from its database"
         );
         assert!(!found.is_sound());

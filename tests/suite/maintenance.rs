@@ -371,6 +371,21 @@ fn with_prelude(store: &Store, nix: &Nix, prelude: &str) -> String {
     format!("--nix-bin={bin}")
 }
 
+#[test]
+fn trap_48_what_could_not_be_linked_is_linked_by_the_next_run() {
+    let Some(nix) = nixes().last() else { return };
+    let store = Store::new(nix, OPTIMISE);
+    store.add("a", 10);
+    let prelude = r#"case "$*" in *--optimise*)
+        echo "cannot link '/a' to '/b': No space left on device" >&2; exit 0 ;; esac"#;
+    let bin = with_prelude(&store, nix, prelude);
+    let ran = run(&store.0, &["run", "j", "--yes", &bin]);
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    assert!(store.planned().is_some());
+    store.run(0);
+    assert!(store.planned().is_none());
+}
+
 #[rstest]
 #[case::optimise(OPTIMISE)]
 #[case::verify(VERIFY)]

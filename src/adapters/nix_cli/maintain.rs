@@ -44,13 +44,16 @@ impl NixCli {
             })
             .map_err(|error| failed(OPTIMISING.into(), error))?;
         let after = names.as_ref().and_then(|names| self.blocks_of(names).ok());
-        let (files, reported) = parse::optimised(&output.stderr.text());
+        let text = output.stderr.text();
+        let (files, reported) = parse::optimised(&text);
+        // On a full file system Nix goes on and ends well (trap 48): the next run has to do it again.
+        let is_complete = !text.contains("cannot link ");
         let saved = before.flatten().zip(after.flatten());
         Ok(Optimised {
             files,
             reported,
             saved: saved.map(|(before, after)| Bytes(before.0.saturating_sub(after.0))),
-            registrations,
+            registrations: registrations.filter(|_| is_complete),
         })
     }
 
@@ -113,7 +116,9 @@ impl NixCli {
         found.by_nix = true;
         let failed_itself = matches!(ended, Err(ProcessError::Failed { .. }));
         let text = stderr.text();
-        let whole = parse::damage(&text, &self.places.store, failed_itself, &mut found);
+        // Of very much damage only the beginning and the end of the output are kept.
+        let whole = parse::damage(&text, &self.places.store, failed_itself, &mut found)
+            && stderr.dropped() == 0;
         match ended {
             // That status is how Nix reports damage.
             Err(ProcessError::Failed { stderr, .. }) if !found.is_sound() => {
