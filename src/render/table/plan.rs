@@ -84,7 +84,7 @@ pub(super) fn policy(keep: Option<PlannedKeep>) -> String {
         overrides_job,
     }) = keep
     else {
-        return "no generations are removed".to_string();
+        return "no keep rules".to_string();
     };
     let last = rules.last.map(|last| format!("the last {last}"));
     let within = rules.within.map(days);
