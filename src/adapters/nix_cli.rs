@@ -270,19 +270,23 @@ impl NixCli {
             .set("NIX_STATE_DIR", self.places.state_dir.as_str())
     }
 
-    /// As whom to act on a generation; of a removed user, with the rights of the number alone.
+    /// As whom to restore a generation; of a removed user, with the rights of the number alone.
     fn account_of(&self, facts: &GenerationFacts) -> Result<Option<Account>, PerformError> {
+        let removed = self.removed_user(facts);
+        removed.map_or_else(|| self.account(&facts.owner), |number| Ok(Some(number)))
+    }
+
+    /// The number of a removed user, without a group; `None` for anybody else, and for one who has an account again.
+    fn removed_user(&self, facts: &GenerationFacts) -> Option<Account> {
         let uid = facts.owner.uid;
-        let is_gone = facts.profile_kind == ProfileKind::RemovedUser && geteuid().is_root();
-        if is_gone && uid != 0 && matches!(Account::find(&self.places.passwd, uid), Ok(None)) {
-            return Ok(Some(Account {
-                uid,
-                gid: NO_GROUP,
-                name: uid.to_string(),
-                home: "/nonexistent".into(),
-            }));
-        }
-        self.account(&facts.owner)
+        let was_gone = facts.profile_kind == ProfileKind::RemovedUser && geteuid().is_root();
+        let is_gone = || matches!(Account::find(&self.places.passwd, uid), Ok(None));
+        (was_gone && uid != 0 && is_gone()).then(|| Account {
+            uid,
+            gid: NO_GROUP,
+            name: uid.to_string(),
+            home: "/nonexistent".into(),
+        })
     }
 
     /// As whom to act on what belongs to `owner`: `None` for ourselves.

@@ -52,6 +52,10 @@ pub struct NameServices {
     pub switch: Utf8PathBuf,
     /// Directories with a file for each user that systemd knows.
     pub records: Vec<Utf8PathBuf>,
+    /// The directory with a socket for each provider of users: `/run/systemd/userdb`.
+    pub providers: Utf8PathBuf,
+    /// Where all processes are: `/proc`.
+    pub processes: Utf8PathBuf,
 }
 
 impl NameServices {
@@ -67,6 +71,8 @@ impl NameServices {
         Self {
             switch: "/etc/nsswitch.conf".into(),
             records: records.map(Into::into).to_vec(),
+            providers: "/run/systemd/userdb".into(),
+            processes: "/proc".into(),
         }
     }
 }

@@ -14,10 +14,14 @@ use crate::ports::{LinkState, PerformError, RestoreMode};
 
 impl NixCli {
     pub(super) fn remove_generation_of(&self, facts: &GenerationFacts) -> Result<(), PerformError> {
-        let account = self.account_of(facts)?;
         if facts.profile_kind == ProfileKind::RemovedUser {
-            return remove_of_removed_user(facts, account.as_ref());
+            // The account may have come back since the plan was checked.
+            let Some(number) = self.removed_user(facts) else {
+                return Err(stale(&facts.into(), "belongs to a user who has an account"));
+            };
+            return remove_of_removed_user(facts, &number);
         }
+        let account = self.account_of(facts)?;
         let generation = GenerationDir::open(facts, None)?;
         let title = &generation.link.facts.title;
         let what = || format!("removing {title}");
@@ -72,11 +76,8 @@ impl NixCli {
 
 /// Removes the link of a generation whose owner was removed. `nix-env` would run as a user without an account, and it never removes
 /// the current generation.
-fn remove_of_removed_user(
-    facts: &GenerationFacts,
-    account: Option<&Account>,
-) -> Result<(), PerformError> {
-    let generation = GenerationDir::open(facts, account)?;
+fn remove_of_removed_user(facts: &GenerationFacts, number: &Account) -> Result<(), PerformError> {
+    let generation = GenerationDir::open(facts, Some(number))?;
     generation.check_owner()?;
     let link = &generation.link;
     match link.state()? {

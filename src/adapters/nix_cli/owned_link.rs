@@ -10,6 +10,7 @@ use crate::adapters::process::Account;
 use crate::adapters::rights::with_rights_of;
 use crate::domain::measure::Timestamp;
 use crate::domain::plan::{GenerationFacts, RootLinkFacts};
+use crate::domain::profile::ProfileKind;
 use crate::domain::store_path::StorePath;
 use crate::ports::{LinkState, PerformError, RestoreMode};
 
@@ -26,6 +27,8 @@ pub(super) struct Recorded<'a> {
     pub(super) store_path: &'a StorePath<String>,
     /// Its time.
     pub(super) time: Timestamp,
+    /// Whether Nix counts it as a root where it is, without an entry in `gcroots/auto`.
+    pub(super) is_root_itself: bool,
     /// The number of its owner; `None` for a generation, whose directory has an owner.
     pub(super) uid: Option<u32>,
 }
@@ -38,6 +41,8 @@ impl<'a> From<&'a GenerationFacts> for Recorded<'a> {
             target: &facts.target,
             store_path: &facts.store_path,
             time: facts.created,
+            // It is below `profiles`. Nix may refuse the number of a removed user (`allowed-users`).
+            is_root_itself: facts.profile_kind == ProfileKind::RemovedUser,
             uid: None,
         }
     }
@@ -51,6 +56,7 @@ impl<'a> From<&'a RootLinkFacts> for Recorded<'a> {
             target: &facts.target,
             store_path: &facts.store_path,
             time: facts.made_at,
+            is_root_itself: false,
             uid: Some(facts.owner.uid),
         }
     }
@@ -191,8 +197,10 @@ impl NixCli {
     fn make_it_a_root(&self, link: &OwnedLink<'_>) -> Result<(), PerformError> {
         let facts = &link.facts;
         let what = || format!("restoring {}", facts.title);
-        self.add_roots(&[facts.store_path], &facts.link, link.account)
-            .map_err(|error| failed(what(), error))?;
+        if !facts.is_root_itself {
+            self.add_roots(&[facts.store_path], &facts.link, link.account)
+                .map_err(|error| failed(what(), error))?;
+        }
         link.act("set the time of the link", || {
             link.dir.set_time(&link.name, facts.time)
         })?;
@@ -200,7 +208,7 @@ impl NixCli {
             Some(seen) if link.is_recorded(&seen) => {}
             _ => return Err(wrong(what(), "the link has changed")),
         }
-        if self.has_auto_root(&facts.link)? {
+        if facts.is_root_itself || self.has_auto_root(&facts.link)? {
             Ok(())
         } else {
             Err(wrong(what(), "it has no entry in gcroots/auto"))

@@ -4,7 +4,11 @@
 //! one. docs/decisions/0033-removed-users.md gives the reasons.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::io::ErrorKind;
 use std::ops::RangeInclusive;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use nix::unistd::{Uid, User};
@@ -20,6 +24,19 @@ const PEOPLE: RangeInclusive<u32> = 1000..=60_000;
 /// The name services whose users are all in the list, or in files of their own.
 const LOCAL_SERVICES: [&str; 3] = ["files", "systemd", "mymachines"];
 
+/// The providers of systemd, whose users are in the list, in records, or have numbers above those of people.
+const PROVIDERS: [&str; 6] = [
+    "io.systemd.DropIn",
+    "io.systemd.DynamicUser",
+    "io.systemd.Home",
+    "io.systemd.Machine",
+    "io.systemd.Multiplexer",
+    "io.systemd.NameServiceSwitch",
+];
+
+/// The links in a home that name the profile in use.
+const USED_PROFILES: [&str; 2] = [".nix-profile", ".local/state/nix/profile"];
+
 /// The file has a few lines.
 const MAX_SWITCH_BYTES: u64 = 64 << 10;
 
@@ -31,6 +48,28 @@ impl SurveyContext<'_> {
             && self.is_not_listed(uid, name)
             && is_not_known(&self.places.name_services, uid, name)
             && self.has_no_home(name)
+            && self.is_unused(uid, name)
+    }
+
+    /// Whether no process has the number, and neither another user nor root links to a profile of this name: a user may have got
+    /// another number and kept the profiles.
+    fn is_unused(&self, uid: u32, name: &str) -> bool {
+        let state = self.places.state_dir.as_std_path();
+        let profiles = state.join("profiles/per-user").join(name);
+        let leads_elsewhere = |link: &Path| match fs::read_link(link) {
+            Ok(text) => !text.starts_with(&profiles),
+            // It is not there, or no link.
+            Err(error) => matches!(
+                error.kind(),
+                ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidInput
+            ),
+        };
+        let homes = self.users.all.iter().map(|user| user.home.as_std_path());
+        let mut links = homes.flat_map(|home| USED_PROFILES.map(|link| home.join(link)));
+        let by_hand = names_in(&state.join("gcroots"));
+        is_no_process_of(uid, self.places.name_services.processes.as_std_path())
+            && links.all(|link| leads_elsewhere(&link))
+            && by_hand.is_some_and(|links| links.iter().all(|link| leads_elsewhere(link)))
     }
 
     /// Whether the list of users is there, complete, and has neither number nor name.
@@ -69,6 +108,7 @@ fn is_not_known(services: &NameServices, uid: u32, name: &str) -> bool {
     ];
     let mut records = services.records.iter();
     are_all_local(&switch)
+        && are_known(&services.providers)
         && records.all(|dir| files.iter().all(|file| is_absent(&dir.join(file))))
         && matches!(User::from_uid(Uid::from_raw(uid)), Ok(None))
         && matches!(User::from_name(name), Ok(None))
@@ -79,13 +119,47 @@ fn are_all_local(switch: &str) -> bool {
     let lines = switch
         .lines()
         .map(|line| line.split('#').next().unwrap_or_default());
-    let mut passwd = lines.filter_map(|line| line.trim_start().strip_prefix("passwd:"));
+    // The C library takes a line without a colon as well, and the last line counts.
+    let is_name_end = |c: char| c == ':' || c.is_whitespace();
+    let mut passwd = lines.filter_map(|line| {
+        let (name, services) = line.trim_start().split_once(is_name_end)?;
+        (name == "passwd").then_some(services)
+    });
     let (Some(services), None) = (passwd.next(), passwd.next()) else {
         return false;
     };
     // Of one without `files` the list is not the one that counts.
     let services: Vec<&str> = services.split_whitespace().collect();
     services.contains(&"files") && services.iter().all(|it| LOCAL_SERVICES.contains(it))
+}
+
+/// Whether a directory, if there is one, has no provider of users but systemd's own. One that fails counts as knowing nobody to the
+/// name service, and one of somebody else's may know more users than any file.
+fn are_known(providers: &Utf8Path) -> bool {
+    let names = match providers.read_dir_utf8() {
+        Ok(names) => names,
+        Err(error) => return error.kind() == ErrorKind::NotFound,
+    };
+    let is_known = |name: &str| PROVIDERS.contains(&name);
+    names
+        .into_iter()
+        .all(|entry| entry.is_ok_and(|entry| is_known(entry.file_name())))
+}
+
+/// The paths in a directory; `None` if it cannot be read.
+fn names_in(dir: &Path) -> Option<Vec<PathBuf>> {
+    let names = fs::read_dir(dir).ok()?;
+    names.map(|entry| Some(entry.ok()?.path())).collect()
+}
+
+/// Whether all processes can be seen, and none has the number.
+fn is_no_process_of(uid: u32, proc: &Path) -> bool {
+    let Some(names) = names_in(proc).filter(|_| proc.join("self").is_symlink()) else {
+        return false;
+    };
+    // One that ends meanwhile is none.
+    let mut processes = names.iter().filter_map(|path| path.symlink_metadata().ok());
+    processes.all(|process| process.uid() != uid)
 }
 
 /// Whether there is certainly nothing of that name.
@@ -116,6 +190,9 @@ mod tests {
     #[case("passwd: files [NOTFOUND=return] ldap\n", false)]
     #[case("passwd: files [!UNAVAIL=return]\n", false)]
     #[case("passwd: files\npasswd: sss\n", false)]
+    #[case("passwd: files\npasswd\tsss\n", false)]
+    #[case("passwd: files\npasswd : sss\n", false)]
+    #[case("passwd files\n", true)]
     #[case("#passwd: files\n", false)]
     #[case("passwd_compat: files\n", false)]
     fn only_local_files_know_every_user(#[case] switch: &str, #[case] is: bool) {

@@ -297,6 +297,16 @@ fn trap_44_a_removed_user_needs_no_account() {
                 .unwrap();
         }
         assert_eq!(seen(), before);
+        // They are roots where they are.
+        by_hand(&machine.scratch, "nix-store", &["--gc"]);
+        for facts in &facts {
+            assert!(facts.target.exists());
+        }
+        // An account that came back after the last look.
+        fs::write(&passwd, &users).unwrap();
+        assert_stale(cli.remove_generation(&facts[0]), "has an account");
+        assert_eq!(seen(), before);
+        fs::write(&passwd, "").unwrap();
         // Without the kind nobody acts for the number.
         let mut facts = facts[0].clone();
         facts.profile_kind = ProfileKind::User;

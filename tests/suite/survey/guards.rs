@@ -91,7 +91,10 @@ fn tree_with_a_removed_user() -> Option<Tree> {
     tree.places.name_services = NameServices {
         switch,
         records: vec![tree.at("userdb"), tree.dir("homed")],
+        providers: tree.dir("providers"),
+        processes: tree.dir("proc"),
     };
+    tree.link("proc/self", "1");
     let list = format!("root:x:0:0::/root:/bin/sh\nann:x:4343:100::{ann}:/bin/sh\n");
     tree.file("passwd", &list);
     tree.profile("state/profiles/per-user/left/profile", &[1, 2]);
@@ -118,6 +121,21 @@ fn tree_with_a_removed_user() -> Option<Tree> {
 #[case::record_of_the_number(|tree: &mut Tree| { tree.file("userdb/4242.user", "{}"); }, false)]
 #[case::record_of_the_name(|tree: &mut Tree| { tree.file("userdb/left.user", "{}"); }, false)]
 #[case::systemd_home(|tree: &mut Tree| { tree.file("homed/left.identity", "{}"); }, false)]
+#[case::provider_of_systemd(|tree: &mut Tree| { tree.file("providers/io.systemd.DynamicUser", ""); }, true)]
+#[case::other_provider(|tree: &mut Tree| { tree.file("providers/com.example.Directory", ""); }, false)]
+#[case::renamed(|tree: &mut Tree| {
+    tree.link("home/ann/.nix-profile", "{}/state/profiles/per-user/left/profile");
+}, false)]
+#[case::root_by_hand(|tree: &mut Tree| {
+    tree.link("state/gcroots/app", "{}/state/profiles/per-user/left/profile");
+}, false)]
+#[case::other_profile(|tree: &mut Tree| {
+    tree.link("home/ann/.nix-profile", "{}/state/profiles/per-user/left-over/profile");
+}, true)]
+#[case::process(|tree: &mut Tree| {
+    std::os::unix::fs::chown(tree.dir("proc/12"), Some(4242), None).unwrap();
+}, false)]
+#[case::no_processes(|tree: &mut Tree| fs::remove_file(tree.at("proc/self")).unwrap(), false)]
 #[case::open_to_others(|tree: &mut Tree| {
     let open = fs::Permissions::from_mode(0o777);
     fs::set_permissions(tree.at("state/profiles/per-user/left"), open).unwrap();
