@@ -164,6 +164,12 @@ let
           ''
           (example "2d");
       buildLogs = optional own.age "Remove build logs that are older than this." (example "90d");
+      orphanedBuildLogs =
+        optional own.age
+          ''
+            Remove build logs that are older than this and whose derivation is no longer in the store. Without it `buildLogs` applies to them.
+          ''
+          (example "30d");
       nixCache =
         optional own.age
           "Remove repositories, downloads and evaluations in {file}`~/.cache/nix` of each user that were last used before this time."

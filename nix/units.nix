@@ -220,7 +220,7 @@ rec {
         "/tmp"
         "-/nix/var/nix/builds"
       ]
-      ++ lib.optional (removes "buildLogs") "-/nix/var/log/nix"
+      ++ lib.optional (removes "buildLogs" || removes "orphanedBuildLogs") "-/nix/var/log/nix"
       ++ lib.optional (removes "temporaryRoots") "-/nix/var/nix/temproots"
       ++ lib.optionals (caches || links) [
         "-/home"

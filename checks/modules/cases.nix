@@ -22,6 +22,7 @@ let
       leftovers = {
         buildDirs = "2d";
         buildLogs = "90d";
+        orphanedBuildLogs = "30d";
         nixCache = "30d";
         temporaryRoots = "1d";
       };
@@ -103,6 +104,7 @@ in
           lowPriority = false;
           dates = "monthly";
           operations.verify = { };
+          operations.leftovers.orphanedBuildLogs = "30d";
         };
       };
     };

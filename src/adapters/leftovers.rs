@@ -3,6 +3,7 @@
 //! Other users may change what is looked at. Everything is named relative to an open directory, no link is followed and no mount
 //! crossed, and what belongs to another user is removed with that user's rights.
 
+mod derivations;
 mod in_use;
 mod places;
 #[cfg(test)]

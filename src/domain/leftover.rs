@@ -31,6 +31,8 @@ pub enum LeftoverClass {
     BuildDirs,
     /// Logs of builds.
     BuildLogs,
+    /// Logs of builds whose derivation is no longer in the store.
+    OrphanedBuildLogs,
     /// What Nix keeps for a user to fetch and evaluate less.
     NixCache,
     /// Files of temporary roots whose process has ended.
@@ -39,9 +41,10 @@ pub enum LeftoverClass {
 
 impl LeftoverClass {
     /// All classes, in the order in which they are removed.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::BuildDirs,
         Self::BuildLogs,
+        Self::OrphanedBuildLogs,
         Self::NixCache,
         Self::TemporaryRoots,
     ];
@@ -51,6 +54,7 @@ impl LeftoverClass {
         match self {
             Self::BuildDirs => "build directory",
             Self::BuildLogs => "build log",
+            Self::OrphanedBuildLogs => "orphaned build log",
             Self::NixCache => "cache entry",
             Self::TemporaryRoots => "temporary root file",
         }
@@ -177,11 +181,15 @@ pub struct Leftovers {
     pub problems: Vec<String>,
 }
 
-/// All entries of each class that has any.
+/// All entries of each class that has any; orphaned build logs are among the build logs.
 pub fn by_class(leftovers: &[Leftovers]) -> Vec<(LeftoverClass, LeftoverSum)> {
     let mut sums: BTreeMap<LeftoverClass, LeftoverSum> = BTreeMap::new();
     for found in leftovers {
-        let sum = sums.entry(found.class).or_default();
+        let class = match found.class {
+            LeftoverClass::OrphanedBuildLogs => LeftoverClass::BuildLogs,
+            class => class,
+        };
+        let sum = sums.entry(class).or_default();
         sum.join(found.old);
         sum.join(found.kept);
     }
@@ -219,6 +227,7 @@ mod tests {
             [
                 "build directories",
                 "build logs",
+                "orphaned build logs",
                 "cache entries",
                 "temporary root files"
             ]

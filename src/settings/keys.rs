@@ -275,6 +275,8 @@ keys! {
         build_dirs "buildDirs": Sourced<Span> { risk: Risk::Tidies };
         /// Logs of builds.
         build_logs "buildLogs": Sourced<Span> { risk: Risk::Tidies };
+        /// Logs of builds whose derivation is no longer in the store; without it `buildLogs` applies to them.
+        orphaned_build_logs "orphanedBuildLogs": Sourced<Span> { risk: Risk::Tidies };
         /// Repositories, downloads and evaluations in `~/.cache/nix` of each user, by their last use.
         nix_cache "nixCache": Sourced<Span> { risk: Risk::Tidies };
         /// Files of temporary roots whose process has ended.

@@ -243,13 +243,18 @@ fn a_process_that_begins_between_plan_and_run_keeps_its_directory() {
 
 /// Runs a command of `nix` in the scratch store.
 fn nix(scratch: &Scratch, args: &[&str]) -> String {
-    let mut nix = command(scratch.bin().unwrap().join("nix"));
+    let features = ["--extra-experimental-features", "nix-command flakes"];
+    program(scratch, "nix", &[&features, args].concat())
+}
+
+/// Runs a program of Nix in the scratch store.
+fn program(scratch: &Scratch, name: &str, args: &[&str]) -> String {
+    let mut nix = command(scratch.bin().unwrap().join(name));
     let output = nix
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .envs(scratch.env())
         .stdin(Stdio::null())
-        .args(["--extra-experimental-features", "nix-command flakes"])
         .args(args)
         .output()
         .unwrap();
@@ -304,5 +309,72 @@ fn the_cache_of_every_nix_is_emptied_by_age_and_filled_again() {
         assert_eq!(files_in(&cache), Vec::<Utf8PathBuf>::new());
         fetch();
         assert!(!files_in(&cache).is_empty());
+    });
+}
+
+#[test]
+fn logs_of_collected_derivations_have_an_age_of_their_own() {
+    with_each_nix(|version| {
+        let scratch = Scratch::new(Some(&version.bin)).unwrap();
+        let config = settings(&scratch);
+        for attribute in ["ok", "bad"] {
+            build(&scratch, attribute);
+        }
+        let file = scratch.base().join("builds.nix");
+        let (out, kept) = (scratch.base().join("out"), scratch.base().join("kept"));
+        let add_root = |root: &Utf8Path, command: &str, args: &[&str]| {
+            let root = ["--add-root", root.as_str(), "--indirect"];
+            program(&scratch, command, &[args, &root].concat());
+        };
+        let ok = program(&scratch, "nix-instantiate", &[file.as_str(), "-A", "ok"]);
+        add_root(&out, "nix-store", &["--realise", ok.trim()]);
+        add_root(&kept, "nix-instantiate", &[file.as_str(), "-A", "bad"]);
+        let (_, logs) = leftovers(&scratch);
+        for log in &logs {
+            age(log, 31);
+        }
+        let class = |class: &str, old, kept| (class.to_string(), old, kept);
+        let logs_by = |config: &str| {
+            let mut planned = planned(&scratch, config);
+            planned.retain(|(class, ..)| class.ends_with("uildLogs"));
+            planned
+        };
+        assert_eq!(logs_by(&config), [class("buildLogs", 0, 2)]);
+        program(
+            &scratch,
+            "nix-store",
+            &["--gc", "--option", "keep-derivations", "false"],
+        );
+        assert!(!Utf8Path::new(ok.trim()).exists() && out.exists() && kept.exists());
+        // The output knows the name of its deriver.
+        let output = out.read_link_utf8().unwrap();
+        assert!(nix(&scratch, &["log", output.as_str()]).contains("fine"));
+        let orphan = [class("buildLogs", 0, 1), class("orphanedBuildLogs", 1, 0)];
+        assert_eq!(logs_by(&config), orphan);
+        // Without an age of their own they have that of all logs.
+        let shared = scratch.base().join("shared.json");
+        let job = r#"{ "operations": { "leftovers": { "buildLogs": "30d" } } }"#;
+        let text = format!(r#"{{ "version": 2, "jobs": {{ "logs": {job} }} }}"#);
+        fs::write(&shared, text).unwrap();
+        let all = [class("buildLogs", 1, 0), class("orphanedBuildLogs", 1, 0)];
+        assert_eq!(logs_by(shared.as_str()), all);
+        let du = ends(&scratch, &["du", "--json"]).stdout;
+        let du: Value = serde_json::from_str(&du).unwrap();
+        let classes = du["leftovers"].as_array().unwrap().iter();
+        let classes = classes.filter(|row| row["class"].as_str().unwrap().ends_with("uildLogs"));
+        let classes: Vec<_> = classes
+            .map(|row| (&row["class"], &row["entries"]))
+            .collect();
+        assert_eq!(classes, [(&"buildLogs".into(), &2.into())]);
+        let status = ends(&scratch, &["status", "--config", &config]).stdout;
+        assert!(status.contains("1 orphaned build log"), "{status}");
+        ends(&scratch, &["run", "--yes", "--config", &config]);
+        let [left]: [Utf8PathBuf; 1] = leftovers(&scratch).1.try_into().unwrap();
+        assert!(left.as_str().contains("-bad.drv"), "{left}");
+        let history = ends(&scratch, &["history", "last"]).stdout;
+        assert!(
+            history.contains("removed 1 orphaned build log, "),
+            "{history}"
+        );
     });
 }

@@ -1,5 +1,6 @@
 //! The directories that have leftovers, by class.
 
+use std::ffi::CStr;
 use std::fs;
 use std::io;
 use std::ops::ControlFlow;
@@ -9,6 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use camino::Utf8PathBuf;
 use nix::unistd::{getegid, geteuid};
 
+use super::derivations::Derivations;
 use super::tree::LastUse;
 use super::units::{Unit, each_cached, each_directory, each_log, each_temporary};
 use crate::adapters::files::{open_below, open_directory};
@@ -17,6 +19,7 @@ use crate::adapters::process::Account;
 use crate::domain::leftover::LeftoverClass;
 use crate::domain::profile::Owner;
 use crate::domain::snapshot::Actor;
+use crate::domain::store_path::StoreDir;
 
 /// A directory with leftovers of one class.
 pub(super) struct Place {
@@ -42,8 +45,8 @@ pub(super) enum Rights {
 enum Layout {
     /// Directories whose names begin with this.
     Directories(&'static str),
-    /// Logs in directories of two characters.
-    Logs,
+    /// Logs in directories of two characters, of derivations of this store.
+    Logs(StoreDir),
     /// Nix's cache below the home of a user, or at a place of our own.
     Cache(Option<Utf8PathBuf>),
     /// Files named by the number of a process.
@@ -77,10 +80,10 @@ pub(super) fn places(dirs: &NixDirs, class: LeftoverClass, actor: Actor) -> Vec<
             let builds = place(builds, Rights::Ours, Layout::Directories("nix-"));
             temporary.chain([builds]).collect()
         }
-        LeftoverClass::BuildLogs => {
+        LeftoverClass::BuildLogs | LeftoverClass::OrphanedBuildLogs => {
             let logs = dirs.log_dir.iter().map(|dir| dir.join("drvs"));
-            logs.map(|dir| place(dir, Rights::Ours, Layout::Logs))
-                .collect()
+            let layout = || Layout::Logs(dirs.store.clone());
+            logs.map(|dir| place(dir, Rights::Ours, layout())).collect()
         }
         LeftoverClass::NixCache => caches(dirs, &users, actor).map(Some).collect(),
         LeftoverClass::TemporaryRoots => {
@@ -147,7 +150,12 @@ impl Place {
         };
         match &self.layout {
             Layout::Directories(prefix) => each_directory(dir.as_fd(), &self.dir, prefix, visit),
-            Layout::Logs => each_log(dir.as_fd(), &self.dir, visit),
+            Layout::Logs(store) => {
+                let derivations = Derivations::of(store);
+                let orphaned = self.class == LeftoverClass::OrphanedBuildLogs;
+                let is_meant = |derivation: &CStr| derivations.lack(derivation) == orphaned;
+                each_log(dir.as_fd(), &self.dir, &is_meant, visit)
+            }
             Layout::Cache(_) => each_cached(dir.as_fd(), &self.dir, visit),
             Layout::TemporaryRoots => each_temporary(dir.as_fd(), &self.dir, visit),
         }

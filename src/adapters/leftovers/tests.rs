@@ -89,13 +89,14 @@ impl World {
     }
 
     fn find(&self) -> Vec<Leftovers> {
-        let operation: LeftoversOperation = LeftoverClass::ALL
-            .map(|class| (class, Span::days(30)))
-            .into_iter()
-            .collect();
+        let ages = LeftoverClass::ALL.map(|class| (class, Span::days(30)));
+        self.find_older(&ages.into_iter().collect())
+    }
+
+    fn find_older(&self, operation: &LeftoversOperation) -> Vec<Leftovers> {
         let proc = self.base.join("proc");
         self.files(&proc).find(LeftoverQuery {
-            operation: &operation,
+            operation,
             now: now(),
             protected: &self.protected,
         })
@@ -224,6 +225,129 @@ fn logs_are_found_by_their_names(#[case] name: &str, #[case] is_found: bool) {
     world.remove("log/drvs", LeftoverClass::BuildLogs).unwrap();
     assert_eq!(path.exists(), !is_found);
     assert!(world.base.join("log/drvs/ab/young.drv").exists());
+}
+
+/// The name of a derivation, and that of its log.
+const DERIVATION: &str = "0123456789abcdfghijklmnpqrsvwxyz-x.drv";
+const LOG: &str = "log/drvs/01/23456789abcdfghijklmnpqrsvwxyz-x.drv";
+
+impl World {
+    /// Puts a path into the store, so that it counts as mounted.
+    fn with_store_path(self) -> Self {
+        self.file(&format!("store/{}", DERIVATION.replace("x.drv", "out")));
+        self
+    }
+
+    /// Removes logs by the ages of both classes, and says which were found: the class, and how many are old and kept.
+    fn clear_logs(&self, days: u32, orphaned_days: u32) -> Vec<(LeftoverClass, u64, u64)> {
+        let ages = [
+            (LeftoverClass::BuildLogs, days),
+            (LeftoverClass::OrphanedBuildLogs, orphaned_days),
+        ];
+        let operation: LeftoversOperation = ages
+            .map(|(class, days)| (class, Span::days(days)))
+            .into_iter()
+            .collect();
+        let found = self.find_older(&operation);
+        let proc = self.base.join("proc");
+        for (class, before) in operation.cutoffs(now()) {
+            let facts = LeftoverFacts {
+                before,
+                ..self.facts("log/drvs", class)
+            };
+            self.files(&proc)
+                .remove(&facts, &self.protected, &Asked(false))
+                .unwrap();
+        }
+        let found = found.iter();
+        found
+            .map(|found| (found.class, found.old.entries, found.kept.entries))
+            .collect()
+    }
+}
+
+#[rstest]
+#[case::there_and_old(true, 40, (30, 10), true)]
+#[case::there_and_old_for_an_orphan(true, 20, (30, 10), false)]
+#[case::gone_and_old(false, 40, (30, 10), true)]
+#[case::gone_and_old_for_an_orphan(false, 20, (30, 10), true)]
+#[case::gone_and_young(false, 5, (30, 10), false)]
+#[case::there_and_older_than_logs_only(true, 40, (30, 60), true)]
+#[case::gone_and_older_than_logs_only(false, 40, (30, 60), false)]
+fn a_log_has_the_age_of_one_class(
+    #[case] is_there: bool,
+    #[case] days: u64,
+    #[case] (of_logs, of_orphans): (u32, u32),
+    #[case] is_removed: bool,
+    #[values("", ".bz2", ".zst")] end: &str,
+) {
+    let world = World::new().with_store_path();
+    let log = world.file(&format!("{LOG}{end}"));
+    world.age("log", days);
+    if is_there {
+        world.file(&format!("store/{DERIVATION}"));
+    }
+    let class = if is_there {
+        LeftoverClass::BuildLogs
+    } else {
+        LeftoverClass::OrphanedBuildLogs
+    };
+    let (old, kept) = (u64::from(is_removed), u64::from(!is_removed));
+    assert_eq!(world.clear_logs(of_logs, of_orphans), [(class, old, kept)]);
+    assert_eq!(log.exists(), !is_removed);
+}
+
+#[rstest]
+#[case::too_short("01/2345-x.drv")]
+#[case::no_hash("01/e3456789abcdfghijklmnpqrsvwxyz-x.drv")]
+#[case::no_name("01/23456789abcdfghijklmnpqrsvwxyz.drv")]
+#[case::a_blank("01/23456789abcdfghijklmnpqrsvwxyz-x y.drv")]
+#[case::other_letters("01/23456789abcdfghijklmnpqrsvwxyz-\u{e9}.drv.bz2")]
+#[case::divided_elsewhere("00/123456789abcdfghijklmnpqrsvwxyz-x.drv")]
+fn a_log_of_no_derivation_is_no_orphan(#[case] name: &str) {
+    let world = World::new().with_store_path();
+    let log = world.file(&format!("log/drvs/{name}"));
+    world.age("log", 20);
+    let kept = [(LeftoverClass::BuildLogs, 0, 1)];
+    assert_eq!(world.clear_logs(30, 10), kept);
+    assert!(log.exists());
+}
+
+#[test]
+fn a_log_is_no_orphan_while_anything_has_the_name_of_its_derivation() {
+    let world = World::new().with_store_path();
+    world.file(LOG);
+    world.age("log", 20);
+    symlink("nowhere", world.base.join("store").join(DERIVATION)).unwrap();
+    let kept = [(LeftoverClass::BuildLogs, 0, 1)];
+    assert_eq!(world.clear_logs(30, 10), kept);
+}
+
+/// The file system of the store may not be mounted.
+#[rstest]
+#[case::empty(&|_: &Utf8Path| {})]
+#[case::without_store_paths(&|store: &Utf8Path| for name in [".links", "lost+found"] {
+    fs::create_dir(store.join(name)).unwrap();
+})]
+#[case::absent(&|store: &Utf8Path| fs::remove_dir(store).unwrap())]
+#[case::a_file(&|store: &Utf8Path| {
+    fs::remove_dir(store).unwrap();
+    fs::write(store, "").unwrap();
+})]
+#[case::a_link(&|store: &Utf8Path| {
+    fs::remove_dir(store).unwrap();
+    let other = store.with_file_name("other");
+    fs::create_dir_all(other.join(DERIVATION.replace("x.drv", "out"))).unwrap();
+    symlink(other, store).unwrap();
+})]
+fn without_a_store_no_log_is_an_orphan(#[case] change: &dyn Fn(&Utf8Path)) {
+    let world = World::new();
+    let log = world.file(LOG);
+    world.age("log", 20);
+    change(&world.base.join("store"));
+    let kept = [(LeftoverClass::BuildLogs, 0, 1)];
+    assert_eq!(world.clear_logs(30, 10), kept);
+    assert!(log.exists());
 }
 
 #[test]

@@ -13,8 +13,8 @@ use super::tree::{kind, stat_at};
 use crate::adapters::files::{for_each_name, open_directory_at};
 use crate::adapters::process::Account;
 
-/// The ends of the names of logs: plain, and compressed.
-const LOGS: [&str; 3] = [".drv", ".drv.bz2", ".drv.zst"];
+/// What compression adds to the name of a log.
+const COMPRESSED: [&str; 2] = [".bz2", ".zst"];
 
 /// Something that is removed as a whole.
 pub(super) struct Unit<'a> {
@@ -69,12 +69,13 @@ pub(super) fn each_directory(
     each(dir, at, (&is_meant, &[]), visit).map(drop)
 }
 
-/// Visits the logs, each in the directory named by the first two characters of its derivation.
-pub(super) fn each_log(dir: BorrowedFd<'_>, at: &Utf8Path, visit: Visit<'_>) -> io::Result<()> {
-    let is_log = |name: &CStr, kind| {
-        let mut ends = LOGS.iter();
-        kind == SFlag::S_IFREG && ends.any(|end| name.to_bytes().ends_with(end.as_bytes()))
-    };
+/// Visits the logs whose derivations are meant, each in the directory named by the first two characters of its derivation.
+pub(super) fn each_log(
+    dir: BorrowedFd<'_>,
+    at: &Utf8Path,
+    is_meant: &dyn Fn(&CStr) -> bool,
+    visit: Visit<'_>,
+) -> io::Result<()> {
     let mut flow = ControlFlow::Continue(());
     for_each_name(dir, |name| {
         let is_directory = || {
@@ -83,6 +84,13 @@ pub(super) fn each_log(dir: BorrowedFd<'_>, at: &Utf8Path, visit: Visit<'_>) -> 
         };
         if flow.is_continue() && name.count_bytes() == 2 && is_directory()? {
             let below = open_directory_at(dir, name)?;
+            let is_log = |rest: &CStr, kind| {
+                let rest = of_which(rest, &COMPRESSED);
+                let derivation = [name.to_bytes(), rest.to_bytes()].concat();
+                kind == SFlag::S_IFREG
+                    && rest.to_bytes().ends_with(b".drv")
+                    && CString::new(derivation).is_ok_and(|derivation| is_meant(&derivation))
+            };
             flow = each(below.as_fd(), &joined(at, name), (&is_log, &[]), visit)?;
         }
         Ok(())

@@ -395,6 +395,7 @@ fn a_new_job_for_removed_users_is_a_high_risk() {
 #[rstest]
 #[case::set(json!({}), json!({ "buildLogs": "90d" }))]
 #[case::removed(json!({ "buildLogs": "90d" }), json!({}))]
+#[case::of_orphans(json!({}), json!({ "orphanedBuildLogs": "30d" }))]
 #[case::shorter(json!({ "nixCache": "90d" }), json!({ "nixCache": "1d" }))]
 fn leftovers_are_a_low_risk_whatever_their_age(#[case] old: Value, #[case] new: Value) {
     let leftovers = |ages| with(&[("/jobs/daily/operations/leftovers", ages)]);

@@ -148,14 +148,19 @@ fn boot_menu(
 }
 
 fn leftovers(keys: &keys::Leftovers) -> LeftoversOperation {
+    let logs = keys.build_logs.as_ref();
     let ages = [
-        (LeftoverClass::BuildDirs, &keys.build_dirs),
-        (LeftoverClass::BuildLogs, &keys.build_logs),
-        (LeftoverClass::NixCache, &keys.nix_cache),
-        (LeftoverClass::TemporaryRoots, &keys.temporary_roots),
+        (LeftoverClass::BuildDirs, keys.build_dirs.as_ref()),
+        (LeftoverClass::BuildLogs, logs),
+        (
+            LeftoverClass::OrphanedBuildLogs,
+            keys.orphaned_build_logs.as_ref().or(logs),
+        ),
+        (LeftoverClass::NixCache, keys.nix_cache.as_ref()),
+        (LeftoverClass::TemporaryRoots, keys.temporary_roots.as_ref()),
     ];
     let ages = ages.into_iter();
-    ages.filter_map(|(class, age)| Some((class, value(age.as_ref())?)))
+    ages.filter_map(|(class, age)| Some((class, value(age)?)))
         .collect()
 }
 

@@ -267,6 +267,12 @@ fn rows() -> Vec<Row> {
             operations(json!({ "leftovers": { "buildLogs": "2d" } })),
         ),
         Row(
+            "jobs.NAME.operations.leftovers.orphanedBuildLogs",
+            Plan,
+            operations(json!({ "leftovers": { "orphanedBuildLogs": "1d" } })),
+            operations(json!({ "leftovers": { "orphanedBuildLogs": "2d" } })),
+        ),
+        Row(
             "jobs.NAME.operations.leftovers.nixCache",
             Plan,
             operations(json!({ "leftovers": { "nixCache": "1d" } })),
