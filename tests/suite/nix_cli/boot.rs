@@ -14,7 +14,7 @@ use nix_prune::ports::{Interrupt, NixActions, PerformError};
 use rstest::rstest;
 
 use super::{assert_stale, chain};
-use crate::support::script;
+use crate::support::{command, script};
 
 /// A machine with two systems, of which the second is current. No Nix is needed.
 struct Machine {
@@ -151,11 +151,19 @@ fn a_failure_is_named(#[case] text: &str, #[case] says: &str) {
     assert!(text.len() < 4_000);
 }
 
-#[test]
-fn a_system_without_the_program_is_no_nixos() {
+#[rstest]
+#[case::missing("rm -- \"$1\"")]
+#[case::not_executable("chmod 644 -- \"$1\"")]
+#[case::a_directory("rm -- \"$1\" && mkdir -- \"$1\"")]
+#[case::a_link_that_dangles("ln -sf /nowhere/x -- \"$1\"")]
+fn a_program_that_cannot_be_run_is_named(#[case] change: &str) {
     let machine = Machine::new("exit 0");
     let top = Machine::system(2).to_absolute_path(&machine.places.store);
-    fs::remove_file(top.join("bin/switch-to-configuration")).unwrap();
+    let program = top.join("bin/switch-to-configuration");
+    let changed = command("/bin/sh")
+        .args(["-c", change, "sh", program.as_str()])
+        .status();
+    assert!(changed.unwrap().success());
     let error = chain(&machine.refresh(2).unwrap_err());
     assert!(error.contains("switch-to-configuration"), "{error}");
 }
