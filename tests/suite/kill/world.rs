@@ -7,44 +7,59 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use nix_prune::adapters::journal::Journal;
-use nix_prune::adapters::scratch::{NewPath, Scratch};
+use nix_prune::adapters::scratch::{Contents, NewPath, Scratch, set_link_time};
 use nix_prune::domain::plan::{Action, GenerationFacts};
 use nix_prune::domain::receipt::{Outcome, Receipt};
+use nix_prune::domain::store_path::StorePathRef;
 use nix_prune::ports::RunJournal;
 
 use super::tracer::{self, Step, Then, Traced};
-use crate::support::{Nix, Ran, by_hand, command, program, run, run_command, time};
+use crate::support::{Nix, Ran, by_hand, command, program, run, run_command, script, time};
 
 const SETTINGS: &str = r#"{
   "version": 2,
   "jobs": { "all": { "operations": {
     "generations": { "profiles": ["system", "users"], "keep": { "last": 2 } },
-    "roots": { "dangling": true },
+    "roots": { "dangling": true, "rules": [{ "kind": "result", "unusedFor": "30d" }] },
+    "leftovers": { "buildDirs": "0s" },
     "collect": {},
+    "bootMenu": {},
     "optimise": { "enabled": true },
     "verify": { "enabled": true }
   } } }
 }"#;
 
+/// What the system does to write its boot menu.
+pub(crate) const WRITE_MENU: &str = "echo 'the menu was written' >&2";
+
 type Links = BTreeMap<Utf8PathBuf, (Utf8PathBuf, std::time::SystemTime)>;
 
 pub(crate) struct World {
     pub(crate) scratch: Scratch,
-    /// The links of all profiles before anything was dropped.
+    /// The links of all profiles, and of an old project, before anything was dropped.
     all: Links,
-    /// Those of generations that the job drops.
+    /// Those of the generations and of the project that the job drops.
     dropped: Vec<Utf8PathBuf>,
     /// What a root kept that is gone since a run saw it.
     built: Utf8PathBuf,
 }
 
 impl World {
-    /// Two generations to drop, a hold to release, a root that vanished and dangles, and dead paths.
+    /// Two generations to drop, a hold to release, a root that vanished and dangles, one that is old, a build directory, and
+    /// dead paths; and a system that writes a boot menu.
     pub(crate) fn new(nix: &Nix) -> Self {
         let scratch = Scratch::new(Some(&nix.bin)).unwrap();
         let profiles = scratch.state_dir().join("profiles");
-        fill(&scratch, &profiles.join("system"), "system", 3);
-        fill(&scratch, &profiles.join("default"), "default", 4);
+        let kernel = Contents::Tree(vec![("kernel".to_string(), vec![b'k'; 5000])]);
+        fill(&scratch, &profiles.join("system"), "system", 2, &kernel);
+        fill(
+            &scratch,
+            &profiles.join("default"),
+            "default",
+            4,
+            &Contents::File(5000),
+        );
+        boot(&scratch, &profiles.join("system"));
         scratch.add_path("dead", &[], 10).unwrap();
         let config = scratch.home().join(".config/nix-prune");
         fs::create_dir_all(&config).unwrap();
@@ -62,14 +77,21 @@ impl World {
         ];
         expect(&run(&scratch, &args), &[0]);
         fs::remove_file(&result).unwrap();
+        let old = project(&scratch);
+        let build = scratch.base().join("tmp/nix-build-a/dir");
+        fs::create_dir_all(&build).unwrap();
+        fs::write(build.join("file"), "left").unwrap();
         thread::sleep(Duration::from_millis(1100));
         let dropped = ["system-1-link", "default-2-link"];
-        Self {
-            all: links(&profiles),
-            dropped: dropped.map(|name| profiles.join(name)).to_vec(),
+        let dropped = dropped.map(|name| profiles.join(name)).into_iter();
+        let mut world = Self {
+            all: Links::new(),
+            dropped: dropped.chain([old]).collect(),
             built: path.to_absolute_path(scratch.store()),
             scratch,
-        }
+        };
+        world.all = world.links();
+        world
     }
 
     /// Runs our program, which has to end so.
@@ -196,6 +218,8 @@ impl World {
         match action {
             Action::RemoveGeneration(facts) => Some(generation(facts).is_symlink()),
             Action::RemoveRoot(facts) => Some(facts.entry.is_symlink()),
+            Action::RemoveRootLink(facts) => Some(facts.link.is_symlink()),
+            Action::RemoveLeftovers(facts) => Some(facts.dir.join("nix-build-a").exists()),
             Action::ReleaseHold(facts) => Some(facts.link.is_symlink()),
             _ => None,
         }
@@ -212,7 +236,9 @@ impl World {
     }
 
     fn links(&self) -> Links {
-        links(&self.scratch.state_dir().join("profiles"))
+        let mut links = links(&self.scratch.state_dir().join("profiles"));
+        links.extend(self::links(&self.scratch.home().join("project")));
+        links
     }
 }
 
@@ -234,6 +260,8 @@ fn did(receipt: &Receipt, action: &Action) -> bool {
             generation(a) == generation(b)
         }
         (Action::RemoveRoot(a), Action::RemoveRoot(b)) => a.entry == b.entry,
+        (Action::RemoveRootLink(a), Action::RemoveRootLink(b)) => a.link == b.link,
+        (Action::RemoveLeftovers(a), Action::RemoveLeftovers(b)) => a.dir == b.dir,
         (Action::ReleaseHold(a), Action::ReleaseHold(b)) => a.link == b.link,
         _ => false,
     })
@@ -244,16 +272,22 @@ fn is_put_back(later: &[Receipt], entry: &nix_prune::domain::receipt::Entry) -> 
     entries.any(|later| match (&later.action, &entry.action) {
         (Action::RestoreGeneration(a), Action::RemoveGeneration(b)) => a == b,
         (Action::RestoreRoot(a), Action::RemoveRoot(b)) => a == b,
+        (Action::RestoreRootLink(a), Action::RemoveRootLink(b)) => a == b,
+        // The entry of a link that came back.
+        (Action::RestoreRootLink(a), Action::RemoveRoot(b)) => a.entry == b.entry,
         // The entry of a generation that came back.
         (Action::RestoreGeneration(a), Action::RemoveRoot(b)) => generation(a) == b.link,
         _ => false,
     })
 }
 
-fn fill(scratch: &Scratch, profile: &Utf8Path, name: &str, count: usize) {
+fn fill(scratch: &Scratch, profile: &Utf8Path, name: &str, count: usize, contents: &Contents) {
     let named = |n: usize| format!("{name}-{n}");
     let new: Vec<NewPath> = (1..=count)
-        .map(|n| NewPath::file(&named(n), 5000))
+        .map(|n| NewPath {
+            contents: contents.clone(),
+            ..NewPath::file(&named(n), 0)
+        })
         .collect();
     scratch.add_paths(&new).unwrap();
     for n in 1..=count {
@@ -263,7 +297,35 @@ fn fill(scratch: &Scratch, profile: &Utf8Path, name: &str, count: usize) {
     }
 }
 
-/// Every link below the profiles' directory: its text, and its time to the nanosecond.
+/// Makes a current system that writes the boot menu, with the program that a test puts in its place.
+fn boot(scratch: &Scratch, profile: &Utf8Path) {
+    let base = scratch.base();
+    let dir = base.join("system");
+    fs::create_dir_all(dir.join("bin")).unwrap();
+    fs::write(dir.join("kernel"), "of a system that boots").unwrap();
+    let name = "bin/switch-to-configuration";
+    let text = format!("[ -x {base}/{name} ] && exec {base}/{name} \"$@\"\n{WRITE_MENU}");
+    script(&dir.join(name), &text);
+    // With its mode, and the hash that Nix verifies.
+    let added = by_hand(scratch, "nix-store", &["--add", dir.as_str()]).stdout;
+    fs::remove_dir_all(&dir).unwrap();
+    let path = Utf8Path::new(added.trim()).file_name().unwrap();
+    let path = StorePathRef::from_base_name(path).unwrap().to_owned();
+    let date = time("2026-01-03T00:00:00Z");
+    scratch.set_profile(profile, &path, date).unwrap();
+}
+
+/// Makes a link that no one has used for long.
+fn project(scratch: &Scratch) -> Utf8PathBuf {
+    let link = scratch.home().join("project/result");
+    fs::create_dir_all(link.parent().unwrap()).unwrap();
+    let path = scratch.add_path("old", &[], 10).unwrap();
+    scratch.add_root(&link, &path).unwrap();
+    set_link_time(&link, time("2025-01-01T00:00:00Z")).unwrap();
+    link
+}
+
+/// Every link below a directory: its text, and its time to the nanosecond.
 fn links(dir: &Utf8Path) -> Links {
     let mut links = Links::new();
     for entry in dir.read_dir_utf8().unwrap() {
