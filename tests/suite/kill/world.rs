@@ -186,6 +186,11 @@ impl World {
                 if matches!(entry.action, Action::RemoveRoot(_)) && !there {
                     continue;
                 }
+                // Whether an interrupted removal of leftovers finished is not known, and the record says so.
+                let is_unknown = entry.outcome == Outcome::Skipped;
+                if matches!(entry.action, Action::RemoveLeftovers(_)) && is_unknown {
+                    continue;
+                }
                 // By a later run, or by the one that was killed after the plan of this one was drawn.
                 let removed_by_another = others().any(|r| did(r, &entry.action));
                 let truth = match entry.outcome {
