@@ -29,7 +29,7 @@ pub(crate) fn fit(plan: &mut Plan, survey: &dyn Survey, records: &[Receipt]) {
     if new == 0 {
         plan.steps.retain(|step| !is_optimise(&step.action));
         let text = format!(
-            "equal files are not hard-linked: no path was registered since run {run} did it"
+            "the store is not optimised: no path was registered since run {run} optimised it"
         );
         plan.notes
             .push(Note::new(NoteCode::NothingToOptimise, text));

@@ -25,13 +25,14 @@ const PEOPLE: RangeInclusive<u32> = 1000..=60_000;
 const LOCAL_SERVICES: [&str; 3] = ["files", "systemd", "mymachines"];
 
 /// The providers of systemd, whose users are in the list, in records, or have numbers above those of people.
-const PROVIDERS: [&str; 6] = [
+const PROVIDERS: [&str; 7] = [
     "io.systemd.DropIn",
     "io.systemd.DynamicUser",
     "io.systemd.Home",
     "io.systemd.Machine",
     "io.systemd.Multiplexer",
     "io.systemd.NameServiceSwitch",
+    "io.systemd.NamespaceResource",
 ];
 
 /// The links in a home that name the profile in use.

@@ -20,7 +20,7 @@ pub struct RootsArgs {
     /// Show only links made longer ago than this, such as 30d
     #[arg(long, value_name = "DURATION")]
     pub older: Option<Span>,
-    /// Show only links that were last used, or if that is unknown made, longer ago than this, such as 30d
+    /// Show only links last used longer ago than this, such as 30d; the time of the link counts where no use is known
     #[arg(long, value_name = "DURATION")]
     pub unused: Option<Span>,
     /// Order of the list

@@ -122,6 +122,7 @@ fn tree_with_a_removed_user() -> Option<Tree> {
 #[case::record_of_the_name(|tree: &mut Tree| { tree.file("userdb/left.user", "{}"); }, false)]
 #[case::systemd_home(|tree: &mut Tree| { tree.file("homed/left.identity", "{}"); }, false)]
 #[case::provider_of_systemd(|tree: &mut Tree| { tree.file("providers/io.systemd.DynamicUser", ""); }, true)]
+#[case::provider_of_ranges(|tree: &mut Tree| { tree.link("providers/io.systemd.NamespaceResource", "../x"); }, true)]
 #[case::other_provider(|tree: &mut Tree| { tree.file("providers/com.example.Directory", ""); }, false)]
 #[case::renamed(|tree: &mut Tree| {
     tree.link("home/ann/.nix-profile", "{}/state/profiles/per-user/left/profile");
