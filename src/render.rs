@@ -1,8 +1,9 @@
-//! Views of plain data: text, tables and JSON.
+//! Views of plain data: text, tables, JSON and graphs.
 //!
 //! [`json`] writes everything as it is; [`table`] writes for a terminal, and escapes everything that a name or a link could use to
 //! control it.
 
+pub mod dot;
 pub mod json;
 pub mod reason;
 pub mod table;

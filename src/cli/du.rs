@@ -25,6 +25,9 @@ pub(super) fn du(context: &Context, args: &DuArgs) -> Result<Exit, Failure> {
         let (snapshot, inspection) = context.observe_all_roots()?;
         return package::show(context, &snapshot, &inspection, package, args.json.json);
     }
+    if args.dot {
+        return graph(context, args.top.unwrap_or(DEFAULT_TOP));
+    }
     let by = match (args.by, args.exact, args.top) {
         (Some(by), ..) => group(by),
         (None, false, None) => return overview(context, args.json.json),
@@ -83,6 +86,16 @@ fn overview(context: &Context, json: bool) -> Result<Exit, Failure> {
     } else {
         out::text(&render::table::usage(&document, &context.view()));
     }
+    Ok(Exit::Done)
+}
+
+/// Draws which profiles and roots share what.
+fn graph(context: &Context, top: usize) -> Result<Exit, Failure> {
+    let (snapshot, inspection) = context.observe_all_roots()?;
+    let sharing = inspection.sharing(&snapshot, top);
+    let notes = inspection.notes(sharing.dead.paths > 0);
+    let graph = render::dot::sharing(&sharing, &context.zone, &notes);
+    out::bytes(graph.as_bytes());
     Ok(Exit::Done)
 }
 

@@ -10,45 +10,68 @@ use super::{out, package};
 use crate::domain::analysis::StoreAnalysis;
 use crate::domain::graph::NodeIdx;
 use crate::domain::note::{Note, NoteCode};
+use crate::domain::snapshot::Snapshot;
 use crate::domain::store_path::{StorePath, StorePathRef};
-use crate::render;
+use crate::render::{self, json::WhyDocument};
 
 /// Shows the chains from roots to a path.
 pub(super) fn why(context: &Context, args: &WhyArgs) -> Result<Exit, Failure> {
     let observation = context.observe_for_jobs()?;
     let (snapshot, inspection) = (observation.snapshot, observation.store?);
-    let target = match find(&inspection, &args.path) {
-        Ok(target) => target,
+    let package = args.path.as_str();
+    let targets = match find(&inspection, &args.path) {
+        Ok(target) => vec![target],
         // The name of a package is no path.
-        Err(_) if inspection.has_package(args.path.as_str()) => {
-            let (package, json) = (args.path.as_str(), args.json.json);
-            return package::show(context, &snapshot, &inspection, package, json);
+        Err(_) if inspection.has_package(package) && args.dot => {
+            inspection.package_paths(package).collect()
+        }
+        Err(_) if inspection.has_package(package) => {
+            return package::show(context, &snapshot, &inspection, package, args.json.json);
         }
         Err(failure) => return Err(failure),
     };
-    let mut document = render::json::why(&inspection, target, args.most);
+    let explain = |target| explain(&snapshot, &inspection, target, args.most);
+    let documents = targets.into_iter().map(explain);
+    let documents = documents.collect::<Result<Vec<_>, Failure>>()?;
+    if args.dot {
+        out::bytes(render::dot::why(&documents).as_bytes());
+        return Ok(Exit::Done);
+    }
+    for document in &documents {
+        if args.json.json {
+            out::json(document)?;
+        } else {
+            out::text(&render::table::why(document, &context.view()));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// The chains to a path.
+///
+/// # Errors
+/// When none was found and something hides roots.
+fn explain(
+    snapshot: &Snapshot,
+    inspection: &StoreAnalysis,
+    target: NodeIdx,
+    most: usize,
+) -> Result<WhyDocument, Failure> {
+    let mut document = render::json::why(inspection, target, most);
     if let (Some(false) | None, Some(blocker)) = (document.live, snapshot.hidden_roots().next()) {
         return Err(roots_are_hidden(blocker));
     }
     let own = format!("/proc/{}/", std::process::id());
-    let roots = document
-        .chains
-        .iter()
-        .flatten()
-        .filter_map(|step| step.root.as_deref());
-    if roots.into_iter().any(|root| root.starts_with(&own)) {
+    let steps = document.chains.iter().flatten();
+    let mut roots = steps.filter_map(|step| step.root.as_deref());
+    if roots.any(|root| root.starts_with(&own)) {
         // As under sudo, which puts the words of the command into its environment.
         document.notes.push(Note::new(
             NoteCode::OwnEnvironment,
             "the environment of this command names a path that keeps it alive",
         ));
     }
-    if args.json.json {
-        out::json(&document)?;
-    } else {
-        out::text(&render::table::why(&document, &context.view()));
-    }
-    Ok(Exit::Done)
+    Ok(document)
 }
 
 /// The valid path that a text names: a store path, something below one, a base name, or a link to one.

@@ -3,6 +3,7 @@
 mod forecast;
 mod reach;
 mod shares;
+mod sharing;
 mod sizes;
 mod sources;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use super::store_path::{StoreDir, StorePathRef};
 pub use forecast::{Forecast, RemovedLinks};
 pub use reach::{CumulativeFreed, RemovalSequence};
 pub use shares::{Keeper, Share};
+pub use sharing::{Keeping, RootGroup, Sharing};
 pub use sizes::{Size, Sizes};
 pub use usage::{GroupBy, Sets, Usage, UsageRow};
 

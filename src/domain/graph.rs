@@ -10,6 +10,7 @@ mod builder;
 mod closure;
 mod components;
 mod csr;
+mod keepers;
 mod live;
 mod names;
 mod packages;
@@ -23,6 +24,7 @@ use std::sync::OnceLock;
 
 pub use batches::{DeletionOrder, Oldest};
 pub use builder::{GraphBuilder, GraphError};
+pub use keepers::KeptPart;
 pub use packages::{PackageGroup, split_name};
 pub use set::NodeSet;
 pub use why::{Chain, Step, Via};
@@ -78,9 +80,17 @@ pub struct Weight {
 pub type Freed = Weight;
 
 impl Weight {
-    fn add(&mut self, other: Self) {
+    pub(super) fn add(&mut self, other: Self) {
         self.paths += other.paths;
         self.nar_bytes = Bytes(self.nar_bytes.0.saturating_add(other.nar_bytes.0));
+    }
+
+    /// The rest of a set without a part of it.
+    pub(super) fn without(self, part: Self) -> Self {
+        Self {
+            paths: self.paths.saturating_sub(part.paths),
+            nar_bytes: Bytes(self.nar_bytes.0.saturating_sub(part.nar_bytes.0)),
+        }
     }
 }
 

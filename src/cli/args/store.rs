@@ -85,6 +85,9 @@ pub struct WhyArgs {
     /// Show at most N chains
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub most: usize,
+    /// Print a graph of the chains for Graphviz
+    #[arg(long, conflicts_with = "json")]
+    pub dot: bool,
     /// Output
     #[command(flatten)]
     pub json: JsonArg,
@@ -99,9 +102,12 @@ pub struct DuArgs {
     /// Group the store; default: who keeps what, in one table
     #[arg(long, value_enum, value_name = "GROUP")]
     pub by: Option<Division>,
-    /// Show the N largest of `--by`, 20 by default
+    /// Show the N largest of `--by` or `--dot`, 20 by default
     #[arg(long, value_name = "N")]
     pub top: Option<usize>,
+    /// Print a graph for Graphviz: which profiles and roots share what
+    #[arg(long, conflicts_with_all = ["package", "by", "exact", "json"])]
+    pub dot: bool,
     /// Measure disk usage as well, `--by root` unless another group is given
     #[arg(long)]
     pub exact: bool,

@@ -3,6 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 
+use camino::Utf8Path;
+
 use super::{StoreAnalysis, StoreRoot};
 use crate::domain::graph::{NodeIdx, Weight};
 use crate::domain::measure::{Bytes, Timestamp};
@@ -48,12 +50,12 @@ pub struct Share {
 
 /// The nodes of the links, by keeper.
 #[derive(Default)]
-struct Links<'a> {
-    profiles: BTreeMap<&'a ProfilePath, Vec<NodeIdx>>,
-    others: Vec<NodeIdx>,
-    holds: BTreeMap<(Timestamp, &'a RunId), Vec<NodeIdx>>,
-    unknown_holds: Vec<NodeIdx>,
-    runtime: usize,
+pub(super) struct Links<'a> {
+    pub(super) profiles: BTreeMap<&'a ProfilePath, Vec<NodeIdx>>,
+    pub(super) others: BTreeMap<&'a Utf8Path, Vec<NodeIdx>>,
+    pub(super) holds: BTreeMap<(Timestamp, &'a RunId), Vec<NodeIdx>>,
+    pub(super) unknown_holds: Vec<NodeIdx>,
+    pub(super) runtime: Vec<NodeIdx>,
 }
 
 impl StoreAnalysis {
@@ -67,7 +69,7 @@ impl StoreAnalysis {
             groups.push(nodes.clone());
         }
         keepers.push(Keeper::OtherRoots);
-        groups.push(links.others);
+        groups.push(links.others.into_values().flatten().collect());
         keepers.push(Keeper::UnknownHolds);
         groups.push(links.unknown_holds);
         let always: Vec<NodeIdx> = groups.iter().flatten().copied().collect();
@@ -93,13 +95,11 @@ impl StoreAnalysis {
         let dead = self.dead();
         let by_processes = self.graph.dead(&nodes, self.flags).without(&dead);
         let (dead, by_processes) = (self.graph.weight(&dead), self.graph.weight(&by_processes));
-        shares.push((Keeper::Processes, links.runtime, by_processes));
+        shares.push((Keeper::Processes, links.runtime.len(), by_processes));
         shares.push((Keeper::Dead, 0, dead));
         let all = self.graph.weight(&self.everything());
-        let rest = shares.iter().fold(all, |rest, (_, _, part)| Weight {
-            paths: rest.paths.saturating_sub(part.paths),
-            nar_bytes: Bytes(rest.nar_bytes.0.saturating_sub(part.nar_bytes.0)),
-        });
+        let parts = shares.iter().map(|(_, _, weight)| *weight);
+        let rest = parts.fold(all, Weight::without);
         shares.push((Keeper::Shared, 0, rest));
         let share = |(keeper, roots, weight)| Share {
             keeper,
@@ -109,7 +109,7 @@ impl StoreAnalysis {
         shares.into_iter().map(share).collect()
     }
 
-    fn links_by_keeper<'a>(&self, snapshot: &'a Snapshot) -> Links<'a> {
+    pub(super) fn links_by_keeper<'a>(&'a self, snapshot: &'a Snapshot) -> Links<'a> {
         let generations = super::usage::links_of_generations(snapshot);
         let holds: HashMap<_, _> = snapshot.holds.iter().map(|it| (&it.link, it)).collect();
         let generation = |root: &StoreRoot| {
@@ -125,14 +125,11 @@ impl StoreAnalysis {
                 _ => generation(root).map(|(_, profile)| profile),
             };
             let nodes = match (root.root.kind, profile, holds.get(&root.root.link)) {
-                (RootKind::Process | RootKind::Temporary, ..) => {
-                    links.runtime += 1;
-                    continue;
-                }
+                (RootKind::Process | RootKind::Temporary, ..) => &mut links.runtime,
                 (_, Some(profile), _) => links.profiles.entry(profile).or_default(),
                 (_, _, Some(hold)) => links.holds.entry((hold.until, &hold.run)).or_default(),
                 (RootKind::Hold, ..) => &mut links.unknown_holds,
-                _ => &mut links.others,
+                _ => links.others.entry(&root.root.link).or_default(),
             };
             nodes.push(root.node);
         }

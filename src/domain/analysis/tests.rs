@@ -510,6 +510,54 @@ fn the_parts_of_a_store_add_up_to_it() {
     assert_eq!(of(&|keeper| matches!(keeper, Keeper::Profile(_))), (1, 0));
     assert_eq!(of(&|keeper| *keeper == Keeper::OtherRoots), (1, 0));
     assert_eq!(of(&|keeper| *keeper == Keeper::Processes), (1, 0));
+    sharing_adds_up(&store, &snapshot);
+}
+
+/// Exclusive, shared and dead paths are the store, however many groups are joined.
+fn sharing_adds_up(store: &StoreAnalysis, snapshot: &Snapshot) {
+    let all = store.graph().weight(&store.everything());
+    for top in 0..6 {
+        let sharing = store.sharing(snapshot, top);
+        let exclusive = sharing.groups.iter().map(|keeping| keeping.exclusive);
+        let shared = sharing.shared.iter().chain(&sharing.smaller);
+        let parts = exclusive.chain(shared.map(|part| part.weight));
+        let sum = parts.fold(sharing.dead, |mut sum, part| {
+            sum.add(part);
+            sum
+        });
+        assert_eq!(sum, all);
+        let joined = |keeping: &&Keeping| matches!(keeping.group, RootGroup::Others { .. });
+        let runtime = |keeping: &&Keeping| keeping.group == RootGroup::Processes;
+        let named = sharing
+            .groups
+            .iter()
+            .filter(|it| !joined(it) && !runtime(it));
+        assert!(named.count() <= top);
+    }
+}
+
+#[test]
+fn groups_share_what_both_keep() {
+    let store = analysis(roots()[..4].to_vec());
+    let sharing = store.sharing(&snapshot(), 9);
+    let groups = sharing.groups.iter();
+    let groups = groups.map(|it| (it.group.clone(), it.roots, it.exclusive.nar_bytes.0));
+    let profile = ProfilePath::new(Utf8Path::new(PROFILE)).unwrap();
+    // The process uses what the profile keeps, and is no group.
+    let expected = [
+        (RootGroup::Profile(profile), 2, 22),
+        (RootGroup::Root("/home/a/result".into()), 1, 0),
+    ];
+    assert_eq!(groups.collect::<Vec<_>>(), expected);
+    let shared: Vec<_> = sharing
+        .shared
+        .iter()
+        .map(|it| (&it.keepers[..], it.weight.nar_bytes.0))
+        .collect();
+    assert_eq!(shared, [(&[0, 1][..], 108)]);
+    assert_eq!((sharing.smaller, sharing.dead.nar_bytes.0), (None, 50));
+    let joined = store.sharing(&snapshot(), 1);
+    assert_eq!(joined.groups[1].group, RootGroup::Others { groups: 1 });
 }
 
 #[test]

@@ -160,7 +160,7 @@ impl StoreAnalysis {
         (rows.into_iter().map(row).collect(), count)
     }
 
-    fn closures(&self, groups: &[Vec<NodeIdx>]) -> Vec<Weight> {
+    pub(super) fn closures(&self, groups: &[Vec<NodeIdx>]) -> Vec<Weight> {
         let single: Vec<NodeIdx> = groups
             .iter()
             .filter_map(|group| match group.as_slice() {

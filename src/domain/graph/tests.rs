@@ -4,7 +4,7 @@
 
 mod oracle;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nix_prune::domain::budget::Quantity;
 use nix_prune::domain::graph::{
@@ -123,6 +123,26 @@ proptest! {
                 let gone = all.difference(&spec.closure(&others.concat(), flags)).copied().collect();
                 prop_assert_eq!(*got, weight(&spec, &gone));
             }
+        }
+    }
+
+    #[test]
+    fn each_path_is_in_the_part_of_its_keepers(spec in any_spec(), groups: Groups) {
+        let (graph, groups) = (spec.graph(), groups.of(spec.len()));
+        for flags in FLAGS {
+            let mut naive: BTreeMap<Vec<usize>, BTreeSet<usize>> = BTreeMap::new();
+            naive.insert(Vec::new(), BTreeSet::new());
+            let kept: Vec<_> = groups.iter().map(|group| spec.closure(group, flags)).collect();
+            for path in spec.all() {
+                let keepers = (0..groups.len()).filter(|&group| kept[group].contains(&path));
+                naive.entry(keepers.collect()).or_default().insert(path);
+            }
+            let parts = graph.by_keepers(&grouped(&spec, &graph, &groups), flags);
+            prop_assert!(parts[0].keepers.is_empty());
+            let got: BTreeMap<_, _> = parts.iter().map(|part| (part.keepers.clone(), part.weight)).collect();
+            prop_assert_eq!(got.len(), parts.len());
+            let naive = naive.into_iter().map(|(keepers, paths)| (keepers, weight(&spec, &paths)));
+            prop_assert_eq!(got, naive.collect::<BTreeMap<_, _>>());
         }
     }
 

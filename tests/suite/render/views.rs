@@ -1,10 +1,11 @@
+use nix_prune::domain::analysis::StoreAnalysis;
 use nix_prune::domain::boot_menu::{BootEntry, BootMenu, BootReport};
 use nix_prune::domain::job::{Job, Operations};
 use nix_prune::domain::measure::{Bytes, Span};
 use nix_prune::domain::plan::Action;
 use nix_prune::domain::profile::{Content, GenerationNumber};
 use nix_prune::domain::snapshot::Snapshot;
-use nix_prune::render::{Style, View, json, table};
+use nix_prune::render::{Style, View, dot, json, table};
 use proptest::prelude::*;
 use rstest::rstest;
 
@@ -28,7 +29,7 @@ fn views(odd: &str, color: bool, width: Option<u16>) -> Vec<(&'static str, Strin
     let preview = sample::undo_preview(odd);
     let store = sample::inspection(odd, &snapshot);
     let sizes = store.sizes(&snapshot);
-    vec![
+    let tables = vec![
         (
             "plan",
             table::plan(&plan_of(&calm, &week), Some("nix-prune run weekly"), &view),
@@ -114,6 +115,19 @@ fn views(odd: &str, color: bool, width: Option<u16>) -> Vec<(&'static str, Strin
         ("history", table::history(&receipts, &view)),
         ("pin", table::pin(&sample::pin(odd), &view)),
         ("pin-list", table::pin_list(&sample::pins(odd, 0), &view)),
+    ];
+    [tables, graphs(&store, &snapshot)].concat()
+}
+
+fn graphs(store: &StoreAnalysis, snapshot: &Snapshot) -> Vec<(&'static str, String)> {
+    let sharing = store.sharing(snapshot, 3);
+    let why = json::why(store, sample::deep(store), 9);
+    vec![
+        (
+            "du-dot",
+            dot::sharing(&sharing, &snapshot.zone, &store.notes(true)),
+        ),
+        ("why-dot", dot::why(&[why])),
     ]
 }
 
@@ -462,7 +476,8 @@ fn hostile_names_cannot_draw(#[case] odd: &str, #[values(None, Some(60))] width:
     {
         assert!(is_harmless(&plain), "{name}: {plain:?}");
         assert!(
-            color.contains('\x1b') || ["pin", "dead", "dead-total"].contains(&name),
+            color.contains('\x1b')
+                || ["pin", "dead", "dead-total", "du-dot", "why-dot"].contains(&name),
             "{name} has no colours"
         );
         assert_eq!(without_our_colors(&color), plain, "{name}");

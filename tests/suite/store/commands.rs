@@ -1,6 +1,7 @@
 //! `dead`, `why`, `du` and the sizes, from outside.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Stdio;
 
@@ -12,7 +13,7 @@ use rusqlite::Connection;
 use serde_json::Value;
 
 use crate::support::{
-    by_hand, command, is_root, listing, nixes, program, run, run_as, run_command, time,
+    by_hand, command, is_root, listing, nixes, program, run, run_as, run_command, skipped, time,
 };
 
 /// A store of the newest Nix: an application that refers to a library, kept by a link; something dead.
@@ -488,6 +489,100 @@ fn du_divides_the_store(#[case] by: &str, #[case] rows: usize) {
         "{}",
         text.stdout
     );
+}
+
+/// The nodes of a graph as Graphviz lays them out: the lines of each label.
+fn drawn(dot: &str) -> Option<Vec<String>> {
+    let Ok(graphviz) = which::which("dot") else {
+        skipped("graphs by Graphviz, which is not installed");
+        return None;
+    };
+    let mut child = command(graphviz)
+        .arg("-Tsvg")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(dot.as_bytes()).unwrap();
+    drop(input);
+    let drawn = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&drawn.stderr);
+    assert!(drawn.status.success(), "{stderr}\n{dot}");
+    assert!(!stderr.contains("Error"), "{stderr}\n{dot}");
+    let svg = String::from_utf8(drawn.stdout).unwrap();
+    let texts = svg.split("<text ").skip(1).map(|text| {
+        let (_, text) = text.split_once('>').unwrap();
+        let text = text.split_once("</text>").unwrap().0.to_string();
+        text.replace("&#45;", "-")
+            .replace("&quot;", "\"")
+            .replace("&lt;", "<")
+            .replace("&gt;", ">")
+            .replace("&amp;", "&")
+    });
+    Some(texts.collect())
+}
+
+#[test]
+fn graphs_are_drawn_by_graphviz() {
+    let Some((scratch, application, library)) = machine() else {
+        return;
+    };
+    // A name that would end the label and begin a node of its own.
+    let odd = "x\"]; evil [label=\"&lt;\\N\u{202e}";
+    let link = scratch.base().join(odd);
+    symlink(absolute(&scratch, &library), &link).unwrap();
+    let entry = scratch.state_dir().join("gcroots/auto/odd");
+    symlink(&link, &entry).unwrap();
+    let path = absolute(&scratch, &library);
+    for (args, shows) in [
+        (
+            &["du", "--dot"][..],
+            vec!["system (1 root)", "shared by 2", "dead"],
+        ),
+        (&["why", &path, "--dot"], vec!["(profile)", "(other)"]),
+        (&["why", "library", "--dot"], vec!["(profile)", "(other)"]),
+        (&["why", "dead", "--dot"], vec!["dead-1.0"]),
+    ] {
+        let ran = run(&scratch, args);
+        assert_eq!((ran.status, ran.stderr.as_str()), (0, ""), "{args:?}");
+        let Some(texts) = drawn(&ran.stdout) else {
+            return;
+        };
+        for text in shows {
+            assert!(
+                texts.iter().any(|it| it.ends_with(text)),
+                "{text}: {texts:?}"
+            );
+        }
+        assert!(
+            !texts.iter().any(|it| it == "evil" || it == "<"),
+            "{texts:?}"
+        );
+    }
+    let ran = run(
+        &scratch,
+        &[
+            "why",
+            &absolute(&scratch, &application),
+            "--dot",
+            "--most",
+            "1",
+        ],
+    );
+    assert!(
+        drawn(&ran.stdout).is_none_or(|texts| texts.len() == 3),
+        "{}",
+        ran.stdout
+    );
+    for args in [
+        ["du", "--dot", "--json"],
+        ["du", "--dot", "glibc"],
+        ["why", "--dot", "--json"],
+    ] {
+        assert_eq!(run(&scratch, &args).status, 2);
+    }
 }
 
 /// Whatever is wrong with the database: `dead` refuses with advice, the others go on without sizes.
