@@ -5,13 +5,14 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod fit;
+mod pictures;
 mod questions;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use nix::unistd::geteuid;
 
 use crate::support::{Ran, command, is_root, listing, nixes, on_mounted, run_command};
@@ -58,17 +59,25 @@ fn on_laptop(test: &str, body: impl FnOnce(&Laptop)) {
     );
     on_mounted(&format!("screens::{test}"), &mount, || {
         let Some(nix) = nixes().last() else { return };
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/laptop");
-        let ran = run_command(command(script).args([BASE, nix.bin.as_str()]));
-        assert_eq!(ran.status, 0, "{}", ran.stderr);
         body(&Laptop {
-            variables: ran.stdout,
+            variables: made(&nix.bin),
+            nix: nix.bin.clone(),
         });
     });
 }
 
+/// Makes the laptop, and returns the commands of a shell that set the variables of its store.
+fn made(nix: &Utf8Path) -> String {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/laptop");
+    let ran = run_command(command(script).args([BASE, nix.as_str()]));
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    ran.stdout
+}
+
 /// The laptop.
 struct Laptop {
+    /// The directory of Nix's programs.
+    nix: Utf8PathBuf,
     /// The commands of a shell that set the variables of its store.
     variables: String,
 }
@@ -87,6 +96,12 @@ impl Laptop {
             .current_dir(BASE)
             .stdin(Stdio::null());
         command
+    }
+
+    /// Makes it anew, as it was before anything was run.
+    fn renew(&self) {
+        std::fs::remove_dir_all(BASE).unwrap();
+        made(&self.nix);
     }
 
     /// Runs our program to its end.
