@@ -45,6 +45,15 @@ in
         touch $out
       '';
 
+  book =
+    pkgs.runCommand "nix-prune-book"
+      {
+        nativeBuildInputs = [ pkgs.mdbook ];
+      }
+      ''
+        mdbook build --dest-dir "$out" ${../docs}
+      '';
+
   modules = import ./modules { inherit pkgs package; };
 }
 # on Linux alone

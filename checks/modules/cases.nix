@@ -71,10 +71,33 @@ let
       roots = [ "/home/*/keep/**" ];
     };
   };
+
+  # What the README and the recipes of the guide show, by their headings.
+  split = separator: text: builtins.filter builtins.isString (builtins.split separator text);
+  example =
+    section:
+    let
+      parts = split "\n```nix\n" section;
+      code = builtins.head (split "\n```\n" (builtins.elemAt parts 1));
+      heading = builtins.head (split "\n" section);
+    in
+    if builtins.length parts < 2 then
+      [ ]
+    else
+      [
+        {
+          name = builtins.replaceStrings [ " " "# " ] [ "-" "" ] heading;
+          value = import (builtins.toFile "example.nix" code);
+        }
+      ];
+  examples = page: builtins.concatMap example (split "\n## " (builtins.readFile page));
+  shown = builtins.listToAttrs (
+    examples ../../README.md ++ examples ../../docs/guide/recipes.md
+  );
 in
 {
-  nixos = {
-    # what the README and `nix flake init` give
+  nixos = shown // {
+    # what the guide and `nix flake init` give
     template = import ../../nix/templates/nixos/nix-prune.nix;
 
     # the job that the documentation promises

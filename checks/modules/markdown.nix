@@ -56,7 +56,7 @@ lib.concatStringsSep "\n" [
   ''
     # Options of the modules
 
-    Made from the modules themselves by `scripts/check-modules --update`. [The guide](guide.md) explains what the settings
+    Made from the modules themselves by `scripts/check-modules --update`. [The guide](guide/policy.md) explains what the settings
     mean, and [a decision](decisions/0009-modules.md) what the jobs of the system may do and why.
   ''
   (section "NixOS" "Of `nixosModules.default`." (shown options.nixos))

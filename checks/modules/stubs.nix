@@ -69,6 +69,8 @@ in
     (module {
       environment.systemPackages = any (types.listOf types.package) [ ];
       environment.etc = etc;
+      # of the impermanence module
+      environment.persistence = any (types.attrsOf types.raw) { };
       systemd.services = units service;
       systemd.timers = units timer;
       systemd.user.services = units service;

@@ -141,7 +141,7 @@ fn a_menu_that_cannot_be_written_leaves_the_rest_done() {
 
 #[test]
 fn the_examples_of_the_guide_are_jobs_with_a_boot_menu() {
-    let guide = include_str!("../../docs/guide.md");
+    let guide = include_str!("../../docs/guide/boot-menu.md");
     let examples = guide.split("```json\n").skip(1);
     let examples = examples.filter_map(|rest| rest.split("```").next());
     let found: Vec<Option<Bytes>> = examples

@@ -21,9 +21,8 @@ const BUILDS: &str = r#"let build = name: text: derivation { inherit name; syste
 
 /// The example of the guide.
 fn example() -> &'static str {
-    let guide = include_str!("../../docs/guide.md");
-    let (_, rest) = guide.split_once("## Leftovers\n").unwrap();
-    let (_, rest) = rest.split_once("```json\n").unwrap();
+    let guide = include_str!("../../docs/guide/leftovers.md");
+    let (_, rest) = guide.split_once("```json\n").unwrap();
     rest.split_once("```").unwrap().0
 }
 

@@ -20,8 +20,10 @@ mod disk;
 mod doctor;
 mod due;
 mod faults;
+mod first_steps;
 mod graph;
 mod guards;
+mod guide;
 mod hostile;
 mod journal;
 mod kill;
@@ -34,7 +36,6 @@ mod nix_cli;
 #[path = "../../src/engine/tests/snapshots.rs"]
 mod plan;
 mod profiles;
-mod readme;
 mod render;
 mod retention;
 mod runtime_roots;

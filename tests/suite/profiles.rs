@@ -11,7 +11,7 @@ use nix_prune::settings::Settings;
 
 use crate::support::{run, time, with_each_nix};
 
-const GUIDE: &str = include_str!("../../docs/guide.md");
+const GUIDE: &str = include_str!("../../docs/guide/profiles.md");
 
 fn section() -> &'static str {
     let (_, rest) = GUIDE.split_once("\n## Which profiles\n").unwrap();

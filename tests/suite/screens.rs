@@ -4,6 +4,7 @@
 // Helpers are not tests to clippy, but they fail like tests.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod chapters;
 mod fit;
 mod pictures;
 mod questions;

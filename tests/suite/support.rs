@@ -509,12 +509,46 @@ impl OnTerminal {
     }
 }
 
-/// The example of the guide that has this key, as an object.
-pub(crate) fn guide_example(key: &str) -> String {
-    let guide = include_str!("../../docs/guide.md");
-    let blocks = guide.split("```json\n").skip(1);
-    let mut blocks = blocks.map(|rest| rest.split("```").next().unwrap());
+/// The blocks of a page in this language.
+pub(crate) fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
+    let open = format!("```{language}\n");
+    let blocks = page.split(&open).skip(1);
+    blocks
+        .map(|rest| rest.split("```").next().unwrap())
+        .collect()
+}
+
+/// Whether a command takes the settings that its chapter shows.
+pub(crate) fn names_settings(line: &str) -> bool {
+    line.contains(" daily") || line == "nix-prune config check"
+}
+
+/// The first settings file that a chapter shows.
+pub(crate) fn settings_of(page: &str) -> &str {
+    let mut files = blocks(page, "json").into_iter();
+    files.find(|file| file.starts_with('{')).unwrap_or_default()
+}
+
+/// Splits a line at blanks; single quotes keep words together.
+pub(crate) fn words_of(line: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut quoted = false;
+    for c in line.chars() {
+        match c {
+            '\'' => quoted = !quoted,
+            ' ' if !quoted => words.push(String::new()),
+            c => words.last_mut().unwrap().push(c),
+        }
+    }
+    words
+}
+
+/// The example in a chapter of the guide that has this key, as an object.
+pub(crate) fn guide_example(chapter: &str, key: &str) -> String {
+    let file = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("docs/guide/{chapter}.md"));
+    let page = fs::read_to_string(file).unwrap();
     let quoted = format!("\"{key}\"");
+    let mut blocks = blocks(&page, "json").into_iter();
     let example = blocks.find(|block| block.contains(&quoted)).unwrap();
     match example.trim() {
         object if object.starts_with('{') => object.to_string(),

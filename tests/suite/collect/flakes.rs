@@ -90,7 +90,8 @@ impl Flake {
 
     /// The example of the guide, for this flake.
     fn rule(&self) -> Value {
-        let text = guide_example("keepFlakeInputs").replace("/etc/nixos", self.dir.as_str());
+        let text =
+            guide_example("collecting", "keepFlakeInputs").replace("/etc/nixos", self.dir.as_str());
         let example: Value = serde_json::from_str(&text).unwrap();
         example["collect"].clone()
     }

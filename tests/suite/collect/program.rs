@@ -192,7 +192,7 @@ fn what_is_recent_stays_with_what_it_needs() {
 
 #[test]
 fn what_live_paths_were_built_with_stays_with_the_rule() {
-    let example = guide_example("keepBuildDependencies");
+    let example = guide_example("collecting", "keepBuildDependencies");
     let rule: Value = serde_json::from_str(&example).unwrap();
     with_each_nix(|nix| {
         for keeps in [true, false] {

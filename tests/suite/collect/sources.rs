@@ -12,7 +12,7 @@ use crate::support::{guide_example, program, run_command, with_each_nix};
 
 #[test]
 fn a_budget_deletes_dead_source_trees_first_with_the_rule() {
-    let example: Value = serde_json::from_str(&guide_example("sourcesFirst")).unwrap();
+    let example: Value = serde_json::from_str(&guide_example("budgets", "sourcesFirst")).unwrap();
     with_each_nix(|nix| {
         for first in [true, false] {
             let store = Store::new(nix, KeepFlags::NIX_DEFAULT);

@@ -21,7 +21,7 @@ fn command(scratch: &Scratch, keep: &Value, args: &[&str]) -> Ran {
 #[test]
 fn a_system_that_ran_for_days_is_kept_after_the_next_boot() {
     let Some(nix) = nixes().last() else { return };
-    let example: Value = serde_json::from_str(&guide_example("knownGood")).unwrap();
+    let example: Value = serde_json::from_str(&guide_example("policy", "knownGood")).unwrap();
     let keep = &example["keep"];
     let scratch = Scratch::new(Some(&nix.bin)).unwrap();
     let mut paths = Vec::new();

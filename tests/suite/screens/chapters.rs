@@ -1,0 +1,82 @@
+//! Every command that a chapter of the guide shows does what the chapter says, in the order in which they are shown.
+
+use std::fs;
+use std::path::Path;
+
+use super::{BASE, Laptop, on_laptop};
+use crate::guide::chapters;
+use crate::support::{blocks, names_settings, settings_of, words_of};
+
+/// What a chapter does besides: programs that no test has, or that change the machine.
+const OTHERS: [&str; 7] = [
+    "nix",
+    "nix-env",
+    "cargo",
+    "git",
+    "systemctl",
+    "sudo",
+    "scripts/",
+];
+
+/// Commands that write the settings of the machine if root runs them.
+const REFUSED: [&str; 2] = ["config init", "config migrate"];
+
+/// Commands that ask, which ends them with another status where there is no terminal.
+const STATUSES: [(&str, i32); 1] = [("nix-prune free 20M", 4)];
+
+#[test]
+fn every_command_of_the_guide_does_what_it_says() {
+    let name = "chapters::every_command_of_the_guide_does_what_it_says";
+    on_laptop(name, |laptop| {
+        let mut faults = Vec::new();
+        let mut count = 0;
+        for (page, text) in chapters() {
+            let lines = blocks(&text, "sh").join("");
+            // Comments, and where the output goes in a script.
+            let lines = lines.lines().map(|line| {
+                let line = line.split(" #").next().unwrap();
+                line.split(" >").next().unwrap().trim()
+            });
+            let lines: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+            if lines.is_empty() {
+                continue;
+            }
+            laptop.renew();
+            let config = Path::new(BASE).join("home/alice/.config/nix-prune");
+            fs::create_dir_all(&config).unwrap();
+            for line in lines {
+                if names_settings(line) {
+                    fs::write(config.join("config.json"), settings_of(&text)).unwrap();
+                }
+                let line = line
+                    .strip_prefix("sudo nix-prune")
+                    .map_or(line.to_string(), |rest| format!("nix-prune{rest}"));
+                count += usize::from(line.starts_with("nix-prune "));
+                faults.extend(fault(laptop, &line).map(|fault| format!("{page}: {fault}")));
+            }
+        }
+        assert!(faults.is_empty(), "{}", faults.join("\n"));
+        assert!(count > 25, "{count} commands");
+    });
+}
+
+fn fault(laptop: &Laptop, line: &str) -> Option<String> {
+    let Some(args) = line.strip_prefix("nix-prune ") else {
+        let is_known = OTHERS.iter().any(|word| line.starts_with(word));
+        return (!is_known).then(|| format!("{line}: no command that a chapter may show"));
+    };
+    if REFUSED.iter().any(|words| args.starts_with(words)) {
+        return Some(format!("{line}: writes settings; show it in the text"));
+    }
+    let args = words_of(args);
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let ran = laptop.run(80, &args);
+    let expected = STATUSES.iter().find(|(it, _)| *it == line);
+    let expected = expected.map_or(0, |(_, status)| *status);
+    (ran.status != expected).then(|| {
+        format!(
+            "{line}: status {}: {}{}",
+            ran.status, ran.stdout, ran.stderr
+        )
+    })
+}
