@@ -22,7 +22,7 @@ use super::store_path::{StoreDir, StorePathRef};
 
 pub use forecast::{Forecast, RemovedLinks};
 pub use reach::{CumulativeFreed, RemovalSequence};
-pub use shares::{Keeper, Share};
+pub use shares::{Keeper, Part, PartPackages, Share};
 pub use sharing::{Keeping, RootGroup, Sharing};
 pub use sizes::{Size, Sizes};
 pub use usage::{GroupBy, Sets, Usage, UsageRow};

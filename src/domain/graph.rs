@@ -25,6 +25,7 @@ use std::sync::OnceLock;
 pub use batches::{DeletionOrder, Oldest};
 pub use builder::{GraphBuilder, GraphError};
 pub use keepers::KeptPart;
+pub use live::KeptBy;
 pub use packages::{PackageGroup, split_name};
 pub use set::NodeSet;
 pub use why::{Chain, Step, Via};
@@ -191,8 +192,13 @@ impl StoreGraph {
 
     /// The number and the archive sizes of a set.
     pub fn weight(&self, set: &NodeSet) -> Weight {
+        self.weight_of_each(set.iter())
+    }
+
+    /// The number and the archive sizes of paths, each of which is given once.
+    pub fn weight_of_each(&self, nodes: impl IntoIterator<Item = NodeIdx>) -> Weight {
         let mut weight = Weight::default();
-        for node in set.iter() {
+        for node in nodes {
             weight.add(self.weight_of(node.0));
         }
         weight

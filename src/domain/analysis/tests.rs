@@ -1,5 +1,7 @@
 //! A store of seven paths, looked at from every side.
 
+mod division;
+
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::tz::TimeZone;
 use rstest::rstest;

@@ -192,8 +192,7 @@ impl StoreAnalysis {
     }
 
     fn packages(&self, top: usize, sets: Sets) -> (Vec<UsageRow>, usize) {
-        let all = self.everything();
-        let groups = self.graph.groups_by_package(&all);
+        let groups = self.graph.groups_by_package(self.graph.nodes());
         let count = groups.len();
         let mut members: HashMap<&str, Vec<NodeIdx>> = HashMap::new();
         if sets == Sets::Listed {

@@ -31,16 +31,28 @@ impl StoreGraph {
         droppable: &[G],
         flags: KeepFlags,
     ) -> Vec<Freed> {
+        let mut freed = vec![Weight::default(); droppable.len()];
+        self.each_freed_by_order(always, droppable, flags, |group, node| {
+            if let Some(weight) = freed.get_mut(group) {
+                weight.add(self.weight_of(node.0));
+            }
+        });
+        freed
+    }
+
+    /// Calls `visit` with each path that [`StoreGraph::freed_by_order`] counts, and the number of its group.
+    pub fn each_freed_by_order<G: AsRef<[NodeIdx]>>(
+        &self,
+        always: &[NodeIdx],
+        droppable: &[G],
+        flags: KeepFlags,
+        mut visit: impl FnMut(usize, NodeIdx),
+    ) {
         let mut mark = Mark::new(self, flags);
         mark.from(always, |_| {});
-        let mut freed: Vec<Freed> = Vec::with_capacity(droppable.len());
-        for group in droppable.iter().rev() {
-            let mut weight = Weight::default();
-            mark.from(group.as_ref(), |node| weight.add(self.weight_of(node)));
-            freed.push(weight);
+        for (number, group) in droppable.iter().enumerate().rev() {
+            mark.from(group.as_ref(), |node| visit(number, NodeIdx(node)));
         }
-        freed.reverse();
-        freed
     }
 
     /// What each group of roots keeps and no other does: what would go if that group alone were dropped. Roots that
@@ -50,6 +62,24 @@ impl StoreGraph {
     /// along every edge unchanged: whatever the order of the walk, and through cycles, the end is the least solution,
     /// and that is reachability. A node rises at most twice, so every edge is walked at most twice.
     pub fn exclusive<G: AsRef<[NodeIdx]>>(&self, groups: &[G], flags: KeepFlags) -> Vec<Weight> {
+        let mut weights = vec![Weight::default(); groups.len()];
+        self.each_kept_by(groups, flags, |node, kept_by| {
+            if let KeptBy::One(group) = kept_by
+                && let Some(weight) = weights.get_mut(group)
+            {
+                weight.add(self.weight_of(node.0));
+            }
+        });
+        weights
+    }
+
+    /// Calls `visit` with every path, in their order, and with the groups of roots that reach it.
+    pub fn each_kept_by<G: AsRef<[NodeIdx]>>(
+        &self,
+        groups: &[G],
+        flags: KeepFlags,
+        mut visit: impl FnMut(NodeIdx, KeptBy),
+    ) {
         let kept = self.kept(flags);
         let mut owners = Owners::new(self.len());
         for (group, roots) in (0u32..MANY).zip(groups) {
@@ -58,15 +88,26 @@ impl StoreGraph {
             }
             owners.spread(kept);
         }
-        let mut weights = vec![Weight::default(); groups.len()];
         for (node, &owner) in (0u32..).zip(&owners.of) {
-            // Neither NONE nor MANY is the number of a group.
-            if let Some(weight) = weights.get_mut(owner as usize) {
-                weight.add(self.weight_of(node));
-            }
+            let kept_by = match owner {
+                NONE => KeptBy::None,
+                MANY => KeptBy::Several,
+                group => KeptBy::One(group as usize),
+            };
+            visit(NodeIdx(node), kept_by);
         }
-        weights
     }
+}
+
+/// The groups of roots that reach a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeptBy {
+    /// None of them.
+    None,
+    /// Only the group of this number.
+    One(usize),
+    /// More than one.
+    Several,
 }
 
 /// Several groups reach a node.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{NodeIdx, NodeSet, StoreGraph, Weight, at};
+use super::{NodeIdx, StoreGraph, Weight, at};
 use crate::domain::measure::Bytes;
 
 /// The paths of one package.
@@ -34,11 +34,14 @@ pub fn split_name(name: &str) -> (&str, &str) {
 }
 
 impl StoreGraph {
-    /// The paths of `set` by package, the largest first. Outputs such as `dev` and `lib` and the derivation itself
+    /// Paths by package, the largest first; each path is given once. Outputs such as `dev` and `lib` and the derivation itself
     /// count to the version that they belong to, if the derivation's name shows it.
-    pub fn groups_by_package(&self, set: &NodeSet) -> Vec<PackageGroup<'_>> {
+    pub fn groups_by_package(
+        &self,
+        nodes: impl IntoIterator<Item = NodeIdx>,
+    ) -> Vec<PackageGroup<'_>> {
         let mut versions: HashMap<(&str, &str), Weight> = HashMap::new();
-        for node in set.iter() {
+        for node in nodes {
             let weight = versions.entry(split_name(self.package(node))).or_default();
             weight.add(self.weight_of(node.0));
         }

@@ -257,7 +257,7 @@ proptest! {
     #[test]
     fn packages_share_out_all_that_is_there(spec in any_spec()) {
         let graph = spec.graph();
-        let groups = graph.groups_by_package(&graph.set_of(graph.nodes()));
+        let groups = graph.groups_by_package(graph.nodes());
         prop_assert_eq!(groups.iter().map(|g| g.weight.paths).sum::<u64>(), spec.len() as u64);
         prop_assert_eq!(groups.iter().map(|g| g.weight.nar_bytes.0).sum::<u64>(), spec.sizes.iter().sum::<u64>());
         prop_assert!(groups.windows(2).all(|g| g[0].weight.nar_bytes >= g[1].weight.nar_bytes));
@@ -295,7 +295,7 @@ fn outputs_and_derivations_count_to_their_package() {
         builder.add_path(i64::from(n), &hashed(n, name), size, 0, deriver);
     }
     let graph = builder.finish().unwrap();
-    let groups = graph.groups_by_package(&graph.set_of(graph.nodes()));
+    let groups = graph.groups_by_package(graph.nodes());
     let told: Vec<_> = groups
         .iter()
         .map(|g| (g.name, g.versions, g.weight.paths, g.weight.nar_bytes.0))

@@ -28,7 +28,9 @@ pub fn dead(inspection: &StoreAnalysis) -> String {
 /// The dead paths by package, the largest first.
 pub fn dead_by_package(inspection: &StoreAnalysis, top: usize, view: &View) -> String {
     let mut page = Page::default();
-    let groups = inspection.graph().groups_by_package(&inspection.dead());
+    let groups = inspection
+        .graph()
+        .groups_by_package(inspection.dead().iter());
     let mut grid = Grid::new(&[
         Column::new("Size").right(),
         Column::new("Paths").right().importance(1),
