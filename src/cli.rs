@@ -30,6 +30,7 @@ mod package;
 mod pin;
 mod plan;
 mod progress;
+mod report;
 mod roots;
 mod run;
 mod status;
@@ -184,6 +185,7 @@ fn dispatch_in(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Dead(args) => dead::dead(context, &args),
         Command::Why(args) => why::why(context, &args),
         Command::Du(args) => du::du(context, &args),
+        Command::Report(args) => report::report(context, &args),
         Command::Doctor(args) => doctor::doctor(context, &args),
         Command::Hold(args) => hold::hold(context, &args),
         Command::Pin(args) => pin::pin(context, &args),

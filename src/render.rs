@@ -1,9 +1,10 @@
-//! Views of plain data: text, tables, JSON and graphs.
+//! Views of plain data: text, tables, JSON, graphs and a page.
 //!
 //! [`json`] writes everything as it is; [`table`] writes for a terminal, and escapes everything that a name or a link could use to
 //! control it.
 
 pub mod dot;
+pub mod html;
 pub mod json;
 pub mod reason;
 pub mod table;

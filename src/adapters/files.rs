@@ -48,6 +48,23 @@ pub fn write_atomically(path: &Utf8Path, bytes: &[u8], mode: u32) -> io::Result<
     sync_dir(dir)
 }
 
+/// Writes a file that a person named, for its owner alone. A link in its place is refused: a rename would put a file in the place of
+/// a link such as `/dev/stdout`, for everybody on the machine.
+///
+/// # Errors
+/// As [`write_atomically`], and when a link stands there.
+pub fn write_for_owner(path: &Utf8Path, bytes: &[u8]) -> io::Result<()> {
+    const FOR_OWNER: u32 = 0o600;
+    match path.symlink_metadata() {
+        Ok(there) if there.is_symlink() => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is a symbolic link",
+        )),
+        // Everything else that is not to be overwritten, the writing itself refuses.
+        _ => write_atomically(path, bytes, FOR_OWNER),
+    }
+}
+
 /// Writes a file as [`write_atomically`] does, but never in the place of another.
 ///
 /// # Errors

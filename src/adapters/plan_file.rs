@@ -19,8 +19,6 @@ use crate::domain::visible::escape_json;
 /// The name of the form that is written and read.
 pub const SCHEMA: &str = "nix-prune/plan/2";
 const MAX_BYTES: u64 = 16 << 20;
-/// For the owner alone: a note may have an error text of Nix, and that a line of its settings with a password.
-const FILE_MODE: u32 = 0o600;
 const DIGEST: &str = "digest";
 
 /// Why a plan was not saved, or not taken from a file.
@@ -136,12 +134,11 @@ pub fn to_text(path: &Utf8Path, plan: &Plan) -> Result<String, PlanFileError> {
 /// When the file cannot be written, or something else than a regular file stands in its place.
 pub fn save(path: &Utf8Path, plan: &Plan) -> Result<(), PlanFileError> {
     let text = to_text(path, plan)?;
-    refuse_links(path)
-        .and_then(|()| files::write_atomically(path, text.as_bytes(), FILE_MODE))
-        .map_err(|source| PlanFileError::Write {
-            path: path.to_string(),
-            source,
-        })
+    // A note may have an error text of Nix, and that a line of its settings with a password.
+    files::write_for_owner(path, text.as_bytes()).map_err(|source| PlanFileError::Write {
+        path: path.to_string(),
+        source,
+    })
 }
 
 /// Takes a plan from a file.
@@ -158,18 +155,6 @@ pub fn load(path: &Utf8Path) -> Result<Plan, PlanFileError> {
         }
     })?;
     parse(path, &text)
-}
-
-/// A rename would put a file in the place of a link such as `/dev/stdout`, for everybody on the machine.
-fn refuse_links(path: &Utf8Path) -> io::Result<()> {
-    match path.symlink_metadata() {
-        Ok(there) if there.is_symlink() => Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "it is a symbolic link",
-        )),
-        // Everything else that is not to be overwritten, the writing itself refuses.
-        _ => Ok(()),
-    }
 }
 
 /// The text of the file: the document with the digest of what it will be read as.

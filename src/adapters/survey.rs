@@ -59,6 +59,7 @@ use dirs::DirHandle;
 pub use elsewhere::Elsewhere;
 use findings::Findings;
 use found::Hidden;
+pub use machine::host_name;
 use names::{kind_of, shown};
 use profiles::Profiles;
 use roots::Roots;

@@ -27,15 +27,15 @@ pub use hold::{HoldArgs, HoldCommand, ReleaseArgs};
 pub use job::{JobArgs, KeepArgs};
 pub use pin::{PinArgs, PinCommand, UnpinArgs, When};
 pub use run::{ApplyArgs, Consent, FreeArgs, RunArgs, WaitArg};
-pub use store::{DeadArgs, Division, DuArgs, RootOrder, RootsArgs, WhyArgs};
+pub use store::{DeadArgs, Division, DuArgs, ReportArgs, RootOrder, RootsArgs, WhyArgs};
 pub use undo::UndoArgs;
 
 /// The end of the long help.
 const EXIT_STATUS: &str = "\
 Examples:
-  nix-prune plan                    # what a run would remove, and why
+  nix-prune plan                    # what would go, and why
   nix-prune run --keep-last 5       # ask, then do it
-  nix-prune undo                    # restore what it removed
+  nix-prune undo                    # put it back
 
 Exit status:
   0   done, or nothing to do
@@ -177,6 +177,14 @@ pub enum Command {
         after_long_help = "Examples:\n  nix-prune du --by package --top 10\n  nix-prune du --by profile"
     )]
     Du(DuArgs),
+    /// Write an HTML page of the store, the plans and the past runs (read-only)
+    ///
+    /// The page has a map of the store, the generations on a time line, the plan of each enabled job, duplicate packages,
+    /// roots, holds and past runs. It is one file that loads nothing, and it names paths and users.
+    #[command(
+        after_long_help = "Examples:\n  nix-prune report --out store.html           # then open it in a browser\n  nix-prune report --json | jq '.duplicates.rows[:5]'"
+    )]
+    Report(ReportArgs),
     /// Check whether a job's budget is exceeded (read-only)
     ///
     /// Meant for frequent timers: reads only the settings and the free space of the store's file system. A job with

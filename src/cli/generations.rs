@@ -16,27 +16,15 @@ use crate::domain::profile::Profile;
 use crate::domain::reference::GenerationsRef;
 use crate::domain::snapshot::Snapshot;
 use crate::render;
-use crate::render::json::Systems;
+use crate::render::json::{GenerationsDocument, Systems};
 
 /// Lists profiles and generations.
 pub(super) fn generations(context: &Context, args: &GenerationsArgs) -> Result<Exit, Failure> {
     let (mut snapshot, sizes, notes) = observe(context, args.no_sizes)?;
-    // Generations pinned in the settings are shown as pinned; the settings need not be valid for a list.
-    let settings = context.settings().ok();
-    let protecting = settings.and_then(|settings| {
-        let job = settings.jobs().next()?.job().clone();
-        Some(EffectiveJob::new(job, settings.policy()))
-    });
     if !args.profiles.is_empty() {
         select(&mut snapshot, &args.profiles)?;
     }
-    let systems = systems(&snapshot);
-    let mut document =
-        render::json::generations(&snapshot, protecting.as_ref(), sizes.as_ref(), &systems);
-    let places = &context.places;
-    if let SeenMenu::Known(menu) = boot::read_menu(&places.boot_dirs, &places.store) {
-        document.add_boot_menu(&menu, &snapshot);
-    }
+    let mut document = document(context, &snapshot, sizes.as_ref());
     document.notes.extend(notes);
     if args.json.json {
         out::json(&document)?;
@@ -44,6 +32,27 @@ pub(super) fn generations(context: &Context, args: &GenerationsArgs) -> Result<E
         out::text(&render::table::generations(&document, &context.view()));
     }
     Ok(Exit::Done)
+}
+
+/// The profiles and generations of a snapshot.
+pub(super) fn document(
+    context: &Context,
+    snapshot: &Snapshot,
+    sizes: Option<&Sizes>,
+) -> GenerationsDocument {
+    // Generations pinned in the settings are shown as pinned; the settings need not be valid for a list.
+    let settings = context.settings().ok();
+    let protecting = settings.and_then(|settings| {
+        let job = settings.jobs().next()?.job().clone();
+        Some(EffectiveJob::new(job, settings.policy()))
+    });
+    let systems = systems(snapshot);
+    let mut document = render::json::generations(snapshot, protecting.as_ref(), sizes, &systems);
+    let places = &context.places;
+    if let SeenMenu::Known(menu) = boot::read_menu(&places.boot_dirs, &places.store) {
+        document.add_boot_menu(&menu, snapshot);
+    }
+    document
 }
 
 /// Takes a snapshot, with sizes on request; a note names what is unknown.

@@ -18,7 +18,15 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ),
     (
         "Look",
-        &["generations", "roots", "dead", "why", "du", "browse"],
+        &[
+            "generations",
+            "roots",
+            "dead",
+            "why",
+            "du",
+            "browse",
+            "report",
+        ],
     ),
     ("Protect", &["pin", "unpin", "hold", "touch"]),
     ("Set up", &["config", "doctor", "due"]),

@@ -18,16 +18,30 @@ use crate::domain::snapshot::Actor;
 use crate::engine::Exact;
 use crate::ports::{Clock, RunJournal};
 use crate::render;
-use crate::render::json::{CheckState, JobDocument};
+use crate::render::json::{CheckState, JobDocument, StatusDocument};
 
 /// A service manager that does not answer at once is not waited for.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Shows the state of the store. Nothing on disk is measured, so that it is quick.
 pub(super) fn status(context: &Context, args: &StatusArgs) -> Result<Exit, Failure> {
+    let (document, plan) = observe(context, args.job.clone())?;
+    if args.json.json {
+        out::json(&document)?;
+    } else {
+        out::text(&render::table::status(&document, &plan, &context.view()));
+    }
+    Ok(Exit::Done)
+}
+
+/// The state of the store, with the plan of a job without its budget.
+pub(super) fn observe(
+    context: &Context,
+    job: Option<String>,
+) -> Result<(StatusDocument, Plan), Failure> {
     let settings = context.settings()?;
     let named = JobArgs {
-        job: args.job.clone(),
+        job,
         ..JobArgs::default()
     };
     // What could be freed, and not what a budget needs.
@@ -62,12 +76,7 @@ pub(super) fn status(context: &Context, args: &StatusArgs) -> Result<Exit, Failu
     if let SeenMenu::Known(menu) = &menu {
         document.boot = Some(menu.into());
     }
-    if args.json.json {
-        out::json(&document)?;
-    } else {
-        out::text(&render::table::status(&document, &plan, &context.view()));
-    }
-    Ok(Exit::Done)
+    Ok((document, plan))
 }
 
 /// The generations of the profile `system`, where the job looks at them.

@@ -24,6 +24,7 @@ mod history;
 mod holds;
 mod package;
 mod pins;
+mod report;
 mod roots;
 mod status;
 mod undo;
@@ -53,6 +54,11 @@ pub use history::{HistoryDocument, RunDocument, history};
 pub use holds::{HeldRunDocument, HoldDocument, HoldsDocument, PinDocument, holds, pin};
 pub use package::{PackageDocument, PackagePathDocument, package};
 pub use pins::{ListedPinDocument, PinListDocument, PinSource, PinState, pin_list};
+pub use report::{
+    DiskPointDocument, JobPlanDocument, KeptGenerationDocument, Listed, ListedProfileDocument,
+    PackageSumDocument, PlanSummaryDocument, PlannedGenerationsDocument, ReportDocument,
+    ReportFacts, StorePartDocument, plan_summary, report,
+};
 pub use roots::{RootDocument, RootsDocument, StateDocument, roots};
 pub use status::{BootDocument, FreesDocument, JobDocument, StatusDocument, status};
 pub use undo::{UndoDocument, UndoItemDocument, undo};
@@ -95,6 +101,8 @@ pub enum Document {
     Usage,
     /// `du PACKAGE --json`, `why PACKAGE --json`.
     Package,
+    /// `report --json`.
+    Report,
     /// `doctor --json`.
     Doctor,
     /// `config check --json`.
@@ -113,7 +121,7 @@ pub enum Document {
 
 impl Document {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Status,
         Self::Generations,
         Self::Roots,
@@ -129,6 +137,7 @@ impl Document {
         Self::Du,
         Self::Usage,
         Self::Package,
+        Self::Report,
         Self::Doctor,
         Self::ConfigCheck,
         Self::ConfigDiff,
@@ -156,6 +165,7 @@ impl Document {
             Self::Du => "du",
             Self::Usage => "usage",
             Self::Package => "package",
+            Self::Report => "report",
             Self::Doctor => "doctor",
             Self::ConfigCheck => "config-check",
             Self::ConfigDiff => "config-diff",
@@ -185,6 +195,7 @@ impl Document {
             | Self::Why
             | Self::Usage
             | Self::Package
+            | Self::Report
             | Self::ConfigCheck
             | Self::ConfigDiff
             | Self::ConfigImport
@@ -212,6 +223,7 @@ impl Document {
             Self::Du => schema_of::<DuDocument>(self),
             Self::Usage => schema_of::<UsageDocument>(self),
             Self::Package => schema_of::<PackageDocument>(self),
+            Self::Report => schema_of::<ReportDocument>(self),
             Self::Doctor => schema_of::<DoctorDocument>(self),
             Self::ConfigCheck => schema_of::<ConfigCheckDocument>(self),
             Self::ConfigDiff => schema_of::<ConfigDiffDocument>(self),
@@ -246,6 +258,15 @@ fn schema_of<T: JsonSchema>(document: Document) -> Schema {
 pub fn to_text(document: &impl Serialize) -> Result<String, serde_json::Error> {
     let text = serde_json::to_string_pretty(document)?;
     Ok(escape_json(in_whole_seconds(&text)) + "\n")
+}
+
+/// The same document on one line, without a newline at its end.
+///
+/// # Errors
+/// As [`to_text`].
+pub fn to_compact_text(document: &impl Serialize) -> Result<String, serde_json::Error> {
+    let text = serde_json::to_string(document)?;
+    Ok(escape_json(in_whole_seconds(&text)))
 }
 
 /// A document whose times have no part of a second: `jq` (`fromdateiso8601`) and other strict readers take none.

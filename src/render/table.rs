@@ -13,7 +13,7 @@ use crate::domain::snapshot::Snapshot;
 use super::text;
 use grid::columns;
 
-mod budget;
+pub(super) mod budget;
 mod damage;
 mod ended;
 mod grid;
@@ -21,9 +21,9 @@ mod holds;
 mod listing;
 mod package;
 mod pins;
-mod plan;
-mod receipt;
-mod status;
+pub(super) mod plan;
+pub(super) mod receipt;
+pub(super) mod status;
 mod store;
 mod undo;
 mod usage;
@@ -93,12 +93,12 @@ impl View {
             .then(|| format!("{program} free {size}{job}"))
     }
 
-    fn time(&self, time: Timestamp) -> String {
+    pub(super) fn time(&self, time: Timestamp) -> String {
         text::time(time, &self.zone)
     }
 
     /// The day of a time: `5 Dec`, with the year where it is another one than now.
-    fn day(&self, time: Timestamp) -> String {
+    pub(super) fn day(&self, time: Timestamp) -> String {
         let (day, now) = (time.in_zone(&self.zone), self.now.in_zone(&self.zone));
         let form = match (day.year() == now.year(), day.date() == now.date()) {
             (true, true) => "%H:%M",

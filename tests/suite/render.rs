@@ -9,6 +9,7 @@
 )]
 
 mod documents;
+mod page;
 mod sample;
 mod views;
 

@@ -16,6 +16,7 @@ mod damage;
 mod differential;
 mod nix_config;
 mod realised;
+mod report;
 mod world;
 
 /// A number that a variable of the environment has, for longer runs.

@@ -16,6 +16,11 @@ use super::names::{Leads, leads, resolve, shown};
 /// A link of the machine, and one more that it may point to: `gcroots/booted-system`, `/run/booted-system`.
 const HOPS: usize = 2;
 
+/// The name of the machine, if it has one in UTF-8.
+pub fn host_name() -> Option<String> {
+    nix::unistd::gethostname().ok()?.into_string().ok()
+}
+
 /// Identifies the machine, store and state directory without revealing the machine ID.
 pub(super) fn machine_id(places: &NixDirs) -> MachineId {
     // If the file cannot be read, the host name replaces it. Should that change between two readings, a saved plan is

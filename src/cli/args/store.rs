@@ -116,6 +116,17 @@ pub struct DuArgs {
     pub json: JsonArg,
 }
 
+/// `report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// Write the page to FILE, for its owner alone; `-` prints it, the default where the output is no terminal
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "json")]
+    pub out: Option<Utf8PathBuf>,
+    /// Output
+    #[command(flatten)]
+    pub json: JsonArg,
+}
+
 /// How the store is grouped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Division {

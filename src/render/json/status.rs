@@ -7,8 +7,9 @@ use super::{CheckDocument, RunDocument};
 use crate::domain::blocker::Blocker;
 use crate::domain::boot_menu::BootMenu;
 use crate::domain::budget::Disk;
+use crate::domain::graph::Weight;
 use crate::domain::measure::{Bytes, Timestamp};
-use crate::domain::plan::{Later, Plan};
+use crate::domain::plan::{Later, Plan, Prediction};
 
 /// How full the store's file system is, what can be freed, and what needs attention.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -76,6 +77,24 @@ pub struct FreesDocument {
     pub paths: u64,
 }
 
+impl From<Later> for FreesDocument {
+    fn from(later: Later) -> Self {
+        Self {
+            nar_bytes: later.nar_bytes,
+            paths: later.paths,
+        }
+    }
+}
+
+impl From<Weight> for FreesDocument {
+    fn from(weight: Weight) -> Self {
+        Self {
+            nar_bytes: weight.nar_bytes,
+            paths: weight.paths,
+        }
+    }
+}
+
 /// A job with its runs.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -94,12 +113,7 @@ pub fn status(
     jobs: Vec<JobDocument>,
     attention: Vec<CheckDocument>,
 ) -> StatusDocument {
-    let frees = |later: Later| FreesDocument {
-        nar_bytes: later.nar_bytes,
-        paths: later.paths,
-    };
     let prediction = &plan.prediction;
-    let now = prediction.nar_bytes.zip(prediction.paths);
     StatusDocument {
         schema: "nix-prune/status/1",
         taken_at: plan.taken_at,
@@ -107,11 +121,17 @@ pub fn status(
         disk: plan.disk,
         boot: None,
         job: plan.job.to_string(),
-        frees_now: now.map(|(nar_bytes, paths)| FreesDocument { nar_bytes, paths }),
-        frees_later: prediction.when_windows_end.map(frees),
-        open_holds: prediction.open_holds.map(frees),
+        frees_now: frees_now(prediction),
+        frees_later: prediction.when_windows_end.map(Into::into),
+        open_holds: prediction.open_holds.map(Into::into),
         jobs,
         failed_checks: plan.failed_checks.clone(),
         attention,
     }
+}
+
+/// What is freed at once; `None` where it is unknown.
+pub(super) fn frees_now(prediction: &Prediction) -> Option<FreesDocument> {
+    let (nar_bytes, paths) = prediction.nar_bytes.zip(prediction.paths)?;
+    Some(FreesDocument { nar_bytes, paths })
 }

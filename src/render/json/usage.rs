@@ -89,52 +89,65 @@ pub fn usage(
     leftovers: &[(LeftoverClass, LeftoverSum)],
     notes: Vec<Note>,
 ) -> UsageDocument {
-    let profiles = shares.iter().filter_map(|share| match &share.keeper {
-        Keeper::Profile(path) => Some(path),
-        _ => None,
-    });
-    let names: ProfileNames<'_> = profiles.collect();
-    let part = |share: &Share| {
-        let part = |keeper| PartDocument {
-            keeper,
-            profile: None,
-            short_name: None,
-            run: None,
-            until: None,
-            roots: share.roots,
-            paths: share.weight.paths,
-            nar_bytes: share.weight.nar_bytes,
-        };
-        match &share.keeper {
-            Keeper::Profile(path) => PartDocument {
-                short_name: Some(names.of(path)),
-                profile: Some(path.clone()),
-                ..part(KeeperDocument::Profile)
-            },
-            Keeper::Holds { run, until } => PartDocument {
-                run: Some(run.clone()),
-                until: Some(*until),
-                ..part(KeeperDocument::Hold)
-            },
-            Keeper::OtherRoots => part(KeeperDocument::Roots),
-            Keeper::UnknownHolds => part(KeeperDocument::Hold),
-            Keeper::Processes => part(KeeperDocument::Process),
-            Keeper::Shared => part(KeeperDocument::Shared),
-            Keeper::Dead => part(KeeperDocument::Dead),
-        }
-    };
-    let is_shown = |share: &&Share| {
-        share.weight.paths > 0 || (share.roots > 0 && share.keeper != Keeper::Processes)
-    };
+    let names = profile_names(shares.iter().map(|share| &share.keeper));
     UsageDocument {
         schema: "nix-prune/usage/1",
         store: store.to_string(),
         disk,
-        parts: shares.iter().filter(is_shown).map(part).collect(),
-        leftovers: leftovers
+        parts: shares
             .iter()
-            .map(|&(class, sum)| LeftoverDocument { class, sum })
+            .filter_map(|share| part(share, &names))
             .collect(),
+        leftovers: leftover_documents(leftovers),
         notes,
     }
+}
+
+/// The leftovers by class.
+pub(super) fn leftover_documents(
+    leftovers: &[(LeftoverClass, LeftoverSum)],
+) -> Vec<LeftoverDocument> {
+    let document = |&(class, sum): &(_, _)| LeftoverDocument { class, sum };
+    leftovers.iter().map(document).collect()
+}
+
+/// The names of the profiles among the keepers.
+pub(super) fn profile_names<'a>(keepers: impl Iterator<Item = &'a Keeper>) -> ProfileNames<'a> {
+    let profiles = keepers.filter_map(|keeper| match keeper {
+        Keeper::Profile(path) => Some(path),
+        _ => None,
+    });
+    profiles.collect()
+}
+
+/// A part; `None` where it does not exist.
+pub(super) fn part(share: &Share, names: &ProfileNames<'_>) -> Option<PartDocument> {
+    let exists = share.weight.paths > 0 || (share.roots > 0 && share.keeper != Keeper::Processes);
+    let part = |keeper| PartDocument {
+        keeper,
+        profile: None,
+        short_name: None,
+        run: None,
+        until: None,
+        roots: share.roots,
+        paths: share.weight.paths,
+        nar_bytes: share.weight.nar_bytes,
+    };
+    exists.then(|| match &share.keeper {
+        Keeper::Profile(path) => PartDocument {
+            short_name: Some(names.of(path)),
+            profile: Some(path.clone()),
+            ..part(KeeperDocument::Profile)
+        },
+        Keeper::Holds { run, until } => PartDocument {
+            run: Some(run.clone()),
+            until: Some(*until),
+            ..part(KeeperDocument::Hold)
+        },
+        Keeper::OtherRoots => part(KeeperDocument::Roots),
+        Keeper::UnknownHolds => part(KeeperDocument::Hold),
+        Keeper::Processes => part(KeeperDocument::Process),
+        Keeper::Shared => part(KeeperDocument::Shared),
+        Keeper::Dead => part(KeeperDocument::Dead),
+    })
 }

@@ -10,6 +10,14 @@ use crate::render::text::{count, escape, list};
 
 use super::{Page, View};
 
+/// The budget of a plan, line by line.
+pub(in crate::render) fn lines(report: &BudgetReport, view: &View) -> Vec<String> {
+    let mut page = Page::default();
+    write(report, view, &mut page);
+    let lines = page.finish();
+    lines.lines().map(|line| line.trim().to_string()).collect()
+}
+
 /// The budget of a plan: the goal, how much is to be freed, and when the rest comes.
 pub(super) fn write(report: &BudgetReport, view: &View, page: &mut Page) {
     page.gap();

@@ -70,7 +70,7 @@ pub(super) fn fullness(place: &str, disk: Disk) -> String {
 }
 
 /// How full a file system is, with its inodes.
-pub(super) fn fullness_with_inodes(place: &str, disk: Disk) -> String {
+pub(in crate::render) fn fullness_with_inodes(place: &str, disk: Disk) -> String {
     let inodes = disk.inodes.map(Inodes::percent_used);
     let inodes = inodes.map_or(String::new(), |used| format!(", {used}% of inodes used"));
     let percent = disk.percent_used();
@@ -78,7 +78,7 @@ pub(super) fn fullness_with_inodes(place: &str, disk: Disk) -> String {
 }
 
 /// Keep rules in words.
-pub(super) fn policy(keep: Option<PlannedKeep>) -> String {
+pub(in crate::render) fn policy(keep: Option<PlannedKeep>) -> String {
     let Some(PlannedKeep {
         rules,
         overrides_job,

@@ -1,5 +1,6 @@
 //! The record of a run, and the history of runs.
 
+use crate::domain::job::JobName;
 use crate::domain::measure::Bytes;
 use crate::domain::profile::ProfileNames;
 use crate::domain::receipt::{Entry, FreedBytes, Outcome, Receipt, RunKind, Undo};
@@ -35,7 +36,7 @@ pub fn receipt(receipt: &Receipt, view: &View) -> String {
 }
 
 fn head(receipt: &Receipt, view: &View, page: &mut Page) {
-    let what = capital(&what_it_was(receipt));
+    let what = capital(&what_it_was(&receipt.kind, receipt.job.as_ref()));
     let title = format!("{what}, started {}", view.time(receipt.started_at));
     page.line(view.paint(&escape(&title), Paint::Bold));
     let end = match receipt.finished_at {
@@ -67,12 +68,10 @@ fn head(receipt: &Receipt, view: &View, page: &mut Page) {
     super::plan::accepted(&receipt.accepted_checks, &[], view, page);
 }
 
-fn what_it_was(receipt: &Receipt) -> String {
-    let job = receipt
-        .job
-        .as_ref()
-        .map_or(String::new(), |job| format!(" of job {job}"));
-    match &receipt.kind {
+/// The kind of a run, with its job.
+pub(in crate::render) fn what_it_was(kind: &RunKind, job: Option<&JobName>) -> String {
+    let job = job.map_or(String::new(), |job| format!(" of job {job}"));
+    match kind {
         RunKind::Run => format!("run{job}"),
         RunKind::Free => format!("free{job}"),
         RunKind::Apply => format!("saved plan{job}"),
@@ -264,7 +263,7 @@ pub fn history(receipts: &[Receipt], view: &View) -> String {
         grid.row(vec![
             receipt.run.to_string(),
             view.time(receipt.started_at),
-            escape(&what_it_was(receipt)),
+            escape(&what_it_was(&receipt.kind, receipt.job.as_ref())),
             freed.unwrap_or_else(|| "-".to_string()),
             if undoable == 0 {
                 "-".to_string()

@@ -94,8 +94,20 @@ fn attention(document: &StatusDocument, view: &View, page: &mut Page) {
     }
 }
 
-/// What to do next, with what it brings.
 fn commands(plan: &Plan, view: &View, page: &mut Page) {
+    let lines = next_commands(plan, view);
+    let width = lines
+        .iter()
+        .map(|(command, _)| command.len())
+        .max()
+        .unwrap_or_default();
+    for (command, text) in lines {
+        page.prose(&format!("  {command:<width$}  "), &text, view.style);
+    }
+}
+
+/// The commands for what to do next, with what they bring.
+pub(in crate::render) fn next_commands(plan: &Plan, view: &View) -> Vec<(String, String)> {
     let prediction = &plan.prediction;
     let now = prediction.nar_bytes.unwrap_or_default();
     let new = prediction
@@ -129,12 +141,5 @@ fn commands(plan: &Plan, view: &View, page: &mut Page) {
         format!("{program} du"),
         "shows what keeps the rest".to_string(),
     ));
-    let width = lines
-        .iter()
-        .map(|(command, _)| command.len())
-        .max()
-        .unwrap_or_default();
-    for (command, text) in lines {
-        page.prose(&format!("  {command:<width$}  "), &text, view.style);
-    }
+    lines
 }

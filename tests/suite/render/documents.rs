@@ -42,6 +42,7 @@ fn sample_of(document: Document) -> Value {
         Document::Package => {
             serde_json::to_value(json::package(&sample::snapshot(""), &store(), "system"))
         }
+        Document::Report => serde_json::to_value(sample::report("").0),
         Document::Dead => serde_json::to_value(json::dead(
             &store(),
             json::dead_sum(&store(), None, false, Vec::new()),
@@ -205,6 +206,10 @@ fn a_document_that_lacks_any_field_is_refused() {
 #[case(Document::Receipt, "/bytes/measured", json!("5"))]
 #[case(Document::History, "/runs/0/restorable", json!(null))]
 #[case(Document::Holds, "/holds/0/expired", json!(0))]
+#[case(Document::Report, "/total/narBytes", json!(null))]
+#[case(Document::Report, "/parts/0/keeper", json!("somebody"))]
+#[case(Document::Report, "/plans/0/plan/risk", json!("tiny"))]
+#[case(Document::Report, "/roots/more", json!(-1))]
 fn a_wrong_value_is_refused(
     #[case] document: Document,
     #[case] pointer: &str,

@@ -635,6 +635,44 @@ pub(crate) fn status(plan: &Plan) -> json::StatusDocument {
     json::status(&plan, jobs, vec![attention])
 }
 
+/// The report, and the plan that it shows first.
+pub(crate) fn report(odd: &str) -> (json::ReportDocument, Plan) {
+    let snapshot = snapshot(odd);
+    let store = inspection(odd, &snapshot);
+    let sizes = store.sizes(&snapshot);
+    let week = job(Span::days(7), odd);
+    let plan = plan_of(&calm_snapshot(odd), &week);
+    let planned = json::JobPlanDocument {
+        job: plan.job.to_string(),
+        description: Some(format!("each week{odd}")),
+        plan: Some(json::plan_summary(&plan)),
+        problem: None,
+    };
+    let unplanned = json::JobPlanDocument {
+        job: "daily".to_string(),
+        description: None,
+        plan: None,
+        problem: Some(format!("the store cannot be read{odd}")),
+    };
+    let document = json::report(json::ReportFacts {
+        host_name: Some(format!("thinkpad{odd}")),
+        snapshot: &snapshot,
+        store: &store,
+        sizes: &sizes,
+        status: status(&plan),
+        plans: vec![planned, unplanned],
+        generations: json::generations(
+            &snapshot,
+            Some(&crate::support::unrestricted(&week)),
+            Some(&sizes),
+            &systems(odd),
+        ),
+        leftovers: &by_class(&snapshot.leftovers),
+        receipts: &receipts(odd),
+    });
+    (document, plan)
+}
+
 /// What is wrong with some settings.
 pub(super) fn config_check() -> json::ConfigCheckDocument {
     let finding = json::FindingDocument {
