@@ -33,9 +33,9 @@ pub use undo::UndoArgs;
 /// The end of the long help.
 const EXIT_STATUS: &str = "\
 Examples:
-  nix-prune plan                    # what would go, and why
+  nix-prune plan                    # what a run would remove, and why
   nix-prune run --keep-last 5       # ask, then do it
-  nix-prune undo                    # put it back
+  nix-prune undo                    # restore what it removed
 
 Exit status:
   0   done, or nothing to do

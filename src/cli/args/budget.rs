@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use clap::{ArgGroup, Args};
 
+use super::job::BUDGET;
 use crate::domain::budget::{Amount, Budget, BudgetError, InodeAmount, ReleaseHolds, parse_size};
 
 /// Disk budget. A goal given here replaces the job's.
@@ -11,19 +12,19 @@ use crate::domain::budget::{Amount, Budget, BudgetError, InodeAmount, ReleaseHol
 #[command(group = ArgGroup::new("goal").multiple(false))]
 pub struct BudgetArgs {
     /// Remove only as much as needed to have this much free, such as 50G or 20%
-    #[arg(long, value_name = "SIZE|PERCENT", group = "goal", value_parser = until_free)]
+    #[arg(long, value_name = "SIZE|PERCENT", group = "goal", help_heading = BUDGET, value_parser = until_free)]
     pub until_free: Option<Budget>,
     /// Remove only as much as needed to have at most this percentage of the file system used
-    #[arg(long, value_name = "PERCENT", group = "goal", value_parser = max_used)]
+    #[arg(long, value_name = "PERCENT", group = "goal", help_heading = BUDGET, value_parser = max_used)]
     pub max_used: Option<Budget>,
     /// Remove only as much as needed to shrink the store to this NAR size, such as 200G
-    #[arg(long, value_name = "SIZE", group = "goal", value_parser = max_store)]
+    #[arg(long, value_name = "SIZE", group = "goal", help_heading = BUDGET, value_parser = max_store)]
     pub max_store: Option<Budget>,
     /// Remove only as much as needed to have this many inodes free, such as 50000 or 10%
-    #[arg(long, value_name = "NUMBER|PERCENT", group = "goal", value_parser = until_free_inodes)]
+    #[arg(long, value_name = "NUMBER|PERCENT", group = "goal", help_heading = BUDGET, value_parser = until_free_inodes)]
     pub until_free_inodes: Option<Budget>,
     /// When to release holds early to reach the goal: never or ifNeeded
-    #[arg(long, value_name = "WHEN")]
+    #[arg(long, value_name = "WHEN", help_heading = BUDGET)]
     pub release_holds: Option<ReleaseHolds>,
 }
 

@@ -2,6 +2,7 @@
 
 use clap::{Arg, ArgGroup, ArgMatches, Args, Command, FromArgMatches, value_parser};
 
+use super::job::KEEP_RULES;
 use crate::domain::retention::{Calendar, PeriodCounts};
 
 /// The counts that the flags give.
@@ -35,6 +36,7 @@ impl Args for CalendarArgs {
             Arg::new(name(rule))
                 .long(name(rule))
                 .value_name("N")
+                .help_heading(KEEP_RULES)
                 .value_parser(value_parser!(u16))
                 .help(format!(
                     "Keep the newest generation of each of the last N {periods} that have one"

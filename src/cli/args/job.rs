@@ -8,7 +8,10 @@ use crate::domain::blocker::CheckCode;
 use crate::domain::collect::CollectMethod;
 use crate::domain::measure::Span;
 
+// Each option names its heading: `next_help_heading` would apply to the options after it as well.
 const OVERRIDES: &str = "Job options (for this run)";
+pub(super) const KEEP_RULES: &str = "Keep rules (any of these replaces all of the job's)";
+pub(super) const BUDGET: &str = "Disk budget (replaces the job's)";
 
 /// The job, and the overrides for this run.
 #[derive(Debug, Clone, Args, Default)]
@@ -17,13 +20,10 @@ pub struct JobArgs {
     #[arg(value_name = "JOB", add = complete::jobs())]
     pub job: Option<String>,
     /// Keep rules.
-    #[command(
-        flatten,
-        next_help_heading = "Keep rules (any of these replaces all of the job's)"
-    )]
+    #[command(flatten)]
     pub keep: KeepArgs,
     /// Disk budget.
-    #[command(flatten, next_help_heading = "Disk budget (replaces the job's)")]
+    #[command(flatten)]
     pub budget: BudgetArgs,
     /// Prune only these profiles: system, users, home-manager, containers, system-manager, nix-on-droid,
     /// nix-collect-garbage, a path or a pattern (repeatable)
@@ -50,10 +50,10 @@ pub struct JobArgs {
 #[derive(Debug, Clone, Args, Default)]
 pub struct KeepArgs {
     /// Keep the last N generations, counted back from the current one
-    #[arg(short = 'k', long, alias = "keep", value_name = "N")]
+    #[arg(short = 'k', long, alias = "keep", value_name = "N", help_heading = KEEP_RULES)]
     pub keep_last: Option<u16>,
     /// Keep generations younger than this, such as 14d, and the one active when this period began
-    #[arg(short = 'K', long, alias = "keep-since", value_name = "DURATION")]
+    #[arg(short = 'K', long, alias = "keep-since", value_name = "DURATION", help_heading = KEEP_RULES)]
     pub keep_within: Option<Span>,
     /// Calendar rules
     #[command(flatten)]

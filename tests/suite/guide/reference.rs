@@ -1,8 +1,9 @@
 //! The pages of the book that are written from the program: commands and JSON documents.
 
-use clap::{Command, CommandFactory};
+use clap::{Arg, Command, CommandFactory};
 use nix_prune::cli::args::Cli;
 use nix_prune::render::Document;
+use rstest::rstest;
 
 use crate::render::assert_kept;
 use crate::support::{command, run_command};
@@ -58,6 +59,22 @@ fn the_page_of_the_commands_is_current() {
     );
     write_below(&mut page, &Cli::command(), &[]);
     assert_kept("docs/commands.md", &page);
+}
+
+#[rstest]
+#[case("plan")]
+#[case("run")]
+fn only_goals_are_below_the_heading_of_budgets(#[case] name: &str) {
+    let command = Cli::command();
+    let command = command.find_subcommand(name).unwrap();
+    let is_below = |arg: &&Arg| {
+        arg.get_help_heading()
+            .is_some_and(|it| it.contains("budget"))
+    };
+    let below = command.get_arguments().filter(is_below);
+    let below: Vec<&str> = below.filter_map(Arg::get_long).collect();
+    let goals = ["until-free", "max-used", "max-store", "until-free-inodes"];
+    assert_eq!(below, [goals.as_slice(), &["release-holds"]].concat());
 }
 
 /// The commands that print a document.
