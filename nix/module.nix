@@ -22,6 +22,7 @@ let
     warnings
     ;
   options = given: import ./options.nix ({ inherit lib pkgs; } // given);
+  types = import ./types.nix { inherit lib; };
   own = options {
     profiles = [ "system" ];
     schedule = schedules.systemTimer;
@@ -120,7 +121,8 @@ let
     in
     base
     // {
-      inherit (job) onFailure onSuccess;
+      onFailure = job.onFailure ++ written;
+      onSuccess = job.onSuccess ++ written;
       unitConfig = base.unitConfig // units.retryLimit;
       serviceConfig = base.serviceConfig // units.retry;
       after = base.after ++ lib.optional (watches job) "${unitOf name}-watch.service";
@@ -179,6 +181,41 @@ let
           };
         };
     };
+
+  metrics = "nix-prune-metrics";
+  # Every run of a job writes the metrics as well.
+  written = lib.optional cfg.metrics.enable "${metrics}.service";
+  ownDirectory = "/run/${metrics}";
+  metricsService = {
+    description = "Metrics of nix-prune";
+    documentation = [ "man:nix-prune-metrics(1)" ];
+    path = [ config.nix.package ];
+    environment.NIX_REMOTE = "daemon";
+    restartIfChanged = false;
+    # The timer and each run start it.
+    unitConfig.StartLimitIntervalSec = 0;
+    serviceConfig =
+      units.sandbox
+      // {
+        Type = "oneshot";
+        ExecStart = units.metrics {
+          inherit (cfg) package;
+          inherit (cfg.metrics) directory store;
+          file = systemFile;
+        };
+      }
+      // (
+        if cfg.metrics.directory == ownDirectory then
+          {
+            ReadWritePaths = [ ];
+            RuntimeDirectory = metrics;
+            RuntimeDirectoryMode = "0755";
+            RuntimeDirectoryPreserve = true;
+          }
+        else
+          { ReadWritePaths = [ cfg.metrics.directory ]; }
+      );
+  };
 
   timer = _: job: {
     wantedBy = [ "timers.target" ];
@@ -240,6 +277,10 @@ let
       message = "${at}.jobs.${name}.watch.enable: a budget of maxStore cannot be watched. Either set minFree, maxUsed or minFreeInodes in ${at}.jobs.${name}.budget, or leave watch.enable out.";
     }
     {
+      assertion = cfg.metrics.enable -> name != "metrics";
+      message = "${at}.jobs.metrics: the metrics are written by a unit of that name. Either rename the job, or set ${at}.metrics.enable = false.";
+    }
+    {
       assertion = watches job -> !cfg.jobs ? "${name}-watch";
       message = "${at}.jobs.${name}-watch: ${name} is watched by a unit of that name. Either rename one of them, or set ${at}.jobs.${name}.watch.enable = false.";
     }
@@ -247,6 +288,33 @@ let
 in
 {
   options.services.nix-prune = own // {
+    metrics = {
+      enable = lib.mkEnableOption "metrics for Prometheus, in a file for the textfile collector of node_exporter; every run writes it, and a timer";
+      directory = lib.mkOption {
+        type = types.directory;
+        default = ownDirectory;
+        description = ''
+          The directory of the file `nix-prune.prom`, which only root may write to. The exporter reads it with
+          `--collector.textfile.directory`.
+        '';
+        example = "/var/lib/node-exporter";
+      };
+      interval = lib.mkOption {
+        type = types.span;
+        default = "15min";
+        description = "How often the file is written, and the free space sampled for the forecast.";
+        example = "1h";
+      };
+      store = lib.mkOption {
+        type = lib.types.bool;
+        default = false;
+        description = ''
+          Whether the store is read as well: dead paths, roots, and what each job would do with each generation. It takes a second
+          on a store of 100,000 paths.
+        '';
+        example = true;
+      };
+    };
     users = {
       enable = lib.mkEnableOption "jobs of nix-prune for every user's own profiles, as timers of the user's systemd";
       inherit (ofUsers) settings;
@@ -293,6 +361,17 @@ in
           '';
         };
       }
+      (lib.mkIf cfg.metrics.enable {
+        systemd.services.${metrics} = units.settable metricsService;
+        systemd.timers.${metrics} = units.settable {
+          wantedBy = [ "timers.target" ];
+          timerConfig = {
+            OnBootSec = "1min";
+            OnUnitInactiveSec = cfg.metrics.interval;
+            AccuracySec = "1min";
+          };
+        };
+      })
       (lib.mkIf cfg.users.enable {
         assertions = assertions cfg.users "${at}.users";
         warnings = warnings cfg.users "${at}.users";

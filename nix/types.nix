@@ -39,6 +39,8 @@ in
   profile = matching "system, users, home-manager, containers, system-manager, nix-on-droid, nix-collect-garbage, or the absolute path of a profile or a pattern for paths" "system|users|home-manager|containers|system-manager|nix-on-droid|nix-collect-garbage|/.+";
   user = matching "name of a user, or the number as text" "[^[:space:]:/*]+";
   place = matching "absolute path" "/.*";
+  # systemd would read more than one path, or another one
+  directory = matching "absolute path without spaces, quotes, %, $ and backslashes" "/[^[:space:]\"'%$\\]*";
   safetyCheck = matching "code of a safety check, such as roots.unreadable" "[a-z]+\\.[a-z-]+";
   reason = matching "text that is not empty" ".*[^[:space:]].*";
 

@@ -72,6 +72,25 @@ rec {
       name
     ];
 
+  metrics =
+    {
+      package,
+      file,
+      directory,
+      store,
+    }:
+    words (
+      [
+        (lib.getExe package)
+        "--config"
+        "${file}"
+        "metrics"
+        "--out"
+        "${directory}/nix-prune.prom"
+      ]
+      ++ lib.optional store "--store"
+    );
+
   conditions =
     job:
     lib.optionalAttrs job.onlyOnAC { ConditionACPower = true; }

@@ -132,6 +132,26 @@ in
       };
     };
 
+    # metrics for an exporter, in the directory of our own and in one of the machine's
+    metrics.services.nix-prune = {
+      enable = true;
+      metrics.enable = true;
+      jobs.daily = {
+        onFailure = [ "told@%n.service" ];
+        budget.minFree = "20%";
+        operations.collect = { };
+      };
+    };
+    metrics-elsewhere.services.nix-prune = {
+      enable = true;
+      metrics = {
+        enable = true;
+        directory = "/var/lib/node-exporter";
+        interval = "1h";
+        store = true;
+      };
+    };
+
     # the jobs of users beside that of the system
     users.services.nix-prune = {
       enable = true;

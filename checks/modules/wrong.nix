@@ -31,7 +31,38 @@ let
 in
 {
   nixos =
-    each [ "${option}.operations.generations.keep.within" "duration, such as 14d" ]
+    each [ "services.nix-prune.metrics.directory" "absolute path without spaces" ]
+      (directory: {
+        services.nix-prune = {
+          enable = true;
+          metrics = {
+            enable = true;
+            inherit directory;
+          };
+        };
+      })
+      [
+        "metrics"
+        "/var/lib/node exporter"
+        "/var/lib/%h"
+      ]
+    ++ [
+      (row
+        {
+          services.nix-prune = {
+            enable = true;
+            metrics.enable = true;
+            jobs.metrics.operations.collect = { };
+          };
+        }
+        [
+          "services.nix-prune.jobs.metrics"
+          "rename the job"
+          "services.nix-prune.metrics.enable = false"
+        ]
+      )
+    ]
+    ++ each [ "${option}.operations.generations.keep.within" "duration, such as 14d" ]
       (within: keep { inherit within; })
       [
         ""
