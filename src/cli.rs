@@ -25,6 +25,7 @@ mod inspect;
 mod layers;
 mod log;
 mod manual;
+mod metrics;
 mod out;
 mod package;
 mod pin;
@@ -190,6 +191,7 @@ fn dispatch_in(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Hold(args) => hold::hold(context, &args),
         Command::Pin(args) => pin::pin(context, &args),
         Command::Unpin(args) => pin::unpin(context, &args),
+        Command::Metrics(args) => metrics::metrics(context, &args),
         Command::Touch(args) => touch::touch(context, &args),
         Command::Config(args) => config::config(context, &args),
         Command::Completions { .. } | Command::Man(_) | Command::Demo | Command::Due(_) => {

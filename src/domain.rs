@@ -13,6 +13,7 @@ pub mod disk_use;
 pub mod effective_job;
 pub mod elapsed;
 pub mod graph;
+pub mod growth;
 pub mod job;
 pub mod leftover;
 pub mod limits;

@@ -1,4 +1,4 @@
-//! Views of plain data: text, tables, JSON, graphs and a page.
+//! Views of plain data: text, tables, JSON, graphs, metrics and a page.
 //!
 //! [`json`] writes everything as it is; [`table`] writes for a terminal, and escapes everything that a name or a link could use to
 //! control it.
@@ -6,6 +6,7 @@
 pub mod dot;
 pub mod html;
 pub mod json;
+pub mod metrics;
 pub mod reason;
 pub mod table;
 pub mod text;

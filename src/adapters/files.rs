@@ -65,6 +65,22 @@ pub fn write_for_owner(path: &Utf8Path, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
+/// Writes a file that a person named, for everybody to read. As root it is written only where no other user could have put
+/// something else in the place of a directory.
+///
+/// # Errors
+/// As [`write_atomically`], and when another user can write to one of the directories.
+pub fn write_for_all(path: &Utf8Path, bytes: &[u8]) -> io::Result<()> {
+    const FOR_ALL: u32 = 0o644;
+    if nix::unistd::geteuid().is_root() {
+        let path = std::path::absolute(path)?;
+        let dir = path.parent().and_then(Utf8Path::from_path);
+        let dir = dir.ok_or(io::ErrorKind::InvalidInput)?;
+        trust::check_above(dir, 0).map_err(io::Error::other)?;
+    }
+    write_atomically(path, bytes, FOR_ALL)
+}
+
 /// Writes a file as [`write_atomically`] does, but never in the place of another.
 ///
 /// # Errors

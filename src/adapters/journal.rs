@@ -9,6 +9,7 @@
 //! pins.json             generations that are never removed
 //! root-baseline.json    the root baseline of the last run
 //! acknowledged.json     the time up to which failures are acknowledged
+//! free-space.json       samples of the free space
 //! ```
 //!
 //! Reading creates nothing: a missing directory is an empty journal.
@@ -22,6 +23,7 @@ mod previous_runs;
 mod probe;
 mod reserve;
 mod runs;
+mod space;
 mod steps;
 
 use std::fs;

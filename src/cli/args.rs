@@ -27,7 +27,9 @@ pub use hold::{HoldArgs, HoldCommand, ReleaseArgs};
 pub use job::{JobArgs, KeepArgs};
 pub use pin::{PinArgs, PinCommand, UnpinArgs, When};
 pub use run::{ApplyArgs, Consent, FreeArgs, RunArgs, WaitArg};
-pub use store::{DeadArgs, Division, DuArgs, ReportArgs, RootOrder, RootsArgs, WhyArgs};
+pub use store::{
+    DeadArgs, Division, DuArgs, MetricsArgs, ReportArgs, RootOrder, RootsArgs, WhyArgs,
+};
 pub use undo::UndoArgs;
 
 /// The end of the long help.
@@ -215,6 +217,13 @@ Exit status, for ExecCondition= of systemd:
     Pin(PinArgs),
     /// Remove a pin
     Unpin(UnpinArgs),
+    /// Print metrics for Prometheus, in the format of `OpenMetrics`
+    ///
+    /// Without --store only the settings, the records and the free space are read, which takes milliseconds.
+    #[command(
+        after_long_help = "Examples:\n  nix-prune metrics\n  nix-prune metrics --store --out /var/lib/node-exporter/nix-prune.prom"
+    )]
+    Metrics(MetricsArgs),
     /// Mark a project as used, so that rules for unused roots keep its links
     ///
     /// Sets the time of the links into the store in DIR, DIR/.direnv and DIR/.devenv to now.

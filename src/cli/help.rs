@@ -29,7 +29,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
         ],
     ),
     ("Protect", &["pin", "unpin", "hold", "touch"]),
-    ("Set up", &["config", "doctor", "due"]),
+    ("Set up", &["config", "doctor", "due", "metrics"]),
 ];
 
 /// What people type that know other tools, and the flag that does it.

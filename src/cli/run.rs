@@ -161,6 +161,8 @@ pub(super) fn carry_out(
     if approved.collects() {
         wait_for_collector(context)?;
     }
+    // At the peak of the saw-tooth that collections make.
+    context.sample_space();
     let _progress = collecting(context, &approved);
     if !approved.needs_the_store() {
         return Ok(context.engine(observer, nix).apply(approved, Some(job))?);

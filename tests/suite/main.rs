@@ -32,6 +32,7 @@ mod leftovers;
 mod limits;
 mod main_job;
 mod maintenance;
+mod metrics;
 mod nix_cli;
 #[path = "../../src/engine/tests/snapshots.rs"]
 mod plan;

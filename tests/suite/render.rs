@@ -9,6 +9,7 @@
 )]
 
 mod documents;
+pub(crate) mod metrics;
 mod page;
 mod sample;
 mod views;

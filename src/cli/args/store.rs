@@ -145,3 +145,16 @@ pub enum Division {
     /// Source trees (`*-source`), those of one name and size together
     Source,
 }
+
+/// `metrics`.
+#[derive(Debug, Args)]
+pub struct MetricsArgs {
+    /// Write the metrics to this file, and a sample of the free space to the records
+    ///
+    /// The file is for the textfile collector of `node_exporter`, so its name should end in `.prom`.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub out: Option<Utf8PathBuf>,
+    /// Read the store as well: dead paths, roots, and what each job would do with each generation
+    #[arg(long)]
+    pub store: bool,
+}

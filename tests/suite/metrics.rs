@@ -1,0 +1,160 @@
+//! `metrics` from outside: what it prints of a store, and the file and the sample that it writes.
+
+#![cfg(test)]
+// Metrics are floating-point numbers, and those of these tests are whole.
+#![allow(clippy::float_cmp)]
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use nix_prune::adapters::scratch::Scratch;
+use serde_json::Value;
+
+use crate::render::metrics::values;
+use crate::support::{is_root, nixes, run, time};
+
+/// A store with nine system generations and something dead.
+fn machine() -> Option<Scratch> {
+    let nix = nixes().last()?;
+    let scratch = Scratch::new(Some(&nix.bin)).unwrap();
+    let system = scratch.state_dir().join("profiles/system");
+    for n in 1..=9 {
+        let path = scratch.add_path(&format!("system-{n}"), &[], 1000).unwrap();
+        let date = time(&format!("2026-01-0{n}T00:00:00Z"));
+        scratch.set_profile(&system, &path, date).unwrap();
+    }
+    scratch.add_path("dead-1.0", &[], 5000).unwrap();
+    Some(scratch)
+}
+
+fn json(scratch: &Scratch, args: &[&str]) -> Value {
+    let ran = run(scratch, args);
+    serde_json::from_str(&ran.stdout)
+        .unwrap_or_else(|e| panic!("{e}: {}{}", ran.stdout, ran.stderr))
+}
+
+#[test]
+fn metrics_equal_the_documents() {
+    let Some(scratch) = machine() else { return };
+    let ran = run(&scratch, &["metrics"]);
+    assert_eq!((ran.status, ran.stderr.as_str()), (0, ""));
+    assert!(
+        !values(&ran.stdout)
+            .keys()
+            .any(|key| key.contains("last_run") || key.contains("store_"))
+    );
+    assert!(
+        !scratch.base().join("state").exists(),
+        "metrics made something"
+    );
+
+    let ran = run(&scratch, &["run", "--yes"]);
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    let status = json(&scratch, &["status", "--json"]);
+    let last = &status["jobs"][0]["lastRun"];
+    let dead = json(&scratch, &["dead", "--json"]);
+    let holds = json(&scratch, &["hold", "list", "--json"]);
+    let ran = run(&scratch, &["metrics", "--store"]);
+    assert_eq!((ran.status, ran.stderr.as_str()), (0, ""));
+    let values = values(&ran.stdout);
+    let value = |key: &str| values[&format!("nix_prune_{key}")];
+    let job = last["job"].as_str().unwrap();
+    let of_job = |key: &str, more: &str| value(&format!("{key}{{job_name=\"{job}\"{more}}}"));
+    assert_eq!(of_job("last_run_success", ""), 1.0);
+    assert_eq!(of_job("last_run_result", ",result=\"done\""), 1.0);
+    let freed = |source: &str| of_job("last_run_freed_bytes", &format!(",source=\"{source}\""));
+    assert_eq!(Some(freed("reported")), last["bytes"]["reported"].as_f64());
+    assert_eq!(
+        Some(freed("predicted")),
+        last["bytes"]["predicted"].as_f64()
+    );
+    // Nine generations, of which the last five are kept.
+    assert_eq!(of_job("last_run_generations", ",decision=\"remove\""), 4.0);
+    assert_eq!(of_job("last_run_generations", ",decision=\"keep\""), 5.0);
+    assert_eq!(
+        of_job("generations", ",decision=\"keep\",reason=\"last\""),
+        5.0
+    );
+    assert_eq!(value("holds"), 4.0);
+    assert_eq!(holds["runs"].as_array().unwrap().len(), 1);
+    assert_eq!(value("store_paths"), 9.0);
+    assert_eq!(Some(value("dead_paths")), dead["total"]["count"].as_f64());
+    assert_eq!(value("roots{kind=\"profile\"}"), 5.0);
+    assert_eq!(value("roots{kind=\"hold\"}"), 4.0);
+}
+
+#[test]
+fn a_file_for_a_collector_is_written_whole_and_for_all() {
+    let Some(scratch) = machine() else { return };
+    let dir = scratch.base().join("metrics");
+    fs::create_dir(&dir).unwrap();
+    let file = dir.join("nix-prune.prom");
+    let out = ["metrics", "--out", file.as_str()];
+    // Before the first run there is no directory for the sample.
+    assert_eq!(run(&scratch, &out).status, 0);
+    assert_eq!(run(&scratch, &["run", "--yes"]).status, 0);
+    let record = scratch.base().join("state/free-space.json");
+    let samples = || -> usize {
+        let record: Value = serde_json::from_str(&fs::read_to_string(&record).unwrap()).unwrap();
+        record["stores"][0]["samples"].as_array().unwrap().len()
+    };
+    let ran = run(&scratch, &out);
+    assert_eq!(
+        (ran.status, ran.stdout.as_str(), ran.stderr.as_str()),
+        (0, "", "")
+    );
+    assert_eq!(samples(), 1);
+    // Within minutes of the one before it, which it takes the place of.
+    assert_eq!(
+        run(&scratch, &["run", "--yes", "--keep-last", "2"]).status,
+        0
+    );
+    assert_eq!(samples(), 1);
+    values(&fs::read_to_string(&file).unwrap());
+    assert_eq!(
+        fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+        0o644
+    );
+    let names: Vec<_> = dir
+        .read_dir_utf8()
+        .unwrap()
+        .map(|it| it.unwrap().file_name().to_string())
+        .collect();
+    assert_eq!(names, ["nix-prune.prom"]);
+
+    // A link is replaced, not followed.
+    let other = scratch.base().join("other");
+    fs::write(&other, "mine").unwrap();
+    fs::remove_file(&file).unwrap();
+    symlink(&other, &file).unwrap();
+    assert_eq!(run(&scratch, &out).status, 0);
+    assert_eq!(fs::read_to_string(&other).unwrap(), "mine");
+    assert!(fs::symlink_metadata(&file).unwrap().is_file());
+
+    // A damaged record of samples costs nothing but a forecast.
+    fs::write(&record, "{").unwrap();
+    assert_eq!(run(&scratch, &["metrics"]).status, 0);
+    assert_eq!(run(&scratch, &out).status, 0);
+    assert_eq!(samples(), 1);
+}
+
+#[test]
+fn root_writes_only_where_no_other_user_can() {
+    let Some(scratch) = machine() else { return };
+    if !is_root() {
+        return;
+    }
+    let dir = scratch.base().join("theirs");
+    fs::create_dir(&dir).unwrap();
+    nix::unistd::chown(dir.as_std_path(), Some(65_534.into()), None).unwrap();
+    let file = dir.join("nix-prune.prom");
+    let ran = run(&scratch, &["metrics", "--out", file.as_str()]);
+    assert_eq!(ran.status, 73, "{}", ran.stderr);
+    assert!(
+        ran.stderr
+            .contains("a directory that only root can write to"),
+        "{}",
+        ran.stderr
+    );
+    assert!(!file.exists());
+}
