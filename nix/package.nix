@@ -36,7 +36,8 @@ rustPlatform.buildRustPackage {
       ../src
       # Cargo.toml names it, so cargo looks for it even when it is not built.
       ../tests/suite/main.rs
-      # What the tests beside the code read.
+      # What journalctl reads, and the tests beside the code.
+      ../contrib/systemd/nix-prune.catalog
       ../fuzz
       ../scripts/fuzz
       ../tests/fixtures/nix-output
@@ -60,6 +61,9 @@ rustPlatform.buildRustPackage {
   postInstall =
     lib.optionalString withNix ''
       wrapProgram $out/bin/${name} --suffix PATH : ${lib.makeBinPath [ nix ]}
+    ''
+    + lib.optionalString stdenv.hostPlatform.isLinux ''
+      install -Dm444 contrib/systemd/nix-prune.catalog -t $out/lib/systemd/catalog
     ''
     + lib.optionalString canRun ''
       for shell in bash zsh fish; do

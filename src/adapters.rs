@@ -28,4 +28,5 @@ pub mod store;
 pub mod store_dir;
 pub mod survey;
 pub mod system_info;
+pub mod system_journal;
 mod threads;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::args::ApplyArgs;
 use super::context::{Context, named_job};
 use super::failure::{Exit, Failure};
-use super::{ask, inspect, out, run};
+use super::{ask, inspect, log, out, run};
 use crate::adapters::plan_file;
 use crate::domain::accept;
 use crate::domain::effective_job::EffectiveJob;
@@ -18,6 +18,7 @@ use crate::render;
 
 /// Carries out a saved plan, all of it or nothing: what it relies on is looked at again under the lock.
 pub(super) fn apply(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure> {
+    log::begin_run();
     let mut plan = plan_file::load(&args.file).map_err(|error| {
         let message = format!("nothing was done: {}", error_chain(&error));
         Failure::new(Exit::Refused, message).hint(error.hint())
@@ -51,6 +52,7 @@ pub(super) fn apply(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure
             failure.hint("Make a new plan.")
         })?;
     }
+    log::set_job(&job.name);
     let nix = context.nix()?;
     let observer = context.observer(Some(&job));
     run::recover_first(context, &observer, &nix)?;

@@ -3,9 +3,9 @@
 use super::args::BudgetArgs;
 use super::context::Context;
 use super::failure::{Exit, Failure};
-use super::log::Priority;
+use super::log::{Priority, RunEvent};
 use super::out;
-use crate::domain::budget::DiskGoal;
+use crate::domain::budget::{DiskGoal, SizeMetric};
 use crate::domain::job::Job;
 use crate::domain::receipt::Receipt;
 use crate::ports::RunJournal;
@@ -35,9 +35,11 @@ pub(super) fn apply_overrides(job: &mut Job, args: &BudgetArgs) -> Result<(), Fa
     }
 }
 
-/// Reports on standard error that a run did not reach its goal; `None` if it did, or had none.
-pub(super) fn report_shortfall(context: &Context, receipt: &Receipt) -> Option<Exit> {
-    let outcome = receipt.budget.as_ref().filter(|b| !b.is_reached())?;
+/// Reports on standard error that a run did not reach its goal, if it has one.
+pub(super) fn report_shortfall(context: &Context, receipt: &Receipt) {
+    let Some(outcome) = receipt.budget.as_ref().filter(|b| !b.is_reached()) else {
+        return;
+    };
     let mut sentences = render::table::shortfall(outcome, &context.view()).into_iter();
     let message = sentences.next().unwrap_or_default();
     let hint: Vec<String> = sentences.collect();
@@ -47,21 +49,27 @@ pub(super) fn report_shortfall(context: &Context, receipt: &Receipt) -> Option<E
     } else {
         Priority::Error
     };
-    out::failure_at(priority, &failure);
-    Some(Exit::OverBudget)
+    let is_in_bytes = outcome.planned.metric != SizeMetric::Inodes;
+    let missing = outcome.missing.filter(|_| is_in_bytes);
+    let event = RunEvent {
+        bytes: missing.and_then(|missing| i64::try_from(missing.0).ok()),
+        ..failure.event()
+    };
+    out::failure_of(&event, priority, &failure);
 }
 
-/// Reports on standard error that the file system of the boot menu has less free than it should; `None` if it has enough.
-pub(super) fn report_boot_menu(receipt: &Receipt) -> Option<Exit> {
-    let outcome = receipt.boot_menu.as_ref()?;
-    let missing = outcome.missing()?;
+/// Reports on standard error that the file system of the boot menu has less free than it should.
+pub(super) fn report_boot_menu(receipt: &Receipt) {
+    let outcome = receipt.boot_menu.as_ref();
+    let Some((outcome, missing)) = outcome.and_then(|it| Some((it, it.missing()?))) else {
+        return;
+    };
     let (dir, goal) = (&outcome.planned.dir, outcome.planned.min_free);
     let message =
         format!("{missing} more must be freed on {dir} for {goal} free (bootMenu.minFree)");
     let hint = "No rule lets this job remove another system generation that frees something there. Keep fewer generations, or give the \
                 file system more space; `nix-prune generations system` shows what each of them takes.";
     out::failure(&Failure::new(Exit::OverBudget, message).hint(hint));
-    Some(Exit::OverBudget)
 }
 
 /// Whether the journal has the same already: the run before on the same day missed the goal as well, and this one did

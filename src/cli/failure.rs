@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use super::log::{EventKind, RunEvent};
 use super::undo::known_items;
 use crate::domain::blocker::{Blocker, CheckCode};
 use crate::engine::{EngineError, GateError, PlanError};
@@ -70,7 +71,7 @@ impl From<Exit> for u8 {
 
 impl Exit {
     /// The name of the exit status, for scripts.
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Done => "done",
             Self::Failed => "failed",
@@ -117,6 +118,22 @@ impl Failure {
             message: message.into(),
             hint: None,
             check: None,
+        }
+    }
+
+    /// What a run reports by it to the journal; nothing where the run did not begin because of another one, or was stopped.
+    pub(super) fn event(&self) -> RunEvent {
+        let kind = match (self.check, self.exit) {
+            (_, Exit::TryAgain | Exit::Stopped) => None,
+            (Some(CheckCode::JobPaused), _) => Some(EventKind::JobPaused),
+            (Some(_), _) => Some(EventKind::CheckFailed),
+            (None, Exit::OverBudget) => Some(EventKind::GoalMissed),
+            (None, _) => Some(EventKind::RunFailed),
+        };
+        RunEvent {
+            kind,
+            result: Some(self.check.map_or(self.exit.name(), CheckCode::as_str)),
+            ..RunEvent::default()
         }
     }
 

@@ -3,7 +3,7 @@
 use super::args::{FreeAmount, FreeArgs, JobArgs};
 use super::context::Context;
 use super::failure::{Exit, Failure};
-use super::{ask, inspect, run};
+use super::{ask, inspect, log, run};
 use crate::domain::budget::{
     Amount, Budget, BudgetError, Disk, DiskGoal, InodeAmount, Quantity, ReleaseHolds,
 };
@@ -18,6 +18,7 @@ use crate::ports::{ReadStore, error_chain};
 /// Frees so much space: dead paths and ended holds first, then open holds, then generations that no rule keeps, each from the
 /// oldest, and no more of them than needed.
 pub(super) fn free(context: &Context, args: &FreeArgs) -> Result<Exit, Failure> {
+    log::begin_run();
     let job = job(context, args)?;
     let most = job
         .policy()

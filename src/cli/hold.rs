@@ -97,7 +97,7 @@ fn release(context: &Context, args: &ReleaseArgs) -> Result<Exit, Failure> {
     if args.json.json {
         out::json(&receipt)?;
     } else {
-        out::eprint_lines(&render::table::not_done(&receipt, &context.view()));
+        out::not_done(&render::table::not_done(&receipt, &context.view()));
         let released = count(receipt.count(Outcome::Done), "hold");
         out::text(&format!("Released {released}.{}", freed_next(context)));
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{self, Write};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
@@ -14,7 +14,14 @@ use tracing_subscriber::registry::LookupSpan;
 use super::args::Global;
 use super::progress::Log;
 use crate::adapters::service_manager;
+use crate::adapters::system_journal::EntrySocket;
+use crate::domain::job::JobName;
+use crate::domain::receipt::RunId;
 use crate::render::text::escape;
+
+mod event;
+
+pub(super) use event::{EventKind, RunEvent};
 
 /// Starts the log. A second call has no effect.
 pub(super) fn start(global: &Global) {
@@ -66,27 +73,100 @@ pub(super) fn is_journal() -> bool {
     })
 }
 
-/// Prints lines on standard error. The journal takes the priority from the beginning of each.
-pub(super) fn print(priority: Priority, text: &str) {
-    let text = if is_journal() {
-        prefixed(priority, text)
-    } else {
-        text.to_string()
-    };
-    // There is nowhere to report it.
-    let _ = Log.write_all(text.as_bytes());
+/// The run of this process, as entries of the journal name it.
+#[derive(Default)]
+struct About {
+    job: Option<String>,
+    run: Option<String>,
 }
 
-fn prefixed(priority: Priority, text: &str) -> String {
-    let number = priority as u8;
-    text.lines().fold(String::new(), |mut out, line| {
-        // Writing to a string cannot fail.
-        let _ = fmt::Write::write_fmt(&mut out, format_args!("<{number}>{line}\n"));
-        out
+/// `None` while the process has no run, and in commands without one.
+static ABOUT: Mutex<Option<About>> = Mutex::new(None);
+
+fn about<T>(work: impl FnOnce(&mut Option<About>) -> T) -> T {
+    work(&mut ABOUT.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Lets the entries of the journal from now on be about a run.
+pub(super) fn begin_run() {
+    about(|about| *about = Some(About::default()));
+}
+
+/// Names the job of the run.
+pub(super) fn set_job(name: &JobName) {
+    about(|about| about.get_or_insert_default().job = Some(name.to_string()));
+}
+
+/// Names the run, once it has a record.
+pub(super) fn set_run(run: &RunId) {
+    about(|about| about.get_or_insert_default().run = Some(run.to_string()));
+}
+
+/// Prints lines on standard error.
+pub(super) fn print(priority: Priority, text: &str) {
+    print_event(priority, None, text);
+}
+
+/// Prints lines on standard error. In the journal each is an entry, and the first one has the fields of the event.
+pub(super) fn print_event(priority: Priority, event: Option<&RunEvent>, text: &str) {
+    if !is_journal() {
+        // There is nowhere to report it.
+        let _ = Log.write_all(text.as_bytes());
+        return;
+    }
+    let mut event = event;
+    for line in text.lines() {
+        if !send(priority, event.take(), line) {
+            let _ = Log.write_all(prefixed(priority, line).as_bytes());
+        }
+    }
+}
+
+/// Adds an entry to the journal that has no line anywhere else.
+pub(super) fn record(priority: Priority, event: &RunEvent, line: &str) {
+    if is_journal() {
+        send(priority, Some(event), line);
+    }
+}
+
+/// Sends an entry with fields; `false` where only lines are taken.
+fn send(priority: Priority, event: Option<&RunEvent>, line: &str) -> bool {
+    static SOCKET: OnceLock<Option<EntrySocket>> = OnceLock::new();
+    let Some(socket) = SOCKET.get_or_init(|| EntrySocket::beside(io::stderr())) else {
+        return false;
+    };
+    // As the journal does with lines of a stream.
+    let line = line.trim_end();
+    if line.is_empty() {
+        return true;
+    }
+    about(|about| {
+        let priority = (priority as u8).to_string();
+        let mut fields = vec![
+            ("MESSAGE", line),
+            ("PRIORITY", &priority),
+            ("SYSLOG_IDENTIFIER", env!("CARGO_PKG_NAME")),
+        ];
+        let about = about.as_ref();
+        let job = about.and_then(|about| about.job.as_deref());
+        let run = about.and_then(|about| about.run.as_deref());
+        fields.extend(job.map(|job| ("NIX_PRUNE_JOB", job)));
+        fields.extend(run.map(|run| ("NIX_PRUNE_RUN", run)));
+        // What a command without a run reports is no event of one.
+        let event = about.and(event).map(RunEvent::fields);
+        let event = event.iter().flatten();
+        fields.extend(event.map(|(name, value)| (*name, value.as_str())));
+        socket.send(&fields).is_ok()
     })
 }
 
-/// One line for each event: `warning: message (key: value)`; for the journal the priority comes first, as `<4>`.
+/// A line for the stream of the journal, which takes the priority from its beginning.
+fn prefixed(priority: Priority, line: &str) -> String {
+    let number = priority as u8;
+    format!("<{number}>{line}\n")
+}
+
+/// One line for each event: `warning: message (key: value)`; the journal has the priority in place of the word.
 struct Lines;
 
 impl<S, N> FormatEvent<S, N> for Lines
@@ -110,16 +190,16 @@ where
         };
         let mut fields = Fields::default();
         event.record(&mut fields);
-        if is_journal() {
-            write!(writer, "<{}>", Priority::of(level) as u8)?;
-        } else {
-            write!(writer, "nix-prune: {word}: ")?;
-        }
-        write!(writer, "{}", escape(&fields.message))?;
+        let mut line = escape(&fields.message);
         if !fields.others.is_empty() {
-            write!(writer, " ({})", escape(&fields.others.join(", ")))?;
+            let others = fields.others.join(", ");
+            line = format!("{line} ({})", escape(&others));
         }
-        writeln!(writer)
+        if is_journal() {
+            print(Priority::of(level), &line);
+            return Ok(());
+        }
+        writeln!(writer, "nix-prune: {word}: {line}")
     }
 }
 
@@ -144,23 +224,5 @@ impl Visit for Fields {
         } else {
             self.others.push(format!("{}: {value}", field.name()));
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Priority, prefixed};
-    use rstest::rstest;
-
-    #[rstest]
-    #[case(Priority::Error, "one\n", "<3>one\n")]
-    #[case(Priority::Warning, "one\ntwo", "<4>one\n<4>two\n")]
-    #[case(Priority::Info, "", "")]
-    fn every_line_has_its_priority(
-        #[case] priority: Priority,
-        #[case] text: &str,
-        #[case] expected: &str,
-    ) {
-        assert_eq!(prefixed(priority, text), expected);
     }
 }

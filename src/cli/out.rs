@@ -7,13 +7,13 @@ use serde::Serialize;
 
 use super::args::ColorChoice;
 use super::failure::{Exit, Failure};
-use super::log::{self, Priority};
+use super::log::{self, Priority, RunEvent};
 use crate::adapters::service_manager;
 use crate::domain::accept::Acceptance;
 use crate::domain::blocker::Blocker;
 use crate::domain::plan::Plan;
 use crate::render::json::to_text;
-use crate::render::table::Style;
+use crate::render::table::{NotDone, Style};
 use crate::render::text::escape;
 
 /// Whether something could not be printed.
@@ -69,12 +69,12 @@ pub(super) fn text(text: &str) {
     }
 }
 
-/// Prints our own text as [`text`] does, and in the journal with a priority of its own.
-pub(super) fn text_at(priority: Priority, lines: &str) {
+/// Prints our own text as [`text`] does, and in the journal as an event with a priority of its own.
+pub(super) fn text_of(event: &RunEvent, priority: Priority, lines: &str) {
     if !log::is_journal() {
         text(lines);
     } else if !QUIET.load(Ordering::Relaxed) {
-        log::print(priority, lines);
+        log::print_event(priority, Some(event), lines);
     }
 }
 
@@ -106,6 +106,21 @@ pub(super) fn eprint_lines(sentences: &[String]) {
     log::print(Priority::Warning, &(sentences.join("\n") + "\n"));
 }
 
+/// Prints on standard error what a run did not do.
+pub(super) fn not_done(entries: &[NotDone]) {
+    if QUIET.load(Ordering::Relaxed) {
+        return;
+    }
+    for entry in entries {
+        let event = RunEvent {
+            action: Some(entry.action.clone()),
+            ..RunEvent::default()
+        };
+        let text = entry.text.clone() + "\n";
+        log::print_event(Priority::Warning, Some(&event), &text);
+    }
+}
+
 /// Sets the line that the service manager shows for the unit, if this is the process of one.
 #[expect(clippy::disallowed_methods, reason = "set by systemd")]
 pub(super) fn unit_status(line: &str) {
@@ -125,11 +140,11 @@ pub(super) fn failure(failure: &Failure) {
         Exit::Stopped => Priority::Warning,
         _ => Priority::Error,
     };
-    failure_at(priority, failure);
+    failure_of(&failure.event(), priority, failure);
 }
 
-/// The same with a priority of its own.
-pub(super) fn failure_at(priority: Priority, failure: &Failure) {
+/// The same as an event of the journal, with a priority of its own.
+pub(super) fn failure_of(event: &RunEvent, priority: Priority, failure: &Failure) {
     let message = escape(&failure.message);
     unit_status(&message);
     let mut text = if log::is_journal() {
@@ -143,7 +158,7 @@ pub(super) fn failure_at(priority: Priority, failure: &Failure) {
             text.push('\n');
         }
     }
-    log::print(priority, &text);
+    log::print_event(priority, Some(event), &text);
 }
 
 /// Prints the document of a failure, unless standard output has its one document already.
@@ -179,7 +194,11 @@ pub(super) fn blockers(plan: &Plan) {
         if Acceptance::is_possible(code) && !blocker.places.is_empty() {
             hint.push_str(", or permanently an `accept` entry in the settings");
         }
-        failure(&Failure::new(Exit::Refused, message).hint(format!("{hint}.")));
+        let check = Some(code);
+        failure(&Failure {
+            check,
+            ..Failure::new(Exit::Refused, message).hint(format!("{hint}."))
+        });
     }
 }
 

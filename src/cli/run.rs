@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::args::{Consent, RunArgs};
 use super::context::Context;
 use super::failure::{Exit, Failure};
-use super::log::Priority;
+use super::log::{self, EventKind, Priority, RunEvent};
 use super::progress::Progress;
 use super::{ask, inspect, out};
 use crate::adapters::collector;
@@ -27,6 +27,7 @@ const PATIENCE: Span = Span::minutes(15);
 
 /// Carries out a job.
 pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
+    log::begin_run();
     if args.resume {
         return resume(context, args.json.json);
     }
@@ -58,6 +59,7 @@ pub(super) fn execute(
     again: Option<&str>,
     plan: impl FnOnce(&Context, &EffectiveJob) -> Result<Plan, Failure>,
 ) -> Result<Exit, Failure> {
+    log::set_job(&job.name);
     let nix = context.nix()?;
     // Before anything is shown that another run may change.
     context.journal.wait_for_turn()?;
@@ -119,21 +121,21 @@ pub(super) fn finish(
     receipt: &Receipt,
     json: bool,
 ) -> Result<Exit, Failure> {
+    log::set_run(&receipt.run);
+    let exit = ended(plan, receipt);
     if json {
         out::json(receipt)?;
     } else {
-        out::eprint_lines(&render::table::not_done(receipt, &context.view()));
+        out::not_done(&render::table::not_done(receipt, &context.view()));
         let disk = context.reader(None).fullness().ok();
         let text = render::table::run_ended(receipt, plan, disk, &context.view());
         let is_news = receipt.has_changed_anything();
-        out::text_at(
-            if is_news {
-                Priority::Notice
-            } else {
-                Priority::Info
-            },
-            &text,
-        );
+        let priority = if is_news {
+            Priority::Notice
+        } else {
+            Priority::Info
+        };
+        out::text_of(&event(receipt, exit), priority, &text);
         out::unit_status(if receipt.stopped {
             "Stopped before its end."
         } else {
@@ -141,13 +143,34 @@ pub(super) fn finish(
         });
     }
     out::blockers(plan);
-    let boot_menu = super::budget::report_boot_menu(receipt);
-    let missed = super::budget::report_shortfall(context, receipt).or(boot_menu);
-    Ok(match (exit(receipt), missed) {
-        (Exit::Done, Some(missed)) => missed,
-        (Exit::Done, None) if plan.is_refused() => Exit::Refused,
-        (exit, _) => exit,
-    })
+    super::budget::report_boot_menu(receipt);
+    super::budget::report_shortfall(context, receipt);
+    Ok(exit)
+}
+
+/// How a run of a plan ended.
+fn ended(plan: &Plan, receipt: &Receipt) -> Exit {
+    match exit(receipt) {
+        Exit::Done if receipt.misses_goal() => Exit::OverBudget,
+        Exit::Done if plan.is_refused() => Exit::Refused,
+        exit => exit,
+    }
+}
+
+/// The event that a run ended.
+fn event(receipt: &Receipt, exit: Exit) -> RunEvent {
+    let (kind, result) = match exit {
+        _ if receipt.stopped => (EventKind::RunEnded, Exit::Stopped),
+        Exit::Failed | Exit::Partly => (EventKind::RunFailed, exit),
+        exit => (EventKind::RunEnded, exit),
+    };
+    let reported = receipt.bytes.reported.map(|it| it.0);
+    let reported = reported.and_then(|it| i64::try_from(it).ok());
+    RunEvent {
+        result: Some(result.name()),
+        bytes: reported.or(receipt.bytes.measured),
+        ..RunEvent::of(kind)
+    }
 }
 
 /// Carries out what was approved. What is dead is looked for under the lock, after everything else is done.
@@ -163,6 +186,12 @@ pub(super) fn carry_out(
     }
     // At the peak of the saw-tooth that collections make.
     context.sample_space();
+    let begins = RunEvent::of(EventKind::RunBegun);
+    log::record(
+        Priority::Info,
+        &begins,
+        &format!("Running the job {}.", job.name),
+    );
     let _progress = collecting(context, &approved);
     if !approved.needs_the_store() {
         return Ok(context.engine(observer, nix).apply(approved, Some(job))?);

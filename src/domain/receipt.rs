@@ -273,6 +273,14 @@ impl Receipt {
         self.bytes.paths.is_some_and(|paths| paths > 0) || self.entries.iter().any(changes)
     }
 
+    /// Whether a goal of the job is known to be missed, or not known to be reached.
+    pub fn misses_goal(&self) -> bool {
+        let budget = self.budget.as_ref();
+        let menu = self.boot_menu.as_ref();
+        budget.is_some_and(|budget| !budget.is_reached())
+            || menu.is_some_and(|menu| menu.missing().is_some())
+    }
+
     /// Whether something could not be done. A check that found damage was done.
     pub fn has_failures(&self) -> bool {
         let failed = |entry: &Entry| entry.outcome == Outcome::Failed && entry.damage().is_none();

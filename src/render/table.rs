@@ -29,7 +29,7 @@ mod undo;
 mod usage;
 
 pub use budget::shortfall;
-pub use ended::{not_done, run_ended};
+pub use ended::{NotDone, not_done, run_ended};
 pub use holds::holds;
 pub use listing::{generations, pin, roots, roots_tsv};
 pub use package::package;

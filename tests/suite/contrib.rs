@@ -116,3 +116,44 @@ fn newsyslog_rotates_the_log_of_launchd() {
     let plist = read("launchd/org.nix-prune.plist");
     assert!(plist.contains(&format!("<string>{log}</string>")), "{log}");
 }
+
+/// As an installation would: the catalogue of the events, below a root of its own.
+#[test]
+fn the_journal_takes_the_catalogue() {
+    if which::which("journalctl").is_err() {
+        return skipped("the catalogue of contrib, without journalctl");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let root = Utf8Path::from_path(dir.path()).unwrap();
+    let place = root.join("usr/lib/systemd/catalog");
+    std::fs::create_dir_all(&place).unwrap();
+    std::fs::create_dir_all(root.join("var/lib/systemd/catalog")).unwrap();
+    let text = read("systemd/nix-prune.catalog");
+    std::fs::write(place.join("nix-prune.catalog"), &text).unwrap();
+    let root = format!("--root={root}");
+    let updated = run_command(command("journalctl").args([&root, "--update-catalog"]));
+    assert_eq!((updated.status, &*updated.stderr), (0, ""));
+    let listed = run_command(command("journalctl").args([&root, "--list-catalog"]));
+    assert_eq!(listed.status, 0, "{}", listed.stderr);
+    for id in text.lines().filter_map(|line| line.strip_prefix("-- ")) {
+        let line = listed.stdout.lines().find(|line| line.starts_with(id));
+        let (_, about) = line
+            .unwrap_or_else(|| panic!("no {id}: {}", listed.stdout))
+            .split_once(' ')
+            .unwrap();
+        assert!(about.starts_with("nix-prune: "), "{about}");
+    }
+    // Each command in it is one of ours.
+    let lines = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("  nix-prune "));
+    for line in lines {
+        let line = line
+            .replace("@NIX_PRUNE_RESULT@", "roots.away")
+            .replace("SIZE", "1G");
+        let line = line
+            .replace("@NIX_PRUNE_JOB@", "daily")
+            .replace("@NIX_PRUNE_RUN@", "last");
+        is_taken(&format!("nix-prune {line}"));
+    }
+}

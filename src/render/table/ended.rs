@@ -45,8 +45,17 @@ pub fn run_ended(receipt: &Receipt, plan: &Plan, disk: Option<Disk>, view: &View
     page.finish()
 }
 
+/// Actions that a run did not do, or of which there is something to be known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotDone {
+    /// Their kind, as documents name it.
+    pub action: String,
+    /// What they are, and why they were not done.
+    pub text: String,
+}
+
 /// What a run did not do, and why, and what is to be known of the rest; generations of a profile with the same reason together.
-pub fn not_done(receipt: &Receipt, view: &View) -> Vec<String> {
+pub fn not_done(receipt: &Receipt, view: &View) -> Vec<NotDone> {
     type Group<'a> = (Outcome, Option<&'a ProfilePath>, Vec<&'a Entry>);
     let mut groups: Vec<Group<'_>> = Vec::new();
     // The same command fails for each generation with another number.
@@ -124,9 +133,19 @@ pub fn not_done(receipt: &Receipt, view: &View) -> Vec<String> {
                 &view.program,
             ));
         }
-        lines.join("\n")
+        NotDone {
+            action: first.map_or(String::new(), |entry| kind(&entry.action)),
+            text: lines.join("\n"),
+        }
     };
     groups.into_iter().map(group).collect()
+}
+
+/// The kind of an action, as documents name it.
+fn kind(action: &Action) -> String {
+    let document = serde_json::to_value(action).unwrap_or_default();
+    let kind = document.get("kind").and_then(|kind| kind.as_str());
+    kind.unwrap_or_default().to_string()
 }
 
 /// What to do where the boot menu could not be refreshed.

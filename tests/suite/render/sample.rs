@@ -36,10 +36,17 @@ use nix_prune::domain::store_path::{StoreDir, StorePath, StorePathRef};
 use nix_prune::domain::system_info::SystemInfo;
 use nix_prune::domain::undo::{UndoItem, UndoPreview};
 use nix_prune::render::json::{self, DuDocument, PinDocument, PinListDocument};
+use nix_prune::render::table::{self, View};
 
 /// A pin that was set.
 pub(crate) fn pin(odd: &str) -> PinDocument {
     json::pin(&snapshot(odd).pins[0], true, true)
+}
+
+/// What a run did not do.
+pub(crate) fn not_done(receipt: &Receipt, view: &View) -> Vec<String> {
+    let entries = table::not_done(receipt, view).into_iter();
+    entries.map(|entry| entry.text).collect()
 }
 
 /// The pins so many days later: beside that one, the settings pin a generation, and one of a profile that is not there.

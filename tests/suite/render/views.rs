@@ -98,7 +98,7 @@ fn views(odd: &str, color: bool, width: Option<u16>) -> Vec<(&'static str, Strin
         ),
         (
             "run-ended",
-            table::not_done(&receipts[0], &view).join("\n")
+            sample::not_done(&receipts[0], &view).join("\n")
                 + "\n"
                 + &table::run_ended(
                     &receipts[0],
