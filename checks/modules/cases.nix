@@ -74,25 +74,27 @@ let
 
   # What the README and the recipes of the guide show, by their headings.
   split = separator: text: builtins.filter builtins.isString (builtins.split separator text);
-  example =
+  sectionExamples =
     section:
     let
-      parts = split "\n```nix\n" section;
-      code = builtins.head (split "\n```\n" (builtins.elemAt parts 1));
       heading = builtins.head (split "\n" section);
+      title = builtins.replaceStrings [ " " "# " ] [ "-" "" ] heading;
+      codes = map (part: builtins.head (split "\n```\n" part)) (
+        builtins.tail (split "\n```nix\n" section)
+      );
+      example = n: {
+        name = if n == 0 then title else "${title}-${toString n}";
+        value = import (builtins.toFile "example.nix" (builtins.elemAt codes n));
+      };
     in
-    if builtins.length parts < 2 then
-      [ ]
-    else
-      [
-        {
-          name = builtins.replaceStrings [ " " "# " ] [ "-" "" ] heading;
-          value = import (builtins.toFile "example.nix" code);
-        }
-      ];
-  examples = page: builtins.concatMap example (split "\n## " (builtins.readFile page));
+    builtins.genList example (builtins.length codes);
+  examples = page: builtins.concatMap sectionExamples (split "\n## " (builtins.readFile page));
   shown = builtins.listToAttrs (
-    examples ../../README.md ++ examples ../../docs/guide/recipes.md
+    builtins.concatMap examples [
+      ../../README.md
+      ../../docs/guide/metrics.md
+      ../../docs/guide/recipes.md
+    ]
   );
 in
 {

@@ -85,7 +85,9 @@ in
       nix.package = any types.package null;
       nix.gc.automatic = flag;
       programs.nh.clean.enable = flag;
-      services = peers;
+      services = peers // {
+        prometheus = any (types.attrsOf types.raw) { };
+      };
     })
   ];
 

@@ -258,6 +258,19 @@ fn every_example_of_settings_is_valid() {
     assert!(count > 15, "{count} examples");
 }
 
+#[test]
+fn every_example_in_nix_is_evaluated() {
+    let cases = read(Utf8Path::new("checks/modules/cases.nix"));
+    // The templates, and the configuration with channels, which scripts/check-nix evaluates.
+    let others = ["nixos", "home-manager", "macos"];
+    for (page, text) in chapters() {
+        let is_checked = cases.contains(&format!("../../{page}\n"));
+        let is_other = others.contains(&page.file_stem().unwrap());
+        let count = blocks(&text, "nix").len();
+        assert!(count == 0 || is_checked || is_other, "{page}");
+    }
+}
+
 /// What stands for something in the examples of commands, and a value that fits.
 const PLACEHOLDERS: [(&str, &str); 6] = [
     ("COMMAND", "run"),

@@ -101,6 +101,9 @@ impl Laptop {
 
     /// Makes it anew, as it was before anything was run.
     fn renew(&self) {
+        // Nix takes the right to write from what it registers and restores.
+        let ran = run_command(command("chmod").args(["-R", "u+w", BASE]));
+        assert_eq!(ran.status, 0, "{}", ran.stderr);
         std::fs::remove_dir_all(BASE).unwrap();
         made(&self.nix);
     }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::{BASE, Laptop, on_laptop};
+use super::{BASE, Laptop, contents, on_laptop};
 use crate::guide::chapters;
 use crate::support::{blocks, names_settings, settings_of, words_of};
 
@@ -18,8 +18,11 @@ const OTHERS: [&str; 7] = [
     "scripts/",
 ];
 
-/// Commands that write the settings of the machine if root runs them.
-const REFUSED: [&str; 2] = ["config init", "config migrate"];
+/// Run with each Nix on a small store, by a test of its own.
+const FIRST_STEPS: &str = "docs/guide/plain-nix.md";
+
+/// What writes to the machine itself if root runs it.
+const REFUSED: [&str; 3] = ["config init", "config migrate", "--out /"];
 
 /// Commands that ask, which ends them with another status where there is no terminal.
 const STATUSES: [(&str, i32); 1] = [("nix-prune free 20M", 4)];
@@ -28,6 +31,7 @@ const STATUSES: [(&str, i32); 1] = [("nix-prune free 20M", 4)];
 fn every_command_of_the_guide_does_what_it_says() {
     let name = "chapters::every_command_of_the_guide_does_what_it_says";
     on_laptop(name, |laptop| {
+        let before = contents();
         let mut faults = Vec::new();
         let mut count = 0;
         for (page, text) in chapters() {
@@ -37,11 +41,15 @@ fn every_command_of_the_guide_does_what_it_says() {
                 .lines()
                 .map(|line| line.split(['#', '>', '|']).next().unwrap().trim());
             let lines: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
-            if lines.is_empty() {
+            if lines.is_empty() || page == FIRST_STEPS {
                 continue;
             }
-            laptop.renew();
+            let is_as_made = !Path::new(BASE).join("state").exists() && contents() == before;
+            if !is_as_made {
+                laptop.renew();
+            }
             let config = Path::new(BASE).join("home/alice/.config/nix-prune");
+            _ = fs::remove_dir_all(&config);
             fs::create_dir_all(&config).unwrap();
             for line in lines {
                 if names_settings(line) {
@@ -55,7 +63,7 @@ fn every_command_of_the_guide_does_what_it_says() {
             }
         }
         assert!(faults.is_empty(), "{}", faults.join("\n"));
-        assert!(count > 25, "{count} commands");
+        assert!(count > 15, "{count} commands");
     });
 }
 
@@ -64,8 +72,10 @@ fn fault(laptop: &Laptop, line: &str) -> Option<String> {
         let is_known = OTHERS.iter().any(|word| line.starts_with(word));
         return (!is_known).then(|| format!("{line}: no command that a chapter may show"));
     };
-    if REFUSED.iter().any(|words| args.starts_with(words)) {
-        return Some(format!("{line}: writes settings; show it in the text"));
+    if REFUSED.iter().any(|words| args.contains(words)) {
+        return Some(format!(
+            "{line}: writes to the machine; show it in the text"
+        ));
     }
     let args = words_of(args);
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
