@@ -113,7 +113,11 @@ fn words(svg: &str) -> BTreeSet<String> {
     let is_fixed = |word: &&str| {
         !word.contains(|c: char| c.is_ascii_digit()) && !months.split(' ').any(|it| it == *word)
     };
-    let words = text.split_whitespace().filter(is_fixed);
+    // Which of several reasons is the last one depends on the day.
+    let words = text
+        .split_whitespace()
+        .map(|word| word.trim_end_matches(';'));
+    let words = words.filter(is_fixed);
     words.map(str::to_string).collect()
 }
 
