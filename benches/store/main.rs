@@ -135,6 +135,21 @@ fn dead(store: &Store, extent: Extent) -> Duration {
     let [listing, help] = alternate(extent.rounds(), [&mut listing, &mut help]);
     println!("  nix-prune generations --no-sizes      {listing}");
     println!("  nix-prune --help                      {help}");
+    let mut page = || measure::command(&mut store.program(&["report"]));
+    let mut usage = || measure::command(&mut store.program(&["du"]));
+    let [page, usage] = alternate(extent.rounds(), [&mut page, &mut usage]);
+    println!("  nix-prune report                      {page}");
+    println!("  nix-prune du                          {usage}");
+    println!(
+        "    ratio of report to du               {:.2}",
+        page.over(&usage)
+    );
+    if let Some(memory) = measure::memory(&mut store.program(&["report"])) {
+        println!(
+            "    memory of report, at most           {} MiB",
+            memory.anonymous >> 20
+        );
+    }
     // Of a million paths Nix does not come to an end.
     if store.size <= 100_000 {
         let rounds = extent.rounds().min(if store.size > 10_000 { 1 } else { 3 });

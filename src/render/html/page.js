@@ -49,6 +49,10 @@
 
   // ---- The map of the store
 
+  // What is smaller than the whole area divided by this is joined with others.
+  const PARTS = 400;
+  const PARTS_INSIDE = 80;
+
   function partName(part) {
     switch (part.keeper) {
       case "profile": return visible(part.shortName ?? "profile");
@@ -83,14 +87,24 @@
     const children = [...groups].map(([name, nodes]) => (nodes.length === 1 ? nodes[0] : group(name, nodes[0].kind, nodes)));
     return group("Store", "shared", children);
   }
-  /** The children to draw, the largest first and the rest last; those that would be too small to see are one. */
-  function shown(node) {
-    const nodes = (node.children ?? []).filter((it) => it.bytes > 0).sort((a, b) => b.bytes - a.bytes);
-    const rest = nodes.filter((it) => it.isRest);
-    const others = nodes.filter((it) => !it.isRest);
-    const small = others.filter((it) => it.bytes * 400 < node.bytes);
-    if (small.length < 2 || small.length === nodes.length) return [...others, ...rest];
-    return [...others.slice(0, -small.length), group(`${small.length} smaller ones`, node.kind, small), ...rest];
+  /** The children to draw, the largest first; those that would be too small to see are one. */
+  function shown(nodes, parts) {
+    const sorted = [...nodes].sort((a, b) => b.bytes - a.bytes);
+    const small = sorted.filter((it) => it.bytes * parts < sum(nodes.map((node) => node.bytes)));
+    if (small.length < 2 || small.length === sorted.length) return sorted;
+    const joined = group(`${small.length} smaller ones`, small[0].kind, small);
+    return [...sorted.slice(0, -small.length), joined].sort((a, b) => b.bytes - a.bytes);
+  }
+  /** The areas of the children of a node: what is only counted lies beside what has a name. */
+  function layout(node, parts, x, y, width, height) {
+    const nodes = (node.children ?? []).filter((it) => it.bytes > 0);
+    const named = nodes.filter((it) => !it.isRest);
+    const rest = nodes.find((it) => it.isRest);
+    if (!rest || named.length === 0) return squarify(shown(nodes, parts), x, y, width, height);
+    const share = 1 - rest.bytes / node.bytes;
+    const [w, h] = width >= height ? [width * share, height] : [width, height * share];
+    const area = width >= height ? { x: x + w, y, width: width - w, height } : { x, y: y + h, width, height: height - h };
+    return [...squarify(shown(named, parts), x, y, w, h), { node: rest, ...area }];
   }
   /** Rectangles that are as square as possible (Bruls, Huizing, van Wijk: Squarified treemaps). */
   function squarify(nodes, x, y, width, height) {
@@ -173,7 +187,7 @@
       const header = 24;
       const pad = 3;
       if (!node.children || tile.width < 30 || tile.height < header + 20) return [];
-      return squarify(shown(node), tile.x + pad, tile.y + header, tile.width - 2 * pad, tile.height - header - pad);
+      return layout(node, PARTS_INSIDE, tile.x + pad, tile.y + header, tile.width - 2 * pad, tile.height - header - pad);
     }
     function draw() {
       drawTrail();
@@ -184,7 +198,7 @@
       const svg = add(box, "svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": `Map of ${node.name}, ${size(node.bytes)}` });
       const hatch = add(add(svg, "defs"), "pattern", { id: "hatch", width: 8, height: 8, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" });
       add(hatch, "line", { class: "hatch", x1: 0, y1: 0, x2: 0, y2: 8 });
-      const tiles = squarify(shown(node), 0, 0, width, height);
+      const tiles = layout(node, PARTS, 0, 0, width, height);
       for (const [n, tile] of tiles.entries()) drawTile(svg, tile, n, tiles);
       // Beside the areas: an area that moved to the front when it is pressed would not be clicked.
       ring = add(svg, "rect", { class: "ring", fill: "none", "pointer-events": "none", visibility: "hidden" });
@@ -271,6 +285,7 @@
     return new Set(planned.flatMap((it) => it.removes));
   }
   function drawGenerations(box) {
+    add(box, "p", {}, "Above: what is freed by removing from the oldest up to each generation. Below: the exclusive size of each, hollow where a plan removes it.");
     const charts = add(box, "div", { class: "charts" });
     const most = (profile) => Math.max(0, ...profile.generations.map((it) => it.freesWithOlderBytes ?? 0));
     const profiles = report.profiles.filter((it) => it.generations.length > 1).sort((a, b) => most(b) - most(a)).slice(0, 12);
@@ -283,7 +298,7 @@
       const text = `${count(generations.length, "generation")}, ${gone} of them removed by a plan`;
       add(figure, "h3", {}, name);
       const picture = add(figure, "div");
-      add(figure, "figcaption", {}, `${text}. Above: bytes freed by removing from the oldest up to here. Below: exclusive size of each, hollow where a plan removes it.`);
+      add(figure, "figcaption", {}, `${text}.`);
       return () => drawProfile(picture, `${name}: ${text}, from ${day(generations[0].created)} to ${day(generations[generations.length - 1].created)}; the table has the figures`, generations, removed);
     });
     return () => figures.forEach((draw) => draw());

@@ -60,9 +60,7 @@ fn summary(
             html.paragraph(line);
         }
     }
-    for sentence in outcome(plan, view) {
-        html.paragraph(&sentence);
-    }
+    html.list(outcome(plan, view).iter().map(String::as_str));
     if !plan.failed_checks.is_empty() {
         html.own("<h4>Failed safety checks</h4>\n");
         let checks = plan.failed_checks.iter();
