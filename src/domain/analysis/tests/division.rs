@@ -19,7 +19,7 @@ fn name_of(n: usize) -> String {
 }
 
 fn paths() -> impl Strategy<Value = Paths> {
-    let sizes = proptest::collection::vec(1u64..1000, 1..14);
+    let sizes = proptest::collection::vec(1u64..1000, 1..60);
     sizes.prop_flat_map(|sizes| {
         let count = sizes.len();
         let references = proptest::collection::vec((0..count, 0..count), 0..30);
