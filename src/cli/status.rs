@@ -73,6 +73,7 @@ pub(super) fn observe(
     ));
     attention.retain(|check| check.state != CheckState::Ok);
     let mut document = render::json::status(&plan, jobs.collect(), attention);
+    document.forecast = context.forecast();
     if let SeenMenu::Known(menu) = &menu {
         document.boot = Some(menu.into());
     }

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use camino::Utf8Path;
 use jiff::tz::TimeZone;
 
+use crate::domain::growth::FullForecast;
 use crate::domain::measure::Timestamp;
 use crate::domain::reference;
 use crate::domain::store_path::StorePathRef;
@@ -85,6 +86,36 @@ pub fn ago(time: Timestamp, now: Timestamp) -> String {
         _ => (YEAR, "year"),
     };
     format!("{} ago", count(seconds / unit, word))
+}
+
+/// When a file system will be full, where that is within the reach of a forecast: `full in about 25 days (18 to 40) at the present
+/// growth`.
+pub fn full_forecast(forecast: FullForecast) -> Option<String> {
+    let FullForecast::Within {
+        earliest_days,
+        likely_days,
+        latest_days,
+    } = forecast
+    else {
+        return None;
+    };
+    let when = match (likely_days, latest_days) {
+        (None, _) => format!("in {} at the earliest", count(earliest_days, "day")),
+        (Some(0), _) => "today".to_string(),
+        (Some(days), Some(latest)) if latest == earliest_days => {
+            format!("in about {}", count(days, "day"))
+        }
+        (Some(days), Some(latest)) => {
+            format!(
+                "in about {} ({earliest_days} to {latest})",
+                count(days, "day")
+            )
+        }
+        (Some(days), None) => {
+            format!("in about {} ({earliest_days} or more)", count(days, "day"))
+        }
+    };
+    Some(format!("full {when} at the present growth"))
 }
 
 /// Numbers in ranges: `1-55, 58`.
@@ -192,6 +223,29 @@ mod tests {
         let now = Timestamp::from_unix(1_795_385_804, 0).unwrap();
         let then = Timestamp::from_unix(1_795_385_804 - seconds, 0).unwrap();
         assert_eq!(ago(then, now), text);
+    }
+
+    #[rstest]
+    #[case(18, Some(25), Some(40), "in about 25 days (18 to 40)")]
+    #[case(25, Some(25), Some(25), "in about 25 days")]
+    #[case(1, Some(1), Some(2), "in about 1 day (1 to 2)")]
+    #[case(18, Some(25), None, "in about 25 days (18 or more)")]
+    #[case(18, None, None, "in 18 days at the earliest")]
+    #[case(0, Some(0), Some(3), "today")]
+    fn a_forecast_is_a_range(
+        #[case] earliest_days: u32,
+        #[case] likely_days: Option<u32>,
+        #[case] latest_days: Option<u32>,
+        #[case] when: &str,
+    ) {
+        let forecast = FullForecast::Within {
+            earliest_days,
+            likely_days,
+            latest_days,
+        };
+        let text = full_forecast(forecast).unwrap();
+        assert_eq!(text, format!("full {when} at the present growth"));
+        assert_eq!(full_forecast(FullForecast::NotWithin { days: 9 }), None);
     }
 
     #[rstest]

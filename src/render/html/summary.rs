@@ -8,7 +8,7 @@ use crate::render::json::{CheckState, FreesDocument, PlanSummaryDocument, Report
 use crate::render::table::View;
 use crate::render::table::plan::fullness_with_inodes;
 use crate::render::table::status::next_commands;
-use crate::render::text::{capital, count};
+use crate::render::text::{capital, count, full_forecast};
 
 /// The sections, by their names in the page.
 const SECTIONS: [(&str, &str); 8] = [
@@ -53,6 +53,10 @@ pub(super) fn write(document: &ReportDocument, plan: &Plan, view: &View, html: &
         .own("><rect class=\"whole\" width=\"100\" height=\"4\"/><rect class=\"used\" height=\"4\"")
         .attribute("width", &percent)
         .own("/></svg>\n");
+    }
+    if let Some(forecast) = full_forecast(status.forecast) {
+        let forecast = capital(&forecast);
+        html.own("<p>").text(&format!("{forecast}.")).own("</p>\n");
     }
     figures(document, view, html);
     html.own("<ul class=\"commands\">\n");

@@ -8,6 +8,7 @@ use crate::domain::blocker::Blocker;
 use crate::domain::boot_menu::BootMenu;
 use crate::domain::budget::Disk;
 use crate::domain::graph::Weight;
+use crate::domain::growth::FullForecast;
 use crate::domain::measure::{Bytes, Timestamp};
 use crate::domain::plan::{Later, Plan, Prediction};
 
@@ -24,6 +25,8 @@ pub struct StatusDocument {
     pub store: String,
     /// How full its file system is; null where that cannot be read.
     pub disk: Option<Disk>,
+    /// When it will be full if it grows as before.
+    pub forecast: FullForecast,
     /// The boot menu; null where there is none that could be read.
     pub boot: Option<BootDocument>,
     /// The job that the next figures are for.
@@ -119,6 +122,7 @@ pub fn status(
         taken_at: plan.taken_at,
         store: plan.store.to_string(),
         disk: plan.disk,
+        forecast: FullForecast::NotEnoughData,
         boot: None,
         job: plan.job.to_string(),
         frees_now: frees_now(prediction),

@@ -3,7 +3,7 @@
 use crate::domain::measure::Bytes;
 use crate::domain::plan::Plan;
 use crate::render::json::{CheckState, JobDocument, RunDocument, StatusDocument};
-use crate::render::text::{ago, count, escape};
+use crate::render::text::{ago, capital, count, escape, full_forecast};
 
 use super::grid::{Column, Grid};
 use super::plan::{blockers, fullness_with_inodes, outcome, policy};
@@ -17,6 +17,13 @@ pub fn status(document: &StatusDocument, plan: &Plan, view: &View) -> String {
         .map(|disk| fullness_with_inodes(&document.store, disk));
     let disk = disk.unwrap_or_else(|| document.store.clone());
     page.prose("", &view.paint(&escape(&disk), Paint::Bold), view.style);
+    if let Some(forecast) = full_forecast(document.forecast) {
+        page.prose(
+            "",
+            &view.paint(&capital(&forecast), Paint::Yellow),
+            view.style,
+        );
+    }
     if let Some(boot) = &document.boot {
         let generations = count(boot.generations, "generation");
         let another = match boot.another {

@@ -12,6 +12,7 @@ use nix_prune::domain::baseline::SnapshotScope;
 use nix_prune::domain::blocker::{Blocker, CheckCode};
 use nix_prune::domain::budget::{Disk, Inodes};
 use nix_prune::domain::graph::{GraphBuilder, KeepFlags, NodeIdx};
+use nix_prune::domain::growth::FullForecast;
 use nix_prune::domain::job::{
     CollectOperation, GenerationsOperation, Job, JobName, Operations, ProfileRef, ProfileSelector,
     ProtectedGeneration, RootsOperation,
@@ -639,7 +640,15 @@ pub(crate) fn status(plan: &Plan) -> json::StatusDocument {
         disk: Some(disk()),
         ..plan.clone()
     };
-    json::status(&plan, jobs, vec![attention])
+    let forecast = FullForecast::Within {
+        earliest_days: 18,
+        likely_days: Some(25),
+        latest_days: Some(40),
+    };
+    json::StatusDocument {
+        forecast,
+        ..json::status(&plan, jobs, vec![attention])
+    }
 }
 
 /// The report, and the plan that it shows first.
