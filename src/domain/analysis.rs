@@ -9,6 +9,7 @@ mod sources;
 #[cfg(test)]
 mod tests;
 mod usage;
+mod what_if;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::OnceLock;
@@ -26,6 +27,7 @@ pub use shares::{Keeper, Part, PartPackages, Share};
 pub use sharing::{Keeping, RootGroup, Sharing};
 pub use sizes::{Size, Sizes};
 pub use usage::{GroupBy, Sets, Usage, UsageRow};
+pub use what_if::{Fate, FreedTogether, WhatIf};
 
 /// What was seen of a store.
 #[derive(Debug)]
