@@ -29,4 +29,5 @@ pub mod store_dir;
 pub mod survey;
 pub mod system_info;
 pub mod system_journal;
+pub mod terminal;
 mod threads;

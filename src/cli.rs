@@ -3,6 +3,7 @@
 mod apply;
 pub mod args;
 mod ask;
+mod browse;
 mod budget;
 mod complete;
 mod config;
@@ -186,6 +187,7 @@ fn dispatch_in(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Dead(args) => dead::dead(context, &args),
         Command::Why(args) => why::why(context, &args),
         Command::Du(args) => du::du(context, &args),
+        Command::Browse(args) => browse::browse(context, &args),
         Command::Report(args) => report::report(context, &args),
         Command::Doctor(args) => doctor::doctor(context, &args),
         Command::Hold(args) => hold::hold(context, &args),

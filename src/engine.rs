@@ -35,7 +35,7 @@ use crate::ports::{
 pub use checks::failed_in_a_row;
 pub use collect::{Collection, collect};
 pub use gate::{Approved, GateError, gate};
-pub use plan::{BudgetContext, Exact, PlanError, Planner, Recent, names};
+pub use plan::{BudgetContext, DeadPaths, Exact, Exploration, PlanError, Planner, Recent, names};
 
 /// The world, as the engine sees it.
 pub struct Engine<'a, R> {

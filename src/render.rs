@@ -1,8 +1,9 @@
 //! Views of plain data: text, tables, JSON, graphs, metrics and a page.
 //!
 //! [`json`] writes everything as it is; [`table`] writes for a terminal, and escapes everything that a name or a link could use to
-//! control it.
+//! control it; [`browse`] draws a full screen.
 
+pub mod browse;
 pub mod dot;
 pub mod html;
 pub mod json;

@@ -7,6 +7,7 @@ use clap_complete::Shell;
 use super::complete;
 use crate::domain::measure::Span;
 
+mod browse;
 mod budget;
 mod calendar;
 mod config;
@@ -17,6 +18,7 @@ mod run;
 mod store;
 mod undo;
 
+pub use browse::BrowseArgs;
 pub use budget::{BudgetArgs, FreeAmount};
 pub use calendar::CalendarArgs;
 pub use config::{
@@ -179,6 +181,14 @@ pub enum Command {
         after_long_help = "Examples:\n  nix-prune du --by package --top 10\n  nix-prune du --by profile"
     )]
     Du(DuArgs),
+    /// Browse the store on a full screen: mark, see what that frees, apply
+    ///
+    /// Shows profiles, generations, roots, leftovers, packages, dead paths and holds, what keeps each, and what removing the marked
+    /// ones would free. Nothing is removed until the plan of what is marked was shown and confirmed, as with `run`.
+    #[command(
+        after_long_help = "Examples:\n  nix-prune browse                            # ? shows the keys\n  nix-prune browse --undo-window 0s           # the space is free at once"
+    )]
+    Browse(BrowseArgs),
     /// Write an HTML page of the store, the plans and the past runs (read-only)
     ///
     /// The page has a map of the store, the generations on a time line, the plan of each enabled job, duplicate packages,
@@ -257,6 +267,7 @@ impl Command {
             Self::Run(args) => args.wait.wait,
             Self::Free(args) => args.wait.wait,
             Self::Apply(args) => args.wait.wait,
+            Self::Browse(args) => args.wait.wait,
             Self::Undo(args) => args.wait.wait,
             Self::Hold(HoldArgs {
                 command: HoldCommand::Release(args),

@@ -4,9 +4,10 @@ use super::args::{HoldArgs, HoldCommand, JobArgs, JsonArg, ReleaseArgs};
 use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::{ask, history, inspect, out, run};
+use crate::adapters::nix_cli::NixCli;
 use crate::domain::blocker::CheckCode;
 use crate::domain::plan::HoldFacts;
-use crate::domain::receipt::Outcome;
+use crate::domain::receipt::{Outcome, Receipt};
 use crate::domain::snapshot::{Hold, Snapshot};
 use crate::engine::Exact;
 use crate::ports::Clock;
@@ -81,10 +82,7 @@ fn release(context: &Context, args: &ReleaseArgs) -> Result<Exit, Failure> {
     let nix = context.nix()?;
     let open = holds.iter().filter(|h| wanted(h) && h.until > now).count();
     if !args.yes && open > 0 {
-        let text = format!(
-            "{open} of these undo windows {} still open; a release makes their removals final.",
-            if open == 1 { "is" } else { "are" },
-        );
+        let text = render::table::open_windows(open);
         let question = format!("Release {}?", count(facts.len(), "hold"));
         ask::confirm(&[text], &question, &context.signals)?;
     }
@@ -92,8 +90,7 @@ fn release(context: &Context, args: &ReleaseArgs) -> Result<Exit, Failure> {
         out::text("There are no holds to release.");
         return Ok(Exit::Done);
     }
-    let observer = context.observer(None);
-    let receipt = context.engine(&observer, &nix).release(facts)?;
+    let receipt = release_now(context, &nix, facts)?;
     if args.json.json {
         out::json(&receipt)?;
     } else {
@@ -102,6 +99,16 @@ fn release(context: &Context, args: &ReleaseArgs) -> Result<Exit, Failure> {
         out::text(&format!("Released {released}.{}", freed_next(context)));
     }
     Ok(run::exit(&receipt))
+}
+
+/// Releases holds that a person has agreed to give up.
+pub(super) fn release_now(
+    context: &Context,
+    nix: &NixCli,
+    facts: Vec<HoldFacts>,
+) -> Result<Receipt, Failure> {
+    let observer = context.observer(None);
+    Ok(context.engine(&observer, nix).release(facts)?)
 }
 
 /// What a run frees now, in words; nothing where that is unknown.

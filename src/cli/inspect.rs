@@ -19,7 +19,7 @@ use crate::domain::measure::Bytes;
 use crate::domain::note::{Note, NoteCode};
 use crate::domain::plan::Plan;
 use crate::domain::snapshot::Snapshot;
-use crate::engine::{Exact, PlanError, Planner};
+use crate::engine::{Exact, Exploration, PlanError, Planner};
 use crate::ports::{
     DiskError, NixActions, Observation, ReadStore, StoreReadError, StoreReadTrouble, Survey,
     SurveyError, error_chain,
@@ -40,11 +40,20 @@ pub(super) fn renew(
     with_planner(context, job, |planner| planner.renew(plan, job, exact))
 }
 
-fn with_planner(
+/// Plans a job, and keeps what the plan was decided on.
+pub(super) fn explore(context: &Context, job: &EffectiveJob) -> Result<Exploration, Failure> {
+    let exploration = with_planner(context, job, |planner| planner.explore(job))?;
+    if let Some(blocker) = exploration.snapshot.hidden_roots().next() {
+        return Err(roots_are_hidden(blocker));
+    }
+    Ok(exploration)
+}
+
+fn with_planner<T>(
     context: &Context,
     job: &EffectiveJob,
-    plan: impl FnOnce(Planner<'_, Journal>) -> Result<Plan, PlanError>,
-) -> Result<Plan, Failure> {
+    plan: impl FnOnce(Planner<'_, Journal>) -> Result<T, PlanError>,
+) -> Result<T, Failure> {
     let nix = context.nix().ok();
     // What is let pass must be what is found again under the lock.
     let care = if job.accept.contains(&CheckCode::StoreDamaged) {

@@ -80,7 +80,7 @@ pub(super) fn text_of(event: &RunEvent, priority: Priority, lines: &str) {
 
 /// Whether the locale's characters are UTF-8.
 #[expect(clippy::disallowed_methods, reason = "the locale")]
-fn is_utf8() -> bool {
+pub(super) fn is_utf8() -> bool {
     let set = ["LC_ALL", "LC_CTYPE", "LANG"].map(|name| std::env::var(name).unwrap_or_default());
     let locale = set.into_iter().find(|value| !value.is_empty());
     let locale = locale.unwrap_or_default().to_ascii_lowercase();

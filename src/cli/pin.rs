@@ -9,7 +9,7 @@ use crate::adapters::journal::PinRecord;
 use crate::domain::blocker::CheckCode;
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::job::ProfileRef;
-use crate::domain::profile::{GenerationNumber, Profile, ProfilePath};
+use crate::domain::profile::{GenerationNumber, Owner, Profile, ProfilePath};
 use crate::domain::reference::GenerationsRef;
 use crate::domain::snapshot::Pin;
 use crate::ports::{Clock, RunJournal};
@@ -38,17 +38,32 @@ pub(super) fn pin(context: &Context, args: &PinArgs) -> Result<Exit, Failure> {
         reason: args.reason.clone(),
         until,
     };
+    let changed = add(context, &pin)?;
+    show(&pin, true, changed, context, &args.json)
+}
+
+/// Records a pin. Says whether that changed anything.
+pub(super) fn add(context: &Context, pin: &Pin) -> Result<bool, Failure> {
     let lock = context.journal.lock()?;
     let record = PinRecord {
         profile: pin.profile.clone(),
-        number,
+        number: pin.number,
         reason: pin.reason.clone(),
-        until,
+        until: pin.until,
         created: context.clock.now(),
     };
     let changed = context.journal.add_pin(&lock, record)?;
     context.journal.restock(&lock);
-    show(&pin, true, changed, context, &args.json)
+    Ok(changed)
+}
+
+/// Removes the record of a pin. Says whether there was one.
+pub(super) fn remove(context: &Context, pin: &Pin) -> Result<bool, Failure> {
+    let lock = context.journal.lock()?;
+    let (profile, number) = (&pin.profile, pin.number);
+    let changed = context.journal.remove_pin(&lock, profile, number)?;
+    context.journal.restock(&lock);
+    Ok(changed)
 }
 
 fn list(context: &Context, json: &JsonArg) -> Result<Exit, Failure> {
@@ -82,9 +97,7 @@ pub(super) fn unpin(context: &Context, args: &UnpinArgs) -> Result<Exit, Failure
         reason: None,
         until: None,
     };
-    let lock = context.journal.lock()?;
-    let changed = context.journal.remove_pin(&lock, &pin.profile, number)?;
-    context.journal.restock(&lock);
+    let changed = remove(context, &pin)?;
     show(&pin, false, changed, context, &args.json)
 }
 
@@ -140,15 +153,7 @@ fn find(
             );
         }
     };
-    if !context.actor.may_act_for(profile.owner.uid) {
-        return Err(Failure::new(
-            Exit::NoPermission,
-            format!(
-                "{} belongs to {}, where a pin of yours has no effect",
-                profile.path, profile.owner
-            ),
-        ));
-    }
+    check_owner(context, &profile.path, &profile.owner)?;
     if must_exist && !profile.generations.contains_key(&number) {
         return Err(usage(format!(
             "{} has no generation {number}",
@@ -156,4 +161,17 @@ fn find(
         )));
     }
     Ok((profile.path.clone(), number))
+}
+
+/// Refuses a pin that nobody would heed.
+pub(super) fn check_owner(
+    context: &Context,
+    profile: &ProfilePath,
+    owner: &Owner,
+) -> Result<(), Failure> {
+    if context.actor.may_act_for(owner.uid) {
+        return Ok(());
+    }
+    let message = format!("{profile} belongs to {owner}, where a pin of yours has no effect");
+    Err(Failure::new(Exit::NoPermission, message))
 }

@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 
+use super::blocker::CheckCode;
 use super::budget::DiskGoal;
 use super::job::Job;
 use super::limits::Usual;
@@ -49,6 +50,13 @@ impl EffectiveJob {
     pub fn with_risk_limit(mut self, limit: RiskLevel) -> Self {
         self.bound.max_risk = self.policy.ceiling(limit);
         self.bound.safe_mode = false;
+        self
+    }
+
+    /// The same with these checks accepted: to find out what could be removed, and not to remove it.
+    #[must_use]
+    pub fn accepting(mut self, codes: impl IntoIterator<Item = CheckCode>) -> Self {
+        self.bound.accept.extend(codes);
         self
     }
 

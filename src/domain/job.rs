@@ -63,6 +63,19 @@ impl From<JobName> for String {
     }
 }
 
+impl JobName {
+    /// The name of what a person marks in `browse`. Its runs are not those of a job of the settings, and say nothing about what one
+    /// usually removes.
+    pub fn by_hand() -> Self {
+        Self("browse".to_string())
+    }
+
+    /// Whether it is that name.
+    pub fn is_by_hand(&self) -> bool {
+        *self == Self::by_hand()
+    }
+}
+
 impl fmt::Display for JobName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

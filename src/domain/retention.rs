@@ -115,6 +115,8 @@ pub enum Reason {
     NotNeeded,
     /// One run removes no more.
     LaterRun,
+    /// Nobody marked it in `browse`.
+    NotMarked,
     /// A process works in the project of the link.
     InUse {
         /// The number of the process.

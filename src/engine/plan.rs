@@ -2,9 +2,11 @@
 
 pub(super) mod boot_menu;
 mod budget;
+mod marked;
 mod predict;
 
 pub use self::budget::{BudgetContext, Recent};
+pub use self::marked::{DeadPaths, Exploration};
 use super::checks;
 use crate::domain::analysis::StoreAnalysis;
 use crate::domain::budget::{Budget, Contradiction, DiskGoal, DiskUsage, Quantity, SizeMetric};

@@ -52,6 +52,7 @@ pub fn sentence(reason: &Reason, time: &dyn Fn(Timestamp) -> String) -> String {
         Reason::OtherOwner => "it belongs to another user".to_string(),
         Reason::NotNeeded => "the budget does not need its space".to_string(),
         Reason::LaterRun => "left for a later run".to_string(),
+        Reason::NotMarked => "it is not marked".to_string(),
         Reason::InUse { pid } => format!("process {pid} works in its project"),
         Reason::OutOfReach => "it cannot be removed with the rights of its owner".to_string(),
         Reason::UseUnknown(why) => format!("its last use is unknown: {why}"),

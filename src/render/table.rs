@@ -16,9 +16,9 @@ use grid::columns;
 pub(super) mod budget;
 mod damage;
 mod ended;
-mod grid;
+pub(super) mod grid;
 mod holds;
-mod listing;
+pub(super) mod listing;
 mod package;
 mod pins;
 pub(super) mod plan;
@@ -30,10 +30,11 @@ mod usage;
 
 pub use budget::shortfall;
 pub use ended::{NotDone, not_done, run_ended};
-pub use holds::holds;
+pub use holds::{holds, open_windows};
 pub use listing::{generations, pin, roots, roots_tsv};
 pub use package::package;
 pub use pins::pin_list;
+pub(super) use plan::fullness;
 pub use plan::{plan, plan_in_full, question, stop};
 pub use receipt::{history, receipt};
 pub use status::status;
@@ -87,6 +88,7 @@ impl View {
     /// The command that frees so much now, by the rules of a job; `None` where the policy forbids it.
     fn free_command(&self, size: Bytes, job: Option<&JobName>) -> Option<String> {
         let (program, size) = (&self.program, size_argument(size));
+        let job = job.filter(|job| !job.is_by_hand());
         let job = job.map(ToString::to_string).filter(|job| job != "default");
         let job = job.map_or(String::new(), |job| format!(" {job}"));
         self.may_end_windows
@@ -108,14 +110,14 @@ impl View {
         day.strftime(form).to_string()
     }
 
-    fn paint(&self, text: &str, paint: Paint) -> String {
+    pub(super) fn paint(&self, text: &str, paint: Paint) -> String {
         self.style.paint(text, paint)
     }
 }
 
 /// A way to set a text off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Paint {
+pub(super) enum Paint {
     Bold,
     Dim,
     Red,
@@ -152,7 +154,7 @@ impl Paint {
 }
 
 impl Style {
-    fn paint(self, text: &str, paint: Paint) -> String {
+    pub(super) fn paint(self, text: &str, paint: Paint) -> String {
         if self.color && !text.is_empty() {
             format!("{}{text}{RESET}", paint.mark())
         } else {
@@ -163,19 +165,19 @@ impl Style {
 
 /// The lines of a view, gathered.
 #[derive(Debug, Default)]
-struct Page {
+pub(super) struct Page {
     text: String,
 }
 
 impl Page {
     /// Adds a line of our own making.
-    fn line(&mut self, line: impl AsRef<str>) {
+    pub(super) fn line(&mut self, line: impl AsRef<str>) {
         self.text.push_str(line.as_ref().trim_end());
         self.text.push('\n');
     }
 
     /// Adds a line that loses its end where it is too long.
-    fn cut_line(&mut self, line: impl AsRef<str>, style: Style) {
+    pub(super) fn cut_line(&mut self, line: impl AsRef<str>, style: Style) {
         match style.width.map(usize::from) {
             Some(width) => self.line(grid::fit_line(line.as_ref(), width)),
             None => self.line(line),
@@ -184,7 +186,7 @@ impl Page {
 
     /// Adds a text of words behind a prefix, broken at spaces where the style has a width. Further lines are indented as far as
     /// the prefix is long.
-    fn prose(&mut self, prefix: &str, text: &str, style: Style) {
+    pub(super) fn prose(&mut self, prefix: &str, text: &str, style: Style) {
         let width = style.width.map_or(usize::MAX, usize::from);
         let indent = " ".repeat(columns(prefix));
         let mut line = prefix.to_string();
@@ -203,7 +205,7 @@ impl Page {
     }
 
     /// Adds an empty line, unless there is one or nothing stands above it.
-    fn gap(&mut self) {
+    pub(super) fn gap(&mut self) {
         if !self.text.is_empty() && !self.text.ends_with("\n\n") {
             self.text.push('\n');
         }
@@ -216,7 +218,7 @@ impl Page {
     }
 
     /// The text, with the colours in place of their marks.
-    fn finish(self) -> String {
+    pub(super) fn finish(self) -> String {
         let mut text = self.text;
         text.truncate(text.trim_end_matches('\n').len());
         text.push('\n');

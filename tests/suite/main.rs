@@ -9,6 +9,7 @@
 mod support;
 
 mod boot_menu;
+mod browse;
 mod budget;
 mod cli;
 mod collect;

@@ -8,6 +8,7 @@
     clippy::indexing_slicing
 )]
 
+mod browse;
 mod documents;
 pub(crate) mod metrics;
 mod page;

@@ -24,7 +24,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use nix::pty::openpty;
+use nix::pty::{Winsize, openpty};
 use nix::unistd::Pid;
 use nix_prune::adapters::scratch::Scratch;
 use nix_prune::domain::effective_job::EffectiveJob;
@@ -465,7 +465,22 @@ pub(crate) struct OnTerminal {
 
 impl OnTerminal {
     pub(crate) fn start(command: &mut Command) -> Self {
-        let pair = openpty(None, None).unwrap();
+        Self::on(command, None)
+    }
+
+    /// On one of so many columns and lines.
+    pub(crate) fn start_sized(command: &mut Command, (columns, lines): (u16, u16)) -> Self {
+        let size = Winsize {
+            ws_row: lines,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        Self::on(command, Some(size))
+    }
+
+    fn on(command: &mut Command, size: Option<Winsize>) -> Self {
+        let pair = openpty(size.as_ref(), None).unwrap();
         let end = || Stdio::from(pair.slave.as_fd().try_clone_to_owned().unwrap());
         let child = command
             .stdin(end())

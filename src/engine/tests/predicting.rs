@@ -1,16 +1,17 @@
 //! Predictions of plans on a store that can be read.
 
 use crate::domain::note::{Note, NoteCode};
-use nix_prune::domain::analysis::{StoreAnalysis, StoreData, UnregisteredPath};
+use nix_prune::domain::analysis::{Fate, StoreAnalysis, StoreData, UnregisteredPath};
 use nix_prune::domain::blocker::{Blocker, CheckCode};
 use nix_prune::domain::budget::{Amount, Budget, Disk, DiskGoal, ReleaseHolds};
 use nix_prune::domain::disk_use::{AtMost, DiskUse, Taken};
 use nix_prune::domain::graph::{GraphBuilder, KeepFlags};
 use nix_prune::domain::plan::Plan;
-use nix_prune::engine::{Exact, PlanError, Planner};
+use nix_prune::engine::{DeadPaths, Exact, PlanError, Planner};
 use nix_prune::ports::{DiskError, Observation, ReadStore, RunningRoots};
 
 use super::*;
+use crate::support::actions;
 
 /// A store where each path takes 100 bytes, twice that on disk, and was registered at the second of its number.
 struct Open<'a> {
@@ -161,6 +162,49 @@ fn held_generations_are_freed_when_their_windows_end() {
     assert_eq!(plan.prediction.notes, [note]);
     let plan = planned(&world, &store, &job(Span::ZERO)).unwrap();
     assert_eq!(figures(&plan), [800, 8, 1800, 0, 0].map(Some));
+}
+
+/// What `browse` shows of marks is what the plan of them predicts.
+#[rstest]
+#[case::held(Span::days(7))]
+#[case::at_once(Span::ZERO)]
+fn all_marks_free_what_the_plan_predicts_and_no_mark_removes_nothing(#[case] window: Span) {
+    let world = world();
+    let store = open(&world);
+    let planner = Planner {
+        survey: &world,
+        store: &store,
+        nix: Some(&world),
+        remember: &world,
+    };
+    let job = unrestricted(&job(window));
+    let exploration = planner.explore(&job).unwrap();
+    let (plan, analysis) = (&exploration.plan, &exploration.store);
+    let what_if = exploration.what_if(&job);
+    let freed = what_if.together(analysis, &plan.fates());
+    let later = plan.prediction.when_windows_end.unwrap();
+    assert_eq!(Some(freed.now.nar_bytes), plan.prediction.nar_bytes);
+    assert_eq!(freed.later.nar_bytes, later.nar_bytes);
+    assert_eq!(
+        (figures(plan)[0], figures(plan)[3]),
+        (Some(freed.now.nar_bytes.0), Some(freed.later.nar_bytes.0),)
+    );
+    let restricted = |dead, is_marked: &dyn Fn(usize) -> bool| {
+        let mut plan = plan.clone();
+        plan.restrict_to_marked(&exploration.snapshot, dead, is_marked);
+        plan
+    };
+    let all = restricted(DeadPaths::Delete, &|_| true);
+    assert_eq!(actions(&all), actions(plan));
+    let none = restricted(DeadPaths::Keep, &|_| false);
+    assert!(none.is_empty(), "{:?}", actions(&none));
+    let first = restricted(DeadPaths::Delete, &|at| at == 0);
+    assert_eq!(first.removals().count(), 1);
+    let renewed = planner.renew(first, &job, Exact::Never).unwrap();
+    let mut fates = plan.fates();
+    fates.iter_mut().skip(1).for_each(|fate| *fate = Fate::Kept);
+    let freed = what_if.together(analysis, &fates);
+    assert_eq!(Some(freed.now.nar_bytes), renewed.prediction.nar_bytes);
 }
 
 #[test]

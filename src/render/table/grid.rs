@@ -16,7 +16,7 @@ const MIN_FITTED_COLUMNS: usize = 24;
 
 /// A column: its heading, and what becomes of it where the terminal is narrow.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Column {
+pub(in crate::render) struct Column {
     heading: &'static str,
     is_right: bool,
     importance: Option<u8>,
@@ -36,7 +36,7 @@ enum Fit {
 
 impl Column {
     /// A column that is neither dropped nor cut.
-    pub(super) const fn new(heading: &'static str) -> Self {
+    pub(in crate::render) const fn new(heading: &'static str) -> Self {
         Self {
             heading,
             is_right: false,
@@ -47,43 +47,43 @@ impl Column {
     }
 
     /// Set flush right, as numbers are.
-    pub(super) const fn right(mut self) -> Self {
+    pub(in crate::render) const fn right(mut self) -> Self {
         self.is_right = true;
         self
     }
 
     /// May be dropped; the column with the least importance is dropped first.
-    pub(super) const fn importance(mut self, importance: u8) -> Self {
+    pub(in crate::render) const fn importance(mut self, importance: u8) -> Self {
         self.importance = Some(importance);
         self
     }
 
     /// A long value loses its end.
-    pub(super) const fn cut_end(mut self) -> Self {
+    pub(in crate::render) const fn cut_end(mut self) -> Self {
         self.fit = Fit::CutEnd;
         self
     }
 
     /// A long value loses its middle, for names whose two ends tell them apart.
-    pub(super) const fn cut_middle(mut self) -> Self {
+    pub(in crate::render) const fn cut_middle(mut self) -> Self {
         self.fit = Fit::CutMiddle;
         self
     }
 
     /// A long value loses its front, for paths.
-    pub(super) const fn cut_front(mut self) -> Self {
+    pub(in crate::render) const fn cut_front(mut self) -> Self {
         self.fit = Fit::CutFront;
         self
     }
 
     /// A long value continues on the next line, for sentences.
-    pub(super) const fn wrap(mut self) -> Self {
+    pub(in crate::render) const fn wrap(mut self) -> Self {
         self.fit = Fit::Wrap;
         self
     }
 
     /// May be cut or broken down to this width.
-    pub(super) const fn at_least(mut self, width: usize) -> Self {
+    pub(in crate::render) const fn at_least(mut self, width: usize) -> Self {
         self.least = width;
         self
     }
@@ -108,7 +108,7 @@ impl Column {
 }
 
 /// A table without borders. Columns without any text are left out.
-pub(super) struct Grid {
+pub(in crate::render) struct Grid {
     columns: Vec<Column>,
     rows: Vec<Vec<String>>,
 }
@@ -122,7 +122,7 @@ struct Placed {
 
 impl Grid {
     /// A table with these columns.
-    pub(super) fn new(columns: &[Column]) -> Self {
+    pub(in crate::render) fn new(columns: &[Column]) -> Self {
         Self {
             columns: columns.to_vec(),
             rows: Vec::new(),
@@ -130,12 +130,12 @@ impl Grid {
     }
 
     /// Adds a row of texts that are escaped already; a missing text is an empty one.
-    pub(super) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+    pub(in crate::render) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
         self.rows.push(cells.into_iter().collect());
     }
 
     /// Writes the table, if it has rows.
-    pub(super) fn write(&self, page: &mut Page, style: Style) {
+    pub(in crate::render) fn write(&self, page: &mut Page, style: Style) {
         if self.rows.is_empty() {
             return;
         }

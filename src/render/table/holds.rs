@@ -97,3 +97,11 @@ fn held(holds: &[&Hold]) -> String {
     };
     generations.chain(roots).collect::<Vec<_>>().join(", ")
 }
+
+/// What a release of holds whose undo window is open means.
+pub fn open_windows(open: usize) -> String {
+    format!(
+        "{open} of these undo windows {} still open; a release makes their removals final.",
+        if open == 1 { "is" } else { "are" },
+    )
+}

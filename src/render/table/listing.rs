@@ -140,7 +140,7 @@ pub fn roots(snapshot: &Snapshot, sizes: Option<&Sizes>, view: &View) -> String 
 
 /// The last use of a link, with the sign of it unless that is the time of the link. Of a link that no rule removes, only that time
 /// is known.
-fn last_use(root: &GcRoot, seen: Option<&LinkUse>, view: &View) -> String {
+pub(in crate::render) fn last_use(root: &GcRoot, seen: Option<&LinkUse>, view: &View) -> String {
     let made = || root.made_at.map(|time| ago(time, view.now));
     match seen {
         None => made().unwrap_or_else(|| "-".to_string()),
@@ -191,7 +191,7 @@ fn link(root: &GcRoot) -> String {
 }
 
 /// On a terminal the link without most of the digits that direnv puts at its end.
-fn short_link(link: &str, view: &View) -> String {
+pub(in crate::render) fn short_link(link: &str, view: &View) -> String {
     match link.rsplit_once('-') {
         Some((front, digits))
             if view.style.width.is_some()

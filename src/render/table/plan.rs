@@ -38,7 +38,11 @@ pub fn plan(plan: &Plan, run: Option<&str>, view: &View) -> String {
 
 /// The job and its policy, and how full the disk is.
 fn head(plan: &Plan, view: &View, page: &mut Page) {
-    let job = format!("Job {}: {}", plan.job, policy(plan.keep));
+    let job = if plan.job.is_by_hand() {
+        "Marked by hand".to_string()
+    } else {
+        format!("Job {}: {}", plan.job, policy(plan.keep))
+    };
     let disk = plan
         .disk
         .map(|disk| fullness(&plan.store.to_string(), disk));
@@ -59,7 +63,7 @@ fn head(plan: &Plan, view: &View, page: &mut Page) {
 const SCARCE_INODES_PERCENT: u128 = 80;
 
 /// How full a file system is, with its inodes where they may be used up before its bytes.
-pub(super) fn fullness(place: &str, disk: Disk) -> String {
+pub(in crate::render) fn fullness(place: &str, disk: Disk) -> String {
     let percent = disk.percent_used();
     let may_end_first = |inodes: &Inodes| {
         let used = inodes.percent_used();

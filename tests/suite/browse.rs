@@ -1,0 +1,212 @@
+//! `browse` on a terminal: marks, figures, what is carried out, and how the terminal is given back.
+
+#![cfg(test)]
+// Helpers are not tests to clippy, but they fail like tests.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::io::Write;
+use std::os::fd::AsFd;
+
+use nix::sys::signal::{Signal, kill};
+use nix::sys::termios::{Termios, tcgetattr};
+use nix_prune::adapters::scratch::Scratch;
+use rstest::rstest;
+
+use crate::support::{OnTerminal, listing, nixes, program, run, time};
+
+/// What the screen ends with: no mouse, the cursor, the usual screen.
+const LEFT: &str = "\x1b[?1006l\x1b[?1000l\x1b[?25h\x1b[?1049l";
+
+/// Five system generations of a path each, and a dead path.
+fn machine() -> Option<Scratch> {
+    let nix = nixes().last()?;
+    let scratch = Scratch::new(Some(&nix.bin)).unwrap();
+    let system = scratch.state_dir().join("profiles/system");
+    for n in 1..=5 {
+        let path = scratch
+            .add_path(&format!("system-{n}"), &[], 3000 * n)
+            .unwrap();
+        let date = time(&format!("2026-01-0{n}T00:00:00Z"));
+        scratch.set_profile(&system, &path, date).unwrap();
+    }
+    scratch.add_path("dead", &[], 7000).unwrap();
+    Some(scratch)
+}
+
+struct Browser {
+    terminal: OnTerminal,
+    before: Termios,
+}
+
+impl Browser {
+    fn start(scratch: &Scratch) -> Self {
+        let mut command = program(scratch);
+        command
+            .arg("browse")
+            .env("TERM", "xterm")
+            .env("LC_ALL", "C.UTF-8")
+            .env("NO_COLOR", "1");
+        let mut terminal = OnTerminal::start_sized(&mut command, (100, 24));
+        // The settings of a new terminal, as the program is not yet that far or not at all.
+        let fresh = nix::pty::openpty(None, None).unwrap();
+        let before = tcgetattr(fresh.slave.as_fd()).unwrap();
+        let seen = terminal.until("leave");
+        assert!(seen.contains("\x1b[?1049h"), "{seen:?}");
+        Self { terminal, before }
+    }
+
+    fn press(&mut self, keys: &str) {
+        self.terminal.terminal.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Draws everything again, and gives the line of the marks.
+    fn marks(&mut self) -> String {
+        self.press("\u{c}");
+        let mut seen = self.terminal.until("\x1b[2J");
+        // What follows may have come with it.
+        while !seen.rsplit("\x1b[2J").next().unwrap().contains("leave") {
+            seen += &self.terminal.until("leave");
+        }
+        let seen = seen.rsplit("\x1b[2J").next().unwrap();
+        let line = seen.split("\x1b[").find(|part| part.contains("marked: "));
+        line.unwrap_or(seen).to_string()
+    }
+
+    /// Reads to the end, and checks that the terminal is as it was.
+    fn end(mut self) -> (String, i32) {
+        let seen = self.terminal.until("\u{0}never");
+        let now = tcgetattr(self.terminal.terminal.as_fd()).unwrap();
+        let flags = |it: &Termios| (it.input_flags, it.output_flags, it.local_flags);
+        assert_eq!(flags(&now), flags(&self.before));
+        (seen, self.terminal.end())
+    }
+}
+
+fn generations(scratch: &Scratch) -> usize {
+    let dir = scratch.state_dir().join("profiles");
+    let names = dir.read_dir_utf8().unwrap();
+    let names = names.map(|entry| entry.unwrap().file_name().to_string());
+    names.filter(|name| name.ends_with("-link")).count()
+}
+
+#[test]
+fn marks_change_the_figure_and_leaving_changes_nothing() {
+    let Some(scratch) = machine() else { return };
+    let before = listing(&scratch.state_dir());
+    let mut browser = Browser::start(&scratch);
+    let first = browser.marks();
+    assert!(first.contains("1 marked: frees "), "{first}");
+    // Down to the first generation below the heading.
+    browser.press("2j ");
+    let second = browser.marks();
+    assert!(second.contains("2 marked: frees "), "{second}");
+    assert!(second.contains("restorable until then"), "{second}");
+    browser.press("u");
+    let third = browser.marks();
+    assert!(third.contains("no undo window"), "{third}");
+    browser.press("q");
+    let (seen, status) = browser.end();
+    assert!(seen.contains(LEFT), "{seen:?}");
+    assert_eq!(status, 0);
+    assert_eq!(generations(&scratch), 5);
+    let same = |name: &String| name.starts_with("profiles") || name.starts_with("gcroots");
+    let after = listing(&scratch.state_dir());
+    for (name, entry) in before.iter().filter(|(name, _)| same(name)) {
+        assert_eq!(after.get(name), Some(entry), "{name}");
+    }
+}
+
+#[test]
+fn marks_are_carried_out_after_a_yes_and_undone() {
+    let Some(scratch) = machine() else { return };
+    let before = run(&scratch, &["generations", "--no-sizes"]).stdout;
+    let mut browser = Browser::start(&scratch);
+    browser.press("2j  x");
+    let asked = browser.terminal.until("[y/N]");
+    let (_, plan) = asked.split_once(LEFT).unwrap();
+    assert!(plan.contains("Marked by hand"), "{plan}");
+    assert!(
+        plan.contains("Remove 2 generations (restorable until "),
+        "{plan}"
+    );
+    assert!(plan.contains("delete 1 dead path"), "{plan}");
+    assert_eq!(generations(&scratch), 5);
+    browser.press("y\n");
+    let (seen, status) = browser.end();
+    assert!(seen.contains("Removed 2 generations"), "{seen}");
+    assert_eq!(status, 0);
+    assert_eq!(generations(&scratch), 3);
+    let undone = run(&scratch, &["undo", "--yes"]);
+    assert_eq!(undone.status, 0, "{}", undone.stderr);
+    let after = run(&scratch, &["generations", "--no-sizes"]).stdout;
+    assert_eq!(after, before);
+}
+
+#[test]
+fn a_no_leaves_what_is_marked() {
+    let Some(scratch) = machine() else { return };
+    let mut browser = Browser::start(&scratch);
+    browser.press("2j  x");
+    browser.terminal.until("[y/N]");
+    browser.press("n\n");
+    let (seen, status) = browser.end();
+    assert!(seen.contains("nothing was changed"), "{seen}");
+    assert_eq!((status, generations(&scratch)), (4, 5));
+}
+
+#[test]
+fn a_pin_is_set_and_kept_and_the_screen_comes_back() {
+    let Some(scratch) = machine() else { return };
+    let mut browser = Browser::start(&scratch);
+    browser.press("2jp");
+    browser.terminal.until("Changed the pin of generation 1");
+    browser.press("q");
+    assert_eq!(browser.end().1, 0);
+    let pins = run(&scratch, &["pin", "list"]).stdout;
+    assert!(pins.contains("system:1"), "{pins}");
+}
+
+#[rstest]
+#[case(Signal::SIGTERM)]
+#[case(Signal::SIGINT)]
+#[case(Signal::SIGHUP)]
+fn a_signal_gives_the_terminal_back(#[case] signal: Signal) {
+    let Some(scratch) = machine() else { return };
+    let mut browser = Browser::start(&scratch);
+    browser.press("2j ");
+    kill(browser.terminal.pid(), signal).unwrap();
+    let (seen, _) = browser.end();
+    assert!(seen.ends_with(LEFT), "{seen:?}");
+    assert_eq!(generations(&scratch), 5);
+}
+
+#[test]
+fn hostile_names_do_nothing_to_the_terminal() {
+    let Some(scratch) = machine() else { return };
+    let odd = "\x1b]0;owned\x07\x1b[2J\u{202e}\n";
+    let path = scratch.add_path("linked", &[], 10).unwrap();
+    let link = scratch.home().join(format!("a{odd}b"));
+    scratch.add_root(&link, &path).unwrap();
+    let mut browser = Browser::start(&scratch);
+    browser.press("3j\n");
+    let seen = browser.terminal.until("\\x1b]0;owned\\x07\\x1b[2J");
+    assert!(!seen.contains("\x1b]0;"), "{seen:?}");
+    assert!(!seen.contains('\u{202e}'), "{seen:?}");
+    browser.press("qq");
+    assert_eq!(browser.end().1, 0);
+}
+
+#[test]
+fn without_a_terminal_other_commands_are_named() {
+    let Some(scratch) = machine() else { return };
+    let ran = run(&scratch, &["browse"]);
+    assert_eq!(ran.status, 2);
+    for command in ["nix-prune status", "nix-prune du", "nix-prune plan --json"] {
+        assert!(ran.stderr.contains(command), "{}", ran.stderr);
+    }
+    let mut command = program(&scratch);
+    let mut dumb = OnTerminal::start(command.arg("browse").env("TERM", "dumb"));
+    let seen = dumb.until("plan --json");
+    assert!(seen.contains("cannot"), "{seen}");
+    assert_eq!(dumb.end(), 2);
+}
