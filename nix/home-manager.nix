@@ -30,6 +30,13 @@ let
   settable = lib.mapAttrs (_: units.defaults);
   nixPackage = if config.nix.enable or true then config.nix.package or null else null;
 
+  # busctl, which reaches the desktop
+  desktop =
+    let
+      notify = cfg.settings.notify or null;
+    in
+    lib.optional (notify != null && notify.desktop) pkgs.systemd;
+
   service = name: job: {
     Unit = {
       Description = units.describe name job;
@@ -45,7 +52,7 @@ let
       units.oneshot
       // units.retry
       // units.priority job
-      // units.modest
+      // units.withHook cfg.settings units.modest
       // {
         ExecStart = units.run {
           inherit (cfg) package;
@@ -54,7 +61,7 @@ let
         };
       }
       // lib.optionalAttrs (nixPackage != null) {
-        Environment = "PATH=${lib.makeBinPath [ nixPackage ]}";
+        Environment = "PATH=${lib.makeBinPath ([ nixPackage ] ++ desktop)}";
       };
   };
 

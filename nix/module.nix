@@ -104,7 +104,7 @@ let
       };
       serviceConfig =
         base.serviceConfig
-        // units.withFiles job sandbox
+        // units.withHook cfg.settings (units.withFiles job sandbox)
         // {
           ExecStart = units.run {
             inherit (cfg) package;
@@ -172,7 +172,7 @@ let
       serviceConfig =
         base.serviceConfig
         // units.retry
-        // units.modest
+        // units.withHook cfg.users.settings units.modest
         // {
           ExecStart = units.run {
             inherit (cfg) package;

@@ -397,6 +397,33 @@ let
         {
           example.maxGenerationsPerRun = 20;
         };
+    notify =
+      part
+        {
+          command = optional (types.nonEmptyListOf types.str) ''
+            A program and its arguments. It gets each notice as a JSON document on standard input. The program is an absolute path. With
+            it the units of jobs have a network.
+          '' (example [ "/etc/nix-prune/notify" ]);
+          desktop = mkOption {
+            type = types.bool;
+            default = false;
+            description = "Whether the desktop of the user's session shows notices.";
+            example = true;
+          };
+          timeout = optional own.age "How long the command may take, at most `10min`; `30s` if it is not set." (
+            example "1min"
+          );
+          fullWithin =
+            optional own.age
+              "Send a notice as well if the file system of the store will be full within this time by its growth."
+              (example "14d");
+        }
+        ''
+          Who is told when something is wrong with a job, and when it is not any more: once for each change, not for each run.
+        ''
+        {
+          example.desktop = true;
+        };
     policy =
       part
         {

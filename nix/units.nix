@@ -259,4 +259,22 @@ rec {
       )
       // more "SystemCallFilter" [ "setfsgid setfsuid" ]
     );
+
+  # What the command of a notice needs besides: most of them reach somebody by a network.
+  withHook =
+    settings: sandbox:
+    let
+      notify = settings.notify or null;
+      hasHook = notify != null && notify.command or null != null;
+    in
+    if hasHook then
+      removeAttrs sandbox [
+        "IPAddressDeny"
+        "PrivateNetwork"
+      ]
+      // {
+        RestrictAddressFamilies = "AF_UNIX AF_INET AF_INET6 AF_NETLINK";
+      }
+    else
+      sandbox;
 }

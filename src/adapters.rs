@@ -14,6 +14,7 @@ pub mod journal;
 pub mod leftovers;
 pub mod nix_cli;
 pub mod nix_dirs;
+pub mod notifier;
 pub mod open_files;
 pub mod plan_file;
 pub mod process;

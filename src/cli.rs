@@ -27,6 +27,7 @@ mod layers;
 mod log;
 mod manual;
 mod metrics;
+mod notices;
 mod out;
 mod package;
 mod pin;
@@ -194,6 +195,7 @@ fn dispatch_in(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Pin(args) => pin::pin(context, &args),
         Command::Unpin(args) => pin::unpin(context, &args),
         Command::Metrics(args) => metrics::metrics(context, &args),
+        Command::Notify(args) => notices::notify(context, &args),
         Command::Touch(args) => touch::touch(context, &args),
         Command::Config(args) => config::config(context, &args),
         Command::Completions { .. } | Command::Man(_) | Command::Demo | Command::Due(_) => {

@@ -21,6 +21,7 @@ pub mod maintenance;
 pub mod measure;
 pub mod nearest;
 pub mod note;
+pub mod notice;
 pub mod plan;
 pub mod policy;
 pub mod profile;

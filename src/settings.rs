@@ -34,6 +34,7 @@ use crate::domain::job::{Job, JobName, Protect};
 use crate::domain::limits::Limits;
 use crate::domain::measure::Span;
 use crate::domain::nearest::nearest;
+use crate::domain::notice::NoticeSettings;
 use crate::domain::policy::Policy;
 use declare::Key;
 use reader::Reader;
@@ -71,6 +72,7 @@ pub struct Settings {
     limits: Limits,
     accepted: Arc<[Acceptance]>,
     policy: Policy,
+    notices: Option<NoticeSettings>,
     jobs: BTreeMap<JobName, JobSettings>,
     /// The settings they were made from, with defaults.
     keys: keys::Settings,
@@ -128,6 +130,11 @@ impl Settings {
     /// The minimum retention of every job.
     pub fn policy(&self) -> Policy {
         self.policy
+    }
+
+    /// Who is told of what is wrong with a job; `None` for nobody.
+    pub fn notices(&self) -> Option<&NoticeSettings> {
+        self.notices.as_ref()
     }
 
     /// Per-run limits: what a run may do without a confirmation.

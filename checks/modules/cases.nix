@@ -40,6 +40,15 @@ let
   };
   settings = {
     undoWindow = "14d";
+    notify = {
+      command = [
+        "/etc/nix-prune/notify"
+        "admin@example.org"
+      ];
+      desktop = true;
+      timeout = "1min";
+      fullWithin = "14d";
+    };
     accept = [
       {
         code = "roots.unreadable";
@@ -79,8 +88,10 @@ let
     let
       heading = builtins.head (split "\n" section);
       title = builtins.replaceStrings [ " " "# " ] [ "-" "" ] heading;
-      codes = map (part: builtins.head (split "\n```\n" part)) (
-        builtins.tail (split "\n```nix\n" section)
+      # Whole flakes are evaluated by the tests of the guide.
+      isModule = code: builtins.length (split "outputs =" code) == 1;
+      codes = builtins.filter isModule (
+        map (part: builtins.head (split "\n```\n" part)) (builtins.tail (split "\n```nix\n" section))
       );
       example = n: {
         name = if n == 0 then title else "${title}-${toString n}";
@@ -92,7 +103,10 @@ let
   shown = builtins.listToAttrs (
     builtins.concatMap examples [
       ../../README.md
+      ../../docs/guide/ci.md
+      ../../docs/guide/fleet.md
       ../../docs/guide/metrics.md
+      ../../docs/guide/notices.md
       ../../docs/guide/recipes.md
     ]
   );

@@ -28,6 +28,12 @@ impl Clock for SystemClock {
     }
 }
 
+/// The name of the machine; empty where it has none.
+pub fn host_name() -> String {
+    let name = nix::unistd::gethostname().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
 /// The machine's zone, from `TZ` or `/etc/localtime`; UTC if neither has one.
 pub fn zone() -> TimeZone {
     TimeZone::try_system().unwrap_or(TimeZone::UTC)

@@ -9,6 +9,7 @@
 //! pins.json             generations that are never removed
 //! root-baseline.json    the root baseline of the last run
 //! acknowledged.json     the time up to which failures are acknowledged
+//! notices.json          what somebody was told of each job
 //! free-space.json       samples of the free space
 //! ```
 //!
@@ -18,6 +19,7 @@
 pub(crate) mod fuzzing;
 mod holds;
 mod lock;
+mod notices;
 mod pins;
 mod previous_runs;
 mod probe;

@@ -81,11 +81,19 @@ pub struct Command<'a> {
     account: Option<&'a Account>,
     args: Vec<OsString>,
     settings: Vec<(OsString, Option<OsString>)>,
-    input: Option<PathBuf>,
+    input: Input,
     timeout: Duration,
     grace: Grace,
     progress: Option<LineCounter>,
     low_priority: bool,
+}
+
+/// The standard input of a command.
+#[derive(Debug, Clone)]
+enum Input {
+    Empty,
+    File(PathBuf),
+    Bytes(Vec<u8>),
 }
 
 /// How long a command has to end after it was asked to.
@@ -112,7 +120,7 @@ impl<'a> Command<'a> {
             account: None,
             args: Vec::new(),
             settings: Vec::new(),
-            input: None,
+            input: Input::Empty,
             timeout,
             grace: Grace::FOR_NIX,
             progress: None,
@@ -178,7 +186,14 @@ impl<'a> Command<'a> {
     /// Lets it read a file as its standard input, which is empty otherwise.
     #[must_use]
     pub fn input(mut self, file: &Path) -> Self {
-        self.input = Some(file.to_path_buf());
+        self.input = Input::File(file.to_path_buf());
+        self
+    }
+
+    /// Gives it bytes as its standard input; it need not read them.
+    #[must_use]
+    pub fn input_bytes(mut self, bytes: Vec<u8>) -> Self {
+        self.input = Input::Bytes(bytes);
         self
     }
 
@@ -286,8 +301,9 @@ impl<'a> Command<'a> {
             .full_env(environment)
             .unchecked();
         let expression = match &self.input {
-            Some(file) => expression.stdin_path(file),
-            None => expression.stdin_null(),
+            Input::File(file) => expression.stdin_path(file),
+            Input::Bytes(bytes) => expression.stdin_bytes(bytes.clone()),
+            Input::Empty => expression.stdin_null(),
         };
         Ok(expression.before_spawn(move |command| {
             // A group of its own, or ^C at the terminal would end Nix in the middle of a deed of ours. The leader of a

@@ -234,6 +234,11 @@ Exit status, for ExecCondition= of systemd:
         after_long_help = "Examples:\n  nix-prune metrics\n  nix-prune metrics --store --out /var/lib/node-exporter/nix-prune.prom"
     )]
     Metrics(MetricsArgs),
+    /// Send a test notice
+    ///
+    /// Runs `notify.command` of the settings, and shows the notice on the desktop with `notify.desktop`. Runs of jobs do so if something
+    /// is wrong, and when it is not any more: once for each change.
+    Notify(NotifyArgs),
     /// Mark a project as used, so that rules for unused roots keep its links
     ///
     /// Sets the time of the links into the store in DIR, DIR/.direnv and DIR/.devenv to now.
@@ -283,6 +288,14 @@ pub struct TouchArgs {
     /// The directory of the project
     #[arg(default_value = ".", value_hint = ValueHint::DirPath)]
     pub dir: Utf8PathBuf,
+}
+
+/// `notify`.
+#[derive(Debug, Args)]
+pub struct NotifyArgs {
+    /// Output
+    #[command(flatten)]
+    pub json: JsonArg,
 }
 
 /// `man`.

@@ -29,7 +29,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
         ],
     ),
     ("Protect", &["pin", "unpin", "hold", "touch"]),
-    ("Set up", &["config", "doctor", "due", "metrics"]),
+    ("Set up", &["config", "doctor", "due", "metrics", "notify"]),
 ];
 
 /// What people type that know other tools, and the flag that does it.

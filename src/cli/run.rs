@@ -8,7 +8,7 @@ use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::log::{self, EventKind, Priority, RunEvent};
 use super::progress::Progress;
-use super::{ask, inspect, out};
+use super::{ask, inspect, notices, out};
 use crate::adapters::collector;
 use crate::adapters::nix_cli::NixCli;
 use crate::adapters::store::StoreSurvey;
@@ -38,7 +38,7 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     let job = context.job(&overrides, args.consent.max_risk)?;
     let again = (!args.now).then(|| out::command("run"));
     let plan = |context: &Context, job: &EffectiveJob| inspect::plan(context, job, Exact::IfCheap);
-    execute(
+    let ended = execute(
         context,
         &RunKind::Run,
         &job,
@@ -46,7 +46,8 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Failure> {
         args.json.json,
         again.as_deref(),
         plan,
-    )
+    );
+    ended.inspect_err(|failure| notices::run_failed(context, &job.name, failure))
 }
 
 /// Plans a job, asks, and carries it out. `again` is the command to print for more space at once.
@@ -145,6 +146,7 @@ pub(super) fn finish(
     out::blockers(plan);
     super::budget::report_boot_menu(receipt);
     super::budget::report_shortfall(context, receipt);
+    notices::run_ended(context, receipt, exit);
     Ok(exit)
 }
 

@@ -22,6 +22,7 @@ mod error;
 mod generations;
 mod history;
 mod holds;
+mod notice;
 mod package;
 mod pins;
 mod report;
@@ -52,6 +53,7 @@ pub use generations::{
 pub(super) use history::is_open;
 pub use history::{HistoryDocument, RunDocument, history};
 pub use holds::{HeldRunDocument, HoldDocument, HoldsDocument, PinDocument, holds, pin};
+pub use notice::{MissingDocument, NoticeCheckDocument, NoticeDocument, notice};
 pub use package::{PackageDocument, PackagePathDocument, package};
 pub use pins::{ListedPinDocument, PinListDocument, PinSource, PinState, pin_list};
 pub use report::{
@@ -115,13 +117,15 @@ pub enum Document {
     ConfigMigrate,
     /// `config show --json`.
     ConfigShow,
+    /// What a command gets as a notice; `notify --json`.
+    Notice,
     /// Any command with `--json` that failed.
     Error,
 }
 
 impl Document {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Status,
         Self::Generations,
         Self::Roots,
@@ -144,6 +148,7 @@ impl Document {
         Self::ConfigImport,
         Self::ConfigMigrate,
         Self::ConfigShow,
+        Self::Notice,
         Self::Error,
     ];
 
@@ -172,6 +177,7 @@ impl Document {
             Self::ConfigImport => "config-import",
             Self::ConfigMigrate => "config-migrate",
             Self::ConfigShow => "config-show",
+            Self::Notice => "notice",
             Self::Error => "error",
         }
     }
@@ -201,6 +207,7 @@ impl Document {
             | Self::ConfigImport
             | Self::ConfigMigrate
             | Self::ConfigShow
+            | Self::Notice
             | Self::Error => 1,
         }
     }
@@ -230,6 +237,7 @@ impl Document {
             Self::ConfigImport => schema_of::<ConfigImportDocument>(self),
             Self::ConfigMigrate => schema_of::<ConfigMigrateDocument>(self),
             Self::ConfigShow => schema_of::<ConfigShowDocument>(self),
+            Self::Notice => schema_of::<NoticeDocument>(self),
             Self::Error => schema_of::<ErrorDocument>(self),
         }
     }

@@ -258,6 +258,10 @@ codes! {
     BootMinFree = "boot-menu.min-free",
     /// A free space of the boot menu needs a refresh, and system generations that may be removed.
     BootGenerations = "boot-menu.generations",
+    /// The command of `notify` is not an absolute path with arguments.
+    NotifyCommand = "notify.command",
+    /// The command of `notify` has no time, or more than ten minutes.
+    NotifyTimeout = "notify.timeout",
     /// A budget has no goal, or several.
     BudgetGoals = "budget.goals",
     /// `minFree` is not a valid goal.

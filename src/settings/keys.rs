@@ -53,6 +53,8 @@ keys! {
         };
         /// Minimum retention enforced on every job, flag and other file. The strictest file wins.
         policy "policy": Policy { merge: Merge::Union, risk: Risk::Each };
+        /// Who is told when something is wrong with a job, and when it is not any more: once for each change, not for each run.
+        notify "notify": Notify { risk: Risk::Each };
         /// The jobs by name. A job of a higher file replaces the whole job of that name.
         jobs "jobs": Named<Job> {
             required: Required::As(Code::JobsNone), items: (1, usize::MAX), items_code: Code::JobsNone,
@@ -130,6 +132,20 @@ keys! {
         };
         /// Generations not older than this, such as `7d`, and the one that was active then.
         within "within": Sourced<Span> { merge: Merge::Greatest, risk: Risk::Keeps };
+    }
+
+    /// Notices about jobs.
+    Notify {
+        /// A program and its arguments. It gets each notice as a JSON document on standard input. The program is an absolute path.
+        command "command": List<Sourced<String>> {
+            items: (1, PathPatterns::MAX_COUNT), items_code: Code::NotifyCommand, code: Code::NotifyCommand,
+        };
+        /// Whether the desktop of the user's session shows notices.
+        desktop "desktop": Sourced<bool> { default: Default::Json("false") };
+        /// How long the command may take, at most `10min`.
+        timeout "timeout": Sourced<Span> { default: Default::Json(r#""30s""#) };
+        /// Send a notice as well if the file system of the store will be full within this time by its growth, such as `14d`.
+        full_within "fullWithin": Sourced<Span>;
     }
 
     /// A named set of operations.

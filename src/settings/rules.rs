@@ -21,6 +21,7 @@ use crate::domain::effective_job::EffectiveJob;
 use crate::domain::job::{Job, JobName, Operations, PathPatterns, Protect, ProtectedGeneration};
 use crate::domain::limits::Limits;
 use crate::domain::measure::Span;
+use crate::domain::notice::{HookCommand, NoticeSettings};
 use crate::domain::policy::{MinimumRetention, Policy};
 use crate::domain::profile::GenerationNumber;
 use crate::domain::protected::ProtectedPaths;
@@ -29,6 +30,8 @@ use crate::domain::risk::RiskLevel;
 /// The number of jobs above which there is a warning.
 const MANY_JOBS: usize = 10;
 const JOBS: At<'static> = At::Key(&At::Root, "jobs");
+/// The longest that a run waits for the command of a notice.
+const MAX_NOTICE_TIMEOUT: Span = Span::minutes(10);
 
 /// Checks the rules between keys, and makes the settings. There are none if a value is missing or wrong; the findings
 /// contain it.
@@ -67,6 +70,7 @@ pub(super) fn settings(
     let undo_window = value(keys.undo_window.as_ref())?;
     let (protect, accepted) = (Arc::new(protected?), accepted(&keys)?);
     let (limits, policy) = (limits(&keys), policy(&keys)?);
+    let notices = notices(&keys, reader)?;
     let mut jobs: Vec<(JobName, JobSettings)> = jobs.into_iter().collect::<Option<_>>()?;
     for (_, settings) in &mut jobs {
         let job = &mut settings.job;
@@ -82,6 +86,7 @@ pub(super) fn settings(
         limits,
         accepted,
         policy,
+        notices,
         jobs: jobs.into_iter().collect(),
         keys,
     };
@@ -160,6 +165,48 @@ fn limits(keys: &keys::Settings) -> Limits {
         bytes: limits.and_then(|limits| value(limits.max_bytes.as_ref())),
         ..Limits::default()
     }
+}
+
+/// Inside, `None` where nobody is to be told.
+#[expect(
+    clippy::option_option,
+    reason = "outside, None means that a value is wrong"
+)]
+fn notices(keys: &keys::Settings, reader: &mut Reader) -> Option<Option<NoticeSettings>> {
+    let Some(notify) = &keys.notify else {
+        return Some(None);
+    };
+    let at = At::Key(&At::Root, "notify");
+    let timeout = value(notify.timeout.as_ref())?;
+    if timeout.is_zero() || timeout > MAX_NOTICE_TIMEOUT {
+        let message = format!("the command of a notice cannot have {timeout}");
+        let hint = format!("use a time up to {MAX_NOTICE_TIMEOUT}");
+        reader.error(
+            Code::NotifyTimeout,
+            At::Key(&at, "timeout"),
+            &message,
+            &hint,
+        );
+    }
+    let words = notify.command.as_ref().map(|list| &list.items);
+    let mut words = words.into_iter().flatten().map(|word| word.value.clone());
+    let command = words.next().map(|program| HookCommand {
+        program: program.into(),
+        args: words.collect(),
+    });
+    if let Some(command) = &command
+        && !(command.program.is_absolute() && command.program.file_name().is_some())
+    {
+        let message = format!("`{}` is not an absolute path of a program", command.program);
+        let hint = "use the absolute path; no shell reads the command, and PATH is not searched";
+        reader.error(Code::NotifyCommand, At::Key(&at, "command"), &message, hint);
+    }
+    Some(Some(NoticeSettings {
+        command,
+        desktop: value(notify.desktop.as_ref())?,
+        timeout,
+        full_within: value(notify.full_within.as_ref()),
+    }))
 }
 
 fn policy(keys: &keys::Settings) -> Option<Policy> {

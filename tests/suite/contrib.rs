@@ -6,6 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use clap::Parser;
 use nix_prune::cli::args::Cli;
 use rstest::rstest;
+use serde_json::{Value, json};
 
 use crate::support::{command, run_command, skipped};
 
@@ -156,4 +157,44 @@ fn the_journal_takes_the_catalogue() {
             .replace("@NIX_PRUNE_RUN@", "last");
         is_taken(&format!("nix-prune {line}"));
     }
+}
+
+#[test]
+fn the_workflow_is_yaml_and_its_commands_are_ours() {
+    let file = contrib().join("ci/github.yaml");
+    let script = "import json, sys, yaml; print(json.dumps(yaml.safe_load(open(sys.argv[1]))))";
+    let ran = run_command(command("python3").args(["-c", script, file.as_str()]));
+    if ran.stderr.contains("No module named") {
+        return skipped("the workflow of contrib, without PyYAML");
+    }
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    let workflow: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let steps = workflow["jobs"]["build"]["steps"].as_array().unwrap();
+    let prune = steps.last().unwrap();
+    assert_eq!(
+        (&prune["if"], &prune["continue-on-error"]),
+        (&json!("always()"), &json!(true))
+    );
+    let words = prune["run"].as_str().unwrap().split(' ');
+    Cli::try_parse_from(words).unwrap();
+    // What others choose, such as the name of a branch, must reach a shell as a variable.
+    let scripts = steps.iter().filter_map(|step| step["run"].as_str());
+    assert!(scripts.into_iter().all(|script| !script.contains("${{")));
+}
+
+#[test]
+fn the_guide_says_what_to_do_about_each_alert() {
+    let rules = read("prometheus/nix-prune.rules.yaml");
+    let alerts = rules.lines();
+    let alerts: Vec<&str> = alerts
+        .filter_map(|line| line.trim().strip_prefix("- alert: "))
+        .collect();
+    let page = std::fs::read_to_string(contrib().join("../docs/guide/fleet.md")).unwrap();
+    let rows = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `NixPrune"));
+    let rows: Vec<String> = rows
+        .map(|row| format!("NixPrune{}", row.split('`').next().unwrap()))
+        .collect();
+    assert_eq!(rows, alerts);
 }

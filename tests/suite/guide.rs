@@ -4,6 +4,7 @@
 // Helpers are not tests to clippy, but they fail like tests.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+mod nix;
 mod reference;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -35,6 +35,7 @@ mod main_job;
 mod maintenance;
 mod metrics;
 mod nix_cli;
+mod notices;
 #[path = "../../src/engine/tests/snapshots.rs"]
 mod plan;
 mod profiles;

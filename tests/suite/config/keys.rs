@@ -401,8 +401,34 @@ fn rows() -> Vec<Row> {
             policy(json!({ "undoWindow": "9d" })),
         ),
     ]);
+    rows.extend(rows_of_notify());
     rows.extend(rows_of_a_kind());
     rows
+}
+
+fn rows_of_notify() -> Vec<Row> {
+    let sends = By::Program(&["notify"]);
+    let notify = |key: &str, value: Value| {
+        let mut notify = json!({ "command": ["/bin/sh", "-c", "sleep 2"] });
+        notify[key] = value;
+        json!({ "notify": notify })
+    };
+    let values = [
+        (
+            "command[]",
+            "command",
+            json!(["/bin/true"]),
+            json!(["/bin/false"]),
+        ),
+        ("desktop", "desktop", json!(false), json!(true)),
+        ("timeout", "timeout", json!("1s"), json!("1min")),
+        ("fullWithin", "fullWithin", json!("7d"), json!("14d")),
+    ];
+    let rows = values.into_iter().map(|(name, key, one, other)| {
+        let name = format!("notify.{name}").leak();
+        Row(name, sends, notify(key, one), notify(key, other))
+    });
+    rows.collect()
 }
 
 /// The rows of keys that are all alike: numbers of keep rules, and operations that are done or not.

@@ -102,6 +102,7 @@ fn printed_by(document: Document) -> &'static [&'static str] {
         Document::ConfigImport => &["config import"],
         Document::ConfigMigrate => &["config migrate"],
         Document::ConfigShow => &["config show"],
+        Document::Notice => &["notify"],
         Document::Error => &[],
     }
 }

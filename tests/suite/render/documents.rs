@@ -54,6 +54,7 @@ fn sample_of(document: Document) -> Value {
         Document::ConfigImport => serde_json::to_value(config_import()),
         Document::ConfigMigrate => serde_json::to_value(config_migrate()),
         Document::ConfigShow => serde_json::to_value(config_show()),
+        Document::Notice => serde_json::to_value(sample::notice("")),
         Document::Error => serde_json::to_value(json::error(json::FailureDocument {
             code: "usage".into(),
             message: "x".into(),

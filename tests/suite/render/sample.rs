@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use nix_prune::domain::analysis::{GroupBy, Sets, StoreAnalysis, StoreData, UnregisteredPath};
 use nix_prune::domain::baseline::SnapshotScope;
 use nix_prune::domain::blocker::{Blocker, CheckCode};
-use nix_prune::domain::budget::{Disk, Inodes};
+use nix_prune::domain::budget::{Disk, Inodes, Quantity, SizeMetric};
 use nix_prune::domain::graph::{GraphBuilder, KeepFlags, NodeIdx};
 use nix_prune::domain::growth::FullForecast;
 use nix_prune::domain::job::{
@@ -20,6 +20,7 @@ use nix_prune::domain::job::{
 use nix_prune::domain::leftover::{LeftoverClass, LeftoverSum, Leftovers, by_class};
 use nix_prune::domain::measure::{Bytes, Span, Timestamp};
 use nix_prune::domain::note::{Note, NoteCode};
+use nix_prune::domain::notice::{NoticeEvent, Trouble};
 use nix_prune::domain::plan::{Action, OptimiseFacts, Plan};
 use nix_prune::domain::profile::{
     Content, Current, CurrentUnknown, Generation, GenerationNumber, Owner, Profile, ProfileKind,
@@ -42,6 +43,37 @@ use nix_prune::render::table::{self, View};
 /// A pin that was set.
 pub(crate) fn pin(odd: &str) -> PinDocument {
     json::pin(&snapshot(odd).pins[0], true, true)
+}
+
+/// A notice of a missed goal, with everything that it may have.
+pub(crate) fn notice(odd: &str) -> json::NoticeDocument {
+    let receipt = receipt(odd);
+    let check = Blocker::new(
+        CheckCode::RootsAway,
+        format!("away{odd}"),
+        format!("mount it{odd}"),
+    );
+    json::notice(json::NoticeDocument {
+        schema: "nix-prune/notice/1",
+        event: NoticeEvent::GoalMissed,
+        host: format!("host{odd}"),
+        job: receipt.job.clone(),
+        run: Some(receipt.run),
+        time: now(),
+        result: "budget".to_string(),
+        exit: 5,
+        message: format!("missed{odd}"),
+        detail: Some(format!("detail{odd}")),
+        commands: vec!["nix-prune plan daily".to_string()],
+        standing: vec![Trouble::CheckFailed, Trouble::GoalMissed],
+        checks: vec![json::NoticeCheckDocument::of(&check); 99],
+        bytes: Some(receipt.bytes),
+        missing: Some(json::MissingDocument {
+            metric: SizeMetric::OnDisk,
+            amount: Quantity(5),
+        }),
+        forecast: Some(FullForecast::NotWithin { days: 9 }),
+    })
 }
 
 /// What a run did not do.

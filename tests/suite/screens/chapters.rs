@@ -24,8 +24,8 @@ const FIRST_STEPS: &str = "docs/guide/plain-nix.md";
 /// What writes to the machine itself if root runs it.
 const REFUSED: [&str; 3] = ["config init", "config migrate", "--out /"];
 
-/// Commands that ask, which ends them with another status where there is no terminal.
-const STATUSES: [(&str, i32); 1] = [("nix-prune free 20M", 4)];
+/// Commands that ask, which ends them with another status where there is no terminal, and one that needs a program of its reader.
+const STATUSES: [(&str, i32); 2] = [("nix-prune free 20M", 4), ("nix-prune notify", 1)];
 
 #[test]
 fn every_command_of_the_guide_does_what_it_says() {
