@@ -36,6 +36,7 @@ mod progress;
 mod report;
 mod roots;
 mod run;
+mod serve;
 mod status;
 mod touch;
 mod undo;
@@ -196,6 +197,7 @@ fn dispatch_in(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Unpin(args) => pin::unpin(context, &args),
         Command::Metrics(args) => metrics::metrics(context, &args),
         Command::Notify(args) => notices::notify(context, &args),
+        Command::Serve(args) => serve::serve(context, &args),
         Command::Touch(args) => touch::touch(context, &args),
         Command::Config(args) => config::config(context, &args),
         Command::Completions { .. } | Command::Man(_) | Command::Demo | Command::Due(_) => {

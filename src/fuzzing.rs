@@ -5,7 +5,7 @@
 #[cfg(test)]
 mod tests;
 
-use crate::adapters::{boot, journal, nix_cli, plan_file, survey};
+use crate::adapters::{boot, http, journal, nix_cli, plan_file, survey};
 use crate::cli;
 use crate::settings;
 
@@ -24,16 +24,19 @@ pub enum Target {
     Journal,
     /// A saved plan.
     Plan,
+    /// The head of a request to `serve`.
+    Request,
 }
 
 impl Target {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Settings,
         Self::Links,
         Self::Nix,
         Self::Journal,
         Self::Plan,
+        Self::Request,
     ];
 
     /// Its name, which is that of its binary and of the directory of its inputs.
@@ -44,6 +47,7 @@ impl Target {
             Self::Nix => "nix",
             Self::Journal => "journal",
             Self::Plan => "plan",
+            Self::Request => "request",
         }
     }
 
@@ -56,6 +60,7 @@ impl Target {
                 boot::fuzzing::read(input, text.ok());
             }
             (Self::Nix, text) => nix_cli::fuzzing::read(input, text.ok()),
+            (Self::Request, _) => http::fuzzing::request(input),
             // The others come from files, which are refused when they are not UTF-8.
             (_, Err(_)) => {}
             (Self::Settings, Ok(text)) => cli::fuzzing::build(text, &settings::fuzzing::read(text)),

@@ -58,6 +58,18 @@ impl Program {
         Ok(Self { path: found })
     }
 
+    /// This program, to run another of its commands.
+    ///
+    /// # Errors
+    /// [`ProcessError::NotFound`] where it does not know its own file.
+    pub fn own() -> Result<Self, ProcessError> {
+        let path = launch::own_program().ok_or_else(|| ProcessError::NotFound {
+            program: "nix-prune".to_string(),
+            place: "that runs".to_string(),
+        })?;
+        Ok(Self { path })
+    }
+
     /// The absolute path.
     pub fn path(&self) -> &Path {
         &self.path

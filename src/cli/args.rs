@@ -26,11 +26,11 @@ pub use config::{
     MigrateArgs, ScopeArg, ShowArgs,
 };
 pub use hold::{HoldArgs, HoldCommand, ReleaseArgs};
-pub use job::{JobArgs, KeepArgs};
+pub use job::{DueArgs, JobArgs, KeepArgs};
 pub use pin::{PinArgs, PinCommand, UnpinArgs, When};
 pub use run::{ApplyArgs, Consent, FreeArgs, RunArgs, WaitArg};
 pub use store::{
-    DeadArgs, Division, DuArgs, MetricsArgs, ReportArgs, RootOrder, RootsArgs, WhyArgs,
+    DeadArgs, Division, DuArgs, MetricsArgs, ReportArgs, RootOrder, RootsArgs, ServeArgs, WhyArgs,
 };
 pub use undo::UndoArgs;
 
@@ -239,6 +239,15 @@ Exit status, for ExecCondition= of systemd:
     /// Runs `notify.command` of the settings, and shows the notice on the desktop with `notify.desktop`. Runs of jobs do so if something
     /// is wrong, and when it is not any more: once for each change.
     Notify(NotifyArgs),
+    /// Serve the page, the JSON documents and the metrics over HTTP (read-only)
+    ///
+    /// Paths: / (the page of `report`), /status.json, /plan.json, /plan/JOB.json, /history.json, /usage.json (`du`),
+    /// /report.json, /metrics, /metrics?store=1 and /healthz. Documents are kept for a minute, metrics and history for five
+    /// seconds.
+    #[command(
+        after_long_help = "Examples:\n  nix-prune serve                             # http://127.0.0.1:9748/ for this machine\n  nix-prune serve --listen unix:/run/nix-prune.sock\n  nix-prune serve --listen 0.0.0.0:9748 --token-file /etc/nix-prune/token"
+    )]
+    Serve(ServeArgs),
     /// Mark a project as used, so that rules for unused roots keep its links
     ///
     /// Sets the time of the links into the store in DIR, DIR/.direnv and DIR/.devenv to now.
@@ -395,12 +404,4 @@ pub struct GenerationsArgs {
     /// Output
     #[command(flatten)]
     pub json: JsonArg,
-}
-
-/// `due`.
-#[derive(Debug, Args)]
-pub struct DueArgs {
-    /// Name of the job in the settings
-    #[arg(value_name = "JOB", add = complete::jobs())]
-    pub job: Option<String>,
 }

@@ -29,7 +29,10 @@ const GROUPS: [(&str, &[&str]); 4] = [
         ],
     ),
     ("Protect", &["pin", "unpin", "hold", "touch"]),
-    ("Set up", &["config", "doctor", "due", "metrics", "notify"]),
+    (
+        "Set up",
+        &["config", "doctor", "due", "metrics", "notify", "serve"],
+    ),
 ];
 
 /// What people type that know other tools, and the flag that does it.

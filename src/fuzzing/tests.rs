@@ -12,6 +12,7 @@ use super::Target;
 #[case(Target::Nix)]
 #[case(Target::Journal)]
 #[case(Target::Plan)]
+#[case(Target::Request)]
 fn every_input_that_is_kept_is_read(#[case] target: Target) {
     let home = Path::new(env!("CARGO_MANIFEST_DIR"));
     let dir = home.join("fuzz/corpus").join(target.name());

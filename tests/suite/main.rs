@@ -44,6 +44,7 @@ mod retention;
 mod runtime_roots;
 mod safety;
 mod screens;
+mod serve;
 mod settings;
 mod store;
 mod survey;

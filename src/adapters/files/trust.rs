@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::open_to_read;
 use crate::ports::JournalError;
 
 const MAX_LINKS: usize = 40;
@@ -35,6 +36,20 @@ pub fn check(path: &Utf8Path, own: u32) -> Result<(), JournalError> {
 /// As [`check`].
 pub fn check_above(dir: &Utf8Path, own: u32) -> Result<(), JournalError> {
     check_below("/".into(), dir, own, Position::Above)
+}
+
+/// Opens a file that nobody but `own` and root can have written, with links resolved.
+///
+/// # Errors
+/// As [`check`].
+pub fn open(path: &Utf8Path, own: u32) -> Result<fs::File, JournalError> {
+    check(path, own)?;
+    let failed = |source| unreadable(path, source);
+    let real = path.canonicalize_utf8().map_err(failed)?;
+    // By now only they can change the way to it; the opened file is checked all the same.
+    let file = open_to_read(&real).map_err(failed)?;
+    check_open(&real, &file, own)?;
+    Ok(file)
 }
 
 /// Checks that an open file is `own`'s alone: what was opened may be another file than the one that [`check`] saw.

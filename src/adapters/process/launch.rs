@@ -47,6 +47,11 @@ pub fn launch_with(program: impl Into<PathBuf>) {
     let _ = LAUNCHER.set(program.into());
 }
 
+/// The executable of `nix-prune`, once it is known.
+pub(super) fn own_program() -> Option<PathBuf> {
+    LAUNCHER.get().cloned()
+}
+
 /// The program and the arguments that start `program` as `account`.
 ///
 /// # Errors

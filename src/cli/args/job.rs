@@ -59,3 +59,11 @@ pub struct KeepArgs {
     #[command(flatten)]
     pub calendar: CalendarArgs,
 }
+
+/// `due`.
+#[derive(Debug, Args)]
+pub struct DueArgs {
+    /// Name of the job in the settings
+    #[arg(value_name = "JOB", add = complete::jobs())]
+    pub job: Option<String>,
+}

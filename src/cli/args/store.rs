@@ -5,6 +5,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum, ValueHint};
 
 use super::JsonArg;
+use crate::adapters::http::ListenAddress;
 use crate::domain::measure::Span;
 use crate::domain::root::RootKind;
 
@@ -125,6 +126,25 @@ pub struct ReportArgs {
     /// Output
     #[command(flatten)]
     pub json: JsonArg,
+}
+
+/// `serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Listen on this address: `127.0.0.1:9748`, `[::1]:9748` or `unix:/path`; port 0 is any free port
+    ///
+    /// Default: the socket that systemd passes, else 127.0.0.1:9748. Addresses of other machines need --token-file. There is no
+    /// TLS: use a reverse proxy.
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<ListenAddress>,
+    /// Answer only requests with the token in FILE, as `Authorization: Bearer TOKEN`
+    ///
+    /// The token has at least 16 visible characters, and other users may not read the file. A Unix socket takes no token.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub token_file: Option<Utf8PathBuf>,
+    /// Exit when nobody was connected for this long, such as 10min; the socket of systemd starts the service again
+    #[arg(long, value_name = "DURATION")]
+    pub idle_exit: Option<Span>,
 }
 
 /// How the store is grouped.
