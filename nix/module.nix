@@ -217,6 +217,59 @@ let
       );
   };
 
+  serve = "nix-prune-serve";
+  socketFile = lib.removePrefix "unix:" cfg.serve.listen;
+  isSocketFile = socketFile != cfg.serve.listen;
+  isLocal =
+    isSocketFile
+    || lib.hasPrefix "127." cfg.serve.listen
+    || lib.hasPrefix "[::1]:" cfg.serve.listen;
+  hasToken = cfg.serve.tokenFile != null;
+  serveSocket = {
+    description = "Socket of nix-prune serve";
+    documentation = [ "man:nix-prune-serve(1)" ];
+    wantedBy = [ "sockets.target" ];
+    socketConfig = {
+      ListenStream = socketFile;
+    }
+    // (
+      if isSocketFile then
+        { SocketMode = "0660"; }
+      else
+        # an address of a network that is not there yet
+        lib.optionalAttrs (!isLocal) { FreeBind = true; }
+        // lib.optionalAttrs (!hasToken) {
+          IPAddressAllow = "localhost";
+          IPAddressDeny = "any";
+        }
+    );
+  };
+  # The socket is passed to it, so it needs no network of its own; and it writes nothing, so it has no directory.
+  serveService = {
+    description = "The page, documents and metrics of nix-prune over HTTP";
+    documentation = [ "man:nix-prune-serve(1)" ];
+    path = [ config.nix.package ];
+    environment.NIX_REMOTE = "daemon";
+    serviceConfig =
+      removeAttrs units.sandbox [
+        "ReadWritePaths"
+        "StateDirectory"
+        "StateDirectoryMode"
+      ]
+      // {
+        ExecStart = units.serve {
+          inherit (cfg) package;
+          inherit (cfg.serve) idleExit tokenFile;
+          file = systemFile;
+        };
+        # systemd 252 leaves it writable where credentials are mounted in it
+        ReadOnlyPaths = [ "/run" ];
+        TasksMax = 512;
+        TimeoutStopSec = "10s";
+      }
+      // lib.optionalAttrs hasToken { LoadCredential = "token:${cfg.serve.tokenFile}"; };
+  };
+
   timer = _: job: {
     wantedBy = [ "timers.target" ];
     timerConfig = units.timer job;
@@ -281,6 +334,10 @@ let
       message = "${at}.jobs.metrics: the metrics are written by a unit of that name. Either rename the job, or set ${at}.metrics.enable = false.";
     }
     {
+      assertion = cfg.serve.enable -> name != "serve";
+      message = "${at}.jobs.serve: the service has a unit of that name. Either rename the job, or set ${at}.serve.enable = false.";
+    }
+    {
       assertion = watches job -> !cfg.jobs ? "${name}-watch";
       message = "${at}.jobs.${name}-watch: ${name} is watched by a unit of that name. Either rename one of them, or set ${at}.jobs.${name}.watch.enable = false.";
     }
@@ -313,6 +370,34 @@ in
           on a store of 100,000 paths.
         '';
         example = true;
+      };
+    };
+    serve = {
+      enable = lib.mkEnableOption "a read-only service of the page, the JSON documents and the metrics over HTTP, started by its socket";
+      listen = lib.mkOption {
+        type = types.address;
+        default = "unix:/run/nix-prune-serve.sock";
+        description = ''
+          Where it listens. The socket file is for root and its group, which `systemd.sockets.nix-prune-serve.socketConfig.SocketGroup`
+          sets. An address such as `127.0.0.1:9748` is for every user of the machine, also the names of files in closed homes; one that
+          other machines can ask needs `tokenFile`.
+        '';
+        example = "127.0.0.1:9748";
+      };
+      tokenFile = lib.mkOption {
+        type = lib.types.nullOr types.directory;
+        default = null;
+        description = ''
+          A file with a token of at least 16 characters, which requests must have as `Authorization: Bearer TOKEN`. It is not in the
+          store. systemd passes it as a credential.
+        '';
+        example = "/etc/nix-prune/token";
+      };
+      idleExit = lib.mkOption {
+        type = types.age;
+        default = "10min";
+        description = "The service ends when nobody was connected for so long. The next request starts it again.";
+        example = "1h";
       };
     };
     users = {
@@ -371,6 +456,16 @@ in
             AccuracySec = "1min";
           };
         };
+      })
+      (lib.mkIf cfg.serve.enable {
+        assertions = [
+          {
+            assertion = isLocal || hasToken;
+            message = "${at}.serve.listen: other machines could ask at ${cfg.serve.listen}. Either set ${at}.serve.tokenFile, or listen on 127.0.0.1, [::1] or unix:/path.";
+          }
+        ];
+        systemd.services.${serve} = units.settable serveService;
+        systemd.sockets.${serve} = units.settable serveSocket;
       })
       (lib.mkIf cfg.users.enable {
         assertions = assertions cfg.users "${at}.users";

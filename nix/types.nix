@@ -41,6 +41,8 @@ in
   place = matching "absolute path" "/.*";
   # systemd would read more than one path, or another one
   directory = matching "absolute path without spaces, quotes, %, $ and backslashes" "/[^[:space:]\"'%$\\]*";
+  # what can be connected to from this machine alone is known by its text
+  address = matching "address and port, such as 127.0.0.1:9748 or [::1]:9748, or unix:/path" "[0-9.]+:[0-9]{1,5}|\\[[0-9a-fA-F:.]+]:[0-9]{1,5}|unix:/[^[:space:]\"'%$\\]*";
   safetyCheck = matching "code of a safety check, such as roots.unreadable" "[a-z]+\\.[a-z-]+";
   reason = matching "text that is not empty" ".*[^[:space:]].*";
 

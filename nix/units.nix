@@ -91,6 +91,24 @@ rec {
       ++ lib.optional store "--store"
     );
 
+  serve =
+    {
+      package,
+      file,
+      idleExit,
+      tokenFile,
+    }:
+    # the directory of credentials, which only systemd knows
+    words [
+      (lib.getExe package)
+      "--config"
+      "${file}"
+      "serve"
+      "--idle-exit"
+      idleExit
+    ]
+    + lib.optionalString (tokenFile != null) " \"--token-file\" \"%d/token\"";
+
   conditions =
     job:
     lib.optionalAttrs job.onlyOnAC { ConditionACPower = true; }

@@ -168,6 +168,26 @@ in
       };
     };
 
+    # the service on a socket file, for this machine, and for others
+    serve.services.nix-prune = {
+      enable = true;
+      serve.enable = true;
+    };
+    serve-loopback.services.nix-prune = {
+      enable = true;
+      serve.enable = true;
+      serve.listen = "[::1]:9748";
+    };
+    serve-network.services.nix-prune = {
+      enable = true;
+      serve = {
+        enable = true;
+        listen = "0.0.0.0:9748";
+        tokenFile = "/etc/nix-prune/token";
+        idleExit = "1h";
+      };
+    };
+
     # the jobs of users beside that of the system
     users.services.nix-prune = {
       enable = true;

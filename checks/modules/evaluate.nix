@@ -171,6 +171,13 @@ let
       Timer = timer.timerConfig;
       Install = full { WantedBy = lib.concatStringsSep " " timer.wantedBy; };
     });
+  socketText =
+    socket:
+    ini (sections {
+      Unit = head socket;
+      Socket = socket.socketConfig;
+      Install = full { WantedBy = lib.concatStringsSep " " socket.wantedBy; };
+    });
   plist = lib.generators.toPlist { escape = true; };
   files =
     folder: suffix: text: units:
@@ -189,6 +196,7 @@ let
       )
       // files "system/" "service" serviceText config.systemd.services
       // files "system/" "timer" timerText config.systemd.timers
+      // files "system/" "socket" socketText config.systemd.sockets
       // files "user/" "service" serviceText config.systemd.user.services
       // files "user/" "timer" timerText config.systemd.user.timers
       // {

@@ -43,6 +43,9 @@ let
   timer = unit // {
     timerConfig = section;
   };
+  socket = unit // {
+    socketConfig = section;
+  };
   # those of the modules that our module looks at, as each of them declares its options
   peers = {
     angrr.enable = flag;
@@ -73,6 +76,7 @@ in
       environment.persistence = any (types.attrsOf types.raw) { };
       systemd.services = units service;
       systemd.timers = units timer;
+      systemd.sockets = units socket;
       systemd.user.services = units service;
       systemd.user.timers = units timer;
       system.activationScripts = any (types.attrsOf (

@@ -62,6 +62,39 @@ in
         ]
       )
     ]
+    ++
+      each [ "services.nix-prune.serve.listen" "address and port" ]
+        (listen: {
+          services.nix-prune = {
+            enable = true;
+            serve = {
+              enable = true;
+              inherit listen;
+            };
+          };
+        })
+        [
+          "9748"
+          "localhost:9748"
+          "unix:relative"
+          "unix:/run/a b"
+          "127.0.0.1"
+        ]
+    ++ [
+      (row
+        {
+          services.nix-prune = {
+            enable = true;
+            serve.enable = true;
+            serve.listen = "0.0.0.0:9748";
+          };
+        }
+        [
+          "other machines could ask at 0.0.0.0:9748"
+          "services.nix-prune.serve.tokenFile"
+        ]
+      )
+    ]
     ++ each [ "${option}.operations.generations.keep.within" "duration, such as 14d" ]
       (within: keep { inherit within; })
       [
