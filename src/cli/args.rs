@@ -30,7 +30,8 @@ pub use job::{DueArgs, JobArgs, KeepArgs};
 pub use pin::{PinArgs, PinCommand, UnpinArgs, When};
 pub use run::{ApplyArgs, Consent, FreeArgs, RunArgs, WaitArg};
 pub use store::{
-    DeadArgs, Division, DuArgs, MetricsArgs, ReportArgs, RootOrder, RootsArgs, ServeArgs, WhyArgs,
+    DeadArgs, Division, DuArgs, GenerationsArgs, MetricsArgs, ReportArgs, RootOrder, RootsArgs,
+    ServeArgs, WhyArgs,
 };
 pub use undo::UndoArgs;
 
@@ -387,20 +388,6 @@ pub struct DoctorArgs {
     /// Acknowledge past failures, so that a paused job runs again
     #[arg(long)]
     pub acknowledge: bool,
-    /// Output
-    #[command(flatten)]
-    pub json: JsonArg,
-}
-
-/// `generations`.
-#[derive(Debug, Args)]
-pub struct GenerationsArgs {
-    /// Show only these profiles, or generations of them: `system`, `system:40..45`
-    #[arg(value_name = "PROFILE[:N[..M]]", add = complete::profiles())]
-    pub profiles: Vec<String>,
-    /// Omit sizes; do not read the store database
-    #[arg(long)]
-    pub no_sizes: bool,
     /// Output
     #[command(flatten)]
     pub json: JsonArg,

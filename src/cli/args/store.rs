@@ -6,8 +6,23 @@ use clap::{Args, ValueEnum, ValueHint};
 
 use super::JsonArg;
 use crate::adapters::http::ListenAddress;
+use crate::cli::complete;
 use crate::domain::measure::Span;
 use crate::domain::root::RootKind;
+
+/// `generations`.
+#[derive(Debug, Args)]
+pub struct GenerationsArgs {
+    /// Show only these profiles, or generations of them: `system`, `system:40..45`
+    #[arg(value_name = "PROFILE[:N[..M]]", add = complete::profiles())]
+    pub profiles: Vec<String>,
+    /// Omit sizes; do not read the store database
+    #[arg(long)]
+    pub no_sizes: bool,
+    /// Output
+    #[command(flatten)]
+    pub json: JsonArg,
+}
 
 /// `roots`.
 #[derive(Debug, Args)]
