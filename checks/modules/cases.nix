@@ -108,6 +108,7 @@ let
       ../../docs/guide/metrics.md
       ../../docs/guide/notices.md
       ../../docs/guide/recipes.md
+      ../../docs/guide/serve.md
     ]
   );
 in
