@@ -15,17 +15,15 @@ use crate::render::text::{count, escape, short_target};
 
 /// The overview: what the marks free, what could be freed at most, and who keeps what.
 pub(super) fn overview(model: &Model) -> String {
-    let view = view_of(model, model.screen.columns.saturating_sub(1));
+    let view = view_of(model, model.screen.columns.saturating_sub(2));
     let mut page = Page::default();
     let sum = model.marks.summary(&model.scene);
     let freed = sum.now.0.saturating_add(sum.leftovers.0);
     let first = match (sum.marked, freed) {
         (0, _) => {
-            "Nothing is marked. Mark what you do not need in the tabs to the right.".to_string()
+            "Nothing is marked. Mark what you do not need on the tabs 2 to 7.".to_string()
         }
-        (_, 0) => {
-            "What is marked frees nothing now. Mark more in the tabs to the right.".to_string()
-        }
+        (_, 0) => "What is marked frees nothing now. Mark more on the tabs 2 to 7.".to_string(),
         _ => format!(
             "{} are freed now by what is marked. Press x to see the plan; it asks before it removes anything.",
             Bytes(freed)

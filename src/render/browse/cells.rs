@@ -164,7 +164,7 @@ fn heading_cells(model: &Model, at: usize, heading: &Heading) -> Vec<String> {
         (all, marked) if all == marked => view.paint(&format!("{:>10}", "marked"), Paint::Green),
         _ => view.paint(&padded(model.added_by_group(at).nar_bytes), Paint::Bold),
     };
-    let all = count(heading.items.len(), "row");
+    let all = count(heading.items.len(), "generation");
     let none = String::new;
     match model.tab {
         Tab::Generations => vec![mark, title, none(), all, frees],

@@ -160,6 +160,11 @@ fn middle(screen: Screen) -> Rect {
 fn draw_overview(model: &Model, buffer: &mut Buffer) {
     let text = about::overview(model);
     let area = middle(model.screen);
+    let area = Rect {
+        x: 1,
+        width: area.width.saturating_sub(1),
+        ..area
+    };
     text_lines(model, buffer, area, &text, model.list().top);
 }
 

@@ -61,7 +61,7 @@ impl Marks {
         let ended = items.filter(|(_, item)| is_ended(item));
         let mut marks = Self {
             items: ended.map(|(at, _)| at).collect(),
-            dead_paths: scene.usual.plan.collection().is_some(),
+            dead_paths: scene.usual.plan.collection().is_some() && scene.what_if().dead().paths > 0,
             window: Window::Usual,
             together: FreedTogether::default(),
             added: Vec::new(),
@@ -144,6 +144,10 @@ impl Marks {
             (Window::Usual, Some(_)) => Window::None,
             _ => Window::Usual,
         };
+        // Only a collection frees at once what is not held.
+        if self.window == Window::None {
+            self.dead_paths = scene.usual.plan.collection().is_some();
+        }
         self.compute(scene);
         scene.at_once.is_some()
     }
