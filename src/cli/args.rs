@@ -79,7 +79,7 @@ pub struct Cli {
 const GLOBAL: &str = "Global options";
 
 /// Global options.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Global {
     /// Read this settings file as well; it takes precedence over the other files
     ///

@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::termios::{FlushArg, tcflush};
 use nix::unistd::read;
 
 use super::args::{ColorChoice, Consent};
@@ -129,6 +130,8 @@ fn ask(
     // The answer stands behind the question.
     text.truncate(text.trim_end().len());
     text.push(' ');
+    // An answer that was typed before the question could be read answers another one.
+    let _ = tcflush(io::stdin().as_fd(), FlushArg::TCIFLUSH);
     let mut terminal = io::stderr();
     let asked = terminal
         .write_all(text.as_bytes())

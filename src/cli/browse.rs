@@ -12,7 +12,7 @@ use super::failure::{Exit, Failure};
 use super::{ask, hold, inspect, out, pin, run};
 use crate::adapters::terminal::{self, Event};
 use crate::domain::effective_job::EffectiveJob;
-use crate::domain::measure::Span;
+use crate::domain::measure::{Span, count};
 use crate::domain::plan::{HoldFacts, Plan};
 use crate::domain::profile::{GenerationNumber, ProfilePath};
 use crate::domain::receipt::{Outcome, RunKind};
@@ -28,6 +28,18 @@ pub(super) fn browse(context: &Context, args: &BrowseArgs) -> Result<Exit, Failu
     let mut model = Model::new(jobs.scene(context)?, context.view(), screen(None));
     if show(context, &jobs, &mut model)? == Left::WithNothing {
         return Ok(Exit::Done);
+    }
+    // Settings, links and generations may have changed since the screen was opened.
+    let context = &context.with_settings_of_now();
+    let jobs = Jobs::new(context, args)?;
+    let marks = model.count_of_marks();
+    model.reload(jobs.scene(context)?, String::new());
+    let dropped = marks.saturating_sub(model.count_of_marks());
+    if dropped > 0 {
+        let items = count(dropped, "marked item");
+        out::eprint_lines(&[format!(
+            "Left out: {items} that changed meanwhile, or may not be removed any more."
+        )]);
     }
     let job = jobs.of(&model);
     let plan = marked(&model);

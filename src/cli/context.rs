@@ -76,6 +76,21 @@ pub(super) struct Context {
 }
 
 impl Context {
+    /// The same, with the settings as they are now.
+    pub(super) fn with_settings_of_now(&self) -> Self {
+        Self {
+            known_settings: OnceLock::new(),
+            global: self.global.clone(),
+            places: self.places.clone(),
+            journal: self.journal.clone(),
+            zone: self.zone.clone(),
+            signals: self.signals.clone(),
+            child_env: self.child_env.clone(),
+            counter: Arc::clone(&self.counter),
+            ..*self
+        }
+    }
+
     /// Reads the environment; creates nothing.
     ///
     /// # Errors

@@ -4,8 +4,10 @@
 // Helpers are not tests to clippy, but they fail like tests.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+use std::fs;
 use std::io::Write;
 use std::os::fd::AsFd;
+use std::os::unix::fs::symlink;
 
 use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::{Termios, tcgetattr};
@@ -140,6 +142,59 @@ fn marks_are_carried_out_after_a_yes_and_undone() {
     assert_eq!(undone.status, 0, "{}", undone.stderr);
     let after = run(&scratch, &["generations", "--no-sizes"]).stdout;
     assert_eq!(after, before);
+}
+
+/// Settings that were written while the screen was open hold, and a link that leads elsewhere by now was not marked.
+#[test]
+fn marks_are_of_what_is_there_when_they_are_carried_out() {
+    let Some(scratch) = machine() else { return };
+    let mut browser = Browser::start(&scratch);
+    browser.press("2j   ");
+    let marks = browser.marks();
+    assert!(marks.contains("4 marked: "), "{marks}");
+    let dir = scratch.home().join(".config/nix-prune");
+    fs::create_dir_all(&dir).unwrap();
+    let settings = r#"{
+        "version": 2,
+        "protect": { "generations": [{ "profile": "system", "number": 1 }] },
+        "jobs": { "daily": { "operations": { "collect": {} } } }
+    }"#;
+    fs::write(dir.join("config.json"), settings).unwrap();
+    let profile = scratch.state_dir().join("profiles/system");
+    let other = scratch.add_path("other", &[], 100).unwrap();
+    fs::remove_file(format!("{profile}-2-link")).unwrap();
+    symlink(
+        other.to_absolute_path(scratch.store()),
+        format!("{profile}-2-link"),
+    )
+    .unwrap();
+    browser.press("x");
+    let asked = browser.terminal.until("[y/N]");
+    assert!(asked.contains("Left out: 2 marked items"), "{asked}");
+    assert!(asked.contains("Remove 1 generation (restorable"), "{asked}");
+    browser.press("y\n");
+    let (_, status) = browser.end();
+    assert_eq!(status, 0);
+    let is_there = |n: u32| fs::symlink_metadata(format!("{profile}-{n}-link")).is_ok();
+    assert_eq!(
+        [1, 2, 3, 4, 5].map(is_there),
+        [true, true, false, true, true]
+    );
+}
+
+/// An answer is to a question that could be read.
+#[test]
+fn what_was_typed_ahead_is_no_answer() {
+    let Some(scratch) = machine() else { return };
+    let mut browser = Browser::start(&scratch);
+    browser.press("2j xy\n");
+    let asked = browser.terminal.until("[y/N]");
+    assert!(!asked.contains("Removed"), "{asked}");
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert_eq!(generations(&scratch), 5);
+    browser.press("n\n");
+    let (_, status) = browser.end();
+    assert_eq!((status, generations(&scratch)), (4, 5));
 }
 
 #[test]

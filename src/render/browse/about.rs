@@ -20,9 +20,7 @@ pub(super) fn overview(model: &Model) -> String {
     let sum = model.marks.summary(&model.scene);
     let freed = sum.now.0.saturating_add(sum.leftovers.0);
     let first = match (sum.marked, freed) {
-        (0, _) => {
-            "Nothing is marked. Mark what you do not need on the tabs 2 to 7.".to_string()
-        }
+        (0, _) => "Nothing is marked. Mark what you do not need on the tabs 2 to 7.".to_string(),
         (_, 0) => "What is marked frees nothing now. Mark more on the tabs 2 to 7.".to_string(),
         _ => format!(
             "{} are freed now by what is marked. Press x to see the plan; it asks before it removes anything.",

@@ -97,6 +97,10 @@ impl Marks {
         self.items.contains(&item)
     }
 
+    pub(super) fn count(&self) -> usize {
+        self.items.len()
+    }
+
     pub(super) fn are_dead_paths_marked(&self) -> bool {
         self.dead_paths
     }
@@ -227,15 +231,16 @@ impl Marks {
     }
 }
 
-/// What an item is, whatever becomes of it.
+/// What a person marked: a link of that name which leads somewhere else by now is another item.
 fn key(item: &Item) -> String {
-    use crate::domain::plan::Subject;
-    let (kind, class) = match &item.subject {
-        Subject::Generation { .. } => ("generation", None),
-        Subject::Root { .. } => ("root", None),
-        Subject::RootLink { .. } => ("link", None),
-        Subject::Hold { .. } => ("hold", None),
-        Subject::Leftovers { class, .. } => ("leftovers", Some(*class)),
+    use crate::domain::plan::{Action, Subject};
+    let target = match item.removal().map(|removal| &removal.action) {
+        Some(Action::RemoveRootLink(facts)) => Some(&facts.store_path),
+        _ => None,
     };
-    format!("{kind} {class:?} {}", item.subject.link())
+    match &item.subject {
+        // Their sums change all the time.
+        Subject::Leftovers { class, dir, .. } => format!("{class:?} {dir}"),
+        subject => format!("{subject:?} {target:?}"),
+    }
 }

@@ -110,6 +110,11 @@ impl Model {
         self.screen = screen;
     }
 
+    /// How many items are marked.
+    pub fn count_of_marks(&self) -> usize {
+        self.marks.count()
+    }
+
     /// The plan that the marks are a part of.
     pub fn plan(&self) -> &Plan {
         &self.marks.way(&self.scene).plan
