@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use camino::Utf8Path;
+
 use super::files::trust;
 use super::process::{ChildEnv, Command, ProcessError, Program};
 use crate::domain::notice::HookCommand;
@@ -71,6 +73,11 @@ impl Notifier<'_> {
     ) -> Result<(), DeliveryError> {
         if self.is_root {
             trust::check(&hook.program, 0).map_err(DeliveryError::Untrusted)?;
+            // A script is an argument of its shell.
+            let files = hook.args.iter().map(Utf8Path::new);
+            for file in files.filter(|file| file.is_absolute() && file.is_file()) {
+                trust::check(file, 0).map_err(DeliveryError::Untrusted)?;
+            }
         }
         let name = hook.program.file_name().unwrap_or_default();
         let dir = hook.program.parent().map(camino::Utf8Path::as_std_path);
@@ -140,7 +147,7 @@ fn without_markup(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::support::scratch;
-    use camino::{Utf8Path, Utf8PathBuf};
+    use camino::Utf8PathBuf;
     use rstest::rstest;
     use std::fs::{self, Permissions};
     use std::os::unix::fs::PermissionsExt;
@@ -236,6 +243,14 @@ mod tests {
         let hook = hook(&dir, ":>\"$1\"");
         fs::set_permissions(&hook.program, Permissions::from_mode(0o777)).unwrap();
         let error = run(&hook, "{}", true).unwrap_err();
+        assert!(matches!(error, DeliveryError::Untrusted(_)), "{error}");
+        assert!(!dir.join("out").exists());
+        // As a script is, behind its shell.
+        let shell = HookCommand {
+            program: "/bin/sh".into(),
+            args: vec![hook.program.to_string(), dir.join("out").into_string()],
+        };
+        let error = run(&shell, "{}", true).unwrap_err();
         assert!(matches!(error, DeliveryError::Untrusted(_)), "{error}");
         assert!(!dir.join("out").exists());
         run(&hook, "{}", false).unwrap();
