@@ -55,21 +55,26 @@ pub fn write_atomically(path: &Utf8Path, bytes: &[u8], mode: u32) -> io::Result<
 /// As [`write_atomically`], and when a link stands there.
 pub fn write_for_owner(path: &Utf8Path, bytes: &[u8]) -> io::Result<()> {
     const FOR_OWNER: u32 = 0o600;
+    refuse_link(path)?;
+    write_atomically(path, bytes, FOR_OWNER)
+}
+
+/// Everything else that is not to be overwritten, the writing itself refuses.
+fn refuse_link(path: &Utf8Path) -> io::Result<()> {
     match path.symlink_metadata() {
         Ok(there) if there.is_symlink() => Err(io::Error::new(
             io::ErrorKind::InvalidInput,
             "it is a symbolic link",
         )),
-        // Everything else that is not to be overwritten, the writing itself refuses.
-        _ => write_atomically(path, bytes, FOR_OWNER),
+        _ => Ok(()),
     }
 }
 
-/// Writes a file that a person named, for everybody to read. As root it is written only where no other user could have put
-/// something else in the place of a directory.
+/// The same for everybody to read. As root it is written only where no other user could have put something else in the place of a
+/// directory.
 ///
 /// # Errors
-/// As [`write_atomically`], and when another user can write to one of the directories.
+/// As [`write_for_owner`], and when another user can write to one of the directories.
 pub fn write_for_all(path: &Utf8Path, bytes: &[u8]) -> io::Result<()> {
     const FOR_ALL: u32 = 0o644;
     if nix::unistd::geteuid().is_root() {
@@ -78,6 +83,7 @@ pub fn write_for_all(path: &Utf8Path, bytes: &[u8]) -> io::Result<()> {
         let dir = dir.ok_or(io::ErrorKind::InvalidInput)?;
         trust::check_above(dir, 0).map_err(io::Error::other)?;
     }
+    refuse_link(path)?;
     write_atomically(path, bytes, FOR_ALL)
 }
 

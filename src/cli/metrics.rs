@@ -27,7 +27,7 @@ pub(super) fn metrics(context: &Context, args: &MetricsArgs) -> Result<Exit, Fai
         context.sample_space();
     }
     let text = text(context, args.store)?;
-    let Some(path) = &args.out else {
+    let Some(path) = args.out.as_ref().filter(|path| *path != "-") else {
         out::bytes(text.as_bytes());
         return Ok(Exit::Done);
     };

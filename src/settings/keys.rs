@@ -120,7 +120,7 @@ keys! {
         keep_at_least "keepAtLeast": MinimumRetention { merge: Merge::Union, risk: Risk::Each };
         /// The highest risk that any job may have: low, medium, high or critical.
         max_risk "maxRisk": Sourced<RiskLevel> { merge: Merge::Least, risk: Risk::Ceiling };
-        /// The shortest undo window, such as `1d`. With it no hold is released early.
+        /// The shortest undo window, such as `1d`. No budget releases a hold early then.
         undo_window "undoWindow": Sourced<Span> { merge: Merge::Greatest, risk: Risk::Keeps };
     }
 

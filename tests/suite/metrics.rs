@@ -122,14 +122,16 @@ fn a_file_for_a_collector_is_written_whole_and_for_all() {
         .collect();
     assert_eq!(names, ["nix-prune.prom"]);
 
-    // A link is replaced, not followed.
+    // A link such as /dev/stdout is neither followed nor replaced.
     let other = scratch.base().join("other");
     fs::write(&other, "mine").unwrap();
     fs::remove_file(&file).unwrap();
     symlink(&other, &file).unwrap();
-    assert_eq!(run(&scratch, &out).status, 0);
+    assert_eq!(run(&scratch, &out).status, 73);
     assert_eq!(fs::read_to_string(&other).unwrap(), "mine");
-    assert!(fs::symlink_metadata(&file).unwrap().is_file());
+    assert!(fs::symlink_metadata(&file).unwrap().is_symlink());
+    fs::remove_file(&file).unwrap();
+    values(&run(&scratch, &["metrics", "--out", "-"]).stdout);
 
     // A damaged record of samples costs nothing but a forecast.
     fs::write(&record, "{").unwrap();
