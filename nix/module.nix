@@ -366,8 +366,8 @@ in
         type = lib.types.bool;
         default = false;
         description = ''
-          Whether the store is read as well: dead paths, roots, and what each job would do with each generation. It takes a second
-          on a store of 100,000 paths.
+          Whether the store is read as well: dead paths, roots, and what each job would do with each generation. It takes as
+          long as a plan of each job.
         '';
         example = true;
       };

@@ -80,21 +80,14 @@ impl Notifier<'_> {
             }
         }
         let name = hook.program.file_name().unwrap_or_default();
-        let dir = hook.program.parent().map(camino::Utf8Path::as_std_path);
+        let dir = hook.program.parent().map(Utf8Path::as_std_path);
         let program = Program::find(name, Some(dir.unwrap_or(Path::new("/"))), self.child_env)
             .map_err(DeliveryError::Command)?;
         let command = Command::new(&program, self.child_env, timeout)
             .unset(NOT_FOR_HOOKS)
             .args(&hook.args)
-            .input_bytes(document)
-            .end_within(GRACE);
-        let command = OF_THE_SESSION
-            .iter()
-            .fold(command, |it, name| it.keep(name));
-        command
-            .run(self.interrupt)
-            .map(drop)
-            .map_err(DeliveryError::Command)
+            .input_bytes(document);
+        self.deliver(command).map_err(DeliveryError::Command)
     }
 
     /// Shows a notice on the desktop: a headline, and a text that must not contain markup.
@@ -124,15 +117,15 @@ impl Notifier<'_> {
             .args(call)
             .args(head)
             .args([escaped])
-            .args(tail)
-            .end_within(GRACE);
+            .args(tail);
+        self.deliver(command).map_err(DeliveryError::Desktop)
+    }
+
+    fn deliver(&self, command: Command<'_>) -> Result<(), ProcessError> {
         let command = OF_THE_SESSION
             .iter()
-            .fold(command, |it, name| it.keep(name));
-        command
-            .run(self.interrupt)
-            .map(drop)
-            .map_err(DeliveryError::Desktop)
+            .fold(command.end_within(GRACE), |it, name| it.keep(name));
+        command.run(self.interrupt).map(drop)
     }
 }
 

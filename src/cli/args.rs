@@ -228,7 +228,7 @@ Exit status, for ExecCondition= of systemd:
     Pin(PinArgs),
     /// Remove a pin
     Unpin(UnpinArgs),
-    /// Print metrics for Prometheus, in the format of `OpenMetrics`
+    /// Print metrics for Prometheus
     ///
     /// Without --store only the settings, the records and the free space are read, which takes milliseconds.
     #[command(

@@ -23,14 +23,12 @@ const LEFT_TO_RECORDS: Bytes = Bytes(1 << 20);
 
 /// Prints metrics, or writes them to a file with a sample of the free space for the forecast.
 pub(super) fn metrics(context: &Context, args: &MetricsArgs) -> Result<Exit, Failure> {
-    if args.out.is_some() {
-        context.sample_space();
-    }
-    let text = text(context, args.store)?;
     let Some(path) = args.out.as_ref().filter(|path| *path != "-") else {
-        out::bytes(text.as_bytes());
+        out::bytes(text(context, args.store)?.as_bytes());
         return Ok(Exit::Done);
     };
+    context.sample_space();
+    let text = text(context, args.store)?;
     files::write_for_all(path, text.as_bytes()).map_err(|error| {
         let why = error_chain(&error);
         Failure::new(
@@ -63,7 +61,6 @@ fn text(context: &Context, reads_store: bool) -> Result<String, Failure> {
     let plans = jobs.iter().map(plan).collect::<Result<Vec<_>, Failure>>()?;
     let of_job = |(job, plan)| job_metrics(context, &receipts, job, plan);
     let machine = Machine {
-        now: context.clock.now(),
         jobs: jobs
             .iter()
             .zip(plans.iter().map(Option::as_ref))

@@ -47,8 +47,6 @@ pub struct JobMetrics<'a> {
 /// What the metrics are of.
 #[derive(Debug)]
 pub struct Machine<'a> {
-    /// Now.
-    pub now: Timestamp,
     /// The enabled jobs.
     pub jobs: Vec<JobMetrics<'a>>,
     /// All holds that have not ended.

@@ -11,7 +11,7 @@ use nix_prune::adapters::scratch::Scratch;
 use serde_json::Value;
 
 use crate::render::metrics::values;
-use crate::support::{is_root, nixes, run, time};
+use crate::support::{is_root, nixes, run, skipped, time};
 
 /// A store with nine system generations and something dead.
 fn machine() -> Option<Scratch> {
@@ -131,7 +131,10 @@ fn a_file_for_a_collector_is_written_whole_and_for_all() {
     assert_eq!(fs::read_to_string(&other).unwrap(), "mine");
     assert!(fs::symlink_metadata(&file).unwrap().is_symlink());
     fs::remove_file(&file).unwrap();
+    let before = fs::metadata(&record).unwrap().modified().unwrap();
     values(&run(&scratch, &["metrics", "--out", "-"]).stdout);
+    // What only prints writes no sample.
+    assert_eq!(fs::metadata(&record).unwrap().modified().unwrap(), before);
 
     // A damaged record of samples costs nothing but a forecast.
     fs::write(&record, "{").unwrap();
@@ -142,10 +145,10 @@ fn a_file_for_a_collector_is_written_whole_and_for_all() {
 
 #[test]
 fn root_writes_only_where_no_other_user_can() {
-    let Some(scratch) = machine() else { return };
     if !is_root() {
-        return;
+        return skipped("directories of other users, which only root can make");
     }
+    let Some(scratch) = machine() else { return };
     let dir = scratch.base().join("theirs");
     fs::create_dir(&dir).unwrap();
     nix::unistd::chown(dir.as_std_path(), Some(65_534.into()), None).unwrap();

@@ -18,25 +18,32 @@ use crate::render::table::grid::Column;
 use crate::render::table::{Paint, View, listing};
 use crate::render::text::{ago, count, escape, short_target};
 
+/// What removing an item frees, or why it is kept.
+fn with_fate(mut columns: Vec<Column>) -> Vec<Column> {
+    columns.extend([
+        Column::new("Frees").right(),
+        Column::new("Alone").right().importance(2),
+        Column::new("Risk").importance(4),
+        Column::new("Kept because")
+            .importance(3)
+            .cut_end()
+            .at_least(20),
+    ]);
+    columns
+}
+
 /// The columns of a tab. The first one has the marks.
 pub(super) fn columns(tab: Tab, is_package_open: bool) -> Vec<Column> {
     let mark = Column::new("");
     match tab {
         Tab::Overview => Vec::new(),
-        Tab::Generations => vec![
+        Tab::Generations => with_fate(vec![
             mark,
             Column::new("Generation").cut_middle().at_least(16),
             Column::new("Created").importance(1),
             Column::new("Age").importance(5),
-            Column::new("Frees").right(),
-            Column::new("Alone").right().importance(2),
-            Column::new("Risk").importance(4),
-            Column::new("Kept because")
-                .importance(3)
-                .cut_end()
-                .at_least(20),
-        ],
-        Tab::Roots => vec![
+        ]),
+        Tab::Roots => with_fate(vec![
             mark,
             Column::new("Link").cut_front().at_least(24),
             Column::new("Owner").importance(1).cut_end().at_least(8),
@@ -44,14 +51,7 @@ pub(super) fn columns(tab: Tab, is_package_open: bool) -> Vec<Column> {
                 .importance(5)
                 .cut_end()
                 .at_least(12),
-            Column::new("Frees").right(),
-            Column::new("Alone").right().importance(2),
-            Column::new("Risk").importance(4),
-            Column::new("Kept because")
-                .importance(3)
-                .cut_end()
-                .at_least(20),
-        ],
+        ]),
         Tab::Leftovers => vec![
             mark,
             Column::new("Directory").cut_front().at_least(24),

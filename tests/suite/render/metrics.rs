@@ -71,7 +71,6 @@ fn job(budget: Option<Budget>) -> EffectiveJob {
 
 fn machine(jobs: Vec<JobMetrics<'_>>, forecast: FullForecast) -> Machine<'_> {
     Machine {
-        now: sample::now(),
         jobs,
         holds: &[],
         file_systems: vec![(FileSystem::Store, sample::disk())],
