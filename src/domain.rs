@@ -37,5 +37,6 @@ pub mod snapshot;
 pub mod store_path;
 pub mod system_info;
 pub mod undo;
+pub mod unusual;
 pub mod uptimes;
 pub mod visible;

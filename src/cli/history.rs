@@ -5,6 +5,7 @@ use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::{out, run};
 use crate::domain::receipt::RunId;
+use crate::domain::unusual::deviations;
 use crate::ports::{Clock, RunJournal};
 use crate::render;
 
@@ -13,6 +14,9 @@ pub(super) fn history(context: &Context, args: &HistoryArgs) -> Result<Exit, Fai
     if let Some(name) = &args.run {
         let receipt = context.journal.receipt(&find(context, name)?)?;
         run::show(context, &receipt, args.json.json)?;
+        if !args.json.json {
+            show_unusual(context, &receipt.run)?;
+        }
         return Ok(Exit::Done);
     }
     let receipts = context.journal.receipts()?;
@@ -22,6 +26,18 @@ pub(super) fn history(context: &Context, args: &HistoryArgs) -> Result<Exit, Fai
         out::text(&render::table::history(&receipts, &context.view()));
     }
     Ok(Exit::Done)
+}
+
+/// Prints how a run differs from the earlier runs of its job.
+fn show_unusual(context: &Context, run: &RunId) -> Result<(), Failure> {
+    let receipts = context.journal.receipts()?;
+    let at = receipts.iter().position(|receipt| receipt.run == *run);
+    let found = at.and_then(|at| deviations(&receipts).into_iter().nth(at)?);
+    let text = render::table::unusual(&found.unwrap_or_default(), &context.view());
+    if !text.is_empty() {
+        out::text(&text);
+    }
+    Ok(())
 }
 
 /// The run that is named: `last`, its name, or a beginning that no other run has.

@@ -48,18 +48,14 @@ pub(super) fn observe(
     let job = context.job_with(&named, None, |job| job.budget = None)?;
     let plan = inspect::plan(context, &job, Exact::Never)?;
     let receipts = context.journal.receipts().unwrap_or_default();
+    let runs = render::json::history(&receipts, context.clock.now()).runs;
     let jobs = settings.jobs().filter(|job| job.is_enabled());
     let jobs = jobs.map(|settings| {
         let name = &settings.job().name;
-        let last = receipts
-            .iter()
-            .rev()
-            .find(|receipt| receipt.job.as_ref() == Some(name));
-        let last = last.map(std::slice::from_ref).unwrap_or_default();
-        let last = render::json::history(last, context.clock.now());
+        let last = runs.iter().rev().find(|run| run.job.as_ref() == Some(name));
         JobDocument {
             name: name.to_string(),
-            last_run: last.runs.into_iter().next(),
+            last_run: last.cloned(),
             next_run: next_run(context, name),
         }
     });

@@ -162,5 +162,8 @@ fn outcome(run: &RunDocument) -> String {
     } else if run.stopped {
         parts.push("stopped".to_string());
     }
+    if run.unusual.as_ref().is_some_and(|found| !found.is_empty()) {
+        parts.push("unusual".to_string());
+    }
     parts.join(", ")
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::domain::job::JobName;
 use crate::domain::measure::Timestamp;
 use crate::domain::receipt::{Entry, FreedBytes, Outcome, Receipt, RunId, RunKind};
+use crate::domain::unusual::{Deviation, deviations};
 
 /// The recorded runs.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -50,11 +51,14 @@ pub struct RunDocument {
     pub restorable: usize,
     /// Freed space.
     pub bytes: FreedBytes,
+    /// How it differs from the earlier runs of its job; null where it is not compared with them: it is no run of a job, it was
+    /// interrupted or stopped, an action failed, or fewer than eight such runs were before it.
+    pub unusual: Option<Vec<Deviation>>,
 }
 
-/// The runs, with what can be undone at `now`.
+/// The runs, from the oldest, with what can be undone at `now`.
 pub fn history(receipts: &[Receipt], now: Timestamp) -> HistoryDocument {
-    let run = |receipt: &Receipt| RunDocument {
+    let run = |(receipt, unusual): (&Receipt, _)| RunDocument {
         run: receipt.run.clone(),
         kind: receipt.kind.clone(),
         job: receipt.job.clone(),
@@ -69,10 +73,12 @@ pub fn history(receipts: &[Receipt], now: Timestamp) -> HistoryDocument {
         failed_checks: receipt.failed_checks.len(),
         restorable: receipt.undoable().filter(|e| is_open(e, now)).count(),
         bytes: receipt.bytes,
+        unusual,
     };
+    let runs = receipts.iter().zip(deviations(receipts));
     HistoryDocument {
         schema: "nix-prune/history/2",
-        runs: receipts.iter().map(run).collect(),
+        runs: runs.map(run).collect(),
     }
 }
 

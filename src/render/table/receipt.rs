@@ -1,14 +1,12 @@
-//! The record of a run, and the history of runs.
+//! The record of a run.
 
 use crate::domain::job::JobName;
 use crate::domain::measure::Bytes;
 use crate::domain::profile::ProfileNames;
 use crate::domain::receipt::{Entry, FreedBytes, Outcome, Receipt, RunKind, Undo};
 use crate::render::json::is_open;
-use crate::render::reason::outcome_word;
 use crate::render::text::{capital, count, escape, list};
 
-use super::grid::{Column, Grid};
 use super::plan::MAX_HOLDS_SHOWN;
 use super::{Page, Paint, View, budget, damage};
 
@@ -240,72 +238,4 @@ pub(super) fn undo(receipt: &Receipt, view: &View) -> Vec<String> {
         sentences.push(format!("The undo window of {closed} has ended."));
     }
     sentences
-}
-
-/// The runs on record, from the oldest.
-pub fn history(receipts: &[Receipt], view: &View) -> String {
-    let mut page = Page::default();
-    if receipts.is_empty() {
-        page.line("There are no recorded runs.");
-        return page.finish();
-    }
-    let mut grid = Grid::new(&[
-        Column::new("Run").cut_end(),
-        Column::new("Started").importance(0),
-        Column::new("What").importance(1).cut_end().at_least(12),
-        Column::new("Freed").right(),
-        Column::new("Restorable").right().importance(2),
-        Column::new("Outcome").cut_end().at_least(14),
-    ]);
-    for receipt in receipts {
-        let undoable = receipt.undoable().filter(|e| is_open(e, view.now)).count();
-        let freed = receipt.bytes.reported.map(|bytes| bytes.to_string());
-        grid.row(vec![
-            receipt.run.to_string(),
-            view.time(receipt.started_at),
-            escape(&what_it_was(&receipt.kind, receipt.job.as_ref())),
-            freed.unwrap_or_else(|| "-".to_string()),
-            if undoable == 0 {
-                "-".to_string()
-            } else {
-                undoable.to_string()
-            },
-            outcomes(receipt, view),
-        ]);
-    }
-    grid.write(&mut page, view.style);
-    page.finish()
-}
-
-fn outcomes(receipt: &Receipt, view: &View) -> String {
-    let all = [
-        Outcome::Done,
-        Outcome::Retained,
-        Outcome::Stale,
-        Outcome::Failed,
-        Outcome::Skipped,
-        Outcome::Pending,
-    ];
-    let mut parts: Vec<String> = all
-        .into_iter()
-        .map(|outcome| (receipt.count(outcome), outcome_word(outcome)))
-        .filter(|(number, _)| *number > 0)
-        .map(|(number, word)| format!("{number} {word}"))
-        .collect();
-    if !receipt.failed_checks.is_empty() {
-        parts.push(count(receipt.failed_checks.len(), "failed check"));
-    }
-    if receipt.stopped {
-        parts.push("stopped".to_string());
-    }
-    if receipt.is_interrupted() {
-        parts.push("unfinished".to_string());
-    }
-    let bad = receipt.is_interrupted() || receipt.count(Outcome::Failed) > 0;
-    let text = if parts.is_empty() {
-        "nothing to do".to_string()
-    } else {
-        parts.join(", ")
-    };
-    view.paint(&text, if bad { Paint::Red } else { Paint::Green })
 }

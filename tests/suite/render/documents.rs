@@ -33,7 +33,7 @@ fn sample_of(document: Document) -> Value {
         Document::Receipt => serde_json::to_value(sample::receipt("")),
         Document::Undo => serde_json::to_value(json::undo(&sample::undo_preview(""))),
         Document::History => {
-            serde_json::to_value(json::history(&sample::receipts(""), sample::now()))
+            serde_json::to_value(json::history(&sample::unusual_receipts(""), sample::now()))
         }
         Document::Holds => serde_json::to_value(json::holds(&sample::snapshot(""), None)),
         Document::Pin => serde_json::to_value(sample::pin("")),

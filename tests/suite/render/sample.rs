@@ -544,6 +544,28 @@ pub(crate) fn receipts(odd: &str) -> Vec<Receipt> {
     vec![first, undo, interrupted]
 }
 
+/// Ten runs that all ended well, and one that freed next to nothing and took an hour.
+pub(crate) fn unusual_receipts(odd: &str) -> Vec<Receipt> {
+    let run = |day: u32| {
+        let mut run = receipt(odd);
+        run.entries.retain(|entry| entry.outcome == Outcome::Done);
+        run.started_at = now().before(Span::days(11 - day));
+        run.run = RunId::at(run.started_at, 1);
+        run.finished_at = Some(run.started_at.after("90s".parse().unwrap()));
+        let bytes = 4_000_000_000 + u64::from(day) * 100_000_000;
+        run.bytes.reported = Some(Bytes(bytes));
+        run.bytes.predicted = Some(Bytes(bytes));
+        run.bytes.measured = Some(4_000_000_000);
+        if day == 11 {
+            run.finished_at = Some(run.started_at.after("1h".parse().unwrap()));
+            run.bytes.reported = Some(Bytes(1_048_576));
+            run.bytes.measured = Some(-5_000_000_000);
+        }
+        run
+    };
+    (1..=11).map(run).collect()
+}
+
 /// What an undo of the first run would restore.
 pub(crate) fn undo_preview(odd: &str) -> UndoPreview {
     let receipt = receipt(odd);

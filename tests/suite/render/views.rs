@@ -5,6 +5,7 @@ use nix_prune::domain::measure::{Bytes, Span};
 use nix_prune::domain::plan::Action;
 use nix_prune::domain::profile::{Content, GenerationNumber};
 use nix_prune::domain::snapshot::Snapshot;
+use nix_prune::domain::unusual::deviations;
 use nix_prune::render::{Style, View, dot, json, table};
 use proptest::prelude::*;
 use rstest::rstest;
@@ -116,7 +117,16 @@ fn views(odd: &str, color: bool, width: Option<u16>) -> Vec<(&'static str, Strin
         ("pin", table::pin(&sample::pin(odd), &view)),
         ("pin-list", table::pin_list(&sample::pins(odd, 0), &view)),
     ];
-    [tables, graphs(&store, &snapshot)].concat()
+    [tables, unusual(odd, &view), graphs(&store, &snapshot)].concat()
+}
+
+fn unusual(odd: &str, view: &View) -> Vec<(&'static str, String)> {
+    let receipts = sample::unusual_receipts(odd);
+    let last = deviations(&receipts).pop().flatten().unwrap();
+    vec![
+        ("history-unusual", table::history(&receipts, view)),
+        ("unusual", table::unusual(&last, view)),
+    ]
 }
 
 fn graphs(store: &StoreAnalysis, snapshot: &Snapshot) -> Vec<(&'static str, String)> {
@@ -140,7 +150,7 @@ fn the_views_kept_are_current() {
 }
 
 /// The views of what is there; none is longer than the terminal is wide.
-const LISTS: [&str; 11] = [
+const LISTS: [&str; 12] = [
     "generations",
     "usage",
     "du",
@@ -150,6 +160,7 @@ const LISTS: [&str; 11] = [
     "dead-by-package",
     "holds",
     "history",
+    "history-unusual",
     "undo-preview",
     "undone",
 ];
