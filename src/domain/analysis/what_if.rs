@@ -5,15 +5,25 @@ use std::collections::HashMap;
 use camino::Utf8Path;
 
 use super::StoreAnalysis;
-use crate::domain::graph::{NodeIdx, Weight};
+use crate::domain::graph::{NodeIdx, NodeSet, Weight};
 
 /// Links that may be removed, each known by its place in the list, while every other root is kept.
 #[derive(Debug, Clone)]
 pub struct WhatIf {
-    kept: Vec<NodeIdx>,
+    /// What the other roots keep alive. It is the same whatever is removed, so only the rest is walked for each figure.
+    base: NodeSet,
     links: Vec<Vec<NodeIdx>>,
-    /// Paths that were registered then or later, in seconds since 1970, are spared with all that they need.
-    recent: Option<i64>,
+    dead: Weight,
+    /// Where recent paths are spared.
+    spared: Option<Spared>,
+}
+
+/// What a collection that spares recent paths leaves and deletes, whatever is removed.
+#[derive(Debug, Clone)]
+struct Spared {
+    /// What the other roots and the recent paths keep.
+    base: NodeSet,
+    /// What is dead already and not spared.
     dead: Weight,
 }
 
@@ -64,30 +74,41 @@ impl WhatIf {
                 None => kept.push(root.node),
             }
         }
+        let (graph, flags) = (&analysis.graph, analysis.flags());
+        let base = graph.live(&kept, flags);
+        let spared = recent.map(|recent| {
+            let is_recent = |node: &NodeIdx| graph.registered(*node) >= recent;
+            let recent: Vec<NodeIdx> = graph.nodes().filter(is_recent).collect();
+            let base = graph.live_beside(&base, &recent, flags);
+            let live = graph.live_beside(&base, &nodes.concat(), flags);
+            let dead = graph.weight(&live.complement());
+            Spared { base, dead }
+        });
         Self {
-            kept,
+            base,
             links: nodes,
-            recent,
-            dead: analysis.graph.weight(&analysis.dead()),
+            dead: graph.weight(&analysis.dead()),
+            spared,
         }
     }
 
     /// What a set of removals frees together; `fates` has one for each link, and a missing one is kept.
     pub fn together(&self, analysis: &StoreAnalysis, fates: &[Fate]) -> FreedTogether {
-        let (graph, flags) = (&analysis.graph, analysis.flags);
-        let always = self.with(self.kept.clone(), fates, Fate::Kept);
-        let groups = [Fate::RemovedNow, Fate::Held].map(|fate| self.with(Vec::new(), fates, fate));
-        let freed = graph.freed_by_order(&always, &groups, flags);
-        let mut freed = freed.into_iter().map(Some).chain([None, None]);
-        let mut next = || freed.next().flatten().unwrap_or_default();
-        let (mut now, later) = (next(), next());
-        now.add(self.dead);
-        if let Some(recent) = self.recent {
-            let live = self.with(always, fates, Fate::Held);
-            let dead = graph.dead(&live, flags);
-            let old = graph.dead_before(&dead, flags, recent);
-            now = graph.weight(&old);
+        let groups = [Fate::RemovedNow, Fate::Held, Fate::Kept];
+        let groups = groups.map(|fate| self.with(fates, fate));
+        let freed = |base: &NodeSet| {
+            let freed = analysis.graph.freed_beside(base, &groups, analysis.flags);
+            let mut freed = freed.into_iter();
+            let mut next = || freed.next().unwrap_or_default();
+            (next(), next())
+        };
+        let (mut now, later) = freed(&self.base);
+        let mut dead = self.dead;
+        if let Some(spared) = &self.spared {
+            (now, _) = freed(&spared.base);
+            dead = spared.dead;
         }
+        now.add(dead);
         FreedTogether { now, later }
     }
 
@@ -107,14 +128,15 @@ impl WhatIf {
     ) -> Vec<Weight> {
         let is_kept = |index: usize| fates.get(index).is_none_or(|fate| *fate == Fate::Kept);
         let mut nodes = vec![Vec::new(); groups];
-        let mut others = self.kept.clone();
+        let mut others = Vec::new();
         let links = self.links.iter().enumerate();
         for (index, of_link) in links.filter(|(index, _)| is_kept(*index)) {
             let group = group_of(index).and_then(|group| nodes.get_mut(group));
             group.unwrap_or(&mut others).extend(of_link);
         }
         nodes.push(others);
-        let mut weights = analysis.graph.exclusive(&nodes, analysis.flags);
+        let graph = &analysis.graph;
+        let mut weights = graph.exclusive_beside(&self.base, &nodes, analysis.flags);
         weights.truncate(groups);
         weights
     }
@@ -129,15 +151,11 @@ impl WhatIf {
         self.dead
     }
 
-    /// These nodes, and those of the links with this fate.
-    fn with(&self, mut nodes: Vec<NodeIdx>, fates: &[Fate], fate: Fate) -> Vec<NodeIdx> {
+    /// The nodes of the links with this fate.
+    fn with(&self, fates: &[Fate], fate: Fate) -> Vec<NodeIdx> {
         let fates = fates.iter().copied().chain(std::iter::repeat(Fate::Kept));
-        for (link, of) in self.links.iter().zip(fates) {
-            if of == fate {
-                nodes.extend(link);
-            }
-        }
-        nodes
+        let links = self.links.iter().zip(fates).filter(|(_, of)| *of == fate);
+        links.flat_map(|(nodes, _)| nodes).copied().collect()
     }
 }
 

@@ -10,7 +10,13 @@ impl StoreGraph {
     /// does not list it as an output. There the collector's answer hangs on the order of the store directory, and here
     /// the derivation is live.
     pub fn live(&self, roots: &[NodeIdx], flags: KeepFlags) -> NodeSet {
-        let mut mark = Mark::new(self, flags);
+        self.live_beside(&NodeSet::empty(self.len()), roots, flags)
+    }
+
+    /// What the roots keep alive beside `base`, together with it. `base` must be what some roots keep alive by the same flags;
+    /// it is not walked again.
+    pub fn live_beside(&self, base: &NodeSet, roots: &[NodeIdx], flags: KeepFlags) -> NodeSet {
+        let mut mark = Mark::beside(self, base, flags);
         mark.from(roots, |_| {});
         mark.seen
     }
@@ -31,8 +37,19 @@ impl StoreGraph {
         droppable: &[G],
         flags: KeepFlags,
     ) -> Vec<Freed> {
+        self.freed_beside(&self.live(always, flags), droppable, flags)
+    }
+
+    /// The same, where `base` is what the kept roots keep alive by these flags; it is not walked again.
+    pub fn freed_beside<G: AsRef<[NodeIdx]>>(
+        &self,
+        base: &NodeSet,
+        droppable: &[G],
+        flags: KeepFlags,
+    ) -> Vec<Freed> {
         let mut freed = vec![Weight::default(); droppable.len()];
-        self.each_freed_by_order(always, droppable, flags, |group, node| {
+        let mark = Mark::beside(self, base, flags);
+        mark.each_in_order(droppable, |group, node| {
             if let Some(weight) = freed.get_mut(group) {
                 weight.add(self.weight_of(node.0));
             }
@@ -46,13 +63,10 @@ impl StoreGraph {
         always: &[NodeIdx],
         droppable: &[G],
         flags: KeepFlags,
-        mut visit: impl FnMut(usize, NodeIdx),
+        visit: impl FnMut(usize, NodeIdx),
     ) {
-        let mut mark = Mark::new(self, flags);
-        mark.from(always, |_| {});
-        for (number, group) in droppable.iter().enumerate().rev() {
-            mark.from(group.as_ref(), |node| visit(number, NodeIdx(node)));
-        }
+        let base = self.live(always, flags);
+        Mark::beside(self, &base, flags).each_in_order(droppable, visit);
     }
 
     /// What each group of roots keeps and no other does: what would go if that group alone were dropped. Roots that
@@ -62,14 +76,23 @@ impl StoreGraph {
     /// along every edge unchanged: whatever the order of the walk, and through cycles, the end is the least solution,
     /// and that is reachability. A node rises at most twice, so every edge is walked at most twice.
     pub fn exclusive<G: AsRef<[NodeIdx]>>(&self, groups: &[G], flags: KeepFlags) -> Vec<Weight> {
+        self.exclusive_beside(&NodeSet::empty(self.len()), groups, flags)
+    }
+
+    /// The same for groups beside `base`, which is what other roots keep alive by these flags; it is not walked again.
+    pub fn exclusive_beside<G: AsRef<[NodeIdx]>>(
+        &self,
+        base: &NodeSet,
+        groups: &[G],
+        flags: KeepFlags,
+    ) -> Vec<Weight> {
         let mut weights = vec![Weight::default(); groups.len()];
-        self.each_kept_by(groups, flags, |node, kept_by| {
-            if let KeptBy::One(group) = kept_by
-                && let Some(weight) = weights.get_mut(group)
-            {
-                weight.add(self.weight_of(node.0));
+        let owners = Owners::beside(base, self.len()).of_groups(self.kept(flags), groups);
+        for (node, owner) in (0u32..).zip(owners.of) {
+            if let Some(weight) = weights.get_mut(owner as usize) {
+                weight.add(self.weight_of(node));
             }
-        });
+        }
         weights
     }
 
@@ -80,14 +103,7 @@ impl StoreGraph {
         flags: KeepFlags,
         mut visit: impl FnMut(NodeIdx, KeptBy),
     ) {
-        let kept = self.kept(flags);
-        let mut owners = Owners::new(self.len());
-        for (group, roots) in (0u32..MANY).zip(groups) {
-            for root in roots.as_ref() {
-                owners.raise(root.0, group);
-            }
-            owners.spread(kept);
-        }
+        let owners = Owners::new(self.len()).of_groups(self.kept(flags), groups);
         for (node, &owner) in (0u32..).zip(&owners.of) {
             let kept_by = match owner {
                 NONE => KeptBy::None,
@@ -127,6 +143,25 @@ impl Owners {
         }
     }
 
+    /// Where several groups reach all of `base`.
+    fn beside(base: &NodeSet, nodes: usize) -> Self {
+        let mut owners = Self::new(nodes);
+        for node in base.iter() {
+            super::change(&mut owners.of, node.0, |_| MANY);
+        }
+        owners
+    }
+
+    fn of_groups<G: AsRef<[NodeIdx]>>(mut self, kept: Kept<'_>, groups: &[G]) -> Self {
+        for (group, roots) in (0u32..MANY).zip(groups) {
+            for root in roots.as_ref() {
+                self.raise(root.0, group);
+            }
+            self.spread(kept);
+        }
+        self
+    }
+
     #[inline]
     fn raise(&mut self, node: u32, by: u32) {
         let Some(owner) = self.of.get_mut(node as usize) else {
@@ -160,11 +195,23 @@ struct Mark<'g> {
 }
 
 impl<'g> Mark<'g> {
-    fn new(graph: &'g StoreGraph, flags: KeepFlags) -> Self {
+    /// Where all of `base` is marked, with what it keeps.
+    fn beside(graph: &'g StoreGraph, base: &NodeSet, flags: KeepFlags) -> Self {
         Self {
             kept: graph.kept(flags),
-            seen: NodeSet::empty(graph.len()),
+            seen: base.clone(),
             todo: Vec::new(),
+        }
+    }
+
+    /// Marks from each group, in reverse order, and gives each path that was not marked before with the number of its group.
+    fn each_in_order<G: AsRef<[NodeIdx]>>(
+        mut self,
+        groups: &[G],
+        mut visit: impl FnMut(usize, NodeIdx),
+    ) {
+        for (number, group) in groups.iter().enumerate().rev() {
+            self.from(group.as_ref(), |node| visit(number, NodeIdx(node)));
         }
     }
 

@@ -16,6 +16,8 @@ pub(super) struct Marks {
     items: BTreeSet<usize>,
     dead_paths: bool,
     window: Window,
+    /// What becomes of each item's link; the figures are of it.
+    fates: Vec<Fate>,
     together: FreedTogether,
     added: Vec<Weight>,
 }
@@ -63,6 +65,7 @@ impl Marks {
             items: ended.map(|(at, _)| at).collect(),
             dead_paths: scene.usual.plan.collection().is_some() && scene.what_if().dead().paths > 0,
             window: Window::Usual,
+            fates: Vec::new(),
             together: FreedTogether::default(),
             added: Vec::new(),
         };
@@ -86,6 +89,7 @@ impl Marks {
             items: same.map(|(at, _)| at).collect(),
             dead_paths: self.dead_paths && to.usual.plan.collection().is_some(),
             window,
+            fates: Vec::new(),
             together: FreedTogether::default(),
             added: Vec::new(),
         };
@@ -175,14 +179,13 @@ impl Marks {
         for (group, heading) in groups.iter().enumerate() {
             group_of.extend(heading.items.iter().map(|item| (*item, group)));
         }
-        let (what_if, fates) = (scene.what_if(), self.fates(scene));
-        what_if.by_group(&scene.store, &fates, groups.len(), |item| {
+        let what_if = scene.what_if();
+        what_if.by_group(&scene.store, &self.fates, groups.len(), |item| {
             group_of.get(&item).copied()
         })
     }
 
-    /// What becomes of each item's link.
-    fn fates(&self, scene: &Scene) -> Vec<Fate> {
+    fn fates_of_marks(&self, scene: &Scene) -> Vec<Fate> {
         let way = self.way(scene);
         let fates = way.fates.iter().enumerate().map(|(at, fate)| {
             if self.items.contains(&at) {
@@ -195,9 +198,13 @@ impl Marks {
     }
 
     fn compute(&mut self, scene: &Scene) {
-        let fates = self.fates(scene);
-        self.together = scene.what_if().together(&scene.store, &fates);
-        self.added = scene.what_if().in_addition(&scene.store, &fates);
+        let fates = self.fates_of_marks(scene);
+        // Dead paths and leftovers are no links.
+        if self.added.is_empty() || fates != self.fates {
+            self.together = scene.what_if().together(&scene.store, &fates);
+            self.added = scene.what_if().in_addition(&scene.store, &fates);
+            self.fates = fates;
+        }
     }
 
     /// What the marks come to.

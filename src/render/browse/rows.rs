@@ -1,5 +1,6 @@
 //! Which rows a tab has, and in which order.
 
+use std::borrow::Cow;
 use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
 
@@ -65,23 +66,19 @@ fn paths_of_package(scene: &Scene, node: crate::domain::graph::NodeIdx) -> Vec<R
 }
 
 /// What a row is called; not escaped.
-pub(super) fn name(scene: &Scene, names: &ProfileNames<'_>, row: Row) -> String {
-    match row {
-        Row::Heading(_) => String::new(),
-        Row::DeadPaths => "all dead paths".to_string(),
-        Row::Item(at) => scene
-            .item(at)
-            .map_or(String::new(), |item| name_of_item(item, names)),
-        Row::Root(at) => scene
-            .root(at)
-            .map_or(String::new(), |it| it.root.link.to_string()),
+pub(super) fn name<'a>(scene: &'a Scene, names: &ProfileNames<'_>, row: Row) -> Cow<'a, str> {
+    let name: Option<Cow<'a, str>> = match row {
+        Row::Heading(_) => None,
+        Row::DeadPaths => Some("all dead paths".into()),
+        Row::Item(at) => scene.item(at).map(|item| name_of_item(item, names).into()),
+        Row::Root(at) => scene.root(at).map(|it| it.root.link.as_str().into()),
         Row::Package(at) => {
             let package = scene.packages().get(at);
-            let name = package.map(|it| scene.store.graph().package_name(it.node));
-            name.unwrap_or_default().to_string()
+            package.map(|it| scene.store.graph().package_name(it.node).into())
         }
-        Row::Path(node) => scene.store.graph().base_name(node).to_string(),
-    }
+        Row::Path(node) => Some(scene.store.graph().base_name(node).into()),
+    };
+    name.unwrap_or_default()
 }
 
 pub(super) fn name_of_item(item: &Item, names: &ProfileNames<'_>) -> String {
@@ -121,7 +118,7 @@ fn sort(scene: &Scene, names: &ProfileNames<'_>, tab: Tab, by: Sort, rows: &mut 
             (time.is_none(), time)
         }),
         (Sort::Name, _) => {
-            let mut rows_by_name: Vec<(String, Row)> = rows
+            let mut rows_by_name: Vec<(Cow<'_, str>, Row)> = rows
                 .iter()
                 .map(|row| (name(scene, names, *row), *row))
                 .collect();
