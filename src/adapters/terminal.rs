@@ -20,10 +20,11 @@ use crate::ports::Interrupt;
 
 mod keys;
 
-/// The alternate screen, and reports of the mouse with coordinates of any size.
-const ENTER: &[u8] = b"\x1b[?1049h\x1b[?1000h\x1b[?1006h";
+/// The alternate screen, empty, and reports of the mouse with coordinates of any size. The console of Linux has no alternate
+/// screen, and would show what was there before between the words.
+const ENTER: &[u8] = b"\x1b[?1049h\x1b[2J\x1b[?1000h\x1b[?1006h";
 /// The same in reverse, with the cursor and without colours.
-const LEAVE: &[u8] = b"\x1b[0m\x1b[?1006l\x1b[?1000l\x1b[?25h\x1b[?1049l";
+const LEAVE: &[u8] = b"\x1b[0m\x1b[H\x1b[2J\x1b[?1006l\x1b[?1000l\x1b[?25h\x1b[?1049l";
 
 /// How long a request to stop may go unnoticed.
 const TICK: Duration = Duration::from_millis(200);
