@@ -14,7 +14,6 @@ use crate::adapters::terminal::{self, Event};
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::measure::{Span, count};
 use crate::domain::plan::{HoldFacts, Plan};
-use crate::domain::profile::{GenerationNumber, ProfilePath};
 use crate::domain::receipt::{Outcome, RunKind};
 use crate::domain::snapshot::Pin;
 use crate::engine::{DeadPaths, Exact, Exploration};
@@ -273,8 +272,31 @@ fn act(context: &Context, jobs: &Jobs, model: &mut Model, effect: Effect) -> Res
             let _ = raise(Signal::SIGTSTP);
             return Ok(());
         }
-        Effect::Pin(profile, number) => change_pin(context, model, profile, number, pin::add),
-        Effect::Unpin(profile, number) => change_pin(context, model, profile, number, pin::remove),
+        Effect::Pin(profile, number, reason) => {
+            let until = None;
+            let pin = Pin {
+                profile,
+                number,
+                reason,
+                until,
+            };
+            let words = ("Pinned", "is pinned already");
+            change_pin(context, model, &pin, pin::add, words)
+        }
+        Effect::Unpin(profile, number) => {
+            let (reason, until) = (None, None);
+            let pin = Pin {
+                profile,
+                number,
+                reason,
+                until,
+            };
+            let words = (
+                "Unpinned",
+                "has no pin that can be removed here: see `nix-prune pin list`",
+            );
+            change_pin(context, model, &pin, pin::remove, words)
+        }
         Effect::Release(facts) => release(context, facts),
         Effect::Draw | Effect::Redraw | Effect::Leave | Effect::Apply => return Ok(()),
     };
@@ -293,25 +315,21 @@ fn act(context: &Context, jobs: &Jobs, model: &mut Model, effect: Effect) -> Res
 fn change_pin(
     context: &Context,
     model: &Model,
-    profile: ProfilePath,
-    number: GenerationNumber,
+    pin: &Pin,
     change: impl FnOnce(&Context, &Pin) -> Result<bool, Failure>,
+    (done, unchanged): (&str, &str),
 ) -> Result<String, Failure> {
     let mut profiles = model.plan().profiles.iter();
-    if let Some(planned) = profiles.find(|planned| planned.profile == profile) {
-        pin::check_owner(context, &profile, &planned.owner)?;
+    if let Some(planned) = profiles.find(|planned| planned.profile == pin.profile) {
+        pin::check_owner(context, &pin.profile, &planned.owner)?;
     }
-    let what = format!("generation {number} of {}", profile.short());
-    let pin = Pin {
-        profile,
-        number,
-        reason: None,
-        until: None,
-    };
-    Ok(if change(context, &pin)? {
-        format!("Changed the pin of {what}.")
+    let what = format!("{}:{}", pin.profile.short(), pin.number);
+    Ok(if change(context, pin)? {
+        let reason = pin.reason.as_ref();
+        let reason = reason.map_or(String::new(), |reason| format!(": {reason}"));
+        format!("{done} {what}{reason}.")
     } else {
-        format!("The pin of {what} is one of the settings, or was changed by somebody else.")
+        format!("{what} {unchanged}.")
     })
 }
 

@@ -15,6 +15,8 @@ mod popup;
 mod rows;
 mod scene;
 mod styled;
+mod typing;
+mod window;
 
 pub use draw::draw;
 pub use input::{Input, Key, Wheel};

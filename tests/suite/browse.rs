@@ -8,10 +8,12 @@ use std::fs;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::fs::symlink;
+use std::process::Command;
 
 use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::{Termios, tcgetattr};
 use nix_prune::adapters::scratch::Scratch;
+use nix_prune::adapters::terminal::Screen;
 use rstest::rstest;
 
 use crate::support::{OnTerminal, listing, nixes, program, run, time};
@@ -45,15 +47,19 @@ impl Browser {
         let mut command = program(scratch);
         command
             .arg("browse")
-            .env("TERM", "xterm")
             .env("LC_ALL", "C.UTF-8")
             .env("NO_COLOR", "1");
-        let mut terminal = OnTerminal::start_sized(&mut command, (100, 24));
+        let mut browser = Self::on(&mut command);
+        let seen = browser.terminal.until("leave");
+        assert!(seen.contains("\x1b[?1049h"), "{seen:?}");
+        browser
+    }
+
+    fn on(command: &mut Command) -> Self {
+        let terminal = OnTerminal::start_sized(command.env("TERM", "xterm"), (100, 24));
         // The settings of a new terminal, as the program is not yet that far or not at all.
         let fresh = nix::pty::openpty(None, None).unwrap();
         let before = tcgetattr(fresh.slave.as_fd()).unwrap();
-        let seen = terminal.until("leave");
-        assert!(seen.contains("\x1b[?1049h"), "{seen:?}");
         Self { terminal, before }
     }
 
@@ -116,6 +122,22 @@ fn marks_change_the_figure_and_leaving_changes_nothing() {
     for (name, entry) in before.iter().filter(|(name, _)| same(name)) {
         assert_eq!(after.get(name), Some(entry), "{name}");
     }
+}
+
+/// The current generation keeps a path of its own.
+#[test]
+fn what_cannot_be_marked_has_a_size() {
+    let Some(scratch) = machine() else { return };
+    let mut browser = Browser::start(&scratch);
+    browser.press("2\x1b[F");
+    browser.terminal.until("Kept:");
+    browser.press("\u{c}");
+    browser.terminal.until("\x1b[2J");
+    let drawn = browser.terminal.until("leave");
+    assert!(drawn.contains("14.7"), "{drawn:?}");
+    assert!(!drawn.contains(" 0 B"), "{drawn:?}");
+    browser.press("q");
+    assert_eq!(browser.end().1, 0);
 }
 
 #[test]
@@ -210,15 +232,75 @@ fn a_no_leaves_what_is_marked() {
 }
 
 #[test]
-fn a_pin_is_set_and_kept_and_the_screen_comes_back() {
+fn a_pin_is_set_with_its_reason_and_removed_and_the_screen_comes_back() {
     let Some(scratch) = machine() else { return };
     let mut browser = Browser::start(&scratch);
-    browser.press("2jp");
-    browser.terminal.until("Changed the pin of generation 1");
+    let pins = || run(&scratch, &["pin", "list"]).stdout;
+    // Drawn anew, as otherwise only what changed is.
+    browser.press("2jp\u{c}");
+    browser.terminal.until("Reason to pin system:1");
+    browser.press("the last good kernel\n");
+    browser
+        .terminal
+        .until("Pinned system:1: the last good kernel.");
+    let pinned = pins();
+    assert!(pinned.contains("system:1"), "{pinned}");
+    assert!(pinned.contains("the last good kernel"), "{pinned}");
+    browser.press("p");
+    browser.terminal.until("Unpinned system:1.");
+    assert!(!pins().contains("system:1"), "{}", pins());
+    // Without a reason, and not at all.
+    browser.press("p\n");
+    browser.terminal.until("Pinned system:1.");
+    browser.press("jp\u{c}");
+    browser.terminal.until("Reason to pin system:2");
+    browser.press("\x1b");
+    // With the next key at once it would be one with Alt.
+    std::thread::sleep(std::time::Duration::from_millis(300));
     browser.press("q");
     assert_eq!(browser.end().1, 0);
-    let pins = run(&scratch, &["pin", "list"]).stdout;
-    assert!(pins.contains("system:1"), "{pins}");
+    let pinned = pins();
+    assert!(pinned.contains("system:1"), "{pinned}");
+    assert!(!pinned.contains("system:2"), "{pinned}");
+}
+
+const PANICS: &str = "NIX_PRUNE_TEST_PANICS";
+
+/// Takes the terminal and panics in the middle of a drawing, in a process of its own.
+#[test]
+fn child_panics_while_it_draws() {
+    if std::env::var_os(PANICS).is_none() {
+        return;
+    }
+    let mut screen = Screen::take().unwrap();
+    let style = ratatui::style::Style::new();
+    let drawn = screen.draw(|frame| frame.buffer_mut().set_string(0, 0, "drawn", style));
+    drawn.unwrap();
+    let failed = screen.draw(|_| panic!("the drawing failed"));
+    failed.unwrap();
+}
+
+#[test]
+fn a_panic_gives_the_terminal_back_before_its_message() {
+    let mut child = crate::support::command(std::env::current_exe().unwrap());
+    child
+        .args(["--exact", "browse::child_panics_while_it_draws"])
+        .args(["--nocapture", "--test-threads=1"])
+        .env(PANICS, "1");
+    let browser = Browser::on(&mut child);
+    // It has the other end of the terminal, which would never end.
+    drop(child);
+    let (seen, status) = browser.end();
+    let (screen, usual) = seen
+        .split_once(LEFT)
+        .unwrap_or_else(|| panic!("the screen was not left: {seen:?}"));
+    assert!(screen.contains("\x1b[?1049h"), "{screen:?}");
+    assert!(screen.contains("drawn"), "{screen:?}");
+    assert!(!screen.contains("the drawing failed"), "{screen:?}");
+    // Lines end as on a terminal that is not raw.
+    assert!(usual.contains("the drawing failed\r\n"), "{usual:?}");
+    assert!(!usual.contains("\x1b[?1049h"), "{usual:?}");
+    assert_ne!(status, 0);
 }
 
 #[rstest]

@@ -4,6 +4,7 @@ use super::keys::Tab;
 use super::list::Row;
 use super::model::{Effect, Model};
 use super::popup::{self, Popup};
+use super::typing::Typing;
 use crate::domain::graph::NodeIdx;
 use crate::domain::plan::{HoldFacts, Item, Subject};
 use crate::domain::retention::Reason;
@@ -35,6 +36,7 @@ impl Model {
         };
         if !can_be_removed {
             let words = match (self.tab, is_heading) {
+                (Tab::Holds, false) => "Its undo window is open: r releases the hold.",
                 (Tab::Packages, _) => {
                     "Packages are not removed themselves: Enter shows what keeps them."
                 }
@@ -123,12 +125,17 @@ impl Model {
             self.notice = Some("Only generations can be pinned.".to_string());
             return Effect::Draw;
         };
-        let mut reasons = decision.reasons();
-        if reasons.any(|reason| matches!(reason, Reason::Pinned { .. })) {
-            Effect::Unpin(profile.clone(), *number)
-        } else {
-            Effect::Pin(profile.clone(), *number)
+        let (profile, number) = (profile.clone(), *number);
+        let is_pin = |reason: &Reason| matches!(reason, Reason::Pinned { .. });
+        if decision.reasons().any(is_pin) {
+            return Effect::Unpin(profile, number);
         }
+        self.typing = Some(Typing::Reason {
+            profile,
+            number,
+            text: String::new(),
+        });
+        Effect::Draw
     }
 
     pub(super) fn ask_to_release(&mut self) {

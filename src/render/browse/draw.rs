@@ -3,8 +3,7 @@
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::{Modifier, Style};
-use ratatui::text::Line;
+use ratatui::style::{Color, Modifier, Style};
 use unicode_width::UnicodeWidthStr;
 
 use super::about;
@@ -13,9 +12,11 @@ use super::keys::{KEYS, Tab};
 use super::model::{Model, Screen};
 use super::popup::view_of;
 use super::styled;
+use super::typing::Typing;
+use super::window::draw_popup;
 use crate::render::table::grid::Grid;
 use crate::render::table::{self, Page};
-use crate::render::text::escape;
+use crate::render::text::{count, escape};
 
 /// On a smaller screen nothing can be told apart.
 const MIN_COLUMNS: u16 = 40;
@@ -85,7 +86,7 @@ fn put(model: &Model, buffer: &mut Buffer, (x, y): (u16, u16), text: &str) {
     }
 }
 
-fn text_lines(model: &Model, buffer: &mut Buffer, area: Rect, text: &str, top: usize) {
+pub(super) fn text_lines(model: &Model, buffer: &mut Buffer, area: Rect, text: &str, top: usize) {
     let lines = text.lines().skip(top).take(usize::from(area.height));
     for (y, line) in (area.y..).zip(lines) {
         let line = styled::line(line, model.screen.is_utf8);
@@ -165,7 +166,23 @@ fn draw_overview(model: &Model, buffer: &mut Buffer) {
         width: area.width.saturating_sub(1),
         ..area
     };
-    text_lines(model, buffer, area, &text, model.list().top);
+    let top = model.list().top;
+    text_lines(model, buffer, area, &text, top);
+    let below = text
+        .lines()
+        .count()
+        .saturating_sub(top + usize::from(area.height));
+    if let Some(last) = area.bottom().checked_sub(1).filter(|_| below > 0) {
+        // The line that it covers is one of them.
+        let more = format!(" … {} below", count(below + 1, "line"));
+        let rest = " ".repeat(usize::from(area.width).saturating_sub(more.width()));
+        put(
+            model,
+            buffer,
+            (area.x, last),
+            &format!("\x1b[2m{more}{rest}\x1b[0m"),
+        );
+    }
 }
 
 /// How far the overview can be scrolled.
@@ -206,7 +223,8 @@ fn draw_list(model: &mut Model, buffer: &mut Buffer) {
         };
         buffer.set_style(
             row.intersection(buffer.area),
-            Style::new().add_modifier(SELECTED),
+            // One bar: colours would divide it.
+            Style::new().fg(Color::Reset).add_modifier(SELECTED),
         );
         if let Some(cell) = buffer.cell_mut((0, y)) {
             cell.set_char('>');
@@ -229,7 +247,7 @@ fn draw_position(model: &Model, buffer: &mut Buffer) {
         Some(node) => format!(" {} ", escape(model.scene.store.graph().package_name(node))),
         None => String::new(),
     };
-    if !list.filter.is_empty() || model.is_typing {
+    if !list.filter.is_empty() || model.typing == Some(Typing::Filter) {
         text = format!("{text} /{} ", escape(&list.filter));
     }
     put(model, buffer, (2, line), &text);
@@ -283,8 +301,8 @@ fn draw_marks(model: &Model, buffer: &mut Buffer) {
 fn draw_keys(model: &Model, buffer: &mut Buffer) {
     let line = model.screen.lines.saturating_sub(1);
     let columns = usize::from(model.screen.columns);
-    let text = if model.is_typing {
-        format!(" /{}_", escape(&model.list().filter))
+    let text = if let Some(typing) = &model.typing {
+        typing.line(model, columns)
     } else if let Some(popup) = &model.popup {
         format!(" {}", popup.keys())
     } else if let Some(notice) = &model.notice {
@@ -319,85 +337,4 @@ fn keys(tab: Tab, columns: usize) -> String {
     }
     shown.extend(last);
     format!(" {}", shown.join("  "))
-}
-
-/// Where the popup is.
-fn popup_area(screen: Screen) -> Rect {
-    let margin = if screen.columns >= 80 { 4 } else { 1 };
-    Rect {
-        x: margin,
-        y: 1,
-        width: screen.columns.saturating_sub(2 * margin),
-        height: screen.lines.saturating_sub(3),
-    }
-}
-
-/// The text of the popup, with as many lines as it has, and where it is.
-fn popup_text(model: &Model) -> Option<(String, Rect)> {
-    let popup = model.popup.as_ref()?;
-    let mut area = popup_area(model.screen);
-    let text = popup.text(&view_of(model, area.width.saturating_sub(4)));
-    let lines = u16::try_from(text.lines().count()).unwrap_or(u16::MAX);
-    area.height = area.height.min(lines.saturating_add(2));
-    Some((text, area))
-}
-
-/// How far the popup can be scrolled.
-pub(super) fn last_top_of_popup(model: &Model) -> usize {
-    popup_text(model).map_or(0, |(text, area)| {
-        let shown = usize::from(area.height.saturating_sub(2));
-        text.lines().count().saturating_sub(shown)
-    })
-}
-
-fn draw_popup(model: &mut Model, buffer: &mut Buffer) {
-    let last = last_top_of_popup(model);
-    let top = model.popup.as_mut().and_then(|popup| popup.top());
-    let top = top.map_or(0, |top| {
-        *top = (*top).min(last);
-        *top
-    });
-    let (Some((text, area)), Some(popup)) = (popup_text(model), &model.popup) else {
-        return;
-    };
-    let is_utf8 = model.screen.is_utf8;
-    let area = area.intersection(buffer.area);
-    let [left, top_left, bottom_left] = if is_utf8 {
-        ["│", "┌", "└"]
-    } else {
-        ["|", "+", "+"]
-    };
-    let [dash, top_right, bottom_right] = if is_utf8 {
-        ["─", "┐", "┘"]
-    } else {
-        ["-", "+", "+"]
-    };
-    let dashes = dash.repeat(usize::from(area.width.saturating_sub(2)));
-    for y in area.top()..area.bottom() {
-        let (first, fill, last) = match y {
-            y if y == area.top() => (top_left, dashes.clone(), top_right),
-            y if y + 1 == area.bottom() => (bottom_left, dashes.clone(), bottom_right),
-            _ => (
-                left,
-                " ".repeat(usize::from(area.width.saturating_sub(2))),
-                left,
-            ),
-        };
-        let row = Rect {
-            y,
-            height: 1,
-            ..area
-        };
-        buffer.set_style(row, Style::reset());
-        buffer.set_string(area.x, y, format!("{first}{fill}{last}"), Style::new());
-    }
-    let title = Line::from(format!(" {} ", popup.title()));
-    buffer.set_line(area.x + 2, area.y, &title, area.width.saturating_sub(4));
-    let inner = Rect {
-        x: area.x + 2,
-        y: area.y + 1,
-        width: area.width.saturating_sub(4),
-        height: area.height.saturating_sub(2),
-    };
-    text_lines(model, buffer, inner, &text, top);
 }

@@ -25,7 +25,7 @@ pub(super) const KEYS: [(&str, &str, &str); 15] = [
     (
         "p",
         "pin",
-        "Pin the generation, so that it is never removed, or unpin it",
+        "Pin the generation with a reason, so that it is never removed, or unpin it",
     ),
     (
         "r",

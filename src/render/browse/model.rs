@@ -8,6 +8,8 @@ use super::marks::Marks;
 use super::popup::Popup;
 use super::rows;
 use super::scene::Scene;
+use super::typing::Typing;
+use super::window::last_top_of_popup;
 use crate::domain::graph::Weight;
 use crate::domain::plan::{HoldFacts, Plan};
 use crate::domain::profile::{GenerationNumber, ProfilePath};
@@ -26,8 +28,8 @@ pub enum Effect {
     Suspend,
     /// Carry out what is marked.
     Apply,
-    /// Pin a generation.
-    Pin(ProfilePath, GenerationNumber),
+    /// Pin a generation, with a reason.
+    Pin(ProfilePath, GenerationNumber, Option<String>),
     /// Remove the pin of a generation.
     Unpin(ProfilePath, GenerationNumber),
     /// Release a hold.
@@ -57,8 +59,8 @@ pub struct Model {
     /// What each group of the tab frees beside what is marked; `None` once either has changed.
     added_by_groups: Option<Vec<Weight>>,
     pub(super) popup: Option<Popup>,
-    /// Whether keys go into the filter.
-    pub(super) is_typing: bool,
+    /// The text that keys go into.
+    pub(super) typing: Option<Typing>,
     /// What became of the last key; shown in place of the keys.
     pub(super) notice: Option<String>,
 }
@@ -76,7 +78,7 @@ impl Model {
             marks,
             added_by_groups: None,
             popup: None,
-            is_typing: false,
+            typing: None,
             notice: None,
         }
     }
@@ -205,11 +207,13 @@ impl Model {
         if self.popup.is_some() {
             return self.update_popup(input);
         }
-        if self.is_typing
-            && let Input::Key(key) = input
-        {
-            return self.type_key(key);
+        if let Some(typing) = self.typing.take() {
+            return self.type_into(typing, input);
         }
+        self.update_list(input)
+    }
+
+    pub(super) fn update_list(&mut self, input: Input) -> Effect {
         match input {
             Input::Key(key) => self.press(key),
             Input::Wheel(wheel) => self.move_by(lines_of(wheel)),
@@ -246,7 +250,7 @@ impl Model {
                 self.forget_figures();
             }
             Key::Char('u') => self.toggle_window(),
-            Key::Char('/') => self.is_typing = self.tab != Tab::Overview,
+            Key::Char('/') if self.tab != Tab::Overview => self.typing = Some(Typing::Filter),
             Key::Char('s') => {
                 self.list_mut().sort = self.list().sort.next();
                 self.fill();
@@ -284,22 +288,6 @@ impl Model {
         Effect::Draw
     }
 
-    fn type_key(&mut self, key: Key) -> Effect {
-        let list = self.list_mut();
-        match key {
-            Key::Char(c) => list.filter.push(c),
-            Key::Backspace => _ = list.filter.pop(),
-            Key::Esc | Key::Interrupt => {
-                list.filter.clear();
-                self.is_typing = false;
-            }
-            _ => self.is_typing = false,
-        }
-        self.list_mut().cursor = 0;
-        self.fill();
-        Effect::Draw
-    }
-
     fn update_popup(&mut self, input: Input) -> Effect {
         let page = isize::try_from(draw::rows_height(self.screen)).unwrap_or(isize::MAX);
         let popup = self.popup.take();
@@ -323,7 +311,7 @@ impl Model {
             _ => return Effect::Draw,
         };
         self.popup = popup;
-        let last = draw::last_top_of_popup(self);
+        let last = last_top_of_popup(self);
         if let Some(top) = self.popup.as_mut().and_then(Popup::top) {
             *top = top.saturating_add_signed(by).min(last);
         }
