@@ -1,6 +1,6 @@
 //! Sentences: the overview, the selected row, and what the marks come to.
 
-use super::cells::{risk_word, why_kept, why_no_item};
+use super::cells::{risk_word, shown_link, why_kept, why_no_item};
 use super::keys::Tab;
 use super::list::Row;
 use super::marks::Summary;
@@ -106,7 +106,16 @@ pub(super) fn selected(model: &Model, view: &View) -> String {
                 name(&mut page, &title_of_item(model, item));
                 let text = match model.marks.way(scene).plan.items.get(at) {
                     Some(item) if item.removal().is_some() => fate(model, at, item, view),
-                    _ => format!("Kept: {}.", why_kept(item, view)),
+                    _ => {
+                        let release = match item.subject {
+                            Subject::Hold { .. } => {
+                                let alone = scene.alone(at).nar_bytes;
+                                format!(" r releases the hold: it frees {alone} alone.")
+                            }
+                            _ => String::new(),
+                        };
+                        format!("Kept: {}.{release}", why_kept(item, view))
+                    }
                 };
                 page.prose("", &text, view.style);
             }
@@ -157,7 +166,9 @@ fn title_of_item(model: &Model, item: &Item) -> String {
         Subject::Root { .. } | Subject::RootLink { .. } => {
             let node = model.scene.node_of(item);
             let path = node.map(|node| short_target(&model.scene.store.path(node)));
-            path.map_or(name.clone(), |path| format!("{name} -> {path}"))
+            path.map_or(name.clone(), |path| {
+                format!("{} -> {path}", shown_link(&name))
+            })
         }
     }
 }
@@ -205,16 +216,22 @@ fn fate(model: &Model, at: usize, item: &Item, view: &View) -> String {
     }
 }
 
-/// What the marks come to, in one line: the long form where it fits.
+/// How much the line of the marks says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Words {
+    All,
+    Few,
+    /// Leftovers count as freed now.
+    Fewest,
+}
+
+/// What the marks come to, in one line: the longest form that fits.
 pub(super) fn marks(model: &Model, columns: usize) -> String {
-    let view = &model.view;
     let sum = model.marks.summary(&model.scene);
-    let long = marks_in_words(&sum, model, view, true);
-    if width(&long) <= columns {
-        long
-    } else {
-        marks_in_words(&sum, model, view, false)
-    }
+    let text = |words| marks_in_words(&sum, model, &model.view, words);
+    let mut forms = [Words::All, Words::Few].into_iter().map(text);
+    let fits = forms.find(|text| width(text) <= columns);
+    fits.unwrap_or_else(|| text(Words::Fewest))
 }
 
 /// How full the disk is, from the longest form to the shortest.
@@ -239,35 +256,40 @@ pub(super) fn width(text: &str) -> usize {
     text.chars().count() - codes
 }
 
-fn marks_in_words(sum: &Summary, model: &Model, view: &View, is_long: bool) -> String {
+fn marks_in_words(sum: &Summary, model: &Model, view: &View, words: Words) -> String {
     if sum.marked == 0 {
         return " Nothing is marked".to_string();
     }
-    let of = |long: &'static str| if is_long { long } else { "" };
-    let mut parts = vec![view.style.paint(&format!("{} now", sum.now), Paint::Green)];
-    if sum.leftovers.0 > 0 {
-        parts.push(format!("{} left{}", sum.leftovers, of("overs")));
+    let of_all = |text: &'static str| if words == Words::All { text } else { "" };
+    let (mut now, mut leftovers) = (sum.now, sum.leftovers);
+    if words == Words::Fewest {
+        now = Bytes(now.0.saturating_add(leftovers.0));
+        leftovers = Bytes(0);
+    }
+    let mut parts = Vec::new();
+    if now.0 > 0 || leftovers.0 == 0 && sum.until.is_none() {
+        parts.push(view.style.paint(&format!("{now} now"), Paint::Green));
+    }
+    if leftovers.0 > 0 {
+        parts.push(format!("{leftovers} leftovers"));
     }
     if let Some(until) = sum.until {
-        let held = of(" (restorable until then)");
+        let held = of_all(" (restorable until then)");
         parts.push(format!("{} on {}{held}", sum.later, view.day(until)));
     }
-    if sum.left_dead.0 > 0 && is_long {
+    if sum.left_dead.0 > 0 && words == Words::All {
         parts.push(format!("{} with the next collection", sum.left_dead));
     }
     let mut text = format!(
         " {} marked: {}{}",
         sum.marked,
-        of("frees "),
+        of_all("frees "),
         parts.join(", ")
     );
     if !model.has_usual_window() {
         text.push_str("; ");
-        text.push_str(
-            &view
-                .style
-                .paint(&format!("no undo{}", of(" window")), Paint::Red),
-        );
+        let undo = format!("no undo{}", of_all(" window"));
+        text.push_str(&view.style.paint(&undo, Paint::Red));
     }
     if let Some(risk) = sum.risk {
         let limit = sum

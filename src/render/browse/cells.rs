@@ -281,7 +281,7 @@ pub(super) fn risk_word(risk: RiskLevel, view: &View) -> String {
 }
 
 /// The link of an environment by its project, whose name would be cut where all of the link is shown.
-fn shown_link(link: &str) -> Cow<'_, str> {
+pub(super) fn shown_link(link: &str) -> Cow<'_, str> {
     for dir in ["/.direnv/", "/.devenv/"] {
         if let Some((project, _)) = link.split_once(dir) {
             return format!("{project}{dir}…").into();

@@ -11,6 +11,7 @@ use crate::domain::measure::Timestamp;
 use crate::domain::plan::{Item, Subject};
 use crate::domain::profile::{Owner, ProfileNames};
 use crate::domain::root_use::LinkUse;
+use crate::domain::snapshot::Held;
 use crate::domain::store_path::ENCODED_DIGEST_SIZE;
 use crate::render::text::natural_order;
 
@@ -88,7 +89,10 @@ pub(super) fn name_of_item(item: &Item, names: &ProfileNames<'_>) -> String {
         } => format!("{}:{number}", names.of(profile)),
         Subject::Root { link, .. } | Subject::RootLink { link, .. } => link.to_string(),
         Subject::Leftovers { dir, .. } => dir.to_string(),
-        Subject::Hold { held, .. } => names.held(held),
+        Subject::Hold { held, .. } => match held {
+            Held::Generation { profile, number } => format!("{}:{number}", names.of(profile)),
+            Held::Root { .. } => names.held(held),
+        },
     }
 }
 

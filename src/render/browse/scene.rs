@@ -73,15 +73,19 @@ impl Scene {
         let directory = store.store().as_path().to_string();
         let usage = json::usage(&directory, usual.plan.disk, &shares, &leftovers, notes);
         let items = usual.plan.items.iter();
-        let listed: HashSet<Utf8PathBuf> = items.map(|item| item.subject.link()).collect();
+        let listed: HashSet<Utf8PathBuf> = items.map(link_of).collect();
         let roots = store.roots().iter().enumerate();
         let roots = roots
             .filter(|(_, it)| it.root.kind != RootKind::Hold && !listed.contains(&it.root.link));
         let roots = roots.map(|(at, _)| at).collect();
         let mut dead: Vec<NodeIdx> = store.dead().iter().collect();
         dead.sort_by_key(|node| Reverse(store.graph().nar_size_of(*node)));
+        // Of what cannot be removed as well: it says how much a kept generation or a hold takes.
+        let links: Vec<Utf8PathBuf> = usual.plan.items.iter().map(link_of).collect();
+        let links = links.iter().map(|link| Some(link.as_path()));
+        let alone = WhatIf::new(&store, links, None).alone(&store);
         Self {
-            alone: what_if.alone(&store),
+            alone,
             snapshot,
             store,
             usual,
@@ -194,4 +198,8 @@ impl Scene {
         };
         self.snapshot.holds.iter().find(|hold| hold.link == *link)
     }
+}
+
+fn link_of(item: &Item) -> Utf8PathBuf {
+    item.subject.link()
 }

@@ -212,8 +212,20 @@ fn pins_and_holds_are_changed_by_the_caller() {
     let mut model = model();
     press(&mut model, "2/system:1\n");
     press(&mut model, "j");
-    let pinned = press(&mut model, "p");
-    assert!(matches!(pinned, Effect::Pin(..) | Effect::Unpin(..)));
+    let reason = |effect| match effect {
+        Effect::Pin(_, number, reason) => (number.to_string(), reason),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(press(&mut model, "p"), Effect::Draw);
+    let asked = screen(&mut model);
+    assert!(asked.contains("Reason to pin system:1 "), "{asked}");
+    // Letters are text.
+    let pinned = reason(press(&mut model, " q x\n"));
+    assert_eq!(pinned, ("1".to_string(), Some("q x".to_string())));
+    assert_eq!(reason(press(&mut model, "p \n")).1, None);
+    assert_eq!(press(&mut model, "pq\x1b"), Effect::Draw);
+    assert!(screen(&mut model).contains("Not pinned."));
+    assert_eq!(press(&mut model, "k"), Effect::Draw);
     press(&mut model, "7j");
     assert_eq!(press(&mut model, "r"), Effect::Draw);
     let question = screen(&mut model);
@@ -242,6 +254,49 @@ fn the_mouse_selects_and_marks() {
     model.update(Input::Wheel(Wheel::Down));
     model.update(Input::DoubleClick(30, 3));
     assert!(marks(&mut model).contains("Nothing"));
+}
+
+#[test]
+fn a_hold_that_cannot_be_marked_can_be_released() {
+    let mut model = model();
+    press(&mut model, "7jj");
+    let text = screen(&mut model);
+    assert!(text.contains("r releases the hold: it frees "), "{text}");
+    press(&mut model, " ");
+    let text = screen(&mut model);
+    assert!(text.contains("r releases the hold."), "{text}");
+}
+
+#[test]
+fn the_marks_are_in_one_line_of_sixty_columns() {
+    let mut model = model();
+    for tab in TABS {
+        press(&mut model, &tab.to_string());
+        for _ in 0..40 {
+            press(&mut model, " j");
+        }
+    }
+    for columns in [60, 100] {
+        let text = text(&drawn(&mut model, columns, 24));
+        let marks = text.lines().nth(22).unwrap();
+        assert!(marks.contains(" marked: "), "{marks}");
+        let (_, risk) = marks.split_once("; risk ").unwrap_or_default();
+        let risks = ["low", "medium", "high", "critical"];
+        assert!(risks.iter().any(|word| risk.starts_with(word)), "{marks}");
+    }
+}
+
+#[test]
+fn an_overview_that_is_cut_says_so() {
+    let mut model = model();
+    let cut = text(&drawn(&mut model, 100, 12));
+    let lines: Vec<&str> = cut.lines().collect();
+    assert!(lines[9].contains(" below"), "{cut}");
+    for _ in 0..60 {
+        press(&mut model, "j");
+    }
+    let end = text(&drawn(&mut model, 100, 12));
+    assert!(!end.contains(" below"), "{end}");
 }
 
 #[rstest]
