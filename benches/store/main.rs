@@ -1,8 +1,8 @@
 //! How long whole commands take, beside the raw work that cannot be left out and beside Nix itself, in one run.
 //!
 //! `cargo bench` measures; `cargo bench -- --quick` on the smallest store only; `cargo bench -- --settings` how long it takes to
-//! check settings; `cargo bench -- --marks` what a mark in `browse` costs; `cargo bench -- --collect` what collecting takes, which is more than an hour, with `--large` behind it only
-//! on the store of 100,000 paths. Without `--bench`, as `cargo test` calls it, every part is run once on a small store to see
+//! check settings; `cargo bench -- --marks` what a mark in `browse` costs; `cargo bench -- --collect` what collecting takes, which is
+//! more than an hour, with `--large` behind it only on the store of 100,000 paths. Without `--bench`, as `cargo test` calls it, every part is run once on a small store to see
 //! that it works, and nothing is judged.
 
 #![allow(
@@ -76,6 +76,10 @@ fn main() {
     if has("--collect") {
         return;
     }
+    if has("--marks") {
+        marks::run(extent);
+        return;
+    }
     settings::run(extent);
     if has("--settings") {
         return;
@@ -87,9 +91,6 @@ fn main() {
     };
     adversarial::run(extent == Extent::Smoke);
     marks::run(extent);
-    if has("--marks") {
-        return;
-    }
     places::run(extent);
     let mut ours = Vec::new();
     for &size in sizes {
