@@ -1,6 +1,6 @@
 //! Analysis of a store: valid paths, roots, and what Nix keeps.
 
-mod forecast;
+mod collection;
 mod reach;
 mod shares;
 mod sharing;
@@ -21,7 +21,7 @@ use super::root::{GcRoot, RootKind, RootState};
 use super::snapshot::VanishedRoot;
 use super::store_path::{StoreDir, StorePathRef};
 
-pub use forecast::{Forecast, RemovedLinks};
+pub use collection::{CollectionPrediction, RemovedLinks};
 pub use reach::{CumulativeFreed, RemovalSequence};
 pub use shares::{Keeper, Part, PartPackages, Share};
 pub use sharing::{Keeping, RootGroup, Sharing};

@@ -656,8 +656,8 @@ fn what_live_paths_were_built_with_is_kept_with_its_price() {
         notes: Vec::new(),
     });
     let bytes = |store: &StoreAnalysis| {
-        let forecast = store.forecast(&RemovedLinks::default());
-        (forecast.now.nar_bytes.0, forecast.built_with.nar_bytes.0)
+        let predicted = store.predict_collection(&RemovedLinks::default());
+        (predicted.now.nar_bytes.0, predicted.built_with.nar_bytes.0)
     };
     assert_eq!(bytes(&store), (320, 0));
     assert!(

@@ -54,41 +54,41 @@ impl<R: RunJournal> Planner<'_, R> {
             }
         }
         let [open_holds, root_links] = add_group_sizes(plan, store);
-        let mut forecast = store.forecast(&removed_links(plan));
-        let part = self.part(plan, store, &forecast.dead)?;
+        let mut predicted = store.predict_collection(&removed_links(plan));
+        let part = self.part(plan, store, &predicted.dead)?;
         let is_part = part.is_some();
         if let Some(part) = part {
-            forecast.now = store.graph().weight(&part);
-            forecast.dead = part;
+            predicted.now = store.graph().weight(&part);
+            predicted.dead = part;
         }
-        let mut names = names(store.graph(), forecast.dead.iter());
+        let mut names = names(store.graph(), predicted.dead.iter());
         let mut notes = Vec::new();
         // The age of a name that Nix does not know is not known, so it is kept where recent paths are.
         if collection.registered_before.is_some() {
-            notes.push(spared(forecast.spared));
+            notes.push(spared(predicted.spared));
         } else if !is_part {
             names.extend(unregistered(store));
         }
         notes.extend(of_flakes(&collection, store));
-        notes.extend(built_with(forecast.built_with));
+        notes.extend(built_with(predicted.built_with));
         let measured = if exact.measures(names.len()) {
             Some(self.store.measure(&names)?)
         } else {
             None
         };
         let disk_bytes = measured.as_ref().map(|used| used.bytes);
-        notes.extend(store.notes(forecast.now.paths > 0));
+        notes.extend(store.notes(predicted.now.paths > 0));
         notes.extend(measured.iter().flat_map(DiskUse::notes));
         plan.prediction = Prediction {
-            nar_bytes: Some(forecast.now.nar_bytes),
+            nar_bytes: Some(predicted.now.nar_bytes),
             disk_bytes,
             disk_bytes_at_most: measured
                 .as_ref()
                 .is_some_and(|used| !used.at_most.is_empty()),
-            paths: Some(forecast.now.paths),
+            paths: Some(predicted.now.paths),
             when_windows_end: Some(Later {
-                nar_bytes: forecast.later.nar_bytes,
-                paths: forecast.later.paths,
+                nar_bytes: predicted.later.nar_bytes,
+                paths: predicted.later.paths,
             }),
             root_links: Some(root_links.nar_bytes),
             open_holds: Some(open_holds).filter(|held| held.paths > 0),
@@ -100,7 +100,7 @@ impl<R: RunJournal> Planner<'_, R> {
             .unwrap_or_default();
         if let Some(report) = &mut plan.budget {
             let frees = match report.metric {
-                SizeMetric::NarSize => Some(Quantity(forecast.now.nar_bytes.0)),
+                SizeMetric::NarSize => Some(Quantity(predicted.now.nar_bytes.0)),
                 metric => measured.map(|used| metric.on_disk(used.taken())),
             };
             let frees = frees.map(|frees| frees.0.saturating_add(beside.0));

@@ -118,14 +118,14 @@ proptest! {
             let fates = world.fates.iter().enumerate();
             fates.filter(move |(_, of)| **of == fate).map(|(at, _)| link(at)).collect()
         };
-        let forecast = analysis.forecast(&RemovedLinks {
+        let predicted = analysis.predict_collection(&RemovedLinks {
             now: with(Fate::RemovedNow),
             when_windows_end: with(Fate::Held),
             registered_before: world.recent.and_then(|at| Timestamp::from_unix(at, 0)),
         });
         let freed = world.what_if(&analysis).together(&analysis, &world.fates);
-        prop_assert_eq!(freed.now, forecast.now);
-        prop_assert_eq!(freed.later, forecast.later);
+        prop_assert_eq!(freed.now, predicted.now);
+        prop_assert_eq!(freed.later, predicted.later);
     }
 
     #[test]

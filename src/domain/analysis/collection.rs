@@ -22,9 +22,9 @@ pub struct RemovedLinks {
     pub registered_before: Option<Timestamp>,
 }
 
-/// What a run would free.
+/// What a collection would delete.
 #[derive(Debug)]
-pub struct Forecast {
+pub struct CollectionPrediction {
     /// The paths that are dead once the actions are done, and old enough to be deleted.
     pub dead: NodeSet,
     /// How much is dead and spared because it is recent, with what it needs.
@@ -39,7 +39,7 @@ pub struct Forecast {
 
 impl StoreAnalysis {
     /// What is freed by removing these links and collecting garbage.
-    pub fn forecast(&self, removed: &RemovedLinks) -> Forecast {
+    pub fn predict_collection(&self, removed: &RemovedLinks) -> CollectionPrediction {
         let dead_without = |is_removed: &dyn Fn(&Utf8PathBuf) -> bool, flags| {
             let kept_nodes = |root: &StoreRoot| !is_removed(&root.root.link);
             self.graph.dead(&self.root_nodes(kept_nodes), flags)
@@ -59,7 +59,7 @@ impl StoreAnalysis {
             Some(at) => self.graph.dead_before(&dead, self.flags, at.to_unix().0),
             None => dead.clone(),
         };
-        Forecast {
+        CollectionPrediction {
             now: self.graph.weight(&old),
             later: self.graph.weight(&then),
             built_with: built_with.unwrap_or_default(),
