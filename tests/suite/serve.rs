@@ -86,6 +86,18 @@ impl Served {
         assert_eq!((answer.status, answer.body.as_str()), (200, "ok\n"));
     }
 
+    /// Waits until it has ended without a signal; its exit status.
+    fn ends_by_itself(&mut self) -> i32 {
+        let begun = Instant::now();
+        loop {
+            match self.child.try_wait().unwrap() {
+                Some(ended) => return status(ended),
+                None if begun.elapsed() > Duration::from_secs(60) => panic!("it has not ended"),
+                None => std::thread::sleep(Duration::from_millis(20)),
+            }
+        }
+    }
+
     /// Ends it by a signal; how it ended, and how long it took.
     fn end(&mut self, signal: Signal) -> (i32, Duration) {
         let begun = Instant::now();
@@ -473,7 +485,7 @@ fn with_a_token_nothing_is_said_without_it() {
 fn other_machines_need_a_token_and_a_token_needs_a_closed_file() {
     let Some(scratch) = empty() else { return };
     let ends = |args: &[&str], expected: i32, hint: &str| {
-        let ran = run(&scratch, &[&["serve"][..], args].concat());
+        let ran = run(&scratch, &[&["serve", "--idle-exit", "1s"], args].concat());
         assert_eq!(ran.status, expected, "{args:?}: {}", ran.stderr);
         assert!(ran.stderr.contains(hint), "{args:?}: {}", ran.stderr);
     };
@@ -586,7 +598,7 @@ fn it_ends_when_nobody_asks() {
     std::thread::sleep(Duration::from_millis(1500));
     served.is_alive();
     drop(stream);
-    assert_eq!(status(served.child.wait().unwrap()), 0);
+    assert_eq!(served.ends_by_itself(), 0);
     assert!(begun.elapsed() >= Duration::from_millis(2500));
 }
 
@@ -631,14 +643,26 @@ fn the_socket_of_the_service_manager_is_used() {
     let mut served = Served { child, address };
     // The kernel keeps a request until the service accepts it.
     served.is_alive();
-    assert_eq!(status(served.child.wait().unwrap()), 0);
+    assert_eq!(served.ends_by_itself(), 0);
 
-    // Variables for another process are not ours, and what is passed to us must be a socket for this machine.
+    // An address that is named is taken instead.
     let taken = format!("--listen {}", served.address);
-    let ran = run_command(&mut activated(&scratch, passed(), "1", &taken));
+    let ran = run_command(&mut activated(&scratch, passed(), "$$", &taken));
     assert_eq!(ran.status, 1, "{}", ran.stderr);
-    let everywhere = OwnedFd::from(TcpListener::bind("0.0.0.0:0").unwrap());
-    let Ran { status, stderr, .. } = run_command(&mut activated(&scratch, everywhere, "$$", ""));
+    // Variables for another process are not ours. The default address may be in use here, so that the service ends or fails.
+    let everywhere = || OwnedFd::from(TcpListener::bind("0.0.0.0:0").unwrap());
+    for pid in ["1", "", "$$0"] {
+        let ran = run_command(&mut activated(
+            &scratch,
+            everywhere(),
+            pid,
+            "--idle-exit 1s",
+        ));
+        assert!(matches!(ran.status, 0 | 1), "{}", ran.stderr);
+        assert!(!ran.stderr.contains("--token-file"), "{}", ran.stderr);
+    }
+    // What is passed to us must be a socket for this machine.
+    let Ran { status, stderr, .. } = run_command(&mut activated(&scratch, everywhere(), "$$", ""));
     assert_eq!(status, 2, "{stderr}");
     assert!(stderr.contains("Use --token-file"), "{stderr}");
     let Ran { status, stderr, .. } = run_command(&mut activated(&scratch, Stdio::null(), "$$", ""));
