@@ -10,6 +10,7 @@ use super::failure::{Exit, Failure};
 use super::{doctor, inspect, out};
 use crate::adapters::process::{Command, Program};
 use crate::domain::boot_menu::SeenMenu;
+use crate::domain::effective_job::EffectiveJob;
 use crate::domain::job::JobName;
 use crate::domain::measure::Timestamp;
 use crate::domain::plan::{Plan, Subject};
@@ -18,7 +19,7 @@ use crate::domain::snapshot::Actor;
 use crate::engine::Exact;
 use crate::ports::{Clock, RunJournal};
 use crate::render;
-use crate::render::json::{CheckState, JobDocument, StatusDocument};
+use crate::render::json::{CheckState, FreesDocument, JobDocument, StatusDocument};
 
 /// A service manager that does not answer at once is not waited for.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -70,10 +71,33 @@ pub(super) fn observe(
     attention.retain(|check| check.state != CheckState::Ok);
     let mut document = render::json::status(&plan, jobs.collect(), attention);
     document.forecast = context.forecast();
+    let full = document.forecast.earliest(plan.taken_at);
+    document.frees_before_full = full.and_then(|at| freed_by(context, &job, &plan, at));
     if let SeenMenu::Known(menu) = &menu {
         document.boot = Some(menu.into());
     }
     Ok((document, plan))
+}
+
+/// What a run of the job has freed by a moment, if nothing keeps it from being carried out.
+fn freed_by(
+    context: &Context,
+    job: &EffectiveJob,
+    plan: &Plan,
+    at: Timestamp,
+) -> Option<FreesDocument> {
+    if plan.is_refused() || plan.stops().next().is_some() {
+        return None;
+    }
+    let holds = context.journal.holds_in(&context.places.store);
+    let last = holds
+        .unwrap_or_default()
+        .iter()
+        .map(|hold| hold.until)
+        .max();
+    let windows_end = plan.taken_at.after(job.undo_window);
+    let freed = plan.prediction.freed_by(at, windows_end, last)?;
+    Some(freed.into())
 }
 
 /// The generations of the profile `system`, where the job looks at them.

@@ -82,6 +82,16 @@ pub enum FullForecast {
     },
 }
 
+impl FullForecast {
+    /// The earliest moment at which the file system may be full, within the reach of a forecast.
+    pub fn earliest(self, now: Timestamp) -> Option<Timestamp> {
+        match self {
+            Self::Within { earliest_days, .. } => Some(now.after(Span::days(earliest_days))),
+            Self::NotEnoughData | Self::NotWithin { .. } => None,
+        }
+    }
+}
+
 impl SpaceHistory {
     /// The samples.
     pub fn samples(&self) -> &[SpaceSample] {

@@ -8,7 +8,8 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use nix_prune::adapters::scratch::Scratch;
-use serde_json::Value;
+use nix_prune::domain::measure::Bytes;
+use serde_json::{Value, json};
 
 use crate::render::metrics::values;
 use crate::support::{is_root, nixes, run, skipped, time};
@@ -27,7 +28,7 @@ fn machine() -> Option<Scratch> {
     Some(scratch)
 }
 
-fn json(scratch: &Scratch, args: &[&str]) -> Value {
+fn document(scratch: &Scratch, args: &[&str]) -> Value {
     let ran = run(scratch, args);
     serde_json::from_str(&ran.stdout)
         .unwrap_or_else(|e| panic!("{e}: {}{}", ran.stdout, ran.stderr))
@@ -50,10 +51,10 @@ fn metrics_equal_the_documents() {
 
     let ran = run(&scratch, &["run", "--yes"]);
     assert_eq!(ran.status, 0, "{}", ran.stderr);
-    let status = json(&scratch, &["status", "--json"]);
+    let status = document(&scratch, &["status", "--json"]);
     let last = &status["jobs"][0]["lastRun"];
-    let dead = json(&scratch, &["dead", "--json"]);
-    let holds = json(&scratch, &["hold", "list", "--json"]);
+    let dead = document(&scratch, &["dead", "--json"]);
+    let holds = document(&scratch, &["hold", "list", "--json"]);
     let ran = run(&scratch, &["metrics", "--store"]);
     assert_eq!((ran.status, ran.stderr.as_str()), (0, ""));
     let values = values(&ran.stdout);
@@ -141,6 +142,49 @@ fn a_file_for_a_collector_is_written_whole_and_for_all() {
     assert_eq!(run(&scratch, &["metrics"]).status, 0);
     assert_eq!(run(&scratch, &out).status, 0);
     assert_eq!(samples(), 1);
+}
+
+/// Samples of a disk that grows steadily and will be full in so many days.
+fn full_in(scratch: &Scratch, status: &Value, days: u64) {
+    let disk = |key: &str| status["disk"][key].as_u64().unwrap();
+    let size = disk("used") + disk("available");
+    let used = disk("used").max(size / 5 * 4);
+    let now: jiff::Timestamp = status["takenAt"].as_str().unwrap().parse().unwrap();
+    let sample = |ago: u64| {
+        let used = used - (size - used) / days * ago;
+        let at = now - jiff::SignedDuration::from_hours(24 * i64::try_from(ago).unwrap());
+        json!({ "at": at.to_string(), "used": used, "available": size - used })
+    };
+    let samples: Vec<Value> = (0..=8).rev().map(sample).collect();
+    let record = json!({
+        "schema": "nix-prune/free-space/1",
+        "stores": [{ "store": status["store"], "samples": samples }],
+    });
+    let dir = scratch.base().join("state");
+    fs::create_dir_all(&dir).unwrap();
+    fs::write(dir.join("free-space.json"), record.to_string()).unwrap();
+}
+
+/// The undo window is seven days: what is removed now is free before a disk is full in three weeks, and not in three days.
+#[test]
+fn the_forecast_has_what_the_job_can_free_before() {
+    let Some(scratch) = machine() else { return };
+    let status = || document(&scratch, &["status", "--json"]);
+    let before = status();
+    let bytes = |key: &str| before[key]["narBytes"].as_u64().unwrap();
+    let (now, later) = (bytes("freesNow"), bytes("freesLater"));
+    assert!(now > 0 && later > 0);
+    assert_eq!(before["freesBeforeFull"], Value::Null);
+    for (days, frees) in [(21, now + later), (3, now)] {
+        full_in(&scratch, &before, days);
+        let status = status();
+        assert_eq!(status["forecast"]["state"], "within", "{status}");
+        assert_eq!(status["freesBeforeFull"]["narBytes"], frees, "{days} days");
+        let size = Bytes(frees);
+        let text = run(&scratch, &["status"]).stdout.replace('\n', " ");
+        let expected = format!("job default can free at least {size} before that");
+        assert!(text.contains(&expected), "{text}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::measure::Bytes;
+use crate::domain::measure::{Bytes, Timestamp};
 use crate::domain::note::Note;
 use crate::domain::profile::{GenerationNumber, Owner, ProfilePath};
 use crate::domain::retention::KeepRules;
@@ -61,4 +61,64 @@ pub struct Later {
     pub nar_bytes: Bytes,
     /// How many store paths.
     pub paths: u64,
+}
+
+impl Prediction {
+    /// The least that a run now has freed by a moment: at once, when the undo windows of what it removes end, and when the open holds of
+    /// earlier runs do. Those count if all of them have ended, because their paths are known together alone.
+    pub fn freed_by(
+        &self,
+        at: Timestamp,
+        windows_end: Timestamp,
+        last_hold_ends: Option<Timestamp>,
+    ) -> Option<Later> {
+        let (nar_bytes, paths) = self.nar_bytes.zip(self.paths)?;
+        let now = Later { nar_bytes, paths };
+        let new = self.when_windows_end.filter(|_| windows_end <= at);
+        let old = self
+            .open_holds
+            .filter(|_| last_hold_ends.is_some_and(|end| end <= at));
+        let later = [new, old].into_iter().flatten();
+        Some(later.fold(now, |sum, later| Later {
+            nar_bytes: Bytes(sum.nar_bytes.0.saturating_add(later.nar_bytes.0)),
+            paths: sum.paths.saturating_add(later.paths),
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::measure::Span;
+    use rstest::rstest;
+
+    /// Now 1, with the windows 10, with the open holds 100; the windows end on day 7.
+    #[rstest]
+    #[case::today(0, Some(9), 1)]
+    #[case::before_the_windows_end(6, Some(9), 1)]
+    #[case::windows(7, Some(9), 11)]
+    #[case::holds(9, Some(9), 111)]
+    #[case::holds_alone(5, Some(5), 101)]
+    #[case::holds_of_unknown_end(30, None, 11)]
+    fn what_has_ended_is_freed(#[case] day: u32, #[case] holds: Option<u32>, #[case] bytes: u64) {
+        let at = |day| Timestamp::from_unix(0, 0).unwrap().after(Span::days(day));
+        let later = |bytes| Later {
+            nar_bytes: Bytes(bytes),
+            paths: bytes,
+        };
+        let prediction = Prediction {
+            nar_bytes: Some(Bytes(1)),
+            paths: Some(1),
+            when_windows_end: Some(later(10)),
+            open_holds: Some(later(100)),
+            ..Prediction::default()
+        };
+        let freed = prediction.freed_by(at(day), at(7), holds.map(at));
+        assert_eq!(freed, Some(later(bytes)));
+        let unknown = Prediction {
+            nar_bytes: None,
+            ..prediction
+        };
+        assert_eq!(unknown.freed_by(at(day), at(7), holds.map(at)), None);
+    }
 }

@@ -7,8 +7,8 @@ use crate::domain::plan::Plan;
 use crate::render::json::{CheckState, FreesDocument, PlanSummaryDocument, ReportDocument};
 use crate::render::table::View;
 use crate::render::table::plan::fullness_with_inodes;
-use crate::render::table::status::next_commands;
-use crate::render::text::{capital, count, full_forecast};
+use crate::render::table::status::{forecast, next_commands};
+use crate::render::text::{capital, count};
 
 /// The sections, by their names in the page.
 const SECTIONS: [(&str, &str); 8] = [
@@ -54,7 +54,7 @@ pub(super) fn write(document: &ReportDocument, plan: &Plan, view: &View, html: &
         .attribute("width", &percent)
         .own("/></svg>\n");
     }
-    if let Some(forecast) = full_forecast(status.forecast) {
+    if let Some(forecast) = forecast(status) {
         let forecast = capital(&forecast);
         html.own("<p>").text(&format!("{forecast}.")).own("</p>\n");
     }

@@ -27,6 +27,9 @@ pub struct StatusDocument {
     pub disk: Option<Disk>,
     /// When it will be full if it grows as before.
     pub forecast: FullForecast,
+    /// The least that a run of the job now, with the undo windows that end, has freed by the earliest day of the forecast; null
+    /// without a forecast, and where that is unknown.
+    pub frees_before_full: Option<FreesDocument>,
     /// The boot menu; null where there is none that could be read.
     pub boot: Option<BootDocument>,
     /// The job that the next figures are for.
@@ -123,6 +126,7 @@ pub fn status(
         store: plan.store.to_string(),
         disk: plan.disk,
         forecast: FullForecast::NotEnoughData,
+        frees_before_full: None,
         boot: None,
         job: plan.job.to_string(),
         frees_now: frees_now(prediction),

@@ -17,7 +17,7 @@ pub fn status(document: &StatusDocument, plan: &Plan, view: &View) -> String {
         .map(|disk| fullness_with_inodes(&document.store, disk));
     let disk = disk.unwrap_or_else(|| document.store.clone());
     page.prose("", &view.paint(&escape(&disk), Paint::Bold), view.style);
-    if let Some(forecast) = full_forecast(document.forecast) {
+    if let Some(forecast) = forecast(document) {
         page.prose(
             "",
             &view.paint(&capital(&forecast), Paint::Yellow),
@@ -52,6 +52,18 @@ pub fn status(document: &StatusDocument, plan: &Plan, view: &View) -> String {
     page.gap();
     commands(plan, view, &mut page);
     page.finish()
+}
+
+/// When the disk will be full, and what the job has freed by then.
+pub(in crate::render) fn forecast(document: &StatusDocument) -> Option<String> {
+    let forecast = full_forecast(document.forecast)?;
+    let frees = document.frees_before_full;
+    let frees = frees.filter(|frees| frees.nar_bytes > Bytes(0));
+    let frees = frees.map(|frees| {
+        let (job, bytes) = (&document.job, frees.nar_bytes);
+        format!("; job {job} can free at least {bytes} before that")
+    });
+    Some(forecast + &frees.unwrap_or_default())
 }
 
 fn jobs(jobs: &[JobDocument], view: &View, page: &mut Page) {

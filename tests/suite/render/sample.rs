@@ -701,6 +701,10 @@ pub(crate) fn status(plan: &Plan) -> json::StatusDocument {
     };
     json::StatusDocument {
         forecast,
+        frees_before_full: Some(json::FreesDocument {
+            nar_bytes: Bytes(12_000_000_000),
+            paths: 4321,
+        }),
         ..json::status(&plan, jobs, vec![attention])
     }
 }
