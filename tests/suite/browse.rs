@@ -109,9 +109,19 @@ fn marks_change_the_figure_and_leaving_changes_nothing() {
     let second = browser.marks();
     assert!(second.contains("2 marked: frees "), "{second}");
     assert!(second.contains("restorable until then"), "{second}");
+    let freed = |line: &str, until: &str| {
+        let (before, _) = line.split_once(until).unwrap();
+        let mut words = before.rsplitn(3, ' ');
+        let (unit, number) = (words.next().unwrap(), words.next().unwrap());
+        format!("{number} {unit}")
+    };
+    // The generation keeps a path of 3000 bytes and a little more, which is dead once its hold ends.
+    assert_eq!(freed(&first, " now"), freed(&second, " now"));
+    assert_eq!(freed(&second, " on "), "3.03 KiB", "{second}");
     browser.press("u");
     let third = browser.marks();
     assert!(third.contains("no undo window"), "{third}");
+    assert_ne!(freed(&first, " now"), freed(&third, " now"), "{third}");
     browser.press("q");
     let (seen, status) = browser.end();
     assert!(seen.contains(LEFT), "{seen:?}");
