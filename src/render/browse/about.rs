@@ -147,7 +147,7 @@ pub(super) fn selected(model: &Model, view: &View) -> String {
         }
         Row::DeadPaths => {
             name(&mut page, "All dead paths");
-            let text = "No root keeps them alive. Nix deletes them; nobody can miss them, and nothing undoes it.";
+            let text = "No root keeps them alive. A collection deletes them together; nobody can miss them, and nothing undoes it.";
             page.prose("", text, view.style);
         }
     }

@@ -131,7 +131,7 @@ pub(super) fn cells(model: &Model, names: &ProfileNames<'_>, row: Row) -> Vec<St
         }
         Row::DeadPaths => {
             let dead = scene.what_if().dead();
-            let all = format!("all {}, deleted together", count(dead.paths, "dead path"));
+            let all = format!("all {}", count(dead.paths, "dead path"));
             vec![
                 mark(model.marks.are_dead_paths_marked(), view),
                 view.paint(&all, Paint::Bold),

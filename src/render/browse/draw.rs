@@ -79,7 +79,7 @@ pub fn draw(model: &mut Model, frame: &mut Frame<'_>) {
 
 /// Writes a line that fits; what does not is cut.
 fn put(model: &Model, buffer: &mut Buffer, (x, y): (u16, u16), text: &str) {
-    let line = styled::line(text, model.screen.is_utf8);
+    let line = styled::line(text, &mut Style::new(), model.screen.is_utf8);
     let width = model.screen.columns.saturating_sub(x);
     if y < buffer.area.bottom() {
         buffer.set_line(x, y, &line, width);
@@ -87,9 +87,14 @@ fn put(model: &Model, buffer: &mut Buffer, (x, y): (u16, u16), text: &str) {
 }
 
 pub(super) fn text_lines(model: &Model, buffer: &mut Buffer, area: Rect, text: &str, top: usize) {
-    let lines = text.lines().skip(top).take(usize::from(area.height));
+    // Styles go on over the ends of lines.
+    let mut style = Style::new();
+    let is_utf8 = model.screen.is_utf8;
+    let lines = text
+        .lines()
+        .map(|line| styled::line(line, &mut style, is_utf8));
+    let lines = lines.skip(top).take(usize::from(area.height));
     for (y, line) in (area.y..).zip(lines) {
-        let line = styled::line(line, model.screen.is_utf8);
         buffer.set_line(area.x, y, &line, area.width);
     }
 }
@@ -173,15 +178,17 @@ fn draw_overview(model: &Model, buffer: &mut Buffer) {
         .count()
         .saturating_sub(top + usize::from(area.height));
     if let Some(last) = area.bottom().checked_sub(1).filter(|_| below > 0) {
+        let line = Rect {
+            y: last,
+            height: 1,
+            ..area
+        };
+        buffer.set_style(line, Style::reset());
+        let blank = " ".repeat(usize::from(line.width));
+        buffer.set_string(line.x, line.y, blank, Style::new());
         // The line that it covers is one of them.
-        let more = format!(" … {} below", count(below + 1, "line"));
-        let rest = " ".repeat(usize::from(area.width).saturating_sub(more.width()));
-        put(
-            model,
-            buffer,
-            (area.x, last),
-            &format!("\x1b[2m{more}{rest}\x1b[0m"),
-        );
+        let more = format!("\x1b[2m … {} below\x1b[0m", count(below + 1, "line"));
+        put(model, buffer, (area.x, last), &more);
     }
 }
 
