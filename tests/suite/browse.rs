@@ -16,7 +16,7 @@ use nix_prune::adapters::scratch::Scratch;
 use nix_prune::adapters::terminal::Screen;
 use rstest::rstest;
 
-use crate::support::{OnTerminal, listing, nixes, program, run, time};
+use crate::support::{OnTerminal, listing, new_terminal, nixes, program, run, time};
 
 /// What the screen ends with: no mouse, the cursor, the usual screen.
 const LEFT: &str = "\x1b[?1006l\x1b[?1000l\x1b[?25h\x1b[?1049l";
@@ -58,7 +58,7 @@ impl Browser {
     fn on(command: &mut Command) -> Self {
         let terminal = OnTerminal::start_sized(command.env("TERM", "xterm"), (100, 24));
         // The settings of a new terminal, as the program is not yet that far or not at all.
-        let fresh = nix::pty::openpty(None, None).unwrap();
+        let fresh = new_terminal(None);
         let before = tcgetattr(fresh.slave.as_fd()).unwrap();
         Self { terminal, before }
     }
@@ -67,17 +67,24 @@ impl Browser {
         self.terminal.terminal.write_all(keys.as_bytes()).unwrap();
     }
 
-    /// Draws everything again, and gives the line of the marks.
-    fn marks(&mut self) -> String {
+    /// Draws everything again, and gives what is drawn.
+    fn redrawn(&mut self) -> String {
         self.press("\u{c}");
         let mut seen = self.terminal.until("\x1b[2J");
         // What follows may have come with it.
         while !seen.rsplit("\x1b[2J").next().unwrap().contains("leave") {
-            seen += &self.terminal.until("leave");
+            let more = self.terminal.until("leave");
+            assert!(!more.is_empty(), "the program has ended: {seen:?}");
+            seen += &more;
         }
-        let seen = seen.rsplit("\x1b[2J").next().unwrap();
+        seen.rsplit("\x1b[2J").next().unwrap().to_string()
+    }
+
+    /// The line of the marks.
+    fn marks(&mut self) -> String {
+        let seen = self.redrawn();
         let line = seen.split("\x1b[").find(|part| part.contains("marked: "));
-        line.unwrap_or(seen).to_string()
+        line.unwrap_or(&seen).to_string()
     }
 
     /// Reads to the end, and checks that the terminal is as it was.
@@ -141,9 +148,7 @@ fn what_cannot_be_marked_has_a_size() {
     let mut browser = Browser::start(&scratch);
     browser.press("2\x1b[F");
     browser.terminal.until("Kept:");
-    browser.press("\u{c}");
-    browser.terminal.until("\x1b[2J");
-    let drawn = browser.terminal.until("leave");
+    let drawn = browser.redrawn();
     assert!(drawn.contains("14.7"), "{drawn:?}");
     assert!(!drawn.contains(" 0 B"), "{drawn:?}");
     browser.press("q");

@@ -24,7 +24,9 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use nix::pty::{Winsize, openpty};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::pty::{OpenptyResult, Winsize, openpty};
 use nix::unistd::Pid;
 use nix_prune::adapters::scratch::Scratch;
 use nix_prune::domain::effective_job::EffectiveJob;
@@ -457,11 +459,24 @@ fn list(top: &Utf8Path, path: &Utf8Path, entries: &mut BTreeMap<String, String>)
     }
 }
 
-/// The program on a terminal of its own.
+/// Both ends of a new terminal. No program inherits them: one that had the other end of its own terminal would not notice that
+/// nobody is there any more.
+pub(crate) fn new_terminal(size: Option<&Winsize>) -> OpenptyResult {
+    let pair = openpty(size, None).unwrap();
+    for end in [&pair.master, &pair.slave] {
+        fcntl(end, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).unwrap();
+    }
+    pair
+}
+
+/// The program on a terminal of its own. It is killed where a test fails.
 pub(crate) struct OnTerminal {
     child: Child,
     pub(crate) terminal: fs::File,
 }
+
+/// How long a test waits for a program on a terminal.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 impl OnTerminal {
     pub(crate) fn start(command: &mut Command) -> Self {
@@ -480,7 +495,7 @@ impl OnTerminal {
     }
 
     fn on(command: &mut Command, size: Option<Winsize>) -> Self {
-        let pair = openpty(size.as_ref(), None).unwrap();
+        let pair = new_terminal(size.as_ref());
         let end = || Stdio::from(pair.slave.as_fd().try_clone_to_owned().unwrap());
         let child = command
             .stdin(end())
@@ -494,14 +509,17 @@ impl OnTerminal {
         }
     }
 
-    /// Reads until the text appears.
+    /// Reads until the text appears, or the program has closed its end.
     pub(crate) fn until(&mut self, text: &str) -> String {
         let mut seen = Vec::new();
         let begun = Instant::now();
         while !String::from_utf8_lossy(&seen).contains(text) {
+            let left = PATIENCE.saturating_sub(begun.elapsed());
+            let mut wanted = [PollFd::new(self.terminal.as_fd(), PollFlags::POLLIN)];
+            let ready = poll(&mut wanted, PollTimeout::try_from(left).unwrap()).unwrap();
             assert!(
-                begun.elapsed() < Duration::from_secs(60),
-                "{}",
+                ready > 0,
+                "{text:?} did not appear: {:?}",
                 String::from_utf8_lossy(&seen)
             );
             let mut some = [0u8; 4096];
@@ -514,13 +532,27 @@ impl OnTerminal {
         String::from_utf8_lossy(&seen).into_owned()
     }
 
+    /// Its exit status, -1 for a signal. It must be about to end.
     pub(crate) fn end(mut self) -> i32 {
-        let status = self.child.wait().unwrap();
-        status.code().unwrap_or(-1)
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code().unwrap_or(-1);
+            }
+            assert!(begun.elapsed() < PATIENCE, "the program does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     pub(crate) fn pid(&self) -> Pid {
         Pid::from_raw(i32::try_from(self.child.id()).unwrap())
+    }
+}
+
+impl Drop for OnTerminal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
