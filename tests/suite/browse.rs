@@ -234,15 +234,21 @@ fn what_was_typed_ahead_is_no_answer() {
     assert_eq!((status, generations(&scratch)), (4, 5));
 }
 
-#[test]
-fn a_no_leaves_what_is_marked() {
+/// Also no answer, a key that leaves elsewhere, and the end of the input.
+#[rstest]
+#[case("n\n", "aborted")]
+#[case("\n", "aborted")]
+#[case("\x1b\n", "aborted")]
+#[case("\x04", "interrupted")]
+fn a_no_leaves_what_is_marked(#[case] keys: &str, #[case] says: &str) {
     let Some(scratch) = machine() else { return };
     let mut browser = Browser::start(&scratch);
     browser.press("2j  x");
     browser.terminal.until("[y/N]");
-    browser.press("n\n");
+    browser.press(keys);
     let (seen, status) = browser.end();
-    assert!(seen.contains("nothing was changed"), "{seen}");
+    let says = format!("{says}; nothing was changed");
+    assert!(seen.contains(&says), "{seen}");
     assert_eq!((status, generations(&scratch)), (4, 5));
 }
 
