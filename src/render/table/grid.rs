@@ -32,6 +32,7 @@ enum Fit {
     CutMiddle,
     CutFront,
     Wrap,
+    WrapNames,
 }
 
 impl Column {
@@ -82,6 +83,12 @@ impl Column {
         self
     }
 
+    /// A long value continues on the next line, and a name in it that is longer than a line loses its front.
+    pub(in crate::render) const fn wrap_names(mut self) -> Self {
+        self.fit = Fit::WrapNames;
+        self
+    }
+
     /// May be cut or broken down to this width.
     pub(in crate::render) const fn at_least(mut self, width: usize) -> Self {
         self.least = width;
@@ -103,6 +110,17 @@ impl Column {
             Fit::CutMiddle => vec![cut_middle(text, width)],
             Fit::CutFront => vec![cut_front(text, width)],
             Fit::Wrap => wrap(text, width),
+            Fit::WrapNames => {
+                let fitted = |name: &str| {
+                    if columns(name) > width {
+                        cut_front(name, width)
+                    } else {
+                        name.to_string()
+                    }
+                };
+                let names: Vec<String> = text.split(' ').map(fitted).collect();
+                wrap(&names.join(" "), width)
+            }
         }
     }
 }

@@ -177,6 +177,35 @@ fn the_lists_kept_fit_the_terminal(#[values(60, 80, 120)] width: u16) {
     }
 }
 
+/// Each row of a package names its keepers, also where they take more than a line.
+#[test]
+fn keepers_of_a_package_are_not_cut() {
+    let snapshot = sample::snapshot("");
+    let store = sample::inspection("", &snapshot);
+    let mut document = json::package(&snapshot, &store, "system");
+    document.versions.truncate(3);
+    let projects = (1..=9).map(|n| format!("/home/alice/src/a-project-{n}/result"));
+    let keepers: [Vec<String>; 3] = [
+        vec![
+            "alice/home-manager:15-24".into(),
+            "alice/profile:1-35".into(),
+        ],
+        projects.collect(),
+        vec![
+            format!("/home/{}/result", "deep".repeat(15)),
+            format!(
+                "/home/alice/src/project/.direnv/flake-profile-{}",
+                "a5d5b61a".repeat(5)
+            ),
+        ],
+    ];
+    for (version, kept_by) in document.versions.iter_mut().zip(keepers) {
+        version.kept_by = kept_by;
+    }
+    let text = table::package(&document, &view(&snapshot, false, Some(80)));
+    assert_kept("tests/fixtures/render/80/package-keepers.txt", &text);
+}
+
 /// The screens that say what to do next.
 const SCREENS: [&str; 4] = ["plan", "plan-refused", "run-ended", "status"];
 

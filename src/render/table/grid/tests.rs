@@ -96,7 +96,13 @@ fn texts_are_cut(#[case] cut: String, #[case] expected: &str) {
 
 #[rstest]
 fn a_cut_or_broken_cell_keeps_its_colour_to_itself(
-    #[values(Column::cut_end, Column::cut_front, Column::cut_middle, Column::wrap)]
+    #[values(
+        Column::cut_end,
+        Column::cut_front,
+        Column::cut_middle,
+        Column::wrap,
+        Column::wrap_names
+    )]
     fit: fn(Column) -> Column,
 ) {
     let style = Style {
@@ -120,6 +126,7 @@ fn column() -> impl Strategy<Value = Column> {
         Fit::CutMiddle,
         Fit::CutFront,
         Fit::Wrap,
+        Fit::WrapNames,
     ]);
     let heading = prop::sample::select(vec!["N", "Profile", "Exclusive"]);
     let of = (heading, any::<bool>(), prop::option::of(0u8..4), fit);
