@@ -22,6 +22,9 @@ pub use temporary::read_temporary;
 /// How many places are named for one store path.
 const PLACES: usize = 8;
 
+/// How many of what may not be looked into are named.
+const DENIED: usize = 3;
+
 /// How many problems are named.
 const PROBLEMS: usize = 8;
 
@@ -44,6 +47,8 @@ pub struct RuntimeRoots {
     pub paths: BTreeMap<StorePath<String>, Places>,
     /// How many processes, or files of temporary roots, may not be looked into.
     pub denied: u64,
+    /// The first of these: the number and the name of a process, or a file.
+    pub denied_named: Vec<String>,
     /// Whether the processes of other users are not even shown, so that they are not counted in `denied`.
     pub others_hidden: bool,
     /// What could not be read for another reason, or not to its end.
@@ -77,10 +82,17 @@ impl RuntimeRoots {
     /// What was not seen.
     fn hidden(self, one: &str, many: &str) -> Vec<String> {
         let mut hidden = Vec::new();
-        match self.denied {
-            0 => {}
-            1 => hidden.push(format!("1 {one} is not readable")),
-            n => hidden.push(format!("{n} {many} are not readable")),
+        let names = self.denied_named.join(", ");
+        let more = usize::try_from(self.denied).map_or(usize::MAX, |all| {
+            all.saturating_sub(self.denied_named.len())
+        });
+        match (self.denied, more) {
+            (0, _) => {}
+            (1, _) => hidden.push(format!("1 {one} is not readable: {names}")),
+            (n, 0) => hidden.push(format!("{n} {many} are not readable: {names}")),
+            (n, more) => hidden.push(format!(
+                "{n} {many} are not readable: {names} and {more} more"
+            )),
         }
         if self.others_hidden {
             hidden.push("the processes of other users are hidden".to_string());
@@ -117,6 +129,13 @@ impl RuntimeRoots {
             places.named.push(place.to_string());
         } else {
             places.more += 1;
+        }
+    }
+
+    fn deny(&mut self, name: String) {
+        self.denied += 1;
+        if self.denied_named.len() < DENIED {
+            self.denied_named.push(name);
         }
     }
 

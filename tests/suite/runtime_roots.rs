@@ -192,18 +192,24 @@ fn child_reads_what_it_is_told() {
     let (proc, state) = told.split_once(':').unwrap();
     let processes = read_processes(proc.into(), &nix_store());
     let temporary = read_temporary(state.into(), &nix_store());
-    println!(
-        "\nSEEN {} {:?} {} {:?}",
-        processes.denied, processes.problems, temporary.denied, temporary.problems
-    );
+    for roots in [processes, temporary] {
+        let RuntimeRoots {
+            denied,
+            denied_named,
+            problems,
+            ..
+        } = roots;
+        println!("\nSEEN {denied} {denied_named:?} {problems:?}");
+    }
 }
 
 #[test]
-fn trap_20_what_may_not_be_seen_is_counted() {
+fn trap_20_what_may_not_be_seen_is_counted_and_the_first_named() {
     let proc = Tree::new();
     for pid in [1, 2, 3, 4, 5] {
         proc.process(pid);
     }
+    proc.file("5/comm", "a) \u{1b}[2J\n");
     proc.file("3/stat", "3 (kworker/0:0) I 2 0 0 0 -1 69238880 0 0\n");
     proc.file("4/stat", "4 (ended) Z 1 4 4 0 -1 4194560 0 0\n");
     let closed = ["2/environ", "3/fd", "4/maps", "5/fd"].map(|path| proc.dir().join(path));
@@ -211,7 +217,7 @@ fn trap_20_what_may_not_be_seen_is_counted() {
         fs::set_permissions(path, fs::Permissions::from_mode(0o000)).unwrap();
     }
     let state = Tree::new();
-    for pid in [10, 11] {
+    for pid in [10, 11, 12, 13, 14] {
         let file = state.file(&format!("temproots/{pid}"), format!("/nix/store/{A}\0"));
         fs::set_permissions(file, fs::Permissions::from_mode(0o000)).unwrap();
     }
@@ -227,7 +233,19 @@ fn trap_20_what_may_not_be_seen_is_counted() {
     }
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(text.lines().any(|line| line == "SEEN 2 [] 2 []"), "{text}");
+    let seen: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("SEEN "))
+        .collect();
+    let [processes, temporary] = seen.as_slice() else {
+        panic!("{text}");
+    };
+    // Directories are read in any order.
+    let named = [r#""2", "5 (a) \u{1b}[2J)""#, r#""5 (a) \u{1b}[2J)", "2""#];
+    let expected = named.map(|named| format!("2 [{named}] []"));
+    assert!(expected.contains(&(*processes).to_string()), "{processes}");
+    assert!(temporary.starts_with("5 [\""), "{temporary}");
+    assert_eq!(temporary.matches("/temproots/1").count(), 3, "{temporary}");
     for path in &closed {
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
     }

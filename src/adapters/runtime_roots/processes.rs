@@ -84,7 +84,8 @@ impl Reader<'_> {
             }
         }
         if denied && !self.has_nothing(pid) {
-            self.roots.denied += 1;
+            let name = self.program(pid);
+            self.roots.deny(name);
         }
     }
 
@@ -104,6 +105,17 @@ impl Reader<'_> {
         let state = fields.next();
         let flags = fields.nth(5).and_then(|text| text.parse::<u64>().ok());
         matches!(state, Some("Z" | "X")) || flags.is_some_and(|flags| flags & KERNEL_THREAD != 0)
+    }
+
+    /// A process by its number and the name of its program, which every user may see.
+    fn program(&mut self, pid: &str) -> String {
+        match self.read(&format!("{pid}/comm")) {
+            Ok(()) => format!(
+                "{pid} ({})",
+                String::from_utf8_lossy(&self.buffer).trim_end()
+            ),
+            Err(_) => pid.to_string(),
+        }
     }
 
     fn link(&mut self, file: &str) -> io::Result<()> {

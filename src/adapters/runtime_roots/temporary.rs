@@ -47,7 +47,7 @@ fn read_file(
         Ok(opened) => opened,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return,
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            roots.denied += 1;
+            roots.deny(file.to_string());
             return;
         }
         Err(error) => return roots.problem(format!("{file}: {error}")),
