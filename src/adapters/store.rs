@@ -4,6 +4,7 @@ mod consistency;
 mod listing;
 mod paths;
 
+use std::cell::Cell;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -104,12 +105,20 @@ pub struct StoreSurvey<'a, S> {
     /// For a collection by name alone: the failed checks that were accepted. Another root that cannot be read by then keeps
     /// something that is not seen, and nothing is dead for sure.
     pub accepted: Option<Vec<Blocker>>,
+    /// Whether every index of the database was compared with its table. The first snapshot of a run does that, and those that
+    /// follow within it do not: it takes longer than all the rest.
+    pub is_compared: Cell<bool>,
 }
 
 impl<S: Survey> Survey for StoreSurvey<'_, S> {
     fn snapshot(&self) -> Result<Snapshot, SurveyError> {
-        let reader = self.reader.with_care(Care::Thorough);
-        let observation = reader.observe(self.survey)?;
+        let care = if self.is_compared.get() {
+            Care::Quick
+        } else {
+            Care::Thorough
+        };
+        let observation = self.reader.with_care(care).observe(self.survey)?;
+        self.is_compared.set(observation.store.is_ok());
         match observation.store {
             Err(error) if error.kind == StoreReadTrouble::OtherStore => {
                 Err(SurveyError::OtherStore(error.source))

@@ -199,6 +199,7 @@ pub(super) fn carry_out(
         return Ok(context.engine(observer, nix).apply(approved, Some(job))?);
     }
     let survey = StoreSurvey {
+        is_compared: std::cell::Cell::default(),
         accepted: approved.accepted_by_name(),
         survey: observer,
         reader: context.reader(Some(nix)),

@@ -90,6 +90,7 @@ impl<'a> Looker<'a> {
         // What came just now is not told for unregistered: it may have its row in a moment.
         std::thread::sleep(Duration::from_millis(25));
         let survey = StoreSurvey {
+            is_compared: std::cell::Cell::default(),
             accepted: None,
             survey: &self.observer(),
             reader: self.reader(),
@@ -100,6 +101,7 @@ impl<'a> Looker<'a> {
     /// Why a look chooses nothing.
     pub(super) fn blocker(&self) -> FullGcReason {
         let survey = StoreSurvey {
+            is_compared: std::cell::Cell::default(),
             accepted: None,
             survey: &self.observer(),
             reader: self.reader(),
@@ -110,6 +112,7 @@ impl<'a> Looker<'a> {
     /// What a look would choose in the middle of which, just behind the look for roots, something happens.
     pub(super) fn selection_around(&self, then: impl Fn()) -> DeletionSet {
         let survey = StoreSurvey {
+            is_compared: std::cell::Cell::default(),
             accepted: None,
             survey: &Then {
                 survey: &self.observer(),
