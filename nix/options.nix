@@ -187,10 +187,12 @@ let
             "auto"
             "selective"
             "full"
+            "direct"
           ])
           ''
             How garbage is collected: `auto` (the default) deletes listed paths where that equals a full collection,
-            `selective` only ever deletes listed paths, `full` runs Nix's own collector.
+            `selective` only ever deletes listed paths, `full` runs Nix's own collector. With `direct`, nix-prune deletes in the
+            place of Nix, which is several times as fast: only as root, and only with versions of Nix that it was tried with.
           ''
           (example "selective");
       keepRecent =

@@ -8,6 +8,7 @@ pub mod collector;
 pub mod daemon;
 pub mod database;
 pub mod derivation;
+mod direct;
 pub mod disk;
 pub mod files;
 pub mod http;

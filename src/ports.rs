@@ -6,6 +6,7 @@ use crate::domain::elapsed::Uptime;
 use crate::domain::measure::Timestamp;
 
 mod act;
+mod direct;
 mod journal;
 mod read;
 
@@ -13,6 +14,7 @@ pub use act::{
     ArgLimit, Collected, Deleted, LinkState, NixActions, PerformError, RestoreMode, UndeletedPath,
     nth_link,
 };
+pub use direct::{DirectCollection, DirectStep, Settled, Tidied};
 pub use journal::{JournalError, RunJournal, is_full};
 pub use read::{
     DiskError, Observation, ReadStore, RunningRoots, StoreReadError, StoreReadTrouble, Survey,

@@ -87,6 +87,16 @@ pub fn write_for_all(path: &Utf8Path, bytes: &[u8]) -> io::Result<()> {
     write_atomically(path, bytes, FOR_ALL)
 }
 
+/// Moves a file to another name in the same directory at once, in the place of what has that name. For what no power cut has to
+/// survive, such as a socket.
+///
+/// # Errors
+/// When it cannot be moved.
+#[expect(clippy::disallowed_methods, reason = "takes the place at once")]
+pub fn put_in_place(from: &Utf8Path, to: &Utf8Path) -> io::Result<()> {
+    fs::rename(from, to)
+}
+
 /// Writes a file as [`write_atomically`] does, but never in the place of another.
 ///
 /// # Errors

@@ -3,6 +3,7 @@
 mod access;
 mod boot;
 mod delete;
+mod direct;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod generations;
@@ -76,6 +77,8 @@ pub struct NixCli {
     version: OnceLock<NixVersion>,
     /// The most that one call that deletes may take in bytes of paths, if the system takes as much.
     max_argument_bytes: usize,
+    /// Whether a direct collection asks Nix what is dead as well.
+    compares_dead: bool,
 }
 
 impl NixCli {
@@ -101,6 +104,7 @@ impl NixCli {
             nix_collect_garbage: find("nix-collect-garbage")?,
             version: OnceLock::new(),
             max_argument_bytes: usize::MAX,
+            compares_dead: false,
             places,
             child_env,
             interrupt,

@@ -12,6 +12,8 @@ pub struct ProgressCounter {
     pub removed: AtomicU64,
     /// Store paths that Nix reported as being deleted.
     pub deleted: AtomicU64,
+    /// Bytes that a direct collection freed on disk.
+    pub freed: AtomicU64,
     /// Store paths whose files Nix reported as being hard-linked.
     pub optimised: AtomicU64,
     /// Store paths and hard links whose contents Nix reported as being checked.
@@ -32,6 +34,11 @@ impl ProgressCounter {
     /// How many paths were deleted so far.
     pub fn deleted(&self) -> u64 {
         self.deleted.load(Ordering::Relaxed)
+    }
+
+    /// How many bytes a direct collection freed so far.
+    pub fn freed(&self) -> u64 {
+        self.freed.load(Ordering::Relaxed)
     }
 
     /// How many paths were optimised so far.

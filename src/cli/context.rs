@@ -314,7 +314,8 @@ impl Context {
             self.child_env.clone(),
             Arc::new(self.signals.clone()),
         )?
-        .counting(Arc::clone(&self.counter)))
+        .counting(Arc::clone(&self.counter))
+        .comparing_dead(environment::compares_dead()))
     }
 
     /// The engine over these adapters.

@@ -2,8 +2,11 @@
 
 use super::failure::{Exit, Failure};
 
+/// Asks for another opinion on dead paths.
+const COMPARE_DEAD: &str = "NIX_PRUNE_COMPARE_DEAD";
+
 /// The variables that the program reads, with their meaning.
-pub(super) const VARIABLES: [(&str, &str); 5] = [
+pub(super) const VARIABLES: [(&str, &str); 6] = [
     ("NIX_PRUNE_CONFIG", "The settings file, as --config."),
     (
         "NIX_PRUNE_STATE_DIR",
@@ -18,6 +21,10 @@ pub(super) const VARIABLES: [(&str, &str); 5] = [
         "NIX_PRUNE_UNDO_WINDOW",
         "The undo window, as --undo-window.",
     ),
+    (
+        COMPARE_DEAD,
+        "If set to 1, a direct collection spares what `nix-store --gc --print-dead` does not name.",
+    ),
 ];
 
 /// The variables that tests and scripts beside the sources read.
@@ -30,6 +37,12 @@ const OTHERS: [&str; 4] = [
 
 fn known() -> impl Iterator<Item = &'static str> {
     VARIABLES.iter().map(|(name, _)| *name)
+}
+
+/// Whether a direct collection asks Nix what is dead as well.
+#[expect(clippy::disallowed_methods, reason = "the environment of the program")]
+pub(super) fn compares_dead() -> bool {
+    std::env::var_os(COMPARE_DEAD).is_some_and(|value| value == "1")
 }
 
 /// Refuses an unknown variable with our prefix: it was set for a purpose, and a misspelt limit would be no limit.

@@ -14,7 +14,7 @@ use crate::adapters::nix_cli::NixCli;
 use crate::adapters::store::StoreSurvey;
 use crate::adapters::survey::Observer;
 use crate::domain::effective_job::EffectiveJob;
-use crate::domain::measure::Span;
+use crate::domain::measure::{Bytes, Span};
 use crate::domain::plan::Plan;
 use crate::domain::receipt::{Outcome, Receipt, RunKind};
 use crate::domain::risk::RiskLevel;
@@ -223,7 +223,12 @@ fn collecting(context: &Context, approved: &Approved) -> Progress {
         ) {
             (0, 0, 0, 0) => return None,
             (0, 0, 0, removed) => format!("Removing generations: {removed} of {generations}"),
-            (0, 0, deleted, _) => format!("Collecting: {deleted}{all} paths deleted"),
+            (0, 0, deleted, _) => {
+                let freed = Some(counter.freed()).filter(|bytes| *bytes > 0);
+                let freed = freed.map(|bytes| format!(", {} freed on disk", Bytes(bytes)));
+                let freed = freed.unwrap_or_default();
+                format!("Collecting: {deleted}{all} paths deleted{freed}")
+            }
             (0, paths, ..) => format!("Hard-linking equal files: {paths} paths"),
             (contents, ..) => format!("Checking contents: {contents} hashed"),
         };

@@ -26,6 +26,8 @@ pub enum CollectMethod {
     /// With `nix-collect-garbage`.
     #[serde(alias = "whole")]
     Full,
+    /// Deletes dead paths in the place of Nix, with its protocol.
+    Direct,
 }
 
 impl fmt::Display for CollectMethod {
@@ -34,6 +36,7 @@ impl fmt::Display for CollectMethod {
             Self::Auto => "auto",
             Self::Selective => "selective",
             Self::Full => "full",
+            Self::Direct => "direct",
         })
     }
 }
@@ -77,7 +80,7 @@ pub enum CollectStrategy {
 
 /// A word that names no way to collect.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown collection method `{0}`; use auto, selective or full")]
+#[error("unknown collection method `{0}`; use auto, selective, full or direct")]
 pub struct NotAMethod(String);
 
 impl FromStr for CollectMethod {
@@ -87,12 +90,27 @@ impl FromStr for CollectMethod {
             "auto" => Ok(Self::Auto),
             "selective" => Ok(Self::Selective),
             "full" => Ok(Self::Full),
+            "direct" => Ok(Self::Direct),
             _ => Err(NotAMethod(text.to_string())),
         }
     }
 }
 
 impl CollectMethod {
+    /// Whether only paths are deleted that were found dead, and never what Nix's collector finds.
+    pub fn lists_paths(self) -> bool {
+        matches!(self, Self::Selective | Self::Direct)
+    }
+
+    /// The method for what was chosen; a part of what is dead is never widened to the whole.
+    #[must_use]
+    pub fn of_part(self, is_part: bool) -> Self {
+        match self {
+            Self::Auto | Self::Full if is_part => Self::Selective,
+            method => method,
+        }
+    }
+
     /// Chooses the strategy. `find_dead` finds the dead paths, and is not called where that does not matter.
     pub fn strategy(
         self,
@@ -117,7 +135,7 @@ impl CollectMethod {
     pub fn otherwise(self, why: FullGcReason) -> CollectStrategy {
         match self {
             Self::Auto if matches!(why, FullGcReason::Unsafe(_)) => CollectStrategy::Neither(why),
-            Self::Selective => CollectStrategy::Neither(why),
+            Self::Selective | Self::Direct => CollectStrategy::Neither(why),
             Self::Auto | Self::Full => CollectStrategy::Full(Some(why)),
         }
     }
@@ -218,6 +236,7 @@ mod tests {
     #[case("auto", CollectMethod::Auto)]
     #[case("selective", CollectMethod::Selective)]
     #[case("full", CollectMethod::Full)]
+    #[case("direct", CollectMethod::Direct)]
     fn methods_are_read_and_written(#[case] word: &str, #[case] method: CollectMethod) {
         assert_eq!(word.parse(), Ok(method));
         assert_eq!(method.to_string(), word);

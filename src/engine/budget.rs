@@ -7,7 +7,7 @@ mod rounds;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::collect::collect_from;
+use super::collect::{Means, collect_from};
 use super::delays::Delays;
 use super::settle;
 use super::vanished::Known;
@@ -22,7 +22,7 @@ use crate::domain::measure::Bytes;
 use crate::domain::plan::CollectFacts;
 use crate::domain::receipt::{BootMenuOutcome, Entry, Outcome, Receipt};
 use crate::operations::Loss;
-use crate::ports::RunJournal;
+use crate::ports::{DirectCollection, RunJournal};
 use rounds::{Measured, Rounds, goal_of, outcome_of, steps_of};
 
 /// The most rounds of one run. Every round deletes a path or removes a step, so it ends without this; other programs may
@@ -230,7 +230,7 @@ impl<R: RunJournal> Engine<'_, R> {
         }
         let goal = match facts.method {
             CollectMethod::Full => Quantity(u64::MAX),
-            CollectMethod::Auto | CollectMethod::Selective => missing,
+            CollectMethod::Auto | CollectMethod::Selective | CollectMethod::Direct => missing,
         };
         dead.freeing(goal, facts.order(), |graph, names| {
             match rounds.planned.metric {
@@ -259,7 +259,11 @@ impl<R: RunJournal> Engine<'_, R> {
         receipt: &mut Receipt,
     ) -> (Collection, Quantity) {
         let Collect {
-            facts, lock, known, ..
+            facts,
+            lock,
+            known,
+            direct,
+            ..
         } = collect;
         let (chosen, weights) = match part {
             Ok(part) => (Ok(part.selection), part.registered),
@@ -267,17 +271,14 @@ impl<R: RunJournal> Engine<'_, R> {
         };
         let is_part =
             rounds.planned.collect_at_least.is_some() || facts.registered_before.is_some();
-        let method = if is_part || chosen.as_ref().is_ok_and(|it| !it.is_everything()) {
-            CollectMethod::Selective
-        } else {
-            facts.method
-        };
+        let is_part = is_part || chosen.as_ref().is_ok_and(|it| !it.is_everything());
+        let method = facts.method.of_part(is_part);
         let mut last_check = || self.last_check(facts, lock, receipt, known);
         let collection = collect_from(
             self.survey,
             self.perform,
             self.interrupt,
-            method,
+            Means { method, direct },
             || chosen,
             &mut last_check,
         );
@@ -328,13 +329,14 @@ pub(super) fn boot_menu_pending(planned: BootReport) -> BootMenuOutcome {
 }
 
 /// A collection that is under way.
-#[derive(Debug)]
 pub(super) struct Collect<'a, L> {
     pub(super) facts: &'a CollectFacts,
     pub(super) lock: &'a L,
     /// Its entry.
     pub(super) index: usize,
     pub(super) known: Option<Known<'a>>,
+    /// The collection that is under way, where Nix does not delete.
+    pub(super) direct: Option<&'a dyn DirectCollection>,
 }
 
 impl<L> Clone for Collect<'_, L> {

@@ -6,12 +6,16 @@ use crate::domain::collect::{CollectMethod, CollectStrategy, DeletionSet, FullGc
 use crate::domain::measure::Bytes;
 use crate::domain::store_path::StorePath;
 use crate::ports::{
-    ArgLimit, Collected, Deleted, Interrupt, NixActions, PerformError, Survey, UndeletedPath,
+    ArgLimit, Collected, Deleted, DirectCollection, DirectStep, Interrupt, NixActions,
+    PerformError, Survey, UndeletedPath,
 };
 
 /// How often Nix may refuse a path. After each time it is looked again, so that one root that came back costs a few
 /// refusals at most; more of them mean that we see less than Nix does.
 const MAX_REFUSALS: usize = 32;
+
+/// How many paths a batch of a direct collection has. A step takes as many batches as it has time for.
+const DIRECT_BATCH: usize = 64;
 
 /// How many refused paths are named.
 const NAMED: usize = 8;
@@ -21,7 +25,7 @@ const NAMED: usize = 8;
 pub struct Collection {
     /// How much went; of paths deleted by name, those that were seen to go.
     pub collected: Collected,
-    /// What Nix refused to delete, so that it was kept.
+    /// Dead paths that were not deleted, because Nix refused to or they came alive.
     pub refused: Vec<UndeletedPath>,
     /// What there is to say beyond that.
     pub notes: Vec<String>,
@@ -82,11 +86,11 @@ impl Collection {
                 0 => {}
                 more => named.push(format!("and {more} more")),
             }
-            parts.push(format!(
-                "Nix refused to delete {} of the dead paths ({})",
-                self.refused.len(),
-                named.join("; "),
-            ));
+            let paths = match self.refused.len() {
+                1 => "1 dead path was".to_string(),
+                count => format!("{count} dead paths were"),
+            };
+            parts.push(format!("{paths} not deleted ({})", named.join("; ")));
         }
         (!parts.is_empty()).then(|| parts.join("; "))
     }
@@ -103,14 +107,32 @@ pub fn collect(
     method: CollectMethod,
 ) -> Collection {
     let find_dead = || survey.dead();
-    collect_from(
-        survey,
-        perform,
-        interrupt,
+    let direct = match method {
+        CollectMethod::Direct => perform.begin_direct().map(Some),
+        _ => Ok(None),
+    };
+    let direct = match direct {
+        Ok(direct) => direct,
+        Err(error) => {
+            return Collection {
+                outcome: Err(error),
+                ..Collection::default()
+            };
+        }
+    };
+    let means = Means {
         method,
-        find_dead,
-        &mut || Ok(()),
-    )
+        direct: direct.as_deref(),
+    };
+    collect_from(survey, perform, interrupt, means, find_dead, &mut || Ok(()))
+}
+
+/// How it is collected.
+#[derive(Clone, Copy)]
+pub(super) struct Means<'a> {
+    pub(super) method: CollectMethod,
+    /// The collection that is under way, of [`CollectMethod::Direct`].
+    pub(super) direct: Option<&'a dyn DirectCollection>,
 }
 
 /// The same of what `find_dead` finds, after a last check: right before Nix collects, or right after it was found what is
@@ -119,7 +141,7 @@ pub(super) fn collect_from(
     survey: &dyn Survey,
     perform: &dyn NixActions,
     interrupt: &dyn Interrupt,
-    method: CollectMethod,
+    Means { method, direct }: Means<'_>,
     find_dead: impl FnOnce() -> Result<DeletionSet, FullGcReason>,
     last_check: LastCheck<'_>,
 ) -> Collection {
@@ -133,7 +155,10 @@ pub(super) fn collect_from(
         notes: Vec::new(),
         deleted: Some(BTreeSet::new()),
     };
-    let outcome = collector.collect(method, find_dead);
+    let outcome = match direct {
+        Some(direct) => collector.directly(direct, find_dead),
+        None => collector.collect(method, find_dead),
+    };
     Collection {
         deleted: collector.deleted,
         collected: collector.total.unwrap_or_default(),
@@ -239,6 +264,104 @@ impl Collector<'_> {
         self.perform.delete_paths(&[]).outcome
     }
 
+    /// Deletes in the place of Nix. What came alive meanwhile is taken out with all that it keeps, and the rest goes on.
+    fn directly(
+        &mut self,
+        direct: &dyn DirectCollection,
+        find_dead: impl FnOnce() -> Result<DeletionSet, FullGcReason>,
+    ) -> Result<(), PerformError> {
+        let mut chosen = find_dead().map_err(impossible)?;
+        (self.last_check)()?;
+        self.count(Collected {
+            paths: Some(0),
+            bytes: Some(Bytes(0)),
+        });
+        let whole = chosen.is_everything();
+        let deleted = self.delete_directly(direct, &mut chosen);
+        let settled = direct.settle();
+        // What has files left is deleted once they are gone.
+        let total = self.total.unwrap_or_default();
+        self.total = Some(Collected {
+            paths: total
+                .paths
+                .map(|paths| paths.saturating_sub(settled.unfinished)),
+            ..total
+        });
+        let mut left = settled.left;
+        self.count(Collected {
+            paths: Some(0),
+            bytes: Some(settled.bytes),
+        });
+        let tidied = deleted.and_then(|()| direct.tidy(whole));
+        if let Ok(tidied) = &tidied {
+            left.extend(tidied.left.iter().cloned());
+            self.count(Collected {
+                paths: Some(tidied.names),
+                bytes: Some(tidied.bytes),
+            });
+        }
+        if !left.is_empty() {
+            let more = left.len().saturating_sub(NAMED);
+            left.truncate(NAMED);
+            left.extend((more > 0).then(|| format!("and {more} more")));
+            let left = left.join("; ");
+            self.notes
+                .push(format!("some files could not be removed: {left}"));
+        }
+        tidied.map(drop)
+    }
+
+    fn delete_directly(
+        &mut self,
+        direct: &dyn DirectCollection,
+        chosen: &mut DeletionSet,
+    ) -> Result<(), PerformError> {
+        while !chosen.is_empty() {
+            let batches = chosen.batches(DIRECT_BATCH, |_| 1);
+            let mut left = batches.as_slice();
+            let mut is_complete = true;
+            while is_complete && !left.is_empty() {
+                if self.interrupt.requested() {
+                    return Err(stopped());
+                }
+                let DirectStep { taken, deleted } = direct.delete(left);
+                left = left.get(taken.max(1)..).unwrap_or_default();
+                let refused = self.absorb(chosen, deleted)?;
+                is_complete = refused.is_empty();
+                self.refuse(chosen, refused);
+            }
+            if is_complete {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts what was deleted and takes it out of what was chosen; returns what was refused.
+    fn absorb(
+        &mut self,
+        chosen: &mut DeletionSet,
+        deleted: Deleted,
+    ) -> Result<Vec<UndeletedPath>, PerformError> {
+        let Deleted {
+            paths,
+            bytes,
+            refused,
+            outcome,
+        } = deleted;
+        self.count(Collected {
+            paths: u64::try_from(paths.len()).ok(),
+            bytes,
+        });
+        chosen.deleted(&paths);
+        let left = chosen.len();
+        tracing::info!(deleted = paths.len(), left, "deleted dead paths");
+        if let Some(all) = &mut self.deleted {
+            all.extend(paths);
+        }
+        outcome.map(|()| refused)
+    }
+
     /// Deletes batch by batch until all is gone or refused.
     fn delete(
         &mut self,
@@ -262,27 +385,9 @@ impl Collector<'_> {
         let cost = |name: &str| name.len() + limit.per_path;
         for batch in chosen.batches(limit.bytes, cost) {
             if self.interrupt.requested() {
-                return Err(PerformError::Interrupted {
-                    what: "deleting dead paths".to_string(),
-                });
+                return Err(stopped());
             }
-            let Deleted {
-                paths,
-                bytes,
-                refused,
-                outcome,
-            } = self.perform.delete_paths(&batch);
-            self.count(Collected {
-                paths: u64::try_from(paths.len()).ok(),
-                bytes,
-            });
-            chosen.deleted(&paths);
-            if let Some(deleted) = &mut self.deleted {
-                deleted.extend(paths.iter().cloned());
-            }
-            outcome?;
-            let left = chosen.len();
-            tracing::info!(deleted = paths.len(), left, "deleted dead paths");
+            let refused = self.absorb(chosen, self.perform.delete_paths(&batch))?;
             if !refused.is_empty() {
                 self.refuse(chosen, refused);
                 return Ok(false);
@@ -293,7 +398,7 @@ impl Collector<'_> {
 
     fn refuse(&mut self, chosen: &mut DeletionSet, refused: Vec<UndeletedPath>) {
         for refused in refused {
-            tracing::warn!(path = %refused.path, why = refused.why, "Nix refused to delete");
+            tracing::warn!(path = %refused.path, why = refused.why, "not deleted");
             chosen.refused(&refused.path);
             self.refused.push(refused);
         }
@@ -327,6 +432,12 @@ impl Collector<'_> {
             paths: paths.map(|(a, b)| a.saturating_add(b)),
             bytes: bytes.map(|(a, b)| Bytes(a.0.saturating_add(b.0))),
         });
+    }
+}
+
+fn stopped() -> PerformError {
+    PerformError::Interrupted {
+        what: "deleting dead paths".to_string(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Execution of an approved plan, one recorded step after the other.
 
 use super::budget::{Collect, boot_menu_pending};
-use super::collect::{LastCheck, collect_from};
+use super::collect::{LastCheck, Means, collect_from};
 use super::delays::{Delayer, Delays};
 use super::vanished::{Known, Links};
 use super::{Approved, Collection, Engine, EngineError, pending, settle};
@@ -18,7 +18,7 @@ use crate::domain::receipt::{BudgetOutcome, Entry, Outcome, Receipt, RunKind};
 use crate::domain::risk::RiskLevel;
 use crate::domain::snapshot::Snapshot;
 use crate::operations::{ActionContext, boot_menu, vanished};
-use crate::ports::{PerformError, RunJournal, error_chain};
+use crate::ports::{DirectCollection, PerformError, RunJournal, error_chain};
 
 impl<R: RunJournal> Engine<'_, R> {
     /// Carries out an approved plan: lock, settle what was interrupted, look again, write the record with
@@ -196,6 +196,7 @@ impl<R: RunJournal> Engine<'_, R> {
                 lock,
                 index,
                 known,
+                direct: None,
             };
             return self.collect(collect, receipt, delays);
         }
@@ -295,6 +296,7 @@ impl<R: RunJournal> Engine<'_, R> {
             lock,
             index,
             known,
+            ..
         } = collect;
         let before = self.perform.free_space().ok();
         // With damage accepted, it is left to Nix to find what is dead.
@@ -309,11 +311,33 @@ impl<R: RunJournal> Engine<'_, R> {
             method,
             ..facts.clone()
         };
-        let collection = if receipt.budget.is_some() {
-            let collect = Collect { facts, ..collect };
-            self.collect_in_rounds(collect, receipt, delays)?
-        } else {
-            self.collect_at_once(facts, &mut || self.last_check(facts, lock, receipt, known))
+        // It is looked for what is dead while nobody else collects, so the lock comes before the first look.
+        let direct = match method {
+            CollectMethod::Direct => self.perform.begin_direct().map(Some),
+            _ => Ok(None),
+        };
+        let collection = match &direct {
+            Err(_) => Collection::default(),
+            Ok(direct) if receipt.budget.is_some() => {
+                let direct = direct.as_deref();
+                let collect = Collect {
+                    facts,
+                    direct,
+                    ..collect
+                };
+                self.collect_in_rounds(collect, receipt, delays)?
+            }
+            Ok(direct) => {
+                let mut last_check = || self.last_check(facts, lock, receipt, known);
+                self.collect_at_once(facts, direct.as_deref(), &mut last_check)
+            }
+        };
+        let collection = match direct {
+            Err(error) => Collection {
+                outcome: Err(error),
+                ..collection
+            },
+            Ok(_) => collection,
         };
         let after = self.perform.free_space().ok();
         let measured = before.zip(after);
@@ -344,16 +368,18 @@ impl<R: RunJournal> Engine<'_, R> {
     }
 
     /// Collects everything that is dead, or everything that is old enough.
-    fn collect_at_once(&self, facts: &CollectFacts, last_check: LastCheck<'_>) -> Collection {
-        let method = match facts.registered_before {
-            Some(_) => CollectMethod::Selective,
-            None => facts.method,
-        };
+    fn collect_at_once(
+        &self,
+        facts: &CollectFacts,
+        direct: Option<&dyn DirectCollection>,
+        last_check: LastCheck<'_>,
+    ) -> Collection {
+        let method = facts.method.of_part(facts.registered_before.is_some());
         collect_from(
             self.survey,
             self.perform,
             self.interrupt,
-            method,
+            Means { method, direct },
             || self.dead(facts),
             last_check,
         )

@@ -26,10 +26,13 @@ pub(super) fn select(draft: &mut Draft<'_>) {
     }
     // Nix's own collector would delete what it does not know as live.
     let keeps_more = collect.keep_build_dependencies || !collect.keep_flake_inputs.is_empty();
-    let method = if keeps_more || hides_roots(draft.snapshot, Some(draft.job)) {
-        CollectMethod::Selective
-    } else {
-        collect.method
+    let method = match collect.method {
+        CollectMethod::Auto | CollectMethod::Full
+            if keeps_more || hides_roots(draft.snapshot, Some(draft.job)) =>
+        {
+            CollectMethod::Selective
+        }
+        method => method,
     };
     draft.step(Action::Collect(CollectFacts {
         method,
@@ -46,6 +49,15 @@ pub(super) fn select(draft: &mut Draft<'_>) {
 /// every entry whose link it does not find (trap 17). A link that is gone from a directory that is there, as a removed
 /// generation leaves it, is missed by nobody, and neither is one in a directory that `nix-build` has removed.
 fn left_to_nix(draft: &Draft<'_>) -> Option<Note> {
+    if draft
+        .job
+        .operations
+        .collect
+        .as_ref()
+        .is_some_and(|it| it.method == CollectMethod::Direct)
+    {
+        return None;
+    }
     let auto = draft.snapshot.state_dir.join("gcroots/auto");
     // The plan itself removes none of these: their place may come back.
     let away = RootState::Dangling(Dangling::ParentMissing);
@@ -102,6 +114,7 @@ impl Operation for Collect<'_> {
             CollectMethod::Auto => "",
             CollectMethod::Selective => " (selective)",
             CollectMethod::Full => " (nix-collect-garbage)",
+            CollectMethod::Direct => " (direct)",
         };
         let before = self.0.registered_before;
         let before = before.map(|before| format!(" registered before {before}"));
@@ -123,7 +136,7 @@ impl Operation for Collect<'_> {
     fn recheck(&self, snapshot: &Snapshot, job: Option<&EffectiveJob>) -> Result<(), String> {
         match snapshot.blockers.iter().find(|r| r.code.stops_collection()) {
             Some(blocker) => Err(blocker.message.clone()),
-            None if self.0.method != CollectMethod::Selective && hides_roots(snapshot, job) => {
+            None if !self.0.method.lists_paths() && hides_roots(snapshot, job) => {
                 Err("there are now roots that Nix cannot read".to_string())
             }
             None => match self

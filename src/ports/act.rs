@@ -2,7 +2,7 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::Cause;
+use super::{Cause, DirectCollection};
 use crate::domain::budget::FreeSpace;
 use crate::domain::maintenance::{Optimised, Registrations, Verified};
 use crate::domain::measure::Bytes;
@@ -158,6 +158,18 @@ pub trait NixActions {
     /// alive, so what is neither deleted nor refused was not tried. No paths at all let it only tidy up behind itself.
     fn delete_paths(&self, paths: &[StorePath<String>]) -> Deleted;
 
+    /// Begins a collection that nix-prune carries out itself, as soon as nobody else collects. What is dead must be looked for
+    /// while it is under way.
+    ///
+    /// # Errors
+    /// [`PerformError::Unsupported`] where that is not known to be safe; nothing was changed then.
+    fn begin_direct(&self) -> Result<Box<dyn DirectCollection + '_>, PerformError> {
+        Err(PerformError::Unsupported {
+            what: "direct collection",
+            why: "it is not implemented here".to_string(),
+        })
+    }
+
     /// Lets the current system of NixOS write the boot menu anew, and sees that it is still the current one afterwards. `Ok`
     /// may have what the boot loader's installer says.
     ///
@@ -283,6 +295,24 @@ pub enum PerformError {
     /// Nix works on another store than the one that is looked at, or that is not known.
     #[error("cannot confirm that Nix uses the local store")]
     OtherStore(#[source] Cause),
+    /// It is not known to be safe here.
+    #[error("{what} is not possible: {why}")]
+    Unsupported {
+        /// What was asked for.
+        what: &'static str,
+        /// Why it is not possible.
+        why: String,
+    },
+    /// Two independent looks disagree about a path that was about to be deleted.
+    #[error(
+        "collection stopped before anything in this step was deleted: {path} is dead by the plan, but {keeper}"
+    )]
+    Disagreement {
+        /// The base name of the path.
+        path: String,
+        /// What keeps it by the second look.
+        keeper: String,
+    },
     /// A command of Nix's failed.
     #[error("{what} failed")]
     Nix {

@@ -301,8 +301,8 @@ keys! {
 
     /// How garbage is collected.
     Collect {
-        /// auto (delete listed paths where that equals a full collection), selective (delete listed paths or nothing) or full
-        /// (nix-collect-garbage).
+        /// auto (delete listed paths where that equals a full collection), selective (delete listed paths or nothing), full
+        /// (nix-collect-garbage) or direct (nix-prune deletes in the place of Nix, as root only).
         method "method": Sourced<CollectMethod> {
             default: Default::Json(r#""auto""#), code: Code::CollectMethod, flag: Some("--collect-method"),
         };

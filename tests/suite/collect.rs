@@ -4,6 +4,7 @@
 #![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
 mod alike;
+mod direct;
 mod faults;
 mod flakes;
 mod looker;

@@ -40,7 +40,10 @@ struct Case {
 
 const RUN: &[&str] = &["run", "all", "--yes"];
 
-const CASES: [Case; 4] = [
+/// Needs root.
+const DIRECT: &str = "`run`, direct collection";
+
+const CASES: [Case; 5] = [
     Case {
         name: "`run`, selective collection",
         args: RUN,
@@ -68,6 +71,13 @@ const CASES: [Case; 4] = [
         before: RUN,
         next: RUN,
         releases: true,
+    },
+    Case {
+        name: DIRECT,
+        args: &["run", "all", "--collect-method=direct", "--yes"],
+        before: &[],
+        next: RUN,
+        releases: false,
     },
 ];
 
@@ -250,6 +260,10 @@ fn killed_or_out_of_room_at_any_point_nothing_is_lost_and_undo_works() {
     let mut table = HEAD.to_string();
     let mut failures = Vec::new();
     for (nth, case) in CASES.iter().enumerate() {
+        if case.name == DIRECT && !is_root() {
+            skipped("kills in a direct collection: it needs root");
+            continue;
+        }
         // Another few points in each case; a prime, so that all kinds of points are among them. And the last ones, at which
         // the run tidies up.
         let chosen = |point, count| all || point % 47 == 5 + nth || point + 2 >= count;
@@ -257,11 +271,16 @@ fn killed_or_out_of_room_at_any_point_nothing_is_lost_and_undo_works() {
         table.push_str(&row(case, &steps));
     }
     for (nth, nix) in older.iter().enumerate() {
-        let [case, ..] = &CASES;
         let every = if all { 7 } else { 97 };
-        try_case(nix, case, &mut failures, |point, _| {
-            point % every == 3 + nth
+        let cases = CASES.iter().filter(|case| match case.name {
+            DIRECT => is_root(),
+            name => name == CASES[0].name,
         });
+        for case in cases {
+            try_case(nix, case, &mut failures, |point, _| {
+                point % every == 3 + nth
+            });
+        }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     if newest.version.ends_with(" 2.34.8") && is_root() {

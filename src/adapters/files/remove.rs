@@ -1,5 +1,7 @@
 //! The only module that removes a file or link: what `protect.paths` covers is kept.
 
+mod store;
+
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -13,6 +15,8 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::{for_each_name, open_directory_at};
 use crate::domain::protected::ProtectedPaths;
+
+pub use store::{Freed, StoreFiles};
 
 /// What is removed.
 #[derive(Debug, Clone, Copy)]

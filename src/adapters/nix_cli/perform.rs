@@ -22,7 +22,8 @@ use crate::domain::protected::ProtectedPaths;
 use crate::domain::snapshot::Actor;
 use crate::domain::store_path::StorePath;
 use crate::ports::{
-    ArgLimit, Collected, Deleted, LinkState, NixActions, PerformError, RestoreMode,
+    ArgLimit, Collected, Deleted, DirectCollection, LinkState, NixActions, PerformError,
+    RestoreMode,
 };
 
 impl NixActions for NixCli {
@@ -147,6 +148,10 @@ impl NixActions for NixCli {
 
     fn delete_paths(&self, paths: &[StorePath<String>]) -> Deleted {
         self.delete_by_name(paths)
+    }
+
+    fn begin_direct(&self) -> Result<Box<dyn DirectCollection + '_>, PerformError> {
+        self.begin_direct_collection()
     }
 
     fn refresh_boot_menu(&self, facts: &BootFacts) -> Result<Option<String>, PerformError> {

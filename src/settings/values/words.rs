@@ -50,7 +50,7 @@ impl Word for ReleaseHolds {
 
 impl Word for CollectMethod {
     fn words() -> Vec<&'static str> {
-        vec!["auto", "selective", "full"]
+        vec!["auto", "selective", "full", "direct"]
     }
 
     fn parse(text: &str) -> Result<Self, Fault> {

@@ -26,7 +26,7 @@ const FLAGS: [KeepFlags; 4] = [
 ];
 
 /// How many random stores each Nix gets, and the seed of the first: `NIX_PRUNE_TEST_STORES`, `NIX_PRUNE_TEST_SEED`.
-fn seeds() -> impl Iterator<Item = (u64, KeepFlags)> {
+pub(super) fn seeds() -> impl Iterator<Item = (u64, KeepFlags)> {
     let number = |name: &str, default: u64| {
         let set = std::env::var(name);
         set.map_or(default, |text| text.parse().expect("a number"))
@@ -39,7 +39,7 @@ fn seeds() -> impl Iterator<Item = (u64, KeepFlags)> {
 }
 
 /// The same store twice.
-fn twins(nix: &Nix, dice: &mut Dice, flags: KeepFlags) -> [Store; 2] {
+pub(super) fn twins(nix: &Nix, dice: &mut Dice, flags: KeepFlags) -> [Store; 2] {
     let (rows, roots) = any_store(dice);
     [(); 2].map(|()| {
         let store = Store::new(nix, flags);

@@ -35,7 +35,7 @@ fn what_comes_alive_meanwhile_is_refused_and_the_rest_goes() {
             assert!(KEPT_BY_MIDDLE.contains(&refused[0]), "{refused:?}");
             let detail = collection.detail().unwrap();
             assert!(
-                detail.starts_with("Nix refused to delete 1 of the dead paths (")
+                detail.starts_with("1 dead path was not deleted (")
                     && detail.ends_with(": it is still alive)"),
                 "{detail}"
             );

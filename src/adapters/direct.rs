@@ -1,0 +1,387 @@
+//! Direct collection: deletes dead store paths with Nix's own protocol, in place of Nix's collector.
+//!
+//! `docs/decisions/0042-direct-collection.md` lists what this relies on in each version of Nix.
+
+mod claims;
+mod files;
+mod foreign;
+mod lock;
+mod roots;
+mod rows;
+mod server;
+mod store;
+
+use std::collections::{BTreeSet, HashSet};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use camino::Utf8Path;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use super::files::remove::StoreFiles;
+use super::nix_dirs::NixDirs;
+use super::progress_counter::ProgressCounter;
+use crate::domain::graph::KeepFlags;
+use crate::domain::measure::Bytes;
+use crate::domain::store_path::StorePath;
+use crate::ports::{
+    Deleted, DirectCollection, DirectStep, Interrupt, PerformError, Settled, Tidied, UndeletedPath,
+};
+use files::Remover;
+use lock::Locks;
+use roots::Roots;
+use rows::{Kept, Rows};
+use server::Server;
+
+/// Where processes are.
+const PROC: &str = "/proc";
+/// What is mounted where, for this process.
+const MOUNTS: &str = "/proc/self/mountinfo";
+/// How long the transaction of a step should take: a build that registers a path waits for it.
+const TRANSACTION: Duration = Duration::from_millis(400);
+/// How many paths the first step takes.
+const FIRST_PATHS: usize = 4096;
+/// The fewest and the most paths of a step.
+const MIN_PATHS: usize = 16;
+const MAX_PATHS: usize = 64 << 10;
+/// How old the second look at the roots may be when a step begins.
+const ROOTS_AGE: Duration = Duration::from_secs(2);
+/// How many files may be open: one for each level of a directory in each thread.
+const OPEN_FILES: u64 = 16 << 10;
+
+/// What a collection needs to know.
+pub(super) struct Setup<'a> {
+    pub(super) places: &'a NixDirs,
+    pub(super) flags: KeepFlags,
+    pub(super) interrupt: Arc<dyn Interrupt + Send + Sync>,
+    pub(super) counter: Arc<ProgressCounter>,
+    /// How long another collection is waited for.
+    pub(super) most: Duration,
+    /// What Nix's collector finds dead, where somebody wants that compared.
+    pub(super) dead_for_nix: Option<HashSet<String>>,
+}
+
+/// A collection under way. The server ends before the locks.
+pub(super) struct Direct<'a> {
+    setup: Setup<'a>,
+    remover: Remover,
+    /// The name of the store directory with a slash.
+    prefix: String,
+    /// The roots before it was looked for what is dead.
+    first: Roots,
+    state: Mutex<State>,
+    server: Server,
+    _locks: Locks,
+}
+
+struct State {
+    rows: Rows,
+    /// The roots as they are now, and when they were read.
+    roots: Option<(Roots, Instant)>,
+    /// What stays, so that what it keeps stays as well.
+    spared: BTreeSet<String>,
+    /// How many paths the next step should take.
+    paths: usize,
+    is_linked: bool,
+}
+
+impl<'a> Direct<'a> {
+    /// Waits for the locks and begins.
+    ///
+    /// # Errors
+    /// [`PerformError::Unsupported`] where it is not known to be safe.
+    pub(super) fn begin(setup: Setup<'a>) -> Result<Self, PerformError> {
+        let NixDirs {
+            state_dir, store, ..
+        } = setup.places;
+        raise_limit();
+        let locks = Locks::wait(state_dir, setup.most, &*setup.interrupt)?;
+        let prefix = store.prefix();
+        // From here on builds are answered: nothing is deleted before the roots are read.
+        let server = Server::start(state_dir, prefix.clone());
+        let server = server.map_err(|source| PerformError::File {
+            what: format!("serve builds in {state_dir}/gc-socket"),
+            source,
+        })?;
+        let first = Roots::read(state_dir, store, Utf8Path::new(PROC))?;
+        let rows = Rows::open(state_dir, store, setup.flags)?;
+        let files = store::open_writable(store.as_path())
+            .and_then(|dir| StoreFiles::new(dir, Arc::clone(&setup.interrupt)))
+            .and_then(|files| Remover::start(files, server.claims(), Arc::clone(&setup.counter)));
+        let remover = files.map_err(|source| PerformError::File {
+            what: format!("open the store directory {store} for writing"),
+            source,
+        })?;
+        let state = State {
+            rows,
+            roots: None,
+            spared: BTreeSet::new(),
+            paths: FIRST_PATHS,
+            is_linked: false,
+        };
+        Ok(Self {
+            setup,
+            remover,
+            prefix,
+            first,
+            state: Mutex::new(state),
+            server,
+            _locks: locks,
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why a path stays by the second look at the roots.
+    ///
+    /// # Errors
+    /// [`PerformError::Disagreement`] when it was a root before the first look and is one still.
+    fn root(&self, name: &str, now: &Roots) -> Result<Option<&'static str>, PerformError> {
+        if now.lasting.contains(name) && self.first.lasting.contains(name) {
+            return Err(disagreement(name, "it is a garbage-collector root".into()));
+        }
+        // Temporary roots count until the end, as for Nix.
+        let running = [&now.running, &self.first.running];
+        let is_running = running.iter().any(|roots| roots.contains(name));
+        let dead_for_nix = self.setup.dead_for_nix.as_ref();
+        Ok(if is_running {
+            Some("a process uses it")
+        } else if now.lasting.contains(name) {
+            Some("it has become a root")
+        } else if dead_for_nix.is_some_and(|dead| !dead.contains(name)) {
+            Some("it is not dead for Nix's collector")
+        } else {
+            None
+        })
+    }
+
+    /// Deletes these paths but for those that came alive.
+    fn step(
+        &self,
+        state: &mut State,
+        names: &[String],
+        kept: &mut Vec<Kept>,
+    ) -> Result<HashSet<String>, PerformError> {
+        // Threads have work while the next rows are deleted, and no claim is old.
+        self.remover.wait(state.paths / 2);
+        let is_old = |read_at: &Instant| read_at.elapsed() > ROOTS_AGE;
+        if state
+            .roots
+            .as_ref()
+            .is_none_or(|(_, read_at)| is_old(read_at))
+        {
+            let places = self.setup.places;
+            let read_at = Instant::now();
+            let roots = Roots::read(&places.state_dir, &places.store, Utf8Path::new(PROC))?;
+            state.roots = Some((roots, read_at));
+        }
+        let mounted = self.mounted()?;
+        let mut free: Vec<&str> = Vec::with_capacity(names.len());
+        for name in names {
+            let root = match &state.roots {
+                Some((now, _)) => self.root(name, now)?,
+                None => None,
+            };
+            let is_mounted = mounted.contains(name);
+            match root.or(is_mounted.then_some("something is mounted there")) {
+                Some(why) => kept.push(Kept::new(name, why)),
+                None => free.push(name),
+            }
+        }
+        let claims = self.server.claims();
+        let claimed = claims.claim(free.iter().copied());
+        let mut chosen = Vec::with_capacity(free.len());
+        for (name, is_claimed) in free.into_iter().zip(claimed) {
+            if is_claimed {
+                chosen.push(name);
+            } else {
+                kept.push(Kept::new(name, "a build needs it"));
+            }
+        }
+        state
+            .spared
+            .extend(kept.iter().map(|kept| kept.name.clone()));
+        let begun = Instant::now();
+        let stays = match state.rows.delete(&chosen, |by| state.spared.contains(by)) {
+            Ok(stays) => stays,
+            Err(error) => {
+                for name in &chosen {
+                    claims.release(name);
+                }
+                return Err(error);
+            }
+        };
+        state.paths = next_count(chosen.len(), begun.elapsed());
+        let staying: HashSet<&str> = stays.iter().map(|kept| kept.name.as_str()).collect();
+        for name in &staying {
+            claims.release(name);
+        }
+        chosen.retain(|name| !staying.contains(name));
+        state
+            .spared
+            .extend(stays.iter().map(|kept| kept.name.clone()));
+        self.remover.remove(chosen.iter().map(ToString::to_string));
+        let gone = chosen.into_iter().map(str::to_string).collect();
+        kept.extend(stays);
+        state.rows.move_log();
+        Ok(gone)
+    }
+
+    fn mounted(&self) -> Result<Vec<String>, PerformError> {
+        files::mounted_below(Utf8Path::new(MOUNTS), &self.prefix).map_err(|source| {
+            PerformError::File {
+                what: format!("read {MOUNTS}"),
+                source,
+            }
+        })
+    }
+}
+
+impl DirectCollection for Direct<'_> {
+    fn delete(&self, batches: &[Vec<StorePath<String>>]) -> DirectStep {
+        let mut state = self.state();
+        let (taken, paths, names, kept, done) = loop {
+            let (taken, paths) = leading(batches, state.paths);
+            let names: Vec<String> = paths.iter().map(ToString::to_string).collect();
+            let mut kept = Vec::new();
+            let done = self.step(&mut state, &names, &mut kept);
+            if done.as_ref().is_err_and(rows::is_full) && taken > 1 {
+                // A shorter log may have room, and then there is more.
+                state.paths = (paths.len() / 4).max(1);
+                continue;
+            }
+            break (taken, paths, names, kept, done);
+        };
+        let (gone, outcome) = match done {
+            Ok(gone) => (gone, Ok(())),
+            Err(error) => (HashSet::new(), Err(error)),
+        };
+        let mut deleted = Deleted {
+            paths: Vec::with_capacity(gone.len()),
+            bytes: Some(Bytes(0)),
+            refused: Vec::new(),
+            outcome,
+        };
+        let kept: std::collections::HashMap<String, String> =
+            kept.into_iter().map(|kept| (kept.name, kept.why)).collect();
+        for (path, name) in paths.into_iter().zip(&names) {
+            if gone.contains(name) {
+                deleted.paths.push(path.clone());
+            } else if let Some(why) = kept.get(name) {
+                let (path, why) = (path.clone(), why.clone());
+                deleted.refused.push(UndeletedPath { path, why });
+            }
+        }
+        DirectStep { taken, deleted }
+    }
+
+    fn settle(&self) -> Settled {
+        let removed = self.remover.settle();
+        self.state().is_linked |= removed.freed.is_linked;
+        Settled {
+            bytes: Bytes(removed.freed.bytes),
+            unfinished: removed.unfinished,
+            left: removed.left,
+        }
+    }
+
+    fn tidy(&self, whole: bool) -> Result<Tidied, PerformError> {
+        let failed = |source| PerformError::File {
+            what: format!("read the store directory {}", self.setup.places.store),
+            source,
+        };
+        let mut state = self.state();
+        let mut tidied = Tidied::default();
+        if whole {
+            let mounted = self.mounted()?;
+            let files = self.remover.files();
+            for name in foreign::names(files).map_err(failed)? {
+                let shown = name.to_string_lossy();
+                let removed = if mounted.iter().any(|mounted| *mounted == shown) {
+                    Err(io::Error::other("something is mounted there"))
+                } else {
+                    foreign::remove(files, &name)
+                };
+                match removed {
+                    Ok(Some(freed)) => {
+                        tidied.names += 1;
+                        tidied.bytes.0 += freed.bytes;
+                        state.is_linked |= freed.is_linked;
+                    }
+                    Ok(None) => {}
+                    Err(error) => tidied.left.push(format!("{shown}: {error}")),
+                }
+            }
+        }
+        if whole || state.is_linked {
+            tidied.bytes.0 += files::remove_unused_links(self.remover.files()).map_err(failed)?;
+            state.is_linked = false;
+        }
+        state.rows.shrink_log();
+        Ok(tidied)
+    }
+}
+
+/// As many leading batches as have about so many paths, at least one.
+fn leading(batches: &[Vec<StorePath<String>>], most: usize) -> (usize, Vec<&StorePath<String>>) {
+    let mut taken = 0;
+    let mut paths = Vec::new();
+    for batch in batches {
+        if taken > 0 && paths.len() + batch.len() > most {
+            break;
+        }
+        paths.extend(batch);
+        taken += 1;
+    }
+    (taken, paths)
+}
+
+/// How many paths the next step should take, after one of so many took so long.
+fn next_count(paths: usize, took: Duration) -> usize {
+    let took = took.as_millis().max(1);
+    let next = TRANSACTION.as_millis().saturating_mul(paths as u128) / took;
+    // Not too much at once: the paths to come may be larger.
+    let next = next.min(4 * paths as u128);
+    usize::try_from(next)
+        .unwrap_or(MAX_PATHS)
+        .clamp(MIN_PATHS, MAX_PATHS)
+}
+
+fn disagreement(name: &str, keeper: String) -> PerformError {
+    let path = name.to_string();
+    PerformError::Disagreement { path, keeper }
+}
+
+/// Lets more files be open, as far as that is allowed.
+fn raise_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(now, most)| {
+        setrlimit(Resource::RLIMIT_NOFILE, now.max(OPEN_FILES.min(most)), most)
+    });
+    if let Err(error) = raised {
+        tracing::debug!(%error, "the limit of open files cannot be raised");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::fast(4096, 200, 8192)]
+    #[case::much_too_fast(4096, 1, 16_384)]
+    #[case::slow(4096, 1600, 1024)]
+    #[case::never_fewer(20, 60_000, MIN_PATHS)]
+    #[case::never_more(60_000, 100, MAX_PATHS)]
+    #[case::nothing(0, 0, MIN_PATHS)]
+    fn the_next_step_takes_as_long_as_a_step_should(
+        #[case] paths: usize,
+        #[case] milliseconds: u64,
+        #[case] next: usize,
+    ) {
+        assert_eq!(next_count(paths, Duration::from_millis(milliseconds)), next);
+    }
+}

@@ -1,0 +1,92 @@
+//! The locks of a collection: Nix's `gc.lock` for itself alone, and `db/big-lock` shared, so that no Nix upgrades the database meanwhile.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use camino::Utf8Path;
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::adapters::collector::holder;
+use crate::adapters::files::open_to_change;
+use crate::ports::{Interrupt, PerformError};
+
+/// Between two attempts. Builds hold the lock for less than a millisecond each.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Whoever holds a lock for too long.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Held(String);
+
+/// The locks; they end when they are dropped.
+pub(super) struct Locks {
+    _collection: Flock<File>,
+    _schema: Flock<File>,
+}
+
+impl Locks {
+    /// Waits for both locks.
+    ///
+    /// # Errors
+    /// [`PerformError::TimedOut`] with the holder when that takes longer than `most`; [`PerformError::Interrupted`].
+    pub(super) fn wait(
+        state_dir: &Utf8Path,
+        most: Duration,
+        interrupt: &dyn Interrupt,
+    ) -> Result<Self, PerformError> {
+        let wait = |name: &str, arg| wait(&state_dir.join(name), arg, most, interrupt);
+        Ok(Self {
+            _collection: wait("gc.lock", FlockArg::LockExclusiveNonblock)?,
+            _schema: wait("db/big-lock", FlockArg::LockSharedNonblock)?,
+        })
+    }
+}
+
+fn wait(
+    path: &Utf8Path,
+    arg: FlockArg,
+    most: Duration,
+    interrupt: &dyn Interrupt,
+) -> Result<Flock<File>, PerformError> {
+    let what = || format!("waiting for the lock {path}");
+    let failed = |source| PerformError::File {
+        what: format!("lock {path}"),
+        source,
+    };
+    let mut options = OpenOptions::new();
+    // Only root may open it, as Nix makes it: whoever could lock it could delay every build.
+    options.read(true).write(true).create(true).mode(0o600);
+    let mut file = open_to_change(&mut options, path).map_err(failed)?;
+    let begun = Instant::now();
+    let mut said = false;
+    loop {
+        match Flock::lock(file, arg) {
+            Ok(lock) => return Ok(lock),
+            Err((unlocked, Errno::EWOULDBLOCK | Errno::EINTR)) => file = unlocked,
+            Err((_, errno)) => return Err(failed(io::Error::from(errno))),
+        }
+        if interrupt.requested() {
+            return Err(PerformError::Interrupted { what: what() });
+        }
+        let waited = begun.elapsed();
+        let who = || {
+            let holder = holder(path.to_path_buf(), Utf8Path::new("/proc"));
+            holder.map_or_else(|| "another process holds it".into(), |it| it.to_string())
+        };
+        if waited >= most {
+            return Err(PerformError::TimedOut {
+                what: what(),
+                source: Box::new(Held(who())),
+            });
+        }
+        if !said && waited >= Duration::from_secs(1) {
+            tracing::warn!("waiting for another collection: {}", who());
+            said = true;
+        }
+        thread::sleep(PAUSE);
+    }
+}

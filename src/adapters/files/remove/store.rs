@@ -1,0 +1,261 @@
+//! Removal of store paths, fast and from several threads, with the exact number of bytes that it frees.
+//!
+//! The store directory belongs to root, but something that a build left in it may belong to its user, who may change it meanwhile.
+//! So no link is followed and no file system is left. Mounts on store paths are refused before, by the list of mounts.
+
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use nix::dir::{Dir, Type};
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag};
+use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat};
+use nix::unistd::{UnlinkatFlags, unlinkat};
+
+use crate::ports::Interrupt;
+
+/// The unit of `st_blocks`, whatever the file system's own is.
+const BLOCK_BYTES: u64 = 512;
+/// The deepest nesting of directories; a directory is open on each level.
+const MAX_DEPTH: usize = 1024;
+/// How often a directory is read anew that is not empty after all of it was removed.
+const MAX_READS: usize = 8;
+/// Locks for files with several links; files that share one wait for each other.
+const LOCKS: usize = 64;
+
+/// What a removal freed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Freed {
+    /// The disk space of inodes that lost their last link, in bytes.
+    pub bytes: u64,
+    /// Whether a file lost one of several links, so that the last one may be in `.links`.
+    pub is_linked: bool,
+}
+
+impl Freed {
+    /// Adds what another removal freed.
+    pub fn add(&mut self, more: Self) {
+        self.bytes = self.bytes.saturating_add(more.bytes);
+        self.is_linked |= more.is_linked;
+    }
+}
+
+/// The store directory, from which several threads remove.
+pub struct StoreFiles {
+    dir: OwnedFd,
+    device: u64,
+    links: [Mutex<()>; LOCKS],
+    interrupt: Arc<dyn Interrupt + Send + Sync>,
+}
+
+impl StoreFiles {
+    /// Of the open store directory; a removal stops early when `interrupt` asks for it.
+    ///
+    /// # Errors
+    /// When the directory cannot be looked at.
+    pub fn new(dir: OwnedFd, interrupt: Arc<dyn Interrupt + Send + Sync>) -> io::Result<Self> {
+        let device = fstat(&dir)?.st_dev;
+        Ok(Self {
+            dir,
+            device,
+            links: [const { Mutex::new(()) }; LOCKS],
+            interrupt,
+        })
+    }
+
+    /// Whether somebody asked to stop.
+    pub fn is_stopped(&self) -> bool {
+        self.interrupt.requested()
+    }
+
+    /// The open directory.
+    pub fn dir(&self) -> BorrowedFd<'_> {
+        self.dir.as_fd()
+    }
+
+    /// Removes a file of the store directory or a directory with everything in it. It is no error when it is not there.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::Interrupted`] when it was stopped, [`io::ErrorKind::CrossesDevices`] at another file system; otherwise why
+    /// something in it cannot be removed. A part may be gone then.
+    pub fn remove(&self, name: &CStr) -> io::Result<Freed> {
+        let mut freed = Freed::default();
+        self.remove_in(self.dir(), name, None, 0, &mut freed)?;
+        Ok(freed)
+    }
+
+    /// Removes a file from `.links` if no path uses it any more; returns what that frees.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn remove_unused_link(
+        &self,
+        links: BorrowedFd<'_>,
+        name: &CStr,
+    ) -> io::Result<Option<u64>> {
+        let stat = fstatat(links, name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
+        if stat.st_nlink != 1 || kind(&stat) == SFlag::S_IFDIR {
+            return Ok(None);
+        }
+        unlink(links, name, UnlinkatFlags::NoRemoveDir)?;
+        Ok(Some(bytes(&stat)))
+    }
+
+    fn remove_in(
+        &self,
+        dir: BorrowedFd<'_>,
+        name: &CStr,
+        hint: Option<Type>,
+        depth: usize,
+        freed: &mut Freed,
+    ) -> io::Result<()> {
+        if hint != Some(Type::Directory) {
+            let stat = match fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+                Ok(stat) => stat,
+                Err(Errno::ENOENT) => return Ok(()),
+                Err(errno) => return Err(errno.into()),
+            };
+            if kind(&stat) != SFlag::S_IFDIR {
+                return self.remove_file(dir, name, &stat, freed);
+            }
+        }
+        self.remove_directory(dir, name, depth, freed)
+    }
+
+    fn remove_file(
+        &self,
+        dir: BorrowedFd<'_>,
+        name: &CStr,
+        stat: &FileStat,
+        freed: &mut Freed,
+    ) -> io::Result<()> {
+        if stat.st_nlink <= 1 {
+            unlink(dir, name, UnlinkatFlags::NoRemoveDir)?;
+            freed.bytes += bytes(stat);
+            return Ok(());
+        }
+        // Who removes the last link counts the space: only one of those that remove links of one file may look and remove.
+        let _alone = self.alone_with(stat);
+        let stat = match fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(stat) => stat,
+            Err(Errno::ENOENT) => return Ok(()),
+            Err(errno) => return Err(errno.into()),
+        };
+        unlink(dir, name, UnlinkatFlags::NoRemoveDir)?;
+        if stat.st_nlink <= 1 {
+            freed.bytes += bytes(&stat);
+        } else {
+            freed.is_linked = true;
+        }
+        Ok(())
+    }
+
+    fn alone_with(&self, stat: &FileStat) -> Option<MutexGuard<'_, ()>> {
+        let count = u64::try_from(LOCKS).unwrap_or(1);
+        let at = usize::try_from(stat.st_ino % count).unwrap_or(0);
+        let lock = self.links.get(at)?;
+        Some(lock.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn remove_directory(
+        &self,
+        parent: BorrowedFd<'_>,
+        name: &CStr,
+        depth: usize,
+        freed: &mut Freed,
+    ) -> io::Result<()> {
+        if depth == MAX_DEPTH {
+            return Err(io::Error::other("it is nested too deeply"));
+        }
+        if self.interrupt.requested() {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let mut child = match Dir::openat(parent, name, flags, Mode::empty()) {
+            Ok(child) => child,
+            Err(Errno::ENOENT) => return Ok(()),
+            Err(errno) => return Err(errno.into()),
+        };
+        let stat = fstat(&child)?;
+        if stat.st_dev != self.device {
+            let why = "another file system is mounted there";
+            return Err(io::Error::new(io::ErrorKind::CrossesDevices, why));
+        }
+        for _ in 0..MAX_READS {
+            let names = Names::read(&mut child)?;
+            for (name, hint) in names.iter() {
+                let remove =
+                    |freed: &mut Freed| self.remove_in(child.as_fd(), name, hint, depth + 1, freed);
+                match remove(freed) {
+                    Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                        // Directories of the store are read-only. Root may write to them, unless a unit takes that right away.
+                        let mode = Mode::from_bits_truncate(stat.st_mode);
+                        fchmod(&child, mode | Mode::S_IRWXU)?;
+                        remove(freed)?;
+                    }
+                    removed => removed?,
+                }
+            }
+            match unlink(parent, name, UnlinkatFlags::RemoveDir) {
+                // A name came meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
+                Err(error) => return Err(error),
+                Ok(()) => {
+                    freed.bytes += bytes(&stat);
+                    return Ok(());
+                }
+            }
+        }
+        Err(io::Error::other("it is filled while it is removed"))
+    }
+}
+
+/// The names in a directory, read before the first of them is removed: each with its kind before and a zero behind it.
+struct Names(Vec<u8>);
+
+impl Names {
+    fn read(dir: &mut Dir) -> io::Result<Self> {
+        let mut names = Vec::new();
+        for entry in dir.iter() {
+            let entry = entry?;
+            let name = entry.file_name();
+            if name != c"." && name != c".." {
+                let is_directory = entry.file_type() == Some(Type::Directory);
+                names.push(u8::from(is_directory));
+                names.extend(name.to_bytes_with_nul());
+            }
+        }
+        Ok(Self(names))
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&CStr, Option<Type>)> {
+        let mut rest = self.0.as_slice();
+        std::iter::from_fn(move || {
+            let (kind, names) = rest.split_first()?;
+            let name = CStr::from_bytes_until_nul(names).ok()?;
+            rest = names.get(name.count_bytes() + 1..).unwrap_or_default();
+            Some((name, (*kind == 1).then_some(Type::Directory)))
+        })
+    }
+}
+
+fn kind(stat: &FileStat) -> SFlag {
+    SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT
+}
+
+fn bytes(stat: &FileStat) -> u64 {
+    u64::try_from(stat.st_blocks)
+        .unwrap_or(0)
+        .saturating_mul(BLOCK_BYTES)
+}
+
+/// Removes a name; it is no error when it is gone.
+#[expect(clippy::disallowed_methods, reason = "the one door for removals")]
+fn unlink(dir: BorrowedFd<'_>, name: &CStr, flag: UnlinkatFlags) -> io::Result<()> {
+    match unlinkat(dir, name, flag) {
+        Ok(()) | Err(Errno::ENOENT) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}

@@ -1,0 +1,76 @@
+//! Conditions under which nix-prune may collect in the place of Nix.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use nix::unistd::geteuid;
+
+use super::{LONG, NixCli, Route, failed};
+use crate::adapters::direct::{Direct, Setup};
+use crate::ports::{DirectCollection, NixActions, PerformError};
+
+impl NixCli {
+    /// The same, comparing what a direct collection deletes with what Nix's collector finds dead, which takes as long as that.
+    #[must_use]
+    pub fn comparing_dead(self, compares_dead: bool) -> Self {
+        Self {
+            compares_dead,
+            ..self
+        }
+    }
+
+    pub(super) fn begin_direct_collection(
+        &self,
+    ) -> Result<Box<dyn DirectCollection + '_>, PerformError> {
+        let unsupported = |why: String| PerformError::Unsupported {
+            what: "direct collection",
+            why,
+        };
+        if !geteuid().is_root() {
+            return Err(unsupported("it needs root".to_string()));
+        }
+        let version = self.version()?;
+        if !version.is_in_tested_range() {
+            return Err(unsupported(format!("it was not tried with {version}")));
+        }
+        let config = self.nix_config()?;
+        // The daemon of this very store opens the same files.
+        if let Route::Daemon {
+            address, is_own, ..
+        } = &config.route
+            && !is_own
+        {
+            return Err(unsupported(format!("Nix uses the daemon at {address}")));
+        }
+        let dead_for_nix = if self.compares_dead {
+            Some(self.dead_for_nix()?)
+        } else {
+            None
+        };
+        self.give_up_reserve()?;
+        let direct = Direct::begin(Setup {
+            places: &self.places,
+            flags: config.flags,
+            interrupt: Arc::clone(&self.interrupt),
+            counter: Arc::clone(&self.counter),
+            most: LONG,
+            dead_for_nix,
+        })?;
+        Ok(Box::new(direct))
+    }
+
+    /// The base names of everything that Nix's collector finds dead. Printing them, Nix deletes names that are not those of store
+    /// paths, and roots that dangle (trap 45): the collection does so as well.
+    fn dead_for_nix(&self) -> Result<HashSet<String>, PerformError> {
+        let what = || "asking Nix what is dead".to_string();
+        let output = self
+            .command(&self.nix_store, LONG)
+            .args(["--gc", "--print-dead"])
+            .run(&*self.interrupt)
+            .map_err(|error| failed(what(), error))?;
+        let prefix = self.places.store.prefix();
+        let text = output.stdout.text();
+        let names = text.lines().filter_map(|line| line.strip_prefix(&prefix));
+        Ok(names.map(str::to_string).collect())
+    }
+}

@@ -1,0 +1,56 @@
+//! Direct collection: deletion of dead paths by nix-prune itself, in place of Nix's collector.
+
+use super::{Deleted, PerformError};
+use crate::domain::measure::Bytes;
+use crate::domain::store_path::StorePath;
+
+/// A collection under way. It holds Nix's lock and answers builds that need a path; it ends when it is dropped.
+pub trait DirectCollection {
+    /// Deletes the paths of the leading batches, as many batches as take a fraction of a second. Their files may still be there when
+    /// it returns.
+    ///
+    /// Whatever keeps a path must be in the same batch, in an earlier one, or gone. Each path is checked once more; a path that came
+    /// alive meanwhile is refused, with all that it keeps.
+    fn delete(&self, batches: &[Vec<StorePath<String>>]) -> DirectStep;
+
+    /// Waits for the files of all deleted paths, and says what became of them.
+    fn settle(&self) -> Settled;
+
+    /// Deletes hard links in `.links` that no path uses any more, and of a `whole` collection the names in the store directory that
+    /// are not those of store paths.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    fn tidy(&self, whole: bool) -> Result<Tidied, PerformError>;
+}
+
+/// The result of one step.
+#[derive(Debug)]
+pub struct DirectStep {
+    /// How many of the batches it took.
+    pub taken: usize,
+    /// What became of their paths.
+    pub deleted: Deleted,
+}
+
+/// What became of the files of deleted paths.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// What they freed on disk, in bytes.
+    pub bytes: Bytes,
+    /// Paths that have files left, because somebody asked to stop.
+    pub unfinished: u64,
+    /// Paths that have files left which could not be removed, each with the reason.
+    pub left: Vec<String>,
+}
+
+/// What was deleted beside store paths.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tidied {
+    /// Names that are not those of store paths.
+    pub names: u64,
+    /// What all of it freed on disk, in bytes.
+    pub bytes: Bytes,
+    /// Names that could not be deleted, each with the reason.
+    pub left: Vec<String>,
+}
