@@ -246,6 +246,8 @@ rec {
       caches = removes "nixCache";
       entries = job.operations.roots != null;
       links = entries && job.operations.roots.rules != [ ];
+      asUsers = builds || caches || entries;
+      direct = job.operations.collect != null && job.operations.collect.method == "direct";
       # A list that a sandbox leaves out limits nothing.
       more =
         name: values: lib.optionalAttrs (sandbox ? ${name}) { ${name} = lib.unique (sandbox.${name} ++ values); };
@@ -259,6 +261,10 @@ rec {
       ]
       ++ lib.optional (removes "buildLogs" || removes "orphanedBuildLogs") "-/nix/var/log/nix"
       ++ lib.optional (removes "temporaryRoots") "-/nix/var/nix/temproots"
+      ++ lib.optionals direct [
+        "/nix/store"
+        "/nix/var/nix"
+      ]
       ++ lib.optionals (caches || links) [
         "-/home"
         "-/root"
@@ -266,17 +272,29 @@ rec {
     )
     # What is not listed stays read-only.
     // lib.optionalAttrs (caches || links) { ProtectHome = false; }
-    // lib.optionalAttrs (builds || caches || entries) (
+    // more "CapabilityBoundingSet" (
+      # to remove files of build users from a directory with the sticky bit, and to make the mount namespace
+      lib.optionals direct [
+        "CAP_DAC_OVERRIDE"
+        "CAP_FOWNER"
+        "CAP_SYS_ADMIN"
+      ]
+      ++ lib.optional (builds || caches) "CAP_DAC_OVERRIDE"
       # to remove what belongs to a user with that user's rights, and directories of builders
-      more "CapabilityBoundingSet" (
-        lib.optional (builds || caches) "CAP_DAC_OVERRIDE"
-        ++ [
-          "CAP_SETGID"
-          "CAP_SETUID"
-        ]
-      )
-      // more "SystemCallFilter" [ "setfsgid setfsuid" ]
-    );
+      ++ lib.optionals asUsers [
+        "CAP_SETGID"
+        "CAP_SETUID"
+      ]
+    )
+    // more "SystemCallFilter" (
+      lib.optional asUsers "setfsgid setfsuid" ++ lib.optional direct "mount unshare"
+    )
+    // lib.optionalAttrs direct {
+      # for many threads in deep directories; the program may not raise it
+      LimitNOFILE = 16384;
+      # NixOS mounts the store read-only, so it is opened in a namespace where it is not
+      RestrictNamespaces = "mnt";
+    };
 
   # What the command of a notice needs besides: most of them reach somebody by a network.
   withHook =
