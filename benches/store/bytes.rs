@@ -12,7 +12,7 @@ use nix_prune::ports::Interrupt;
 use super::Extent;
 use super::collect::Pristine;
 use super::measure::{self, alternate};
-use super::stores::bins;
+use super::stores::{Files, bins};
 
 struct Never;
 
@@ -30,7 +30,9 @@ pub(crate) fn run(extent: Extent) {
         Extent::Full => ("collect", 100_000),
     };
     let Some(bin) = bins().pop() else { return };
-    let store = &Pristine::make(name, &bin, size).kept.join("store");
+    let store = &Pristine::make(name, &bin, size, Files::Trees)
+        .kept
+        .join("store");
     let entries = fs::read_dir(store).unwrap();
     let names: Vec<String> = entries
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())

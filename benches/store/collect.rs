@@ -7,11 +7,11 @@ use std::process::Command;
 
 use super::Extent;
 use super::measure::{self, Samples};
-use super::stores::{Store, bins};
+use super::stores::{Files, Store, bins};
 
 /// What is done to a copy before it is collected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shape {
+pub(crate) enum Shape {
     /// As it was made: 405 roots of valid paths, a third of the paths dead.
     ManyRoots,
     /// The newest generations and twenty projects: 32 roots, half of the paths dead.
@@ -30,9 +30,9 @@ enum Shape {
 
 /// Whole trees for every path, where they can be had again and again.
 pub(crate) struct Pristine {
-    work: PathBuf,
+    pub(crate) work: PathBuf,
     pub(crate) kept: PathBuf,
-    size: u32,
+    pub(crate) size: u32,
 }
 
 /// Which stores are collected.
@@ -61,7 +61,7 @@ pub(crate) fn run(extent: Extent, sizes: Sizes) {
     };
     if extent == Extent::Smoke {
         compare(
-            &Pristine::make("collect-tiny", &newest, 2_000),
+            &Pristine::make("collect-tiny", &newest, 2_000, Files::Trees),
             Shape::FewRoots,
             &newest,
             1,
@@ -69,13 +69,13 @@ pub(crate) fn run(extent: Extent, sizes: Sizes) {
         return;
     }
     if sizes == Sizes::Both {
-        let small = Pristine::make("collect-small", &newest, 10_000);
+        let small = Pristine::make("collect-small", &newest, 10_000, Files::Trees);
         for shape in all {
             compare(&small, shape, &newest, 3);
         }
     }
     if extent == Extent::Full {
-        let large = Pristine::make("collect", &newest, 100_000);
+        let large = Pristine::make("collect", &newest, 100_000, Files::Trees);
         for bin in bins() {
             for shape in [Shape::ManyRoots, Shape::FewRoots, Shape::Optimised] {
                 compare(&large, shape, &bin, 1);
@@ -137,7 +137,7 @@ fn check(nix: &Store, shape: Shape) {
 }
 
 /// A run of a job that does nothing but collect.
-fn program(nix: &Store) -> Command {
+pub(crate) fn program(nix: &Store) -> Command {
     let config = nix.dir().join("settings.json");
     let job = r#"{"version": 2, "jobs": {"default": {"operations": {"collect": {}}}}}"#;
     fs::write(&config, job).unwrap();
@@ -146,7 +146,7 @@ fn program(nix: &Store) -> Command {
     command
 }
 
-fn names(store: &Path) -> BTreeSet<std::ffi::OsString> {
+pub(crate) fn names(store: &Path) -> BTreeSet<std::ffi::OsString> {
     let entries = fs::read_dir(store).unwrap();
     entries
         .map(|entry| entry.unwrap().file_name())
@@ -155,20 +155,20 @@ fn names(store: &Path) -> BTreeSet<std::ffi::OsString> {
 }
 
 impl Pristine {
-    pub(crate) fn make(name: &str, bin: &Path, size: u32) -> Self {
+    pub(crate) fn make(name: &str, bin: &Path, size: u32, files: Files) -> Self {
         let base = super::stores::target().join(name);
         let (work, kept) = (base.join("work"), base.join("kept"));
         if !kept.exists() {
             // The database has the paths where they were made, so a copy must come to the same place.
             remove(&work);
-            Store::at(&work, bin, size).grow();
+            Store::at(&work, bin, size).grow(files);
             fs::rename(&work, &kept).unwrap();
         }
         Self { work, kept, size }
     }
 
     /// Makes the copy anew and gives it its shape.
-    fn renew(&self, nix: &Store, shape: Shape) {
+    pub(crate) fn renew(&self, nix: &Store, shape: Shape) {
         remove(nix.dir());
         let copied = Command::new("cp")
             .arg("-a")

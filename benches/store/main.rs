@@ -2,7 +2,8 @@
 //!
 //! `cargo bench` measures; `cargo bench -- --quick` on the smallest store only; `cargo bench -- --settings` how long it takes to
 //! check settings; `cargo bench -- --marks` what a mark in `browse` costs; `cargo bench -- --collect` what collecting takes, which is
-//! more than an hour, with `--large` behind it only on the store of 100,000 paths. Without `--bench`, as `cargo test` calls it, every part is run once on a small store to see
+//! more than an hour, with `--large` behind it only on the store of 100,000 paths; `cargo bench -- --direct` what direct collection
+//! takes, beside a peer that `NIX_PRUNE_BENCH_PEER` names. Without `--bench`, as `cargo test` calls it, every part is run once on a small store to see
 //! that it works, and nothing is judged.
 
 #![allow(
@@ -17,6 +18,7 @@
 mod adversarial;
 mod bytes;
 mod collect;
+mod direct;
 mod marks;
 mod measure;
 mod places;
@@ -73,7 +75,10 @@ fn main() {
         };
         collect::run(extent, sizes);
     }
-    if has("--collect") {
+    if has("--direct") || extent == Extent::Smoke {
+        direct::run(extent);
+    }
+    if has("--collect") || has("--direct") {
         return;
     }
     if has("--marks") {

@@ -15,6 +15,15 @@ pub(crate) enum Shape {
     FewRoots,
 }
 
+/// What each path consists of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Files {
+    /// A whole tree.
+    Trees,
+    /// One empty file.
+    One,
+}
+
 /// A store that Nix's own commands can work on.
 #[derive(Debug)]
 pub(crate) struct Store {
@@ -63,9 +72,13 @@ impl Store {
         }
     }
 
-    /// Makes it, with a whole tree for each path.
-    pub(crate) fn grow(&self) {
-        generate(&self.bin, &self.dir, self.size, "full");
+    /// Makes it.
+    pub(crate) fn grow(&self, files: Files) {
+        let files = match files {
+            Files::Trees => "full",
+            Files::One => "stub",
+        };
+        generate(&self.bin, &self.dir, self.size, files);
     }
 
     /// Leaves the newest generation of each profile and twenty projects.
