@@ -308,7 +308,8 @@ fn trap_20_another_user_hears_what_roots_are_hidden() {
         assert_eq!(ran.status, 0, "{}", ran.stderr);
         let document: Value = serde_json::from_str(&ran.stdout).unwrap();
         let notes = document["notes"].to_string();
-        for hidden in ["1 file of temporary roots", "processes are not readable"] {
+        let files = format!("1 file of temporary roots is not readable: {file}");
+        for hidden in [files.as_str(), "processes are not readable: 1 ("] {
             let note = notes.contains("root list may be incomplete: ");
             assert!(note && notes.contains(hidden), "{hidden}: {notes}");
         }
