@@ -167,6 +167,8 @@ impl<'a> Direct<'a> {
     ) -> Result<HashSet<String>, PerformError> {
         // Threads have work while the next rows are deleted, and no claim is old.
         self.remover.wait(state.paths / 2);
+        // First, so that no root is old and nobody waits for a claim because another writer is waited for.
+        let change = state.rows.begin()?;
         let is_old = |read_at: &Instant| read_at.elapsed() > ROOTS_AGE;
         if state
             .roots
@@ -201,11 +203,10 @@ impl<'a> Direct<'a> {
                 kept.push(Kept::new(name, "a build needs it"));
             }
         }
-        state
-            .spared
-            .extend(kept.iter().map(|kept| kept.name.clone()));
+        let spared = &mut state.spared;
+        spared.extend(kept.iter().map(|kept| kept.name.clone()));
         let begun = Instant::now();
-        let stays = match state.rows.delete(&chosen, |by| state.spared.contains(by)) {
+        let stays = match change.delete(&chosen, |by| spared.contains(by)) {
             Ok(stays) => stays,
             Err(error) => {
                 for name in &chosen {
@@ -250,6 +251,7 @@ impl DirectCollection for Direct<'_> {
             let done = self.step(&mut state, &names, &mut kept);
             if done.as_ref().is_err_and(rows::is_full) && taken > 1 {
                 // A shorter log may have room, and then there is more.
+                state.rows.shrink_log();
                 state.paths = (paths.len() / 4).max(1);
                 continue;
             }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::domain::graph::KeepFlags;
 use crate::domain::store_path::StoreDir;
@@ -119,37 +119,20 @@ impl Rows {
         })
     }
 
-    /// Deletes the rows of these paths, as far as they have any, and returns those that stay, with their rows.
-    ///
-    /// A path stays if something newer than the collection keeps it, or something that `is_spared`. The rest is on the disk once
-    /// this returns, so that files may be deleted: no power cut brings a row back.
+    /// Begins a change, as soon as nobody else writes.
     ///
     /// # Errors
-    /// [`PerformError::Disagreement`] when a path is kept by what was there before. Nothing was deleted then, nor after any other
-    /// error.
-    pub(super) fn delete(
-        &mut self,
-        names: &[&str],
-        is_spared: impl Fn(&str) -> bool,
-    ) -> Result<Vec<Kept>, PerformError> {
+    /// When somebody else writes for a minute.
+    pub(super) fn begin(&mut self) -> Result<Change<'_>, PerformError> {
         let begun = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate);
-        let transaction = begun.map_err(failed)?;
-        let view = View {
-            connection: &transaction,
+        Ok(Change {
+            transaction: begun.map_err(failed)?,
             prefix: &self.prefix,
             flags: self.flags,
             newest: self.newest,
-        };
-        view.choose(names).map_err(failed)?;
-        let kept = view.spare(is_spared)?;
-        for statement in DELETE {
-            let mut statement = transaction.prepare(statement).map_err(failed)?;
-            statement.execute([]).map_err(failed)?;
-        }
-        transaction.commit().map_err(failed)?;
-        Ok(kept)
+        })
     }
 
     /// Moves the log into the database as far as nobody reads, if it is long.
@@ -173,18 +156,40 @@ impl Rows {
     }
 }
 
-/// A transaction under way.
-struct View<'a> {
-    connection: &'a Connection,
+/// A change under way; nobody else can register a path meanwhile. It is undone when it is dropped.
+pub(super) struct Change<'a> {
+    transaction: Transaction<'a>,
     prefix: &'a str,
     flags: KeepFlags,
     newest: i64,
 }
 
-impl View<'_> {
+impl Change<'_> {
+    /// Deletes the rows of these paths, as far as they have any, and returns those that stay, with their rows.
+    ///
+    /// A path stays if something newer than the collection keeps it, or something that `is_spared`. The rest is on the disk once
+    /// this returns, so that files may be deleted: no power cut brings a row back.
+    ///
+    /// # Errors
+    /// [`PerformError::Disagreement`] when a path is kept by what was there before. Nothing was deleted then, nor after any other
+    /// error.
+    pub(super) fn delete(
+        self,
+        names: &[&str],
+        is_spared: impl Fn(&str) -> bool,
+    ) -> Result<Vec<Kept>, PerformError> {
+        self.choose(names).map_err(failed)?;
+        let kept = self.spare(is_spared)?;
+        for statement in DELETE {
+            self.transaction.execute(statement, []).map_err(failed)?;
+        }
+        self.transaction.commit().map_err(failed)?;
+        Ok(kept)
+    }
+
     fn choose(&self, names: &[&str]) -> rusqlite::Result<()> {
-        self.connection.execute("delete from temp.chosen", [])?;
-        let mut choose = self.connection.prepare(CHOOSE)?;
+        self.transaction.execute("delete from temp.chosen", [])?;
+        let mut choose = self.transaction.prepare(CHOOSE)?;
         for name in names {
             choose.execute([format!("{}{name}", self.prefix)])?;
         }
@@ -207,7 +212,7 @@ impl View<'_> {
                 if !is_new && !follows && !is_spared(by) {
                     return Err(disagreement(name, &keeper.path));
                 }
-                let mut spare = self.connection.prepare(SPARE).map_err(failed)?;
+                let mut spare = self.transaction.prepare(SPARE).map_err(failed)?;
                 if spare.execute([keeper.kept_id]).map_err(failed)? > 0 {
                     all.push(Kept::new(name, &format!("{} keeps it", keeper.path)));
                 }
@@ -217,10 +222,10 @@ impl View<'_> {
 
     /// Takes out what had no row when the collection began.
     fn spare_new(&self) -> rusqlite::Result<Vec<Kept>> {
-        let mut new = self.connection.prepare(NEW)?;
+        let mut new = self.transaction.prepare(NEW)?;
         let new = new.query_map([self.newest], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let new: Vec<(i64, String)> = new.collect::<rusqlite::Result<Vec<(i64, String)>>>()?;
-        let mut spare = self.connection.prepare(SPARE)?;
+        let mut spare = self.transaction.prepare(SPARE)?;
         let mut kept = Vec::new();
         for (id, path) in new {
             spare.execute([id])?;
@@ -240,7 +245,7 @@ impl View<'_> {
         ];
         let mut keepers = Vec::new();
         for query in queries.into_iter().flatten() {
-            let mut query = self.connection.prepare(query)?;
+            let mut query = self.transaction.prepare(query)?;
             let found = query.query_map([], |row| {
                 Ok(Keeper {
                     kept_id: row.get(0)?,
