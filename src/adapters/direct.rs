@@ -66,8 +66,6 @@ pub(super) struct Setup<'a> {
 pub(super) struct Direct<'a> {
     setup: Setup<'a>,
     remover: Remover,
-    /// The name of the store directory with a slash.
-    prefix: String,
     /// The roots before it was looked for what is dead.
     first: Roots,
     state: Mutex<State>,
@@ -97,9 +95,8 @@ impl<'a> Direct<'a> {
         } = setup.places;
         raise_limit();
         let locks = Locks::wait(state_dir, setup.most, &*setup.interrupt)?;
-        let prefix = store.prefix();
         // From here on builds are answered: nothing is deleted before the roots are read.
-        let server = Server::start(state_dir, prefix.clone());
+        let server = Server::start(state_dir, store.prefix());
         let server = server.map_err(|source| PerformError::File {
             what: format!("serve builds in {state_dir}/gc-socket"),
             source,
@@ -123,7 +120,6 @@ impl<'a> Direct<'a> {
         Ok(Self {
             setup,
             remover,
-            prefix,
             first,
             state: Mutex::new(state),
             server,
@@ -140,7 +136,7 @@ impl<'a> Direct<'a> {
     /// # Errors
     /// [`PerformError::Disagreement`] when it was a root before the first look and is one still.
     fn root(&self, name: &str, now: &Roots) -> Result<Option<&'static str>, PerformError> {
-        if now.lasting.contains(name) && self.first.lasting.contains(name) {
+        if now.has_same(&self.first, name) {
             return Err(disagreement(name, "it is a garbage-collector root".into()));
         }
         // Temporary roots count until the end, as for Nix.
@@ -149,7 +145,7 @@ impl<'a> Direct<'a> {
         let dead_for_nix = self.setup.dead_for_nix.as_ref();
         Ok(if is_running {
             Some("a process uses it")
-        } else if now.lasting.contains(name) {
+        } else if now.lasting.contains_key(name) {
             Some("it has become a root")
         } else if dead_for_nix.is_some_and(|dead| !dead.contains(name)) {
             Some("it is not dead for Nix's collector")
@@ -168,7 +164,7 @@ impl<'a> Direct<'a> {
         // Threads have work while the next rows are deleted, and no claim is old.
         self.remover.wait(state.paths / 2);
         // First, so that no root is old and nobody waits for a claim because another writer is waited for.
-        let change = state.rows.begin()?;
+        let change = state.rows.begin(&*self.setup.interrupt)?;
         let is_old = |read_at: &Instant| read_at.elapsed() > ROOTS_AGE;
         if state
             .roots
@@ -232,12 +228,12 @@ impl<'a> Direct<'a> {
     }
 
     fn mounted(&self) -> Result<Vec<String>, PerformError> {
-        files::mounted_below(Utf8Path::new(MOUNTS), &self.prefix).map_err(|source| {
-            PerformError::File {
+        files::mounted_below(Utf8Path::new(MOUNTS), self.setup.places.store.as_path()).map_err(
+            |source| PerformError::File {
                 what: format!("read {MOUNTS}"),
                 source,
-            }
-        })
+            },
+        )
     }
 }
 

@@ -282,9 +282,10 @@ impl Collector<'_> {
         // What has files left is deleted once they are gone.
         let total = self.total.unwrap_or_default();
         self.total = Some(Collected {
-            paths: total
-                .paths
-                .map(|paths| paths.saturating_sub(settled.unfinished)),
+            paths: total.paths.map(|paths| {
+                let left = u64::try_from(settled.left.len()).unwrap_or(u64::MAX);
+                paths.saturating_sub(settled.unfinished.saturating_add(left))
+            }),
             ..total
         });
         let mut left = settled.left;

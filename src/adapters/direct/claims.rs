@@ -24,7 +24,9 @@ struct State {
     /// What is being deleted, with the number of names that have the hash.
     claimed: HashMap<Hash, usize>,
     /// What is being deleted and a build waits for.
-    awaited: Vec<Hash>,
+    awaited: HashSet<Hash>,
+    /// Those of them that nobody has asked for yet.
+    newly_awaited: Vec<Hash>,
 }
 
 /// What builds need and what is being deleted.
@@ -53,8 +55,8 @@ impl Claims {
         let mut state = self.state();
         state.needed.insert(hash);
         let is_claimed = state.claimed.contains_key(&hash);
-        if is_claimed {
-            state.awaited.push(hash);
+        if is_claimed && state.awaited.insert(hash) {
+            state.newly_awaited.push(hash);
         }
         !is_claimed
     }
@@ -86,8 +88,7 @@ impl Claims {
             *count = count.saturating_sub(1);
             if *count == 0 {
                 state.claimed.remove(&hash);
-                if state.awaited.contains(&hash) {
-                    state.awaited.retain(|other| *other != hash);
+                if state.awaited.remove(&hash) {
                     drop(state);
                     self.wake();
                 }
@@ -95,9 +96,9 @@ impl Claims {
         }
     }
 
-    /// What is being deleted and somebody waits for.
-    pub(super) fn awaited(&self) -> Vec<Hash> {
-        self.state().awaited.clone()
+    /// What is being deleted and somebody waits for since this was asked last.
+    pub(super) fn newly_awaited(&self) -> Vec<Hash> {
+        std::mem::take(&mut self.state().newly_awaited)
     }
 
     /// Wakes the server.
@@ -136,13 +137,15 @@ mod tests {
         let hash = hash_of(A).unwrap();
         assert_eq!(claims.claim([A, A_LOCK].into_iter()), [true, true]);
         assert!(!claims.need(hash));
-        assert_eq!(claims.awaited(), [hash]);
+        assert!(!claims.need(hash));
+        assert_eq!(claims.newly_awaited(), [hash]);
+        assert!(claims.newly_awaited().is_empty());
         claims.release(A);
         assert!(!claims.is_free(&hash));
         let mut byte = [0];
         assert!(woken.read(&mut byte).is_err());
         claims.release(A_LOCK);
-        assert!(claims.is_free(&hash) && claims.awaited().is_empty());
+        assert!(claims.is_free(&hash));
         assert_eq!(woken.read(&mut byte).unwrap(), 1);
         // It was named meanwhile.
         assert_eq!(claims.claim([A].into_iter()), [false]);

@@ -1,17 +1,20 @@
 //! Removal of many store paths by several threads.
 
-use std::collections::VecDeque;
-use std::ffi::CString;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::ffi::{CString, OsStr};
 use std::io;
 use std::num::NonZero;
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 
 use camino::Utf8Path;
 
-use super::claims::{Claims, hash_of};
+use super::claims::{Claims, Hash, hash_of};
 use crate::adapters::files::remove::{Freed, StoreFiles};
 use crate::adapters::files::{for_each_name, open_directory_at};
 use crate::adapters::progress_counter::ProgressCounter;
@@ -19,6 +22,8 @@ use crate::adapters::threads::joined;
 
 /// The most threads. They wait for the disk and for each other's locks, so more gain nothing.
 const MAX_THREADS: usize = 8;
+/// The stack of a thread, in bytes: a directory of a store path may be nested very deeply.
+const STACK_BYTES: usize = 32 << 20;
 /// How many names of `.links` a thread takes at once.
 const NAMES_AT_ONCE: usize = 1024;
 /// How many such lists may wait.
@@ -43,8 +48,13 @@ pub(super) struct Removed {
 
 #[derive(Default)]
 struct Queue {
-    waiting: VecDeque<String>,
-    active: usize,
+    /// Names by their hash, and the hashes in the order in which they come; some may have come before.
+    waiting: HashMap<Hash, Vec<String>>,
+    order: VecDeque<Hash>,
+    /// Hashes that builds wait for, before their names are handed over.
+    awaited: HashSet<Hash>,
+    /// Names that wait or are under way.
+    unfinished: usize,
     is_closed: bool,
     removed: Removed,
 }
@@ -90,7 +100,8 @@ impl Remover {
         };
         for _ in 0..threads() {
             let shared = Arc::clone(&remover.shared);
-            match thread::Builder::new().spawn(move || shared.work()) {
+            let builder = thread::Builder::new().stack_size(STACK_BYTES);
+            match builder.spawn(move || shared.work()) {
                 Ok(thread) => remover.threads.push(thread),
                 // Fewer do as well.
                 Err(_) if !remover.threads.is_empty() => break,
@@ -108,14 +119,26 @@ impl Remover {
     /// Hands over paths, each of which is claimed. Each claim is released when its files are removed; paths that a build waits for
     /// come first.
     pub(super) fn remove(&self, names: impl Iterator<Item = String>) {
-        self.shared.queue().waiting.extend(names);
+        let mut queue = self.shared.queue();
+        for name in names {
+            // A claimed name has one.
+            let Some(hash) = hash_of(&name) else { continue };
+            if queue.awaited.remove(&hash) {
+                queue.order.push_front(hash);
+            } else {
+                queue.order.push_back(hash);
+            }
+            queue.waiting.entry(hash).or_default().push(name);
+            queue.unfinished += 1;
+        }
+        drop(queue);
         self.shared.work.notify_all();
     }
 
     /// Waits until no more than so many paths are left.
     pub(super) fn wait(&self, most: usize) {
         let queue = self.shared.queue();
-        let is_more = |queue: &mut Queue| queue.waiting.len() + queue.active > most;
+        let is_more = |queue: &mut Queue| queue.unfinished > most;
         let waited = self.shared.done.wait_while(queue, is_more);
         drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
@@ -154,7 +177,7 @@ impl Shared {
             };
             self.claims.release(&name);
             let mut queue = self.queue();
-            queue.active -= 1;
+            queue.unfinished -= 1;
             match removed {
                 Ok(freed) => {
                     queue.removed.freed.add(freed);
@@ -175,19 +198,24 @@ impl Shared {
     fn next(&self) -> Option<String> {
         let mut queue = self.queue();
         loop {
-            for hash in self.claims.awaited() {
-                let at = queue
-                    .waiting
-                    .iter()
-                    .position(|name| hash_of(name) == Some(hash));
-                if let Some(name) = at.and_then(|at| queue.waiting.remove(at)) {
-                    queue.active += 1;
-                    return Some(name);
+            for hash in self.claims.newly_awaited() {
+                if queue.waiting.contains_key(&hash) {
+                    queue.order.push_front(hash);
+                } else {
+                    queue.awaited.insert(hash);
                 }
             }
-            if let Some(name) = queue.waiting.pop_front() {
-                queue.active += 1;
-                return Some(name);
+            while let Some(hash) = queue.order.pop_front() {
+                let Entry::Occupied(mut names) = queue.waiting.entry(hash) else {
+                    continue;
+                };
+                let name = names.get_mut().pop();
+                if names.get().is_empty() {
+                    names.remove();
+                }
+                if name.is_some() {
+                    return name;
+                }
             }
             if queue.is_closed {
                 return None;
@@ -260,12 +288,68 @@ pub(super) fn remove_unused_links(files: &StoreFiles) -> io::Result<u64> {
 }
 
 /// The names in the store directory on which, or below which, something is mounted.
-pub(super) fn mounted_below(mounts: &Utf8Path, prefix: &str) -> io::Result<Vec<String>> {
+///
+/// # Errors
+/// When that is not known.
+pub(super) fn mounted_below(mounts: &Utf8Path, store: &Utf8Path) -> io::Result<Vec<String>> {
     let text = std::fs::read(mounts)?;
-    let text = String::from_utf8_lossy(&text);
-    // Blanks and the like are written as octal numbers; no name of a store path has any.
-    let places = text.lines().filter_map(|line| line.split(' ').nth(4));
-    let below = places.filter_map(|place| place.strip_prefix(prefix));
-    let names = below.filter_map(|below| below.split('/').next());
-    Ok(names.map(str::to_string).collect())
+    // As the kernel names it, whatever links lead there.
+    let store = store.canonicalize()?;
+    let names = text.split(|byte| *byte == b'\n').filter_map(|line| {
+        let place = line.split(|byte| *byte == b' ').nth(4)?;
+        let place = unescaped(place);
+        let below = Path::new(OsStr::from_bytes(&place))
+            .strip_prefix(&store)
+            .ok()?;
+        let name = below.components().next()?;
+        Some(name.as_os_str().to_string_lossy().into_owned())
+    });
+    Ok(names.collect())
+}
+
+/// A place in the list of mounts, where blanks, tabulators, newlines and backslashes are three octal digits behind a backslash.
+fn unescaped(place: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(place.len());
+    let mut rest = place;
+    while let Some((first, others)) = rest.split_first() {
+        let digits = others.get(..3).filter(|_| *first == b'\\');
+        let byte =
+            digits.and_then(|digits| u8::from_str_radix(str::from_utf8(digits).ok()?, 8).ok());
+        bytes.push(byte.unwrap_or(*first));
+        let used = if byte.is_some() { 3 } else { 0 };
+        rest = others.get(used..).unwrap_or_default();
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mounts_are_found_whatever_their_names_and_whatever_leads_to_the_store() {
+        let dir = tempfile::tempdir().unwrap();
+        let base = Utf8Path::from_path(dir.path()).unwrap();
+        let base = base.canonicalize_utf8().unwrap();
+        let (store, link) = (base.join("a store"), base.join("link"));
+        std::fs::create_dir(&store).unwrap();
+        std::os::unix::fs::symlink(&store, &link).unwrap();
+        let mounts = base.join("mountinfo");
+        let escaped = store.as_str().replace(' ', "\\040");
+        let mount = |place: &str| format!("36 35 0:42 / {place} rw - ext4 /dev/b rw\n");
+        let text = [
+            mount("/"),
+            mount(&escaped),
+            mount(&format!("{escaped}/plain/deep")),
+            mount(&format!("{escaped}/with\\040blank")),
+            mount(&format!("{escaped}/back\\134slash")),
+            mount(&format!("{escaped}er/other")),
+        ];
+        std::fs::write(&mounts, text.concat()).unwrap();
+        for path in [&store, &link] {
+            let found = mounted_below(&mounts, path).unwrap();
+            assert_eq!(found, ["plain", "with blank", "back\\slash"], "{path}");
+        }
+        assert!(mounted_below(&base.join("none"), &store).is_err());
+    }
 }

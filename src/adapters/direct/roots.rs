@@ -1,12 +1,13 @@
 //! A second look at the roots, independent of the survey: the same files in the same way as Nix's collector reads them, and nothing
 //! of what it removes.
 
-use std::collections::HashSet;
-use std::fs;
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, Metadata};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 
 use crate::adapters::runtime_roots::{RuntimeRoots, read_processes, read_temporary};
 use crate::domain::store_path::{StoreDir, StorePathRef};
@@ -15,13 +16,25 @@ use crate::ports::PerformError;
 /// The base names of the paths that are roots, valid or not.
 #[derive(Debug, Default)]
 pub(super) struct Roots {
-    /// By a link or file in the state directory.
-    pub(super) lasting: HashSet<String>,
+    /// By a link or file in the state directory, with what tells it from another of the same name.
+    pub(super) lasting: HashMap<String, HashSet<Identity>>,
     /// By a process, or by its temporary roots.
     pub(super) running: HashSet<String>,
 }
 
+/// Inode and time of the last change of each link on the way.
+type Identity = Vec<(u64, i64, i64)>;
+
 impl Roots {
+    /// Whether a path is a root by a link that was there before as well.
+    pub(super) fn has_same(&self, before: &Self, base_name: &str) -> bool {
+        let both = self
+            .lasting
+            .get(base_name)
+            .zip(before.lasting.get(base_name));
+        both.is_some_and(|(now, before)| !now.is_disjoint(before))
+    }
+
     /// Reads links in the state directory, temporary roots and processes.
     ///
     /// # Errors
@@ -71,10 +84,11 @@ impl Roots {
 
     /// As `LocalStore::findRoots` of Nix.
     fn walk(&mut self, path: &Path, prefix: &str) -> io::Result<()> {
-        let kind = match fs::symlink_metadata(path) {
-            Ok(meta) => meta.file_type(),
+        let meta = match fs::symlink_metadata(path) {
+            Ok(meta) => meta,
             Err(error) => return unless_gone(error),
         };
+        let (kind, entry) = (meta.file_type(), identity(&meta));
         if kind.is_dir() {
             let entries = match fs::read_dir(path) {
                 Ok(entries) => entries,
@@ -88,13 +102,16 @@ impl Roots {
                 Ok(target) => target,
                 Err(error) => return unless_gone(error),
             };
-            if !self.add(&target, prefix)
+            if !self.add(&target, prefix, vec![entry])
                 && let Some(dir) = path.parent()
             {
                 // An indirect root, followed once.
-                match fs::read_link(dir.join(&target)) {
+                let link = dir.join(&target);
+                match fs::read_link(&link) {
                     Ok(target) => {
-                        self.add(&target, prefix);
+                        let meta = fs::symlink_metadata(&link);
+                        let link = meta.map(|meta| identity(&meta)).unwrap_or_default();
+                        self.add(&target, prefix, vec![entry, link]);
                     }
                     // It is there and no link.
                     Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
@@ -105,28 +122,29 @@ impl Roots {
             && let Some(name) = path.file_name().and_then(|name| name.to_str())
             && StorePathRef::from_base_name(name).is_ok()
         {
-            self.lasting.insert(name.to_string());
+            self.insert(name, vec![entry]);
         }
         Ok(())
     }
 
-    /// Adds what a link into the store keeps; returns whether it is one.
-    fn add(&mut self, target: &Path, prefix: &str) -> bool {
-        let Some(target) = Utf8PathBuf::from_path_buf(normalised(target)).ok() else {
+    /// Adds what a link into the store keeps, by its text, as Nix does; returns whether it is one.
+    fn add(&mut self, target: &Path, prefix: &str, identity: Identity) -> bool {
+        let below = target.to_str().and_then(|text| text.strip_prefix(prefix));
+        let Some(below) = below else {
             return false;
         };
-        let Some(below) = target.as_str().strip_prefix(prefix) else {
-            return false;
-        };
-        let name = below.split('/').next().unwrap_or_default();
-        self.lasting.insert(name.to_string());
+        self.insert(below.split('/').next().unwrap_or_default(), identity);
         true
+    }
+
+    fn insert(&mut self, name: &str, identity: Identity) {
+        let identities = self.lasting.entry(name.to_string()).or_default();
+        identities.insert(identity);
     }
 }
 
-/// A path without `.`, doubled slashes and slashes at the end.
-fn normalised(path: &Path) -> std::path::PathBuf {
-    path.components().collect()
+fn identity(meta: &Metadata) -> (u64, i64, i64) {
+    (meta.ino(), meta.ctime(), meta.ctime_nsec())
 }
 
 /// What is not there keeps nothing. What may not be read, Nix reads as root or skips; it is an error here.

@@ -4,18 +4,19 @@
 //! graph: it asks the indexes of the database, as Nix's collector does, whether anything that stays keeps a path of the set. A set
 //! that nothing outside keeps and that contains no root is dead, however it was chosen.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
 use crate::domain::graph::KeepFlags;
 use crate::domain::store_path::StoreDir;
-use crate::ports::PerformError;
+use crate::ports::{Interrupt, PerformError};
 
-/// How long another writer is waited for.
+/// How long another writer is waited for, and how often it is looked whether somebody asked to stop.
 const BUSY: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(100);
 /// How long the log may be before it is moved into the database, in bytes.
 const MAX_LOG_BYTES: u64 = 32 << 20;
 /// What `SQLite` keeps in memory of the database, in KiB.
@@ -122,21 +123,24 @@ impl Rows {
     /// Begins a change, as soon as nobody else writes.
     ///
     /// # Errors
-    /// When somebody else writes for a minute.
-    pub(super) fn begin(&mut self) -> Result<Change<'_>, PerformError> {
-        let begun = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate);
-        Ok(Change {
-            transaction: begun.map_err(failed)?,
-            prefix: &self.prefix,
-            flags: self.flags,
-            newest: self.newest,
-        })
+    /// When somebody else writes for a minute; [`PerformError::Interrupted`].
+    pub(super) fn begin(&self, interrupt: &dyn Interrupt) -> Result<Change<'_>, PerformError> {
+        let begun = Instant::now();
+        while let Err(error) = self.connection.execute_batch("begin immediate") {
+            let is_busy = error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy);
+            if interrupt.requested() {
+                let what = "waiting for the database".to_string();
+                return Err(PerformError::Interrupted { what });
+            }
+            if !is_busy || begun.elapsed() >= BUSY {
+                return Err(failed(error));
+            }
+        }
+        Ok(Change(self))
     }
 
     /// Moves the log into the database as far as nobody reads, if it is long.
-    pub(super) fn move_log(&mut self) {
+    pub(super) fn move_log(&self) {
         let length = std::fs::metadata(&self.log).map_or(0, |log| log.len());
         if length > MAX_LOG_BYTES {
             self.checkpoint("pragma wal_checkpoint(passive)");
@@ -148,20 +152,27 @@ impl Rows {
         self.checkpoint("pragma wal_checkpoint(truncate)");
     }
 
+    /// Readers are not waited for: while one is, nobody can write.
     fn checkpoint(&self, checkpoint: &str) {
+        let wait = |time| self.connection.busy_timeout(time);
+        let done = wait(Duration::ZERO)
+            .and_then(|()| self.connection.query_row(checkpoint, [], |_| Ok(())))
+            .and_then(|()| wait(PAUSE));
         // The next one does it.
-        if let Err(error) = self.connection.query_row(checkpoint, [], |_| Ok(())) {
+        if let Err(error) = done {
             tracing::debug!(%error, "the log of the database stays as it is");
         }
     }
 }
 
 /// A change under way; nobody else can register a path meanwhile. It is undone when it is dropped.
-pub(super) struct Change<'a> {
-    transaction: Transaction<'a>,
-    prefix: &'a str,
-    flags: KeepFlags,
-    newest: i64,
+pub(super) struct Change<'a>(&'a Rows);
+
+impl Drop for Change<'_> {
+    fn drop(&mut self) {
+        // Nothing is left to undo after a commit, and the connection undoes the rest when it closes.
+        let _ = self.0.connection.execute_batch("rollback");
+    }
 }
 
 impl Change<'_> {
@@ -180,18 +191,19 @@ impl Change<'_> {
     ) -> Result<Vec<Kept>, PerformError> {
         self.choose(names).map_err(failed)?;
         let kept = self.spare(is_spared)?;
+        let connection = &self.0.connection;
         for statement in DELETE {
-            self.transaction.execute(statement, []).map_err(failed)?;
+            connection.execute(statement, []).map_err(failed)?;
         }
-        self.transaction.commit().map_err(failed)?;
+        connection.execute_batch("commit").map_err(failed)?;
         Ok(kept)
     }
 
     fn choose(&self, names: &[&str]) -> rusqlite::Result<()> {
-        self.transaction.execute("delete from temp.chosen", [])?;
-        let mut choose = self.transaction.prepare(CHOOSE)?;
+        self.0.connection.execute("delete from temp.chosen", [])?;
+        let mut choose = self.0.connection.prepare(CHOOSE)?;
         for name in names {
-            choose.execute([format!("{}{name}", self.prefix)])?;
+            choose.execute([format!("{}{name}", self.0.prefix)])?;
         }
         Ok(())
     }
@@ -207,12 +219,12 @@ impl Change<'_> {
             for keeper in keepers {
                 let name = self.base_name(&keeper.kept);
                 let by = self.base_name(&keeper.path);
-                let is_new = keeper.id > self.newest;
+                let is_new = keeper.id > self.0.newest;
                 let follows = all.iter().any(|kept| kept.name == by);
                 if !is_new && !follows && !is_spared(by) {
                     return Err(disagreement(name, &keeper.path));
                 }
-                let mut spare = self.transaction.prepare(SPARE).map_err(failed)?;
+                let mut spare = self.0.connection.prepare(SPARE).map_err(failed)?;
                 if spare.execute([keeper.kept_id]).map_err(failed)? > 0 {
                     all.push(Kept::new(name, &format!("{} keeps it", keeper.path)));
                 }
@@ -222,10 +234,10 @@ impl Change<'_> {
 
     /// Takes out what had no row when the collection began.
     fn spare_new(&self) -> rusqlite::Result<Vec<Kept>> {
-        let mut new = self.transaction.prepare(NEW)?;
-        let new = new.query_map([self.newest], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let mut new = self.0.connection.prepare(NEW)?;
+        let new = new.query_map([self.0.newest], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let new: Vec<(i64, String)> = new.collect::<rusqlite::Result<Vec<(i64, String)>>>()?;
-        let mut spare = self.transaction.prepare(SPARE)?;
+        let mut spare = self.0.connection.prepare(SPARE)?;
         let mut kept = Vec::new();
         for (id, path) in new {
             spare.execute([id])?;
@@ -240,12 +252,12 @@ impl Change<'_> {
     fn keepers(&self) -> rusqlite::Result<Vec<Keeper>> {
         let queries = [
             Some(REFERRERS),
-            self.flags.derivations.then_some(OUTPUTS),
-            self.flags.outputs.then_some(DERIVERS),
+            self.0.flags.derivations.then_some(OUTPUTS),
+            self.0.flags.outputs.then_some(DERIVERS),
         ];
         let mut keepers = Vec::new();
         for query in queries.into_iter().flatten() {
-            let mut query = self.transaction.prepare(query)?;
+            let mut query = self.0.connection.prepare(query)?;
             let found = query.query_map([], |row| {
                 Ok(Keeper {
                     kept_id: row.get(0)?,
@@ -260,7 +272,7 @@ impl Change<'_> {
     }
 
     fn base_name<'a>(&self, path: &'a str) -> &'a str {
-        path.strip_prefix(self.prefix).unwrap_or(path)
+        path.strip_prefix(&self.0.prefix).unwrap_or(path)
     }
 }
 
@@ -273,7 +285,7 @@ struct Keeper {
 }
 
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
-    connection.busy_timeout(BUSY)?;
+    connection.busy_timeout(PAUSE)?;
     // The last one that closes would remove the files beside the database, and lock out every other user until root runs Nix again.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.pragma_update(None, "foreign_keys", true)?;
@@ -329,5 +341,9 @@ pub(super) fn is_full(error: &PerformError) -> bool {
         return false;
     };
     let error = source.downcast_ref::<rusqlite::Error>();
-    error.and_then(rusqlite::Error::sqlite_error_code) == Some(rusqlite::ErrorCode::DiskFull)
+    let error = error.and_then(rusqlite::Error::sqlite_error);
+    error.is_some_and(|error| {
+        // The file beside the log cannot grow.
+        error.code == ErrorCode::DiskFull || error.extended_code == ffi::SQLITE_IOERR_SHMSIZE
+    })
 }

@@ -147,7 +147,10 @@ fn round(
         let is_ready = ready.next().unwrap_or(false);
         client.serve(is_ready, claims, prefix)
     });
-    if has_new {
+    if !has_new {
+        return;
+    }
+    loop {
         match listener.accept() {
             Ok((stream, _)) if stream.set_nonblocking(true).is_ok() => clients.push(Client {
                 stream,
@@ -155,8 +158,8 @@ fn round(
                 awaits: None,
             }),
             Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => thread::sleep(REST),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Err(_) => return thread::sleep(REST),
         }
     }
 }
@@ -261,7 +264,7 @@ mod tests {
         claims.claim([NAME].into_iter());
         let (mut waits, mut other) = (client(&state_dir), client(&state_dir));
         writeln!(waits, "{PREFIX}{NAME}").unwrap();
-        while claims.awaited().is_empty() {
+        while claims.newly_awaited().is_empty() {
             thread::sleep(Duration::from_millis(1));
         }
         writeln!(other, "{PREFIX}11111111111111111111111111111111-b").unwrap();

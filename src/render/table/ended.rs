@@ -222,7 +222,10 @@ fn is_restorable(entry: &Entry) -> bool {
 fn deleted(receipt: &Receipt) -> Option<String> {
     let bytes = receipt.bytes;
     if bytes.paths == Some(0) {
-        return Some("No store path was dead.".to_string());
+        let is_done =
+            |entry: &Entry| entry.action.collection().is_some() && entry.outcome == Outcome::Done;
+        let is_done = receipt.entries.iter().any(is_done);
+        return is_done.then(|| "No store path was dead.".to_string());
     }
     let paths = bytes.paths.map(|paths| count(paths, "store path"));
     let paths = paths.or_else(|| bytes.reported.map(|_| "store paths".to_string()))?;

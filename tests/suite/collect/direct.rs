@@ -259,6 +259,73 @@ fn stopped_in_the_middle_it_leaves_a_sound_store() {
     });
 }
 
+/// Nobody waits for who reads the database: while one did, nobody could write.
+#[test]
+fn a_long_reader_of_the_database_delays_nobody() {
+    as_root(|nix| {
+        let store = Store::new(nix, KeepFlags::NIX_DEFAULT);
+        chain(&store);
+        let database = store.scratch.state_dir().join("db/db.sqlite");
+        let reader = Connection::open(database).unwrap();
+        let read = "begin; select count(*) from ValidPaths";
+        reader.execute_batch(read).unwrap();
+        let begun = Instant::now();
+        assert_done(&directly(&store, &Looker::new(&store)), 7);
+        assert!(begun.elapsed() < Duration::from_secs(30));
+        drop(reader);
+        assert_clean(&store);
+    });
+}
+
+/// Every way in which Nix does not take a link for a root.
+#[rstest]
+#[case("{store}//{name}")]
+#[case("{store}/./{name}")]
+#[case("/{store}/{name}")]
+fn an_odd_link_is_no_root_and_stops_nothing(#[case] target: &str) {
+    as_root(|nix| {
+        let store = Store::new(nix, KeepFlags::NIX_DEFAULT);
+        store.fill(&[Row::new("one", &[])]);
+        let (dir, name) = (
+            store.scratch.store().as_path(),
+            store.path("one").to_string(),
+        );
+        let target = target
+            .replace("{store}", dir.as_str())
+            .replace("{name}", &name);
+        let link = store.scratch.state_dir().join("gcroots/odd");
+        symlink(target, link).unwrap();
+        let collection = directly(&store, &Looker::new(&store));
+        assert!(collection.outcome.is_ok(), "{:?}", collection.outcome);
+    });
+}
+
+#[test]
+fn a_path_of_any_depth_goes() {
+    as_root(|nix| {
+        let store = Store::new(nix, KeepFlags::NIX_DEFAULT);
+        chain(&store);
+        let path = store.absolute("lone");
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        // A whole path of so many names is too long for any call.
+        let mut inside = path.clone();
+        for _ in 0..15 {
+            let top = store.scratch.base().join("top");
+            let part = top.join(["d"; 100].join("/"));
+            fs::create_dir_all(&part).unwrap();
+            fs::rename(&inside, part.join("rest")).unwrap();
+            inside = top;
+            let moved = store.scratch.base().join("moved");
+            fs::rename(&inside, &moved).unwrap();
+            inside = moved;
+        }
+        fs::rename(&inside, &path).unwrap();
+        assert_done(&directly(&store, &Looker::new(&store)), 7);
+        assert!(store.names().is_empty());
+    });
+}
+
 #[test]
 fn young_paths_stay_with_what_they_need() {
     as_root(|nix| {

@@ -19,7 +19,7 @@ use crate::ports::Interrupt;
 /// The unit of `st_blocks`, whatever the file system's own is.
 const BLOCK_BYTES: u64 = 512;
 /// The deepest nesting of directories; a directory is open on each level.
-const MAX_DEPTH: usize = 1024;
+const MAX_DEPTH: usize = 4096;
 /// How often a directory is read anew that is not empty after all of it was removed.
 const MAX_READS: usize = 8;
 /// Locks for files with several links; files that share one wait for each other.
