@@ -382,4 +382,34 @@ mod tests {
     ) {
         assert_eq!(next_count(paths, Duration::from_millis(milliseconds)), next);
     }
+
+    #[rstest]
+    #[case::all(&[3, 3], 10, 2)]
+    #[case::as_many_as_fit(&[3, 3, 3], 6, 2)]
+    #[case::at_least_one(&[9, 1], 4, 1)]
+    #[case::nothing(&[], 4, 0)]
+    fn a_step_takes_leading_batches(
+        #[case] sizes: &[usize],
+        #[case] most: usize,
+        #[case] taken: usize,
+    ) {
+        let name = "00000000000000000000000000000000-a";
+        let path = crate::domain::store_path::StorePathRef::from_base_name(name).unwrap();
+        let batches: Vec<_> = sizes.iter().map(|&n| vec![path.to_owned(); n]).collect();
+        let (count, paths) = leading(&batches, most);
+        assert_eq!((count, paths.len()), (taken, sizes[..taken].iter().sum()));
+    }
+
+    #[rstest]
+    #[case(rusqlite::ffi::SQLITE_FULL, true)]
+    #[case(rusqlite::ffi::SQLITE_CORRUPT, false)]
+    fn a_full_disk_is_told_from_other_errors(#[case] code: i32, #[case] is_full: bool) {
+        let error = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+        let error = PerformError::Nix {
+            what: "changing the database".to_string(),
+            source: error.into(),
+        };
+        assert_eq!(rows::is_full(&error), is_full);
+        assert!(!rows::is_full(&disagreement("a", "b".to_string())));
+    }
 }

@@ -5,6 +5,7 @@
 mod boot_menu;
 mod budgets;
 mod collecting;
+mod direct;
 mod journal;
 mod killed;
 mod lasting;
@@ -150,6 +151,7 @@ struct World {
     damaged: RefCell<Vec<StorePath<String>>>,
     /// What a deletion frees, where a test is about that.
     blocks: RefCell<Option<rounds::Blocks>>,
+    direct: direct::Script,
 }
 
 fn path(n: u32) -> StorePath<String> {

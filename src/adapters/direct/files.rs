@@ -323,33 +323,4 @@ fn unescaped(place: &[u8]) -> Vec<u8> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn mounts_are_found_whatever_their_names_and_whatever_leads_to_the_store() {
-        let dir = tempfile::tempdir().unwrap();
-        let base = Utf8Path::from_path(dir.path()).unwrap();
-        let base = base.canonicalize_utf8().unwrap();
-        let (store, link) = (base.join("a store"), base.join("link"));
-        std::fs::create_dir(&store).unwrap();
-        std::os::unix::fs::symlink(&store, &link).unwrap();
-        let mounts = base.join("mountinfo");
-        let escaped = store.as_str().replace(' ', "\\040");
-        let mount = |place: &str| format!("36 35 0:42 / {place} rw - ext4 /dev/b rw\n");
-        let text = [
-            mount("/"),
-            mount(&escaped),
-            mount(&format!("{escaped}/plain/deep")),
-            mount(&format!("{escaped}/with\\040blank")),
-            mount(&format!("{escaped}/back\\134slash")),
-            mount(&format!("{escaped}er/other")),
-        ];
-        std::fs::write(&mounts, text.concat()).unwrap();
-        for path in [&store, &link] {
-            let found = mounted_below(&mounts, path).unwrap();
-            assert_eq!(found, ["plain", "with blank", "back\\slash"], "{path}");
-        }
-        assert!(mounted_below(&base.join("none"), &store).is_err());
-    }
-}
+mod tests;

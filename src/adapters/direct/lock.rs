@@ -90,3 +90,69 @@ fn wait(
         thread::sleep(PAUSE);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use camino::Utf8PathBuf;
+    use rstest::rstest;
+
+    use super::*;
+    use crate::ports::error_chain;
+
+    struct Asks(bool);
+
+    impl Interrupt for Asks {
+        fn requested(&self) -> bool {
+            self.0
+        }
+    }
+
+    /// Shared locks are those of builds and of every Nix; an exclusive one is that of an upgrade.
+    #[rstest]
+    #[case::a_build("gc.lock", FlockArg::LockShared, true)]
+    #[case::a_collection("gc.lock", FlockArg::LockExclusive, true)]
+    #[case::an_upgrade("db/big-lock", FlockArg::LockExclusive, true)]
+    #[case::any_nix("db/big-lock", FlockArg::LockShared, false)]
+    fn who_holds_a_lock_is_waited_for(
+        #[case] name: &str,
+        #[case] arg: FlockArg,
+        #[case] waits: bool,
+        #[values(false, true)] asks: bool,
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let state_dir = Utf8PathBuf::from_path_buf(dir.path().to_path_buf()).unwrap();
+        std::fs::create_dir(state_dir.join("db")).unwrap();
+        let file = File::create(state_dir.join(name)).unwrap();
+        let held = Flock::lock(file, arg).unwrap();
+        let most = Duration::from_millis(if asks { 60_000 } else { 30 });
+        let failed = Locks::wait(&state_dir, most, &Asks(asks)).err();
+        match failed {
+            Some(error) if asks => {
+                assert!(matches!(error, PerformError::Interrupted { .. }) && waits);
+            }
+            Some(error) => {
+                assert!(matches!(error, PerformError::TimedOut { .. }) && waits);
+                assert!(error_chain(&error).contains(name), "{error:?}");
+            }
+            None => assert!(!waits),
+        }
+        drop(held);
+        let both = Locks::wait(&state_dir, most, &Asks(false)).unwrap();
+        // Not even a shared one beside it, and only root may ask.
+        let again = |name: &str, arg| {
+            let file = File::open(state_dir.join(name)).unwrap();
+            Flock::lock(file, arg).is_ok()
+        };
+        assert!(!again("gc.lock", FlockArg::LockSharedNonblock));
+        assert!(again("db/big-lock", FlockArg::LockSharedNonblock));
+        assert!(!again("db/big-lock", FlockArg::LockExclusiveNonblock));
+        drop(both);
+        let new = ["gc.lock", "db/big-lock"]
+            .into_iter()
+            .find(|it| *it != name);
+        let meta = state_dir.join(new.unwrap()).metadata().unwrap();
+        assert_eq!(meta.permissions().mode() & 0o777, 0o600);
+    }
+}

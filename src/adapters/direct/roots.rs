@@ -154,3 +154,82 @@ fn unless_gone(error: io::Error) -> io::Result<()> {
         _ => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use camino::Utf8PathBuf;
+    use rstest::rstest;
+
+    use super::*;
+
+    const A: &str = "00000000000000000000000000000000-a";
+
+    fn read(state_dir: &Utf8Path) -> Result<Roots, PerformError> {
+        let store = StoreDir::new(Utf8Path::new("/nix/store")).unwrap();
+        let proc = state_dir.join("proc");
+        fs::create_dir_all(&proc).unwrap();
+        Roots::read(state_dir, &store, &proc)
+    }
+
+    fn state_dir() -> (tempfile::TempDir, Utf8PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = Utf8PathBuf::from_path_buf(dir.path().to_path_buf()).unwrap();
+        (dir, path)
+    }
+
+    #[rstest]
+    #[case::a_link("gcroots/x", "/nix/store/A", true)]
+    #[case::deeper("gcroots/per-user/x/y", "/nix/store/A", true)]
+    #[case::a_profile("profiles/system-1-link", "/nix/store/A", true)]
+    #[case::below_a_path("gcroots/x", "/nix/store/A/bin/a", true)]
+    #[case::of_another_store("gcroots/x", "/gnu/store/A", false)]
+    #[case::the_store_itself("gcroots/x", "/nix/store", false)]
+    #[case::elsewhere("temproots.d/x", "/nix/store/A", false)]
+    fn a_link_is_a_root(#[case] link: &str, #[case] target: &str, #[case] is_root: bool) {
+        let (_dir, state_dir) = state_dir();
+        let link = state_dir.join(link);
+        fs::create_dir_all(link.parent().unwrap()).unwrap();
+        symlink(target.replace('A', A), &link).unwrap();
+        let roots = read(&state_dir).unwrap();
+        assert_eq!(roots.lasting.contains_key(A), is_root);
+        assert!(roots.running.is_empty());
+    }
+
+    #[rstest]
+    #[case::once(1, true)]
+    #[case::but_not_twice(2, false)]
+    fn an_indirect_root_is_followed(#[case] times: u32, #[case] is_root: bool) {
+        let (_dir, state_dir) = state_dir();
+        let auto = state_dir.join("gcroots/auto");
+        fs::create_dir_all(&auto).unwrap();
+        let place = |n: u32| state_dir.join(format!("result-{n}"));
+        symlink(place(1), auto.join("x")).unwrap();
+        for n in 1..times {
+            symlink(place(n + 1), place(n)).unwrap();
+        }
+        symlink(format!("/nix/store/{A}"), place(times)).unwrap();
+        assert_eq!(read(&state_dir).unwrap().lasting.contains_key(A), is_root);
+    }
+
+    #[test]
+    fn a_file_is_a_root_by_its_name_and_what_is_gone_is_none() {
+        let (_dir, state_dir) = state_dir();
+        let gcroots = state_dir.join("gcroots");
+        fs::create_dir_all(&gcroots).unwrap();
+        fs::write(gcroots.join(A), "").unwrap();
+        fs::write(gcroots.join("notes"), "").unwrap();
+        symlink("/nowhere/result", gcroots.join("dangling")).unwrap();
+        let roots = read(&state_dir).unwrap();
+        assert_eq!(roots.lasting.into_keys().collect::<Vec<_>>(), [A]);
+    }
+
+    #[test]
+    fn temporary_roots_that_cannot_be_read_end_it() {
+        let (_dir, state_dir) = state_dir();
+        fs::write(state_dir.join("temproots"), "").unwrap();
+        let read = read(&state_dir);
+        assert!(matches!(read, Err(PerformError::Unsupported { .. })));
+    }
+}

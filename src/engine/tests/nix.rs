@@ -258,6 +258,12 @@ impl NixActions for World {
         })
     }
 
+    fn begin_direct(
+        &self,
+    ) -> Result<Box<dyn nix_prune::ports::DirectCollection + '_>, PerformError> {
+        self.begin()
+    }
+
     fn deletion_limit(&self) -> Result<Option<ArgLimit>, PerformError> {
         let one_by_one = ArgLimit {
             bytes: 1,

@@ -33,7 +33,7 @@ pub(super) enum Kind {
 }
 
 /// The number that a path was made of.
-fn number(path: &StorePath<String>) -> u32 {
+pub(super) fn number(path: &StorePath<String>) -> u32 {
     path.to_string()
         .rsplit('-')
         .next()
@@ -162,6 +162,11 @@ pub(super) fn deleted(world: &World) -> Vec<StorePath<String>> {
 
 /// Removes for good what a goal of so many MiB needs of all generations but the current one.
 pub(super) fn run_for(world: &World, to_free: u64) -> Receipt {
+    run_with(world, to_free, CollectFacts::default())
+}
+
+/// The same, where these are the facts of the collection.
+pub(super) fn run_with(world: &World, to_free: u64, facts: CollectFacts) -> Receipt {
     let goal = DiskGoal::new(
         Budget::MinFree(Amount::Bytes(Bytes(available(world) + to_free * MIB))),
         ReleaseHolds::IfNeeded,
@@ -187,7 +192,7 @@ pub(super) fn run_for(world: &World, to_free: u64) -> Receipt {
         risk: RiskLevel::Critical,
     }));
     actions.push(PlannedAction {
-        action: Action::Collect(CollectFacts::default()),
+        action: Action::Collect(facts),
         risk: RiskLevel::Low,
     });
     let plan = Plan {

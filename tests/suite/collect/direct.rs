@@ -2,6 +2,8 @@
 
 #![cfg(test)]
 
+mod steps;
+
 use std::cell::{Cell, RefCell};
 use std::fs;
 use std::io::{Read, Write};
@@ -419,6 +421,19 @@ fn a_database_that_is_not_known_is_not_touched() {
             (
                 "create trigger Odd before delete on ValidPaths begin select 1; end",
                 "Odd",
+            ),
+            (
+                "create table if not exists Realisations (id integer primary key, drvPath text);
+                 insert into Realisations (id, drvPath) values (1, 'sha256:ab')",
+                "content-addressed",
+            ),
+            (
+                "drop table Refs; create table Refs (
+                    referrer integer not null, reference integer not null,
+                    primary key (referrer, reference),
+                    foreign key (referrer) references ValidPaths(id) on delete cascade,
+                    foreign key (reference) references ValidPaths(id) on delete cascade)",
+                "does not refuse",
             ),
         ] {
             let store = Store::new(nix, KeepFlags::NIX_DEFAULT);

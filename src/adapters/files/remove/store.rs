@@ -19,7 +19,7 @@ use crate::ports::Interrupt;
 /// The unit of `st_blocks`, whatever the file system's own is.
 const BLOCK_BYTES: u64 = 512;
 /// The deepest nesting of directories; a directory is open on each level.
-const MAX_DEPTH: usize = 4096;
+const MAX_DEPTH: usize = if cfg!(test) { 512 } else { 4096 };
 /// How often a directory is read anew that is not empty after all of it was removed.
 const MAX_READS: usize = 8;
 /// Locks for files with several links; files that share one wait for each other.
@@ -257,5 +257,105 @@ fn unlink(dir: BorrowedFd<'_>, name: &CStr, flag: UnlinkatFlags) -> io::Result<(
     match unlinkat(dir, name, flag) {
         Ok(()) | Err(Errno::ENOENT) => Ok(()),
         Err(errno) => Err(errno.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use camino::Utf8PathBuf;
+
+    use super::*;
+    use crate::adapters::files::open_directory;
+
+    /// Asks to stop when it was asked so many times.
+    struct StopAfter(AtomicU32);
+
+    impl Interrupt for StopAfter {
+        fn requested(&self) -> bool {
+            let less = |left: u32| left.checked_sub(1);
+            let left = self
+                .0
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
+            left.is_err()
+        }
+    }
+
+    fn store(stop_after: u32) -> (tempfile::TempDir, Utf8PathBuf, StoreFiles) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = Utf8PathBuf::from_path_buf(dir.path().to_path_buf()).unwrap();
+        let interrupt = Arc::new(StopAfter(AtomicU32::new(stop_after)));
+        let files = StoreFiles::new(open_directory(&path).unwrap(), interrupt).unwrap();
+        (dir, path, files)
+    }
+
+    #[test]
+    fn a_request_to_stop_ends_it_between_directories() {
+        let (_dir, path, files) = store(2);
+        fs::create_dir_all(path.join("a/b/c")).unwrap();
+        let error = files.remove(c"a").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::Interrupted);
+        assert!(path.join("a/b/c").exists());
+    }
+
+    #[test]
+    fn no_link_is_followed_whatever_it_was_before() {
+        let (_dir, path, files) = store(u32::MAX);
+        fs::create_dir(path.join("other")).unwrap();
+        fs::write(path.join("other/file"), "").unwrap();
+        symlink("other", path.join("link")).unwrap();
+        let mut freed = Freed::default();
+        // As if it had been a directory when the names were read.
+        let removed = files.remove_directory(files.dir(), c"link", 1, &mut freed);
+        assert!(removed.is_err() && path.join("other/file").exists());
+        files.remove(c"link").unwrap();
+        assert!(path.join("other/file").exists());
+    }
+
+    #[test]
+    fn what_is_nested_too_deeply_stays() {
+        use nix::sys::resource::{Resource, getrlimit, setrlimit};
+        // A directory is open on each level.
+        let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        setrlimit(Resource::RLIMIT_NOFILE, most.min(16 << 10), most).unwrap();
+        let (_dir, path, files) = store(u32::MAX);
+        let deep = path.join("deep");
+        fs::create_dir_all(deep.join("d/".repeat(MAX_DEPTH - 1))).unwrap();
+        files.remove(c"deep").unwrap();
+        assert!(!deep.exists());
+        fs::create_dir_all(deep.join("d/".repeat(MAX_DEPTH))).unwrap();
+        assert!(files.remove(c"deep").is_err() && deep.exists());
+    }
+
+    /// Root may write to them anyway.
+    #[test]
+    fn read_only_directories_are_removed() {
+        let (_dir, path, files) = store(u32::MAX);
+        fs::create_dir_all(path.join("a/b")).unwrap();
+        for dir in ["a/b", "a"] {
+            fs::write(path.join(dir).join("file"), "").unwrap();
+            fs::set_permissions(path.join(dir), fs::Permissions::from_mode(0o555)).unwrap();
+        }
+        files.remove(c"a").unwrap();
+        assert!(!path.join("a").exists());
+    }
+
+    #[test]
+    fn only_the_last_link_frees_something() {
+        let (_dir, path, files) = store(u32::MAX);
+        fs::write(path.join("a"), vec![1; 100_000]).unwrap();
+        fs::hard_link(path.join("a"), path.join("b")).unwrap();
+        let taken = path.join("a").metadata().unwrap().blocks() * 512;
+        let freed = |bytes, is_linked| Freed { bytes, is_linked };
+        assert_eq!(files.remove_unused_link(files.dir(), c"a").unwrap(), None);
+        assert_eq!(files.remove(c"a").unwrap(), freed(0, true));
+        assert_eq!(files.remove(c"b").unwrap(), freed(taken, false));
+        assert_eq!(files.remove(c"b").unwrap(), freed(0, false));
+        fs::write(path.join("c"), vec![1; 100_000]).unwrap();
+        let unused = files.remove_unused_link(files.dir(), c"c").unwrap();
+        assert_eq!(unused, Some(taken));
     }
 }
