@@ -58,8 +58,9 @@ fn compare(pristine: &Pristine, shape: Shape, bin: &Path, rounds: usize) {
     let (mut ours, mut peers, mut theirs, mut least) = (vec![], vec![], vec![], vec![]);
     let mut expected: Option<(BTreeSet<OsString>, BTreeSet<OsString>)> = None;
     for _ in 0..rounds {
-        let mut collected = |mut command: Command| {
+        let mut collected = |command: &dyn Fn() -> Command| {
             pristine.renew(&store, shape);
+            let mut command = command();
             let before = names(&store.store());
             let time = measure::command(&mut command);
             let left = names(&store.store());
@@ -67,12 +68,12 @@ fn compare(pristine: &Pristine, shape: Shape, bin: &Path, rounds: usize) {
             assert!(*same == left, "{command:?} leaves other paths");
             time
         };
-        ours.push(collected(directly(&store)));
+        ours.push(collected(&|| directly(&store)));
         if let Some(peer) = &peer {
-            peers.push(collected(with_peer(&store, peer)));
+            peers.push(collected(&|| with_peer(&store, peer)));
         }
         if asks_nix {
-            theirs.push(collected(store.nix("nix-collect-garbage", &[])));
+            theirs.push(collected(&|| store.nix("nix-collect-garbage", &[])));
         }
         pristine.renew(&store, shape);
         let (dead, _) = expected.as_ref().unwrap();

@@ -22,16 +22,14 @@ in
     dead = [add(f"dead-{number}") for number in range(50)]
     kept = add("kept")
     machine.succeed(f"ln -s {kept} /nix/var/nix/gcroots/kept")
-    # of a build user, in a directory that only its owner may change
-    machine.succeed(f"ls -ld {dead[0]} && test -e {kept}")
     run()
     machine.succeed(f"test -e {kept}")
     for path in dead:
         machine.fail(f"test -e {path}")
     machine.succeed("nix-store --verify --check-contents")
-    machine.succeed("journalctl -q --no-pager -o cat -u nix-prune-daily | grep -F '(direct)'")
+    machine.succeed("journalctl -q --no-pager -o cat -u nix-prune-daily | grep -F 'Deleted 50 store paths'")
     machine.fail("touch /nix/store/written")
-    # the daemon and a build go on as before
-    machine.succeed(f"test {add('again')} != ")
+    # the daemon goes on as before
+    add("again")
   '';
 }
