@@ -192,7 +192,7 @@ let
           ''
             How garbage is collected: `auto` (the default) deletes listed paths where that equals a full collection,
             `selective` only ever deletes listed paths, `full` runs Nix's own collector. With `direct`, nix-prune deletes in the
-            place of Nix, which is several times as fast: only as root, and only with versions of Nix that it was tried with.
+            place of Nix, which is faster: only as root, and only with versions of Nix that it was tried with.
           ''
           (example "selective");
       keepRecent =

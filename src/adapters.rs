@@ -8,6 +8,7 @@ pub mod collector;
 pub mod daemon;
 pub mod database;
 pub mod derivation;
+#[cfg(target_os = "linux")]
 mod direct;
 pub mod disk;
 pub mod files;

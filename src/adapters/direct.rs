@@ -28,6 +28,7 @@ use crate::domain::store_path::StorePath;
 use crate::ports::{
     Deleted, DirectCollection, DirectStep, Interrupt, PerformError, Settled, Tidied, UndeletedPath,
 };
+use claims::hash_of;
 use files::Remover;
 use lock::Locks;
 use roots::Roots;
@@ -102,6 +103,10 @@ impl<'a> Direct<'a> {
             source,
         })?;
         let first = Roots::read(state_dir, store, Utf8Path::new(PROC))?;
+        // Names beside a path that is to be built have its hash.
+        for hash in first.running.iter().filter_map(|name| hash_of(name)) {
+            server.claims().need(hash);
+        }
         let rows = Rows::open(state_dir, store, setup.flags)?;
         let files = store::open_writable(store.as_path())
             .and_then(|dir| StoreFiles::new(dir, Arc::clone(&setup.interrupt)))

@@ -3,6 +3,7 @@
 mod access;
 mod boot;
 mod delete;
+#[cfg(target_os = "linux")]
 mod direct;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
@@ -78,6 +79,7 @@ pub struct NixCli {
     /// The most that one call that deletes may take in bytes of paths, if the system takes as much.
     max_argument_bytes: usize,
     /// Whether a direct collection asks Nix what is dead as well.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "there is none"))]
     compares_dead: bool,
 }
 
@@ -124,6 +126,15 @@ impl NixCli {
     pub fn with_max_argument_bytes(self, bytes: usize) -> Self {
         Self {
             max_argument_bytes: bytes,
+            ..self
+        }
+    }
+
+    /// The same, comparing what a direct collection deletes with what Nix's collector finds dead, which takes as long as that.
+    #[must_use]
+    pub fn comparing_dead(self, compares_dead: bool) -> Self {
+        Self {
+            compares_dead,
             ..self
         }
     }

@@ -197,6 +197,18 @@ pub enum Outcome {
     Skipped,
 }
 
+impl Outcome {
+    /// All of them, in the order in which they are shown.
+    pub const ALL: [Self; 6] = [
+        Self::Done,
+        Self::Retained,
+        Self::Stale,
+        Self::Failed,
+        Self::Skipped,
+        Self::Pending,
+    ];
+}
+
 /// What undoes an action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "kind")]

@@ -164,10 +164,7 @@ pub trait NixActions {
     /// # Errors
     /// [`PerformError::Unsupported`] where that is not known to be safe; nothing was changed then.
     fn begin_direct(&self) -> Result<Box<dyn DirectCollection + '_>, PerformError> {
-        Err(PerformError::Unsupported {
-            what: "direct collection",
-            why: "it is not implemented here".to_string(),
-        })
+        Err(PerformError::Unsupported("it needs Linux".to_string()))
     }
 
     /// Lets the current system of NixOS write the boot menu anew, and sees that it is still the current one afterwards. `Ok`
@@ -295,17 +292,13 @@ pub enum PerformError {
     /// Nix works on another store than the one that is looked at, or that is not known.
     #[error("cannot confirm that Nix uses the local store")]
     OtherStore(#[source] Cause),
-    /// It is not known to be safe here.
-    #[error("{what} is not possible: {why}")]
-    Unsupported {
-        /// What was asked for.
-        what: &'static str,
-        /// Why it is not possible.
-        why: String,
-    },
+    /// A direct collection is not known to be safe here.
+    #[error("direct collection is not possible: {0}; `--collect-method auto` leaves it to Nix")]
+    Unsupported(String),
     /// Two independent looks disagree about a path that was about to be deleted.
     #[error(
-        "collection stopped before anything in this step was deleted: {path} is dead by the plan, but {keeper}"
+        "direct collection stopped: the plan takes {path} for dead, but {keeper}. Nothing that depends on it was deleted. \
+         Collect with `--collect-method auto`, and report this"
     )]
     Disagreement {
         /// The base name of the path.

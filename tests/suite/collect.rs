@@ -83,6 +83,19 @@ fn chain(store: &Store) {
     ]);
 }
 
+/// Dead paths of two ages, of which the young one needs an old one, and a name of unknown age: of those before 50, `old` may go.
+fn ages(store: &Store) -> Looker<'_> {
+    store.fill(&[
+        Row::new("old", &[]).registered(10),
+        Row::new("old-needed", &[]).registered(10),
+        Row::new("young", &["old-needed"]).registered(99),
+    ]);
+    store.unregistered("of-unknown-age");
+    let mut looker = Looker::new(store);
+    looker.narrow = |all| all.before(50);
+    looker
+}
+
 /// A path of `chain` that is a root, and what it keeps.
 const KEPT_BY_MIDDLE: [&str; 3] = ["middle", "base", "middle.drv"];
 

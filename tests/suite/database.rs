@@ -6,10 +6,10 @@ pub(crate) mod damage;
 pub(crate) mod real;
 mod realised;
 
+use crate::support::as_ordinary_user;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::os::unix::process::CommandExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -491,28 +491,10 @@ fn child_reads_what_it_is_told() {
 
 /// Reads as nobody, or as ourselves when we are not root: the number of paths.
 fn read_as_ordinary_user(store: &StoreDir, state: &Utf8Path) -> usize {
-    let dir = tempfile::tempdir().unwrap();
-    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let own = dir.path().join("suite");
-    let exe = std::env::current_exe().unwrap();
-    fs::hard_link(&exe, &own)
-        .or_else(|_| fs::copy(&exe, &own).map(drop))
-        .unwrap();
-    let mut command = crate::support::command(&own);
-    command
-        .args(["--exact", "database::child_reads_what_it_is_told"])
-        .arg("--nocapture")
-        .env(CHILD, format!("{store}:{state}"))
-        .current_dir("/");
-    if nix::unistd::geteuid().is_root() {
-        command.uid(65534).gid(65534);
-    }
-    let output = command.output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
+    let told = format!("{store}:{state}");
+    let text = as_ordinary_user("database::child_reads_what_it_is_told", CHILD, &told);
     let seen = text.lines().find_map(|line| line.strip_prefix("SEEN "));
-    seen.unwrap_or_else(|| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)))
-        .parse()
-        .unwrap()
+    seen.unwrap_or_else(|| panic!("{text}")).parse().unwrap()
 }
 
 #[test]

@@ -308,6 +308,34 @@ impl Drop for Daemon {
 }
 
 /// Whether these tests run as root.
+/// Runs one test of this binary as nobody, or as ourselves when we are not root, with a variable that only it looks for; returns what it
+/// prints.
+pub(crate) fn as_ordinary_user(test: &str, variable: &str, value: &str) -> String {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let own = dir.path().join("suite");
+    let exe = std::env::current_exe().unwrap();
+    fs::hard_link(&exe, &own)
+        .or_else(|_| fs::copy(&exe, &own).map(drop))
+        .unwrap();
+    let mut command = command(&own);
+    command.args(["--exact", test, "--nocapture"]);
+    command.env(variable, value).current_dir("/");
+    if is_root() {
+        command.uid(65_534).gid(65_534);
+    }
+    let output = command.output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{printed}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    printed
+}
+
 pub(crate) fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }

@@ -84,7 +84,7 @@ fn wait(
             });
         }
         if !said && waited >= Duration::from_secs(1) {
-            tracing::warn!("waiting for another collection: {}", who());
+            tracing::warn!("waiting for the lock {path}: {}", who());
             said = true;
         }
         thread::sleep(PAUSE);

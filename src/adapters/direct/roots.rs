@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, Metadata};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -74,10 +75,9 @@ impl Roots {
             .extend(found.paths.keys().map(ToString::to_string));
         let problem = found.problems.first().map(String::as_str);
         match problem.or(is_denied.then_some("permission denied")) {
-            Some(why) => Err(PerformError::Unsupported {
-                what: "direct collection",
-                why: format!("some {what} cannot be read ({why})"),
-            }),
+            Some(why) => Err(PerformError::Unsupported(format!(
+                "some {what} cannot be read ({why})"
+            ))),
             None => Ok(()),
         }
     }
@@ -129,11 +129,15 @@ impl Roots {
 
     /// Adds what a link into the store keeps, by its text, as Nix does; returns whether it is one.
     fn add(&mut self, target: &Path, prefix: &str, identity: Identity) -> bool {
-        let below = target.to_str().and_then(|text| text.strip_prefix(prefix));
-        let Some(below) = below else {
+        let target = target.as_os_str().as_bytes();
+        let Some(below) = target.strip_prefix(prefix.as_bytes()) else {
             return false;
         };
-        self.insert(below.split('/').next().unwrap_or_default(), identity);
+        let name = below.split(|byte| *byte == b'/').next();
+        // No store path has another name.
+        if let Some(name) = name.and_then(|name| str::from_utf8(name).ok()) {
+            self.insert(name, identity);
+        }
         true
     }
 
@@ -230,6 +234,17 @@ mod tests {
         let (_dir, state_dir) = state_dir();
         fs::write(state_dir.join("temproots"), "").unwrap();
         let read = read(&state_dir);
-        assert!(matches!(read, Err(PerformError::Unsupported { .. })));
+        assert!(matches!(read, Err(PerformError::Unsupported(_))));
+    }
+
+    #[test]
+    fn a_link_into_a_path_counts_whatever_its_text_is_behind_the_name() {
+        use std::ffi::OsStr;
+        let (_dir, state_dir) = state_dir();
+        fs::create_dir(state_dir.join("gcroots")).unwrap();
+        let target = [b"/nix/store/", A.as_bytes(), b"/\xff"].concat();
+        let link = state_dir.join("gcroots/x");
+        symlink(OsStr::from_bytes(&target), link).unwrap();
+        assert!(read(&state_dir).unwrap().lasting.contains_key(A));
     }
 }

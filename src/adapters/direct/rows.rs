@@ -106,8 +106,7 @@ impl Rows {
         let connection = Connection::open_with_flags(&file, open).map_err(failed)?;
         prepare(&connection).map_err(failed)?;
         if let Some(why) = unsupported(&connection).map_err(failed)? {
-            let what = "direct collection";
-            return Err(PerformError::Unsupported { what, why });
+            return Err(PerformError::Unsupported(why));
         }
         let newest = "select coalesce(max(id), 0) from ValidPaths";
         let newest = connection.query_row(newest, [], |row| row.get(0));

@@ -1,5 +1,6 @@
 //! The only module that removes a file or link: what `protect.paths` covers is kept.
 
+#[cfg(target_os = "linux")]
 mod store;
 
 use std::ffi::CStr;
@@ -16,6 +17,7 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 use super::{for_each_name, open_directory_at};
 use crate::domain::protected::ProtectedPaths;
 
+#[cfg(target_os = "linux")]
 pub use store::{Freed, StoreFiles};
 
 /// What is removed.

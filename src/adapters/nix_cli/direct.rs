@@ -10,28 +10,16 @@ use crate::adapters::direct::{Direct, Setup};
 use crate::ports::{DirectCollection, NixActions, PerformError};
 
 impl NixCli {
-    /// The same, comparing what a direct collection deletes with what Nix's collector finds dead, which takes as long as that.
-    #[must_use]
-    pub fn comparing_dead(self, compares_dead: bool) -> Self {
-        Self {
-            compares_dead,
-            ..self
-        }
-    }
-
     pub(super) fn begin_direct_collection(
         &self,
     ) -> Result<Box<dyn DirectCollection + '_>, PerformError> {
-        let unsupported = |why: String| PerformError::Unsupported {
-            what: "direct collection",
-            why,
-        };
         if !geteuid().is_root() {
-            return Err(unsupported("it needs root".to_string()));
+            return Err(PerformError::Unsupported("it needs root".to_string()));
         }
         let version = self.version()?;
         if !version.is_in_tested_range() {
-            return Err(unsupported(format!("it was not tried with {version}")));
+            let why = format!("it was not tried with {version}");
+            return Err(PerformError::Unsupported(why));
         }
         let config = self.nix_config()?;
         // The daemon of this very store opens the same files.
@@ -40,7 +28,8 @@ impl NixCli {
         } = &config.route
             && !is_own
         {
-            return Err(unsupported(format!("Nix uses the daemon at {address}")));
+            let why = format!("Nix uses the daemon at {address}");
+            return Err(PerformError::Unsupported(why));
         }
         let dead_for_nix = if self.compares_dead {
             Some(self.dead_for_nix()?)

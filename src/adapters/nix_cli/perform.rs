@@ -22,8 +22,7 @@ use crate::domain::protected::ProtectedPaths;
 use crate::domain::snapshot::Actor;
 use crate::domain::store_path::StorePath;
 use crate::ports::{
-    ArgLimit, Collected, Deleted, DirectCollection, LinkState, NixActions, PerformError,
-    RestoreMode,
+    ArgLimit, Collected, Deleted, LinkState, NixActions, PerformError, RestoreMode,
 };
 
 impl NixActions for NixCli {
@@ -150,7 +149,8 @@ impl NixActions for NixCli {
         self.delete_by_name(paths)
     }
 
-    fn begin_direct(&self) -> Result<Box<dyn DirectCollection + '_>, PerformError> {
+    #[cfg(target_os = "linux")]
+    fn begin_direct(&self) -> Result<Box<dyn crate::ports::DirectCollection + '_>, PerformError> {
         self.begin_direct_collection()
     }
 

@@ -74,15 +74,7 @@ pub fn history(receipts: &[Receipt], view: &View) -> String {
 }
 
 fn outcomes(receipt: &Receipt, view: &View) -> String {
-    let all = [
-        Outcome::Done,
-        Outcome::Retained,
-        Outcome::Stale,
-        Outcome::Failed,
-        Outcome::Skipped,
-        Outcome::Pending,
-    ];
-    let mut parts: Vec<String> = all
+    let mut parts: Vec<String> = Outcome::ALL
         .into_iter()
         .map(|outcome| (receipt.count(outcome), outcome_word(outcome)))
         .filter(|(number, _)| *number > 0)

@@ -14,14 +14,7 @@ use super::{Page, Paint, View, budget, damage};
 pub fn receipt(receipt: &Receipt, view: &View) -> String {
     let mut page = Page::default();
     head(receipt, view, &mut page);
-    for outcome in [
-        Outcome::Done,
-        Outcome::Retained,
-        Outcome::Stale,
-        Outcome::Failed,
-        Outcome::Skipped,
-        Outcome::Pending,
-    ] {
+    for outcome in Outcome::ALL {
         entries(receipt, outcome, view, &mut page);
     }
     page.gap();

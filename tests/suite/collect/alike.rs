@@ -12,7 +12,7 @@ use nix_prune::ports::{NixActions, PerformError};
 
 use super::looker::{Blind, Looker, Never, StopAfter};
 use super::stores::{Dice, Row, Store, any_store};
-use super::{BOTH, assert_done, chain, many, selectively};
+use super::{BOTH, ages, assert_done, chain, many, selectively};
 use crate::support::{Nix, by_hand, with_each_nix};
 
 const FLAGS: [KeepFlags; 4] = [
@@ -174,14 +174,7 @@ fn an_interruption_between_batches_leaves_a_sound_store() {
 fn recent_paths_stay_with_what_they_need() {
     with_each_nix(|nix| {
         let store = Store::new(nix, KeepFlags::NIX_DEFAULT);
-        store.fill(&[
-            Row::new("old", &[]).registered(10),
-            Row::new("old-needed", &[]).registered(10),
-            Row::new("young", &["old-needed"]).registered(99),
-        ]);
-        store.unregistered("of-unknown-age");
-        let mut looker = Looker::new(&store);
-        looker.narrow = |all| all.before(50);
+        let looker = ages(&store);
         assert!(!looker.selection().is_everything());
         assert_done(&selectively(&store, &looker, usize::MAX), 1);
         assert!(!store.has("old"));

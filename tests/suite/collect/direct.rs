@@ -9,21 +9,26 @@ use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use camino::Utf8Path;
 use nix::fcntl::{Flock, FlockArg};
+use nix_prune::adapters::nix_cli::NixCli;
+use nix_prune::adapters::nix_dirs::NixDirs;
+use nix_prune::adapters::process::ChildEnv;
 use nix_prune::domain::collect::CollectMethod;
 use nix_prune::domain::graph::KeepFlags;
 use nix_prune::engine::{Collection, collect};
-use nix_prune::ports::{PerformError, error_chain};
+use nix_prune::ports::{NixActions, PerformError, error_chain};
 use rstest::rstest;
 use rusqlite::Connection;
 
 use super::alike::{seeds, twins};
 use super::looker::{Blind, Looker, Never, StopAfter};
 use super::stores::{Dice, Row, Store};
-use super::{BOTH, KEPT_BY_MIDDLE, assert_done, chain, many, refused};
-use crate::support::{Nix, by_hand, is_root, skipped, with_each_nix};
+use super::{BOTH, KEPT_BY_MIDDLE, ages, assert_done, chain, many, refused};
+use crate::support::{Nix, as_ordinary_user, by_hand, is_root, skipped, with_each_nix};
 
 fn directly(store: &Store, looker: &Looker<'_>) -> Collection {
     let nix = store.scratch.nix().unwrap();
@@ -332,14 +337,7 @@ fn a_path_of_any_depth_goes() {
 fn young_paths_stay_with_what_they_need() {
     as_root(|nix| {
         let store = Store::new(nix, KeepFlags::NIX_DEFAULT);
-        store.fill(&[
-            Row::new("old", &[]).registered(10),
-            Row::new("old-needed", &[]).registered(10),
-            Row::new("young", &["old-needed"]).registered(99),
-        ]);
-        store.unregistered("of-unknown-age");
-        let mut looker = Looker::new(&store);
-        looker.narrow = |all| all.before(50);
+        let looker = ages(&store);
         assert_done(&directly(&store, &looker), 1);
         assert!(!store.has("old"));
         assert_eq!(store.names().len(), 3);
@@ -445,7 +443,7 @@ fn a_database_that_is_not_known_is_not_touched() {
                 .unwrap();
             let collection = directly(&store, &Looker::new(&store));
             match &collection.outcome {
-                Err(error @ PerformError::Unsupported { .. }) => {
+                Err(error @ PerformError::Unsupported(_)) => {
                     assert!(error_chain(error).contains(named), "{error:?}");
                 }
                 other => panic!("{other:?}"),
@@ -455,18 +453,40 @@ fn a_database_that_is_not_known_is_not_touched() {
     });
 }
 
+const CHILD: &str = "NIX_PRUNE_TEST_DIRECT";
+
+/// The part of the test below that runs as another user.
+#[test]
+fn child_begins_directly() {
+    // Only as a child of the test that starts it, as another user.
+    let Ok(bin) = std::env::var(CHILD) else {
+        return;
+    };
+    let (places, bin) = (NixDirs::from_env().unwrap(), Utf8Path::new(&bin));
+    let nix = NixCli::new(places, Some(bin), ChildEnv::default(), Arc::new(Never)).unwrap();
+    match nix.begin_direct() {
+        Err(error) => println!("\nREFUSED {error}"),
+        Ok(_) => println!("\nBEGUN"),
+    }
+}
+
 #[test]
 fn whoever_is_not_root_is_refused() {
-    if is_root() {
-        return;
+    // Nobody asks these programs for anything.
+    let dir = tempfile::tempdir().unwrap();
+    let open = || fs::Permissions::from_mode(0o755);
+    fs::set_permissions(dir.path(), open()).unwrap();
+    for name in ["nix", "nix-env", "nix-store", "nix-collect-garbage"] {
+        let program = dir.path().join(name);
+        fs::write(&program, "").unwrap();
+        fs::set_permissions(program, open()).unwrap();
     }
-    with_each_nix(|nix| {
-        let store = Store::new(nix, KeepFlags::NIX_DEFAULT);
-        chain(&store);
-        let collection = directly(&store, &Looker::new(&store));
-        let refused = matches!(collection.outcome, Err(PerformError::Unsupported { .. }));
-        assert!(refused, "{collection:?}");
-    });
+    let test = "collect::direct::child_begins_directly";
+    let printed = as_ordinary_user(test, CHILD, dir.path().to_str().unwrap());
+    assert!(
+        printed.contains("REFUSED direct collection is not possible: it needs root"),
+        "{printed}"
+    );
 }
 
 /// Real builds, additions and profiles with a real Nix, while a loop collects.

@@ -2,7 +2,7 @@
 
 use nix::fcntl::{Flock, FlockArg};
 use nix_prune::domain::graph::KeepFlags;
-use nix_prune::domain::store_path::StorePath;
+use nix_prune::domain::store_path::{StorePath, StorePathRef};
 use nix_prune::ports::{Deleted, DirectCollection, NixActions};
 
 use super::*;
@@ -16,7 +16,8 @@ enum Fate {
     Stops,
 }
 
-const WHYS: [&str; 5] = [
+const WHYS: [&str; 6] = [
+    "a build needs it",
     "a process uses it",
     "it has become a root",
     "it is not dead for Nix's collector",
@@ -90,6 +91,23 @@ fn roots_are_looked_at_twice(
         assert_eq!(fate(&*direct, store.path("one")), expected);
         direct.settle();
         assert_eq!(store.has("one"), expected != Fate::Gone);
+    });
+}
+
+/// A build locks `HASH-name.lock`, whatever the plan takes it for.
+#[test]
+fn names_beside_a_temporary_root_stay() {
+    as_root(|nix| {
+        let store = Store::new(nix, KeepFlags::NIX_DEFAULT);
+        let name = format!("{}.lock", store.path("one"));
+        let beside = StorePathRef::from_base_name(&name).unwrap().to_owned();
+        fs::write(beside.to_absolute_path(store.scratch.store()), "").unwrap();
+        let held = temporary(&store, "one");
+        let cli = store.scratch.nix().unwrap();
+        let direct = cli.begin_direct().unwrap();
+        drop(held);
+        assert_eq!(fate(&*direct, beside), Fate::Stays("a build needs it"));
+        assert!(store.names().contains(&name));
     });
 }
 
