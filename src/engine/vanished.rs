@@ -177,7 +177,7 @@ impl<R: RunJournal> Engine<'_, R> {
     pub(super) fn record_baseline(&self, lock: &R::Lock, receipt: &Receipt) {
         let saved = self
             .survey
-            .snapshot()
+            .snapshot_of_roots()
             .map_err(|error| error_chain(&error))
             .and_then(|mut snapshot| {
                 snapshot

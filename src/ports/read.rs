@@ -20,6 +20,14 @@ pub trait Survey {
     /// Only when no snapshot can be taken at all; a part that cannot be read is a failed check in the snapshot.
     fn snapshot(&self) -> Result<Snapshot, SurveyError>;
 
+    /// Takes a snapshot without a look at the database and the store directory, which a baseline does without.
+    ///
+    /// # Errors
+    /// As [`Survey::snapshot`].
+    fn snapshot_of_roots(&self) -> Result<Snapshot, SurveyError> {
+        self.snapshot()
+    }
+
     /// Looks for leftovers; without any the directory is left out.
     fn leftovers(&self, query: LeftoverQuery<'_>) -> Vec<Leftovers> {
         let _ = query;
