@@ -107,7 +107,7 @@ fn store(size: u32) -> StoreAnalysis {
     };
     StoreAnalysis::new(StoreData {
         store: StoreDir::new(Utf8Path::new("/nix/store")).unwrap(),
-        graph: builder.finish().unwrap(),
+        graph: builder.finish().unwrap().into(),
         flags: KeepFlags::NIX_DEFAULT,
         roots: (0..GENERATIONS).map(root).collect(),
         names: Vec::new(),

@@ -13,6 +13,7 @@ mod realised;
 mod registered;
 mod rows;
 
+use std::num::NonZero;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -39,6 +40,13 @@ const WAITING: usize = 64;
 /// How many chunks of references may wait: enough that reading continues while the paths of a large store are entered,
 /// in at most 64 MiB.
 const EDGES_WAITING: usize = 512;
+
+/// Nix declares the column so that `SQLite` uses no number twice, and keeps the greatest one here.
+const LAST_ID: &str =
+    "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'ValidPaths'), 0)";
+
+/// The most threads that compare indexes: no more than one index is large.
+const MAX_THREADS: usize = 4;
 
 /// How often a database that changes under our eyes is read anew.
 const ATTEMPTS: u32 = 5;
@@ -88,7 +96,13 @@ pub struct Database {
     schema: Utf8PathBuf,
     store: StoreDir,
     busy_timeout: Duration,
-    thorough: bool,
+}
+
+/// The content of the database at one moment, told from that of every other moment. Known only while nobody writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    files: open::Settled,
+    last_id: i64,
 }
 
 impl Database {
@@ -99,17 +113,6 @@ impl Database {
             schema: state_dir.join("db/schema"),
             store,
             busy_timeout: Duration::from_secs(5),
-            thorough: false,
-        }
-    }
-
-    /// The same, comparing every index with its table row by row, and not only their lengths. Nix finds its paths by the
-    /// indexes.
-    #[must_use]
-    pub fn thoroughly(self) -> Self {
-        Self {
-            thorough: true,
-            ..self
         }
     }
 
@@ -131,12 +134,57 @@ impl Database {
         &self,
         mut fresh: impl FnMut() -> S,
     ) -> Result<(S, Summary), DatabaseError> {
+        self.at_one_moment(|state| {
+            let mut sink = fresh();
+            let summary = self.read_in(state, &mut sink)?;
+            Ok((sink, summary))
+        })
+    }
+
+    /// Compares every index with its table row by row; reading compares only their lengths. Nix finds its paths by the
+    /// indexes.
+    ///
+    /// # Errors
+    /// [`Fault::Index`] for an index that does not match; otherwise as for reading.
+    pub fn compare_indexes(&self) -> Result<(), DatabaseError> {
+        self.at_one_moment(|state| {
+            // A second connection sees the same moment only where no change can come unseen: see `State`.
+            let threads = if state.is_locked_by_reading() {
+                1
+            } else {
+                thread::available_parallelism()
+                    .map_or(1, NonZero::get)
+                    .min(MAX_THREADS)
+            };
+            indexes::compare(&|| state.open(&self.file, self.busy_timeout), threads)
+        })
+    }
+
+    /// The version of the database now; `None` where a change could come unseen, or it cannot be read.
+    pub fn version(&self) -> Option<Version> {
+        let files = open::Settled::of(&self.file)?;
+        // A writer may have written and not yet shown what it wrote.
+        let last_id = || {
+            let connection = files.state.open(&self.file, self.busy_timeout).ok()?;
+            connection.query_row(LAST_ID, [], |row| row.get(0)).ok()
+        };
+        let last_id = last_id()?;
+        Some(Version { files, last_id })
+    }
+
+    /// Does what reads, and does it anew when the database changed meanwhile in a way that could have mixed two moments.
+    fn at_one_moment<T>(
+        &self,
+        mut read: impl FnMut(&open::State) -> Result<T, Fault>,
+    ) -> Result<T, DatabaseError> {
         self.check_schema()?;
         let mut attempt = 1;
         loop {
-            let mut sink = fresh();
             let state = open::State::of(&self.file)?;
-            let result = self.read_in(&state, &mut sink);
+            let result = read(&state).map_err(|fault| match fault {
+                Fault::Sqlite(error) => state.explain(error),
+                fault => fault,
+            });
             let certain = match &result {
                 // SQLite's locks have kept the moment.
                 Ok(_) if state.is_locked_by_reading() => true,
@@ -156,28 +204,19 @@ impl Database {
                     continue;
                 }
             };
-            return match result {
-                Ok(summary) => Ok((sink, summary)),
-                Err(fault) => Err(fault.of(&self.file)),
-            };
+            return result.map_err(|fault| fault.of(&self.file));
         }
     }
 
     fn read_in(&self, state: &open::State, sink: &mut impl RowSink) -> Result<Summary, Fault> {
         let open = || state.open(&self.file, self.busy_timeout);
-        let mut read = || -> Result<Summary, Fault> {
-            let connection = open()?;
-            // A second one sees the same moment only where no change can come unseen: see `State`. Else one reads all.
-            if state.is_locked_by_reading() {
-                self.read_alone(connection, sink)
-            } else {
-                self.read_by_several([connection, open()?, open()?], sink)
-            }
-        };
-        read().map_err(|fault| match fault {
-            Fault::Sqlite(error) => state.explain(error),
-            fault => fault,
-        })
+        let connection = open()?;
+        // A second one sees the same moment only where no change can come unseen: see `State`. Else one reads all.
+        if state.is_locked_by_reading() {
+            self.read_alone(connection, sink)
+        } else {
+            self.read_by_several([connection, open()?, open()?], sink)
+        }
     }
 
     /// Starts a thread that reads. What it gives has to be taken meanwhile, so this cannot be done without one.
@@ -196,11 +235,10 @@ impl Database {
         sink: &mut impl RowSink,
     ) -> Result<Summary, Fault> {
         let (chunks, received) = mpsc::sync_channel::<Chunk>(WAITING);
-        let thorough = self.thorough;
         thread::scope(|scope| {
             let reader = Self::thread(scope, move || {
                 let mut give = |chunk| chunks.send(chunk).is_ok();
-                rows::scan(&connection, thorough, &mut give)
+                rows::scan(&connection, &mut give)
             })?;
             let poured = self.pour(received.into_iter(), sink);
             joined(reader).and(poured)
@@ -217,7 +255,6 @@ impl Database {
         let (edges, most_edges) = mpsc::sync_channel::<Chunk>(EDGES_WAITING);
         let (rest, other_edges) = mpsc::sync_channel::<Chunk>(EDGES_WAITING);
         let (counts, indexes) = mpsc::sync_channel::<Chunk>(WAITING);
-        let thorough = self.thorough;
         let (early, late) = rows::Span::split(&connection)?;
         thread::scope(|scope| {
             let of_edges = Self::thread(scope, move || {
@@ -234,7 +271,7 @@ impl Database {
                 Ok(())
             })?;
             let of_indexes = Self::thread(scope, move || {
-                indexes::scan(&third, thorough, &mut |chunk| counts.send(chunk).is_ok())
+                indexes::count(&third, &mut |chunk| counts.send(chunk).is_ok())
             })?;
             // In the order of the rows, so that all paths come first and edges lie as they lie in the database.
             let chunks = all_paths.into_iter().chain(most_edges).chain(other_edges);

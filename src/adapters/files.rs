@@ -3,6 +3,7 @@
 mod open;
 pub mod remove;
 mod space;
+pub(in crate::adapters) mod stamp;
 pub mod trust;
 
 use std::ffi::OsStr;

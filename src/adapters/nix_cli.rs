@@ -20,10 +20,9 @@ mod roots;
 mod settings;
 mod valid_paths;
 
-use std::sync::Arc;
-use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
 use camino::Utf8Path;
 use nix::unistd::geteuid;
@@ -76,6 +75,8 @@ pub struct NixCli {
     nix_store: Program,
     nix_collect_garbage: Program,
     version: OnceLock<NixVersion>,
+    /// What Nix's settings came to, and when it was asked.
+    config: Mutex<Option<(Instant, NixConfig)>>,
     /// The most that one call that deletes may take in bytes of paths, if the system takes as much.
     max_argument_bytes: usize,
     /// Whether a direct collection asks Nix what is dead as well.
@@ -105,6 +106,7 @@ impl NixCli {
             nix_store: find("nix-store")?,
             nix_collect_garbage: find("nix-collect-garbage")?,
             version: OnceLock::new(),
+            config: Mutex::default(),
             max_argument_bytes: usize::MAX,
             compares_dead: false,
             places,

@@ -1,5 +1,6 @@
 //! The store as a whole: database, store directory, roots and Nix's settings.
 
+mod cache;
 mod consistency;
 mod listing;
 mod paths;
@@ -8,6 +9,7 @@ use std::cell::Cell;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
@@ -33,6 +35,7 @@ use crate::ports::{
     Interrupt, Observation, PerformError, ReadStore, RunningRoots, StoreReadError,
     StoreReadTrouble, Survey, SurveyError, error_chain,
 };
+pub use cache::StoreCache;
 use consistency::StoreComparison;
 use listing::Listing;
 use paths::{Stored, interrupted, other_store};
@@ -67,6 +70,8 @@ pub struct StoreReader<'a> {
     pub nix: Option<&'a NixCli>,
     /// How thoroughly the database is checked.
     pub care: Care,
+    /// What was read last.
+    pub cache: &'a StoreCache,
     /// Requests to stop.
     pub interrupt: &'a (dyn Interrupt + Sync),
     /// Counts what was measured.
@@ -128,6 +133,10 @@ impl<S: Survey> Survey for StoreSurvey<'_, S> {
             }
             _ => Ok(observation.snapshot),
         }
+    }
+
+    fn snapshot_of_roots(&self) -> Result<Snapshot, SurveyError> {
+        self.survey.snapshot()
     }
 
     fn leftovers(&self, query: LeftoverQuery<'_>) -> Vec<Leftovers> {
@@ -231,12 +240,12 @@ impl StoreReader<'_> {
             let names = names.result();
             // While the names are looked up, what keeps paths is looked for: behind the paths, so that nothing is missed.
             let (unknown, kept) = thread::scope(|scope| {
-                let unknown = begin(scope, || unknown(&stored, &names));
+                let unknown = begin(scope, || self.unknown(&stored, &names));
                 let kept = survey.snapshot().map(|snapshot| (snapshot, self.running()));
                 (unknown.result(), kept)
             });
             let (mut snapshot, running) = kept?;
-            let names_read = names.as_ref().ok();
+            let names_read = names.as_deref().ok();
             let blocker = self.blocker(&stored, names_read, &snapshot);
             snapshot.blockers.extend(blocker);
             let seen = (&snapshot, &running);
@@ -280,7 +289,7 @@ impl StoreReader<'_> {
     ) -> Option<Blocker> {
         let compare = |stored: &Result<Stored, StoreReadError>| {
             let both = StoreComparison {
-                graph: stored.as_ref().map(|stored| &stored.graph),
+                graph: stored.as_ref().map(|stored| &*stored.graph),
                 names,
                 store: &self.places.store,
             };
@@ -320,8 +329,20 @@ impl StoreReader<'_> {
         runtime_roots::running(&self.places.state_dir, self.proc, &self.places.store)
     }
 
-    fn names(&self) -> io::Result<Listing> {
-        Listing::read(self.places.store.as_path())
+    fn names(&self) -> io::Result<Arc<Listing>> {
+        self.cache.names(self.places.store.as_path())
+    }
+
+    /// Names that no valid path has.
+    fn unknown(
+        &self,
+        stored: &Result<Stored, StoreReadError>,
+        names: &io::Result<Arc<Listing>>,
+    ) -> Vec<UnregisteredPath> {
+        match (stored, names) {
+            (Ok(stored), Ok(names)) => self.cache.unknown(&stored.graph, names),
+            _ => Vec::new(),
+        }
     }
 
     fn join(
@@ -367,17 +388,6 @@ impl StoreReader<'_> {
             unknown_outputs,
             notes,
         })
-    }
-}
-
-/// Names that no valid path has.
-fn unknown(
-    stored: &Result<Stored, StoreReadError>,
-    names: &io::Result<Listing>,
-) -> Vec<UnregisteredPath> {
-    match (stored, names) {
-        (Ok(stored), Ok(names)) => names.unknown_to(&stored.graph),
-        _ => Vec::new(),
     }
 }
 

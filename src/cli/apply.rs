@@ -55,7 +55,7 @@ pub(super) fn apply(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure
     log::set_job(&job.name);
     let nix = context.nix()?;
     let observer = context.observer(Some(&job));
-    run::recover_first(context, &observer, &nix)?;
+    run::recover_first(context, &observer, nix)?;
     let mut plan = inspect::renew(context, &job, plan, Exact::IfCheap)?;
     let view = context.view();
     let show = |plan: &Plan| {
@@ -72,6 +72,6 @@ pub(super) fn apply(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure
         most,
         show,
     )?;
-    let receipt = run::carry_out(context, &observer, &nix, approved, &job)?;
+    let receipt = run::carry_out(context, &observer, nix, approved, &job)?;
     run::finish(context, &plan, &receipt, args.json.json)
 }

@@ -336,7 +336,7 @@ fn change_pin(
 fn release(context: &Context, facts: HoldFacts) -> Result<String, Failure> {
     let nix = context.nix()?;
     let held = facts.held.to_string();
-    let receipt = hold::release_now(context, &nix, vec![facts])?;
+    let receipt = hold::release_now(context, nix, vec![facts])?;
     Ok(if receipt.count(Outcome::Done) > 0 {
         format!("Released the hold on {held}. Its space is free after the next collection.")
     } else {

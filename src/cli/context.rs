@@ -30,6 +30,7 @@ use crate::adapters::process::ChildEnv;
 use crate::adapters::progress_counter::ProgressCounter;
 use crate::adapters::scratch::Scratch;
 use crate::adapters::signals::Signals;
+use crate::adapters::store::StoreCache;
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::job::{GenerationsOperation, Job, ProfileSelector};
 use crate::domain::measure::Span;
@@ -73,6 +74,10 @@ pub(super) struct Context {
     pub(super) wait: Option<Span>,
     /// The progress of long work.
     pub(super) counter: Arc<ProgressCounter>,
+    /// What was read last of the store.
+    pub(super) cache: Arc<StoreCache>,
+    /// Nix's commands, once they were found.
+    known_nix: OnceLock<NixCli>,
 }
 
 impl Context {
@@ -87,6 +92,8 @@ impl Context {
             signals: self.signals.clone(),
             child_env: self.child_env.clone(),
             counter: Arc::clone(&self.counter),
+            cache: Arc::clone(&self.cache),
+            known_nix: OnceLock::new(),
             ..*self
         }
     }
@@ -128,6 +135,8 @@ impl Context {
             ignore_default_files: false,
             wait: None,
             counter: Arc::default(),
+            cache: Arc::default(),
+            known_nix: OnceLock::new(),
         })
     }
 
@@ -154,6 +163,8 @@ impl Context {
             ignore_default_files: true,
             wait: None,
             counter: Arc::default(),
+            cache: Arc::default(),
+            known_nix: OnceLock::new(),
         })
     }
 
@@ -307,15 +318,19 @@ impl Context {
     ///
     /// # Errors
     /// When they are missing or too old.
-    pub(super) fn nix(&self) -> Result<NixCli, Failure> {
-        Ok(NixCli::new(
+    pub(super) fn nix(&self) -> Result<&NixCli, Failure> {
+        if let Some(nix) = self.known_nix.get() {
+            return Ok(nix);
+        }
+        let nix = NixCli::new(
             self.places.clone(),
             self.global.nix_bin.as_deref(),
             self.child_env.clone(),
             Arc::new(self.signals.clone()),
         )?
         .counting(Arc::clone(&self.counter))
-        .comparing_dead(environment::compares_dead()))
+        .comparing_dead(environment::compares_dead());
+        Ok(self.known_nix.get_or_init(|| nix))
     }
 
     /// The engine over these adapters.

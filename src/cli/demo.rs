@@ -27,7 +27,7 @@ const USER: [u32; 4] = [200, 90, 20, 2];
 pub(super) fn demo(global: Global) -> Result<Exit, Failure> {
     let scratch = Scratch::new(global.nix_bin.as_deref()).map_err(no_scratch_store)?;
     let context = Context::scratch(global, &scratch)?;
-    let version = crate::ports::NixActions::nix_version(&context.nix()?)?;
+    let version = crate::ports::NixActions::nix_version(context.nix()?)?;
     say(
         &context,
         &format!(

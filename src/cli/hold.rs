@@ -90,7 +90,7 @@ fn release(context: &Context, args: &ReleaseArgs) -> Result<Exit, Failure> {
         out::text("There are no holds to release.");
         return Ok(Exit::Done);
     }
-    let receipt = release_now(context, &nix, facts)?;
+    let receipt = release_now(context, nix, facts)?;
     if args.json.json {
         out::json(&receipt)?;
     } else {

@@ -64,10 +64,10 @@ fn with_planner<T>(
     Ok(plan(Planner {
         survey: &context.observer(Some(job)),
         store: &Shown {
-            reader: context.reader(nix.as_ref()).with_care(care),
+            reader: context.reader(nix).with_care(care),
             context,
         },
-        nix: nix.as_ref().map(|nix| nix as &dyn NixActions),
+        nix: nix.map(|nix| nix as &dyn NixActions),
         remember: &context.journal,
     })?)
 }
@@ -141,7 +141,7 @@ impl Context {
     ) -> Result<Observation, Failure> {
         let nix = self.nix().ok();
         let store = Shown {
-            reader: self.reader(nix.as_ref()).with_care(care),
+            reader: self.reader(nix).with_care(care),
             context: self,
         };
         let observation = store.observe(survey)?;
@@ -182,6 +182,7 @@ impl Context {
             proc: Utf8Path::new("/proc"),
             nix,
             care: Care::Quick,
+            cache: &self.cache,
             interrupt: &self.signals,
             counter: &self.counter,
         }

@@ -65,7 +65,7 @@ pub(super) fn execute(
     // Before anything is shown that another run may change.
     context.journal.wait_for_turn()?;
     let observer = context.observer(Some(job));
-    recover_first(context, &observer, &nix)?;
+    recover_first(context, &observer, nix)?;
     let mut plan = plan(context, job)?;
     let view = context.view();
     let print = |plan: &Plan| {
@@ -77,7 +77,7 @@ pub(super) fn execute(
         .policy()
         .ceiling(consent.max_risk.unwrap_or(RiskLevel::Critical));
     let approved = ask::approve(context, &mut plan, kind, consent, most, print)?;
-    let receipt = carry_out(context, &observer, &nix, approved, job)?;
+    let receipt = carry_out(context, &observer, nix, approved, job)?;
     finish(context, &plan, &receipt, json)
 }
 
@@ -100,7 +100,7 @@ pub(super) fn recover_first(
 fn resume(context: &Context, json: bool) -> Result<Exit, Failure> {
     let nix = context.nix()?;
     let observer = context.observer(None);
-    let settled = context.engine(&observer, &nix).resume()?;
+    let settled = context.engine(&observer, nix).resume()?;
     if json {
         out::json(&render::json::history(&settled, context.clock.now()))?;
         return Ok(Exit::Done);

@@ -17,11 +17,11 @@ pub(super) fn undo(context: &Context, args: &UndoArgs) -> Result<Exit, Failure> 
     let (mut run, items) = named(context, args)?;
     let nix = context.nix()?;
     let observer = context.observer(None);
-    let engine = context.engine(&observer, &nix);
+    let engine = context.engine(&observer, nix);
     let asks = !args.yes && ask::can_ask();
     if args.only_preview || asks {
         if asks && !args.only_preview {
-            run::recover_first(context, &observer, &nix)?;
+            run::recover_first(context, &observer, nix)?;
         }
         let preview = found(context, engine.preview_undo(run.as_ref(), &items))?;
         if args.only_preview {

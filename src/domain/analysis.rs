@@ -12,7 +12,7 @@ mod usage;
 mod what_if;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use super::collect::{DeletionSet, Unregistered};
 use super::graph::{Chain, KeepFlags, NodeIdx, NodeSet, StoreGraph};
@@ -35,7 +35,7 @@ pub struct StoreData {
     /// The store directory.
     pub store: StoreDir,
     /// The valid paths.
-    pub graph: StoreGraph,
+    pub graph: Arc<StoreGraph>,
     /// What Nix keeps beside references.
     pub flags: KeepFlags,
     /// Every root: links, files, temporary ones, processes.
@@ -72,7 +72,7 @@ pub struct StoreRoot {
 #[derive(Debug)]
 pub struct StoreAnalysis {
     store: StoreDir,
-    graph: StoreGraph,
+    graph: Arc<StoreGraph>,
     flags: KeepFlags,
     roots: Vec<StoreRoot>,
     /// The dead paths, once that was asked for.

@@ -16,7 +16,7 @@ use nix_prune::adapters::nix_cli::NixCli;
 use nix_prune::adapters::process;
 use nix_prune::adapters::progress_counter::ProgressCounter;
 use nix_prune::adapters::scratch::{NewPath, Scratch, set_link_time};
-use nix_prune::adapters::store::{Care, StoreReader};
+use nix_prune::adapters::store::{Care, StoreCache, StoreReader};
 use nix_prune::adapters::survey::Observer;
 use nix_prune::domain::job::{
     CollectOperation, GenerationsOperation, Job, JobName, Operations, ProfileSelector,
@@ -113,6 +113,7 @@ impl Machine {
                 proc: Utf8Path::new("/proc"),
                 nix: Some(&self.nix),
                 care: Care::Quick,
+                cache: &StoreCache::default(),
                 interrupt: &Never,
                 counter: &ProgressCounter::default(),
             },

@@ -1,16 +1,20 @@
 //! Check that the indexes match their tables: Nix finds paths, referrers and derivers through the indexes and treats a missing
 //! path as garbage, while the scans read the tables.
 
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{iter, slice, thread};
 
-use rusqlite::Connection;
+use foldhash::quality::FixedState;
 use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Row};
 
-use super::Fault;
 use super::chunk::Chunk;
+use super::{Fault, rows};
+use crate::adapters::threads::joined;
 
-const TABLES: [&str; 3] = ["ValidPaths", "Refs", "DerivationOutputs"];
+const TABLES: [&str; 3] = ["Refs", "ValidPaths", "DerivationOutputs"];
 
 /// The indexes that Nix's collector uses.
 const NEEDED: [&str; 3] = [
@@ -19,23 +23,14 @@ const NEEDED: [&str; 3] = [
     "IndexDerivationOutputs",
 ];
 
-/// Counts the entries of the indexes that a collector uses; thoroughly, every index is compared with its table.
-pub(super) fn scan(
+/// Counts the entries of the indexes that Nix's collector uses.
+pub(super) fn count(
     connection: &Connection,
-    thorough: bool,
     give: &mut dyn FnMut(Chunk) -> bool,
 ) -> Result<(), Fault> {
     for table in TABLES {
         for index in indexes_of(connection, table)? {
-            let is_needed = NEEDED.contains(&index.name.as_str());
-            if !thorough && !is_needed {
-                continue;
-            }
-            if thorough && index.digest(connection, table)? != index.expected(connection, table)? {
-                let index = index.name;
-                return Err(Fault::Index { table, index });
-            }
-            if !is_needed {
+            if !NEEDED.contains(&index.name.as_str()) {
                 continue;
             }
             let entries = index.count(connection, table)?;
@@ -50,6 +45,132 @@ pub(super) fn scan(
         }
     }
     Ok(())
+}
+
+/// Compares every index with its table, row by row, in several threads where their connections see the same moment.
+///
+/// # Errors
+/// [`Fault::Index`] for one that does not match.
+pub(super) fn compare(
+    open: &(dyn Fn() -> Result<Connection, Fault> + Sync),
+    threads: usize,
+) -> Result<(), Fault> {
+    let connection = open()?;
+    let mut all = Vec::new();
+    for table in TABLES {
+        all.push((table, indexes_of(&connection, table)?));
+    }
+    // The table with the most rows comes first; a transaction ends with its connection.
+    let mut parts: Vec<Part<'_>> = all
+        .iter()
+        .flat_map(|(table, of)| parts(table, of))
+        .collect();
+    parts.reverse();
+    let (parts, sums) = (Mutex::new(parts), Mutex::new(Vec::new()));
+    let work = |connection: Connection| -> Result<(), Fault> {
+        let _transaction = connection.unchecked_transaction()?;
+        loop {
+            let part = lock(&parts).pop();
+            let Some(part) = part else { return Ok(()) };
+            let found = part.sums(&connection)?;
+            lock(&sums).extend(found);
+        }
+    };
+    thread::scope(|scope| {
+        let helpers = (1..threads).map(|_| {
+            let connection = open()?;
+            let builder = thread::Builder::new();
+            let helper = builder.spawn_scoped(scope, || work(connection));
+            helper.map_err(Fault::NoThread)
+        });
+        let helpers = helpers.collect::<Result<Vec<_>, Fault>>()?;
+        let done = work(connection);
+        helpers.into_iter().map(joined).fold(done, Result::and)
+    })?;
+    let mut expected = HashMap::new();
+    for (table, index, sum) in lock(&sums).drain(..) {
+        if *expected.entry((table, index)).or_insert(sum) != sum {
+            let index = index.to_string();
+            return Err(Fault::Index { table, index });
+        }
+    }
+    Ok(())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is scanned at once.
+enum Part<'a> {
+    /// A table, for the sums that all of its indexes should have.
+    Table(&'static str, &'a [Index]),
+    /// One index, for its own.
+    Index(&'static str, &'a Index),
+}
+
+fn parts<'a>(table: &'static str, indexes: &'a [Index]) -> impl Iterator<Item = Part<'a>> {
+    let each = indexes.iter().map(move |index| Part::Index(table, index));
+    iter::once(Part::Table(table, indexes)).chain(each)
+}
+
+impl<'a> Part<'a> {
+    /// Sums over the rows, in whatever order they come, each with its table and index.
+    fn sums(&self, connection: &Connection) -> Result<Vec<(&'static str, &'a str, u64)>, Fault> {
+        let (table, indexes, how) = match self {
+            Self::Table(table, indexes) => (*table, *indexes, "NOT INDEXED".to_string()),
+            Self::Index(table, index) => {
+                let how = format!("INDEXED BY {}", quoted(&index.name));
+                (*table, slice::from_ref(*index), how)
+            }
+        };
+        let mut columns: Vec<&str> = Vec::new();
+        let mut place = |column: &'a str| {
+            let known = columns.iter().position(|known| *known == column);
+            known.unwrap_or_else(|| {
+                columns.push(column);
+                columns.len() - 1
+            })
+        };
+        let mut sums = Vec::new();
+        for index in indexes {
+            let places: Vec<usize> = index.columns.iter().map(|column| place(column)).collect();
+            sums.push((index.name.as_str(), places, 0_u64));
+        }
+        let names: Vec<String> = columns.iter().map(|column| quoted(column)).collect();
+        let query = format!("SELECT rowid, {} FROM {table} {how}", names.join(", "));
+        let mut values = vec![0; columns.len()];
+        rows::each_row(connection, &query, [], |row| {
+            let number = value(row, 0)?;
+            for (column, hash) in values.iter_mut().enumerate() {
+                *hash = value(row, column + 1)?;
+            }
+            for (_, places, sum) in &mut sums {
+                let mut hasher = FixedState::default().build_hasher();
+                hasher.write_u64(number);
+                let values = places.iter().filter_map(|place| values.get(*place));
+                values.for_each(|value| hasher.write_u64(*value));
+                *sum = sum.wrapping_add(hasher.finish());
+            }
+            Ok(true)
+        })?;
+        Ok(sums
+            .into_iter()
+            .map(|(index, _, sum)| (table, index, sum))
+            .collect())
+    }
+}
+
+/// The hash of a value.
+fn value(row: &Row<'_>, column: usize) -> Result<u64, Fault> {
+    let state = FixedState::default();
+    Ok(match row.get_ref(column)? {
+        ValueRef::Null => state.hash_one(()),
+        ValueRef::Integer(number) => state.hash_one(number),
+        ValueRef::Real(number) => state.hash_one(number.to_bits()),
+        ValueRef::Text(text) => state.hash_one(text),
+        ValueRef::Blob(bytes) => state.hash_one((1u8, bytes)),
+    })
 }
 
 struct Index {
@@ -89,43 +210,6 @@ impl Index {
         let least = i64::MIN;
         let count: i64 = connection.query_row(&statement, [least], |row| row.get(0))?;
         Ok(u64::try_from(count).unwrap_or_default())
-    }
-
-    fn digest(&self, connection: &Connection, table: &str) -> Result<u64, Fault> {
-        self.digest_by(
-            connection,
-            table,
-            &format!("INDEXED BY {}", quoted(&self.name)),
-        )
-    }
-
-    fn expected(&self, connection: &Connection, table: &str) -> Result<u64, Fault> {
-        self.digest_by(connection, table, "NOT INDEXED")
-    }
-
-    /// A sum over the rows, in whatever order they come.
-    fn digest_by(&self, connection: &Connection, table: &str, how: &str) -> Result<u64, Fault> {
-        let columns: Vec<String> = self.columns.iter().map(|name| quoted(name)).collect();
-        let columns = columns.join(", ");
-        let mut statement =
-            connection.prepare(&format!("SELECT rowid, {columns} FROM {table} {how}"))?;
-        let width = statement.column_count();
-        let mut rows = statement.query([])?;
-        let mut sum = 0u64;
-        while let Some(row) = rows.next()? {
-            let mut hasher = DefaultHasher::new();
-            for column in 0..width {
-                match row.get_ref(column)? {
-                    ValueRef::Null => 0u8.hash(&mut hasher),
-                    ValueRef::Integer(number) => number.hash(&mut hasher),
-                    ValueRef::Real(number) => number.to_bits().hash(&mut hasher),
-                    ValueRef::Text(text) => text.hash(&mut hasher),
-                    ValueRef::Blob(bytes) => (1u8, bytes).hash(&mut hasher),
-                }
-            }
-            sum = sum.wrapping_add(hasher.finish());
-        }
-        Ok(sum)
     }
 }
 

@@ -2,8 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use nix::fcntl::AtFlags;
@@ -11,6 +10,7 @@ use nix::unistd::{AccessFlags, faccessat};
 use rusqlite::{Connection, Error as SqliteError, ErrorCode, OpenFlags, ffi};
 
 use super::{DatabaseError, Fault};
+use crate::adapters::files::stamp::{Stamp, age};
 
 /// The clock of file times ticks every 10 ms at the slowest.
 const TICK: Duration = Duration::from_millis(20);
@@ -21,10 +21,31 @@ const HEADER_SIZE: u64 = 100;
 /// The files of a database at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct State {
-    /// Device, inode, size, and the times of the last changes with their nanoseconds.
-    database: (u64, u64, u64, (i64, i64), (i64, i64)),
+    database: Stamp,
     wal: u64,
     journal: u64,
+}
+
+/// The files of a database of which nobody has written any for a moment, so that the next change will show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Settled {
+    pub(super) state: State,
+    wal: Option<Stamp>,
+}
+
+impl Settled {
+    /// Looks at the files; `None` while they change, or cannot be seen.
+    pub(super) fn of(file: &Utf8Path) -> Option<Self> {
+        Stamp::of(file.as_std_path())?;
+        let state = State::of(file).ok()?;
+        let wal = format!("{file}-wal");
+        let wal = match state.wal {
+            0 => None,
+            // SQLite gives it its owner anew each time that root opens it.
+            _ => Some(Stamp::of_content(wal.as_ref())?),
+        };
+        Some(Self { state, wal })
+    }
 }
 
 impl State {
@@ -39,13 +60,7 @@ impl State {
             return Err(Fault::NotADatabase.of(file));
         }
         Ok(Self {
-            database: (
-                meta.dev(),
-                meta.ino(),
-                meta.len(),
-                (meta.mtime(), meta.mtime_nsec()),
-                (meta.ctime(), meta.ctime_nsec()),
-            ),
+            database: Stamp::of_metadata(&meta),
             wal: size_beside(file, "-wal")?,
             journal: size_beside(file, "-journal")?,
         })
@@ -142,20 +157,6 @@ impl State {
 
 fn metadata_of(file: &Utf8Path) -> Result<fs::Metadata, DatabaseError> {
     fs::metadata(file).map_err(|error| Fault::of_metadata(error).of(file))
-}
-
-/// How long ago the file changed; `None` for a time in the future.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "compared with the time of a file, never with a plan's"
-)]
-fn age(meta: &fs::Metadata) -> Option<Duration> {
-    let changed = SystemTime::UNIX_EPOCH
-        + Duration::new(
-            u64::try_from(meta.ctime()).ok()?,
-            u32::try_from(meta.ctime_nsec()).ok()?,
-        );
-    SystemTime::now().duration_since(changed).ok()
 }
 
 /// The size of a file beside the database, 0 without one: `SQLite` takes both for the same.

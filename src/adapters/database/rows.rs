@@ -16,7 +16,6 @@ const OUTPUTS: &str = "SELECT drv, path FROM DerivationOutputs";
 /// time; ends early, without an error, when that refuses.
 pub(super) fn scan(
     connection: &Connection,
-    thorough: bool,
     give: &mut dyn FnMut(Chunk) -> bool,
 ) -> Result<(), Fault> {
     // Rolled back when it is dropped; there is nothing to commit.
@@ -24,7 +23,7 @@ pub(super) fn scan(
     let more = scan_paths(connection, give)? && scan_references(connection, Span::ALL, give)?;
     if more {
         scan_outputs(connection, give)?;
-        indexes::scan(connection, thorough, give)?;
+        indexes::count(connection, give)?;
     }
     Ok(())
 }

@@ -1,5 +1,8 @@
 //! Nix's effective settings, as printed by Nix: the store and the keep flags.
 
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
 use camino::Utf8PathBuf;
 
 use super::access::may_write;
@@ -8,6 +11,9 @@ use super::{NixCli, SHORT, failed};
 use crate::adapters::process::ProcessError;
 use crate::domain::graph::KeepFlags;
 use crate::ports::PerformError;
+
+/// How long Nix's settings are taken to be the same.
+const MOMENT: Duration = Duration::from_secs(5);
 
 /// Nix answered without the settings that are needed.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +57,24 @@ pub struct NixConfig {
 }
 
 impl NixCli {
+    /// What Nix's settings came to a moment ago, or come to now: a run asks several times.
+    ///
+    /// # Errors
+    /// As [`NixCli::ask_config`].
+    pub fn nix_config(&self) -> Result<NixConfig, PerformError> {
+        let known = self.config.lock();
+        let mut known = known.unwrap_or_else(PoisonError::into_inner);
+        if let Some((asked_at, config)) = &*known
+            && asked_at.elapsed() < MOMENT
+        {
+            return Ok(config.clone());
+        }
+        let asked_at = Instant::now();
+        let config = self.ask_config()?;
+        *known = Some((asked_at, config.clone()));
+        Ok(config)
+    }
+
     /// What Nix's settings come to, as Nix itself has them: from its files, its environment and its defaults, under the
     /// old names of the settings as well. Nothing is made and no store opened.
     ///
@@ -60,7 +84,7 @@ impl NixCli {
     ///
     /// # Errors
     /// [`PerformError::OtherStore`] when the effective store is another one or unknown.
-    pub fn nix_config(&self) -> Result<NixConfig, PerformError> {
+    fn ask_config(&self) -> Result<NixConfig, PerformError> {
         self.version()?;
         let (address, setting, flags) = self.settings_with(&[])?;
         let route = self.route(&address, setting);

@@ -3,14 +3,14 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::io;
+use std::sync::Arc;
 
 use camino::Utf8Path;
 
+use super::cache::Rows;
 use super::{Care, StoreReader};
 use crate::adapters::daemon::read_from_daemon;
-use crate::adapters::database::{
-    BAD_ROW, Database, DatabaseError, Fault, PathRow, RowSink, Summary,
-};
+use crate::adapters::database::{BAD_ROW, Database, DatabaseError, Fault, PathRow, RowSink};
 use crate::adapters::nix_cli::{MalformedInfo, NixCli, NixConfig, PathInfo, Route};
 use crate::domain::graph::{GraphBuilder, GraphError, StoreGraph};
 use crate::domain::note::{Note, NoteCode};
@@ -19,10 +19,13 @@ use crate::ports::{
     Cause, NO_ANSWER, OTHER_STORE, PerformError, StoreReadError, StoreReadTrouble, error_chain,
 };
 
+/// What the database holds: the outer error is of reading it, the inner one of what it holds.
+pub(super) type DatabaseRead = Result<Result<Rows, StoreReadError>, DatabaseError>;
+
 /// What is valid, and what Nix's settings make of it.
 pub(super) struct Stored {
     /// The valid paths.
-    pub(super) graph: StoreGraph,
+    pub(super) graph: Arc<StoreGraph>,
     /// Where they were read, if not in the database.
     pub(super) note: Option<Note>,
     /// What of the outputs of derivations is not known.
@@ -33,20 +36,16 @@ pub(super) struct Stored {
 
 impl StoreReader<'_> {
     /// Reads the database, without falling back to a daemon.
-    pub(super) fn read_database(&self) -> Result<(Sink, Summary), DatabaseError> {
+    pub(super) fn read_database(&self) -> DatabaseRead {
         let database = Database::new(&self.places.state_dir, self.places.store.clone());
-        let database = match self.care {
-            Care::Quick => database,
-            Care::Thorough => database.thoroughly(),
-        };
-        database.read(Sink::default)
+        self.cache.rows(&database, self.care)
     }
 
     /// The valid paths, by the database or by the daemon.
     pub(super) fn valid_paths(
         &self,
         nix_config: Option<NixConfig>,
-        read: Result<(Sink, Summary), DatabaseError>,
+        read: DatabaseRead,
     ) -> Result<Stored, StoreReadError> {
         let mut stored = self.valid_paths_by(nix_config.as_ref(), read);
         // A collector may have deleted the newest paths before the daemon was asked about them.
@@ -65,15 +64,19 @@ impl StoreReader<'_> {
     fn valid_paths_by(
         &self,
         nix_config: Option<&NixConfig>,
-        read: Result<(Sink, Summary), DatabaseError>,
+        read: DatabaseRead,
     ) -> Result<Stored, StoreReadError> {
         let daemon = nix_config.and_then(|nix_config| match &nix_config.route {
             Route::Daemon { socket, is_own, .. } => Some((self.nix?, socket.as_path(), *is_own)),
             Route::Files => None,
         });
         match read {
-            Ok((sink, summary)) => {
-                let graph = sink.graph()?;
+            Ok(rows) => {
+                let Rows {
+                    graph,
+                    unknown_outputs,
+                    ..
+                } = rows?;
                 check_rows(&graph)?;
                 if let Some((nix, socket, is_own)) = daemon
                     && (self.care == Care::Thorough || !is_own)
@@ -83,7 +86,7 @@ impl StoreReader<'_> {
                 Ok(Stored {
                     graph,
                     note: None,
-                    unknown_outputs: summary.unknown_outputs.then(|| UNKNOWN_FORMAT.to_string()),
+                    unknown_outputs: unknown_outputs.then(|| UNKNOWN_FORMAT.to_string()),
                     nix_config: None,
                 })
             }
@@ -99,7 +102,7 @@ impl StoreReader<'_> {
         let mut sink = Sink::default();
         match read_from_daemon(nix, &self.places.store, self.interrupt, &mut sink) {
             Ok(unknown) => Ok(Stored {
-                graph: sink.graph()?,
+                graph: Arc::new(sink.graph()?),
                 note: Some(Note::new(
                     NoteCode::StoreFromDaemon,
                     format!(
@@ -255,7 +258,7 @@ pub(super) fn other_store(source: Cause) -> StoreReadError {
 pub(super) struct Sink(GraphBuilder);
 
 impl Sink {
-    fn graph(self) -> Result<StoreGraph, StoreReadError> {
+    pub(super) fn graph(self) -> Result<StoreGraph, StoreReadError> {
         self.0.finish().map_err(|error| {
             let (kind, hint) = match &error {
                 GraphError::DuplicateId { .. } | GraphError::DuplicatePath { .. } => {

@@ -101,7 +101,7 @@ fn name(name: &str, exact: bool) -> UnregisteredPath {
 fn analysis(roots: Vec<GcRoot>) -> StoreAnalysis {
     StoreAnalysis::new(StoreData {
         store: StoreDir::new(Utf8Path::new("/nix/store")).unwrap(),
-        graph: graph(),
+        graph: graph().into(),
         flags: KeepFlags::NIX_DEFAULT,
         roots,
         names: vec![
@@ -596,7 +596,7 @@ fn source_trees_of_one_name_and_size_are_shown_together() {
     }
     let store = StoreAnalysis::new(StoreData {
         store: StoreDir::new(Utf8Path::new("/nix/store")).unwrap(),
-        graph: builder.finish().unwrap(),
+        graph: builder.finish().unwrap().into(),
         flags: KeepFlags::NIX_DEFAULT,
         roots: vec![root("/a", RootKind::Result, None, &name(1, "source"))],
         names: Vec::new(),
@@ -647,7 +647,7 @@ fn what_live_paths_were_built_with_is_kept_with_its_price() {
     builder.add_output(3, &tool);
     let mut store = StoreAnalysis::new(StoreData {
         store: StoreDir::new(Utf8Path::new("/nix/store")).unwrap(),
-        graph: builder.finish().unwrap(),
+        graph: builder.finish().unwrap().into(),
         flags: KeepFlags::NIX_DEFAULT,
         roots: vec![root("/result", RootKind::Result, None, &out)],
         names: Vec::new(),

@@ -1,6 +1,7 @@
 //! The set of paths still to be deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::FullGcReason;
 use crate::domain::budget::Quantity;
@@ -22,7 +23,7 @@ pub struct Unregistered {
 /// version of Nix is asked to delete a dependency of a path that is kept.
 #[derive(Debug)]
 pub struct DeletionSet {
-    graph: StoreGraph,
+    graph: Arc<StoreGraph>,
     flags: KeepFlags,
     chosen: NodeSet,
     gone: NodeSet,
@@ -46,11 +47,12 @@ pub struct Part {
 impl DeletionSet {
     /// Everything that is dead.
     pub fn new(
-        graph: StoreGraph,
+        graph: impl Into<Arc<StoreGraph>>,
         flags: KeepFlags,
         dead: NodeSet,
         unregistered: Unregistered,
     ) -> Self {
+        let graph = graph.into();
         let gone = graph.set_of([]);
         let mut selection = Self {
             graph,

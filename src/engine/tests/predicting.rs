@@ -63,7 +63,7 @@ impl ReadStore for Open<'_> {
         });
         let store = StoreAnalysis::new(StoreData {
             store: snapshot.store.clone(),
-            graph: builder.finish().unwrap(),
+            graph: builder.finish().unwrap().into(),
             flags: KeepFlags::NIX_DEFAULT,
             roots: links.chain(holds).chain(locked).collect(),
             names: vec![UnregisteredPath {

@@ -12,7 +12,7 @@ use nix_prune::adapters::journal::Journal;
 use nix_prune::adapters::nix_cli::NixCli;
 use nix_prune::adapters::nix_dirs::NixDirs;
 use nix_prune::adapters::progress_counter::ProgressCounter;
-use nix_prune::adapters::store::{Care, StoreReader, StoreSurvey};
+use nix_prune::adapters::store::{Care, StoreCache, StoreReader, StoreSurvey};
 use nix_prune::adapters::survey::Observer;
 use nix_prune::domain::collect::{DeletionSet, FullGcReason, Unregistered};
 use nix_prune::domain::snapshot::{Actor, Snapshot};
@@ -30,6 +30,7 @@ pub(super) struct Looker<'a> {
     nix: NixCli,
     journal: Journal,
     counter: ProgressCounter,
+    cache: StoreCache,
     pub(super) looks: Cell<u32>,
     pub(super) narrow: fn(DeletionSet) -> DeletionSet,
     meanwhile: Option<Meanwhile<'a>>,
@@ -42,6 +43,7 @@ impl<'a> Looker<'a> {
             nix: store.scratch.nix().unwrap(),
             journal: Journal::at(store.scratch.base().join("state")),
             counter: ProgressCounter::default(),
+            cache: StoreCache::default(),
             looks: Cell::new(0),
             narrow: |all| all,
             meanwhile: None,
@@ -81,6 +83,7 @@ impl<'a> Looker<'a> {
             proc: Utf8Path::new("/proc"),
             nix: Some(&self.nix),
             care: Care::Thorough,
+            cache: &self.cache,
             interrupt: &Never,
             counter: &self.counter,
         }

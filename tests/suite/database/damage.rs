@@ -75,7 +75,8 @@ fn change_without_index(fixture: &Fixture, index: &str, change: &str) {
 }
 
 fn thorough(fixture: &Fixture) -> Result<StoreData, DatabaseError> {
-    let database = fixture.database().thoroughly();
+    let database = fixture.database();
+    database.compare_indexes()?;
     database.read(StoreData::default).map(|(seen, _)| seen)
 }
 

@@ -630,7 +630,7 @@ pub(crate) fn inspection(odd: &str, snapshot: &Snapshot) -> StoreAnalysis {
     }
     StoreAnalysis::new(StoreData {
         store: snapshot.store.clone(),
-        graph: graph.finish().unwrap(),
+        graph: graph.finish().unwrap().into(),
         flags: KeepFlags::NIX_DEFAULT,
         roots,
         names: vec![UnregisteredPath {

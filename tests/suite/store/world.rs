@@ -16,7 +16,7 @@ use nix_prune::adapters::journal::Journal;
 use nix_prune::adapters::nix_dirs::NixDirs;
 use nix_prune::adapters::progress_counter::ProgressCounter;
 use nix_prune::adapters::scratch::Scratch;
-use nix_prune::adapters::store::{Care, StoreReader};
+use nix_prune::adapters::store::{Care, StoreCache, StoreReader};
 use nix_prune::adapters::survey::Observer;
 use nix_prune::domain::analysis::StoreAnalysis;
 use nix_prune::domain::graph::KeepFlags;
@@ -523,6 +523,7 @@ pub(super) fn observe(scratch: &Scratch) -> (Snapshot, StoreAnalysis) {
         proc: Utf8Path::new("/proc"),
         nix: Some(&nix),
         care: Care::Thorough,
+        cache: &StoreCache::default(),
         interrupt: &Never,
         counter: &ProgressCounter::default(),
     };

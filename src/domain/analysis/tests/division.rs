@@ -86,7 +86,7 @@ fn store((sizes, references): &Paths, links: &[(usize, usize)]) -> (StoreAnalysi
     }
     let store = StoreAnalysis::new(StoreData {
         store: StoreDir::new(Utf8Path::new("/nix/store")).unwrap(),
-        graph: graph.finish().unwrap(),
+        graph: graph.finish().unwrap().into(),
         flags: KeepFlags::REFERENCES,
         roots,
         names: Vec::new(),

@@ -78,7 +78,7 @@ impl World {
         let others = others.map(|(at, path)| root(format!("/other/{at}").into(), *path));
         StoreAnalysis::new(StoreData {
             store: StoreDir::new(Utf8Path::new("/nix/store")).unwrap(),
-            graph: builder.finish().unwrap(),
+            graph: builder.finish().unwrap().into(),
             flags: KeepFlags::NIX_DEFAULT,
             roots: links.chain(others).collect(),
             names: Vec::new(),

@@ -151,7 +151,7 @@ fn store() -> (Snapshot, StoreAnalysis) {
     };
     let store = StoreAnalysis::new(StoreData {
         store: StoreDir::new(Utf8Path::new("/nix/store")).unwrap(),
-        graph: builder.finish().unwrap(),
+        graph: builder.finish().unwrap().into(),
         flags: KeepFlags::NIX_DEFAULT,
         roots: vec![root],
         names: Vec::new(),

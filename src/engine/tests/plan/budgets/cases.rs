@@ -42,7 +42,7 @@ fn world(profiles: Vec<Profile>, holds: Vec<Hold>) -> World {
     };
     let inspection = StoreAnalysis::new(StoreData {
         store: StoreDir::new(Utf8Path::new("/nix/store")).unwrap(),
-        graph: builder.finish().unwrap(),
+        graph: builder.finish().unwrap().into(),
         flags: KeepFlags::NIX_DEFAULT,
         roots: kept.into_iter().map(root).collect(),
         names: Vec::new(),

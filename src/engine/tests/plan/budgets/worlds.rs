@@ -330,7 +330,7 @@ fn inspect(choices: &Choices, roots: Vec<GcRoot>) -> StoreAnalysis {
     }
     StoreAnalysis::new(StoreData {
         store: StoreDir::new(Utf8Path::new("/nix/store")).unwrap(),
-        graph: builder.finish().unwrap(),
+        graph: builder.finish().unwrap().into(),
         flags: KeepFlags::NIX_DEFAULT,
         roots,
         names: Vec::new(),

@@ -1,0 +1,213 @@
+//! The valid paths and the names in the store directory as they were read last, for as long as nothing has changed: a run looks
+//! several times.
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use camino::Utf8Path;
+
+use super::Care;
+use super::listing::Listing;
+use super::paths::{DatabaseRead, Sink};
+use crate::adapters::database::{Database, Version};
+use crate::adapters::files::stamp::Stamp;
+use crate::domain::analysis::UnregisteredPath;
+use crate::domain::graph::StoreGraph;
+
+/// What a database holds.
+#[derive(Debug, Clone)]
+pub(super) struct Rows {
+    pub(super) graph: Arc<StoreGraph>,
+    /// Whether there are outputs of content-addressed derivations in a form that is not known.
+    pub(super) unknown_outputs: bool,
+    /// Whether every index was compared with its table.
+    is_compared: bool,
+}
+
+/// The names of a graph and a listing that only the listing has.
+type Unknown = (Arc<StoreGraph>, Arc<Listing>, Vec<UnregisteredPath>);
+
+/// What was read last.
+#[derive(Debug, Default)]
+pub struct StoreCache {
+    rows: Mutex<Option<(Version, Rows)>>,
+    names: Mutex<Option<(Stamp, Arc<Listing>)>>,
+    unknown: Mutex<Option<Unknown>>,
+}
+
+impl StoreCache {
+    /// The rows of a database.
+    pub(super) fn rows(&self, database: &Database, care: Care) -> DatabaseRead {
+        let before = database.version();
+        let known = lock(&self.rows).clone();
+        let known = known.filter(|(version, _)| Some(version) == before.as_ref());
+        let mut rows = if let Some((_, rows)) = known {
+            rows
+        } else {
+            // A graph is large: the old one ends before there is a new one.
+            *lock(&self.rows) = None;
+            *lock(&self.unknown) = None;
+            let (sink, summary) = database.read(Sink::default)?;
+            let graph = match sink.graph() {
+                Ok(graph) => Arc::new(graph),
+                Err(error) => return Ok(Err(error)),
+            };
+            Rows {
+                graph,
+                unknown_outputs: summary.unknown_outputs,
+                is_compared: false,
+            }
+        };
+        if care == Care::Thorough && !rows.is_compared {
+            database.compare_indexes()?;
+            rows.is_compared = true;
+        }
+        let same = before.filter(|before| Some(before) == database.version().as_ref());
+        *lock(&self.rows) = same.map(|version| (version, rows.clone()));
+        Ok(Ok(rows))
+    }
+
+    /// The names in a store directory.
+    pub(super) fn names(&self, store: &Utf8Path) -> io::Result<Arc<Listing>> {
+        let before = Stamp::of(store.as_std_path());
+        let known = lock(&self.names).clone();
+        if let Some((_, names)) = known.filter(|(stamp, _)| Some(*stamp) == before) {
+            return Ok(names);
+        }
+        let names = Arc::new(Listing::read(store)?);
+        let same = before.filter(|before| Some(*before) == Stamp::of(store.as_std_path()));
+        *lock(&self.names) = same.map(|stamp| (stamp, Arc::clone(&names)));
+        Ok(names)
+    }
+
+    /// The names that are those of no valid path.
+    pub(super) fn unknown(
+        &self,
+        graph: &Arc<StoreGraph>,
+        names: &Arc<Listing>,
+    ) -> Vec<UnregisteredPath> {
+        let mut kept = lock(&self.unknown);
+        if let Some((of, among, unknown)) = &*kept
+            && Arc::ptr_eq(of, graph)
+            && Arc::ptr_eq(among, names)
+        {
+            return unknown.clone();
+        }
+        let unknown = names.unknown_to(graph);
+        *kept = Some((Arc::clone(graph), Arc::clone(names), unknown.clone()));
+        unknown
+    }
+}
+
+/// A thread that panics leaves nothing half done in here.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::thread;
+    use std::time::Duration;
+
+    use camino::Utf8PathBuf;
+    use rstest::rstest;
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::domain::store_path::StoreDir;
+
+    const A: &str = "00000000000000000000000000000000-a";
+    const B: &str = "11111111111111111111111111111111-b";
+    const TABLES: &str = "
+        create table ValidPaths (id integer primary key autoincrement not null, path text unique not null,
+            registrationTime integer not null, deriver text, narSize integer);
+        create table Refs (referrer integer not null, reference integer not null, primary key (referrer, reference));
+        create index IndexReference on Refs(reference);
+        create table DerivationOutputs (drv integer not null, id text not null, path text not null, primary key (drv, id));
+        create index IndexDerivationOutputs on DerivationOutputs(path);";
+
+    struct World {
+        dir: Utf8PathBuf,
+        writer: Connection,
+        cache: StoreCache,
+        _dir: tempfile::TempDir,
+    }
+
+    impl World {
+        fn new(mode: &str) -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let path = Utf8PathBuf::from_path_buf(dir.path().to_path_buf()).unwrap();
+            fs::create_dir(path.join("db")).unwrap();
+            fs::write(path.join("db/schema"), "10").unwrap();
+            let writer = Connection::open(path.join("db/db.sqlite")).unwrap();
+            writer.pragma_update(None, "journal_mode", mode).unwrap();
+            writer.execute_batch(TABLES).unwrap();
+            Self {
+                dir: path,
+                writer,
+                cache: StoreCache::default(),
+                _dir: dir,
+            }
+        }
+
+        fn add(&self, name: &str) {
+            let insert = "insert into ValidPaths (path, registrationTime) values (?1, 1)";
+            let path = format!("/nix/store/{name}");
+            self.writer.execute(insert, [path]).unwrap();
+        }
+
+        fn rows(&self, care: Care) -> Rows {
+            let store = StoreDir::new("/nix/store".into()).unwrap();
+            let database = Database::new(&self.dir, store);
+            self.cache.rows(&database, care).unwrap().unwrap()
+        }
+    }
+
+    fn settle() {
+        thread::sleep(Duration::from_millis(150));
+    }
+
+    #[rstest]
+    #[case::with_a_log("wal")]
+    #[case::without("delete")]
+    fn the_database_is_read_again_once_it_has_changed(#[case] mode: &str) {
+        let world = World::new(mode);
+        world.add(A);
+        settle();
+        let first = world.rows(Care::Quick);
+        assert_eq!(first.graph.len(), 1);
+        let again = world.rows(Care::Thorough);
+        assert!(Arc::ptr_eq(&first.graph, &again.graph) && again.is_compared);
+        assert!(world.rows(Care::Quick).is_compared);
+        world.add(B);
+        // Right behind the change, and after it.
+        assert_eq!(world.rows(Care::Quick).graph.len(), 2);
+        settle();
+        assert_eq!(world.rows(Care::Quick).graph.len(), 2);
+        world.writer.execute("delete from ValidPaths", []).unwrap();
+        settle();
+        let last = world.rows(Care::Quick);
+        assert!(last.graph.is_empty() && !last.is_compared);
+    }
+
+    #[test]
+    fn names_are_read_again_once_the_directory_has_changed() {
+        let world = World::new("delete");
+        world.add(A);
+        let store = world.dir.join("store");
+        fs::create_dir(&store).unwrap();
+        fs::write(store.join(B), "").unwrap();
+        settle();
+        let graph = world.rows(Care::Quick).graph;
+        let unknown = |names: &Arc<Listing>| world.cache.unknown(&graph, names).len();
+        let first = world.cache.names(&store).unwrap();
+        assert_eq!(unknown(&first), 1);
+        let again = world.cache.names(&store).unwrap();
+        assert!(Arc::ptr_eq(&first, &again) && unknown(&again) == 1);
+        fs::write(store.join("other"), "").unwrap();
+        assert_eq!(unknown(&world.cache.names(&store).unwrap()), 2);
+        settle();
+        assert_eq!(unknown(&world.cache.names(&store).unwrap()), 2);
+    }
+}
