@@ -22,6 +22,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use super::files::remove::StoreFiles;
 use super::nix_dirs::NixDirs;
 use super::progress_counter::ProgressCounter;
+use super::runtime_roots::remove_stale;
 use crate::domain::graph::KeepFlags;
 use crate::domain::measure::Bytes;
 use crate::domain::store_path::StorePath;
@@ -32,6 +33,7 @@ use claims::hash_of;
 use files::Remover;
 use lock::Locks;
 use roots::Roots;
+pub(super) use rows::is_full;
 use rows::{Kept, Rows};
 use server::Server;
 
@@ -42,7 +44,7 @@ const MOUNTS: &str = "/proc/self/mountinfo";
 /// How long the transaction of a step should take: a build that registers a path waits for it.
 const TRANSACTION: Duration = Duration::from_millis(400);
 /// How many paths the first step takes.
-const FIRST_PATHS: usize = 4096;
+const FIRST_PATHS: usize = 2048;
 /// The fewest and the most paths of a step.
 const MIN_PATHS: usize = 16;
 const MAX_PATHS: usize = 64 << 10;
@@ -100,6 +102,10 @@ impl<'a> Direct<'a> {
         let server = Server::start(state_dir, store.prefix());
         let server = server.map_err(|source| PerformError::File {
             what: format!("serve builds in {state_dir}/gc-socket"),
+            source,
+        })?;
+        remove_stale(state_dir).map_err(|source| PerformError::File {
+            what: format!("read {state_dir}/temproots"),
             source,
         })?;
         let first = Roots::read(state_dir, store, Utf8Path::new(PROC))?;
@@ -167,7 +173,7 @@ impl<'a> Direct<'a> {
         kept: &mut Vec<Kept>,
     ) -> Result<HashSet<String>, PerformError> {
         // Threads have work while the next rows are deleted, and no claim is old.
-        self.remover.wait(state.paths / 2);
+        self.remover.wait(state.paths);
         // First, so that no root is old and nobody waits for a claim because another writer is waited for.
         let change = state.rows.begin(&*self.setup.interrupt)?;
         let is_old = |read_at: &Instant| read_at.elapsed() > ROOTS_AGE;
@@ -245,14 +251,17 @@ impl<'a> Direct<'a> {
 impl DirectCollection for Direct<'_> {
     fn delete(&self, batches: &[Vec<StorePath<String>>]) -> DirectStep {
         let mut state = self.state();
+        let mut may_retry = true;
         let (taken, paths, names, kept, done) = loop {
             let (taken, paths) = leading(batches, state.paths);
             let names: Vec<String> = paths.iter().map(ToString::to_string).collect();
             let mut kept = Vec::new();
             let done = self.step(&mut state, &names, &mut kept);
-            if done.as_ref().is_err_and(rows::is_full) && taken > 1 {
-                // A shorter log may have room, and then there is more.
+            if done.as_ref().is_err_and(is_full) && may_retry {
+                // A shorter log may have room, files that are gone make some, and then there is more.
+                self.remover.wait(0);
                 state.rows.shrink_log();
+                may_retry = taken > 1;
                 state.paths = (paths.len() / 4).max(1);
                 continue;
             }
@@ -408,13 +417,13 @@ mod tests {
     #[rstest]
     #[case(rusqlite::ffi::SQLITE_FULL, true)]
     #[case(rusqlite::ffi::SQLITE_CORRUPT, false)]
-    fn a_full_disk_is_told_from_other_errors(#[case] code: i32, #[case] is_full: bool) {
+    fn a_full_disk_is_told_from_other_errors(#[case] code: i32, #[case] expected: bool) {
         let error = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
         let error = PerformError::Nix {
             what: "changing the database".to_string(),
             source: error.into(),
         };
-        assert_eq!(rows::is_full(&error), is_full);
-        assert!(!rows::is_full(&disagreement("a", "b".to_string())));
+        assert_eq!(is_full(&error), expected);
+        assert!(!is_full(&disagreement("a", "b".to_string())));
     }
 }

@@ -17,7 +17,7 @@ use crate::domain::store_path::{StoreDir, StorePath, StorePathRef};
 use crate::ports::RunningRoots;
 
 pub use processes::read_processes;
-pub use temporary::read_temporary;
+pub use temporary::{read_temporary, remove_stale};
 
 /// How many places are named for one store path.
 const PLACES: usize = 8;

@@ -123,7 +123,7 @@ impl Remover {
         for name in names {
             // A claimed name has one.
             let Some(hash) = hash_of(&name) else { continue };
-            if queue.awaited.remove(&hash) {
+            if queue.awaited.contains(&hash) {
                 queue.order.push_front(hash);
             } else {
                 queue.order.push_back(hash);
@@ -131,6 +131,10 @@ impl Remover {
             queue.waiting.entry(hash).or_default().push(name);
             queue.unfinished += 1;
         }
+        let Queue {
+            awaited, waiting, ..
+        } = &mut *queue;
+        awaited.retain(|hash| !waiting.contains_key(hash));
         drop(queue);
         self.shared.work.notify_all();
     }
@@ -199,9 +203,10 @@ impl Shared {
         let mut queue = self.queue();
         loop {
             for hash in self.claims.newly_awaited() {
-                if queue.waiting.contains_key(&hash) {
-                    queue.order.push_front(hash);
-                } else {
+                // A build waits for every name that has the hash.
+                let names = queue.waiting.get(&hash).map_or(0, Vec::len);
+                (0..names).for_each(|_| queue.order.push_front(hash));
+                if names == 0 {
                     queue.awaited.insert(hash);
                 }
             }

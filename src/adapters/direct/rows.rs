@@ -155,8 +155,8 @@ impl Rows {
     fn checkpoint(&self, checkpoint: &str) {
         let wait = |time| self.connection.busy_timeout(time);
         let done = wait(Duration::ZERO)
-            .and_then(|()| self.connection.query_row(checkpoint, [], |_| Ok(())))
-            .and_then(|()| wait(PAUSE));
+            .and_then(|()| self.connection.query_row(checkpoint, [], |_| Ok(())));
+        let done = wait(PAUSE).and(done);
         // The next one does it.
         if let Err(error) = done {
             tracing::debug!(%error, "the log of the database stays as it is");
@@ -335,7 +335,7 @@ fn failed(error: rusqlite::Error) -> PerformError {
 }
 
 /// Whether the disk had no room for the log.
-pub(super) fn is_full(error: &PerformError) -> bool {
+pub(in crate::adapters) fn is_full(error: &PerformError) -> bool {
     let PerformError::Nix { source, .. } = error else {
         return false;
     };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use nix::unistd::geteuid;
 
 use super::{LONG, NixCli, Route, failed};
-use crate::adapters::direct::{Direct, Setup};
+use crate::adapters::direct::{Direct, Setup, is_full};
 use crate::ports::{DirectCollection, NixActions, PerformError};
 
 impl NixCli {
@@ -18,7 +18,7 @@ impl NixCli {
         }
         let version = self.version()?;
         if !version.is_in_tested_range() {
-            let why = format!("it was not tried with {version}");
+            let why = format!("it was not tried with {}", version.describe());
             return Err(PerformError::Unsupported(why));
         }
         let config = self.nix_config()?;
@@ -36,15 +36,23 @@ impl NixCli {
         } else {
             None
         };
+        let start = || {
+            Direct::begin(Setup {
+                places: &self.places,
+                flags: config.flags,
+                interrupt: Arc::clone(&self.interrupt),
+                counter: Arc::clone(&self.counter),
+                most: LONG,
+                dead_for_nix: dead_for_nix.clone(),
+            })
+        };
+        let direct = match start() {
+            // Without any room not even the database can be opened.
+            Err(error) if is_full(&error) && self.give_up_reserve()? => start()?,
+            started => started?,
+        };
+        // Only now, for what is refused changes nothing.
         self.give_up_reserve()?;
-        let direct = Direct::begin(Setup {
-            places: &self.places,
-            flags: config.flags,
-            interrupt: Arc::clone(&self.interrupt),
-            counter: Arc::clone(&self.counter),
-            most: LONG,
-            dead_for_nix,
-        })?;
         Ok(Box::new(direct))
     }
 

@@ -1,12 +1,15 @@
 //! Temporary roots of running Nix commands.
 
-use std::fs;
-use std::io;
+use std::ffi::CStr;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use camino::Utf8Path;
 
 use super::{Finder, RuntimeRoots, read_bounded};
-use crate::adapters::files::open_to_read;
+use crate::adapters::files::remove::{Removal, remove_at};
+use crate::adapters::files::{for_each_name, open_directory, open_to_change, open_to_read};
 use crate::domain::store_path::StoreDir;
 
 /// Reads the temporary roots of every Nix command that is alive. Nothing is unlinked, unlike when Nix reads them.
@@ -34,6 +37,39 @@ pub fn read_temporary(state_dir: &Utf8Path, store: &StoreDir) -> RuntimeRoots {
         }
     }
     roots
+}
+
+/// Removes the files of Nix commands that are dead, as Nix's collector does while it holds its lock; otherwise they add up, one for
+/// each connection to a daemon. What cannot be removed stays, and keeps nothing.
+///
+/// # Errors
+/// When the directory cannot be read.
+pub fn remove_stale(state_dir: &Utf8Path) -> io::Result<()> {
+    let dir = state_dir.join("temproots");
+    let opened = match open_directory(&dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened?,
+    };
+    for_each_name(opened.as_fd(), |name| {
+        let text = name.to_str().unwrap_or(".");
+        if !text.starts_with('.')
+            && let Err(error) = remove_if_stale(opened.as_fd(), name, &dir.join(text))
+        {
+            tracing::debug!(name = text, %error, "temporary roots stay");
+        }
+        Ok(())
+    })
+}
+
+fn remove_if_stale(dir: BorrowedFd<'_>, name: &CStr, file: &Utf8Path) -> io::Result<()> {
+    let mut opened = open_to_change(OpenOptions::new().write(true), file)?;
+    // Its owner has the lock as long as it lives.
+    if opened.try_lock().is_err() {
+        return Ok(());
+    }
+    // A new owner that has opened it and not yet locked it sees by this that it is no file of its own.
+    opened.write_all(b"d")?;
+    remove_at(dir, name, Removal::Own)
 }
 
 fn read_file(
