@@ -20,6 +20,7 @@ use super::nix_cli::{NixCli, NixConfig};
 use super::nix_dirs::NixDirs;
 use super::progress_counter::ProgressCounter;
 use super::runtime_roots;
+use super::survey::PreviousRuns;
 use super::threads::begin;
 use crate::domain::analysis::{StoreAnalysis, StoreData, UnregisteredPath};
 use crate::domain::blocker::{Blocker, CheckCode};
@@ -70,6 +71,10 @@ pub struct StoreReader<'a> {
     pub nix: Option<&'a NixCli>,
     /// How thoroughly the database is checked.
     pub care: Care,
+    /// The records of earlier runs.
+    pub previous_runs: &'a (dyn PreviousRuns + Sync),
+    /// Whether this is a look of a run, whose own collection is under way or still to come.
+    pub in_run: bool,
     /// What was read last.
     pub cache: &'a StoreCache,
     /// Requests to stop.
@@ -293,7 +298,8 @@ impl StoreReader<'_> {
                 names,
                 store: &self.places.store,
             };
-            both.mismatch(snapshot)
+            let (runs, store) = (self.previous_runs, &self.places.store);
+            both.mismatch(snapshot, || runs.left_files(store, !self.in_run))
         };
         let found = compare(stored)?;
         let found = if found.may_pass {

@@ -101,6 +101,13 @@ pub trait PreviousRuns {
         true
     }
 
+    /// Whether the last whole collection of a store was a direct one that did not come to its end: paths whose rows are gone may have
+    /// their files. One that is under way counts if `under_way`.
+    fn left_files(&self, store: &StoreDir, under_way: bool) -> bool {
+        let _ = (store, under_way);
+        false
+    }
+
     /// The directory that contains the links of all holds.
     fn holds_dir(&self) -> Utf8PathBuf;
 

@@ -182,6 +182,8 @@ impl Context {
             proc: Utf8Path::new("/proc"),
             nix,
             care: Care::Quick,
+            previous_runs: &self.journal,
+            in_run: false,
             cache: &self.cache,
             interrupt: &self.signals,
             counter: &self.counter,

@@ -11,7 +11,7 @@ use super::progress::Progress;
 use super::{ask, inspect, notices, out};
 use crate::adapters::collector;
 use crate::adapters::nix_cli::NixCli;
-use crate::adapters::store::StoreSurvey;
+use crate::adapters::store::{StoreReader, StoreSurvey};
 use crate::adapters::survey::Observer;
 use crate::domain::effective_job::EffectiveJob;
 use crate::domain::measure::{Bytes, Span};
@@ -202,7 +202,10 @@ pub(super) fn carry_out(
         is_compared: std::cell::Cell::default(),
         accepted: approved.accepted_by_name(),
         survey: observer,
-        reader: context.reader(Some(nix)),
+        reader: StoreReader {
+            in_run: true,
+            ..context.reader(Some(nix))
+        },
     };
     Ok(context.engine(&survey, nix).apply(approved, Some(job))?)
 }

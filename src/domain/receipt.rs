@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::blocker::Blocker;
 use super::boot_menu::BootReport;
 use super::budget::{BudgetEnd, BudgetReport, DiskUsage, Quantity, Round};
+use super::collect::CollectMethod;
 use super::job::JobName;
 use super::limits::PlanSize;
 use super::maintenance::{Registrations, Report, Verified};
@@ -283,6 +284,22 @@ impl Receipt {
             _ => entry.outcome == Outcome::Done,
         };
         self.bytes.paths.is_some_and(|paths| paths > 0) || self.entries.iter().any(changes)
+    }
+
+    /// Whether the collection may have left files of paths whose rows are gone: a direct one deletes rows first. `None` where that hangs
+    /// on the run before.
+    pub fn left_files(&self) -> Option<bool> {
+        let mut entries = self.entries.iter();
+        let (entry, facts) = entries.find_map(|entry| Some((entry, entry.action.collection()?)))?;
+        match entry.outcome {
+            Outcome::Done if facts.registered_before.is_none() && self.budget.is_none() => {
+                Some(false)
+            }
+            Outcome::Done | Outcome::Stale | Outcome::Retained => None,
+            Outcome::Pending | Outcome::Failed | Outcome::Skipped => {
+                (facts.method == CollectMethod::Direct).then_some(true)
+            }
+        }
     }
 
     /// Whether a goal of the job is known to be missed, or not known to be reached.

@@ -113,6 +113,8 @@ impl Machine {
                 proc: Utf8Path::new("/proc"),
                 nix: Some(&self.nix),
                 care: Care::Quick,
+                previous_runs: &self.journal,
+                in_run: false,
                 cache: &StoreCache::default(),
                 interrupt: &Never,
                 counter: &ProgressCounter::default(),

@@ -15,7 +15,7 @@ use crate::domain::baseline::RootBaseline;
 use crate::domain::receipt::{Receipt, RunId};
 use crate::domain::snapshot::{Hold, Pin, Snapshot};
 use crate::domain::store_path::StoreDir;
-use crate::ports::JournalError;
+use crate::ports::{JournalError, RunJournal};
 
 /// The file of the root baselines.
 pub(super) const BASELINE: &str = "root-baseline.json";
@@ -56,6 +56,17 @@ impl PreviousRuns for Journal {
 
     fn knows(&self, run: &RunId) -> bool {
         self.receipt_path(run).symlink_metadata().is_ok()
+    }
+
+    fn left_files(&self, store: &StoreDir, under_way: bool) -> bool {
+        // Records that cannot be read stop a run by themselves.
+        let receipts = self.receipts().unwrap_or_default();
+        let ours = receipts.iter().rev().filter(|run| run.store == *store);
+        let ended = ours.filter(|run| under_way || !run.is_interrupted());
+        ended
+            .into_iter()
+            .find_map(Receipt::left_files)
+            .unwrap_or(false)
     }
 
     fn holds_dir(&self) -> Utf8PathBuf {

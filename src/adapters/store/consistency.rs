@@ -42,10 +42,15 @@ pub(super) struct Mismatch {
 
 impl StoreComparison<'_> {
     /// Refuses to collect where the names of the directory, or the targets of roots, are not those of the database: Nix
-    /// takes what its database does not know for garbage, whatever leads there.
-    pub(super) fn mismatch(&self, snapshot: &Snapshot) -> Option<Mismatch> {
+    /// takes what its database does not know for garbage, whatever leads there. A direct collection that was cut off deletes rows
+    /// before files, so it may have left any number of names: `left_files`.
+    pub(super) fn mismatch(
+        &self,
+        snapshot: &Snapshot,
+        left_files: impl FnOnce() -> bool,
+    ) -> Option<Mismatch> {
         match self.graph {
-            Ok(graph) => rooted(graph, snapshot).or_else(|| self.by_names(graph)),
+            Ok(graph) => rooted(graph, snapshot).or_else(|| self.by_names(graph, left_files)),
             // Nix makes a database where there is none, and knows no path in it.
             Err(error) if error.kind == StoreReadTrouble::NoDatabase => {
                 let any = self.names.paths().find(|name| path_beside(name).is_none());
@@ -55,7 +60,7 @@ impl StoreComparison<'_> {
         }
     }
 
-    fn by_names(&self, graph: &StoreGraph) -> Option<Mismatch> {
+    fn by_names(&self, graph: &StoreGraph, left_files: impl FnOnce() -> bool) -> Option<Mismatch> {
         let valid = graph.len();
         if is_plausible(self.names, valid, |name| graph.find(name).is_some()) {
             return None;
@@ -68,7 +73,8 @@ impl StoreComparison<'_> {
             present,
             unknown: unknown.len(),
         };
-        count.is_of_two_stores().then(|| {
+        let is_explained = || !count.lacks_its_paths() && left_files();
+        (count.is_of_two_stores() && !is_explained()).then(|| {
             let Count { present, unknown, .. } = count;
             let message = format!(
                 "the database and the store directory {} belong to different stores: of {valid} valid paths {present} \
@@ -93,7 +99,7 @@ struct Count {
 }
 
 impl Count {
-    /// What a build or a crash leaves behind is never the larger part of a store, unless the store is hardly begun.
+    /// What a build leaves behind is never the larger part of a store, unless the store is hardly begun.
     fn is_of_two_stores(self) -> bool {
         self.lacks_its_paths() || self.is_many(self.unknown)
     }
@@ -193,7 +199,13 @@ mod tests {
     }
 
     /// How many of these names a database that knows `valid` paths finds to be of another store.
-    fn of_two_stores(valid: usize, present: usize, beside: &[&str], of: usize) -> bool {
+    fn of_two_stores(
+        valid: usize,
+        present: usize,
+        beside: &[&str],
+        of: usize,
+        left_files: bool,
+    ) -> bool {
         let path = |n: usize| format!("{n:0>32}-x");
         let mut builder = crate::domain::graph::GraphBuilder::new();
         for n in 0..valid {
@@ -210,7 +222,7 @@ mod tests {
             names: &names,
             store: &store,
         };
-        both.by_names(&graph).is_some()
+        both.by_names(&graph, || left_files).is_some()
     }
 
     #[rstest]
@@ -226,7 +238,24 @@ mod tests {
         #[case] of: usize,
         #[case] expected: bool,
     ) {
-        assert_eq!(of_two_stores(valid, present, beside, of), expected);
+        assert_eq!(of_two_stores(valid, present, beside, of, false), expected);
+    }
+
+    /// It explains names without rows, and not rows without names.
+    #[rstest]
+    #[case::names_that_nobody_knows(25, 25, 400, false)]
+    #[case::the_paths_are_not_there(25, 0, 400, true)]
+    fn a_collection_that_was_cut_off_leaves_names(
+        #[case] valid: usize,
+        #[case] present: usize,
+        #[case] left: usize,
+        #[case] expected: bool,
+    ) {
+        assert!(of_two_stores(valid, present, &["-left"], left, false));
+        assert_eq!(
+            of_two_stores(valid, present, &["-left"], left, true),
+            expected
+        );
     }
 
     fn names(count: usize) -> Vec<String> {

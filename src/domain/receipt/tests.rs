@@ -61,6 +61,35 @@ fn a_run_changes_what_it_removes_or_deletes(
     assert_eq!(receipt.has_changed_anything(), changed);
 }
 
+#[rstest]
+#[case::killed("direct", None, Outcome::Pending, Some(true))]
+#[case::killed_and_recovered("direct", None, Outcome::Skipped, Some(true))]
+#[case::stopped("direct", None, Outcome::Failed, Some(true))]
+#[case::never_begun("direct", None, Outcome::Stale, None)]
+#[case::done("direct", None, Outcome::Done, Some(false))]
+#[case::a_part("direct", Some("2026-11-01T00:00:00Z"), Outcome::Done, None)]
+#[case::by_nix("auto", None, Outcome::Done, Some(false))]
+#[case::by_nix_killed("auto", None, Outcome::Pending, None)]
+fn only_a_direct_collection_leaves_files(
+    #[case] method: &str,
+    #[case] before: Option<&str>,
+    #[case] outcome: Outcome,
+    #[case] left: Option<bool>,
+) {
+    let action =
+        serde_json::json!({ "kind": "collect", "method": method, "registeredBefore": before });
+    let receipt = receipt(vec![entry(&action, outcome)], None);
+    assert_eq!(receipt.left_files(), left);
+    assert_eq!(
+        Receipt {
+            entries: Vec::new(),
+            ..receipt
+        }
+        .left_files(),
+        None
+    );
+}
+
 #[test]
 fn a_run_is_interrupted_until_it_has_ended() {
     let mut run = receipt(Vec::new(), None);

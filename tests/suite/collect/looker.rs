@@ -83,6 +83,8 @@ impl<'a> Looker<'a> {
             proc: Utf8Path::new("/proc"),
             nix: Some(&self.nix),
             care: Care::Thorough,
+            previous_runs: &self.journal,
+            in_run: false,
             cache: &self.cache,
             interrupt: &Never,
             counter: &self.counter,

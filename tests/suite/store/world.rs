@@ -523,6 +523,8 @@ pub(super) fn observe(scratch: &Scratch) -> (Snapshot, StoreAnalysis) {
         proc: Utf8Path::new("/proc"),
         nix: Some(&nix),
         care: Care::Thorough,
+        previous_runs: &journal,
+        in_run: false,
         cache: &StoreCache::default(),
         interrupt: &Never,
         counter: &ProgressCounter::default(),
