@@ -10,6 +10,8 @@ mod roots;
 mod rows;
 mod server;
 mod store;
+#[cfg(test)]
+mod world;
 
 use std::collections::{BTreeSet, HashSet};
 use std::io;
@@ -379,6 +381,8 @@ fn raise_limit() {
 
 #[cfg(test)]
 mod tests {
+    mod under_way;
+
     use super::*;
     use rstest::rstest;
 
@@ -416,6 +420,7 @@ mod tests {
 
     #[rstest]
     #[case(rusqlite::ffi::SQLITE_FULL, true)]
+    #[case(rusqlite::ffi::SQLITE_IOERR_SHMSIZE, true)]
     #[case(rusqlite::ffi::SQLITE_CORRUPT, false)]
     fn a_full_disk_is_told_from_other_errors(#[case] code: i32, #[case] expected: bool) {
         let error = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);

@@ -1,0 +1,197 @@
+//! Collections in a store without any Nix: what comes first, and what waits for what.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::sync::atomic::Ordering;
+use std::thread;
+
+use nix::fcntl::FlockArg;
+
+use super::super::world::World;
+use super::super::*;
+
+fn paths(numbers: impl IntoIterator<Item = usize>) -> Vec<StorePath<String>> {
+    numbers.into_iter().map(World::path).collect()
+}
+
+/// Why the only path of a step stays; nothing where it goes.
+fn why(direct: &Direct<'_>, n: usize) -> String {
+    let step = direct.delete(&[paths([n])]);
+    step.deleted.outcome.unwrap();
+    let refused = step.deleted.refused.into_iter().next();
+    assert_eq!(step.deleted.paths.is_empty(), refused.is_some());
+    refused.map(|refused| refused.why).unwrap_or_default()
+}
+
+fn taken(file: &Utf8Path) -> u64 {
+    file.symlink_metadata().unwrap().blocks() * 512
+}
+
+#[test]
+fn nothing_is_served_or_read_before_the_lock_is_held() {
+    let world = World::new();
+    world.add(1, &[]);
+    let held = world.lock("gc.lock", FlockArg::LockShared);
+    thread::scope(|scope| {
+        let begun = scope.spawn(|| world.begin().unwrap());
+        thread::sleep(Duration::from_millis(100));
+        let is_served = world.places.state_dir.join("gc-socket").exists();
+        world.add(2, &[]);
+        let temporary = world.temporary(1);
+        drop(held);
+        let direct = begun.join().unwrap();
+        assert!(!is_served);
+        drop(temporary);
+        assert_eq!(why(&direct, 1), "a process uses it");
+        assert_eq!(why(&direct, 2), "");
+    });
+}
+
+#[test]
+fn a_root_that_was_made_anew_by_another_link_stays_and_stops_nothing() {
+    let world = World::new();
+    world.add(1, &[]);
+    let link = world.root("before", 1);
+    let direct = world.begin().unwrap();
+    fs::remove_file(link).unwrap();
+    world.root("now", 1);
+    assert_eq!(why(&direct, 1), "it has become a root");
+}
+
+#[test]
+fn a_step_waits_for_the_files_of_earlier_ones() {
+    let world = World::new();
+    let steps: Vec<_> = (0..6).map(|n| paths(n * 20..(n + 1) * 20)).collect();
+    (0..120).for_each(|n| world.add(n, &[]));
+    let direct = world.begin().unwrap();
+    world.gate.is_shut.store(true, Ordering::SeqCst);
+    thread::scope(|scope| {
+        let deleted = scope.spawn(|| {
+            let ends = steps
+                .iter()
+                .map(|step| direct.delete(std::slice::from_ref(step)));
+            ends.for_each(|end| end.deleted.outcome.unwrap());
+        });
+        let begun = Instant::now();
+        while !deleted.is_finished() && begun.elapsed() < Duration::from_secs(2) {
+            thread::sleep(Duration::from_millis(5));
+        }
+        let has_ended = deleted.is_finished();
+        world.gate.is_shut.store(false, Ordering::SeqCst);
+        deleted.join().unwrap();
+        assert!(!has_ended);
+    });
+}
+
+#[test]
+fn while_another_writer_is_waited_for_no_build_is_held_up() {
+    let world = World::new();
+    world.add(1, &[]);
+    let direct = world.begin().unwrap();
+    let writer = world.database();
+    writer.execute_batch("begin immediate").unwrap();
+    thread::scope(|scope| {
+        let deleted = scope.spawn(|| why(&direct, 1));
+        thread::sleep(Duration::from_millis(200));
+        let name = World::path(1).to_string();
+        let goes_on = direct.server.claims().need(hash_of(&name).unwrap());
+        writer.execute_batch("rollback").unwrap();
+        assert_eq!(deleted.join().unwrap(), "a build needs it");
+        assert!(goes_on);
+    });
+}
+
+#[test]
+fn a_step_grows_no_more_than_fourfold() {
+    let world = World::new();
+    (0..70).for_each(|n| world.add(n, &[]));
+    let direct = world.begin().unwrap();
+    assert_eq!(direct.delete(&[paths(0..5), paths(5..10)]).taken, 2);
+    assert_eq!(direct.delete(&[paths(10..40), paths(40..70)]).taken, 1);
+}
+
+#[test]
+fn a_long_log_is_moved_into_the_database() {
+    let world = World::new();
+    (1..3).for_each(|n| world.add(n, &[]));
+    let direct = world.begin().unwrap();
+    let writer = world.database();
+    writer.pragma_update(None, "wal_autocheckpoint", 0).unwrap();
+    for (n, megabytes, is_long) in [(1, 1, false), (2, 33, true)] {
+        let insert = "insert into ValidPaths (path, hash, registrationTime) values (?1, zeroblob(?1 << 20), 0)";
+        writer.execute(insert, [megabytes]).unwrap();
+        assert_eq!(why(&direct, n), "");
+        let database = world.places.state_dir.join("db/db.sqlite");
+        assert_eq!(database.metadata().unwrap().len() > 32 << 20, is_long);
+    }
+}
+
+#[test]
+fn a_part_looks_at_links_once_after_a_file_lost_one_of_several() {
+    let world = World::new();
+    (1..3).for_each(|n| world.add(n, &[]));
+    let links = world.places.store.as_path().join(".links");
+    fs::create_dir(&links).unwrap();
+    fs::hard_link(world.file(1), links.join("one")).unwrap();
+    let freed = taken(&links.join("one"));
+    let direct = world.begin().unwrap();
+    for (n, bytes) in [(1, 0), (2, taken(&world.file(2)))] {
+        assert_eq!(why(&direct, n), "");
+        assert_eq!(direct.settle().bytes, Bytes(bytes));
+    }
+    assert_eq!(direct.tidy(false).unwrap().bytes, Bytes(freed));
+    assert!(!links.join("one").exists());
+    fs::write(links.join("two"), "").unwrap();
+    direct.tidy(false).unwrap();
+    assert!(links.join("two").exists());
+    direct.tidy(true).unwrap();
+    assert!(!links.join("two").exists());
+}
+
+#[test]
+fn foreign_names_count_with_what_they_free_and_those_that_are_left_are_named() {
+    let world = World::new();
+    let store = world.places.store.as_path();
+    fs::create_dir(store.join("junk")).unwrap();
+    fs::write(store.join("junk/file"), vec![1; 100_000]).unwrap();
+    let freed = taken(&store.join("junk")) + taken(&store.join("junk/file"));
+    fs::create_dir(store.join("tmp-1")).unwrap();
+    let used = fs::File::open(store.join("tmp-1")).unwrap();
+    let _used = nix::fcntl::Flock::lock(used, FlockArg::LockExclusive).unwrap();
+    fs::create_dir_all(store.join("deep").join("d/".repeat(512))).unwrap();
+    let direct = world.begin().unwrap();
+    let tidied = direct.tidy(true).unwrap();
+    assert_eq!((tidied.names, tidied.bytes), (1, Bytes(freed)));
+    assert_eq!(tidied.left, ["deep: it is nested too deeply"]);
+    assert!(store.join("tmp-1").exists() && !store.join("junk").exists());
+}
+
+#[test]
+fn more_files_may_be_open_as_far_as_that_is_allowed_and_never_fewer() {
+    const CHILD: &str = "NIX_PRUNE_TEST_OPEN_FILES";
+    const NAME: &str = "more_files_may_be_open_as_far_as_that_is_allowed_and_never_fewer";
+    // The limit belongs to the process, so another one changes its own.
+    if std::env::var_os(CHILD).is_none() {
+        let binary = std::env::current_exe().unwrap();
+        let module = module_path!().split_once("::").unwrap().1;
+        let ran = std::process::Command::new(binary)
+            .args(["--exact", &format!("{module}::{NAME}")])
+            .env(CHILD, "1")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&ran.stdout);
+        assert!(ran.status.success() && said.contains("1 passed"), "{said}");
+        return;
+    }
+    let limits = || getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    let (_, most) = limits();
+    for (now, most, raised) in [
+        (256, most, most.min(OPEN_FILES)),
+        (most, most, most),
+        (256, 512, 512),
+    ] {
+        setrlimit(Resource::RLIMIT_NOFILE, now, most).unwrap();
+        World::new().begin().unwrap();
+        assert_eq!(limits(), (raised, most));
+    }
+}
