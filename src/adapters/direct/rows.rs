@@ -346,3 +346,6 @@ pub(in crate::adapters) fn is_full(error: &PerformError) -> bool {
         error.code == ErrorCode::DiskFull || error.extended_code == ffi::SQLITE_IOERR_SHMSIZE
     })
 }
+
+#[cfg(test)]
+mod tests;
