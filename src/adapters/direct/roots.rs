@@ -247,4 +247,110 @@ mod tests {
         symlink(OsStr::from_bytes(&target), link).unwrap();
         assert!(read(&state_dir).unwrap().lasting.contains_key(A));
     }
+
+    /// What becomes of the links by which `A` is a root: whether it is the same root afterwards.
+    #[rstest]
+    #[case::nothing(|_: &Utf8Path| {}, true)]
+    #[case::made_anew(|dir: &Utf8Path| again(&dir.join("gcroots/x")), false)]
+    #[case::changed(|dir: &Utf8Path| change(&dir.join("gcroots/x")), false)]
+    #[case::gone(|dir: &Utf8Path| fs::remove_file(dir.join("gcroots/x")).unwrap(), false)]
+    #[case::one_beside_it(|dir: &Utf8Path| link(&dir.join("gcroots/y")), true)]
+    fn a_root_is_the_same_by_the_very_same_link(
+        #[case] then: fn(&Utf8Path),
+        #[case] is_same: bool,
+    ) {
+        let (_dir, state_dir) = state_dir();
+        fs::create_dir(state_dir.join("gcroots")).unwrap();
+        link(&state_dir.join("gcroots/x"));
+        let before = read(&state_dir).unwrap();
+        // The clock of files is coarse.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        then(&state_dir);
+        assert_eq!(read(&state_dir).unwrap().has_same(&before, A), is_same);
+    }
+
+    #[test]
+    fn an_indirect_root_whose_link_was_made_anew_is_another_one() {
+        let (_dir, state_dir) = state_dir();
+        let result = state_dir.join("result");
+        fs::create_dir_all(state_dir.join("gcroots/auto")).unwrap();
+        symlink(&result, state_dir.join("gcroots/auto/x")).unwrap();
+        link(&result);
+        let before = read(&state_dir).unwrap();
+        assert!(read(&state_dir).unwrap().has_same(&before, A));
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        again(&result);
+        let now = read(&state_dir).unwrap();
+        assert!(now.lasting.contains_key(A) && !now.has_same(&before, A));
+    }
+
+    fn link(link: &Utf8Path) {
+        symlink(format!("/nix/store/{A}"), link).unwrap();
+    }
+
+    fn again(old: &Utf8Path) {
+        fs::remove_file(old).unwrap();
+        link(old);
+    }
+
+    /// Changes the link itself, which stays the same file.
+    fn change(link: &Utf8Path) {
+        let meta = fs::symlink_metadata(link).unwrap();
+        std::os::unix::fs::lchown(link, Some(meta.uid()), Some(meta.gid())).unwrap();
+        let moved = link.with_extension("moved");
+        fs::rename(link, &moved).unwrap();
+        fs::rename(&moved, link).unwrap();
+    }
+
+    #[rstest]
+    #[case::a_relative_link("../../result", true)]
+    #[case::a_file("../../file", false)]
+    #[case::below_a_file("../../file/x", false)]
+    #[case::a_directory("../../elsewhere", false)]
+    fn an_entry_leads_to_a_root_by_another_link_and_stops_nothing(
+        #[case] target: &str,
+        #[case] is_root: bool,
+    ) {
+        let (_dir, state_dir) = state_dir();
+        for dir in ["gcroots/auto", "elsewhere"] {
+            fs::create_dir_all(state_dir.join(dir)).unwrap();
+        }
+        for name in ["result", "elsewhere/deeper"] {
+            link(&state_dir.join(name));
+        }
+        fs::write(state_dir.join("file"), "").unwrap();
+        symlink(target, state_dir.join("gcroots/auto/x")).unwrap();
+        assert_eq!(read(&state_dir).unwrap().lasting.contains_key(A), is_root);
+    }
+
+    /// It might be a root.
+    #[test]
+    fn an_entry_that_cannot_be_followed_ends_it() {
+        let (_dir, state_dir) = state_dir();
+        fs::create_dir(state_dir.join("gcroots")).unwrap();
+        symlink("x".repeat(300), state_dir.join("gcroots/long")).unwrap();
+        assert!(matches!(read(&state_dir), Err(PerformError::File { .. })));
+    }
+
+    #[test]
+    fn temporary_roots_that_may_not_be_read_end_it() {
+        use std::os::unix::fs::PermissionsExt;
+        let (dir, state_dir) = state_dir();
+        let file = state_dir.join("temproots/1");
+        for dir in ["temproots", "proc"] {
+            fs::create_dir(state_dir.join(dir)).unwrap();
+        }
+        fs::write(&file, "").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o0)).unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let read = std::thread::scope(|scope| {
+            let as_nobody = scope.spawn(|| {
+                // Root may read everything, so this thread is somebody else.
+                nix::unistd::setfsuid(65_534.into());
+                read(&state_dir)
+            });
+            as_nobody.join().unwrap()
+        });
+        assert!(matches!(read, Err(PerformError::Unsupported(_))));
+    }
 }
