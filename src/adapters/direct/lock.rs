@@ -155,4 +155,27 @@ mod tests {
         let meta = state_dir.join(new.unwrap()).metadata().unwrap();
         assert_eq!(meta.permissions().mode() & 0o777, 0o600);
     }
+
+    /// Builds hold it for less than a millisecond each.
+    #[test]
+    fn a_lock_is_had_soon_after_it_is_free_and_given_up_in_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let state_dir = Utf8PathBuf::from_path_buf(dir.path().to_path_buf()).unwrap();
+        std::fs::create_dir(state_dir.join("db")).unwrap();
+        let file = File::create(state_dir.join("gc.lock")).unwrap();
+        let held = Flock::lock(file, FlockArg::LockShared).unwrap();
+        let begun = Instant::now();
+        assert!(Locks::wait(&state_dir, Duration::from_millis(100), &Asks(false)).is_err());
+        let given_up = begun.elapsed();
+        let minute = Duration::from_secs(60);
+        thread::scope(|scope| {
+            let waits = scope.spawn(|| Locks::wait(&state_dir, minute, &Asks(false)).map(drop));
+            thread::sleep(Duration::from_millis(50));
+            drop(held);
+            let freed = Instant::now();
+            waits.join().unwrap().unwrap();
+            assert!(freed.elapsed() < Duration::from_secs(3));
+        });
+        assert!(given_up < Duration::from_secs(3), "{given_up:?}");
+    }
 }
