@@ -40,3 +40,61 @@ pub(super) fn remove(files: &StoreFiles, name: &CStr) -> io::Result<Option<Freed
     };
     files.remove(name).map(Some)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+
+    use rstest::rstest;
+
+    use super::*;
+    use crate::adapters::direct::world::World;
+    use crate::adapters::files::open_directory;
+
+    fn files(world: &World) -> StoreFiles {
+        let dir = open_directory(world.places.store.as_path()).unwrap();
+        StoreFiles::new(dir, world.gate.clone()).unwrap()
+    }
+
+    #[test]
+    fn everything_but_store_paths_and_links_is_foreign() {
+        let world = World::new();
+        let store = world.places.store.as_path();
+        world.add(1, &[]);
+        for name in [".links", "tmp-1", "junk"] {
+            fs::create_dir(store.join(name)).unwrap();
+        }
+        let mut found = names(&files(&world)).unwrap();
+        found.sort();
+        assert_eq!(found, [c"junk".to_owned(), c"tmp-1".to_owned()]);
+    }
+
+    /// Whoever makes such a directory locks it exclusively; any lock says that somebody is there.
+    #[rstest]
+    #[case::of_a_build("tmp-1", Some(FlockArg::LockExclusive), true)]
+    #[case::that_somebody_looks_at("tmp-1", Some(FlockArg::LockShared), true)]
+    #[case::that_was_left_over("tmp-1", None, false)]
+    #[case::by_another_name("junk", Some(FlockArg::LockExclusive), false)]
+    fn a_temporary_directory_that_is_used_stays(
+        #[case] name: &str,
+        #[case] held: Option<FlockArg>,
+        #[case] stays: bool,
+    ) {
+        let world = World::new();
+        let dir = world.places.store.as_path().join(name);
+        fs::create_dir(&dir).unwrap();
+        let open = || File::open(&dir).unwrap();
+        let _held = held.map(|arg| Flock::lock(open(), arg).unwrap());
+        let removed = remove(&files(&world), &CString::new(name).unwrap()).unwrap();
+        assert_eq!((removed.is_none(), dir.exists()), (stays, stays));
+    }
+
+    #[test]
+    fn a_file_by_the_name_of_a_temporary_directory_goes() {
+        let world = World::new();
+        let file = world.places.store.as_path().join("tmp-1");
+        fs::write(&file, "").unwrap();
+        assert!(remove(&files(&world), c"tmp-1").unwrap().is_some());
+        assert!(!file.exists());
+    }
+}
