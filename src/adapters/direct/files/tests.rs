@@ -170,3 +170,93 @@ fn mounts_are_found_whatever_their_names_and_whatever_leads_to_the_store() {
     }
     assert!(mounted_below(&base.join("none"), &store).is_err());
 }
+
+#[test]
+fn what_builds_wait_for_comes_first_before_it_is_handed_over_as_well() {
+    let world = World::new();
+    let names = [A, B, C];
+    world.claims.claim(names.into_iter());
+    let remover = Remover {
+        shared: Arc::new(Shared {
+            files: world.files(),
+            claims: Arc::clone(&world.claims),
+            counter: Arc::clone(&world.counter),
+            queue: Mutex::default(),
+            work: Condvar::new(),
+            done: Condvar::new(),
+        }),
+        threads: Vec::new(),
+    };
+    remover.shared.queue().is_closed = true;
+    assert!(!world.claims.need(hash_of(B).unwrap()));
+    // A thread that looks for work hears of it.
+    assert_eq!(remover.shared.next(), None);
+    remover.remove(names.map(str::to_string).into_iter());
+    let order: Vec<String> = std::iter::from_fn(|| remover.shared.next()).collect();
+    assert_eq!(order, [B, A, C]);
+}
+
+#[test]
+fn no_file_goes_after_the_end() {
+    let world = World::new();
+    let file = world.path.join(A);
+    std::fs::write(&file, "text").unwrap();
+    world.claims.claim([A].into_iter());
+    let remover = world.remover();
+    remover.remove([A.to_string()].into_iter());
+    until(&world.gate.was_asked);
+    thread::scope(|scope| {
+        let dropped = scope.spawn(move || drop(remover));
+        thread::sleep(Duration::from_millis(100));
+        let has_ended = dropped.is_finished();
+        world.gate.is_open.store(true, Ordering::SeqCst);
+        dropped.join().unwrap();
+        assert!(!has_ended && !file.exists());
+    });
+}
+
+#[test]
+fn what_was_freed_is_told_once_and_what_is_left_is_named_and_free() {
+    use std::os::unix::fs::MetadataExt;
+    let world = World::new();
+    world.gate.is_open.store(true, Ordering::SeqCst);
+    let files = [A, B].map(|name| world.path.join(name));
+    for file in &files {
+        std::fs::write(file, vec![1; 100_000]).unwrap();
+    }
+    std::fs::hard_link(&files[1], world.path.join("other")).unwrap();
+    let bytes = files[0].metadata().unwrap().blocks() * 512;
+    std::fs::create_dir_all(world.path.join(C).join("d/".repeat(512))).unwrap();
+    world.claims.claim([A, B, C].into_iter());
+    let remover = world.remover();
+    remover.remove([B, A, C].map(str::to_string).into_iter());
+    let told = remover.settle();
+    let is_linked = true;
+    assert_eq!(told.freed, Freed { bytes, is_linked });
+    assert_eq!(told.unfinished, 0);
+    assert_eq!(told.left, [format!("{C}: it is nested too deeply")]);
+    assert!(world.claims.is_free(&hash_of(C).unwrap()));
+    let counter = &world.counter;
+    assert_eq!(counter.deleted.load(Ordering::Relaxed), 2);
+    assert_eq!(counter.freed.load(Ordering::Relaxed), bytes);
+    let told = remover.settle();
+    assert_eq!((told.freed, told.left.len()), (Freed::default(), 0));
+}
+
+#[test]
+fn links_that_are_used_stay_and_the_rest_frees_its_space() {
+    use std::os::unix::fs::MetadataExt;
+    let world = World::new();
+    world.gate.is_open.store(true, Ordering::SeqCst);
+    // There may be none at all.
+    assert_eq!(remove_unused_links(&world.files()).unwrap(), 0);
+    let links = world.path.join(".links");
+    std::fs::create_dir(&links).unwrap();
+    for name in ["unused", "used"] {
+        std::fs::write(links.join(name), vec![1; 100_000]).unwrap();
+    }
+    std::fs::hard_link(links.join("used"), world.path.join(A)).unwrap();
+    let bytes = links.join("unused").metadata().unwrap().blocks() * 512;
+    assert_eq!(remove_unused_links(&world.files()).unwrap(), bytes);
+    assert!(links.join("used").exists() && !links.join("unused").exists());
+}
