@@ -315,4 +315,54 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn a_client_is_answered_in_the_order_of_its_lines_and_as_often() {
+        let (_dir, state_dir) = state_dir();
+        let server = Server::start(&state_dir, PREFIX.to_string()).unwrap();
+        let claims = server.claims();
+        claims.claim([NAME].into_iter());
+        let mut client = client(&state_dir);
+        let other = format!("{PREFIX}11111111111111111111111111111111-b");
+        client
+            .write_all(format!("{PREFIX}{NAME}\n{other}\n").as_bytes())
+            .unwrap();
+        while claims.newly_awaited().is_empty() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        thread::sleep(Duration::from_millis(50));
+        client.set_nonblocking(true).unwrap();
+        let is_early = answers(&mut client);
+        client.set_nonblocking(false).unwrap();
+        claims.release(NAME);
+        assert!(!is_early && answers(&mut client) && answers(&mut client));
+        writeln!(client, "{other}").unwrap();
+        assert!(answers(&mut client));
+        client.set_nonblocking(true).unwrap();
+        assert!(!answers(&mut client));
+    }
+
+    #[test]
+    fn who_is_gone_is_forgotten() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let mut client = Client {
+            stream: ours,
+            unread: Vec::new(),
+            awaits: None,
+        };
+        let claims = Claims::new(UnixStream::pair().unwrap().0);
+        drop(theirs);
+        assert!(!client.serve(true, &claims, PREFIX));
+    }
+
+    #[test]
+    fn nothing_of_it_runs_after_its_end() {
+        let (_dir, state_dir) = state_dir();
+        for _ in 0..50 {
+            let server = Server::start(&state_dir, PREFIX.to_string()).unwrap();
+            let claims = server.claims();
+            drop(server);
+            assert_eq!(Arc::strong_count(&claims), 1);
+        }
+    }
 }
