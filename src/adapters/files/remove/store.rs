@@ -358,4 +358,104 @@ mod tests {
         let unused = files.remove_unused_link(files.dir(), c"c").unwrap();
         assert_eq!(unused, Some(taken));
     }
+
+    #[test]
+    fn whoever_removes_the_last_link_counts_the_file() {
+        let (_dir, path, files) = store(u32::MAX);
+        fs::write(path.join("a"), vec![1; 100_000]).unwrap();
+        fs::hard_link(path.join("a"), path.join("b")).unwrap();
+        let taken = path.join("a").metadata().unwrap().blocks() * 512;
+        let stat = fstatat(files.dir(), c"a", AtFlags::AT_SYMLINK_NOFOLLOW).unwrap();
+        // Somebody removes the other link.
+        let alone = files.alone_with(&stat);
+        std::thread::scope(|scope| {
+            let removed = scope.spawn(|| files.remove(c"a").unwrap());
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            let waits = path.join("a").exists();
+            fs::remove_file(path.join("b")).unwrap();
+            drop(alone);
+            let freed = removed.join().unwrap();
+            assert_eq!((freed.bytes, freed.is_linked), (taken, false));
+            assert!(waits);
+        });
+    }
+
+    /// Makes a directory each time when it is asked, so many times.
+    struct Fills(Utf8PathBuf, AtomicU32);
+
+    impl Interrupt for Fills {
+        fn requested(&self) -> bool {
+            let left = self.1.load(Ordering::SeqCst);
+            if left > 0 && self.0.exists() {
+                self.1.store(left - 1, Ordering::SeqCst);
+                fs::create_dir(self.0.join(left.to_string())).unwrap();
+            }
+            false
+        }
+    }
+
+    #[test]
+    fn what_comes_meanwhile_goes_as_well_unless_there_is_no_end_of_it() {
+        for (times, is_gone) in [(4, true), (100, false)] {
+            let (_dir, path, _) = store(u32::MAX);
+            let filled = path.join("a");
+            fs::create_dir(&filled).unwrap();
+            let interrupt = Arc::new(Fills(filled.clone(), AtomicU32::new(times)));
+            let files = StoreFiles::new(open_directory(&path).unwrap(), interrupt).unwrap();
+            assert_eq!(files.remove(c"a").is_ok(), is_gone);
+            assert_eq!(!filled.exists(), is_gone);
+        }
+    }
+
+    #[test]
+    fn no_other_file_system_is_entered() {
+        let (_dir, path, mut files) = store(u32::MAX);
+        fs::create_dir_all(path.join("a/b")).unwrap();
+        files.device += 1;
+        let error = files.remove(c"a").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::CrossesDevices);
+        assert!(path.join("a/b").exists());
+    }
+
+    #[test]
+    fn directories_that_their_owner_may_not_write_to_are_removed() {
+        use std::os::unix::fs::lchown;
+        const NOBODY: u32 = 65_534;
+        let (dir, path, files) = store(u32::MAX);
+        fs::create_dir_all(path.join("a/b")).unwrap();
+        fs::write(path.join("a/b/file"), "").unwrap();
+        for inside in ["a/b", "a"] {
+            fs::set_permissions(path.join(inside), fs::Permissions::from_mode(0o555)).unwrap();
+        }
+        let owner = nix::unistd::geteuid().is_root().then_some(NOBODY);
+        for place in [
+            dir.path(),
+            path.join("a").as_ref(),
+            path.join("a/b").as_ref(),
+        ] {
+            lchown(place, owner, None).unwrap();
+        }
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                // Root may write to them anyway, so this thread is somebody else.
+                owner.map(|owner| nix::unistd::setfsuid(owner.into()));
+                files.remove(c"a").unwrap();
+            });
+        });
+        assert!(!path.join("a").exists());
+    }
+
+    #[test]
+    fn what_is_freed_adds_up() {
+        let freed = |bytes, is_linked| Freed { bytes, is_linked };
+        let mut sum = Freed::default();
+        for (more, expected) in [
+            (freed(1, false), freed(1, false)),
+            (freed(2, true), freed(3, true)),
+            (freed(4, false), freed(7, true)),
+        ] {
+            sum.add(more);
+            assert_eq!(sum, expected);
+        }
+    }
 }
