@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod refusals;
 mod steps;
 
 use std::cell::{Cell, RefCell};
