@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod disks;
 mod refusals;
 mod steps;
 
