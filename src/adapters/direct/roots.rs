@@ -353,4 +353,18 @@ mod tests {
         });
         assert!(matches!(read, Err(PerformError::Unsupported(_))));
     }
+
+    #[test]
+    fn what_a_process_uses_counts_as_running() {
+        let (_dir, state_dir) = state_dir();
+        let process = state_dir.join("proc/20");
+        fs::create_dir_all(process.join("fd")).unwrap();
+        symlink(format!("/nix/store/{A}/bin/a"), process.join("exe")).unwrap();
+        symlink("/", process.join("cwd")).unwrap();
+        for name in ["maps", "environ"] {
+            fs::write(process.join(name), "").unwrap();
+        }
+        let roots = read(&state_dir).unwrap();
+        assert!(roots.running.contains(A) && roots.lasting.is_empty());
+    }
 }
