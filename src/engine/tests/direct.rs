@@ -266,6 +266,8 @@ fn files_that_are_left_are_named_up_to_eight() {
     world.direct.foreign.borrow_mut().left = names(7..10);
     let collection = collected(&world);
     assert!(collection.outcome.is_ok());
+    // Foreign names that are left were never counted.
+    assert_eq!(collection.collected, count(193, 200_000));
     let mut note = "some files could not be removed: ".to_string();
     (0..8).for_each(|n| write!(note, "file-{n}; ").unwrap());
     assert_eq!(collection.detail().unwrap(), note + "and 2 more");
