@@ -121,3 +121,35 @@ fn read_file(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use camino::Utf8PathBuf;
+
+    use super::*;
+
+    #[test]
+    fn only_files_whose_owner_is_dead_are_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let state_dir = Utf8PathBuf::from_path_buf(dir.path().to_path_buf()).unwrap();
+        remove_stale(&state_dir).unwrap();
+        let roots = state_dir.join("temproots");
+        fs::create_dir(&roots).unwrap();
+        for name in ["dead", "alive", "opened", ".keep"] {
+            fs::write(roots.join(name), "").unwrap();
+        }
+        let alive = File::open(roots.join("alive")).unwrap();
+        alive.try_lock().unwrap();
+        // A new owner that did not come to lock it yet.
+        let opened = File::open(roots.join("opened")).unwrap();
+        std::os::unix::fs::symlink("alive", roots.join("link")).unwrap();
+        remove_stale(&state_dir).unwrap();
+        let there = |name: &str| roots.join(name).symlink_metadata().is_ok();
+        assert!(!there("dead") && !there("opened"));
+        assert!(there("alive") && there(".keep") && there("link"));
+        assert_eq!(alive.metadata().unwrap().len(), 0);
+        assert_eq!(opened.metadata().unwrap().len(), 1);
+    }
+}

@@ -98,10 +98,12 @@ fn a_claim_lasts_until_it_is_known_what_becomes_of_the_files(#[case] stops: bool
     assert_eq!(remover.settle().unfinished, 0);
 }
 
+/// Every name that has the hash.
 #[test]
 fn what_a_build_waits_for_is_removed_first() {
     let world = World::new();
-    let names = [A, B, C];
+    let lock = format!("{C}.lock");
+    let names = [A, B, C, &lock];
     world.claims.claim(names.into_iter());
     let shared = Shared {
         files: world.files(),
@@ -124,7 +126,7 @@ fn what_a_build_waits_for_is_removed_first() {
     shared.queue().is_closed = true;
     assert!(!world.claims.need(hash_of(C).unwrap()));
     let order: Vec<String> = std::iter::from_fn(|| shared.next()).collect();
-    assert_eq!(order, [C, A, B]);
+    assert_eq!(order, [&lock, C, A, B]);
 }
 
 #[test]

@@ -41,9 +41,9 @@ fn disguised(nix: &Nix, store: &Store, version: &str) -> NixCli {
 #[case::the_first_that_was_tried("nix (Nix) 2.8.0", "")]
 #[case::the_last_that_was_tried("nix (Nix) 2.34.99", "")]
 #[case::a_newer_one("nix (Nix) 2.35.0", "2.35.0")]
-#[case::lix("nix (Lix, like Nix) 2.93.0", "2.93.0")]
-#[case::lix_of_a_number_that_nix_has("nix (Lix, like Nix) 2.30.0", "2.30.0")]
-#[case::determinate("nix (Determinate Nix 3.6.2) 2.29.0", "2.29.0")]
+#[case::lix("nix (Lix, like Nix) 2.93.0", "Lix 2.93.0")]
+#[case::lix_of_a_number_that_nix_has("nix (Lix, like Nix) 2.30.0", "Lix 2.30.0")]
+#[case::determinate("nix (Determinate Nix 3.6.2) 2.29.0", "Determinate Nix 3.6.2")]
 fn a_nix_that_was_not_tried_is_refused(#[case] version: &str, #[case] named: &str) {
     as_root(|nix| {
         let store = Store::new(nix, KeepFlags::NIX_DEFAULT);
