@@ -11,6 +11,8 @@ mod rows;
 mod server;
 mod store;
 #[cfg(test)]
+mod under_way;
+#[cfg(test)]
 mod world;
 
 use std::collections::{BTreeSet, HashSet};
@@ -381,8 +383,6 @@ fn raise_limit() {
 
 #[cfg(test)]
 mod tests {
-    mod under_way;
-
     use super::*;
     use rstest::rstest;
 

@@ -7,8 +7,8 @@ use std::thread;
 
 use nix::fcntl::FlockArg;
 
-use super::super::world::World;
-use super::super::*;
+use super::world::World;
+use super::*;
 
 fn paths(numbers: impl IntoIterator<Item = usize>) -> Vec<StorePath<String>> {
     numbers.into_iter().map(World::path).collect()
