@@ -108,10 +108,10 @@ impl<'a> Direct<'a> {
             what: format!("serve builds in {state_dir}/gc-socket"),
             source,
         })?;
-        remove_stale(state_dir).map_err(|source| PerformError::File {
-            what: format!("read {state_dir}/temproots"),
-            source,
-        })?;
+        // They keep nothing. If they stay, they only take time.
+        if let Err(error) = remove_stale(state_dir) {
+            tracing::debug!(%error, "temporary roots whose owner is dead stay");
+        }
         let first = Roots::read(state_dir, store, Utf8Path::new(PROC))?;
         // Names beside a path that is to be built have its hash.
         for hash in first.running.iter().filter_map(|name| hash_of(name)) {

@@ -1,15 +1,16 @@
 //! Temporary roots of running Nix commands.
 
 use std::ffi::CStr;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt;
 
 use camino::Utf8Path;
 
 use super::{Finder, RuntimeRoots, read_bounded};
 use crate::adapters::files::remove::{Removal, remove_at};
-use crate::adapters::files::{for_each_name, open_directory, open_to_change, open_to_read};
+use crate::adapters::files::{for_each_name, open_below, open_file_at, open_to_read};
 use crate::domain::store_path::StoreDir;
 
 /// Reads the temporary roots of every Nix command that is alive. Nothing is unlinked, unlike when Nix reads them.
@@ -40,35 +41,33 @@ pub fn read_temporary(state_dir: &Utf8Path, store: &StoreDir) -> RuntimeRoots {
 }
 
 /// Removes the files of Nix commands that are dead, as Nix's collector does while it holds its lock; otherwise they add up, one for
-/// each connection to a daemon. What cannot be removed stays, and keeps nothing.
+/// each connection to a daemon. A file that cannot be removed stays, and keeps nothing.
 ///
 /// # Errors
 /// When the directory cannot be read.
 pub fn remove_stale(state_dir: &Utf8Path) -> io::Result<()> {
-    let dir = state_dir.join("temproots");
-    let opened = match open_directory(&dir) {
+    let dir = match open_below(state_dir, &[c"temproots"]) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         opened => opened?,
     };
-    for_each_name(opened.as_fd(), |name| {
-        let text = name.to_str().unwrap_or(".");
-        if !text.starts_with('.')
-            && let Err(error) = remove_if_stale(opened.as_fd(), name, &dir.join(text))
+    for_each_name(dir.as_fd(), |name| {
+        if !name.to_bytes().starts_with(b".")
+            && let Err(error) = remove_if_stale(dir.as_fd(), name)
         {
-            tracing::debug!(name = text, %error, "temporary roots stay");
+            tracing::debug!(?name, %error, "temporary roots stay");
         }
         Ok(())
     })
 }
 
-fn remove_if_stale(dir: BorrowedFd<'_>, name: &CStr, file: &Utf8Path) -> io::Result<()> {
-    let mut opened = open_to_change(OpenOptions::new().write(true), file)?;
-    // Its owner has the lock as long as it lives.
-    if opened.try_lock().is_err() {
+fn remove_if_stale(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
+    let mut file = open_file_at(dir, name)?;
+    // Its owner has the lock as long as it lives. A file with another name is somebody else's: it is written to.
+    if file.try_lock().is_err() || file.metadata()?.nlink() != 1 {
         return Ok(());
     }
     // A new owner that has opened it and not yet locked it sees by this that it is no file of its own.
-    opened.write_all(b"d")?;
+    file.write_all(b"d")?;
     remove_at(dir, name, Removal::Own)
 }
 
@@ -145,11 +144,19 @@ mod tests {
         // A new owner that did not come to lock it yet.
         let opened = File::open(roots.join("opened")).unwrap();
         std::os::unix::fs::symlink("alive", roots.join("link")).unwrap();
+        let elsewhere = state_dir.join("elsewhere");
+        fs::write(&elsewhere, "text").unwrap();
+        fs::hard_link(&elsewhere, roots.join("hard-link")).unwrap();
         remove_stale(&state_dir).unwrap();
         let there = |name: &str| roots.join(name).symlink_metadata().is_ok();
         assert!(!there("dead") && !there("opened"));
         assert!(there("alive") && there(".keep") && there("link"));
         assert_eq!(alive.metadata().unwrap().len(), 0);
         assert_eq!(opened.metadata().unwrap().len(), 1);
+        assert_eq!(fs::read(&elsewhere).unwrap(), b"text");
+        fs::rename(&roots, state_dir.join("other")).unwrap();
+        fs::write(state_dir.join("other/dead"), "").unwrap();
+        std::os::unix::fs::symlink("other", &roots).unwrap();
+        assert!(remove_stale(&state_dir).is_err() && there("dead"));
     }
 }
