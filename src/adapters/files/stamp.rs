@@ -96,4 +96,22 @@ mod tests {
         assert_ne!(settled(dir.path()), before);
         assert_eq!(Stamp::of(&dir.path().join("file")), None);
     }
+
+    #[test]
+    fn the_content_alone_may_count() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, "a").unwrap();
+        settled(&file);
+        let before = Stamp::of_content(&file);
+        assert!(before.is_some());
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(Stamp::of(&file), None);
+        assert_eq!(Stamp::of_content(&file), before);
+        fs::write(&file, "b").unwrap();
+        assert_eq!(Stamp::of_content(&file), None);
+        settled(&file);
+        assert_ne!(Stamp::of_content(&file), before);
+    }
 }
