@@ -22,7 +22,7 @@ mod valid_paths;
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use camino::Utf8Path;
 use nix::unistd::geteuid;
@@ -75,8 +75,8 @@ pub struct NixCli {
     nix_store: Program,
     nix_collect_garbage: Program,
     version: OnceLock<NixVersion>,
-    /// What Nix's settings came to, and when it was asked.
-    config: Mutex<Option<(Instant, NixConfig)>>,
+    /// What Nix's settings come to, once it was asked.
+    config: Mutex<Option<NixConfig>>,
     /// The most that one call that deletes may take in bytes of paths, if the system takes as much.
     max_argument_bytes: usize,
     /// Whether a direct collection asks Nix what is dead as well.

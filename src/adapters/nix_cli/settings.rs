@@ -1,7 +1,6 @@
 //! Nix's effective settings, as printed by Nix: the store and the keep flags.
 
 use std::sync::PoisonError;
-use std::time::{Duration, Instant};
 
 use camino::Utf8PathBuf;
 
@@ -11,9 +10,6 @@ use super::{NixCli, SHORT, failed};
 use crate::adapters::process::ProcessError;
 use crate::domain::graph::KeepFlags;
 use crate::ports::PerformError;
-
-/// How long Nix's settings are taken to be the same.
-const MOMENT: Duration = Duration::from_secs(5);
 
 /// Nix answered without the settings that are needed.
 #[derive(Debug, thiserror::Error)]
@@ -57,21 +53,19 @@ pub struct NixConfig {
 }
 
 impl NixCli {
-    /// What Nix's settings came to a moment ago, or come to now: a run asks several times.
+    /// What Nix's settings come to, asked for once, as Nix's collector reads them once.
     ///
     /// # Errors
     /// As [`NixCli::ask_config`].
     pub fn nix_config(&self) -> Result<NixConfig, PerformError> {
+        // One who asks waits for another who does.
         let known = self.config.lock();
         let mut known = known.unwrap_or_else(PoisonError::into_inner);
-        if let Some((asked_at, config)) = &*known
-            && asked_at.elapsed() < MOMENT
-        {
+        if let Some(config) = &*known {
             return Ok(config.clone());
         }
-        let asked_at = Instant::now();
         let config = self.ask_config()?;
-        *known = Some((asked_at, config.clone()));
+        *known = Some(config.clone());
         Ok(config)
     }
 
