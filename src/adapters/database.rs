@@ -98,7 +98,7 @@ pub struct Database {
     busy_timeout: Duration,
 }
 
-/// The content of the database at one moment, told from that of every other moment. Known only while nobody writes.
+/// Identifies the content of the database at one moment. It is known only while nobody writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version {
     files: open::Settled,

@@ -296,6 +296,8 @@ impl Receipt {
                 Some(false)
             }
             Outcome::Done | Outcome::Stale | Outcome::Retained => None,
+            // Where it was refused or failed by itself, the files of every deleted row are gone.
+            Outcome::Failed if !self.stopped => None,
             Outcome::Pending | Outcome::Failed | Outcome::Skipped => {
                 (facts.method == CollectMethod::Direct).then_some(true)
             }

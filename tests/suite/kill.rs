@@ -332,7 +332,7 @@ fn files_that_a_direct_collection_left_are_collected_by_the_next_one() {
         (0..valid + 40).for_each(|n| fs::write(left(n), "").unwrap());
         // What came just now may have its row in a moment.
         std::thread::sleep(std::time::Duration::from_millis(50));
-        let refused = world.ends(&["run", "all", "--collect-method=direct", "--yes"], &[4]);
+        let refused = world.ends(direct, &[4]);
         assert!(refused.stderr.contains("store.mismatch"), "{refused:?}");
         let mut receipts = world.receipts();
         let collects = |run: &Receipt| {

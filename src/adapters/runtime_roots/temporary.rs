@@ -62,7 +62,7 @@ pub fn remove_stale(state_dir: &Utf8Path) -> io::Result<()> {
 
 fn remove_if_stale(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
     let mut file = open_file_at(dir, name)?;
-    // Its owner has the lock as long as it lives. A file with another name is somebody else's: it is written to.
+    // Its owner has the lock as long as it lives. A file with a second name may be somebody else's, and is not written to.
     if file.try_lock().is_err() || file.metadata()?.nlink() != 1 {
         return Ok(());
     }

@@ -64,7 +64,7 @@ fn a_run_changes_what_it_removes_or_deletes(
 #[rstest]
 #[case::killed("direct", None, Outcome::Pending, Some(true))]
 #[case::killed_and_recovered("direct", None, Outcome::Skipped, Some(true))]
-#[case::stopped("direct", None, Outcome::Failed, Some(true))]
+#[case::refused("direct", None, Outcome::Failed, None)]
 #[case::never_begun("direct", None, Outcome::Stale, None)]
 #[case::done("direct", None, Outcome::Done, Some(false))]
 #[case::a_part("direct", Some("2026-11-01T00:00:00Z"), Outcome::Done, None)]
@@ -80,6 +80,15 @@ fn only_a_direct_collection_leaves_files(
         serde_json::json!({ "kind": "collect", "method": method, "registeredBefore": before });
     let receipt = receipt(vec![entry(&action, outcome)], None);
     assert_eq!(receipt.left_files(), left);
+    let stopped = Receipt {
+        stopped: true,
+        ..receipt.clone()
+    };
+    let is_failed = outcome == Outcome::Failed;
+    assert_eq!(
+        stopped.left_files(),
+        if is_failed { Some(true) } else { left }
+    );
     assert_eq!(
         Receipt {
             entries: Vec::new(),

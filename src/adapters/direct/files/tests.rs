@@ -65,6 +65,18 @@ impl World {
         StoreFiles::new(dir, Arc::clone(&self.gate) as _).unwrap()
     }
 
+    /// Without any thread.
+    fn shared(&self) -> Shared {
+        Shared {
+            files: self.files(),
+            claims: Arc::clone(&self.claims),
+            counter: Arc::clone(&self.counter),
+            queue: Mutex::default(),
+            work: Condvar::new(),
+            done: Condvar::new(),
+        }
+    }
+
     fn remover(&self) -> Remover {
         let (claims, counter) = (Arc::clone(&self.claims), Arc::clone(&self.counter));
         Remover::start(self.files(), claims, counter).unwrap()
@@ -105,14 +117,7 @@ fn what_a_build_waits_for_is_removed_first() {
     let lock = format!("{C}.lock");
     let names = [A, B, C, &lock];
     world.claims.claim(names.into_iter());
-    let shared = Shared {
-        files: world.files(),
-        claims: Arc::clone(&world.claims),
-        counter: Arc::clone(&world.counter),
-        queue: Mutex::default(),
-        work: Condvar::new(),
-        done: Condvar::new(),
-    };
+    let shared = world.shared();
     for name in names {
         let hash = hash_of(name).unwrap();
         let mut queue = shared.queue();
@@ -179,14 +184,7 @@ fn what_builds_wait_for_comes_first_before_it_is_handed_over_as_well() {
     let names = [A, B, C];
     world.claims.claim(names.into_iter());
     let remover = Remover {
-        shared: Arc::new(Shared {
-            files: world.files(),
-            claims: Arc::clone(&world.claims),
-            counter: Arc::clone(&world.counter),
-            queue: Mutex::default(),
-            work: Condvar::new(),
-            done: Condvar::new(),
-        }),
+        shared: Arc::new(world.shared()),
         threads: Vec::new(),
     };
     remover.shared.queue().is_closed = true;
