@@ -137,16 +137,11 @@ impl<R: RunJournal> Planner<'_, R> {
         exact: Exact,
         records: Option<&[Receipt]>,
     ) -> Result<Plan, PlanError> {
-        // A plan for a store that Nix does not work on could not be carried out, and its figures would be another store's.
-        if let Some(Err(error @ PerformError::OtherStore(_))) =
-            self.nix.map(NixActions::check_store)
-        {
-            return Err(error.into());
-        }
         if let Some(goal) = job.budget {
             return self.within_budget(job, goal, exact, records);
         }
         if job.operations.collect.is_none() {
+            self.check_store()?;
             let mut snapshot = self.survey.snapshot()?;
             self.add_leftovers(&mut snapshot, job);
             let job = with_usual(job, &snapshot, records);
@@ -166,6 +161,7 @@ impl<R: RunJournal> Planner<'_, R> {
             }
             observation => observation,
         };
+        self.check_store()?;
         let job = with_usual(job, &observation.snapshot, records);
         let mut plan = Plan::build(&observation.snapshot, &job);
         boot_menu::fit(&mut plan, &observation.snapshot, &job);
@@ -176,6 +172,15 @@ impl<R: RunJournal> Planner<'_, R> {
             exact,
         )?;
         Ok(plan)
+    }
+
+    /// A plan for a store that Nix does not work on could not be carried out, and its figures would be another store's. Reading the
+    /// store asks Nix meanwhile, so this comes behind it.
+    fn check_store(&self) -> Result<(), PlanError> {
+        match self.nix.map(NixActions::check_store) {
+            Some(Err(error @ PerformError::OtherStore(_))) => Err(error.into()),
+            _ => Ok(()),
+        }
     }
 
     fn observe(&self, job: &EffectiveJob) -> Result<Observation, PlanError> {
@@ -236,6 +241,7 @@ impl<R: RunJournal> Planner<'_, R> {
         };
         let is_reached = |budget: Budget| budget.to_free(disk_usage) == Some(Quantity(0));
         if goal.budgets().all(is_reached) {
+            self.check_store()?;
             let snapshot = self.survey.snapshot()?;
             let job = with_usual(job, &snapshot, records);
             let mut plan = Plan::build_when_within_budget(&snapshot, &job, goal, disk_usage);
@@ -245,6 +251,7 @@ impl<R: RunJournal> Planner<'_, R> {
         let Observation {
             snapshot, store, ..
         } = self.observe(job)?;
+        self.check_store()?;
         let store = store.map_err(PlanError::BudgetUnknown)?;
         disk_usage.store_bytes = Some(store.graph().nar_size(&store.everything()));
         let job = with_usual(job, &snapshot, records);

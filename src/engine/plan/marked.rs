@@ -9,7 +9,7 @@ use crate::domain::plan::{Item, Plan};
 use crate::domain::retention::Reason;
 use crate::domain::snapshot::Snapshot;
 use crate::operations::{Frees, boot_menu as refresh};
-use crate::ports::{NixActions, PerformError, RunJournal};
+use crate::ports::RunJournal;
 
 /// What can be removed by a job, with the store that it was decided on.
 #[derive(Debug)]
@@ -38,12 +38,8 @@ impl<R: RunJournal> Planner<'_, R> {
     /// # Errors
     /// When nothing can be said at all, or the store cannot be read.
     pub fn explore(&self, job: &EffectiveJob) -> Result<Exploration, PlanError> {
-        if let Some(Err(error @ PerformError::OtherStore(_))) =
-            self.nix.map(NixActions::check_store)
-        {
-            return Err(error.into());
-        }
         let observation = self.observe(job)?;
+        self.check_store()?;
         let (snapshot, store) = (observation.snapshot, observation.store?);
         let records = self.remember.receipts().ok();
         let job = with_usual(job, &snapshot, records.as_deref());
