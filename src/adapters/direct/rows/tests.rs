@@ -23,7 +23,8 @@ fn delete(rows: &Rows, numbers: &[usize]) -> Result<Vec<String>, PerformError> {
         .map(|n| World::path(*n).to_string())
         .collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
-    let change = rows.begin(&Gate::default())?;
+    let gate = Gate::default();
+    let change = rows.begin(&gate)?;
     let kept = change.delete(&names, |_| false)?;
     Ok(kept.into_iter().map(|kept| kept.name).collect())
 }
