@@ -46,9 +46,9 @@ const PROC: &str = "/proc";
 /// What is mounted where, for this process.
 const MOUNTS: &str = "/proc/self/mountinfo";
 /// How long the transaction of a step should take: a build that registers a path waits for it.
-const TRANSACTION: Duration = Duration::from_millis(400);
-/// How many paths the first step takes.
-const FIRST_PATHS: usize = 2048;
+const TRANSACTION: Duration = Duration::from_millis(200);
+/// How many paths the first step takes: few, because no file is removed before it has ended.
+const FIRST_PATHS: usize = 512;
 /// The fewest and the most paths of a step.
 const MIN_PATHS: usize = 16;
 const MAX_PATHS: usize = 64 << 10;
@@ -387,11 +387,11 @@ mod tests {
     use rstest::rstest;
 
     #[rstest]
-    #[case::fast(4096, 200, 8192)]
+    #[case::fast(4096, 100, 8192)]
     #[case::much_too_fast(4096, 1, 16_384)]
-    #[case::slow(4096, 1600, 1024)]
+    #[case::slow(4096, 800, 1024)]
     #[case::never_fewer(20, 60_000, MIN_PATHS)]
-    #[case::never_more(60_000, 100, MAX_PATHS)]
+    #[case::never_more(60_000, 50, MAX_PATHS)]
     #[case::nothing(0, 0, MIN_PATHS)]
     fn the_next_step_takes_as_long_as_a_step_should(
         #[case] paths: usize,

@@ -55,6 +55,8 @@ struct Queue {
     awaited: HashSet<Hash>,
     /// Names that wait or are under way.
     unfinished: usize,
+    /// How many of them may be left for whoever waits.
+    enough: Option<usize>,
     is_closed: bool,
     removed: Removed,
 }
@@ -141,10 +143,13 @@ impl Remover {
 
     /// Waits until no more than so many paths are left.
     pub(super) fn wait(&self, most: usize) {
-        let queue = self.shared.queue();
-        let is_more = |queue: &mut Queue| queue.unfinished > most;
-        let waited = self.shared.done.wait_while(queue, is_more);
-        drop(waited.unwrap_or_else(PoisonError::into_inner));
+        let mut queue = self.shared.queue();
+        while queue.unfinished > most {
+            queue.enough = Some(most);
+            let waited = self.shared.done.wait(queue);
+            queue = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+        queue.enough = None;
     }
 
     /// Waits for everything, and says what became of it since the last time.
@@ -193,8 +198,12 @@ impl Shared {
                 }
                 Err(error) => queue.removed.left.push(format!("{name}: {error}")),
             }
+            let is_enough = queue.enough.is_some_and(|most| queue.unfinished <= most);
             drop(queue);
-            self.done.notify_all();
+            // To wake somebody for each path takes longer than to remove a small one.
+            if is_enough {
+                self.done.notify_all();
+            }
         }
     }
 
