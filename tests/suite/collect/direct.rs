@@ -238,15 +238,20 @@ fn another_collection_is_waited_for_until_somebody_asks_to_stop() {
         let lock = store.scratch.state_dir().join("gc.lock");
         let file = fs::File::create(&lock).unwrap();
         let held = Flock::lock(file, FlockArg::LockShared).unwrap();
-        let begun = Instant::now();
         std::thread::scope(|scope| {
-            scope.spawn(|| {
-                std::thread::sleep(Duration::from_millis(300));
+            let waited = scope.spawn(|| {
+                // Long enough for a busy machine to begin.
+                let begun = Instant::now();
+                while begun.elapsed() < Duration::from_secs(2) && store.has("top") {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                let has_waited = store.has("top");
                 drop(held);
+                has_waited
             });
             assert_done(&directly(&store, &Looker::new(&store)), 7);
+            assert!(waited.join().unwrap());
         });
-        assert!(begun.elapsed() >= Duration::from_millis(300));
     });
 }
 
