@@ -66,6 +66,10 @@ pub(super) fn execute(
     context.journal.wait_for_turn()?;
     let observer = context.observer(Some(job));
     recover_first(context, &observer, nix)?;
+    // A budget may be met without the store.
+    if job.operations.collect.is_some() && job.budget.is_none() {
+        context.reader(Some(nix)).compare_ahead();
+    }
     let mut plan = plan(context, job)?;
     let view = context.view();
     let print = |plan: &Plan| {

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle};
 
 use camino::Utf8Path;
 
@@ -33,11 +34,38 @@ pub struct StoreCache {
     rows: Mutex<Option<(Version, Rows)>>,
     names: Mutex<Option<(Stamp, Arc<Listing>)>>,
     unknown: Mutex<Option<Unknown>>,
+    /// A comparison of the indexes that was begun ahead, which gives the version that it found right.
+    ahead: Mutex<Option<JoinHandle<Option<Version>>>>,
 }
 
 impl StoreCache {
+    /// Begins to compare the indexes of a database with their tables, so that a thorough look finds that done if nothing has changed
+    /// by then. It reads the database, and whoever is to write to it in this process looks thoroughly first.
+    pub(super) fn compare_ahead(&self, database: Database) {
+        let compare = move || {
+            let before = database.version()?;
+            database.compare_indexes().ok()?;
+            Some(before).filter(|before| Some(before) == database.version().as_ref())
+        };
+        match Builder::new().spawn(compare) {
+            Ok(begun) => *lock(&self.ahead) = Some(begun),
+            Err(error) => tracing::debug!(%error, "cannot start a thread"),
+        }
+    }
+
+    /// Waits for the comparison that was begun ahead; gives the version that it found right.
+    fn compared_ahead(&self) -> Option<Version> {
+        let begun = lock(&self.ahead).take()?;
+        // A panic there was printed, and found nothing right.
+        begun.join().ok().flatten()
+    }
+
     /// The rows of a database.
     pub(super) fn rows(&self, database: &Database, care: Care) -> DatabaseRead {
+        let compared = match care {
+            Care::Thorough => self.compared_ahead(),
+            Care::Quick => None,
+        };
         let before = database.version();
         let known = lock(&self.rows).clone();
         let known = known.filter(|(version, _)| Some(version) == before.as_ref());
@@ -59,7 +87,9 @@ impl StoreCache {
             }
         };
         if care == Care::Thorough && !rows.is_compared {
-            database.compare_indexes()?;
+            if compared.is_none() || compared != before {
+                database.compare_indexes()?;
+            }
             rows.is_compared = true;
         }
         let same = before.filter(|before| Some(before) == database.version().as_ref());
@@ -157,10 +187,12 @@ mod tests {
             self.writer.execute(insert, [path]).unwrap();
         }
 
+        fn database(&self) -> Database {
+            Database::new(&self.dir, StoreDir::new("/nix/store".into()).unwrap())
+        }
+
         fn rows(&self, care: Care) -> Rows {
-            let store = StoreDir::new("/nix/store".into()).unwrap();
-            let database = Database::new(&self.dir, store);
-            self.cache.rows(&database, care).unwrap().unwrap()
+            self.cache.rows(&self.database(), care).unwrap().unwrap()
         }
     }
 
@@ -189,6 +221,56 @@ mod tests {
         settle();
         let last = world.rows(Care::Quick);
         assert!(last.graph.is_empty() && !last.is_compared);
+    }
+
+    #[test]
+    fn a_comparison_ahead_counts_for_the_version_that_it_saw() {
+        let world = World::new("delete");
+        world.add(A);
+        settle();
+        let database = world.database();
+        world.cache.compare_ahead(database.clone());
+        assert!(!world.rows(Care::Quick).is_compared);
+        let seen = world.cache.compared_ahead();
+        assert!(seen.is_some() && seen == database.version());
+        world.cache.compare_ahead(database.clone());
+        while !lock(&world.cache.ahead).as_ref().unwrap().is_finished() {
+            thread::sleep(Duration::from_millis(5));
+        }
+        damage(&world.dir.join("db/db.sqlite"));
+        settle();
+        assert!(world.cache.rows(&database, Care::Thorough).is_err());
+        assert!(lock(&world.cache.ahead).is_none());
+    }
+
+    #[test]
+    fn a_comparison_ahead_finds_damage() {
+        let world = World::new("delete");
+        damage(&world.dir.join("db/db.sqlite"));
+        settle();
+        world.cache.compare_ahead(world.database());
+        assert_eq!(world.cache.compared_ahead(), None);
+    }
+
+    /// Moves an output while the database does not know that it has an index on it.
+    fn damage(file: &Utf8Path) {
+        let with_schema = |change: &str| {
+            let connection = Connection::open(file).unwrap();
+            connection
+                .set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_DEFENSIVE, false)
+                .unwrap();
+            connection
+                .pragma_update(None, "writable_schema", true)
+                .unwrap();
+            connection.execute_batch(change).unwrap();
+        };
+        with_schema(
+            "insert into DerivationOutputs values (1, 'out', '/nix/store/a');
+             create table Kept as select * from sqlite_schema where name = 'IndexDerivationOutputs';
+             delete from sqlite_schema where name = 'IndexDerivationOutputs'",
+        );
+        with_schema("update DerivationOutputs set path = '/nix/store/b'");
+        with_schema("insert into sqlite_schema select * from Kept; drop table Kept");
     }
 
     #[test]

@@ -35,10 +35,18 @@ pub(super) struct Stored {
 }
 
 impl StoreReader<'_> {
+    /// Begins to check the indexes of the database for the first thorough look.
+    pub fn compare_ahead(&self) {
+        self.cache.compare_ahead(self.database());
+    }
+
     /// Reads the database, without falling back to a daemon.
     pub(super) fn read_database(&self) -> DatabaseRead {
-        let database = Database::new(&self.places.state_dir, self.places.store.clone());
-        self.cache.rows(&database, self.care)
+        self.cache.rows(&self.database(), self.care)
+    }
+
+    fn database(&self) -> Database {
+        Database::new(&self.places.state_dir, self.places.store.clone())
     }
 
     /// The valid paths, by the database or by the daemon.
