@@ -145,6 +145,7 @@ mod tests {
     use rusqlite::Connection;
 
     use super::*;
+    use crate::adapters::database::Fault;
     use crate::domain::store_path::StoreDir;
 
     const A: &str = "00000000000000000000000000000000-a";
@@ -239,7 +240,9 @@ mod tests {
         }
         damage(&world.dir.join("db/db.sqlite"));
         settle();
-        assert!(world.cache.rows(&database, Care::Thorough).is_err());
+        world.rows(Care::Quick);
+        let error = world.cache.rows(&database, Care::Thorough).unwrap_err();
+        assert!(matches!(error.fault, Fault::Index { .. }), "{error:?}");
         assert!(lock(&world.cache.ahead).is_none());
     }
 
@@ -264,12 +267,14 @@ mod tests {
                 .unwrap();
             connection.execute_batch(change).unwrap();
         };
-        with_schema(
-            "insert into DerivationOutputs values (1, 'out', '/nix/store/a');
+        with_schema(&format!(
+            "insert into DerivationOutputs values (1, 'out', '/nix/store/{A}');
              create table Kept as select * from sqlite_schema where name = 'IndexDerivationOutputs';
-             delete from sqlite_schema where name = 'IndexDerivationOutputs'",
-        );
-        with_schema("update DerivationOutputs set path = '/nix/store/b'");
+             delete from sqlite_schema where name = 'IndexDerivationOutputs'"
+        ));
+        with_schema(&format!(
+            "update DerivationOutputs set path = '/nix/store/{B}'"
+        ));
         with_schema("insert into sqlite_schema select * from Kept; drop table Kept");
     }
 

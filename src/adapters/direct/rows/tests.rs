@@ -104,12 +104,26 @@ fn what_something_new_keeps_stays_with_what_that_keeps_in_turn() {
     world.add(2, &[1]);
     world.add(3, &[2]);
     world.add(4, &[]);
+    world.add(5, &[4]);
     let rows = rows(&world, BOTH);
-    world.add(5, &[3]);
+    world.add(6, &[3]);
     let stay = [3, 2, 1].map(|n| World::path(n).to_string());
-    assert_eq!(delete(&rows, &[1, 2, 3, 4]).unwrap(), stay);
-    let valid: Vec<_> = (1..6).filter(|n| world.is_valid(*n)).collect();
-    assert_eq!(valid, [1, 2, 3, 5]);
+    assert_eq!(delete(&rows, &[1, 2, 3, 4, 5]).unwrap(), stay);
+    let valid: Vec<_> = (1..7).filter(|n| world.is_valid(*n)).collect();
+    assert_eq!(valid, [1, 2, 3, 6]);
+}
+
+#[test]
+fn what_was_registered_meanwhile_stays() {
+    let world = World::new();
+    world.add(1, &[]);
+    let rows = rows(&world, BOTH);
+    world.add(2, &[]);
+    assert_eq!(
+        delete(&rows, &[1, 2]).unwrap(),
+        [World::path(2).to_string()]
+    );
+    assert!(!world.is_valid(1) && world.is_valid(2));
 }
 
 #[rstest]
