@@ -97,6 +97,8 @@ struct World {
     drops: Cell<usize>,
     change_before_drop: Cell<bool>,
     machine: RefCell<String>,
+    /// Nix works on another store.
+    is_elsewhere: Cell<bool>,
     /// Dead paths that are deleted by name, and how often it was collected wholly.
     dead: RefCell<BTreeSet<StorePath<String>>>,
     collections: Cell<usize>,

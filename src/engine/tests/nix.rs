@@ -74,6 +74,13 @@ impl NixActions for World {
         Ok("2.34.8".to_string())
     }
 
+    fn check_store(&self) -> Result<(), PerformError> {
+        if self.is_elsewhere.get() {
+            return Err(PerformError::OtherStore("another store".into()));
+        }
+        Ok(())
+    }
+
     fn hold(&self, path: &StorePath<String>, link: &Utf8Path) -> Result<(), PerformError> {
         if self.fail_hold.get() || self.unholdable.borrow().as_ref() == Some(path) {
             return Err(failed("nix-store --realise"));

@@ -55,19 +55,30 @@ impl ReadStore for Closed {
 
 /// The plan of a job with nine generations, and how often the store was tried.
 fn plan(job: &Job, kind: StoreReadTrouble) -> (Result<Plan, PlanError>, u32) {
-    let world = World::new(9, 9);
+    plan_in(&World::new(9, 9), job, kind)
+}
+
+fn plan_in(world: &World, job: &Job, kind: StoreReadTrouble) -> (Result<Plan, PlanError>, u32) {
+    let plan = |planner: Planner<'_, World>| planner.plan(&unrestricted(job), Exact::IfCheap);
+    with_planner(world, kind, plan)
+}
+
+fn with_planner<T>(
+    world: &World,
+    kind: StoreReadTrouble,
+    plan: impl FnOnce(Planner<'_, World>) -> T,
+) -> (T, u32) {
     let store = Closed {
         kind,
         tried: Cell::new(0),
     };
-    let planner = Planner {
-        survey: &world,
+    let made = plan(Planner {
+        survey: world,
         store: &store,
-        nix: Some(&world),
-        remember: &world,
-    };
-    let plan = planner.plan(&unrestricted(job), Exact::IfCheap);
-    (plan, store.tried.get())
+        nix: Some(world),
+        remember: world,
+    });
+    (made, store.tried.get())
 }
 
 fn with_goal(bytes: u64) -> Job {
@@ -78,6 +89,12 @@ fn with_goal(bytes: u64) -> Job {
         )),
         ..job(Span::days(7))
     }
+}
+
+fn without_collection() -> Job {
+    let mut job = job(Span::days(7));
+    job.operations.collect = None;
+    job
 }
 
 #[test]
@@ -103,6 +120,28 @@ fn a_plan_for_another_store_is_none(#[case] kind: StoreReadTrouble) {
     assert!(matches!(plan, Err(PlanError::Store(error)) if error.kind == kind));
 }
 
+/// Whatever else is wrong, and whether or not the store is read.
+#[rstest]
+#[case::a_collection(&job(Span::days(7)))]
+#[case::a_budget(&with_goal(101))]
+#[case::a_budget_that_is_reached(&with_goal(100))]
+#[case::no_collection(&without_collection())]
+fn nothing_is_planned_where_nix_works_on_another_store(#[case] job: &Job) {
+    let world = World::new(9, 9);
+    world.is_elsewhere.set(true);
+    let (plan, _) = plan_in(&world, job, StoreReadTrouble::Denied);
+    assert!(matches!(
+        plan,
+        Err(PlanError::Nix(PerformError::OtherStore(_)))
+    ));
+    let explore = |planner: Planner<'_, World>| planner.explore(&unrestricted(job)).map(drop);
+    let (explored, _) = with_planner(&world, StoreReadTrouble::Denied, explore);
+    assert!(matches!(
+        explored,
+        Err(PlanError::Nix(PerformError::OtherStore(_)))
+    ));
+}
+
 #[test]
 fn a_budget_chooses_nothing_by_guess() {
     let (plan, _) = plan(&with_goal(101), StoreReadTrouble::Denied);
@@ -119,9 +158,7 @@ fn a_budget_that_is_reached_needs_no_look_into_the_store() {
 
 #[test]
 fn without_a_collection_the_store_is_not_read() {
-    let mut job = job(Span::days(7));
-    job.operations.collect = None;
-    let (plan, tried) = plan(&job, StoreReadTrouble::Denied);
+    let (plan, tried) = plan(&without_collection(), StoreReadTrouble::Denied);
     assert_eq!((plan.unwrap().is_empty(), tried), (false, 0));
 }
 
