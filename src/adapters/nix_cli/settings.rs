@@ -1,7 +1,6 @@
 //! Nix's effective settings, as printed by Nix: the store and the keep flags.
 
 use std::sync::PoisonError;
-use std::thread;
 
 use camino::Utf8PathBuf;
 
@@ -9,7 +8,6 @@ use super::access::may_write;
 use super::parse::{self, Setting};
 use super::{NixCli, SHORT, failed};
 use crate::adapters::process::ProcessError;
-use crate::adapters::threads::begin;
 use crate::domain::graph::KeepFlags;
 use crate::ports::PerformError;
 
@@ -81,13 +79,8 @@ impl NixCli {
     /// # Errors
     /// [`PerformError::OtherStore`] when the effective store is another one or unknown.
     fn ask_config(&self) -> Result<NixConfig, PerformError> {
-        // Each starts Nix, which takes as long as reading a small store.
-        let (version, settings) = thread::scope(|scope| {
-            let settings = begin(scope, || self.settings_with(&[]));
-            (self.version(), settings.result())
-        });
-        version?;
-        let (address, setting, flags) = settings?;
+        self.version()?;
+        let (address, setting, flags) = self.settings_with(&[])?;
         let route = self.route(&address, setting);
         if route == Route::Files {
             return Ok(NixConfig { route, flags });
