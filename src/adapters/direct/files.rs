@@ -200,7 +200,7 @@ impl Shared {
             }
             let is_enough = queue.enough.is_some_and(|most| queue.unfinished <= most);
             drop(queue);
-            // To wake somebody for each path takes longer than to remove a small one.
+            // Each wake-up is a switch of threads, so nobody is woken for every path.
             if is_enough {
                 self.done.notify_all();
             }

@@ -210,7 +210,7 @@ impl Change<'_> {
         let delete = |statement| connection.execute(statement, []).map_err(failed);
         self.choose(names).map_err(failed)?;
         let mut kept = self.spare_new().map_err(failed)?;
-        // What is left of the references to the set then is of paths outside: found much faster so than among all of them.
+        // The references to the set that are left then come from paths outside. To look for those is faster than to sort all of them.
         delete(DELETE_REFERENCES)?;
         if !self.keepers().map_err(failed)?.is_empty() {
             connection.execute_batch("rollback").map_err(failed)?;
