@@ -169,16 +169,19 @@ impl<'a> Direct<'a> {
         })
     }
 
-    /// Deletes these paths but for those that came alive.
+    /// Deletes these paths but for those that came alive; nothing when a build asked for one of them meanwhile.
+    ///
+    /// Builds still find the paths valid until the end. They are claimed only then, so that a build that asks is answered at once,
+    /// with the path still there: a client of Nix that has just found it valid relies on that.
     fn step(
         &self,
         state: &mut State,
         names: &[String],
         kept: &mut Vec<Kept>,
-    ) -> Result<HashSet<String>, PerformError> {
+    ) -> Result<Option<HashSet<String>>, PerformError> {
         // Threads have work while the next rows are deleted, and no claim is old.
         self.remover.wait(state.paths);
-        // First, so that no root is old and nobody waits for a claim because another writer is waited for.
+        // First, so that no root is old.
         let change = state.rows.begin(&*self.setup.interrupt)?;
         let is_old = |read_at: &Instant| read_at.elapsed() > ROOTS_AGE;
         if state
@@ -192,54 +195,43 @@ impl<'a> Direct<'a> {
             state.roots = Some((roots, read_at));
         }
         let mounted = self.mounted()?;
-        let mut free: Vec<&str> = Vec::with_capacity(names.len());
-        for name in names {
+        let claims = self.server.claims();
+        let mut chosen: Vec<&str> = Vec::with_capacity(names.len());
+        for (name, is_needed) in names.iter().zip(claims.are_needed(names)) {
             let root = match &state.roots {
                 Some((now, _)) => self.root(name, now)?,
                 None => None,
             };
             let is_mounted = mounted.contains(name);
-            match root.or(is_mounted.then_some("something is mounted there")) {
+            let why = root
+                .or(is_mounted.then_some("something is mounted there"))
+                .or(is_needed.then_some("a build needs it"));
+            match why {
                 Some(why) => kept.push(Kept::new(name, why)),
-                None => free.push(name),
-            }
-        }
-        let claims = self.server.claims();
-        let claimed = claims.claim(free.iter().copied());
-        let mut chosen = Vec::with_capacity(free.len());
-        for (name, is_claimed) in free.into_iter().zip(claimed) {
-            if is_claimed {
-                chosen.push(name);
-            } else {
-                kept.push(Kept::new(name, "a build needs it"));
+                None => chosen.push(name),
             }
         }
         let spared = &mut state.spared;
         spared.extend(kept.iter().map(|kept| kept.name.clone()));
         let begun = Instant::now();
-        let stays = match change.delete(&chosen, |by| spared.contains(by)) {
-            Ok(stays) => stays,
-            Err(error) => {
-                for name in &chosen {
-                    claims.release(name);
-                }
-                return Err(error);
-            }
-        };
-        state.paths = next_count(chosen.len(), begun.elapsed());
+        let stays = change.delete(&chosen, |by| spared.contains(by))?;
         let staying: HashSet<&str> = stays.iter().map(|kept| kept.name.as_str()).collect();
-        for name in &staying {
-            claims.release(name);
-        }
         chosen.retain(|name| !staying.contains(name));
-        state
-            .spared
-            .extend(stays.iter().map(|kept| kept.name.clone()));
+        spared.extend(stays.iter().map(|kept| kept.name.clone()));
+        if !claims.claim(&chosen) {
+            return Ok(None);
+        }
+        if let Err(error) = change.commit() {
+            for name in &chosen {
+                claims.release(name);
+            }
+            return Err(error);
+        }
+        state.paths = next_count(chosen.len(), begun.elapsed());
         self.remover.remove(chosen.iter().map(ToString::to_string));
-        let gone = chosen.into_iter().map(str::to_string).collect();
         kept.extend(stays);
         state.rows.move_log();
-        Ok(gone)
+        Ok(Some(chosen.into_iter().map(str::to_string).collect()))
     }
 
     fn mounted(&self) -> Result<Vec<String>, PerformError> {
@@ -261,6 +253,11 @@ impl DirectCollection for Direct<'_> {
             let names: Vec<String> = paths.iter().map(ToString::to_string).collect();
             let mut kept = Vec::new();
             let done = self.step(&mut state, &names, &mut kept);
+            if matches!(done, Ok(None)) {
+                // Whoever asks for one path may ask for more: fewer at once are done sooner.
+                state.paths = paths.len() / 4;
+                continue;
+            }
             if done.as_ref().is_err_and(is_full) && may_retry {
                 // A shorter log may have room, files that are gone make some, and then there is more.
                 self.remover.wait(0);
@@ -272,7 +269,7 @@ impl DirectCollection for Direct<'_> {
             break (taken, paths, names, kept, done);
         };
         let (gone, outcome) = match done {
-            Ok(gone) => (gone, Ok(())),
+            Ok(gone) => (gone.unwrap_or_default(), Ok(())),
             Err(error) => (HashSet::new(), Err(error)),
         };
         let mut deleted = Deleted {

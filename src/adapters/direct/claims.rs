@@ -29,6 +29,13 @@ struct State {
     newly_awaited: Vec<Hash>,
 }
 
+impl State {
+    /// Whether a build needs a name. Nobody can ask for one without a hash, so that stays as well.
+    fn needs(&self, name: &str) -> bool {
+        hash_of(name).is_none_or(|hash| self.needed.contains(&hash))
+    }
+}
+
 /// What builds need and what is being deleted.
 pub(super) struct Claims {
     state: Mutex<State>,
@@ -66,18 +73,22 @@ impl Claims {
         !self.state().claimed.contains_key(hash)
     }
 
-    /// Claims every name that no build needs, all at one moment; returns for each whether it is claimed.
-    pub(super) fn claim<'a>(&self, names: impl Iterator<Item = &'a str>) -> Vec<bool> {
+    /// Whether builds need each of these names so far.
+    pub(super) fn are_needed(&self, names: &[String]) -> Vec<bool> {
+        let state = self.state();
+        names.iter().map(|name| state.needs(name)).collect()
+    }
+
+    /// Claims all of these names at one moment; none when a build needs one of them. Returns whether they are claimed.
+    pub(super) fn claim(&self, names: &[&str]) -> bool {
         let mut state = self.state();
-        names
-            .map(|name| {
-                let free = hash_of(name).filter(|hash| !state.needed.contains(hash));
-                if let Some(hash) = free {
-                    *state.claimed.entry(hash).or_default() += 1;
-                }
-                free.is_some()
-            })
-            .collect()
+        if names.iter().any(|name| state.needs(name)) {
+            return false;
+        }
+        for hash in names.iter().filter_map(|name| hash_of(name)) {
+            *state.claimed.entry(hash).or_default() += 1;
+        }
+        true
     }
 
     /// Releases a claimed name, be it deleted or spared.
@@ -126,8 +137,11 @@ mod tests {
     fn what_a_build_needs_is_not_claimed_and_neither_is_what_has_its_hash() {
         let (claims, _woken) = claims();
         assert!(claims.need(hash_of(A).unwrap()));
-        let claimed = claims.claim([A, A_LOCK, B, "short"].into_iter());
-        assert_eq!(claimed, [false, false, true, false]);
+        let names = [A, A_LOCK, B, "short"].map(str::to_string);
+        assert_eq!(claims.are_needed(&names), [true, true, false, true]);
+        assert!(!claims.claim(&[B, A_LOCK]));
+        // None of them is claimed then.
+        assert!(claims.need(hash_of(B).unwrap()));
     }
 
     #[test]
@@ -135,7 +149,7 @@ mod tests {
         use std::io::Read;
         let (claims, mut woken) = claims();
         let hash = hash_of(A).unwrap();
-        assert_eq!(claims.claim([A, A_LOCK].into_iter()), [true, true]);
+        assert!(claims.claim(&[A, A_LOCK]));
         assert!(!claims.need(hash));
         assert!(!claims.need(hash));
         assert_eq!(claims.newly_awaited(), [hash]);
@@ -148,6 +162,6 @@ mod tests {
         assert!(claims.is_free(&hash));
         assert_eq!(woken.read(&mut byte).unwrap(), 1);
         // It was named meanwhile.
-        assert_eq!(claims.claim([A].into_iter()), [false]);
+        assert!(!claims.claim(&[A]));
     }
 }

@@ -179,7 +179,7 @@ impl Rows {
     }
 }
 
-/// A change under way; nobody else can register a path meanwhile. It is undone when it is dropped.
+/// A change under way; nobody else can register a path meanwhile. It is undone when it is dropped without a commit.
 pub(super) struct Change<'a> {
     rows: &'a Rows,
     interrupt: &'a dyn Interrupt,
@@ -195,14 +195,12 @@ impl Drop for Change<'_> {
 impl Change<'_> {
     /// Deletes the rows of these paths, as far as they have any, and returns those that stay, with their rows.
     ///
-    /// A path stays if something newer than the collection keeps it, or something that `is_spared`. The rest is on the disk once
-    /// this returns, so that files may be deleted: no power cut brings a row back.
+    /// A path stays if something newer than the collection keeps it, or something that `is_spared`.
     ///
     /// # Errors
-    /// [`PerformError::Disagreement`] when a path is kept by what was there before. Nothing was deleted then, nor after any other
-    /// error.
+    /// [`PerformError::Disagreement`] when a path is kept by what was there before.
     pub(super) fn delete(
-        self,
+        &self,
         names: &[&str],
         is_spared: impl Fn(&str) -> bool,
     ) -> Result<Vec<Kept>, PerformError> {
@@ -222,8 +220,16 @@ impl Change<'_> {
         for statement in DELETE_PATHS {
             delete(statement)?;
         }
-        connection.execute_batch("commit").map_err(failed)?;
         Ok(kept)
+    }
+
+    /// Ends the change. It is on the disk once this returns, so that files may be deleted: no power cut brings a row back.
+    ///
+    /// # Errors
+    /// Nothing was deleted then.
+    pub(super) fn commit(self) -> Result<(), PerformError> {
+        let connection = &self.rows.connection;
+        connection.execute_batch("commit").map_err(failed)
     }
 
     fn choose(&self, names: &[&str]) -> rusqlite::Result<()> {

@@ -252,8 +252,7 @@ mod tests {
         client.write_all(begin.as_bytes()).unwrap();
         client.write_all(format!("{end}\n").as_bytes()).unwrap();
         assert!(answers(&mut client));
-        let claimed = server.claims().claim([NAME].into_iter());
-        assert_eq!(claimed, [!is_needed]);
+        assert_eq!(server.claims().claim(&[NAME]), !is_needed);
     }
 
     #[test]
@@ -261,7 +260,7 @@ mod tests {
         let (_dir, state_dir) = state_dir();
         let server = Server::start(&state_dir, PREFIX.to_string()).unwrap();
         let claims = server.claims();
-        claims.claim([NAME].into_iter());
+        assert!(claims.claim(&[NAME]));
         let (mut waits, mut other) = (client(&state_dir), client(&state_dir));
         writeln!(waits, "{PREFIX}{NAME}").unwrap();
         while claims.newly_awaited().is_empty() {
@@ -321,7 +320,7 @@ mod tests {
         let (_dir, state_dir) = state_dir();
         let server = Server::start(&state_dir, PREFIX.to_string()).unwrap();
         let claims = server.claims();
-        claims.claim([NAME].into_iter());
+        assert!(claims.claim(&[NAME]));
         let mut client = client(&state_dir);
         let other = format!("{PREFIX}11111111111111111111111111111111-b");
         client

@@ -101,6 +101,80 @@ fn while_another_writer_is_waited_for_no_build_is_held_up() {
     });
 }
 
+/// A statement that takes this long while a path is deleted.
+fn slow(world: &World, path: usize, time: Duration) {
+    let database = world.database();
+    let count = |rows: u128| {
+        format!(
+            "select count(*) from (with recursive counted(n) as
+            (select 1 union all select n + 1 from counted where n < {rows}) select n from counted)"
+        )
+    };
+    let begun = Instant::now();
+    let sample = 100_000;
+    database
+        .query_row(&count(sample), [], |row| row.get::<_, i64>(0))
+        .unwrap();
+    let rows = sample * time.as_micros() / begun.elapsed().as_micros().max(1);
+    let (file, count) = (world.file(path), count(rows));
+    let trigger = format!(
+        "create trigger Slow before delete on ValidPaths when old.path = '{file}' begin {count}; end"
+    );
+    database.execute_batch(&trigger).unwrap();
+}
+
+#[test]
+fn a_build_that_asks_while_rows_are_deleted_is_answered_at_once_and_the_path_is_still_there() {
+    let world = World::new();
+    (0..64).for_each(|n| world.add(n, &[]));
+    let batches: Vec<_> = (0..64).map(|n| paths([n])).collect();
+    let direct = world.begin().unwrap();
+    slow(&world, 1, Duration::from_secs(2));
+    let name = World::path(1).to_string();
+    let hash = hash_of(&name).unwrap();
+    let step = thread::scope(|scope| {
+        let step = scope.spawn(|| direct.delete(&batches));
+        let writer = world.database();
+        writer.busy_timeout(Duration::ZERO).unwrap();
+        while writer.execute_batch("begin immediate; rollback").is_ok() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        thread::sleep(Duration::from_millis(300));
+        let is_free = direct.server.claims().need(hash);
+        let is_undecided = !step.is_finished();
+        assert!(is_free && is_undecided);
+        step.join().unwrap()
+    });
+    // Fewer at once are done sooner.
+    assert_eq!((step.taken, step.deleted.paths.len()), (16, 15));
+    assert_eq!(step.deleted.refused[0].path.to_string(), name);
+    assert_eq!(step.deleted.refused[0].why, "a build needs it");
+    direct.settle();
+    let valid: Vec<_> = (0..20).filter(|n| world.is_valid(*n)).collect();
+    assert_eq!(valid, [1, 16, 17, 18, 19]);
+    assert!(world.file(1).exists() && !world.file(2).exists());
+}
+
+#[test]
+fn no_build_waits_for_a_path_whose_deletion_failed() {
+    let world = World::new();
+    world.add(1, &[]);
+    let direct = world.begin().unwrap();
+    let (database, file) = (world.database(), world.file(1));
+    let refer = format!(
+        "create table Late (path text references ValidPaths(path) deferrable initially deferred);
+        insert into Late values ('{file}')"
+    );
+    database.execute_batch(&refer).unwrap();
+    let step = direct.delete(&[paths([1])]);
+    assert!(step.deleted.outcome.is_err() && step.deleted.paths.is_empty());
+    let hash = hash_of(&World::path(1).to_string()).unwrap();
+    assert!(direct.server.claims().is_free(&hash));
+    assert!(world.is_valid(1) && file.exists());
+    database.execute_batch("drop table Late").unwrap();
+    assert_eq!(why(&direct, 1), "");
+}
+
 #[test]
 fn a_step_grows_no_more_than_fourfold() {
     let world = World::new();

@@ -92,7 +92,7 @@ fn a_claim_lasts_until_it_is_known_what_becomes_of_the_files(#[case] stops: bool
     let file = world.path.join(A);
     std::fs::write(&file, "text").unwrap();
     let hash = hash_of(A).unwrap();
-    world.claims.claim([A].into_iter());
+    assert!(world.claims.claim(&[A]));
     let remover = world.remover();
     remover.remove([A.to_string()].into_iter());
     until(&world.gate.was_asked);
@@ -116,7 +116,7 @@ fn what_a_build_waits_for_is_removed_first() {
     let world = World::new();
     let lock = format!("{C}.lock");
     let names = [A, B, C, &lock];
-    world.claims.claim(names.into_iter());
+    assert!(world.claims.claim(&names));
     let shared = world.shared();
     for name in names {
         let hash = hash_of(name).unwrap();
@@ -182,7 +182,7 @@ fn mounts_are_found_whatever_their_names_and_whatever_leads_to_the_store() {
 fn what_builds_wait_for_comes_first_before_it_is_handed_over_as_well() {
     let world = World::new();
     let names = [A, B, C];
-    world.claims.claim(names.into_iter());
+    assert!(world.claims.claim(&names));
     let remover = Remover {
         shared: Arc::new(world.shared()),
         threads: Vec::new(),
@@ -201,7 +201,7 @@ fn no_file_goes_after_the_end() {
     let world = World::new();
     let file = world.path.join(A);
     std::fs::write(&file, "text").unwrap();
-    world.claims.claim([A].into_iter());
+    assert!(world.claims.claim(&[A]));
     let remover = world.remover();
     remover.remove([A.to_string()].into_iter());
     until(&world.gate.was_asked);
@@ -227,7 +227,7 @@ fn what_was_freed_is_told_once_and_what_is_left_is_named_and_free() {
     std::fs::hard_link(&files[1], world.path.join("other")).unwrap();
     let bytes = files[0].metadata().unwrap().blocks() * 512;
     std::fs::create_dir_all(world.path.join(C).join("d/".repeat(512))).unwrap();
-    world.claims.claim([A, B, C].into_iter());
+    assert!(world.claims.claim(&[A, B, C]));
     let remover = world.remover();
     remover.remove([B, A, C].map(str::to_string).into_iter());
     let told = remover.settle();

@@ -26,6 +26,7 @@ fn delete(rows: &Rows, numbers: &[usize]) -> Result<Vec<String>, PerformError> {
     let gate = Gate::default();
     let change = rows.begin(&gate)?;
     let kept = change.delete(&names, |_| false)?;
+    change.commit()?;
     Ok(kept.into_iter().map(|kept| kept.name).collect())
 }
 
