@@ -142,8 +142,10 @@ impl Command<'_> {
         let mut request: Option<(Request, Instant)> = None;
         let mut killed: Option<Instant> = None;
         loop {
-            pipes.take(pause, take);
-            pause = (pause * 2).min(MAX_PAUSE);
+            pause = match pipes.take(pause, take) {
+                Heard::End => FIRST_PAUSE,
+                Heard::Nothing => (pause * 2).min(MAX_PAUSE),
+            };
             // From here on the command is not waited for by anybody else, so its group is still its own.
             if let Some(output) = handle.try_wait()? {
                 return Ok(Some((output.status, request.map(|(why, _)| why))));
@@ -177,29 +179,38 @@ impl Command<'_> {
     }
 }
 
+/// What was heard of the pipes of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    /// One of them has ended, so that the command is about to.
+    End,
+    Nothing,
+}
+
 impl Pipes {
     /// Passes pieces on for a while, or until there is something new to see.
-    fn take(&mut self, pause: Duration, take: &mut Take<'_>) {
+    fn take(&mut self, pause: Duration, take: &mut Take<'_>) -> Heard {
         if let (Some(pieces), Some(take)) = (&self.pieces, take) {
             let until = Instant::now() + pause;
             loop {
                 let left = until.saturating_duration_since(Instant::now());
                 match pieces.recv_timeout(left) {
                     Ok(piece) => take(&piece),
-                    Err(RecvTimeoutError::Timeout) => return,
+                    Err(RecvTimeoutError::Timeout) => return Heard::Nothing,
                     Err(RecvTimeoutError::Disconnected) => break,
                 }
             }
         }
         if self.open == 0 {
             thread::sleep(pause);
-            return;
+            return Heard::Nothing;
         }
         match self.ended.recv_timeout(pause) {
             Ok(()) => self.open = self.open.saturating_sub(1),
-            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Timeout) => return Heard::Nothing,
             Err(RecvTimeoutError::Disconnected) => self.open = 0,
         }
+        Heard::End
     }
 
     /// Takes what is still in the pipes of a command that has ended, but does not wait for what it left behind.
