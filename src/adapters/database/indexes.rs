@@ -7,11 +7,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::{iter, slice, thread};
 
 use foldhash::quality::FixedState;
+use rusqlite::Connection;
+use rusqlite::functions::{Aggregate, Context, FunctionFlags};
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, Row};
 
+use super::Fault;
 use super::chunk::Chunk;
-use super::{Fault, rows};
 use crate::adapters::threads::joined;
 
 const TABLES: [&str; 3] = ["Refs", "ValidPaths", "DerivationOutputs"];
@@ -124,53 +125,55 @@ impl<'a> Part<'a> {
                 (*table, slice::from_ref(*index), how)
             }
         };
-        let mut columns: Vec<&str> = Vec::new();
-        let mut place = |column: &'a str| {
-            let known = columns.iter().position(|known| *known == column);
-            known.unwrap_or_else(|| {
-                columns.push(column);
-                columns.len() - 1
-            })
-        };
-        let mut sums = Vec::new();
-        for index in indexes {
-            let places: Vec<usize> = index.columns.iter().map(|column| place(column)).collect();
-            sums.push((index.name.as_str(), places, 0_u64));
-        }
-        let names: Vec<String> = columns.iter().map(|column| quoted(column)).collect();
-        let query = format!("SELECT rowid, {} FROM {table} {how}", names.join(", "));
-        let mut values = vec![0; columns.len()];
-        rows::each_row(connection, &query, [], |row| {
-            let number = value(row, 0)?;
-            for (column, hash) in values.iter_mut().enumerate() {
-                *hash = value(row, column + 1)?;
-            }
-            for (_, places, sum) in &mut sums {
-                let mut hasher = FixedState::default().build_hasher();
-                hasher.write_u64(number);
-                let values = places.iter().filter_map(|place| values.get(*place));
-                values.for_each(|value| hasher.write_u64(*value));
-                *sum = sum.wrapping_add(hasher.finish());
-            }
-            Ok(true)
-        })?;
-        Ok(sums
-            .into_iter()
-            .map(|(index, _, sum)| (table, index, sum))
-            .collect())
+        connection.create_aggregate_function(SUM, -1, FunctionFlags::SQLITE_UTF8, Sum)?;
+        let sums = indexes.iter().map(|index| {
+            let columns = index.columns.iter().map(|name| quoted(name));
+            let columns: Vec<String> = columns.collect();
+            format!("{SUM}(rowid, {})", columns.join(", "))
+        });
+        let sums: Vec<String> = sums.collect();
+        let query = format!("SELECT {} FROM {table} {how}", sums.join(", "));
+        Ok(connection.query_row(&query, [], |row| {
+            let sum = |(n, index): (usize, &'a Index)| {
+                let sum: i64 = row.get(n)?;
+                Ok((table, index.name.as_str(), sum.cast_unsigned()))
+            };
+            indexes.iter().enumerate().map(sum).collect()
+        })?)
     }
 }
 
-/// The hash of a value.
-fn value(row: &Row<'_>, column: usize) -> Result<u64, Fault> {
+/// The sum over rows of the hashes of some of their values, as a function of `SQLite`: much less per row than to fetch them.
+struct Sum;
+
+const SUM: &str = "nix_prune_sum";
+
+impl Aggregate<u64, i64> for Sum {
+    fn init(&self, _: &mut Context<'_>) -> rusqlite::Result<u64> {
+        Ok(0)
+    }
+
+    fn step(&self, values: &mut Context<'_>, sum: &mut u64) -> rusqlite::Result<()> {
+        let mut hasher = FixedState::default().build_hasher();
+        (0..values.len()).for_each(|n| hasher.write_u64(hash_of(values.get_raw(n))));
+        *sum = sum.wrapping_add(hasher.finish());
+        Ok(())
+    }
+
+    fn finalize(&self, _: &mut Context<'_>, sum: Option<u64>) -> rusqlite::Result<i64> {
+        Ok(sum.unwrap_or_default().cast_signed())
+    }
+}
+
+fn hash_of(value: ValueRef<'_>) -> u64 {
     let state = FixedState::default();
-    Ok(match row.get_ref(column)? {
+    match value {
         ValueRef::Null => state.hash_one(()),
         ValueRef::Integer(number) => state.hash_one(number),
         ValueRef::Real(number) => state.hash_one(number.to_bits()),
         ValueRef::Text(text) => state.hash_one(text),
         ValueRef::Blob(bytes) => state.hash_one((1u8, bytes)),
-    })
+    }
 }
 
 struct Index {
