@@ -356,8 +356,8 @@ fn leading(batches: &[Vec<StorePath<String>>], most: usize) -> (usize, Vec<&Stor
 fn next_count(paths: usize, took: Duration) -> usize {
     let took = took.as_millis().max(1);
     let next = TRANSACTION.as_millis().saturating_mul(paths as u128) / took;
-    // Not too much at once: the paths to come may be larger.
-    let next = next.min(4 * paths as u128);
+    // The files of these paths take about twice as long as their rows, so the threads have work until the next step has ended.
+    let next = next.min(2 * paths as u128);
     usize::try_from(next)
         .unwrap_or(MAX_PATHS)
         .clamp(MIN_PATHS, MAX_PATHS)
@@ -384,8 +384,8 @@ mod tests {
     use rstest::rstest;
 
     #[rstest]
-    #[case::fast(4096, 100, 8192)]
-    #[case::much_too_fast(4096, 1, 16_384)]
+    #[case::fast(4096, 150, 5461)]
+    #[case::much_too_fast(4096, 1, 8192)]
     #[case::slow(4096, 800, 1024)]
     #[case::never_fewer(20, 60_000, MIN_PATHS)]
     #[case::never_more(60_000, 50, MAX_PATHS)]

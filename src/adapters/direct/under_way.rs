@@ -176,12 +176,12 @@ fn no_build_waits_for_a_path_whose_deletion_failed() {
 }
 
 #[test]
-fn a_step_grows_no_more_than_fourfold() {
+fn a_step_takes_no_more_than_twice_as_many_paths_as_the_last_one() {
     let world = World::new();
     (0..70).for_each(|n| world.add(n, &[]));
     let direct = world.begin().unwrap();
-    assert_eq!(direct.delete(&[paths(0..5), paths(5..10)]).taken, 2);
-    assert_eq!(direct.delete(&[paths(10..40), paths(40..70)]).taken, 1);
+    assert_eq!(direct.delete(&[paths(0..10), paths(10..20)]).taken, 2);
+    assert_eq!(direct.delete(&[paths(20..50), paths(50..70)]).taken, 1);
 }
 
 #[test]
