@@ -38,6 +38,9 @@ pub enum NoteCode {
     /// Dead paths are kept by `keepBuildDependencies`.
     #[serde(rename = "dead.build-dependencies")]
     DeadBuildDependencies,
+    /// Paths that are on disk and not in the database are deleted as well.
+    #[serde(rename = "dead.unregistered")]
+    DeadUnregistered,
     /// Roots may be missing, so that fewer paths may be dead.
     #[serde(rename = "dead.at-most")]
     DeadAtMost,

@@ -67,7 +67,9 @@ impl<R: RunJournal> Planner<'_, R> {
         if collection.registered_before.is_some() {
             notes.push(spared(predicted.spared));
         } else if !is_part {
+            let dead = names.len();
             names.extend(unregistered(store));
+            notes.extend(without_entry(names.len() - dead));
         }
         notes.extend(of_flakes(&collection, store));
         notes.extend(built_with(predicted.built_with));
@@ -220,6 +222,15 @@ fn of_flakes(collection: &CollectFacts, store: &StoreAnalysis) -> Option<Note> {
         weight.nar_bytes
     );
     Some(Note::new(NoteCode::DeadFlakeInputs, text))
+}
+
+/// What an interrupted collection leaves, for instance. No count of dead paths has them.
+fn without_entry(paths: usize) -> Option<Note> {
+    let text = format!(
+        "The collection also deletes {} without an entry in Nix's database.",
+        count(paths, "path")
+    );
+    (paths > 0).then(|| Note::new(NoteCode::DeadUnregistered, text))
 }
 
 fn built_with(weight: Weight) -> Option<Note> {

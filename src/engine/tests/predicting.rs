@@ -22,6 +22,8 @@ struct Open<'a> {
     young: i64,
     /// A path that the flake `/flake` locks.
     locked: Option<u32>,
+    /// What the database does not know.
+    stray: Option<&'static str>,
 }
 
 impl ReadStore for Open<'_> {
@@ -66,10 +68,10 @@ impl ReadStore for Open<'_> {
             graph: builder.finish().unwrap().into(),
             flags: KeepFlags::NIX_DEFAULT,
             roots: links.chain(holds).chain(locked).collect(),
-            names: vec![UnregisteredPath {
-                name: "stray".to_string(),
+            names: Vec::from_iter(self.stray.map(|name| UnregisteredPath {
+                name: name.to_string(),
                 exact: true,
-            }],
+            })),
             doubts: self.doubts.clone(),
             unknown_outputs: None,
             notes: Vec::new(),
@@ -119,6 +121,7 @@ fn open(world: &World) -> Open<'_> {
         available: 100,
         doubts: Vec::new(),
         locked: None,
+        stray: Some("stray"),
         young: 0,
     }
 }
@@ -159,7 +162,7 @@ fn held_generations_are_freed_when_their_windows_end() {
     assert_eq!(alone.collect::<Vec<_>>(), [Bytes(100); 9]);
     let text = "the bytes on disk are an upper bound: some files are compressed";
     let note = Note::new(NoteCode::FreedAtMost, text);
-    assert_eq!(plan.prediction.notes, [note]);
+    assert_eq!(plan.prediction.notes.last(), Some(&note));
     let plan = planned(&world, &store, &job(Span::ZERO)).unwrap();
     assert_eq!(figures(&plan), [800, 8, 1800, 0, 0].map(Some));
 }
@@ -298,6 +301,29 @@ fn recent_paths_are_spared_and_told() {
     let plan = planned(&world, &store, &job).unwrap();
     assert_eq!(figures(&plan), [100, 1, 200, 600, 6].map(Some));
     assert!(plan.prediction.notes[0].starts_with("1 dead path of 100 B"));
+}
+
+#[test]
+fn paths_without_an_entry_are_announced_where_they_are_deleted() {
+    let world = world();
+    let mut store = open(&world);
+    let noted = |store: &Open<'_>, keep_recent: Option<Span>| {
+        let mut job = job(Span::days(7));
+        job.operations.collect = Some(CollectOperation {
+            keep_recent,
+            ..CollectOperation::default()
+        });
+        let plan = planned(&world, store, &job).unwrap();
+        let mut notes = plan.prediction.notes.into_iter();
+        notes
+            .find(|note| note.code == NoteCode::DeadUnregistered)
+            .map(|note| note.text)
+    };
+    let said = "The collection also deletes 1 path without an entry in Nix's database.";
+    assert_eq!(noted(&store, None).as_deref(), Some(said));
+    assert_eq!(noted(&store, Some(Span::days(2))), None);
+    store.stray = None;
+    assert_eq!(noted(&store, None), None);
 }
 
 #[test]
