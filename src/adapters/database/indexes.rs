@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::{iter, slice, thread};
+use std::{slice, thread};
 
 use foldhash::quality::FixedState;
 use rusqlite::Connection;
@@ -111,8 +111,9 @@ enum Part<'a> {
 }
 
 fn parts<'a>(table: &'static str, indexes: &'a [Index]) -> impl Iterator<Item = Part<'a>> {
+    let all = (!indexes.is_empty()).then_some(Part::Table(table, indexes));
     let each = indexes.iter().map(move |index| Part::Index(table, index));
-    iter::once(Part::Table(table, indexes)).chain(each)
+    all.into_iter().chain(each)
 }
 
 impl<'a> Part<'a> {
@@ -218,4 +219,56 @@ impl Index {
 
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use rusqlite::config::DbConfig;
+
+    use super::*;
+
+    const SCHEMA: &str = "
+        create table ValidPaths (id integer primary key, path text unique);
+        create table DerivationOutputs (drv integer, id text, path text);
+        create table Refs (referrer integer, reference integer);
+        create index IndexReference on Refs(reference);
+        create table Other (referrer integer, reference integer);
+        create index OtherIndex on Other(reference);
+        insert into Refs values (1, 7), (2, 8), (3, 8), (4, 9);
+        insert into Other select * from Refs;";
+    /// `Refs` gets the index of the other table.
+    const SWAP: &str = "pragma writable_schema = 1;
+        update sqlite_schema set rootpage = (select rootpage from sqlite_schema where name = 'OtherIndex')
+        where name = 'IndexReference';";
+
+    #[rstest]
+    #[case::the_same("", true)]
+    #[case::another_value("update Other set reference = 5 where rowid = 2", false)]
+    #[case::another_row_with_the_same_value("update Other set rowid = 5 where rowid = 2", false)]
+    #[case::one_less("delete from Other where rowid = 1", false)]
+    #[case::one_more("insert into Other values (4, 9)", false)]
+    #[case::a_text_for_a_number("update Other set reference = 'x' where rowid = 2", false)]
+    fn an_index_has_the_rows_of_its_table(#[case] change: &str, #[case] matches: bool) {
+        let (_dir, base) = crate::support::scratch();
+        let file = base.join("db.sqlite");
+        let connection = Connection::open(&file).unwrap();
+        connection.execute_batch(SCHEMA).unwrap();
+        connection.execute_batch(change).unwrap();
+        let defensive = DbConfig::SQLITE_DBCONFIG_DEFENSIVE;
+        connection.set_db_config(defensive, false).unwrap();
+        connection.execute_batch(SWAP).unwrap();
+        drop(connection);
+        for threads in [1, 3] {
+            let compared = compare(&|| Ok(Connection::open(&file)?), threads);
+            match compared {
+                Ok(()) => assert!(matches),
+                Err(Fault::Index { table, index }) => {
+                    assert!(!matches);
+                    assert_eq!((table, index.as_str()), ("Refs", "IndexReference"));
+                }
+                Err(fault) => panic!("{fault:?}"),
+            }
+        }
+    }
 }
