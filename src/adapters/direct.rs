@@ -46,7 +46,7 @@ const PROC: &str = "/proc";
 /// What is mounted where, for this process.
 const MOUNTS: &str = "/proc/self/mountinfo";
 /// How long the transaction of a step should take: a build that registers a path waits for it.
-const TRANSACTION: Duration = Duration::from_millis(200);
+const TRANSACTION: Duration = Duration::from_millis(400);
 /// How many paths the first step takes: few, because no file is removed before it has ended.
 const FIRST_PATHS: usize = 512;
 /// The fewest and the most paths of a step.
