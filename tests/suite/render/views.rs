@@ -370,6 +370,24 @@ fn a_list_of_generations_has_what_each_takes_on_the_boot_menu() {
     assert!(text.contains("BOOT") && text.contains("3.00 MiB"), "{text}");
 }
 
+/// No profile is listed with "0" kept generations.
+#[test]
+fn a_plan_without_keep_rules_says_nothing_of_profiles() {
+    let mut snapshot = sample::calm_snapshot("");
+    snapshot.holds.clear();
+    snapshot.vanished.clear();
+    let mut job = sample::job(Span::days(7), "");
+    let view = view(&snapshot, false, Some(80));
+    assert!(table::plan(&plan_of(&snapshot, &job), None, &view).contains("PROFILE"));
+    job.operations = Operations {
+        collect: job.operations.collect,
+        ..Operations::default()
+    };
+    let text = table::plan(&plan_of(&snapshot, &job), None, &view);
+    assert!(text.contains("no keep rules"), "{text}");
+    assert!(!text.contains("PROFILE"), "{text}");
+}
+
 #[test]
 fn a_plan_without_actions_says_so() {
     let mut snapshot = sample::calm_snapshot("");
