@@ -113,6 +113,9 @@ fn attention(document: &StatusDocument, view: &View, page: &mut Page) {
     }
 }
 
+/// The least room for what a command brings on its own line, in columns; below it, it gets the next line.
+const MIN_TEXT_COLUMNS: usize = 30;
+
 fn commands(plan: &Plan, view: &View, page: &mut Page) {
     let lines = next_commands(plan, view);
     let width = lines
@@ -120,8 +123,15 @@ fn commands(plan: &Plan, view: &View, page: &mut Page) {
         .map(|(command, _)| command.len())
         .max()
         .unwrap_or_default();
+    let columns = view.style.width.map_or(usize::MAX, usize::from);
+    let is_narrow = columns.saturating_sub(width) < MIN_TEXT_COLUMNS;
     for (command, text) in lines {
-        page.prose(&format!("  {command:<width$}  "), &text, view.style);
+        if is_narrow {
+            page.prose("  ", &command, view.style);
+            page.prose("      ", &text, view.style);
+        } else {
+            page.prose(&format!("  {command:<width$}  "), &text, view.style);
+        }
     }
 }
 

@@ -386,6 +386,21 @@ fn a_plan_without_keep_rules_says_nothing_of_profiles() {
     let text = table::plan(&plan_of(&snapshot, &job), None, &view);
     assert!(text.contains("no keep rules"), "{text}");
     assert!(!text.contains("PROFILE"), "{text}");
+    let text = table::plan_in_full(&plan_of(&snapshot, &job), &view);
+    assert!(!text.contains("0 generations"), "{text}");
+}
+
+#[test]
+fn the_words_beside_a_long_command_get_a_line_of_their_own() {
+    let snapshot = sample::calm_snapshot("");
+    let plan = plan_of(&snapshot, &sample::job(Span::days(7), ""));
+    let mut view = view(&snapshot, false, Some(80));
+    let words = "shows what keeps the rest";
+    let short = table::status(&sample::status(&plan), &plan, &view);
+    view.program = "nix-prune --config /a/long/path/of/settings --state-dir /records".to_string();
+    let long = table::status(&sample::status(&plan), &plan, &view);
+    assert!(short.contains(words) && !short.lines().any(|line| line.trim() == words));
+    assert!(long.lines().any(|line| line.trim() == words), "{long}");
 }
 
 #[test]

@@ -47,7 +47,9 @@ fn profiles(plan: &Plan, view: &View, page: &mut Page) {
     let (mut not_selected, mut not_ours) = (Vec::new(), Vec::new());
     for planned in &plan.profiles {
         let group = Group::of(plan, planned);
-        if group.all_are(&Reason::NotSelected) {
+        if plan.keep.is_none() && group.rows.is_empty() {
+            // Nothing is decided without rules.
+        } else if group.all_are(&Reason::NotSelected) {
             not_selected.push(group);
         } else if group.all_are(&Reason::OtherOwner) {
             not_ours.push(group);
