@@ -384,9 +384,9 @@ mod tests {
     use rstest::rstest;
 
     #[rstest]
-    #[case::fast(4096, 150, 5461)]
+    #[case::fast(4096, 300, 5461)]
     #[case::much_too_fast(4096, 1, 8192)]
-    #[case::slow(4096, 800, 1024)]
+    #[case::slow(4096, 1600, 1024)]
     #[case::never_fewer(20, 60_000, MIN_PATHS)]
     #[case::never_more(60_000, 50, MAX_PATHS)]
     #[case::nothing(0, 0, MIN_PATHS)]
