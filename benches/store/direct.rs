@@ -18,6 +18,8 @@ use super::collect::{Pristine, Shape, names};
 use super::measure::{self, Samples};
 use super::stores::{Files, Store, bins};
 
+/// How long a store is left alone before it is measured: one that changed less than two seconds ago is read again at each look.
+const REST: Duration = Duration::from_millis(2300);
 /// How many threads remove files in the least work.
 const THREADS: usize = 2;
 
@@ -59,7 +61,7 @@ fn compare(pristine: &Pristine, shape: Shape, bin: &Path, rounds: usize) {
     let mut expected: Option<(BTreeSet<OsString>, BTreeSet<OsString>)> = None;
     for _ in 0..rounds {
         let mut collected = |command: &dyn Fn() -> Command| {
-            pristine.renew(&store, shape);
+            renew(pristine, &store, shape);
             let mut command = command();
             let before = names(&store.store());
             let time = measure::command(&mut command);
@@ -75,7 +77,7 @@ fn compare(pristine: &Pristine, shape: Shape, bin: &Path, rounds: usize) {
         if asks_nix {
             theirs.push(collected(&|| store.nix("nix-collect-garbage", &[])));
         }
-        pristine.renew(&store, shape);
+        renew(pristine, &store, shape);
         let (dead, _) = expected.as_ref().unwrap();
         least.push(least_work(&store, dead));
     }
@@ -98,6 +100,11 @@ fn compare(pristine: &Pristine, shape: Shape, bin: &Path, rounds: usize) {
             );
         }
     }
+}
+
+fn renew(pristine: &Pristine, store: &Store, shape: Shape) {
+    pristine.renew(store, shape);
+    std::thread::sleep(REST);
 }
 
 /// A run of a job that does nothing but collect.

@@ -181,7 +181,7 @@ impl<'a> Direct<'a> {
     ) -> Result<Option<HashSet<String>>, PerformError> {
         // Threads have work while the next rows are deleted, and no claim is old.
         self.remover.wait(state.paths);
-        // First, so that no root is old.
+        // Before the roots are read, so that none is old where another writer is waited for.
         let change = state.rows.begin(&*self.setup.interrupt)?;
         let is_old = |read_at: &Instant| read_at.elapsed() > ROOTS_AGE;
         if state
@@ -252,24 +252,22 @@ impl DirectCollection for Direct<'_> {
             let (taken, paths) = leading(batches, state.paths);
             let names: Vec<String> = paths.iter().map(ToString::to_string).collect();
             let mut kept = Vec::new();
-            let done = self.step(&mut state, &names, &mut kept);
-            if matches!(done, Ok(None)) {
+            match self.step(&mut state, &names, &mut kept) {
+                Ok(Some(gone)) => break (taken, paths, names, kept, Ok(gone)),
                 // Whoever asks for one path may ask for more: fewer at once are done sooner.
-                state.paths = paths.len() / 4;
-                continue;
+                Ok(None) => {}
+                Err(error) if is_full(&error) && may_retry => {
+                    // A shorter log may have room, files that are gone make some, and then there is more.
+                    self.remover.wait(0);
+                    state.rows.shrink_log();
+                    may_retry = taken > 1;
+                }
+                Err(error) => break (taken, paths, names, kept, Err(error)),
             }
-            if done.as_ref().is_err_and(is_full) && may_retry {
-                // A shorter log may have room, files that are gone make some, and then there is more.
-                self.remover.wait(0);
-                state.rows.shrink_log();
-                may_retry = taken > 1;
-                state.paths = (paths.len() / 4).max(1);
-                continue;
-            }
-            break (taken, paths, names, kept, done);
+            state.paths = (paths.len() / 4).max(1);
         };
         let (gone, outcome) = match done {
-            Ok(gone) => (gone.unwrap_or_default(), Ok(())),
+            Ok(gone) => (gone, Ok(())),
             Err(error) => (HashSet::new(), Err(error)),
         };
         let mut deleted = Deleted {

@@ -38,7 +38,7 @@ pub enum NoteCode {
     /// Dead paths are kept by `keepBuildDependencies`.
     #[serde(rename = "dead.build-dependencies")]
     DeadBuildDependencies,
-    /// Paths that are on disk and not in the database are deleted as well.
+    /// Names in the store directory but not in the database are deleted as well.
     #[serde(rename = "dead.unregistered")]
     DeadUnregistered,
     /// Roots may be missing, so that fewer paths may be dead.

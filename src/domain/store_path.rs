@@ -294,6 +294,9 @@ fn encode_digest(digest: &[u8; DIGEST_SIZE]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rstest::rstest;
+
+    const HASH: &str = "00bgd045z0d4icpbc2yyz4gx48ak44la";
 
     #[test]
     fn a_character_is_known_by_its_place_in_the_alphabet() {
@@ -302,9 +305,6 @@ mod tests {
             assert_eq!(place_of(char).map(usize::from), place);
         }
     }
-    use rstest::rstest;
-
-    const HASH: &str = "00bgd045z0d4icpbc2yyz4gx48ak44la";
 
     #[rstest]
     #[case("00bgd045z0d4icpbc2yyz4gx48ak44la-net-tools-1.60_p20170221182432")]

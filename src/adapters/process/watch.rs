@@ -188,7 +188,7 @@ enum Heard {
 }
 
 impl Pipes {
-    /// Passes pieces on for a while, or until there is something new to see.
+    /// Passes pieces on for a while, or until there is something new to see; returns what was heard.
     fn take(&mut self, pause: Duration, take: &mut Take<'_>) -> Heard {
         if let (Some(pieces), Some(take)) = (&self.pieces, take) {
             let until = Instant::now() + pause;

@@ -7,6 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::{Exact, PlanError, Planner, names, unregistered};
 use crate::domain::analysis::{RemovedLinks, StoreAnalysis};
 use crate::domain::budget::{Quantity, SizeMetric};
+use crate::domain::collect::CollectMethod;
 use crate::domain::disk_use::DiskUse;
 use crate::domain::graph::{NodeSet, Weight};
 use crate::domain::measure::count;
@@ -14,6 +15,7 @@ use crate::domain::note::{Note, NoteCode};
 use crate::domain::plan::{CollectFacts, Decision, Later, Plan, Prediction, Subject};
 use crate::domain::profile::ProfilePath;
 use crate::domain::snapshot::Snapshot;
+use crate::domain::store_path::StorePathRef;
 use crate::operations::Frees;
 use crate::ports::{RunJournal, StoreReadError, error_chain};
 
@@ -69,7 +71,8 @@ impl<R: RunJournal> Planner<'_, R> {
         } else if !is_part {
             let dead = names.len();
             names.extend(unregistered(store));
-            notes.extend(without_entry(names.len() - dead));
+            let unregistered = names.iter().skip(dead).copied();
+            notes.extend(without_entry(unregistered, collection.method));
         }
         notes.extend(of_flakes(&collection, store));
         notes.extend(built_with(predicted.built_with));
@@ -224,13 +227,18 @@ fn of_flakes(collection: &CollectFacts, store: &StoreAnalysis) -> Option<Note> {
     Some(Note::new(NoteCode::DeadFlakeInputs, text))
 }
 
-/// What an interrupted collection leaves, for instance. No count of dead paths has them.
-fn without_entry(paths: usize) -> Option<Note> {
+/// What an interrupted collection leaves, for instance. No count of dead paths has them. A selective collection keeps the names that
+/// are not those of store paths.
+fn without_entry<'a>(names: impl Iterator<Item = &'a str>, method: CollectMethod) -> Option<Note> {
+    let is_deleted = |name: &&str| {
+        method != CollectMethod::Selective || StorePathRef::from_base_name(name).is_ok()
+    };
+    let deleted = names.filter(is_deleted).count();
     let text = format!(
-        "The collection also deletes {} without an entry in Nix's database.",
-        count(paths, "path")
+        "The collection also deletes {} in the store directory but not in the database.",
+        count(deleted, "name")
     );
-    (paths > 0).then(|| Note::new(NoteCode::DeadUnregistered, text))
+    (deleted > 0).then(|| Note::new(NoteCode::DeadUnregistered, text))
 }
 
 fn built_with(weight: Weight) -> Option<Note> {

@@ -4,6 +4,7 @@ use crate::domain::note::{Note, NoteCode};
 use nix_prune::domain::analysis::{Fate, StoreAnalysis, StoreData, UnregisteredPath};
 use nix_prune::domain::blocker::{Blocker, CheckCode};
 use nix_prune::domain::budget::{Amount, Budget, Disk, DiskGoal, ReleaseHolds};
+use nix_prune::domain::collect::CollectMethod;
 use nix_prune::domain::disk_use::{AtMost, DiskUse, Taken};
 use nix_prune::domain::graph::{GraphBuilder, KeepFlags};
 use nix_prune::domain::plan::Plan;
@@ -304,12 +305,13 @@ fn recent_paths_are_spared_and_told() {
 }
 
 #[test]
-fn paths_without_an_entry_are_announced_where_they_are_deleted() {
+fn names_that_are_not_in_the_database_are_announced_where_they_are_deleted() {
     let world = world();
     let mut store = open(&world);
-    let noted = |store: &Open<'_>, keep_recent: Option<Span>| {
+    let noted = |store: &Open<'_>, method, keep_recent: Option<Span>| {
         let mut job = job(Span::days(7));
         job.operations.collect = Some(CollectOperation {
+            method,
             keep_recent,
             ..CollectOperation::default()
         });
@@ -319,11 +321,15 @@ fn paths_without_an_entry_are_announced_where_they_are_deleted() {
             .find(|note| note.code == NoteCode::DeadUnregistered)
             .map(|note| note.text)
     };
-    let said = "The collection also deletes 1 path without an entry in Nix's database.";
-    assert_eq!(noted(&store, None).as_deref(), Some(said));
-    assert_eq!(noted(&store, Some(Span::days(2))), None);
+    let said = "The collection also deletes 1 name in the store directory but not in the database.";
+    let (auto, selective) = (CollectMethod::Auto, CollectMethod::Selective);
+    assert_eq!(noted(&store, auto, None).as_deref(), Some(said));
+    assert_eq!(noted(&store, selective, None), None);
+    assert_eq!(noted(&store, auto, Some(Span::days(2))), None);
+    store.stray = Some("00000000000000000000000000000000-left");
+    assert_eq!(noted(&store, selective, None).as_deref(), Some(said));
     store.stray = None;
-    assert_eq!(noted(&store, None), None);
+    assert_eq!(noted(&store, auto, None), None);
 }
 
 #[test]

@@ -113,8 +113,8 @@ fn attention(document: &StatusDocument, view: &View, page: &mut Page) {
     }
 }
 
-/// The least room for what a command brings on its own line, in columns; below it, it gets the next line.
-const MIN_TEXT_COLUMNS: usize = 30;
+/// The least room for the words beside a command, in columns. With less, they get the next line.
+const MIN_TEXT_COLUMNS: usize = 26;
 
 fn commands(plan: &Plan, view: &View, page: &mut Page) {
     let lines = next_commands(plan, view);
@@ -124,7 +124,7 @@ fn commands(plan: &Plan, view: &View, page: &mut Page) {
         .max()
         .unwrap_or_default();
     let columns = view.style.width.map_or(usize::MAX, usize::from);
-    let is_narrow = columns.saturating_sub(width) < MIN_TEXT_COLUMNS;
+    let is_narrow = columns.saturating_sub(width + 4) < MIN_TEXT_COLUMNS;
     for (command, text) in lines {
         if is_narrow {
             page.prose("  ", &command, view.style);

@@ -49,7 +49,9 @@ fn profiles(plan: &Plan, view: &View, page: &mut Page) {
         let group = Group::of(plan, planned);
         if plan.keep.is_none() && group.rows.is_empty() {
             // Nothing is decided without rules.
-        } else if group.all_are(&Reason::NotSelected) {
+            continue;
+        }
+        if group.all_are(&Reason::NotSelected) {
             not_selected.push(group);
         } else if group.all_are(&Reason::OtherOwner) {
             not_ours.push(group);

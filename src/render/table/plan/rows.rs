@@ -34,7 +34,9 @@ pub(super) fn write(plan: &Plan, view: &View, page: &mut Page) {
         let row = Row::of(plan, planned);
         if plan.keep.is_none() && row.decisions.is_empty() {
             // Nothing is decided without rules, and "0" kept generations would be a lie.
-        } else if row.all_are(&Reason::NotSelected) {
+            continue;
+        }
+        if row.all_are(&Reason::NotSelected) {
             not_selected.push(row);
         } else if row.all_are(&Reason::OtherOwner) {
             not_ours.push(row);
