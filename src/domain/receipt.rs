@@ -298,6 +298,8 @@ impl Receipt {
             Outcome::Done | Outcome::Stale | Outcome::Retained => None,
             // Where it was refused or failed by itself, the files of every deleted row are gone.
             Outcome::Failed if !self.stopped => None,
+            // The run was stopped before it. After a run that was killed, it is not known whether it was begun.
+            Outcome::Skipped if self.stopped => None,
             Outcome::Pending | Outcome::Failed | Outcome::Skipped => {
                 (facts.method == CollectMethod::Direct).then_some(true)
             }

@@ -84,11 +84,12 @@ fn only_a_direct_collection_leaves_files(
         stopped: true,
         ..receipt.clone()
     };
-    let is_failed = outcome == Outcome::Failed;
-    assert_eq!(
-        stopped.left_files(),
-        if is_failed { Some(true) } else { left }
-    );
+    let left_by_stopped = match outcome {
+        Outcome::Failed => Some(true),
+        Outcome::Skipped => None,
+        _ => left,
+    };
+    assert_eq!(stopped.left_files(), left_by_stopped);
     assert_eq!(
         Receipt {
             entries: Vec::new(),
