@@ -13,7 +13,6 @@ mod realised;
 mod registered;
 mod rows;
 
-use std::num::NonZero;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -141,20 +140,18 @@ impl Database {
         })
     }
 
-    /// Compares every index with its table row by row; reading compares only their lengths. Nix finds its paths by the
-    /// indexes.
+    /// Compares every index with its table row by row, in so many threads at most; reading compares only their lengths. Nix finds
+    /// its paths by the indexes.
     ///
     /// # Errors
     /// [`Fault::Index`] for an index that does not match; otherwise as for reading.
-    pub fn compare_indexes(&self) -> Result<(), DatabaseError> {
+    pub fn compare_indexes(&self, threads: usize) -> Result<(), DatabaseError> {
         self.at_one_moment(|state| {
             // A second connection sees the same moment only where no change can come unseen: see `State`.
             let threads = if state.is_locked_by_reading() {
                 1
             } else {
-                thread::available_parallelism()
-                    .map_or(1, NonZero::get)
-                    .min(MAX_THREADS)
+                threads.clamp(1, MAX_THREADS)
             };
             indexes::compare(&|| state.open(&self.file, self.busy_timeout), threads)
         })

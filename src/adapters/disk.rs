@@ -16,7 +16,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open};
 use nix::sys::stat::{Mode, fstat, fstatat};
 
-use super::threads::joined;
+use super::threads::{joined, processors};
 pub use crate::domain::disk_use::{AtMost, DiskUse, Taken};
 use crate::domain::measure::Bytes;
 pub use crate::ports::DiskError;
@@ -63,7 +63,7 @@ impl<'a> Meter<'a> {
     ) -> Self {
         Self {
             store: store.to_path_buf(),
-            threads: thread::available_parallelism().map_or(1, usize::from),
+            threads: processors(),
             interrupt,
             seen,
         }

@@ -246,10 +246,12 @@ impl StoreReader<'_> {
             // While the names are looked up, what keeps paths is looked for: behind the paths, so that nothing is missed.
             let (unknown, kept) = thread::scope(|scope| {
                 let unknown = begin(scope, || self.unknown(&stored, &names));
-                let kept = survey.snapshot().map(|snapshot| (snapshot, self.running()));
-                (unknown.result(), kept)
+                let running = begin(scope, || self.running());
+                let snapshot = survey.snapshot();
+                (unknown.result(), snapshot.map(|it| (it, running.result())))
             });
             let (mut snapshot, running) = kept?;
+            let stored = self.checked(stored);
             let names_read = names.as_deref().ok();
             let blocker = self.blocker(&stored, names_read, &snapshot);
             snapshot.blockers.extend(blocker);

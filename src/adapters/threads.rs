@@ -1,6 +1,12 @@
 //! Parallel work; if the system cannot start a thread, the work runs on the current one.
 
-use std::thread::{Builder, Scope, ScopedJoinHandle};
+use std::num::NonZero;
+use std::thread::{self, Builder, Scope, ScopedJoinHandle};
+
+/// How many threads can run at once.
+pub(super) fn processors() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get)
+}
 
 /// Work that runs in a thread, or is done once somebody waits for it.
 pub(super) enum Task<'scope, T, F> {

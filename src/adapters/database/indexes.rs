@@ -126,54 +126,85 @@ impl<'a> Part<'a> {
                 (*table, slice::from_ref(*index), how)
             }
         };
-        connection.create_aggregate_function(SUM, -1, FunctionFlags::SQLITE_UTF8, Sum)?;
-        let sums = indexes.iter().map(|index| {
-            let columns = index.columns.iter().map(|name| quoted(name));
-            let columns: Vec<String> = columns.collect();
-            format!("{SUM}(rowid, {})", columns.join(", "))
-        });
-        let sums: Vec<String> = sums.collect();
-        let query = format!("SELECT {} FROM {table} {how}", sums.join(", "));
-        Ok(connection.query_row(&query, [], |row| {
-            let sum = |(n, index): (usize, &'a Index)| {
-                let sum: i64 = row.get(n)?;
-                Ok((table, index.name.as_str(), sum.cast_unsigned()))
-            };
-            indexes.iter().enumerate().map(sum).collect()
-        })?)
+        let mut columns: Vec<&str> = vec!["rowid"];
+        let mut places = Vec::new();
+        for index in indexes {
+            let of = index.columns.iter().map(|name| {
+                let known = columns.iter().position(|known| known == name);
+                known.unwrap_or_else(|| {
+                    columns.push(name);
+                    columns.len() - 1
+                })
+            });
+            places.push([0].into_iter().chain(of).collect());
+        }
+        let all: Vec<String> = columns.iter().map(|name| quoted(name)).collect();
+        let sums = Sums {
+            places,
+            state: FixedState::default(),
+        };
+        connection.create_aggregate_function(SUMS, -1, FunctionFlags::SQLITE_UTF8, sums)?;
+        let query = format!("SELECT {SUMS}({}) FROM {table} {how}", all.join(", "));
+        let sums: Vec<u8> = connection.query_row(&query, [], |row| row.get(0))?;
+        let sums = sums.as_chunks().0.iter().copied().map(u64::from_le_bytes);
+        let named = indexes.iter().zip(sums);
+        Ok(named
+            .map(|(index, sum)| (table, index.name.as_str(), sum))
+            .collect())
     }
 }
 
-/// The sum over rows of the hashes of some of their values, as a function of `SQLite`: much less per row than to fetch them.
-struct Sum;
+/// Sums over rows of the hashes of some of their values, as a function of `SQLite`: much less per row than to fetch them.
+struct Sums {
+    /// Which arguments each sum is of.
+    places: Vec<Vec<usize>>,
+    state: FixedState,
+}
 
-const SUM: &str = "nix_prune_sum";
+const SUMS: &str = "nix_prune_sums";
 
-impl Aggregate<u64, i64> for Sum {
-    fn init(&self, _: &mut Context<'_>) -> rusqlite::Result<u64> {
-        Ok(0)
+/// The hashes of the values of a row, and the sums so far.
+struct Running {
+    values: Vec<u64>,
+    sums: Vec<u64>,
+}
+
+impl Aggregate<Running, Vec<u8>> for Sums {
+    fn init(&self, _: &mut Context<'_>) -> rusqlite::Result<Running> {
+        Ok(Running {
+            values: Vec::new(),
+            sums: vec![0; self.places.len()],
+        })
     }
 
-    fn step(&self, values: &mut Context<'_>, sum: &mut u64) -> rusqlite::Result<()> {
-        let mut hasher = FixedState::default().build_hasher();
-        (0..values.len()).for_each(|n| hasher.write_u64(hash_of(values.get_raw(n))));
-        *sum = sum.wrapping_add(hasher.finish());
+    fn step(&self, row: &mut Context<'_>, running: &mut Running) -> rusqlite::Result<()> {
+        let Running { values, sums } = running;
+        values.clear();
+        values.extend((0..row.len()).map(|n| self.hash(row.get_raw(n))));
+        for (sum, places) in sums.iter_mut().zip(&self.places) {
+            let mut hasher = self.state.build_hasher();
+            let of = places.iter().filter_map(|place| values.get(*place));
+            of.for_each(|value| hasher.write_u64(*value));
+            *sum = sum.wrapping_add(hasher.finish());
+        }
         Ok(())
     }
 
-    fn finalize(&self, _: &mut Context<'_>, sum: Option<u64>) -> rusqlite::Result<i64> {
-        Ok(sum.unwrap_or_default().cast_signed())
+    fn finalize(&self, _: &mut Context<'_>, running: Option<Running>) -> rusqlite::Result<Vec<u8>> {
+        let sums = running.map_or_else(|| vec![0; self.places.len()], |running| running.sums);
+        Ok(sums.into_iter().flat_map(u64::to_le_bytes).collect())
     }
 }
 
-fn hash_of(value: ValueRef<'_>) -> u64 {
-    let state = FixedState::default();
-    match value {
-        ValueRef::Null => state.hash_one(()),
-        ValueRef::Integer(number) => state.hash_one(number),
-        ValueRef::Real(number) => state.hash_one(number.to_bits()),
-        ValueRef::Text(text) => state.hash_one(text),
-        ValueRef::Blob(bytes) => state.hash_one((1u8, bytes)),
+impl Sums {
+    fn hash(&self, value: ValueRef<'_>) -> u64 {
+        match value {
+            ValueRef::Null => self.state.hash_one(()),
+            ValueRef::Integer(number) => self.state.hash_one(number),
+            ValueRef::Real(number) => self.state.hash_one(number.to_bits()),
+            ValueRef::Text(text) => self.state.hash_one(text),
+            ValueRef::Blob(bytes) => self.state.hash_one((1u8, bytes)),
+        }
     }
 }
 

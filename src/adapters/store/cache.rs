@@ -7,11 +7,11 @@ use std::thread::{Builder, JoinHandle};
 
 use camino::Utf8Path;
 
-use super::Care;
 use super::listing::Listing;
 use super::paths::{DatabaseRead, Sink};
-use crate::adapters::database::{Database, Version};
+use crate::adapters::database::{Database, DatabaseError, Version};
 use crate::adapters::files::stamp::Stamp;
+use crate::adapters::threads::processors;
 use crate::domain::analysis::UnregisteredPath;
 use crate::domain::graph::StoreGraph;
 
@@ -21,8 +21,6 @@ pub(super) struct Rows {
     pub(super) graph: Arc<StoreGraph>,
     /// Whether there are outputs of content-addressed derivations in a form that is not known.
     pub(super) unknown_outputs: bool,
-    /// Whether every index was compared with its table.
-    is_compared: bool,
 }
 
 /// The names of a graph and a listing that only the listing has.
@@ -34,6 +32,8 @@ pub struct StoreCache {
     rows: Mutex<Option<(Version, Rows)>>,
     names: Mutex<Option<(Stamp, Arc<Listing>)>>,
     unknown: Mutex<Option<Unknown>>,
+    /// The version whose indexes were found right.
+    compared: Mutex<Option<Version>>,
     /// A comparison of the indexes that was begun ahead, which gives the version that it found right.
     ahead: Mutex<Option<JoinHandle<Option<Version>>>>,
 }
@@ -44,7 +44,8 @@ impl StoreCache {
     pub(super) fn compare_ahead(&self, database: Database) {
         let compare = move || {
             let before = database.version()?;
-            database.compare_indexes().ok()?;
+            // The others read meanwhile.
+            database.compare_indexes(processors() / 2).ok()?;
             Some(before).filter(|before| Some(before) == database.version().as_ref())
         };
         match Builder::new().spawn(compare) {
@@ -54,47 +55,49 @@ impl StoreCache {
     }
 
     /// Waits for the comparison that was begun ahead; gives the version that it found right.
-    fn compared_ahead(&self) -> Option<Version> {
+    pub(super) fn compared_ahead(&self) -> Option<Version> {
         let begun = lock(&self.ahead).take()?;
         // A panic there was printed, and found nothing right.
         begun.join().ok().flatten()
     }
 
     /// The rows of a database.
-    pub(super) fn rows(&self, database: &Database, care: Care) -> DatabaseRead {
-        let compared = match care {
-            Care::Thorough => self.compared_ahead(),
-            Care::Quick => None,
-        };
+    pub(super) fn rows(&self, database: &Database) -> DatabaseRead {
         let before = database.version();
         let known = lock(&self.rows).clone();
-        let known = known.filter(|(version, _)| Some(version) == before.as_ref());
-        let mut rows = if let Some((_, rows)) = known {
-            rows
-        } else {
-            // A graph is large: the old one ends before there is a new one.
-            *lock(&self.rows) = None;
-            *lock(&self.unknown) = None;
-            let (sink, summary) = database.read(Sink::default)?;
-            let graph = match sink.graph() {
-                Ok(graph) => Arc::new(graph),
-                Err(error) => return Ok(Err(error)),
-            };
-            Rows {
-                graph,
-                unknown_outputs: summary.unknown_outputs,
-                is_compared: false,
-            }
-        };
-        if care == Care::Thorough && !rows.is_compared {
-            if compared.is_none() || compared != before {
-                database.compare_indexes()?;
-            }
-            rows.is_compared = true;
+        if let Some((_, rows)) = known.filter(|(version, _)| Some(version) == before.as_ref()) {
+            return Ok(Ok(rows));
         }
+        // A graph is large: the old one ends before there is a new one.
+        *lock(&self.rows) = None;
+        *lock(&self.unknown) = None;
+        let (sink, summary) = database.read(Sink::default)?;
+        let rows = match sink.graph() {
+            Ok(graph) => Rows {
+                graph: Arc::new(graph),
+                unknown_outputs: summary.unknown_outputs,
+            },
+            Err(error) => return Ok(Err(error)),
+        };
         let same = before.filter(|before| Some(before) == database.version().as_ref());
         *lock(&self.rows) = same.map(|version| (version, rows.clone()));
         Ok(Ok(rows))
+    }
+
+    /// Compares every index of a database with its table, unless that was done for this version, here or `ahead`.
+    pub(super) fn compare(
+        &self,
+        database: &Database,
+        ahead: Option<Version>,
+    ) -> Result<(), DatabaseError> {
+        let before = database.version();
+        let mut compared = lock(&self.compared);
+        let known = [ahead, compared.take()];
+        if before.is_none() || !known.contains(&before) {
+            database.compare_indexes(processors())?;
+        }
+        *compared = before.filter(|before| Some(before) == database.version().as_ref());
+        Ok(())
     }
 
     /// The names in a store directory.
@@ -192,8 +195,14 @@ mod tests {
             Database::new(&self.dir, StoreDir::new("/nix/store".into()).unwrap())
         }
 
-        fn rows(&self, care: Care) -> Rows {
-            self.cache.rows(&self.database(), care).unwrap().unwrap()
+        fn rows(&self) -> Rows {
+            self.cache.rows(&self.database()).unwrap().unwrap()
+        }
+
+        /// Whether the comparison of this version is known.
+        fn is_compared(&self) -> bool {
+            let compared = lock(&self.cache.compared).clone();
+            compared.is_some() && compared == self.database().version()
         }
     }
 
@@ -208,20 +217,42 @@ mod tests {
         let world = World::new(mode);
         world.add(A);
         settle();
-        let first = world.rows(Care::Quick);
+        let first = world.rows();
         assert_eq!(first.graph.len(), 1);
-        let again = world.rows(Care::Thorough);
-        assert!(Arc::ptr_eq(&first.graph, &again.graph) && again.is_compared);
-        assert!(world.rows(Care::Quick).is_compared);
+        assert!(Arc::ptr_eq(&first.graph, &world.rows().graph));
         world.add(B);
         // Right behind the change, and after it.
-        assert_eq!(world.rows(Care::Quick).graph.len(), 2);
+        assert_eq!(world.rows().graph.len(), 2);
         settle();
-        assert_eq!(world.rows(Care::Quick).graph.len(), 2);
+        assert_eq!(world.rows().graph.len(), 2);
         world.writer.execute("delete from ValidPaths", []).unwrap();
         settle();
-        let last = world.rows(Care::Quick);
-        assert!(last.graph.is_empty() && !last.is_compared);
+        assert!(world.rows().graph.is_empty());
+    }
+
+    #[rstest]
+    #[case::with_a_log("wal")]
+    #[case::without("delete")]
+    fn the_indexes_are_compared_again_once_the_database_has_changed(#[case] mode: &str) {
+        let world = World::new(mode);
+        world.add(A);
+        settle();
+        world.rows();
+        assert!(!world.is_compared());
+        let compare = || world.cache.compare(&world.database(), None);
+        compare().unwrap();
+        assert!(world.is_compared());
+        world.add(B);
+        assert!(!world.is_compared());
+        settle();
+        assert!(!world.is_compared());
+        compare().unwrap();
+        assert!(world.is_compared());
+        damage(&world.dir.join("db/db.sqlite"));
+        settle();
+        assert!(matches!(compare().unwrap_err().fault, Fault::Index { .. }));
+        assert!(!world.is_compared());
+        assert!(compare().is_err());
     }
 
     #[test]
@@ -231,7 +262,7 @@ mod tests {
         settle();
         let database = world.database();
         world.cache.compare_ahead(database.clone());
-        assert!(!world.rows(Care::Quick).is_compared);
+        world.rows();
         let seen = world.cache.compared_ahead();
         assert!(seen.is_some() && seen == database.version());
         world.cache.compare_ahead(database.clone());
@@ -240,8 +271,8 @@ mod tests {
         }
         damage(&world.dir.join("db/db.sqlite"));
         settle();
-        world.rows(Care::Quick);
-        let error = world.cache.rows(&database, Care::Thorough).unwrap_err();
+        let ahead = world.cache.compared_ahead();
+        let error = world.cache.compare(&database, ahead).unwrap_err();
         assert!(matches!(error.fault, Fault::Index { .. }), "{error:?}");
         assert!(lock(&world.cache.ahead).is_none());
     }
@@ -286,7 +317,7 @@ mod tests {
         fs::create_dir(&store).unwrap();
         fs::write(store.join(B), "").unwrap();
         settle();
-        let graph = world.rows(Care::Quick).graph;
+        let graph = world.rows().graph;
         let unknown = |names: &Arc<Listing>| world.cache.unknown(&graph, names).len();
         let first = world.cache.names(&store).unwrap();
         assert_eq!(unknown(&first), 1);

@@ -42,7 +42,25 @@ impl StoreReader<'_> {
 
     /// Reads the database, without falling back to a daemon.
     pub(super) fn read_database(&self) -> DatabaseRead {
-        self.cache.rows(&self.database(), self.care)
+        self.cache.rows(&self.database())
+    }
+
+    /// Checks the indexes of the database with as much care as was asked for. It takes longer than all else, so it comes last.
+    pub(super) fn checked(
+        &self,
+        stored: Result<Stored, StoreReadError>,
+    ) -> Result<Stored, StoreReadError> {
+        if self.care == Care::Quick {
+            return stored;
+        }
+        // Also where nothing is compared, because this process may write from here on.
+        let ahead = self.cache.compared_ahead();
+        let stored = stored?;
+        if stored.note.is_none() {
+            let compared = self.cache.compare(&self.database(), ahead);
+            compared.map_err(refused)?;
+        }
+        Ok(stored)
     }
 
     fn database(&self) -> Database {

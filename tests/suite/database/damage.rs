@@ -76,7 +76,7 @@ fn change_without_index(fixture: &Fixture, index: &str, change: &str) {
 
 fn thorough(fixture: &Fixture) -> Result<StoreData, DatabaseError> {
     let database = fixture.database();
-    database.compare_indexes()?;
+    database.compare_indexes(2)?;
     database.read(StoreData::default).map(|(seen, _)| seen)
 }
 
