@@ -5,14 +5,15 @@
 
 use std::ffi::CStr;
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use nix::dir::{Dir, Type};
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag};
+use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat};
-use nix::unistd::{UnlinkatFlags, unlinkat};
+use nix::unistd::{UnlinkatFlags, Whence, lseek, unlinkat};
+use rustix::fs::{FileType, RawDir};
 
 use crate::ports::Interrupt;
 
@@ -22,6 +23,10 @@ const BLOCK_BYTES: u64 = 512;
 const MAX_DEPTH: usize = if cfg!(test) { 512 } else { 4096 };
 /// How often a directory is read anew that is not empty after all of it was removed.
 const MAX_READS: usize = 8;
+/// How much of a directory is read at once, in bytes.
+const BUFFER_BYTES: usize = 16 << 10;
+/// A directory whose names have fewer bytes, all of which came at once, is complete: that is not asked for.
+const FEW_BYTES: usize = BUFFER_BYTES / 4;
 /// Locks for files with several links; files that share one wait for each other.
 const LOCKS: usize = 64;
 
@@ -82,7 +87,18 @@ impl StoreFiles {
     /// something in it cannot be removed. A part may be gone then.
     pub fn remove(&self, name: &CStr) -> io::Result<Freed> {
         let mut freed = Freed::default();
-        self.remove_in(self.dir(), name, None, 0, &mut freed)?;
+        let is_derivation = name.to_bytes().ends_with(b".drv");
+        let hint = if is_derivation {
+            Hint::Nothing
+        } else {
+            Hint::Directory
+        };
+        match self.remove_in(self.dir(), name, hint, 0, &mut freed) {
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                self.remove_in(self.dir(), name, Hint::Nothing, 0, &mut freed)?;
+            }
+            removed => removed?,
+        }
         Ok(freed)
     }
 
@@ -107,11 +123,11 @@ impl StoreFiles {
         &self,
         dir: BorrowedFd<'_>,
         name: &CStr,
-        hint: Option<Type>,
+        hint: Hint,
         depth: usize,
         freed: &mut Freed,
     ) -> io::Result<()> {
-        if hint != Some(Type::Directory) {
+        if hint != Hint::Directory {
             let stat = match fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
                 Ok(stat) => stat,
                 Err(Errno::ENOENT) => return Ok(()),
@@ -173,7 +189,7 @@ impl StoreFiles {
             return Err(io::ErrorKind::Interrupted.into());
         }
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let mut child = match Dir::openat(parent, name, flags, Mode::empty()) {
+        let child = match openat(parent, name, flags, Mode::empty()) {
             Ok(child) => child,
             Err(Errno::ENOENT) => return Ok(()),
             Err(errno) => return Err(errno.into()),
@@ -183,8 +199,8 @@ impl StoreFiles {
             let why = "another file system is mounted there";
             return Err(io::Error::new(io::ErrorKind::CrossesDevices, why));
         }
-        for _ in 0..MAX_READS {
-            let names = Names::read(&mut child)?;
+        for read in 0..MAX_READS {
+            let names = Names::read(child.as_fd(), read == 0)?;
             for (name, hint) in names.iter() {
                 let remove =
                     |freed: &mut Freed| self.remove_in(child.as_fd(), name, hint, depth + 1, freed);
@@ -212,31 +228,53 @@ impl StoreFiles {
     }
 }
 
+/// What a name is likely to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hint {
+    Directory,
+    Nothing,
+}
+
 /// The names in a directory, read before the first of them is removed: each with its kind before and a zero behind it.
 struct Names(Vec<u8>);
 
 impl Names {
-    fn read(dir: &mut Dir) -> io::Result<Self> {
+    /// Reads an open directory; where few names come at first, that is all, as far as nobody says otherwise.
+    // Its buffer must not be on the stack of every level.
+    #[inline(never)]
+    fn read(dir: BorrowedFd<'_>, is_first: bool) -> io::Result<Self> {
+        if !is_first {
+            lseek(dir, 0, Whence::SeekSet)?;
+        }
+        let mut buffer = [MaybeUninit::uninit(); BUFFER_BYTES];
+        let mut entries = RawDir::new(dir, &mut buffer);
         let mut names = Vec::new();
-        for entry in dir.iter() {
+        while let Some(entry) = entries.next() {
             let entry = entry?;
             let name = entry.file_name();
             if name != c"." && name != c".." {
-                let is_directory = entry.file_type() == Some(Type::Directory);
-                names.push(u8::from(is_directory));
+                names.push(u8::from(entry.file_type() == FileType::Directory));
                 names.extend(name.to_bytes_with_nul());
+            }
+            if is_first && entries.is_buffer_empty() && names.len() < FEW_BYTES {
+                break;
             }
         }
         Ok(Self(names))
     }
 
-    fn iter(&self) -> impl Iterator<Item = (&CStr, Option<Type>)> {
+    fn iter(&self) -> impl Iterator<Item = (&CStr, Hint)> {
         let mut rest = self.0.as_slice();
         std::iter::from_fn(move || {
             let (kind, names) = rest.split_first()?;
             let name = CStr::from_bytes_until_nul(names).ok()?;
             rest = names.get(name.count_bytes() + 1..).unwrap_or_default();
-            Some((name, (*kind == 1).then_some(Type::Directory)))
+            let hint = if *kind == 1 {
+                Hint::Directory
+            } else {
+                Hint::Nothing
+            };
+            Some((name, hint))
         })
     }
 }
