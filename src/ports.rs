@@ -14,7 +14,7 @@ pub use act::{
     ArgLimit, Collected, Deleted, LinkState, NixActions, PerformError, RestoreMode, UndeletedPath,
     nth_link,
 };
-pub use direct::{DirectCollection, DirectStep, Settled, Tidied};
+pub use direct::{DirectCollection, DirectStep, Finished};
 pub use journal::{JournalError, RunJournal, is_full};
 pub use read::{
     DiskError, Observation, ReadStore, RunningRoots, StoreReadError, StoreReadTrouble, Survey,

@@ -31,7 +31,7 @@ use crate::domain::graph::KeepFlags;
 use crate::domain::measure::Bytes;
 use crate::domain::store_path::StorePath;
 use crate::ports::{
-    Deleted, DirectCollection, DirectStep, Interrupt, PerformError, Settled, Tidied, UndeletedPath,
+    Deleted, DirectCollection, DirectStep, Finished, Interrupt, PerformError, UndeletedPath,
 };
 use claims::hash_of;
 use files::Remover;
@@ -54,6 +54,9 @@ const MIN_PATHS: usize = 16;
 const MAX_PATHS: usize = 64 << 10;
 /// How old the second look at the roots may be when a step begins.
 const ROOTS_AGE: Duration = Duration::from_secs(2);
+/// How long the log of the database may be, in bytes: behind a step, and while the last files are removed.
+const MAX_LOG_BYTES: u64 = 64 << 20;
+const LOG_BYTES_AT_END: u64 = 1 << 20;
 /// How many files may be open: one for each level of a directory in each thread.
 const OPEN_FILES: u64 = 16 << 10;
 
@@ -230,8 +233,43 @@ impl<'a> Direct<'a> {
         state.paths = next_count(chosen.len(), begun.elapsed());
         self.remover.remove(chosen.iter().map(ToString::to_string));
         kept.extend(stays);
-        state.rows.move_log();
+        state.rows.move_log(MAX_LOG_BYTES);
         Ok(Some(chosen.into_iter().map(str::to_string).collect()))
+    }
+
+    /// Removes the names that are not those of store paths.
+    fn remove_foreign(
+        &self,
+        state: &mut State,
+        finished: &mut Finished,
+    ) -> Result<(), PerformError> {
+        let mounted = self.mounted()?;
+        let files = self.remover.files();
+        for name in foreign::names(files).map_err(|source| self.unread(source))? {
+            let shown = name.to_string_lossy();
+            let removed = if mounted.iter().any(|mounted| *mounted == shown) {
+                Err(io::Error::other("something is mounted there"))
+            } else {
+                foreign::remove(files, &name)
+            };
+            match removed {
+                Ok(Some(freed)) => {
+                    finished.names += 1;
+                    finished.bytes.0 += freed.bytes;
+                    state.is_linked |= freed.is_linked;
+                }
+                Ok(None) => {}
+                Err(error) => finished.left.push(format!("{shown}: {error}")),
+            }
+        }
+        Ok(())
+    }
+
+    fn unread(&self, source: io::Error) -> PerformError {
+        PerformError::File {
+            what: format!("read the store directory {}", self.setup.places.store),
+            source,
+        }
     }
 
     fn mounted(&self) -> Result<Vec<String>, PerformError> {
@@ -259,7 +297,7 @@ impl DirectCollection for Direct<'_> {
                 Err(error) if is_full(&error) && may_retry => {
                     // A shorter log may have room, files that are gone make some, and then there is more.
                     self.remover.wait(0);
-                    state.rows.shrink_log();
+                    state.rows.shrink_log(0);
                     may_retry = taken > 1;
                 }
                 Err(error) => break (taken, paths, names, kept, Err(error)),
@@ -289,50 +327,40 @@ impl DirectCollection for Direct<'_> {
         DirectStep { taken, deleted }
     }
 
-    fn settle(&self) -> Settled {
-        let removed = self.remover.settle();
-        self.state().is_linked |= removed.freed.is_linked;
-        Settled {
-            bytes: Bytes(removed.freed.bytes),
-            unfinished: removed.unfinished,
-            left: removed.left,
-        }
-    }
-
-    fn tidy(&self, whole: bool) -> Result<Tidied, PerformError> {
-        let failed = |source| PerformError::File {
-            what: format!("read the store directory {}", self.setup.places.store),
-            source,
-        };
+    fn finish(&self, whole: bool) -> Finished {
         let mut state = self.state();
-        let mut tidied = Tidied::default();
+        let mut finished = Finished {
+            names: 0,
+            bytes: Bytes(0),
+            unfinished: 0,
+            left: Vec::new(),
+            outcome: Ok(()),
+        };
+        let files = self.remover.files();
+        // While the files of paths are removed.
+        state.rows.shrink_log(LOG_BYTES_AT_END);
         if whole {
-            let mounted = self.mounted()?;
-            let files = self.remover.files();
-            for name in foreign::names(files).map_err(failed)? {
-                let shown = name.to_string_lossy();
-                let removed = if mounted.iter().any(|mounted| *mounted == shown) {
-                    Err(io::Error::other("something is mounted there"))
-                } else {
-                    foreign::remove(files, &name)
-                };
-                match removed {
-                    Ok(Some(freed)) => {
-                        tidied.names += 1;
-                        tidied.bytes.0 += freed.bytes;
-                        state.is_linked |= freed.is_linked;
-                    }
-                    Ok(None) => {}
-                    Err(error) => tidied.left.push(format!("{shown}: {error}")),
+            finished.outcome = self.remove_foreign(&mut state, &mut finished);
+        }
+        let removed = self.remover.settle();
+        state.is_linked |= removed.freed.is_linked;
+        finished.bytes.0 += removed.freed.bytes;
+        finished.unfinished = removed.unfinished;
+        finished.left.extend(removed.left);
+        if whole || state.is_linked {
+            match files::remove_unused_links(files) {
+                Ok(freed) => {
+                    finished.bytes.0 += freed;
+                    state.is_linked = false;
+                }
+                Err(source) => {
+                    let unread = Err(self.unread(source));
+                    finished.outcome = finished.outcome.and(unread);
                 }
             }
         }
-        if whole || state.is_linked {
-            tidied.bytes.0 += files::remove_unused_links(self.remover.files()).map_err(failed)?;
-            state.is_linked = false;
-        }
-        state.rows.shrink_log();
-        Ok(tidied)
+        state.rows.shrink_log(0);
+        finished
     }
 }
 
@@ -354,8 +382,8 @@ fn leading(batches: &[Vec<StorePath<String>>], most: usize) -> (usize, Vec<&Stor
 fn next_count(paths: usize, took: Duration) -> usize {
     let took = took.as_millis().max(1);
     let next = TRANSACTION.as_millis().saturating_mul(paths as u128) / took;
-    // The files of these paths take about twice as long as their rows, so the threads have work until the next step has ended.
-    let next = next.min(2 * paths as u128);
+    // So that the threads have files to remove until the next step has ended.
+    let next = next.min(paths as u128 * 3 / 2);
     usize::try_from(next)
         .unwrap_or(MAX_PATHS)
         .clamp(MIN_PATHS, MAX_PATHS)
@@ -382,8 +410,8 @@ mod tests {
     use rstest::rstest;
 
     #[rstest]
-    #[case::fast(4096, 300, 5461)]
-    #[case::much_too_fast(4096, 1, 8192)]
+    #[case::fast(4096, 350, 4681)]
+    #[case::much_too_fast(4096, 1, 6144)]
     #[case::slow(4096, 1600, 1024)]
     #[case::never_fewer(20, 60_000, MIN_PATHS)]
     #[case::never_more(60_000, 50, MAX_PATHS)]

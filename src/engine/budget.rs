@@ -5,7 +5,7 @@
 
 mod rounds;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::collect::{Means, collect_from};
 use super::delays::Delays;
@@ -283,10 +283,11 @@ impl<R: RunJournal> Engine<'_, R> {
             &mut last_check,
         );
         let mut predicted = Quantity(0);
+        let deleted = collection.deleted.as_ref();
+        let deleted: Option<HashSet<_>> = deleted.map(|deleted| deleted.iter().collect());
         for (path, weight) in weights {
             // Nix does not say which paths a full collection deleted.
-            if collection
-                .deleted
+            if deleted
                 .as_ref()
                 .is_none_or(|deleted| deleted.contains(&path))
             {

@@ -1,12 +1,10 @@
 //! Garbage collection: selective if the dead paths are known, full otherwise.
 
-use std::collections::BTreeSet;
-
 use crate::domain::collect::{CollectMethod, CollectStrategy, DeletionSet, FullGcReason};
 use crate::domain::measure::Bytes;
 use crate::domain::store_path::StorePath;
 use crate::ports::{
-    ArgLimit, Collected, Deleted, DirectCollection, DirectStep, Interrupt, NixActions,
+    ArgLimit, Collected, Deleted, DirectCollection, DirectStep, Finished, Interrupt, NixActions,
     PerformError, Survey, UndeletedPath,
 };
 
@@ -32,7 +30,7 @@ pub struct Collection {
     /// Whether it came to its end. A refusal is no failure.
     pub outcome: Result<(), PerformError>,
     /// The paths that were deleted by name; `None` where Nix collected everything dead itself and does not say which.
-    pub deleted: Option<BTreeSet<StorePath<String>>>,
+    pub deleted: Option<Vec<StorePath<String>>>,
 }
 
 impl Default for Collection {
@@ -46,7 +44,7 @@ impl Default for Collection {
             refused: Vec::new(),
             notes: Vec::new(),
             outcome: Ok(()),
-            deleted: Some(BTreeSet::new()),
+            deleted: Some(Vec::new()),
         }
     }
 }
@@ -153,7 +151,7 @@ pub(super) fn collect_from(
         total: None,
         refused: Vec::new(),
         notes: Vec::new(),
-        deleted: Some(BTreeSet::new()),
+        deleted: Some(Vec::new()),
     };
     let outcome = match direct {
         Some(direct) => collector.directly(direct, find_dead),
@@ -176,7 +174,7 @@ struct Collector<'a> {
     total: Option<Collected>,
     refused: Vec<UndeletedPath>,
     notes: Vec<String>,
-    deleted: Option<BTreeSet<StorePath<String>>>,
+    deleted: Option<Vec<StorePath<String>>>,
 }
 
 /// How deleting by name ended.
@@ -278,29 +276,23 @@ impl Collector<'_> {
         });
         let whole = chosen.is_everything();
         let deleted = self.delete_directly(direct, &mut chosen);
-        let settled = direct.settle();
+        let Finished {
+            names,
+            bytes,
+            unfinished,
+            mut left,
+            outcome,
+        } = direct.finish(whole && deleted.is_ok());
         // What has files left is deleted once they are gone.
         let total = self.total.unwrap_or_default();
         self.total = Some(Collected {
-            paths: total.paths.map(|paths| {
-                let left = u64::try_from(settled.left.len()).unwrap_or(u64::MAX);
-                paths.saturating_sub(settled.unfinished.saturating_add(left))
-            }),
+            paths: total.paths.map(|paths| paths.saturating_sub(unfinished)),
             ..total
         });
-        let mut left = settled.left;
         self.count(Collected {
-            paths: Some(0),
-            bytes: Some(settled.bytes),
+            paths: Some(names),
+            bytes: Some(bytes),
         });
-        let tidied = deleted.and_then(|()| direct.tidy(whole));
-        if let Ok(tidied) = &tidied {
-            left.extend(tidied.left.iter().cloned());
-            self.count(Collected {
-                paths: Some(tidied.names),
-                bytes: Some(tidied.bytes),
-            });
-        }
         if !left.is_empty() {
             let more = left.len().saturating_sub(NAMED);
             left.truncate(NAMED);
@@ -309,7 +301,7 @@ impl Collector<'_> {
             self.notes
                 .push(format!("some files could not be removed: {left}"));
         }
-        tidied.map(drop)
+        deleted.and(outcome)
     }
 
     fn delete_directly(

@@ -13,15 +13,9 @@ pub trait DirectCollection {
     /// alive meanwhile is refused, with all that it keeps.
     fn delete(&self, batches: &[Vec<StorePath<String>>]) -> DirectStep;
 
-    /// Waits for the files of all deleted paths, and says what became of them.
-    fn settle(&self) -> Settled;
-
-    /// Deletes hard links in `.links` that no path uses any more, and of a `whole` collection the names in the store directory that
-    /// are not those of store paths.
-    ///
-    /// # Errors
-    /// When the directory cannot be read.
-    fn tidy(&self, whole: bool) -> Result<Tidied, PerformError>;
+    /// Waits for the files of all deleted paths, and deletes hard links in `.links` that no path uses any more. A `whole` collection
+    /// deletes the names in the store directory that are not those of store paths as well.
+    fn finish(&self, whole: bool) -> Finished;
 }
 
 /// The result of one step.
@@ -33,24 +27,17 @@ pub struct DirectStep {
     pub deleted: Deleted,
 }
 
-/// What became of the files of deleted paths.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Settled {
-    /// What they freed on disk, in bytes.
-    pub bytes: Bytes,
-    /// Paths that have files left, because somebody asked to stop.
-    pub unfinished: u64,
-    /// Paths that have files left which could not be removed, each with the reason.
-    pub left: Vec<String>,
-}
-
-/// What was deleted beside store paths.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tidied {
-    /// Names that are not those of store paths.
+/// What became of the files of deleted paths, and of what is beside store paths.
+#[derive(Debug)]
+pub struct Finished {
+    /// Names deleted that are not those of store paths.
     pub names: u64,
     /// What all of it freed on disk, in bytes.
     pub bytes: Bytes,
-    /// Names that could not be deleted, each with the reason.
+    /// Paths that have files left, because somebody asked to stop or some could not be deleted.
+    pub unfinished: u64,
+    /// Paths and names that could not be deleted, each with the reason.
     pub left: Vec<String>,
+    /// Whether it came to its end.
+    pub outcome: Result<(), PerformError>,
 }

@@ -4,7 +4,6 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::ffi::{CString, OsStr};
 use std::io;
-use std::num::NonZero;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -18,7 +17,7 @@ use super::claims::{Claims, Hash, hash_of};
 use crate::adapters::files::remove::{Freed, StoreFiles};
 use crate::adapters::files::{for_each_name, open_directory_at};
 use crate::adapters::progress_counter::ProgressCounter;
-use crate::adapters::threads::joined;
+use crate::adapters::threads::{joined, processors};
 
 /// The most threads. They wait for the disk and for each other's locks, so more gain nothing.
 const MAX_THREADS: usize = 8;
@@ -31,18 +30,16 @@ const LISTS_WAITING: usize = 16;
 
 /// How many threads remove files.
 fn threads() -> usize {
-    thread::available_parallelism()
-        .map_or(1, NonZero::get)
-        .clamp(1, MAX_THREADS)
+    processors().min(MAX_THREADS)
 }
 
 /// What became of files.
 #[derive(Debug, Default)]
 pub(super) struct Removed {
     pub(super) freed: Freed,
-    /// Paths whose files are not, or not all, removed, because somebody asked to stop.
+    /// Paths whose files are not, or not all, removed.
     pub(super) unfinished: u64,
-    /// Paths whose files could not all be removed, each with the reason.
+    /// Those of them whose files could not be removed, each with the reason; of the others somebody asked to stop.
     pub(super) left: Vec<String>,
 }
 
@@ -193,10 +190,12 @@ impl Shared {
                     self.counter.deleted.fetch_add(1, Ordering::Relaxed);
                     self.counter.freed.fetch_add(freed.bytes, Ordering::Relaxed);
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                Err(error) => {
                     queue.removed.unfinished += 1;
+                    if error.kind() != io::ErrorKind::Interrupted {
+                        queue.removed.left.push(format!("{name}: {error}"));
+                    }
                 }
-                Err(error) => queue.removed.left.push(format!("{name}: {error}")),
             }
             let is_enough = queue.enough.is_some_and(|most| queue.unfinished <= most);
             drop(queue);

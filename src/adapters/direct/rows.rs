@@ -17,8 +17,6 @@ use crate::ports::{Interrupt, PerformError};
 /// How long another writer is waited for, and how often it is looked whether somebody asked to stop.
 const BUSY: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(100);
-/// How long the log may be before it is moved into the database, in bytes.
-const MAX_LOG_BYTES: u64 = 32 << 20;
 /// What `SQLite` keeps in memory of the database, in KiB.
 const CACHE_KIB: i64 = 256 << 10;
 
@@ -153,21 +151,22 @@ impl Rows {
         Ok(())
     }
 
-    /// Moves the log into the database as far as nobody reads, if it is long.
-    pub(super) fn move_log(&self) {
-        let length = std::fs::metadata(&self.log).map_or(0, |log| log.len());
-        if length > MAX_LOG_BYTES {
-            self.checkpoint("pragma wal_checkpoint(passive)");
-        }
+    /// Moves the log into the database as far as nobody reads, if it has more than so many bytes.
+    pub(super) fn move_log(&self, most: u64) {
+        self.checkpoint("pragma wal_checkpoint(passive)", most);
     }
 
-    /// Moves the log into the database as far as nobody reads, and gives its room back.
-    pub(super) fn shrink_log(&self) {
-        self.checkpoint("pragma wal_checkpoint(truncate)");
+    /// Does the same and gives its room back.
+    pub(super) fn shrink_log(&self, most: u64) {
+        self.checkpoint("pragma wal_checkpoint(truncate)", most);
     }
 
     /// Readers are not waited for: while one is, nobody can write.
-    fn checkpoint(&self, checkpoint: &str) {
+    fn checkpoint(&self, checkpoint: &str, most: u64) {
+        let length = std::fs::metadata(&self.log).map_or(0, |log| log.len());
+        if length <= most {
+            return;
+        }
         let wait = |time| self.connection.busy_timeout(time);
         let done = wait(Duration::ZERO)
             .and_then(|()| self.connection.query_row(checkpoint, [], |_| Ok(())));

@@ -149,7 +149,7 @@ fn a_build_that_asks_while_rows_are_deleted_is_answered_at_once_and_the_path_is_
     assert_eq!((step.taken, step.deleted.paths.len()), (16, 15));
     assert_eq!(step.deleted.refused[0].path.to_string(), name);
     assert_eq!(step.deleted.refused[0].why, "a build needs it");
-    direct.settle();
+    direct.finish(false);
     let valid: Vec<_> = (0..20).filter(|n| world.is_valid(*n)).collect();
     assert_eq!(valid, [1, 16, 17, 18, 19]);
     assert!(world.file(1).exists() && !world.file(2).exists());
@@ -176,12 +176,13 @@ fn no_build_waits_for_a_path_whose_deletion_failed() {
 }
 
 #[test]
-fn a_step_takes_no_more_than_twice_as_many_paths_as_the_last_one() {
+fn a_step_takes_no_more_than_half_as_many_paths_again() {
     let world = World::new();
     (0..70).for_each(|n| world.add(n, &[]));
     let direct = world.begin().unwrap();
     assert_eq!(direct.delete(&[paths(0..10), paths(10..20)]).taken, 2);
-    assert_eq!(direct.delete(&[paths(20..50), paths(50..70)]).taken, 1);
+    assert_eq!(direct.delete(&[paths(20..40), paths(40..51)]).taken, 1);
+    assert_eq!(direct.delete(&[paths(40..60), paths(60..70)]).taken, 2);
 }
 
 #[test]
@@ -191,13 +192,44 @@ fn a_long_log_is_moved_into_the_database() {
     let direct = world.begin().unwrap();
     let writer = world.database();
     writer.pragma_update(None, "wal_autocheckpoint", 0).unwrap();
-    for (n, megabytes, is_long) in [(1, 1, false), (2, 33, true)] {
+    for (n, megabytes, is_long) in [(1, 1, false), (2, 65, true)] {
         let insert = "insert into ValidPaths (path, hash, registrationTime) values (?1, zeroblob(?1 << 20), 0)";
         writer.execute(insert, [megabytes]).unwrap();
         assert_eq!(why(&direct, n), "");
         let database = world.places.state_dir.join("db/db.sqlite");
-        assert_eq!(database.metadata().unwrap().len() > 32 << 20, is_long);
+        assert_eq!(database.metadata().unwrap().len() > MAX_LOG_BYTES, is_long);
     }
+}
+
+#[test]
+fn the_rest_is_done_while_files_are_removed() {
+    let world = World::new();
+    world.add(1, &[]);
+    let foreign = world.places.store.as_path().join("junk.drv");
+    fs::write(&foreign, "").unwrap();
+    let direct = world.begin().unwrap();
+    let writer = world.database();
+    writer.pragma_update(None, "wal_autocheckpoint", 0).unwrap();
+    let insert =
+        "insert into ValidPaths (path, hash, registrationTime) values (1, zeroblob(2 << 20), 0)";
+    writer.execute(insert, []).unwrap();
+    world.gate.is_shut.store(true, Ordering::SeqCst);
+    assert_eq!(why(&direct, 1), "");
+    let log = world.places.state_dir.join("db/db.sqlite-wal");
+    let is_done = || log.metadata().unwrap().len() == 0 && !foreign.exists();
+    let was_done = !is_done()
+        && thread::scope(|scope| {
+            let finished = scope.spawn(|| direct.finish(true));
+            let begun = Instant::now();
+            while !is_done() && begun.elapsed() < Duration::from_secs(10) {
+                thread::sleep(Duration::from_millis(5));
+            }
+            let was_done = is_done() && !finished.is_finished() && world.file(1).exists();
+            world.gate.is_shut.store(false, Ordering::SeqCst);
+            finished.join().unwrap();
+            was_done
+        });
+    assert!(was_done && !world.file(1).exists());
 }
 
 #[test]
@@ -209,17 +241,16 @@ fn a_part_looks_at_links_once_after_a_file_lost_one_of_several() {
     fs::hard_link(world.file(1), links.join("one")).unwrap();
     let freed = taken(&links.join("one"));
     let direct = world.begin().unwrap();
-    for (n, bytes) in [(1, 0), (2, taken(&world.file(2)))] {
+    for (n, bytes) in [(1, freed), (2, taken(&world.file(2)))] {
+        fs::write(links.join(n.to_string()), "").unwrap();
         assert_eq!(why(&direct, n), "");
-        assert_eq!(direct.settle().bytes, Bytes(bytes));
+        assert_eq!(direct.finish(false).bytes, Bytes(bytes));
     }
-    assert_eq!(direct.tidy(false).unwrap().bytes, Bytes(freed));
-    assert!(!links.join("one").exists());
-    fs::write(links.join("two"), "").unwrap();
-    direct.tidy(false).unwrap();
-    assert!(links.join("two").exists());
-    direct.tidy(true).unwrap();
-    assert!(!links.join("two").exists());
+    assert!(!links.join("one").exists() && !links.join("1").exists());
+    // No file lost one of several links since.
+    assert!(links.join("2").exists());
+    direct.finish(true);
+    assert!(!links.join("2").exists());
 }
 
 #[test]
@@ -234,9 +265,10 @@ fn foreign_names_count_with_what_they_free_and_those_that_are_left_are_named() {
     let _used = nix::fcntl::Flock::lock(used, FlockArg::LockExclusive).unwrap();
     fs::create_dir_all(store.join("deep").join("d/".repeat(512))).unwrap();
     let direct = world.begin().unwrap();
-    let tidied = direct.tidy(true).unwrap();
-    assert_eq!((tidied.names, tidied.bytes), (1, Bytes(freed)));
-    assert_eq!(tidied.left, ["deep: it is nested too deeply"]);
+    let finished = direct.finish(true);
+    assert_eq!((finished.names, finished.bytes), (1, Bytes(freed)));
+    assert_eq!(finished.left, ["deep: it is nested too deeply"]);
+    assert_eq!(finished.unfinished, 0);
     assert!(store.join("tmp-1").exists() && !store.join("junk").exists());
 }
 

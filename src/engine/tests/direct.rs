@@ -7,7 +7,7 @@ use nix_prune::domain::collect::{CollectMethod, DeletionSet, FullGcReason, Unreg
 use nix_prune::domain::graph::{GraphBuilder, KeepFlags};
 use nix_prune::domain::plan::CollectFacts;
 use nix_prune::engine::{Collection, collect};
-use nix_prune::ports::{DirectCollection, DirectStep, Settled, Tidied};
+use nix_prune::ports::{DirectCollection, DirectStep, Finished};
 
 use super::rounds::{DEAD, Kind, StoreData, deleted, number, run_with, world};
 use super::*;
@@ -25,7 +25,10 @@ pub(super) struct Script {
     /// What becomes of the files.
     unfinished: Cell<u64>,
     left: RefCell<Vec<String>>,
-    foreign: RefCell<Tidied>,
+    /// Names beside paths, and what they free.
+    foreign: Cell<(u64, u64)>,
+    /// The directory cannot be read at the end.
+    is_unreadable: Cell<bool>,
     /// There is no direct collection.
     unsupported: Cell<bool>,
     begun: Cell<usize>,
@@ -35,10 +38,10 @@ pub(super) struct Script {
     seen: RefCell<BTreeSet<StorePath<String>>>,
     /// Each path keeps the one whose number is so much higher.
     keeps: Cell<u32>,
-    /// What was deleted since it was settled.
-    unsettled: Cell<u64>,
-    /// Of each time it tidied up, whether the collection was whole.
-    tidied: RefCell<Vec<bool>>,
+    /// What was deleted since it was finished.
+    removed: Cell<u64>,
+    /// Of each time it was finished, whether the collection was whole.
+    finished: RefCell<Vec<bool>>,
 }
 
 /// A collection under way.
@@ -111,22 +114,26 @@ impl DirectCollection for Running<'_> {
             deleted.paths.push(path);
         }
         let count = u64::try_from(deleted.paths.len()).unwrap();
-        script.unsettled.set(script.unsettled.get() + count);
+        script.removed.set(script.removed.get() + count);
         DirectStep { taken, deleted }
     }
 
-    fn settle(&self) -> Settled {
-        Settled {
-            bytes: Bytes(1000 * self.0.direct.unsettled.take()),
-            unfinished: self.0.direct.unfinished.get(),
-            left: self.0.direct.left.borrow().clone(),
+    fn finish(&self, whole: bool) -> Finished {
+        let script = &self.0.direct;
+        script.finished.borrow_mut().push(whole);
+        let (names, bytes) = if whole { script.foreign.get() } else { (0, 0) };
+        let unread = || PerformError::Stale("of the test".to_string());
+        Finished {
+            names,
+            bytes: Bytes(bytes + 1000 * script.removed.take()),
+            unfinished: script.unfinished.get(),
+            left: script.left.borrow().clone(),
+            outcome: if script.is_unreadable.get() {
+                Err(unread())
+            } else {
+                Ok(())
+            },
         }
-    }
-
-    fn tidy(&self, whole: bool) -> Result<Tidied, PerformError> {
-        assert_eq!(self.0.direct.unsettled.get(), 0, "files are left");
-        self.0.direct.tidied.borrow_mut().push(whole);
-        Ok(self.0.direct.foreign.borrow().clone())
     }
 }
 
@@ -193,11 +200,7 @@ fn count(paths: u64, bytes: u64) -> Collected {
 fn what_is_dead_goes_in_steps(#[case] takes: usize, #[case] steps: usize) {
     let world = four_batches();
     world.direct.takes.set(takes);
-    *world.direct.foreign.borrow_mut() = Tidied {
-        names: 3,
-        bytes: Bytes(7),
-        left: Vec::new(),
-    };
+    world.direct.foreign.set((3, 7));
     let collection = collected(&world);
     assert!(collection.outcome.is_ok() && collection.refused.is_empty());
     assert_eq!(collection.detail(), None);
@@ -205,7 +208,7 @@ fn what_is_dead_goes_in_steps(#[case] takes: usize, #[case] steps: usize) {
     assert_eq!(collection.deleted.unwrap().len(), 200);
     assert_eq!(world.disk.borrow().len(), 2);
     assert_eq!(world.direct.steps.get(), steps);
-    assert_eq!(*world.direct.tidied.borrow(), [true]);
+    assert_eq!(*world.direct.finished.borrow(), [true]);
 }
 
 /// The world panics when a path comes again, or after what keeps it stayed.
@@ -226,7 +229,7 @@ fn what_comes_alive_stays_with_what_it_keeps_in_later_batches() {
     let expected = (0..200).filter(|n| *n < if n % 2 == 0 { 30 } else { 7 });
     assert_eq!(gone, expected.map(|n| DEAD + n).collect::<Vec<_>>());
     assert_eq!(collection.collected, count(18, 18_000));
-    assert_eq!(*world.direct.tidied.borrow(), [true]);
+    assert_eq!(*world.direct.finished.borrow(), [true]);
 }
 
 #[test]
@@ -242,7 +245,7 @@ fn an_error_ends_it_and_what_went_before_counts() {
         (world.direct.steps.get(), world.disk.borrow().len()),
         (3, 74)
     );
-    assert!(world.direct.tidied.borrow().is_empty());
+    assert_eq!(*world.direct.finished.borrow(), [false]);
 }
 
 #[test]
@@ -255,18 +258,27 @@ fn a_request_to_stop_ends_it_behind_a_step_and_what_has_files_left_does_not_coun
     assert!(stopped, "{collection:?}");
     assert_eq!(collection.collected, count(123, 128_000));
     assert_eq!(world.direct.steps.get(), 2);
-    assert!(world.direct.tidied.borrow().is_empty());
+    assert_eq!(*world.direct.finished.borrow(), [false]);
+}
+
+#[test]
+fn an_error_at_the_end_is_told_and_what_went_counts() {
+    let world = four_batches();
+    world.direct.is_unreadable.set(true);
+    let collection = collected(&world);
+    let failed = matches!(collection.outcome, Err(PerformError::Stale(_)));
+    assert!(failed, "{collection:?}");
+    assert_eq!(collection.collected, count(200, 200_000));
 }
 
 #[test]
 fn files_that_are_left_are_named_up_to_eight() {
     let world = four_batches();
-    let names = |range: std::ops::Range<u32>| range.map(|n| format!("file-{n}")).collect();
-    *world.direct.left.borrow_mut() = names(0..7);
-    world.direct.foreign.borrow_mut().left = names(7..10);
+    // Those of foreign names were never counted.
+    *world.direct.left.borrow_mut() = (0..10).map(|n| format!("file-{n}")).collect();
+    world.direct.unfinished.set(7);
     let collection = collected(&world);
     assert!(collection.outcome.is_ok());
-    // Foreign names that are left were never counted.
     assert_eq!(collection.collected, count(193, 200_000));
     let mut note = "some files could not be removed: ".to_string();
     (0..8).for_each(|n| write!(note, "file-{n}; ").unwrap());
@@ -287,7 +299,7 @@ fn where_it_cannot_begin_nothing_is_deleted() {
 #[rstest]
 #[case::a_part_leaves_foreign_names(true, 50, &[false])]
 #[case::the_last_check_ends_it(false, 0, &[])]
-fn a_part_and_a_last_check(#[case] passes: bool, #[case] gone: usize, #[case] tidied: &[bool]) {
+fn a_part_and_a_last_check(#[case] passes: bool, #[case] gone: usize, #[case] finished: &[bool]) {
     let world = four_batches();
     let direct = world.begin().unwrap();
     let before = i64::from(DEAD + 50);
@@ -311,7 +323,7 @@ fn a_part_and_a_last_check(#[case] passes: bool, #[case] gone: usize, #[case] ti
     );
     assert_eq!(collection.outcome.is_ok(), passes);
     assert_eq!(deleted(&world).len(), gone);
-    assert_eq!(*world.direct.tidied.borrow(), tidied);
+    assert_eq!(*world.direct.finished.borrow(), finished);
 }
 
 /// One collection holds the lock from the first round to the last.
@@ -329,7 +341,7 @@ fn a_budget_is_met_in_rounds_by_one_collection() {
     let script = &world.direct;
     assert_eq!((script.begun.get(), script.is_running.get()), (1, false));
     assert!(script.steps.get() > 1, "{}", script.steps.get());
-    assert_eq!(script.steps.get(), script.tidied.borrow().len());
+    assert_eq!(script.steps.get(), script.finished.borrow().len());
     assert_eq!((world.collections.get(), world.deletions.get()), (0, 0));
     let paths = u64::try_from(deleted(&world).len()).unwrap();
     assert!(paths > 4);

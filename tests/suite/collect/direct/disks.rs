@@ -60,8 +60,7 @@ fn a_name_below_which_something_is_mounted_stays() {
         });
         let both: Vec<StorePath<String>> = ["one", "two"].map(|name| store.path(name)).into();
         let deleted = direct.delete(&[both]).deleted;
-        direct.settle();
-        let tidied = direct.tidy(true).unwrap();
+        let finished = direct.finish(true);
         assert!(elsewhere.join("file").exists());
         assert_eq!(deleted.paths, [store.path("two")]);
         let [refused] = deleted.refused.as_slice() else {
@@ -69,7 +68,7 @@ fn a_name_below_which_something_is_mounted_stays() {
         };
         assert_eq!(refused.path, store.path("one"));
         assert_eq!(refused.why, "something is mounted there");
-        assert_eq!(tidied.left, ["junk: something is mounted there"]);
+        assert_eq!(finished.left, ["junk: something is mounted there"]);
         assert_eq!(store.valid().len(), 1);
         drop(mounted);
         // What stays because of that keeps what it refers to, and is deleted once it is free.

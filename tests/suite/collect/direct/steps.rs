@@ -89,7 +89,7 @@ fn roots_are_looked_at_twice(
             set(then);
         }
         assert_eq!(fate(&*direct, store.path("one")), expected);
-        direct.settle();
+        direct.finish(false);
         assert_eq!(store.has("one"), expected != Fate::Gone);
     });
 }
