@@ -337,7 +337,8 @@ impl DirectCollection for Direct<'_> {
             outcome: Ok(()),
         };
         let files = self.remover.files();
-        // While the files of paths are removed.
+        // While the files of paths are removed. Moving it first holds nobody up; only giving its room back takes the lock of writers.
+        state.rows.move_log(LOG_BYTES_AT_END);
         state.rows.shrink_log(LOG_BYTES_AT_END);
         if whole {
             finished.outcome = self.remove_foreign(&mut state, &mut finished);
