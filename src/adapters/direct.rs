@@ -55,7 +55,7 @@ const MAX_PATHS: usize = 64 << 10;
 /// How old the second look at the roots may be when a step begins.
 const ROOTS_AGE: Duration = Duration::from_secs(2);
 /// How long the log of the database may be, in bytes: behind a step, and while the last files are removed.
-const MAX_LOG_BYTES: u64 = 64 << 20;
+const MAX_LOG_BYTES: u64 = 32 << 20;
 const LOG_BYTES_AT_END: u64 = 1 << 20;
 /// How many files may be open: one for each level of a directory in each thread.
 const OPEN_FILES: u64 = 16 << 10;

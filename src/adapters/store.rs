@@ -246,9 +246,8 @@ impl StoreReader<'_> {
             // While the names are looked up, what keeps paths is looked for: behind the paths, so that nothing is missed.
             let (unknown, kept) = thread::scope(|scope| {
                 let unknown = begin(scope, || self.unknown(&stored, &names));
-                let running = begin(scope, || self.running());
-                let snapshot = survey.snapshot();
-                (unknown.result(), snapshot.map(|it| (it, running.result())))
+                let kept = survey.snapshot().map(|snapshot| (snapshot, self.running()));
+                (unknown.result(), kept)
             });
             let (mut snapshot, running) = kept?;
             let stored = self.checked(stored);

@@ -164,21 +164,21 @@ struct Sums {
 const SUMS: &str = "nix_prune_sums";
 
 /// The hashes of the values of a row, and the sums so far.
-struct Running {
+struct Accumulator {
     values: Vec<u64>,
     sums: Vec<u64>,
 }
 
-impl Aggregate<Running, Vec<u8>> for Sums {
-    fn init(&self, _: &mut Context<'_>) -> rusqlite::Result<Running> {
-        Ok(Running {
+impl Aggregate<Accumulator, Vec<u8>> for Sums {
+    fn init(&self, _: &mut Context<'_>) -> rusqlite::Result<Accumulator> {
+        Ok(Accumulator {
             values: Vec::new(),
             sums: vec![0; self.places.len()],
         })
     }
 
-    fn step(&self, row: &mut Context<'_>, running: &mut Running) -> rusqlite::Result<()> {
-        let Running { values, sums } = running;
+    fn step(&self, row: &mut Context<'_>, so_far: &mut Accumulator) -> rusqlite::Result<()> {
+        let Accumulator { values, sums } = so_far;
         values.clear();
         values.extend((0..row.len()).map(|n| self.hash(row.get_raw(n))));
         for (sum, places) in sums.iter_mut().zip(&self.places) {
@@ -190,8 +190,12 @@ impl Aggregate<Running, Vec<u8>> for Sums {
         Ok(())
     }
 
-    fn finalize(&self, _: &mut Context<'_>, running: Option<Running>) -> rusqlite::Result<Vec<u8>> {
-        let sums = running.map_or_else(|| vec![0; self.places.len()], |running| running.sums);
+    fn finalize(
+        &self,
+        _: &mut Context<'_>,
+        so_far: Option<Accumulator>,
+    ) -> rusqlite::Result<Vec<u8>> {
+        let sums = so_far.map_or_else(|| vec![0; self.places.len()], |so_far| so_far.sums);
         Ok(sums.into_iter().flat_map(u64::to_le_bytes).collect())
     }
 }

@@ -192,7 +192,7 @@ fn a_long_log_is_moved_into_the_database() {
     let direct = world.begin().unwrap();
     let writer = world.database();
     writer.pragma_update(None, "wal_autocheckpoint", 0).unwrap();
-    for (n, megabytes, is_long) in [(1, 1, false), (2, 65, true)] {
+    for (n, megabytes, is_long) in [(1, 1, false), (2, 33, true)] {
         let insert = "insert into ValidPaths (path, hash, registrationTime) values (?1, zeroblob(?1 << 20), 0)";
         writer.execute(insert, [megabytes]).unwrap();
         assert_eq!(why(&direct, n), "");

@@ -25,7 +25,7 @@ const MAX_DEPTH: usize = if cfg!(test) { 512 } else { 4096 };
 const MAX_READS: usize = 8;
 /// How much of a directory is read at once, in bytes.
 const BUFFER_BYTES: usize = 16 << 10;
-/// A directory whose names have fewer bytes, all of which came at once, is complete: that is not asked for.
+/// The first read of a directory ends without a request for more if fewer bytes of names than these came at once.
 const FEW_BYTES: usize = BUFFER_BYTES / 4;
 /// Locks for files with several links; files that share one wait for each other.
 const LOCKS: usize = 64;
@@ -239,7 +239,8 @@ enum Hint {
 struct Names(Vec<u8>);
 
 impl Names {
-    /// Reads an open directory; where few names come at first, that is all, as far as nobody says otherwise.
+    /// Reads an open directory. A first read may miss names: then the directory is not empty when it is to be removed, and the second
+    /// read is complete.
     // Its buffer must not be on the stack of every level.
     #[inline(never)]
     fn read(dir: BorrowedFd<'_>, is_first: bool) -> io::Result<Self> {
